@@ -1,0 +1,265 @@
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+
+/// What may leave a run: the budgets that are charged while the guest writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct OutputContract {
+    /// Bytes over all output files, charged on logical size: a hole costs what data would.
+    pub max_bytes: u64,
+    /// Files.
+    pub max_files: u64,
+    /// Directories, beside `/data/outputs` itself.
+    pub max_directories: u64,
+    /// Length of a path below `/data/outputs`, in bytes.
+    pub max_path_bytes: u32,
+    /// Segments of a path below `/data/outputs`.
+    pub max_depth: u32,
+    /// The paths that may be written, below `/data/outputs`. A path must match at least one pattern.
+    pub names: Vec<NamePattern>,
+    /// Bytes kept of stdout and stderr together. The rest is dropped and counted.
+    pub max_log_bytes: u64,
+}
+
+impl Default for OutputContract {
+    fn default() -> Self {
+        Self {
+            max_bytes: 100 * 1024 * 1024,
+            max_files: 1000,
+            max_directories: 100,
+            max_path_bytes: 512,
+            max_depth: 8,
+            names: vec![NamePattern("**".to_owned())],
+            max_log_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// A contract that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("output contract: `{field}` {problem}")]
+pub struct OutputContractError {
+    /// The field, as written in JSON.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: &'static str,
+}
+
+impl OutputContract {
+    /// Checks what types cannot.
+    ///
+    /// # Errors
+    /// The first field that could never be kept: paths longer than the kernel takes, or no name at all while files
+    /// are allowed.
+    pub fn check(&self) -> Result<(), OutputContractError> {
+        let Self { max_bytes, max_files, max_directories: _, max_path_bytes, max_depth, names, max_log_bytes: _ } =
+            self;
+        let wrong = |field, problem| Err(OutputContractError { field, problem });
+        if i64::try_from(*max_bytes).is_err() {
+            return wrong("maxBytes", "is beyond what a file system can hold");
+        }
+        if !(1..=3072).contains(max_path_bytes) {
+            return wrong("maxPathBytes", "must be 1 to 3072");
+        }
+        if !(1..=64).contains(max_depth) {
+            return wrong("maxDepth", "must be 1 to 64");
+        }
+        if names.is_empty() && *max_files > 0 {
+            return wrong("names", "is empty, so no file could ever be written; give patterns, or set maxFiles to 0");
+        }
+        Ok(())
+    }
+
+    /// Whether a file may have this path, given below `/data/outputs` without a leading `/`.
+    #[must_use]
+    pub fn allows_file(&self, path: &str) -> bool {
+        self.within_bounds(path) && self.names.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// Whether a directory may have this path: its own bounds only. A name pattern speaks of files; a directory that
+    /// holds none that match can only stay empty.
+    #[must_use]
+    pub fn allows_directory(&self, path: &str) -> bool {
+        self.within_bounds(path)
+    }
+
+    fn within_bounds(&self, path: &str) -> bool {
+        u32::try_from(path.len()).is_ok_and(|length| length <= self.max_path_bytes)
+            && u32::try_from(path.split('/').count()).is_ok_and(|depth| depth <= self.max_depth)
+            && path.split('/').all(|segment| {
+                !segment.is_empty()
+                    && segment.len() <= 255
+                    && segment != "."
+                    && segment != ".."
+                    && !segment.chars().any(char::is_control)
+            })
+    }
+}
+
+/// A pattern over output paths: `*` stands for any characters within a segment, `?` for one, `**` as a whole segment
+/// for any number of segments. Everything else stands for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamePattern(String);
+
+/// Why a text is not a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a name pattern is a relative path of at most 255 bytes with `*`, `?` and `**` (as a whole segment), without empty, `.` or `..` segments"
+)]
+pub struct NamePatternError;
+
+impl NamePattern {
+    /// Whether the path (relative, `/` between segments) is one the pattern means.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        let pattern: Vec<&str> = self.0.split('/').collect();
+        let segments: Vec<&str> = path.split('/').collect();
+        matches_with(
+            &pattern,
+            &segments,
+            |segment| *segment == "**",
+            |p, s| {
+                let (p, s): (Vec<char>, Vec<char>) = (p.chars().collect(), s.chars().collect());
+                matches_with(&p, &s, |c| *c == '*', |p, s| *p == '?' || p == s)
+            },
+        )
+    }
+}
+
+/// Matches with wildcards that stand for any number of items, in time proportional to the product of the lengths.
+fn matches_with<T>(pattern: &[T], items: &[T], any: impl Fn(&T) -> bool, one: impl Fn(&T, &T) -> bool) -> bool {
+    let (mut p, mut i, mut retry) = (0, 0, None);
+    while i < items.len() {
+        if p < pattern.len() && any(&pattern[p]) {
+            retry = Some((p, i));
+            p += 1;
+        } else if p < pattern.len() && one(&pattern[p], &items[i]) {
+            p += 1;
+            i += 1;
+        } else if let Some((star, start)) = retry {
+            retry = Some((star, start + 1));
+            p = star + 1;
+            i = start + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[p..].iter().all(any)
+}
+
+impl FromStr for NamePattern {
+    type Err = NamePatternError;
+
+    fn from_str(text: &str) -> Result<Self, NamePatternError> {
+        let good = text.len() <= 255
+            && !text.chars().any(char::is_control)
+            && text.split('/').all(|segment| {
+                !segment.is_empty() && segment != "." && segment != ".." && (segment == "**" || !segment.contains("**"))
+            });
+        if good { Ok(Self(text.to_owned())) } else { Err(NamePatternError) }
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for NamePattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for NamePattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for NamePattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "NamePattern".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string", "maxLength": 255,
+            "description": "A relative path; `*` and `?` within a segment, `**` as a whole segment."
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        pattern.parse::<NamePattern>().expect("a pattern").matches(path)
+    }
+
+    #[test]
+    fn patterns_mean_what_they_say() {
+        for (pattern, path, expected) in [
+            ("*.csv", "a.csv", true),
+            ("*.csv", "a.csv.exe", false),
+            ("*.csv", "dir/a.csv", false),
+            ("**", "dir/a.csv", true),
+            ("**/*.csv", "a.csv", true),
+            ("**/*.csv", "x/y/a.csv", true),
+            ("plots/*/p?.svg", "plots/a/p1.svg", true),
+            ("plots/*/p?.svg", "plots/a/p12.svg", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("result.json", "Result.json", false),
+            ("ü?", "üé", true),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} on {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_a_relative_path() {
+        for text in ["", "/a", "a/", "a//b", "../a", "a/./b", "a**", "a\nb"] {
+            assert_eq!(text.parse::<NamePattern>(), Err(NamePatternError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn paths_are_bounded_and_plain() {
+        let contract = OutputContract { max_depth: 2, max_path_bytes: 10, ..OutputContract::default() };
+        for (path, allowed) in [
+            ("a", true),
+            ("a/b", true),
+            ("a/b/c", false),
+            ("0123456789", true),
+            ("01234567890", false),
+            ("", false),
+            ("a/../b", false),
+            ("a\x1bb", false),
+        ] {
+            assert_eq!(contract.allows_file(path), allowed, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_contract_that_cannot_be_kept_is_refused() {
+        assert_eq!(OutputContract::default().check(), Ok(()));
+        let nameless = OutputContract { names: vec![], ..OutputContract::default() };
+        assert_eq!(nameless.check().expect_err("no names").field, "names");
+        assert_eq!(OutputContract { max_files: 0, ..nameless }.check(), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn matching_ends_and_a_literal_matches_itself(path in "[a-c]{1,4}(/[a-c]{1,4}){0,3}", stars in "[a-c*]{1,40}") {
+            prop_assert!(matches(&path, &path));
+            if let Ok(pattern) = stars.parse::<NamePattern>() {
+                let _ = pattern.matches(&path);
+            }
+        }
+    }
+}
