@@ -1,0 +1,92 @@
+//! Starting this program a second time, with nothing but what it is given.
+
+mod child;
+mod launch;
+mod rlimits;
+
+pub use child::{Cause, Child, Exit};
+pub use rlimits::Rlimits;
+
+use crate::inherited::FIRST;
+use launch::Plan;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::fcntl_dupfd_cloexec;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+
+/// A second run of the program that is running now.
+///
+/// It starts with
+///
+/// * `argv[0]` as this process has it, then `args`; an *empty* environment; `/` as its directory;
+/// * `/dev/null` as stdin, and as stdout and stderr unless they are given;
+/// * `fds` as descriptors 3, 4, 5 and so on in order, to be taken with [`take_fd`](crate::take_fd), and no others;
+/// * the limits, `no_new_privs`, default signal handling, and a session of its own, so that a terminal's Ctrl-C reaches
+///   the supervisor only;
+/// * the promise of the kernel to kill it when the *thread* that called [`spawn`](Self::spawn) ends.
+#[derive(Debug)]
+pub struct Program {
+    /// The arguments, without `argv[0]`.
+    pub args: Vec<OsString>,
+    /// Becomes descriptors 3, 4, 5 and so on.
+    pub fds: Vec<OwnedFd>,
+    /// None: `/dev/null`.
+    pub stdout: Option<OwnedFd>,
+    /// None: `/dev/null`.
+    pub stderr: Option<OwnedFd>,
+    /// What it can use up.
+    pub rlimits: Rlimits,
+}
+
+impl Program {
+    /// A program that is given nothing but arguments.
+    pub fn new(args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        Self { args, fds: Vec::new(), stdout: None, stderr: None, rlimits: Rlimits::default() }
+    }
+
+    /// Starts it, and returns when its own code is about to run.
+    ///
+    /// What is executed is the file this process was started from, even if another one lies at its path by now. The
+    /// descriptors given are closed on this side.
+    ///
+    /// # Errors
+    ///
+    /// When an argument contains a NUL byte, when this process is out of descriptors or processes, and when the kernel
+    /// refuses one of the steps above, which the error names. Then nothing was started.
+    pub fn spawn(self) -> io::Result<Child> {
+        let limits = self.rlimits.to_set();
+        let null = open("/dev/null", OFlags::RDWR)?;
+        // What this process was started from, whatever lies at its path by now.
+        let program = open("/proc/self/exe", OFlags::PATH)?;
+
+        // The numbers 0 to `end` are where the descriptors go, so none of them may be where one comes from.
+        let end = RawFd::try_from(self.fds.len()).ok().and_then(|n| n.checked_add(FIRST));
+        let end = end.ok_or(io::ErrorKind::InvalidInput)?;
+        let null = out_of_the_way(null, end)?;
+        let program = out_of_the_way(program, end)?;
+        let stdout = self.stdout.map(|fd| out_of_the_way(fd, end)).transpose()?;
+        let stderr = self.stderr.map(|fd| out_of_the_way(fd, end)).transpose()?;
+        let fds = self.fds.into_iter().map(|fd| out_of_the_way(fd, end)).collect::<io::Result<Vec<_>>>()?;
+
+        let streams = [&null, stdout.as_ref().unwrap_or(&null), stderr.as_ref().unwrap_or(&null)];
+        let sources: Vec<_> = streams.into_iter().chain(&fds).map(AsFd::as_fd).collect();
+
+        let name = std::env::args_os().next().unwrap_or_else(|| "sandbox".into());
+        let arguments = std::iter::once(name).chain(self.args).map(|arg| CString::new(arg.into_vec()));
+        let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+
+        Plan { program: program.as_fd(), arguments: &arguments, descriptors: &sources, limits: &limits }.launch()
+    }
+}
+
+fn open(path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// The same descriptor under a number that is at least `end`.
+fn out_of_the_way(fd: OwnedFd, end: RawFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() >= end { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(&fd, end)?) }
+}

@@ -1,0 +1,3 @@
+//! Every wall, tried.
+
+fn main() {}
