@@ -38,7 +38,7 @@ fn default_group_size() -> u64 {
 }
 
 fn run() -> Result<()> {
-    let job = Job::from_environment()?;
+    let job = Job::from_environment();
     let parameters: Parameters = job.parameters()?;
     if parameters.minimum_group_size < SMALLEST_GROUP {
         return Err(format!(

@@ -16,7 +16,8 @@ pub type Result<T> = std::result::Result<T, String>;
 pub struct Job {
     inputs: PathBuf,
     outputs: PathBuf,
-    dids: Vec<String>,
+    /// What the host says in `DIDS`.
+    dids: Option<String>,
 }
 
 /// One file of a dataset.
@@ -41,13 +42,19 @@ impl InputFile {
 }
 
 impl Job {
-    /// The job that the environment describes. `DIDS` is a JSON list of DIDs without `did:op:`.
-    pub fn from_environment() -> Result<Self> {
+    pub fn from_environment() -> Self {
         let folder = |name, default: &str| env::var_os(name).map_or_else(|| default.into(), PathBuf::from);
-        let dids = env::var("DIDS").map_err(|_| "DIDS is not set: it must list the datasets of this job".to_owned())?;
-        let dids = serde_json::from_str(&dids)
-            .map_err(|e| format!("DIDS must be a JSON list such as [\"0a1b\"], not {dids}: {e}"))?;
-        Ok(Self { inputs: folder("INPUTS", "/data/inputs"), outputs: folder("OUTPUTS", "/data/outputs"), dids })
+        Self {
+            inputs: folder("INPUTS", "/data/inputs"),
+            outputs: folder("OUTPUTS", "/data/outputs"),
+            dids: env::var("DIDS").ok(),
+        }
+    }
+
+    /// The DIDs of the job's datasets, without `did:op:`.
+    pub fn datasets(&self) -> Result<Vec<String>> {
+        let dids = self.dids.as_deref().ok_or("DIDS is not set: it must list the datasets of this job")?;
+        serde_json::from_str(dids).map_err(|e| format!("DIDS must be a JSON list such as [\"0a1b\"], not {dids}: {e}"))
     }
 
     pub fn inputs(&self) -> &Path {
@@ -72,8 +79,8 @@ impl Job {
     /// Every file of every dataset: the datasets in the order of `DIDS`, the files of one by their number.
     pub fn files(&self) -> Result<Vec<InputFile>> {
         let mut files = Vec::new();
-        for did in &self.dids {
-            let folder = self.inputs.join(did);
+        for did in self.datasets()? {
+            let folder = self.inputs.join(&did);
             let entries = fs::read_dir(&folder).map_err(|e| format!("cannot list dataset {did}: {e}"))?;
             let mut names = Vec::new();
             for entry in entries {
