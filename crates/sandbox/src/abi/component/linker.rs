@@ -1,0 +1,54 @@
+//! Every interface a component can reach, by name. Nothing is linked anywhere else.
+
+use crate::guest::Guest;
+use wasmtime::{
+    Result, Store,
+    component::{HasSelf, Linker},
+};
+use wasmtime_wasi::p2::bindings::{
+    cli, clocks, filesystem, random,
+    sync::{self, CommandPre},
+};
+use wasmtime_wasi_io::bindings::wasi::io::error;
+
+/// Links interfaces whose host is the guest's state itself.
+macro_rules! link {
+    ($linker:ident, $($interface:path;)*) => {{
+        $({
+            use $interface as interface;
+            interface::add_to_linker::<Guest, HasSelf<Guest>>($linker, |guest| guest)?;
+        })*
+    }};
+}
+
+/// Gives a linker the whole of WASI 0.2's command world but `wasi:sockets`.
+pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
+    link! { linker,
+        error;
+        sync::io::poll;
+        sync::io::streams;
+        cli::environment;
+        cli::exit;
+        cli::stdin;
+        cli::stdout;
+        cli::stderr;
+        cli::terminal_input;
+        cli::terminal_output;
+        cli::terminal_stdin;
+        cli::terminal_stdout;
+        cli::terminal_stderr;
+        clocks::wall_clock;
+        clocks::monotonic_clock;
+        random::random;
+        random::insecure;
+        random::insecure_seed;
+        filesystem::preopens;
+        sync::filesystem::types;
+    }
+    Ok(())
+}
+
+/// Runs a component to its end: what its `run` returned, or, outside, the trap or [`crate::guest::Exit`] that ended it.
+pub(crate) fn run(store: &mut Store<Guest>, command: &CommandPre<Guest>) -> Result<std::result::Result<(), ()>> {
+    command.instantiate(&mut *store)?.wasi_cli_run().call_run(&mut *store)
+}
