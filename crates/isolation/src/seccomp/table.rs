@@ -22,8 +22,8 @@ pub(super) enum Rule {
     Permit,
     /// Permitted when the argument is as required; otherwise kills.
     PermitIf(Argument),
-    /// Permitted when this argument is one of these values; otherwise answered with this error.
-    RefuseUnless(u8, &'static [u32], i32),
+    /// Permitted when the argument is as required; otherwise answered with this error.
+    RefuseUnless(Argument, i32),
     /// Answered with this error.
     Refuse(i32),
 }
@@ -62,13 +62,23 @@ macro_rules! table {
     ($(#[$doc:meta])* $table:ident { $($call:ident: $rule:expr, $why:literal;)* } x86_64 { $($old:ident: $old_rule:expr, $old_why:literal;)* }) => {
         $(#[$doc])*
         const $table: &[Call] = &[
-            $(Call { number: libc::$call, name: stringify!($call), rule: $rule, why: $why },)*
+            $(Call { number: numbers::$call, name: stringify!($call), rule: $rule, why: $why },)*
             $(
                 #[cfg(target_arch = "x86_64")]
-                Call { number: libc::$old, name: stringify!($old), rule: $old_rule, why: $old_why },
+                Call { number: numbers::$old, name: stringify!($old), rule: $old_rule, why: $old_why },
             )*
         ];
     };
+}
+
+/// The calls' numbers.
+mod numbers {
+    pub(super) use libc::*;
+
+    /// The kernel has it, rustix uses it, and libc's list for this platform has a gap.
+    #[cfg(target_arch = "aarch64")]
+    #[expect(non_upper_case_globals, reason = "named like its neighbours")]
+    pub(super) const SYS_renameat: c_long = 38;
 }
 
 const PROT_EXEC: u32 = 4;
@@ -97,7 +107,7 @@ const THREAD: Argument = Argument::Masked(0, !flag(libc::CLONE_DETACHED), {
         | flag(libc::CLONE_CHILD_CLEARTID)
 });
 
-const THREAD_NAME: &[u32] = &[flag(libc::PR_SET_NAME)];
+const THREAD_NAME: Argument = Argument::OneOf(0, &[flag(libc::PR_SET_NAME)]);
 
 /// Flags and commands are written as `int` and compared bit by bit.
 const fn flag(bits: libc::c_int) -> u32 {
@@ -195,7 +205,7 @@ table! {
         SYS_clone3: Refuse(ENOSYS), "its flags lie in memory; the C library then uses clone";
         SYS_set_robust_list: Permit, "threads";
         SYS_rseq: Permit, "threads";
-        SYS_prctl: RefuseUnless(0, THREAD_NAME, EINVAL), "threads have names; the C library names memory regions too";
+        SYS_prctl: RefuseUnless(THREAD_NAME, EINVAL), "threads have names; the C library names memory regions too";
         SYS_sched_getaffinity: Permit, "how many threads to start";
 
         SYS_openat: Refuse(EACCES), "std looks for processor quotas under /proc and /sys";

@@ -193,9 +193,14 @@ fn carry_out(order: &Order<'_>) -> Result<Infallible, (Step, Errno)> {
 
 /// Undoes what a process leaves to the next program: which signals it ignores and which it blocks.
 fn default_signals() -> Result<(), Errno> {
+    // The kernel's own form, since the C library keeps two signals to itself. All zero means: the default.
+    const BYTES_OF_A_SET: usize = 8;
+    const DEFAULT: [u64; 4] = [0; 4];
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the default installs no code. KILL, STOP and those the C library reserves cannot be set: no matter.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the call reads 32 bytes and writes nothing. It fails for KILL and STOP, which are never otherwise.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), null::<u64>(), BYTES_OF_A_SET);
+        }
     }
     let mut none = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: `none` is written before it is read.

@@ -13,6 +13,8 @@ pub struct Rlimits {
     pub file_bytes: Option<u64>,
     /// Address space, in bytes. Not for a process that runs WebAssembly: the engine reserves far more than it uses.
     pub address_space_bytes: Option<u64>,
+    /// Stack of its first thread, in bytes. Takes effect as the program starts.
+    pub stack_bytes: Option<u64>,
     /// Descriptors it can have open: their numbers stay below this. It must leave room for those it is given.
     pub open_files: u64,
     /// Processes and threads of the same *user*, on the whole machine. Does not bind root.
@@ -22,25 +24,33 @@ pub struct Rlimits {
 impl Default for Rlimits {
     /// 256 open files, as a process for one guest needs, and nothing else.
     fn default() -> Self {
-        Self { cpu_seconds: None, file_bytes: None, address_space_bytes: None, open_files: 256, processes: None }
+        Self {
+            cpu_seconds: None,
+            file_bytes: None,
+            address_space_bytes: None,
+            stack_bytes: None,
+            open_files: 256,
+            processes: None,
+        }
     }
 }
 
 impl Rlimits {
     /// For the report about a process that was started with these limits: starting fails unless all are in force.
     pub fn status(&self) -> Status {
-        let Self { cpu_seconds, file_bytes, address_space_bytes, open_files, processes } = *self;
+        let Self { cpu_seconds, file_bytes, address_space_bytes, stack_bytes, open_files, processes } = *self;
         let mut parts = vec![format!("{open_files} open files"), "no core dump".to_owned()];
         parts.extend(cpu_seconds.map(|n| format!("{n} s of processor time")));
         parts.extend(file_bytes.map(|n| format!("{n} bytes per file")));
         parts.extend(address_space_bytes.map(|n| format!("{n} bytes of address space")));
+        parts.extend(stack_bytes.map(|n| format!("{n} bytes of stack")));
         parts.extend(processes.map(|n| format!("{n} processes")));
         Status::Enforced(parts.join(", "))
     }
 
     /// The limits as the kernel wants them, none above what this process itself has.
     pub(super) fn to_set(self) -> Vec<(Resource, Rlimit)> {
-        let Self { cpu_seconds, file_bytes, address_space_bytes, open_files, processes } = self;
+        let Self { cpu_seconds, file_bytes, address_space_bytes, stack_bytes, open_files, processes } = self;
         // The soft limit warns with a signal that could be handled. The hard one a second later cannot be.
         let cpu = cpu_seconds.map(|soft| (soft, soft.saturating_add(1)));
         let same = |n| (n, n);
@@ -50,6 +60,7 @@ impl Rlimits {
             (Resource::Cpu, cpu),
             (Resource::Fsize, file_bytes.map(same)),
             (Resource::As, address_space_bytes.map(same)),
+            (Resource::Stack, stack_bytes.map(same)),
             (Resource::Nproc, processes.map(same)),
         ]
         .into_iter()
