@@ -1,0 +1,116 @@
+use super::Usage;
+use cloister_model::Limits;
+use std::{path::Path, time::Duration};
+
+/// Limits given on the command line: a JSON file, or `name=value` pairs.
+#[derive(Clone, Debug)]
+pub(super) struct LimitsArgument(String);
+
+impl std::str::FromStr for LimitsArgument {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// What `--help` says.
+pub(super) const HELP: &str = "Limits: a JSON file, or pairs such as memory=512MiB,wall=60s,fuel=1000000000. \
+    Names: memory, wall, cpu, fuel, stack, handles, tables, instances, call, module, compile-wall, compile-memory, artifact";
+
+impl LimitsArgument {
+    /// Applies every given limit to the defaults, in order.
+    pub(super) fn resolve(given: &[Self]) -> anyhow::Result<Limits> {
+        let mut limits = Limits::default();
+        for Self(text) in given {
+            if text.contains('=') {
+                for pair in text.split(',') {
+                    set(&mut limits, pair)?;
+                }
+            } else {
+                let path = Path::new(text);
+                let bytes = std::fs::read(path).map_err(|error| Usage::file("limits", path, error))?;
+                limits = serde_json::from_slice(&bytes).map_err(|error| Usage::file("limits", path, error))?;
+            }
+        }
+        Ok(limits)
+    }
+}
+
+fn set(limits: &mut Limits, pair: &str) -> anyhow::Result<()> {
+    let wrong = |problem: &str| Usage(format!("limit `{pair}`: {problem}"));
+    let (name, value) = pair.split_once('=').ok_or_else(|| wrong("expected name=value"))?;
+    let bytes = || parse_bytes(value).ok_or_else(|| wrong("expected bytes, such as 1000000, 64KiB, 512MiB or 2GiB"));
+    let time = || parse_time(value).ok_or_else(|| wrong("expected a time, such as 500ms, 30s, 5m or 1h"));
+    let millis = || Ok::<_, Usage>(u64::try_from(time()?.as_millis()).unwrap_or(u64::MAX));
+    let number = || value.parse::<u64>().map_err(|_| wrong("expected a number"));
+    let small = || value.parse::<u32>().map_err(|_| wrong("expected a number"));
+    match name {
+        "memory" => limits.memory_bytes = bytes()?,
+        "wall" => limits.wall_ms = millis()?,
+        "cpu" => limits.cpu_seconds = time()?.as_secs(),
+        "fuel" => limits.fuel = Some(number()?),
+        "stack" => limits.stack_bytes = bytes()?,
+        "handles" => limits.handles = small()?,
+        "tables" => limits.table_elements = number()?,
+        "instances" => limits.instances = small()?,
+        "call" => limits.call_bytes = bytes()?,
+        "module" => limits.module_bytes = bytes()?,
+        "compile-wall" => limits.compile.wall_ms = millis()?,
+        "compile-memory" => limits.compile.memory_bytes = bytes()?,
+        "artifact" => limits.compile.artifact_bytes = bytes()?,
+        _ => return Err(wrong("no such limit; see --help for the names").into()),
+    }
+    Ok(())
+}
+
+/// Splits a number from its unit.
+fn with_unit(text: &str) -> Option<(u64, &str)> {
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..digits].parse().ok()?, text[digits..].trim()))
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let (number, unit) = with_unit(text)?;
+    let factor: u64 = match unit {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "K" | "KiB" => 1 << 10,
+        "M" | "MiB" => 1 << 20,
+        "G" | "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
+
+fn parse_time(text: &str) -> Option<Duration> {
+    let (number, unit) = with_unit(text)?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_secs(number.checked_mul(60)?)),
+        "h" => Some(Duration::from_secs(number.checked_mul(3600)?)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_set_what_they_name() {
+        let given = ["memory=512MiB,wall=90s", "fuel=7"].map(|text| LimitsArgument(text.to_owned()));
+        let limits = LimitsArgument::resolve(&given).expect("limits");
+        assert_eq!((limits.memory_bytes, limits.wall_ms, limits.fuel), (512 << 20, 90_000, Some(7)));
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in ["memory=", "memory=1TiBs", "memory=-1", "wall=5", "wall=1d", "colour=red", "fuel=1e9", "memory=99999999999GiB"] {
+            assert!(LimitsArgument::resolve(&[LimitsArgument(text.to_owned())]).is_err(), "{text}");
+        }
+    }
+}

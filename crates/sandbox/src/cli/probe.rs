@@ -1,0 +1,55 @@
+use super::{NOT_ISOLATED, print};
+use clap::Args;
+use cloister_isolation::{Probe as Found, Status, probe};
+use serde_json::json;
+
+/// Say what isolation this kernel offers
+#[derive(Debug, Args)]
+pub(super) struct Probe {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Probe {
+    /// Exits with 0 only if every wall could be put up.
+    pub(super) fn execute(self) -> anyhow::Result<u8> {
+        let Found { kernel, landlock, seccomp, no_new_privs, openat2, memfd_seals, pidfd } = probe();
+        let walls = [
+            ("landlock", landlock, "which files can be opened"),
+            ("seccomp", seccomp, "which system calls can be made"),
+            ("no-new-privs", no_new_privs, "no rights can be gained"),
+            ("openat2", openat2, "paths cannot leave their directory"),
+            ("memfd-seals", memfd_seals, "what is handed over cannot change"),
+            ("pidfd", pidfd, "the right process is killed"),
+        ];
+        let complete = walls.iter().all(|(_, status, _)| status.is_enforced());
+        if self.json {
+            let walls: serde_json::Map<_, _> = walls
+                .iter()
+                .map(|(name, status, _)| {
+                    let (state, detail) = parts(status);
+                    ((*name).to_owned(), json!({ "state": state, "detail": detail }))
+                })
+                .collect();
+            let value = json!({ "kernel": kernel, "complete": complete, "walls": walls });
+            print(&serde_json::to_string_pretty(&value)?);
+        } else {
+            print(&format!("kernel        {kernel}"));
+            for (name, status, what) in &walls {
+                let (state, detail) = parts(status);
+                print(&format!("{name:<13} {state:<8} {what} ({detail})"));
+            }
+            print(if complete { "every wall can be put up" } else { "NOT every wall can be put up: --require-isolation would refuse" });
+        }
+        Ok(if complete { 0 } else { NOT_ISOLATED })
+    }
+}
+
+fn parts(status: &Status) -> (&'static str, &str) {
+    match status {
+        Status::Enforced(detail) => ("offered", detail),
+        Status::Partial(detail) => ("in part", detail),
+        Status::Absent(detail) => ("MISSING", detail),
+    }
+}

@@ -1,0 +1,83 @@
+use cloister_model::escape;
+use cloister_sandbox::supervisor::{Observer, Phase};
+use std::{
+    fs::File,
+    io::{IsTerminal as _, Write as _},
+    time::Instant,
+};
+
+/// The longest piece of a log line that is shown at once, in characters.
+const LINE: usize = 500;
+
+/// Shows a run on a terminal: the phase it is in, and what the guest prints, escaped.
+#[derive(Debug)]
+pub(super) struct Progress {
+    is_terminal: bool,
+    show_log: bool,
+    log_file: Option<File>,
+    phase: Option<(Phase, Instant)>,
+    line: Vec<u8>,
+}
+
+impl Progress {
+    pub(super) fn new(show_log: bool, log_file: Option<File>) -> Self {
+        Self { is_terminal: std::io::stderr().is_terminal(), show_log, log_file, phase: None, line: Vec::new() }
+    }
+
+    /// Shows what is left of the log and clears the progress line.
+    pub(super) fn finish(&mut self) {
+        if !self.line.is_empty() {
+            self.show_line();
+        }
+        self.clear();
+    }
+
+    fn clear(&self) {
+        if self.is_terminal {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+
+    fn show_line(&mut self) {
+        self.clear();
+        let _ = writeln!(std::io::stderr(), "| {}", escape(&self.line, LINE));
+        self.line.clear();
+    }
+}
+
+impl Observer for Progress {
+    fn phase(&mut self, phase: Phase) {
+        self.phase = Some((phase, Instant::now()));
+        self.tick();
+    }
+
+    fn tick(&mut self) {
+        let Some((phase, since)) = self.phase.filter(|_| self.is_terminal) else { return };
+        let what = match phase {
+            Phase::Reading => "reading the algorithm",
+            Phase::Compiling => "checking and compiling",
+            Phase::Running => "running",
+            Phase::Collecting => "reading the outputs",
+        };
+        let _ = write!(std::io::stderr(), "\r\x1b[K{what} … {:.1} s", since.elapsed().as_secs_f64());
+    }
+
+    fn log(&mut self, bytes: &[u8]) {
+        if let Some(file) = &mut self.log_file
+            && file.write_all(bytes).is_err()
+        {
+            self.log_file = None;
+            super::complain("the log file cannot be written; the rest of the log is not kept");
+        }
+        if !self.show_log {
+            return;
+        }
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+            self.line.extend_from_slice(text);
+            if text.len() < piece.len() || self.line.len() > 4 * LINE {
+                self.show_line();
+            }
+        }
+    }
+}

@@ -1,0 +1,205 @@
+use super::{
+    Usage, code_for,
+    limits::{HELP, LimitsArgument},
+    print,
+    progress::Progress,
+    show,
+};
+use clap::Args;
+use cloister_model::{Did, InputFile, Inputs, OutputContract, Outcome, Profile, Report};
+use cloister_sandbox::{
+    home::{Home, HomeError},
+    supervisor::{Job, RuntimeChoice, datasets_in, run},
+};
+use std::{
+    fmt::Write as _,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+/// Run an algorithm on datasets
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The algorithm: a WebAssembly module or component, or a script if --runtime is given
+    algorithm: PathBuf,
+    /// A dataset: its DID, and its files in order. May be given several times
+    #[arg(long = "dataset", value_name = "DID=PATH[,PATH...]")]
+    datasets: Vec<String>,
+    /// A directory that already looks like /data: inputs/<did>/<n>, ddos/, transformations/
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "params", "ddos"])]
+    data: Option<PathBuf>,
+    /// Where results go: an empty directory, or one to be made
+    #[arg(long, value_name = "DIR")]
+    outputs: PathBuf,
+    /// The consumer's parameters, a JSON file: /data/inputs/algoCustomData.json
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
+    /// The DDO of an asset: /data/ddos/<did>. May be given several times
+    #[arg(long = "ddo", value_name = "DID=FILE")]
+    ddos: Vec<String>,
+    /// What may leave, a JSON file
+    #[arg(long, value_name = "FILE")]
+    contract: Option<PathBuf>,
+    #[arg(long, value_name = "FILE | NAME=VALUE[,...]", help = HELP)]
+    limits: Vec<LimitsArgument>,
+    /// deterministic (the same inputs give the same bytes) or standard (real clock and entropy)
+    #[arg(long, default_value_t)]
+    profile: Profile,
+    /// The installed interpreter that runs the script
+    #[arg(long, value_name = "NAME")]
+    runtime: Option<String>,
+    /// Write the report here
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Write what the algorithm prints here, as it is
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// Print the report instead of a summary
+    #[arg(long)]
+    json: bool,
+    /// Do not start the algorithm unless every wall stands
+    #[arg(long)]
+    require_isolation: bool,
+}
+
+impl Run {
+    pub(super) fn execute(self, home: impl FnOnce() -> Result<Home, HomeError>) -> anyhow::Result<u8> {
+        let Self {
+            algorithm,
+            datasets,
+            data,
+            outputs,
+            params,
+            ddos,
+            contract,
+            limits,
+            profile,
+            runtime,
+            report,
+            log,
+            json,
+            require_isolation,
+        } = self;
+        let contract = contract.as_deref().map(read_contract).transpose()?.unwrap_or_default();
+        let job = Job {
+            algorithm,
+            runtime: runtime.map(RuntimeChoice),
+            inputs: inputs(&datasets, data)?,
+            params,
+            ddos: ddos.iter().map(|text| pair(text, "--ddo").map(|(did, path)| (did, path.into()))).collect::<Result<_, _>>()?,
+            outputs,
+            contract,
+            limits: LimitsArgument::resolve(&limits)?,
+            profile,
+            require_isolation,
+        };
+        // Both are opened before the run: hours of computing must not end in a path that cannot be written.
+        let report_file = report.as_deref().map(|path| create("report", path)).transpose()?;
+        let log_file = log.as_deref().map(|path| create("log", path)).transpose()?;
+        let mut progress = Progress::new(!json, log_file);
+        let done = run(&home()?, &job, &mut progress);
+        progress.finish();
+        let done = match done {
+            Ok(done) => done,
+            Err(error) => {
+                // An empty file would look like a report.
+                if let Some(path) = &report {
+                    let _ = std::fs::remove_file(path);
+                }
+                return Err(error);
+            }
+        };
+        let text = serde_json::to_string_pretty(&done)?;
+        if let (Some(mut file), Some(path)) = (report_file, &report) {
+            std::io::Write::write_all(&mut file, format!("{text}\n").as_bytes())
+                .map_err(|error| anyhow::anyhow!("report `{}`: {error}", path.display()))?;
+        }
+        print(&if json { text } else { summary(&job, &done) });
+        Ok(code_for(&done.outcome))
+    }
+}
+
+fn create(what: &str, path: &Path) -> anyhow::Result<File> {
+    File::create(path).map_err(|error| Usage::file(what, path, error))
+}
+
+fn read_contract(path: &Path) -> anyhow::Result<OutputContract> {
+    let bytes = std::fs::read(path).map_err(|error| Usage::file("contract", path, error))?;
+    serde_json::from_slice(&bytes).map_err(|error| Usage::file("contract", path, error))
+}
+
+/// Splits `DID=REST`.
+fn pair<'a>(text: &'a str, option: &str) -> anyhow::Result<(Did, &'a str)> {
+    let (did, rest) =
+        text.split_once('=').ok_or_else(|| Usage(format!("{option} `{}`: expected DID=PATH", show::name(text))))?;
+    let did = did.parse().map_err(|error| Usage(format!("{option} `{}`: {error}", show::name(did))))?;
+    Ok((did, rest))
+}
+
+fn inputs(datasets: &[String], data: Option<PathBuf>) -> anyhow::Result<Inputs> {
+    if let Some(root) = data {
+        let dids = datasets_in(&root)?;
+        return Ok(Inputs::Tree { root, dids });
+    }
+    let (mut files, mut dids) = (Vec::new(), Vec::new());
+    for text in datasets {
+        let (did, paths) = pair(text, "--dataset")?;
+        if dids.contains(&did) {
+            return Err(Usage(format!("--dataset {did} is given twice; list its files in one: DID=PATH,PATH")).into());
+        }
+        for (number, path) in paths.split(',').enumerate() {
+            files.push(InputFile { guest: format!("inputs/{}/{number}", did.id()), host: PathBuf::from(path) });
+        }
+        dids.push(did);
+    }
+    Ok(Inputs::Files { files, dids })
+}
+
+/// What a person wants to know of a run.
+fn summary(job: &Job, report: &Report) -> String {
+    let mut text = String::new();
+    let Report { outcome, algorithm, usage, limits, output_contract: contract, outputs, inputs, log, .. } = report;
+    let mut line = |name: &str, value: String| {
+        let _ = write!(text, "\n  {name:<10} {value}");
+    };
+    let digest = algorithm.sha256.to_string();
+    let kind = algorithm.kind.map_or("not WebAssembly", cloister_model::ModuleKind::describe);
+    let runtime = algorithm.runtime.as_ref().map(|runtime| format!("script for {}, a ", runtime.name)).unwrap_or_default();
+    let file = job.algorithm.file_name().unwrap_or_default();
+    let file = show::name(&file.to_string_lossy());
+    line("algorithm", format!("{file}  sha256 {}…  {runtime}{kind}", &digest[..16]));
+    if let Outcome::Refused { refusals } = outcome {
+        for refusal in refusals {
+            line("refused", refusal.to_string());
+        }
+    }
+    let compiled = match usage.compile_ms {
+        Some(spent) => format!("compiled in {}", show::millis(spent)),
+        None => "compiled before".to_owned(),
+    };
+    let guest = usage.guest_us.map(|spent| format!(", {:.1} ms of it inside the algorithm", spent as f64 / 1000.0));
+    let ran = report.isolation.is_some();
+    if ran {
+        line("time", format!("{} running{} ({compiled})", show::millis(usage.wall_ms), guest.unwrap_or_default()));
+        line("memory", format!("{} of {}", show::bytes(usage.peak_memory_bytes), show::bytes(limits.memory_bytes)));
+        line("read", format!("{} from {}", show::bytes(usage.bytes_read), show::count(inputs.len() as u64, "input file")));
+        let total = outputs.iter().map(|file| file.bytes).sum();
+        let budget = show::bytes(contract.max_bytes);
+        let files = show::count(outputs.len() as u64, "file");
+        line("wrote", format!("{files}, {} of {budget} allowed", show::bytes(total)));
+        for file in outputs.iter().take(20) {
+            line("", format!("{}  {}  sha256 {}…", show::name(&file.path), show::bytes(file.bytes), &file.sha256.to_string()[..16]));
+        }
+        if outputs.len() > 20 {
+            line("", format!("and {} more; see the report", outputs.len() - 20));
+        }
+        if log.dropped_bytes > 0 {
+            line("log", format!("cut after {}; {} more dropped", show::bytes(log.kept_bytes), show::bytes(log.dropped_bytes)));
+        }
+    }
+    if let Some(isolation) = &report.isolation {
+        line("isolation", show::isolation(isolation));
+    }
+    let headline = outcome.to_string();
+    format!("{}{text}", show::headline(&headline))
+}

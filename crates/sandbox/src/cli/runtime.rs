@@ -1,0 +1,61 @@
+use super::{complain, print};
+use clap::Subcommand;
+use cloister_sandbox::{
+    home::{Home, HomeError},
+    runtime::{add, list, remove},
+};
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Runtime {
+    /// Install an interpreter: `python`, or one that a manifest describes
+    Add {
+        /// A known name, or a manifest file
+        runtime: String,
+        /// Use this wheel instead of asking pip for it
+        #[arg(long, value_name = "FILE")]
+        wheel: Option<PathBuf>,
+    },
+    /// List the installed interpreters
+    List {
+        /// Print their manifests as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove an installed interpreter
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+impl Runtime {
+    pub(super) fn execute(self, home: impl FnOnce() -> Result<Home, HomeError>) -> anyhow::Result<u8> {
+        let home = home()?;
+        match self {
+            Self::Add { runtime, wheel } => {
+                let installed = add(&home, &runtime, wheel.as_deref(), &mut |message| complain(message))?;
+                let name = &installed.manifest.name;
+                print(&if installed.was_there { format!("{name} is installed already") } else { format!("installed {name}") });
+            }
+            Self::List { json } => {
+                let installed = list(&home)?;
+                if json {
+                    let manifests: Vec<_> = installed.iter().map(|installed| &installed.manifest).collect();
+                    print(&serde_json::to_string_pretty(&manifests)?);
+                } else if installed.is_empty() {
+                    print("none; `sandbox runtime add python` installs CPython with pandas and scikit-learn");
+                } else {
+                    for installed in &installed {
+                        print(&format!("{:<10} {}", installed.manifest.name, installed.manifest.description));
+                    }
+                }
+            }
+            Self::Remove { name } => {
+                remove(&home, &name)?;
+                print(&format!("removed {name}"));
+            }
+        }
+        Ok(0)
+    }
+}

@@ -1,0 +1,63 @@
+//! How things are shown to people.
+
+use cloister_model::{Isolation, WallState, escape};
+use std::fmt::Write as _;
+
+/// A size, rounded for reading.
+pub(super) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["bytes", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 || unit == "GiB" {
+            return if unit == "bytes" { format!("{count} {unit}") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    String::new()
+}
+
+/// A duration, rounded for reading.
+pub(super) fn millis(count: u64) -> String {
+    if count < 1000 { format!("{count} ms") } else { format!("{:.1} s", count as f64 / 1000.0) }
+}
+
+/// A number of things.
+pub(super) fn count(number: u64, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+/// A stranger's name.
+pub(super) fn name(text: &str) -> String {
+    escape(text.as_bytes(), 120).to_string()
+}
+
+/// The walls, in one or more lines.
+pub(super) fn isolation(isolation: &Isolation) -> String {
+    let mut text = String::new();
+    let missing: Vec<_> = isolation.missing().collect();
+    if missing.is_empty() {
+        text.push_str("complete:");
+        for (index, (wall, state)) in isolation.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = match state {
+                WallState::Enforced { detail } if detail.starts_with("ABI") => write!(text, "{comma} {wall:?} {detail}"),
+                _ => write!(text, "{comma} {wall:?}"),
+            };
+        }
+    } else {
+        text.push_str("INCOMPLETE:");
+        for (wall, state) in missing {
+            let detail = match state {
+                Some(WallState::Partial { detail }) => format!("in part ({detail})"),
+                Some(WallState::Absent { detail }) => format!("missing ({detail})"),
+                Some(WallState::Enforced { .. }) | None => "missing".to_owned(),
+            };
+            let _ = write!(text, "\n             {wall:?}: {detail}");
+        }
+    }
+    text
+}
+
+/// The first line of a summary, in bold on a terminal.
+pub(super) fn headline(text: &str) -> String {
+    if std::io::IsTerminal::is_terminal(&std::io::stdout()) { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+}

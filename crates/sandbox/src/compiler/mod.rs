@@ -1,0 +1,199 @@
+//! Checking and compiling a module: bytes of a stranger, in a process of their own with limits of its own.
+
+mod child;
+mod request;
+
+pub use child::main;
+pub(crate) use request::{Descriptor, Request, Response};
+
+use crate::{
+    cache::{Artifact, Cache},
+    engine::EngineSettings,
+    hash::sha256_bytes,
+    supervisor::{Ended, Observer, Phase, Watched, watch},
+};
+use anyhow::{Context as _, Result};
+use cloister_isolation::{Cause, Program, Rlimits, create_memfd, seal_memfd};
+use cloister_model::{Admission, Limit, Limits, Outcome, Sha256, Verdict};
+use std::{
+    fs::File,
+    io::Write as _,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+pub use request::Role;
+
+/// The most that a compiler process may say.
+const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What came of a module.
+#[derive(Debug)]
+pub enum Compiled {
+    /// It may run.
+    Ready {
+        /// The machine code, and what admission said.
+        artifact: Artifact,
+        /// How long it took; none if it had been made before.
+        elapsed: Option<Duration>,
+    },
+    /// It may not run: admission refused it, or it met a limit while being compiled.
+    Not {
+        /// What admission said, if it got so far.
+        admission: Option<Admission>,
+        /// Why.
+        outcome: Outcome,
+        /// How long it took.
+        elapsed: Duration,
+    },
+}
+
+/// Makes, or finds, the artifact of a module. `module` is opened only if it has to be made.
+///
+/// # Errors
+/// If a process or file of ours fails; never for what the module is.
+pub fn compile(
+    cache: &Cache,
+    module: impl FnOnce() -> Result<File>,
+    digest: Sha256,
+    role: &Role,
+    engine: EngineSettings,
+    limits: &Limits,
+    observer: &mut dyn Observer,
+) -> Result<Compiled> {
+    let name = sha256_bytes(&serde_json::to_vec(&(digest, engine.digest(), role))?);
+    if let Some(artifact) = cache.find(name)
+        && fits(&artifact.admission, limits)
+    {
+        return Ok(Compiled::Ready { artifact, elapsed: None });
+    }
+    observer.phase(Phase::Compiling);
+    let started = Instant::now();
+    let draft = cache.draft().context("cannot write to the artifact cache")?;
+    let request = Request { limits: limits.clone(), role: role.clone(), engine: Some(engine) };
+    let answer = module().and_then(|module| ask(&request, &module, Some(draft.1.try_clone()?), observer));
+    let compiled = match answer {
+        Ok(Answer::Admitted(admission)) => {
+            let artifact = cache.keep(name, admission, draft).context("cannot write to the artifact cache")?;
+            return Ok(Compiled::Ready { artifact, elapsed: Some(started.elapsed()) });
+        }
+        Ok(Answer::Not { admission, outcome }) => {
+            Ok(Compiled::Not { admission, outcome, elapsed: started.elapsed() })
+        }
+        Err(error) => Err(error),
+    };
+    std::fs::remove_file(&draft.0).context("cannot tidy the artifact cache")?;
+    compiled
+}
+
+/// Checks a module without compiling it.
+///
+/// # Errors
+/// As [`compile`].
+pub fn inspect(
+    module: &File,
+    role: &Role,
+    limits: &Limits,
+    observer: &mut dyn Observer,
+) -> Result<(Option<Admission>, Option<Outcome>)> {
+    let request = Request { limits: limits.clone(), role: role.clone(), engine: None };
+    Ok(match ask(&request, module, None, observer)? {
+        Answer::Admitted(admission) => (Some(admission), None),
+        Answer::Not { admission, outcome } => (admission, Some(outcome)),
+    })
+}
+
+/// Whether what was admitted once still is, under today's limits. The cache knows modules, not limits.
+fn fits(admission: &Admission, limits: &Limits) -> bool {
+    let pages: u64 = admission.memories.iter().map(|memory| memory.initial_pages).sum();
+    admission.bytes <= limits.module_bytes
+        && admission.table_elements <= limits.table_elements
+        && pages.saturating_mul(65_536) <= limits.memory_bytes
+}
+
+enum Answer {
+    Admitted(Admission),
+    Not { admission: Option<Admission>, outcome: Outcome },
+}
+
+/// Starts a compiler process and waits for what it says.
+fn ask(request: &Request, module: &File, artifact: Option<File>, observer: &mut dyn Observer) -> Result<Answer> {
+    let limits = &request.limits.compile;
+    let (result, result_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let mut fds: Vec<OwnedFd> = vec![sealed("request", &serde_json::to_vec(request)?)?, reopen(module)?, result_end];
+    fds.extend(artifact.map(OwnedFd::from));
+    let program = Program {
+        fds,
+        rlimits: Rlimits {
+            cpu_seconds: None,
+            file_bytes: Some(limits.artifact_bytes),
+            address_space_bytes: Some(limits.memory_bytes),
+            open_files: 64,
+            ..Rlimits::default()
+        },
+        ..Program::new([crate::COMPILER_ARGUMENT])
+    };
+    let started = Instant::now();
+    let child = program.spawn().context("cannot start the compiler process")?;
+    let deadline = started + Duration::from_millis(limits.wall_ms);
+    let Watched { ended, result, exit, .. } =
+        watch(child, deadline, File::from(result), MAX_RESPONSE_BYTES, None, observer)?;
+    let limit = |limit, allowed, used| {
+        Ok(Answer::Not { admission: None, outcome: Outcome::LimitExceeded { limit, allowed, used } })
+    };
+    if ended == Ended::Deadline {
+        let used = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        return limit(Limit::CompileTime, limits.wall_ms, used);
+    }
+    match serde_json::from_slice::<Response>(&result) {
+        Ok(Response { admission, error: None, .. }) => Ok(match &admission.verdict {
+            Verdict::Admitted => Answer::Admitted(admission),
+            Verdict::Refused { refusals } => {
+                let outcome = Outcome::Refused { refusals: refusals.clone() };
+                Answer::Not { admission: Some(admission), outcome }
+            }
+        }),
+        Ok(Response { admission, error: Some(error), artifact_too_large }) => {
+            let outcome = if artifact_too_large {
+                let allowed = limits.artifact_bytes;
+                Outcome::LimitExceeded { limit: Limit::ArtifactSize, allowed, used: allowed }
+            } else {
+                Outcome::HostFault { message: format!("the compiler rejected a module that was admitted: {error}") }
+            };
+            Ok(Answer::Not { admission: Some(admission), outcome })
+        }
+        // An allocation that the limit does not allow aborts the process.
+        Err(_) if matches!(exit.cause, Cause::Signaled(6) | Cause::Exited(101)) => {
+            limit(Limit::CompileMemory, limits.memory_bytes, exit.peak_resident_bytes)
+        }
+        Err(_) => anyhow::bail!("the compiler process ended without an answer ({})", describe(exit.cause)),
+    }
+}
+
+/// What to say of a process that ended by itself or by a signal.
+#[must_use]
+pub(crate) fn describe(cause: Cause) -> String {
+    match cause {
+        Cause::Exited(code) => format!("exit code {code}"),
+        Cause::Signaled(signal) => format!("signal {signal}"),
+    }
+}
+
+/// Puts bytes into a file that nobody can change.
+///
+/// # Errors
+/// Those of the kernel.
+pub(crate) fn sealed(name: &str, bytes: &[u8]) -> Result<OwnedFd> {
+    let mut file = File::from(create_memfd(name)?);
+    file.write_all(bytes)?;
+    seal_memfd(&file)?;
+    std::io::Seek::rewind(&mut file)?;
+    Ok(file.into())
+}
+
+/// The same file with a position of its own, at the beginning.
+fn reopen(file: &File) -> Result<OwnedFd> {
+    let mut copy = file.try_clone()?;
+    std::io::Seek::rewind(&mut copy)?;
+    Ok(copy.into())
+}

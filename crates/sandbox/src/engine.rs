@@ -1,0 +1,150 @@
+//! The one place where the engine is configured. The process that compiles and the process that runs must agree on
+//! every setting, so both come here.
+
+use cloister_model::{Profile, Sha256};
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+use wasmtime::{Collector, Config, Engine, OptLevel, Result, WasmBacktraceDetails};
+
+/// The exact version of wasmtime, as pinned in the workspace.
+pub const WASMTIME_VERSION: &str = "48.0.8";
+
+/// Everything that may differ between two engines of this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EngineSettings {
+    /// Deterministic: canonical NaNs.
+    pub profile: Profile,
+    /// The exception-handling proposal, for interpreters that the operator installed.
+    pub exceptions: bool,
+    /// Count instructions.
+    pub fuel: bool,
+}
+
+/// What an engine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To compile. Uses every core.
+    Compile,
+    /// To run what was compiled. Has no compiler.
+    Run {
+        /// The most stack a guest may use, in bytes.
+        stack_bytes: usize,
+    },
+}
+
+impl EngineSettings {
+    /// Makes the engine.
+    ///
+    /// # Errors
+    /// If wasmtime rejects the configuration: a bug, or a machine it does not support.
+    pub fn engine(self, purpose: Purpose) -> Result<Engine> {
+        let Self { profile, exceptions, fuel } = self;
+        let mut config = Config::new();
+        // What a guest may be made of: the proposals that toolchains emit today. Kept equal to admission's list; a test
+        // compares the two.
+        config
+            .wasm_simd(true)
+            .wasm_bulk_memory(true)
+            .wasm_multi_value(true)
+            .wasm_reference_types(true)
+            .wasm_multi_memory(true)
+            .wasm_extended_const(true)
+            .wasm_component_model(true)
+            .wasm_exceptions(exceptions)
+            .gc_support(exceptions)
+            .wasm_tail_call(false)
+            // Results may differ by processor.
+            .wasm_relaxed_simd(false)
+            // Always bounds-checked, and unbounded bulk operations.
+            .wasm_memory64(false)
+            .wasm_function_references(false)
+            .wasm_gc(false)
+            .wasm_custom_page_sizes(false)
+            .wasm_wide_arithmetic(false)
+            .wasm_stack_switching(false)
+            .concurrency_support(false);
+        if exceptions {
+            config.collector(Collector::DeferredReferenceCounting);
+        }
+        config
+            // Interruption is the supervisor's kill: checks inside the guest cost tight loops up to 2.8 times.
+            .epoch_interruption(false)
+            .consume_fuel(fuel)
+            .cranelift_opt_level(OptLevel::Speed)
+            .cranelift_nan_canonicalization(profile == Profile::Deterministic)
+            // Off would also switch off the mitigations against speculative reads.
+            .signals_based_traps(true)
+            .native_unwind_info(exceptions)
+            .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+            .wasm_backtrace_max_frames(None)
+            .generate_address_map(false);
+        match purpose {
+            Purpose::Compile => {
+                config.parallel_compilation(true);
+            }
+            Purpose::Run { stack_bytes } => {
+                config.enable_compiler(false).max_wasm_stack(stack_bytes);
+            }
+        }
+        Engine::new(&config)
+    }
+
+    /// A digest of everything that decides what a guest computes and which artifact can run: these settings, the
+    /// engine's version and the processor's features. Bumped by hand when the list above changes.
+    #[must_use]
+    pub fn digest(self) -> Sha256 {
+        let Self { profile, exceptions, fuel } = self;
+        let text = format!(
+            "cloister engine 1\nwasmtime {WASMTIME_VERSION}\narch {}\nfeatures {}\nprofile {profile}\nexceptions {exceptions}\nfuel {fuel}\n",
+            std::env::consts::ARCH,
+            processor_features().join(",")
+        );
+        Sha256::from_bytes(sha2::Sha256::digest(text.as_bytes()).into())
+    }
+}
+
+/// The processor's features that Cranelift uses.
+fn processor_features() -> Vec<&'static str> {
+    macro_rules! present {
+        ($detect:ident: $($name:tt)*) => { [$(($name, std::arch::$detect!($name))),*] };
+    }
+    #[cfg(target_arch = "x86_64")]
+    let all = present!(is_x86_feature_detected: "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "avx" "avx2" "fma" "bmi1"
+        "bmi2" "lzcnt" "avx512f" "avx512dq" "avx512vl" "avx512bitalg" "avx512vbmi" "cmpxchg16b");
+    #[cfg(target_arch = "aarch64")]
+    let all = present!(is_aarch64_feature_detected: "lse" "paca" "fp16");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let all: [(&str, bool); 0] = [];
+    all.into_iter().filter_map(|(name, present)| present.then_some(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: EngineSettings =
+        EngineSettings { profile: Profile::Deterministic, exceptions: false, fuel: false };
+
+    #[test]
+    fn every_setting_changes_the_digest() {
+        let others = [
+            EngineSettings { profile: Profile::Standard, ..SETTINGS },
+            EngineSettings { exceptions: true, ..SETTINGS },
+            EngineSettings { fuel: true, ..SETTINGS },
+        ];
+        for other in others {
+            assert_ne!(SETTINGS.digest(), other.digest(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_one_engine_compiles_the_other_runs() {
+        for settings in [SETTINGS, EngineSettings { exceptions: true, fuel: true, profile: Profile::Standard }] {
+            let compiled = settings.engine(Purpose::Compile).expect("an engine");
+            let artifact = compiled.precompile_module(b"\0asm\x01\0\0\0").expect("an artifact");
+            let engine = settings.engine(Purpose::Run { stack_bytes: 1 << 20 }).expect("an engine");
+            crate::artifact::load_module_bytes(&engine, &artifact).expect("it loads");
+        }
+    }
+}

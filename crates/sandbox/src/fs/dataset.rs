@@ -1,0 +1,109 @@
+//! Directories of the host that the guest may read: datasets, DDOs, an interpreter's library.
+
+use super::{Errno, FileKind};
+use crate::account::Account;
+use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
+use std::{fs::File, sync::Arc};
+
+/// One directory tree of the host, read-only. Symbolic links are followed only below it (`openat2`,
+/// `RESOLVE_BENEATH`).
+#[derive(Debug)]
+pub(super) struct Mount {
+    pub(super) root: Dir,
+}
+
+/// A file opened for reading.
+#[derive(Clone, Debug)]
+pub(super) struct ReadFile {
+    pub(super) file: Arc<File>,
+    pub(super) size: u64,
+}
+
+/// What one entry of a listing costs beside its name.
+const ENTRY_BYTES: u64 = 64;
+
+impl Mount {
+    /// What a path is, its last link followed.
+    pub(super) fn kind(&self, path: &str) -> Result<FileKind, Errno> {
+        let metadata = if path.is_empty() { self.root.dir_metadata() } else { self.root.metadata(path) }?;
+        Self::kind_of(&metadata)
+    }
+
+    /// What a path is, without following it if it is a link.
+    pub(super) fn kind_of_link(&self, path: &str) -> Result<FileKind, Errno> {
+        if path.is_empty() {
+            return self.kind(path);
+        }
+        let metadata = self.root.symlink_metadata(path)?;
+        if metadata.is_symlink() {
+            return Ok(FileKind::Link { size: metadata.size() });
+        }
+        Self::kind_of(&metadata)
+    }
+
+    fn kind_of(metadata: &cap_std::fs::Metadata) -> Result<FileKind, Errno> {
+        if metadata.is_dir() {
+            Ok(FileKind::Directory)
+        } else if metadata.is_file() {
+            Ok(FileKind::File { size: metadata.size() })
+        } else {
+            // A pipe, socket or device: nothing that a dataset is made of, and able to block or act when opened.
+            Err(Errno::Access)
+        }
+    }
+
+    /// Opens a regular file for reading. `O_NONBLOCK` keeps a pipe from blocking before it is found to be one.
+    pub(super) fn open(&self, path: &str, follow: bool) -> Result<ReadFile, Errno> {
+        if !follow && matches!(self.kind_of_link(path)?, FileKind::Link { .. }) {
+            return Err(Errno::Loop);
+        }
+        let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let file = self.root.open_with(path, OpenOptions::new().read(true).custom_flags(nonblocking))?;
+        let metadata = file.metadata()?;
+        match Self::kind_of(&metadata)? {
+            FileKind::File { size } => Ok(ReadFile { file: Arc::new(file.into_std()), size }),
+            FileKind::Directory => Err(Errno::IsDirectory),
+            FileKind::Link { .. } => Err(Errno::Loop),
+        }
+    }
+
+    pub(super) fn read_link(&self, path: &str) -> Result<String, Errno> {
+        let target = self.root.read_link(path)?;
+        target.into_os_string().into_string().map_err(|_| Errno::IllegalByteSequence)
+    }
+
+    /// The names in a directory with what they are, sorted by bytes. The memory for them is taken from the account
+    /// while reading, so that a directory of millions of names meets the guest's limit, not the host's.
+    pub(super) fn list(&self, path: &str, account: &Account) -> Result<(Vec<(String, FileKind)>, u64), Errno> {
+        let entries = if path.is_empty() { self.root.entries() } else { self.root.read_dir(path) }?;
+        let mut names = Vec::new();
+        let mut taken = 0;
+        let read = || {
+            for entry in entries {
+                let entry = entry?;
+                let Ok(name) = entry.file_name().into_string() else { continue };
+                let kind = entry.file_type()?;
+                let kind = if kind.is_dir() {
+                    FileKind::Directory
+                } else if kind.is_symlink() {
+                    FileKind::Link { size: 0 }
+                } else if kind.is_file() {
+                    FileKind::File { size: 0 }
+                } else {
+                    continue;
+                };
+                let cost = ENTRY_BYTES + name.len() as u64;
+                account.take_memory(cost).map_err(|_| Errno::NoMemory)?;
+                taken += cost;
+                names.push((name, kind));
+            }
+            Ok(())
+        };
+        if let Err(errno) = read() {
+            account.give_memory(taken);
+            return Err(errno);
+        }
+        names.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        Ok((names, taken))
+    }
+}

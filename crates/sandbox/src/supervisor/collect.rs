@@ -1,0 +1,74 @@
+//! What the guest left: read by the supervisor as the work of a stranger, and held against the contract once more.
+
+use crate::hash::sha256;
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
+use cloister_model::{FileReport, OutputContract, escape};
+use std::io;
+
+/// Why outputs cannot be taken. The worker should have made it impossible: each of these is an incident.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// Something other than a file or directory, or a name that is no text.
+    #[error("`{0}` in the outputs is neither a plain file nor a directory")]
+    Strange(String),
+    /// More than the contract allows is on the disk.
+    #[error("the outputs exceed the contract ({0}), although every write was charged")]
+    Exceeds(&'static str),
+    /// A file whose name the contract does not allow.
+    #[error("the outputs hold `{0}`, which the contract does not allow, although every name was checked")]
+    Name(String),
+    /// They cannot be read.
+    #[error("cannot read the outputs: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Outputs, digested.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) files: Vec<FileReport>,
+    pub(super) directories: u64,
+}
+
+/// Digests the outputs. Follows nothing, opens nothing but plain files, stops where the contract would.
+pub(super) fn collect(root: &Dir, contract: &OutputContract) -> Result<Collected, CollectError> {
+    let mut collected = Collected::default();
+    let mut bytes = 0_u64;
+    let mut open = vec![String::new()];
+    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
+    while let Some(directory) = open.pop() {
+        let entries = if directory.is_empty() { root.entries()? } else { root.read_dir(&directory)? };
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            let strange = || CollectError::Strange(escape(name.as_encoded_bytes(), 200).to_string());
+            let name = name.to_str().ok_or_else(strange)?;
+            let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                collected.directories += 1;
+                if collected.directories > contract.max_directories || !contract.allows_directory(&path) {
+                    return Err(CollectError::Exceeds("directories"));
+                }
+                open.push(path);
+            } else if kind.is_file() {
+                if !contract.allows_file(&path) {
+                    return Err(CollectError::Name(escape(path.as_bytes(), 200).to_string()));
+                }
+                let file = root.open_with(&path, OpenOptions::new().read(true).custom_flags(flags))?.into_std();
+                bytes = bytes.saturating_add(file.metadata()?.len());
+                if bytes > contract.max_bytes {
+                    return Err(CollectError::Exceeds("bytes"));
+                }
+                let (sha256, bytes) = sha256(&file)?;
+                collected.files.push(FileReport { path, bytes, sha256 });
+                if collected.files.len() as u64 > contract.max_files {
+                    return Err(CollectError::Exceeds("files"));
+                }
+            } else {
+                return Err(strange());
+            }
+        }
+    }
+    collected.files.sort();
+    Ok(collected)
+}

@@ -1,0 +1,246 @@
+//! Inputs: opened by the supervisor, handed over as descriptors, digested while the guest runs.
+
+use crate::{compiler::sealed, hash::sha256, home::open_regular, worker::spec::Placed};
+use cap_std::{ambient_authority, fs::Dir};
+use cloister_model::{Did, FileReport, InputFile, Inputs, escape};
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
+};
+
+/// The most single files of a run: each is an open descriptor.
+const MAX_FILES: usize = 1000;
+/// The most bytes of parameters.
+const MAX_PARAMS_BYTES: u64 = 1024 * 1024;
+/// The deepest dataset directory that is digested.
+const MAX_DEPTH: usize = 64;
+
+/// What is wrong with the inputs.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// A file or directory of the host.
+    #[error("input `{path}`: {error}")]
+    Host {
+        /// Where.
+        path: PathBuf,
+        /// What.
+        error: io::Error,
+    },
+    /// More single files than descriptors.
+    #[error("{0} single input files; at most {MAX_FILES} are taken this way. Put them into a directory: --data DIR")]
+    TooMany(usize),
+    /// Two files for one guest path.
+    #[error("two inputs for `/data/{0}`")]
+    Twice(String),
+    /// The parameters are no JSON.
+    #[error("parameters `{path}`: {problem}")]
+    Params {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A name in a dataset directory that no guest could be given.
+    #[error("input `{0}`: a name that is not UTF-8; rename it")]
+    Name(String),
+    /// Nothing to read.
+    #[error("no dataset: give --dataset DID=PATH, or --data DIR with inputs/<did>/<n> in it")]
+    Nothing,
+}
+
+/// Inputs, opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// For the worker's spec, in the order of `fds`.
+    pub(super) placed: Vec<Placed>,
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) dids: Vec<Did>,
+    /// To digest: paths below `/data`.
+    files: Vec<(String, File)>,
+    mounts: Vec<(String, Dir)>,
+}
+
+impl Opened {
+    /// Opens everything a run may read. `script` is the author's file, where an interpreter runs it.
+    pub(super) fn open(
+        inputs: &Inputs,
+        params: Option<&Path>,
+        ddos: &[(Did, PathBuf)],
+        script: Option<&File>,
+    ) -> Result<Self, InputError> {
+        let mut opened =
+            Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![] };
+        let mut taken = BTreeSet::new();
+        match inputs {
+            Inputs::Files { files, dids } => {
+                if dids.is_empty() {
+                    return Err(InputError::Nothing);
+                }
+                if files.len() > MAX_FILES {
+                    return Err(InputError::TooMany(files.len()));
+                }
+                opened.dids.clone_from(dids);
+                for InputFile { guest, host } in files {
+                    if !taken.insert(guest.as_str()) {
+                        return Err(InputError::Twice(guest.clone()));
+                    }
+                    opened.place_host_file(guest.clone(), host)?;
+                }
+                opened.place_params(params)?;
+                for (did, path) in ddos {
+                    opened.place_host_file(format!("ddos/{}", did.id()), path)?;
+                }
+                opened.placed.push(Placed::Empty("/data/ddos".to_owned()));
+            }
+            Inputs::Tree { root, dids } => {
+                if dids.is_empty() {
+                    return Err(InputError::Nothing);
+                }
+                opened.dids.clone_from(dids);
+                for (name, required) in [("inputs", true), ("ddos", false), ("transformations", false)] {
+                    let path = root.join(name);
+                    match Dir::open_ambient_dir(&path, ambient_authority()) {
+                        // The author's script takes the place of whatever the tree holds.
+                        Ok(_) if name == "transformations" && script.is_some() => {}
+                        Ok(directory) => opened.place_mount(name, directory, &path)?,
+                        Err(error) if error.kind() == io::ErrorKind::NotFound && !required => {
+                            opened.placed.push(Placed::Empty(format!("/data/{name}")));
+                        }
+                        Err(error) => return Err(InputError::Host { path, error }),
+                    }
+                }
+            }
+        }
+        if let Some(script) = script {
+            let path = "transformations/algorithm".to_owned();
+            let copy = script.try_clone().map_err(|error| InputError::Host { path: PathBuf::from(&path), error })?;
+            opened.place_file(path, copy)?;
+        }
+        opened.placed.push(Placed::Empty("/data/logs".to_owned()));
+        Ok(opened)
+    }
+
+    fn place_host_file(&mut self, guest: String, host: &Path) -> Result<(), InputError> {
+        let file = open_regular(host).map_err(|error| InputError::Host { path: host.to_owned(), error })?;
+        self.place_file(guest, file)
+    }
+
+    fn place_file(&mut self, guest: String, file: File) -> Result<(), InputError> {
+        let fault = |error| InputError::Host { path: PathBuf::from(&guest), error };
+        self.fds.push(file.try_clone().map_err(fault)?.into());
+        self.placed.push(Placed::File(format!("/data/{guest}")));
+        self.files.push((guest, file));
+        Ok(())
+    }
+
+    fn place_mount(&mut self, name: &str, directory: Dir, host: &Path) -> Result<(), InputError> {
+        let fault = |error| InputError::Host { path: host.to_owned(), error };
+        let copy = directory.try_clone().map_err(fault)?;
+        self.fds.push(copy.into_std_file().into());
+        self.placed.push(Placed::Mount(format!("/data/{name}")));
+        self.mounts.push((name.to_owned(), directory));
+        Ok(())
+    }
+
+    fn place_params(&mut self, params: Option<&Path>) -> Result<(), InputError> {
+        let bytes = match params {
+            None => b"{}".to_vec(),
+            Some(path) => {
+                let wrong = |problem: String| InputError::Params { path: path.to_owned(), problem };
+                let mut file = open_regular(path).map_err(|error| wrong(error.to_string()))?;
+                let bytes = crate::artifact::read_bounded(&mut file, MAX_PARAMS_BYTES)
+                    .map_err(|error| wrong(format!("{error} (at most {MAX_PARAMS_BYTES} bytes)")))?;
+                serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| wrong(format!("not JSON: {e}")))?;
+                bytes
+            }
+        };
+        let file = sealed("params", &bytes).map_err(|error| InputError::Params {
+            path: params.unwrap_or(Path::new("{}")).to_owned(),
+            problem: error.to_string(),
+        })?;
+        self.place_file("inputs/algoCustomData.json".to_owned(), file.into())
+    }
+
+    /// Digests every file the guest can read, sorted by path. Takes as long as reading them does.
+    pub(super) fn digest(&self) -> Result<Vec<FileReport>, InputError> {
+        let mut reports = Vec::new();
+        for (path, file) in &self.files {
+            let (sha256, bytes) =
+                sha256(file).map_err(|error| InputError::Host { path: PathBuf::from(path), error })?;
+            reports.push(FileReport { path: path.clone(), bytes, sha256 });
+        }
+        for (name, root) in &self.mounts {
+            digest_tree(name, root, &mut reports)?;
+        }
+        reports.sort();
+        Ok(reports)
+    }
+}
+
+/// The datasets in a `/data` tree, sorted: the directories below `inputs`.
+///
+/// # Errors
+/// If it cannot be listed, or a directory's name is no DID.
+pub fn datasets_in(root: &Path) -> Result<Vec<Did>, InputError> {
+    let inputs = root.join("inputs");
+    let fault = |error| InputError::Host { path: inputs.clone(), error };
+    let mut dids = Vec::new();
+    for entry in std::fs::read_dir(&inputs).map_err(fault)? {
+        let entry = entry.map_err(fault)?;
+        if entry.file_type().map_err(fault)?.is_dir() {
+            let name = entry.file_name();
+            let did = name.to_str().and_then(|name| name.parse().ok());
+            dids.push(did.ok_or_else(|| {
+                fault(io::Error::other(format!(
+                    "`{}` is not the identifier of a DID",
+                    escape(name.as_encoded_bytes(), 80)
+                )))
+            })?);
+        }
+    }
+    dids.sort();
+    Ok(dids)
+}
+
+/// Digests a directory with an explicit stack: a dataset may be deep.
+fn digest_tree(name: &str, root: &Dir, reports: &mut Vec<FileReport>) -> Result<(), InputError> {
+    let mut open = vec![String::new()];
+    while let Some(directory) = open.pop() {
+        let full = |path: &str| if path.is_empty() { name.to_owned() } else { format!("{name}/{path}") };
+        let fault = |error| InputError::Host { path: PathBuf::from(full(&directory)), error };
+        if directory.split('/').count() > MAX_DEPTH {
+            return Err(fault(io::Error::other(format!("more than {MAX_DEPTH} directories deep"))));
+        }
+        let entries = if directory.is_empty() { root.entries() } else { root.read_dir(&directory) }.map_err(fault)?;
+        for entry in entries {
+            let entry = entry.map_err(fault)?;
+            let file_name = entry.file_name();
+            let Some(file_name) = file_name.to_str() else {
+                return Err(InputError::Name(escape(file_name.as_encoded_bytes(), 200).to_string()));
+            };
+            let path = if directory.is_empty() { file_name.to_owned() } else { format!("{directory}/{file_name}") };
+            let kind = entry.file_type().map_err(fault)?;
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_file() || kind.is_symlink() {
+                // A link that leads out, or to a directory, is no file that the guest could read by this name.
+                let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+                let mut options = cap_std::fs::OpenOptions::new();
+                cap_std::fs::OpenOptionsExt::custom_flags(options.read(true), nonblocking);
+                let file = match root.open_with(&path, &options) {
+                    Ok(file) => file.into_std(),
+                    Err(_) if kind.is_symlink() => continue,
+                    Err(error) => return Err(InputError::Host { path: PathBuf::from(full(&path)), error }),
+                };
+                if file.metadata().map_err(fault)?.is_file() {
+                    let (sha256, bytes) = sha256(&file).map_err(fault)?;
+                    reports.push(FileReport { path: full(&path), bytes, sha256 });
+                }
+            }
+        }
+    }
+    Ok(())
+}

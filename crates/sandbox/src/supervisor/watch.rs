@@ -1,0 +1,134 @@
+use super::Observer;
+use anyhow::Result;
+use cloister_isolation::{Child, Exit};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use std::{
+    fs::File,
+    io::Read as _,
+    os::fd::AsFd as _,
+    time::{Duration, Instant},
+};
+
+/// How often an observer is told that time passes.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Who ended a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    ByItself,
+    /// We killed it: its time was up.
+    Deadline,
+}
+
+/// What a process said and how it ended.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    pub(crate) ended: Ended,
+    pub(crate) exit: Exit,
+    /// What it wrote to its result pipe, at most the limit.
+    pub(crate) result: Vec<u8>,
+    /// Bytes it wrote to its log pipe beyond the log's limit.
+    pub(crate) log_dropped: u64,
+    /// Bytes of the log that were kept.
+    pub(crate) log_kept: u64,
+}
+
+/// A pipe that a process writes to, read up to a limit and drained beyond it.
+struct Inlet {
+    pipe: Option<File>,
+    kept: u64,
+    dropped: u64,
+    limit: u64,
+}
+
+impl Inlet {
+    fn new(pipe: Option<File>, limit: u64) -> Self {
+        Self { pipe, kept: 0, dropped: 0, limit }
+    }
+
+    /// Reads what is there: one system call. The pipe is gone at its end.
+    fn take(&mut self, mut keep: impl FnMut(&[u8])) {
+        let mut buffer = [0; 64 * 1024];
+        let Some(pipe) = &mut self.pipe else { return };
+        match pipe.read(&mut buffer) {
+            Ok(bytes) if bytes > 0 => {
+                let room = usize::try_from(self.limit - self.kept).unwrap_or(usize::MAX).min(bytes);
+                keep(&buffer[..room]);
+                self.kept += room as u64;
+                self.dropped += (bytes - room) as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Ok(_) | Err(_) => self.pipe = None,
+        }
+    }
+}
+
+/// Waits for a process, reading what it says, and kills it at the deadline.
+///
+/// # Errors
+/// Those of waiting; none that the process can cause.
+pub(crate) fn watch(
+    child: Child,
+    deadline: Instant,
+    result: File,
+    result_limit: u64,
+    log: Option<(File, u64)>,
+    observer: &mut dyn Observer,
+) -> Result<Watched> {
+    let mut said = Vec::new();
+    let (log, log_limit) = log.map_or((None, 0), |(pipe, limit)| (Some(pipe), limit));
+    let (mut result, mut log) = (Inlet::new(Some(result), result_limit), Inlet::new(log, log_limit));
+    let mut ended = Ended::ByItself;
+    let mut alive = true;
+    while alive || result.pipe.is_some() || log.pipe.is_some() {
+        let now = Instant::now();
+        if alive && now >= deadline && ended == Ended::ByItself {
+            child.kill()?;
+            ended = Ended::Deadline;
+        }
+        // Once it is dead, what is left in the pipes is read without waiting: something it might have started could
+        // hold them open, although nothing can be started in there.
+        let wait = if alive { deadline.saturating_duration_since(now).min(TICK) } else { Duration::ZERO };
+        let timeout = Timespec::try_from(wait)?;
+        let (pidfd, mut ready) = (child.pidfd(), Vec::with_capacity(3));
+        if alive {
+            ready.push((0, PollFd::from_borrowed_fd(pidfd, PollFlags::IN)));
+        }
+        for (number, inlet) in [(1, &result), (2, &log)] {
+            if let Some(pipe) = &inlet.pipe {
+                ready.push((number, PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)));
+            }
+        }
+        let numbers: Vec<i32> = ready.iter().map(|(number, _)| *number).collect();
+        let mut fds: Vec<PollFd<'_>> = ready.into_iter().map(|(_, fd)| fd).collect();
+        let count = match poll(&mut fds, Some(&timeout)) {
+            Ok(count) => count,
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let ready: Vec<i32> = numbers
+            .into_iter()
+            .zip(&fds)
+            .filter_map(|(number, fd)| (!fd.revents().is_empty()).then_some(number))
+            .collect();
+        drop(fds);
+        if count == 0 {
+            if !alive {
+                break;
+            }
+            observer.tick();
+        }
+        for number in ready {
+            match number {
+                0 => alive = false,
+                1 => result.take(|bytes| said.extend_from_slice(bytes)),
+                _ => log.take(|bytes| observer.log(bytes)),
+            }
+        }
+    }
+    let exit = child.wait()?;
+    Ok(Watched { ended, exit, result: said, log_dropped: log.dropped, log_kept: log.kept })
+}

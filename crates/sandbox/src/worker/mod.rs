@@ -1,0 +1,237 @@
+//! The process that runs the guest: takes what it is given, gives up everything else, then starts the guest.
+
+mod end;
+pub(crate) mod spec;
+
+use crate::{
+    abi::{component, preview1},
+    account::{Account, Counters},
+    artifact::{Program, read_bounded},
+    clock::Clock,
+    engine::Purpose,
+    fs::{Build, FileSystem},
+    guest::{Guest, TrappedImport},
+    limiter::Limiter,
+    log::Log,
+    random::Random,
+};
+use anyhow::{Context as _, Result};
+use cap_std::fs::Dir;
+use cloister_isolation::{self as isolation, PeakMemory, Status};
+use cloister_model::{Isolation, Wall, WallState};
+use end::classify;
+use spec::{Descriptor, End, FIRST_PLACED, Message, Placed, Spec, Start};
+use std::{
+    fs::File,
+    io::Write as _,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    sync::Arc,
+    time::Instant,
+};
+use wasmtime::{Engine, ExternType, Linker, Store};
+use wasmtime_wasi::p2::bindings::sync::CommandPre;
+
+/// The most bytes of a spec: it lists every input.
+const MAX_SPEC_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Runs one guest from the descriptors this process was started with.
+///
+/// # Errors
+/// Only if not even the result could be written.
+pub fn main() -> Result<()> {
+    let mut result = File::from(take(Descriptor::Result)?);
+    if let Err(error) = run(&mut result) {
+        let end = End::Fault(format!("{error:#}"));
+        send(&mut result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None })?;
+    }
+    Ok(())
+}
+
+fn take(descriptor: Descriptor) -> Result<OwnedFd> {
+    take_number(descriptor as i32)
+}
+
+fn take_number(number: i32) -> Result<OwnedFd> {
+    isolation::take_fd(number).with_context(|| format!("descriptor {number} was not given"))
+}
+
+fn send(result: &mut File, message: &Message) -> Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    result.write_all(&line).context("the supervisor does not listen")
+}
+
+/// What the guest is put together from, in the order in which rights are given up.
+fn run(result: &mut File) -> Result<()> {
+    let mut spec_file = File::from(take(Descriptor::Spec)?);
+    anyhow::ensure!(isolation::is_sealed(&spec_file), "the spec is not sealed");
+    let Spec { engine, limits, contract, algorithm, start, arguments, environment, tree, require_isolation } =
+        serde_json::from_slice(&read_bounded(&mut spec_file, MAX_SPEC_BYTES)?)?;
+    let artifact = File::from(take(Descriptor::Artifact)?);
+    let counters = Arc::new(Counters::from_fd(take(Descriptor::Counters)?)?);
+    let log_pipe = File::from(take(Descriptor::Log)?);
+    let outputs = take(Descriptor::Outputs)?;
+    let tree = take_tree(tree)?;
+    let peak = PeakMemory::open().ok();
+    isolation::ignore_file_size_signal();
+
+    let mut walls = vec![
+        (Wall::Process, Status::Enforced("a process of its own".to_owned())),
+        (Wall::Rlimits, Status::Enforced("set before this process began".to_owned())),
+        (Wall::Inheritance, isolation::close_rest()),
+        (Wall::NoNewPrivs, isolation::no_new_privs()),
+        (Wall::Openat2, isolation::openat2_works(outputs.as_fd())),
+    ];
+    isolation::undumpable().context("cannot switch off core dumps")?;
+    let mounts: Vec<BorrowedFd<'_>> =
+        tree.iter().filter_map(|(placed, fd)| matches!(placed, Placed::Mount(_)).then_some(fd.as_ref()?.as_fd())).collect();
+    let paths = isolation::Paths { read: &mounts, write: Some(outputs.as_fd()) };
+    walls.push((Wall::Landlock, isolation::restrict_files(paths)));
+
+    // From here on the only files that can be opened are the datasets' and the outputs.
+    let account = Account::new(counters, limits.memory_bytes);
+    let mut files = Build::new(account.clone(), limits.handles);
+    for (placed, fd) in tree {
+        files = match (placed, fd) {
+            (Placed::File(path), Some(fd)) => files.file(&path, File::from(fd))?,
+            (Placed::Mount(path), Some(fd)) => files.mount(&path, Dir::from_std_file(File::from(fd)))?,
+            (Placed::Empty(path), _) | (Placed::File(path) | Placed::Mount(path), None) => files.directory(&path)?,
+        };
+    }
+    let mut files: FileSystem =
+        files.outputs(Dir::from_std_file(File::from(outputs)), contract.clone())?.finish();
+
+    let stack_bytes = usize::try_from(limits.stack_bytes)?;
+    let runner = engine.engine(Purpose::Run { stack_bytes })?;
+    let is_component = matches!(start, Start::Component);
+    let program = Program::load(&runner, artifact, is_component)?;
+    let ready = prepare(&runner, &program, start)?;
+    let guest = Guest {
+        descriptors: preview1::Descriptors::new(&mut files).map_err(|errno| anyhow::anyhow!("no root: {errno:?}"))?,
+        resources: component::Resources::default(),
+        files,
+        clock: Clock::new(engine.profile),
+        random: Random::new(engine.profile, algorithm),
+        log: Log::new(log_pipe, contract.max_log_bytes, account.clone()),
+        arguments,
+        environment,
+        call_bytes: limits.call_bytes,
+        handles: limits.handles,
+        limiter: Limiter::new(account.clone(), limits.table_elements, limits.instances),
+        account: account.clone(),
+    };
+    let mut store = Store::new(&runner, guest);
+    store.limiter(|guest| &mut guest.limiter);
+    store.set_hostcall_fuel(usize::try_from(limits.call_bytes)?);
+    if let Some(fuel) = limits.fuel {
+        store.set_fuel(fuel)?;
+    }
+
+    // Memory images are made by now, so what is written from here on is outputs.
+    let most = rustix::process::Rlimit { current: Some(contract.max_bytes), maximum: Some(contract.max_bytes) };
+    rustix::process::setrlimit(rustix::process::Resource::Fsize, most).context("cannot limit the size of files")?;
+    // Nothing is opened, mapped as code or started after this. The guest's own code comes next.
+    walls.push((Wall::Seccomp, isolation::restrict_syscalls(isolation::Role::Worker)));
+    let walls = Isolation(walls.into_iter().map(|(wall, status)| (wall, state(status))).collect());
+    let missing = walls.missing().count() > 0;
+    let openat2_missing = walls.0.get(&Wall::Openat2).is_none_or(|state| !matches!(state, WallState::Enforced { .. }));
+    send(result, &Message::Walls(walls))?;
+    if missing && require_isolation {
+        return send(result, &Message::NotIsolated);
+    }
+    // Without it, paths would be resolved by this process: the one fallback that was broken before
+    // (GHSA-vqjp-4c8c-hfgg), and the only wall that does not depend on an optional kernel feature.
+    anyhow::ensure!(!openat2_missing, "this kernel has no openat2 (Linux 5.6), or something forbids it");
+
+    account.start_guest();
+    let started = Instant::now();
+    let ended = ready.start(&mut store);
+    let guest_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let end = classify(ended, &account);
+    let fuel = limits.fuel.and_then(|given| Some(given - store.get_fuel().ok()?));
+    let peak_resident_bytes = peak.and_then(|peak| peak.bytes());
+    send(result, &Message::End { end, guest_us, peak_resident_bytes, fuel })?;
+    // The process ends here; taking the guest's memory apart first would only cost time.
+    std::mem::forget(store);
+    Ok(())
+}
+
+/// Takes the descriptors of the tree.
+fn take_tree(tree: Vec<Placed>) -> Result<Vec<(Placed, Option<OwnedFd>)>> {
+    let mut number = FIRST_PLACED;
+    tree.into_iter()
+        .map(|placed| {
+            let fd = match &placed {
+                Placed::Empty(_) => None,
+                Placed::File(_) | Placed::Mount(_) => {
+                    number += 1;
+                    Some(take_number(number - 1)?)
+                }
+            };
+            Ok((placed, fd))
+        })
+        .collect()
+}
+
+fn state(status: Status) -> WallState {
+    match status {
+        Status::Enforced(detail) => WallState::Enforced { detail },
+        Status::Partial(detail) => WallState::Partial { detail },
+        Status::Absent(detail) => WallState::Absent { detail },
+    }
+}
+
+/// A guest with its imports resolved: everything but its own code has run.
+enum Ready {
+    Module { instance: wasmtime::InstancePre<Guest>, exports: Vec<String> },
+    Component(CommandPre<Guest>),
+}
+
+fn prepare(engine: &Engine, program: &Program, start: Start) -> Result<Ready> {
+    match (program, start) {
+        (Program::Module(module), Start::Module { exports, trap }) => {
+            let mut linker = Linker::new(engine);
+            preview1::add_to_linker(&mut linker)?;
+            for import in module.imports() {
+                let is_named = trap.iter().any(|(module, name)| module == import.module() && name == import.name());
+                if let (true, ExternType::Func(ty)) = (is_named, import.ty()) {
+                    linker.func_new(import.module(), import.name(), ty, |_, _, _| Err(TrappedImport.into()))?;
+                }
+            }
+            Ok(Ready::Module { instance: linker.instantiate_pre(module)?, exports })
+        }
+        (Program::Component(program), Start::Component) => {
+            let mut linker = wasmtime::component::Linker::new(engine);
+            component::add_to_linker(&mut linker)?;
+            Ok(Ready::Component(CommandPre::new(linker.instantiate_pre(program)?)?))
+        }
+        _ => anyhow::bail!("the artifact is not of the kind that admission found"),
+    }
+}
+
+impl Ready {
+    /// Runs the guest to its end.
+    fn start(&self, store: &mut Store<Guest>) -> wasmtime::Result<u32> {
+        match self {
+            Self::Component(command) => Ok(u32::from(component::run(store, command)?.is_err())),
+            Self::Module { instance, exports } => {
+                let instance = instance.instantiate(&mut *store)?;
+                let mut code = 0;
+                for export in exports {
+                    let function = instance
+                        .get_func(&mut *store, export)
+                        .ok_or_else(|| wasmtime::Error::msg(format!("no export `{export}`")))?;
+                    if let Ok(function) = function.typed::<(), ()>(&*store) {
+                        function.call(&mut *store, ())?;
+                    } else {
+                        code = function.typed::<(), i32>(&*store)?.call(&mut *store, ())?.cast_unsigned();
+                    }
+                    if code != 0 {
+                        break;
+                    }
+                }
+                Ok(code)
+            }
+        }
+    }
+}
