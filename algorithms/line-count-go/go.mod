@@ -1,0 +1,3 @@
+module linecount
+
+go 1.21
