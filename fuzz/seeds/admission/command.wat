@@ -1,0 +1,17 @@
+;; A preview 1 command with a section of every kind.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_accept" (func (param i32 i32 i32) (result i32)))
+  (type $t (func (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (memory 2 3)
+  (table 2 funcref)
+  (global (mut i64) (i64.const 5))
+  (func $f (type $t) (block (loop (br_table 0 1 0 (local.get 0)))) (i32.const 7))
+  (func (export "_start") (local v128 f64) (drop (call_indirect (type $t) (i32.const 1) (i32.const 0))))
+  (func $s)
+  (start $s)
+  (elem (i32.const 0) $f $f)
+  (data (i32.const 0) "text")
+  (data "passive")
+  (@producers (language "Rust" "2024") (processed-by "rustc" "1.95.0")))
