@@ -210,8 +210,8 @@ table! {
 
         SYS_openat: Refuse(EACCES), "std looks for processor quotas under /proc and /sys";
         SYS_openat2: Refuse(EACCES), "as openat";
-        SYS_statx: Refuse(ENOSYS), "std then uses fstat for what is open";
-        SYS_newfstatat: Refuse(EACCES), "as openat";
+        SYS_statx: Refuse(EACCES), "as openat; std asks about open files this way too, rustix with fstat";
+        SYS_newfstatat: Refuse(EACCES), "as statx, in older C libraries";
         SYS_readlinkat: Refuse(EACCES), "as openat";
         SYS_faccessat: Refuse(EACCES), "as openat";
         SYS_memfd_create: Refuse(ENOSYS), "memory that is not memory";

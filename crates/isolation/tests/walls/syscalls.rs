@@ -6,7 +6,7 @@ use crate::Case;
 use crate::attempt::{Walls, attempt};
 use crate::behind::{Deed, Scene, open_beneath};
 use crate::files::errno;
-use libc::{EACCES, ENOTTY, EPERM, SIGABRT, SIGSEGV, SIGSYS};
+use libc::{EACCES, ENOTTY, EPERM, SIGABRT, SIGSYS};
 use rustix::fs::OFlags;
 use std::collections::HashMap;
 use std::fs::File;
@@ -61,7 +61,7 @@ pub(crate) const CASES: &[Case] = &[
             let outcome = attempt(walls, "int 0x80");
             // A kernel without 32-bit programs has no such gate: the instruction itself is then a fault.
             let faults = attempt(Walls::None, "int 0x80").answer.is_none();
-            outcome.killed(if faults { SIGSEGV } else { SIGSYS });
+            outcome.killed(if faults { libc::SIGSEGV } else { SIGSYS });
         }
     }),
     ("a_worker_starts_no_thread", || attempt(Walls::Worker, "start a thread").killed(SIGSYS)),
