@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _},
 };
 use wasmtime::{Engine, Module, Result, component::Component};
 
@@ -37,6 +37,8 @@ impl Program {
     pub fn load(engine: &Engine, mut file: File, is_component: bool) -> Result<Self> {
         if is_component {
             let mut bytes = Vec::new();
+            // Whoever made the file may have left its position at the end.
+            file.rewind()?;
             file.read_to_end(&mut bytes)?;
             // SAFETY: made by our compiler process and authenticated by the supervisor that handed it over.
             let component = unsafe { Component::deserialize(engine, bytes) }?;

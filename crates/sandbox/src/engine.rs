@@ -84,7 +84,8 @@ impl EngineSettings {
                 config.parallel_compilation(true);
             }
             Purpose::Run { stack_bytes } => {
-                config.enable_compiler(false).max_wasm_stack(stack_bytes);
+                // wasmtime wants the second above the first, although nothing runs on a stack of its own here.
+                config.enable_compiler(false).async_stack_size(stack_bytes + (1 << 20)).max_wasm_stack(stack_bytes);
             }
         }
         Engine::new(&config)

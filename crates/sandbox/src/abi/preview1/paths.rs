@@ -32,9 +32,9 @@ impl Guest {
         let directory = open & open_flags::DIRECTORY != 0;
         let options = OpenOptions {
             read: base & (rights::FD_READ | rights::FD_READDIR) != 0,
-            // For a directory these rights speak of what will be opened in it.
-            write: !directory
-                && base & (rights::FD_WRITE | rights::FD_ALLOCATE | rights::FD_FILESTAT_SET_SIZE) != 0,
+            // For a directory this right speaks of what will be opened in it. The rights to allocate and to set the size
+            // say nothing: Go asks for the latter even to read.
+            write: !directory && base & rights::FD_WRITE != 0,
             create: open & open_flags::CREATE != 0,
             exclusive: open & open_flags::EXCLUSIVE != 0,
             truncate: open & open_flags::TRUNCATE != 0,

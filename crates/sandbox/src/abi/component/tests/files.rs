@@ -22,8 +22,6 @@ use wasmtime_wasi_io::streams::StreamError;
 
 const READ: DescriptorFlags = DescriptorFlags::READ;
 const WRITE: DescriptorFlags = DescriptorFlags::WRITE;
-const NO_OPEN_FLAGS: OpenFlags = OpenFlags::empty();
-const NO_FOLLOW: PathFlags = PathFlags::empty();
 
 /// What the generated code hands over for a handle that the guest keeps.
 fn lend<T: 'static>(resource: &Resource<T>) -> Resource<T> {
@@ -45,7 +43,7 @@ fn open(
     open: OpenFlags,
     flags: DescriptorFlags,
 ) -> Result<Resource<Descriptor>, ErrorCode> {
-    let opened = guest.open_at(lend(base), NO_FOLLOW, path.to_owned(), open, flags);
+    let opened = guest.open_at(lend(base), PathFlags::empty(), path.to_owned(), open, flags);
     answer(guest, opened)
 }
 
@@ -82,11 +80,11 @@ fn an_input_is_read_and_never_written() {
     let guest = &mut host.guest();
     let root = root(guest);
     let path = "data/inputs/d/0";
-    let file = open(guest, &root, path, NO_OPEN_FLAGS, READ).expect("an input");
+    let file = open(guest, &root, path, OpenFlags::empty(), READ).expect("an input");
 
-    let (bytes, at_end) = guest.read(lend(&file), 9, 4).expect("bytes");
+    let (bytes, at_end) = types::HostDescriptor::read(guest, lend(&file), 9, 4).expect("bytes");
     assert_eq!((bytes.as_slice(), at_end), (&INPUT[4..13], false));
-    let (bytes, at_end) = guest.read(lend(&file), u64::MAX, 4).expect("bytes");
+    let (bytes, at_end) = types::HostDescriptor::read(guest, lend(&file), u64::MAX, 4).expect("bytes");
     assert_eq!((bytes.as_slice(), at_end), (&INPUT[4..], true));
 
     let stream = guest.read_via_stream(lend(&file), 4).expect("a stream");
@@ -99,10 +97,10 @@ fn an_input_is_read_and_never_written() {
     assert!(matches!(guest.skip(lend(&stream), 1), Err(StreamError::Closed)));
     HostInputStream::drop(guest, stream).expect("no trap");
 
-    assert_eq!(open(guest, &root, path, NO_OPEN_FLAGS, READ | WRITE).err(), Some(ErrorCode::ReadOnly));
+    assert_eq!(open(guest, &root, path, OpenFlags::empty(), READ | WRITE).err(), Some(ErrorCode::ReadOnly));
     assert_eq!(open(guest, &root, "data/inputs/d/1", OpenFlags::CREATE, WRITE).err(), Some(ErrorCode::ReadOnly));
-    assert_eq!(open(guest, &root, "data/inputs/d/1", NO_OPEN_FLAGS, READ).err(), Some(ErrorCode::NoEntry));
-    assert_eq!(open(guest, &root, "../etc/passwd", NO_OPEN_FLAGS, READ).err(), Some(ErrorCode::NotPermitted));
+    assert_eq!(open(guest, &root, "data/inputs/d/1", OpenFlags::empty(), READ).err(), Some(ErrorCode::NoEntry));
+    assert_eq!(open(guest, &root, "../etc/passwd", OpenFlags::empty(), READ).err(), Some(ErrorCode::NotPermitted));
     types::HostDescriptor::drop(guest, root).expect("no trap");
     assert!(is_clean(guest));
 }
@@ -113,8 +111,8 @@ fn reads_are_bounded_by_what_a_call_may_allocate() {
     std::fs::write(host.inputs.path().join("large"), vec![1; 20_000]).expect("an input");
     let guest = &mut host.guest();
     let root = root(guest);
-    let file = open(guest, &root, "data/inputs/d/large", NO_OPEN_FLAGS, READ).expect("an input");
-    let (bytes, at_end) = guest.read(lend(&file), u64::MAX, 0).expect("bytes");
+    let file = open(guest, &root, "data/inputs/d/large", OpenFlags::empty(), READ).expect("an input");
+    let (bytes, at_end) = types::HostDescriptor::read(guest, lend(&file), u64::MAX, 0).expect("bytes");
     assert_eq!((bytes.len() as u64, at_end), (CALL_BYTES, false));
     let stream = guest.read_via_stream(lend(&file), 0).expect("a stream");
     let mut lengths = Vec::new();
@@ -146,7 +144,7 @@ fn an_output_is_written_up_to_its_quota_and_never_read() {
 
     let appender = guest.append_via_stream(lend(&file)).expect("a stream");
     HostOutputStream::write(guest, lend(&appender), b"!".to_vec()).expect("written");
-    assert_eq!(guest.write(lend(&file), b"B".to_vec(), 0).expect("written"), 1);
+    assert_eq!(types::HostDescriptor::write(guest, lend(&file), b"B".to_vec(), 0).expect("written"), 1);
     assert_eq!(host.output("a"), b"Begin\0\0\0end!");
     assert_eq!(guest.stat(lend(&file)).expect("a stat").size, 12);
 
@@ -200,14 +198,14 @@ fn splice_copies_as_far_as_both_sides_go() {
     let host = Host::new();
     let guest = &mut host.guest();
     let root = root(guest);
-    let from = open(guest, &root, "data/inputs/d/0", NO_OPEN_FLAGS, READ).expect("an input");
+    let from = open(guest, &root, "data/inputs/d/0", OpenFlags::empty(), READ).expect("an input");
     let to = open(guest, &root, "tmp/copy", OpenFlags::CREATE, READ | WRITE).expect("a file");
     let source = guest.read_via_stream(lend(&from), 0).expect("a stream");
     let target = guest.write_via_stream(lend(&to), 0).expect("a stream");
     assert_eq!(guest.splice(lend(&target), lend(&source), 4).expect("a number"), 4);
     assert_eq!(guest.blocking_splice(lend(&target), lend(&source), u64::MAX).expect("a number"), 18);
     assert!(matches!(guest.splice(lend(&target), lend(&source), 1), Err(StreamError::Closed)));
-    assert_eq!(guest.read(lend(&to), 100, 0).expect("bytes").0, INPUT);
+    assert_eq!(types::HostDescriptor::read(guest, lend(&to), 100, 0).expect("bytes").0, INPUT);
 
     // A file that grows can be read on.
     let reader = guest.read_via_stream(lend(&to), 22).expect("a stream");
@@ -261,13 +259,13 @@ fn files_tell_nothing_of_the_host() {
     let guest = &mut host.guest();
     let root = root(guest);
     let path = || "data/inputs/d/0".to_owned();
-    let stat = guest.stat_at(lend(&root), NO_FOLLOW, path()).expect("a stat");
+    let stat = guest.stat_at(lend(&root), PathFlags::empty(), path()).expect("a stat");
     assert_eq!((stat.type_, stat.link_count, stat.size), (DescriptorType::RegularFile, 1, INPUT.len() as u64));
     for time in [stat.data_access_timestamp, stat.data_modification_timestamp, stat.status_change_timestamp] {
         assert_eq!(time.map(|time| (time.seconds, time.nanoseconds)), Some((EPOCH_SECONDS, 0)));
     }
-    let file = open(guest, &root, &path(), NO_OPEN_FLAGS, READ).expect("an input");
-    let again = open(guest, &root, &path(), NO_OPEN_FLAGS, READ).expect("an input");
+    let file = open(guest, &root, &path(), OpenFlags::empty(), READ).expect("an input");
+    let again = open(guest, &root, &path(), OpenFlags::empty(), READ).expect("an input");
     assert!(guest.is_same_object(lend(&file), lend(&again)).expect("no trap"));
     assert!(!guest.is_same_object(lend(&file), lend(&root)).expect("no trap"));
     let hash = guest.metadata_hash(lend(&file)).expect("a hash");
@@ -279,7 +277,7 @@ impl Guest {
     /// What another run says of the same path.
     fn metadata_hash_at_root(&mut self, path: &str) -> (u64, u64) {
         let root = root(self);
-        let hash = self.metadata_hash_at(root, NO_FOLLOW, path.to_owned()).expect("a hash");
+        let hash = self.metadata_hash_at(root, PathFlags::empty(), path.to_owned()).expect("a hash");
         (hash.lower, hash.upper)
     }
 }
@@ -290,11 +288,12 @@ fn links_and_times_are_refused() {
     let guest = &mut host.guest();
     let root = root(guest);
     let names = || ("data/inputs/d/0".to_owned(), "tmp/link".to_owned());
-    let linked = guest.link_at(lend(&root), NO_FOLLOW, names().0, lend(&root), names().1);
+    let linked = guest.link_at(lend(&root), PathFlags::empty(), names().0, lend(&root), names().1);
     assert_eq!(answer(guest, linked), Err(ErrorCode::Unsupported));
     let linked = guest.symlink_at(lend(&root), names().0, names().1);
     assert_eq!(answer(guest, linked), Err(ErrorCode::Unsupported));
-    let touched = guest.set_times_at(lend(&root), NO_FOLLOW, names().0, NewTimestamp::Now, NewTimestamp::NoChange);
+    let touched =
+        guest.set_times_at(lend(&root), PathFlags::empty(), names().0, NewTimestamp::Now, NewTimestamp::NoChange);
     assert_eq!(answer(guest, touched), Err(ErrorCode::ReadOnly));
     let file = open(guest, &root, "tmp/file", OpenFlags::CREATE, WRITE).expect("a file");
     guest.set_times(lend(&file), NewTimestamp::Now, NewTimestamp::Now).expect("no effect");
@@ -308,12 +307,12 @@ fn too_many_files_are_an_error_that_leaves_nothing_behind() {
     let guest = &mut host.guest();
     let root = root(guest);
     let mut files: Vec<_> =
-        (0..).map_while(|_| open(guest, &root, "data/inputs/d/0", NO_OPEN_FLAGS, READ).ok()).collect();
+        (0..).map_while(|_| open(guest, &root, "data/inputs/d/0", OpenFlags::empty(), READ).ok()).collect();
     assert_eq!(files.len(), HANDLES as usize - 2);
     let made = open(guest, &root, "tmp/made", OpenFlags::CREATE, WRITE);
     assert_eq!(made.err(), Some(ErrorCode::InsufficientMemory));
     assert_eq!(host.account.denial().map(|denial| denial.limit), Some(Limit::Handles));
-    let stat = guest.stat_at(lend(&root), NO_FOLLOW, "tmp/made".to_owned());
+    let stat = guest.stat_at(lend(&root), PathFlags::empty(), "tmp/made".to_owned());
     assert_eq!(answer(guest, stat).err(), Some(ErrorCode::NoEntry));
     let file = files.pop().expect("one");
     types::HostDescriptor::drop(guest, file).expect("no trap");

@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::bindings::sync::CommandPre;
 /// Puts a component together. `imports` are instances; `lowered` pairs the core module's import names with what they
 /// are lowered from; `body` is the rest of a core module that imports them and the memory, and exports `run`.
 fn component(imports: &str, lowered: &[(&str, &str)], body: &str) -> String {
-    let options = "(memory $libc \"memory\") (realloc (func $libc \"realloc\"))";
+    let options = "(memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\"))";
     let canon: String = lowered
         .iter()
         .map(|(name, from)| {
