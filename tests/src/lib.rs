@@ -1,1 +1,221 @@
-//! Placeholder.
+//! Runs the built `sandbox` program the way its users do, and reads what it reports.
+//!
+//! The program is the one that `cargo build --release --bin sandbox` made (or `CLOISTER_SANDBOX` names): a test here says
+//! something about what is shipped. Compiled artifacts are shared by all tests in `target/test-home`, so that a runtime
+//! is compiled once.
+
+use cloister_model::{Outcome, Report};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+use tempfile::TempDir;
+
+/// The repository.
+#[must_use]
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
+}
+
+/// Where cargo puts what it builds.
+#[must_use]
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// The built program.
+///
+/// # Panics
+/// If it was not built.
+#[must_use]
+pub fn sandbox() -> PathBuf {
+    let path = std::env::var_os("CLOISTER_SANDBOX").map_or_else(|| target().join("release/sandbox"), PathBuf::from);
+    assert!(path.exists(), "`{}` is not there: cargo build --release --bin sandbox", path.display());
+    path
+}
+
+/// A guest that `scripts/guests.sh` built.
+///
+/// # Panics
+/// If it was not built.
+#[must_use]
+pub fn guest(name: &str) -> PathBuf {
+    let path = root().join("target/guests").join(name);
+    assert!(path.exists(), "guest `{name}` is not built: run scripts/guests.sh, which says why if it cannot be");
+    path
+}
+
+/// The directory that all tests share for compiled artifacts and runtimes.
+#[must_use]
+pub fn shared_home() -> PathBuf {
+    root().join("target/test-home")
+}
+
+/// One run of the program, with a directory of its own.
+#[derive(Debug)]
+pub struct Trial {
+    /// Where `outputs`, `report.json` and whatever the test writes lie.
+    pub directory: TempDir,
+    algorithm: PathBuf,
+    arguments: Vec<String>,
+    has_dataset: bool,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Exit code of the program; none if a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it printed beside that.
+    pub stderr: String,
+    /// The report, if there is one.
+    pub report: Option<Report>,
+    /// What the guest printed, as it is.
+    pub log: Vec<u8>,
+    /// The trial's directory: `outputs` in it is what the guest left.
+    pub directory: TempDir,
+}
+
+impl Trial {
+    /// A run of a WAT text.
+    #[must_use]
+    pub fn wat(text: &str) -> Self {
+        Self::bytes(&wat::parse_str(text).expect("a valid WAT text"))
+    }
+
+    /// A run of a WAT file below `tests/`.
+    #[must_use]
+    pub fn wat_file(name: &str) -> Self {
+        let path = root().join("tests").join(name);
+        Self::bytes(&wat::parse_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+    }
+
+    /// A run of whatever bytes.
+    #[must_use]
+    pub fn bytes(bytes: &[u8]) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let algorithm = directory.path().join("algorithm.wasm");
+        fs::write(&algorithm, bytes).expect("written");
+        Self { directory, algorithm, arguments: Vec::new(), has_dataset: false }
+    }
+
+    /// A run of a file that is there: a built guest, a script.
+    #[must_use]
+    pub fn file(path: &Path) -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        Self { directory, algorithm: path.to_owned(), arguments: Vec::new(), has_dataset: false }
+    }
+
+    /// Adds arguments of the command line.
+    #[must_use]
+    pub fn with(mut self, arguments: &[&str]) -> Self {
+        self.has_dataset |= arguments.iter().any(|argument| matches!(*argument, "--data" | "--dataset"));
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// Adds a dataset with one file of this content.
+    #[must_use]
+    pub fn dataset(self, did: &str, content: &[u8]) -> Self {
+        let path = self.directory.path().join(format!("dataset-{did}"));
+        fs::write(&path, content).expect("written");
+        let argument = format!("{did}={}", path.display());
+        self.with(&["--dataset", &argument])
+    }
+
+    /// Adds an option whose value is a file with this content, such as `--params`.
+    #[must_use]
+    pub fn with_file(self, option: &str, content: &str) -> Self {
+        let path = self.directory.path().join(option.trim_start_matches('-'));
+        fs::write(&path, content).expect("written");
+        self.with(&[option, &path.display().to_string()])
+    }
+
+    /// The command, for tests that start it themselves. A trial without a dataset gets one called `d` that says `data`.
+    #[must_use]
+    pub fn command(&mut self) -> Command {
+        let here = self.directory.path();
+        let mut command = Command::new(sandbox());
+        command.arg("run").arg(&self.algorithm).arg("--outputs").arg(here.join("outputs"));
+        command.arg("--report").arg(here.join("report.json")).arg("--log").arg(here.join("log"));
+        if !self.has_dataset {
+            let path = here.join("dataset");
+            fs::write(&path, "data").expect("written");
+            command.arg("--dataset").arg(format!("d={}", path.display()));
+        }
+        command.args(&self.arguments);
+        command.env_clear().env("CLOISTER_HOME", shared_home()).stdin(Stdio::null());
+        for name in ["PATH", "HOME", "TMPDIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command
+    }
+
+    /// Runs it to its end.
+    #[must_use]
+    pub fn run(mut self) -> Ended {
+        let Output { status, stdout, stderr } = self.command().output().expect("the program starts");
+        self.ended(status.code(), &stdout, &stderr)
+    }
+
+    /// What a run left, for tests that started it themselves.
+    #[must_use]
+    pub fn ended(self, code: Option<i32>, stdout: &[u8], stderr: &[u8]) -> Ended {
+        let here = self.directory.path();
+        let report = fs::read(here.join("report.json")).ok();
+        Ended {
+            code,
+            stdout: String::from_utf8_lossy(stdout).into_owned(),
+            stderr: String::from_utf8_lossy(stderr).into_owned(),
+            report: report.map(|text| serde_json::from_slice(&text).expect("a report")),
+            log: fs::read(here.join("log")).unwrap_or_default(),
+            directory: self.directory,
+        }
+    }
+}
+
+impl Ended {
+    /// The report.
+    ///
+    /// # Panics
+    /// If there is none: shows what the program said instead.
+    #[must_use]
+    pub fn report(&self) -> &Report {
+        self.report.as_ref().unwrap_or_else(|| panic!("no report; code {:?}\n{}", self.code, self.stderr))
+    }
+
+    /// How the run ended.
+    #[must_use]
+    pub fn outcome(&self) -> &Outcome {
+        &self.report().outcome
+    }
+
+    /// Asserts that the guest returned or exited with 0.
+    ///
+    /// # Panics
+    /// If it did not: shows why.
+    #[track_caller]
+    pub fn assert_succeeded(&self) {
+        assert!(
+            self.code == Some(0) && self.outcome().is_success(),
+            "{:?}\n{}\n{}",
+            self.outcome(),
+            self.stdout,
+            self.stderr
+        );
+    }
+
+    /// An output's content.
+    ///
+    /// # Panics
+    /// If it is not there.
+    #[must_use]
+    pub fn output(&self, path: &str) -> Vec<u8> {
+        fs::read(self.directory.path().join("outputs").join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+}
