@@ -124,8 +124,7 @@ fn processor_features() -> Vec<&'static str> {
 mod tests {
     use super::*;
 
-    const SETTINGS: EngineSettings =
-        EngineSettings { profile: Profile::Deterministic, exceptions: false, fuel: false };
+    const SETTINGS: EngineSettings = EngineSettings { profile: Profile::Deterministic, exceptions: false, fuel: false };
 
     #[test]
     fn every_setting_changes_the_digest() {

@@ -2,11 +2,7 @@
 
 use cloister_model::Sha256;
 use sha2::Digest as _;
-use std::{
-    fs::File,
-    io,
-    os::unix::fs::FileExt as _,
-};
+use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 /// How much is read at once: large enough that system calls do not count.
 const CHUNK: usize = 1024 * 1024;

@@ -47,7 +47,7 @@ impl Home {
             .filter(|path| !path.as_os_str().is_empty())
             .ok_or(HomeError::Nowhere)?;
         let home = Self { root };
-        home.private_directory(&home.root)?;
+        Self::private_directory(&home.root)?;
         Ok(home)
     }
 
@@ -57,7 +57,7 @@ impl Home {
     /// As for the home itself.
     pub fn artifacts(&self) -> Result<PathBuf, HomeError> {
         let path = self.root.join("artifacts");
-        self.private_directory(&path)?;
+        Self::private_directory(&path)?;
         Ok(path)
     }
 
@@ -67,7 +67,7 @@ impl Home {
     /// As for the home itself.
     pub fn runtimes(&self) -> Result<PathBuf, HomeError> {
         let path = self.root.join("runtimes");
-        self.private_directory(&path)?;
+        Self::private_directory(&path)?;
         Ok(path)
     }
 
@@ -107,7 +107,7 @@ impl Home {
         }
     }
 
-    fn private_directory(&self, path: &Path) -> Result<(), HomeError> {
+    fn private_directory(path: &Path) -> Result<(), HomeError> {
         let fault = |error| HomeError::Io { path: path.to_owned(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fault)?;
         let metadata = fs::symlink_metadata(path).map_err(fault)?;

@@ -38,7 +38,8 @@ impl Inspect {
         progress.finish();
         let code = outcome.as_ref().map_or(0, code_for);
         if json {
-            let value = serde_json::json!({ "sha256": digest, "bytes": size, "admission": admission, "outcome": outcome });
+            let value =
+                serde_json::json!({ "sha256": digest, "bytes": size, "admission": admission, "outcome": outcome });
             print(&serde_json::to_string_pretty(&value)?);
         } else {
             print(&describe(digest, size, admission.as_ref(), outcome.as_ref()));
@@ -60,7 +61,10 @@ fn describe(digest: Sha256, size: u64, admission: Option<&Admission>, outcome: O
     if let Some(admission) = admission {
         line("kind", admission.kind.map_or("not a WebAssembly program", cloister_model::ModuleKind::describe));
         for tool in &admission.toolchain {
-            line("toolchain", &format!("{} {} ({})", show::name(&tool.name), show::name(&tool.version), show::name(&tool.field)));
+            line(
+                "toolchain",
+                &format!("{} {} ({})", show::name(&tool.name), show::name(&tool.version), show::name(&tool.field)),
+            );
         }
         if admission.functions > 0 {
             let functions = show::count(admission.functions, "function");
@@ -79,7 +83,10 @@ fn describe(digest: Sha256, size: u64, admission: Option<&Admission>, outcome: O
         }
         for (capability, names) in groups {
             let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-            line("asks for", &format!("{}: {}{more}", capability.describe(), names[..names.len().min(SHOWN)].join(", ")));
+            line(
+                "asks for",
+                &format!("{}: {}{more}", capability.describe(), names[..names.len().min(SHOWN)].join(", ")),
+            );
         }
         let exports: Vec<String> = admission.exports.iter().take(SHOWN).map(|export| show::name(export)).collect();
         if !exports.is_empty() {

@@ -109,7 +109,16 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for text in ["memory=", "memory=1TiBs", "memory=-1", "wall=5", "wall=1d", "colour=red", "fuel=1e9", "memory=99999999999GiB"] {
+        for text in [
+            "memory=",
+            "memory=1TiBs",
+            "memory=-1",
+            "wall=5",
+            "wall=1d",
+            "colour=red",
+            "fuel=1e9",
+            "memory=99999999999GiB",
+        ] {
             assert!(LimitsArgument::resolve(&[LimitsArgument(text.to_owned())]).is_err(), "{text}");
         }
     }

@@ -40,7 +40,11 @@ impl Probe {
                 let (state, detail) = parts(status);
                 print(&format!("{name:<13} {state:<8} {what} ({detail})"));
             }
-            print(if complete { "every wall can be put up" } else { "NOT every wall can be put up: --require-isolation would refuse" });
+            print(if complete {
+                "every wall can be put up"
+            } else {
+                "NOT every wall can be put up: --require-isolation would refuse"
+            });
         }
         Ok(if complete { 0 } else { NOT_ISOLATED })
     }

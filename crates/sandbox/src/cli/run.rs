@@ -6,7 +6,7 @@ use super::{
     show,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, OutputContract, Outcome, Profile, Report};
+use cloister_model::{Did, InputFile, Inputs, Outcome, OutputContract, Profile, Report};
 use cloister_sandbox::{
     home::{Home, HomeError},
     supervisor::{Job, RuntimeChoice, datasets_in, run},
@@ -86,7 +86,10 @@ impl Run {
             runtime: runtime.map(RuntimeChoice),
             inputs: inputs(&datasets, data)?,
             params,
-            ddos: ddos.iter().map(|text| pair(text, "--ddo").map(|(did, path)| (did, path.into()))).collect::<Result<_, _>>()?,
+            ddos: ddos
+                .iter()
+                .map(|text| pair(text, "--ddo").map(|(did, path)| (did, path.into())))
+                .collect::<Result<_, _>>()?,
             outputs,
             contract,
             limits: LimitsArgument::resolve(&limits)?,
@@ -164,7 +167,8 @@ fn summary(job: &Job, report: &Report) -> String {
     };
     let digest = algorithm.sha256.to_string();
     let kind = algorithm.kind.map_or("not WebAssembly", cloister_model::ModuleKind::describe);
-    let runtime = algorithm.runtime.as_ref().map(|runtime| format!("script for {}, a ", runtime.name)).unwrap_or_default();
+    let runtime =
+        algorithm.runtime.as_ref().map(|runtime| format!("script for {}, a ", runtime.name)).unwrap_or_default();
     let file = job.algorithm.file_name().unwrap_or_default();
     let file = show::name(&file.to_string_lossy());
     line("algorithm", format!("{file}  sha256 {}…  {runtime}{kind}", &digest[..16]));
@@ -182,19 +186,33 @@ fn summary(job: &Job, report: &Report) -> String {
     if ran {
         line("time", format!("{} running{} ({compiled})", show::millis(usage.wall_ms), guest.unwrap_or_default()));
         line("memory", format!("{} of {}", show::bytes(usage.peak_memory_bytes), show::bytes(limits.memory_bytes)));
-        line("read", format!("{} from {}", show::bytes(usage.bytes_read), show::count(inputs.len() as u64, "input file")));
+        line(
+            "read",
+            format!("{} from {}", show::bytes(usage.bytes_read), show::count(inputs.len() as u64, "input file")),
+        );
         let total = outputs.iter().map(|file| file.bytes).sum();
         let budget = show::bytes(contract.max_bytes);
         let files = show::count(outputs.len() as u64, "file");
         line("wrote", format!("{files}, {} of {budget} allowed", show::bytes(total)));
         for file in outputs.iter().take(20) {
-            line("", format!("{}  {}  sha256 {}…", show::name(&file.path), show::bytes(file.bytes), &file.sha256.to_string()[..16]));
+            line(
+                "",
+                format!(
+                    "{}  {}  sha256 {}…",
+                    show::name(&file.path),
+                    show::bytes(file.bytes),
+                    &file.sha256.to_string()[..16]
+                ),
+            );
         }
         if outputs.len() > 20 {
             line("", format!("and {} more; see the report", outputs.len() - 20));
         }
         if log.dropped_bytes > 0 {
-            line("log", format!("cut after {}; {} more dropped", show::bytes(log.kept_bytes), show::bytes(log.dropped_bytes)));
+            line(
+                "log",
+                format!("cut after {}; {} more dropped", show::bytes(log.kept_bytes), show::bytes(log.dropped_bytes)),
+            );
         }
     }
     if let Some(isolation) = &report.isolation {

@@ -36,7 +36,11 @@ impl Runtime {
             Self::Add { runtime, wheel } => {
                 let installed = add(&home, &runtime, wheel.as_deref(), &mut |message| complain(message))?;
                 let name = &installed.manifest.name;
-                print(&if installed.was_there { format!("{name} is installed already") } else { format!("installed {name}") });
+                print(&if installed.was_there {
+                    format!("{name} is installed already")
+                } else {
+                    format!("installed {name}")
+                });
             }
             Self::List { json } => {
                 let installed = list(&home)?;

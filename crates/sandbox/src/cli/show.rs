@@ -39,7 +39,9 @@ pub(super) fn isolation(isolation: &Isolation) -> String {
         for (index, (wall, state)) in isolation.0.iter().enumerate() {
             let comma = if index == 0 { "" } else { "," };
             let _ = match state {
-                WallState::Enforced { detail } if detail.starts_with("ABI") => write!(text, "{comma} {wall:?} {detail}"),
+                WallState::Enforced { detail } if detail.starts_with("ABI") => {
+                    write!(text, "{comma} {wall:?} {detail}")
+                }
                 _ => write!(text, "{comma} {wall:?}"),
             };
         }

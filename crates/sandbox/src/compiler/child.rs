@@ -28,7 +28,8 @@ pub fn main() -> Result<()> {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
             // Enough of it to say what it is.
-            let size = module.metadata()?.len();
+            // (`File::metadata` takes a path inside, which the filter refuses.)
+            let size = u64::try_from(rustix::fs::fstat(&module)?.st_size).unwrap_or_default();
             let advice = "Make it smaller (wasm-opt -Oz, strip), or raise the limit.";
             let subject = format!("{size} bytes, where {} are allowed", limits.module_bytes);
             let admission = cloister_model::Admission {
@@ -69,7 +70,9 @@ pub fn main() -> Result<()> {
                     response.error = Some(format!("cannot write the artifact: {error}"));
                 }
             }
-            Err(error) => response.error = Some(cloister_model::escape(format!("{error:#}").as_bytes(), 500).to_string()),
+            Err(error) => {
+                response.error = Some(cloister_model::escape(format!("{error:#}").as_bytes(), 500).to_string())
+            }
         }
     }
     answer(&mut result, &response)

@@ -77,9 +77,7 @@ pub fn compile(
             let artifact = cache.keep(name, admission, draft).context("cannot write to the artifact cache")?;
             return Ok(Compiled::Ready { artifact, elapsed: Some(started.elapsed()) });
         }
-        Ok(Answer::Not { admission, outcome }) => {
-            Ok(Compiled::Not { admission, outcome, elapsed: started.elapsed() })
-        }
+        Ok(Answer::Not { admission, outcome }) => Ok(Compiled::Not { admission, outcome, elapsed: started.elapsed() }),
         Err(error) => Err(error),
     };
     std::fs::remove_file(&draft.0).context("cannot tidy the artifact cache")?;

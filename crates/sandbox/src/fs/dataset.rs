@@ -17,6 +17,8 @@ pub(super) struct Mount {
 pub(super) struct ReadFile {
     pub(super) file: Arc<File>,
     pub(super) size: u64,
+    /// Whether reading it counts as reading an input: an interpreter's library is none.
+    pub(super) is_input: bool,
 }
 
 /// What one entry of a listing costs beside its name.
@@ -61,7 +63,7 @@ impl Mount {
         let file = self.root.open_with(path, OpenOptions::new().read(true).custom_flags(nonblocking))?;
         let metadata = file.metadata()?;
         match Self::kind_of(&metadata)? {
-            FileKind::File { size } => Ok(ReadFile { file: Arc::new(file.into_std()), size }),
+            FileKind::File { size } => Ok(ReadFile { file: Arc::new(file.into_std()), size, is_input: true }),
             FileKind::Directory => Err(Errno::IsDirectory),
             FileKind::Link { .. } => Err(Errno::Loop),
         }

@@ -86,7 +86,8 @@ impl Build {
     /// If the path is taken, or the host's file cannot be looked at.
     pub fn file(mut self, path: &str, file: File) -> Result<Self, PlaceError> {
         let size = file.metadata().map_err(|error| PlaceError::Host { path: path.to_owned(), error })?.len();
-        self.file_system.files.push(ReadFile { file: Arc::new(file), size });
+        let is_input = path.starts_with("/data/");
+        self.file_system.files.push(ReadFile { file: Arc::new(file), size, is_input });
         let number = self.file_system.files.len() - 1;
         self.place(path, Branch::File(number))
     }

@@ -33,7 +33,9 @@ impl FileSystem {
                         }
                     }
                 }
-                self.account.count_read(read);
+                if file.is_input {
+                    self.account.count_read(read);
+                }
                 Ok(read)
             }
             Open::File { source: Source::Scratch(id), .. } => Ok(self.scratch.read_at(*id, buffer, offset)),
@@ -51,9 +53,7 @@ impl FileSystem {
             Open::File { source: Source::Output { id, file }, writable: true, .. } => {
                 self.outputs.as_mut().ok_or(Errno::BadDescriptor)?.write_at(*id, file, bytes, offset)
             }
-            Open::File { source: Source::Scratch(id), writable: true, .. } => {
-                self.scratch.write_at(*id, bytes, offset)
-            }
+            Open::File { source: Source::Scratch(id), writable: true, .. } => self.scratch.write_at(*id, bytes, offset),
             Open::File { .. } => Err(Errno::BadDescriptor),
         }
     }

@@ -24,6 +24,8 @@ mod names;
 mod outputs;
 mod path;
 mod scratch;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 pub use errno::Errno;

@@ -26,9 +26,10 @@ fn numbered(part: Part, number: usize) -> u64 {
 
 /// FNV-1a (64 bits) over mount and path: the same file has the same number in every run.
 fn hashed(mount: usize, path: &str) -> u64 {
-    let hash = mount.to_le_bytes().iter().chain(path.as_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash =
+        mount.to_le_bytes().iter().chain(path.as_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
     (Part::Dataset as u64) << 56 | hash >> 8
 }
 
@@ -159,7 +160,7 @@ impl FileSystem {
         }
         match self.find(&target)? {
             Found::Missing => Err(Errno::NoEntry),
-            Found::Directory(place) => Ok(self.stat_directory(&place)),
+            Found::Directory(place) => Ok(Self::stat_directory(&place)),
             Found::Fixed(number) => Ok(Stat {
                 kind: FileKind::File { size: self.files[number].size },
                 inode: numbered(Part::Fixed, number),
@@ -178,7 +179,7 @@ impl FileSystem {
     /// `BadDescriptor`.
     pub fn stat(&self, handle: HandleId) -> Result<Stat, Errno> {
         Ok(match self.handles.get(handle.0).ok_or(Errno::BadDescriptor)? {
-            Open::Directory { place, .. } => self.stat_directory(place),
+            Open::Directory { place, .. } => Self::stat_directory(place),
             Open::File { source: Source::Read { file, inode }, .. } => {
                 Stat { kind: FileKind::File { size: file.size }, inode: *inode }
             }
@@ -187,7 +188,7 @@ impl FileSystem {
         })
     }
 
-    fn stat_directory(&self, place: &Directory) -> Stat {
+    fn stat_directory(place: &Directory) -> Stat {
         let inode = match place {
             Directory::Tree(id) => numbered(Part::Tree, *id),
             Directory::Dataset { mount, path } => hashed(*mount, path),
@@ -262,7 +263,7 @@ impl FileSystem {
                         Branch::Outputs => Directory::Outputs(super::outputs::OUTPUT_ROOT),
                         Branch::Scratch => Directory::Scratch(super::scratch::SCRATCH_ROOT),
                     };
-                    entry(name, self.stat_directory(&place))
+                    entry(name, Self::stat_directory(&place))
                 })
                 .collect(),
             Directory::Scratch(id) => self
@@ -416,8 +417,7 @@ impl FileSystem {
                 }
             }
             Some(
-                Open::Directory { place: Directory::Scratch(id), .. }
-                | Open::File { source: Source::Scratch(id), .. },
+                Open::Directory { place: Directory::Scratch(id), .. } | Open::File { source: Source::Scratch(id), .. },
             ) => self.scratch.release(id),
             Some(
                 Open::Directory { place: Directory::Tree(_) | Directory::Dataset { .. }, .. }

@@ -118,8 +118,7 @@ impl Outputs {
         let options = &mut OpenOptions::new();
         let file = self.root.open_with(&path, options.write(true).create_new(true)).map_err(|e| self.fault(e))?;
         self.files += 1;
-        let id =
-            self.nodes.insert(Node::File { location: Some((directory, name.to_owned())), size: 0, handles: 1 });
+        let id = self.nodes.insert(Node::File { location: Some((directory, name.to_owned())), size: 0, handles: 1 });
         self.link(directory, name, id);
         Ok((id, Arc::new(file.into_std())))
     }

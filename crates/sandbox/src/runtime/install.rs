@@ -24,7 +24,9 @@ pub enum InstallError {
     #[error("{0}")]
     Manifest(String),
     /// pip failed.
-    #[error("`{command}` failed: {problem}. Install pip (Debian: python3-pip), or download the wheel and give --wheel FILE")]
+    #[error(
+        "`{command}` failed: {problem}. Install pip (Debian: python3-pip), or download the wheel and give --wheel FILE"
+    )]
     Pip {
         /// What was run.
         command: String,
@@ -74,7 +76,12 @@ pub struct Installed {
 ///
 /// # Errors
 /// If anything is not what the manifest names. Nothing is left behind then.
-pub fn add(home: &Home, what: &str, wheel: Option<&Path>, say: &mut dyn FnMut(&str)) -> Result<Installed, InstallError> {
+pub fn add(
+    home: &Home,
+    what: &str,
+    wheel: Option<&Path>,
+    say: &mut dyn FnMut(&str),
+) -> Result<Installed, InstallError> {
     let text = match Manifest::known(what) {
         Some(text) => text.to_vec(),
         None => fs::read(what).map_err(|_| InstallError::Unknown(escape(what.as_bytes(), 200).to_string()))?,
@@ -149,7 +156,16 @@ fn fill(
 /// Asks pip for the wheel. This program speaks no HTTP.
 fn download(manifest: &Manifest, directory: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, InstallError> {
     let requirement = format!("{}=={}", manifest.source.pypi, manifest.source.version);
-    let arguments = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--quiet", "--dest"];
+    let arguments = [
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--dest",
+    ];
     let command = format!("python3 {} DIR {requirement}", arguments.join(" "));
     say(&format!("downloading {requirement} with pip"));
     let failed = |problem: String| InstallError::Pip { command: command.clone(), problem };

@@ -160,12 +160,17 @@ impl Manifest {
             let plain = path.split('/').skip(1).all(|segment| !matches!(segment, "" | "." | ".."));
             let ours = ["/data", "/tmp"].iter().any(|top| path == top || path.starts_with(&format!("{top}/")));
             if !path.starts_with('/') || !plain || ours {
-                return wrong("files", "puts something where it must not be; use absolute paths outside /data and /tmp");
+                return wrong(
+                    "files",
+                    "puts something where it must not be; use absolute paths outside /data and /tmp",
+                );
             }
         }
-        if manifest.environment.iter().any(|(name, value)| {
-            name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
-        }) {
+        if manifest
+            .environment
+            .iter()
+            .any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
+        {
             return wrong("environment", "has a name that no environment can hold");
         }
         Ok(manifest)

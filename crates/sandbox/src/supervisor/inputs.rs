@@ -71,8 +71,7 @@ impl Opened {
         ddos: &[(Did, PathBuf)],
         script: Option<&File>,
     ) -> Result<Self, InputError> {
-        let mut opened =
-            Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![] };
+        let mut opened = Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![] };
         let mut taken = BTreeSet::new();
         match inputs {
             Inputs::Files { files, dids } => {

@@ -96,10 +96,7 @@ mod tests {
         for (case, expected) in [
             (evidence(&limits), Outcome::Succeeded),
             (Evidence { end: Some(End::Exited(7)), ..evidence(&limits) }, Outcome::AlgorithmFailed { exit_code: 7 }),
-            (
-                Evidence { end: trapped.clone(), ..evidence(&limits) },
-                Outcome::Crashed { trap: TrapKind::Unreachable },
-            ),
+            (Evidence { end: trapped.clone(), ..evidence(&limits) }, Outcome::Crashed { trap: TrapKind::Unreachable }),
             (
                 Evidence { end: trapped.clone(), denial: denial(Limit::Memory), ..evidence(&limits) },
                 exceeded(Limit::Memory),
@@ -109,7 +106,11 @@ mod tests {
             // A result that is cut short is none, whatever the program says.
             (Evidence { denial: denial(Limit::OutputBytes), ..evidence(&limits) }, exceeded(Limit::OutputBytes)),
             (
-                Evidence { end: Some(End::OutOfFuel), limits: &Limits { fuel: Some(5), ..limits.clone() }, ..evidence(&limits) },
+                Evidence {
+                    end: Some(End::OutOfFuel),
+                    limits: &Limits { fuel: Some(5), ..limits.clone() },
+                    ..evidence(&limits)
+                },
                 Outcome::LimitExceeded { limit: Limit::Fuel, allowed: 5, used: 5 },
             ),
             (

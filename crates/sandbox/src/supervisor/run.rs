@@ -13,14 +13,17 @@ use crate::{
     hash::sha256,
     home::{Home, open_regular},
     runtime::Runtime,
-    worker::spec::{End, Message, Placed, Spec, Start},
+    worker::{
+        spec::{End, Message, Placed, Spec, Start},
+        state,
+    },
 };
 use anyhow::{Context as _, Result};
 use cap_std::{ambient_authority, fs::Dir};
 use cloister_isolation::{Program, Rlimits};
 use cloister_model::{
-    Admission, AlgorithmReport, EngineReport, Isolation, LogReport, ModuleKind, Outcome,
-    REPORT_VERSION, Report, Usage,
+    Admission, AlgorithmReport, EngineReport, Isolation, LogReport, ModuleKind, Outcome, REPORT_VERSION, Report, Usage,
+    Wall,
 };
 use rustix::fs::{Mode, OFlags};
 use std::{
@@ -46,12 +49,12 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
     observer.phase(Phase::Reading);
     job.limits.check(machine_memory_bytes()).map_err(JobError::from)?;
     job.contract.check().map_err(JobError::from)?;
-    let runtime = job.runtime.as_ref().map(|choice| Runtime::find(home, &choice.0)).transpose().map_err(JobError::from)?;
-    let algorithm = open_regular(&job.algorithm)
-        .map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
+    let runtime =
+        job.runtime.as_ref().map(|choice| Runtime::find(home, &choice.0)).transpose().map_err(JobError::from)?;
+    let algorithm =
+        open_regular(&job.algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
     let script = runtime.is_some().then_some(&algorithm);
-    let opened =
-        Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, script).map_err(JobError::from)?;
+    let opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, script).map_err(JobError::from)?;
     let outputs = open_outputs(&job.outputs)?;
     let (algorithm_sha256, algorithm_bytes) =
         sha256(&algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
@@ -60,8 +63,7 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
         None => job.limits.clone(),
         Some(runtime) => runtime.needs().raise(&job.limits),
     };
-    let settings =
-        EngineSettings { profile: job.profile, exceptions: runtime.is_some(), fuel: limits.fuel.is_some() };
+    let settings = EngineSettings { profile: job.profile, exceptions: runtime.is_some(), fuel: limits.fuel.is_some() };
     let mut report = Report {
         version: REPORT_VERSION.to_owned(),
         outcome: Outcome::HostFault { message: "unfinished".to_owned() },
@@ -176,7 +178,8 @@ fn execute(
     let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (result, result_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     // For paths only: a descriptor that could list would let the worker see what it must not.
-    let outputs_end = rustix::fs::openat(outputs, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let outputs_end =
+        rustix::fs::openat(outputs, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut fds: Vec<OwnedFd> = vec![
         sealed("spec", &serde_json::to_vec(&spec)?)?,
         artifact.into(),
@@ -203,6 +206,7 @@ fn execute(
         fds,
         ..Program::new([crate::WORKER_ARGUMENT])
     };
+    let rlimits = program.rlimits.status();
     observer.phase(Phase::Running);
     let started = Instant::now();
     let child = program.spawn().context("cannot start the guest's process")?;
@@ -220,7 +224,14 @@ fn execute(
         return Err(JobError::NotIsolated(missing(walls.as_ref())).into());
     }
     report.inputs = inputs.map_err(|_| anyhow::anyhow!("digesting the inputs failed"))?.map_err(JobError::from)?;
-    report.isolation = walls;
+    report.isolation = walls.map(|mut walls| {
+        walls.0.insert(Wall::Rlimits, state(rlimits));
+        walls
+    });
+    if log_dropped + account.log_dropped() > 0 {
+        let dropped = log_dropped + account.log_dropped();
+        observer.log(format!("\n[log cut after {log_kept} bytes; {dropped} more were dropped]\n").as_bytes());
+    }
     report.log = LogReport { kept_bytes: log_kept, dropped_bytes: log_dropped.saturating_add(account.log_dropped()) };
     let cpu = exit.user_cpu + exit.system_cpu;
     let said = end.and_then(|said| if let Said::End(end) = said { Some(end) } else { None });
@@ -314,8 +325,13 @@ fn open_outputs(path: &Path) -> Result<Dir, JobError> {
     if entries.next().is_some() {
         return Err(wrong("not empty; results of different runs are never mixed. Give an empty directory".to_owned()));
     }
-    rustix::fs::accessat(&directory, ".", rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK, rustix::fs::AtFlags::empty())
-        .map_err(|error| wrong(format!("cannot be written: {error}")))?;
+    rustix::fs::accessat(
+        &directory,
+        ".",
+        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
+        rustix::fs::AtFlags::empty(),
+    )
+    .map_err(|error| wrong(format!("cannot be written: {error}")))?;
     Ok(directory)
 }
 
@@ -330,4 +346,3 @@ pub fn machine_memory_bytes() -> u64 {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
-

@@ -34,6 +34,9 @@ use wasmtime_wasi::p2::bindings::sync::CommandPre;
 /// The most bytes of a spec: it lists every input.
 const MAX_SPEC_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The most handles of all kinds that a component may hold: files are bounded far below, by the job's limits.
+const MAX_COMPONENT_HANDLES: usize = 4096;
+
 /// Runs one guest from the descriptors this process was started with.
 ///
 /// # Errors
@@ -83,8 +86,10 @@ fn run(result: &mut File) -> Result<()> {
         (Wall::Openat2, isolation::openat2_works(outputs.as_fd())),
     ];
     isolation::undumpable().context("cannot switch off core dumps")?;
-    let mounts: Vec<BorrowedFd<'_>> =
-        tree.iter().filter_map(|(placed, fd)| matches!(placed, Placed::Mount(_)).then_some(fd.as_ref()?.as_fd())).collect();
+    let mounts: Vec<BorrowedFd<'_>> = tree
+        .iter()
+        .filter_map(|(placed, fd)| matches!(placed, Placed::Mount(_)).then_some(fd.as_ref()?.as_fd()))
+        .collect();
     let paths = isolation::Paths { read: &mounts, write: Some(outputs.as_fd()) };
     walls.push((Wall::Landlock, isolation::restrict_files(paths)));
 
@@ -98,8 +103,7 @@ fn run(result: &mut File) -> Result<()> {
             (Placed::Empty(path), _) | (Placed::File(path) | Placed::Mount(path), None) => files.directory(&path)?,
         };
     }
-    let mut files: FileSystem =
-        files.outputs(Dir::from_std_file(File::from(outputs)), contract.clone())?.finish();
+    let mut files: FileSystem = files.outputs(Dir::from_std_file(File::from(outputs)), contract.clone())?.finish();
 
     let stack_bytes = usize::try_from(limits.stack_bytes)?;
     let runner = engine.engine(Purpose::Run { stack_bytes })?;
@@ -122,6 +126,7 @@ fn run(result: &mut File) -> Result<()> {
     };
     let mut store = Store::new(&runner, guest);
     store.limiter(|guest| &mut guest.limiter);
+    store.set_max_component_handles(MAX_COMPONENT_HANDLES);
     store.set_hostcall_fuel(usize::try_from(limits.call_bytes)?);
     if let Some(fuel) = limits.fuel {
         store.set_fuel(fuel)?;
@@ -131,6 +136,7 @@ fn run(result: &mut File) -> Result<()> {
     let most = rustix::process::Rlimit { current: Some(contract.max_bytes), maximum: Some(contract.max_bytes) };
     rustix::process::setrlimit(rustix::process::Resource::Fsize, most).context("cannot limit the size of files")?;
     // Nothing is opened, mapped as code or started after this. The guest's own code comes next.
+    isolation::deny_new_code();
     walls.push((Wall::Seccomp, isolation::restrict_syscalls(isolation::Role::Worker)));
     let walls = Isolation(walls.into_iter().map(|(wall, status)| (wall, state(status))).collect());
     let missing = walls.missing().count() > 0;
@@ -173,7 +179,8 @@ fn take_tree(tree: Vec<Placed>) -> Result<Vec<(Placed, Option<OwnedFd>)>> {
         .collect()
 }
 
-fn state(status: Status) -> WallState {
+/// A wall's status in the words of the report.
+pub(crate) fn state(status: Status) -> WallState {
     match status {
         Status::Enforced(detail) => WallState::Enforced { detail },
         Status::Partial(detail) => WallState::Partial { detail },

@@ -85,6 +85,7 @@ impl Guest {
         self.no_socket(fd)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the specification's parameters")]
     pub(super) fn sock_recv(
         &mut self,
         _: &mut GuestMemory<'_>,

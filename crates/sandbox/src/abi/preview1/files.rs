@@ -268,8 +268,7 @@ impl Guest {
             Descriptor::File(file) => {
                 let (read, write) = self.files.access(file.handle)?;
                 let writing = rights::FD_WRITE | rights::FD_ALLOCATE | rights::FD_FILESTAT_SET_SIZE;
-                let base =
-                    rights::FILE | if read { rights::FD_READ } else { 0 } | if write { writing } else { 0 };
+                let base = rights::FILE | if read { rights::FD_READ } else { 0 } | if write { writing } else { 0 };
                 (file_type::REGULAR, u8::from(file.append), base, 0)
             }
         };
@@ -310,14 +309,7 @@ impl Guest {
     }
 
     /// Every time is the same by definition; setting one where writing is allowed changes nothing.
-    pub(super) fn fd_filestat_set_times(
-        &mut self,
-        _: &mut GuestMemory<'_>,
-        fd: u32,
-        _: u64,
-        _: u64,
-        _: u32,
-    ) -> Answer {
+    pub(super) fn fd_filestat_set_times(&mut self, _: &mut GuestMemory<'_>, fd: u32, _: u64, _: u64, _: u32) -> Answer {
         let handle = self.descriptors.get(fd)?.handle().ok_or(Code::NOT_SUPPORTED)?;
         if self.files.access(handle)?.1 { Ok(()) } else { Err(Errno::ReadOnly.into()) }
     }

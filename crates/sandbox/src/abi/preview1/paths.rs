@@ -108,13 +108,7 @@ impl Guest {
         Ok(self.files.remove_directory(from, memory.bytes(path, length)?)?)
     }
 
-    pub(super) fn path_unlink_file(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        fd: u32,
-        path: u32,
-        length: u32,
-    ) -> Answer {
+    pub(super) fn path_unlink_file(&mut self, memory: &mut GuestMemory<'_>, fd: u32, path: u32, length: u32) -> Answer {
         let from = self.descriptors.directory(fd)?;
         Ok(self.files.unlink_file(from, memory.bytes(path, length)?)?)
     }
@@ -135,6 +129,7 @@ impl Guest {
         Ok(self.files.rename((from, path), (to, new))?)
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the specification's parameters")]
     pub(super) fn path_readlink(
         &mut self,
         memory: &mut GuestMemory<'_>,
