@@ -102,7 +102,8 @@ place() {
     if cmp -s "$1" "$out/$2"; then
         report "$2" 'up to date'
     else
-        cp "$1" "$work/placed" && mv "$work/placed" "$out/$2" || { could_not "$2" "cannot write $out/$2"; return; }
+        cp "$1" "$work/placed"
+        mv "$work/placed" "$out/$2"
         report "$2" "built, $(wc -c <"$out/$2" | tr -d ' ') bytes"
     fi
 }
@@ -175,6 +176,7 @@ if [ -n "$p1$p2" ]; then
             done
         done
     else
+        # shellcheck disable=SC2086 # lists of crate names
         for crate in $(printf '%s\n' $p1 $p2 | sort -u); do could_not "$crate" 'no toolchain for rust (see above)'; done
     fi
 fi
@@ -214,7 +216,14 @@ for source in "$algorithms"/*-c/main.c; do
     fi
 done
 
-build_go() { (cd "$2" && GOTOOLCHAIN=local GOOS=wasip1 GOARCH=wasm GOFLAGS= "$1" build -trimpath -ldflags='-s -w' -o "$3" .); }
+# shellcheck disable=SC2329 # called through `compiled`
+build_go() { # GO FOLDER OUTPUT
+    (
+        cd "$2"
+        unset GOFLAGS
+        GOTOOLCHAIN=local GOOS=wasip1 GOARCH=wasm exec "$1" build -trimpath -ldflags='-s -w' -o "$3" .
+    )
+}
 
 for source in "$algorithms"/*-go/main.go; do
     [ -e "$source" ] || continue

@@ -49,6 +49,7 @@ print_installed() {
 
 add_with_rustup() {
     command -v rustup >/dev/null 2>&1 || return 1
+    # shellcheck disable=SC2086 # a list of targets
     log=$(cd "$repo" && timeout 300 rustup target add $targets 2>&1) && has_targets && return 0
     say "rustup could not add $targets: $(printf '%s\n' "$log" | grep -v '^ *$' | tail -n 1)"
     return 1
@@ -56,10 +57,12 @@ add_with_rustup() {
 
 # What the unpacked rustc does not bring: the linkers that come with the installed Rust.
 find_linkers() {
-    command -v rustc >/dev/null 2>&1 && command -v cargo >/dev/null 2>&1 || {
-        say 'no rustc and cargo on PATH; the Debian way needs them for cargo and the linkers (install rustup)'
-        return 1
-    }
+    for tool in rustc cargo; do
+        command -v "$tool" >/dev/null 2>&1 || {
+            say "no $tool on PATH; the Debian way needs the installed Rust's cargo and linkers (install rustup)"
+            return 1
+        }
+    done
     host=$(installed_rustc -vV | sed -n 's/^host: //p')
     linkers=$(installed_rustc --print sysroot)/lib/rustlib/$host/bin
     for tool in rust-lld wasm-component-ld gcc-ld/wasm-ld; do
@@ -89,6 +92,7 @@ debian_mirrors() {
         echo "$CLOISTER_DEBIAN_MIRROR"
         return
     fi
+    # shellcheck disable=SC2016 # apt fills these in, not the shell
     known=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null || true)
     mirrors=$(printf '%s\n' "$known" | sed -n 's/^Debian //p')
     if [ -z "$mirrors" ] && grep -qs '^ID=debian' /etc/os-release; then
@@ -217,7 +221,7 @@ if [ "$way" != debian ] && has_targets; then
     exit 0
 fi
 # Unpacked before: no second try of rustup, which may take its time to fail.
-if [ "$way" = any ] && [ -x "$unpacked/rustc" ] && find_linkers; then
+if [ "$way" = any ] && [ -x "$unpacked/rustc" ] && find_linkers 2>/dev/null; then
     print_debian
     exit 0
 fi
