@@ -111,73 +111,59 @@ place() {
 # A TOML string. cargo joins these flags with those of algorithms/.cargo/config.toml, which RUSTFLAGS would replace.
 toml() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
 
+# build_rust TARGET CRATE
 build_rust() {
     target=$1
-    shift
-    log=$work/$target.json
+    crate=$2
     cargo_home=${CARGO_HOME:-$HOME/.cargo}
-    sysroot=$("${RUSTC:-rustc}" --print sysroot)
     flags="target.$target.rustflags=[$(toml "--remap-path-prefix=$algorithms=/algorithms"), \
 $(toml "--remap-path-prefix=$cargo_home=/cargo"), $(toml "--remap-path-prefix=$sysroot=/rust")]"
     # In CI the lock file must already be right; at a desk, a crate that was just added may enter it.
     locked=
     [ "${CI:-}" != true ] || locked=--locked
-    # --keep-going: one crate that does not compile leaves the others buildable.
-    for crate in "$@"; do set -- "$@" -p "$crate"; shift; done
     (
         cd "$algorithms"
         unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER CARGO_BUILD_TARGET \
             CARGO_MAKEFLAGS MAKEFLAGS CARGO_BUILD_RUSTFLAGS
-        CARGO_TARGET_DIR=$build exec cargo build --quiet $locked --release --keep-going --target "$target" \
-            --config "$flags" --message-format=json-render-diagnostics "$@"
-    ) >"$log" || rust_failed=1
+        # shellcheck disable=SC2086 # one word or none
+        CARGO_TARGET_DIR=$build exec cargo build --quiet $locked --release --target "$target" --package "$crate" \
+            --config "$flags" --message-format=json-render-diagnostics
+    ) >"$work/messages" || {
+        could_not "$crate ($target)" 'cargo failed (see above)'
+        return
+    }
     # cargo names every program that it made or found fresh, one JSON object per line.
-    sed -n 's/.*"manifest_path":"\([^"]*\)\/Cargo\.toml".*"executable":"\([^"]*\)".*/\1|\2/p' "$log" >"$work/programs"
-    while IFS='|' read -r crate wasm; do
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' "$work/messages" >"$work/programs"
+    while IFS= read -r wasm; do
         name=$(basename "$wasm" .wasm)
-        basename "$crate" >>"$work/made.$target"
-        case " $(targets_of "$crate") " in
+        case " $(targets_of "$algorithms/$crate") " in
         *wasip1*wasip2* | *wasip2*wasip1*) place "$wasm" "$name.p${target#wasm32-wasip}.wasm" ;;
         *) place "$wasm" "$name.wasm" ;;
         esac
     done <"$work/programs"
 }
 
-# Rust: one cargo call per target, so that crates compile side by side.
-p1=
-p2=
+# Rust: one cargo call per crate and target. One call for all would be a little faster, but crates that are built
+# together share the features of their libraries: the bytes of a guest would depend on what was built beside it.
+rust=
 folders=" "
 for manifest in "$algorithms"/*/Cargo.toml; do
     [ -e "$manifest" ] || continue
     crate=$(basename "$(dirname "$manifest")")
     folders="$folders$crate "
     wanted "$crate" || continue
-    targets=$(targets_of "$algorithms/$crate")
     # Libraries are compiled with the programs that use them.
     [ -e "$algorithms/$crate/src/main.rs" ] || [ -d "$algorithms/$crate/src/bin" ] ||
         grep -q '^\[\[bin\]\]' "$manifest" || continue
-    case $targets in *wasm32-wasip1*) p1="$p1 $crate" ;; esac
-    case $targets in *wasm32-wasip2*) p2="$p2 $crate" ;; esac
+    for target in $(targets_of "$algorithms/$crate"); do rust="$rust $crate:$target"; done
 done
-if [ -n "$p1$p2" ]; then
+if [ -n "$rust" ]; then
     if environment=$("$script_dir/rust-wasi.sh"); then
         eval "$environment"
-        for target in wasm32-wasip1 wasm32-wasip2; do
-            case $target in *p1) crates=$p1 ;; *) crates=$p2 ;; esac
-            [ -n "$crates" ] || continue
-            rust_failed=
-            : >"$work/made.$target"
-            # shellcheck disable=SC2086 # a list of crate names
-            build_rust "$target" $crates
-            [ -n "$rust_failed" ] || continue
-            failed=1
-            for crate in $crates; do
-                grep -qx "$crate" "$work/made.$target" || could_not "$crate ($target)" 'cargo failed (see above)'
-            done
-        done
+        sysroot=$("${RUSTC:-rustc}" --print sysroot)
+        for each in $rust; do build_rust "${each#*:}" "${each%:*}"; done
     else
-        # shellcheck disable=SC2086 # lists of crate names
-        for crate in $(printf '%s\n' $p1 $p2 | sort -u); do could_not "$crate" 'no toolchain for rust (see above)'; done
+        for each in $rust; do could_not "${each%:*} (${each#*:})" 'no toolchain for rust (see above)'; done
     fi
 fi
 

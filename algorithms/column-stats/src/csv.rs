@@ -308,7 +308,7 @@ fn short_number(word: u64, length: u32) -> Option<f64> {
         let before = values & !(!0 << place);
         values = (values & (!0 << place << 8)) | before << 8;
     }
-    if ((values & each_byte(0x7f)) + each_byte(0x80 - 10) | values) & each_byte(0x80) != 0 {
+    if (((values & each_byte(0x7f)) + each_byte(0x80 - 10)) | values) & each_byte(0x80) != 0 {
         return None;
     }
     // Neighbours are joined: to pairs, to fours, to all eight.
