@@ -4,8 +4,13 @@
 //! something about what is shipped. Compiled artifacts are shared by all tests in `target/test-home`, so that a runtime
 //! is compiled once.
 
+mod python;
+
+pub use python::install_python;
+
 use cloister_model::{Outcome, Report};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -50,6 +55,19 @@ pub fn guest(name: &str) -> PathBuf {
 #[must_use]
 pub fn shared_home() -> PathBuf {
     root().join("target/test-home")
+}
+
+/// The program with the shared home and an environment of nothing else that could change what it does.
+#[must_use]
+pub fn program() -> Command {
+    let mut command = Command::new(sandbox());
+    command.env_clear().env("CLOISTER_HOME", shared_home()).stdin(Stdio::null());
+    for name in ["PATH", "HOME", "TMPDIR"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command
 }
 
 /// One run of the program, with a directory of its own.
@@ -138,7 +156,7 @@ impl Trial {
     #[must_use]
     pub fn command(&mut self) -> Command {
         let here = self.directory.path();
-        let mut command = Command::new(sandbox());
+        let mut command = program();
         command.arg("run").arg(&self.algorithm).arg("--outputs").arg(here.join("outputs"));
         command.arg("--report").arg(here.join("report.json")).arg("--log").arg(here.join("log"));
         if !self.has_dataset {
@@ -147,12 +165,6 @@ impl Trial {
             command.arg("--dataset").arg(format!("d={}", path.display()));
         }
         command.args(&self.arguments);
-        command.env_clear().env("CLOISTER_HOME", shared_home()).stdin(Stdio::null());
-        for name in ["PATH", "HOME", "TMPDIR"] {
-            if let Some(value) = std::env::var_os(name) {
-                command.env(name, value);
-            }
-        }
         command
     }
 
@@ -208,6 +220,28 @@ impl Ended {
             self.stdout,
             self.stderr
         );
+    }
+
+    /// Every output file by its path, read from the disk and not from the report.
+    ///
+    /// # Panics
+    /// If they cannot be read.
+    #[must_use]
+    pub fn outputs(&self) -> BTreeMap<String, Vec<u8>> {
+        let root = self.directory.path().join("outputs");
+        let (mut files, mut open) = (BTreeMap::new(), vec![root.clone()]);
+        while let Some(directory) = open.pop() {
+            for entry in fs::read_dir(&directory).expect("the outputs") {
+                let path = entry.expect("an output").path();
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    let name = path.strip_prefix(&root).expect("below the outputs").display().to_string();
+                    files.insert(name, fs::read(&path).expect("an output"));
+                }
+            }
+        }
+        files
     }
 
     /// An output's content.
