@@ -432,6 +432,29 @@ mod tests {
         (*state >> 11) as f64 / (1_u64 << 53) as f64
     }
 
+    /// The reference figures are those of pandas 3.1, `groupby("species").describe()`.
+    #[test]
+    fn penguins_by_species() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../data/penguins.csv");
+        let found = of_file(std::fs::File::open(file).unwrap(), Some("species"), None).unwrap();
+        assert_eq!(found.columns, ["bill_length_mm", "bill_depth_mm", "flipper_length_mm", "body_mass_g", "year"]);
+        let expected = [
+            ("Adelie", 0, 151, 1, [38.79139073, 2.663404848, 32.1, 36.75, 38.8, 40.75, 46.0]),
+            ("Chinstrap", 3, 68, 0, [3733.088235, 384.3350814, 2700.0, 3487.5, 3700.0, 3950.0, 4800.0]),
+            ("Gentoo", 1, 123, 1, [14.98211382, 0.9812197595, 13.1, 14.2, 15.0, 15.7, 17.3]),
+        ];
+        for (name, column, count, missing, [mean, sd, min, q1, median, q3, max]) in expected {
+            let cell = &group(&found, name).cells[column];
+            assert_eq!((cell.count, cell.missing, cell.min, cell.max), (count, missing, min, max), "{name}");
+            let quartiles = cell.quartiles().unwrap();
+            let pairs = [(cell.mean, mean), (cell.deviation().unwrap(), sd)];
+            let pairs = pairs.into_iter().chain(quartiles.into_iter().zip([q1, median, q3]));
+            for (found, expected) in pairs {
+                assert!((found / expected - 1.0).abs() < 1e-9, "{name}: {found} is not {expected}");
+            }
+        }
+    }
+
     #[test]
     fn groups_missing_values_and_text() {
         let file = "g,x,note\na,1,u\na,NA,v\na,oops,w\na,3,\nNA,5,x\n,7,y\na,1\n";
