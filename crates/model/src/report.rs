@@ -29,7 +29,7 @@ pub struct Report {
     pub isolation: Option<Isolation>,
     /// The datasets it was given, in the order of `DIDS`.
     pub datasets: Vec<Did>,
-    /// Every file it could read below `/data`, sorted by path.
+    /// Every file it could read below `/data`, sorted by path. Empty if it never ran.
     pub inputs: Vec<FileReport>,
     /// Every file it left in `/data/outputs`, sorted by path.
     pub outputs: Vec<FileReport>,

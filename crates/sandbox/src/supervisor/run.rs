@@ -20,7 +20,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use cap_std::{ambient_authority, fs::Dir};
-use cloister_isolation::{Program, Rlimits};
+use cloister_isolation::{Probe, Program, Rlimits, probe};
 use cloister_model::{
     Admission, AlgorithmReport, EngineReport, Isolation, LogReport, ModuleKind, Outcome, REPORT_VERSION, Report, Usage,
     Wall,
@@ -49,6 +49,9 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
     observer.phase(Phase::Reading);
     job.limits.check(machine_memory_bytes()).map_err(JobError::from)?;
     job.contract.check().map_err(JobError::from)?;
+    if job.require_isolation {
+        require_walls()?;
+    }
     let runtime =
         job.runtime.as_ref().map(|choice| Runtime::find(home, &choice.0)).transpose().map_err(JobError::from)?;
     let algorithm =
@@ -104,7 +107,6 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
             report.algorithm.kind = admission.and_then(|admission| admission.kind);
             report.usage.compile_ms = Some(millis(elapsed));
             report.outcome = outcome;
-            report.inputs = opened.digest().map_err(JobError::from)?;
         }
         Compiled::Ready { artifact, elapsed } => {
             report.algorithm.kind = artifact.admission.kind;
@@ -305,6 +307,29 @@ fn parse(result: &[u8]) -> (Option<Isolation>, Option<Said>) {
         }
     }
     (walls, said)
+}
+
+/// Refuses before a stranger's byte is touched: the compiler needs its walls as the guest does.
+fn require_walls() -> Result<(), JobError> {
+    let Probe { kernel, landlock, seccomp, no_new_privs, openat2, memfd_seals, pidfd } = probe();
+    let walls = [
+        ("landlock", landlock),
+        ("seccomp", seccomp),
+        ("no-new-privs", no_new_privs),
+        ("openat2", openat2),
+        ("memfd-seals", memfd_seals),
+        ("pidfd", pidfd),
+    ];
+    let missing: Vec<String> = walls
+        .into_iter()
+        .filter(|(_, status)| !status.is_enforced())
+        .map(|(name, status)| format!("{name}: {}", status.detail()))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(JobError::NotIsolated(format!("kernel {kernel} lacks {}", missing.join("; "))))
+    }
 }
 
 fn missing(isolation: Option<&Isolation>) -> String {
