@@ -1,8 +1,8 @@
 //! Every interface a component can reach, by name. Nothing is linked anywhere else.
 
-use crate::guest::Guest;
+use crate::guest::{AbiViolation, Exit, Guest};
 use wasmtime::{
-    Result, Store,
+    Error, Result, Store, ThrownException, Trap,
     component::{HasSelf, Linker},
 };
 use wasmtime_wasi::p2::bindings::{
@@ -48,7 +48,16 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     Ok(())
 }
 
-/// Runs a component to its end: what its `run` returned, or, outside, the trap or [`crate::guest::Exit`] that ended it.
+/// Runs a component to its end: what its `run` returned, or, outside, the trap or [`Exit`] that ended it.
 pub(crate) fn run(store: &mut Store<Guest>, command: &CommandPre<Guest>) -> Result<std::result::Result<(), ()>> {
-    command.instantiate(&mut *store)?.wasi_cli_run().call_run(&mut *store)
+    let command = command.instantiate(&mut *store)?;
+    command.wasi_cli_run().call_run(&mut *store).map_err(blame)
+}
+
+/// The component model's own refusals (a handle that was never given, a list longer than a call may carry) are plain
+/// text. Once the guest runs nothing else is, so they are told apart from faults of this host here.
+fn blame(error: Error) -> Error {
+    let is_known =
+        error.is::<Trap>() || error.is::<Exit>() || error.is::<AbiViolation>() || error.is::<ThrownException>();
+    if is_known { error } else { error.context(AbiViolation("a call that breaks the rules of the component model")) }
 }

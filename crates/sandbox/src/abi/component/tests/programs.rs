@@ -9,9 +9,9 @@ use cloister_model::{Limit, Profile};
 use std::time::{Duration, Instant};
 use wasmtime::{
     Result, Store,
-    component::{Component, Linker},
+    component::{Component, Linker, Resource},
 };
-use wasmtime_wasi::p2::bindings::sync::CommandPre;
+use wasmtime_wasi::p2::{DynPollable, bindings::sync::CommandPre};
 
 /// Puts a component together. `imports` are instances; `lowered` pairs the core module's import names with what they
 /// are lowered from; `body` is the rest of a core module that imports them and the memory, and exports `run`.
@@ -78,6 +78,11 @@ const STDOUT: &str = r#"
         (export "output-stream" (type $t (eq $s)))
         (export "get-stdout" (func (result (own $t))))))"#;
 
+/// What a refusal of the component model itself is called.
+const MODEL_RULE: &str = "a call that breaks the rules of the component model";
+/// What a call may carry from the guest to the host: 4500 handles, as the engine counts them.
+const CARRIED_BYTES: usize = 4500 * size_of::<Resource<DynPollable>>();
+
 const SETTINGS: EngineSettings = EngineSettings { profile: Profile::Deterministic, exceptions: false, fuel: false };
 
 fn run(host: &Host, text: &str) -> Result<std::result::Result<(), ()>> {
@@ -87,6 +92,7 @@ fn run(host: &Host, text: &str) -> Result<std::result::Result<(), ()>> {
     linker::add_to_linker(&mut linker)?;
     let command = CommandPre::new(linker.instantiate_pre(&component)?)?;
     let mut store: Store<Guest> = Store::new(&engine, host.guest());
+    store.set_hostcall_fuel(CARRIED_BYTES);
     linker::run(&mut store, &command)
 }
 
@@ -196,7 +202,7 @@ fn a_poll_answers_with_the_first_that_is_due() {
 #[test]
 fn a_poll_has_bounds() {
     assert_eq!(violation(&Host::new(), &polling(0, "(i32.const 0)")), "a poll of nothing");
-    // Far beyond the handles there are: what is said must not depend on each being looked up.
+    // One pollable, many times.
     let body = r#"(import "libc" "memory" (memory 1))
         (import "wasi" "in" (func $in (param i64) (result i32)))
         (import "wasi" "poll" (func $poll (param i32 i32 i32)))
@@ -207,11 +213,13 @@ fn a_poll_has_bounds() {
                 (i32.store (local.get $at) (local.get $one))
                 (local.set $at (i32.add (local.get $at) (i32.const 4)))
                 (br_if $more (i32.lt_u (local.get $at) (i32.const 20000))))
-            (call $poll (i32.const 0) (i32.const 4097) (i32.const 20004))
+            (call $poll (i32.const 0) (i32.const COUNT) (i32.const 20004))
             (i32.const 0))"#;
     let lowered = [("in", "$clock \"subscribe-duration\""), ("poll", "$poll \"poll\"")];
     let text = component(CLOCK, &lowered, body);
-    assert_eq!(violation(&Host::new(), &text), "a poll of more than 4096 pollables");
+    assert_eq!(run(&Host::new(), &text.replace("COUNT", "4096")).expect("no trap"), Ok(()));
+    assert_eq!(violation(&Host::new(), &text.replace("COUNT", "4097")), "a poll of more than 4096 pollables");
+    assert_eq!(violation(&Host::new(), &text.replace("COUNT", "5000")), MODEL_RULE, "beyond what a call may carry");
 }
 
 #[test]
@@ -256,6 +264,13 @@ fn resources_are_bounded_and_free_again_when_dropped() {
     assert_eq!(violation(&host, &text.replace("KEEP", "$keep")), rule);
     let denial = host.account.denial().expect("a denial");
     assert_eq!((denial.limit, denial.allowed), (Limit::Handles, u64::from(HANDLES) * 4));
+}
+
+#[test]
+fn the_component_models_own_refusals_are_the_guests_fault() {
+    let body = r#"(import "wasi" "drop" (func $drop (param i32)))
+        (func (export "run") (result i32) (call $drop (i32.const 99)) (i32.const 0))"#;
+    assert_eq!(violation(&Host::new(), &component(STDOUT, &[("drop", "drop stream")], body)), MODEL_RULE);
 }
 
 #[test]
