@@ -1,9 +1,10 @@
 //! Directories of the host that the guest may read: datasets, DDOs, an interpreter's library.
 
-use super::{Errno, FileKind};
+use super::{Errno, FileKind, file_system::join};
 use crate::account::Account;
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
-use std::{fs::File, sync::Arc};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
+use std::{fs::File, io, sync::Arc};
 
 /// One directory tree of the host, read-only. Symbolic links are followed only below it (`openat2`,
 /// `RESOLVE_BENEATH`).
@@ -77,22 +78,37 @@ impl Mount {
     /// The names in a directory with what they are, sorted by bytes. The memory for them is taken from the account
     /// while reading, so that a directory of millions of names meets the guest's limit, not the host's.
     pub(super) fn list(&self, path: &str, account: &Account) -> Result<(Vec<(String, FileKind)>, u64), Errno> {
-        let entries = if path.is_empty() { self.root.entries() } else { self.root.read_dir(path) }?;
+        // By hand: cap-std would open the directory a second time, by a call that the system call filter refuses.
+        let directory = rustix::fs::openat2(
+            &self.root,
+            if path.is_empty() { "." } else { path },
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+        )
+        .map_err(io::Error::from)?;
+        let entries = rustix::fs::Dir::new(directory).map_err(io::Error::from)?;
         let mut names = Vec::new();
         let mut taken = 0;
         let read = || {
             for entry in entries {
-                let entry = entry?;
-                let Ok(name) = entry.file_name().into_string() else { continue };
-                let kind = entry.file_type()?;
-                let kind = if kind.is_dir() {
-                    FileKind::Directory
-                } else if kind.is_symlink() {
-                    FileKind::Link { size: 0 }
-                } else if kind.is_file() {
-                    FileKind::File { size: 0 }
-                } else {
+                let entry = entry.map_err(io::Error::from)?;
+                let Ok(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+                if matches!(name.as_str(), "." | "..") {
                     continue;
+                }
+                let kind = match entry.file_type() {
+                    FileType::Directory => FileKind::Directory,
+                    FileType::Symlink => FileKind::Link { size: 0 },
+                    FileType::RegularFile => FileKind::File { size: 0 },
+                    // Some file systems do not say in the listing.
+                    FileType::Unknown => match self.kind_of_link(&join(path, &name)) {
+                        Ok(FileKind::File { .. }) => FileKind::File { size: 0 },
+                        Ok(FileKind::Link { .. }) => FileKind::Link { size: 0 },
+                        Ok(FileKind::Directory) => FileKind::Directory,
+                        Err(_) => continue,
+                    },
+                    _ => continue,
                 };
                 let cost = ENTRY_BYTES + name.len() as u64;
                 account.take_memory(cost).map_err(|_| Errno::NoMemory)?;
