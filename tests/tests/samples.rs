@@ -97,6 +97,24 @@ fn column_stats_describes_each_species() {
     assert_eq!(results[0], results[1], "the two builds of one program disagree");
 }
 
+/// A directory that already looks like `/data` serves as well as single files, down to the last byte.
+#[test]
+fn a_directory_of_data_serves_as_well() {
+    let parameters = r#"{"groupBy":"species"}"#;
+    let data = tempfile::TempDir::new().expect("a temporary directory");
+    let dataset = data.path().join("inputs/penguins");
+    fs::create_dir_all(&dataset).expect("made");
+    fs::write(dataset.join("0"), penguins()).expect("written");
+    fs::write(data.path().join("inputs/algoCustomData.json"), parameters).expect("written");
+    for name in ["column-stats.p1.wasm", "column-stats.p2.wasm"] {
+        let (single, path) = (run(&guest(name), parameters, &[]), data.path().display().to_string());
+        let ended = Trial::file(&guest(name)).with(&["--require-isolation", "--data", &path]).run();
+        ended.assert_succeeded();
+        assert_eq!(ended.outputs(), single.outputs(), "{name}");
+        assert_eq!(ended.report().inputs, single.report().inputs, "{name}");
+    }
+}
+
 #[test]
 fn column_stats_leaves_small_groups_out() {
     let ended = run(&guest("column-stats.p1.wasm"), r#"{"groupBy":"species","minimumGroupSize":100}"#, &[]);
