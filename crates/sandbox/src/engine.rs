@@ -138,6 +138,56 @@ mod tests {
         }
     }
 
+    /// One small module for each proposal that either side might treat differently.
+    #[test]
+    fn the_engine_and_admission_agree_on_what_a_guest_may_be_made_of() {
+        let run = r#"(memory (export "memory") 1) (func (export "_start"))"#;
+        for (proposal, text, algorithm, runtime) in [
+            ("simd", "(func (result v128) (v128.const i64x2 0 0))", true, true),
+            ("bulk-memory", "(func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))", true, true),
+            ("multi-memory", "(memory 1)", true, true),
+            ("multi-value", "(func (result i32 i32) (i32.const 0) (i32.const 0))", true, true),
+            ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))", true, true),
+            ("saturating", "(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))", true, true),
+            ("reference-types", "(table 1 funcref) (table 1 funcref)", true, true),
+            ("exceptions", "(tag)", false, true),
+            ("tail-call", "(func (return_call 0))", false, false),
+            ("threads", "(memory 1 1 shared)", false, false),
+            ("memory64", "(memory i64 1)", false, false),
+            ("gc", "(type (struct))", false, false),
+            ("function-references", "(type $f (func)) (func (param (ref $f)))", false, false),
+            (
+                "relaxed-simd",
+                "(func (param v128) (result v128)
+                (i8x16.relaxed_swizzle (local.get 0) (local.get 0)))",
+                false,
+                false,
+            ),
+            (
+                "wide-arithmetic",
+                "(func (param i64 i64) (result i64 i64)
+                (i64.mul_wide_s (local.get 0) (local.get 1)))",
+                false,
+                false,
+            ),
+        ] {
+            let bytes = wat::parse_str(format!("(module {run} {text})")).expect("a valid text");
+            let start = ["_start".to_owned()];
+            for (exceptions, expected, role) in [
+                (false, algorithm, cloister_admission::Role::Algorithm),
+                (true, runtime, cloister_admission::Role::Runtime { trapped_imports: &[], start: &start }),
+            ] {
+                let limits = cloister_model::Limits::default();
+                let request = cloister_admission::Request { bytes: &bytes, limits: &limits, role };
+                let admitted = cloister_admission::admit(&request).verdict == cloister_model::Verdict::Admitted;
+                assert_eq!(admitted, expected, "{proposal} by admission, exceptions {exceptions}");
+                let engine = EngineSettings { exceptions, ..SETTINGS }.engine(Purpose::Compile).expect("an engine");
+                let compiled = engine.precompile_module(&bytes).is_ok();
+                assert_eq!(compiled, expected, "{proposal} by the engine, exceptions {exceptions}");
+            }
+        }
+    }
+
     #[test]
     fn what_one_engine_compiles_the_other_runs() {
         for settings in [SETTINGS, EngineSettings { exceptions: true, fuel: true, profile: Profile::Standard }] {

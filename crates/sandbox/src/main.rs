@@ -1,5 +1,7 @@
 //! The `sandbox` program: runs one WebAssembly algorithm on one dataset, sealed.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 mod cli;

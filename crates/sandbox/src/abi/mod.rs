@@ -2,3 +2,5 @@
 
 pub(crate) mod component;
 pub(crate) mod preview1;
+#[cfg(test)]
+mod test_host;

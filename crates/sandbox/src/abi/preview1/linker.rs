@@ -91,3 +91,27 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     linker.func_wrap(MODULE, "proc_exit", |code: i32| -> Result<()> { Err(Exit(code.cast_unsigned()).into()) })?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::abi::test_host::Host;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn what_admission_lets_in_is_what_is_linked() {
+        let engine = wasmtime::Engine::default();
+        let mut linker = Linker::new(&engine);
+        add_to_linker(&mut linker).expect("linked");
+        let mut store = wasmtime::Store::new(&engine, Host::new().guest());
+        let linked: BTreeSet<String> = linker
+            .iter(&mut store)
+            .map(|(module, name, _)| {
+                assert_eq!(module, MODULE);
+                name.to_owned()
+            })
+            .collect();
+        let admitted: BTreeSet<String> = cloister_admission::preview1_functions().map(str::to_owned).collect();
+        assert_eq!(linked, admitted);
+    }
+}
