@@ -28,9 +28,7 @@ impl LimitsArgument {
                     set(&mut limits, pair)?;
                 }
             } else {
-                let path = Path::new(text);
-                let bytes = std::fs::read(path).map_err(|error| Usage::file("limits", path, error))?;
-                limits = serde_json::from_slice(&bytes).map_err(|error| Usage::file("limits", path, error))?;
+                limits = super::read_json("limits", Path::new(text))?;
             }
         }
         Ok(limits)

@@ -5,17 +5,20 @@ mod inspect;
 mod limits;
 mod probe;
 mod progress;
+mod reserve;
 mod run;
 mod runtime;
 mod show;
 
 use clap::{Parser, Subcommand};
-use cloister_model::Outcome;
+use cloister_model::{Outcome, escape};
 use cloister_sandbox::{
-    home::{Home, HomeError},
+    artifact::read_bounded,
+    home::{Home, HomeError, open_regular},
     runtime::{InstallError, RuntimeError},
     supervisor::{InputError, JobError},
 };
+use serde::de::DeserializeOwned;
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
@@ -126,9 +129,24 @@ impl Usage {
     }
 }
 
-/// One line on stderr.
+/// The most bytes of a JSON file that the command line names.
+const MAX_JSON_BYTES: u64 = 1024 * 1024;
+
+/// A JSON object in a file.
+fn read_json<T: DeserializeOwned>(what: &str, path: &Path) -> anyhow::Result<T> {
+    let wrong = |problem: &dyn std::fmt::Display| Usage::file(what, path, problem);
+    let mut file = open_regular(path).map_err(|error| wrong(&error))?;
+    let bytes = read_bounded(&mut file, MAX_JSON_BYTES).map_err(|error| wrong(&error))?;
+    // serde would take a list for an object without names.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(wrong(&"expected a JSON object: { ... }"));
+    }
+    serde_json::from_slice(&bytes).map_err(|error| wrong(&error))
+}
+
+/// One line on stderr, whatever names are in it.
 fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "sandbox: {message}");
+    let _ = writeln!(std::io::stderr().lock(), "sandbox: {}", escape(message.as_bytes(), 4000));
 }
 
 /// Text on stdout. A reader that went away is no error.

@@ -80,7 +80,7 @@ impl Run {
             json,
             require_isolation,
         } = self;
-        let contract = contract.as_deref().map(read_contract).transpose()?.unwrap_or_default();
+        let contract = contract.as_deref().map(|path| read_json("contract", path)).transpose()?.unwrap_or_default();
         let job = Job {
             algorithm,
             runtime: runtime.map(RuntimeChoice),
@@ -96,11 +96,12 @@ impl Run {
             profile,
             require_isolation,
         };
+        let home = home()?;
         // Both are opened before the run: hours of computing must not end in a path that cannot be written.
         let report_file = report.as_deref().map(|path| create("report", path)).transpose()?;
         let log_file = log.as_deref().map(|path| create("log", path)).transpose()?;
         let mut progress = Progress::new(!json, log_file);
-        let done = run(&home()?, &job, &mut progress);
+        let done = run(&home, &job, &mut progress);
         progress.finish();
         let done = match done {
             Ok(done) => done,
@@ -120,15 +121,6 @@ impl Run {
         print(&if json { text } else { summary(&job, &done) });
         Ok(code_for(&done.outcome))
     }
-}
-
-fn create(what: &str, path: &Path) -> anyhow::Result<File> {
-    File::create(path).map_err(|error| Usage::file(what, path, error))
-}
-
-fn read_contract(path: &Path) -> anyhow::Result<OutputContract> {
-    let bytes = std::fs::read(path).map_err(|error| Usage::file("contract", path, error))?;
-    serde_json::from_slice(&bytes).map_err(|error| Usage::file("contract", path, error))
 }
 
 /// Splits `DID=REST`.

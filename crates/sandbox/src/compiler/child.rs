@@ -71,7 +71,7 @@ pub fn main() -> Result<()> {
                 }
             }
             Err(error) => {
-                response.error = Some(cloister_model::escape(format!("{error:#}").as_bytes(), 500).to_string())
+                response.error = Some(cloister_model::escape(format!("{error:#}").as_bytes(), 500).to_string());
             }
         }
     }

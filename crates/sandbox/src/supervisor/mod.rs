@@ -5,6 +5,7 @@ mod collect;
 mod inputs;
 mod job;
 mod outcome;
+mod outputs;
 mod run;
 mod watch;
 

@@ -3,6 +3,7 @@ use super::{
     collect::{Collected, collect},
     inputs::Opened,
     outcome::{Evidence, outcome},
+    outputs::open_outputs,
     watch::{Watched, watch},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
     },
 };
 use anyhow::{Context as _, Result};
-use cap_std::{ambient_authority, fs::Dir};
+use cap_std::fs::Dir;
 use cloister_isolation::{Probe, Program, Rlimits, probe};
 use cloister_model::{
     Admission, AlgorithmReport, EngineReport, Isolation, LogReport, ModuleKind, Outcome, REPORT_VERSION, Report, Usage,
@@ -28,8 +29,8 @@ use cloister_model::{
 use rustix::fs::{Mode, OFlags};
 use std::{
     fs::File,
-    os::fd::OwnedFd,
-    path::Path,
+    io,
+    os::{fd::OwnedFd, unix::fs::FileExt as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -56,9 +57,13 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
         job.runtime.as_ref().map(|choice| Runtime::find(home, &choice.0)).transpose().map_err(JobError::from)?;
     let algorithm =
         open_regular(&job.algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
+    if runtime.is_some() && is_webassembly(&algorithm) {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "a WebAssembly program, not a script: run it without a runtime");
+        return Err(JobError::Algorithm { path: job.algorithm.clone(), error }.into());
+    }
     let script = runtime.is_some().then_some(&algorithm);
     let opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, script).map_err(JobError::from)?;
-    let outputs = open_outputs(&job.outputs)?;
+    let outputs = open_outputs(&job.outputs, &job.inputs)?;
     let (algorithm_sha256, algorithm_bytes) =
         sha256(&algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
 
@@ -337,27 +342,10 @@ fn missing(isolation: Option<&Isolation>) -> String {
     isolation.missing().map(|(wall, state)| format!("{wall:?} {state:?}")).collect::<Vec<_>>().join("; ")
 }
 
-/// The outputs directory: made if it is not there, refused if it holds anything.
-fn open_outputs(path: &Path) -> Result<Dir, JobError> {
-    let wrong = |problem: String| JobError::Outputs { path: path.to_owned(), problem };
-    match std::fs::create_dir(path) {
-        Ok(()) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(wrong(format!("cannot be made: {error}"))),
-    }
-    let directory = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| wrong(error.to_string()))?;
-    let mut entries = directory.entries().map_err(|error| wrong(error.to_string()))?;
-    if entries.next().is_some() {
-        return Err(wrong("not empty; results of different runs are never mixed. Give an empty directory".to_owned()));
-    }
-    rustix::fs::accessat(
-        &directory,
-        ".",
-        rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK,
-        rustix::fs::AtFlags::empty(),
-    )
-    .map_err(|error| wrong(format!("cannot be written: {error}")))?;
-    Ok(directory)
+/// Whether a file begins as WebAssembly does.
+fn is_webassembly(file: &File) -> bool {
+    let mut magic = [0; 4];
+    file.read_exact_at(&mut magic, 0).is_ok() && magic == *b"\0asm"
 }
 
 /// The machine's memory: the bound of what a guest may be given.

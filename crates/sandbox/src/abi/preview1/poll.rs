@@ -34,7 +34,9 @@ impl Guest {
         let mut dues = Vec::with_capacity(count as usize);
         for index in 0..count {
             let at = GuestMemory::element(subscriptions, index, SUBSCRIPTION_BYTES)?;
-            dues.push((memory.u64(at)?, memory.u8(at + 8)?, self.due(memory, at)?));
+            // First: only if the whole subscription lies in memory can its parts be counted from its beginning.
+            let due = self.due(memory, at)?;
+            dues.push((memory.u64(at)?, memory.u8(at + 8)?, due));
         }
         let wait = dues.iter().map(|(_, _, due)| if let Due::In(nanos) = due { *nanos } else { 0 }).min().unwrap_or(0);
         if wait > 0 {
