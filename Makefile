@@ -1,0 +1,33 @@
+# What people do with this repository. `make` alone lists it.
+#
+# Everything is built in target/ (and fuzz/target/), with the release profile only: wasmtime is compiled once.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench fuzz lint doc clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## build the sandbox, run a Rust and a pandas sample, and see a hostile one fail (no root)
+	@scripts/demo.sh
+
+test: ## everything that is tested: installs what it needs, builds, tests, fuzzes for a moment
+	@scripts/test.sh
+
+bench: ## measure the sandbox against a bare engine and native code; ARGS="--quick" and the like are passed on
+	cargo run --release --locked -p cloister-bench -- $(ARGS)
+
+TARGET ?= admission
+SECONDS ?= 60
+fuzz: ## fuzz one target: make fuzz TARGET=admission SECONDS=600
+	fuzz/run.sh $(TARGET) $(SECONDS)
+
+lint: ## formatting, clippy, documentation, repository hygiene: what CI looks at before it tests
+	@scripts/lint.sh
+
+doc: ## the documentation of all crates, in target/doc
+	cargo doc --release --workspace --no-deps --locked
+
+clean: ## remove everything that was built or installed here
+	rm -rf target fuzz/target

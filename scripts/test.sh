@@ -1,0 +1,88 @@
+#!/bin/sh
+# Everything that is tested: installs what it needs, builds, tests, fuzzes each target for a moment, sums up.
+#
+# Without root, and without CI=true, a missing C++ compiler only skips the fuzzing, and the summary says so. Everything
+# else is required. FUZZ_SECONDS (20) is the time for each fuzz target.
+set -eu
+exec </dev/null
+cd -- "$(dirname -- "$0")/.."
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+began=$(date +%s)
+target=${CARGO_TARGET_DIR:-target}
+log=target/test.log
+mkdir -p target
+: >"$log"
+summary=
+failed=0
+
+# stage NAME COMMAND...: runs it, notes how it ended and how long it took.
+stage() {
+    name=$1
+    shift
+    printf '\n== %s\n' "$name"
+    started=$(date +%s)
+    code=0
+    "$@" || code=$?
+    verdict=ok
+    [ "$code" -eq 0 ] || { verdict=FAILED failed=1; }
+    note "$verdict" "$name" "$(($(date +%s) - started))"
+    return "$code"
+}
+note() { summary="$summary$(printf '  %-8s %-52s %5s s' "$1" "$2" "$3")
+"; }
+
+finish() {
+    printf '\n== Summary\n%s' "$summary"
+    awk '/^test result:/ { passed += $4; bad += $6; ignored += $8 }
+        END { printf "  %d tests passed, %d failed, %d ignored\n", passed, bad, ignored }' "$log"
+    printf '  %d seconds in all\n' "$(($(date +%s) - began))"
+    [ "$failed" -eq 0 ] || { echo '  FAILED'; exit 1; }
+    echo '  everything passed'
+}
+
+# logged COMMAND...: shows its output and keeps it for the summary, and answers with its exit code.
+logged() {
+    { "$@" 2>&1 && echo 0 >target/test.code || echo $? >target/test.code; } | tee -a "$log"
+    return "$(cat target/test.code)"
+}
+
+python_runtime() {
+    # The home that all tests share: a runtime is compiled once, in 1 to 4 minutes.
+    CLOISTER_HOME=$PWD/target/test-home
+    export CLOISTER_HOME
+    "$target/release/sandbox" runtime add python && "$target/release/sandbox" compile --runtime python
+}
+
+samples() { (cd algorithms && exec cargo test --release --workspace --locked --target-dir ../target/algorithms); }
+
+fuzzed() {
+    for file in fuzz/fuzz_targets/*.rs; do
+        name=$(basename "$file" .rs)
+        echo "fuzzing $name for ${FUZZ_SECONDS:-20} s"
+        # libFuzzer tells its life in hundreds of lines; the last ones, or all of them after a finding.
+        if ! fuzz/run.sh "$name" "${FUZZ_SECONDS:-20}" >target/fuzz.log 2>&1; then
+            cat target/fuzz.log
+            return 1
+        fi
+        tail -n 2 target/fuzz.log
+    done
+}
+
+# What nothing else can do without.
+stage 'Guests in Rust, C and Go' scripts/guests.sh --require rust,c,go || finish
+# Programs, libraries and tests in one go: `cargo test` then finds everything built, with the same features.
+stage 'Build' cargo build --release --workspace --all-targets --locked || finish
+stage 'Python runtime' python_runtime || finish
+
+stage 'Tests of the workspace' logged cargo test --release --workspace --locked --no-fail-fast || :
+stage 'Tests of the sample algorithms, as native programs' logged samples || :
+if cxx=$(scripts/cxx.sh 2>&1); then
+    stage 'Fuzzing, a moment for each target' fuzzed || :
+elif [ "${CI:-}" = true ]; then
+    note FAILED "Fuzzing: $cxx" 0
+    failed=1
+else
+    note SKIPPED 'Fuzzing: install g++ or clang++' 0
+fi
+finish
