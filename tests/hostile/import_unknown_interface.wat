@@ -1,0 +1,8 @@
+;; A component that asks for an interface nobody here knows.
+(component
+  (import "host:exec/process@1.0.0" (instance
+    (export "spawn" (func (param "command" string)))))
+  (core module $m (func (export "run") (result i32) (i32.const 0)))
+  (core instance $i (instantiate $m))
+  (func $run (result (result)) (canon lift (core func $i "run")))
+  (instance (export "wasi:cli/run@0.2.0") (export "run" (func $run))))

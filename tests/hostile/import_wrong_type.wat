@@ -1,0 +1,5 @@
+;; Imports a function of preview 1 with other parameters than it has.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func (param i64 i64) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "_start")))

@@ -1,0 +1,4 @@
+;; Declares 2 GiB of memory.
+(module
+  (memory (export "memory") 32768)
+  (func (export "_start")))

@@ -1,0 +1,7 @@
+;; Grows its memory until it gets no more, then aborts, as allocators do.
+(module
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (loop $again
+      (br_if $again (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
+    unreachable))

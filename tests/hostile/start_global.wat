@@ -1,0 +1,2 @@
+;; Calls a number `_start`.
+(module (memory (export "memory") 1) (global (export "_start") i32 (i32.const 7)))

@@ -1,0 +1,2 @@
+;; Has nothing to start with.
+(module (memory (export "memory") 1))

@@ -1,0 +1,137 @@
+//! Names of outputs keep to the contract, and never act on a terminal.
+
+use crate::{
+    runs::{assert_outputs, outputs},
+    script::{Arg, CREATE, ROOT, Script, WRITE, errno::*},
+};
+
+/// Tries a name as a file, as a directory, and as the new name of both.
+fn try_name(script: &mut Script, expected: u32, name: &[u8]) {
+    let path = [b"data/outputs/", name].concat();
+    let [at, length] = script.bytes(&path);
+    let label: String = String::from_utf8_lossy(&path).escape_debug().take(60).collect();
+    let rights = Arg::Large(WRITE);
+    let (one, zero, out) = (Arg::Small(1), Arg::Small(0), Arg::Small(16));
+    let open = [ROOT, one, at, length, Arg::Small(CREATE), rights, rights, zero, out];
+    script.call(expected, &label, "path_open", &open);
+    script.call(expected, &label, "path_create_directory", &[ROOT, at, length]);
+    for old in ["data/outputs/file", "data/outputs/directory"] {
+        let [old, old_length] = script.bytes(old.as_bytes());
+        script.call(expected, &label, "path_rename", &[ROOT, old, old_length, ROOT, at, length]);
+    }
+}
+
+fn beginning() -> Script {
+    let mut script = Script::default();
+    script.create(OK, "file");
+    script.at(OK, "path_create_directory", "data/outputs/directory");
+    script
+}
+
+#[test]
+fn names_that_nobody_may_use() {
+    let mut script = beginning();
+    for name in ["a\nb", "a\rb", "\x1b[2J", "\x7f", "a\tb", "\u{85}", "\u{9b}31m", "a\u{0}b"] {
+        let expected = if name.contains('\0') { INVAL } else { PERM };
+        try_name(&mut script, expected, name.as_bytes());
+    }
+    for name in [b"\xff".as_slice(), b"a\x80", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80"] {
+        try_name(&mut script, ILSEQ, name);
+    }
+    try_name(&mut script, NAMETOOLONG, &[b'a'; 256]);
+    try_name(&mut script, NAMETOOLONG, &"é".repeat(128).into_bytes());
+    let ended = script.run(|trial| trial);
+    ended.assert_succeeded();
+    assert_outputs(&ended, &[("file", b"")]);
+    assert_eq!(ended.report().output_directories, 1);
+}
+
+/// 255 bytes are allowed, and what looks odd but cannot act is somebody's language.
+#[test]
+fn names_at_the_edge() {
+    let mut script = Script::default();
+    let longest = "n".repeat(255);
+    let names = [longest.as_str(), "...", "..a", " ", "-rf", "päng", "\u{202e}gnp.exe", "$(id)", "a\\b", "%2e%2e"];
+    for name in names {
+        script.create(OK, name);
+    }
+    let ended = script.run(|trial| trial);
+    ended.assert_succeeded();
+    // `run` has seen that the program's own words about them are safe to show.
+    let mut expected: Vec<String> = names.map(str::to_owned).to_vec();
+    expected.sort();
+    assert_eq!(outputs(&ended).into_keys().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn names_the_contract_does_not_list() {
+    let mut script = Script::default();
+    for (expected, name) in
+        [(OK, "table.csv"), (PERM, "table.exe"), (PERM, "table.csv.exe"), (PERM, "Table.CSV"), (NOENT, "plots/1.png")]
+    {
+        script.create(expected, name);
+    }
+    for name in ["plots", "other"] {
+        script.at(OK, "path_create_directory", &format!("data/outputs/{name}"));
+    }
+    for (expected, name) in [
+        (OK, "plots/1.png"),
+        (PERM, "plots/10.png"),
+        (PERM, "plots/.png"),
+        (PERM, "other/table.csv"),
+        (PERM, "plots/1.csv"),
+    ] {
+        script.create(expected, name);
+    }
+    let path = |name: &str| format!("data/outputs/{name}");
+    for (expected, from, to) in [
+        (PERM, "table.csv", "table.exe"),
+        (PERM, "table.csv", "other/table.csv"),
+        (PERM, "plots/1.png", "1.png"),
+        (OK, "plots/1.png", "plots/2.png"),
+        // What is below a directory would have to be allowed anew.
+        (NOTEMPTY, "plots", "plans"),
+    ] {
+        script.rename(expected, &path(from), &path(to));
+    }
+    let contract = r#"{"names": ["*.csv", "plots/?.png"]}"#;
+    let ended = script.run(|trial| trial.with_file("--contract", contract));
+    ended.assert_succeeded();
+    assert_outputs(&ended, &[("plots/2.png", b""), ("table.csv", b"")]);
+}
+
+#[test]
+fn depth_and_length_of_paths() {
+    let mut script = Script::default();
+    let mut path = String::new();
+    for depth in 1..=4 {
+        let name = if depth == 1 { "a".to_owned() } else { format!("{path}/a") };
+        let expected = if depth <= 3 { OK } else { PERM };
+        script.at(expected, "path_create_directory", &format!("data/outputs/{name}"));
+        if depth <= 3 {
+            path = name;
+        }
+    }
+    script.create(PERM, "a/a/a/f");
+    script.create(OK, "a/a/f");
+    script.rename(PERM, "data/outputs/a/a/f", "data/outputs/a/a/a/f");
+    // From a handle deep below, the whole path counts, not what was said last.
+    let deep = script.open(OK, "data/outputs/a/a/a", 2, 2);
+    script.open_with(PERM, deep, "f", CREATE, WRITE, 0);
+    let [at, length] = script.bytes(b"f");
+    script.call(PERM, "", "path_create_directory", &[deep, at, length]);
+    script.create(OK, &"b".repeat(20));
+    script.create(PERM, &"b".repeat(21));
+    script.create(OK, &format!("a/{}", "c".repeat(18)));
+    script.create(PERM, &format!("a/{}", "c".repeat(19)));
+    let contract = r#"{"maxDepth": 3, "maxPathBytes": 20}"#;
+    let ended = script.run(|trial| trial.with_file("--contract", contract));
+    ended.assert_succeeded();
+    let expected = [format!("a/{}", "c".repeat(18)), "a/a/f".to_owned(), "b".repeat(20)];
+    let mut found: Vec<String> = outputs(&ended).into_keys().collect();
+    found.sort();
+    let mut expected = expected.to_vec();
+    expected.sort();
+    assert_eq!(found, expected);
+    assert_eq!(ended.report().output_directories, 3);
+}

@@ -1,0 +1,163 @@
+//! The guest's process, seen and killed from outside.
+
+use crate::runs::{assert_complete, assert_limit, fixture, outputs, shape, start, wait};
+use cloister_model::{Isolation, Limit, Outcome};
+use cloister_tests::Trial;
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    fs,
+    path::Path,
+    process::Child,
+    time::{Duration, Instant},
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn send(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a process")).expect("a process");
+    kill_process(pid, signal).expect("sent");
+}
+
+/// Waits until this gives something.
+#[track_caller]
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn status(pid: u32, field: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(status.lines().find_map(|line| line.strip_prefix(field))?.trim_start_matches(':').trim().to_owned())
+}
+
+/// There, and not only as a dead process that nobody has asked about yet.
+fn is_alive(pid: u32) -> bool {
+    status(pid, "State").is_some_and(|state| !state.starts_with(['Z', 'X']))
+}
+
+/// A supervisor whose guest is running: behind all walls, past the last system call before its own code.
+struct Running {
+    trial: Trial,
+    supervisor: Child,
+    worker: u32,
+}
+
+impl Running {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let mut trial = fixture(name).with(arguments);
+        let supervisor = start(&mut trial);
+        let children = format!("/proc/{0}/task/{0}/children", supervisor.id());
+        let worker = until("a worker in its sandbox", || {
+            let children = fs::read_to_string(&children).ok()?;
+            let worker = children.split_whitespace().next()?.parse().ok()?;
+            // The filter is the last wall. A compiler has one too, but more than one thread or no guest.
+            let is_worker = fs::read(format!("/proc/{worker}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains("worker"));
+            (is_worker && status(worker, "Seccomp").as_deref() == Some("2")).then_some(worker)
+        });
+        Self { trial, supervisor, worker }
+    }
+}
+
+#[test]
+fn a_worker_killed_from_outside_is_the_hosts_fault() {
+    for signal in [Signal::KILL, Signal::TERM] {
+        let Running { trial, supervisor, worker } = Running::start("endless_loop", &[]);
+        send(worker, signal);
+        let code = wait(supervisor, PATIENCE);
+        let ended = trial.ended(code, b"", b"");
+        assert!(matches!(ended.outcome(), Outcome::HostFault { .. }), "{}", shape(&ended));
+        assert_eq!(code, Some(70));
+        assert_complete(&ended);
+        assert!(outputs(&ended).is_empty());
+    }
+}
+
+/// Whoever ends the supervisor ends the guest: by force, or as a terminal does.
+#[test]
+fn nothing_outlives_the_supervisor() {
+    for signal in [Signal::KILL, Signal::INT, Signal::TERM, Signal::HUP] {
+        let Running { trial: _trial, mut supervisor, worker } = Running::start("endless_loop", &[]);
+        send(supervisor.id(), signal);
+        until("the supervisor is gone", || supervisor.try_wait().expect("waited"));
+        until("the worker is gone", || (!is_alive(worker)).then_some(()));
+    }
+}
+
+#[test]
+fn a_stopped_worker_is_killed_in_time() {
+    let Running { trial, supervisor, worker } = Running::start("endless_loop", &["--limits", "wall=2s"]);
+    send(worker, Signal::STOP);
+    let code = wait(supervisor, PATIENCE);
+    let ended = trial.ended(code, b"", b"");
+    assert_limit(&ended, Limit::WallTime);
+    assert!(!is_alive(worker));
+}
+
+#[test]
+fn what_a_worker_has() {
+    let Running { trial, supervisor, worker } = Running::start("endless_loop", &["--limits", "wall=4s"]);
+    let file = |name: &str| Path::new("/proc").join(worker.to_string()).join(name);
+    let field = |name: &str| status(worker, name);
+    assert_eq!(field("Seccomp").as_deref(), Some("2"));
+    assert_eq!(field("NoNewPrivs").as_deref(), Some("1"));
+    assert_eq!(fs::read(file("environ")).expect("read"), b"");
+    // It owns no rights but those of its user, one thread runs it, and nobody of that user may look inside.
+    assert_eq!(field("Threads").as_deref(), Some("1"));
+    let limits = fs::read_to_string(file("limits")).expect("read");
+    let limit = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).expect("a limit");
+        line[name.len()..].split_whitespace().next().expect("a value").to_owned()
+    };
+    assert_eq!(limit("Max core file size"), "0");
+    assert_eq!(limit("Max file size"), (100 * 1024 * 1024).to_string());
+    assert_eq!(limit("Max cpu time"), "600");
+    assert!(limit("Max open files").parse::<u64>().expect("a number") < 400);
+    // Every descriptor it holds is one that it was given: pipes, files in memory, its artifact, the dataset and the
+    // outputs. No terminal, no socket, no directory of the machine.
+    let here = trial.directory.path().to_owned();
+    let home = cloister_tests::shared_home();
+    let mut count = 0;
+    for entry in fs::read_dir(file("fd")).expect("listed") {
+        let target = fs::read_link(entry.expect("listed").path()).expect("a link");
+        let text = target.to_string_lossy().into_owned();
+        let is_given = text.starts_with("pipe:[")
+            || text.starts_with("/memfd:")
+            || text == "/dev/null"
+            || target.starts_with(home.join("artifacts"))
+            || target == here.join("dataset")
+            || target == here.join("outputs");
+        // The kernel's own counters of this process, which tell of nobody else.
+        let is_own = target.starts_with(format!("/proc/{worker}"));
+        assert!(is_given || is_own, "it holds {text}");
+        count += 1;
+    }
+    assert!(count < 20, "it holds {count} descriptors");
+    let code = wait(supervisor, PATIENCE);
+    let ended = trial.ended(code, b"", b"");
+    assert_limit(&ended, Limit::WallTime);
+    let isolation = ended.report().isolation.as_ref().expect("walls");
+    assert_complete(&ended);
+    assert!(isolation.0.len() >= Isolation::REQUIRED.len());
+}
+
+/// A run that nobody stops leaves no process and no file beside what it was asked for.
+#[test]
+fn nothing_is_left_of_a_run() {
+    let Running { trial, supervisor, worker } = Running::start("endless_loop", &["--limits", "wall=1s"]);
+    let code = wait(supervisor, PATIENCE);
+    assert!(!is_alive(worker));
+    let ended = trial.ended(code, b"", b"");
+    let mut names: Vec<String> = fs::read_dir(ended.directory.path())
+        .expect("listed")
+        .map(|entry| entry.expect("listed").file_name().into_string().expect("text"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["algorithm.wasm", "dataset", "log", "outputs", "report.json"]);
+}
