@@ -146,7 +146,9 @@ fn read_json<T: DeserializeOwned>(what: &str, path: &Path) -> anyhow::Result<T> 
 
 /// One line on stderr, whatever names are in it.
 fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "sandbox: {}", escape(message.as_bytes(), 4000));
+    // Names that were escaped already keep their backslashes.
+    let pieces: Vec<String> = message.split('\\').map(|piece| escape(piece.as_bytes(), 4000).to_string()).collect();
+    let _ = writeln!(std::io::stderr().lock(), "sandbox: {}", pieces.join("\\"));
 }
 
 /// Text on stdout. A reader that went away is no error.

@@ -47,6 +47,12 @@ impl Progress {
 
 impl Observer for Progress {
     fn phase(&mut self, phase: Phase) {
+        if let (Phase::Running, Some(file)) = (phase, &self.log_file)
+            && file.metadata().is_ok_and(|metadata| metadata.is_file())
+        {
+            // Whatever an earlier run left.
+            let _ = file.set_len(0);
+        }
         self.phase = Some((phase, Instant::now()));
         self.tick();
     }

@@ -3,19 +3,17 @@ use super::{
     limits::{HELP, LimitsArgument},
     print,
     progress::Progress,
+    read_json,
+    reserve::Reserved,
     show,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, Outcome, OutputContract, Profile, Report};
+use cloister_model::{Did, InputFile, Inputs, Outcome, Profile, Report};
 use cloister_sandbox::{
     home::{Home, HomeError},
     supervisor::{Job, RuntimeChoice, datasets_in, run},
 };
-use std::{
-    fmt::Write as _,
-    fs::File,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 /// Run an algorithm on datasets
 #[derive(Debug, Args)]
@@ -97,26 +95,31 @@ impl Run {
             require_isolation,
         };
         let home = home()?;
-        // Both are opened before the run: hours of computing must not end in a path that cannot be written.
-        let report_file = report.as_deref().map(|path| create("report", path)).transpose()?;
-        let log_file = log.as_deref().map(|path| create("log", path)).transpose()?;
-        let mut progress = Progress::new(!json, log_file);
+        let report_file = report.as_deref().map(|path| Reserved::new("report", path, &job)).transpose()?;
+        let log_file = match log.as_deref().map(|path| Reserved::new("log", path, &job)).transpose() {
+            Ok(log_file) => log_file,
+            Err(error) => {
+                report_file.into_iter().for_each(Reserved::give_up);
+                return Err(error);
+            }
+        };
+        let mut progress = Progress::new(!json, log_file.as_ref().map(Reserved::handle).transpose()?);
         let done = run(&home, &job, &mut progress);
         progress.finish();
         let done = match done {
             Ok(done) => done,
             Err(error) => {
-                // An empty file would look like a report.
-                if let Some(path) = &report {
-                    let _ = std::fs::remove_file(path);
-                }
+                report_file.into_iter().chain(log_file).for_each(Reserved::give_up);
                 return Err(error);
             }
         };
+        if let (None, Some(log_file)) = (&done.isolation, &log_file) {
+            // Nothing ran, so nothing was printed: an older log is not of this run.
+            log_file.clear()?;
+        }
         let text = serde_json::to_string_pretty(&done)?;
-        if let (Some(mut file), Some(path)) = (report_file, &report) {
-            std::io::Write::write_all(&mut file, format!("{text}\n").as_bytes())
-                .map_err(|error| anyhow::anyhow!("report `{}`: {error}", path.display()))?;
+        if let Some(file) = report_file {
+            file.fill(&format!("{text}\n"))?;
         }
         print(&if json { text } else { summary(&job, &done) });
         Ok(code_for(&done.outcome))

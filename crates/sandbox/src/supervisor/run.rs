@@ -58,7 +58,10 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
     let algorithm =
         open_regular(&job.algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
     if runtime.is_some() && is_webassembly(&algorithm) {
-        let error = io::Error::new(io::ErrorKind::InvalidInput, "a WebAssembly program, not a script: run it without a runtime");
+        let error = io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a WebAssembly program, not a script: run it without a runtime",
+        );
         return Err(JobError::Algorithm { path: job.algorithm.clone(), error }.into());
     }
     let script = runtime.is_some().then_some(&algorithm);
