@@ -1,13 +1,19 @@
 # What people do with this repository. `make` alone lists it.
 #
-# Everything is built in target/ (and fuzz/target/), with the release profile only: wasmtime is compiled once.
+# Everything is built in target/ (and fuzz/target/), with the release profile only, and programs with the features that
+# tests have (which is what --examples brings about): wasmtime is compiled once.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench fuzz lint doc clean
+BUILD = cargo build --release --workspace --bins --examples --locked
+
+.PHONY: help build demo test bench fuzz lint doc clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the programs, in target/release
+	$(BUILD)
 
 demo: ## build the sandbox, run a Rust and a pandas sample, and see a hostile one fail (no root)
 	@scripts/demo.sh
@@ -16,7 +22,8 @@ test: ## everything that is tested: installs what it needs, builds, tests, fuzze
 	@scripts/test.sh
 
 bench: ## measure the sandbox against a bare engine and native code; ARGS="--quick" and the like are passed on
-	cargo run --release --locked -p cloister-bench -- $(ARGS)
+	$(BUILD)
+	target/release/cloister-bench $(ARGS)
 
 TARGET ?= admission
 SECONDS ?= 60
