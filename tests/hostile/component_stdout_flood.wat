@@ -19,7 +19,7 @@
   (core instance $libc (instantiate $libc))
   (core func $get (canon lower (func $stdout "get-stdout")))
   (core func $write (canon lower
-    (func $streams "[method]output-stream.blocking-write-and-flush") (memory $libc "memory")))
+    (func $streams "[method]output-stream.blocking-write-and-flush") (memory (core memory $libc "memory"))))
   (core module $m
     (import "libc" "memory" (memory 1))
     (import "host" "get" (func $get (result i32)))

@@ -2,7 +2,7 @@
 
 use crate::runs::{Run as _, assert_crashed, assert_limit, assert_refused, fixture, shape};
 use cloister_model::{Limit, Rule, TrapKind};
-use cloister_tests::Ended;
+use cloister_tests::{Ended, Trial};
 
 const MIB: u64 = 1 << 20;
 
@@ -56,6 +56,15 @@ pub(crate) fn table_growth() {
 pub(crate) fn table_growth_many() {
     let ended = fixture("table_growth_many").with(&["--limits", "tables=100000"]).finish();
     assert_within(&ended, Limit::TableElements, 64 * MIB);
+}
+
+/// Many small ones are counted as such.
+#[test]
+fn tables_by_number() {
+    let program =
+        format!("(module (memory (export \"memory\") 1) {} (func (export \"_start\")))", "(table 1 funcref)".repeat(80));
+    assert_limit(&Trial::wat(&program).finish(), Limit::Instances);
+    Trial::wat(&program).with(&["--limits", "instances=80"]).finish().assert_succeeded();
 }
 
 #[test]

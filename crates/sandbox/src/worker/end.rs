@@ -3,11 +3,15 @@ use crate::{
     account::Account,
     guest::{AbiViolation, Exit, TrappedImport},
 };
-use cloister_model::TrapKind;
+use cloister_model::{Limit, TrapKind};
 use wasmtime::{ThrownException, Trap};
 
+/// What the engine says if a guest has more instances, memories or tables than the store takes. It has no type for
+/// that; a hostile guest over the built program keeps this text true.
+const TOO_MANY: &str = "resource limit exceeded: ";
+
 /// Says how a guest ended, from what the engine returned. What the account denied it is weighed by the supervisor.
-pub(super) fn classify(ended: wasmtime::Result<u32>, account: &Account) -> End {
+pub(super) fn classify(ended: wasmtime::Result<u32>, account: &Account, instances: u32) -> End {
     let error = match ended {
         Ok(0) => return End::Returned,
         Ok(code) => return End::Exited(code),
@@ -24,6 +28,9 @@ pub(super) fn classify(ended: wasmtime::Result<u32>, account: &Account) -> End {
     }
     if error.is::<ThrownException>() {
         return End::Trapped(TrapKind::UncaughtException);
+    }
+    if !error.is::<Trap>() && format!("{error:#}").contains(TOO_MANY) {
+        account.deny(Limit::Instances, instances.into(), u64::from(instances) + 1);
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => End::OutOfFuel,

@@ -153,7 +153,7 @@ fn run(result: &mut File) -> Result<()> {
     let started = Instant::now();
     let ended = ready.start(&mut store);
     let guest_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let end = classify(ended, &account);
+    let end = classify(ended, &account, limits.instances);
     let fuel = limits.fuel.and_then(|given| Some(given - store.get_fuel().ok()?));
     let peak_resident_bytes = peak.and_then(|peak| peak.bytes());
     send(result, &Message::End { end, guest_us, peak_resident_bytes, fuel })?;
