@@ -24,7 +24,7 @@ pub enum HomeError {
     #[error("`{0}` can be written by others, or is not yours: `chown` it and `chmod 700` it, or give another --home")]
     NotPrivate(PathBuf),
     /// The file system said no.
-    #[error("`{path}`: {error}")]
+    #[error("home `{path}`: {error}")]
     Io {
         /// Where.
         path: PathBuf,
@@ -109,7 +109,10 @@ impl Home {
 
     fn private_directory(path: &Path) -> Result<(), HomeError> {
         let fault = |error| HomeError::Io { path: path.to_owned(), error };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fault)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => fault(io::ErrorKind::NotADirectory.into()),
+            _ => fault(error),
+        })?;
         let metadata = fs::symlink_metadata(path).map_err(fault)?;
         let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
         if !metadata.is_dir() || !is_ours || metadata.permissions().mode() & 0o022 != 0 {

@@ -146,6 +146,9 @@ fn inputs(datasets: &[String], data: Option<PathBuf>) -> anyhow::Result<Inputs> 
             return Err(Usage(format!("--dataset {did} is given twice; list its files in one: DID=PATH,PATH")).into());
         }
         for (number, path) in paths.split(',').enumerate() {
+            if path.is_empty() {
+                return Err(Usage(format!("--dataset `{}`: an empty path", show::name(text))).into());
+            }
             files.push(InputFile { guest: format!("inputs/{}/{number}", did.id()), host: PathBuf::from(path) });
         }
         dids.push(did);

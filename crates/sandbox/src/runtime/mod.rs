@@ -23,7 +23,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
     /// There is none of that name.
-    #[error("no runtime `{name}`; installed: {installed}. `sandbox runtime add {name}` installs one that is known")]
+    #[error("no runtime `{name}`; installed: {installed}. `sandbox runtime add` installs one")]
     Unknown {
         /// What was asked for.
         name: String,
