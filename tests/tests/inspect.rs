@@ -65,7 +65,9 @@ fn a_command_says_what_it_asks_for() {
     let memory = admission.memories[0];
     assert_eq!((memory.initial_pages, memory.maximum_pages), (3, Some(7)));
     assert_eq!((admission.table_elements, admission.functions), (5, 1));
-    for said in ["WASI preview 1 command", "192.0 KiB, grows to at most 448.0 KiB", "clang 19.1", "random_get", "admitted"] {
+    for said in
+        ["WASI preview 1 command", "192.0 KiB, grows to at most 448.0 KiB", "clang 19.1", "random_get", "admitted"]
+    {
         assert!(text.contains(said), "{said}: {text}");
     }
 }
@@ -94,7 +96,7 @@ fn a_refused_program_is_told_the_rule_and_the_import() {
     let start = r#"(memory (export "memory") 1) (func (export "_start"))"#;
     for (bytes, rule, subject) in [
         (module(&format!(r#"(import "env" "system" (func)) {start}"#)), "import", "system"),
-        (module(&format!("{open} {start}")), "", "sock_open"),
+        (module(&format!("{open} {start}")), "network", "sock_open"),
         (component(r#"(import "wasi:sockets/tcp@0.2.0" (instance))"#), "network", "wasi:sockets/tcp"),
         (component(r#"(import "wasi:http/types@0.2.0" (instance))"#), "network", "wasi:http/types"),
         (

@@ -1,0 +1,234 @@
+//! Runtimes: installed as their manifest says or not at all, and used only as they were installed.
+
+use cloister_model::{ModuleKind, Outcome, Report, TrapKind};
+use cloister_tests::{install_python, program, root};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+const LIBRARY: &str = "three little words\n";
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A home of its own, and a wheel with a small interpreter and its library.
+struct Workshop {
+    directory: TempDir,
+    manifest: Value,
+}
+
+impl Workshop {
+    fn new() -> Self {
+        let directory = TempDir::new().expect("a temporary directory");
+        let module = wat::parse_file(root().join("tests/fixtures/interpreter.wat")).expect("a module");
+        fs::write(directory.path().join("tiny.wasm"), &module).expect("written");
+        fs::write(directory.path().join("library"), LIBRARY).expect("written");
+        // pip is how wheels come, so Python is there; a wheel is a zip archive.
+        let packed = Command::new("python3")
+            .args(["-m", "zipfile", "-c", "tiny.whl", "tiny.wasm", "library"])
+            .current_dir(directory.path())
+            .status()
+            .expect("python3");
+        assert!(packed.success());
+        let wheel = fs::read(directory.path().join("tiny.whl")).expect("a wheel");
+        let manifest = json!({
+            "version": "cloister.dev/runtime/v1",
+            "name": "tiny",
+            "description": "One command per script",
+            "source": { "pypi": "tiny", "version": "1.0", "sha256": sha256(&wheel) },
+            "module": { "archive": "tiny.wasm", "sha256": sha256(&module) },
+            "files": [{ "archive": "library", "guest": "/usr/share/library", "sha256": sha256(LIBRARY.as_bytes()) }],
+            "start": ["_initialize", "run"],
+            "trap": [["host", "call"]],
+            "arguments": ["tiny", "/data/transformations/algorithm"],
+            "needs": {
+                "moduleBytes": 1_000_000, "stackBytes": 1_000_000, "tableElements": 10,
+                "compile": { "wallMs": 60_000, "memoryBytes": 4_294_967_296_u64, "artifactBytes": 10_000_000 },
+            },
+        });
+        Self { directory, manifest }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn sandbox(&self, arguments: &[&str]) -> Output {
+        let mut command = program();
+        command.env("CLOISTER_HOME", self.at("home")).current_dir(self.directory.path());
+        command.args(arguments).output().expect("the program starts")
+    }
+
+    fn add(&self, manifest: &Value) -> Output {
+        fs::write(self.at("manifest.json"), manifest.to_string()).expect("written");
+        self.sandbox(&["runtime", "add", "manifest.json", "--wheel", "tiny.whl"])
+    }
+
+    /// Runs a script: the exit code, the report, the log.
+    fn run(&self, script: &str) -> (i32, Option<Report>, Vec<u8>) {
+        for left in ["report.json", "log"] {
+            let _ = fs::remove_file(self.at(left));
+        }
+        let _ = fs::remove_dir_all(self.at("out"));
+        fs::write(self.at("script"), script).expect("written");
+        fs::write(self.at("data"), "1").expect("written");
+        let words = "run script --runtime tiny --dataset d=data --outputs out --report report.json --log log";
+        let output = self.sandbox(&words.split(' ').collect::<Vec<_>>());
+        let report = fs::read(self.at("report.json")).ok();
+        (
+            output.status.code().expect("an exit code"),
+            report.map(|text| serde_json::from_slice(&text).expect("a report")),
+            if output.stderr.starts_with(b"sandbox: ") {
+                output.stderr
+            } else {
+                fs::read(self.at("log")).unwrap_or_default()
+            },
+        )
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// What lies in the directory of installed runtimes, drafts included.
+fn installed(home: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(home.join("runtimes")) else { return Vec::new() };
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn a_runtime_is_added_listed_used_and_removed() {
+    let workshop = Workshop::new();
+    let first = workshop.add(&workshop.manifest);
+    assert!(first.status.success(), "{}", said(&first));
+    assert!(said(&first).contains("installed tiny"));
+    let again = workshop.add(&workshop.manifest);
+    assert!(again.status.success() && said(&again).contains("tiny is installed already"), "{}", said(&again));
+    let list = workshop.sandbox(&["runtime", "list"]);
+    assert_eq!(said(&list).trim_end(), "tiny       One command per script");
+    let list: Value = serde_json::from_slice(&workshop.sandbox(&["runtime", "list", "--json"]).stdout).expect("JSON");
+    assert_eq!(list[0]["source"], workshop.manifest["source"]);
+
+    let (code, report, log) = workshop.run("0");
+    assert_eq!((code, log.as_slice()), (0, LIBRARY.as_bytes()));
+    let report = report.expect("a report");
+    assert_eq!(report.outcome, Outcome::Succeeded);
+    assert_eq!(report.algorithm.sha256.to_string(), sha256(b"0"), "the algorithm is the author's script");
+    assert_eq!(report.algorithm.kind, Some(ModuleKind::Preview1Reactor));
+    let runtime = report.algorithm.runtime.expect("a runtime");
+    assert_eq!(runtime.module_sha256.to_string(), workshop.manifest["module"]["sha256"]);
+    let manifest = fs::read(workshop.at("manifest.json")).expect("a manifest");
+    assert_eq!(runtime.manifest_sha256.to_string(), sha256(&manifest));
+
+    let removed = workshop.sandbox(&["runtime", "remove", "tiny"]);
+    assert!(removed.status.success(), "{}", said(&removed));
+    assert_eq!(installed(&workshop.at("home")), Vec::<String>::new());
+    assert!(said(&workshop.sandbox(&["runtime", "list"])).starts_with("none; "));
+    let (code, report, line) = workshop.run("0");
+    assert_eq!((code, report.is_none()), (2, true));
+    assert!(String::from_utf8_lossy(&line).contains("no runtime `tiny`; installed: none"));
+}
+
+#[test]
+fn its_exit_code_and_its_traps_are_kept() {
+    let workshop = Workshop::new();
+    assert!(workshop.add(&workshop.manifest).status.success());
+    for (script, code, outcome) in [
+        ("7", 1, Outcome::AlgorithmFailed { exit_code: 7 }),
+        ("!", 1, Outcome::Crashed { trap: TrapKind::TrappedImport }),
+        ("0", 0, Outcome::Succeeded),
+    ] {
+        let (found, report, log) = workshop.run(script);
+        let report = report.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&log)));
+        assert_eq!((found, report.outcome), (code, outcome), "{script}");
+        assert_eq!(log, LIBRARY.as_bytes());
+    }
+}
+
+#[test]
+fn what_the_manifest_does_not_name_is_not_installed() {
+    let workshop = Workshop::new();
+    let wrong = json!(sha256(b"something else"));
+    for (pointer, value, expected) in [
+        ("/source/sha256", wrong.clone(), vec!["tiny.whl", "not installed"]),
+        ("/module/sha256", wrong.clone(), vec!["tiny.wasm", "not installed"]),
+        ("/files/0/sha256", wrong, vec!["library", "not installed"]),
+        ("/files/0/archive", json!("missing"), vec!["`missing`"]),
+        ("/files/0/guest", json!("/data/inputs/d/0"), vec!["`files`", "outside /data"]),
+        ("/files/0/guest", json!("/usr/../data/x"), vec!["`files`"]),
+        ("/name", json!("../tiny"), vec!["`name`"]),
+        ("/name", json!(".tiny"), vec!["`name`"]),
+        ("/version", json!("v2"), vec!["`version`"]),
+        ("/start", json!([]), vec!["`start`"]),
+        ("/needs/stackBytes", json!("much"), vec!["manifest", "much"]),
+    ] {
+        let mut manifest = workshop.manifest.clone();
+        *manifest.pointer_mut(pointer).expect("a field") = value;
+        let output = workshop.add(&manifest);
+        let line = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{pointer}: {line}");
+        let line = line.lines().last().expect("a line");
+        assert!(line.len() < 400 && expected.iter().all(|said| line.contains(said)), "{pointer}: {line}");
+        assert_eq!(installed(&workshop.at("home")), Vec::<String>::new(), "{pointer}");
+    }
+    fs::write(workshop.at("tiny.whl"), "no archive").expect("written");
+    let mut manifest = workshop.manifest.clone();
+    manifest["source"]["sha256"] = json!(sha256(b"no archive"));
+    let output = workshop.add(&manifest);
+    assert!(output.status.code() == Some(2) && said(&output).contains("wheel"), "{}", said(&output));
+    assert_eq!(installed(&workshop.at("home")), Vec::<String>::new());
+}
+
+/// An interpreter that was changed after it was installed is not run, and can be put right.
+#[test]
+fn a_damaged_runtime_is_not_used() {
+    let workshop = Workshop::new();
+    assert!(workshop.add(&workshop.manifest).status.success());
+    assert_eq!(workshop.run("0").0, 0);
+    let runtime = workshop.at("home/runtimes/tiny");
+    for (name, breaks) in [("file-0", "file-0"), ("runtime.json", "manifest")] {
+        let mut bytes = fs::read(runtime.join(name)).expect("a file");
+        bytes[0] ^= 1;
+        fs::write(runtime.join(name), &bytes).expect("written");
+        let (code, report, line) = workshop.run("0");
+        let line = String::from_utf8(line).expect("text");
+        assert_eq!((code, report.is_none()), (2, true), "{name}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+        for said in ["runtime `tiny` is damaged", breaks, "Remove it and add it again"] {
+            assert!(line.contains(said), "{line}");
+        }
+        let output = workshop.add(&workshop.manifest);
+        assert!(output.status.success() && !said(&output).contains("already"), "{}", said(&output));
+        assert_eq!(workshop.run("0").0, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_runtime_runs_scripts_only() {
+    let workshop = Workshop::new();
+    assert!(workshop.add(&workshop.manifest).status.success());
+    let (code, report, line) = workshop.run("\0asm\u{1}\0\0\0");
+    assert_eq!((code, report.is_none()), (2, true));
+    let line = String::from_utf8(line).expect("text");
+    assert!(line.contains("not a script") && line.lines().count() == 1, "{line}");
+}
+
+#[test]
+fn python_is_known_by_name() {
+    install_python();
+    let list = program().args(["runtime", "list"]).output().expect("the program starts");
+    assert!(said(&list).contains("python     CPython 3.15"), "{}", said(&list));
+    let compiled = program().args(["compile", "--runtime", "python"]).output().expect("the program starts");
+    assert!(compiled.status.success() && said(&compiled).starts_with("compiled before"), "{}", said(&compiled));
+}
