@@ -4,6 +4,8 @@
 //! something about what is shipped. Compiled artifacts are shared by all tests in `target/test-home`, so that a runtime
 //! is compiled once.
 
+#![expect(clippy::panic, reason = "a harness fails tests by panicking")]
+
 mod python;
 
 pub use python::install_python;
