@@ -57,11 +57,11 @@ python_runtime() {
 samples() { (cd algorithms && exec cargo test --release --workspace --locked --target-dir ../target/algorithms); }
 
 fuzzed() {
-    for file in fuzz/fuzz_targets/*.rs; do
-        name=$(basename "$file" .rs)
-        echo "fuzzing $name for ${FUZZ_SECONDS:-20} s"
+    for source in fuzz/fuzz_targets/*.rs; do
+        fuzz_target=$(basename "$source" .rs)
+        echo "fuzzing $fuzz_target for ${FUZZ_SECONDS:-20} s"
         # libFuzzer tells its life in hundreds of lines; the last ones, or all of them after a finding.
-        if ! fuzz/run.sh "$name" "${FUZZ_SECONDS:-20}" >target/fuzz.log 2>&1; then
+        if ! fuzz/run.sh "$fuzz_target" "${FUZZ_SECONDS:-20}" >target/fuzz.log 2>&1; then
             cat target/fuzz.log
             return 1
         fi
