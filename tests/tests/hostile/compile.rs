@@ -112,6 +112,11 @@ fn body(code: &[u8]) -> Vec<u8> {
     [&[0], code, &[0x0b]].concat()
 }
 
+/// A program that takes a while to compile.
+pub(crate) fn slow_to_compile() -> Vec<u8> {
+    module(&vec![body(&[0x42, 1, 0x42, 2, 0x7c, 0x1a].repeat(50)); 150_000], &[], &[])
+}
+
 #[test]
 fn half_a_million_functions() {
     // i64.const 1, i64.const 2, i64.add, drop: nine million bytes in all.

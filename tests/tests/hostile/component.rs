@@ -1,8 +1,8 @@
 //! Components: the same promises by the other way in.
 
-use crate::runs::{Run as _, assert_limit, assert_outputs, fixture, shape};
+use crate::runs::{Run as _, assert_limit, assert_outputs, fixture, outputs, shape};
 use cloister_model::{Limit, Outcome};
-use cloister_tests::Trial;
+use cloister_tests::{Trial, guest};
 
 #[test]
 pub(crate) fn component_stdout_flood() {
@@ -10,6 +10,199 @@ pub(crate) fn component_stdout_flood() {
     ended.assert_succeeded();
     let log = &ended.report().log;
     assert_eq!((log.kept_bytes, log.dropped_bytes), (10_000, 2000 * 4096 - 10_000));
+}
+
+/// What the Rust guest must be answered for each path it tries to read, stat, write, make a directory of and list.
+const PATHS: &[(&str, [&str; 5])] = &[
+    (r#""/etc/passwd""#, ["NotFound", "NotFound", "NotFound", "NotFound", "NotFound"]),
+    (
+        r#""/data/../../etc/passwd""#,
+        ["PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied"],
+    ),
+    (
+        r#""/data/inputs/d/../../../../etc/passwd""#,
+        ["PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied"],
+    ),
+    (r#""../x""#, ["PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied"]),
+    (r#""/proc/self/environ""#, ["NotFound", "NotFound", "NotFound", "NotFound", "NotFound"]),
+    (r#""/dev/null""#, ["NotFound", "NotFound", "NotFound", "NotFound", "NotFound"]),
+    (r#""""#, ["IsADirectory", "()", "IsADirectory", "AlreadyExists", "()"]),
+    (r#""/data/inputs/\u{1b}[2J""#, ["NotFound", "NotFound", "ReadOnlyFilesystem", "ReadOnlyFilesystem", "NotFound"]),
+];
+
+/// What it must be answered for everything else.
+const ANSWERS: &[&str] = &[
+    r#"read input: "data""#,
+    r#"overwrite input: ReadOnlyFilesystem"#,
+    r#"append to input: ReadOnlyFilesystem"#,
+    r#"truncate input: ReadOnlyFilesystem"#,
+    r#"read and write input: ReadOnlyFilesystem"#,
+    r#"set size of input: InvalidInput"#,
+    r#"write to input: Uncategorized"#,
+    r#"remove input: ReadOnlyFilesystem"#,
+    r#"remove dataset: ReadOnlyFilesystem"#,
+    r#"rename input: ReadOnlyFilesystem"#,
+    r#"link input: Unsupported"#,
+    r#"add input: ReadOnlyFilesystem"#,
+    r#"list inputs: ["0"]"#,
+    r#"read what was written: Uncategorized"#,
+    r#"read output: PermissionDenied"#,
+    r#"open output for both: PermissionDenied"#,
+    r#"size of output: 6"#,
+    r#"list outputs: PermissionDenied"#,
+    r#"copy output: PermissionDenied"#,
+    r#"rename output to scratch: CrossesDevices"#,
+    r#"link output: Unsupported"#,
+    r#"name with an escape: PermissionDenied"#,
+    r#"name too long: InvalidFilename"#,
+    r#"append output: ()"#,
+    r#"make directory: ()"#,
+    r#"write below: ()"#,
+    r#"list below: PermissionDenied"#,
+    r#"remove full directory: Uncategorized"#,
+    r#"beyond the budget: QuotaExceeded"#,
+    r#"scratch: "mine""#,
+    r#"outputs: ()"#,
+    r#"arguments: ["algorithm"]"#,
+    r#"variables: ["DIDS", "INPUTS", "LOGS", "OUTPUTS", "TRANSFORMATION_DID", "VOLUME"]"#,
+    r#"standard input: """#,
+    r#"process: Unsupported"#,
+    r#"thread: Unsupported"#,
+    r#"handles: true true"#,
+    r#"after handles: ()"#,
+];
+
+const KINDS: [&str; 2] = ["hostile.p1.wasm", "hostile.p2.wasm"];
+
+/// The same program, built as a preview 1 module and as a 0.2 component, gets the same answers.
+#[test]
+fn a_rust_program_tries_everything() {
+    let mut expected = Vec::new();
+    for (path, answers) in PATHS {
+        for (operation, answer) in ["read", "stat", "write", "mkdir", "list"].iter().zip(answers) {
+            expected.push(format!("{operation} {path}: {answer}"));
+        }
+    }
+    expected.extend(ANSWERS.iter().map(|line| (*line).to_owned()));
+    for kind in KINDS {
+        let ended = Trial::file(&guest(kind)).finish();
+        // The sandbox's own last word on a log that was not cut is none.
+        let text = String::from_utf8(ended.log.clone()).expect("text");
+        assert_eq!(text.lines().collect::<Vec<_>>(), expected, "{kind}");
+        // It asked for more than the budget, whatever it made of the answer.
+        assert_limit(&ended, Limit::OutputBytes);
+        assert_outputs(&ended, &[("file", b"secret+"), ("hole", b""), ("sub/file", b"below")]);
+        assert_eq!(ended.report().output_directories, 1);
+    }
+}
+
+#[test]
+fn a_rust_program_floods() {
+    for kind in KINDS {
+        let flood = |what: &str, contract: &str| {
+            let parameters = format!("{{\"flood\": \"{what}\"}}");
+            Trial::file(&guest(kind)).with_file("--params", &parameters).with_file("--contract", contract).finish()
+        };
+        let ended = flood("log", r#"{"maxLogBytes": 5000}"#);
+        ended.assert_succeeded();
+        let log = &ended.report().log;
+        assert_eq!((log.kept_bytes, log.dropped_bytes), (5000, 10_000 * 1024 - 5000), "{kind}");
+        let ended = flood("bytes", r#"{"maxBytes": 99999}"#);
+        assert_limit(&ended, Limit::OutputBytes);
+        assert_outputs(&ended, &[("flood", &[b'x'; 95_000])]);
+        let ended = flood("files", r#"{"maxFiles": 7}"#);
+        assert_limit(&ended, Limit::OutputFiles);
+        assert_eq!(outputs(&ended).len(), 7, "{kind}");
+    }
+}
+
+/// A component whose core module has this in it, and these host functions as `get` (its standard output), `write`
+/// (blocking), `random` (a list of bytes) and `drop` (of an output stream).
+fn component(module: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(component
+        (import "wasi:random/random@0.2.0" (instance $random
+            (export "get-random-bytes" (func (param "len" u64) (result (list u8))))))
+        (import "wasi:io/error@0.2.0" (instance $error (export "error" (type (sub resource)))))
+        (alias export $error "error" (type $error))
+        (import "wasi:io/streams@0.2.0" (instance $streams
+            (alias outer 1 $error (type $e))
+            (export "error" (type $e2 (eq $e)))
+            (type $variant (variant (case "last-operation-failed" (own $e2)) (case "closed")))
+            (export "stream-error" (type $stream-error (eq $variant)))
+            (export "output-stream" (type $stream (sub resource)))
+            (export "[method]output-stream.blocking-write-and-flush" (func
+                (param "self" (borrow $stream)) (param "contents" (list u8)) (result (result (error $stream-error)))))))
+        (alias export $streams "output-stream" (type $stream))
+        (import "wasi:cli/stdout@0.2.0" (instance $stdout
+            (alias outer 1 $stream (type $s))
+            (export "output-stream" (type $t (eq $s)))
+            (export "get-stdout" (func (result (own $t))))))
+        (core module $libc
+            (memory (export "memory") 1)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.load (i32.const 32))))
+        (core instance $libc (instantiate $libc))
+        (core func $get (canon lower (func $stdout "get-stdout")))
+        (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush")
+            (memory (core memory $libc "memory"))))
+        (core func $random (canon lower (func $random "get-random-bytes")
+            (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+        (core func $drop (canon resource.drop $stream))
+        (core module $m
+            (import "libc" "memory" (memory 1))
+            (import "host" "get" (func $get (result i32)))
+            (import "host" "write" (func $write (param i32 i32 i32 i32)))
+            (import "host" "random" (func $random (param i64 i32)))
+            (import "host" "drop" (func $drop (param i32)))
+            (func (export "run") (result i32) {module}))
+        (core instance $i (instantiate $m
+            (with "libc" (instance $libc))
+            (with "host" (instance
+                (export "get" (func $get)) (export "write" (func $write))
+                (export "random" (func $random)) (export "drop" (func $drop))))))
+        (func $run (result (result)) (canon lift (core func $i "run")))
+        (instance (export "wasi:cli/run@0.2.0") (export "run" (func $run))))"#
+    );
+    wat::parse_str(text).expect("valid")
+}
+
+/// Pointers, lengths and handles that lie end the guest. They are never followed, and never this host's fault.
+#[test]
+fn lies_across_the_border() {
+    let page = 65_536_u32;
+    for code in [
+        // Contents outside memory, an answer outside memory, one that is not aligned.
+        format!("(call $write (call $get) (i32.const {page}) (i32.const 1) (i32.const 64))"),
+        format!("(call $write (call $get) (i32.const 0) (i32.const {}) (i32.const 64))", page + 1),
+        "(call $write (call $get) (i32.const -1) (i32.const -1) (i32.const 64))".to_owned(),
+        format!("(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const {page}))"),
+        "(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const 65))".to_owned(),
+        "(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const -4))".to_owned(),
+        // More than the interface lets one call write.
+        "(call $write (call $get) (i32.const 0) (i32.const 65536) (i32.const 64))".to_owned(),
+        // Handles that were never given, or were given back.
+        "(call $write (i32.const 77) (i32.const 0) (i32.const 1) (i32.const 64))".to_owned(),
+        "(call $drop (i32.const 0))".to_owned(),
+        "(call $drop (call $get)) (call $drop (i32.const 1))".to_owned(),
+        // More random bytes than there is memory anywhere; an allocator that answers with what is not its own.
+        "(call $random (i64.const -1) (i32.const 64))".to_owned(),
+        "(call $random (i64.const 0x7fffffff) (i32.const 64))".to_owned(),
+        "(i32.store (i32.const 32) (i32.const -16)) (call $random (i64.const 100) (i32.const 64))".to_owned(),
+        format!("(i32.store (i32.const 32) (i32.const {})) (call $random (i64.const 100) (i32.const 64))", page - 99),
+    ] {
+        let ended = Trial::bytes(&component(&format!("{code} (i32.const 0)"))).finish();
+        assert!(matches!(ended.outcome(), Outcome::Crashed { .. }), "{code}: {}", shape(&ended));
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.report().usage.peak_resident_bytes < 128 << 20);
+    }
+    Trial::bytes(&component("(call $drop (call $get)) (i32.const 0)")).finish().assert_succeeded();
+}
+
+/// Handles are bounded, and the bound is named.
+#[test]
+fn handles_without_end() {
+    let ended = Trial::bytes(&component("(loop $again (drop (call $get)) (br $again)) (i32.const 0)")).finish();
+    assert_limit(&ended, Limit::Handles);
 }
 
 /// A component of so many instances of a module with this in it.

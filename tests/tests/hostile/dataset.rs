@@ -132,6 +132,39 @@ fn device_nodes() {
     assert_eq!(ended.report().inputs.len(), 4);
 }
 
+/// What the host keeps of a listing is the guest's memory, for as long as the guest keeps the directory open.
+#[test]
+fn listings_are_charged() {
+    let mut script = Script::default();
+    let mut open = Vec::new();
+    for number in 0..40 {
+        let directory = script.open(OK, "data/inputs/d", DIRECTORY, READ);
+        let (label, buffer, room) = (format!("listing {number}"), Arg::Small(1 << 20), Arg::Small(1000));
+        // Each takes more than a megabyte of sixteen, four of which are the script's own.
+        let arguments = [directory, buffer, room, Arg::Large(0), Arg::Small(16)];
+        match number {
+            0..4 => script.call(OK, &label, "fd_readdir", &arguments),
+            4..20 => script.call_either(&[OK, NOMEM], &label, "fd_readdir", &arguments),
+            _ => script.call(NOMEM, &label, "fd_readdir", &arguments),
+        }
+        open.push(directory);
+    }
+    script.on(OK, "fd_close", open[0], &[]);
+    script.readdir(OK, open[30], 1000, 0);
+    let ended = script.run(|trial| {
+        let dataset = trial.directory.path().join("tree/inputs/d");
+        fs::create_dir_all(&dataset).expect("made");
+        for number in 0..10_000 {
+            fs::File::create(dataset.join(format!("a-name-of-about-fifty-bytes-for-the-listing-{number:06}")))
+                .expect("made");
+        }
+        let root = trial.directory.path().join("tree");
+        trial.with(&["--limits", "memory=16MiB", "--data", root.to_str().expect("text")])
+    });
+    ended.assert_succeeded();
+    assert!(ended.report().usage.peak_memory_bytes <= 16 << 20, "{:?}", ended.report().usage);
+}
+
 #[test]
 fn listings() {
     let mut script = Script::default();

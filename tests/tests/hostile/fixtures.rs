@@ -17,7 +17,7 @@ fixtures! {
     imports: import_http import_memory import_proc_raise import_sock_open import_sockets import_unknown
         import_unknown_interface import_wasi_03 import_wrong_type;
     log: log_escapes log_flood;
-    memory: memory_at_start memory_at_start_many memory_growth memory_growth_many memory_probe recursion scratch_files
+    memory: memory_at_start memory_at_start_many memory_growth memory_growth_many memory_probe recursion recursion_with_calls scratch_files
         scratch_flood table_at_start table_growth table_growth_many;
     modules: memory_not_exported start_global start_missing start_wrong_type;
     pointers: poll_end_of_memory;

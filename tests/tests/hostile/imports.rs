@@ -1,7 +1,42 @@
 //! A program that imports what it is not given is refused before any of it runs.
 
-use crate::runs::{Run as _, assert_refused, fixture};
+use crate::runs::{Run as _, assert_refused, assert_safe, fixture, shape};
 use cloister_model::Rule;
+use cloister_tests::{Trial, sandbox, shared_home};
+use std::{io::Write as _, process::Command};
+
+/// Names are the author's text: wherever they are shown, they do not act.
+#[test]
+fn names_that_act_on_terminals() {
+    let names = ["\u{1b}[2J", "\u{9b}31m", "\u{7f}\u{8}", "\u{202e}txt.exe", "\u{2066}x", "a\nb", "\u{85}"];
+    for name in names {
+        let name: String = name.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+        let imports =
+            format!("(import \"{name}\" \"{name}\" (func)) (import \"wasi_snapshot_preview1\" \"{name}\" (func))");
+        let rest = format!(
+            "(memory (export \"memory\") 1) (func (export \"_start\")) (global (export \"{name}\") i32 (i32.const 0)) (@custom \"{name}\" \"{name}\")"
+        );
+        for (imports, code) in [(imports.as_str(), 4), ("", 0)] {
+            let program = wat::parse_str(format!("(module {imports} {rest})")).expect("valid");
+            for arguments in [&[][..], &["--json"]] {
+                let ended = Trial::bytes(&program).with(arguments).finish();
+                assert_eq!(ended.code, Some(code), "{}", shape(&ended));
+                let mut file = tempfile::NamedTempFile::new().expect("a file");
+                file.write_all(&program).expect("written");
+                let inspect = Command::new(sandbox())
+                    .arg("inspect")
+                    .arg(file.path())
+                    .args(arguments)
+                    .env("CLOISTER_HOME", shared_home())
+                    .output()
+                    .expect("it starts");
+                assert_safe(&inspect.stdout);
+                assert_safe(&inspect.stderr);
+                assert_eq!(inspect.status.code(), Some(code));
+            }
+        }
+    }
+}
 
 #[track_caller]
 fn refused(name: &str, rule: Rule) {

@@ -5,11 +5,14 @@
 //! Single-purpose programs are `tests/hostile/*.wat`, each with a test of the same name (see `fixtures`). Programs that
 //! are one long list of calls are put together by `script`.
 
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
 mod cache;
 mod compile;
 mod component;
 mod dataset;
 mod descriptors;
+mod ends;
 mod environment;
 mod fixtures;
 mod imports;
@@ -20,6 +23,7 @@ mod modules;
 mod names;
 mod outputs;
 mod pointers;
+mod preview1;
 mod process;
 mod quota;
 mod runs;

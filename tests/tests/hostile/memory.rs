@@ -61,8 +61,10 @@ pub(crate) fn table_growth_many() {
 /// Many small ones are counted as such.
 #[test]
 fn tables_by_number() {
-    let program =
-        format!("(module (memory (export \"memory\") 1) {} (func (export \"_start\")))", "(table 1 funcref)".repeat(80));
+    let program = format!(
+        "(module (memory (export \"memory\") 1) {} (func (export \"_start\")))",
+        "(table 1 funcref)".repeat(80)
+    );
     assert_limit(&Trial::wat(&program).finish(), Limit::Instances);
     Trial::wat(&program).with(&["--limits", "instances=80"]).finish().assert_succeeded();
 }
@@ -80,6 +82,15 @@ pub(crate) fn scratch_flood() {
 #[test]
 pub(crate) fn scratch_files() {
     assert_within(&fixture("scratch_files").with(&["--limits", "memory=16MiB"]).finish(), Limit::Memory, 16 * MIB);
+}
+
+/// The host has room for its own calls, however deep the guest is when it makes them.
+#[test]
+pub(crate) fn recursion_with_calls() {
+    for limit in ["stack=16KiB", "stack=1MiB", "stack=64MiB"] {
+        let ended = fixture("recursion_with_calls").with(&["--limits", limit]).finish();
+        assert_crashed(&ended, TrapKind::StackOverflow);
+    }
 }
 
 #[test]

@@ -61,6 +61,13 @@ fn names_at_the_edge() {
     let mut expected: Vec<String> = names.map(str::to_owned).to_vec();
     expected.sort();
     assert_eq!(outputs(&ended).into_keys().collect::<Vec<_>>(), expected);
+    // Nor does the report act, where it is printed, and it still says what the name is.
+    let mut script = Script::default();
+    script.create(OK, "\u{202e}gnp.exe");
+    let ended = script.run(|trial| trial.with(&["--json"]));
+    ended.assert_succeeded();
+    let report: cloister_model::Report = serde_json::from_str(&ended.stdout).expect("a report");
+    assert_eq!(report.outputs[0].path, "\u{202e}gnp.exe");
 }
 
 #[test]

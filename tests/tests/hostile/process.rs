@@ -1,5 +1,6 @@
 //! The guest's process, seen and killed from outside.
 
+use crate::compile::slow_to_compile;
 use crate::runs::{assert_complete, assert_limit, fixture, outputs, shape, start, wait};
 use cloister_model::{Isolation, Limit, Outcome};
 use cloister_tests::Trial;
@@ -36,6 +37,14 @@ fn status(pid: u32, field: &str) -> Option<String> {
     Some(status.lines().find_map(|line| line.strip_prefix(field))?.trim_start_matches(':').trim().to_owned())
 }
 
+/// The child of a process that was started for this.
+fn child_of(pid: u32, what: &str) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let child = children.split_whitespace().next()?.parse().ok()?;
+    let line = fs::read(format!("/proc/{child}/cmdline")).ok()?;
+    String::from_utf8_lossy(&line).contains(what).then_some(child)
+}
+
 /// There, and not only as a dead process that nobody has asked about yet.
 fn is_alive(pid: u32) -> bool {
     status(pid, "State").is_some_and(|state| !state.starts_with(['Z', 'X']))
@@ -52,14 +61,10 @@ impl Running {
     fn start(name: &str, arguments: &[&str]) -> Self {
         let mut trial = fixture(name).with(arguments);
         let supervisor = start(&mut trial);
-        let children = format!("/proc/{0}/task/{0}/children", supervisor.id());
         let worker = until("a worker in its sandbox", || {
-            let children = fs::read_to_string(&children).ok()?;
-            let worker = children.split_whitespace().next()?.parse().ok()?;
-            // The filter is the last wall. A compiler has one too, but more than one thread or no guest.
-            let is_worker = fs::read(format!("/proc/{worker}/cmdline"))
-                .is_ok_and(|line| String::from_utf8_lossy(&line).contains("worker"));
-            (is_worker && status(worker, "Seccomp").as_deref() == Some("2")).then_some(worker)
+            let worker = child_of(supervisor.id(), "worker")?;
+            // The filter is the last wall.
+            (status(worker, "Seccomp").as_deref() == Some("2")).then_some(worker)
         });
         Self { trial, supervisor, worker }
     }
@@ -88,6 +93,45 @@ fn nothing_outlives_the_supervisor() {
         until("the supervisor is gone", || supervisor.try_wait().expect("waited"));
         until("the worker is gone", || (!is_alive(worker)).then_some(()));
     }
+}
+
+/// The process that compiles too, while it does.
+#[test]
+fn no_compiler_outlives_the_supervisor() {
+    let program = slow_to_compile();
+    for signal in [Signal::KILL, Signal::INT] {
+        let home = tempfile::tempdir().expect("a home");
+        let home = home.path().join("home");
+        let mut trial = Trial::bytes(&program).with(&["--home", home.to_str().expect("text")]);
+        let mut supervisor = start(&mut trial);
+        let compiler = until("a compiler in its sandbox", || {
+            let compiler = child_of(supervisor.id(), "compiler")?;
+            (status(compiler, "Seccomp").as_deref() == Some("2")).then_some(compiler)
+        });
+        assert_eq!(status(compiler, "NoNewPrivs").as_deref(), Some("1"));
+        assert_eq!(fs::read(format!("/proc/{compiler}/environ")).expect("read"), b"");
+        send(supervisor.id(), signal);
+        until("the supervisor is gone", || supervisor.try_wait().expect("waited"));
+        until("the compiler is gone", || (!is_alive(compiler)).then_some(()));
+        // What it had not finished is nothing that a later run would take.
+        let left: Vec<_> =
+            fs::read_dir(home.join("artifacts")).expect("listed").map(|e| e.expect("listed").path()).collect();
+        assert!(left.iter().all(|path| path.extension() != Some("cwasm".as_ref())), "{left:?}");
+    }
+}
+
+/// A compiler that dies is reported, whoever killed it, and the run with it.
+#[test]
+fn a_compiler_killed_from_outside() {
+    let home = tempfile::tempdir().expect("a home");
+    let home = home.path().join("home");
+    let mut trial = Trial::bytes(&slow_to_compile()).with(&["--home", home.to_str().expect("text")]);
+    let supervisor = start(&mut trial);
+    let compiler = until("a compiler", || child_of(supervisor.id(), "compiler"));
+    send(compiler, Signal::KILL);
+    assert_eq!(wait(supervisor, PATIENCE), Some(70));
+    let left = fs::read_dir(home.join("artifacts")).expect("listed").count();
+    assert_eq!(left, 0, "no draft is left");
 }
 
 #[test]

@@ -73,6 +73,20 @@ fn one_byte_more_is_refused_and_not_written() {
     assert_outputs(&ended, &[("a", &[0; 999]), ("b", b"z")]);
 }
 
+/// Of several buffers those are written that fit as a whole; the next call meets the limit.
+#[test]
+fn scattered_writes() {
+    let mut script = Script::default();
+    let file = script.create(OK, "a");
+    script.write_twice(OK, file, 600);
+    script.answer(600, "the first of two buffers");
+    script.write_twice(DQUOT, file, 600);
+    script.write_twice(OK, file, 200);
+    let ended = script.run(contract(THOUSAND));
+    assert_met(&ended, Limit::OutputBytes, 1000);
+    assert_outputs(&ended, &[("a", &[0; 1000])]);
+}
+
 /// A hole costs what data would: whoever copies the results copies zeros.
 #[test]
 fn holes_are_charged() {

@@ -165,7 +165,20 @@ pub(crate) fn assert_safe(said: &[u8]) {
 /// Every wall must have stood. A kernel without one fails the test, unless somebody says that this is known.
 #[track_caller]
 pub(crate) fn assert_complete(ended: &Ended) {
-    let Some(isolation) = &ended.report().isolation else { return };
+    let Some(isolation) = &ended.report().isolation else {
+        let never_started = match ended.outcome() {
+            Outcome::Refused { .. } => true,
+            Outcome::LimitExceeded { limit, .. } => {
+                matches!(limit, Limit::CompileTime | Limit::CompileMemory | Limit::ArtifactSize | Limit::ModuleSize)
+            }
+            Outcome::Succeeded
+            | Outcome::AlgorithmFailed { .. }
+            | Outcome::Crashed { .. }
+            | Outcome::HostFault { .. } => false,
+        };
+        assert!(never_started, "it ran, and said nothing of its walls: {}", shape(ended));
+        return;
+    };
     let missing: Vec<_> = isolation.missing().collect();
     let is_known = std::env::var_os("CLOISTER_ALLOW_MISSING_WALLS").is_some_and(|value| value == "1");
     assert!(missing.is_empty() || is_known, "walls are missing: {missing:?}");

@@ -40,7 +40,7 @@ impl Inspect {
         if json {
             let value =
                 serde_json::json!({ "sha256": digest, "bytes": size, "admission": admission, "outcome": outcome });
-            print(&serde_json::to_string_pretty(&value)?);
+            print(&show::json(&value)?);
         } else {
             print(&describe(digest, size, admission.as_ref(), outcome.as_ref()));
         }

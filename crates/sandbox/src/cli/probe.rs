@@ -1,4 +1,4 @@
-use super::{NOT_ISOLATED, print};
+use super::{NOT_ISOLATED, print, show};
 use clap::Args;
 use cloister_isolation::{Probe as Found, Status, probe};
 use serde_json::json;
@@ -33,7 +33,7 @@ impl Probe {
                 })
                 .collect();
             let value = json!({ "kernel": kernel, "complete": complete, "walls": walls });
-            print(&serde_json::to_string_pretty(&value)?);
+            print(&show::json(&value)?);
         } else {
             print(&format!("kernel        {kernel}"));
             for (name, status, what) in &walls {

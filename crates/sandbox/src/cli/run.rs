@@ -117,7 +117,7 @@ impl Run {
             // Nothing ran, so nothing was printed: an older log is not of this run.
             log_file.clear()?;
         }
-        let text = serde_json::to_string_pretty(&done)?;
+        let text = show::json(&done)?;
         if let Some(file) = report_file {
             file.fill(&format!("{text}\n"))?;
         }

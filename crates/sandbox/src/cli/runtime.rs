@@ -1,4 +1,4 @@
-use super::{complain, print};
+use super::{complain, print, show};
 use clap::Subcommand;
 use cloister_sandbox::{
     home::{Home, HomeError},
@@ -46,7 +46,7 @@ impl Runtime {
                 let installed = list(&home)?;
                 if json {
                     let manifests: Vec<_> = installed.iter().map(|installed| &installed.manifest).collect();
-                    print(&serde_json::to_string_pretty(&manifests)?);
+                    print(&show::json(&manifests)?);
                 } else if installed.is_empty() {
                     print("none; `sandbox runtime add python` installs CPython with pandas and scikit-learn");
                 } else {

@@ -1,7 +1,30 @@
 //! How things are shown to people.
 
 use cloister_model::{Isolation, WallState, escape};
+use serde::Serialize;
 use std::fmt::Write as _;
+
+/// A value as JSON. Names in it are strangers' and stay what they are, but characters that act on a terminal are written
+/// as JSON's escapes: its own rules leave all beyond ASCII as they are.
+pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
+    let text = serde_json::to_string_pretty(value)?;
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        let is_plain = matches!(character, ' '..='~' | '\n') || {
+            let mut own = [0; 4];
+            let own = character.encode_utf8(&mut own);
+            escape(own.as_bytes(), 1).to_string() == *own
+        };
+        if is_plain {
+            safe.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        }
+    }
+    Ok(safe)
+}
 
 /// A size, rounded for reading.
 pub(super) fn bytes(count: u64) -> String {
@@ -62,4 +85,18 @@ pub(super) fn isolation(isolation: &Isolation) -> String {
 /// The first line of a summary, in bold on a terminal.
 pub(super) fn headline(text: &str) -> String {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_does_not_act_and_says_the_same() {
+        let names = ["a\u{1b}[2J\n", "\u{9b}31m\u{7f}", "\u{202e}gnp", "\u{e0001}", "päng \\ \" 日本"];
+        let text = json(&names).expect("JSON");
+        assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}' || c == '\u{e0001}'), "{text}");
+        assert!(text.contains("päng") && text.contains("日本"));
+        assert_eq!(serde_json::from_str::<Vec<String>>(&text).expect("JSON"), names);
+    }
 }
