@@ -4,8 +4,9 @@ use cloister_model::Sha256;
 use sha2::Digest as _;
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-/// How much is read at once: large enough that system calls do not count.
-const CHUNK: usize = 1024 * 1024;
+/// How much is read at once: enough that system calls do not count, and little enough to stay in the processor's cache
+/// and to be had without the kernel clearing fresh pages for it. A larger buffer costs a short run 0.2 ms.
+const CHUNK: usize = 64 * 1024;
 
 /// Feeds a file, from its beginning and whatever its position, to `update`. Returns its length.
 ///
