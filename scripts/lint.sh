@@ -25,6 +25,7 @@ cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
     --target-dir ../target/algorithms -- -D warnings)
 
 step 'Documentation'
-RUSTDOCFLAGS='-D warnings' cargo doc --quiet --release --workspace --no-deps --locked
+# --examples: with the features that clippy has just checked everything with.
+RUSTDOCFLAGS='-D warnings' cargo doc --quiet --release --workspace --no-deps --locked --lib --bins --examples
 
 printf '\nlint: formatting, clippy and documentation are clean\n'
