@@ -136,7 +136,8 @@ impl Cache {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            let metadata = entry.metadata()?;
+            // Gone meanwhile: another run gave its draft a name, or evicted too.
+            let Ok(metadata) = entry.metadata() else { continue };
             let made = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let is_draft = entry.file_name().to_string_lossy().starts_with("draft-");
             if is_draft && made.elapsed().is_ok_and(|age| age.as_secs() > 24 * 60 * 60) {

@@ -118,6 +118,31 @@ fn a_changed_label_makes_it_anew() {
     assert_ran(&home.run(&program), 31, true);
 }
 
+/// Many first runs at once, of one program and of several, agree on a key and do not trip over each other's files.
+#[test]
+fn first_runs_at_once() {
+    for round in 0..3 {
+        let home = Home::new();
+        let ended: Vec<(u32, Ended)> = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..12)
+                .map(|number| {
+                    let code = 70 + number % 4;
+                    let home = &home;
+                    (code, scope.spawn(move || home.run(&exits_with(code + 100 * round))))
+                })
+                .collect();
+            runs.into_iter().map(|(code, run)| (code + 100 * round, run.join().expect("a run"))).collect()
+        });
+        for (code, ended) in ended {
+            assert_eq!(*ended.outcome(), Outcome::AlgorithmFailed { exit_code: code }, "{}", shape(&ended));
+        }
+        for code in 70..74 {
+            let ended = home.run(&exits_with(code + 100 * round));
+            assert_eq!(*ended.outcome(), Outcome::AlgorithmFailed { exit_code: code + 100 * round });
+        }
+    }
+}
+
 /// With another key, everything that was there is a stranger's.
 #[test]
 fn artifacts_of_another_key_are_not_taken() {

@@ -47,6 +47,60 @@ fn traps() {
     }
 }
 
+/// What happens before `_start` is told in the same way.
+#[test]
+fn ends_before_the_start() {
+    for (rest, trap) in [
+        ("(data (i32.const 65536) \"x\")", TrapKind::MemoryOutOfBounds),
+        ("(data (i32.const -1) \"x\")", TrapKind::MemoryOutOfBounds),
+        ("(table 1 funcref) (func $f) (elem (i32.const 1) $f)", TrapKind::TableOutOfBounds),
+        ("(func $f unreachable) (start $f)", TrapKind::Unreachable),
+        ("(func $f (call $f)) (start $f)", TrapKind::StackOverflow),
+    ] {
+        let text = format!("(module (memory (export \"memory\") 1) (func (export \"_start\")) {rest})");
+        assert_crashed(&Trial::wat(&text).finish(), trap);
+    }
+    let text = "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
+        (memory (export \"memory\") 1) (func (export \"_start\")) (func $f (call $exit (i32.const 3))) (start $f))";
+    let ended = Trial::wat(text).finish();
+    assert_eq!(*ended.outcome(), Outcome::AlgorithmFailed { exit_code: 3 }, "{}", shape(&ended));
+    // An import is no place to start, and a number that `_start` returns is not asked for.
+    for text in [
+        "(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))) (memory (export \"memory\") 1)
+            (export \"_start\" (func 0)))",
+        "(module (memory (export \"memory\") 1) (func (export \"_start\") (result i32) (i32.const 0)))",
+        "(module (memory (export \"memory\") 1) (func (export \"_start\") (result i64) (i64.const 0)))",
+    ] {
+        assert_refused(&Trial::wat(text).finish(), Rule::EntryPoint);
+    }
+}
+
+/// The most of every limit is a limit like any other.
+#[test]
+fn limits_at_their_most() {
+    let text = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
+    for limit in [
+        "fuel=18446744073709551615",
+        "wall=8760h",
+        "cpu=8760h",
+        "handles=4096",
+        "call=128MiB",
+        "tables=100000000,instances=10000",
+        "module=1GiB,artifact=8GiB,compile-wall=24h",
+        "compile-memory=18446744073709551615",
+        "stack=64MiB",
+    ] {
+        Trial::wat(text).with(&["--limits", limit]).finish().assert_succeeded();
+    }
+    // One more is none.
+    for limit in
+        ["fuel=0", "wall=8761h", "handles=4097", "memory=16EiB", "stack=65MiB", "compile-memory=1MiB", "handles=-1"]
+    {
+        let ended = Trial::wat(text).with(&["--limits", limit]).finish();
+        assert_eq!((ended.code, ended.report.is_none()), (Some(2), true), "{limit}: {}", ended.stderr);
+    }
+}
+
 /// Proposals that are off, each by the shortest program that needs it.
 #[test]
 fn proposals_that_are_off() {
