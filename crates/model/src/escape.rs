@@ -45,7 +45,7 @@ impl fmt::Display for Escaped<'_> {
 }
 
 /// Characters that change how their surroundings are shown, or are not shown at all (Unicode TR 36, section 3).
-fn is_unsafe(character: char) -> bool {
+pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'

@@ -92,7 +92,7 @@ impl OutputContract {
                     && segment.len() <= 255
                     && segment != "."
                     && segment != ".."
-                    && !segment.chars().any(char::is_control)
+                    && !segment.chars().any(crate::escape::is_unsafe)
             })
     }
 }
@@ -240,6 +240,7 @@ mod tests {
             ("", false),
             ("a/../b", false),
             ("a\x1bb", false),
+            ("a\u{202e}b", false),
         ] {
             assert_eq!(contract.allows_file(path), allowed, "{path:?}");
         }

@@ -31,7 +31,9 @@ fn beginning() -> Script {
 #[test]
 fn names_that_nobody_may_use() {
     let mut script = beginning();
-    for name in ["a\nb", "a\rb", "\x1b[2J", "\x7f", "a\tb", "\u{85}", "\u{9b}31m", "a\u{0}b"] {
+    for name in
+        ["a\nb", "a\rb", "\x1b[2J", "\x7f", "a\tb", "\u{85}", "\u{9b}31m", "\u{202e}gnp.exe", "a\u{200b}", "a\u{0}b"]
+    {
         let expected = if name.contains('\0') { INVAL } else { PERM };
         try_name(&mut script, expected, name.as_bytes());
     }
@@ -51,7 +53,7 @@ fn names_that_nobody_may_use() {
 fn names_at_the_edge() {
     let mut script = Script::default();
     let longest = "n".repeat(255);
-    let names = [longest.as_str(), "...", "..a", " ", "-rf", "päng", "\u{202e}gnp.exe", "$(id)", "a\\b", "%2e%2e"];
+    let names = [longest.as_str(), "...", "..a", " ", "-rf", "päng", "$(id)", "a\\b", "%2e%2e"];
     for name in names {
         script.create(OK, name);
     }
@@ -61,13 +63,6 @@ fn names_at_the_edge() {
     let mut expected: Vec<String> = names.map(str::to_owned).to_vec();
     expected.sort();
     assert_eq!(outputs(&ended).into_keys().collect::<Vec<_>>(), expected);
-    // Nor does the report act, where it is printed, and it still says what the name is.
-    let mut script = Script::default();
-    script.create(OK, "\u{202e}gnp.exe");
-    let ended = script.run(|trial| trial.with(&["--json"]));
-    ended.assert_succeeded();
-    let report: cloister_model::Report = serde_json::from_str(&ended.stdout).expect("a report");
-    assert_eq!(report.outputs[0].path, "\u{202e}gnp.exe");
 }
 
 #[test]
