@@ -258,7 +258,7 @@ fn sources_name_no_machine_and_leave_nothing_to_do() {
                     })
                 })
             };
-            assert!(is_hostile || !places.iter().any(|place| absolute(&place)), "a path of one machine: {at}");
+            assert!(is_hostile || !places.iter().any(absolute), "a path of one machine: {at}");
             assert!(!words.iter().any(|word| has_word(line, word)), "do it, or note it elsewhere: {at}");
         }
     }

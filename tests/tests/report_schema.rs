@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fs;
 
+#[expect(clippy::panic, reason = "a helper of tests fails them by panicking")]
 fn committed(name: &str) -> Value {
     let path = root().join("schemas").join(name);
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -10,6 +10,8 @@ use std::{
 
 /// Runs the program where the directory `small` is a file system of its own, mounted with these options. None if this
 /// machine lets nobody mount one; in CI that is a failure.
+#[expect(clippy::print_stderr, reason = "a test that was not run says so loudly")]
+#[expect(clippy::panic, reason = "a helper of tests fails them by panicking")]
 fn with_small_disk(bench: &Bench, options: &str, words: &[&str]) -> Option<Output> {
     let ordinary = program();
     // In a mount namespace of its own, so that nothing stays mounted, whatever happens.
