@@ -1,7 +1,7 @@
 //! Measures the sandbox beside a bare embedding of the same engine, beside native code, and beside what else is
 //! installed, in one run and as ratios.
 //!
-//! `cargo run --release -p cloister-bench -- [--quick] [--json FILE] [--only NAME]... [--no-build]`
+//! `make bench ARGS="[--quick] [--json FILE] [--only NAME]... [--no-build]"`
 //!
 //! A target that is missed is a line that says so, never a failure: figures from a busy machine must not turn a build
 //! red. What cannot be measured here, because something is not installed, says so too.

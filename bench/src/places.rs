@@ -77,8 +77,8 @@ impl Places {
         let build = |directory: &Path, arguments: &[&str]| {
             run(Command::new(&cargo).current_dir(directory).args(["build", "--release", "--quiet"]).args(arguments))
         };
-        build(&self.root, &["-p", "cloister-sandbox", "--bin", "sandbox"])?;
-        build(&self.root, &["-p", "cloister-bench", "--bin", "bare"])?;
+        // All of the workspace, as `make build` does: a part of it would have the engine compiled with other features.
+        build(&self.root, &["--workspace", "--bins", "--examples", "--locked"])?;
         run(Command::new(self.root.join("scripts/guests.sh")).args(["kernels", "column-stats"]))?;
         let native = self.target.join("bench-native");
         let native = native.to_str().context("a path that is no text")?;
