@@ -191,7 +191,7 @@ impl World {
         if bytes.next() == 255 {
             path.push(0xff);
         }
-        let base = if bytes.next() % 3 == 0 { *bytes.pick(&self.known) } else { self.root };
+        let base = if bytes.next().is_multiple_of(3) { *bytes.pick(&self.known) } else { self.root };
         if base != self.root {
             let target = match self.handles.get(&base) {
                 Some(Open::Directory(id)) => Target::At(self.model.walk(*id, &path)),
@@ -317,7 +317,7 @@ impl World {
     fn write(&mut self, bytes: &mut Bytes<'_>) {
         let (handle, open) = self.handle(bytes);
         let content = vec![bytes.next() | 1; usize::from(bytes.next())];
-        let at_end = bytes.next() % 2 == 0;
+        let at_end = bytes.next().is_multiple_of(2);
         let offset = match bytes.next() {
             255 => u64::MAX - 3,
             254 => u64::MAX / 2,
@@ -381,7 +381,7 @@ impl World {
 
     fn directories(&mut self, bytes: &mut Bytes<'_>) {
         let (base, path, target) = self.path(bytes);
-        let (result, expected) = if bytes.next() % 3 == 0 {
+        let (result, expected) = if bytes.next().is_multiple_of(3) {
             let expected = matches!(target, Target::At(Some(place)) if self.model.remove(&place, false));
             (self.files.remove_directory(base, &path), expected)
         } else {
