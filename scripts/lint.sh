@@ -25,7 +25,8 @@ cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
     --target-dir ../target/algorithms -- -D warnings)
 
 step 'Documentation'
-# --examples: with the features that clippy has just checked everything with.
-RUSTDOCFLAGS='-D warnings' cargo doc --quiet --release --workspace --no-deps --locked --lib --bins --examples
+# Libraries: a program's comments are its --help, where `<did>` is no HTML. --examples: with the features that clippy has
+# just checked everything with.
+RUSTDOCFLAGS='-D warnings' cargo doc --quiet --release --workspace --no-deps --locked --lib --examples
 
 printf '\nlint: formatting, clippy and documentation are clean\n'
