@@ -29,7 +29,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cloister-model",
         ours: &[],
-        only: Some(&["serde", "serde_json", "thiserror", "schemars"]),
+        only: Some(&["serde", "serde_json", "sha2", "thiserror", "schemars"]),
         never: &["tokio", "wasmtime", "kube", "rusqlite", "hyper", "rustix"],
     },
     Layer {

@@ -11,7 +11,7 @@ pub struct Sha256([u8; 32]);
 pub struct DigestError;
 
 impl Sha256 {
-    /// A digest that somebody has computed. This crate computes none.
+    /// A digest that somebody has computed.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -1,31 +1,66 @@
 //! The words of Cloister, as types.
 //!
-//! Everything that crosses a border between parts (limits, the output contract, what a module asks for, how a run
-//! ended, the report) is defined here once, together with the pure decisions about it. Nothing in this crate reads a
+//! Everything that crosses a border between parts (assets and their permissions, the workflow, a job's phases, limits,
+//! the output contract, what a module asks for, how a run ended, the report) is defined here once, together with the pure decisions about it. Nothing in this crate reads a
 //! file, a clock or the network.
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod admission;
+mod asset;
+mod checksum;
 mod did;
 mod digest;
+mod engine;
 mod escape;
 mod inputs;
 mod isolation;
+mod json;
 mod limits;
 mod outcome;
 mod output_contract;
+mod parameters;
+mod permissions;
+mod phase;
 mod profile;
 mod report;
+mod secret;
+mod workflow;
 
+pub use account::{Account, AccountError};
 pub use admission::{Admission, Capability, Import, MemoryType, ModuleKind, Refusal, Rule, Toolchain, Verdict};
+pub use asset::{
+    Algorithm, AssetKind, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES, Metadata, Service,
+    ServiceKind, Sources,
+};
+pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
+pub use engine::{
+    ByteRange, Engine, EngineError, EngineFuture, Fault, JobAlgorithm, JobId, JobIdError, JobInput, JobSource, JobSpec,
+    JobStatus, LabelError, Labels, Reason, ResultFile, ResultKind, StatusError, Timestamp,
+};
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
+pub use json::{FieldError, FieldProblem};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
 pub use outcome::{Outcome, TrapKind};
 pub use output_contract::{NamePattern, NamePatternError, OutputContract, OutputContractError};
+pub use parameters::{
+    MOST_PARAMETER_BYTES, Parameter, ParameterError, ParameterKind, ParameterRule, resolve_parameters,
+};
+pub use permissions::{
+    AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, Permissions,
+    PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Terms, Trusted,
+    TrustedAlgorithm, decide,
+};
+pub use phase::{Event, ImpossibleStep, Phase};
 pub use profile::Profile;
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
+pub use secret::Secret;
+pub use workflow::{
+    MOST_RAWCODE_BYTES, MOST_WORKFLOW_BYTES, Remote, Workflow, WorkflowAlgorithm, WorkflowError, WorkflowInput,
+    WorkflowOrigin, WorkflowSource,
+};

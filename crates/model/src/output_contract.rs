@@ -84,6 +84,34 @@ impl OutputContract {
         self.within_bounds(path)
     }
 
+    /// One contract that keeps all of these: the least of every number, and names that each of them allows.
+    ///
+    /// A pattern stays if every contract has one that covers it ([`NamePattern::covers`]). So the result never allows
+    /// what one of them forbids; where patterns only overlap (`*.csv` and `result*`) it forbids more than all of them
+    /// together would. None for no contract, or if no name is left while each alone would let files out. The order of
+    /// the contracts does not matter.
+    #[must_use]
+    pub fn strictest(contracts: &[Self]) -> Option<Self> {
+        let mut strictest = contracts.first()?.clone();
+        for contract in contracts {
+            let Self { max_bytes, max_files, max_directories, max_path_bytes, max_depth, names: _, max_log_bytes } =
+                contract;
+            strictest.max_bytes = strictest.max_bytes.min(*max_bytes);
+            strictest.max_files = strictest.max_files.min(*max_files);
+            strictest.max_directories = strictest.max_directories.min(*max_directories);
+            strictest.max_path_bytes = strictest.max_path_bytes.min(*max_path_bytes);
+            strictest.max_depth = strictest.max_depth.min(*max_depth);
+            strictest.max_log_bytes = strictest.max_log_bytes.min(*max_log_bytes);
+        }
+        let kept_by_all = |pattern: &&NamePattern| {
+            contracts.iter().all(|contract| contract.names.iter().any(|other| other.covers(pattern)))
+        };
+        strictest.names = contracts.iter().flat_map(|contract| &contract.names).filter(kept_by_all).cloned().collect();
+        strictest.names.sort();
+        strictest.names.dedup();
+        (strictest.max_files == 0 || !strictest.names.is_empty()).then_some(strictest)
+    }
+
     fn within_bounds(&self, path: &str) -> bool {
         u32::try_from(path.len()).is_ok_and(|length| length <= self.max_path_bytes)
             && u32::try_from(path.split('/').count()).is_ok_and(|depth| depth <= self.max_depth)
@@ -99,7 +127,7 @@ impl OutputContract {
 
 /// A pattern over output paths: `*` stands for any characters within a segment, `?` for one, `**` as a whole segment
 /// for any number of segments. Everything else stands for itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct NamePattern(String);
 
 /// Why a text is not a pattern.
@@ -118,14 +146,37 @@ impl NamePattern {
         matches_with(
             &pattern,
             &segments,
-            |segment| *segment == "**",
+            |segment| *segment == ANY_SEGMENTS,
             |p, s| {
                 let (p, s): (Vec<char>, Vec<char>) = (p.chars().collect(), s.chars().collect());
                 matches_with(&p, &s, |c| *c == '*', |p, s| *p == '?' || p == s)
             },
         )
     }
+
+    /// Whether every path that the other pattern matches, this one matches too: true only if that is certain.
+    ///
+    /// The other's text is matched like a path; its `**` and `*` can stand for nothing or for much, so only a wildcard
+    /// of the same kind takes them.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let ours: Vec<&str> = self.0.split('/').collect();
+        let theirs: Vec<&str> = other.0.split('/').collect();
+        matches_with(
+            &ours,
+            &theirs,
+            |segment| *segment == ANY_SEGMENTS,
+            |p, s| {
+                let (ours, theirs): (Vec<char>, Vec<char>) = (p.chars().collect(), s.chars().collect());
+                *s != ANY_SEGMENTS
+                    && matches_with(&ours, &theirs, |c| *c == '*', |p, s| *s != '*' && (*p == '?' || p == s))
+            },
+        )
+    }
 }
+
+/// A segment of a pattern that stands for any number of segments.
+const ANY_SEGMENTS: &str = "**";
 
 /// Matches with wildcards that stand for any number of items, in time proportional to the product of the lengths.
 fn matches_with<T>(pattern: &[T], items: &[T], any: impl Fn(&T) -> bool, one: impl Fn(&T, &T) -> bool) -> bool {
@@ -254,7 +305,48 @@ mod tests {
         assert_eq!(OutputContract { max_files: 0, ..nameless }.check(), Ok(()));
     }
 
+    #[test]
+    fn covering_is_certain() {
+        let covers = |a: &str, b: &str| a.parse::<NamePattern>().expect("a").covers(&b.parse().expect("b"));
+        for (wide, narrow) in
+            [("**", "a/*.csv"), ("*.csv", "res*.csv"), ("*.csv", "*.csv"), ("a?", "ab"), ("**/*.csv", "x/**/a?.csv")]
+        {
+            assert!(covers(wide, narrow), "{wide} covers {narrow}");
+        }
+        for (narrow, wide) in [("?", "*"), ("*", "**"), ("a/*", "**"), ("*.csv", "result*"), ("ab", "a?"), ("*/b", "b")]
+        {
+            assert!(!covers(narrow, wide), "{narrow} does not cover {wide}");
+        }
+    }
+
+    #[test]
+    fn the_strictest_contract_keeps_all() {
+        let contract = |max_bytes, names: &[&str]| OutputContract {
+            max_bytes,
+            names: names.iter().map(|name| name.parse().expect("a pattern")).collect(),
+            ..OutputContract::default()
+        };
+        let (wide, narrow) = (contract(10, &["**"]), contract(20, &["*.csv", "plots/*.svg"]));
+        let both = OutputContract::strictest(&[wide.clone(), narrow.clone()]).expect("names in common");
+        assert_eq!(both, contract(10, &["*.csv", "plots/*.svg"]));
+        assert_eq!(OutputContract::strictest(&[narrow.clone(), wide]), Some(both));
+        assert_eq!(OutputContract::strictest(&[narrow, contract(1, &["*.json"])]), None);
+        assert_eq!(OutputContract::strictest(&[]), None);
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        proptest::collection::vec("[ab?*]{1,3}|\\*\\*", 1..4).prop_map(|segments| segments.join("/"))
+    }
+
     proptest! {
+        #[test]
+        fn what_is_covered_is_matched(ours in pattern(), theirs in pattern(), path in "[ab]{1,3}(/[ab]{1,3}){0,3}") {
+            if let (Ok(ours), Ok(theirs)) = (ours.parse::<NamePattern>(), theirs.parse::<NamePattern>()) {
+                prop_assert!(ours.covers(&ours));
+                prop_assert!(!(ours.covers(&theirs) && theirs.matches(&path)) || ours.matches(&path));
+            }
+        }
+
         #[test]
         fn matching_ends_and_a_literal_matches_itself(path in "[a-c]{1,4}(/[a-c]{1,4}){0,3}", stars in "[a-c*]{1,40}") {
             prop_assert!(matches(&path, &path));

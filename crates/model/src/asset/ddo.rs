@@ -1,0 +1,297 @@
+use super::{AssetKind, Credentials, Metadata, Service, ServiceKind};
+use crate::{
+    Did,
+    json::{self, FieldError, Node},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use std::fmt;
+
+/// Bytes of a DDO, written without spaces.
+pub const MOST_DDO_BYTES: usize = 1024 * 1024;
+
+/// Services of an asset.
+const MOST_SERVICES: usize = 100;
+
+/// The description of an asset, as Ocean 4.x writes it.
+///
+/// The document is kept as it came, fields of other programs included, and is written out again value for value. What
+/// Cloister uses of it has been read once, from that same document, so the two cannot disagree. Fields may be absent or
+/// null where Ocean's own data has them so: everything but `id`, `metadata` (with `type` and `name`, and for an algorithm
+/// its `container`) and, per service, `id` and `type`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ddo {
+    document: Value,
+    id: Did,
+    version: Option<String>,
+    chain_id: Option<u64>,
+    nft_address: Option<String>,
+    metadata: Metadata,
+    services: Vec<Service>,
+    credentials: Credentials,
+}
+
+/// Why a document is not a DDO.
+#[derive(Debug, thiserror::Error)]
+pub enum DdoError {
+    /// Not JSON at all, or nested beyond sense.
+    #[error("the DDO is not JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Beyond [`MOST_DDO_BYTES`].
+    #[error("the DDO is larger than {MOST_DDO_BYTES} bytes; keep data out of the description")]
+    TooLarge,
+    /// A field is not what it must be.
+    #[error("DDO: {0}; correct it and publish again")]
+    Field(#[from] FieldError),
+    /// Two services with one id: an order or a job could not say which it means.
+    #[error("DDO: `services[{0}].id` is used twice; give every service its own")]
+    ServiceTwice(usize),
+}
+
+impl Ddo {
+    /// Reads a DDO from JSON text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn from_json(text: &[u8]) -> Result<Self, DdoError> {
+        // Spaces do not count towards the limit, but nobody needs this many.
+        if text.len() > 4 * MOST_DDO_BYTES {
+            return Err(DdoError::TooLarge);
+        }
+        Self::from_value(serde_json::from_slice(text)?)
+    }
+
+    /// Reads a DDO from a JSON value.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn from_value(document: Value) -> Result<Self, DdoError> {
+        if !json::fits(&document, MOST_DDO_BYTES) {
+            return Err(DdoError::TooLarge);
+        }
+        let root = Node::root("", &document);
+        root.object()?;
+        let services: Vec<Service> =
+            root.get("services").entries(MOST_SERVICES)?.iter().map(Service::read).collect::<Result<_, _>>()?;
+        for (i, service) in services.iter().enumerate() {
+            if services[..i].iter().any(|earlier| earlier.id == service.id) {
+                return Err(DdoError::ServiceTwice(i));
+            }
+        }
+        Ok(Self {
+            id: root.get("id").parsed("a DID (`did:op:<id>`)")?,
+            version: root.get("version").text_or_absent(32)?.map(str::to_owned),
+            chain_id: root.get("chainId").number_or_absent()?,
+            nft_address: root.get("nftAddress").text_or_absent(128)?.map(str::to_owned),
+            metadata: Metadata::read(&root.get("metadata"))?,
+            services,
+            credentials: Credentials::read(&root.get("credentials"))?,
+            document,
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &Did {
+        &self.id
+    }
+
+    /// The version of the DDO format, such as `4.1.0`.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
+    }
+
+    /// The chain that its tokens are on.
+    #[must_use]
+    pub fn chain_id(&self) -> Option<u64> {
+        self.chain_id
+    }
+
+    /// The contract of its NFT, as the document says. No proof: anybody can write any address.
+    #[must_use]
+    pub fn nft_address(&self) -> Option<&str> {
+        self.nft_address.as_deref()
+    }
+
+    /// Dataset or algorithm.
+    #[must_use]
+    pub fn kind(&self) -> AssetKind {
+        if self.metadata.algorithm.is_some() { AssetKind::Algorithm } else { AssetKind::Dataset }
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// How it may be used.
+    #[must_use]
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The service with this id.
+    #[must_use]
+    pub fn service(&self, id: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.id == id)
+    }
+
+    /// Who may use it at all.
+    #[must_use]
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Whether it can only be computed on or with: it has services, and none of them lets its files be downloaded.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        !self.services.is_empty() && self.services.iter().all(|service| matches!(service.kind, ServiceKind::Compute(_)))
+    }
+
+    /// The document for strangers' eyes, such as an algorithm's at `/data/ddos/<did>`: without the files that are
+    /// described in the clear. Encrypted ones stay, as they do in Ocean's public catalogue.
+    #[must_use]
+    pub fn without_open_sources(&self) -> Value {
+        let mut document = self.document.clone();
+        for service in document.get_mut("services").and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(service) = service.as_object_mut()
+                && !service.get("files").is_none_or(Value::is_string)
+            {
+                service.remove("files");
+            }
+        }
+        document
+    }
+}
+
+impl fmt::Debug for Ddo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ddo").field("id", &self.id).field("kind", &self.kind()).finish_non_exhaustive()
+    }
+}
+
+impl Serialize for Ddo {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.document.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ddo {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_value(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn dataset() -> Value {
+        json!({
+            "@context": ["https://w3id.org/did/v1"],
+            "id": "did:op:5b1f", "version": "4.1.0", "chainId": 8996,
+            "nftAddress": "0x1111111111111111111111111111111111111111",
+            "metadata": {
+                "created": "2026-01-02T03:04:05Z", "type": "dataset", "name": "Penguins", "author": "Palmer",
+                "description": "…", "license": "CC0", "tags": null
+            },
+            "services": [{
+                "id": "svc-1", "type": "compute", "files": "0xdeadbeef", "timeout": 3600,
+                "datatokenAddress": "0x2222222222222222222222222222222222222222",
+                "serviceEndpoint": "https://provider.example",
+                "compute": {
+                    "namespace": "ours", "allowRawAlgorithm": false, "allowNetworkAccess": null,
+                    "publisherTrustedAlgorithms": [], "publisherTrustedAlgorithmPublishers": null
+                },
+                "consumerParameters": null
+            }],
+            "credentials": {"allow": [], "deny": []},
+            "event": {"block": 1.5}, "nft": {"owner": "0x3"}
+        })
+    }
+
+    fn algorithm() -> Value {
+        json!({
+            "id": "did:op:e4d8",
+            "metadata": {"type": "algorithm", "name": "Stats", "algorithm": {
+                "language": "python", "version": "0.1",
+                "container": {"image": "python", "tag": "3.12", "entrypoint": "python3 $ALGO", "checksum": "sha256:1f"},
+                "consumerParameters": [{"name": "bins", "type": "number", "label": "Bins", "required": false, "default": 20}]
+            }},
+            "services": [{"id": "a", "type": "access", "files": {"files": [{"type": "url", "url": "https://user:pw@x"}]}}]
+        })
+    }
+
+    #[test]
+    fn reads_what_ocean_writes_and_writes_it_again() {
+        for document in [dataset(), algorithm()] {
+            let ddo = Ddo::from_value(document.clone()).expect("a DDO");
+            assert_eq!(serde_json::to_value(&ddo).expect("json"), document);
+        }
+        let ddo = Ddo::from_value(dataset()).expect("a DDO");
+        assert_eq!((ddo.id().id(), ddo.kind(), ddo.chain_id()), ("5b1f", AssetKind::Dataset, Some(8996)));
+        assert_eq!(ddo.service("svc-1").expect("the service").timeout_seconds, 3600);
+        assert!(ddo.is_private());
+        let ddo = Ddo::from_value(algorithm()).expect("a DDO");
+        assert!(!ddo.is_private());
+        let container = &ddo.metadata().algorithm.as_ref().expect("an algorithm").container;
+        assert_eq!((container.entrypoint.as_str(), container.digest()), ("python3 $ALGO", None));
+    }
+
+    #[test]
+    fn sources_are_not_shown() {
+        let ddo = Ddo::from_value(algorithm()).expect("a DDO");
+        assert!(!format!("{ddo:?} {:?}", ddo.services()).contains("pw"));
+        assert!(!ddo.without_open_sources().to_string().contains("pw"));
+        let encrypted = Ddo::from_value(dataset()).expect("a DDO");
+        assert_eq!(encrypted.without_open_sources(), dataset());
+    }
+
+    #[test]
+    fn a_broken_document_names_its_field() {
+        for (pointer, value, field) in [
+            ("/id", json!("did:web:x"), "`id`"),
+            ("/metadata/type", json!("thing"), "`metadata.type`"),
+            ("/metadata/name", Value::Null, "`metadata.name` is missing"),
+            ("/services/0/type", json!("wss"), "`services[0].type`"),
+            ("/services/0/id", json!(""), "`services[0].id`"),
+            ("/services/0/timeout", json!(-1), "`services[0].timeout`"),
+            ("/services/0/files", json!(3), "`services[0].files`"),
+            ("/services/0/compute/allowRawAlgorithm", json!("yes"), "`services[0].compute.allowRawAlgorithm`"),
+            ("/credentials", json!([]), "`credentials`"),
+            ("/chainId", json!("8996"), "`chainId`"),
+        ] {
+            let mut document = dataset();
+            *document.pointer_mut(pointer).expect("a field") = value;
+            let error = Ddo::from_value(document).expect_err(pointer).to_string();
+            assert!(error.contains(field), "{error}");
+        }
+        let mut twice = dataset();
+        let service = twice["services"][0].clone();
+        twice["services"].as_array_mut().expect("a list").push(service);
+        assert!(matches!(Ddo::from_value(twice), Err(DdoError::ServiceTwice(1))));
+        let mut large = dataset();
+        large["more"] = "x".repeat(MOST_DDO_BYTES).into();
+        assert!(matches!(Ddo::from_value(large), Err(DdoError::TooLarge)));
+    }
+
+    proptest! {
+        #[test]
+        fn fields_of_others_survive(key in "[a-z]{1,8}X", value in "\\PC{0,20}", number: i64) {
+            let mut document = dataset();
+            document[&key] = json!({"text": value, "number": number});
+            document["services"][0][&key] = number.into();
+            let ddo = Ddo::from_value(document.clone()).expect("a DDO");
+            prop_assert_eq!(serde_json::to_value(&ddo).expect("json"), document);
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,200}") {
+            let _ = Ddo::from_json(text.as_bytes());
+        }
+    }
+}

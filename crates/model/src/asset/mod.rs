@@ -1,0 +1,13 @@
+//! Assets as Ocean 4.x describes them: the DDO and its parts.
+
+mod credentials;
+mod ddo;
+mod metadata;
+mod service;
+
+pub use credentials::{Credentials, CredentialsEntry};
+pub use ddo::{Ddo, DdoError, MOST_DDO_BYTES};
+pub use metadata::{Algorithm, AssetKind, Container, Metadata};
+pub use service::{Service, ServiceKind, Sources};
+
+pub(crate) use metadata::read_container;

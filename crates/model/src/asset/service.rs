@@ -1,0 +1,73 @@
+use crate::{
+    Parameter, Permissions, Secret,
+    json::{FieldError, Node},
+};
+use serde_json::Value;
+
+/// How an asset may be used (an entry of the DDO field `services`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Its name within the asset: 1 to 128 bytes.
+    pub id: String,
+    /// What it offers; a compute service carries its permissions.
+    pub kind: ServiceKind,
+    /// Where the files are; none if the document does not say.
+    pub files: Option<Sources>,
+    /// The contract whose tokens pay for it.
+    pub datatoken_address: Option<String>,
+    /// The URL of the Provider that serves it, at most 2048 bytes. A stranger's: check it before any request.
+    pub service_endpoint: Option<String>,
+    /// Seconds for which an order is good; 0 for ever.
+    pub timeout_seconds: u64,
+    /// What its consumers may set.
+    pub consumer_parameters: Vec<Parameter>,
+}
+
+/// What a service offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// The files may be downloaded.
+    Access,
+    /// The files may only be computed on, by whom the permissions say. Without a `compute` section: by nobody.
+    Compute(Box<Permissions>),
+}
+
+/// Where files are. Hidden from `Debug`: an open description can hold URLs with credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// A blob that only the publisher's Provider can open. Harmless to show, useless to anybody else.
+    Encrypted(Secret<String>),
+    /// File objects in the clear (Ocean's types `url`, `ipfs`, `s3`, ...).
+    Open(Secret<Value>),
+}
+
+impl Service {
+    pub(crate) fn read(node: &Node<'_>) -> Result<Self, FieldError> {
+        node.object()?;
+        let kind = match node.get("type").text(64)? {
+            "access" => ServiceKind::Access,
+            "compute" => ServiceKind::Compute(Box::new(Permissions::read(&node.get("compute"))?)),
+            _ => return Err(node.get("type").expected("`access` or `compute`")),
+        };
+        let files = node.get("files");
+        let files = match files.value() {
+            Value::Null => None,
+            Value::String(blob) => Some(Sources::Encrypted(Secret::new(blob.clone()))),
+            Value::Object(_) | Value::Array(_) => Some(Sources::Open(Secret::new(files.value().clone()))),
+            Value::Bool(_) | Value::Number(_) => return Err(files.expected("an encrypted text, or file objects")),
+        };
+        let id = node.get("id").text(128)?;
+        if id.is_empty() {
+            return Err(node.get("id").expected("a text that is not empty"));
+        }
+        Ok(Self {
+            id: id.to_owned(),
+            kind,
+            files,
+            datatoken_address: node.get("datatokenAddress").text_or_absent(128)?.map(str::to_owned),
+            service_endpoint: node.get("serviceEndpoint").text_or_absent(2048)?.map(str::to_owned),
+            timeout_seconds: node.get("timeout").number_or_absent()?.unwrap_or(0),
+            consumer_parameters: Parameter::read_all(&node.get("consumerParameters"))?,
+        })
+    }
+}

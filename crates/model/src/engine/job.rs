@@ -1,0 +1,200 @@
+use super::{Labels, Timestamp};
+use crate::{Container, Did, Limits, Secret, Terms};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use std::{fmt, str::FromStr};
+
+/// The name of a job: 32 lower-case hexadecimal digits, as Ocean's. Fit for a path, a label and a Kubernetes name.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId([u8; 16]);
+
+/// The text is not a job's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a job id has 32 lower-case hexadecimal digits; take it from the answer to the start of the job")]
+pub struct JobIdError;
+
+impl JobId {
+    /// A name of these bytes, which the caller draws at random: who can guess it must learn nothing from it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = JobIdError;
+
+    fn from_str(text: &str) -> Result<Self, JobIdError> {
+        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 32 || !text.bytes().all(digit) {
+            return Err(JobIdError);
+        }
+        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| JobIdError)
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl fmt::Debug for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JobId({self})")
+    }
+}
+
+impl Serialize for JobId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for JobId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A job that was allowed, with all that an engine needs to carry it out. It does not say whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobSpec {
+    /// Its name.
+    pub id: JobId,
+    /// When it was allowed.
+    pub created: Timestamp,
+    /// The environment that it runs in.
+    pub environment: String,
+    /// Its datasets, in the order of `DIDS`.
+    pub inputs: Vec<JobInput>,
+    /// What runs.
+    pub algorithm: JobAlgorithm,
+    /// What becomes `algoCustomData.json`; none: no such file.
+    pub parameters: Option<Secret<Value>>,
+    /// What was decided at the door: how it runs, what may leave, which bytes may run.
+    pub terms: Terms,
+    /// What one run may use.
+    pub limits: Limits,
+    /// How the door finds it again.
+    pub labels: Labels,
+    /// What the door recorded about its decision. Kept with the job and never read by an engine.
+    pub record: Secret<Value>,
+}
+
+/// One dataset of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobInput {
+    /// Which.
+    pub did: Did,
+    /// What the algorithm finds at `/data/ddos/<did>`, if anything: [`Ddo::without_open_sources`](crate::Ddo).
+    pub ddo: Option<Value>,
+    /// Where its files are, for the step that fetches them.
+    pub source: JobSource,
+}
+
+/// The algorithm of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobAlgorithm {
+    /// Which; none for a raw one.
+    pub did: Option<Did>,
+    /// What is found at `/data/ddos/<did>`, if anything.
+    pub ddo: Option<Value>,
+    /// What it runs in: for a published one, its DDO's word.
+    pub container: Container,
+    /// Where its files are, for the step that fetches them.
+    pub source: JobSource,
+}
+
+/// Where files are. Engines pass it on and never look inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum JobSource {
+    /// File objects, as the stages read them.
+    Files(Secret<Value>),
+    /// The one file itself.
+    Rawcode(Secret<String>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OutputContract, Profile, RuntimeKind};
+    use proptest::prelude::*;
+
+    #[test]
+    fn other_texts_are_no_job() {
+        for text in [
+            "",
+            "../../../../../../../../etc/passwd",
+            &"A".repeat(32),
+            &"0".repeat(31),
+            &format!("+{}", "0".repeat(31)),
+        ] {
+            assert_eq!(text.parse::<JobId>(), Err(JobIdError), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sources_are_not_shown() {
+        let source = JobSource::Files(Secret::new(serde_json::json!([{"url": "https://user:SECRET@x"}])));
+        let input = JobInput { did: "d".parse().expect("a DID"), ddo: None, source };
+        assert!(!format!("{input:?}").contains("SECRET"));
+        let json = serde_json::to_value(&input).expect("json");
+        assert_eq!(serde_json::from_value::<JobInput>(json).expect("an input"), input);
+    }
+
+    #[test]
+    fn a_job_is_stored_and_read_again_and_shows_no_secret() {
+        let secret = || Secret::new(serde_json::json!({"token": "SECRET"}));
+        let job = JobSpec {
+            id: JobId::from_bytes([1; 16]),
+            created: Timestamp::from_unix_ms(1),
+            environment: "local".to_owned(),
+            inputs: vec![JobInput {
+                did: "d".parse().expect("a DID"),
+                ddo: Some(serde_json::json!({"id": "did:op:d"})),
+                source: JobSource::Files(secret()),
+            }],
+            algorithm: JobAlgorithm {
+                did: None,
+                ddo: None,
+                container: Container {
+                    image: "wasm".to_owned(),
+                    tag: None,
+                    entrypoint: "$ALGO".to_owned(),
+                    checksum: None,
+                },
+                source: JobSource::Rawcode(Secret::new("SECRET".to_owned())),
+            },
+            parameters: Some(secret()),
+            terms: Terms {
+                admitted: Vec::new(),
+                output_contract: OutputContract::default(),
+                runtime: RuntimeKind::Wasm,
+                profile: Profile::Deterministic,
+                network: false,
+                runtimes: [RuntimeKind::Wasm].into(),
+                profiles: [Profile::Deterministic].into(),
+            },
+            limits: Limits::default(),
+            labels: Labels::new().with("owner", "0xab").expect("a label"),
+            record: secret(),
+        };
+        assert!(!format!("{job:?}").contains("SECRET"));
+        let json = serde_json::to_string(&job).expect("json");
+        assert_eq!(serde_json::from_str::<JobSpec>(&json).expect("a job"), job);
+    }
+
+    proptest! {
+        #[test]
+        fn reads_what_it_writes(bytes: [u8; 16]) {
+            let id = JobId::from_bytes(bytes);
+            prop_assert_eq!(id.to_string().parse(), Ok(id));
+            prop_assert_eq!(id.to_string().len(), 32);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use super::{JobId, Labels};
+use crate::{Event, ImpossibleStep, Phase, escape};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::fmt;
+
+/// Characters of a reason.
+const MOST_REASON_CHARACTERS: usize = 500;
+
+/// A moment: milliseconds since 1970, UTC. Whoever has a clock gives it; this crate has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// From milliseconds since 1970.
+    #[must_use]
+    pub const fn from_unix_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Milliseconds since 1970.
+    #[must_use]
+    pub const fn unix_ms(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// Seconds with a fraction, as Ocean writes its dates.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}", self.0 / 1000, self.0 % 1000)
+    }
+}
+
+/// How a job is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobStatus {
+    /// Which.
+    pub id: JobId,
+    /// What the door marked it with.
+    pub labels: Labels,
+    /// Where it is.
+    pub phase: Phase,
+    /// Why it ended; none while it has not.
+    pub reason: Option<Reason>,
+    /// When it was allowed.
+    pub created: Timestamp,
+    /// When it came to its phase.
+    pub changed: Timestamp,
+    /// When it ended; none while it has not.
+    pub ended: Option<Timestamp>,
+    /// When somebody asked to stop it; none if nobody did.
+    pub stop_requested: Option<Timestamp>,
+}
+
+/// Why a job ended: the rule or the limit that it met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reason {
+    text: String,
+    fault: Fault,
+}
+
+/// Whose doing it was that a job ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Nobody's: it finished, or was stopped by somebody who may.
+    Nobody,
+    /// The algorithm's: running it again will end the same way.
+    Algorithm,
+    /// The system's, a source of data included: running it again may help.
+    System,
+}
+
+/// A step that a status cannot take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StatusError {
+    /// It leads nowhere.
+    #[error(transparent)]
+    Impossible(#[from] ImpossibleStep),
+    /// It ends the job without saying why.
+    #[error("a job that ends in {0:?} needs a reason; say which rule or limit it met")]
+    NoReason(Phase),
+}
+
+impl Reason {
+    /// One line, made safe to show and cut to 500 characters of input. It may hold a stranger's text.
+    #[must_use]
+    pub fn new(text: &str, fault: Fault) -> Self {
+        Self { text: escape(text.as_bytes(), MOST_REASON_CHARACTERS).to_string(), fault }
+    }
+
+    /// The line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whose doing it was.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    /// Takes what was written as it is if it is safe to show, and makes it safe if it is not.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            text: String,
+            fault: Fault,
+        }
+        let Written { text, fault } = Written::deserialize(deserializer)?;
+        // A text that escaping would only give more backslashes has been escaped before.
+        let undone = text.replace('\\', "");
+        let safe = escape(undone.as_bytes(), usize::MAX).to_string() == undone;
+        // Escaping makes at most ten characters of one.
+        let short = text.len() <= MOST_REASON_CHARACTERS * 10 + '…'.len_utf8();
+        Ok(if safe && short { Self { text, fault } } else { Self::new(&text, fault) })
+    }
+}
+
+impl JobStatus {
+    /// A job that was just taken in.
+    #[must_use]
+    pub fn queued(id: JobId, labels: Labels, created: Timestamp) -> Self {
+        Self {
+            id,
+            labels,
+            phase: Phase::Queued,
+            reason: None,
+            created,
+            changed: created,
+            ended: None,
+            stop_requested: None,
+        }
+    }
+
+    /// The status after an event. The reason counts only where the event ends the job.
+    ///
+    /// # Errors
+    /// If the event cannot happen now, or ends the job other than well without a reason.
+    pub fn after(&self, event: Event, at: Timestamp, reason: Option<Reason>) -> Result<Self, StatusError> {
+        let phase = self.phase.next(event)?;
+        let reason = match reason {
+            _ if !phase.has_ended() => None,
+            None if phase.is_success() => Some(Reason::new("finished", Fault::Nobody)),
+            None => return Err(StatusError::NoReason(phase)),
+            given => given,
+        };
+        Ok(Self { phase, reason, changed: at, ended: phase.has_ended().then_some(at), ..self.clone() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*, sample::select};
+
+    fn queued() -> JobStatus {
+        JobStatus::queued(JobId::from_bytes([1; 16]), Labels::new(), Timestamp::from_unix_ms(1_795_363_289_021))
+    }
+
+    #[test]
+    fn dates_are_oceans() {
+        assert_eq!(queued().created.to_string(), "1795363289.021");
+    }
+
+    #[test]
+    fn an_end_needs_a_reason_and_a_failed_step_changes_nothing() {
+        let at = Timestamp::from_unix_ms(9);
+        assert_eq!(queued().after(Event::Stop, at, None), Err(StatusError::NoReason(Phase::Stopped)));
+        assert!(matches!(queued().after(Event::Run, at, None), Err(StatusError::Impossible(_))));
+        let reason = Reason::new("stopped\nby \u{1b}[31mits owner", Fault::Nobody);
+        assert_eq!(reason.text(), r"stopped\nby \u{1b}[31mits owner");
+        let stopped = queued().after(Event::Stop, at, Some(reason.clone())).expect("a step");
+        assert_eq!((stopped.phase, stopped.ended, stopped.reason), (Phase::Stopped, Some(at), Some(reason)));
+    }
+
+    #[test]
+    fn a_reason_is_safe_wherever_it_came_from() {
+        let forged = serde_json::json!({"text": "\u{1b}[31m\n", "fault": "system"});
+        let reason: Reason = serde_json::from_value(forged).expect("a reason");
+        assert_eq!(reason.text(), r"\u{1b}[31m\n");
+    }
+
+    proptest! {
+        #[test]
+        fn every_ended_job_says_why(events in vec(select(Event::ALL.to_vec()), 0..200), text in "\\PC{0,600}") {
+            let mut status = queued();
+            for (event, ms) in events.into_iter().zip(1..) {
+                let reason = Some(Reason::new(&text, Fault::System));
+                status = status.after(event, Timestamp::from_unix_ms(ms), reason).unwrap_or(status);
+            }
+            prop_assert_eq!(status.phase.has_ended(), status.reason.is_some());
+            prop_assert_eq!(status.phase.has_ended(), status.ended.is_some());
+            let json = serde_json::to_value(&status).expect("json");
+            prop_assert_eq!(serde_json::from_value::<JobStatus>(json).expect("a status"), status);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Reading JSON that a stranger wrote: every problem names its field, every text and list has a bound.
+//!
+//! A field that is absent and a field that is `null` mean the same everywhere, as they do to Ocean's clients.
+
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// A field that is not what it must be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct FieldError {
+    /// Where it is, such as `services[0].compute.runtimes`. Holds no text of the document.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: FieldProblem,
+}
+
+/// What can be wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FieldProblem {
+    /// Absent or null.
+    #[error("is missing")]
+    Missing,
+    /// Another type, form or value than the one expected.
+    #[error("must be {0}")]
+    Expected(&'static str),
+    /// A longer text than anybody needs.
+    #[error("is longer than {0} bytes")]
+    TooLong(usize),
+    /// More entries than anybody needs.
+    #[error("has more than {0} entries")]
+    TooMany(usize),
+}
+
+/// One place in a document.
+#[derive(Clone)]
+pub(crate) struct Node<'a> {
+    path: String,
+    value: &'a Value,
+}
+
+impl<'a> Node<'a> {
+    /// The whole document. `path` is what fields are named below; empty for a document of its own.
+    pub(crate) fn root(path: &str, value: &'a Value) -> Self {
+        Self { path: path.to_owned(), value }
+    }
+
+    pub(crate) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    pub(crate) fn is_absent(&self) -> bool {
+        self.value.is_null()
+    }
+
+    pub(crate) fn error(&self, problem: FieldProblem) -> FieldError {
+        FieldError { field: if self.path.is_empty() { "document".to_owned() } else { self.path.clone() }, problem }
+    }
+
+    pub(crate) fn expected(&self, what: &'static str) -> FieldError {
+        self.error(if self.is_absent() { FieldProblem::Missing } else { FieldProblem::Expected(what) })
+    }
+
+    /// A field of this object; absent if this is no object.
+    pub(crate) fn get(&self, name: &'static str) -> Self {
+        let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
+        Self { path, value: self.value.get(name).unwrap_or(&Value::Null) }
+    }
+
+    pub(crate) fn object(&self) -> Result<&'a Map<String, Value>, FieldError> {
+        self.value.as_object().ok_or_else(|| self.expected("an object"))
+    }
+
+    pub(crate) fn text(&self, most_bytes: usize) -> Result<&'a str, FieldError> {
+        let text = self.value.as_str().ok_or_else(|| self.expected("a text"))?;
+        if text.len() > most_bytes { Err(self.error(FieldProblem::TooLong(most_bytes))) } else { Ok(text) }
+    }
+
+    pub(crate) fn text_or_absent(&self, most_bytes: usize) -> Result<Option<&'a str>, FieldError> {
+        if self.is_absent() { Ok(None) } else { self.text(most_bytes).map(Some) }
+    }
+
+    /// A text that is parsed; the error says what was expected instead of repeating the text.
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, what: &'static str) -> Result<T, FieldError> {
+        self.text(MOST_PARSED_BYTES)?.parse().map_err(|_| self.expected(what))
+    }
+
+    pub(crate) fn flag(&self) -> Result<bool, FieldError> {
+        match self.value {
+            Value::Null => Ok(false),
+            Value::Bool(flag) => Ok(*flag),
+            _ => Err(self.expected("true or false")),
+        }
+    }
+
+    pub(crate) fn number_or_absent(&self) -> Result<Option<u64>, FieldError> {
+        if self.is_absent() {
+            return Ok(None);
+        }
+        self.value.as_u64().map(Some).ok_or_else(|| self.expected("a whole number, not negative"))
+    }
+
+    /// The entries of a list; none if it is absent.
+    pub(crate) fn entries(&self, most: usize) -> Result<Vec<Self>, FieldError> {
+        let entries = match self.value {
+            Value::Null => return Ok(Vec::new()),
+            Value::Array(entries) => entries,
+            _ => return Err(self.expected("a list")),
+        };
+        if entries.len() > most {
+            return Err(self.error(FieldProblem::TooMany(most)));
+        }
+        let at = |(i, value)| Self { path: format!("{}[{i}]", self.path), value };
+        Ok(entries.iter().enumerate().map(at).collect())
+    }
+}
+
+impl fmt::Debug for Node<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({})", self.path)
+    }
+}
+
+/// Enough for every text with a form of its own; the longest is a `filesChecksum` of 1000 files.
+const MOST_PARSED_BYTES: usize = 64_000;
+
+/// Whether the value, written as JSON without spaces, has at most this many bytes. Stops counting there.
+pub(crate) fn fits(value: &Value, most_bytes: usize) -> bool {
+    struct Left(usize);
+    impl std::io::Write for Left {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::FileTooLarge)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    serde_json::to_writer(Left(most_bytes), value).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn problems_name_their_field() {
+        let document = json!({"a": [{"b": 1}], "c": null, "long": "abcdef"});
+        let root = Node::root("", &document);
+        let entries = root.get("a").entries(1).expect("a list");
+        assert_eq!(entries[0].get("b").text(9).expect_err("a number").to_string(), "`a[0].b` must be a text");
+        assert_eq!(root.get("c").text(9).expect_err("null").to_string(), "`c` is missing");
+        assert_eq!(root.get("long").text(5).expect_err("long").to_string(), "`long` is longer than 5 bytes");
+        assert_eq!(root.get("a").entries(0).expect_err("many").to_string(), "`a` has more than 0 entries");
+        assert_eq!(root.expected("a list").to_string(), "`document` must be a list");
+    }
+
+    #[test]
+    fn size_is_counted_as_written() {
+        assert!(fits(&json!({"a": 1}), 7));
+        assert!(!fits(&json!({"a": 1}), 6));
+    }
+}

@@ -1,0 +1,266 @@
+use super::{
+    AlgorithmOrigin, Denial, DenialRule, Environment, Permissions, PublishedAlgorithm, RequestedAlgorithm,
+    RequestedDataset, RuntimeKind, Trusted, TrustedAlgorithm,
+};
+use crate::{Account, Credentials, Did, FilesChecksum, OutputContract, Profile};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Whether a job may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It may, in this way.
+    Allowed(Box<Terms>),
+    /// It may not: every reason, sorted, at least one.
+    Denied(Vec<Denial>),
+}
+
+/// What a job was allowed: recorded on the job, and kept by every step after the decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Terms {
+    /// Why, for every dataset, sorted by DID.
+    pub admitted: Vec<AdmittedDataset>,
+    /// What may leave: what all compute services agree to.
+    pub output_contract: OutputContract,
+    /// What it runs in.
+    pub runtime: RuntimeKind,
+    /// What it may learn of time and chance.
+    pub profile: Profile,
+    /// Whether it has the network.
+    pub network: bool,
+    /// What all compute services would let it run in.
+    pub runtimes: BTreeSet<RuntimeKind>,
+    /// What all compute services would let it learn.
+    pub profiles: BTreeSet<Profile>,
+}
+
+/// Why one dataset may be used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdmittedDataset {
+    /// Which.
+    pub did: Did,
+    /// Through which service.
+    pub service: String,
+    /// By which rule.
+    pub by: AdmittedBy,
+    /// What the algorithm's files must be when they run: one of these. None: whatever they are.
+    pub files_checksums: Option<BTreeSet<FilesChecksum>>,
+}
+
+/// The rules that can admit an algorithm to a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum AdmittedBy {
+    /// The service is `access`: the dataset could be downloaded anyway.
+    AccessService,
+    /// `allowRawAlgorithm`.
+    AllowRawAlgorithm,
+    /// `publisherTrustedAlgorithms`.
+    TrustedAlgorithm,
+    /// `publisherTrustedAlgorithmPublishers`.
+    TrustedPublisher,
+}
+
+/// Decides whether a job may run. Pure: the same facts give the same decision, in whatever order datasets are named.
+///
+/// Every dataset has to admit the algorithm, and the environment has to offer what it needs. Where nothing says that
+/// something is allowed, it is not.
+#[must_use]
+pub fn decide(
+    datasets: &[RequestedDataset],
+    algorithm: &RequestedAlgorithm,
+    consumer: &Account,
+    environment: &Environment,
+) -> Decision {
+    let mut denials = about_the_job(datasets, algorithm, environment);
+    if let AlgorithmOrigin::Published(published) = &algorithm.origin {
+        let mut deny = |rule| denials.push(Denial { rule, subject: Some(published.did.clone()) });
+        if published.private && !published.held_here {
+            deny(DenialRule::PrivateAlgorithm);
+        }
+        refuse_by_credentials(&published.credentials, consumer, deny);
+    }
+
+    let mut admitted = Vec::new();
+    for dataset in datasets {
+        let mut deny = |rule| denials.push(Denial { rule, subject: Some(dataset.did.clone()) });
+        refuse_by_credentials(&dataset.credentials, consumer, &mut deny);
+        if let Some(permissions) = dataset.permissions() {
+            refuse_by_manner(permissions, algorithm, &mut deny);
+        }
+        match admit(dataset.permissions(), &algorithm.origin) {
+            Ok((by, files_checksums)) => admitted.push(AdmittedDataset {
+                did: dataset.did.clone(),
+                service: dataset.service.clone(),
+                by,
+                files_checksums,
+            }),
+            Err(rule) => deny(rule),
+        }
+    }
+
+    let permissions: Vec<&Permissions> = datasets.iter().filter_map(RequestedDataset::permissions).collect();
+    let contracts: Vec<OutputContract> = permissions.iter().map(|rules| rules.output_contract.clone()).collect();
+    match OutputContract::strictest(&contracts) {
+        Some(output_contract) if denials.is_empty() => {
+            admitted.sort();
+            Decision::Allowed(Box::new(Terms {
+                admitted,
+                output_contract,
+                runtime: algorithm.runtime,
+                profile: algorithm.profile,
+                network: algorithm.network,
+                runtimes: allowed_by_all(permissions.iter().map(|rules| &rules.runtimes)),
+                profiles: allowed_by_all(permissions.iter().map(|rules| &rules.profiles)),
+            }))
+        }
+        strictest => {
+            if strictest.is_none() && !contracts.is_empty() {
+                denials.push(Denial { rule: DenialRule::OutputContract, subject: None });
+            }
+            denials.sort();
+            denials.dedup();
+            Decision::Denied(denials)
+        }
+    }
+}
+
+impl Terms {
+    /// Checks the algorithm's files, by the step that holds the bytes that are about to run.
+    ///
+    /// # Errors
+    /// Every dataset that trusts the algorithm with other files only.
+    pub fn check_files(&self, files: &FilesChecksum) -> Result<(), Vec<Denial>> {
+        let refused = |dataset: &&AdmittedDataset| {
+            dataset.files_checksums.as_ref().is_some_and(|checksums| !checksums.contains(files))
+        };
+        let denials: Vec<Denial> = self
+            .admitted
+            .iter()
+            .filter(refused)
+            .map(|dataset| Denial { rule: DenialRule::FilesChecksum, subject: Some(dataset.did.clone()) })
+            .collect();
+        if denials.is_empty() { Ok(()) } else { Err(denials) }
+    }
+}
+
+fn about_the_job(
+    datasets: &[RequestedDataset],
+    algorithm: &RequestedAlgorithm,
+    environment: &Environment,
+) -> Vec<Denial> {
+    let RequestedAlgorithm { origin: _, runtime, profile, network } = algorithm;
+    let network_offered = environment.network && *runtime == RuntimeKind::Container;
+    let mut denials: Vec<Denial> = [
+        (datasets.is_empty(), DenialRule::NoDataset),
+        (
+            !datasets.is_empty() && datasets.iter().all(|dataset| dataset.permissions().is_none()),
+            DenialRule::NoComputeService,
+        ),
+        (!environment.runtimes.contains(runtime), DenialRule::EnvironmentRuntime),
+        (!environment.profiles.contains(profile), DenialRule::EnvironmentProfile),
+        (*network && !network_offered, DenialRule::EnvironmentNetwork),
+    ]
+    .into_iter()
+    .filter_map(|(denied, rule)| denied.then_some(Denial { rule, subject: None }))
+    .collect();
+    let mut seen = BTreeSet::new();
+    for dataset in datasets {
+        if !seen.insert(&dataset.did) {
+            denials.push(Denial { rule: DenialRule::DatasetTwice, subject: Some(dataset.did.clone()) });
+        }
+    }
+    denials
+}
+
+fn refuse_by_credentials(credentials: &Credentials, consumer: &Account, mut deny: impl FnMut(DenialRule)) {
+    let Credentials { allow, deny: denied } = credentials;
+    if !allow.is_empty() && !allow.iter().any(|entry| entry.names(consumer) == Some(true)) {
+        deny(DenialRule::CredentialsAllow);
+    }
+    for entry in denied {
+        match entry.names(consumer) {
+            Some(true) => deny(DenialRule::CredentialsDeny),
+            Some(false) => {}
+            None => deny(DenialRule::CredentialsUnknown),
+        }
+    }
+}
+
+/// The rules about how an algorithm runs, whichever it is.
+fn refuse_by_manner(permissions: &Permissions, algorithm: &RequestedAlgorithm, mut deny: impl FnMut(DenialRule)) {
+    if !permissions.runtimes.contains(&algorithm.runtime) {
+        deny(DenialRule::Runtime);
+    }
+    if !permissions.profiles.contains(&algorithm.profile) {
+        deny(DenialRule::Profile);
+    }
+    if algorithm.network && !permissions.allow_network_access {
+        deny(DenialRule::NetworkAccess);
+    }
+}
+
+type Admitted = (AdmittedBy, Option<BTreeSet<FilesChecksum>>);
+
+/// The rule that admits the algorithm, or the one that comes nearest and does not.
+fn admit(permissions: Option<&Permissions>, origin: &AlgorithmOrigin) -> Result<Admitted, DenialRule> {
+    let Some(permissions) = permissions else {
+        return Ok((AdmittedBy::AccessService, None));
+    };
+    match origin {
+        AlgorithmOrigin::Raw if permissions.allow_raw_algorithm => Ok((AdmittedBy::AllowRawAlgorithm, None)),
+        AlgorithmOrigin::Raw => Err(DenialRule::RawAlgorithm),
+        AlgorithmOrigin::Published(algorithm) => {
+            // First the rule that asks for no checksum: a later check must not refuse what this one admits.
+            let trusted = |publisher: &Trusted<Account>| match publisher {
+                Trusted::Any => true,
+                Trusted::Only(account) => algorithm.publishers.contains(account),
+            };
+            if permissions.publisher_trusted_algorithm_publishers.iter().any(trusted) {
+                return Ok((AdmittedBy::TrustedPublisher, None));
+            }
+            let checksums = admit_by_algorithm(&permissions.publisher_trusted_algorithms, algorithm)?;
+            Ok((AdmittedBy::TrustedAlgorithm, checksums))
+        }
+    }
+}
+
+/// What the algorithm's files must be, by the entries that name it; none: anything.
+fn admit_by_algorithm(
+    rules: &[TrustedAlgorithm],
+    algorithm: &PublishedAlgorithm,
+) -> Result<Option<BTreeSet<FilesChecksum>>, DenialRule> {
+    let mut nearest = DenialRule::AlgorithmNotTrusted;
+    let mut checksums = BTreeSet::new();
+    for TrustedAlgorithm { did, files_checksum, container_section_checksum, service_id } in rules {
+        let service_meant = service_id.as_ref().is_none_or(|id| id.admits(&algorithm.service));
+        if !did.admits(&algorithm.did) || !service_meant {
+            continue;
+        }
+        let container = &algorithm.container_section_checksum;
+        if !container_section_checksum.as_ref().is_some_and(|trusted| trusted.admits(container)) {
+            if nearest == DenialRule::AlgorithmNotTrusted {
+                nearest = DenialRule::ContainerSectionChecksum;
+            }
+            continue;
+        }
+        match (files_checksum, &algorithm.files_checksum) {
+            (Some(Trusted::Any), _) => return Ok(None),
+            (Some(Trusted::Only(trusted)), None) => drop(checksums.insert(trusted.clone())),
+            (Some(Trusted::Only(trusted)), Some(files)) if trusted == files => drop(checksums.insert(files.clone())),
+            (Some(Trusted::Only(_)) | None, _) => nearest = DenialRule::FilesChecksum,
+        }
+    }
+    if checksums.is_empty() { Err(nearest) } else { Ok(Some(checksums)) }
+}
+
+fn allowed_by_all<'a, T: Ord + Copy + 'a>(sets: impl Iterator<Item = &'a BTreeSet<T>>) -> BTreeSet<T> {
+    sets.cloned().reduce(|all, set| all.intersection(&set).copied().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "decision_tests.rs"]
+mod tests;

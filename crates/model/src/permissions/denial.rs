@@ -1,0 +1,119 @@
+use crate::Did;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One reason why a job may not run.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Denial {
+    /// The rule that says so.
+    pub rule: DenialRule,
+    /// The asset whose rule it is; none if the rule is about the job as a whole, or the environment's.
+    pub subject: Option<Did>,
+}
+
+/// The rules that can keep a job from running: one name everywhere, in answers, records and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum DenialRule {
+    /// No dataset at all.
+    NoDataset,
+    /// Only datasets that can be downloaded.
+    NoComputeService,
+    /// One dataset twice: its files could not be told apart.
+    DatasetTwice,
+    /// `credentials.allow` does not name the consumer.
+    CredentialsAllow,
+    /// `credentials.deny` names the consumer.
+    CredentialsDeny,
+    /// `credentials.deny` has an entry that cannot be decided here.
+    CredentialsUnknown,
+    /// `allowRawAlgorithm` is not true.
+    RawAlgorithm,
+    /// Neither list of trusted algorithms or publishers names the algorithm.
+    AlgorithmNotTrusted,
+    /// The algorithm is trusted with other files only.
+    FilesChecksum,
+    /// The algorithm is trusted with another container section only.
+    ContainerSectionChecksum,
+    /// The algorithm is private, and not held here by its publisher.
+    PrivateAlgorithm,
+    /// The dataset's `runtimes`.
+    Runtime,
+    /// The dataset's `profiles`.
+    Profile,
+    /// The dataset's `allowNetworkAccess`.
+    NetworkAccess,
+    /// The environment does not have this runtime.
+    EnvironmentRuntime,
+    /// The environment does not have this profile.
+    EnvironmentProfile,
+    /// The environment has no network for this runtime.
+    EnvironmentNetwork,
+    /// The datasets' output contracts have no file name in common.
+    OutputContract,
+}
+
+impl DenialRule {
+    /// What is wrong, in half a sentence.
+    #[must_use]
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::NoDataset => "the job names no dataset",
+            Self::NoComputeService => "no dataset of the job has a compute service",
+            Self::DatasetTwice => "the dataset is named twice",
+            Self::CredentialsAllow => "the consumer is not on the asset's allow list",
+            Self::CredentialsDeny => "the consumer is on the asset's deny list",
+            Self::CredentialsUnknown => "the asset's deny list has an entry of a type that cannot be decided here",
+            Self::RawAlgorithm => "the dataset does not allow raw algorithms",
+            Self::AlgorithmNotTrusted => "the dataset trusts neither this algorithm nor its publisher",
+            Self::FilesChecksum => "the dataset trusts this algorithm with other files only",
+            Self::ContainerSectionChecksum => "the dataset trusts this algorithm with another container section only",
+            Self::PrivateAlgorithm => "the algorithm is private and not held here by its publisher",
+            Self::Runtime => "the dataset does not allow this runtime",
+            Self::Profile => "the dataset does not allow this profile",
+            Self::NetworkAccess => "the dataset does not allow network access",
+            Self::EnvironmentRuntime => "the environment does not offer this runtime",
+            Self::EnvironmentProfile => "the environment does not offer this profile",
+            Self::EnvironmentNetwork => "the environment offers no network to this runtime",
+            Self::OutputContract => "the output contracts of the datasets have no file name in common",
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::NoDataset => "name at least one dataset",
+            Self::NoComputeService => "name a dataset with a compute service; what may be downloaded needs no Cloister",
+            Self::DatasetTwice => "name every dataset once",
+            Self::CredentialsAllow | Self::CredentialsDeny => "ask the asset's publisher for access",
+            Self::CredentialsUnknown => "the asset's publisher can use entries of type `address`",
+            Self::RawAlgorithm => "publish the algorithm and ask the dataset's publisher to trust it",
+            Self::AlgorithmNotTrusted => {
+                "ask the dataset's publisher to add it to publisherTrustedAlgorithms, with its checksums"
+            }
+            Self::FilesChecksum | Self::ContainerSectionChecksum => {
+                "ask the dataset's publisher to review this version; an entry needs both checksums, or `*`"
+            }
+            Self::PrivateAlgorithm => "run it at its publisher's Cloister",
+            Self::Runtime => "use a WebAssembly build, or ask the dataset's publisher to allow the runtime",
+            Self::Profile => "use the deterministic profile, or ask the dataset's publisher to allow the other",
+            Self::NetworkAccess => "run it without network, or ask the dataset's publisher to allow it",
+            Self::EnvironmentRuntime | Self::EnvironmentProfile => "choose another environment",
+            Self::EnvironmentNetwork => "run it without network, or as a container where the environment has one",
+            Self::OutputContract => "run one job per dataset, or ask the publishers to agree on names",
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(subject) = &self.subject {
+            write!(f, "{subject}: ")?;
+        }
+        write!(f, "{}; {}", self.rule.describe(), self.rule.advice())
+    }
+}

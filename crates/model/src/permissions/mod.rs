@@ -1,0 +1,13 @@
+//! Who may run what on which dataset: the compute service's rules, and the one decision over them.
+
+mod decision;
+mod denial;
+mod request;
+mod rules;
+
+pub use decision::{AdmittedBy, AdmittedDataset, Decision, Terms, decide};
+pub use denial::{Denial, DenialRule};
+pub use request::{
+    AlgorithmOrigin, Environment, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset,
+};
+pub use rules::{Permissions, RuntimeKind, Trusted, TrustedAlgorithm};
