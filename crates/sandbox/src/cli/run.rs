@@ -179,7 +179,7 @@ fn summary(job: &Job, report: &Report) -> String {
         Some(spent) => format!("compiled in {}", show::millis(spent)),
         None => "compiled before".to_owned(),
     };
-    let guest = usage.guest_us.map(|spent| format!(", {:.1} ms of it inside the algorithm", spent as f64 / 1000.0));
+    let guest = usage.guest_us.map(|spent| format!(", {} of it inside the algorithm", show::micros(spent)));
     let ran = report.isolation.is_some();
     if ran {
         line("time", format!("{} running{} ({compiled})", show::millis(usage.wall_ms), guest.unwrap_or_default()));
@@ -216,6 +216,14 @@ fn summary(job: &Job, report: &Report) -> String {
     if let Some(isolation) = &report.isolation {
         line("isolation", show::isolation(isolation));
     }
-    let headline = outcome.to_string();
+    let headline = match outcome {
+        // Its reasons have lines of their own.
+        Outcome::Refused { refusals } => {
+            let mut rules: Vec<&str> = refusals.iter().map(|refusal| refusal.rule.as_str()).collect();
+            rules.dedup();
+            format!("refused: {}", rules.join(", "))
+        }
+        other => other.to_string(),
+    };
     format!("{}{text}", show::headline(&headline))
 }

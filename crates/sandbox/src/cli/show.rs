@@ -43,6 +43,11 @@ pub(super) fn millis(count: u64) -> String {
     if count < 1000 { format!("{count} ms") } else { format!("{:.1} s", count as f64 / 1000.0) }
 }
 
+/// A short duration, rounded for reading.
+pub(super) fn micros(count: u64) -> String {
+    if count < 1_000_000 { format!("{:.1} ms", count as f64 / 1000.0) } else { millis(count / 1000) }
+}
+
 /// A number of things.
 pub(super) fn count(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
