@@ -170,6 +170,16 @@ impl Trial {
         command
     }
 
+    /// The command, started by another program that ends by executing its arguments.
+    #[must_use]
+    pub fn command_through(&mut self, program: &str, arguments: &[&str]) -> Command {
+        let inner = self.command();
+        let mut command = Command::new(program);
+        command.args(arguments).arg(inner.get_program()).args(inner.get_args()).env_clear().stdin(Stdio::null());
+        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     /// Runs it to its end.
     #[must_use]
     pub fn run(mut self) -> Ended {

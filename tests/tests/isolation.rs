@@ -14,11 +14,8 @@ const NOTHING: &str = r#"(module (memory (export "memory") 1) (func (export "_st
 /// Runs a trial on a kernel that seems to lack these system calls.
 fn run_without(syscalls: &str, arguments: &[&str]) -> Ended {
     let mut trial = Trial::wat(NOTHING).with(arguments);
-    let inner = trial.command();
-    let mut command = Command::new("python3");
-    command.arg(root().join("tests/fixtures/without_syscall.py")).arg(syscalls).arg(inner.get_program());
-    command.args(inner.get_args()).env_clear();
-    command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let script = root().join("tests/fixtures/without_syscall.py");
+    let mut command = trial.command_through("python3", &[script.to_str().expect("text"), syscalls]);
     let output = command.output().expect("python3 starts");
     trial.ended(output.status.code(), &output.stdout, &output.stderr)
 }

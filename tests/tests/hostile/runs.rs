@@ -87,8 +87,12 @@ pub(crate) fn wait(mut child: Child, patience: Duration) -> Option<i32> {
 }
 
 /// Starts a run and returns while it goes on. Its output is not read.
+///
+/// It listens to signals as a program that a person starts does. These tests may themselves have been started by something
+/// that ignores some (`nohup`, a shell's `&`), and what is ignored is inherited.
 pub(crate) fn start(trial: &mut Trial) -> Child {
-    trial.command().stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
+    let mut command = trial.command_through("env", &["--default-signal=HUP,INT,QUIT,TERM"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
 }
 
 /// Everything below a directory: type, mode, modification time and content, by path.
