@@ -38,7 +38,7 @@ fn traversal() {
         tell(&format!("stat {path:?}"), fs::metadata(path).map(|_| ()));
         tell(&format!("write {path:?}"), fs::write(path, "x"));
         tell(&format!("mkdir {path:?}"), fs::create_dir(path));
-        tell(&format!("list {path:?}"), fs::read_dir(path).map(|_| ()));
+        tell(&format!("list {path:?}"), names(path).map(|_| ()));
     }
 }
 
