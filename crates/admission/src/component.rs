@@ -11,6 +11,10 @@ use wasmparser::{
     types::TypesRef,
 };
 
+/// The types of `wasi:sockets/tcp` and `/udp` that a component may import as long as it imports no function on them. The
+/// sandbox offers exactly these.
+pub const INERT_TYPES: [&str; 4] = ["tcp-socket", "udp-socket", "incoming-datagram-stream", "outgoing-datagram-stream"];
+
 /// What an import lets a component do.
 pub(crate) fn allows(import: &str) -> Capability {
     Interface::parse(import).map_or(Capability::Unknown, Interface::allows)
@@ -21,7 +25,9 @@ pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Vec<Ref
     let mut problems = Problems::default();
     for import in &survey.imports {
         let problem = match (Interface::parse(import.module), import.item) {
-            (Some(interface), Item::Instance) => interface.refuse(),
+            (Some(interface), Item::Instance) => {
+                interface.refuse().filter(|_| !types.is_some_and(|types| is_inert(interface, types, import.module)))
+            }
             _ => Some(Problem {
                 rule: Rule::Import,
                 what: "imports that are not interfaces",
@@ -39,6 +45,20 @@ pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Vec<Ref
         refusals.extend(check_run(survey, types));
     }
     refusals
+}
+
+/// Whether an import of sockets is of their types alone, without any function: nothing that could make a socket, or use
+/// one. The C library of Rust before 1.87 imports them so in every program, to be able to drop what it never has.
+fn is_inert(interface: Interface<'_>, types: TypesRef<'_>, import: &str) -> bool {
+    let only_types = || {
+        let ComponentEntityType::Instance(instance) = types.component_item_for_import(import)?.ty else { return None };
+        let exports = &types.get(instance)?.exports;
+        Some(exports.iter().all(|(name, item)| {
+            INERT_TYPES.contains(&name.as_str()) && matches!(item.ty, ComponentEntityType::Type { .. })
+        }))
+    };
+    let is_socket = interface.package == "wasi:sockets" && matches!(interface.name, "tcp" | "udp");
+    is_socket && interface.version_is_given() && only_types().unwrap_or(false)
 }
 
 fn check_run(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Option<Refusal> {
@@ -111,7 +131,7 @@ mod tests {
     #[test]
     fn refuses_imports_by_the_rule_they_break() {
         for (import, rule, words) in [
-            (r#""wasi:sockets/tcp@0.2.0" (instance)"#, Rule::Network, "std::net"),
+            (r#""wasi:sockets/tcp@0.2.0" (instance (export "f" (func)))"#, Rule::Network, "std::net"),
             (r#""wasi:http/outgoing-handler@0.2.0" (instance)"#, Rule::Network, "wasi:http/outgoing-handler"),
             (r#""wasi:cli/environment@0.3.0" (instance)"#, Rule::WasiVersion, "0.2"),
             (r#""wasi:cli/environment@0.2.13" (instance)"#, Rule::WasiVersion, "0.2.12"),
@@ -124,6 +144,23 @@ mod tests {
             (r#""t" (type (sub resource))"#, Rule::Import, "not interfaces"),
         ] {
             assert_refused(&admit_text(&importing(&format!("(import {import})"))), rule, words);
+        }
+    }
+
+    #[test]
+    fn types_of_sockets_without_any_function_are_inert() {
+        let types = r#"(export "tcp-socket" (type (sub resource)))"#;
+        let import = |name: &str, items: &str| importing(&format!(r#"(import "{name}" (instance {items}))"#));
+        assert_eq!(admit_text(&import("wasi:sockets/tcp@0.2.0", types)).verdict, Verdict::Admitted);
+        let function = format!(r#"{types} (export "make" (func))"#);
+        for (name, items) in [
+            ("wasi:sockets/tcp@0.2.0", function.as_str()),
+            ("wasi:sockets/tcp@0.2.0", r#"(export "other" (type (sub resource)))"#),
+            ("wasi:sockets/tcp@0.3.0", types),
+            ("wasi:sockets/network@0.2.0", types),
+            ("wasi:http/types@0.2.0", types),
+        ] {
+            assert_refused(&admit_text(&import(name, items)), Rule::Network, "std::net");
         }
     }
 

@@ -30,6 +30,7 @@ mod survey;
 mod toolchain;
 mod validation;
 
+pub use component::INERT_TYPES;
 pub use interface::WASI_PATCH;
 pub use preview1::preview1_functions;
 pub use proposals::Proposals;

@@ -3,7 +3,7 @@
 use crate::guest::{AbiViolation, Exit, Guest};
 use wasmtime::{
     Error, Result, Store, ThrownException, Trap,
-    component::{HasSelf, Linker},
+    component::{HasSelf, Linker, ResourceType},
 };
 use wasmtime_wasi::p2::bindings::{
     cli, clocks, filesystem, random,
@@ -21,7 +21,7 @@ macro_rules! link {
     }};
 }
 
-/// Gives a linker the whole of WASI 0.2's command world but `wasi:sockets`.
+/// Gives a linker the whole of WASI 0.2's command world but `wasi:sockets`: of that, the types of sockets and no function on them.
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     link! { linker,
         error;
@@ -45,8 +45,17 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         filesystem::preopens;
         sync::filesystem::types;
     }
+    for interface in ["wasi:sockets/tcp@0.2.12", "wasi:sockets/udp@0.2.12"] {
+        let mut instance = linker.instance(interface)?;
+        for name in cloister_admission::INERT_TYPES {
+            instance.resource(name, ResourceType::host::<NoSocket>(), |_, _| Ok(()))?;
+        }
+    }
     Ok(())
 }
+
+/// What a socket is here: a type without values. Some C libraries name it, only to be able to drop what they never get.
+enum NoSocket {}
 
 /// Runs a component to its end: what its `run` returned, or, outside, the trap or [`Exit`] that ended it.
 pub(crate) fn run(store: &mut Store<Guest>, command: &CommandPre<Guest>) -> Result<std::result::Result<(), ()>> {
