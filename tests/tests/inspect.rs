@@ -80,8 +80,14 @@ fn built_guests_are_known_for_what_they_are() {
         let (code, text, inspected) = inspect(&fs::read(guest(name)).expect("a guest"), &[]);
         let admission = inspected.admission.expect("an admission");
         assert_eq!((code, admission.kind, admission.verdict), (0, Some(kind), Verdict::Admitted));
+        // Older versions of Rust name the types of sockets in every component, and no function on them.
+        let is_inert = |name: &str| name.starts_with("wasi:sockets/tcp@") || name.starts_with("wasi:sockets/udp@");
         assert!(
-            admission.imports.iter().all(|import| !matches!(import.allows, Capability::Network | Capability::Unknown))
+            admission
+                .imports
+                .iter()
+                .filter(|import| !is_inert(&import.module))
+                .all(|import| !matches!(import.allows, Capability::Network | Capability::Unknown))
         );
         assert!(admission.functions > 100 && admission.code_bytes > 10_000);
         assert!(text.contains(kind.describe()), "{text}");

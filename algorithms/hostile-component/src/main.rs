@@ -38,7 +38,9 @@ fn traversal() {
         "",
         "/data/inputs/\u{1b}[2J",
     ] {
-        tell(&format!("read {path:?}"), fs::read(path));
+        // The root itself, read as a file: versions of Rust give this error different names.
+        let read = fs::read(path).map_err(|error| if path.is_empty() { nameless(error) } else { error });
+        tell(&format!("read {path:?}"), read);
         tell(&format!("stat {path:?}"), fs::metadata(path).map(|_| ()));
         tell(&format!("write {path:?}"), fs::write(path, "x"));
         tell(&format!("mkdir {path:?}"), fs::create_dir(path));

@@ -53,9 +53,12 @@ fn is_inert(interface: Interface<'_>, types: TypesRef<'_>, import: &str) -> bool
     let only_types = || {
         let ComponentEntityType::Instance(instance) = types.component_item_for_import(import)?.ty else { return None };
         let exports = &types.get(instance)?.exports;
-        Some(exports.iter().all(|(name, item)| {
-            INERT_TYPES.contains(&name.as_str()) && matches!(item.ty, ComponentEntityType::Type { .. })
-        }))
+        Some(
+            !exports.is_empty()
+                && exports.iter().all(|(name, item)| {
+                    INERT_TYPES.contains(&name.as_str()) && matches!(item.ty, ComponentEntityType::Type { .. })
+                }),
+        )
     };
     let is_socket = interface.package == "wasi:sockets" && matches!(interface.name, "tcp" | "udp");
     is_socket && interface.version_is_given() && only_types().unwrap_or(false)

@@ -26,7 +26,7 @@ const PATHS: &[(&str, [&str; 5])] = &[
     (r#""../x""#, ["PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied", "PermissionDenied"]),
     (r#""/proc/self/environ""#, ["NotFound", "NotFound", "NotFound", "NotFound", "NotFound"]),
     (r#""/dev/null""#, ["NotFound", "NotFound", "NotFound", "NotFound", "NotFound"]),
-    (r#""""#, ["IsADirectory", "()", "IsADirectory", "AlreadyExists", "()"]),
+    (r#""""#, ["Other", "()", "IsADirectory", "AlreadyExists", "()"]),
     (r#""/data/inputs/\u{1b}[2J""#, ["NotFound", "NotFound", "ReadOnlyFilesystem", "ReadOnlyFilesystem", "NotFound"]),
 ];
 
@@ -109,7 +109,9 @@ fn a_rust_program_floods() {
         assert_eq!((log.kept_bytes, log.dropped_bytes), (5000, 10_000 * 1024 - 5000), "{kind}");
         let ended = flood("bytes", r#"{"maxBytes": 99999}"#);
         assert_limit(&ended, Limit::OutputBytes);
-        assert_outputs(&ended, &[("flood", &[b'x'; 95_000])]);
+        // How a program's C library cuts its writes decides how near to the budget it comes.
+        let left = outputs(&ended);
+        assert!((95_000..=99_999).contains(&left["flood"].len()), "{kind}: {} bytes", left["flood"].len());
         let ended = flood("files", r#"{"maxFiles": 7}"#);
         assert_limit(&ended, Limit::OutputFiles);
         assert_eq!(outputs(&ended).len(), 7, "{kind}");
