@@ -21,7 +21,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
-use cloister_isolation::{Probe, Program, Rlimits, probe};
+use cloister_isolation::{Program, Rlimits, probe};
 use cloister_model::{
     Admission, AlgorithmReport, EngineReport, Isolation, LogReport, ModuleKind, Outcome, REPORT_VERSION, Report, Usage,
     Wall,
@@ -319,16 +319,9 @@ fn parse(result: &[u8]) -> (Option<Isolation>, Option<Said>) {
 
 /// Refuses before a stranger's byte is touched: the compiler needs its walls as the guest does.
 fn require_walls() -> Result<(), JobError> {
-    let Probe { kernel, landlock, seccomp, no_new_privs, openat2, memfd_seals, pidfd } = probe();
-    let walls = [
-        ("landlock", landlock),
-        ("seccomp", seccomp),
-        ("no-new-privs", no_new_privs),
-        ("openat2", openat2),
-        ("memfd-seals", memfd_seals),
-        ("pidfd", pidfd),
-    ];
-    let missing: Vec<String> = walls
+    let found = probe();
+    let missing: Vec<String> = found
+        .walls()
         .into_iter()
         .filter(|(_, status)| !status.is_enforced())
         .map(|(name, status)| format!("{name}: {}", status.detail()))
@@ -336,7 +329,7 @@ fn require_walls() -> Result<(), JobError> {
     if missing.is_empty() {
         Ok(())
     } else {
-        Err(JobError::NotIsolated(format!("kernel {kernel} lacks {}", missing.join("; "))))
+        Err(JobError::NotIsolated(format!("kernel {} lacks {}", found.kernel, missing.join("; "))))
     }
 }
 
