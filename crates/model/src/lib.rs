@@ -24,8 +24,10 @@ mod parameters;
 mod permissions;
 mod phase;
 mod profile;
+mod release;
 mod report;
 mod secret;
+mod store;
 mod workflow;
 
 pub use account::{Account, AccountError};
@@ -38,8 +40,9 @@ pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_sect
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
 pub use engine::{
-    ByteRange, Engine, EngineError, EngineFuture, Fault, JobAlgorithm, JobId, JobIdError, JobInput, JobSource, JobSpec,
-    JobStatus, LabelError, Labels, Reason, ResultFile, ResultKind, StatusError, Timestamp,
+    ByteRange, Delivery, Engine, EngineError, EngineFuture, EnvironmentStatus, Explanation, Fault, JobAlgorithm,
+    JobCursor, JobId, JobIdError, JobInput, JobQuery, JobSource, JobSpec, JobStatus, LabelError, Labels, Progress, Reason,
+    ResultFile, ResultKind, ReviewVerdict, Shelf, StatusError, Step, TimeLimits, Timestamp,
 };
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
@@ -52,14 +55,21 @@ pub use parameters::{
     MOST_PARAMETER_BYTES, Parameter, ParameterError, ParameterKind, ParameterRule, resolve_parameters,
 };
 pub use permissions::{
-    AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, Permissions,
+    AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, OutputPolicy, Permissions,
     PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Terms, Trusted,
     TrustedAlgorithm, decide,
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use profile::Profile;
+pub use release::{
+    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, ReleaseRules,
+};
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;
+pub use store::{
+    ApiKey, Asset, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, FileDigest, Files,
+    KeyId, KeyIdError, Keyring, Nonces, Registry, Role, StoreError, StoreFuture, Upload,
+};
 pub use workflow::{
     MOST_RAWCODE_BYTES, MOST_WORKFLOW_BYTES, Remote, Workflow, WorkflowAlgorithm, WorkflowError, WorkflowInput,
     WorkflowOrigin, WorkflowSource,

@@ -1,5 +1,5 @@
 use super::{Labels, Timestamp};
-use crate::{Container, Did, Limits, Secret, Terms};
+use crate::{Asset, Container, Did, Limits, Secret, Terms};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::{fmt, str::FromStr};
@@ -67,6 +67,8 @@ pub struct JobSpec {
     pub created: Timestamp,
     /// The environment that it runs in.
     pub environment: String,
+    /// The queue that it waits in: first in first out within one, and queues take turns. Says nothing else.
+    pub queue: String,
     /// Its datasets, in the order of `DIDS`.
     pub inputs: Vec<JobInput>,
     /// What runs.
@@ -77,10 +79,49 @@ pub struct JobSpec {
     pub terms: Terms,
     /// What one run may use.
     pub limits: Limits,
+    /// What it may take of time outside the run.
+    pub times: TimeLimits,
+    /// What becomes of its results.
+    pub delivery: Delivery,
     /// How the door finds it again.
     pub labels: Labels,
     /// What the door recorded about its decision. Kept with the job and never read by an engine.
     pub record: Secret<Value>,
+}
+
+/// What a job may take of time, beside the run itself. All in milliseconds, counted from when the job was allowed unless
+/// said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TimeLimits {
+    /// Waiting for its turn.
+    pub queue_ms: u64,
+    /// Everything up to its end, a review not counted.
+    pub total_ms: u64,
+    /// Waiting for a reviewer, from when the review was asked for.
+    pub review_ms: u64,
+    /// How long results, log and report are kept after its end.
+    pub keep_ms: u64,
+}
+
+const HOUR_MS: u64 = 60 * 60 * 1000;
+
+impl Default for TimeLimits {
+    /// A day to wait, a day in all, a week for a reviewer, a month to fetch results.
+    fn default() -> Self {
+        Self { queue_ms: 24 * HOUR_MS, total_ms: 24 * HOUR_MS, review_ms: 7 * 24 * HOUR_MS, keep_ms: 30 * 24 * HOUR_MS }
+    }
+}
+
+/// What becomes of results once they may leave.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase", deny_unknown_fields)]
+pub struct Delivery {
+    /// Encrypt every file to this age recipient (`age1...`); none: as they are.
+    pub encrypt_to: Option<String>,
+    /// Register the results under this asset, which the door has prepared, at the moment of the release. Its files are
+    /// filled in by the engine. Such results are kept for as long as the asset is.
+    pub register: Option<Box<Asset>>,
 }
 
 /// One dataset of a job.
@@ -105,6 +146,8 @@ pub struct JobAlgorithm {
     pub ddo: Option<Value>,
     /// What it runs in: for a published one, its DDO's word.
     pub container: Container,
+    /// The installed interpreter that runs its file; none: the file is a WebAssembly program itself.
+    pub interpreter: Option<String>,
     /// Where its files are, for the step that fetches them.
     pub source: JobSource,
 }
@@ -122,7 +165,7 @@ pub enum JobSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OutputContract, Profile, RuntimeKind};
+    use crate::{OutputContract, Profile, ReleaseRules, RuntimeKind};
     use proptest::prelude::*;
 
     #[test]
@@ -154,6 +197,7 @@ mod tests {
             id: JobId::from_bytes([1; 16]),
             created: Timestamp::from_unix_ms(1),
             environment: "local".to_owned(),
+            queue: "alice".to_owned(),
             inputs: vec![JobInput {
                 did: "d".parse().expect("a DID"),
                 ddo: Some(serde_json::json!({"id": "did:op:d"})),
@@ -168,12 +212,14 @@ mod tests {
                     entrypoint: "$ALGO".to_owned(),
                     checksum: None,
                 },
+                interpreter: None,
                 source: JobSource::Rawcode(Secret::new("SECRET".to_owned())),
             },
             parameters: Some(secret()),
             terms: Terms {
                 admitted: Vec::new(),
                 output_contract: OutputContract::default(),
+                release: ReleaseRules::default(),
                 runtime: RuntimeKind::Wasm,
                 profile: Profile::Deterministic,
                 network: false,
@@ -181,6 +227,8 @@ mod tests {
                 profiles: [Profile::Deterministic].into(),
             },
             limits: Limits::default(),
+            times: TimeLimits::default(),
+            delivery: Delivery::default(),
             labels: Labels::new().with("owner", "0xab").expect("a label"),
             record: secret(),
         };

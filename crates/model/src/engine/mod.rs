@@ -5,7 +5,10 @@ mod job;
 mod labels;
 mod status;
 
-pub use contract::{ByteRange, Engine, EngineError, EngineFuture, ResultFile, ResultKind};
-pub use job::{JobAlgorithm, JobId, JobIdError, JobInput, JobSource, JobSpec};
+pub use contract::{
+    ByteRange, Engine, EngineError, EngineFuture, EnvironmentStatus, Explanation, JobCursor, JobQuery, ResultFile,
+    ResultKind, ReviewVerdict, Shelf,
+};
+pub use job::{Delivery, JobAlgorithm, JobId, JobIdError, JobInput, JobSource, JobSpec, TimeLimits};
 pub use labels::{LabelError, Labels};
-pub use status::{Fault, JobStatus, Reason, StatusError, Timestamp};
+pub use status::{Fault, JobStatus, Progress, Reason, StatusError, Step, Timestamp};

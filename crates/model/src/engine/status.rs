@@ -52,6 +52,34 @@ pub struct JobStatus {
     pub ended: Option<Timestamp>,
     /// When somebody asked to stop it; none if nobody did.
     pub stop_requested: Option<Timestamp>,
+    /// When its results go; none while it has not ended, or if they are kept for as long as somebody wants them.
+    pub expires: Option<Timestamp>,
+    /// Grows with every change that a follower would want to see, [`JobStatus::progress`] included.
+    pub revision: u64,
+    /// How far its inputs are fetched; none outside configuration.
+    pub progress: Option<Progress>,
+    /// Every phase that it came to, and when, the present one last.
+    pub history: Vec<Step>,
+}
+
+/// How far the fetching of inputs is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Progress {
+    /// Bytes that are here.
+    pub done_bytes: u64,
+    /// Bytes in all; none if a source does not say.
+    pub total_bytes: Option<u64>,
+}
+
+/// A phase that a job came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Step {
+    /// Which.
+    pub phase: Phase,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// Why a job ended: the rule or the limit that it met.
@@ -138,6 +166,10 @@ impl JobStatus {
             changed: created,
             ended: None,
             stop_requested: None,
+            expires: None,
+            revision: 1,
+            progress: None,
+            history: vec![Step { phase: Phase::Queued, at: created }],
         }
     }
 
@@ -153,7 +185,10 @@ impl JobStatus {
             None => return Err(StatusError::NoReason(phase)),
             given => given,
         };
-        Ok(Self { phase, reason, changed: at, ended: phase.has_ended().then_some(at), ..self.clone() })
+        let mut history = self.history.clone();
+        history.push(Step { phase, at });
+        let (ended, revision) = (phase.has_ended().then_some(at), self.revision + 1);
+        Ok(Self { phase, reason, changed: at, ended, revision, progress: None, history, ..self.clone() })
     }
 }
 

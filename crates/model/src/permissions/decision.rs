@@ -1,8 +1,8 @@
 use super::{
-    AlgorithmOrigin, Denial, DenialRule, Environment, Permissions, PublishedAlgorithm, RequestedAlgorithm,
-    RequestedDataset, RuntimeKind, Trusted, TrustedAlgorithm,
+    AlgorithmOrigin, Denial, DenialRule, Environment, OutputPolicy, Permissions, PublishedAlgorithm,
+    RequestedAlgorithm, RequestedDataset, RuntimeKind, Trusted, TrustedAlgorithm,
 };
-use crate::{Account, Credentials, Did, FilesChecksum, OutputContract, Profile};
+use crate::{Account, Credentials, Did, FilesChecksum, OutputContract, Profile, ReleaseRules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -23,6 +23,8 @@ pub struct Terms {
     pub admitted: Vec<AdmittedDataset>,
     /// What may leave: what all compute services agree to.
     pub output_contract: OutputContract,
+    /// What it must be to leave: likewise.
+    pub release: ReleaseRules,
     /// What it runs in.
     pub runtime: RuntimeKind,
     /// What it may learn of time and chance.
@@ -62,6 +64,8 @@ pub enum AdmittedBy {
     TrustedAlgorithm,
     /// `publisherTrustedAlgorithmPublishers`.
     TrustedPublisher,
+    /// `allowAlgorithmsPublishedHere`.
+    PublishedHere,
 }
 
 /// Decides whether a job may run. Pure: the same facts give the same decision, in whatever order datasets are named.
@@ -103,13 +107,14 @@ pub fn decide(
     }
 
     let permissions: Vec<&Permissions> = datasets.iter().filter_map(RequestedDataset::permissions).collect();
-    let contracts: Vec<OutputContract> = permissions.iter().map(|rules| rules.output_contract.clone()).collect();
-    match OutputContract::strictest(&contracts) {
-        Some(output_contract) if denials.is_empty() => {
+    let policies: Vec<&OutputPolicy> = permissions.iter().map(|rules| &rules.output_contract).collect();
+    match OutputPolicy::strictest(&policies) {
+        Some(OutputPolicy { budgets, release }) if denials.is_empty() => {
             admitted.sort();
             Decision::Allowed(Box::new(Terms {
                 admitted,
-                output_contract,
+                output_contract: budgets,
+                release,
                 runtime: algorithm.runtime,
                 profile: algorithm.profile,
                 network: algorithm.network,
@@ -118,7 +123,7 @@ pub fn decide(
             }))
         }
         strictest => {
-            if strictest.is_none() && !contracts.is_empty() {
+            if strictest.is_none() && !policies.is_empty() {
                 denials.push(Denial { rule: DenialRule::OutputContract, subject: None });
             }
             denials.sort();
@@ -221,6 +226,9 @@ fn admit(permissions: Option<&Permissions>, origin: &AlgorithmOrigin) -> Result<
             };
             if permissions.publisher_trusted_algorithm_publishers.iter().any(trusted) {
                 return Ok((AdmittedBy::TrustedPublisher, None));
+            }
+            if permissions.allow_algorithms_published_here && algorithm.held_here {
+                return Ok((AdmittedBy::PublishedHere, None));
             }
             let checksums = admit_by_algorithm(&permissions.publisher_trusted_algorithms, algorithm)?;
             Ok((AdmittedBy::TrustedAlgorithm, checksums))

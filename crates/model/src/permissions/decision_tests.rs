@@ -179,13 +179,25 @@ fn the_strictest_of_several_datasets_holds() {
         names: vec![name.parse().expect("a pattern")],
         ..OutputContract::default()
     };
-    let permissions =
-        |max_bytes, name| Permissions { output_contract: contract(max_bytes, name), ..with_rules(rules.clone()) };
+    let permissions = |max_bytes, name| Permissions {
+        output_contract: OutputPolicy { budgets: contract(max_bytes, name), ..OutputPolicy::default() },
+        ..with_rules(rules.clone())
+    };
     let (a, b, c) = (permissions(10, "**"), permissions(20, "*.csv"), permissions(30, "*.json"));
     let terms = allowed(decided(&[dataset("a", a), dataset("b", b.clone())], &candidate(|_| ())));
     assert_eq!(terms.output_contract, contract(10, "*.csv"));
     let apart = [dataset("b", b), dataset("c", c)];
     assert_eq!(denied(decided(&apart, &candidate(|_| ()))), [DenialRule::OutputContract]);
+}
+
+#[test]
+fn every_algorithm_published_here_is_a_rule_and_not_the_default() {
+    let here = Permissions { allow_algorithms_published_here: true, ..Permissions::default() };
+    let held = candidate(|algorithm| algorithm.held_here = true);
+    let terms = allowed(decided(&[dataset("d", here.clone())], &held));
+    assert_eq!(terms.admitted[0].by, AdmittedBy::PublishedHere);
+    assert_eq!(denied(decided(&[dataset("d", here)], &candidate(|_| ()))), [DenialRule::AlgorithmNotTrusted]);
+    assert_eq!(denied(decided(&[dataset("d", Permissions::default())], &held)), [DenialRule::AlgorithmNotTrusted]);
 }
 
 #[test]
@@ -262,7 +274,7 @@ fn any_dataset() -> impl Strategy<Value = RequestedDataset> {
     let names = prop_oneof![3 => Just(vec!["**"]), 1 => vec(select(vec!["**", "*.csv", "r?.csv"]), 1..3)];
     (
         "[a-h]",
-        any::<(bool, bool)>(),
+        (any::<bool>(), any::<bool>(), prop::bool::weighted(0.1)),
         vec(any_rule(), 0..6),
         publishers,
         names,
@@ -270,14 +282,18 @@ fn any_dataset() -> impl Strategy<Value = RequestedDataset> {
         mostly_all(vec![Profile::Deterministic, Profile::Standard]),
         prop::bool::weighted(0.1),
     )
-        .prop_map(|(name, (raw, network), rules, publishers, names, runtimes, profiles, access)| {
+        .prop_map(|(name, (raw, network, here), rules, publishers, names, runtimes, profiles, access)| {
             let names = names.into_iter().map(|name| name.parse().expect("a pattern")).collect();
             let permissions = Permissions {
                 allow_raw_algorithm: raw,
                 allow_network_access: network,
                 publisher_trusted_algorithms: rules,
                 publisher_trusted_algorithm_publishers: publishers,
-                output_contract: OutputContract { names, ..OutputContract::default() },
+                allow_algorithms_published_here: here,
+                output_contract: OutputPolicy {
+                    budgets: OutputContract { names, ..OutputContract::default() },
+                    ..OutputPolicy::default()
+                },
                 runtimes,
                 profiles,
             };
@@ -332,7 +348,8 @@ fn some_rule_says_so(dataset: &RequestedDataset, algorithm: &RequestedAlgorithm)
             && rule.container_section_checksum.as_ref().is_some_and(|trusted| trusted.admits(container))
             && rule.service_id.as_ref().is_none_or(|service| service.admits(&published.service))
     });
-    manner && (by_publisher || by_algorithm) && (!published.private || published.held_here)
+    let by_place = rules.allow_algorithms_published_here && published.held_here;
+    manner && (by_publisher || by_algorithm || by_place) && (!published.private || published.held_here)
 }
 
 fn change(dataset: &RequestedDataset, change: impl FnOnce(&mut Permissions)) -> RequestedDataset {
@@ -389,15 +406,16 @@ proptest! {
 
     #[test]
     fn widening_never_denies_and_removing_never_allows(
-        dataset in any_dataset(), other in any_dataset(), algorithm in any_algorithm(), more in any_rule(), which in 0..7_u8
+        dataset in any_dataset(), other in any_dataset(), algorithm in any_algorithm(), more in any_rule(), which in 0..8_u8
     ) {
         let wider = change(&dataset, |rules| match which {
             0 => rules.publisher_trusted_algorithms.push(more),
             1 => rules.publisher_trusted_algorithm_publishers.push(Trusted::Any),
             2 => drop(rules.runtimes.insert(RuntimeKind::Container)),
             3 => drop(rules.profiles.insert(Profile::Standard)),
-            4 => rules.output_contract.names.push("**".parse().expect("a pattern")),
+            4 => rules.output_contract.budgets.names.push("**".parse().expect("a pattern")),
             5 => rules.allow_raw_algorithm = true,
+            6 => rules.allow_algorithms_published_here = true,
             _ => rules.allow_network_access = true,
         });
         // The narrower of the two is the wider one with a rule removed.
@@ -411,6 +429,7 @@ proptest! {
             rules.allow_raw_algorithm = false;
             rules.publisher_trusted_algorithms.clear();
             rules.publisher_trusted_algorithm_publishers.clear();
+            rules.allow_algorithms_published_here = false;
         });
         prop_assert!(!is_allowed(&[bare], &algorithm));
     }

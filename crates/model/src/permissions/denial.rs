@@ -78,7 +78,7 @@ impl DenialRule {
             Self::EnvironmentRuntime => "the environment does not offer this runtime",
             Self::EnvironmentProfile => "the environment does not offer this profile",
             Self::EnvironmentNetwork => "the environment offers no network to this runtime",
-            Self::OutputContract => "the output contracts of the datasets have no file name in common",
+            Self::OutputContract => "the output contracts of the datasets have no file name or no media type in common",
         }
     }
 

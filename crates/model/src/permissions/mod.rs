@@ -10,4 +10,4 @@ pub use denial::{Denial, DenialRule};
 pub use request::{
     AlgorithmOrigin, Environment, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset,
 };
-pub use rules::{Permissions, RuntimeKind, Trusted, TrustedAlgorithm};
+pub use rules::{OutputPolicy, Permissions, RuntimeKind, Trusted, TrustedAlgorithm};

@@ -49,7 +49,7 @@ pub struct PublishedAlgorithm {
     pub publishers: Vec<Account>,
     /// Whether its only service is `compute`.
     pub private: bool,
-    /// Whether this Cloister is its publisher's, and holds its files.
+    /// Whether it is published in this Cloister's own registry, which then holds its files.
     pub held_here: bool,
     /// Its files, if they have been read. Else the checksums that they must have are part of the terms.
     pub files_checksum: Option<FilesChecksum>,

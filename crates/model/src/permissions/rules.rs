@@ -1,9 +1,9 @@
 use crate::{
-    Account, Did, FilesChecksum, OutputContract, Profile, Sha256, escape,
+    Account, Did, FilesChecksum, OutputContract, Profile, ReleaseRules, Sha256, escape,
     json::{FieldError, FieldProblem, Node},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// Entries of a list of rules.
@@ -27,12 +27,41 @@ pub struct Permissions {
     pub publisher_trusted_algorithms: Vec<TrustedAlgorithm>,
     /// Publishers whose algorithms may run: the owner of an algorithm's NFT, or the NFT's contract.
     pub publisher_trusted_algorithm_publishers: Vec<Trusted<Account>>,
-    /// What may leave. Absent: [`OutputContract::default`].
-    pub output_contract: OutputContract,
+    /// Whether every algorithm may run that is published in the same registry, whoever published it and whatever its
+    /// files become (Ocean's network or marketplace level). Cloister's own field.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_algorithms_published_here: bool,
+    /// What may leave. Absent: [`OutputPolicy::default`].
+    pub output_contract: OutputPolicy,
     /// What algorithms may run in. Absent: WebAssembly only. An empty list: nothing.
     pub runtimes: BTreeSet<RuntimeKind>,
     /// What algorithms may learn of time and chance. Absent: the deterministic profile only. An empty list: nothing runs.
     pub profiles: BTreeSet<Profile>,
+}
+
+/// What may leave: budgets that are charged while the guest writes, and rules that are asked before the release. One object
+/// in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OutputPolicy {
+    /// How much.
+    #[serde(flatten)]
+    pub budgets: OutputContract,
+    /// Of what kind.
+    #[serde(flatten)]
+    pub release: ReleaseRules,
+}
+
+impl OutputPolicy {
+    /// One policy that keeps all of these; none for no policy, or if nothing could leave while each alone would let files
+    /// out.
+    #[must_use]
+    pub fn strictest(policies: &[&Self]) -> Option<Self> {
+        let budgets: Vec<OutputContract> = policies.iter().map(|policy| policy.budgets.clone()).collect();
+        Some(Self {
+            budgets: OutputContract::strictest(&budgets)?,
+            release: ReleaseRules::strictest(policies.iter().map(|policy| &policy.release))?,
+        })
+    }
 }
 
 /// Everything (`*`), or one thing.
@@ -104,7 +133,8 @@ impl Default for Permissions {
             allow_network_access: false,
             publisher_trusted_algorithms: Vec::new(),
             publisher_trusted_algorithm_publishers: Vec::new(),
-            output_contract: OutputContract::default(),
+            allow_algorithms_published_here: false,
+            output_contract: OutputPolicy::default(),
             runtimes: BTreeSet::from([RuntimeKind::Wasm]),
             profiles: BTreeSet::from([Profile::Deterministic]),
         }
@@ -133,7 +163,8 @@ impl Permissions {
                 .iter()
                 .map(|entry| Trusted::read(entry, "an account, or `*`"))
                 .collect::<Result<_, _>>()?,
-            output_contract: read_output_contract(&node.get("outputContract"))?,
+            allow_algorithms_published_here: node.get("allowAlgorithmsPublishedHere").flag()?,
+            output_contract: read_output_policy(&node.get("outputContract"))?,
             runtimes: read_set(&node.get("runtimes"), "`wasm` or `container`")?.unwrap_or(absent.runtimes),
             profiles: read_set(&node.get("profiles"), "`deterministic` or `standard`")?.unwrap_or(absent.profiles),
         })
@@ -147,14 +178,23 @@ fn read_set<T: FromStr + Ord>(node: &Node<'_>, what: &'static str) -> Result<Opt
     node.entries(16)?.iter().map(|entry| entry.parsed(what)).collect::<Result<_, _>>().map(Some)
 }
 
-fn read_output_contract(node: &Node<'_>) -> Result<OutputContract, FieldError> {
+fn read_output_policy(node: &Node<'_>) -> Result<OutputPolicy, FieldError> {
     if node.is_absent() {
-        return Ok(OutputContract::default());
+        return Ok(OutputPolicy::default());
     }
-    let contract = OutputContract::deserialize(node.value())
-        .map_err(|_| node.expected("an output contract: only its own fields, each of its own type"))?;
-    contract.check().map_err(|_| node.expected("an output contract that can be kept; see its limits"))?;
-    Ok(contract)
+    // Two types, each of which knows its own fields only, so that a misspelt one is refused.
+    let (rules, budgets): (Map<_, _>, Map<_, _>) = node
+        .object()?
+        .iter()
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .partition(|(name, _)| ReleaseRules::FIELDS.contains(&name.as_str()));
+    let unknown = |_| node.expected("an output contract: only its own fields, each of its own type");
+    let budgets = OutputContract::deserialize(Value::Object(budgets)).map_err(unknown)?;
+    let release = ReleaseRules::deserialize(Value::Object(rules)).map_err(unknown)?;
+    if budgets.check().is_err() || !release.is_usable() {
+        return Err(node.expected("an output contract that can be kept; see its limits"));
+    }
+    Ok(OutputPolicy { budgets, release })
 }
 
 impl<T: FromStr> Trusted<T> {
@@ -235,6 +275,10 @@ mod tests {
     #[test]
     fn writes_what_it_read() {
         let digest = "ab".repeat(32);
+        let mut contract = serde_json::to_value(OutputContract::default()).expect("json");
+        contract["mediaTypes"] = json!(["text/csv"]);
+        contract["csv"] = json!({"maxRows": 100, "minimum": [{"column": "count", "least": 10}]});
+        contract["review"] = json!(true);
         let value = json!({
             "allowRawAlgorithm": true, "allowNetworkAccess": false,
             "publisherTrustedAlgorithms": [
@@ -242,7 +286,8 @@ mod tests {
                 {"did": "*", "filesChecksum": "*", "containerSectionChecksum": "*", "serviceId": "s"}
             ],
             "publisherTrustedAlgorithmPublishers": ["0xAb", "*"],
-            "outputContract": serde_json::to_value(OutputContract::default()).expect("json"),
+            "allowAlgorithmsPublishedHere": true,
+            "outputContract": contract,
             "runtimes": ["wasm", "container"], "profiles": ["deterministic", "standard"]
         });
         let permissions: Permissions = serde_json::from_value(value.clone()).expect("permissions");
@@ -266,6 +311,8 @@ mod tests {
             (json!({"profiles": ["Standard"]}), "compute.profiles[0]"),
             (json!({"outputContract": {"maxByte": 1}}), "compute.outputContract"),
             (json!({"outputContract": {"names": []}}), "compute.outputContract"),
+            (json!({"outputContract": {"mediaTypes": ["text"]}}), "compute.outputContract"),
+            (json!({"outputContract": {"csv": {"maxRow": 1}}}), "compute.outputContract"),
         ] {
             assert_eq!(read(value).expect_err(field).field, field);
         }

@@ -1,0 +1,5 @@
+//! The `cloister` program.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

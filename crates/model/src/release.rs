@@ -1,0 +1,287 @@
+use crate::Sha256;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+/// Programs that check the outputs of one job.
+pub const MOST_CHECKS: usize = 8;
+
+/// What outputs must be to leave, beyond the budgets of the [`OutputContract`](crate::OutputContract): asked by filtering, once the
+/// algorithm has ended. A publisher writes these fields into `outputContract` beside the budgets. All absent: whatever
+/// keeps the budgets may leave.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct ReleaseRules {
+    /// The media types that may leave, told by content and not by name. None: any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_types: Option<BTreeSet<MediaPattern>>,
+    /// What every CSV file must keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csv: Option<CsvRules>,
+    /// What every JSON file must keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub json: Option<JsonRules>,
+    /// Programs that must agree: each runs in the sandbox, with the outputs as its dataset, and refuses by exiting with
+    /// another code than 0. At most [`MOST_CHECKS`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    /// Whether a person must agree, too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub review: bool,
+}
+
+/// What a CSV file must keep. A field that is none asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct CsvRules {
+    /// Rows, the header not counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rows: Option<u64>,
+    /// Columns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_columns: Option<u64>,
+    /// Bytes of one cell, the header's included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cell_bytes: Option<u64>,
+    /// The only columns that there may be, by their names in the header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub columns: Option<BTreeSet<String>>,
+    /// Columns whose every value must be a number and at least so large: the smallest group that a statistic may be
+    /// about. A file without the column is refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub minimum: Vec<ColumnMinimum>,
+}
+
+/// The least value of a column.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ColumnMinimum {
+    /// Its name in the header.
+    pub column: String,
+    /// The least that every row must have in it.
+    pub least: u64,
+}
+
+/// What a JSON file must keep. A field that is none asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct JsonRules {
+    /// How deep values may lie in each other; 1 for a text or a number alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_depth: Option<u64>,
+    /// Texts, numbers, booleans and nulls, all together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_values: Option<u64>,
+    /// Bytes of one text, names of fields included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_text_bytes: Option<u64>,
+}
+
+/// A program that must agree before outputs leave.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Check {
+    /// What it is called in a refusal. The publisher's text: escape it before showing.
+    pub name: String,
+    /// The WebAssembly program, uploaded before.
+    pub sha256: Sha256,
+}
+
+/// A media type (`text/csv`), or all of one kind (`image/*`). Lower case.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MediaPattern(String);
+
+/// The text is not a media type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a media type is `type/subtype` in lower case, such as `text/csv`, or `type/*`")]
+pub struct MediaPatternError;
+
+impl MediaPattern {
+    /// Whether the media type is one of these.
+    #[must_use]
+    pub fn matches(&self, media_type: &str) -> bool {
+        match self.0.strip_suffix('*') {
+            Some(kind) => media_type.starts_with(kind),
+            None => media_type == self.0,
+        }
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        self == other || (self.0.ends_with('*') && self.matches(&other.0))
+    }
+}
+
+impl FromStr for MediaPattern {
+    type Err = MediaPatternError;
+
+    fn from_str(text: &str) -> Result<Self, MediaPatternError> {
+        let token = |part: &str| {
+            (1..=100).contains(&part.len())
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-+._".contains(&byte))
+        };
+        match text.split_once('/') {
+            Some((kind, subtype)) if token(kind) && (subtype == "*" || token(subtype)) => Ok(Self(text.to_owned())),
+            _ => Err(MediaPatternError),
+        }
+    }
+}
+
+impl fmt::Display for MediaPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for MediaPattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for MediaPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for MediaPattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "MediaPattern".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "description": "A media type such as `text/csv`, or `image/*`."})
+    }
+}
+
+impl ReleaseRules {
+    /// The fields of these rules, as a publisher writes them: what is not one of them is a budget's.
+    pub const FIELDS: [&str; 5] = ["mediaTypes", "csv", "json", "checks", "review"];
+
+    /// Whether a person or a program has to see the outputs first. The log then waits with them.
+    #[must_use]
+    pub fn holds_log(&self) -> bool {
+        self.review || !self.checks.is_empty()
+    }
+
+    /// Rules that keep all of these; none if they allow no media type in common. The order does not matter.
+    #[must_use]
+    pub fn strictest<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
+        let mut strictest = Self::default();
+        for Self { media_types, csv, json, checks, review } in all {
+            strictest.media_types = both(strictest.media_types, media_types.clone(), |ours, theirs| {
+                let narrow = |one: &BTreeSet<MediaPattern>, other: &BTreeSet<MediaPattern>| {
+                    one.iter().filter(|a| other.iter().any(|b| b.covers(a))).cloned().collect::<BTreeSet<_>>()
+                };
+                narrow(&ours, &theirs).union(&narrow(&theirs, &ours)).cloned().collect()
+            });
+            strictest.csv = both(strictest.csv, csv.clone(), CsvRules::and);
+            strictest.json = both(strictest.json, json.clone(), JsonRules::and);
+            strictest.checks.extend(checks.iter().cloned());
+            strictest.review |= review;
+        }
+        strictest.checks.sort();
+        strictest.checks.dedup();
+        strictest.media_types.as_ref().is_none_or(|types| !types.is_empty()).then_some(strictest)
+    }
+
+    /// What types cannot say.
+    pub(crate) fn is_usable(&self) -> bool {
+        let Self { media_types, csv: _, json: _, checks, review: _ } = self;
+        media_types.as_ref().is_none_or(|types| types.len() <= 100)
+            && checks.len() <= MOST_CHECKS
+            && checks.iter().all(|check| (1..=100).contains(&check.name.len()))
+    }
+}
+
+impl CsvRules {
+    fn and(self, other: Self) -> Self {
+        let Self { max_rows, max_columns, max_cell_bytes, columns, minimum } = other;
+        let mut all: Vec<ColumnMinimum> = self.minimum.into_iter().chain(minimum).collect();
+        all.sort();
+        all.dedup();
+        Self {
+            max_rows: least(self.max_rows, max_rows),
+            max_columns: least(self.max_columns, max_columns),
+            max_cell_bytes: least(self.max_cell_bytes, max_cell_bytes),
+            columns: both(self.columns, columns, |ours, theirs| ours.intersection(&theirs).cloned().collect()),
+            minimum: all,
+        }
+    }
+}
+
+impl JsonRules {
+    fn and(self, other: Self) -> Self {
+        let Self { max_depth, max_values, max_text_bytes } = other;
+        Self {
+            max_depth: least(self.max_depth, max_depth),
+            max_values: least(self.max_values, max_values),
+            max_text_bytes: least(self.max_text_bytes, max_text_bytes),
+        }
+    }
+}
+
+fn both<T>(one: Option<T>, other: Option<T>, join: impl FnOnce(T, T) -> T) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(join(one, other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    both(one, other, u64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn rules(value: serde_json::Value) -> ReleaseRules {
+        serde_json::from_value(value).expect("rules")
+    }
+
+    #[test]
+    fn media_types_are_matched_whole_or_by_kind() {
+        let pattern = |text: &str| text.parse::<MediaPattern>().expect("a media type");
+        assert!(pattern("text/csv").matches("text/csv"));
+        assert!(!pattern("text/csv").matches("text/csv2"));
+        assert!(pattern("image/*").matches("image/png"));
+        assert!(!pattern("image/*").matches("imagex/png"));
+        for text in ["", "text", "*/*", "Text/csv", "text/", "text/a b", "a/b/c"] {
+            assert_eq!(text.parse::<MediaPattern>(), Err(MediaPatternError), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_strictest_rules_keep_all() {
+        let one = rules(json!({"mediaTypes": ["image/*", "text/csv"], "csv": {"maxRows": 9, "columns": ["a", "b"]}}));
+        let other = rules(json!({"mediaTypes": ["image/png", "text/csv", "text/plain"], "review": true,
+            "csv": {"maxRows": 20, "maxColumns": 3, "columns": ["b", "c"]}, "json": {"maxDepth": 2}}));
+        let both = rules(json!({"mediaTypes": ["image/png", "text/csv"], "review": true,
+            "csv": {"maxRows": 9, "maxColumns": 3, "columns": ["b"]}, "json": {"maxDepth": 2}}));
+        assert_eq!(ReleaseRules::strictest([&one, &other]), Some(both.clone()));
+        assert_eq!(ReleaseRules::strictest([&other, &one]), Some(both));
+        assert_eq!(ReleaseRules::strictest([&one, &rules(json!({"mediaTypes": ["text/html"]}))]), None);
+        assert_eq!(ReleaseRules::strictest([]), Some(ReleaseRules::default()));
+    }
+
+    #[test]
+    fn fields_are_the_ones_that_are_written() {
+        let all = rules(json!({"mediaTypes": ["a/b"], "csv": {}, "json": {}, "review": true,
+            "checks": [{"name": "c", "sha256": "ab".repeat(32)}]}));
+        let written = serde_json::to_value(all).expect("json");
+        let mut names: Vec<&str> = written.as_object().expect("an object").keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let mut fields = ReleaseRules::FIELDS;
+        fields.sort_unstable();
+        assert_eq!(names, fields);
+    }
+}

@@ -1,0 +1,59 @@
+use super::StoreFuture;
+use crate::{Account, AssetKind, Ddo, Did, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// An asset as the registry holds it: its DDO with all its sources, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Asset {
+    /// The description, sources in the clear included: see [`Ddo::without_open_sources`].
+    pub ddo: Ddo,
+    /// Who published it.
+    pub owner: Account,
+    /// What its owner calls it: unique among the owner's assets of its kind.
+    pub name: String,
+    /// When it was published first.
+    pub created: Timestamp,
+    /// When it was changed last.
+    pub updated: Timestamp,
+    /// Grows by one with every change, from 1.
+    pub revision: u64,
+    /// When it was withdrawn: it can still be read by its owner, and no job may use it.
+    pub withdrawn: Option<Timestamp>,
+    /// Digests and sizes of its files in order, as they were when it was published; none if they were not read then.
+    pub files: Option<Vec<super::FileDigest>>,
+}
+
+/// Which assets are asked for. Sorted by DID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetQuery {
+    /// Datasets, or algorithms.
+    pub kind: AssetKind,
+    /// Those of this owner; none: anybody's.
+    pub owner: Option<Account>,
+    /// Those after this one; none: from the first on.
+    pub after: Option<Did>,
+    /// Withdrawn ones, too.
+    pub withdrawn: bool,
+    /// At most so many.
+    pub at_most: u32,
+}
+
+/// The assets of this Cloister.
+pub trait Registry: fmt::Debug + Send + Sync {
+    /// Stores an asset whose revision is one above the stored one's; 1 for a new one. Done when it is stored for good.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if it is not, or if the owner has another asset of that kind and name.
+    fn put_asset(&self, asset: Asset) -> StoreFuture<'_, ()>;
+
+    /// One asset; none if there is none, withdrawn ones included.
+    fn asset(&self, did: Did) -> StoreFuture<'_, Option<Asset>>;
+
+    /// One asset by its owner's name for it.
+    fn asset_named(&self, owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>>;
+
+    /// The assets that are asked for.
+    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, Vec<Asset>>;
+}

@@ -1,0 +1,127 @@
+use super::StoreFuture;
+use crate::{Account, Sha256, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What somebody may do. Each may do what the ones before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Submit jobs, and see those.
+    Consumer,
+    /// Publish assets, and change those.
+    Publisher,
+    /// Administer: keys, everybody's jobs, the audit log.
+    Operator,
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        match text {
+            "consumer" => Ok(Self::Consumer),
+            "publisher" => Ok(Self::Publisher),
+            "operator" => Ok(Self::Operator),
+            _ => Err("expected `consumer`, `publisher` or `operator`"),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Consumer => "consumer",
+            Self::Publisher => "publisher",
+            Self::Operator => "operator",
+        })
+    }
+}
+
+/// The public part of an API key: 16 lower-case hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct KeyId(String);
+
+/// The text is not a key's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the id of a key has 16 lower-case hexadecimal digits")]
+pub struct KeyIdError;
+
+impl KeyId {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for KeyId {
+    type Err = KeyIdError;
+
+    fn from_str(text: &str) -> Result<Self, KeyIdError> {
+        let digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == 16 && text.bytes().all(digit) { Ok(Self(text.to_owned())) } else { Err(KeyIdError) }
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyId({})", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An API key as it is stored: never the secret itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ApiKey {
+    /// Its public part.
+    pub id: KeyId,
+    /// Who whoever has it is.
+    pub account: Account,
+    /// What they may do.
+    pub role: Role,
+    /// What its maker calls it, at most 100 bytes.
+    pub label: String,
+    /// Digest of the whole key. A fast hash will do: the secret is 256 random bits.
+    pub sha256: Sha256,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it stops working; none: never by itself.
+    pub expires: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked: Option<Timestamp>,
+}
+
+/// The API keys.
+pub trait Keyring: fmt::Debug + Send + Sync {
+    /// Stores a new key.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if the id is taken.
+    fn put_key(&self, key: ApiKey) -> StoreFuture<'_, ()>;
+
+    /// One key, revoked and expired ones included. Asked on every request: it has to be fast.
+    fn key(&self, id: KeyId) -> StoreFuture<'_, Option<ApiKey>>;
+
+    /// The keys of an account, or all, the newest first; at most 10 000.
+    fn keys(&self, account: Option<Account>) -> StoreFuture<'_, Vec<ApiKey>>;
+
+    /// Makes a key useless. Changes nothing for one that is revoked.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`](super::StoreError::Missing).
+    fn revoke_key(&self, id: KeyId, at: Timestamp) -> StoreFuture<'_, ApiKey>;
+}
