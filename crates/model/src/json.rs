@@ -49,12 +49,17 @@ impl<'a> Node<'a> {
         self.value
     }
 
+    /// Where it is, such as `services[0].compute`.
+    pub(crate) fn path(&self) -> &str {
+        if self.path.is_empty() { "document" } else { &self.path }
+    }
+
     pub(crate) fn is_absent(&self) -> bool {
         self.value.is_null()
     }
 
     pub(crate) fn error(&self, problem: FieldProblem) -> FieldError {
-        FieldError { field: if self.path.is_empty() { "document".to_owned() } else { self.path.clone() }, problem }
+        FieldError { field: self.path().to_owned(), problem }
     }
 
     pub(crate) fn expected(&self, what: &'static str) -> FieldError {

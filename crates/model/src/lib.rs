@@ -18,6 +18,7 @@ mod inputs;
 mod isolation;
 mod json;
 mod limits;
+mod manifest;
 mod outcome;
 mod output_contract;
 mod parameters;
@@ -49,6 +50,7 @@ pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
 pub use json::{FieldError, FieldProblem};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
+pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError, SourceKind, file_objects};
 pub use outcome::{Outcome, TrapKind};
 pub use output_contract::{NamePattern, NamePatternError, OutputContract, OutputContractError};
 pub use parameters::{

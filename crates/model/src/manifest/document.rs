@@ -1,0 +1,313 @@
+use super::file_objects;
+use crate::{
+    Account, AssetKind, Ddo, DdoError, Did, Sha256,
+    json::{FieldError, FieldProblem, Node},
+};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::Digest as _;
+use std::{fmt, str::FromStr};
+
+/// The version of the format.
+const API_VERSION: &str = "cloister.dev/v1alpha1";
+
+/// Tags of an asset.
+const MOST_TAGS: usize = 100;
+
+/// Services of an asset.
+const MOST_SERVICES: usize = 100;
+
+/// What an owner calls an asset: 1 to 63 lower-case letters, digits and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct AssetName(String);
+
+/// The text is not an asset's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a name has 1 to 63 lower-case letters, digits or `-`")]
+pub struct AssetNameError;
+
+impl AssetName {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AssetName {
+    type Err = AssetNameError;
+
+    fn from_str(text: &str) -> Result<Self, AssetNameError> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        if (1..=63).contains(&text.len()) && text.bytes().all(fits) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(AssetNameError)
+        }
+    }
+}
+
+impl fmt::Display for AssetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for AssetName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An asset as its publisher writes it.
+///
+/// ```yaml
+/// apiVersion: cloister.dev/v1alpha1
+/// kind: Dataset                       # or Algorithm
+/// metadata: { name: penguins }        # unique among the owner's assets of this kind
+/// spec:
+///   title: Palmer penguins
+///   files: [{ type: local, path: /srv/penguins.csv }]
+///   compute: { allowRawAlgorithm: true }
+/// ```
+///
+/// `files`, `compute` and `consumerParameters` in `spec` stand for `services` with one service: id and type `compute`.
+/// Nothing that is absent allows anything. Unknown fields are refused: a misspelt rule must not be no rule.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Manifest {
+    kind: AssetKind,
+    name: AssetName,
+    /// The DDO that it becomes, all but its `id`.
+    document: Map<String, Value>,
+}
+
+/// Why a document is not a manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// A field is not what it must be.
+    #[error("manifest: {0}; correct it and publish again")]
+    Field(#[from] FieldError),
+    /// A field that no manifest has here. The name is the publisher's own text: escape it before showing.
+    #[error("manifest: `{path}` has a field `{}` that is not known; check its spelling", crate::escape(name.as_bytes(), 64))]
+    Unknown {
+        /// Where.
+        path: String,
+        /// Which.
+        name: String,
+    },
+    /// What it becomes is no DDO. Fields are named as they stand in the DDO.
+    #[error(transparent)]
+    Ddo(#[from] DdoError),
+}
+
+impl Manifest {
+    /// Whether a document means to be a manifest, rather than a DDO.
+    #[must_use]
+    pub fn is_meant(document: &Value) -> bool {
+        document.get("apiVersion").is_some() || document.get("kind").is_some() || document.get("spec").is_some()
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn from_value(document: &Value) -> Result<Self, ManifestError> {
+        let root = Node::root("", document);
+        only(&root, &["apiVersion", "kind", "metadata", "spec"])?;
+        if root.get("apiVersion").text(100)? != API_VERSION {
+            return Err(root.get("apiVersion").expected("`cloister.dev/v1alpha1`").into());
+        }
+        let kind = match root.get("kind").text(100)? {
+            "Dataset" => AssetKind::Dataset,
+            "Algorithm" => AssetKind::Algorithm,
+            _ => return Err(root.get("kind").expected("`Dataset` or `Algorithm`").into()),
+        };
+        let metadata = root.get("metadata");
+        only(&metadata, &["name"])?;
+        let name: AssetName = metadata.get("name").parsed("1 to 63 lower-case letters, digits or `-`")?;
+        let spec = root.get("spec");
+        only(
+            &spec,
+            &[
+                "title",
+                "author",
+                "description",
+                "license",
+                "tags",
+                "services",
+                "files",
+                "compute",
+                "consumerParameters",
+                "credentials",
+                "algorithm",
+            ],
+        )?;
+        let mut described =
+            json!({"type": kind_name(kind), "name": spec.get("title").text_or_absent(1000)?.unwrap_or(name.as_str())});
+        for (field, most) in [("author", 1000), ("description", 20_000), ("license", 1000)] {
+            if let Some(text) = spec.get(field).text_or_absent(most)? {
+                described[field] = text.into();
+            }
+        }
+        let tags = spec.get("tags").entries(MOST_TAGS)?;
+        if !tags.is_empty() {
+            described["tags"] = tags.iter().map(|tag| tag.text(100)).collect::<Result<Vec<_>, _>>()?.into();
+        }
+        match (kind, spec.get("algorithm")) {
+            (AssetKind::Algorithm, algorithm) => described["algorithm"] = read_algorithm(&algorithm)?,
+            (AssetKind::Dataset, algorithm) if algorithm.is_absent() => {}
+            (AssetKind::Dataset, algorithm) => {
+                return Err(algorithm.expected("absent for a dataset").into());
+            }
+        }
+        let mut written = Map::new();
+        written.insert("@context".to_owned(), json!(["https://w3id.org/did/v1"]));
+        written.insert("version".to_owned(), "4.1.0".into());
+        written.insert("metadata".to_owned(), described);
+        written.insert("services".to_owned(), read_services(&spec, kind)?.into());
+        let credentials = spec.get("credentials");
+        if !credentials.is_absent() {
+            only(&credentials, &["allow", "deny"])?;
+            written.insert("credentials".to_owned(), credentials.value().clone());
+        }
+        let manifest = Self { kind, name, document: written };
+        // Whatever the owner is: what can be wrong is found here.
+        manifest.with_id("nobody")?;
+        Ok(manifest)
+    }
+
+    /// Dataset or algorithm.
+    #[must_use]
+    pub fn kind(&self) -> AssetKind {
+        self.kind
+    }
+
+    /// What its owner calls it.
+    #[must_use]
+    pub fn name(&self) -> &AssetName {
+        &self.name
+    }
+
+    /// The DID of an owner's asset of this kind and name: SHA-256, as 64 hexadecimal digits, of the lines `cloister`, the
+    /// account's key, `dataset` or `algorithm`, and the name, with a line feed between them.
+    #[must_use]
+    pub fn did(owner: &Account, kind: AssetKind, name: &AssetName) -> Did {
+        let text = format!("cloister\n{}\n{}\n{name}", owner.key(), kind_name(kind));
+        let digest = Sha256::from_bytes(sha2::Sha256::digest(text).into()).to_string();
+        digest.parse().expect("64 hexadecimal digits are an identifier")
+    }
+
+    /// The DDO that it becomes for an owner.
+    ///
+    /// # Errors
+    /// [`ManifestError::Ddo`] for one that is too large.
+    pub fn ddo(&self, owner: &Account) -> Result<Ddo, ManifestError> {
+        Ok(self.with_id(Self::did(owner, self.kind, &self.name).id())?)
+    }
+
+    fn with_id(&self, id: &str) -> Result<Ddo, DdoError> {
+        let mut document = self.document.clone();
+        document.insert("id".to_owned(), format!("did:op:{id}").into());
+        Ddo::from_value(Value::Object(document))
+    }
+}
+
+impl fmt::Debug for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Manifest").field("kind", &self.kind).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn kind_name(kind: AssetKind) -> &'static str {
+    match kind {
+        AssetKind::Dataset => "dataset",
+        AssetKind::Algorithm => "algorithm",
+    }
+}
+
+/// Refuses fields that are not among these.
+fn only(node: &Node<'_>, known: &[&str]) -> Result<(), ManifestError> {
+    match node.object()?.keys().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => Err(ManifestError::Unknown { path: node.path().to_owned(), name: name.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn read_algorithm(node: &Node<'_>) -> Result<Value, ManifestError> {
+    let mut algorithm = Map::new();
+    if !node.is_absent() {
+        only(node, &["language", "version", "container", "consumerParameters"])?;
+        algorithm = node.object()?.clone();
+    }
+    let container = node.get("container");
+    let mut written = json!({"image": "wasm", "entrypoint": "$ALGO"});
+    if !container.is_absent() {
+        only(&container, &["image", "tag", "entrypoint", "checksum"])?;
+        for (name, value) in container.object()? {
+            written[name] = value.clone();
+        }
+    }
+    algorithm.insert("container".to_owned(), written);
+    Ok(algorithm.into())
+}
+
+const COMPUTE_FIELDS: [&str; 8] = [
+    "allowRawAlgorithm",
+    "allowNetworkAccess",
+    "publisherTrustedAlgorithms",
+    "publisherTrustedAlgorithmPublishers",
+    "allowAlgorithmsPublishedHere",
+    "outputContract",
+    "runtimes",
+    "profiles",
+];
+
+fn read_services(spec: &Node<'_>, kind: AssetKind) -> Result<Vec<Value>, ManifestError> {
+    let services = spec.get("services");
+    if services.is_absent() {
+        return Ok(vec![read_service(spec, "compute", "compute", kind)?]);
+    }
+    for name in ["files", "compute", "consumerParameters"] {
+        if !spec.get(name).is_absent() {
+            return Err(spec.get(name).expected("absent beside `services`; write it into a service").into());
+        }
+    }
+    let entries = services.entries(MOST_SERVICES)?;
+    if entries.is_empty() {
+        return Err(services.expected("a list with at least one service").into());
+    }
+    let read = |entry: &Node<'_>| {
+        only(entry, &["id", "type", "files", "compute", "consumerParameters"])?;
+        let service_type = entry.get("type").text(64)?;
+        let id = entry.get("id").text_or_absent(128)?.unwrap_or(service_type);
+        read_service(entry, id, service_type, kind)
+    };
+    entries.iter().map(read).collect()
+}
+
+fn read_service(node: &Node<'_>, id: &str, service_type: &str, kind: AssetKind) -> Result<Value, ManifestError> {
+    let files = node.get("files");
+    if files.is_absent() {
+        return Err(files.error(FieldProblem::Missing).into());
+    }
+    let (list, _) = file_objects(files.path(), files.value())?;
+    let mut service = json!({"id": id, "type": service_type, "files": list});
+    let compute = node.get("compute");
+    if !compute.is_absent() {
+        if service_type != "compute" || kind != AssetKind::Dataset {
+            return Err(compute.expected("absent: only a dataset's service of type `compute` has permissions").into());
+        }
+        only(&compute, &COMPUTE_FIELDS)?;
+        service["compute"] = compute.value().clone();
+    }
+    let parameters = node.get("consumerParameters");
+    if !parameters.is_absent() {
+        service["consumerParameters"] = parameters.value().clone();
+    }
+    Ok(service)
+}
+
+#[cfg(test)]
+#[path = "document_tests.rs"]
+mod tests;
