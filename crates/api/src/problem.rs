@@ -1,0 +1,225 @@
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use cloister_model::{Denial, EngineError, FieldError, StoreError};
+use serde::Serialize;
+use std::fmt;
+
+/// Where the kinds of problem are described.
+const TYPES: &str = "https://cloister.dev/problems/";
+
+/// Why a request was not done, as the one who asked is told (RFC 9457). Safe to show: no secret, no stranger's text that
+/// was not escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The last part of its `type`.
+    pub slug: &'static str,
+    /// The kind of problem in a few words: the same for every problem of the kind.
+    pub title: &'static str,
+    /// What happened here, and what to do.
+    pub detail: String,
+    /// The field of the request that it is about.
+    pub field: Option<String>,
+    /// The rules that a denied job met.
+    pub rules: Vec<Denial>,
+    /// Seconds after which to try again.
+    pub retry_after: Option<u64>,
+}
+
+impl Problem {
+    /// One of some kind.
+    pub fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, slug, title, detail: detail.into(), field: None, rules: Vec::new(), retry_after: None }
+    }
+
+    /// The same, about a field of the request.
+    #[must_use]
+    pub fn about(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// There is nothing here for the one who asks: the same whether it exists or not.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", "there is nothing here that you may see")
+    }
+
+    /// Nobody, or nobody known, asks.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "Who are you?",
+            "the request has no valid credentials; send an API key or a token as `Authorization: Bearer ...`, or sign it",
+        )
+    }
+
+    /// Somebody known asks for what their role may not.
+    #[must_use]
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
+    }
+
+    /// The request cannot be read.
+    #[must_use]
+    pub fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", detail)
+    }
+
+    /// A field of the request cannot be used.
+    #[must_use]
+    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A field is not valid", detail).about(field)
+    }
+
+    /// It does not go together with what is there.
+    #[must_use]
+    pub fn conflict(slug: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, slug, "It does not fit what is there", detail)
+    }
+
+    /// More bytes than are taken here.
+    #[must_use]
+    pub fn too_large(most_bytes: u64) -> Self {
+        let detail = format!("the body is larger than {most_bytes} bytes, which is the most that is taken here");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
+    }
+
+    /// A body of another type than the one taken here.
+    #[must_use]
+    pub fn media_type(expected: &str) -> Self {
+        let detail = format!("send the body as `Content-Type: {expected}`");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Another media type is needed", detail)
+    }
+
+    /// Too many requests.
+    #[must_use]
+    pub fn rate_limited(seconds: u64) -> Self {
+        let detail = format!("too many requests; try again in {seconds} s");
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail);
+        Self { retry_after: Some(seconds), ..problem }
+    }
+
+    /// It cannot be done now.
+    #[must_use]
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now", detail);
+        Self { retry_after: Some(5), ..problem }
+    }
+
+    /// A fault of this program. What it is goes to the log, not to the one who asks.
+    #[must_use]
+    pub fn internal() -> Self {
+        let detail = "the service failed; tell the operator the value of the `X-Request-Id` header";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
+    }
+
+    /// A job that may not run: every rule it met.
+    #[must_use]
+    pub fn denied(rules: Vec<Denial>) -> Self {
+        let detail = "the job may not run; each of `rules` says what to do about it";
+        Self { rules, ..Self::new(StatusCode::FORBIDDEN, "denied", "The job is denied", detail) }
+    }
+}
+
+/// The body, as it is written.
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<RuleBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct RuleBody<'a> {
+    rule: &'a cloister_model::DenialRule,
+    subject: Option<String>,
+    text: &'static str,
+    advice: &'static str,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Self { status, slug, title, detail, field, rules, retry_after } = &self;
+        let body = Body {
+            r#type: format!("{TYPES}{slug}"),
+            title,
+            status: status.as_u16(),
+            detail,
+            field: field.as_deref(),
+            rules: rules
+                .iter()
+                .map(|Denial { rule, subject }| RuleBody {
+                    rule,
+                    subject: subject.as_ref().map(ToString::to_string),
+                    text: rule.describe(),
+                    advice: rule.advice(),
+                })
+                .collect(),
+        };
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (*status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();
+        if *status == StatusCode::UNAUTHORIZED {
+            let schemes = HeaderValue::from_static(r#"Bearer realm="cloister", Ethereum realm="cloister""#);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, schemes);
+        }
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.detail)
+    }
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NoSuchJob(_) | EngineError::NoSuchResult { .. } => Self::not_found(),
+            EngineError::JobExists(_) => Self::conflict("job-exists", error.to_string()),
+            EngineError::NotEnded(_) => Self::conflict("not-ended", error.to_string()),
+            EngineError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
+            EngineError::Full => Self { retry_after: Some(30), ..Self::unavailable(error.to_string()) },
+            EngineError::Unavailable(why) => {
+                tracing::error!(%why, "the engine does not answer");
+                Self::unavailable("the engine does not answer; try again, and ask the operator if it stays so")
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing => Self::not_found(),
+            StoreError::Conflict => Self::conflict("conflict", error.to_string()),
+            StoreError::Full(_) => Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", "No room", error.to_string()),
+            StoreError::Source(_) => Self::field("files", error.to_string()),
+            StoreError::Unavailable(why) => {
+                tracing::error!(%why, "the store does not answer");
+                Self::unavailable("the store does not answer; try again, and ask the operator if it stays so")
+            }
+        }
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        let detail = error.to_string();
+        Self::field(error.field, detail)
+    }
+}

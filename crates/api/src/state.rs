@@ -1,0 +1,64 @@
+use crate::{
+    oidc,
+    settings::{Settings, SettingsError},
+};
+use cloister_model::{Backend, Timestamp};
+use std::{fmt, ops::Deref, sync::Arc};
+use tokio_util::sync::CancellationToken;
+
+/// The door of one Cloister.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub(crate) shared: Shared,
+}
+
+/// What every request needs.
+#[derive(Clone)]
+pub(crate) struct Shared(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) settings: Settings,
+    pub(crate) oidc: oidc::Verifier,
+    /// Cancelled when the service shuts down: streams end then.
+    pub(crate) closing: CancellationToken,
+}
+
+impl Service {
+    /// A door in front of a backend.
+    ///
+    /// # Errors
+    /// What of the settings cannot be used.
+    pub fn new(backend: Arc<dyn Backend>, settings: Settings) -> Result<Self, SettingsError> {
+        let oidc = oidc::Verifier::new(settings.oidc.clone(), settings.get_json.clone())?;
+        let inner = Inner { backend, settings, oidc, closing: CancellationToken::new() };
+        Ok(Self { shared: Shared(Arc::new(inner)) })
+    }
+
+    /// What ends streams when it is cancelled: events and logs that are followed.
+    #[must_use]
+    pub fn closing(&self) -> CancellationToken {
+        self.shared.closing.clone()
+    }
+}
+
+impl Shared {
+    /// What time it is.
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.settings.clock)()
+    }
+}
+
+impl Deref for Shared {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
