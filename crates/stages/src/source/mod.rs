@@ -1,0 +1,1 @@
+//! File objects: how an asset says where its files are.
