@@ -1,32 +1,80 @@
-//! Tokens of OpenID Connect issuers.
+//! Tokens of OpenID Connect issuers: signed by a key of a configured issuer, for this service, now.
+//!
+//! Nothing that a token says is believed before its signature is checked, but which issuer and key to check it with: its
+//! issuer must be configured, its key must be among those that this issuer publishes, and the algorithm must be one of a
+//! public key of that kind. Keys and addresses of keys inside tokens are not looked at.
+
+mod error;
+mod issuer;
+mod keys;
+mod token;
+
+pub(crate) use error::OidcError;
 
 use crate::{
-    principal::Principal,
+    principal::{Principal, Via},
     settings::{GetJson, Issuer, SettingsError},
 };
 use cloister_model::Timestamp;
-
-/// Why a token is not taken.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum OidcError {
-    /// No issuer is configured that gave it.
-    #[error("the token is of no configured issuer")]
-    Issuer,
-}
+use keys::KeyCache;
+use std::sync::Arc;
 
 /// Checks tokens.
 pub(crate) struct Verifier {
-    issuers: Vec<Issuer>,
+    issuers: Vec<Trusted>,
+}
+
+/// An issuer that is trusted, and its keys as far as they are known.
+struct Trusted {
+    issuer: Issuer,
+    keys: KeyCache,
 }
 
 impl Verifier {
-    pub(crate) fn new(issuers: Vec<Issuer>, _get_json: Option<GetJson>) -> Result<Self, SettingsError> {
-        Ok(Self { issuers })
+    /// For these issuers. Their keys are fetched when the first token comes.
+    ///
+    /// # Errors
+    /// An issuer whose tokens could not be told from those of another or from other accounts, or could not be checked.
+    pub(crate) fn new(issuers: Vec<Issuer>, get_json: Option<GetJson>) -> Result<Self, SettingsError> {
+        issuer::check(&issuers)?;
+        let Some(get_json) = get_json else {
+            return match issuers.into_iter().next() {
+                None => Ok(Self { issuers: Vec::new() }),
+                Some(Issuer { issuer, .. }) => {
+                    let problem = "its keys cannot be fetched: this service has no way to".to_owned();
+                    Err(SettingsError::Issuer { issuer, problem })
+                }
+            };
+        };
+        let trusted = |issuer: Issuer| {
+            let keys = KeyCache::new(issuer.issuer.clone(), issuer.jwks_url.clone(), Arc::clone(&get_json));
+            Trusted { issuer, keys }
+        };
+        Ok(Self { issuers: issuers.into_iter().map(trusted).collect() })
     }
 
-    pub(crate) async fn verify(&self, _token: &str, _now: Timestamp) -> Result<Principal, OidcError> {
-        std::future::ready(()).await;
-        let _ = &self.issuers;
-        Err(OidcError::Issuer)
+    /// Who has this token.
+    ///
+    /// # Errors
+    /// Why it is not taken. The one who sent it is told no more than that it is not.
+    pub(crate) async fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, OidcError> {
+        let unverified = token::Unverified::read(token)?;
+        let Trusted { issuer, keys } = self
+            .issuers
+            .iter()
+            .find(|trusted| trusted.issuer.issuer == unverified.issuer())
+            .ok_or(OidcError::Issuer)?;
+        let set = keys.with(unverified.key_id(), now).await?;
+        let candidates = set.get(unverified.key_id()).ok_or(OidcError::Key)?;
+        let claims = unverified.verify(candidates, &issuer.audience, now)?;
+        Ok(Principal {
+            account: issuer::account(issuer, &claims)?,
+            role: issuer::role(issuer, &claims).ok_or(OidcError::Role)?,
+            via: Via::Token,
+        })
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

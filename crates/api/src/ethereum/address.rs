@@ -1,0 +1,76 @@
+use super::signature::keccak256;
+use cloister_model::Account;
+use std::{fmt, str::FromStr};
+
+/// An Ethereum account's address: 20 bytes. Letter case, where EIP-55 keeps a checksum, is not part of it: Ocean's
+/// clients send both spellings of one account.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Address([u8; 20]);
+
+/// The text is not an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an address is `0x` and 40 hexadecimal digits")]
+pub(crate) struct AddressError;
+
+impl Address {
+    /// The address that belongs to a public key: the last 20 bytes of the hash of its coordinates.
+    pub(super) fn of_public_key(coordinates: &[u8]) -> Self {
+        let mut address = [0; 20];
+        address.copy_from_slice(&keccak256(coordinates)[12..]);
+        Self(address)
+    }
+
+    /// Who that is here.
+    pub(crate) fn account(self) -> Account {
+        self.to_string().parse().expect("42 printable characters are an account")
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).ok_or(AddressError)?;
+        super::signature::unhex(digits).map(Self).ok_or(AddressError)
+    }
+}
+
+impl fmt::Display for Address {
+    /// In lower case.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("0x")?;
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letter_case_is_no_part_of_it() {
+        let address = |text: &str| text.parse::<Address>();
+        let mixed = address("0x2c7536E3605D9C16a7a3D7b1898e529396a65c23").expect("an address");
+        assert_eq!(address("0X2C7536E3605D9C16A7A3D7B1898E529396A65C23"), Ok(mixed));
+        assert_eq!(mixed.to_string(), "0x2c7536e3605d9c16a7a3d7b1898e529396a65c23");
+        assert_eq!(mixed.account().key(), mixed.to_string());
+    }
+
+    #[test]
+    fn other_texts_are_no_address() {
+        for text in ["", "0x", "2c7536e3605d9c16a7a3d7b1898e529396a65c23", "0x2c7536e3605d9c16a7a3d7b1898e529396a65c2"]
+        {
+            assert_eq!(text.parse::<Address>(), Err(AddressError), "{text}");
+        }
+        for text in [format!("0x{}", "é".repeat(20)), format!("0x+{}", "0".repeat(39)), format!("0x{}", "0".repeat(41))]
+        {
+            assert_eq!(text.parse::<Address>(), Err(AddressError), "{text}");
+        }
+    }
+}

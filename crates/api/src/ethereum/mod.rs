@@ -1,0 +1,13 @@
+//! Signatures of Ethereum accounts: who signed a text, and whether a signed request is fresh. No chain is asked.
+
+mod address;
+mod nonce;
+mod request;
+mod signature;
+
+pub(crate) use address::Address;
+pub(crate) use nonce::{Nonce, NonceError, NonceWindow};
+pub(crate) use request::{SignedRequest, SignedRequestError, request_text};
+#[cfg(test)]
+pub(crate) use signature::testing;
+pub(crate) use signature::{Signature, SignatureError, hashed_digest, text_digest};

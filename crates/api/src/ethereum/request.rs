@@ -1,0 +1,171 @@
+use super::{Address, Nonce, NonceError, Signature, SignatureError, address::AddressError, text_digest};
+use cloister_model::Sha256;
+
+/// The scheme of the header, compared without letter case as HTTP does.
+const SCHEME: &str = "Ethereum";
+
+/// Bytes of the header's value: an address, a nonce, a signature and their names have fewer than 300.
+const MOST_BYTES: usize = 512;
+
+/// What `Authorization: Ethereum address=0x..,nonce=<Unix time>,signature=0x..` says: who claims to send this request, and
+/// the signature that proves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SignedRequest {
+    /// Who claims to send it.
+    pub(crate) address: Address,
+    /// What makes it good for once.
+    pub(crate) nonce: Nonce,
+    signature: Signature,
+}
+
+/// Why a header does not prove anything. Shows nothing of the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SignedRequestError {
+    /// Not the three fields, each once.
+    #[error("expected `Ethereum address=0x..,nonce=<Unix time>,signature=0x..`")]
+    Form,
+    /// The address.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The nonce.
+    #[error(transparent)]
+    Nonce(#[from] NonceError),
+    /// The signature.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// Somebody else signed, or something else was signed.
+    #[error(
+        "the signature is not this account's over this request; sign method, path and query, nonce and body digest"
+    )]
+    Signer,
+}
+
+/// The text that an account signs (`personal_sign`) to send a request. The body by its digest, so that a large one can be
+/// checked while it arrives.
+pub(crate) fn request_text(method: &str, path_and_query: &str, nonce: &str, body: &Sha256) -> String {
+    format!("cloister-request\n{method}\n{path_and_query}\n{nonce}\n{body}")
+}
+
+impl SignedRequest {
+    /// Reads the value of an `Authorization` header; none if it is of another scheme.
+    ///
+    /// # Errors
+    /// If it is of this scheme and malformed.
+    pub(crate) fn from_header(value: &str) -> Option<Result<Self, SignedRequestError>> {
+        let (scheme, fields) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case(SCHEME).then(|| Self::from_fields(fields))
+    }
+
+    fn from_fields(fields: &str) -> Result<Self, SignedRequestError> {
+        if fields.len() > MOST_BYTES {
+            return Err(SignedRequestError::Form);
+        }
+        let (mut address, mut nonce, mut signature) = (None, None, None);
+        for field in fields.split(',') {
+            let (name, value) = field.trim_matches(' ').split_once('=').ok_or(SignedRequestError::Form)?;
+            let place = match name {
+                "address" => &mut address,
+                "nonce" => &mut nonce,
+                "signature" => &mut signature,
+                _ => return Err(SignedRequestError::Form),
+            };
+            if place.replace(value).is_some() {
+                return Err(SignedRequestError::Form);
+            }
+        }
+        let (Some(address), Some(nonce), Some(signature)) = (address, nonce, signature) else {
+            return Err(SignedRequestError::Form);
+        };
+        Ok(Self { address: address.parse()?, nonce: nonce.parse()?, signature: signature.parse()? })
+    }
+
+    /// Whether the account signed this very request. The nonce is still to be checked and used up.
+    ///
+    /// # Errors
+    /// [`SignedRequestError::Signer`], [`SignedRequestError::Signature`].
+    pub(crate) fn verify(&self, method: &str, path_and_query: &str, body: &Sha256) -> Result<(), SignedRequestError> {
+        let text = request_text(method, path_and_query, self.nonce.as_str(), body);
+        if self.signature.signer(&text_digest(&text))? == self.address {
+            Ok(())
+        } else {
+            Err(SignedRequestError::Signer)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::testing::Wallet, *};
+    use proptest::prelude::*;
+    use sha2::Digest as _;
+
+    fn digest(body: &[u8]) -> Sha256 {
+        Sha256::from_bytes(sha2::Sha256::digest(body).into())
+    }
+
+    fn read(header: &str) -> Result<SignedRequest, SignedRequestError> {
+        SignedRequest::from_header(header).expect("the scheme")
+    }
+
+    /// Made with Python's `eth-account`.
+    #[test]
+    fn a_request_that_another_library_signed() {
+        let header = "Ethereum address=0x2c7536E3605D9C16a7a3D7b1898e529396a65c23, nonce=1795363289633593301, signature=\
+                      0x7009538b67fb6b1b5cc41e624915938531b61f5fe64ef29453c874a9347407f222cd5e657bc8c73651fdb1170e3839670e14f25127ffe48662f3bbdc85374edc1c";
+        let request = read(header).expect("a header");
+        let body = digest(b"{\"a\":1}");
+        assert_eq!(request.verify("POST", "/v1/jobs?x=1", &body), Ok(()));
+        for (method, path, body) in [
+            ("GET", "/v1/jobs?x=1", &body),
+            ("POST", "/v1/jobs", &body),
+            ("POST", "/v1/jobs?x=2", &body),
+            ("POST", "/v1/jobs?x=1", &digest(b"")),
+        ] {
+            assert_eq!(request.verify(method, path, body), Err(SignedRequestError::Signer));
+        }
+        let other = header.replace("nonce=1", "nonce=2");
+        assert_eq!(
+            read(&other).expect("a header").verify("POST", "/v1/jobs?x=1", &body),
+            Err(SignedRequestError::Signer)
+        );
+    }
+
+    #[test]
+    fn another_accounts_signature_proves_nothing() {
+        let text = request_text("GET", "/v1/whoami", "1795363289", &digest(b""));
+        let (address, signature) = (Wallet::new(1).address(), Wallet::new(2).sign(&text));
+        let request =
+            read(&format!("ethereum address={address},nonce=1795363289,signature={signature}")).expect("a header");
+        assert_eq!(request.verify("GET", "/v1/whoami", &digest(b"")), Err(SignedRequestError::Signer));
+    }
+
+    #[test]
+    fn malformed_headers_are_refused() {
+        let wallet = Wallet::new(1);
+        let (address, signature) = (wallet.address(), wallet.sign("x"));
+        for fields in [
+            String::new(),
+            format!("address={address},nonce=1795363289"),
+            format!("address={address},nonce=1795363289,signature={signature},nonce=1795363289"),
+            format!("address={address},nonce=1795363289,signature={signature},more=1"),
+            format!("address={address};nonce=1795363289;signature={signature}"),
+            format!("address={address},nonce=1795363289,signature={signature},"),
+            "a".repeat(MOST_BYTES + 1),
+        ] {
+            assert_eq!(read(&format!("Ethereum {fields}")), Err(SignedRequestError::Form), "{fields}");
+        }
+        assert!(matches!(
+            read(&format!("Ethereum address=0x1,nonce=1,signature={signature}")),
+            Err(SignedRequestError::Address(_))
+        ));
+        assert_eq!(SignedRequest::from_header("Bearer clk_1"), None);
+        assert_eq!(SignedRequest::from_header("Ethereum"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_or_refused(header in "(Ethereum )?\\PC{0,200}") {
+            let _ = SignedRequest::from_header(&header);
+        }
+    }
+}
