@@ -5,15 +5,25 @@
 
 #![forbid(unsafe_code)]
 
+mod auth;
+mod content;
+mod date;
 mod ethereum;
+mod metrics;
+mod native;
 mod oidc;
 mod operator;
 mod principal;
 mod problem;
+mod receipt;
+mod serve;
 mod settings;
 mod state;
 mod submission;
+mod visibility;
+mod web;
 
+pub use auth::{NewKey, new_key};
 pub use operator::OperatorSettings;
 pub use principal::{Principal, Via};
 pub use settings::{GetJson, Issuer, RateLimits, Settings, SettingsError};

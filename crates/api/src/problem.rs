@@ -12,45 +12,45 @@ const TYPES: &str = "https://cloister.dev/problems/";
 /// Why a request was not done, as the one who asked is told (RFC 9457). Safe to show: no secret, no stranger's text that
 /// was not escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The HTTP status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The last part of its `type`.
-    pub slug: &'static str,
+    pub(crate) slug: &'static str,
     /// The kind of problem in a few words: the same for every problem of the kind.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// What happened here, and what to do.
-    pub detail: String,
+    pub(crate) detail: String,
     /// The field of the request that it is about.
-    pub field: Option<String>,
+    pub(crate) field: Option<String>,
     /// The rules that a denied job met.
-    pub rules: Vec<Denial>,
+    pub(crate) rules: Vec<Denial>,
     /// Seconds after which to try again.
-    pub retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u64>,
 }
 
 impl Problem {
     /// One of some kind.
-    pub fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self { status, slug, title, detail: detail.into(), field: None, rules: Vec::new(), retry_after: None }
     }
 
     /// The same, about a field of the request.
     #[must_use]
-    pub fn about(mut self, field: impl Into<String>) -> Self {
+    pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
         self
     }
 
     /// There is nothing here for the one who asks: the same whether it exists or not.
     #[must_use]
-    pub fn not_found() -> Self {
+    pub(crate) fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", "there is nothing here that you may see")
     }
 
     /// Nobody, or nobody known, asks.
     #[must_use]
-    pub fn unauthenticated() -> Self {
+    pub(crate) fn unauthenticated() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthenticated",
@@ -61,67 +61,74 @@ impl Problem {
 
     /// Somebody known asks for what their role may not.
     #[must_use]
-    pub fn forbidden(detail: impl Into<String>) -> Self {
+    pub(crate) fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Not allowed", detail)
     }
 
     /// The request cannot be read.
     #[must_use]
-    pub fn malformed(detail: impl Into<String>) -> Self {
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "The request cannot be read", detail)
     }
 
     /// A field of the request cannot be used.
     #[must_use]
-    pub fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
+    pub(crate) fn field(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "A field is not valid", detail).about(field)
     }
 
     /// It does not go together with what is there.
     #[must_use]
-    pub fn conflict(slug: &'static str, detail: impl Into<String>) -> Self {
+    pub(crate) fn conflict(slug: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, slug, "It does not fit what is there", detail)
     }
 
     /// More bytes than are taken here.
     #[must_use]
-    pub fn too_large(most_bytes: u64) -> Self {
+    pub(crate) fn too_large(most_bytes: u64) -> Self {
         let detail = format!("the body is larger than {most_bytes} bytes, which is the most that is taken here");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Too large", detail)
     }
 
     /// A body of another type than the one taken here.
     #[must_use]
-    pub fn media_type(expected: &str) -> Self {
+    pub(crate) fn media_type(expected: &str) -> Self {
         let detail = format!("send the body as `Content-Type: {expected}`");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", "Another media type is needed", detail)
     }
 
     /// Too many requests.
     #[must_use]
-    pub fn rate_limited(seconds: u64) -> Self {
+    pub(crate) fn rate_limited(seconds: u64) -> Self {
         let detail = format!("too many requests; try again in {seconds} s");
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail);
         Self { retry_after: Some(seconds), ..problem }
     }
 
+    /// It took longer than it may.
+    #[must_use]
+    pub(crate) fn too_slow(limit: std::time::Duration) -> Self {
+        let detail = format!("the request was not done within {} s; try again, or ask for less", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "It takes too long", detail)
+    }
+
     /// It cannot be done now.
     #[must_use]
-    pub fn unavailable(detail: impl Into<String>) -> Self {
+    pub(crate) fn unavailable(detail: impl Into<String>) -> Self {
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Not now", detail);
         Self { retry_after: Some(5), ..problem }
     }
 
     /// A fault of this program. What it is goes to the log, not to the one who asks.
     #[must_use]
-    pub fn internal() -> Self {
+    pub(crate) fn internal() -> Self {
         let detail = "the service failed; tell the operator the value of the `X-Request-Id` header";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
     }
 
     /// A job that may not run: every rule it met.
     #[must_use]
-    pub fn denied(rules: Vec<Denial>) -> Self {
+    pub(crate) fn denied(rules: Vec<Denial>) -> Self {
         let detail = "the job may not run; each of `rules` says what to do about it";
         Self { rules, ..Self::new(StatusCode::FORBIDDEN, "denied", "The job is denied", detail) }
     }

@@ -1,5 +1,8 @@
 use crate::{
+    auth::Rates,
+    metrics::Metrics,
     oidc,
+    receipt::Signer,
     settings::{Settings, SettingsError},
 };
 use cloister_model::{Backend, Timestamp};
@@ -20,6 +23,9 @@ pub(crate) struct Inner {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) settings: Settings,
     pub(crate) oidc: oidc::Verifier,
+    pub(crate) rates: Rates,
+    pub(crate) metrics: Metrics,
+    pub(crate) signer: Signer,
     /// Cancelled when the service shuts down: streams end then.
     pub(crate) closing: CancellationToken,
 }
@@ -31,7 +37,10 @@ impl Service {
     /// What of the settings cannot be used.
     pub fn new(backend: Arc<dyn Backend>, settings: Settings) -> Result<Self, SettingsError> {
         let oidc = oidc::Verifier::new(settings.oidc.clone(), settings.get_json.clone())?;
-        let inner = Inner { backend, settings, oidc, closing: CancellationToken::new() };
+        let rates = Rates::new(settings.rates)?;
+        let signer = Signer::new(settings.receipt_key.expose())?;
+        let closing = CancellationToken::new();
+        let inner = Inner { backend, settings, oidc, rates, metrics: Metrics::new(), signer, closing };
         Ok(Self { shared: Shared(Arc::new(inner)) })
     }
 
