@@ -59,15 +59,14 @@ const LAYERS: &[Layer] = &[
         ours: &[
             "cloister-model",
             "cloister-admission",
-            "cloister-isolation",
-            "cloister-sandbox",
             "cloister-stages",
             "cloister-local-engine",
             "cloister-k8s-engine",
             "cloister-api",
         ],
         only: None,
-        never: &[],
+        // It starts the sandbox as a program of its own: what speaks HTTP never holds an engine.
+        never: ENGINES,
     },
 ];
 
@@ -79,11 +78,14 @@ const KEPT: &[(&[&str], &[&str])] = &[
     (&["landlock", "seccompiler"], &["cloister-isolation"]),
     (&["libc"], &["cloister-isolation", "cloister-bench"]),
     // The supervisor, too, opens files and waits for processes; the host measures both.
-    (&["rustix"], &["cloister-isolation", "cloister-sandbox", "cloister-bench"]),
-    (&["reqwest", "object_store"], &["cloister-stages"]),
+    // Whoever starts sandboxes holds locks and sends signals.
+    (&["rustix"], &["cloister-isolation", "cloister-sandbox", "cloister-stages", "cloister-local-engine", "cloister-cli", "cloister-bench"]),
+    // The command line is a client of the service.
+    (&["reqwest"], &["cloister-stages", "cloister-cli", "cloister-bench"]),
+    (&["object_store", "age"], &["cloister-stages"]),
     (&["rusqlite", "sqlx"], &["cloister-local-engine"]),
     (&["kube", "k8s-openapi"], &["cloister-k8s-engine"]),
-    (&["axum", "tower-http", "utoipa"], &["cloister-api"]),
+    (&["axum", "tower-http", "utoipa", "jsonwebtoken", "k256"], &["cloister-api"]),
     (&["clap"], &["cloister-sandbox", "cloister-cli"]),
 ];
 
