@@ -1,0 +1,50 @@
+#!/bin/sh
+# Installs what the tests of the service use beside the programs themselves, into target/test-tools:
+#
+#     scripts/test-tools.sh
+#
+#   a virtual environment with the Python packages that scripts/test-tools.txt pins: Schemathesis, an S3 server (moto),
+#   and independent cryptography (250 MB from PyPI, half a minute);
+#   as root with apt-get, Debian's libfaketime, which lets a test turn a clock. Without it that one test fails.
+#
+# Does nothing where everything is there. Needs Python 3.10 or newer with venv.
+set -eu
+exec </dev/null
+cd -- "$(dirname -- "$0")/.."
+
+say() { printf 'test-tools: %s\n' "$*"; }
+
+tools=$PWD/target/test-tools
+pinned=scripts/test-tools.txt
+mkdir -p target
+
+# Two runs at once would write into one another.
+if [ "${CLOISTER_TEST_TOOLS_LOCKED:-}" != 1 ] && command -v flock >/dev/null 2>&1; then
+    CLOISTER_TEST_TOOLS_LOCKED=1 exec flock target/test-tools.lock sh "scripts/$(basename -- "$0")"
+fi
+
+if cmp -s "$pinned" "$tools/installed.txt"; then
+    say 'Python packages: up to date'
+else
+    say "Python packages: installing into target/test-tools"
+    rm -rf "$tools"
+    python3 -m venv "$tools" || {
+        say 'needs Python 3 with venv: on Debian, apt-get install python3-venv' >&2
+        exit 1
+    }
+    "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$pinned"
+    "$tools/bin/python" -m pip check --quiet
+    # Last: what is complete is known by it.
+    cp "$pinned" "$tools/installed.txt"
+fi
+
+faketime=$(find /usr/lib /usr/local/lib -name libfaketime.so.1 2>/dev/null | head -n 1)
+if [ -n "$faketime" ]; then
+    say "libfaketime: $faketime"
+elif [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+    say 'libfaketime: installing'
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libfaketime) \
+        >/dev/null
+else
+    say 'libfaketime is missing: the test that turns the clock will fail; install it (Debian: libfaketime)' >&2
+fi
