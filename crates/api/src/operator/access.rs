@@ -1,0 +1,219 @@
+//! Whose word a request is: a Provider's, which signed it, or nobody's.
+
+use super::{error::OperatorError, parameters::Parameters, settings::OperatorSettings};
+use crate::{
+    auth::ClientAddress,
+    ethereum::{Nonce, NonceWindow, Signature, hashed_digest},
+    state::Shared,
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use cloister_model::Account;
+use std::{collections::BTreeSet, convert::Infallible, net::IpAddr, time::Duration};
+
+/// How far ahead of ours the clock of a Provider may be.
+const AHEAD: Duration = Duration::from_secs(30);
+
+/// Says that nothing vouches for the request that is answered.
+const UNVERIFIED: HeaderName = HeaderName::from_static("x-cloister-unverified");
+
+/// Whose word a request is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Voucher {
+    /// A Provider's that is allowed.
+    Provider(Account),
+    /// Nobody's: `unverified_signatures` is on.
+    Nobody,
+}
+
+impl Voucher {
+    /// The Provider; none if nobody vouches.
+    pub(super) fn provider(&self) -> Option<&Account> {
+        match self {
+            Self::Provider(account) => Some(account),
+            Self::Nobody => None,
+        }
+    }
+
+    /// The answer, marked if it was given on nobody's word.
+    pub(super) fn answer(&self, answer: Result<impl IntoResponse, OperatorError>) -> Response {
+        let mut response = answer.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
+        if *self == Self::Nobody {
+            response.headers_mut().insert(UNVERIFIED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+/// Where a request comes from, as far as that decides what nobody's word is worth.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    address: Option<IpAddr>,
+    /// Whether the connection is its sender's own: no proxy, no page in a browser.
+    direct: bool,
+}
+
+impl<S: Sync> FromRequestParts<S> for Origin {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::new(parts.extensions.get::<ClientAddress>().map(|address| address.0), &parts.headers))
+    }
+}
+
+impl Origin {
+    fn new(address: Option<IpAddr>, headers: &HeaderMap) -> Self {
+        let mediated = ["x-forwarded-for", "forwarded", "via", "sec-fetch-site", header::ORIGIN.as_str()];
+        Self { address, direct: !mediated.iter().any(|name| headers.contains_key(*name)) }
+    }
+
+    /// Whether nobody's word is taken from there. A page in a browser, or a stranger behind a proxy on this machine, comes
+    /// from this machine as well.
+    pub(super) fn may_be_unverified(&self, settings: &OperatorSettings) -> bool {
+        let here = self.direct && self.address.is_some_and(|address| address.to_canonical().is_loopback());
+        settings.unverified_signatures && (here || settings.insist)
+    }
+}
+
+/// Finds out whose word a request is, and uses its nonce up. Nothing else may be looked at before.
+///
+/// The signed text is what Provider signs: the owner, the job if one is named, and the nonce. It covers nothing else, so
+/// it is as good for any other request about the same owner and job: what protects the rest is the connection.
+pub(super) async fn vouch(
+    shared: &Shared,
+    origin: &Origin,
+    parameters: &Parameters,
+    job: Option<&str>,
+    what: &'static str,
+) -> Result<Voucher, OperatorError> {
+    let settings = &shared.settings.operator;
+    match verify(shared, parameters, job).await {
+        Ok(provider) => Ok(Voucher::Provider(provider)),
+        Err(_) if origin.may_be_unverified(settings) => {
+            tracing::warn!(what, "a request was taken on nobody's word: `unverified_signatures` is on");
+            Ok(Voucher::Nobody)
+        }
+        Err(error) => {
+            // Those who guess are slowed down; those who may ask are not counted.
+            if let Some(address) = origin.address {
+                shared.rates.address(address)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn verify(shared: &Shared, parameters: &Parameters, job: Option<&str>) -> Result<Account, OperatorError> {
+    let owner = parameters.text_or_absent("owner")?.unwrap_or_default();
+    let signature = parameters
+        .text("providerSignature")?
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| OperatorError::bad("`providerSignature` of agreementId is required."))?;
+    let nonce = parameters.text("nonce")?.ok_or_else(|| OperatorError::bad("`nonce` is required."))?;
+    let nonce: Nonce = nonce.parse().map_err(|error| OperatorError::bad(format!("Invalid nonce: {error}")))?;
+    let subject = format!("{owner}{}", job.unwrap_or_default());
+    let provider = provider(&subject, &nonce, &signature, &shared.settings.operator.providers)?;
+    let window = NonceWindow { back: shared.settings.nonce_window, ahead: AHEAD };
+    let until = window
+        .admit(&nonce, shared.now())
+        .map_err(|error| OperatorError::unauthorized(format!("Invalid nonce: {error}")))?;
+    if shared.backend.claim_nonce(provider.clone(), nonce.as_str().to_owned(), until).await? {
+        Ok(provider)
+    } else {
+        Err(OperatorError::unauthorized("Invalid nonce: it was used before; sign the request again"))
+    }
+}
+
+/// The Provider that signed, if it is one of those that may.
+fn provider(
+    subject: &str,
+    nonce: &Nonce,
+    signature: &str,
+    allowed: &BTreeSet<Account>,
+) -> Result<Account, OperatorError> {
+    let signature: Signature =
+        signature.parse().map_err(|error| OperatorError::bad(format!("Failed to recover address: {error}")))?;
+    let signer = signature
+        .signer(&hashed_digest(&format!("{subject}{nonce}")))
+        .map_err(|error| OperatorError::bad(format!("Failed to recover address: {error}")))?
+        .account();
+    if allowed.contains(&signer) {
+        return Ok(signer);
+    }
+    // The address is what the sender can compute as well; for another text than the one expected it is a random one.
+    Err(OperatorError::unauthorized(format!(
+        "Invalid signature: the signing ethereum account {signer} is not authorized to use this service."
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ethereum::testing::Wallet;
+    use proptest::prelude::*;
+
+    const OWNER: &str = "0x52A4Fc5B2cD5Cb0F3dF6c6E0f2Ee9d8C1B7a0bE1";
+    const JOB: &str = "1ab8f917cc264339875350be13670cea";
+    const NONCE: &str = "1795363289633593301";
+
+    fn ask(subject: &str, nonce: &str, signature: &str, allowed: &[u8]) -> Result<Account, OperatorError> {
+        let allowed = allowed.iter().map(|key| Wallet::new(*key).address().account()).collect();
+        provider(subject, &nonce.parse().expect("a nonce"), signature, &allowed)
+    }
+
+    #[test]
+    fn only_what_an_allowed_provider_signed_counts() {
+        let wallet = Wallet::new(1);
+        let signature = wallet.sign_hashed(&format!("{OWNER}{JOB}{NONCE}"));
+        let subject = format!("{OWNER}{JOB}");
+        assert_eq!(ask(&subject, NONCE, &signature, &[1, 2]), Ok(wallet.address().account()));
+        let refused = |subject: &str, nonce: &str, signature: &str, allowed: &[u8]| {
+            ask(subject, nonce, signature, allowed).expect_err("refused").status
+        };
+        assert_eq!(refused(&subject, NONCE, &signature, &[]), 401, "nobody is allowed");
+        assert_eq!(refused(&subject, NONCE, &signature, &[2]), 401, "another is allowed");
+        assert_eq!(refused(OWNER, NONCE, &signature, &[1]), 401, "another text");
+        assert_eq!(refused(&subject.to_ascii_lowercase(), NONCE, &signature, &[1]), 401, "letter case is signed");
+        assert_eq!(refused(&subject, "1795363289633593302", &signature, &[1]), 401, "another nonce");
+        let without_nonce = wallet.sign_hashed(&subject);
+        assert_eq!(refused(&subject, NONCE, &without_nonce, &[1]), 401, "the nonce is not signed");
+        let in_full = wallet.sign(&format!("{subject}{NONCE}"));
+        assert_eq!(refused(&subject, NONCE, &in_full, &[1]), 401, "another form of signing");
+        assert_eq!(refused(&subject, NONCE, "sig", &[1]), 400);
+    }
+
+    #[test]
+    fn nobodys_word_is_taken_from_this_machine_only() {
+        let on = OperatorSettings { unverified_signatures: true, ..OperatorSettings::default() };
+        let insisted = OperatorSettings { insist: true, ..on.clone() };
+        let from = |address: Option<&str>, name: Option<&'static str>| {
+            let headers: HeaderMap =
+                name.into_iter().map(|name| (HeaderName::from_static(name), HeaderValue::from_static("x"))).collect();
+            Origin::new(address.map(|address| address.parse().expect("an address")), &headers)
+        };
+        for address in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(from(Some(address), None).may_be_unverified(&on), "{address}");
+            assert!(!from(Some(address), None).may_be_unverified(&OperatorSettings::default()));
+            let only_insist = OperatorSettings { insist: true, ..OperatorSettings::default() };
+            assert!(!from(Some(address), None).may_be_unverified(&only_insist));
+        }
+        for address in [None, Some("192.0.2.1"), Some("10.0.0.1"), Some("::ffff:192.0.2.1")] {
+            assert!(!from(address, None).may_be_unverified(&on), "{address:?}");
+            assert!(from(address, None).may_be_unverified(&insisted));
+        }
+        for header in ["x-forwarded-for", "forwarded", "via", "origin", "sec-fetch-site"] {
+            assert!(!from(Some("127.0.0.1"), Some(header)).may_be_unverified(&on), "{header}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_signature_is_for_its_text_only(owner in "[a-z]{1,5}", other in "[a-z]{1,5}", key in 1_u8..9, allowed in 1_u8..9) {
+            let signature = Wallet::new(key).sign_hashed(&format!("{owner}{NONCE}"));
+            prop_assert_eq!(ask(&other, NONCE, &signature, &[allowed]).is_ok(), owner == other && key == allowed);
+        }
+    }
+}
