@@ -66,3 +66,8 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .nest("/api/v1/operator", operator)
         .with_state(state)
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
