@@ -1,0 +1,90 @@
+use super::{core::Core, core::Shared, recover::recover, tasks};
+use crate::{
+    LocalEngine, OpenError, Options,
+    board::Board,
+    home::Home,
+    program::Program,
+    schedule::Capacity,
+    store::{OnCommit, Store},
+    uploads::Uploads,
+};
+use cloister_stages::{Cache, Fetcher, ResultStore, StoreConfig};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+    sync::{Arc, RwLock},
+    time::Instant,
+};
+use tokio_util::task::TaskTracker;
+
+impl LocalEngine {
+    /// Takes the folder, brings its database up to date, takes every job up where it is, and starts to work.
+    ///
+    /// # Errors
+    /// If another service has the folder, something in it is not what this program left there, or the sandbox program
+    /// cannot be run. Nothing was changed then.
+    pub async fn open(options: Options) -> Result<Arc<Self>, OpenError> {
+        let core = tokio::task::spawn_blocking(move || assemble(options)).await;
+        let core = Arc::new(core.map_err(|error| OpenError::Stage { what: "start", problem: error.to_string() })??);
+        recover(&core).await?;
+        tasks::start(&core);
+        Ok(Arc::new(Self { core }))
+    }
+}
+
+fn assemble(options: Options) -> Result<Core, OpenError> {
+    let Options { home, sandbox, environment, sources, cache_bytes, results, upload_bytes_per_account } = options;
+    let stage = |what| move |problem: String| OpenError::Stage { what, problem };
+    let home = Home::open(&home)?;
+    let program = Program::find(&sandbox, home.sandbox())
+        .map_err(|problem| OpenError::Sandbox { path: sandbox.clone(), problem })?;
+    let results = results.unwrap_or_else(|| StoreConfig { url: file_url(&home.results()), options: BTreeMap::new() });
+    let results = Arc::new(ResultStore::open(&results).map_err(|e| stage("result store")(e.to_string()))?);
+    let cache = Arc::new(Cache::open(&home.cache(), cache_bytes).map_err(|e| stage("cache")(e.to_string()))?);
+    let fetcher = Fetcher::new(sources, Arc::clone(&cache), home.uploads(), Arc::clone(&results));
+    let fetcher = Arc::new(fetcher.map_err(|e| stage("sources")(e.to_string()))?);
+    let shared = Arc::new(Shared::new(Board::new(Capacity {
+        jobs: environment.max_jobs,
+        cpus: u64::from(environment.cpus),
+        memory_bytes: environment.memory_bytes,
+    })));
+    let store = Store::open(&home.database(), told(&shared))?;
+    let uploads = Uploads::new(home.uploads(), upload_bytes_per_account);
+    let (keys, tasks) = (RwLock::new(HashMap::new()), TaskTracker::new());
+    Ok(Core { home, program, environment, store, cache, fetcher, results, uploads, keys, shared, tasks })
+}
+
+/// What is done with every commit, on the thread that writes: little.
+fn told(shared: &Arc<Shared>) -> OnCommit {
+    let shared = Arc::clone(shared);
+    Arc::new(move |tally, changes| {
+        shared.board().committed(tally, &changes, Instant::now());
+        if changes.is_empty() {
+            return;
+        }
+        let gone = changes.iter().any(|change| change.after.is_none_or(cloister_model::Phase::has_ended));
+        for change in &changes {
+            shared.followers.changed(change.job);
+        }
+        shared.wake.notify_one();
+        shared.due.notify_one();
+        if gone {
+            shared.sweep.notify_one();
+        }
+    })
+}
+
+/// The URL of a folder (RFC 8089).
+fn file_url(path: &Path) -> String {
+    let mut url = "file://".to_owned();
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(byte) {
+            url.push(char::from(*byte));
+        } else {
+            let _ = write!(url, "%{byte:02X}");
+        }
+    }
+    url
+}

@@ -1,0 +1,103 @@
+//! The first moments: every job goes on where it is, and what nobody needs goes.
+
+use super::core::{Core, blocking};
+use crate::{
+    OpenError,
+    home::remove_tree,
+    program,
+    schedule::Waiting,
+    store::{Db, jobs, uploads},
+    times::{Deadlines, now},
+};
+use cloister_model::{JobId, JobStatus, Sha256};
+use std::{
+    collections::HashSet,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+/// Takes up every job that has not ended, and removes folders of all others.
+pub(super) async fn recover(core: &Arc<Core>) -> Result<(), OpenError> {
+    let unusable = |error: Db| OpenError::Stage { what: "jobs", problem: error.to_string() };
+    let unended = core.store.read(jobs::unended).map_err(unusable)?;
+    let live: HashSet<JobId> = unended.iter().map(|status| status.id).collect();
+    let stale = stale_folders(&core.home.jobs(), &live).map_err(|error| home_error(core, error))?;
+    for folder in stale {
+        // A sandbox may still run there: the job was ended, and the program before it could end that.
+        clear(&folder).await.map_err(|error| OpenError::Home { path: folder.clone(), error })?;
+    }
+    tidy_uploads(core).await.map_err(unusable)?;
+    for status in &unended {
+        take_up(core, status).map_err(unusable)?;
+    }
+    if !unended.is_empty() {
+        tracing::info!(jobs = unended.len(), "jobs go on where they are");
+    }
+    Ok(())
+}
+
+/// Removes uploads that were cut off.
+async fn tidy_uploads(core: &Arc<Core>) -> Result<(), Db> {
+    let core = Arc::clone(core);
+    // What the database cannot say, stays.
+    let known = move |core: &Core, sha256: &Sha256| core.store.read(|db| uploads::exists(db, sha256)).unwrap_or(true);
+    blocking(move || core.uploads.tidy(|sha256| known(&core, sha256))).await
+}
+
+fn take_up(core: &Core, status: &JobStatus) -> Result<(), Db> {
+    let Some(spec) = core.store.read(|db| jobs::spec(db, status.id))? else {
+        return Err(Db::Damaged(format!("job {} is not there as it was submitted", status.id)));
+    };
+    let deadlines = Deadlines::of(status, &spec.times, now(), Instant::now());
+    core.board().recover(status, Waiting::of(&spec), spec.times, deadlines);
+    Ok(())
+}
+
+/// Everything in the folder of jobs that is not of a live one.
+fn stale_folders(jobs: &Path, live: &HashSet<JobId>) -> io::Result<Vec<PathBuf>> {
+    let mut stale = Vec::new();
+    for entry in fs::read_dir(jobs)? {
+        let entry = entry?;
+        let job = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if !job.is_some_and(|job| live.contains(&job)) {
+            stale.push(entry.path());
+        }
+    }
+    Ok(stale)
+}
+
+/// Ends whatever runs in a folder or in those below it, and removes it.
+pub(crate) async fn clear(folder: &Path) -> io::Result<()> {
+    let metadata = match fs::symlink_metadata(folder) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !metadata.is_dir() {
+        return fs::remove_file(folder);
+    }
+    program::stop(folder).await?;
+    let checks = folder.join(crate::carry::CHECKS);
+    if checks.is_dir() {
+        for check in fs::read_dir(&checks)? {
+            program::stop(&check?.path()).await?;
+        }
+    }
+    let mut tries = 0;
+    loop {
+        let path = folder.to_owned();
+        match blocking(move || remove_tree(&path)).await {
+            Ok(()) => return Ok(()),
+            // Work that was cut off may still write its last file there.
+            Err(error) if tries >= 20 => return Err(io::Error::other(error.to_string())),
+            Err(_) => tries += 1,
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+fn home_error(core: &Core, error: io::Error) -> OpenError {
+    OpenError::Home { path: core.home.jobs(), error }
+}

@@ -1,0 +1,173 @@
+//! The folder of one service: what is where in it, and that one service at a time has it.
+
+use crate::OpenError;
+use cloister_model::{JobId, Sha256};
+use rustix::fs::{FlockOperation, flock};
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+/// The folder, held: its lock goes with the process.
+#[derive(Debug)]
+pub(crate) struct Home {
+    root: PathBuf,
+    _lock: File,
+}
+
+impl Home {
+    /// Makes the folder if it is not there, closes it to others, and takes its lock.
+    pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
+        let fault = |error| OpenError::Home { path: root.to_owned(), error };
+        directory(root).map_err(fault)?;
+        // The program that runs jobs has another place to start from.
+        let root = root.canonicalize().map_err(fault)?;
+        fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(fault)?;
+        let lock = lock(&root)?;
+        let home = Self { root, _lock: lock };
+        for part in ["cache", "uploads", "jobs", "results", "logs", "sandbox"] {
+            let path = home.root.join(part);
+            directory(&path).map_err(|error| OpenError::Home { path, error })?;
+        }
+        Ok(home)
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.root.join("cloister.db")
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.root.join("cache")
+    }
+
+    pub(crate) fn uploads(&self) -> PathBuf {
+        self.root.join("uploads")
+    }
+
+    pub(crate) fn upload(&self, sha256: &Sha256) -> PathBuf {
+        self.uploads().join(sha256.to_string())
+    }
+
+    pub(crate) fn results(&self) -> PathBuf {
+        self.root.join("results")
+    }
+
+    pub(crate) fn sandbox(&self) -> PathBuf {
+        self.root.join("sandbox")
+    }
+
+    pub(crate) fn jobs(&self) -> PathBuf {
+        self.root.join("jobs")
+    }
+
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// The log of a job that has ended.
+    pub(crate) fn log(&self, job: JobId) -> PathBuf {
+        self.logs().join(job.to_string())
+    }
+
+    /// The work folder of a job.
+    pub(crate) fn job(&self, job: JobId) -> PathBuf {
+        self.jobs().join(job.to_string())
+    }
+}
+
+/// Makes a directory for this user alone.
+pub(crate) fn directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes a folder with all that is in it, read-only directories included. None is no error.
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            fs::remove_dir_all(path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Lets this user write to every directory of a tree. Follows no link.
+fn open_up(root: &Path) -> io::Result<()> {
+    let mut open = vec![root.to_owned()];
+    while let Some(path) = open.pop() {
+        if !fs::symlink_metadata(&path)?.is_dir() {
+            continue;
+        }
+        fs::set_permissions(&path, Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&path)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock(root: &Path) -> Result<File, OpenError> {
+    let path = root.join("lock");
+    let fault = |error| OpenError::Home { path: path.clone(), error };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(fault)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let _ = (&file).take(32).read_to_string(&mut text);
+            return Err(OpenError::InUse { home: root.to_owned(), pid: text.trim().parse().ok() });
+        }
+        Err(error) => return Err(fault(error.into())),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(fault)?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(fault)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_service_at_a_time_has_the_folder() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().join("home");
+        let first = Home::open(&root).expect("a home");
+        assert_eq!(fs::metadata(&root).expect("made").permissions().mode() & 0o777, 0o700);
+        let error = Home::open(&root).expect_err("in use").to_string();
+        assert!(error.contains(&std::process::id().to_string()) && error.contains("/home"), "{error}");
+        drop(first);
+        Home::open(&root).expect("free again");
+    }
+
+    #[test]
+    fn read_only_trees_go_and_what_links_point_at_stays() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let tree = directory.path().join("tree");
+        fs::create_dir_all(tree.join("a/b")).expect("made");
+        fs::write(tree.join("a/b/file"), "x").expect("written");
+        let outside = directory.path().join("outside");
+        fs::create_dir(&outside).expect("made");
+        fs::write(outside.join("file"), "x").expect("written");
+        std::os::unix::fs::symlink(&outside, tree.join("a/link")).expect("a link");
+        fs::set_permissions(tree.join("a/b"), Permissions::from_mode(0o500)).expect("read-only");
+        fs::set_permissions(tree.join("a"), Permissions::from_mode(0o500)).expect("read-only");
+        remove_tree(&tree).expect("gone");
+        assert!(!tree.exists() && outside.join("file").exists());
+        remove_tree(&tree).expect("nothing to do");
+    }
+}

@@ -1,0 +1,44 @@
+//! Jobs on this machine: one SQLite file, one folder, one sandbox process for each job that runs.
+//!
+//! ```text
+//! DIR/lock          held by the running service
+//! DIR/cloister.db   the state
+//! DIR/cache         input files, shared by jobs
+//! DIR/uploads       what consumers and publishers sent, by digest
+//! DIR/jobs/<job>    where a job works; removed at its end
+//! DIR/logs/<job>    the log of an ended job
+//! DIR/results       the results, unless they are stored elsewhere
+//! DIR/sandbox       what the sandbox program keeps: compiled code, interpreters
+//! ```
+//!
+//! - `store` is the database: one thread writes, many read.
+//! - `schedule` decides which jobs start; `board` knows what there is to do.
+//! - `carry` takes a job from step to step, from wherever it is.
+//! - `program` starts the sandbox so that it outlives this program, and finds it again.
+//! - `engine` starts, recovers, tidies; `calls` is what the door asks for.
+//!
+//! An engine that is killed at any moment leaves every job where the next one takes it up. An algorithm is run at most
+//! once: the sandbox makes a claim before it begins, and a claim can be made once.
+
+#![forbid(unsafe_code)]
+
+mod board;
+mod calls;
+mod carry;
+mod engine;
+mod followers;
+mod home;
+mod options;
+mod program;
+mod schedule;
+mod store;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod times;
+mod uploads;
+
+pub use engine::LocalEngine;
+pub use options::{EnvironmentOptions, OpenError, Options};
+pub use store::DatabaseError;

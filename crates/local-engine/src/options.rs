@@ -1,0 +1,84 @@
+use crate::store::DatabaseError;
+use cloister_stages::{SourcePolicy, StoreConfig};
+use std::{io, path::PathBuf};
+
+/// What a service on this machine is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Its folder. One service at a time has it.
+    pub home: PathBuf,
+    /// The `sandbox` program.
+    pub sandbox: PathBuf,
+    /// What jobs may use.
+    pub environment: EnvironmentOptions,
+    /// Where files may come from.
+    pub sources: SourcePolicy,
+    /// The most bytes of input files that are kept for later jobs.
+    pub cache_bytes: u64,
+    /// Where results are stored; none: below the folder.
+    pub results: Option<StoreConfig>,
+    /// The most bytes that one account may upload.
+    pub upload_bytes_per_account: u64,
+}
+
+/// The one environment of this machine.
+#[derive(Clone, Debug)]
+pub struct EnvironmentOptions {
+    /// Its name, which jobs give.
+    pub id: String,
+    /// What its operator says of it.
+    pub description: String,
+    /// The most jobs at once.
+    pub max_jobs: u64,
+    /// Processors for all jobs. Each takes one.
+    pub cpus: u32,
+    /// Memory for all jobs, in bytes.
+    pub memory_bytes: u64,
+    /// The most memory of one job, in bytes.
+    pub job_memory_bytes: u64,
+    /// The most jobs that may wait.
+    pub max_queued: u64,
+    /// The longest that one algorithm may run, in milliseconds.
+    pub max_wall_ms: u64,
+}
+
+/// Why a service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder, or something in it.
+    #[error("`{path}`: {error}")]
+    Home {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another service has the folder.
+    #[error("`{home}` is used by a running service{}; stop that one, or give another --home",
+        pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    InUse {
+        /// The folder.
+        home: PathBuf,
+        /// The service's process, if it says so.
+        pid: Option<u32>,
+    },
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The sandbox program.
+    #[error("the sandbox program `{path}` cannot be run: {problem}")]
+    Sandbox {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Sources, cache or result store: see their own words.
+    #[error("{what}: {problem}")]
+    Stage {
+        /// Which of them.
+        what: &'static str,
+        /// What it says.
+        problem: String,
+    },
+}

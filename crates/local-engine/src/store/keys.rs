@@ -1,0 +1,46 @@
+use super::{Db, Fail, Write};
+use cloister_model::{Account, ApiKey, KeyId, StoreError, Timestamp};
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// Keys of one list.
+const MOST: u32 = 10_000;
+
+pub(crate) fn put(write: &mut Write<'_>, key: &ApiKey) -> Result<(), Fail<StoreError>> {
+    let sql = "INSERT INTO key (id, account, created, key) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
+    let created = i64::try_from(key.created.unix_ms()).unwrap_or(i64::MAX);
+    let text = serde_json::to_string(key)?;
+    let rows = write.db.prepare_cached(sql)?.execute(params![key.id.as_str(), key.account.key(), created, text])?;
+    if rows == 0 { Err(Fail::Said(StoreError::Conflict)) } else { Ok(()) }
+}
+
+pub(crate) fn get(db: &Connection, id: &KeyId) -> Result<Option<ApiKey>, Db> {
+    let sql = "SELECT key FROM key WHERE id = ?1";
+    let text: Option<String> = db.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+}
+
+pub(crate) fn list(db: &Connection, account: Option<&Account>) -> Result<Vec<ApiKey>, Db> {
+    let owned = if account.is_some() { "WHERE account = ?2" } else { "" };
+    let sql = format!("SELECT key FROM key {owned} ORDER BY created DESC, id DESC LIMIT ?1");
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = match account {
+        Some(account) => statement.query(params![MOST, account.key()])?,
+        None => statement.query(params![MOST])?,
+    };
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+    }
+    Ok(found)
+}
+
+pub(crate) fn revoke(write: &mut Write<'_>, id: &KeyId, at: Timestamp) -> Result<ApiKey, Fail<StoreError>> {
+    let Some(key) = get(write.db, id)? else { return Err(Fail::Said(StoreError::Missing)) };
+    if key.revoked.is_some() {
+        return Ok(key);
+    }
+    let key = ApiKey { revoked: Some(at), ..key };
+    let sql = "UPDATE key SET key = ?2 WHERE id = ?1";
+    write.db.prepare_cached(sql)?.execute(params![id.as_str(), serde_json::to_string(&key)?])?;
+    Ok(key)
+}

@@ -1,0 +1,50 @@
+use super::{Db, schema::PATIENCE};
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// Connections that read at once.
+const READERS: usize = 4;
+
+/// Connections that only read, for point reads and ranges of an index: microseconds each, done where they are asked for.
+/// Writers never hold them up.
+#[derive(Debug)]
+pub(super) struct Readers {
+    connections: Vec<Mutex<Connection>>,
+    turn: AtomicUsize,
+}
+
+impl Readers {
+    pub(super) fn open(path: &Path) -> Result<Self, Db> {
+        let connect = || -> Result<Mutex<Connection>, Db> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let db = Connection::open_with_flags(path, flags)?;
+            db.busy_timeout(PATIENCE)?;
+            db.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA cache_size=-8000;")?;
+            db.set_prepared_statement_cache_capacity(64);
+            Ok(Mutex::new(db))
+        };
+        let connections = (0..READERS).map(|_| connect()).collect::<Result<_, _>>()?;
+        Ok(Self { connections, turn: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Db>) -> Result<T, Db> {
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        for turn in 0..READERS {
+            if let Some(connection) = self.connections.get(first.wrapping_add(turn) % READERS)
+                && let Ok(db) = connection.try_lock()
+            {
+                return read(&db);
+            }
+        }
+        let Some(connection) = self.connections.get(first % READERS) else {
+            return Err(Db::Other("no connection to read with; this is a bug".to_owned()));
+        };
+        read(&connection.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

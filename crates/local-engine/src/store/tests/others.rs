@@ -1,0 +1,182 @@
+//! Assets, keys, nonces, uploads, and the record.
+
+use super::store;
+use crate::{
+    store::{Db, Durability, Store, Write, assets, audit, keys, nonces, uploads},
+    testing::at,
+};
+use cloister_model::{
+    Account, ApiKey, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Ddo, FileDigest, Role, Sha256, StoreError,
+    Upload,
+};
+use serde_json::json;
+
+fn account(name: &str) -> Account {
+    name.parse().expect("an account")
+}
+
+fn asset(did: &str, owner: &str, name: &str, revision: u64) -> Asset {
+    let document = json!({"id": format!("did:op:{did}"), "metadata": {"type": "dataset", "name": name}});
+    Asset {
+        ddo: Ddo::from_value(document).expect("a DDO"),
+        owner: account(owner),
+        name: name.to_owned(),
+        created: at(1),
+        updated: at(revision),
+        revision,
+        withdrawn: None,
+        files: None,
+    }
+}
+
+async fn put(store: &Store, asset: &Asset) -> Result<(), StoreError> {
+    let asset = asset.clone();
+    store.write(Durability::Process, move |write| assets::put(write, &asset)).await
+}
+
+#[tokio::test]
+async fn an_asset_changes_by_one_revision_and_keeps_its_name_to_itself() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    assert_eq!(put(&store, &asset("a", "alice", "one", 2)).await, Err(StoreError::Conflict));
+    put(&store, &asset("a", "alice", "one", 1)).await.expect("new");
+    assert_eq!(put(&store, &asset("a", "alice", "one", 1)).await, Err(StoreError::Conflict));
+    assert_eq!(put(&store, &asset("b", "alice", "one", 1)).await, Err(StoreError::Conflict));
+    put(&store, &asset("b", "bob", "one", 1)).await.expect("another owner");
+    put(&store, &asset("c", "alice", "two", 1)).await.expect("another name");
+    let withdrawn = Asset { withdrawn: Some(at(9)), ..asset("a", "alice", "one", 2) };
+    put(&store, &withdrawn).await.expect("the next revision");
+
+    let list = |owner: Option<&str>, withdrawn, after: Option<&str>, at_most| {
+        let query = AssetQuery {
+            kind: AssetKind::Dataset,
+            owner: owner.map(account),
+            after: after.map(|did| did.parse().expect("a DID")),
+            withdrawn,
+            at_most,
+        };
+        let found = store.read(|db| assets::list(db, &query)).expect("a list");
+        found.iter().map(|asset| asset.ddo.id().id().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, false, None, 9), ["b", "c"]);
+    assert_eq!(list(None, true, None, 2), ["a", "b"]);
+    assert_eq!(list(None, true, Some("b"), 9), ["c"]);
+    assert_eq!(list(Some("alice"), false, None, 9), ["c"]);
+    assert_eq!(list(Some("alice"), true, None, 9), ["a", "c"]);
+    let named = store.read(|db| assets::named(db, &account("alice"), AssetKind::Dataset, "one")).expect("read");
+    assert_eq!(named, Some(withdrawn));
+    assert_eq!(store.read(|db| assets::named(db, &account("eve"), AssetKind::Dataset, "one")), Ok(None));
+}
+
+#[tokio::test]
+async fn keys_are_made_once_and_revoked_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    let key = |id: &str, owner: &str, ms| ApiKey {
+        id: id.parse().expect("an id"),
+        account: account(owner),
+        role: Role::Consumer,
+        label: String::new(),
+        sha256: Sha256::from_bytes([1; 32]),
+        created: at(ms),
+        expires: None,
+        revoked: None,
+    };
+    let put = |key: ApiKey| store.write::<(), StoreError, _>(Durability::Process, move |write| keys::put(write, &key));
+    put(key("00000000000000aa", "alice", 1)).await.expect("new");
+    put(key("00000000000000bb", "alice", 2)).await.expect("new");
+    put(key("00000000000000cc", "bob", 3)).await.expect("new");
+    assert_eq!(put(key("00000000000000aa", "eve", 1)).await, Err(StoreError::Conflict));
+    let alice = account("alice");
+    let ids = |found: Vec<ApiKey>| found.iter().map(|key| key.id.to_string()).collect::<Vec<_>>();
+    let of_alice = store.read(|db| keys::list(db, Some(&alice))).expect("a list");
+    assert_eq!(ids(of_alice), ["00000000000000bb", "00000000000000aa"]);
+    assert_eq!(store.read(|db| keys::list(db, None)).expect("a list").len(), 3);
+    let revoke = |id: &str, ms| {
+        let id = id.parse().expect("an id");
+        store.write(Durability::Process, move |write| keys::revoke(write, &id, at(ms)))
+    };
+    assert_eq!(revoke("00000000000000aa", 5).await.expect("revoked").revoked, Some(at(5)));
+    assert_eq!(revoke("00000000000000aa", 6).await.expect("as before").revoked, Some(at(5)));
+    assert_eq!(revoke("00000000000000dd", 6).await, Err(StoreError::Missing));
+}
+
+#[tokio::test]
+async fn a_nonce_counts_once_and_goes_when_its_time_is_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    let claim = |who: &str, nonce: &str, until, now| {
+        let (who, nonce) = (account(who), nonce.to_owned());
+        store.write::<_, Db, _>(Durability::Process, move |write| {
+            Ok(nonces::claim(write, &who, &nonce, at(until), at(now))?)
+        })
+    };
+    let address = "0x52A4Fc5B2cD5Cb0F3dF6c6E0f2Ee9d8C1B7a0bE1";
+    assert_eq!(claim(address, "1", 100, 0).await, Ok(true));
+    assert_eq!(claim(&address.to_lowercase().replace("0X", "0x"), "1", 100, 0).await, Ok(false));
+    assert_eq!(claim("bob", "1", 100, 0).await, Ok(true));
+    assert_eq!(claim(address, "1", 200, 100).await, Ok(false));
+    assert_eq!(claim(address, "2", 200, 101).await, Ok(true));
+    let left = store.read(|db| Ok(db.query_row("SELECT count(*) FROM nonce", [], |row| row.get::<_, i64>(0))?));
+    assert_eq!(left, Ok(1));
+}
+
+#[tokio::test]
+async fn uploads_have_a_quota_and_the_same_file_again_costs_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    let put = |byte: u8, bytes, owner: &str| {
+        let file = FileDigest { sha256: Sha256::from_bytes([byte; 32]), bytes };
+        let upload = Upload { file, owner: account(owner), created: at(1) };
+        store.write::<_, StoreError, _>(Durability::Process, move |write| uploads::put(write, &upload, 10))
+    };
+    put(1, 6, "alice").await.expect("kept");
+    put(1, 6, "alice").await.expect("as before");
+    assert!(matches!(put(2, 5, "alice").await, Err(StoreError::Full(_))));
+    put(2, 5, "bob").await.expect("kept");
+    put(3, 4, "alice").await.expect("kept");
+    assert!(matches!(put(4, u64::MAX, "bob").await, Err(StoreError::Full(_))));
+}
+
+#[tokio::test]
+async fn the_record_only_grows_and_every_change_of_it_shows() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloister.db");
+    let event = |number: u64| AuditEvent {
+        at: at(number),
+        actor: "engine".to_owned(),
+        action: AuditAction::Released,
+        subject: "job".to_owned(),
+        detail: json!({ "n": number }).to_string(),
+    };
+    let record = |store: &Store, number| {
+        let event = event(number);
+        store.write::<(), Db, _>(Durability::Disk, move |write: &mut Write<'_>| Ok(audit::record(write, event)?))
+    };
+    {
+        let (store, _) = store(&path);
+        for number in 0..3 {
+            record(&store, number).await.expect("on record");
+        }
+        for sql in ["UPDATE audit SET record = ''", "DELETE FROM audit"] {
+            let tried: Result<(), Db> =
+                store.write(Durability::Process, move |write| Ok(write.db.execute_batch(sql)?)).await;
+            assert!(tried.expect_err("refused").to_string().contains("only grows"));
+        }
+    }
+    // The next program goes on with the same chain.
+    let (store, _) = store(&path);
+    record(&store, 3).await.expect("on record");
+    let records = store.read(|db| audit::records(db, 0, 9)).expect("records");
+    assert_eq!(
+        records.iter().map(|record| record.event.clone()).collect::<Vec<_>>(),
+        (0..4).map(event).collect::<Vec<_>>()
+    );
+    let mut last = None;
+    for record in &records {
+        record.verify(last).expect("a chain");
+        last = Some((record.sequence, record.hash));
+    }
+    let after = store.read(|db| audit::records(db, 2, 1)).expect("records");
+    assert_eq!(after.first().map(|record| record.sequence), Some(3));
+}
