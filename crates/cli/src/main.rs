@@ -1,5 +1,23 @@
-//! The `cloister` program.
+//! The `cloister` program: a service, and everything that one does with it.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+mod arguments;
+mod asset;
+mod audit;
+mod client;
+mod config;
+mod demo;
+mod environment;
+mod exit;
+mod input;
+mod job;
+mod key;
+mod output;
+mod serve;
+
+fn main() -> ExitCode {
+    arguments::main()
+}

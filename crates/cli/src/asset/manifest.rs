@@ -1,0 +1,128 @@
+//! A description as it is written in a file, on its way to the service: which kind it is, and which files of this machine
+//! have to be sent first.
+
+use crate::exit::Usage;
+use cloister_model::{AssetKind, Ddo, Manifest, Sha256};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// What a description is, once it has been read.
+#[derive(Debug)]
+pub(super) struct Described {
+    pub(super) kind: AssetKind,
+    /// A word for messages.
+    pub(super) name: String,
+    pub(super) document: Value,
+    /// The files to send, and where in the document each stands.
+    pub(super) files: Vec<Local>,
+}
+
+/// A file of this machine that a description names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) path: PathBuf,
+    /// JSON pointer of the source.
+    pub(super) place: String,
+    /// What it must be, if the description says so.
+    pub(super) sha256: Option<Sha256>,
+}
+
+/// Reads a description; paths in it are relative to `folder`. All that can be wrong without the service is found here.
+///
+/// # Errors
+/// What is wrong.
+pub(super) fn read(document: Value, folder: &Path) -> anyhow::Result<Described> {
+    if !Manifest::is_meant(&document) {
+        let ddo = Ddo::from_value(document.clone()).map_err(|error| Usage::error(error.to_string()))?;
+        let kind = if ddo.metadata().algorithm.is_some() { AssetKind::Algorithm } else { AssetKind::Dataset };
+        return Ok(Described { kind, name: ddo.id().to_string(), document, files: Vec::new() });
+    }
+    let files = find_files(&document, folder)?;
+    let mut sent = document.clone();
+    for file in &files {
+        put_digest(&mut sent, file, Sha256::from_bytes([0; 32]))?;
+    }
+    let manifest = Manifest::from_value(&sent).map_err(|error| Usage::error(error.to_string()))?;
+    Ok(Described { kind: manifest.kind(), name: manifest.name().to_string(), document, files })
+}
+
+/// Names what was sent instead of the file.
+pub(super) fn put_digest(document: &mut Value, file: &Local, sha256: Sha256) -> anyhow::Result<()> {
+    let source = document.pointer_mut(&file.place).ok_or_else(|| Usage::error("the description changed meanwhile"))?;
+    *source = json!({"type": "upload", "sha256": sha256.to_string()});
+    Ok(())
+}
+
+fn find_files(document: &Value, folder: &Path) -> anyhow::Result<Vec<Local>> {
+    let mut found = Vec::new();
+    let services = document.pointer("/spec/services").and_then(Value::as_array).map_or(0, Vec::len);
+    let lists =
+        std::iter::once("/spec/files".to_owned()).chain((0..services).map(|n| format!("/spec/services/{n}/files")));
+    for list in lists {
+        for (n, source) in document.pointer(&list).and_then(Value::as_array).into_iter().flatten().enumerate() {
+            if source["type"] == "file" {
+                found.push(read_source(source, format!("{list}/{n}"), folder)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_source(source: &Value, place: String, folder: &Path) -> anyhow::Result<Local> {
+    let wrong =
+        |problem: &str| Usage::error(format!("`{}`: {problem}", place.trim_start_matches('/').replace('/', ".")));
+    let fields = source.as_object().into_iter().flat_map(|fields| fields.keys());
+    if let Some(name) = fields.into_iter().find(|name| !["type", "path", "sha256"].contains(&name.as_str())) {
+        return Err(wrong(&format!("a file has no field `{}`", crate::output::shown(name))));
+    }
+    let path = source["path"].as_str().filter(|path| !path.is_empty()).ok_or_else(|| wrong("`path` is missing"))?;
+    let sha256 = match &source["sha256"] {
+        Value::Null => None,
+        value => Some(value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong("`sha256` is no digest"))?),
+    };
+    Ok(Local { path: folder.join(path), place, sha256 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(files: &Value) -> Value {
+        json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "d"}, "spec": {"files": files}})
+    }
+
+    #[test]
+    fn files_are_found_beside_the_description_and_replaced() {
+        let sha = "ab".repeat(32);
+        let document = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "d"},
+            "spec": {"services": [
+                {"type": "compute", "files": [{"type": "inline", "content": "x"}, {"type": "file", "path": "a.csv"}]},
+                {"type": "access", "files": [{"type": "file", "path": "/abs/b.csv", "sha256": sha}]}]}});
+        let read = read(document, Path::new("sub/folder")).expect("a description");
+        assert_eq!((read.kind, read.name.as_str()), (AssetKind::Dataset, "d"));
+        let paths: Vec<_> = read.files.iter().map(|file| file.path.to_str().expect("text")).collect();
+        assert_eq!(paths, ["sub/folder/a.csv", "/abs/b.csv"]);
+        assert_eq!(read.files[1].sha256.expect("a digest").to_string(), sha);
+        let mut sent = read.document;
+        put_digest(&mut sent, &read.files[0], Sha256::from_bytes([7; 32])).expect("replaced");
+        let source = &sent["spec"]["services"][0]["files"][1];
+        assert_eq!(*source, json!({"type": "upload", "sha256": "07".repeat(32)}));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_before_anything_is_sent() {
+        let folder = Path::new(".");
+        for (document, expected) in [
+            (dataset(&json!([{"type": "file"}])), "`spec.files.0`: `path`"),
+            (dataset(&json!([{"type": "file", "path": "a", "bytes": 1}])), "no field `bytes`"),
+            (dataset(&json!([{"type": "file", "path": "a", "sha256": "x"}])), "`sha256`"),
+            (dataset(&json!([{"type": "fil", "path": "a"}])), "spec.files[0].type"),
+            (json!({"kind": "Dataset"}), "apiVersion"),
+            (json!({"id": "did:op:x"}), "metadata"),
+            (json!([]), ""),
+        ] {
+            let error = read(document, folder).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{expected}: {error}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+use super::{collection, noun};
+use crate::{
+    client::{Client, ClientError, Problem},
+    output::shown,
+};
+use cloister_model::{Account, AssetKind, AssetName, Did};
+use std::str::FromStr;
+
+/// How somebody names an asset: a name of their own, somebody's name, or its DID.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Named {
+    Did(Did),
+    Name { owner: Option<Account>, name: AssetName },
+}
+
+impl FromStr for Named {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_digest = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if text.starts_with("did:") || is_digest {
+            return text.parse().map(Self::Did).map_err(|error: cloister_model::DidError| error.to_string());
+        }
+        let (owner, name) = match text.rsplit_once('/') {
+            Some((owner, name)) => {
+                let owner = owner.parse().map_err(|error: cloister_model::AccountError| error.to_string())?;
+                (Some(owner), name)
+            }
+            None => (None, text),
+        };
+        let name = name.parse().map_err(|error| format!("{error}; or give OWNER/NAME, or a DID"))?;
+        Ok(Self::Name { owner, name })
+    }
+}
+
+/// The DID of a named asset, as the service knows it.
+///
+/// # Errors
+/// If there is none, or it is not the caller's to see.
+pub(crate) async fn find(client: &Client, kind: AssetKind, named: &Named) -> Result<String, ClientError> {
+    let (owner, name) = match named {
+        Named::Did(did) => return Ok(did.to_string()),
+        Named::Name { owner, name } => (owner, name),
+    };
+    let owner = match owner {
+        Some(owner) => owner.as_str().to_owned(),
+        None => account(client).await?,
+    };
+    let query = [("owner", owner.as_str()), ("name", name.as_str())];
+    let found = client.pages(&["v1", collection(kind)], &query, 2).await?;
+    // The service has been asked for exactly this; that it answers with something else is not taken on trust.
+    let found = found.iter().filter(|asset| asset["name"].as_str() == Some(name.as_str())).find_map(|asset| {
+        let did: Did = asset["did"].as_str()?.parse().ok()?;
+        Some(did.to_string())
+    });
+    found.ok_or_else(|| {
+        let text = format!(
+            "there is no {} `{name}` of {} that you may see; `cloister {0} list` shows all",
+            noun(kind),
+            shown(&owner)
+        );
+        ClientError::Problem(Box::new(Problem::new(404, &text)))
+    })
+}
+
+/// Who the caller is.
+async fn account(client: &Client) -> Result<String, ClientError> {
+    let answer = client.get(&["v1", "whoami"], &[]).await?;
+    let account =
+        answer["account"].as_str().ok_or_else(|| ClientError::Unexpected("whoami without account".to_owned()))?;
+    Ok(account.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assets_are_named_in_three_ways() {
+        let name = |owner: Option<&str>, name: &str| Named::Name {
+            owner: owner.map(|owner| owner.parse().expect("an account")),
+            name: name.parse().expect("a name"),
+        };
+        let digest = "ab".repeat(32);
+        for (text, expected) in [
+            ("penguins", name(None, "penguins")),
+            ("alice/penguins", name(Some("alice"), "penguins")),
+            ("a/b/penguins", name(Some("a/b"), "penguins")),
+            (&format!("did:op:{digest}"), Named::Did(digest.parse().expect("a DID"))),
+            (&digest, Named::Did(digest.parse().expect("a DID"))),
+        ] {
+            assert_eq!(text.parse(), Ok(expected), "{text}");
+        }
+        for text in ["", "Penguins", "alice/", "/penguins", "did:web:x", "a b/c", "../x y"] {
+            assert!(text.parse::<Named>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! `cloister audit`: the record, and whether it is whole.
+
+use crate::{
+    arguments::Context,
+    client::{Client, ClientError},
+    exit::{Ended, FAILED, Usage},
+    output::{Format, Table, note, print_document, write_time},
+};
+use clap::Subcommand;
+use cloister_model::{AuditRecord, Sha256};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Records that are asked for at a time.
+const PAGE: usize = 1000;
+
+/// The most bytes of one line of an exported record.
+const MOST_LINE: u64 = 1024 * 1024;
+
+/// The record.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// List what is on record, from the first on
+    List {
+        /// After this place
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// At most so many
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+    /// Print all records, a JSON object a line: to keep elsewhere
+    Export,
+    /// Check that no record was changed, taken out or put in. The record is a chain; where it ends is printed, and can be
+    /// asked for later with --head
+    Verify {
+        /// What `export` printed; without it, the service is asked
+        file: Option<PathBuf>,
+        /// Read the record in the folder of --home itself, without the service
+        #[arg(long, conflicts_with = "file")]
+        offline: bool,
+        /// A hash that the chain must have in it: where it ended when you last looked
+        #[arg(long, value_name = "HASH")]
+        head: Option<Sha256>,
+    },
+}
+
+impl AuditCommand {
+    pub(crate) async fn execute(self, context: &Context) -> anyhow::Result<()> {
+        match self {
+            Self::List { after, limit } => list(context, after, limit).await,
+            Self::Export => {
+                let mut stdout = io::stdout().lock();
+                let mut write = |record: AuditRecord| -> anyhow::Result<()> {
+                    let line = serde_json::to_string(&record)?;
+                    Ok(writeln!(stdout, "{line}")?)
+                };
+                each(&context.client()?, &mut write).await
+            }
+            Self::Verify { file, offline, head } => {
+                let mut chain = Chain::new(head);
+                let mut add = |record: AuditRecord| chain.add(&record);
+                match (file, offline) {
+                    (Some(file), _) => each_of_file(&file, &mut add)?,
+                    (None, true) => {
+                        let home = context
+                            .connection
+                            .home
+                            .clone()
+                            .or_else(|| std::env::var_os("CLOISTER_HOME_DIR").map(PathBuf::from));
+                        crate::serve::each_record(
+                            &home.unwrap_or_else(|| PathBuf::from(crate::client::DEFAULT_HOME)),
+                            &mut add,
+                        )?;
+                    }
+                    (None, false) => each(&context.client()?, &mut add).await?,
+                }
+                chain.conclude(context)
+            }
+        }
+    }
+}
+
+/// What has been seen of a chain.
+#[derive(Debug)]
+struct Chain {
+    last: Option<(u64, Sha256)>,
+    /// A hash that must come, and has not yet.
+    wanted: Option<Sha256>,
+}
+
+impl Chain {
+    fn new(wanted: Option<Sha256>) -> Self {
+        Self { last: None, wanted }
+    }
+
+    fn add(&mut self, record: &AuditRecord) -> anyhow::Result<()> {
+        record.verify(self.last).map_err(|error| Ended::error(FAILED, format!("the record is broken: {error}")))?;
+        self.last = Some((record.sequence, record.hash));
+        if self.wanted == Some(record.hash) {
+            self.wanted = None;
+        }
+        Ok(())
+    }
+
+    fn conclude(self, context: &Context) -> anyhow::Result<()> {
+        if let Some(wanted) = self.wanted {
+            let text = format!(
+                "the chain is consistent, but does not contain {wanted}: its end was cut off, or it is another"
+            );
+            return Err(Ended::error(FAILED, text));
+        }
+        let (records, head) = self.last.map_or((0, None), |(sequence, hash)| (sequence, Some(hash.to_string())));
+        if context.format != Format::Table {
+            return Ok(print_document(context.format, &json!({"records": records, "head": head}))?);
+        }
+        note(&format!("{records} records, none changed, none missing in between; the last hash:"));
+        Ok(crate::output::print_line(head.as_deref().unwrap_or("none"))?)
+    }
+}
+
+async fn page(client: &Client, after: u64, limit: usize) -> Result<Vec<Value>, ClientError> {
+    let (after, limit) = (after.to_string(), limit.to_string());
+    let page = client.get(&["v1", "audit"], &[("after", &after), ("limit", &limit)]).await?;
+    page["items"].as_array().cloned().ok_or_else(|| ClientError::Unexpected("a page of records".to_owned()))
+}
+
+fn read(value: &Value) -> Result<AuditRecord, ClientError> {
+    AuditRecord::deserialize(value).map_err(|_| ClientError::Unexpected("a record".to_owned()))
+}
+
+async fn each(client: &Client, act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut after = 0;
+    loop {
+        let page = page(client, after, PAGE).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for value in &page {
+            let record = read(value)?;
+            // A service that goes in circles would be asked for ever.
+            if record.sequence <= after {
+                return Err(Ended::error(FAILED, "the record is broken: places come twice"));
+            }
+            after = record.sequence;
+            act(record)?;
+        }
+    }
+}
+
+fn each_of_file(path: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let wrong = |problem: String| Usage::error(format!("`{}`: {problem}", path.display()));
+    let mut reader = BufReader::new(File::open(path).map_err(|error| wrong(error.to_string()))?);
+    let (mut line, mut number) = (String::new(), 0_u64);
+    loop {
+        line.clear();
+        number += 1;
+        let read = (&mut reader).take(MOST_LINE).read_line(&mut line).map_err(|error| wrong(error.to_string()))?;
+        if read == 0 {
+            return Ok(());
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        act(serde_json::from_str(&line).map_err(|_| wrong(format!("line {number} is no record")))?)?;
+    }
+}
+
+async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result<()> {
+    let client = context.client()?;
+    let mut items = Vec::new();
+    while items.len() < limit {
+        let page = page(&client, after, PAGE.min(limit - items.len())).await?;
+        let Some(last) = page.last() else { break };
+        let last = read(last)?.sequence;
+        if last <= after {
+            break;
+        }
+        after = last;
+        items.extend(page);
+    }
+    items.truncate(limit);
+    if context.format != Format::Table {
+        return Ok(print_document(context.format, &json!({"items": items}))?);
+    }
+    let mut table = Table::new(["PLACE", "TIME", "ACTOR", "ACTION", "SUBJECT"]);
+    for item in &items {
+        let AuditRecord { sequence, event, previous: _, hash: _ } = read(item)?;
+        table.row([
+            sequence.to_string(),
+            write_time(event.at.unix_ms() / 1000),
+            event.actor,
+            event.action.as_str().to_owned(),
+            event.subject,
+        ]);
+    }
+    Ok(table.print("nothing is on record")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::code_of;
+    use cloister_model::{AuditAction, AuditEvent, Timestamp};
+
+    fn chain(length: u64) -> Vec<AuditRecord> {
+        let mut records: Vec<AuditRecord> = Vec::new();
+        for n in 0..length {
+            let event = AuditEvent {
+                at: Timestamp::from_unix_ms(n),
+                actor: "a".to_owned(),
+                action: AuditAction::JobDenied,
+                subject: "s".to_owned(),
+                detail: "{}".to_owned(),
+            };
+            let last = records.last().map(|record| (record.sequence, record.hash));
+            records.push(AuditRecord::next(last, event));
+        }
+        records
+    }
+
+    fn verify(records: &[AuditRecord], head: Option<Sha256>) -> anyhow::Result<()> {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        for record in records {
+            writeln!(file, "{}", serde_json::to_string(record).expect("JSON")).expect("written");
+        }
+        let mut chain = Chain::new(head);
+        each_of_file(file.path(), &mut |record| chain.add(&record))?;
+        let context = Context { connection: crate::client::ConnectionArguments::default(), format: Format::Json };
+        chain.conclude(&context)
+    }
+
+    #[test]
+    fn a_whole_chain_is_good() {
+        let records = chain(3);
+        verify(&records, None).expect("whole");
+        verify(&records, Some(records[1].hash)).expect("seen before");
+        verify(&[], None).expect("empty");
+    }
+
+    #[test]
+    fn whatever_is_done_to_it_is_seen() {
+        let records = chain(3);
+        let mut changed = chain(3);
+        changed[1].event.actor = "b".to_owned();
+        for (broken, head) in [
+            (changed, None),
+            (vec![records[0].clone(), records[2].clone()], None),
+            (records[1..].to_vec(), None),
+            (records[..2].to_vec(), Some(records[2].hash)),
+        ] {
+            assert_eq!(code_of(&verify(&broken, head).expect_err("broken")), FAILED);
+        }
+    }
+}

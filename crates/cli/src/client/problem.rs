@@ -1,0 +1,207 @@
+use crate::exit;
+use cloister_model::escape;
+use serde_json::Value;
+use std::fmt;
+
+/// Characters of one text of a problem document that are shown.
+const MOST: usize = 2000;
+
+/// Why a request came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    /// No key, and the request needs one.
+    #[error(
+        "no key: give --key FILE, set CLOISTER_KEY, or say with --home where the service of this machine keeps its own"
+    )]
+    NoKey,
+    /// The service does not answer.
+    #[error("cannot reach the service at {url}: {problem}; is it running? (--url, CLOISTER_URL)")]
+    Unreachable { url: String, problem: String },
+    /// It stopped in the middle.
+    #[error("the connection broke: {0}; try again")]
+    Broken(String),
+    /// It said no.
+    #[error("{0}")]
+    Problem(Box<Problem>),
+    /// What it said is not what this program understands.
+    #[error("the service answered something unexpected ({0}); is there a Cloister of this version at that address?")]
+    Unexpected(String),
+}
+
+impl ClientError {
+    /// What a failed request is, told by whether it ever got through.
+    pub(crate) fn transport(url: &str, error: &reqwest::Error) -> Self {
+        // The library's own text, without the address: that may have a password in it.
+        let mut problem = String::new();
+        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+        while let Some(inner) = cause {
+            problem = inner.to_string();
+            cause = inner.source();
+        }
+        let problem = escape(if problem.is_empty() { "no answer" } else { &problem }.as_bytes(), 300).to_string();
+        if error.is_body() || error.is_decode() {
+            Self::Broken(problem)
+        } else if error.is_timeout() {
+            Self::Unreachable { url: url.to_owned(), problem: "no answer in time".to_owned() }
+        } else {
+            Self::Unreachable { url: url.to_owned(), problem }
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoKey => exit::DENIED,
+            Self::Unreachable { .. } | Self::Broken(_) => exit::UNREACHABLE,
+            Self::Unexpected(_) => exit::FAULT,
+            Self::Problem(problem) => match problem.status {
+                401 | 403 => exit::DENIED,
+                404 | 410 => exit::NOT_FOUND,
+                409 | 412 => exit::CONFLICT,
+                408 | 429 | 503 => exit::BUSY,
+                400..=499 => exit::USAGE,
+                _ => exit::FAULT,
+            },
+        }
+    }
+
+    /// Whether the same again may help.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Broken(_) => true,
+            Self::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
+            Self::NoKey | Self::Unexpected(_) => false,
+        }
+    }
+}
+
+/// A refusal as the service writes it (RFC 9457).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Problem {
+    pub(crate) status: u16,
+    title: String,
+    detail: String,
+    field: Option<String>,
+    rules: Vec<Rule>,
+}
+
+/// A rule that said no.
+#[derive(Clone, Debug)]
+struct Rule {
+    name: String,
+    subject: Option<String>,
+    text: String,
+    advice: String,
+}
+
+impl Problem {
+    /// A refusal that says little.
+    pub(crate) fn new(status: u16, title: &str) -> Self {
+        Self { status, title: title.to_owned(), ..Self::default() }
+    }
+
+    /// Reads the answer to a request that was refused; whatever it is, it becomes a problem.
+    pub(crate) fn read(status: u16, body: &[u8]) -> Self {
+        let Ok(document) = serde_json::from_slice::<Value>(body) else {
+            return Self { detail: text(Some(&Value::from(String::from_utf8_lossy(body)))), ..Self::of(status) };
+        };
+        Self {
+            title: document.get("title").map_or_else(|| Self::of(status).title, |title| text(Some(title))),
+            detail: text(document.get("detail")),
+            field: document.get("field").filter(|field| field.is_string()).map(|field| text(Some(field))),
+            rules: rules(document.get("rules")),
+            ..Self::of(status)
+        }
+    }
+
+    fn of(status: u16) -> Self {
+        let title = match status {
+            401 => "not authenticated",
+            403 => "denied",
+            404 => "not found",
+            429 => "too many requests",
+            500..=599 => "the service failed",
+            _ => "refused",
+        };
+        Self::new(status, title)
+    }
+}
+
+/// Rules that said no, one a line: `rule: what is wrong (subject)` and what to do.
+pub(crate) fn show_rules(value: Option<&Value>) -> Vec<String> {
+    rules(value).iter().map(ToString::to_string).collect()
+}
+
+fn rules(value: Option<&Value>) -> Vec<Rule> {
+    let read = |rule: &Value| Rule {
+        name: text(rule.get("rule")),
+        subject: rule.get("subject").filter(|subject| subject.is_string()).map(|subject| text(Some(subject))),
+        text: text(rule.get("text")),
+        advice: text(rule.get("advice")),
+    };
+    value.and_then(Value::as_array).map(|rules| rules.iter().take(100).map(read).collect()).unwrap_or_default()
+}
+
+/// A stranger's text, made safe.
+fn text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) => escape(text.as_bytes(), MOST).to_string(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => escape(other.to_string().as_bytes(), MOST).to_string(),
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, subject, text, advice } = self;
+        write!(f, "{name}: {text}")?;
+        if let Some(subject) = subject {
+            write!(f, " ({subject})")?;
+        }
+        if advice.is_empty() { Ok(()) } else { write!(f, "; {advice}") }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, title, detail, field, rules } = self;
+        write!(f, "{title} ({status})")?;
+        if let Some(field) = field {
+            write!(f, ", field `{field}`")?;
+        }
+        if !detail.is_empty() && detail != title {
+            write!(f, ": {detail}")?;
+        }
+        for rule in rules {
+            write!(f, "\n  - {rule}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_names_its_rules() {
+        let body = json!({"title": "Denied", "status": 403, "detail": "the job may not run", "rules": [
+            {"rule": "raw-algorithm", "subject": "did:op:a", "text": "no raw algorithms", "advice": "publish it"}]});
+        let shown = Problem::read(403, body.to_string().as_bytes()).to_string();
+        assert_eq!(
+            shown,
+            "Denied (403): the job may not run\n  - raw-algorithm: no raw algorithms (did:op:a); publish it"
+        );
+    }
+
+    #[test]
+    fn whatever_comes_is_a_problem_and_safe_to_show() {
+        for body in [&b"\x1b[2J<html>"[..], b"", b"[]", b"{\"title\":\"\x1b\"}", b"{\"title\":3,\"rules\":\"no\"}"] {
+            let shown = Problem::read(502, body).to_string();
+            assert!(shown.contains("502") && !shown.contains('\x1b'), "{shown}");
+        }
+        let hostile = json!({"title": "a\u{1b}[31m", "detail": "\u{202e}", "rules": [{"rule": "\r\nok"}]});
+        let shown = Problem::read(400, hostile.to_string().as_bytes()).to_string();
+        assert!(!shown.contains(['\u{1b}', '\u{202e}', '\r']), "{shown}");
+    }
+}

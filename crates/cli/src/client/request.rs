@@ -1,0 +1,203 @@
+use super::{ClientError, Connection, Problem, connection::is_loopback};
+use cloister_model::Secret;
+use reqwest::{
+    Body, Method, RequestBuilder, Response, StatusCode,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    redirect,
+};
+use serde_json::Value;
+use std::time::Duration;
+use url::Url;
+
+/// The most bytes of a JSON answer.
+const MOST_JSON: usize = 64 * 1024 * 1024;
+
+/// A service, and who asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: Url,
+    key: Option<Secret<String>>,
+}
+
+/// An answer with JSON in it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+impl Client {
+    pub(super) fn new(Connection { url, key, certificates }: Connection) -> Result<Self, ClientError> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("cloister/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(Duration::from_secs(10))
+            // Keep-alives of an event stream come more often than this.
+            .read_timeout(Duration::from_secs(120))
+            // A key is for the service that was named, not for where it points.
+            .redirect(redirect::Policy::none());
+        if is_loopback(&url) {
+            builder = builder.no_proxy();
+        }
+        if let Some(pem) = certificates {
+            let unusable = |_| ClientError::Unexpected("the file of --ca has no certificates".to_owned());
+            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem).map_err(unusable)?);
+        }
+        let http = builder.build().map_err(|error| ClientError::transport(url.as_str(), &error))?;
+        Ok(Self { http, url, key })
+    }
+
+    /// The address of a resource: every segment is one, whatever is in it.
+    fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// A request that can be added to.
+    ///
+    /// # Errors
+    /// [`ClientError::NoKey`].
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, ClientError> {
+        let key = self.key.as_ref().ok_or(ClientError::NoKey)?;
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", key.expose())).map_err(|_| ClientError::NoKey)?;
+        header.set_sensitive(true);
+        Ok(self.http.request(method, self.address(segments, query)).header(AUTHORIZATION, header))
+    }
+
+    /// Sends a request; whatever is not a success is an error.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = request.send().await.map_err(|error| self.fault(&error))?;
+        if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body = self.bounded(response, 1024 * 1024).await.unwrap_or_default();
+        Err(ClientError::Problem(Box::new(Problem::read(status, &body))))
+    }
+
+    pub(crate) fn fault(&self, error: &reqwest::Error) -> ClientError {
+        ClientError::transport(self.url.as_str(), error)
+    }
+
+    async fn bounded(&self, mut response: Response, most: usize) -> Result<Vec<u8>, ClientError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.fault(&error))? {
+            if body.len() + chunk.len() > most {
+                return Err(ClientError::Unexpected(format!("more than {most} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
+    async fn json(&self, request: RequestBuilder) -> Result<Reply, ClientError> {
+        let response = self.send(request.header(ACCEPT, "application/json")).await?;
+        let status = response.status().as_u16();
+        let body = self.bounded(response, MOST_JSON).await?;
+        if body.is_empty() {
+            return Ok(Reply { status, body: Value::Null });
+        }
+        let body = serde_json::from_slice(&body).map_err(|_| ClientError::Unexpected("no JSON".to_owned()))?;
+        Ok(Reply { status, body })
+    }
+
+    pub(crate) async fn get(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Value, ClientError> {
+        Ok(self.json(self.request(Method::GET, segments, query)?).await?.body)
+    }
+
+    pub(crate) async fn post(&self, segments: &[&str], body: &Value) -> Result<Reply, ClientError> {
+        self.json(self.request(Method::POST, segments, &[])?.json(body)).await
+    }
+
+    /// As [`Client::post`], with a header.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        segments: &[&str],
+        header: Option<(&'static str, &str)>,
+        body: &Value,
+    ) -> Result<Reply, ClientError> {
+        let mut request = self.request(method, segments, &[])?.json(body);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
+        self.json(request).await
+    }
+
+    pub(crate) async fn delete(&self, segments: &[&str]) -> Result<(), ClientError> {
+        self.json(self.request(Method::DELETE, segments, &[])?).await.map(drop)
+    }
+
+    /// Sends bytes as they come.
+    pub(crate) async fn upload(&self, bytes: u64, body: Body) -> Result<Value, ClientError> {
+        let request = self
+            .request(Method::POST, &["v1", "uploads"], &[])?
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(reqwest::header::CONTENT_LENGTH, bytes)
+            .body(body);
+        Ok(self.json(request).await?.body)
+    }
+
+    /// Every page of a list.
+    pub(crate) async fn pages(
+        &self,
+        segments: &[&str],
+        query: &[(&str, &str)],
+        most: usize,
+    ) -> Result<Vec<Value>, ClientError> {
+        let (mut items, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let limit = most.saturating_sub(items.len()).clamp(1, 100).to_string();
+            let mut query = query.to_vec();
+            query.push(("limit", &limit));
+            if let Some(cursor) = &cursor {
+                query.push(("cursor", cursor));
+            }
+            let page = self.get(segments, &query).await?;
+            let Some(found) = page.get("items").and_then(Value::as_array) else {
+                return Err(ClientError::Unexpected("a list without items".to_owned()));
+            };
+            items.extend(found.iter().cloned());
+            let next = page.get("next").and_then(Value::as_str).map(str::to_owned);
+            if next.is_none() || next == cursor || found.is_empty() || items.len() >= most {
+                items.truncate(most);
+                return Ok(items);
+            }
+            cursor = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(url: &str) -> Client {
+        let connection = Connection { url: url.parse().expect("an address"), key: None, certificates: None };
+        connection.open().expect("a client")
+    }
+
+    #[test]
+    fn segments_cannot_leave_their_place() {
+        let client = client("http://127.0.0.1:1/base/");
+        let url = client.address(&["v1", "jobs", "../keys?x#y"], &[("a", "b&c=d")]);
+        assert_eq!(url.as_str(), "http://127.0.0.1:1/base/v1/jobs/..%2Fkeys%3Fx%23y?a=b%26c%3Dd");
+    }
+
+    #[test]
+    fn nothing_is_asked_without_a_key() {
+        let error = client("http://127.0.0.1:1").request(Method::GET, &["v1"], &[]).expect_err("no key");
+        assert!(matches!(error, ClientError::NoKey), "{error}");
+    }
+}

@@ -1,0 +1,163 @@
+use super::{
+    file,
+    nearest::nearest,
+    shape::Shape,
+    table::{Setting, TABLE, is_setting},
+};
+use cloister_model::escape;
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+/// Names in the environment that are not settings: the client's, the sandbox's, and those of tests.
+const OTHER_VARIABLES: [&str; 7] = [
+    "CLOISTER_HOME",
+    "CLOISTER_KEY",
+    "CLOISTER_URL",
+    "CLOISTER_CA",
+    "CLOISTER_CONFIG",
+    "CLOISTER_ALLOW_MISSING_WALLS",
+    "CLOISTER_TEST",
+];
+
+const PREFIX: &str = "CLOISTER_";
+
+/// Where a value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nowhere.
+    Default,
+    /// In the file, on this line.
+    File(PathBuf, usize),
+    /// In the environment, under this name.
+    Environment(String),
+    /// On the command line, by this flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, line) => write!(f, "file {}:{line}", path.display()),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// Why there is no configuration. Values are never part of a message: they may be secrets.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("configuration file `{path}`: {error}; give another with --config, or make it readable")]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("configuration file `{path}`: {problem}")]
+    Syntax { path: PathBuf, problem: String },
+    #[error("{origin}: there is no setting `{key}`{}; `cloister serve --print-config` lists all", meant(.nearest.as_deref()))]
+    Unknown { origin: Origin, key: String, nearest: Option<String> },
+    #[error("{origin}: the setting `{key}` must be {expected}")]
+    Value { origin: Origin, key: &'static str, expected: &'static str },
+    #[error("`--set {0}`: write it as KEY=VALUE, such as --set engine.max_jobs=2")]
+    NoPair(String),
+    #[error("settings contradict each other: {0}")]
+    Contradiction(String),
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
+}
+
+/// What was given, the last word on each setting only.
+#[derive(Debug, Default)]
+pub(crate) struct Layers {
+    given: BTreeMap<String, (Value, Origin)>,
+}
+
+impl Layers {
+    /// Adds a file.
+    pub(crate) fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        for file::Entry { key, value, line } in file::read(path)? {
+            self.put(&key, value, Origin::File(path.to_owned(), line))?;
+        }
+        Ok(())
+    }
+
+    /// Adds what the environment says.
+    pub(crate) fn environment(
+        &mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in variables {
+            let is_ours = name.starts_with(PREFIX) && !OTHER_VARIABLES.contains(&name.as_str());
+            if !is_ours {
+                continue;
+            }
+            let origin = Origin::Environment(name.clone());
+            match TABLE.iter().find(|setting| variable(setting.key) == name) {
+                Some(setting) => self.put(setting.key, Value::String(value), origin)?,
+                None => {
+                    let known: Vec<String> = TABLE.iter().map(|setting| variable(setting.key)).collect();
+                    let nearest = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
+                    return Err(ConfigError::Unknown { origin, key: shown(&name), nearest });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what a flag of its own says.
+    pub(crate) fn flag(&mut self, flag: &str, key: &str, value: Option<String>) -> Result<(), ConfigError> {
+        value.map_or(Ok(()), |value| self.put(key, Value::String(value), Origin::Flag(flag.to_owned())))
+    }
+
+    /// Adds `--set KEY=VALUE`.
+    pub(crate) fn set(&mut self, pair: &str) -> Result<(), ConfigError> {
+        let Some((key, value)) = pair.split_once('=') else { return Err(ConfigError::NoPair(shown(pair))) };
+        self.put(key.trim(), Value::from(value), Origin::Flag("--set".to_owned()))
+    }
+
+    fn put(&mut self, key: &str, value: Value, origin: Origin) -> Result<(), ConfigError> {
+        if !is_setting(key) {
+            let nearest = nearest(key, TABLE.iter().map(|setting| setting.key)).map(str::to_owned);
+            return Err(ConfigError::Unknown { origin, key: shown(key), nearest });
+        }
+        self.given.insert(key.to_owned(), (value, origin));
+        Ok(())
+    }
+
+    /// Reads one setting.
+    pub(super) fn read<T: Shape>(&self, setting: &Setting) -> Result<T, ConfigError> {
+        let given = self.given.get(setting.key);
+        let read = given.map_or_else(|| T::read(&Value::from(setting.default)), |(value, _)| T::read(value));
+        read.ok_or_else(|| ConfigError::Value {
+            origin: self.origin(setting.key),
+            key: setting.key,
+            expected: setting.expected,
+        })
+    }
+
+    /// Where a setting was given.
+    pub(crate) fn origin(&self, key: &str) -> Origin {
+        self.given.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
+    }
+}
+
+/// The name of a setting in the environment.
+pub(super) fn variable(key: &str) -> String {
+    if key == "home" {
+        "CLOISTER_HOME_DIR".to_owned()
+    } else {
+        format!("{PREFIX}{}", key.to_uppercase().replace('.', "_"))
+    }
+}
+
+fn shown(text: &str) -> String {
+    escape(text.as_bytes(), 100).to_string()
+}
+
+#[cfg(test)]
+#[path = "layers_tests.rs"]
+mod tests;

@@ -1,0 +1,198 @@
+use crate::{exit::Usage, output::note};
+use anyhow::Context as _;
+use std::{
+    fs,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+/// What the demo takes from the repository: where it is, and what it is called in the demo's folder.
+const SOURCES: [(&str, &str); 4] = [
+    ("data/penguins.csv", "penguins.csv"),
+    ("target/guests/column-stats.p1.wasm", "column-stats.wasm"),
+    ("target/guests/exfiltrate.p1.wasm", "exfiltrate.wasm"),
+    ("target/guests/exfiltrate.p2.wasm", "exfiltrate-component.wasm"),
+];
+const PYTHON: (&str, &str) = ("algorithms/python-summary/algorithm.py", "summary.py");
+
+/// The descriptions, as people would write them.
+const WRITTEN: [(&str, &str); 4] = [
+    (
+        "penguins.yaml",
+        "apiVersion: cloister.dev/v1alpha1
+kind: Dataset
+metadata: { name: penguins }
+spec:
+  title: Palmer penguins
+  files: [{ type: file, path: penguins.csv }]
+",
+    ),
+    (
+        "column-stats.yaml",
+        "apiVersion: cloister.dev/v1alpha1
+kind: Algorithm
+metadata: { name: column-stats }
+spec:
+  title: Statistics of the columns of a table
+  files: [{ type: file, path: column-stats.wasm }]
+",
+    ),
+    (
+        "summary.yaml",
+        "apiVersion: cloister.dev/v1alpha1
+kind: Algorithm
+metadata: { name: summary }
+spec:
+  title: The same with pandas, and two models with scikit-learn
+  files: [{ type: file, path: summary.py }]
+  algorithm:
+    language: python
+    container: { image: python, entrypoint: python3 $ALGO }
+",
+    ),
+    (
+        "hostile.yaml",
+        "apiVersion: cloister.dev/v1alpha1
+kind: Algorithm
+metadata: { name: exfiltrate }
+spec: { files: [{ type: file, path: exfiltrate.wasm }] }
+---
+apiVersion: cloister.dev/v1alpha1
+kind: Algorithm
+metadata: { name: exfiltrate-component }
+spec: { files: [{ type: file, path: exfiltrate-component.wasm }] }
+",
+    ),
+];
+
+/// The files of the repository that the demo uses.
+#[derive(Debug)]
+pub(super) struct Sources(Vec<(PathBuf, &'static str)>);
+
+impl Sources {
+    /// Looks for all of them before anything is begun.
+    pub(super) fn find(repository: &Path, python: bool) -> anyhow::Result<Self> {
+        let all = SOURCES.into_iter().chain(python.then_some(PYTHON));
+        let found: Vec<_> = all.map(|(source, name)| (repository.join(source), name)).collect();
+        match found.iter().find(|(path, _)| !path.is_file()) {
+            Some((missing, _)) => Err(Usage::error(format!(
+                "`{}` is not there: run the demo in a checkout of the repository (or give --repository), after \
+                 `scripts/guests.sh --require rust column-stats exfiltrate`; `make demo` does all of it",
+                missing.display()
+            ))),
+            None => Ok(Self(found)),
+        }
+    }
+
+    /// Puts them, and what people would write, into the demo's folder.
+    pub(super) fn copy_into(&self, folder: &Path) -> anyhow::Result<()> {
+        for (source, name) in &self.0 {
+            fs::copy(source, folder.join(name)).with_context(|| format!("copying `{}`", source.display()))?;
+        }
+        for (name, text) in WRITTEN {
+            fs::write(folder.join(name), text).with_context(|| format!("writing `{name}`"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A folder that goes when the demo does.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Folder {
+    pub(super) fn new(keep: bool) -> anyhow::Result<Self> {
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+        let path = std::env::temp_dir().join(format!("cloister-demo-{:08x}", u32::from_be_bytes(random)));
+        // Not recursive: whoever else made one of this name keeps it.
+        fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("making `{}`", path.display()))?;
+        Ok(Self { path, keep })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Says what becomes of it.
+    pub(super) fn finish(self) {
+        if self.keep {
+            note(&format!("everything is left in {}", self.path.display()));
+        } else {
+            note("the demo's folder is removed; --keep leaves it");
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.keep {
+            open_up(&self.path);
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Lets read-only directories be removed.
+fn open_up(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
+}
+
+/// Copies a folder with what is in it, for this user alone. Links are left out.
+pub(super) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(to).with_context(|| format!("`{}`", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("`{}`", from.display()))? {
+        let entry = entry.context("reading a folder")?;
+        let (kind, target) = (entry.file_type().context("reading a folder")?, to.join(entry.file_name()));
+        if kind.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), &target).with_context(|| format!("copying `{}`", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_write_can_be_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in WRITTEN {
+            fs::write(folder.path().join(name), text).expect("written");
+            for document in crate::input::read_documents(&folder.path().join(name)).expect("documents") {
+                crate::asset::check(document, folder.path()).expect(name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_guest_is_said_before_anything_is_begun() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = Sources::find(folder.path(), false).expect_err("nothing there").to_string();
+        assert!(error.contains("penguins.csv") && error.contains("guests.sh"), "{error}");
+    }
+
+    #[test]
+    fn the_folder_goes_with_the_demo() {
+        let folder = Folder::new(false).expect("a folder");
+        let path = folder.path().to_owned();
+        fs::create_dir_all(path.join("from/sub")).expect("a folder");
+        fs::write(path.join("from/sub/file"), "x").expect("written");
+        copy_tree(&path.join("from"), &path.join("to")).expect("copied");
+        assert_eq!(fs::read(path.join("to/sub/file")).expect("a file"), b"x");
+        drop(folder);
+        assert!(!path.exists());
+    }
+}

@@ -1,0 +1,48 @@
+//! `cloister demo`: a service, three people, and what they can and cannot do, every command as one would type it.
+
+mod files;
+mod stage;
+mod story;
+
+use crate::exit::Usage;
+use std::path::PathBuf;
+
+/// See it work: publish, refuse, allow, compute, fetch
+///
+/// Starts a service of its own in a temporary folder, on this machine's loopback, and ends it again. Run it in a checkout of
+/// the repository, after `scripts/guests.sh --require rust column-stats exfiltrate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Leave the temporary folder
+    #[arg(long)]
+    keep: bool,
+    /// A Python algorithm, too. Needs the runtime: see --sandbox-home
+    #[arg(long, requires = "sandbox_home")]
+    python: bool,
+    /// A folder in which `sandbox runtime add python` and `sandbox compile --runtime python` were run ($CLOISTER_HOME
+    /// there). It is copied
+    #[arg(long, value_name = "DIR")]
+    sandbox_home: Option<PathBuf>,
+    /// The repository
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    repository: PathBuf,
+}
+
+impl Demo {
+    pub(crate) fn execute(self) -> anyhow::Result<()> {
+        let Self { keep, python, sandbox_home, repository } = self;
+        let sources = files::Sources::find(&repository, python)?;
+        if let Some(home) = sandbox_home.as_ref().filter(|home| !home.is_dir()) {
+            return Err(Usage::error(format!("`{}` is no folder: --sandbox-home", home.display())));
+        }
+        let folder = files::Folder::new(keep)?;
+        let service = folder.path().join("service");
+        if let Some(home) = sandbox_home {
+            files::copy_tree(&home, &service.join("sandbox"))?;
+        }
+        sources.copy_into(folder.path())?;
+        story::tell(folder.path(), python)?;
+        folder.finish();
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! How the demo runs commands: as programs of their own, shown as one would type them.
+
+use crate::{exit::Ended, output::print_line};
+use anyhow::Context as _;
+use cloister_model::escape;
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Read as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The most bytes that a command of the demo prints.
+const MOST: u64 = 16 * 1024 * 1024;
+
+/// How long the service may take to start, and to end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The demo's folder, and the service in it.
+#[derive(Debug)]
+pub(super) struct Stage {
+    program: PathBuf,
+    folder: PathBuf,
+    url: String,
+    service: Child,
+}
+
+impl Stage {
+    /// Starts the service.
+    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("finding this program")?;
+        let log = File::create(folder.join("service.log")).context("the log of the service")?;
+        let arguments = ["serve", "--home", "service", "--listen", "127.0.0.1:0"];
+        typed(&format!("cloister {} 2>service.log &", arguments.join(" ")))?;
+        let mut service = bare(&program, folder)
+            .args(arguments)
+            .args(["--log-format", "text", "--until-eof"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .context("starting the service")?;
+        let stdout = service.stdout.take().context("the service's output")?;
+        let mut stage = Self { program, folder: folder.to_owned(), url: String::new(), service };
+        let mut line = String::new();
+        // It ends with the service, if that does not get so far.
+        BufReader::new(stdout.take(1000)).read_line(&mut line).context("waiting for the service")?;
+        let Some(url) = line.trim().strip_prefix("listening on ") else {
+            let log = std::fs::read(folder.join("service.log")).unwrap_or_default();
+            let text = String::from_utf8_lossy(&log)
+                .lines()
+                .map(|line| format!("\n{}", escape(line.as_bytes(), 500)))
+                .collect::<String>();
+            return Err(anyhow::anyhow!("the service does not start:{text}"));
+        };
+        print_line(&escape(line.trim().as_bytes(), 200).to_string())?;
+        url.clone_into(&mut stage.url);
+        typed(&format!("export CLOISTER_URL={url} CLOISTER_HOME_DIR=service"))?;
+        Ok(stage)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = bare(&self.program, &self.folder);
+        command.env("CLOISTER_URL", &self.url).env("CLOISTER_HOME_DIR", "service").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command that must end with this code. What it prints is shown.
+    pub(super) fn run(&self, arguments: &[&str], code: i32) -> anyhow::Result<()> {
+        typed(&format!("cloister {}", line(arguments)))?;
+        let status = self.command().args(arguments).status().context("running a command")?;
+        expect(status.code(), code)
+    }
+
+    /// Runs a command that must end well. What it prints is shown, and given.
+    pub(super) fn read(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        typed(&format!("cloister {}", line(arguments)))?;
+        let text = self.capture(arguments)?;
+        for line in text.lines() {
+            print_line(&escape(line.as_bytes(), 500).to_string())?;
+        }
+        Ok(text.trim().to_owned())
+    }
+
+    /// Runs a command that must end well. What it prints goes into a file of the demo's folder.
+    pub(super) fn write(&self, arguments: &[&str], file: &str) -> anyhow::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        typed(&format!("cloister {} >{file}", line(arguments)))?;
+        let mut options = File::options();
+        let to = options.write(true).create_new(true).mode(0o600).open(self.folder.join(file)).context("a file")?;
+        let status = self.command().args(arguments).stdout(to).status().context("running a command")?;
+        expect(status.code(), 0)
+    }
+
+    fn capture(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut child = self.command().args(arguments).stdout(Stdio::piped()).spawn().context("running a command")?;
+        let mut text = String::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(MOST).read_to_string(&mut text).context("reading what a command prints")?;
+        }
+        expect(child.wait().context("running a command")?.code(), 0)?;
+        Ok(text)
+    }
+
+    /// Ends the service, which must end well.
+    pub(super) fn close(mut self) -> anyhow::Result<()> {
+        typed("kill %1")?;
+        expect(self.end().and_then(|status| status.code()), 0)
+    }
+
+    fn end(&mut self) -> Option<std::process::ExitStatus> {
+        drop(self.service.stdin.take());
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
+            match self.service.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(20)),
+                Ok(Some(status)) => return Some(status),
+                Err(_) => break,
+            }
+        }
+        let _ = self.service.kill();
+        self.service.wait().ok()
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if matches!(self.service.try_wait(), Ok(None)) {
+            self.end();
+        }
+    }
+}
+
+/// A command of this program that knows nothing of the caller's Cloister.
+fn bare(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLOISTER_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn expect(found: Option<i32>, expected: i32) -> anyhow::Result<()> {
+    if found == Some(expected) {
+        return Ok(());
+    }
+    let found = found.map_or_else(|| "a signal".to_owned(), |code| format!("exit code {code}"));
+    Err(Ended::error(crate::exit::FAILED, format!("demo: expected exit code {expected}, got {found}")))
+}
+
+fn typed(line: &str) -> anyhow::Result<()> {
+    Ok(print_line(&format!("$ {line}"))?)
+}
+
+/// Arguments as a shell needs them.
+fn line(arguments: &[&str]) -> String {
+    let quoted = |argument: &&str| {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,".contains(letter);
+        let is_plain = !argument.is_empty() && argument.chars().all(plain);
+        if is_plain { (*argument).to_owned() } else { format!("'{}'", argument.replace('\'', "'\\''")) }
+    };
+    arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_shown_as_one_would_type_them() {
+        assert_eq!(line(&["job", "submit", "-p", "a=b", "x y", "it's", ""]), r"job submit -p a=b 'x y' 'it'\''s' ''");
+    }
+}

@@ -1,0 +1,156 @@
+use super::stage::Stage;
+use crate::{
+    exit::{DENIED, FAILED, NOT_FOUND},
+    output::{Table, print_line},
+};
+use anyhow::Context as _;
+use serde_json::Value;
+use std::{fs, path::Path, time::Instant};
+
+const ALICE: [&str; 2] = ["--key", "alice.key"];
+const BOB: [&str; 2] = ["--key", "bob.key"];
+const EVE: [&str; 2] = ["--key", "eve.key"];
+
+/// What happens, in order.
+pub(super) fn tell(folder: &Path, python: bool) -> anyhow::Result<()> {
+    let began = Instant::now();
+    step("A service in an empty folder")?;
+    let stage = Stage::open(folder)?;
+
+    step("Three people: Alice has data, Bob has questions, Eve has nothing to do with it")?;
+    for (who, role) in [("alice", "publisher"), ("bob", "publisher"), ("eve", "consumer")] {
+        stage.write(&["key", "create", "--account", who, "--role", role], &format!("{who}.key"))?;
+    }
+
+    step("Alice publishes a dataset. Nobody may download it, and nobody may compute on it yet")?;
+    stage.run(&[&ALICE[..], &["dataset", "apply", "-f", "penguins.yaml"]].concat(), 0)?;
+
+    step("Bob publishes an algorithm, a program for WebAssembly, and wants to run it on Alice's data: denied")?;
+    stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "column-stats.yaml"]].concat(), 0)?;
+    let submit = ["job", "submit", "--dataset", "alice/penguins", "--algorithm"];
+    let submit = |algorithm: &'static str| [&BOB[..], &submit, &[algorithm]].concat();
+    stage.run(&[&submit("column-stats")[..], &["--param", "groupBy=species"]].concat(), i32::from(DENIED))?;
+
+    step("Alice has read the algorithm, and allows it: exactly these bytes")?;
+    stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/column-stats"]].concat(), 0)?;
+
+    step("Now it runs next to the data, and only its results leave")?;
+    let job = run_job(&stage, &[&submit("column-stats")[..], &["--param", "groupBy=species"]].concat(), "statistics")?;
+    statistics(&folder.join("statistics/statistics.csv"))?;
+
+    step("What ran on what and what came out: the host's report, and a receipt that the service has signed")?;
+    stage.write(&[&BOB[..], &["job", "report", &job]].concat(), "report.json")?;
+    stage.write(&[&BOB[..], &["job", "receipt", &job]].concat(), "receipt.json")?;
+    stage.run(&["job", "receipt", "--file", "receipt.json", "--verify"], 0)?;
+
+    if python {
+        step("A script for pandas and scikit-learn goes the same way")?;
+        stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "summary.yaml"]].concat(), 0)?;
+        stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/summary"]].concat(), 0)?;
+        run_job(&stage, &submit("summary"), "summary")?;
+        models(&folder.join("summary/result.json"))?;
+    }
+
+    step("To Eve, none of this exists")?;
+    stage.run(&[&EVE[..], &["job", "show", &job]].concat(), i32::from(NOT_FOUND))?;
+    stage.run(&[&EVE[..], &["job", "results", &job]].concat(), i32::from(NOT_FOUND))?;
+
+    step("A hostile algorithm, which Alice lets in by mistake: it reads the data, and gets nowhere with it")?;
+    stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "hostile.yaml"]].concat(), 0)?;
+    stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/exfiltrate"]].concat(), 0)?;
+    stage.run(&[&submit("exfiltrate")[..], &["--follow"]].concat(), 0)?;
+
+    step("The same, built as a component: it asks for sockets, so it is refused before it runs")?;
+    stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/exfiltrate-component"]].concat(), 0)?;
+    stage.run(&[&submit("exfiltrate-component")[..], &["--wait"]].concat(), i32::from(FAILED))?;
+
+    step("All of it is on record, and the record is a chain that shows every change")?;
+    stage.run(&["audit", "verify"], 0)?;
+
+    step("The end")?;
+    stage.close()?;
+    print_line(&format!("   report:  {}", folder.join("report.json").display()))?;
+    print_line(&format!("   receipt: {}", folder.join("receipt.json").display()))?;
+    print_line(&format!("   done in {} seconds", began.elapsed().as_secs()))?;
+    Ok(())
+}
+
+/// Submits a job, follows it, and fetches what it made.
+fn run_job(stage: &Stage, submit: &[&str], into: &str) -> anyhow::Result<String> {
+    let job = stage.read(submit)?;
+    stage.run(&[&BOB[..], &["job", "follow", &job]].concat(), 0)?;
+    stage.run(&[&BOB[..], &["job", "results", &job, "--dir", into]].concat(), 0)?;
+    Ok(job)
+}
+
+fn step(text: &str) -> anyhow::Result<()> {
+    Ok(print_line(&format!("\n== {text}"))?)
+}
+
+/// A few columns of the statistics.
+fn statistics(path: &Path) -> anyhow::Result<()> {
+    let text = fs::read_to_string(path).with_context(|| format!("`{}`", path.display()))?;
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let place =
+        |name: &str| header.iter().position(|found| *found == name).with_context(|| format!("no column `{name}`"));
+    let places = [place("group")?, place("column")?, place("count")?, place("mean")?, place("sd")?, place("median")?];
+    let mut table = Table::new(["SPECIES", "", "COUNT", "MEAN", "SD", "MEDIAN"]);
+    for line in lines {
+        let cells: Vec<&str> = line.split(',').collect();
+        let cells = places.map(|place| cells.get(place).copied().unwrap_or_default());
+        if cells[1] == "year" {
+            continue;
+        }
+        let rounded =
+            |cell: &str| cell.parse::<f64>().map_or_else(|_| cell.to_owned(), |number| format!("{number:.1}"));
+        let [group, column, count, mean, sd, median] = cells;
+        table.row([group.to_owned(), column.to_owned(), count.to_owned(), rounded(mean), rounded(sd), rounded(median)]);
+    }
+    print_line("")?;
+    Ok(table.print("no statistics")?)
+}
+
+/// How well the models do.
+fn models(path: &Path) -> anyhow::Result<()> {
+    let text = fs::read_to_string(path).with_context(|| format!("`{}`", path.display()))?;
+    let result: Value = serde_json::from_str(&text).context("the result is no JSON")?;
+    let mut table = Table::new(["MODEL", "RIGHT IN"]);
+    for (name, title) in [
+        ("mostFrequent", "always the most frequent species"),
+        ("logisticRegression", "logistic regression"),
+        ("decisionTree", "decision tree"),
+    ] {
+        let share =
+            find(&result, name).and_then(Value::as_f64).with_context(|| format!("no `{name}` in the result"))?;
+        table.row([title.to_owned(), format!("{:.1} %", 100.0 * share)]);
+    }
+    print_line("")?;
+    Ok(table.print("no models")?)
+}
+
+/// The first field of this name, however deep.
+fn find<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    let fields = value.as_object()?;
+    fields.get(name).or_else(|| fields.values().find_map(|inner| find(inner, name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_read_whatever_is_in_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("r");
+        fs::write(&path, "file,group,column,count,mean,sd,median\nx,A,mass,3,1.25,\u{1b}[2J,\n").expect("written");
+        statistics(&path).expect("a table");
+        fs::write(&path, "a,b\n").expect("written");
+        statistics(&path).expect_err("another table");
+        fs::write(&path, r#"{"models": {"mostFrequent": 0.4, "logisticRegression": 0.9, "decisionTree": 0.9}}"#)
+            .expect("written");
+        models(&path).expect("models");
+        fs::write(&path, "[]").expect("written");
+        models(&path).expect_err("no models");
+    }
+}

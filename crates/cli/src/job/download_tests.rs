@@ -1,0 +1,143 @@
+use super::*;
+use crate::{client::Connection, job::results::Listed};
+use cloister_model::Secret;
+use proptest::prelude::*;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::Component,
+};
+
+fn listed(index: u32, name: &str, content: &[u8]) -> Listed {
+    Listed {
+        index,
+        name: name.to_owned(),
+        kind: ResultKind::Output,
+        bytes: content.len() as u64,
+        sha256: Sha256::from_bytes(sha2::Sha256::digest(content).into()),
+    }
+}
+
+fn names_of(given: &[&str]) -> Vec<String> {
+    let list: Vec<Listed> = given.iter().zip(0..).map(|(name, index)| listed(index, name, b"")).collect();
+    names(&list)
+}
+
+#[test]
+fn guests_names_are_kept_if_they_are_plain() {
+    assert_eq!(names_of(&["a.csv", "sub/b.csv", "ü 1.txt"]), ["a.csv", "sub/b.csv", "ü 1.txt"]);
+    for hostile in
+        ["../a", "/etc/passwd", "a/../b", "a//b", ".", "", "a\0b", "a\nb", "\u{202e}a", "a\\b", "a/", ".cloister-x"]
+    {
+        assert_eq!(names_of(&[hostile]), ["result-0"], "{hostile:?}");
+    }
+    assert_eq!(names_of(&[&"a/".repeat(40), &"x".repeat(300)]), ["result-0", "result-1"]);
+}
+
+#[test]
+fn names_do_not_get_into_each_others_way() {
+    assert_eq!(names_of(&["a", "a", "a/b", "c/d", "c"]), ["a", "result-1-1", "result-2-1", "c/d", "result-4-1"]);
+    assert_eq!(names_of(&["result-1", "../x", "result-2", "/"]), ["result-1", "result-1-1", "result-2", "result-3"]);
+}
+
+proptest! {
+    #[test]
+    fn no_name_is_a_way_out(given in proptest::collection::vec("[a./\\\\\u{202e}\n-]{0,12}", 0..8)) {
+        let given: Vec<&str> = given.iter().map(String::as_str).collect();
+        let names = names_of(&given);
+        let distinct: BTreeSet<_> = names.iter().collect();
+        prop_assert_eq!(distinct.len(), given.len());
+        for name in &names {
+            prop_assert!(Path::new(name).components().all(|part| matches!(part, Component::Normal(_))), "{}", name);
+        }
+    }
+}
+
+/// A service that answers each request on a connection of its own, with what it is told.
+fn service(answers: Vec<Vec<u8>>) -> (Client, std::thread::JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let thread = std::thread::spawn(move || {
+        let mut heads = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let lines = BufReader::new(stream.try_clone().expect("a stream")).lines();
+            let head: Vec<_> = lines.map(|line| line.expect("a line")).take_while(|line| !line.is_empty()).collect();
+            heads.push(head.join("\n").to_lowercase() + "\n");
+            stream.write_all(&answer).expect("written");
+        }
+        heads
+    });
+    let key = Some(Secret::new("clk_test".to_owned()));
+    let connection = Connection { url: url.parse().expect("an address"), key, certificates: None };
+    (connection.open().expect("a client"), thread)
+}
+
+fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
+    let mut answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").into_bytes();
+    answer.extend_from_slice(body);
+    answer
+}
+
+fn run(client: &Client, list: &[Listed], folder: &Path) -> anyhow::Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = Folder::open(folder)?;
+    runtime.block_on(fetch_all(client, &["v1", "jobs", "j", "results"], "j", list, &folder, false))
+}
+
+#[test]
+fn a_result_that_is_cut_short_is_gone_on_with() {
+    let content = b"0123456789";
+    let folder = tempfile::tempdir().expect("a folder");
+    let (client, service) =
+        service(vec![answer("200 OK", 10, &content[..4]), answer("206 Partial Content", 6, &content[4..])]);
+    let names = run(&client, &[listed(0, "sub/a", content)], folder.path()).expect("fetched");
+    assert_eq!(names, ["sub/a"]);
+    let path = folder.path().join("sub/a");
+    assert_eq!(fs::read(&path).expect("a file"), content);
+    assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(folder.path().join("sub")).expect("a folder").count(), 1);
+    let heads = service.join().expect("the service");
+    assert!(!heads[0].contains("\nrange:") && heads[1].contains("\nrange: bytes=4-\n"), "{heads:?}");
+    assert!(heads[1].contains("if-range: \"") && heads[1].contains("authorization: bearer clk_test"), "{heads:?}");
+    // Once more, nothing is asked for: there is nobody to ask.
+    run(&client, &[listed(0, "sub/a", content)], folder.path()).expect("all there");
+}
+
+#[test]
+fn other_bytes_than_listed_do_not_appear() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (body, listed_as) in [(&b"evil"[..], &b"good"[..]), (b"too long", b"long")] {
+        let (client, service) = service(vec![answer("200 OK", body.len(), body)]);
+        let error = run(&client, &[listed(0, "a", listed_as)], folder.path()).expect_err("not what was listed");
+        assert_eq!(crate::exit::code_of(&error), FAILED);
+        assert!(!folder.path().join("a").exists());
+        service.join().expect("the service");
+    }
+}
+
+#[test]
+fn no_link_in_the_folder_leads_out() {
+    let (outside, folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    symlink(outside.path(), folder.path().join("sub")).expect("a link");
+    symlink(outside.path().join("target"), folder.path().join("a")).expect("a link");
+    symlink(outside.path().join("target"), folder.path().join(".cloister-j-0.part")).expect("a link");
+    let (client, _service) = service(Vec::new());
+    for name in ["sub/a", "a", "b"] {
+        let error = run(&client, &[listed(0, name, b"x")], folder.path()).expect_err("a link");
+        assert_eq!(crate::exit::code_of(&error), crate::exit::USAGE, "{error:#}");
+    }
+    assert_eq!(fs::read_dir(outside.path()).expect("a folder").count(), 0);
+}
+
+#[test]
+fn what_is_there_is_not_replaced_unasked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a"), "mine").expect("written");
+    let (client, _service) = service(Vec::new());
+    let error = run(&client, &[listed(0, "a", b"x")], folder.path()).expect_err("is there").to_string();
+    assert!(error.contains("--force"), "{error}");
+    assert_eq!(fs::read(folder.path().join("a")).expect("a file"), b"mine");
+}

@@ -1,0 +1,113 @@
+use crate::{
+    arguments::Context,
+    exit::{Ended, FAILED},
+    input::read_document,
+    output::{note, print_document},
+};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use cloister_model::JobId;
+use serde_json::{Map, Value};
+use std::path::PathBuf;
+
+/// Which receipt.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Receipt {
+    /// The job's id
+    #[arg(required_unless_present = "file")]
+    job: Option<JobId>,
+    /// A receipt in a file, instead of the service's
+    #[arg(short, long, value_name = "FILE", conflicts_with = "job")]
+    file: Option<PathBuf>,
+    /// Check the signature; a bad one is exit code 1
+    #[arg(long)]
+    verify: bool,
+    /// The service's public key, in base64, from somebody you trust. Without it, the receipt's own is taken: that shows only
+    /// that nothing was changed since it was signed, not by whom
+    #[arg(long, requires = "verify", value_name = "KEY")]
+    public_key: Option<String>,
+}
+
+impl Receipt {
+    pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let Self { job, file, verify, public_key } = self;
+        let receipt = match (&job, &file) {
+            (_, Some(file)) => read_document(file)?,
+            (Some(job), None) => context.client()?.get(&["v1", "jobs", &job.to_string(), "receipt"], &[]).await?,
+            (None, None) => return Err(crate::exit::Usage::error("which job?")),
+        };
+        if !verify {
+            return Ok(print_document(context.format, &receipt)?);
+        }
+        check(&receipt, job.map(|job| job.to_string()).as_deref(), public_key.as_deref())
+            .map_err(|problem| Ended::error(FAILED, format!("the receipt is not good: {problem}")))?;
+        note(if public_key.is_some() {
+            "the receipt is good: signed by that key, and not changed since"
+        } else {
+            "the receipt was not changed since it was signed by the key in it; --public-key says whose that must be"
+        });
+        Ok(())
+    }
+}
+
+/// Checks a receipt: its signature, that it is about this job, and that it is signed by this key.
+fn check(document: &Value, job: Option<&str>, key: Option<&str>) -> Result<(), &'static str> {
+    let bytes = |name: &str| document[name].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
+    let receipt = document.get("receipt").filter(|receipt| receipt.is_object()).ok_or("there is no receipt in it")?;
+    let public = bytes("publicKey").ok_or("it has no public key")?;
+    if key.is_some_and(|key| BASE64_STANDARD.decode(key.trim()).ok().as_ref() != Some(&public)) {
+        return Err("it is signed by another key");
+    }
+    let signature = bytes("signature").ok_or("it has no signature")?;
+    let text = canonical(receipt).to_string();
+    let verified = UnparsedPublicKey::new(&ED25519, public).verify(text.as_bytes(), &signature);
+    verified.map_err(|_| "the signature is not of this text: it was changed")?;
+    match job {
+        Some(job) if receipt["job"].as_str() != Some(job) => Err("it is about another job"),
+        _ => Ok(()),
+    }
+}
+
+/// The document with the fields of every object sorted by name: its JSON without spaces is what is signed.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_by(|one, other| one.0.cmp(other.0));
+            Value::Object(
+                sorted.into_iter().map(|(name, value)| (name.clone(), canonical(value))).collect::<Map<_, _>>(),
+            )
+        }
+        Value::Array(items) => items.iter().map(canonical).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use serde_json::json;
+
+    fn signed(seed: u8, receipt: &Value) -> Value {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key");
+        let signature = BASE64_STANDARD.encode(pair.sign(canonical(receipt).to_string().as_bytes()).as_ref());
+        json!({"receipt": receipt, "signature": signature, "publicKey": BASE64_STANDARD.encode(pair.public_key().as_ref())})
+    }
+
+    #[test]
+    fn a_change_is_seen() {
+        let receipt = json!({"job": "a", "outputs": [{"b": 1, "a": 2}], "phase": "Finished"});
+        let good = signed(1, &receipt);
+        let key = good["publicKey"].as_str().expect("a key").to_owned();
+        assert_eq!(check(&good, Some("a"), Some(&key)), Ok(()));
+        assert_eq!(check(&good, Some("b"), None), Err("it is about another job"));
+        let mut changed = good.clone();
+        changed["receipt"]["outputs"][0]["b"] = json!(3);
+        assert!(check(&changed, None, None).is_err());
+        assert_eq!(check(&signed(2, &receipt), None, Some(&key)), Err("it is signed by another key"));
+        for wrong in [json!({}), json!([]), json!({"receipt": {}, "publicKey": "x", "signature": "y"})] {
+            assert!(check(&wrong, None, None).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+use super::{
+    download::{Folder, fetch_all},
+    results::{print_list, read_list},
+};
+use crate::{
+    arguments::Context,
+    output::{Format, note, print_document, print_line, shown},
+};
+use cloister_model::JobId;
+use reqwest::Method;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Which job, and what of it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Review {
+    /// The job's id
+    job: JobId,
+    /// Fetch what waits into this folder
+    #[arg(short, long, value_name = "DIR", conflicts_with_all = ["approve", "refuse"])]
+    dir: Option<PathBuf>,
+    /// The outputs may leave
+    #[arg(long, conflicts_with = "refuse")]
+    approve: bool,
+    /// The outputs may not leave, for this reason, which the consumer is told
+    #[arg(long, value_name = "REASON")]
+    refuse: Option<String>,
+}
+
+impl Review {
+    pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let Self { job, dir, approve, refuse } = self;
+        let (client, id) = (context.client()?, job.to_string());
+        let path = ["v1", "jobs", id.as_str(), "review"];
+        if approve || refuse.is_some() {
+            let body = match refuse {
+                Some(reason) => json!({"verdict": "refuse", "reason": reason}),
+                None => json!({"verdict": "approve"}),
+            };
+            let answer = client.send_json(Method::POST, &path, None, &body).await?.body;
+            if context.format != Format::Table {
+                return Ok(print_document(context.format, &answer)?);
+            }
+            note(&format!("job {id} is {}", shown(answer["phase"].as_str().unwrap_or("reviewed"))));
+            return Ok(());
+        }
+        let answer = client.get(&path, &[]).await?;
+        let list = read_list(&answer)?;
+        let Some(dir) = dir else { return print_list(context, &answer, &list) };
+        let names = fetch_all(&client, &path, &id, &list, &Folder::open(&dir)?, false).await?;
+        for name in names {
+            print_line(&shown(&dir.join(name).to_string_lossy()))?;
+        }
+        Ok(())
+    }
+}

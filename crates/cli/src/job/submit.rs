@@ -1,0 +1,382 @@
+use super::follow::{self, Show};
+use crate::{
+    arguments::Context,
+    asset::{Named, find},
+    client::{Client, show_rules},
+    config::{Size, Span},
+    exit::{DENIED, Ended, Usage},
+    input::{read_document, upload},
+    output::{Format, note, print_document, print_line, shown},
+};
+use cloister_model::{AssetKind, AssetName};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// Submit a job
+///
+/// Everything can be said in a file (-f), by flags, or by both: then flags come first. The file is the body that the
+/// service takes, as YAML; datasets and algorithms may be named in it as on the command line, and `algorithm` may be
+/// `{file: ./program.wasm}`, with `image` for a script.
+///
+/// Without --wait or --follow, the command ends as soon as the job is taken in, and prints its id.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Submit {
+    /// The job, described in a file; `-` is standard input
+    #[arg(short = 'f', long = "job", value_name = "FILE")]
+    job: Option<PathBuf>,
+    /// A dataset: its name, OWNER/NAME, or DID. May be given several times
+    #[arg(short, long = "dataset", value_name = "DATASET")]
+    datasets: Vec<Named>,
+    /// A published algorithm: its name, OWNER/NAME, or DID
+    #[arg(short, long, value_name = "ALGORITHM", conflicts_with = "file")]
+    algorithm: Option<Named>,
+    /// An algorithm of your own: a WebAssembly program, or a script
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// What runs the script [default: `python` for *.py]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// A parameter. The value is JSON if it can be, else a text. May be given several times
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    /// Parameters: a YAML or JSON object in a file
+    #[arg(long = "params", value_name = "FILE")]
+    params_file: Option<PathBuf>,
+    /// The environment to run in
+    #[arg(long)]
+    environment: Option<String>,
+    /// `deterministic` or `standard`
+    #[arg(long)]
+    profile: Option<String>,
+    /// The memory that the algorithm may use, such as `512MiB`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<Size>,
+    /// How long it may run, such as `10m`
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    time: Option<Span>,
+    /// Encrypt the results to this age recipient
+    #[arg(long, value_name = "age1...")]
+    encrypt_to: Option<String>,
+    /// Publish the results as a dataset of yours with this name
+    #[arg(long, value_name = "NAME")]
+    register: Option<AssetName>,
+    /// Submitting twice with the same key gives one job
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Say whether the job would be allowed, and why not. Nothing is submitted
+    #[arg(long, conflicts_with_all = ["wait", "follow"])]
+    dry_run: bool,
+    /// Wait for its end; then the exit code says how it ended
+    #[arg(short, long)]
+    wait: bool,
+    /// Wait for its end, and print its phases and the algorithm's log meanwhile
+    #[arg(long, conflicts_with = "wait")]
+    follow: bool,
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    text.parse().map_err(|()| "expected a size such as `512MiB`".to_owned())
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    text.parse().map_err(|()| "expected a duration such as `10m`".to_owned())
+}
+
+impl Submit {
+    pub(super) async fn execute(mut self, context: &Context) -> anyhow::Result<()> {
+        let body = self.body()?;
+        let client = context.client()?;
+        let mut body = complete(&client, body, folder(self.job.as_deref())).await?;
+        if self.dry_run {
+            return explain(context, &client, &body).await;
+        }
+        let key = self.idempotency_key.take();
+        let header = key.as_deref().map(|key| ("idempotency-key", key));
+        let answer = client.send_json(Method::POST, &["v1", "jobs"], header, &body.take()).await?.body;
+        let id = answer["id"].as_str().unwrap_or_default().to_owned();
+        let id: cloister_model::JobId =
+            id.parse().map_err(|_| crate::client::ClientError::Unexpected("a job without an id".to_owned()))?;
+        if self.wait || self.follow {
+            note(&format!("job {id}"));
+            let show = if self.follow { Show::Everything } else { Show::Line };
+            let ended = follow::follow(&client, &id.to_string(), show).await?;
+            if context.format == Format::Table && self.wait {
+                print_line(&id.to_string())?;
+            }
+            return follow::conclude(context, &ended);
+        }
+        if context.format != Format::Table {
+            return Ok(print_document(context.format, &answer)?);
+        }
+        Ok(print_line(&id.to_string())?)
+    }
+
+    /// The request as far as it can be told without the service: names and files stand in it as they were given.
+    fn body(&self) -> anyhow::Result<Map<String, Value>> {
+        let mut body = match &self.job {
+            Some(file) => match read_document(file)? {
+                Value::Object(body) => body,
+                _ => return Err(Usage::error(format!("`{}`: an object is expected", file.display()))),
+            },
+            None => Map::new(),
+        };
+        if !self.datasets.is_empty() {
+            body.insert("datasets".to_owned(), self.datasets.iter().map(|named| Value::from(text(named))).collect());
+        }
+        if let Some(algorithm) = &self.algorithm {
+            body.insert("algorithm".to_owned(), text(algorithm).into());
+        }
+        if self.image.is_some() && self.file.is_none() {
+            return Err(Usage::error("--image is for --file; a published algorithm says itself what runs it"));
+        }
+        if let Some(file) = &self.file {
+            // As it was given: not relative to the file of the job.
+            let file =
+                std::path::absolute(file).map_err(|error| Usage::error(format!("`{}`: {error}", file.display())))?;
+            let mut algorithm = json!({"file": file.to_string_lossy()});
+            if let Some(image) = &self.image {
+                algorithm["image"] = image.as_str().into();
+            }
+            body.insert("algorithm".to_owned(), algorithm);
+        }
+        let parameters = self.parameters(body.remove("parameters"))?;
+        if let Some(parameters) = parameters {
+            body.insert("parameters".to_owned(), parameters.into());
+        }
+        for (name, value) in [
+            ("environment", self.environment.clone()),
+            ("profile", self.profile.clone()),
+            ("encryptTo", self.encrypt_to.clone()),
+        ] {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value.into());
+            }
+        }
+        if let Some(name) = &self.register {
+            body.insert("register".to_owned(), json!({"name": name.as_str()}));
+        }
+        for (name, value) in [("memoryBytes", self.memory.map(|size| size.0)), ("wallMs", self.time.map(Span::ms))] {
+            if let Some(value) = value {
+                let limits = body.entry("limits").or_insert_with(|| json!({}));
+                if !limits.is_object() {
+                    return Err(Usage::error("`limits` is an object"));
+                }
+                limits[name] = value.into();
+            }
+        }
+        for (name, flag) in [("datasets", "--dataset"), ("algorithm", "--algorithm or --file")] {
+            if !body.contains_key(name) {
+                return Err(Usage::error(format!(
+                    "the job has no `{name}`: give {flag}, or write it into the file of -f"
+                )));
+            }
+        }
+        Ok(body)
+    }
+
+    fn parameters(&self, written: Option<Value>) -> anyhow::Result<Option<Map<String, Value>>> {
+        let object = |value, place: &str| match value {
+            Value::Object(object) => Ok(object),
+            _ => Err(Usage::error(format!("parameters in {place}: an object is expected"))),
+        };
+        let mut parameters = written.map(|value| object(value, "the job")).transpose()?;
+        if let Some(file) = &self.params_file {
+            let more = object(read_document(file)?, &format!("`{}`", file.display()))?;
+            parameters.get_or_insert_default().extend(more);
+        }
+        for pair in &self.params {
+            let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+                return Err(Usage::error(format!("--param `{}`: write it as NAME=VALUE", shown(pair))));
+            };
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+            parameters.get_or_insert_default().insert(name.to_owned(), value);
+        }
+        Ok(parameters)
+    }
+}
+
+fn folder(job: Option<&Path>) -> &Path {
+    job.filter(|file| *file != Path::new("-")).and_then(Path::parent).unwrap_or(Path::new(""))
+}
+
+/// A name as it was typed.
+fn text(named: &Named) -> String {
+    match named {
+        Named::Did(did) => did.to_string(),
+        Named::Name { owner: Some(owner), name } => format!("{owner}/{name}"),
+        Named::Name { owner: None, name } => name.to_string(),
+    }
+}
+
+/// Puts DIDs where names are, and sends the algorithm's file.
+async fn complete(client: &Client, mut body: Map<String, Value>, folder: &Path) -> anyhow::Result<Value> {
+    if let Some(datasets) = body.get_mut("datasets") {
+        for dataset in datasets.as_array_mut().ok_or_else(|| Usage::error("`datasets` is a list"))? {
+            name_did(client, AssetKind::Dataset, dataset).await?;
+        }
+    }
+    if let Some(algorithm) = body.get_mut("algorithm") {
+        if let Some(file) = algorithm.get("file") {
+            let file = file.as_str().ok_or_else(|| Usage::error("`algorithm.file` is a path"))?;
+            let image = match algorithm.get("image") {
+                None => None,
+                Some(image) => {
+                    Some(image.as_str().ok_or_else(|| Usage::error("`algorithm.image` is a text"))?.to_owned())
+                }
+            };
+            *algorithm = send(client, &folder.join(file), image).await?;
+        } else if algorithm.get("rawcode").is_none() && algorithm.get("upload").is_none() {
+            name_did(client, AssetKind::Algorithm, algorithm).await?;
+        }
+    }
+    Ok(Value::Object(body))
+}
+
+async fn name_did(client: &Client, kind: AssetKind, value: &mut Value) -> anyhow::Result<()> {
+    let bare = value.is_string();
+    let place = if bare { Some(&mut *value) } else { value.get_mut("did") };
+    let Some(place) = place else { return Err(Usage::error("an asset is a name, or an object with a `did`")) };
+    let written = place.as_str().ok_or_else(|| Usage::error("an asset's `did` is a text"))?;
+    let named: Named = written.parse().map_err(|error| Usage::error(format!("`{}`: {error}", shown(written))))?;
+    let did = find(client, kind, &named).await?;
+    *place = Value::from(did);
+    if bare && kind == AssetKind::Algorithm {
+        *value = json!({"did": value});
+    }
+    Ok(())
+}
+
+async fn send(client: &Client, path: &Path, image: Option<String>) -> anyhow::Result<Value> {
+    let (measured, _) = upload(client, path).await?;
+    let container = container(path, measured.head, image)?;
+    let mut algorithm = json!({"upload": measured.sha256.to_string()});
+    if let Some(container) = container {
+        algorithm["container"] = container;
+    }
+    Ok(algorithm)
+}
+
+/// What runs a file: nothing for a WebAssembly program.
+fn container(path: &Path, head: [u8; 4], image: Option<String>) -> anyhow::Result<Option<Value>> {
+    let is_python = path.extension().is_some_and(|extension| extension == "py");
+    let image = match image {
+        Some(image) if image == "wasm" => None,
+        Some(image) => Some(image),
+        None if &head == b"\0asm" => None,
+        None if is_python => Some("python".to_owned()),
+        None => {
+            let text = format!("`{}` is neither WebAssembly nor *.py: say with --image what runs it", path.display());
+            return Err(Usage::error(text));
+        }
+    };
+    Ok(image.map(|image| {
+        let entrypoint = if image == "python" { "python3 $ALGO" } else { "$ALGO" };
+        json!({"image": image, "entrypoint": entrypoint})
+    }))
+}
+
+async fn explain(context: &Context, client: &Client, body: &Value) -> anyhow::Result<()> {
+    let answer = client.post(&["v1", "explain"], body).await?.body;
+    if context.format != Format::Table {
+        print_document(context.format, &answer)?;
+    }
+    let allowed = answer["allowed"] == true;
+    if allowed {
+        note("the job would be allowed");
+        return Ok(());
+    }
+    let rules: Vec<_> = show_rules(answer.get("rules")).iter().map(|rule| format!("\n  - {rule}")).collect();
+    Err(Ended::error(DENIED, format!("the job would be denied{}", rules.concat())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        submit: Submit,
+    }
+
+    fn body(arguments: &[&str]) -> anyhow::Result<Value> {
+        let line = Line::try_parse_from([&["submit"], arguments].concat())?;
+        Ok(Value::Object(line.submit.body()?))
+    }
+
+    #[test]
+    fn flags_become_a_request() {
+        let arguments = [
+            "-d",
+            "alice/penguins",
+            "-d",
+            "did:op:abc",
+            "-a",
+            "stats",
+            "-p",
+            "groupBy=species",
+            "-p",
+            "n=10",
+            "-p",
+            "list=[1]",
+            "--memory",
+            "1MiB",
+            "--time",
+            "2s",
+            "--register",
+            "r",
+            "--encrypt-to",
+            "age1x",
+        ];
+        assert_eq!(
+            body(&arguments).expect("a request"),
+            json!({"datasets": ["alice/penguins", "did:op:abc"], "algorithm": "stats",
+                "parameters": {"groupBy": "species", "n": 10, "list": [1]},
+                "limits": {"memoryBytes": 1_048_576, "wallMs": 2000}, "register": {"name": "r"}, "encryptTo": "age1x"})
+        );
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (job, params) = (folder.path().join("job.yaml"), folder.path().join("p.yaml"));
+        std::fs::write(&job, "datasets: [a]\nalgorithm: {did: b, service: s}\nparameters: {x: 1, y: 1, z: 1}\n")
+            .expect("written");
+        std::fs::write(&params, "y: 2\nz: 2\n").expect("written");
+        let paths = [job.to_str().expect("text"), params.to_str().expect("text")];
+        let body = body(&["-f", paths[0], "--params", paths[1], "-p", "z=3", "-d", "c"]).expect("a request");
+        assert_eq!(
+            body,
+            json!({"datasets": ["c"], "algorithm": {"did": "b", "service": "s"}, "parameters": {"x": 1, "y": 2, "z": 3}})
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_contradicts_is_said() {
+        for arguments in [
+            &[][..],
+            &["-d", "a"],
+            &["-a", "b"],
+            &["-d", "a", "-a", "b", "--file", "c"],
+            &["-d", "a", "-a", "b", "-p", "x"],
+            &["-d", "a", "-a", "b", "--image", "python"],
+            &["-d", "A B", "-a", "b"],
+        ] {
+            assert!(body(arguments).is_err(), "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_runs_a_file_is_told_by_its_content_or_its_name() {
+        let (wasm, script) = (*b"\0asm", *b"impo");
+        let image = |path: &str, head, image: Option<&str>| container(Path::new(path), head, image.map(str::to_owned));
+        assert_eq!(image("a.py", wasm, None).expect("known"), None);
+        assert_eq!(image("a.py", script, Some("wasm")).expect("known"), None);
+        let python = json!({"image": "python", "entrypoint": "python3 $ALGO"});
+        assert_eq!(image("a.py", script, None).expect("known"), Some(python.clone()));
+        assert_eq!(image("a", script, Some("python")).expect("known"), Some(python));
+        assert!(image("a.sh", script, None).is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! What is printed: tables for people, JSON and YAML for programs. Nothing that a stranger chose reaches a terminal as it is.
+
+mod document;
+mod progress;
+mod table;
+mod time;
+
+pub(crate) use document::{Format, note, print_document, print_line, shown};
+pub(crate) use progress::Progress;
+pub(crate) use table::Table;
+pub(crate) use time::{age, in_future, write_time};

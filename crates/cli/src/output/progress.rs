@@ -1,0 +1,36 @@
+use std::io::{self, IsTerminal as _, Write as _};
+
+/// A line that changes, on a terminal; nothing elsewhere.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    is_shown: bool,
+    is_dirty: bool,
+}
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self { is_shown: io::stderr().is_terminal(), is_dirty: false }
+    }
+
+    /// Replaces the line. The text must be safe to show.
+    pub(crate) fn show(&mut self, text: &str) {
+        if self.is_shown {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
+            self.is_dirty = true;
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&mut self) {
+        if self.is_dirty {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+            self.is_dirty = false;
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}

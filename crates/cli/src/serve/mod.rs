@@ -1,0 +1,191 @@
+//! `cloister serve`: one service in one folder.
+
+mod logging;
+mod machine;
+//mod operator_key;
+mod private_file;
+mod sandbox;
+mod service;
+//mod settings;
+
+pub(crate) use service::{each_record, openapi};
+
+use crate::{
+    arguments::Context,
+    client::DEFAULT_HOME,
+    config::{Layers, Settings, print},
+    exit::Usage,
+};
+use std::{
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+};
+
+/// The name of the configuration file in the service's folder.
+const CONFIG_FILE: &str = "cloister.toml";
+
+/// Run a service on this machine
+///
+/// Everything is kept in one folder: --home, else $CLOISTER_HOME_DIR, else `cloister-data` in the current folder. Nothing
+/// has to be configured. At the first start, an operator's key is made, shown once, and kept in `operator.key` there;
+/// the other commands find it if they are given the same folder, and the service is on this machine.
+///
+/// Settings come from `cloister.toml` in the folder (or --config), from $CLOISTER_..., and from flags, the later over the
+/// earlier. `cloister serve --print-config` shows all settings, their values, and where these come from.
+///
+/// SIGTERM and SIGINT end the service; running jobs go on, and are taken up at the next start.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// The configuration file [default: $CLOISTER_CONFIG, else cloister.toml in the service's folder, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen; port 0 is any free one [default: 127.0.0.1:8090]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The `sandbox` program [default: beside this program, else on PATH]
+    #[arg(long, value_name = "FILE")]
+    sandbox: Option<String>,
+    /// Certificates for HTTPS, a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// The private key for HTTPS, a PEM file
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// Listen beyond this machine without TLS
+    #[arg(long)]
+    insecure_http: bool,
+    /// `auto`, `text` or `json` [default: text on a terminal, JSON elsewhere]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// Any setting. May be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Make a new operator's key, as at the first start; earlier ones stay good until they are revoked
+    #[arg(long)]
+    new_operator_key: bool,
+    /// Write the address into this file once the service listens
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// End when standard input does: for whoever starts a service for a while
+    #[arg(long, hide = true)]
+    until_eof: bool,
+    /// Show all settings and where they come from, and end
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// What starting needs, beside the settings.
+#[derive(Debug)]
+struct Start {
+    settings: Settings,
+    new_operator_key: bool,
+    ready_file: Option<PathBuf>,
+    until_eof: bool,
+}
+
+impl Serve {
+    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let layers = self.layers(context.connection.home.as_deref(), |name| std::env::var_os(name), environment()?)?;
+        let settings = Settings::resolve(&layers)?;
+        if self.print_config {
+            return Ok(print(&settings, &layers, io::stdout().lock())?);
+        }
+        let Self { new_operator_key, ready_file, until_eof, .. } = self;
+        logging::start(settings.log_format, settings.log_level);
+        service::run(Start { settings, new_operator_key, ready_file, until_eof })
+    }
+
+    /// Everything that was said, by whomever.
+    fn layers(
+        &self,
+        home: Option<&Path>,
+        variable: impl Fn(&str) -> Option<OsString>,
+        environment: Vec<(String, String)>,
+    ) -> anyhow::Result<Layers> {
+        let mut layers = Layers::default();
+        let given = self.config.clone().or_else(|| variable("CLOISTER_CONFIG").map(PathBuf::from));
+        match given {
+            Some(file) => layers.file(&file)?,
+            None => {
+                let folder = home.map(Path::to_owned).or_else(|| variable("CLOISTER_HOME_DIR").map(PathBuf::from));
+                let file = folder.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME)).join(CONFIG_FILE);
+                if file.exists() {
+                    layers.file(&file)?;
+                }
+            }
+        }
+        layers.environment(environment)?;
+        let home = home.map(|home| home.to_string_lossy().into_owned());
+        for (flag, key, value) in [
+            ("--home", "home", &home),
+            ("--listen", "listen", &self.listen),
+            ("--sandbox", "sandbox", &self.sandbox),
+            ("--tls-cert", "tls.certificate", &self.tls_cert),
+            ("--tls-key", "tls.key", &self.tls_key),
+            ("--log-format", "log.format", &self.log_format),
+            ("--log-level", "log.level", &self.log_level),
+            ("--insecure-http", "insecure_http", &self.insecure_http.then(|| "true".to_owned())),
+        ] {
+            layers.flag(flag, key, value.clone())?;
+        }
+        for pair in &self.set {
+            layers.set(pair)?;
+        }
+        Ok(layers)
+    }
+}
+
+/// The environment, as text: ours has no other names and values.
+fn environment() -> anyhow::Result<Vec<(String, String)>> {
+    let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLOISTER_"));
+    ours.map(|(name, value)| {
+        let name = name.to_string_lossy().into_owned();
+        let value = value.into_string().map_err(|_| Usage::error(format!("{name} in the environment is no UTF-8")))?;
+        Ok((name, value))
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origin;
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    #[test]
+    fn the_file_in_the_folder_is_found_and_flags_come_last() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = home.path().join(CONFIG_FILE);
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nlog.level = \"warn\"\n").expect("written");
+        let line = ["serve", "--listen", "127.0.0.1:0", "--set", "engine.max_queued=5", "--insecure-http"];
+        let serve = Line::try_parse_from(line).expect("a command").serve;
+        let layers = serve.layers(Some(home.path()), |_| None, Vec::new()).expect("layers");
+        assert_eq!(layers.origin("log.level"), Origin::File(file.clone(), 2));
+        assert_eq!(layers.origin("listen"), Origin::Flag("--listen".to_owned()));
+        assert_eq!(layers.origin("engine.max_queued"), Origin::Flag("--set".to_owned()));
+        assert_eq!(layers.origin("home"), Origin::Flag("--home".to_owned()));
+        assert!(Settings::resolve(&layers).expect("settings").insecure_http);
+        let found = |name: &str| (name == "CLOISTER_HOME_DIR").then(|| home.path().as_os_str().to_owned());
+        let variables = vec![("CLOISTER_HOME_DIR".to_owned(), home.path().to_string_lossy().into_owned())];
+        let layers = serve.layers(None, found, variables).expect("layers");
+        assert_eq!(layers.origin("log.level"), Origin::File(file, 2));
+        assert_eq!(layers.origin("home"), Origin::Environment("CLOISTER_HOME_DIR".to_owned()));
+    }
+
+    #[test]
+    fn a_file_that_was_named_must_be_there() {
+        let serve = Line::try_parse_from(["serve", "--config", "/nowhere/cloister.toml"]).expect("a command").serve;
+        let error = serve.layers(None, |_| None, Vec::new()).expect_err("no file").to_string();
+        assert!(error.contains("/nowhere/cloister.toml"), "{error}");
+    }
+}

@@ -1,0 +1,35 @@
+use super::private_file;
+use crate::client::KEY_FILE;
+use anyhow::Context as _;
+use cloister_api::{NewKey, new_key};
+use cloister_model::{Account, Backend, Keyring, Role, Secret, Timestamp};
+use std::path::Path;
+
+/// Who the operator's key is for.
+const ACCOUNT: &str = "operator";
+
+/// Makes an operator's key if there is none that is good, or if one is asked for, and keeps it in the service's folder.
+/// Answers with the new key, to be shown once.
+pub(super) async fn ensure(
+    keyring: &dyn Backend,
+    home: &Path,
+    wanted: bool,
+    now: Timestamp,
+) -> anyhow::Result<Option<Secret<String>>> {
+    let is_good = |key: &cloister_model::ApiKey| {
+        key.role == Role::Operator && key.revoked.is_none() && key.expires.is_none_or(|expires| now < expires)
+    };
+    if !wanted && Keyring::keys(keyring, None).await.context("reading the keys")?.iter().any(is_good) {
+        return Ok(None);
+    }
+    let account: Account = ACCOUNT.parse().context("the operator's account")?;
+    let NewKey { token, stored } =
+        new_key(account, Role::Operator, "made at the start of the service".to_owned(), None, now)
+            .context("no random bytes")?;
+    // The file first: a key in it that is not stored is replaced at the next start, a stored one that nobody has is not.
+    let path = home.join(KEY_FILE);
+    private_file::write(&path, format!("{}\n", token.expose()).as_bytes())
+        .with_context(|| format!("`{}`", path.display()))?;
+    Keyring::put_key(keyring, stored).await.context("storing the operator's key")?;
+    Ok(Some(token))
+}

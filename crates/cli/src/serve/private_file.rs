@@ -1,0 +1,79 @@
+//! Files that only the service's user can read.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+/// Reads a small one; none if it is not there.
+///
+/// # Errors
+/// If others can read it, too, or it cannot be read.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if metadata.mode() & 0o077 != 0 {
+        return Err(io::Error::other("others can read it: `chmod 600` it, and change what is in it if they may have"));
+    }
+    if !metadata.is_file() || metadata.len() > 64 * 1024 {
+        return Err(io::Error::other("it is not a file of this service"));
+    }
+    fs::read(path).map(Some)
+}
+
+/// Writes one at once, over whatever is there.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let new = Path::new(&name);
+    match fs::remove_file(new) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(new, path)
+}
+
+/// 32 random bytes that are made once and stay.
+pub(super) fn secret(path: &Path) -> io::Result<[u8; 32]> {
+    if let Some(bytes) = read(path)? {
+        return bytes.try_into().map_err(|_| io::Error::other("it is not what this service wrote: 32 bytes"));
+    }
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    write(path, &bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_secret_is_made_once_and_for_nobody_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        let made = secret(&path).expect("made");
+        assert_eq!(secret(&path).expect("read"), made);
+        assert_ne!(secret(&folder.path().join("other")).expect("made"), made);
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
+        assert!(secret(&path).is_err());
+    }
+
+    #[test]
+    fn what_is_not_ours_is_not_taken() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        write(&path, b"short").expect("written");
+        assert!(secret(&path).is_err());
+    }
+}

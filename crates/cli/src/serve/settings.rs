@@ -1,0 +1,158 @@
+//! From the table of settings to what each part wants to know.
+
+use super::{machine, sandbox};
+use crate::{
+    config::{ConfigError, Settings},
+    exit::Usage,
+};
+use cloister_api::{Issuer, RateLimits};
+use cloister_local_engine::{EnvironmentOptions, Options};
+use cloister_model::Role;
+use cloister_stages::{Ipfs, SourcePolicy, StoreConfig};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use url::Url;
+
+/// What the engine wants to know.
+pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
+    let cpus = settings.engine_cpus.unwrap_or_else(machine::cpus);
+    let memory_bytes = settings.engine_memory.map_or_else(machine::memory_bytes, |size| size.0);
+    let sources = sources(settings)?;
+    let results = settings.results_url.clone();
+    Ok(Options {
+        home: settings.home.clone(),
+        sandbox: sandbox::find(settings.sandbox.as_deref())?,
+        environment: EnvironmentOptions {
+            id: settings.engine_environment.clone(),
+            description: settings.engine_description.clone(),
+            max_jobs: settings.engine_max_jobs.unwrap_or(cpus.into()),
+            cpus,
+            memory_bytes,
+            job_memory_bytes: settings.engine_job_memory.map_or(memory_bytes, |size| size.0),
+            max_queued: settings.engine_max_queued,
+            max_wall_ms: settings.engine_max_wall.ms(),
+        },
+        sources,
+        cache_bytes: settings.cache_bytes.0,
+        results: results.map(|url| StoreConfig { url, options: settings.results_options.clone() }),
+        upload_bytes_per_account: settings.uploads_per_account.0,
+    })
+}
+
+fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
+    let url = |key: &str, text: &str| {
+        Url::parse(text).map_err(|error| Usage::error(format!("`{key}` is no address ({error}); write http://host:port")))
+    };
+    let ipfs = match (&settings.sources_ipfs_gateway, &settings.sources_ipfs_node) {
+        (Some(gateway), _) => Some(Ipfs::Gateway(url("sources.ipfs_gateway", gateway)?)),
+        (None, Some(node)) => Some(Ipfs::Node(url("sources.ipfs_node", node)?)),
+        (None, None) => None,
+    };
+    let built_in = SourcePolicy::default();
+    Ok(SourcePolicy {
+        local_roots: settings.sources_local_roots.clone(),
+        allow_networks: settings.sources_allow_networks.clone(),
+        ipfs,
+        max_file_bytes: settings.sources_max_file.map_or(built_in.max_file_bytes, |size| size.0),
+        max_job_bytes: settings.sources_max_job.map_or(built_in.max_job_bytes, |size| size.0),
+        deadline: settings.sources_deadline.map_or(built_in.deadline, |span| span.0),
+        attempts: settings.sources_attempts.unwrap_or(built_in.attempts),
+        ..built_in
+    })
+}
+
+/// How many requests are taken.
+pub(super) fn rates(settings: &Settings) -> RateLimits {
+    RateLimits {
+        account_per_second: settings.http_account_per_second,
+        account_burst: settings.http_account_burst,
+        address_per_second: settings.http_address_per_second,
+        address_burst: settings.http_address_burst,
+    }
+}
+
+/// An issuer of tokens, as it is written in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenIssuer {
+    issuer: String,
+    audience: String,
+    jwks_url: Option<String>,
+    #[serde(default = "subject")]
+    account_claim: String,
+    #[serde(default)]
+    account_prefix: String,
+    role_claim: Option<String>,
+    #[serde(default)]
+    roles: BTreeMap<String, Role>,
+    default_role: Option<Role>,
+}
+
+fn subject() -> String {
+    "sub".to_owned()
+}
+
+/// The issuers of tokens.
+pub(super) fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
+    let read = |(place, table): (usize, &Map<String, Value>)| {
+        let written: WrittenIssuer = serde_json::from_value(Value::Object(table.clone())).map_err(|error| {
+            ConfigError::Contradiction(format!("`auth.oidc`, issuer {}: {error}", place + 1))
+        })?;
+        let WrittenIssuer {
+            issuer,
+            audience,
+            jwks_url,
+            account_claim,
+            account_prefix,
+            role_claim,
+            roles,
+            default_role,
+        } = written;
+        Ok(Issuer { issuer, audience, jwks_url, account_claim, account_prefix, role_claim, roles, default_role })
+    };
+    settings.auth_oidc.iter().enumerate().map(read).collect()
+}
+
+/// A role in a setting.
+pub(super) fn role(key: &str, text: &str) -> Result<Role, ConfigError> {
+    text.parse().map_err(|expected| ConfigError::Contradiction(format!("`{key}`: {expected}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Layers;
+
+    fn with(pairs: &[&str]) -> Settings {
+        let mut layers = Layers::default();
+        for pair in pairs {
+            layers.set(pair).expect("a known setting");
+        }
+        Settings::resolve(&layers).expect("settings")
+    }
+
+    #[test]
+    fn issuers_are_read_whole_or_not_at_all() {
+        let settings =
+            with(&[r#"auth.oidc=[{"issuer":"https://i","audience":"a","roles":{"admin":"operator"}}]"#]);
+        let issuers = issuers(&settings).expect("issuers");
+        assert_eq!((issuers[0].account_claim.as_str(), issuers[0].default_role), ("sub", None));
+        assert_eq!(issuers[0].roles["admin"], Role::Operator);
+        for wrong in [r#"[{"issuer":"https://i"}]"#, r#"[{"issuer":"i","audience":"a","rols":{}}]"#] {
+            let settings = with(&[&format!("auth.oidc={wrong}")]);
+            assert!(super::issuers(&settings).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sources_stay_closed_unless_they_are_opened() {
+        let policy = sources(&with(&[])).expect("a policy");
+        assert!(policy.local_roots.is_empty() && policy.allow_networks.is_empty() && policy.ipfs.is_none());
+        let settings = with(&["sources.ipfs_node=http://127.0.0.1:5001", "sources.max_file=1KiB", "sources.allow_networks=10.0.0.0/8"]);
+        let policy = sources(&settings).expect("a policy");
+        assert_eq!((policy.max_file_bytes, policy.allow_networks.len()), (1024, 1));
+        assert!(matches!(policy.ipfs, Some(Ipfs::Node(_))));
+        assert!(sources(&with(&["sources.ipfs_node=nowhere"])).is_err());
+    }
+}
