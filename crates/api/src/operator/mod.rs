@@ -71,3 +71,5 @@ pub(crate) fn routes(shared: Shared) -> Router {
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;
