@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod claim;
 mod compile;
 mod inspect;
 mod limits;
@@ -35,6 +36,8 @@ const LIMIT: u8 = 3;
 const REFUSED: u8 = 4;
 /// `--require-isolation`, and a wall is missing.
 const NOT_ISOLATED: u8 = 5;
+/// `--claim`, and another run has it.
+const CLAIMED: u8 = 6;
 /// Ours (`EX_SOFTWARE`).
 pub(crate) const HOST_FAULT: u8 = 70;
 
@@ -46,6 +49,7 @@ Exit codes:
   3   a limit was met
   4   the algorithm was refused at admission
   5   a wall is missing and --require-isolation was given
+  6   the --claim is taken: this run was begun before
   70  a fault of this host, not of the algorithm";
 
 /// Run a WebAssembly algorithm on a dataset, sealed: it can read the dataset, write results within a budget, and nothing
@@ -94,6 +98,9 @@ fn code_of(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if let Some(JobError::NotIsolated(_)) = cause.downcast_ref() {
             return NOT_ISOLATED;
+        }
+        if cause.is::<claim::Claimed>() {
+            return CLAIMED;
         }
         if cause.is::<JobError>()
             || cause.is::<InputError>()

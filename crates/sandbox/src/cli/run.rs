@@ -1,5 +1,7 @@
 use super::{
-    Usage, code_for,
+    Usage,
+    claim::claim,
+    code_for,
     limits::{HELP, LimitsArgument},
     print,
     progress::Progress,
@@ -26,6 +28,9 @@ pub(super) struct Run {
     /// A directory that already looks like /data: inputs/<did>/<n>, ddos/, transformations/
     #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "params", "ddos"])]
     data: Option<PathBuf>,
+    /// The order of the datasets in --data, as the algorithm finds it in DIDS [default: sorted]
+    #[arg(long, value_name = "DID[,DID...]", value_delimiter = ',', requires = "data")]
+    dids: Vec<Did>,
     /// Where results go: an empty directory, or one to be made
     #[arg(long, value_name = "DIR")]
     outputs: PathBuf,
@@ -58,6 +63,9 @@ pub(super) struct Run {
     /// Do not start the algorithm unless every wall stands
     #[arg(long)]
     require_isolation: bool,
+    /// Make this file first, with the number of this process in it; if it is there, do nothing
+    #[arg(long, value_name = "FILE")]
+    claim: Option<PathBuf>,
 }
 
 impl Run {
@@ -66,6 +74,7 @@ impl Run {
             algorithm,
             datasets,
             data,
+            dids,
             outputs,
             params,
             ddos,
@@ -77,12 +86,14 @@ impl Run {
             log,
             json,
             require_isolation,
+            claim: claim_file,
         } = self;
+        claim_file.as_deref().map(claim).transpose()?;
         let contract = contract.as_deref().map(|path| read_json("contract", path)).transpose()?.unwrap_or_default();
         let job = Job {
             algorithm,
             runtime: runtime.map(RuntimeChoice),
-            inputs: inputs(&datasets, data)?,
+            inputs: inputs(&datasets, data, dids)?,
             params,
             ddos: ddos
                 .iter()
@@ -134,10 +145,10 @@ fn pair<'a>(text: &'a str, option: &str) -> anyhow::Result<(Did, &'a str)> {
     Ok((did, rest))
 }
 
-fn inputs(datasets: &[String], data: Option<PathBuf>) -> anyhow::Result<Inputs> {
+fn inputs(datasets: &[String], data: Option<PathBuf>, order: Vec<Did>) -> anyhow::Result<Inputs> {
     if let Some(root) = data {
         let dids = datasets_in(&root)?;
-        return Ok(Inputs::Tree { root, dids });
+        return Ok(Inputs::Tree { root, dids: ordered(dids, order)? });
     }
     let (mut files, mut dids) = (Vec::new(), Vec::new());
     for text in datasets {
@@ -154,6 +165,17 @@ fn inputs(datasets: &[String], data: Option<PathBuf>) -> anyhow::Result<Inputs> 
         dids.push(did);
     }
     Ok(Inputs::Files { files, dids })
+}
+
+/// The datasets that are there, in the order that was asked for, if one was: all of them, each once.
+fn ordered(found: Vec<Did>, order: Vec<Did>) -> anyhow::Result<Vec<Did>> {
+    let mut sorted = order.clone();
+    sorted.sort();
+    if order.is_empty() || sorted == found {
+        return Ok(if order.is_empty() { found } else { order });
+    }
+    let found: Vec<&str> = found.iter().map(Did::id).collect();
+    Err(Usage(format!("--dids: expected the datasets in --data, each once: {}", found.join(","))).into())
 }
 
 /// What a person wants to know of a run.

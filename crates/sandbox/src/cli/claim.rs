@@ -1,0 +1,52 @@
+use super::Usage;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+/// Another run has this claim, or had it.
+#[derive(Debug, thiserror::Error)]
+#[error("--claim `{0}` is taken: this run was begun before, and is not begun twice")]
+pub(super) struct Claimed(String);
+
+/// Makes the file with this process's number in it, which can be done once: of all runs with one claim, one begins.
+///
+/// The claim is on the disk before anything else happens, so that it outlives a power cut if anything of the run does.
+///
+/// # Errors
+/// [`Claimed`]; [`Usage`] if the file cannot be made.
+pub(super) fn claim(path: &Path) -> anyhow::Result<()> {
+    let wrong = |error: io::Error| Usage::file("--claim", path, error);
+    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(Claimed(path.display().to_string()).into());
+        }
+        Err(error) => return Err(wrong(error)),
+    };
+    file.write_all(format!("{}\n", std::process::id()).as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent).and_then(|directory| directory.sync_all()).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_all_who_claim_one_gets_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("claim");
+        let taken: usize = std::thread::scope(|scope| {
+            let claims: Vec<_> = (0..16).map(|_| scope.spawn(|| usize::from(claim(&path).is_ok()))).collect();
+            claims.into_iter().map(|claim| claim.join().expect("no panic")).sum()
+        });
+        assert_eq!(taken, 1);
+        let error = claim(&path).expect_err("taken");
+        assert!(error.is::<Claimed>(), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).expect("a number"), format!("{}\n", std::process::id()));
+        assert!(claim(&directory.path().join("absent/claim")).expect_err("no directory").is::<Usage>());
+    }
+}
