@@ -1,6 +1,23 @@
 //! The step after the algorithm: what it left, and whether it may leave.
+//!
+//! The folder is read anew ([`walk`]): names, links and kinds first, then every byte once for its digest and for what
+//! can be told of it ([`content`]), and again for the rules about its type ([`csv`], [`json`]). Nothing is read into
+//! memory whole, whatever its size.
+
+mod budgets;
+mod content;
+mod csv;
+mod json;
+mod json_scan;
+mod media;
+mod quotes;
+mod refusal;
+mod walk;
+
+pub use refusal::OutputRefusal;
 
 use cloister_model::{OutputContract, ReleaseRules, Report, Sha256};
+use refusal::refuse;
 use std::path::{Path, PathBuf};
 
 /// A file that may leave.
@@ -16,18 +33,9 @@ pub struct OutputFile {
     pub sha256: Sha256,
 }
 
-/// Why outputs may not leave.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{rule}: {text}")]
-pub struct OutputRefusal {
-    /// The rule that says so: a name that does not change.
-    pub rule: &'static str,
-    /// Which file, and what was allowed. Safe to show.
-    pub text: String,
-}
-
-/// Whether what an algorithm left may leave. Reads the folder itself: neither the guest's names nor the report's digests
-/// are trusted. Blocking.
+/// Whether what an algorithm left may leave, sorted by name. Reads the folder itself: neither the guest's names nor the
+/// report's digests are trusted; a report that says something else is a refusal, too. Programs that must agree
+/// (`checks`) and people (`review`) are the caller's. Blocking.
 ///
 /// # Errors
 /// The first rule that is not kept.
@@ -37,6 +45,51 @@ pub fn check_outputs(
     contract: &OutputContract,
     rules: &ReleaseRules,
 ) -> Result<Vec<OutputFile>, OutputRefusal> {
-    let _ = (outputs, report, contract, rules);
-    Err(OutputRefusal { rule: "not-written", text: String::new() })
+    let found = walk::walk(outputs, contract)?;
+    let mut files = Vec::with_capacity(found.files.len());
+    for file in found.files {
+        let (digest, facts) = content::read(&file)?;
+        if digest.bytes != file.bytes {
+            return Err(refuse("output-changed", Some(&file.name), "it changed while it was read"));
+        }
+        check_content(&file, &facts, rules)?;
+        let path = outputs.join(&file.name);
+        files.push(OutputFile { name: file.name, path, bytes: digest.bytes, sha256: digest.sha256 });
+    }
+    budgets::same_as_reported(&files, found.directories, report)?;
+    Ok(files)
 }
+
+/// The rules about what a file is.
+fn check_content(file: &walk::Found, facts: &content::Facts, rules: &ReleaseRules) -> Result<(), OutputRefusal> {
+    let ReleaseRules { media_types, csv, json, checks: _, review: _ } = rules;
+    if media_types.is_none() && csv.is_none() && json.is_none() {
+        return Ok(());
+    }
+    let media::Media { name: media_type, json: is_json } = media::media_type(file, facts)?;
+    if let Some(allowed) = media_types
+        && !allowed.iter().any(|pattern| pattern.matches(media_type))
+    {
+        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+        let text = format!("it is {media_type}; allowed: {}", allowed.join(", "));
+        return Err(refuse("media-type", Some(&file.name), &text));
+    }
+    if let Some(rules) = csv
+        && (media_type == media::CSV || named(&file.name, ".csv"))
+    {
+        csv::check(file, facts, rules)?;
+    }
+    if let Some(rules) = json
+        && (is_json || named(&file.name, ".json"))
+    {
+        json::check(file, facts, rules)?;
+    }
+    Ok(())
+}
+
+fn named(name: &str, ending: &str) -> bool {
+    name.len() >= ending.len() && name.as_bytes()[name.len() - ending.len()..].eq_ignore_ascii_case(ending.as_bytes())
+}
+
+#[cfg(test)]
+mod tests;
