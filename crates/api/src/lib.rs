@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod assets;
 mod auth;
 mod content;
 mod date;
 mod ethereum;
+mod jobs;
 mod metrics;
 mod native;
 mod oidc;
@@ -24,7 +26,9 @@ mod visibility;
 mod web;
 
 pub use auth::{NewKey, new_key};
+pub use native::openapi;
 pub use operator::OperatorSettings;
 pub use principal::{Principal, Via};
+pub use serve::{ServeOptions, TlsError, serve, tls_config};
 pub use settings::{GetJson, Issuer, RateLimits, Settings, SettingsError};
 pub use state::Service;

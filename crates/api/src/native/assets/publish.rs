@@ -1,0 +1,124 @@
+use super::view::{AssetView, find_own};
+use crate::{
+    assets::{self, Published},
+    auth::Caller,
+    content::EntityTag,
+    principal::Principal,
+    problem::Problem,
+    state::Shared,
+    web::{In, Json},
+};
+use axum::{
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use cloister_model::{Asset, AssetKind, AuditAction, AuditEvent, Did, Role};
+use serde_json::Value;
+
+/// Publish a dataset, or change it
+///
+/// The body is a manifest (`apiVersion: cloister.dev/v1alpha1`, `kind: Dataset`) or a DDO. The same name changes the same
+/// dataset.
+#[utoipa::path(
+    post, path = "/v1/datasets", tag = "assets",
+    request_body(content = Object, example = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
+        "spec": {
+            "title": "Palmer penguins",
+            "files": [{"type": "url", "url": "https://example.org/penguins.csv"}],
+            "compute": {"publisherTrustedAlgorithms": [], "outputContract": {"maxBytes": 1_000_000}}
+        }
+    })),
+    responses((status = 201, description = "It is new", body = AssetView), (status = 200, description = "It was changed", body = AssetView))
+)]
+pub(crate) async fn publish_dataset(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Json(document): Json<Value>,
+) -> Result<Response, Problem> {
+    publish(&shared, caller.must_be(Role::Publisher)?, AssetKind::Dataset, document).await
+}
+
+/// Publish an algorithm, or change it
+///
+/// The body is a manifest (`kind: Algorithm`) or a DDO. Its files are fetched once, to know what they are.
+#[utoipa::path(
+    post, path = "/v1/algorithms", tag = "assets",
+    request_body(content = Object, example = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": "column-stats"},
+        "spec": {
+            "files": [{"type": "url", "url": "https://example.org/column-stats.wasm"}],
+            "algorithm": {"language": "rust", "version": "1.0"}
+        }
+    })),
+    responses((status = 201, description = "It is new", body = AssetView), (status = 200, description = "It was changed", body = AssetView))
+)]
+pub(crate) async fn publish_algorithm(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Json(document): Json<Value>,
+) -> Result<Response, Problem> {
+    publish(&shared, caller.must_be(Role::Publisher)?, AssetKind::Algorithm, document).await
+}
+
+async fn publish(shared: &Shared, who: &Principal, kind: AssetKind, document: Value) -> Result<Response, Problem> {
+    let Published { asset, new } = assets::publish(shared, &who.account, kind, document).await?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    let place = match kind {
+        AssetKind::Dataset => "datasets",
+        AssetKind::Algorithm => "algorithms",
+    };
+    let headers = [
+        (header::LOCATION, format!("/v1/{place}/{}", asset.ddo.id())),
+        (header::ETAG, EntityTag::new(asset.revision).as_str().to_owned()),
+    ];
+    Ok((status, headers, axum::Json(AssetView::new(&asset, who))).into_response())
+}
+
+/// Withdraw a dataset: no job can use it any more
+#[utoipa::path(
+    delete, path = "/v1/datasets/{did}", tag = "assets",
+    params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
+    responses((status = 204, description = "It is withdrawn"))
+)]
+pub(crate) async fn withdraw_dataset(
+    State(shared): State<Shared>,
+    Caller(who): Caller,
+    In(did): In<Did>,
+) -> Result<StatusCode, Problem> {
+    withdraw(&shared, &who, AssetKind::Dataset, did).await
+}
+
+/// Withdraw an algorithm: no job can use it any more
+#[utoipa::path(
+    delete, path = "/v1/algorithms/{did}", tag = "assets",
+    params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
+    responses((status = 204, description = "It is withdrawn"))
+)]
+pub(crate) async fn withdraw_algorithm(
+    State(shared): State<Shared>,
+    Caller(who): Caller,
+    In(did): In<Did>,
+) -> Result<StatusCode, Problem> {
+    withdraw(&shared, &who, AssetKind::Algorithm, did).await
+}
+
+async fn withdraw(shared: &Shared, who: &Principal, kind: AssetKind, did: Did) -> Result<StatusCode, Problem> {
+    let asset = find_own(shared, who, (kind, did), true).await?;
+    if asset.withdrawn.is_some() {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    let now = shared.now();
+    let asset = Asset { withdrawn: Some(now), updated: now, revision: asset.revision + 1, ..asset };
+    let event = AuditEvent {
+        at: now,
+        actor: who.account.key().to_owned(),
+        action: AuditAction::AssetWithdrawn,
+        subject: asset.ddo.id().to_string(),
+        detail: serde_json::json!({"revision": asset.revision}).to_string(),
+    };
+    shared.backend.put_asset(asset).await?;
+    shared.backend.record(vec![event]).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

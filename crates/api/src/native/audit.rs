@@ -1,0 +1,89 @@
+use crate::{auth::Caller, date, problem::Problem, state::Shared, web::Query};
+use axum::{Json, extract::State};
+use cloister_model::{AuditEvent, AuditRecord, Role};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Which records are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuery {
+    /// Those after this one, by their number.
+    #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
+    after: Option<u64>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+}
+
+/// Records, the oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditPage {
+    items: Vec<RecordView>,
+    /// Give it as `after` for what comes after; null at the end.
+    next: Option<u64>,
+}
+
+/// What was done, chained to what was done before.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AuditRecord)]
+pub(super) struct RecordView {
+    /// From 1, without gaps.
+    sequence: u64,
+    #[schema(format = DateTime)]
+    at: String,
+    /// The same in milliseconds since 1970, which the hash covers.
+    at_ms: u64,
+    actor: String,
+    action: &'static str,
+    subject: String,
+    /// The particulars as JSON text: the hash covers its letters.
+    detail: String,
+    /// The hash of the record before.
+    previous: String,
+    /// SHA-256 over all of it.
+    hash: String,
+}
+
+impl From<AuditRecord> for RecordView {
+    fn from(record: AuditRecord) -> Self {
+        let AuditRecord { sequence, event, previous, hash } = record;
+        let AuditEvent { at, actor, action, subject, detail } = event;
+        Self {
+            sequence,
+            at: date::write(at),
+            at_ms: at.unix_ms(),
+            actor,
+            action: action.as_str(),
+            subject,
+            detail,
+            previous: previous.to_string(),
+            hash: hash.to_string(),
+        }
+    }
+}
+
+/// What was decided, released and read
+#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = AuditPage)))]
+pub(super) async fn list(
+    State(shared): State<Shared>,
+    caller: Caller,
+    Query(query): Query<AuditQuery>,
+) -> Result<Json<AuditPage>, Problem> {
+    caller.must_be(Role::Operator)?;
+    let at_most = match query.limit.unwrap_or(100) {
+        limit @ 1..=1000 => limit,
+        _ => return Err(Problem::field("limit", "has to be 1 to 1000")),
+    };
+    let after = query.after.unwrap_or(0);
+    if i64::try_from(after).is_err() {
+        return Err(Problem::field("after", "is beyond all records"));
+    }
+    let mut records = shared.backend.records(after, at_most + 1).await?;
+    let more = records.len() > at_most as usize;
+    records.truncate(at_most as usize);
+    let next = records.last().filter(|_| more).map(|record| record.sequence);
+    Ok(Json(AuditPage { items: records.into_iter().map(RecordView::from).collect(), next }))
+}

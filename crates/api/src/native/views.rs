@@ -1,0 +1,245 @@
+use crate::{
+    date,
+    jobs::Found,
+    submission::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of},
+};
+use cloister_model::{Denial, Did, JobStatus, Phase, ResultFile, ResultKind, Terms, escape};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A list, and where the rest of it begins.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    /// Give it as `cursor` for what comes after; null at the end.
+    pub(super) next: Option<String>,
+}
+
+/// A list that is whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct List<T> {
+    pub(super) items: Vec<T>,
+}
+
+/// How a job is doing.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Job)]
+pub(super) struct JobView {
+    /// 32 hexadecimal digits.
+    #[schema(pattern = "^[0-9a-f]{32}$")]
+    id: String,
+    /// Where it is.
+    phase: String,
+    /// The same as a number, in Ocean's numbers.
+    code: u16,
+    /// The same as a text.
+    phase_text: &'static str,
+    /// Why it ended.
+    reason: Option<ReasonView>,
+    /// When it was allowed.
+    #[schema(format = DateTime)]
+    created: String,
+    /// When it came to its phase.
+    #[schema(format = DateTime)]
+    changed: String,
+    #[schema(format = DateTime)]
+    ended: Option<String>,
+    /// When somebody asked for it to be stopped.
+    #[schema(format = DateTime)]
+    stop_requested: Option<String>,
+    /// When its results go.
+    #[schema(format = DateTime)]
+    expires: Option<String>,
+    /// Grows with every change.
+    revision: u64,
+    progress: Option<ProgressView>,
+    /// Every phase that it came to.
+    history: Vec<StepView>,
+    /// Whose it is.
+    owner: Option<String>,
+    /// Where it runs.
+    environment: Option<String>,
+    /// Its datasets, sorted.
+    datasets: Vec<String>,
+    algorithm: AlgorithmView,
+    /// Ocean's agreement, if it came through Ocean's API.
+    agreement_id: Option<String>,
+}
+
+/// Why a job ended.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Reason)]
+pub(super) struct ReasonView {
+    text: String,
+    /// `nobody`, `algorithm` or `system`.
+    fault: Value,
+}
+
+/// How far its inputs are fetched.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Progress)]
+pub(super) struct ProgressView {
+    done_bytes: u64,
+    total_bytes: Option<u64>,
+}
+
+/// A phase that a job came to.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
+pub(super) struct StepView {
+    phase: String,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// What a job runs.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobAlgorithm)]
+pub(super) struct AlgorithmView {
+    /// Its DID, if it is published.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did: Option<String>,
+    /// Whether the job brought it.
+    raw: bool,
+}
+
+impl From<&JobStatus> for JobView {
+    fn from(status: &JobStatus) -> Self {
+        let JobStatus {
+            id,
+            labels,
+            phase,
+            reason,
+            created,
+            changed,
+            ended,
+            stop_requested,
+            expires,
+            revision,
+            progress,
+            history,
+        } = status;
+        let did = labels.get(ALGORITHM).and_then(|id| id.parse::<Did>().ok()).map(|did| did.to_string());
+        Self {
+            id: id.to_string(),
+            phase: name(*phase),
+            code: phase.code(),
+            phase_text: phase.text(),
+            reason: reason.as_ref().map(|reason| ReasonView {
+                text: reason.text().to_owned(),
+                fault: serde_json::to_value(reason.fault()).unwrap_or_default(),
+            }),
+            created: date::write(*created),
+            changed: date::write(*changed),
+            ended: ended.map(date::write),
+            stop_requested: stop_requested.map(date::write),
+            expires: expires.map(date::write),
+            revision: *revision,
+            progress: progress
+                .map(|progress| ProgressView { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes }),
+            history: history
+                .iter()
+                .map(|step| StepView { phase: name(step.phase), at: date::write(step.at) })
+                .collect(),
+            owner: labels.get(OWNER).map(str::to_owned),
+            environment: labels.get(ENVIRONMENT).map(str::to_owned),
+            datasets: datasets_of(labels).iter().map(ToString::to_string).collect(),
+            algorithm: AlgorithmView { raw: did.is_none(), did },
+            agreement_id: labels.get(AGREEMENT).map(str::to_owned),
+        }
+    }
+}
+
+impl From<&Found> for JobView {
+    fn from(found: &Found) -> Self {
+        Self::from(&found.status)
+    }
+}
+
+/// The name of a phase, as everywhere.
+pub(super) fn name(phase: Phase) -> String {
+    format!("{phase:?}")
+}
+
+/// The phase of this name.
+pub(super) fn phase(name: &str) -> Option<Phase> {
+    Phase::ALL.into_iter().find(|phase| self::name(*phase) == name)
+}
+
+/// A file of a job.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Result)]
+pub(super) struct ResultView {
+    /// Its place in the list.
+    index: usize,
+    /// Its path below `/data/outputs`, or a log's name; made safe to show.
+    name: String,
+    /// `output`, `algorithmLog`, `configrationLog`, `filteringLog` or `publishLog`.
+    #[schema(value_type = String)]
+    kind: ResultKind,
+    bytes: u64,
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    sha256: String,
+}
+
+impl ResultView {
+    pub(super) fn list(files: &[ResultFile]) -> List<Self> {
+        let view = |(index, file): (usize, &ResultFile)| Self {
+            index,
+            name: escape(file.name.as_bytes(), 4096).to_string(),
+            kind: file.kind,
+            bytes: file.bytes,
+            sha256: file.sha256.to_string(),
+        };
+        List { items: files.iter().enumerate().map(view).collect() }
+    }
+}
+
+/// A rule that a job met.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rule)]
+pub(super) struct RuleView {
+    #[schema(value_type = String)]
+    rule: cloister_model::DenialRule,
+    /// The asset whose rule it is; null if it is about the job as a whole.
+    subject: Option<String>,
+    /// What is wrong.
+    text: &'static str,
+    /// What to do about it.
+    advice: &'static str,
+}
+
+impl From<&Denial> for RuleView {
+    fn from(denial: &Denial) -> Self {
+        let Denial { rule, subject } = denial;
+        Self {
+            rule: *rule,
+            subject: subject.as_ref().map(ToString::to_string),
+            text: rule.describe(),
+            advice: rule.advice(),
+        }
+    }
+}
+
+/// What a job is allowed, as its consumer may see it: not which checksums a publisher trusts.
+pub(super) fn terms(terms: &Terms) -> Value {
+    serde_json::json!({
+        "admitted": terms.admitted.iter().map(|dataset| serde_json::json!({
+            "did": dataset.did, "service": dataset.service, "by": dataset.by
+        })).collect::<Vec<_>>(),
+        "outputContract": terms.output_contract,
+        "releaseRules": terms.release,
+        "runtime": terms.runtime,
+        "profile": terms.profile,
+        "network": terms.network,
+    })
+}
+
+/// The DID of an asset: `did:op:` and its identifier, or the identifier alone.
+#[derive(ToSchema)]
+#[schema(as = Did, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
+#[expect(dead_code, reason = "describes `Did` to readers of the documentation")]
+pub(super) struct DidSchema(String);
