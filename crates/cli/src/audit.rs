@@ -7,7 +7,7 @@ use crate::{
     output::{Format, Table, note, print_document, write_time},
 };
 use clap::Subcommand;
-use cloister_model::{AuditRecord, Sha256};
+use cloister_model::{AuditAction, AuditEvent, AuditRecord, Sha256, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
@@ -55,12 +55,9 @@ impl AuditCommand {
         match self {
             Self::List { after, limit } => list(context, after, limit).await,
             Self::Export => {
+                let client = context.client()?;
                 let mut stdout = io::stdout().lock();
-                let mut write = |record: AuditRecord| -> anyhow::Result<()> {
-                    let line = serde_json::to_string(&record)?;
-                    Ok(writeln!(stdout, "{line}")?)
-                };
-                each(&context.client()?, &mut write).await
+                each(&client, &mut |value, _| Ok(writeln!(stdout, "{value}")?)).await
             }
             Self::Verify { file, offline, head } => {
                 let mut chain = Chain::new(head);
@@ -78,7 +75,7 @@ impl AuditCommand {
                             &mut add,
                         )?;
                     }
-                    (None, false) => each(&context.client()?, &mut add).await?,
+                    (None, false) => each(&context.client()?, &mut |_, record| add(record)).await?,
                 }
                 chain.conclude(context)
             }
@@ -130,11 +127,29 @@ async fn page(client: &Client, after: u64, limit: usize) -> Result<Vec<Value>, C
     page["items"].as_array().cloned().ok_or_else(|| ClientError::Unexpected("a page of records".to_owned()))
 }
 
-fn read(value: &Value) -> Result<AuditRecord, ClientError> {
-    AuditRecord::deserialize(value).map_err(|_| ClientError::Unexpected("a record".to_owned()))
+/// A record as the service answers it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    sequence: u64,
+    /// Milliseconds since 1970; `at`, for people, is not what the hash covers.
+    at_ms: u64,
+    actor: String,
+    action: AuditAction,
+    subject: String,
+    detail: String,
+    previous: Sha256,
+    hash: Sha256,
 }
 
-async fn each(client: &Client, act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn read(value: &Value) -> Result<AuditRecord, ClientError> {
+    let Wire { sequence, at_ms, actor, action, subject, detail, previous, hash } =
+        Wire::deserialize(value).map_err(|_| ClientError::Unexpected("a record".to_owned()))?;
+    let event = AuditEvent { at: Timestamp::from_unix_ms(at_ms), actor, action, subject, detail };
+    Ok(AuditRecord { sequence, event, previous, hash })
+}
+
+async fn each(client: &Client, act: &mut impl FnMut(&Value, AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut after = 0;
     loop {
         let page = page(client, after, PAGE).await?;
@@ -148,7 +163,7 @@ async fn each(client: &Client, act: &mut impl FnMut(AuditRecord) -> anyhow::Resu
                 return Err(Ended::error(FAILED, "the record is broken: places come twice"));
             }
             after = record.sequence;
-            act(record)?;
+            act(value, record)?;
         }
     }
 }
@@ -167,7 +182,9 @@ fn each_of_file(path: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result
         if line.trim().is_empty() {
             continue;
         }
-        act(serde_json::from_str(&line).map_err(|_| wrong(format!("line {number} is no record")))?)?;
+        let value: Option<Value> = serde_json::from_str(&line).ok();
+        let record = value.and_then(|value| self::read(&value).ok());
+        act(record.ok_or_else(|| wrong(format!("line {number} is no record")))?)?;
     }
 }
 
@@ -206,7 +223,6 @@ async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result
 mod tests {
     use super::*;
     use crate::exit::code_of;
-    use cloister_model::{AuditAction, AuditEvent, Timestamp};
 
     fn chain(length: u64) -> Vec<AuditRecord> {
         let mut records: Vec<AuditRecord> = Vec::new();
@@ -227,7 +243,11 @@ mod tests {
     fn verify(records: &[AuditRecord], head: Option<Sha256>) -> anyhow::Result<()> {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         for record in records {
-            writeln!(file, "{}", serde_json::to_string(record).expect("JSON")).expect("written");
+            let AuditRecord { sequence, event, previous, hash } = record;
+            let AuditEvent { at, actor, action, subject, detail } = event;
+            let line = json!({"sequence": sequence, "at": "then", "atMs": at.unix_ms(), "actor": actor, "action": action,
+                "subject": subject, "detail": detail, "previous": previous, "hash": hash});
+            writeln!(file, "{line}").expect("written");
         }
         let mut chain = Chain::new(head);
         each_of_file(file.path(), &mut |record| chain.add(&record))?;

@@ -17,7 +17,7 @@ pub(crate) enum EnvironmentCommand {
 impl EnvironmentCommand {
     pub(crate) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         let Self::List = self;
-        let items = context.client()?.pages(&["v1", "environments"], &[], 1000).await?;
+        let items = context.client()?.list(&["v1", "environments"]).await?;
         if context.format != Format::Table {
             return Ok(print_document(context.format, &json!({"items": items}))?);
         }

@@ -90,7 +90,7 @@ pub(crate) async fn upload(client: &Client, path: &Path) -> anyhow::Result<(Meas
         chunk.truncate(read);
         Ok::<_, std::io::Error>((read > 0).then_some((chunk, file)))
     });
-    let answer = client.upload(measured.bytes, reqwest::Body::wrap_stream(chunks)).await?;
+    let answer = client.upload(measured.bytes, measured.sha256, reqwest::Body::wrap_stream(chunks)).await?;
     progress.clear();
     if answer["sha256"].as_str() != Some(&measured.sha256.to_string()) {
         let text = format!("`{}` arrived as another file; it changed meanwhile, or the way is broken", path.display());

@@ -18,7 +18,7 @@ pub(crate) enum KeyCommand {
         /// Whose it is [default: yours]
         #[arg(long)]
         account: Option<Account>,
-        /// What it may do: consumer, publisher or operator [default: as much as you, or consumer for another account]
+        /// What it may do: consumer, publisher or operator [default: consumer]
         #[arg(long)]
         role: Option<Role>,
         /// What you call it
@@ -50,7 +50,7 @@ impl KeyCommand {
                 if let Some(account) = &account {
                     body["account"] = account.as_str().into();
                 }
-                if let Some(role) = role.or_else(|| account.map(|_| Role::Consumer)) {
+                if let Some(role) = role {
                     body["role"] = role.to_string().into();
                 }
                 if let Some(label) = label {
@@ -77,7 +77,7 @@ impl KeyCommand {
                 Ok(())
             }
             Self::List => {
-                let items = client.pages(&["v1", "keys"], &[], 10_000).await?;
+                let items = client.list(&["v1", "keys"]).await?;
                 if context.format != Format::Table {
                     return Ok(print_document(context.format, &json!({"items": items}))?);
                 }

@@ -1,8 +1,9 @@
 use super::{ClientError, Connection, Problem, connection::is_loopback};
-use cloister_model::Secret;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use cloister_model::{Secret, Sha256};
 use reqwest::{
     Body, Method, RequestBuilder, Response, StatusCode,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
     redirect,
 };
 use serde_json::Value;
@@ -139,14 +140,21 @@ impl Client {
         self.json(self.request(Method::DELETE, segments, &[])?).await.map(drop)
     }
 
-    /// Sends bytes as they come.
-    pub(crate) async fn upload(&self, bytes: u64, body: Body) -> Result<Value, ClientError> {
+    /// Sends bytes as they come. The service refuses them if they are others.
+    pub(crate) async fn upload(&self, bytes: u64, sha256: Sha256, body: Body) -> Result<Value, ClientError> {
         let request = self
             .request(Method::POST, &["v1", "uploads"], &[])?
             .header(CONTENT_TYPE, "application/octet-stream")
-            .header(reqwest::header::CONTENT_LENGTH, bytes)
+            .header(CONTENT_LENGTH, bytes)
+            .header("content-digest", format!("sha-256=:{}:", BASE64_STANDARD.encode(sha256.as_bytes())))
             .body(body);
         Ok(self.json(request).await?.body)
+    }
+
+    /// A list that has no pages.
+    pub(crate) async fn list(&self, segments: &[&str]) -> Result<Vec<Value>, ClientError> {
+        let list = self.get(segments, &[]).await?;
+        list["items"].as_array().cloned().ok_or_else(|| ClientError::Unexpected("a list without items".to_owned()))
     }
 
     /// Every page of a list.

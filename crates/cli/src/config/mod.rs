@@ -8,7 +8,9 @@ mod shape;
 mod show;
 mod table;
 
-pub(crate) use layers::{ConfigError, Layers, Origin};
+#[cfg(test)]
+pub(crate) use layers::Origin;
+pub(crate) use layers::{ConfigError, Layers};
 pub(crate) use shape::{LogFormat, LogLevel, Size, Span};
 pub(crate) use show::print;
 pub(crate) use table::Settings;

@@ -68,12 +68,12 @@ settings! {
     "tls.certificate" tls_certificate: Option<PathBuf> = "", false, "PEM file with the certificate chain. With `tls.key`: serve HTTPS.";
     "tls.key" tls_key: Option<PathBuf> = "", false, "PEM file with the private key.";
     "http.max_upload" http_max_upload: Size = "1GiB", false, "The most bytes of one uploaded file.";
-    "http.max_connections" http_max_connections: u32 = "512", false, "The most connections at once.";
+    "http.max_connections" http_max_connections: u32 = "1024", false, "The most connections at once.";
     "http.account_per_second" http_account_per_second: u32 = "50", false, "Requests that one account may make per second, on average.";
     "http.account_burst" http_account_burst: u32 = "200", false, "Requests that one account may make at once.";
     "http.address_per_second" http_address_per_second: u32 = "100", false, "Requests that one network address may make per second, on average.";
     "http.address_burst" http_address_burst: u32 = "400", false, "Requests that one network address may make at once.";
-    "http.header_timeout" http_header_timeout: Span = "10s", false, "How long a client may take to send the head of a request.";
+    "http.header_timeout" http_header_timeout: Span = "30s", false, "How long a client may take to send the head of a request.";
     "http.request_timeout" http_request_timeout: Span = "1m", false, "How long a request may take that streams nothing.";
     "http.behind_proxy" http_behind_proxy: bool = "false", false, "Believe the last entry of X-Forwarded-For: a proxy stands in front, and nothing else reaches the service.";
     "http.cors_origins" http_cors_origins: Vec<String> = "", false, "Web origins whose pages may call the service.";
@@ -83,9 +83,11 @@ settings! {
     "auth.ethereum_role" auth_ethereum_role: Option<String> = "", false, "What whoever signs with an Ethereum account may do: `consumer` or `publisher`. Empty: such signatures are not taken.";
     "auth.ethereum_roles" auth_ethereum_roles: BTreeMap<String, String> = "", false, "What single Ethereum accounts may do, by address.";
     "auth.public_url" auth_public_url: Option<String> = "", false, "The address that clients know the service by, if it stands behind a proxy.";
-    "operator.providers" operator_providers: Vec<String> = "", false, "Addresses of the Ocean Providers that may use the operator API. Empty: none may.";
-    "operator.unverified_signatures" operator_unverified_signatures: bool = "false", false, "Take requests of Providers without checking their signatures. For tests only.";
-    "operator.unverified_signatures_insist" operator_unverified_insist: bool = "false", false, "Needed beside `operator.unverified_signatures`: says that anybody who reaches the service may act as any consumer.";
+    "operator.providers" operator_providers: Vec<String> = "", false, "Accounts of the Ocean Providers that may use Ocean's operator API. Empty: none may.";
+    "operator.address" operator_address: Option<String> = "", false, "The account that orders must name as consumer. Empty: the zero address.";
+    "operator.unverified_signatures" operator_unverified_signatures: bool = "false", false, "Take requests of this machine whose signature cannot be checked: whoever sends one is any consumer. For moving old clients over.";
+    "operator.unverified_signatures_insist" operator_unverified_insist: bool = "false", false, "Take such requests of other machines, too. Never where a stranger can send one.";
+    "operator.unverified_admins" operator_unverified_admins: Vec<String> = "", true, "Values of the header `Admin` that are taken while `operator.unverified_signatures` is on.";
     "engine.environment" engine_environment: String = "local", false, "The name of the environment, which jobs give.";
     "engine.description" engine_description: String = "Jobs on this machine", false, "What consumers read about the environment.";
     "engine.max_jobs" engine_max_jobs: Option<u64> = "", false, "The most algorithms that run at once. Empty: one for each processor.";
@@ -133,10 +135,9 @@ impl Settings {
                  with TLS in front of a loopback address, or say `--insecure-http`",
             );
         }
-        if self.operator_unverified_signatures && !self.operator_unverified_insist {
+        if self.operator_unverified_insist && !self.operator_unverified_signatures {
             return wrong(
-                "`operator.unverified_signatures` lets anybody act as any consumer; if that is meant, set \
-                 `operator.unverified_signatures_insist`, too",
+                "`operator.unverified_signatures_insist` is for `operator.unverified_signatures`, which is off",
             );
         }
         if self.sources_ipfs_gateway.is_some() && self.sources_ipfs_node.is_some() {
@@ -195,7 +196,7 @@ mod tests {
     fn contradictions_are_said() {
         for pairs in [
             &["tls.key=a"][..],
-            &["operator.unverified_signatures=true"],
+            &["operator.unverified_signatures_insist=true"],
             &["sources.ipfs_gateway=https://a", "sources.ipfs_node=http://b"],
             &["results.options=a=b"],
             &["sources.local_roots=srv"],

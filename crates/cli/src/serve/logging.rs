@@ -17,5 +17,6 @@ pub(super) fn start(format: LogFormat, LogLevel(level): LogLevel) {
         LogFormat::Json => true,
     };
     // Set already, in tests: the first stays.
-    let _ = if as_json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+    let _ =
+        if as_json { builder.json().flatten_event(true).with_span_list(false).try_init() } else { builder.try_init() };
 }

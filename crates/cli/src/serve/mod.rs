@@ -2,11 +2,11 @@
 
 mod logging;
 mod machine;
-//mod operator_key;
+mod operator_key;
 mod private_file;
 mod sandbox;
 mod service;
-//mod settings;
+mod settings;
 
 pub(crate) use service::{each_record, openapi};
 

@@ -2,7 +2,7 @@ use super::private_file;
 use crate::client::KEY_FILE;
 use anyhow::Context as _;
 use cloister_api::{NewKey, new_key};
-use cloister_model::{Account, Backend, Keyring, Role, Secret, Timestamp};
+use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, AuditLog, Backend, Keyring, Role, Secret, Timestamp};
 use std::path::Path;
 
 /// Who the operator's key is for.
@@ -16,7 +16,7 @@ pub(super) async fn ensure(
     wanted: bool,
     now: Timestamp,
 ) -> anyhow::Result<Option<Secret<String>>> {
-    let is_good = |key: &cloister_model::ApiKey| {
+    let is_good = |key: &ApiKey| {
         key.role == Role::Operator && key.revoked.is_none() && key.expires.is_none_or(|expires| now < expires)
     };
     if !wanted && Keyring::keys(keyring, None).await.context("reading the keys")?.iter().any(is_good) {
@@ -30,6 +30,14 @@ pub(super) async fn ensure(
     let path = home.join(KEY_FILE);
     private_file::write(&path, format!("{}\n", token.expose()).as_bytes())
         .with_context(|| format!("`{}`", path.display()))?;
+    let event = AuditEvent {
+        at: now,
+        actor: "service".to_owned(),
+        action: AuditAction::KeyCreated,
+        subject: stored.id.to_string(),
+        detail: format!(r#"{{"account":"{ACCOUNT}","role":"{}"}}"#, stored.role),
+    };
     Keyring::put_key(keyring, stored).await.context("storing the operator's key")?;
+    AuditLog::record(keyring, vec![event]).await.context("recording the operator's key")?;
     Ok(Some(token))
 }

@@ -1,18 +1,162 @@
-use super::Start;
-use cloister_model::AuditRecord;
-use std::path::Path;
+use super::{
+    Start, operator_key, private_file,
+    settings::{self, DoorSecrets},
+};
+use crate::{
+    config::Settings,
+    exit::Usage,
+    output::{note, print_line},
+};
+use anyhow::Context as _;
+use cloister_api::{GetJson, ServeOptions, Service, tls_config};
+use cloister_local_engine::LocalEngine;
+use cloister_model::{AuditRecord, Backend, Timestamp};
+use std::{
+    io::{self, Read as _},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::oneshot,
+};
 
-pub(super) fn run(_start: Start) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+/// The most bytes of a document that an issuer of tokens answers with.
+const MOST_ISSUER_BYTES: usize = 1024 * 1024;
+
+/// Runs the service until it is told to end.
+pub(super) fn run(start: Start) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
+    let outcome = runtime.block_on(serve(start));
+    // Nothing that is left may keep the program: jobs are stored, and sandboxes go on without it.
+    runtime.shutdown_background();
+    outcome
 }
 
-pub(crate) fn each_record(
-    _home: &Path,
-    _act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Start) -> anyhow::Result<()> {
+    let end = ended(until_eof)?;
+    // Before anything is touched: somebody else may have the address.
+    let listener =
+        TcpListener::bind(settings.listen).await.with_context(|| format!("listening on {}", settings.listen))?;
+    let tls = match (&settings.tls_certificate, &settings.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls_config(&pem(certificate)?, &pem(key)?)?),
+        _ => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let engine = LocalEngine::open(settings::engine(&settings)?).await?;
+    let backend: Arc<dyn Backend> = Arc::clone(&engine) as Arc<dyn Backend>;
+    let secrets = secrets(&settings.home)?;
+    let door = settings::door(&settings, secrets, get_json(&engine))?;
+    let service = Service::new(Arc::clone(&backend), door)?;
+    if let Some(key) = operator_key::ensure(&*backend, &settings.home, new_operator_key, now()).await? {
+        let place = settings.home.join(crate::client::KEY_FILE);
+        note(&format!(
+            "The operator's key, shown this once and kept in {}:\n\n    {}\n",
+            place.display(),
+            key.expose()
+        ));
+    }
+    let address = listener.local_addr().context("the address")?;
+    announce(scheme, address, ready_file.as_deref())?;
+    tracing::info!(%address, scheme, home = %settings.home.display(), "the service listens");
+    let options = serve_options(&settings, tls);
+    let closing = service.closing();
+    tokio::spawn(async move {
+        end.await;
+        closing.cancel();
+    });
+    let served = cloister_api::serve(listener, service.router(), options, service.closing()).await;
+    engine.shutdown().await;
+    tracing::info!("the service has ended");
+    served.context("serving")
 }
 
+fn serve_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) -> ServeOptions {
+    ServeOptions {
+        tls,
+        header_timeout: settings.http_header_timeout.0,
+        max_connections: usize::try_from(settings.http_max_connections).unwrap_or(usize::MAX),
+        ..ServeOptions::default()
+    }
+}
+
+fn pem(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))
+}
+
+/// One line on stdout, and the file, for whoever waits.
+fn announce(scheme: &str, address: SocketAddr, ready_file: Option<&Path>) -> anyhow::Result<()> {
+    let url = format!("{scheme}://{address}");
+    if let Some(file) = ready_file {
+        let mut new = file.as_os_str().to_owned();
+        new.push(".new");
+        std::fs::write(&new, format!("{url}\n"))
+            .and_then(|()| std::fs::rename(&new, file))
+            .with_context(|| format!("`{}`", file.display()))?;
+    }
+    match print_line(&format!("listening on {url}")) {
+        // Nobody reads it: that is no reason not to serve.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
+}
+
+/// Done when the service shall end: a signal, or (if asked for) the end of standard input.
+fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    let (send, eof) = oneshot::channel::<()>();
+    let mut kept = Some(send);
+    if until_eof && let Some(send) = kept.take() {
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1024];
+            while io::stdin().lock().read(&mut buffer).is_ok_and(|read| read > 0) {}
+            let _ = send.send(());
+        });
+    }
+    Ok(async move {
+        let _kept = kept;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = eof => {}
+        }
+        tracing::info!("the service ends: running jobs go on, and are taken up at the next start");
+    })
+}
+
+fn secrets(home: &Path) -> anyhow::Result<DoorSecrets> {
+    let secret = |name: &str| {
+        let path = home.join(name);
+        private_file::secret(&path).with_context(|| format!("`{}`", path.display()))
+    };
+    Ok(DoorSecrets { secret: secret("service.secret")?, receipt_key: secret("receipt.key")? })
+}
+
+/// How the keys of issuers are fetched: by the rules for sources.
+fn get_json(engine: &LocalEngine) -> GetJson {
+    let fetcher = engine.fetcher();
+    Arc::new(move |url| {
+        let fetcher = Arc::clone(&fetcher);
+        Box::pin(async move { fetcher.get_json(&url, MOST_ISSUER_BYTES).await.map_err(|error| error.to_string()) })
+    })
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Every record of the audit log in a service's folder, read without the service.
+pub(crate) fn each_record(home: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let _ = (home, act);
+    anyhow::bail!("reading the record without the service is not possible yet; leave --offline out")
+}
+
+/// The description of the HTTP interface.
 pub(crate) fn openapi() -> anyhow::Result<String> {
-    anyhow::bail!("not yet")
+    Ok(serde_json::to_string_pretty(&cloister_api::openapi())?)
 }

@@ -5,9 +5,9 @@ use crate::{
     config::{ConfigError, Settings},
     exit::Usage,
 };
-use cloister_api::{Issuer, RateLimits};
+use cloister_api::{GetJson, Issuer, OperatorSettings, RateLimits, Settings as DoorSettings};
 use cloister_local_engine::{EnvironmentOptions, Options};
-use cloister_model::Role;
+use cloister_model::{Account, Role, Secret};
 use cloister_stages::{Ipfs, SourcePolicy, StoreConfig};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -42,7 +42,8 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
 
 fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
     let url = |key: &str, text: &str| {
-        Url::parse(text).map_err(|error| Usage::error(format!("`{key}` is no address ({error}); write http://host:port")))
+        Url::parse(text)
+            .map_err(|error| Usage::error(format!("`{key}` is no address ({error}); write http://host:port")))
     };
     let ipfs = match (&settings.sources_ipfs_gateway, &settings.sources_ipfs_node) {
         (Some(gateway), _) => Some(Ipfs::Gateway(url("sources.ipfs_gateway", gateway)?)),
@@ -62,14 +63,66 @@ fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
     })
 }
 
-/// How many requests are taken.
-pub(super) fn rates(settings: &Settings) -> RateLimits {
-    RateLimits {
-        account_per_second: settings.http_account_per_second,
-        account_burst: settings.http_account_burst,
-        address_per_second: settings.http_address_per_second,
-        address_burst: settings.http_address_burst,
-    }
+/// The secrets of the door, which the service's folder keeps.
+pub(super) struct DoorSecrets {
+    /// What job names are derived with.
+    pub(super) secret: [u8; 32],
+    /// The seed of the key that signs receipts.
+    pub(super) receipt_key: [u8; 32],
+}
+
+/// What the door wants to know.
+pub(super) fn door(
+    settings: &Settings,
+    DoorSecrets { secret, receipt_key }: DoorSecrets,
+    get_json: GetJson,
+) -> Result<DoorSettings, ConfigError> {
+    let ethereum_roles = settings
+        .auth_ethereum_roles
+        .iter()
+        .map(|(address, text)| Ok((address.to_ascii_lowercase(), role("auth.ethereum_roles", text)?)));
+    Ok(DoorSettings {
+        public_url: settings.auth_public_url.clone(),
+        oidc: issuers(settings)?,
+        get_json: Some(get_json),
+        ethereum_role: settings
+            .auth_ethereum_role
+            .as_deref()
+            .map(|text| role("auth.ethereum_role", text))
+            .transpose()?,
+        ethereum_roles: ethereum_roles.collect::<Result<_, ConfigError>>()?,
+        nonce_window: settings.auth_nonce_window.0,
+        images: settings.images.clone(),
+        cors_origins: settings.http_cors_origins.clone(),
+        rates: RateLimits {
+            account_per_second: settings.http_account_per_second,
+            account_burst: settings.http_account_burst,
+            address_per_second: settings.http_address_per_second,
+            address_burst: settings.http_address_burst,
+        },
+        behind_proxy: settings.http_behind_proxy,
+        max_upload_bytes: settings.http_max_upload.0,
+        request_timeout: settings.http_request_timeout.0,
+        metrics: settings.http_metrics,
+        operator: operator(settings)?,
+        ..DoorSettings::new(secret, receipt_key)
+    })
+}
+
+/// What Ocean's operator API wants to know.
+fn operator(settings: &Settings) -> Result<OperatorSettings, ConfigError> {
+    let account = |key: &str, text: &str| -> Result<Account, ConfigError> {
+        text.parse().map_err(|error| ConfigError::Contradiction(format!("`{key}`: {error}")))
+    };
+    let providers = settings.operator_providers.iter().map(|text| account("operator.providers", text));
+    let address = settings.operator_address.as_deref().map(|text| account("operator.address", text));
+    Ok(OperatorSettings {
+        providers: providers.collect::<Result<_, _>>()?,
+        address: address.transpose()?,
+        unverified_signatures: settings.operator_unverified_signatures,
+        insist: settings.operator_unverified_insist,
+        unverified_admins: settings.operator_unverified_admins.iter().cloned().map(Secret::new).collect(),
+    })
 }
 
 /// An issuer of tokens, as it is written in the file.
@@ -94,11 +147,10 @@ fn subject() -> String {
 }
 
 /// The issuers of tokens.
-pub(super) fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
+fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
     let read = |(place, table): (usize, &Map<String, Value>)| {
-        let written: WrittenIssuer = serde_json::from_value(Value::Object(table.clone())).map_err(|error| {
-            ConfigError::Contradiction(format!("`auth.oidc`, issuer {}: {error}", place + 1))
-        })?;
+        let written: WrittenIssuer = serde_json::from_value(Value::Object(table.clone()))
+            .map_err(|error| ConfigError::Contradiction(format!("`auth.oidc`, issuer {}: {error}", place + 1)))?;
         let WrittenIssuer {
             issuer,
             audience,
@@ -115,7 +167,7 @@ pub(super) fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
 }
 
 /// A role in a setting.
-pub(super) fn role(key: &str, text: &str) -> Result<Role, ConfigError> {
+fn role(key: &str, text: &str) -> Result<Role, ConfigError> {
     text.parse().map_err(|expected| ConfigError::Contradiction(format!("`{key}`: {expected}")))
 }
 
@@ -134,8 +186,7 @@ mod tests {
 
     #[test]
     fn issuers_are_read_whole_or_not_at_all() {
-        let settings =
-            with(&[r#"auth.oidc=[{"issuer":"https://i","audience":"a","roles":{"admin":"operator"}}]"#]);
+        let settings = with(&[r#"auth.oidc=[{"issuer":"https://i","audience":"a","roles":{"admin":"operator"}}]"#]);
         let issuers = issuers(&settings).expect("issuers");
         assert_eq!((issuers[0].account_claim.as_str(), issuers[0].default_role), ("sub", None));
         assert_eq!(issuers[0].roles["admin"], Role::Operator);
@@ -149,7 +200,11 @@ mod tests {
     fn sources_stay_closed_unless_they_are_opened() {
         let policy = sources(&with(&[])).expect("a policy");
         assert!(policy.local_roots.is_empty() && policy.allow_networks.is_empty() && policy.ipfs.is_none());
-        let settings = with(&["sources.ipfs_node=http://127.0.0.1:5001", "sources.max_file=1KiB", "sources.allow_networks=10.0.0.0/8"]);
+        let settings = with(&[
+            "sources.ipfs_node=http://127.0.0.1:5001",
+            "sources.max_file=1KiB",
+            "sources.allow_networks=10.0.0.0/8",
+        ]);
         let policy = sources(&settings).expect("a policy");
         assert_eq!((policy.max_file_bytes, policy.allow_networks.len()), (1024, 1));
         assert!(matches!(policy.ipfs, Some(Ipfs::Node(_))));
