@@ -7,6 +7,7 @@
 #![expect(clippy::panic, reason = "a harness fails tests by panicking")]
 
 mod python;
+pub mod service;
 
 pub use python::install_python;
 

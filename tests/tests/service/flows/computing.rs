@@ -1,0 +1,188 @@
+//! From a private dataset to a result that was agreed.
+
+use crate::people::{Town, id, penguins};
+use cloister_model::Phase;
+use cloister_tests::service::{NOTHING, copying, phase, text, writing};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// The whole story: published, refused, allowed, run, fetched. And the data do not leave.
+#[test]
+fn a_private_table_is_computed_on_and_only_the_agreed_leaves() {
+    let town = Town::new();
+    let Town { service, alice, bob, carol, mallory: _ } = &town;
+    let (dataset, algorithm) = (town.penguins(), town.column_stats());
+    let job = json!({
+        "datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": {"groupBy": "species"}
+    });
+
+    // Nobody was allowed yet: the rule is named, and where to turn.
+    let problem = service.post(carol, "/v1/jobs", &job).problem(403);
+    assert_eq!(problem["rules"][0]["rule"], "algorithm-not-trusted", "{problem:#}");
+    assert_eq!(problem["rules"][0]["subject"], dataset);
+    assert!(text(&problem["rules"][0], "advice").contains("publisherTrustedAlgorithms"));
+    let explained = service.post(carol, "/v1/explain", &job).expect_json(200);
+    assert_eq!(
+        (&explained["allowed"], &explained["rules"][0]["rule"]),
+        (&json!(false), &json!("algorithm-not-trusted"))
+    );
+    assert_eq!(service.get(carol, "/v1/jobs").expect_json(200)["items"], json!([]), "a denied job is no job");
+
+    town.allow(&dataset, &algorithm);
+    let explained = service.post(carol, "/v1/explain", &job).expect_json(200);
+    assert_eq!((&explained["allowed"], &explained["rules"]), (&json!(true), &json!([])), "{explained:#}");
+    assert_eq!(explained["terms"]["profile"], "deterministic");
+
+    let submitted = service.submit(carol, &job);
+    let job = text(&submitted, "id");
+    assert_eq!((&submitted["owner"], &submitted["datasets"]), (&json!("carol"), &json!([dataset])));
+    assert_eq!(submitted["algorithm"]["did"], algorithm);
+    let ended = service.ended(carol, &job);
+    assert_eq!(phase(&ended), Phase::Finished, "{ended:#}");
+    assert_eq!((&ended["phase"], &ended["code"]), (&json!("Finished"), &json!(70)));
+
+    let results = service.results(carol, &job);
+    let names: Vec<_> = results.iter().map(|result| text(result, "name")).collect();
+    assert!(names.contains(&"statistics.json".to_owned()) && names.contains(&"algorithm.log".to_owned()), "{names:?}");
+    let statistics = service.result(carol, &job, "statistics.json");
+    let listed = results.iter().find(|result| result["name"] == "statistics.json").expect("listed");
+    assert_eq!(text(listed, "sha256"), hex(&Sha256::digest(&statistics)));
+    assert_eq!(listed["bytes"], statistics.len());
+    let tables: Value = serde_json::from_slice(&statistics).expect("JSON");
+    let groups = tables[0]["groups"].as_array().expect("groups");
+    assert_eq!(groups.iter().map(|group| group["rows"].as_u64()).collect::<Vec<_>>(), [Some(152), Some(68), Some(124)]);
+    assert_eq!(groups[0]["columns"]["body_mass_g"]["mean"].as_f64().expect("a mean").round(), 3701.0);
+
+    // A line of the table, anywhere in what others than Alice can read?
+    let line = penguins().lines().nth(40).expect("a line").to_owned();
+    for who in [carol, bob] {
+        for target in [
+            format!("/v1/datasets/{dataset}"),
+            format!("/v1/jobs/{job}"),
+            format!("/v1/jobs/{job}/report"),
+            format!("/v1/jobs/{job}/receipt"),
+            format!("/v1/jobs/{job}/explain"),
+            format!("/v1/datasets/{dataset}/files/0"),
+        ] {
+            let answer = service.get(who, &target).text();
+            assert!(!answer.contains(&line) && !answer.contains("penguins.csv"), "{target}: {answer}");
+        }
+    }
+    assert_eq!(service.get(carol, &format!("/v1/datasets/{dataset}/files/0")).status, 404, "it is for computing only");
+
+    // It is on record, in order: published, denied, allowed, released, read.
+    let audit = service.get(&service.operator, "/v1/audit?limit=100").expect_json(200);
+    let actions: Vec<_> = audit["items"].as_array().expect("records").iter().map(action).collect();
+    for wanted in
+        ["asset-published", "job-denied", "permissions-changed", "job-allowed", "released", "result-downloaded"]
+    {
+        assert!(actions.contains(&wanted.to_owned()), "no {wanted}: {actions:?}");
+    }
+    // Nothing of the run is left but what is kept.
+    assert!(!service.home().join("jobs").join(&job).exists());
+    let _ = alice;
+}
+
+fn action(record: &Value) -> String {
+    let action = record.get("action").unwrap_or(&record["event"]["action"]);
+    action.as_str().unwrap_or_else(|| panic!("no action: {record:#}")).to_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_program_sees_its_files_its_parameters_and_descriptions_without_sources() {
+    let town = Town::new();
+    let Town { service, alice, carol, .. } = &town;
+    let path = service.file("hello.txt", "hello, world\n");
+    let files = json!([{"type": "inline", "content": "first"}, {"type": "local", "path": path}]);
+    let dataset = service.publish_dataset(
+        alice,
+        "two-files",
+        &json!({"title": "Two files", "files": files, "compute": {"allowRawAlgorithm": true}}),
+    );
+    let copy_of = |path: &str| {
+        let mut job = town.raw_job(&dataset, &copying(path));
+        job["parameters"] = json!({"bins": 20});
+        let job = service.finish(carol, &job);
+        String::from_utf8(service.result(carol, &job, "copy")).expect("text")
+    };
+    assert_eq!(copy_of(&format!("inputs/{}/0", id(&dataset))), "first");
+    assert_eq!(copy_of(&format!("inputs/{}/1", id(&dataset))), "hello, world\n");
+    let parameters: Value = serde_json::from_str(&copy_of("inputs/algoCustomData.json")).expect("JSON");
+    assert_eq!(parameters, json!({"bins": 20}));
+    let ddo = copy_of(&format!("ddos/{}", id(&dataset)));
+    let read: Value = serde_json::from_str(&ddo).expect("JSON");
+    assert_eq!((&read["id"], &read["metadata"]["name"]), (&json!(dataset), &json!("Two files")));
+    assert!(!ddo.contains("hello.txt") && !ddo.contains("first"), "{ddo}");
+}
+
+#[test]
+fn a_program_in_the_request_itself_needs_an_interpreter_that_is_there() {
+    let town = Town::new();
+    let dataset = town.service.open_dataset(&town.alice, "d");
+    let job = json!({"datasets": [dataset], "algorithm": {"rawcode": "print(1)",
+        "container": {"image": "julia", "tag": "1", "entrypoint": "julia $ALGO"}}});
+    let answer = town.service.post(&town.carol, "/v1/jobs", &job);
+    assert!(matches!(answer.status, 403 | 422), "{}", answer.shown());
+}
+
+#[test]
+fn the_same_key_is_the_same_job_and_never_another() {
+    let town = Town::new();
+    let Town { service, alice, carol, mallory, .. } = &town;
+    let dataset = service.open_dataset(alice, "d");
+    let job = town.raw_job(&dataset, NOTHING);
+    let ask = |who, body: &Value, key: &str| {
+        service.request("POST", "/v1/jobs").by(who).header("Idempotency-Key", key).json(body).send()
+    };
+    let first = ask(carol, &job, "one").expect(201);
+    let id = text(&first.json(), "id");
+    assert_eq!(first.header("location"), Some(format!("/v1/jobs/{id}").as_str()));
+    let again = ask(carol, &job, "one").expect_json(200);
+    assert_eq!(text(&again, "id"), id);
+    // However it is spelled.
+    let spelled = format!("{{ \"algorithm\": {}, \"datasets\": [{}] }}", job["algorithm"], job["datasets"][0]);
+    let request = service.request("POST", "/v1/jobs").by(carol).header("Idempotency-Key", "one");
+    assert_eq!(text(&request.bytes("application/json", spelled).send().expect_json(200), "id"), id);
+    // Another job of that name is none; another name is another job; and names are each account's own.
+    let other = town.raw_job(&dataset, &writing(&[("a", "b")]));
+    ask(carol, &other, "one").problem(409);
+    assert_ne!(text(&ask(carol, &job, "two").expect_json(201), "id"), id);
+    let theirs = json!({"datasets": [dataset], "algorithm": service.raw(mallory, NOTHING)});
+    assert_ne!(text(&ask(mallory, &theirs, "one").expect_json(201), "id"), id);
+    // Also after its end.
+    let _ = service.ended(carol, &id);
+    assert_eq!(text(&ask(carol, &job, "one").expect_json(200), "id"), id);
+    for bad in ["", " ", "a b", &"x".repeat(256)] {
+        ask(carol, &job, bad).problem(422);
+    }
+}
+
+#[test]
+fn a_failed_algorithm_is_a_failed_job_and_says_why() {
+    let town = Town::new();
+    let Town { service, alice, carol, .. } = &town;
+    let dataset = service.open_dataset(alice, "d");
+    for (wat, wanted, said) in [
+        (cloister_tests::service::EXITS_WITH_7, Phase::AlgorithmFailed, "7"),
+        (
+            r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#,
+            Phase::AlgorithmFailed,
+            "unreachable",
+        ),
+    ] {
+        let ended = service.run(carol, &town.raw_job(&dataset, wat));
+        assert_eq!(phase(&ended), wanted, "{ended:#}");
+        assert_eq!(ended["reason"]["fault"], "algorithm");
+        assert!(crate::people::reason(&ended).contains(said), "{ended:#}");
+        assert_eq!(service.results(carol, &text(&ended, "id")), Vec::<Value>::new());
+    }
+    let mut job = town.raw_job(&dataset, cloister_tests::service::ENDLESS);
+    job["limits"] = json!({"wallMs": 300});
+    let ended = service.run(carol, &job);
+    assert_eq!(phase(&ended), Phase::LimitExceeded, "{ended:#}");
+    assert!(crate::people::reason(&ended).contains("wall"), "{ended:#}");
+}

@@ -1,0 +1,56 @@
+//! Results that only their consumer can read.
+
+use crate::people::Town;
+use cloister_tests::service::{text, writing};
+use sha2::{Digest as _, Sha256};
+use std::{fs, io::Read as _};
+
+#[test]
+fn results_are_encrypted_to_the_consumers_key_and_lie_nowhere_in_the_clear() {
+    let town = Town::new();
+    let Town { service, alice, carol, .. } = &town;
+    let dataset = service.open_dataset(alice, "d");
+    let identity = age::x25519::Identity::generate();
+    let mut job = town.raw_job(&dataset, &writing(&[("a.csv", "count\n123456\n")]));
+    job["encryptTo"] = identity.to_public().to_string().into();
+    let job = service.finish(carol, &job);
+    let result = service
+        .results(carol, &job)
+        .into_iter()
+        .find(|result| result["name"].as_str().is_some_and(|name| name.starts_with("a.csv")));
+    let result = result.expect("the result");
+    let bytes = service.get(carol, &format!("/v1/jobs/{job}/results/{}", result["index"])).expect(200).body;
+    // The digest is of what is fetched.
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(text(&result, "sha256"), digest);
+    let decryptor = age::Decryptor::new_buffered(&bytes[..]).expect("an age file");
+    let mut reader = decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity)).expect("for this identity");
+    let mut clear = String::new();
+    reader.read_to_string(&mut clear).expect("text");
+    assert_eq!(clear, "count\n123456\n");
+    let stranger = age::x25519::Identity::generate();
+    let decryptor = age::Decryptor::new_buffered(&bytes[..]).expect("an age file");
+    assert!(decryptor.decrypt(std::iter::once(&stranger as &dyn age::Identity)).is_err());
+
+    let mut open = vec![service.home()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_none_or(|extension| extension != "db" && extension != "db-wal") {
+                // The program itself, which holds the text, is an upload.
+                let is_program =
+                    path.starts_with(service.home().join("uploads")) || path.starts_with(service.home().join("cache"));
+                let content = fs::read(&path).unwrap_or_default();
+                assert!(is_program || !content.windows(6).any(|part| part == b"123456"), "{}", path.display());
+            }
+        }
+    }
+    for wrong in ["age1", "ssh-ed25519 AAAA", ""] {
+        let mut job = town.raw_job(&dataset, &writing(&[]));
+        job["encryptTo"] = wrong.into();
+        let problem = service.post(carol, "/v1/jobs", &job).problem(422);
+        assert_eq!(problem["field"], "encryptTo");
+    }
+}

@@ -1,0 +1,15 @@
+//! What people do, from publishing to the last result.
+
+mod assets;
+mod computing;
+mod encryption;
+mod following;
+mod lists;
+mod permissions;
+mod python;
+mod registered;
+mod release;
+mod results;
+mod review;
+mod statements;
+mod stopping;

@@ -1,0 +1,47 @@
+//! An Ocean algorithm in Python, unchanged.
+
+use crate::people::Town;
+use cloister_tests::{install_python, root};
+use serde_json::{Value, json};
+use std::fs;
+
+#[test]
+fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
+    install_python();
+    let town = Town::new();
+    let Town { service, bob, carol, .. } = &town;
+    let environments = service.get(carol, "/v1/environments").expect_json(200);
+    assert_eq!(environments["items"][0]["interpreters"], json!(["python"]), "{environments:#}");
+    let dataset = town.penguins();
+    let script = fs::read(root().join("algorithms/python-summary/algorithm.py")).expect("a sample");
+    let sha256 = service.upload(bob, &script);
+    let algorithm = service.publish_algorithm(
+        bob,
+        "python-summary",
+        &json!({"files": [{"type": "upload", "sha256": sha256}], "algorithm": {"language": "python",
+            "container": {"image": "python", "tag": "3.12", "entrypoint": "python3 $ALGO"}}}),
+    );
+    town.allow(&dataset, &algorithm);
+    let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": {"groupBy": "species"}});
+    let job = service.finish(carol, &job);
+    let summary = String::from_utf8(service.result(carol, &job, "summary.csv")).expect("text");
+    assert!(summary.starts_with("group,column,count") && summary.contains("Gentoo"), "{summary}");
+    let receipt = service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
+    assert_eq!(receipt["receipt"]["algorithm"]["runtime"]["name"], "python", "{receipt:#}");
+
+    // The script in the request itself, on a dataset that allows that.
+    let open = service.publish_dataset(
+        &town.alice,
+        "open",
+        &json!({"files": [{"type": "inline", "content": "a,b\n1,2\n3,4\n"}], "compute": {"allowRawAlgorithm": true}}),
+    );
+    let code = "import json, os, pathlib\n\
+        did = json.loads(os.environ['DIDS'])[0]\n\
+        rows = pathlib.Path('/data/inputs', did, '0').read_text().splitlines()\n\
+        pathlib.Path('/data/outputs/count.json').write_text(json.dumps({'rows': len(rows) - 1}))\n";
+    let job = json!({"datasets": [open], "algorithm": {"rawcode": code,
+        "container": {"image": "python", "tag": "3.12", "entrypoint": "python3 $ALGO"}}});
+    let job = service.finish(carol, &job);
+    let count: Value = serde_json::from_slice(&service.result(carol, &job, "count.json")).expect("JSON");
+    assert_eq!(count, json!({"rows": 2}));
+}

@@ -1,0 +1,114 @@
+//! Stopping a job wherever it is, and removing it.
+
+use crate::people::Town;
+use cloister_model::Phase;
+use cloister_tests::service::{ENDLESS, NOTHING, Server, Service, Setup, Who, phase, text, wait_for, writing};
+use serde_json::{Value, json};
+use std::{fs, time::Duration};
+
+fn stop(service: &Service, who: &Who, job: &str) {
+    let _ = service.post(who, &format!("/v1/jobs/{job}/stop"), &Value::Null).expect(202);
+}
+
+#[track_caller]
+fn assert_stopped(service: &Service, who: &Who, job: &str) {
+    let ended = service.ended(who, job);
+    assert_eq!(phase(&ended), Phase::Stopped, "{ended:#}");
+    assert_eq!(ended["reason"]["fault"], "nobody", "{ended:#}");
+    assert!(ended["stopRequested"].is_string() && ended["ended"].is_string(), "{ended:#}");
+    let folder = service.home().join("jobs").join(job);
+    wait_for("its folder to go", || (!folder.exists()).then_some(()));
+    assert_eq!(service.results(who, job), Vec::<Value>::new());
+}
+
+#[test]
+fn while_it_waits_and_while_it_runs() {
+    let town = Town::with(Setup::new().set("engine.max_jobs", "1"));
+    let Town { service, alice, carol, .. } = &town;
+    let dataset = service.open_dataset(alice, "d");
+    let running = text(&service.submit(carol, &town.raw_job(&dataset, ENDLESS)), "id");
+    let _ = service.job_in(carol, &running, Phase::Running);
+    let waiting = text(&service.submit(carol, &town.raw_job(&dataset, NOTHING)), "id");
+    let explained = service.get(carol, &format!("/v1/jobs/{waiting}/explain")).expect_json(200);
+    assert_eq!(explained["phase"], "Queued", "{explained:#}");
+    stop(service, carol, &waiting);
+    assert_stopped(service, carol, &waiting);
+    stop(service, carol, &running);
+    stop(service, carol, &running);
+    assert_stopped(service, carol, &running);
+    // Its sandbox is gone, too: the next one has its place.
+    let _ = service.finish(carol, &town.raw_job(&dataset, NOTHING));
+}
+
+#[test]
+fn while_its_inputs_are_fetched() {
+    let slow = Server::start(|conversation| {
+        conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
+        while !conversation.is_over() {
+            conversation.send([b'x'; 100])?;
+            conversation.pause(Duration::from_millis(100));
+        }
+        Ok(())
+    });
+    let town = Town::with(Setup::new().set("sources.allow_networks", "127.0.0.0/8"));
+    let Town { service, alice, carol, .. } = &town;
+    let dataset = service.publish_dataset(
+        alice,
+        "slow",
+        &json!({"files": [{"type": "url", "url": slow.url("/slow.csv")}], "compute": {"allowRawAlgorithm": true}}),
+    );
+    let job = text(&service.submit(carol, &town.raw_job(&dataset, NOTHING)), "id");
+    let _ = service.job_in(carol, &job, Phase::Configuring);
+    let job_with_progress = wait_for("progress", || {
+        let job = service.job(carol, &job);
+        job["progress"]["doneBytes"].as_u64().filter(|bytes| *bytes > 0).map(|_| job)
+    });
+    assert_eq!(job_with_progress["progress"]["totalBytes"], 1_000_000, "{job_with_progress:#}");
+    stop(service, carol, &job);
+    assert_stopped(service, carol, &job);
+}
+
+#[test]
+fn while_a_reviewer_has_it() {
+    let town = Town::new();
+    let Town { service, carol, .. } = &town;
+    let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
+    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let _ = service.job_in(carol, &job, Phase::InReview);
+    stop(service, carol, &job);
+    assert_stopped(service, carol, &job);
+    service.post(&town.alice, &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"})).problem(409);
+}
+
+#[test]
+fn after_its_end_nothing_changes_and_then_it_can_be_removed() {
+    let town = Town::new();
+    let Town { service, alice, carol, .. } = &town;
+    let dataset = service.open_dataset(alice, "d");
+    let job = service.finish(carol, &town.raw_job(&dataset, &writing(&[("a", "b")])));
+    let before = service.job(carol, &job);
+    stop(service, carol, &job);
+    let after = service.job(carol, &job);
+    assert_eq!((&before["code"], &before["history"]), (&after["code"], &after["history"]));
+    let results = service.home().join("results").join(&job);
+    assert!(fs::read_dir(&results).is_ok(), "{}", results.display());
+    let _ = service.delete(carol, &format!("/v1/jobs/{job}")).expect(204);
+    for part in ["", "/results", "/results/0", "/log", "/report", "/receipt", "/explain", "/events"] {
+        service.get(carol, &format!("/v1/jobs/{job}{part}")).problem(404);
+    }
+    service.delete(carol, &format!("/v1/jobs/{job}")).problem(404);
+    assert!(!results.exists());
+}
+
+#[test]
+fn a_job_that_goes_on_cannot_be_removed() {
+    let town = Town::new();
+    let Town { service, alice, carol, .. } = &town;
+    let dataset = service.open_dataset(alice, "d");
+    let job = text(&service.submit(carol, &town.raw_job(&dataset, ENDLESS)), "id");
+    let _ = service.job_in(carol, &job, Phase::Running);
+    service.delete(carol, &format!("/v1/jobs/{job}")).problem(409);
+    stop(service, carol, &job);
+    assert_stopped(service, carol, &job);
+    let _ = service.delete(carol, &format!("/v1/jobs/{job}")).expect(204);
+}

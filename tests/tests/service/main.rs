@@ -1,0 +1,10 @@
+//! The built service with real HTTP, a real database and real sandboxes: what publishers, consumers, reviewers and
+//! operators do with it, and what strangers and broken machines try.
+//!
+//! Each test starts a service of its own. `scripts/test-tools.sh` brings what they use beside it.
+
+mod bad_input;
+mod flows;
+mod people;
+mod sources;
+mod tenants;
