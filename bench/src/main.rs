@@ -1,5 +1,5 @@
 //! Measures the sandbox beside a bare embedding of the same engine, beside native code, and beside what else is
-//! installed, in one run and as ratios.
+//! installed, in one run and as ratios; and the service beside the sandbox, the disk and nginx.
 //!
 //! `make bench ARGS="[--quick] [--json FILE] [--only NAME]... [--no-build]"`
 //!
@@ -15,6 +15,7 @@ mod options;
 mod places;
 mod process;
 mod series;
+mod service;
 mod suite;
 mod table;
 

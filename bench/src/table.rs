@@ -33,6 +33,8 @@ pub(crate) enum Unit {
     Times,
     MiB,
     Seconds,
+    /// So many in a second.
+    PerSecond,
 }
 
 /// One line.
@@ -88,6 +90,16 @@ impl Row {
     pub(crate) fn times(what: impl Into<String>, figure: f64, detail: impl Into<String>) -> Self {
         let unit = Unit::Times;
         Self { what: what.into(), figure: Some(figure), unit, target: None, met: None, detail: detail.into() }
+    }
+
+    pub(crate) fn rate(what: impl Into<String>, figure: f64, detail: impl Into<String>) -> Self {
+        let unit = Unit::PerSecond;
+        Self { what: what.into(), figure: Some(figure), unit, target: None, met: None, detail: detail.into() }
+    }
+
+    pub(crate) fn duration(what: impl Into<String>, seconds: f64, detail: impl Into<String>) -> Self {
+        let unit = Unit::Seconds;
+        Self { what: what.into(), figure: Some(seconds), unit, target: None, met: None, detail: detail.into() }
     }
 
     /// Something that cannot be measured here.
@@ -158,6 +170,7 @@ impl Display for Figure {
             Unit::Times => write!(f, "{:.2}x", self.0),
             Unit::MiB => write!(f, "{:.1} MiB", self.0),
             Unit::Seconds => Time(self.0).fmt(f),
+            Unit::PerSecond => write!(f, "{:.0}/s", self.0),
         }
     }
 }

@@ -2,12 +2,17 @@
 
 pub(crate) mod container;
 mod csv;
+mod download;
+mod jobs;
 mod kernels;
 mod many;
+mod memory;
 mod peers;
 mod python;
 mod reading;
 mod start;
+mod status;
+mod submit;
 mod writing;
 
 use crate::{options::Scale, places::Places, table::Row};
@@ -24,4 +29,9 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("writing", writing::measure),
     ("many", many::measure),
     ("python", python::measure),
+    ("status", status::measure),
+    ("submit", submit::measure),
+    ("jobs", jobs::measure),
+    ("download", download::measure),
+    ("memory", memory::measure),
 ];
