@@ -53,9 +53,9 @@ pub(super) async fn lay_out(work: &Work) -> Result<Result<(), (&'static [Event],
             let text = format!("the algorithm could not be provided: {reason}");
             Err((&[Event::AlgorithmUnavailable], Reason::new(&text, fault)))
         }
-        Err(ConfigurationError::Cancelled) => return Err(Refused::Stopping),
-        Err(ConfigurationError::System(text)) => {
-            let text = format!("the inputs could not be laid out: {text}");
+        Err(ConfigurationError::Cancelled) if lease.cancel.is_cancelled() => return Err(Refused::Stopping),
+        Err(error @ (ConfigurationError::Cancelled | ConfigurationError::System(_))) => {
+            let text = format!("the inputs could not be laid out: {error}");
             Err((&[Event::DataUnavailable], Reason::new(&text, Fault::System)))
         }
     })

@@ -33,7 +33,7 @@ pub(super) async fn publish(work: &Work) -> Result<Next, Refused> {
     let encrypt_to = spec.delivery.encrypt_to.as_deref();
     let stored = match core.results.publish(job, &outgoing, encrypt_to, &watch).await {
         Ok(stored) => stored,
-        Err(PublishError::Cancelled) => return Err(Refused::Stopping),
+        Err(PublishError::Cancelled) if lease.cancel.is_cancelled() => return Err(Refused::Stopping),
         Err(error) => {
             let fault = if error == PublishError::Recipient { Fault::Algorithm } else { Fault::System };
             return failed(work, Reason::new(&format!("the results could not be stored: {error}"), fault)).await;

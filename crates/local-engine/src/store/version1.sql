@@ -44,7 +44,6 @@ CREATE TABLE asset (
     asset TEXT NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX asset_name ON asset (owner, kind, name);
-CREATE INDEX asset_live ON asset (kind, did) WHERE withdrawn IS NULL;
 CREATE INDEX asset_kind ON asset (kind, did);
 CREATE INDEX asset_owner ON asset (owner, kind, did);
 

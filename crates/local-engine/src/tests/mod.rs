@@ -1,1 +1,179 @@
+//! Whole jobs, through the engine and the built sandbox program.
 
+mod changes;
+mod guests;
+mod kill;
+mod life;
+mod recovery;
+mod release;
+mod speed;
+
+use crate::{EnvironmentOptions, LocalEngine, OpenError, Options, testing};
+use cloister_model::{
+    ByteRange, Engine as _, Files as _, JobId, JobSource, JobSpec, JobStatus, Phase, Secret, Sha256, Shelf,
+};
+use cloister_stages::SourcePolicy;
+use serde_json::json;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tempfile::TempDir;
+
+const MIB: u64 = 1024 * 1024;
+
+/// The built program: `CLOISTER_SANDBOX`, or where `cargo build --release` leaves it.
+fn sandbox() -> PathBuf {
+    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/sandbox");
+    let path = std::env::var_os("CLOISTER_SANDBOX").map_or(built, PathBuf::from);
+    assert!(path.is_file(), "no sandbox program at {}; run `make build`", path.display());
+    path
+}
+
+/// A folder for one service after the other.
+struct Place {
+    directory: TempDir,
+    jobs: AtomicU64,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a directory"), jobs: AtomicU64::new(1) }
+    }
+
+    fn home(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    fn folder(&self, job: JobId) -> PathBuf {
+        self.home().join("jobs").join(job.to_string())
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            home: self.home(),
+            sandbox: sandbox(),
+            environment: EnvironmentOptions {
+                id: "local".to_owned(),
+                description: String::new(),
+                max_jobs: 4,
+                cpus: 4,
+                memory_bytes: 1024 * MIB,
+                job_memory_bytes: 512 * MIB,
+                max_queued: 100,
+                max_wall_ms: 600_000,
+            },
+            sources: SourcePolicy::default(),
+            cache_bytes: 64 * MIB,
+            results: None,
+            upload_bytes_per_account: 16 * MIB,
+        }
+    }
+
+    async fn open_with(&self, options: Options) -> Arc<LocalEngine> {
+        for _ in 0..200 {
+            match LocalEngine::open(options.clone()).await {
+                Ok(engine) => return engine,
+                // The one before lets go when its last work is done.
+                Err(OpenError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(25)).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the engine before does not let go");
+    }
+
+    async fn open(&self) -> Arc<LocalEngine> {
+        self.open_with(self.options()).await
+    }
+
+    /// A job that runs this guest.
+    async fn job(&self, engine: &LocalEngine, guest: &str) -> JobSpec {
+        let sha256 = upload(engine, &wat::parse_str(guest).expect("a guest")).await;
+        let mut job = testing::job(self.jobs.fetch_add(1, Ordering::Relaxed));
+        job.algorithm.source = JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": sha256}])));
+        job
+    }
+
+    /// What is left in the folder of jobs.
+    fn leftovers(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.home().join("jobs")).expect("a folder");
+        entries.map(|entry| entry.expect("an entry").path()).collect()
+    }
+}
+
+async fn close(engine: Arc<LocalEngine>) {
+    engine.shutdown().await;
+    drop(engine);
+}
+
+async fn upload(engine: &LocalEngine, bytes: &[u8]) -> Sha256 {
+    let number = engine.begin_upload().await.expect("begun");
+    engine.append_upload(number, bytes.to_vec()).await.expect("added");
+    let owner = "alice".parse().expect("an account");
+    engine.finish_upload(number, owner, testing::at(1)).await.expect("finished").file.sha256
+}
+
+/// Follows a job until it is as wanted.
+async fn until(engine: &LocalEngine, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
+    let mut seen = 0;
+    let follow = async {
+        loop {
+            let status = engine.wait(job, seen).await.expect("a job");
+            if wanted(&status) {
+                return status;
+            }
+            assert!(!status.phase.has_ended(), "ended otherwise: {status:?}");
+            seen = status.revision;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), follow).await.expect("in time")
+}
+
+async fn ended(engine: &LocalEngine, job: JobId) -> JobStatus {
+    until(engine, job, |status| status.phase.has_ended()).await
+}
+
+async fn run(engine: &LocalEngine, job: &JobSpec) -> JobStatus {
+    engine.submit(job.clone()).await.expect("submitted");
+    ended(engine, job.id).await
+}
+
+fn why(status: &JobStatus) -> &str {
+    status.reason.as_ref().map_or("", |reason| reason.text())
+}
+
+const ALL: ByteRange = ByteRange { offset: 0, at_most: 1 << 20 };
+
+async fn log(engine: &LocalEngine, job: JobId) -> String {
+    String::from_utf8(engine.log(job, ALL).await.expect("a log")).expect("text")
+}
+
+/// What is on a shelf, by name.
+async fn shelf(engine: &LocalEngine, job: JobId, shelf: Shelf) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (index, file) in (0..).zip(engine.results(job, shelf).await.expect("results")) {
+        let bytes = engine.read_result(job, shelf, index, ALL).await.expect("a result");
+        assert_eq!(bytes.len() as u64, file.bytes);
+        found.push((file.name, String::from_utf8(bytes).expect("text")));
+    }
+    found
+}
+
+fn phases(status: &JobStatus) -> Vec<Phase> {
+    status.history.iter().map(|step| step.phase).collect()
+}
+
+/// Waits for something that is done beside what was asked for.
+async fn soon(what: &str, done: impl Fn() -> bool) {
+    for _ in 0..400 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("never: {what}");
+}

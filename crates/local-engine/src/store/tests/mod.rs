@@ -10,8 +10,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+type Heard = Arc<Mutex<(Tally, Vec<Change>)>>;
+
 /// A store, and what it tells of its commits.
-fn store(path: &Path) -> (Store, Arc<Mutex<(Tally, Vec<Change>)>>) {
+fn store(path: &Path) -> (Store, Heard) {
     let heard = Arc::new(Mutex::new((Tally::default(), Vec::new())));
     let ears = Arc::clone(&heard);
     let told: OnCommit = Arc::new(move |tally, changes| {

@@ -138,6 +138,11 @@ async fn uploads_have_a_quota_and_the_same_file_again_costs_nothing() {
     assert!(matches!(put(4, u64::MAX, "bob").await, Err(StoreError::Full(_))));
 }
 
+async fn record(store: &Store, event: AuditEvent) {
+    let put = move |write: &mut Write<'_>| Ok(audit::record(write, event)?);
+    store.write::<(), Db, _>(Durability::Disk, put).await.expect("on record");
+}
+
 #[tokio::test]
 async fn the_record_only_grows_and_every_change_of_it_shows() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -149,14 +154,10 @@ async fn the_record_only_grows_and_every_change_of_it_shows() {
         subject: "job".to_owned(),
         detail: json!({ "n": number }).to_string(),
     };
-    let record = |store: &Store, number| {
-        let event = event(number);
-        store.write::<(), Db, _>(Durability::Disk, move |write: &mut Write<'_>| Ok(audit::record(write, event)?))
-    };
     {
         let (store, _) = store(&path);
         for number in 0..3 {
-            record(&store, number).await.expect("on record");
+            record(&store, event(number)).await;
         }
         for sql in ["UPDATE audit SET record = ''", "DELETE FROM audit"] {
             let tried: Result<(), Db> =
@@ -166,7 +167,7 @@ async fn the_record_only_grows_and_every_change_of_it_shows() {
     }
     // The next program goes on with the same chain.
     let (store, _) = store(&path);
-    record(&store, 3).await.expect("on record");
+    record(&store, event(3)).await;
     let records = store.read(|db| audit::records(db, 0, 9)).expect("records");
     assert_eq!(
         records.iter().map(|record| record.event.clone()).collect::<Vec<_>>(),

@@ -1,0 +1,142 @@
+use super::{Place, close, ended, guests, run};
+use crate::testing;
+use cloister_model::{Engine as _, EngineError, Files as _, JobQuery, Keyring as _, Phase, StoreError};
+use std::time::Duration;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_see_every_end_and_nobody_waits_for_old_news() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let job = place.job(&engine, guests::FAILS).await;
+    let first = engine.submit(job.clone()).await.expect("submitted");
+    let followers: Vec<_> = (0..20)
+        .map(|_| {
+            let engine = std::sync::Arc::clone(&engine);
+            tokio::spawn(async move { ended(&engine, job.id).await })
+        })
+        .collect();
+    for follower in followers {
+        assert_eq!(follower.await.expect("no panic").phase, Phase::AlgorithmFailed);
+    }
+    let status = engine.wait(job.id, 0).await.expect("at once");
+    assert!(status.revision > first.revision);
+    assert_eq!(engine.wait(job.id, status.revision).await.expect("nothing comes any more"), status);
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_of_a_job_that_is_removed_is_told() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let mut options = place.options();
+    options.environment.max_jobs = 0;
+    close(engine).await;
+    let engine = place.open_with(options).await;
+    let job = testing::job(77);
+    let status = engine.submit(job.clone()).await.expect("submitted");
+    let follower = {
+        let engine = std::sync::Arc::clone(&engine);
+        tokio::spawn(async move { engine.wait(job.id, status.revision + 2).await })
+    };
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(engine.remove(job.id).await, Err(EngineError::NotEnded(job.id)));
+    engine.stop(job.id, testing::at(1)).await.expect("stopped");
+    let seen = follower.await.expect("no panic");
+    assert!(seen.is_ok_and(|status| status.phase == Phase::Stopped));
+    engine.remove(job.id).await.expect("removed");
+    assert_eq!(engine.wait(job.id, 0).await, Err(EngineError::NoSuchJob(job.id)));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_full_takes_no_more_and_names_are_taken_once() {
+    let place = Place::new();
+    let mut options = place.options();
+    (options.environment.max_jobs, options.environment.max_queued) = (0, 2);
+    let engine = place.open_with(options).await;
+    let first = testing::job(1);
+    engine.submit(first.clone()).await.expect("submitted");
+    engine.submit(first.clone()).await.expect("the same");
+    let mut other = first.clone();
+    other.queue = "bob".to_owned();
+    assert_eq!(engine.submit(other).await, Err(EngineError::JobExists(first.id)));
+    engine.submit(testing::job(2)).await.expect("submitted");
+    assert_eq!(engine.submit(testing::job(3)).await, Err(EngineError::Full));
+    assert_eq!(engine.explain(testing::job(2).id).await.expect("explained").ahead, Some(1));
+    let query = JobQuery { at_most: 10, ..JobQuery::default() };
+    assert_eq!(engine.list(query).await.expect("a list").len(), 2);
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_whole_or_not_there() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let owner: cloister_model::Account = "alice".parse().expect("an account");
+    let number = engine.begin_upload().await.expect("begun");
+    engine.append_upload(number, vec![1; 10]).await.expect("added");
+    engine.append_upload(number, vec![2; 10]).await.expect("added");
+    let upload = engine.finish_upload(number, owner.clone(), testing::at(1)).await.expect("finished");
+    assert_eq!(upload.file.bytes, 20);
+    assert_eq!(engine.append_upload(number, vec![1]).await, Err(StoreError::Missing));
+    let range = cloister_model::ByteRange { offset: 8, at_most: 4 };
+    assert_eq!(engine.read_file(upload.file.sha256, range).await.expect("read"), [1, 1, 2, 2]);
+    let found = engine.upload(upload.file.sha256, owner.clone()).await.expect("asked");
+    assert_eq!(found, Some(upload.clone()));
+    assert_eq!(engine.upload(upload.file.sha256, "bob".parse().expect("an account")).await, Ok(None));
+
+    let number = engine.begin_upload().await.expect("begun");
+    let too_much = vec![0; 17 * 1024 * 1024];
+    assert!(matches!(engine.append_upload(number, too_much).await, Err(StoreError::Full(_))));
+    assert_eq!(engine.finish_upload(number, owner.clone(), testing::at(1)).await, Err(StoreError::Missing));
+    let number = engine.begin_upload().await.expect("begun");
+    engine.append_upload(number, vec![3; 10]).await.expect("added");
+    close(engine).await;
+
+    let engine = place.open().await;
+    let files: Vec<_> = std::fs::read_dir(place.home().join("uploads")).expect("a folder").collect();
+    assert_eq!(files.len(), 1, "what was cut off is gone");
+    assert_eq!(engine.finish_upload(number, owner, testing::at(1)).await, Err(StoreError::Missing));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_key_is_revoked_at_once() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let id: cloister_model::KeyId = "00000000000000aa".parse().expect("an id");
+    let key = cloister_model::ApiKey {
+        id: id.clone(),
+        account: "alice".parse().expect("an account"),
+        role: cloister_model::Role::Consumer,
+        label: String::new(),
+        sha256: cloister_model::Sha256::from_bytes([1; 32]),
+        created: testing::at(1),
+        expires: None,
+        revoked: None,
+    };
+    assert_eq!(engine.key(id.clone()).await, Ok(None));
+    engine.put_key(key.clone()).await.expect("kept");
+    for _ in 0..2 {
+        assert_eq!(engine.key(id.clone()).await, Ok(Some(key.clone())));
+    }
+    engine.revoke_key(id.clone(), testing::at(2)).await.expect("revoked");
+    assert_eq!(engine.key(id).await.expect("asked").and_then(|key| key.revoked), Some(testing::at(2)));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn counts_are_those_of_the_database_after_a_restart() {
+    let place = Place::new();
+    let engine = place.open().await;
+    for _ in 0..3 {
+        let job = place.job(&engine, guests::FAILS).await;
+        run(&engine, &job).await;
+    }
+    let before = engine.environments().await.expect("one").remove(0).phases;
+    close(engine).await;
+    let engine = place.open().await;
+    assert_eq!(engine.environments().await.expect("one").remove(0).phases, before);
+    assert_eq!(before.get(&Phase::AlgorithmFailed), Some(&3));
+    close(engine).await;
+}

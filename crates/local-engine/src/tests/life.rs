@@ -1,0 +1,155 @@
+use super::{Place, close, ended, guests, log, phases, run, soon, until, why};
+use crate::testing;
+use cloister_model::{
+    Backend as _, Engine as _, EngineError, Fault, JobSpec, Limits, Outcome, Phase, Profile, RuntimeKind, Shelf,
+    TimeLimits,
+};
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_are_told_by_rule_and_fault_and_leave_their_log_and_report_only() {
+    let place = Place::new();
+    let engine = place.open().await;
+    engine.ready().await.expect("ready");
+    let fails = place.job(&engine, guests::FAILS).await;
+    let status = run(&engine, &fails).await;
+    assert_eq!(status.phase, Phase::AlgorithmFailed);
+    assert_eq!(why(&status), "algorithm failed with exit code 3");
+    assert_eq!(status.reason.as_ref().map(|reason| reason.fault()), Some(Fault::Algorithm));
+    assert_eq!(log(&engine, fails.id).await, "a,b\n");
+    let report = engine.report(fails.id).await.expect("a report").expect("a report");
+    assert_eq!(report.outcome, Outcome::AlgorithmFailed { exit_code: 3 });
+    assert_eq!(engine.results(fails.id, Shelf::Released).await, Ok(vec![]));
+
+    let endless = place.job(&engine, guests::ENDLESS).await;
+    let limits = Limits { wall_ms: 300, ..endless.limits.clone() };
+    let status = run(&engine, &JobSpec { limits, ..endless }).await;
+    assert_eq!(status.phase, Phase::LimitExceeded);
+    assert!(why(&status).contains("wall"), "{}", why(&status));
+
+    let refused = place.job(&engine, "(module)").await;
+    let status = run(&engine, &refused).await;
+    assert_eq!(status.phase, Phase::AlgorithmFailed);
+    assert!(why(&status).contains("entry-point"), "{}", why(&status));
+
+    let mut missing = place.job(&engine, guests::TRIVIAL).await;
+    missing.algorithm.interpreter = Some("cobol".to_owned());
+    let status = run(&engine, &missing).await;
+    assert!(why(&status).contains("WebAssembly"), "{}", why(&status));
+
+    soon("the folders go", || place.leftovers().is_empty()).await;
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_engine_cannot_run_ends_at_once_and_says_why() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let mut container = testing::job(1);
+    container.terms.runtime = RuntimeKind::Container;
+    let mut large = testing::job(2);
+    large.limits.memory_bytes = 1 << 40;
+    let mut long = testing::job(3);
+    long.limits.wall_ms = 1 << 40;
+    let elsewhere = JobSpec { environment: "mars".to_owned(), ..testing::job(4) };
+    for (job, text) in [(container, "Kubernetes"), (large, "memory"), (long, "may run for"), (elsewhere, "mars")] {
+        let status = engine.submit(job.clone()).await.expect("submitted");
+        assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed);
+        assert!(why(&status).contains(text), "{}", why(&status));
+        assert_eq!(engine.submit(job).await.expect("the same"), status);
+    }
+    let phases = engine.environments().await.expect("one").remove(0).phases;
+    assert_eq!(phases.get(&Phase::AlgorithmProvisioningFailed), Some(&4));
+    assert_eq!(phases.get(&Phase::Queued), Some(&0));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_stops_wherever_it_is_within_a_second() {
+    let place = Place::new();
+    let mut options = place.options();
+    options.environment.max_jobs = 1;
+    let engine = place.open_with(options).await;
+    let running = place.job(&engine, guests::ENDLESS).await;
+    let waiting = place.job(&engine, guests::ENDLESS).await;
+    engine.submit(running.clone()).await.expect("submitted");
+    until(&engine, running.id, |status| status.phase == Phase::Running).await;
+    engine.submit(waiting.clone()).await.expect("submitted");
+    let explained = engine.explain(waiting.id).await.expect("explained");
+    assert_eq!(explained.ahead, Some(0));
+    assert!(explained.text.contains("all places are taken"), "{}", explained.text);
+
+    let stopped = engine.stop(waiting.id, testing::at(5)).await.expect("stopped");
+    assert_eq!(stopped.phase, Phase::Stopped);
+    soon("something is printed", || place.folder(running.id).join("log").metadata().is_ok_and(|log| log.len() > 0))
+        .await;
+    assert_eq!(log(&engine, running.id).await, "a,b\n");
+
+    let began = Instant::now();
+    engine.stop(running.id, testing::at(5)).await.expect("asked");
+    let status = ended(&engine, running.id).await;
+    assert_eq!((status.phase, why(&status)), (Phase::Stopped, "stopped"));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert_eq!(engine.stop(running.id, testing::at(9)).await.expect("nothing to do"), status);
+    assert_eq!(log(&engine, running.id).await, "a,b\n");
+    soon("the folders go", || place.leftovers().is_empty()).await;
+
+    engine.remove(running.id).await.expect("removed");
+    assert_eq!(engine.status(running.id).await, Err(EngineError::NoSuchJob(running.id)));
+    assert_eq!(engine.log(running.id, super::ALL).await, Err(EngineError::NoSuchJob(running.id)));
+    let kept = place.home().join("logs").join(running.id.to_string());
+    soon("the log goes", || !kept.exists()).await;
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_that_are_over_end_a_job() {
+    let place = Place::new();
+    let mut options = place.options();
+    options.environment.max_jobs = 1;
+    let engine = place.open_with(options).await;
+    let times = |queue_ms, total_ms| TimeLimits { queue_ms, total_ms, ..TimeLimits::default() };
+    let endless = place.job(&engine, guests::ENDLESS).await;
+    let first = JobSpec { times: times(60_000, 1500), ..endless };
+    let second = JobSpec { times: times(200, 60_000), ..place.job(&engine, guests::ENDLESS).await };
+    for job in [&first, &second] {
+        let created = crate::times::now();
+        engine.submit(JobSpec { created, ..job.clone() }).await.expect("submitted");
+    }
+    let status = ended(&engine, second.id).await;
+    assert_eq!(status.phase, Phase::Expired);
+    assert!(why(&status).contains("queue time limit"), "{}", why(&status));
+    let status = ended(&engine, first.id).await;
+    assert_eq!(status.phase, Phase::Expired);
+    assert!(why(&status).contains("total time limit"), "{}", why(&status));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_when_its_time_to_be_kept_is_over() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let job = place.job(&engine, guests::FAILS).await;
+    let times = TimeLimits { keep_ms: 300, ..TimeLimits::default() };
+    let status = run(&engine, &JobSpec { times, ..job.clone() }).await;
+    let ended = status.ended.expect("ended").unix_ms();
+    assert_eq!(status.expires.map(|at| at.unix_ms()), Some(ended + 300));
+    let database = place.home().join("logs").join(job.id.to_string());
+    soon("the log goes", || !database.exists()).await;
+    assert_eq!(engine.status(job.id).await, Err(EngineError::NoSuchJob(job.id)));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standard_profile_has_the_machines_clock() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let mut job = place.job(&engine, guests::SLEEPS).await;
+    job.terms.profile = Profile::Standard;
+    let status = run(&engine, &job).await;
+    let report = engine.report(job.id).await.expect("a report").expect("a report");
+    assert_eq!((report.profile, report.outcome), (Profile::Standard, Outcome::Succeeded), "{status:?}");
+    assert!(report.usage.wall_ms >= 2000);
+    assert!(phases(&status).starts_with(&[Phase::Queued, Phase::Accepted, Phase::Configuring, Phase::Configured]));
+    close(engine).await;
+}
