@@ -41,9 +41,6 @@ pub(crate) enum AuditCommand {
     Verify {
         /// What `export` printed; without it, the service is asked
         file: Option<PathBuf>,
-        /// Read the record in the folder of --home itself, without the service
-        #[arg(long, conflicts_with = "file")]
-        offline: bool,
         /// A hash that the chain must have in it: where it ended when you last looked
         #[arg(long, value_name = "HASH")]
         head: Option<Sha256>,
@@ -59,23 +56,12 @@ impl AuditCommand {
                 let mut stdout = io::stdout().lock();
                 each(&client, &mut |value, _| Ok(writeln!(stdout, "{value}")?)).await
             }
-            Self::Verify { file, offline, head } => {
+            Self::Verify { file, head } => {
                 let mut chain = Chain::new(head);
                 let mut add = |record: AuditRecord| chain.add(&record);
-                match (file, offline) {
-                    (Some(file), _) => each_of_file(&file, &mut add)?,
-                    (None, true) => {
-                        let home = context
-                            .connection
-                            .home
-                            .clone()
-                            .or_else(|| std::env::var_os("CLOISTER_HOME_DIR").map(PathBuf::from));
-                        crate::serve::each_record(
-                            &home.unwrap_or_else(|| PathBuf::from(crate::client::DEFAULT_HOME)),
-                            &mut add,
-                        )?;
-                    }
-                    (None, false) => each(&context.client()?, &mut |_, record| add(record)).await?,
+                match file {
+                    Some(file) => each_of_file(&file, &mut add)?,
+                    None => each(&context.client()?, &mut |_, record| add(record)).await?,
                 }
                 chain.conclude(context)
             }

@@ -14,13 +14,17 @@ pub(crate) const DEFAULT_HOME: &str = "cloister-data";
 /// The operator's key in the service's folder.
 pub(crate) const KEY_FILE: &str = "operator.key";
 
+/// Where the service of this folder listens, while it runs.
+pub(crate) const URL_FILE: &str = "service.url";
+
 const DEFAULT_URL: &str = "http://127.0.0.1:8090";
 
 /// How to reach the service, as typed.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArguments {
-    /// The service [default: $CLOISTER_URL, else http://127.0.0.1:8090]
+    /// The service [default: $CLOISTER_URL, else the one that runs in the service's folder,
+    /// else http://127.0.0.1:8090]
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
     /// A file with your key [default: $CLOISTER_KEY, which is the key itself, else the operator's key
@@ -53,16 +57,17 @@ impl Connection {
         variable: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
         let ConnectionArguments { url, key, home, ca } = arguments;
-        let url = url.clone().or_else(|| variable("CLOISTER_URL")).unwrap_or_else(|| DEFAULT_URL.to_owned());
-        let url = parse_url(&url)?;
+        let home = home.clone().or_else(|| variable("CLOISTER_HOME_DIR").map(PathBuf::from));
+        let home = home.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME));
+        let url = match url.clone().or_else(|| variable("CLOISTER_URL").filter(|url| !url.is_empty())) {
+            Some(url) => parse_url(&url)?,
+            None => find_url(&home).map_or_else(|| parse_url(DEFAULT_URL), Ok)?,
+        };
         let key = match (key, variable("CLOISTER_KEY").filter(|key| !key.is_empty())) {
             (Some(file), _) => Some(read_key(file)?),
             (None, Some(key)) => Some(checked_key("CLOISTER_KEY", &key)?),
             // A key that was found, rather than given, goes nowhere but to this machine.
-            (None, None) if is_loopback(&url) => {
-                let home = home.clone().or_else(|| variable("CLOISTER_HOME_DIR").map(PathBuf::from));
-                find_key(&home.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME)))?
-            }
+            (None, None) if is_loopback(&url) => find_key(&home)?,
             (None, None) => None,
         };
         let ca = ca.clone().or_else(|| variable("CLOISTER_CA").map(PathBuf::from));
@@ -101,6 +106,14 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
         None => false,
     }
+}
+
+/// Where the folder's service listens, if it says so; only ever on this machine.
+fn find_url(home: &Path) -> Option<Url> {
+    let path = home.join(URL_FILE);
+    let is_short = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() < 1000);
+    let text = is_short.then(|| fs::read_to_string(&path).ok()).flatten()?;
+    parse_url(text.trim()).ok().filter(is_loopback)
 }
 
 fn find_key(home: &Path) -> anyhow::Result<Option<Secret<String>>> {
@@ -173,6 +186,20 @@ mod tests {
             let home = Some(home.path().to_owned());
             let arguments = ConnectionArguments { url: Some(url.to_owned()), home, ..Default::default() };
             assert_eq!(key(&resolve(arguments, &[]).expect("a connection")), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_running_service_is_found_in_its_folder_on_this_machine_only() {
+        let home = tempfile::tempdir().expect("a folder");
+        let url = |text: &str| {
+            fs::write(home.path().join(URL_FILE), text).expect("written");
+            let arguments = ConnectionArguments { home: Some(home.path().to_owned()), ..Default::default() };
+            resolve(arguments, &[]).expect("a connection").url.to_string()
+        };
+        assert_eq!(url("http://127.0.0.1:1234\n"), "http://127.0.0.1:1234/");
+        for other in ["http://example.org:1234", "nonsense", ""] {
+            assert_eq!(url(other), format!("{DEFAULT_URL}/"), "{other}");
         }
     }
 

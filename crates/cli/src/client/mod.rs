@@ -6,7 +6,7 @@ mod events;
 mod problem;
 mod request;
 
-pub(crate) use connection::{Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE};
+pub(crate) use connection::{Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE};
 pub(crate) use events::follow_job;
 pub(crate) use problem::{ClientError, Problem, show_rules};
 pub(crate) use request::Client;

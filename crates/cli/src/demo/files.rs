@@ -147,21 +147,6 @@ fn open_up(path: &Path) {
     }
 }
 
-/// Copies a folder with what is in it, for this user alone. Links are left out.
-pub(super) fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(to).with_context(|| format!("`{}`", to.display()))?;
-    for entry in fs::read_dir(from).with_context(|| format!("`{}`", from.display()))? {
-        let entry = entry.context("reading a folder")?;
-        let (kind, target) = (entry.file_type().context("reading a folder")?, to.join(entry.file_name()));
-        if kind.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-        } else if kind.is_file() {
-            fs::copy(entry.path(), &target).with_context(|| format!("copying `{}`", entry.path().display()))?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,10 +173,7 @@ mod tests {
     fn the_folder_goes_with_the_demo() {
         let folder = Folder::new(false).expect("a folder");
         let path = folder.path().to_owned();
-        fs::create_dir_all(path.join("from/sub")).expect("a folder");
-        fs::write(path.join("from/sub/file"), "x").expect("written");
-        copy_tree(&path.join("from"), &path.join("to")).expect("copied");
-        assert_eq!(fs::read(path.join("to/sub/file")).expect("a file"), b"x");
+        fs::write(path.join("file"), "x").expect("written");
         drop(folder);
         assert!(!path.exists());
     }

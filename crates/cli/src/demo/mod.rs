@@ -20,7 +20,7 @@ pub(crate) struct Demo {
     #[arg(long, requires = "sandbox_home")]
     python: bool,
     /// A folder in which `sandbox runtime add python` and `sandbox compile --runtime python` were run ($CLOISTER_HOME
-    /// there). It is copied
+    /// there)
     #[arg(long, value_name = "DIR")]
     sandbox_home: Option<PathBuf>,
     /// The repository
@@ -32,16 +32,12 @@ impl Demo {
     pub(crate) fn execute(self) -> anyhow::Result<()> {
         let Self { keep, python, sandbox_home, repository } = self;
         let sources = files::Sources::find(&repository, python)?;
-        if let Some(home) = sandbox_home.as_ref().filter(|home| !home.is_dir()) {
-            return Err(Usage::error(format!("`{}` is no folder: --sandbox-home", home.display())));
-        }
+        let sandbox_home = sandbox_home.map(|home| home.canonicalize().map_err(|error| (home, error))).transpose();
+        let sandbox_home = sandbox_home
+            .map_err(|(home, error)| Usage::error(format!("--sandbox-home `{}`: {error}", home.display())))?;
         let folder = files::Folder::new(keep)?;
-        let service = folder.path().join("service");
-        if let Some(home) = sandbox_home {
-            files::copy_tree(&home, &service.join("sandbox"))?;
-        }
         sources.copy_into(folder.path())?;
-        story::tell(folder.path(), python)?;
+        story::tell(folder.path(), sandbox_home.as_deref(), python)?;
         folder.finish();
         Ok(())
     }

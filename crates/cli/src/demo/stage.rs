@@ -5,7 +5,8 @@ use anyhow::Context as _;
 use cloister_model::escape;
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{self, BufRead as _, BufReader, Read as _},
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -28,13 +29,17 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts the service.
-    pub(super) fn open(folder: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(folder: &Path, sandbox_home: Option<&Path>) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("finding this program")?;
         let log = File::create(folder.join("service.log")).context("the log of the service")?;
-        let arguments = ["serve", "--home", "service", "--listen", "127.0.0.1:0"];
-        typed(&format!("cloister {} 2>service.log &", arguments.join(" ")))?;
+        let sandbox_home = sandbox_home.map(|home| home.to_string_lossy().into_owned());
+        let mut arguments = vec!["serve", "--home", "service", "--listen", "127.0.0.1:0"];
+        if let Some(home) = &sandbox_home {
+            arguments.extend(["--sandbox-home", home]);
+        }
+        typed(&format!("cloister {} 2>service.log &", line(&arguments)))?;
         let mut service = bare(&program, folder)
-            .args(arguments)
+            .args(&arguments)
             .args(["--log-format", "text", "--until-eof"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -60,16 +65,19 @@ impl Stage {
         Ok(stage)
     }
 
-    fn command(&self) -> Command {
+    fn command(&self) -> anyhow::Result<Command> {
+        // What a command says beside its output comes in the same place: the demo is one text.
+        let shown = io::stdout().as_fd().try_clone_to_owned().context("the output")?;
         let mut command = bare(&self.program, &self.folder);
-        command.env("CLOISTER_URL", &self.url).env("CLOISTER_HOME_DIR", "service").stdin(Stdio::null());
-        command
+        command.env("CLOISTER_URL", &self.url).env("CLOISTER_HOME_DIR", "service");
+        command.stdin(Stdio::null()).stderr(shown);
+        Ok(command)
     }
 
     /// Runs a command that must end with this code. What it prints is shown.
     pub(super) fn run(&self, arguments: &[&str], code: i32) -> anyhow::Result<()> {
         typed(&format!("cloister {}", line(arguments)))?;
-        let status = self.command().args(arguments).status().context("running a command")?;
+        let status = self.command()?.args(arguments).status().context("running a command")?;
         expect(status.code(), code)
     }
 
@@ -89,12 +97,12 @@ impl Stage {
         typed(&format!("cloister {} >{file}", line(arguments)))?;
         let mut options = File::options();
         let to = options.write(true).create_new(true).mode(0o600).open(self.folder.join(file)).context("a file")?;
-        let status = self.command().args(arguments).stdout(to).status().context("running a command")?;
+        let status = self.command()?.args(arguments).stdout(to).status().context("running a command")?;
         expect(status.code(), 0)
     }
 
     fn capture(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let mut child = self.command().args(arguments).stdout(Stdio::piped()).spawn().context("running a command")?;
+        let mut child = self.command()?.args(arguments).stdout(Stdio::piped()).spawn().context("running a command")?;
         let mut text = String::new();
         if let Some(stdout) = child.stdout.take() {
             stdout.take(MOST).read_to_string(&mut text).context("reading what a command prints")?;

@@ -12,10 +12,10 @@ const BOB: [&str; 2] = ["--key", "bob.key"];
 const EVE: [&str; 2] = ["--key", "eve.key"];
 
 /// What happens, in order.
-pub(super) fn tell(folder: &Path, python: bool) -> anyhow::Result<()> {
+pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> anyhow::Result<()> {
     let began = Instant::now();
     step("A service in an empty folder")?;
-    let stage = Stage::open(folder)?;
+    let stage = Stage::open(folder, sandbox_home)?;
 
     step("Three people: Alice has data, Bob has questions, Eve has nothing to do with it")?;
     for (who, role) in [("alice", "publisher"), ("bob", "publisher"), ("eve", "consumer")] {

@@ -5,10 +5,11 @@ mod machine;
 mod operator_key;
 mod private_file;
 mod sandbox;
+mod seed;
 mod service;
 mod settings;
 
-pub(crate) use service::{each_record, openapi};
+pub(crate) use service::openapi;
 
 use crate::{
     arguments::Context,
@@ -46,6 +47,9 @@ pub(crate) struct Serve {
     /// The `sandbox` program [default: beside this program, else on PATH]
     #[arg(long, value_name = "FILE")]
     sandbox: Option<String>,
+    /// A folder of compiled programs and runtimes ($CLOISTER_HOME of the sandbox program) to begin with
+    #[arg(long, value_name = "DIR")]
+    sandbox_home: Option<String>,
     /// Certificates for HTTPS, a PEM file
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
@@ -124,6 +128,7 @@ impl Serve {
             ("--home", "home", &home),
             ("--listen", "listen", &self.listen),
             ("--sandbox", "sandbox", &self.sandbox),
+            ("--sandbox-home", "sandbox_home", &self.sandbox_home),
             ("--tls-cert", "tls.certificate", &self.tls_cert),
             ("--tls-key", "tls.key", &self.tls_key),
             ("--log-format", "log.format", &self.log_format),

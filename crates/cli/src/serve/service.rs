@@ -1,20 +1,21 @@
 use super::{
-    Start, operator_key, private_file,
+    Start, operator_key, private_file, seed,
     settings::{self, DoorSecrets},
 };
 use crate::{
+    client::{KEY_FILE, URL_FILE},
     config::Settings,
-    exit::Usage,
+    exit::{CONFLICT, Ended, USAGE, Usage},
     output::{note, print_line},
 };
 use anyhow::Context as _;
 use cloister_api::{GetJson, ServeOptions, Service, tls_config};
-use cloister_local_engine::LocalEngine;
-use cloister_model::{AuditRecord, Backend, Timestamp};
+use cloister_local_engine::{LocalEngine, OpenError};
+use cloister_model::{Backend, Timestamp};
 use std::{
     io::{self, Read as _},
-    net::SocketAddr,
-    path::Path,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::{Path, PathBuf},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -39,20 +40,22 @@ pub(super) fn run(start: Start) -> anyhow::Result<()> {
 async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Start) -> anyhow::Result<()> {
     let end = ended(until_eof)?;
     // Before anything is touched: somebody else may have the address.
-    let listener =
-        TcpListener::bind(settings.listen).await.with_context(|| format!("listening on {}", settings.listen))?;
+    let listener = TcpListener::bind(settings.listen).await.map_err(|error| cannot_listen(settings.listen, &error))?;
     let tls = match (&settings.tls_certificate, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(tls_config(&pem(certificate)?, &pem(key)?)?),
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let engine = LocalEngine::open(settings::engine(&settings)?).await?;
+    if let Some(kept) = &settings.sandbox_home {
+        seed::sandbox(kept, &settings.home)?;
+    }
+    let engine = LocalEngine::open(settings::engine(&settings)?).await.map_err(cannot_open)?;
     let backend: Arc<dyn Backend> = Arc::clone(&engine) as Arc<dyn Backend>;
     let secrets = secrets(&settings.home)?;
     let door = settings::door(&settings, secrets, get_json(&engine))?;
     let service = Service::new(Arc::clone(&backend), door)?;
     if let Some(key) = operator_key::ensure(&*backend, &settings.home, new_operator_key, now()).await? {
-        let place = settings.home.join(crate::client::KEY_FILE);
+        let place = settings.home.join(KEY_FILE);
         note(&format!(
             "The operator's key, shown this once and kept in {}:\n\n    {}\n",
             place.display(),
@@ -60,6 +63,7 @@ async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Star
         ));
     }
     let address = listener.local_addr().context("the address")?;
+    let found_at = Found::write(scheme, address, &settings.home)?;
     announce(scheme, address, ready_file.as_deref())?;
     tracing::info!(%address, scheme, home = %settings.home.display(), "the service listens");
     let options = serve_options(&settings, tls);
@@ -69,6 +73,7 @@ async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Star
         closing.cancel();
     });
     let served = cloister_api::serve(listener, service.router(), options, service.closing()).await;
+    drop(found_at);
     engine.shutdown().await;
     tracing::info!("the service has ended");
     served.context("serving")
@@ -83,8 +88,49 @@ fn serve_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) ->
     }
 }
 
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> anyhow::Error {
+    let code = if error.kind() == io::ErrorKind::AddrInUse { CONFLICT } else { USAGE };
+    Ended::error(code, format!("cannot listen on {address}: {error}; give another --listen, or end what has it"))
+}
+
+fn cannot_open(error: OpenError) -> anyhow::Error {
+    match error {
+        OpenError::InUse { .. } => Ended::error(CONFLICT, error.to_string()),
+        _ => error.into(),
+    }
+}
+
 fn pem(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))
+}
+
+/// The file in the service's folder that says where it listens, for commands on this machine. It goes with the service.
+struct Found(Option<PathBuf>);
+
+impl Found {
+    fn write(scheme: &str, address: SocketAddr, home: &Path) -> anyhow::Result<Self> {
+        let ip = match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let path = home.join(URL_FILE);
+        if !ip.is_loopback() {
+            return Ok(Self(None));
+        }
+        let url = format!("{scheme}://{}\n", SocketAddr::new(ip, address.port()));
+        private_file::write(&path, url.as_bytes()).with_context(|| format!("`{}`", path.display()))?;
+        Ok(Self(Some(path)))
+    }
+}
+
+impl Drop for Found {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // One that stays leads nowhere.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// One line on stdout, and the file, for whoever waits.
@@ -148,12 +194,6 @@ fn get_json(engine: &LocalEngine) -> GetJson {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Every record of the audit log in a service's folder, read without the service.
-pub(crate) fn each_record(home: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let _ = (home, act);
-    anyhow::bail!("reading the record without the service is not possible yet; leave --offline out")
 }
 
 /// The description of the HTTP interface.
