@@ -1,7 +1,7 @@
 #!/bin/sh
-# What Cloister does, in a few minutes: builds it, starts a service in a temporary folder, and lets three people use it. A
+# What Cloister does, in a few minutes: builds it, starts a service, and lets three people use it. A
 # Rust and a Python algorithm are published, denied, allowed and run; a hostile one tries to get the data out. Changes
-# nothing outside target/ and the temporary folder, needs no root, can be run again.
+# nothing outside target/, needs no root, can be run again.
 set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/.."
@@ -63,7 +63,8 @@ else
     waiting compiling env CLOISTER_HOME="$runtimes" "$programs/sandbox" compile --runtime python
 fi
 
-"$programs/cloister" demo --python --sandbox-home "$runtimes" "$@"
+rm -rf target/demo
+"$programs/cloister" demo --python --sandbox-home "$runtimes" --dir target/demo
 
 step "Done in $(($(date +%s) - began)) seconds"
 echo "   a service of your own: $programs/cloister serve"

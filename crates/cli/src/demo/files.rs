@@ -104,12 +104,22 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new(keep: bool) -> anyhow::Result<Self> {
+    /// One of a new name.
+    pub(super) fn temporary(keep: bool) -> anyhow::Result<Self> {
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-        let path = std::env::temp_dir().join(format!("cloister-demo-{:08x}", u32::from_be_bytes(random)));
+        Self::make(std::env::temp_dir().join(format!("cloister-demo-{:08x}", u32::from_be_bytes(random))), keep)
+    }
+
+    /// This one, which stays.
+    pub(super) fn at(path: &Path) -> anyhow::Result<Self> {
+        Self::make(std::path::absolute(path).with_context(|| format!("`{}`", path.display()))?, true)
+    }
+
+    fn make(path: PathBuf, keep: bool) -> anyhow::Result<Self> {
         // Not recursive: whoever else made one of this name keeps it.
-        fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("making `{}`", path.display()))?;
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        made.map_err(|error| Usage::error(format!("making the folder `{}`: {error}", path.display())))?;
         Ok(Self { path, keep })
     }
 
@@ -120,9 +130,9 @@ impl Folder {
     /// Says what becomes of it.
     pub(super) fn finish(self) {
         if self.keep {
-            note(&format!("everything is left in {}", self.path.display()));
+            note(&format!("   everything is left in {}: results, report.json, receipt.json", self.path.display()));
         } else {
-            note("the demo's folder is removed; --keep leaves it");
+            note("   the demo's folder is removed with results, report and receipt; --keep leaves it");
         }
     }
 }
@@ -171,10 +181,13 @@ mod tests {
 
     #[test]
     fn the_folder_goes_with_the_demo() {
-        let folder = Folder::new(false).expect("a folder");
+        let folder = Folder::temporary(false).expect("a folder");
         let path = folder.path().to_owned();
         fs::write(path.join("file"), "x").expect("written");
+        Folder::at(&path).expect_err("is there");
         drop(folder);
         assert!(!path.exists());
+        drop(Folder::at(&path).expect("a folder"));
+        fs::remove_dir(&path).expect("left");
     }
 }

@@ -16,6 +16,9 @@ pub(crate) struct Demo {
     /// Leave the temporary folder
     #[arg(long)]
     keep: bool,
+    /// Use this folder, which must not be there yet, and leave it
+    #[arg(long, value_name = "DIR", conflicts_with = "keep")]
+    dir: Option<PathBuf>,
     /// A Python algorithm, too. Needs the runtime: see --sandbox-home
     #[arg(long, requires = "sandbox_home")]
     python: bool,
@@ -30,12 +33,12 @@ pub(crate) struct Demo {
 
 impl Demo {
     pub(crate) fn execute(self) -> anyhow::Result<()> {
-        let Self { keep, python, sandbox_home, repository } = self;
+        let Self { keep, dir, python, sandbox_home, repository } = self;
         let sources = files::Sources::find(&repository, python)?;
         let sandbox_home = sandbox_home.map(|home| home.canonicalize().map_err(|error| (home, error))).transpose();
         let sandbox_home = sandbox_home
             .map_err(|(home, error)| Usage::error(format!("--sandbox-home `{}`: {error}", home.display())))?;
-        let folder = files::Folder::new(keep)?;
+        let folder = dir.map_or_else(|| files::Folder::temporary(keep), |dir| files::Folder::at(&dir))?;
         sources.copy_into(folder.path())?;
         story::tell(folder.path(), sandbox_home.as_deref(), python)?;
         folder.finish();

@@ -69,8 +69,6 @@ pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> 
 
     step("The end")?;
     stage.close()?;
-    print_line(&format!("   report:  {}", folder.join("report.json").display()))?;
-    print_line(&format!("   receipt: {}", folder.join("receipt.json").display()))?;
     print_line(&format!("   done in {} seconds", began.elapsed().as_secs()))?;
     Ok(())
 }
