@@ -7,7 +7,7 @@ mod signature;
 
 pub(crate) use address::Address;
 pub(crate) use nonce::{Nonce, NonceError, NonceWindow};
-pub(crate) use request::{SignedRequest, SignedRequestError, request_text};
+pub(crate) use request::SignedRequest;
 #[cfg(test)]
 pub(crate) use signature::testing;
 pub(crate) use signature::{Signature, SignatureError, hashed_digest, text_digest};

@@ -42,7 +42,7 @@ pub(crate) enum SignedRequestError {
 
 /// The text that an account signs (`personal_sign`) to send a request. The body by its digest, so that a large one can be
 /// checked while it arrives.
-pub(crate) fn request_text(method: &str, path_and_query: &str, nonce: &str, body: &Sha256) -> String {
+fn request_text(method: &str, path_and_query: &str, nonce: &str, body: &Sha256) -> String {
     format!("cloister-request\n{method}\n{path_and_query}\n{nonce}\n{body}")
 }
 

@@ -4,7 +4,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use cloister_model::{EngineError, StoreError, WorkflowError};
+use cloister_model::{Denial, EngineError, StoreError, WorkflowError};
 use serde_json::json;
 
 /// Why a request of Ocean's was not done, in Ocean's form: `{"error": "..."}`.
@@ -71,9 +71,9 @@ impl From<SubmitError> for OperatorError {
             SubmitError::Denied(rules) => {
                 let rules: Vec<String> = rules
                     .iter()
-                    .map(|denial| match &denial.subject {
-                        Some(did) => format!("{}: {}", did, denial.rule.describe()),
-                        None => denial.rule.describe().to_owned(),
+                    .map(|Denial { rule, subject }| {
+                        let subject = subject.as_ref().map(|did| format!("{did}: ")).unwrap_or_default();
+                        format!("{subject}{} ({})", rule.describe(), rule.advice())
                     })
                     .collect();
                 Self::bad(format!("The job may not run: {}", rules.join("; ")))

@@ -302,7 +302,9 @@ async fn a_container_that_is_no_interpreter_here_is_refused_with_a_reason() {
     };
     let refused = world.post(&with("ghcr.io/acme/stats")).await;
     assert_eq!(refused.status, 400);
+    let reason = cloister_model::DenialRule::EnvironmentRuntime;
     assert!(refused.error().starts_with("The job may not run"), "{}", refused.error());
+    assert!(refused.error().contains(reason.describe()) && refused.error().contains(reason.advice()));
     let taken = world.post(&with("python")).await;
     assert_eq!((taken.status, &taken.json()[0]["algoDID"]), (StatusCode::OK, &json!("")));
 }
