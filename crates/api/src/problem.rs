@@ -26,7 +26,7 @@ pub(crate) struct Problem {
     /// The rules that a denied job met.
     pub(crate) rules: Vec<Denial>,
     /// Seconds after which to try again.
-    pub(crate) retry_after: Option<u64>,
+    pub(crate) retry_after: Option<u32>,
 }
 
 impl Problem {
@@ -99,7 +99,7 @@ impl Problem {
 
     /// Too many requests.
     #[must_use]
-    pub(crate) fn rate_limited(seconds: u64) -> Self {
+    pub(crate) fn rate_limited(seconds: u32) -> Self {
         let detail = format!("too many requests; try again in {seconds} s");
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests", detail);
         Self { retry_after: Some(seconds), ..problem }

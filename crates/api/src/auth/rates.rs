@@ -71,7 +71,8 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
             self.limiter.retain_recent();
         }
         self.limiter.check_key(key).map_err(|not_until| {
-            Problem::rate_limited(not_until.wait_time_from(self.clock.now()).as_secs().saturating_add(1))
+            let seconds = not_until.wait_time_from(self.clock.now()).as_secs().saturating_add(1);
+            Problem::rate_limited(u32::try_from(seconds).unwrap_or(u32::MAX))
         })
     }
 }

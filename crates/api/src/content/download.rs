@@ -48,7 +48,7 @@ impl Download {
 
     /// The same file as text to be shown.
     #[must_use]
-    pub(crate) fn as_text(self) -> Self {
+    pub(crate) fn shown_as_text(self) -> Self {
         Self { media_type: "text/plain; charset=utf-8", ..self }
     }
 

@@ -21,8 +21,6 @@ pub(crate) struct Found {
     pub(crate) spec: JobSpec,
     /// How it is doing.
     pub(crate) status: JobStatus,
-    /// What the door knows of it.
-    pub(crate) record: Record,
 }
 
 /// The job, if it is there and the principal may do this with it. Everything else is the same *not found*.
@@ -33,7 +31,7 @@ pub(crate) async fn find(shared: &Shared, principal: &Principal, job: JobId, acc
         return Err(Problem::not_found());
     }
     let status = shared.backend.status(job).await?;
-    Ok(Found { spec, status, record })
+    Ok(Found { spec, status })
 }
 
 fn may(principal: &Principal, spec: &JobSpec, record: &Record, access: Access) -> bool {

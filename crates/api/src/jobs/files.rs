@@ -8,7 +8,7 @@ use cloister_model::{Account, AuditAction, JobId, ResultFile, Shelf};
 use serde_json::json;
 
 /// The file at a place on a shelf.
-pub(crate) async fn file(shared: &Shared, job: JobId, shelf: Shelf, index: u32) -> Result<ResultFile, Problem> {
+async fn file(shared: &Shared, job: JobId, shelf: Shelf, index: u32) -> Result<ResultFile, Problem> {
     let files = shared.backend.results(job, shelf).await?;
     let place = usize::try_from(index).map_err(|_| Problem::not_found())?;
     files.into_iter().nth(place).ok_or_else(Problem::not_found)

@@ -18,7 +18,7 @@ pub(crate) async fn log_file(shared: &Shared, job: JobId) -> Result<Download, Pr
         let shared = shared.clone();
         async move { Ok(shared.backend.log(job, range).await?) }
     };
-    Ok(Download::new("", bytes, read).as_text())
+    Ok(Download::new("", bytes, read).shown_as_text())
 }
 
 /// How long the log is now. An engine gives parts and no length: it is found by looking whether there is a byte at a place,

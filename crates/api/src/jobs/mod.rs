@@ -8,6 +8,6 @@ mod log;
 
 pub(crate) use access::{Access, Found, find};
 pub(crate) use act::{remove, review, stop};
-pub(crate) use files::{file, send};
+pub(crate) use files::send;
 pub(crate) use follow::{Change, changes};
 pub(crate) use log::{follow_log, log_file};

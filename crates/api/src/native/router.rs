@@ -14,7 +14,6 @@ use utoipa_swagger_ui::SwaggerUi;
 
 impl Service {
     /// Everything that is answered: the native API, Ocean's operator API, the documentation.
-    #[must_use]
     pub fn router(&self) -> Router {
         let shared = self.shared.clone();
         let (known, _) = for_somebody_known().split_for_parts();

@@ -1,4 +1,4 @@
-use cloister_model::{Container, Did, JobId, Labels, Profile, Secret, Sha256};
+use cloister_model::{Container, Did, Labels, Profile, Secret, Sha256};
 use serde_json::Value;
 
 /// A request for a job, whichever API it came through.
@@ -86,6 +86,4 @@ pub(crate) enum Identity {
     Random,
     /// One that follows from the account and this key: asking again finds the same job.
     Key { key: String, request: Sha256 },
-    /// This one.
-    Given { id: JobId, request: Sha256 },
 }

@@ -15,7 +15,6 @@ pub(super) fn name(
             Ok((JobId::from_bytes(bytes), None))
         }
         Identity::Key { key, request } => Ok((derived(secret, owner, key), Some(*request))),
-        Identity::Given { id, request } => Ok((*id, Some(*request))),
     }
 }
 

@@ -7,7 +7,6 @@ use axum::{
 use cloister_model::escape;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
-use std::error::Error as _;
 
 /// Bytes of a JSON body: a DDO of a megabyte written with spaces, or a program of a megabyte escaped.
 const MOST_JSON_BYTES: usize = 4 * 1024 * 1024;
@@ -43,24 +42,21 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 /// Reads a JSON text. Well-formed JSON that is not this type is told apart, with the field where that is known.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let say = |error: &dyn std::fmt::Display| escape(error.to_string().as_bytes(), MOST_DETAIL).to_string();
-    axum::Json::<T>::from_bytes(bytes).map(|axum::Json(value)| value).map_err(|rejection| {
-        use axum::extract::rejection::JsonRejection;
-        // Below axum's own words: the path of the field and what the parser says of it.
-        let inner = rejection.source().and_then(|source| source.source());
-        let parser = inner.and_then(|inner| inner.source());
-        let text = inner.map_or_else(|| "the body cannot be read".to_owned(), |inner| say(inner));
-        match (&rejection, parser) {
-            (JsonRejection::JsonDataError(_), Some(parser)) => {
-                let (whole, part) = (inner.map(ToString::to_string).unwrap_or_default(), parser.to_string());
-                let field = whole.strip_suffix(&part).and_then(|rest| rest.strip_suffix(": ")).unwrap_or_default();
-                let problem = Problem::field(escape(field.as_bytes(), 100).to_string(), text);
-                if field.is_empty() || field == "." { Problem { field: None, ..problem } } else { problem }
+    use serde_json::error::Category;
+    let say = |text: &str, most| escape(text.as_bytes(), most).to_string();
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+        let (path, text) = (say(&error.path().to_string(), 100), say(&error.inner().to_string(), MOST_DETAIL));
+        match error.inner().classify() {
+            Category::Data if path == "." => Problem { field: None, ..Problem::field("", text) },
+            Category::Data => Problem::field(path, text),
+            Category::Io | Category::Syntax | Category::Eof => {
+                Problem::malformed(format!("the body is no JSON: {text}"))
             }
-            (JsonRejection::JsonDataError(_), None) => Problem { field: None, ..Problem::field("", text) },
-            _ => Problem::malformed(format!("the body is no JSON: {text}")),
         }
-    })
+    })?;
+    parser.end().map_err(|_| Problem::malformed("the body is no JSON: something follows its end"))?;
+    Ok(value)
 }
 
 /// Reads a body up to a bound.

@@ -1,0 +1,70 @@
+//! Real connections.
+
+use crate::house::house;
+use cloister_api::{ServeOptions, serve};
+use serde_json::json;
+use std::time::Duration;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_are_let_go_when_the_service_shuts_down() {
+    let house = house().await;
+    let dataset =
+        house.dataset("reviewed", json!({"allowRawAlgorithm": true, "outputContract": {"review": true}})).await;
+    let job = house.job(&dataset).await;
+    house.until(&job, "InReview").await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let closing = house.service.closing();
+    let serving = tokio::spawn(serve(listener, house.router.clone(), ServeOptions::default(), closing.clone()));
+    let mut followers = Vec::new();
+    for path in [format!("/v1/jobs/{job}/events"), format!("/v1/jobs/{job}/log?follow=true")] {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", house.key("bob"));
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut begin = [0; 15];
+        stream.read_exact(&mut begin).await.expect("an answer");
+        assert_eq!(&begin, b"HTTP/1.1 200 OK");
+        followers.push(stream);
+    }
+    closing.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(30), serving).await;
+    ended.expect("in time").expect("no panic").expect("well");
+    for mut stream in followers {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.expect("an end");
+        assert!(rest.ends_with(b"0\r\n\r\n"), "the answer is whole");
+    }
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_are_bounded() {
+    let house = house().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let closing = house.service.closing();
+    let options = ServeOptions { header_timeout: Duration::from_millis(200), ..ServeOptions::default() };
+    let serving = tokio::spawn(serve(listener, house.router.clone(), options, closing.clone()));
+    let headers: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
+    for (request, status) in [
+        (format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(64 * 1024)), "431"),
+        (format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{headers}\r\n"), "431"),
+        ("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "200"),
+        ("GET /healthz HTTP/1.1\r\nhost:".to_owned(), ""),
+    ] {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        // The server may close before it has read all of it.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await.expect("an end");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let found = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(found == status || (status.is_empty() && found == "408"), "{status}: {answer}");
+    }
+    closing.cancel();
+    serving.await.expect("no panic").expect("well");
+}

@@ -1,0 +1,222 @@
+//! A Cloister in a folder of its own, and people with keys.
+
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode},
+};
+use cloister_api::{RateLimits, Service, Settings, new_key};
+use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
+use cloister_model::{Backend, Keyring as _, Role, Timestamp};
+use cloister_stages::SourcePolicy;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use tower::ServiceExt as _;
+
+pub(crate) struct House {
+    pub(crate) router: Router,
+    pub(crate) service: Service,
+    pub(crate) engine: Arc<LocalEngine>,
+    keys: BTreeMap<&'static str, String>,
+    _folder: tempfile::TempDir,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?} {}", self.status, self.text()))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("ASCII"))
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        self
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A guest that was built before.
+pub(crate) fn guest(name: &str) -> Vec<u8> {
+    let path = root().join("target/guests").join(name);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run scripts/guests.sh", path.display()))
+}
+
+pub(crate) async fn house() -> House {
+    house_with(|settings| settings.rates = many()).await
+}
+
+/// Rates that no test meets by accident.
+fn many() -> RateLimits {
+    RateLimits { account_per_second: 10_000, account_burst: 10_000, address_per_second: 10_000, address_burst: 10_000 }
+}
+
+pub(crate) async fn house_with(change: impl FnOnce(&mut Settings)) -> House {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sandbox = root().join("target/release/sandbox");
+    assert!(sandbox.exists(), "{} is not there; run make build", sandbox.display());
+    let gib = 1024 * 1024 * 1024;
+    let engine = LocalEngine::open(Options {
+        home: folder.path().join("home"),
+        sandbox,
+        environment: EnvironmentOptions {
+            id: "local".to_owned(),
+            description: "a test".to_owned(),
+            max_jobs: 2,
+            cpus: 2,
+            memory_bytes: 2 * gib,
+            job_memory_bytes: gib,
+            max_queued: 100,
+            max_wall_ms: 600_000,
+        },
+        sources: SourcePolicy::default(),
+        cache_bytes: gib,
+        results: None,
+        upload_bytes_per_account: gib,
+    })
+    .await
+    .expect("an engine");
+    let mut settings = Settings::new([1; 32], [2; 32]);
+    change(&mut settings);
+    let backend: Arc<dyn Backend> = engine.clone();
+    let service = Service::new(backend, settings).expect("a service");
+    let mut house = House { router: service.router(), service, engine, keys: BTreeMap::new(), _folder: folder };
+    for (name, role) in [
+        ("alice", Role::Publisher),
+        ("bob", Role::Consumer),
+        ("carol", Role::Consumer),
+        ("mallory", Role::Publisher),
+        ("olga", Role::Operator),
+    ] {
+        house.add(name, role).await;
+    }
+    house
+}
+
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).expect("a moment"))
+}
+
+impl House {
+    async fn add(&mut self, name: &'static str, role: Role) {
+        let key = new_key(name.parse().expect("an account"), role, String::new(), None, now()).expect("a key");
+        self.engine.put_key(key.stored).await.expect("stored");
+        self.keys.insert(name, key.token.expose().clone());
+    }
+
+    pub(crate) fn key(&self, who: &str) -> &str {
+        &self.keys[who]
+    }
+
+    /// A request as it is.
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("an answer");
+        let (parts, body) = response.into_parts();
+        let body = tokio::time::timeout(Duration::from_secs(120), body.collect()).await.expect("an end");
+        let body = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn with(
+        &self,
+        who: &str,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("a method")).uri(path);
+        if let Some(key) = self.keys.get(who) {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.send(request.body(body).expect("a request")).await
+    }
+
+    pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
+        self.with(who, "GET", path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn delete(&self, who: &str, path: &str) -> Answer {
+        self.with(who, "DELETE", path, &[], Body::empty()).await
+    }
+
+    pub(crate) async fn post(&self, who: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.with(who, "POST", path, &headers, Body::from(body.to_string())).await
+    }
+
+    pub(crate) async fn put(&self, who: &str, path: &str, body: &Value, if_match: &str) -> Answer {
+        let headers = [("content-type", "application/json"), ("if-match", if_match)];
+        let headers = if if_match.is_empty() { &headers[..1] } else { &headers[..] };
+        self.with(who, "PUT", path, headers, Body::from(body.to_string())).await
+    }
+
+    pub(crate) async fn upload(&self, who: &str, bytes: Vec<u8>) -> String {
+        let answer = self.with(who, "POST", "/v1/uploads", &[], Body::from(bytes)).await.expect(201).json();
+        answer["sha256"].as_str().expect("a digest").to_owned()
+    }
+
+    /// A dataset of alice's with these permissions.
+    pub(crate) async fn dataset(&self, name: &str, compute: Value) -> String {
+        let manifest = json!({
+            "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": name},
+            "spec": {"files": [{"type": "inline", "content": "town,age\nKyoto,3\nNara,5\n"}], "compute": compute}
+        });
+        let answer = self.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
+        answer["did"].as_str().expect("a DID").to_owned()
+    }
+
+    /// An algorithm of mallory's that any of the guests is.
+    pub(crate) async fn algorithm(&self, name: &str, program: &str) -> String {
+        let sha256 = self.upload("mallory", guest(program)).await;
+        let manifest = json!({
+            "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": name},
+            "spec": {"files": [{"type": "upload", "sha256": sha256}]}
+        });
+        let answer = self.post("mallory", "/v1/algorithms", &manifest).await.expect(201).json();
+        answer["did"].as_str().expect("a DID").to_owned()
+    }
+
+    /// A job of bob's on a dataset that lets any program run.
+    pub(crate) async fn job(&self, dataset: &str) -> String {
+        let sha256 = self.upload("bob", guest("column-stats.p1.wasm")).await;
+        let request = json!({"datasets": [dataset], "algorithm": {"upload": sha256}});
+        let answer = self.post("bob", "/v1/jobs", &request).await.expect(201);
+        let job = answer.json();
+        assert_eq!(answer.header("location"), format!("/v1/jobs/{}", job["id"].as_str().expect("an id")));
+        job["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The job, once it is in this phase or has ended.
+    pub(crate) async fn until(&self, job: &str, phase: &str) -> Value {
+        for _ in 0..1200 {
+            let answer = self.get("bob", &format!("/v1/jobs/{job}")).await.expect(200).json();
+            if answer["phase"] == phase || !answer["ended"].is_null() {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the job does not get to {phase}");
+    }
+}
