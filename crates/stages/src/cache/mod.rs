@@ -14,8 +14,7 @@ mod index;
 mod partial;
 
 pub(crate) use held::Held;
-pub(crate) use partial::hash_file;
-pub(crate) use partial::{Fresh, Partial, digest_of};
+pub(crate) use partial::{Fresh, Partial, digest_of, hash_file};
 
 use cloister_model::{FileDigest, Sha256};
 use index::Index;

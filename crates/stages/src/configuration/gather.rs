@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 
 impl Fetcher {
     /// All of these files, in their order. The first failure ends the others.
-    pub(super) async fn gather(&self, objects: &[FileObject], meter: &Meter<'_>) -> Result<Vec<Held>, FetchError> {
+    pub(super) async fn gather(&self, objects: &[FileObject], meter: &Meter) -> Result<Vec<Held>, FetchError> {
         let first = meter.expect(objects.iter().map(|object| object.bytes));
         let mut work = Vec::with_capacity(objects.len());
         for (index, object) in objects.iter().enumerate() {
@@ -35,7 +35,7 @@ impl Fetcher {
         stream::iter(work).buffered(self.policy.parallel).try_collect().await
     }
 
-    async fn one(&self, place: &Place, origin: Origin, bounds: Bounds, meter: &Meter<'_>) -> Result<Held, Failure> {
+    async fn one(&self, place: &Place, origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
         let remote = match place {
             Place::Url(file) => {
                 let UrlFile { method, url, headers, body } = &**file;
@@ -64,12 +64,12 @@ impl Fetcher {
         self.keep(self.remote(&remote, bounds, meter).await?, Some(origin)).await
     }
 
-    async fn remote(&self, remote: &Remote, bounds: Bounds, meter: &Meter<'_>) -> Result<Fresh, Failure> {
+    async fn remote(&self, remote: &Remote, bounds: Bounds, meter: &Meter) -> Result<Fresh, Failure> {
         let partial = self.begin()?;
         transfer(remote, &self.clients, &self.policy, partial, bounds, meter).await
     }
 
-    async fn local(&self, path: PathBuf, bounds: Bounds, meter: &Meter<'_>) -> Result<Held, Failure> {
+    async fn local(&self, path: PathBuf, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
         let roots = self.roots.clone();
         let local = blocking(move || roots.open(&path)).await?;
         // The same version of the same file need not be read again.
@@ -88,7 +88,7 @@ impl Fetcher {
         &self,
         local: LocalFile,
         bounds: Bounds,
-        meter: &Meter<'_>,
+        meter: &Meter,
     ) -> Result<(Fresh, Option<Origin>), Failure> {
         let mut partial = self.begin()?;
         let (mut local, mut bytes) = (local, 0_u64);
@@ -115,7 +115,7 @@ impl Fetcher {
         Ok((fresh, origin))
     }
 
-    async fn inline(&self, content: &[u8], origin: Origin, bounds: Bounds, meter: &Meter<'_>) -> Result<Held, Failure> {
+    async fn inline(&self, content: &[u8], origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
         if let Some(held) = self.known(origin, bounds, meter)? {
             return Ok(held);
         }
@@ -124,7 +124,7 @@ impl Fetcher {
         self.keep(finish(partial, bounds).await?, Some(origin)).await
     }
 
-    async fn upload(&self, sha256: Sha256, origin: Origin, bounds: Bounds, meter: &Meter<'_>) -> Result<Held, Failure> {
+    async fn upload(&self, sha256: Sha256, origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
         if let Some(held) = self.known(origin, bounds, meter)? {
             return Ok(held);
         }
@@ -147,7 +147,7 @@ impl Fetcher {
         index: u32,
         origin: Origin,
         bounds: Bounds,
-        meter: &Meter<'_>,
+        meter: &Meter,
     ) -> Result<Held, Failure> {
         let failed = |error: PublishError| match error {
             PublishError::Missing(_) => Failure::Source("the job has no such result any more".to_owned()),
@@ -182,7 +182,7 @@ impl Fetcher {
     }
 
     /// What this source gave before, counted as if it had come again.
-    fn known(&self, origin: Origin, bounds: Bounds, meter: &Meter<'_>) -> Result<Option<Held>, Failure> {
+    fn known(&self, origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Option<Held>, Failure> {
         let Some(held) = self.cache.hold_from(origin, bounds.sha256) else { return Ok(None) };
         bounds.check(held.file())?;
         meter.total(bounds.file, held.file().bytes);
@@ -200,7 +200,7 @@ impl Fetcher {
     }
 
     /// One of the job's turns, and one of everybody's.
-    async fn turn<'a>(&'a self, meter: &'a Meter<'_>) -> Result<[SemaphorePermit<'a>; 2], Failure> {
+    async fn turn<'a>(&'a self, meter: &'a Meter) -> Result<[SemaphorePermit<'a>; 2], Failure> {
         let of_job = meter.turns().acquire().await.map_err(|_| Failure::Cancelled)?;
         Ok([of_job, self.turns.acquire().await.map_err(|_| Failure::Cancelled)?])
     }
@@ -212,7 +212,7 @@ async fn arrive(
     chunk: Vec<u8>,
     before: u64,
     bounds: Bounds,
-    meter: &Meter<'_>,
+    meter: &Meter,
 ) -> Result<u64, Failure> {
     let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
     let bytes = before.saturating_add(length);

@@ -112,7 +112,7 @@ impl Fetcher {
         Ok(Configured { datasets, files, algorithm: checksum })
     }
 
-    async fn files(&self, source: &JobSource, meter: &Meter<'_>) -> Result<Vec<Content>, FetchError> {
+    async fn files(&self, source: &JobSource, meter: &Meter) -> Result<Vec<Content>, FetchError> {
         match source {
             JobSource::Files(files) => {
                 let objects = source::read_all(files.expose())?;

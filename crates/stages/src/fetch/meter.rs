@@ -12,8 +12,8 @@ const PACE: Duration = Duration::from_millis(250);
 
 /// Counts the bytes of all files of a job, against what a job may have, and tells the watcher.
 #[derive(Debug)]
-pub(crate) struct Meter<'a> {
-    watch: &'a Watch,
+pub(crate) struct Meter {
+    watch: Watch,
     max_bytes: u64,
     turns: Semaphore,
     state: Mutex<State>,
@@ -27,11 +27,16 @@ struct State {
     told: Option<Instant>,
 }
 
-impl<'a> Meter<'a> {
-    pub(crate) fn new(watch: &'a Watch, policy: &SourcePolicy) -> Self {
-        let turns = Semaphore::new(policy.parallel.min(Semaphore::MAX_PERMITS));
+impl Meter {
+    pub(crate) fn new(watch: &Watch, policy: &SourcePolicy) -> Self {
+        Self::with(watch, policy.max_job_bytes, policy.parallel)
+    }
+
+    /// One that lets so many bytes through, and so many files at a time.
+    pub(crate) fn with(watch: &Watch, max_bytes: u64, parallel: usize) -> Self {
+        let turns = Semaphore::new(parallel.min(Semaphore::MAX_PERMITS));
         let state = Mutex::new(State { done: 0, totals: Vec::new(), told: None });
-        Self { watch, max_bytes: policy.max_job_bytes, turns, state }
+        Self { watch: watch.clone(), max_bytes, turns, state }
     }
 
     /// Files that the job may fetch at a time.
@@ -110,8 +115,12 @@ mod tests {
     fn tells_seldom_and_bounds_a_job() {
         let told = Arc::new(AtomicU64::new(0));
         let count = told.clone();
-        let watch =
-            Watch { progress: Arc::new(move |_| drop(count.fetch_add(1, Ordering::Relaxed))), ..Watch::unwatched() };
+        let watch = Watch {
+            progress: Arc::new(move |_| {
+                count.fetch_add(1, Ordering::Relaxed);
+            }),
+            ..Watch::unwatched()
+        };
         let meter = Meter::new(&watch, &SourcePolicy { max_job_bytes: 1000, ..SourcePolicy::default() });
         meter.expect([Some(500), None]);
         for _ in 0..1000 {

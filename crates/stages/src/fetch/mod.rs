@@ -18,7 +18,7 @@ mod redirects;
 mod s3;
 mod transfer;
 
-pub(crate) use client::Clients;
+pub(crate) use client::{Clients, failure as request_failure};
 pub(crate) use error::Failure;
 pub use error::FetchError;
 pub(crate) use http::HttpFile;

@@ -47,7 +47,7 @@ struct Have<'a> {
     validator: Option<Validator>,
     partial: Partial,
     bounds: Bounds,
-    meter: &'a Meter<'a>,
+    meter: &'a Meter,
 }
 
 /// Fetches a file, in as many attempts as it takes: each goes on where the last one was cut, if the source can do that
@@ -58,7 +58,7 @@ pub(crate) async fn transfer(
     policy: &SourcePolicy,
     partial: Partial,
     bounds: Bounds,
-    meter: &Meter<'_>,
+    meter: &Meter,
 ) -> Result<Fresh, Failure> {
     let deadline = Instant::now() + policy.deadline;
     let all = attempts(remote, clients, policy, Have { bytes: 0, validator: None, partial, bounds, meter });
