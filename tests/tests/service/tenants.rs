@@ -1,1 +1,339 @@
-//! Later.
+//! Every route there is, asked by nobody, by a stranger and by whom it is for.
+//!
+//! The routes are read from `/openapi.json`, so that a new one without a row here fails.
+
+use crate::people::Town;
+use cloister_model::Phase;
+use cloister_tests::service::{Answer, ENDLESS, Request, Who, manifest, text, writing};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// Whom a route is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum For {
+    /// Everybody, known or not.
+    Anybody,
+    /// Everybody known: each sees or makes their own.
+    Known,
+    /// Somebody, because of what it is about. For all others it is not there.
+    Alice,
+    Bob,
+    Carol,
+    /// Whoever administers; others are told that they may not.
+    Operator,
+}
+
+use For::{Alice, Anybody, Bob, Carol, Known, Operator};
+
+/// What is there for the rows to be about.
+struct Scene {
+    town: Town,
+    dataset: String,
+    algorithm: String,
+    finished: String,
+    in_review: String,
+    running: String,
+    removable: String,
+    key: String,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let town = Town::new();
+        let Town { service, alice, bob, carol, .. } = &town;
+        let allow = |names: &[&str]| json!({"allow": [{"type": "address", "values": names}]});
+        let open = service.open_dataset(alice, "open");
+        let sha256 = service.upload(bob, &wat::parse_str(writing(&[("a", "b")])).expect("a WAT text"));
+        let files = json!([{"type": "upload", "sha256": sha256}]);
+        let algorithm = service.publish_algorithm(
+            bob,
+            "theirs",
+            &json!({"services": [{"id": "open", "type": "access", "files": files}], "credentials": allow(&["alice", "carol"])}),
+        );
+        let inline = json!([{"type": "inline", "content": "x"}]);
+        let dataset = service.publish_dataset(
+            alice,
+            "hers",
+            &json!({
+                "services": [
+                    {"id": "open", "type": "access", "files": inline},
+                    {"id": "closed", "type": "compute", "files": inline,
+                     "compute": {"allowRawAlgorithm": true, "outputContract": {"review": true}}}
+                ],
+                "credentials": allow(&["carol"])
+            }),
+        );
+        let program = writing(&[("a", "b")]);
+        let finished = service.finish(carol, &town.raw_job(&open, &program));
+        let removable = service.finish(carol, &town.raw_job(&open, &program));
+        let in_review = text(&service.submit(carol, &town.raw_job(&dataset, &program)), "id");
+        let _ = service.job_in(carol, &in_review, Phase::InReview);
+        let running = text(&service.submit(carol, &town.raw_job(&open, ENDLESS)), "id");
+        let _ = service.job_in(carol, &running, Phase::Running);
+        let key = service.account("carol", "consumer").id;
+        Self { town, dataset, algorithm, finished, in_review, running, removable, key }
+    }
+
+    fn who(&self, right: For) -> &Who {
+        match right {
+            Alice => &self.town.alice,
+            Bob => &self.town.bob,
+            Operator => &self.town.service.operator,
+            Anybody | Known | Carol => &self.town.carol,
+        }
+    }
+}
+
+/// A route, whom it is for, what it answers them, and what is sent.
+type Row = (&'static str, &'static str, For, u16, fn(&Scene) -> Value);
+
+fn nothing(_: &Scene) -> Value {
+    Value::Null
+}
+
+fn a_job(scene: &Scene) -> Value {
+    let program = scene.town.service.raw(&scene.town.carol, &writing(&[]));
+    json!({"datasets": [scene.dataset], "algorithm": program})
+}
+
+fn an_algorithm(scene: &Scene) -> Value {
+    json!({"algorithm": scene.algorithm})
+}
+
+fn a_dataset(_: &Scene) -> Value {
+    manifest("Dataset", "new", &json!({"files": [{"type": "inline", "content": "x"}]}))
+}
+
+fn a_program(_: &Scene) -> Value {
+    manifest("Algorithm", "new", &json!({"files": [{"type": "inline", "content": "x"}]}))
+}
+
+/// In the order in which whom they are for ask: what takes something away comes last.
+const ROWS: &[Row] = &[
+    ("get", "/healthz", Anybody, 200, nothing),
+    ("get", "/readyz", Anybody, 200, nothing),
+    ("get", "/metrics", Anybody, 200, nothing),
+    ("get", "/v1/receipt-key", Anybody, 200, nothing),
+    ("get", "/v1/whoami", Known, 200, nothing),
+    ("get", "/v1/environments", Known, 200, nothing),
+    ("get", "/v1/jobs", Known, 200, nothing),
+    ("get", "/v1/datasets", Known, 200, nothing),
+    ("get", "/v1/algorithms", Known, 200, nothing),
+    ("get", "/v1/keys", Known, 200, nothing),
+    ("post", "/v1/keys", Known, 201, |_| json!({})),
+    ("post", "/v1/uploads", Known, 201, nothing),
+    ("get", "/v1/audit", Operator, 200, nothing),
+    ("post", "/v1/datasets", Alice, 201, a_dataset),
+    ("post", "/v1/algorithms", Alice, 201, a_program),
+    ("get", "/v1/datasets/{did}", Alice, 200, nothing),
+    ("get", "/v1/datasets/{did}/files/{n}", Carol, 200, nothing),
+    ("get", "/v1/datasets/{did}/permissions", Alice, 200, nothing),
+    (
+        "put",
+        "/v1/datasets/{did}/permissions",
+        Alice,
+        200,
+        |_| json!({"allowRawAlgorithm": true, "outputContract": {"review": true}}),
+    ),
+    ("get", "/v1/algorithms/{did}", Carol, 200, nothing),
+    ("get", "/v1/algorithms/{did}/files/{n}", Carol, 200, nothing),
+    ("post", "/v1/datasets/{did}/allow", Alice, 200, an_algorithm),
+    ("delete", "/v1/datasets/{did}/allow/{algorithm}", Alice, 204, nothing),
+    ("post", "/v1/explain", Carol, 200, a_job),
+    ("post", "/v1/jobs", Carol, 201, a_job),
+    ("get", "/v1/jobs/{id}", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/events", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/explain", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/log", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/report", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/receipt", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/results", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/results/{index}", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/review", Alice, 200, nothing),
+    ("get", "/v1/jobs/{id}/review/{index}", Alice, 200, nothing),
+    ("post", "/v1/jobs/{id}/review", Alice, 202, |_| json!({"verdict": "approve"})),
+    ("post", "/v1/jobs/{id}/stop", Carol, 202, nothing),
+    ("delete", "/v1/jobs/{id}", Carol, 204, nothing),
+    ("delete", "/v1/keys/{id}", Carol, 204, nothing),
+    ("delete", "/v1/datasets/{did}", Alice, 204, nothing),
+    ("delete", "/v1/algorithms/{did}", Bob, 204, nothing),
+];
+
+/// The path of a row: about what is there, or about what is not.
+fn path(scene: &Scene, (method, template, ..): &Row, exists: bool) -> String {
+    let job = match (*method, *template) {
+        _ if !exists => "0123456789abcdef0123456789abcdef",
+        (_, template) if template.contains("/review") => &scene.in_review,
+        (_, "/v1/jobs/{id}/stop") => &scene.running,
+        ("delete", _) => &scene.removable,
+        _ => &scene.finished,
+    };
+    let id = match *template {
+        "/v1/keys/{id}" if exists => &scene.key,
+        "/v1/keys/{id}" => "0123456789abcdef",
+        _ => job,
+    };
+    let missing = format!("did:op:{}", "0".repeat(64));
+    let did = match *template {
+        _ if !exists => &missing,
+        template if template.starts_with("/v1/algorithms") => &scene.algorithm,
+        _ => &scene.dataset,
+    };
+    let path = template.replace("{id}", id).replace("{did}", did).replace("{algorithm}", &scene.algorithm);
+    path.replace("{n}", "0").replace("{index}", "0")
+}
+
+fn request(scene: &Scene, row: &Row, exists: bool) -> Request {
+    let (method, template, .., body) = row;
+    let request = scene.town.service.request(&method.to_uppercase(), &path(scene, row, exists));
+    if *template == "/v1/uploads" {
+        return request.bytes("application/octet-stream", "bytes");
+    }
+    let mut body = body(scene);
+    if !exists && body.get("datasets").is_some() {
+        body["datasets"] = json!([format!("did:op:{}", "0".repeat(64))]);
+    }
+    if body.is_null() { request } else { request.json(&body) }
+}
+
+/// All of an answer that does not differ from one request to the next.
+fn told(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
+    let passing = ["date", "x-request-id"];
+    let headers = answer.headers.iter().map(|(name, value)| (name.to_lowercase(), value.clone()));
+    (answer.status, headers.filter(|(name, _)| !passing.contains(&name.as_str())).collect(), answer.text())
+}
+
+#[test]
+fn every_route_is_for_whom_it_is_for() {
+    let scene = Scene::new();
+    let service = &scene.town.service;
+    let openapi = service.request("GET", "/openapi.json").send().expect_json(200);
+    let described: BTreeSet<(String, String)> = openapi["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object().expect("operations").keys().map(move |method| (method.clone(), path.clone()))
+        })
+        .filter(|(method, _)| ["get", "put", "post", "delete", "patch"].contains(&method.as_str()))
+        .collect();
+    let rows: BTreeSet<(String, String)> =
+        ROWS.iter().map(|(method, path, ..)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let missing: Vec<_> = described.difference(&rows).collect();
+    assert!(missing.is_empty(), "no row says whom these are for: {missing:?}");
+    let gone: Vec<_> = rows.difference(&described).collect();
+    assert!(gone.is_empty(), "these are described nowhere: {gone:?}");
+
+    // Nobody, and somebody with a key that is none.
+    let mut forged = scene.town.carol.clone();
+    let last = if forged.key.ends_with('A') { "B" } else { "A" };
+    forged.key.replace_range(forged.key.len() - 1.., last);
+    for row @ (method, template, right, ..) in ROWS {
+        let nobody = request(&scene, row, true).send();
+        if *right == Anybody {
+            assert_eq!(nobody.status, 200, "{method} {template}: {}", nobody.shown());
+            continue;
+        }
+        nobody.problem(401);
+        assert!(nobody.header("www-authenticate").is_some(), "{method} {template}");
+        let of_nothing = request(&scene, row, false).send();
+        assert_eq!(told(&nobody), told(&of_nothing), "{method} {template} tells nobody what exists");
+        request(&scene, row, true).by(&forged).send().problem(401);
+    }
+
+    // A stranger learns nothing: what is there and what is not look alike, to the letter.
+    for row @ (method, template, right, ..) in ROWS {
+        let what = format!("{method} {template}");
+        let stranger = request(&scene, row, true).by(&scene.town.mallory).send();
+        match right {
+            Anybody | Known => assert!(stranger.status < 300, "{what}: {}", stranger.shown()),
+            Operator => drop(stranger.problem(403)),
+            Alice if *method == "post" && matches!(*template, "/v1/datasets" | "/v1/algorithms") => {
+                assert_eq!(stranger.status, 201, "publishing is for every publisher: {}", stranger.shown());
+                let consumer = request(&scene, row, true).by(&scene.town.carol).send();
+                consumer.problem(403);
+            }
+            Alice | Bob | Carol => {
+                stranger.problem(404);
+                let of_nothing = request(&scene, row, false).by(&scene.town.mallory).send();
+                assert_eq!(told(&stranger), told(&of_nothing), "{what} tells a stranger what exists");
+            }
+        }
+    }
+
+    // And nothing that strangers did had any effect: whom they are for find all of it.
+    for row @ (method, template, right, wanted, _) in ROWS {
+        let answer = request(&scene, row, true).by(scene.who(*right)).send();
+        assert_eq!(answer.status, *wanted, "{method} {template} for {right:?}: {}", answer.shown());
+    }
+}
+
+/// Lists are one's own: what others have is not counted, either.
+#[test]
+fn lists_hold_nothing_of_others() {
+    let scene = Scene::new();
+    let service = &scene.town.service;
+    let list = |who: &Who, target: &str| service.get(who, target).expect(200).text();
+    for target in ["/v1/jobs?limit=100", "/v1/datasets?limit=100", "/v1/algorithms?limit=100", "/v1/keys"] {
+        let told = list(&scene.town.mallory, target);
+        for theirs in [&scene.dataset, &scene.algorithm, &scene.finished, &scene.in_review, &scene.running, &scene.key]
+        {
+            assert!(!told.contains(theirs.as_str()), "{target}: {told}");
+        }
+    }
+    for query in ["owner=carol", "account=carol"] {
+        let target = if query.starts_with("owner") { "/v1/jobs" } else { "/v1/keys" };
+        service.get(&scene.town.mallory, &format!("{target}?{query}")).problem(403);
+    }
+    let hers = list(&scene.town.carol, "/v1/jobs?limit=100");
+    assert!(hers.contains(&scene.finished) && hers.contains(&scene.running));
+    assert!(list(&service.operator, "/v1/jobs?limit=100").contains(&scene.finished));
+    assert!(list(&service.operator, "/v1/keys").contains(&scene.key));
+}
+
+/// Metrics are for everybody who reaches the service, so they name nobody and nothing.
+#[test]
+fn open_routes_tell_nothing_of_anybody() {
+    let scene = Scene::new();
+    for target in ["/metrics", "/healthz", "/readyz", "/v1/receipt-key", "/"] {
+        let told = scene.town.service.request("GET", target).send().text();
+        for theirs in ["carol", "alice", &scene.dataset[7..], &scene.finished, &scene.key] {
+            assert!(!told.contains(theirs), "{target}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_key_may_no_more_than_its_maker_and_ends_with_its_revocation() {
+    let town = Town::new();
+    let service = &town.service;
+    let keys = |who: &Who, body: &Value| service.post(who, "/v1/keys", body);
+    let mine = keys(&town.alice, &json!({"role": "consumer", "label": "laptop"})).expect_json(201);
+    let lesser = Who { account: "alice".to_owned(), id: text(&mine, "id"), key: text(&mine, "key") };
+    assert_eq!(service.get(&lesser, "/v1/whoami").expect_json(200)["role"], "consumer");
+    service.post(&lesser, "/v1/datasets", &a_dataset_manifest()).problem(403);
+    for (who, body) in [
+        (&town.carol, json!({"role": "publisher"})),
+        (&lesser, json!({"role": "publisher"})),
+        (&town.alice, json!({"role": "operator"})),
+        (&town.alice, json!({"account": "carol"})),
+    ] {
+        keys(who, &body).problem(403);
+    }
+    // The list shows no key, only whose and which.
+    let listed = service.get(&town.alice, "/v1/keys").expect(200).text();
+    assert!(listed.contains(&lesser.id) && !listed.contains(lesser.key.rsplit('_').next().expect("a secret")));
+    service.delete(&town.carol, &format!("/v1/keys/{}", lesser.id)).problem(404);
+    let _ = service.delete(&town.alice, &format!("/v1/keys/{}", lesser.id)).expect(204);
+    service.get(&lesser, "/v1/whoami").problem(401);
+    let short = keys(&town.alice, &json!({"expires": "2020-01-01T00:00:00Z"}));
+    short.problem(422);
+    for name in ["Basic abc", "Bearer", "Bearer clk_", "Ethereum address=0x0", "bearer  "] {
+        let answer = service.request("GET", "/v1/whoami").header("Authorization", name).send();
+        answer.problem(401);
+    }
+}
+
+fn a_dataset_manifest() -> Value {
+    manifest("Dataset", "x", &json!({"files": [{"type": "inline", "content": "x"}]}))
+}

@@ -1,0 +1,133 @@
+//! Connections that say nothing, too little, or nonsense.
+
+use crate::people::Town;
+use cloister_tests::service::{Setup, wait_for};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    time::Duration,
+};
+
+/// Reads until the other side closes, and gives what it said.
+fn rest(socket: &mut TcpStream) -> String {
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
+    let mut said = Vec::new();
+    drop(socket.read_to_end(&mut said));
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+#[test]
+fn a_thousand_idle_connections_keep_nobody_out() {
+    let town = Town::with(Setup::new().set("http.max_connections", "2000").set("http.header_timeout", "20s"));
+    let address = town.service.address();
+    let idle: Vec<TcpStream> = (0..1000)
+        .map(|number| {
+            let mut socket = TcpStream::connect(address).expect("a connection");
+            if number % 2 == 0 {
+                socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").expect("half a head");
+            }
+            socket
+        })
+        .collect();
+    for _ in 0..20 {
+        let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
+    }
+    drop(idle);
+    let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
+}
+
+#[test]
+fn who_is_too_slow_is_hung_up_on() {
+    let town = Town::with(Setup::new().set("http.header_timeout", "1s").set("http.request_timeout", "2s"));
+    let address = town.service.address();
+    // A head that comes letter by letter.
+    let mut slow = TcpStream::connect(address).expect("a connection");
+    slow.write_all(b"GET /v1/whoami HTTP/1.1\r\n").expect("sent");
+    let closed = wait_for("it to hang up", || {
+        std::thread::sleep(Duration::from_millis(100));
+        slow.write_all(b"X-A: b\r\n").is_err().then_some(())
+    });
+    let () = closed;
+    // Nothing at all.
+    let mut silent = TcpStream::connect(address).expect("a connection");
+    assert!(!rest(&mut silent).contains("200 OK"));
+    // A body that never comes.
+    let mut waiting = TcpStream::connect(address).expect("a connection");
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{",
+        town.carol.key
+    );
+    waiting.write_all(head.as_bytes()).expect("sent");
+    let said = rest(&mut waiting);
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+    let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
+}
+
+#[test]
+fn what_is_no_http_is_no_danger() {
+    let town = Town::new();
+    let address = town.service.address();
+    let key = &town.carol.key;
+    for bytes in [
+        b"\x16\x03\x01\x02\x00\x01\x00".as_slice(),
+        b"GET\r\n\r\n",
+        b"\r\n\r\n\r\n",
+        b"GET /healthz HTTP/9.9\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551616\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        &[0; 5000],
+    ] {
+        let mut socket = TcpStream::connect(address).expect("a connection");
+        drop(socket.write_all(bytes));
+        drop(socket.shutdown(std::net::Shutdown::Write));
+        let said = rest(&mut socket);
+        assert!(said.is_empty() || said.starts_with("HTTP/1."), "{said}");
+    }
+    // Two lengths for one body are two meanings: whoever stands in front may have chosen the other one.
+    let smuggled = format!(
+        "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
+         0\r\n\r\nGET /v1/audit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n"
+    );
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    socket.write_all(smuggled.as_bytes()).expect("sent");
+    drop(socket.shutdown(std::net::Shutdown::Write));
+    let said = rest(&mut socket);
+    assert!(said.matches("HTTP/1.1 ").count() <= 1 || !said.contains("\"sequence\""), "{said}");
+    // Half an upload is none.
+    let mut socket = TcpStream::connect(address).expect("a connection");
+    let half = format!(
+        "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 1000\r\n\r\nhalf"
+    );
+    socket.write_all(half.as_bytes()).expect("sent");
+    drop(socket);
+    let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
+    let uploads = town.service.home().join("uploads");
+    let complete = || {
+        std::fs::read_dir(&uploads)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_name().len() == 64)
+            .count()
+    };
+    assert_eq!(complete(), 0);
+}
+
+#[test]
+fn whoever_asks_too_often_is_told_when_to_come_again() {
+    let town = Town::with(Setup::new().set("http.account_per_second", "1").set("http.account_burst", "5"));
+    let answers: Vec<_> = (0..12).map(|_| town.service.get(&town.carol, "/v1/whoami")).collect();
+    assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 5);
+    let refused = answers.iter().find(|answer| answer.status != 200).expect("one too many");
+    refused.problem(429);
+    assert!(
+        refused
+            .header("retry-after")
+            .and_then(|seconds| seconds.parse::<u64>().ok())
+            .is_some_and(|seconds| seconds > 0)
+    );
+    // Others are not kept waiting.
+    let _ = town.service.get(&town.alice, "/v1/whoami").expect(200);
+}

@@ -1,0 +1,169 @@
+//! A database that is locked, broken, newer than the program, or somebody else's.
+
+use crate::people::Town;
+use cloister_tests::service::{NOTHING, Python, Setup, text};
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A home that a service has used, and its database's bytes.
+fn used_home() -> (TempDir, Vec<u8>) {
+    let folder = TempDir::new().expect("a folder");
+    let home = folder.path().join("home");
+    let mut town = Town::with(Setup::new().home(&home));
+    let dataset = town.service.open_dataset(&town.alice, "d");
+    let _ = town.service.finish(&town.carol, &town.raw_job(&dataset, NOTHING));
+    assert!(town.service.stop().success());
+    let database = fs::read(home.join("cloister.db")).expect("a database");
+    (folder, database)
+}
+
+/// Starts in a home that is no good: how it ended, and what it said.
+fn refused(folder: &TempDir) -> (i32, String) {
+    let setup = Setup::new().home(&folder.path().join("home"));
+    fs::create_dir_all(folder.path().join("data")).expect("made");
+    let mut child =
+        setup.command(folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let began = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if began.elapsed() > Duration::from_secs(60) {
+            drop(child.kill());
+            panic!("it goes on");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = child.wait_with_output().expect("it ended");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code().unwrap_or_else(|| panic!("a signal: {said}")), said)
+}
+
+#[test]
+fn two_services_on_one_folder_are_one_too_many() {
+    let folder = TempDir::new().expect("a folder");
+    let town = Town::with(Setup::new().home(&folder.path().join("home")));
+    let (code, said) = refused(&folder);
+    assert!(code != 0 && said.contains("another service"), "{code}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    // The first one goes on.
+    let dataset = town.service.open_dataset(&town.alice, "d");
+    let _ = town.service.finish(&town.carol, &town.raw_job(&dataset, NOTHING));
+}
+
+#[test]
+fn a_broken_database_is_left_as_it_is() {
+    let (folder, good) = used_home();
+    let path = folder.path().join("home/cloister.db");
+    let mut overwritten = good.clone();
+    let from = overwritten.len() / 4;
+    overwritten[from..].fill(0xa5);
+    let page = usize::from(u16::from_be_bytes([good[16], good[17]])).max(512);
+    let mut root_page = good.clone();
+    root_page[100..page].fill(0xff);
+    for (what, bytes) in [
+        ("not a database", b"this is no database at all, but a text of some length".repeat(100)),
+        ("zeros", vec![0x11; good.len()]),
+        ("cut", good[..good.len() / 3].to_vec()),
+        ("overwritten", overwritten),
+        ("its first page", root_page),
+    ] {
+        fs::write(&path, &bytes).expect("written");
+        for beside in ["cloister.db-wal", "cloister.db-shm"] {
+            drop(fs::remove_file(folder.path().join("home").join(beside)));
+        }
+        let (code, said) = refused(&folder);
+        assert!(code != 0, "{what}: {said}");
+        assert!(said.contains("database") && said.contains("cloister.db"), "{what}: {said}");
+        assert!(!said.contains("panicked"), "{what}: {said}");
+        assert!(fs::read(&path).expect("a file") == bytes, "{what}: it was changed");
+    }
+    // The right one is taken again.
+    fs::write(&path, &good).expect("written");
+    let town = Setup::new().home(&folder.path().join("home")).start();
+    let jobs = town.get(&town.operator, "/v1/jobs").expect_json(200);
+    assert_eq!(jobs["items"].as_array().map(Vec::len), Some(1), "{jobs:#}");
+}
+
+#[test]
+fn a_newer_database_is_not_touched() {
+    let (folder, _) = used_home();
+    let path = folder.path().join("home/cloister.db");
+    let program =
+        "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\ndb.execute('PRAGMA user_version = 999')\ndb.commit()";
+    let _ = Python::run(program, &[&path.display().to_string()]);
+    let before = fs::read(&path).expect("a database");
+    let (code, said) = refused(&folder);
+    assert!(code != 0 && (said.contains("newer") || said.contains("999")), "{code}: {said}");
+    assert!(fs::read(&path).expect("a database") == before, "it was changed");
+}
+
+/// Holds the database as a backup program might.
+const HOLD: &str = r"
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute('BEGIN EXCLUSIVE')
+print('held', flush=True)
+sys.stdin.read()
+db.execute('ROLLBACK')
+";
+
+#[test]
+fn a_locked_database_is_waited_for_or_said() {
+    let town = Town::new();
+    let service = &town.service;
+    let dataset = service.open_dataset(&town.alice, "d");
+    let job = town.raw_job(&dataset, NOTHING);
+    let mut holder = Command::new(cloister_tests::service::tool("python"))
+        .args(["-c", HOLD, &service.home().join("cloister.db").display().to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("Python starts");
+    let mut said = [0; 4];
+    std::io::Read::read_exact(holder.stdout.as_mut().expect("a pipe"), &mut said).expect("it holds it");
+    // Nothing hangs for ever, nothing is taken that is not stored.
+    let answer =
+        service.request("POST", "/v1/jobs").by(&town.carol).json(&job).patience(Duration::from_secs(90)).send();
+    let taken = answer.status == 201;
+    if !taken {
+        answer.problem(503);
+    }
+    // The process ends with its input.
+    let mut pipe = holder.stdin.take().expect("a pipe");
+    drop(pipe.write_all(b""));
+    drop(pipe);
+    assert!(holder.wait().expect("it ended").success());
+    if taken {
+        let _ = service.ended(&town.carol, &text(&answer.json(), "id"));
+    } else {
+        assert_eq!(service.get(&town.carol, "/v1/jobs").expect_json(200)["items"], serde_json::json!([]));
+    }
+    let _ = service.finish(&town.carol, &job);
+    let _ = service.request("GET", "/readyz").send().expect(200);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_said_in_a_line() {
+    let folder = TempDir::new().expect("a folder");
+    fs::create_dir(folder.path().join("data")).expect("made");
+    for (key, value, said) in [
+        ("engine.max_job", "1", "engine.max_jobs"),
+        ("listen", "nowhere", "listen"),
+        ("sources.max_file", "much", "sources.max_file"),
+        ("results.url", "ftp://x/y", "results"),
+        ("sandbox", "/does/not/exist", "sandbox"),
+        ("sources.local_roots", "relative", "local_roots"),
+        ("operator.unverified_signatures", "true", "insist"),
+        ("auth.oidc", "[{\"issuer\": \"x\"}]", "oidc"),
+        ("operator.providers", "nobody", "operator.providers"),
+    ] {
+        let setup = Setup::new().set(key, value);
+        let output = setup.command(folder.path()).output().expect("it ends");
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{key}: {line}");
+        assert!(line.contains(said) && !line.contains("panicked"), "{key}: {line}");
+    }
+}

@@ -1,0 +1,46 @@
+//! Clocks that jump: keys and results end by the clock that there is, and no job is lost.
+
+use crate::people::Town;
+use cloister_tests::service::{NOTHING, Setup, faketime, phase, wait_for};
+use std::fs;
+use tempfile::TempDir;
+
+#[test]
+fn a_clock_that_jumps_loses_no_job() {
+    let folder = TempDir::new().expect("a folder");
+    let clock = folder.path().join("clock");
+    let turn = |by: &str| fs::write(&clock, by).expect("written");
+    turn("+0");
+    let setup = Setup::new()
+        .variable("LD_PRELOAD", &faketime().display().to_string())
+        .variable("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string())
+        .variable("FAKETIME_NO_CACHE", "1")
+        .variable("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    let mut town = Town::with(setup);
+    let dataset = town.service.open_dataset(&town.alice, "d");
+    let job = town.raw_job(&dataset, NOTHING);
+    let first = town.service.finish(&town.carol, &job);
+    // An hour back: as when a machine without a clock finds the network.
+    turn("-1h");
+    let second = town.service.finish(&town.carol, &job);
+    let listed = town.service.get(&town.carol, "/v1/jobs").expect(200).text();
+    assert!(listed.contains(&first) && listed.contains(&second), "{listed}");
+    // A day ahead: nothing that is kept for a month goes.
+    turn("+1d");
+    let third = town.service.finish(&town.carol, &job);
+    for id in [&first, &second, &third] {
+        assert!(phase(&town.service.job(&town.carol, id)).is_success());
+    }
+    // After a restart, too.
+    assert!(town.service.stop().success());
+    turn("-1d");
+    town.service.restart();
+    let _ = town.service.finish(&town.carol, &job);
+    // And once the month is over, results go.
+    assert!(town.service.stop().success());
+    turn("+40d");
+    town.service.restart();
+    let target = format!("/v1/jobs/{first}");
+    wait_for("old jobs to go", || (town.service.get(&town.carol, &target).status == 404).then_some(()));
+    let _ = town.service.finish(&town.carol, &job);
+}

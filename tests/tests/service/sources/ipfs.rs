@@ -1,0 +1,37 @@
+//! Content of IPFS, through the operator's gateway.
+
+use super::{assert_arrives, assert_fails};
+use crate::people::Town;
+use cloister_tests::service::{Server, Setup};
+use serde_json::json;
+
+const CID: &str = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
+
+#[test]
+fn a_gateway_gives_content_by_its_name() {
+    let gateway = Server::start(|conversation| {
+        if conversation.target == format!("/ipfs/{CID}") {
+            conversation.answer("200 OK", "", b"of everybody")
+        } else {
+            conversation.answer("404 Not Found", "", b"")
+        }
+    });
+    // The operator's own gateway may be on this machine; what a publisher names may not.
+    let town = Town::with(Setup::new().set("sources.ipfs_gateway", &gateway.url("")));
+    assert_arrives(&town, &json!({"type": "ipfs", "hash": CID}), b"of everybody");
+    assert_fails(&town, &json!({"type": "ipfs", "hash": format!("{CID}/missing.csv")}), &["404"]);
+    let url = format!("{}/ipfs/{CID}", gateway.url(""));
+    assert_fails(&town, &json!({"type": "url", "url": url}), &["not allowed"]);
+    // A gateway that points into the operator's own network does not get there.
+    let inner = Server::of(b"SECRET");
+    let location = format!("Location: {}\r\n", inner.url("/"));
+    let pointing = Server::start(move |conversation| conversation.answer("302 Found", &location, b""));
+    let town = Town::with(Setup::new().set("sources.ipfs_gateway", &pointing.url("")));
+    assert_fails(&town, &json!({"type": "ipfs", "hash": CID}), &["not allowed"]);
+    assert_eq!(inner.seen(), Vec::<String>::new());
+}
+
+#[test]
+fn without_a_gateway_there_is_no_ipfs() {
+    assert_fails(&Town::new(), &json!({"type": "ipfs", "hash": CID}), &["gateway"]);
+}

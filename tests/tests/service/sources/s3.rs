@@ -1,0 +1,83 @@
+//! Objects of an S3 store: as inputs, with the publisher's keys, and as the place for results, with the operator's.
+
+use super::{assert_arrives, assert_fails, content, near, town};
+use crate::people::Town;
+use cloister_tests::service::{S3, Setup, phase, text, writing};
+use serde_json::{Value, json};
+
+#[test]
+fn an_object_is_an_input_for_whoever_has_the_key() {
+    let (s3, town, bytes) = (S3::start(), town(), content(1_500_000));
+    s3.put("folder/with space/data.bin", &bytes);
+    assert_arrives(&town, &s3.source("folder/with space/data.bin"), &bytes);
+    let mut agreed = s3.source("folder/with space/data.bin");
+    agreed["sha256"] = super::digest(&bytes).into();
+    assert_arrives(&town, &agreed, &bytes);
+    assert_fails(&town, &s3.source("missing"), &["no such object"]);
+    for (field, value) in [("secretAccessKey", "wr0ng-s3cr3t"), ("accessKeyId", "AKIAWRONGWRONGWRONG0")] {
+        let mut wrong = s3.source("folder/with space/data.bin");
+        wrong["s3Access"][field] = value.into();
+        let ended = assert_fails(&town, &wrong, &["keys"]);
+        for secret in [value, &s3.secret_access_key, &s3.access_key_id] {
+            assert!(!ended.to_string().contains(secret), "{ended:#}");
+        }
+    }
+    // Without keys, it is asked as anybody would.
+    let mut open = s3.source("folder/with space/data.bin");
+    let access = open["s3Access"].as_object_mut().expect("an object");
+    access.retain(|name, _| !name.contains("Key") || name == "objectKey");
+    assert_fails(&town, &open, &[]);
+    // And a store on this machine is none where the operator has not said so.
+    assert_fails(&Town::new(), &s3.source("folder/with space/data.bin"), &["not allowed"]);
+}
+
+fn results_in(s3: &S3, secret: &str) -> Setup {
+    let options = json!({
+        "endpoint": s3.endpoint, "region": "us-east-1", "allow_http": "true",
+        "access_key_id": s3.access_key_id, "secret_access_key": secret
+    });
+    near().set("results.url", &format!("s3://{}/results", s3.bucket)).set("results.options", &options.to_string())
+}
+
+#[test]
+fn results_are_kept_in_a_bucket_and_come_back_through_the_service() {
+    let s3 = S3::start();
+    let mut town = Town::with(results_in(&s3, &s3.secret_access_key));
+    let dataset = town.service.open_dataset(&town.alice, "d");
+    let large = "0123456789".repeat(5000);
+    let wat = writing(&[("large.txt", &large), ("b.txt", "")]);
+    let job = town.service.finish(&town.carol, &town.raw_job(&dataset, &wat));
+    let keys = s3.list("results/");
+    assert!(keys.len() >= 3 && keys.iter().all(|key| key.contains(&job)), "{keys:?}");
+    assert_eq!(town.service.result(&town.carol, &job, "large.txt"), large.as_bytes());
+    let results = town.service.results(&town.carol, &job);
+    let index = results.iter().find(|result| result["name"] == "large.txt").expect("it")["index"].clone();
+    let request = town.service.request("GET", &format!("/v1/jobs/{job}/results/{index}")).by(&town.carol);
+    let part = request.header("Range", "bytes=49995-").send().expect(206);
+    assert_eq!((part.text().as_str(), part.header("content-range")), ("56789", Some("bytes 49995-49999/50000")));
+    // Another life of the service finds them again.
+    assert!(town.service.stop().success());
+    town.service.restart();
+    assert_eq!(town.service.result(&town.carol, &job, "large.txt"), large.as_bytes());
+    let _ = town.service.delete(&town.carol, &format!("/v1/jobs/{job}")).expect(204);
+    let left: Vec<String> = cloister_tests::service::wait_for("the objects to go", || {
+        let left = s3.list("results/");
+        left.is_empty().then_some(left)
+    });
+    assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn a_store_that_refuses_is_a_fault_of_the_system_and_shows_no_key() {
+    let s3 = S3::start();
+    let town = Town::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator").set("times.total", "20s"));
+    let dataset = town.service.open_dataset(&town.alice, "d");
+    let ended = town.service.run(&town.carol, &town.raw_job(&dataset, &writing(&[("a", "b")])));
+    assert!(phase(&ended).has_ended() && !phase(&ended).is_success(), "{ended:#}");
+    assert_eq!(ended["reason"]["fault"], "system", "{ended:#}");
+    let id = text(&ended, "id");
+    assert_eq!(town.service.results(&town.carol, &id), Vec::<Value>::new());
+    for shown in [ended.to_string(), town.service.logs()] {
+        assert!(!shown.contains("wr0ng-s3cr3t-of-the-operator") && !shown.contains(&s3.access_key_id), "{shown}");
+    }
+}
