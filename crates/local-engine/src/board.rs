@@ -80,6 +80,9 @@ impl Board {
             }
             _ => {
                 self.schedule.resume(job, waiting.memory_bytes);
+                if status.phase == Phase::Publishing {
+                    self.schedule.rest(job);
+                }
                 self.tasks.push(Task::Carry(job));
             }
         }
@@ -143,6 +146,9 @@ impl Board {
             if after == Phase::InReview {
                 let times = known.times;
                 known.deadlines.review_begins(&times, now);
+            }
+            if after == Phase::Publishing {
+                self.schedule.rest(*job);
             }
             if before == Phase::InReview {
                 known.deadlines.review_ends(now);

@@ -28,9 +28,10 @@ pub struct EnvironmentOptions {
     pub id: String,
     /// What its operator says of it.
     pub description: String,
-    /// The most jobs at once.
+    /// The most jobs at once, from the start of their configuration to their end. With twice as many as processors, some
+    /// compute while results of others are stored.
     pub max_jobs: u64,
-    /// Processors for all jobs. Each takes one.
+    /// Processors for all jobs. Each takes one until its outputs are checked.
     pub cpus: u32,
     /// Memory for all jobs, in bytes.
     pub memory_bytes: u64,

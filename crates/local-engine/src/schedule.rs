@@ -23,7 +23,8 @@ impl Waiting {
     }
 }
 
-/// What there is for all jobs together. Every job takes one processor.
+/// What there is for all jobs together. Every job takes one place until it ends, and one processor and its memory until
+/// its algorithm and whatever checks the outputs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Capacity {
     pub(crate) jobs: u64,
@@ -36,6 +37,8 @@ pub(crate) struct Capacity {
 pub(crate) enum Lacking {
     /// All places are taken.
     Place,
+    /// All processors are.
+    Processor,
     /// So much memory is free, in bytes.
     Memory(u64),
     /// Nothing: it starts at once.
@@ -56,8 +59,8 @@ pub(crate) struct Schedule {
     queues: HashMap<String, Queue>,
     /// The queues with jobs, whose turn it is first.
     round: VecDeque<String>,
-    /// Memory of each running job.
-    running: HashMap<JobId, u64>,
+    /// What each running job has of memory; none once it needs neither that nor a processor any more.
+    running: HashMap<JobId, Option<u64>>,
 }
 
 impl Schedule {
@@ -89,7 +92,14 @@ impl Schedule {
 
     /// A job has its place already: it was running when the program ended.
     pub(crate) fn resume(&mut self, job: JobId, memory_bytes: u64) {
-        self.running.insert(job, memory_bytes);
+        self.running.insert(job, Some(memory_bytes));
+    }
+
+    /// A job needs neither memory nor a processor any more.
+    pub(crate) fn rest(&mut self, job: JobId) {
+        if let Some(memory) = self.running.get_mut(&job) {
+            *memory = None;
+        }
     }
 
     /// A job's place is free.
@@ -98,20 +108,25 @@ impl Schedule {
     }
 
     fn free_memory(&self) -> u64 {
-        self.capacity.memory_bytes.saturating_sub(self.running.values().sum())
+        self.capacity.memory_bytes.saturating_sub(self.running.values().flatten().sum())
     }
 
     fn has_place(&self) -> bool {
-        (self.running.len() as u64) < self.capacity.jobs.min(self.capacity.cpus)
+        (self.running.len() as u64) < self.capacity.jobs
+    }
+
+    fn has_processor(&self) -> bool {
+        (self.running.values().flatten().count() as u64) < self.capacity.cpus
     }
 
     /// The jobs that start now. They count as running.
     pub(crate) fn decide(&mut self) -> Vec<Waiting> {
         let mut started = Vec::new();
         while self.has_place()
+            && self.has_processor()
             && let Some(next) = self.next()
         {
-            self.running.insert(next.job, next.memory_bytes);
+            self.running.insert(next.job, Some(next.memory_bytes));
             started.push(next);
         }
         started
@@ -168,6 +183,9 @@ impl Schedule {
     pub(crate) fn lacking(&self, memory_bytes: u64) -> Lacking {
         if !self.has_place() {
             return Lacking::Place;
+        }
+        if !self.has_processor() {
+            return Lacking::Processor;
         }
         let free = self.free_memory();
         if memory_bytes > free { Lacking::Memory(free) } else { Lacking::Nothing }

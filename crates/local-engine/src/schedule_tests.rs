@@ -49,8 +49,23 @@ fn queues_take_turns_and_each_is_first_in_first_out() {
 fn processors_count_as_places_do() {
     let mut schedule = Schedule::new(Capacity { jobs: 10, cpus: 2, memory_bytes: GIB });
     (1..=3).for_each(|number| schedule.wait(waiting(number, "a", 1)));
-    assert_eq!(schedule.decide().len(), 2);
-    assert_eq!(schedule.lacking(1), Lacking::Place);
+    let started = schedule.decide();
+    assert_eq!(started.len(), 2);
+    assert_eq!(schedule.lacking(1), Lacking::Processor);
+    // Results of one are being stored: others may compute.
+    schedule.rest(started[0].job);
+    assert_eq!(schedule.decide().len(), 1);
+}
+
+#[test]
+fn a_job_that_rests_keeps_its_place() {
+    let mut schedule = schedule(1, GIB);
+    (1..=2).for_each(|number| schedule.wait(waiting(number, "a", GIB)));
+    let started = schedule.decide();
+    schedule.rest(started[0].job);
+    assert_eq!((schedule.decide(), schedule.lacking(1)), (vec![], Lacking::Place));
+    schedule.end(started[0].job);
+    assert_eq!(schedule.decide().len(), 1);
 }
 
 #[test]

@@ -206,6 +206,10 @@ fn submit(
         let same = jobs::spec(write.db, job.id)?.is_some_and(|stored| stored == *job);
         return if same { Ok(status) } else { Err(Fail::Said(EngineError::JobExists(job.id))) };
     }
+    // What is left of a removed job must not become the results of another.
+    if jobs::lingers(write.db, job.id)? {
+        return Err(Fail::Said(EngineError::JobExists(job.id)));
+    }
     if write.tally.of(Phase::Queued) >= most {
         return Err(Fail::Said(EngineError::Full));
     }

@@ -45,6 +45,7 @@ fn waiting(core: &Core, status: &JobStatus) -> Explanation {
     };
     let lacking = match lacking {
         Lacking::Place => "all places are taken".to_owned(),
+        Lacking::Processor => "all processors are taken".to_owned(),
         Lacking::Memory(free) => format!("it may use {memory_bytes} bytes of memory, and {free} are free"),
         Lacking::Nothing => "there is room".to_owned(),
     };

@@ -116,7 +116,7 @@ fn make(path: &Path) -> Result<(), DatabaseError> {
     }
     let fill = || -> Result<(), Db> {
         let mut db = Connection::open(&draft)?;
-        db.execute_batch("PRAGMA auto_vacuum=INCREMENTAL; PRAGMA synchronous=FULL;")?;
+        db.execute_batch("PRAGMA synchronous=FULL;")?;
         let transaction = db.transaction()?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         MIGRATIONS.iter().try_for_each(|migration| transaction.execute_batch(migration))?;

@@ -213,6 +213,7 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
 
     // The job goes and its results stay, until the asset is withdrawn.
     engine.remove(job.id).await.expect("removed");
+    assert_eq!(engine.submit(job.clone()).await, Err(EngineError::JobExists(job.id)));
     close(engine).await;
     let engine = place.open().await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;

@@ -13,7 +13,8 @@ pub(super) struct Claimed(String);
 
 /// Makes the file with this process's number in it, which can be done once: of all runs with one claim, one begins.
 ///
-/// The claim is on the disk before anything else happens, so that it outlives a power cut if anything of the run does.
+/// That it was made is on the disk before anything else happens, so that it outlives a power cut if anything of the run
+/// does. The number need not: no process does.
 ///
 /// # Errors
 /// [`Claimed`]; [`Usage`] if the file cannot be made.
@@ -26,7 +27,7 @@ pub(super) fn claim(path: &Path) -> anyhow::Result<()> {
         }
         Err(error) => return Err(wrong(error)),
     };
-    file.write_all(format!("{}\n", std::process::id()).as_bytes()).and_then(|()| file.sync_all()).map_err(wrong)?;
+    file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(wrong)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent).and_then(|directory| directory.sync_all()).map_err(wrong)
 }

@@ -5,7 +5,9 @@ mod read;
 mod write;
 
 pub(crate) use list::list;
-pub(crate) use read::{Outgoing, kept_job, next_expiry, outgoing, report, results, spec, status, tally, unended};
+pub(crate) use read::{
+    Outgoing, kept_job, lingers, next_expiry, outgoing, report, results, spec, status, tally, unended,
+};
 pub(crate) use write::{
     Change, Refused, ask_to_stop, expired, forget_gone, gone, insert, progress, put_outgoing, put_report, put_results,
     remove, step, unkeep, unneeded,

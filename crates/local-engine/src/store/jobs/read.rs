@@ -88,6 +88,12 @@ pub(crate) fn kept_job(db: &Connection, job: JobId) -> Result<Option<Did>, Db> {
     did.map(|did| did.parse().map_err(|error| Db::Damaged(format!("a DID: {error}")))).transpose()
 }
 
+/// Whether something is left of a removed job of this name: files that are still to go, or results that an asset needs.
+pub(crate) fn lingers(db: &Connection, job: JobId) -> Result<bool, Db> {
+    let sql = "SELECT 1 FROM gone WHERE job = ?1 UNION ALL SELECT 1 FROM kept WHERE job = ?1";
+    Ok(db.prepare_cached(sql)?.exists([key(job)])?)
+}
+
 /// Jobs of a page that starts after a place: rows of an index, newest first.
 pub(super) fn page(
     db: &Connection,
