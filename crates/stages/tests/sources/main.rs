@@ -1,0 +1,7 @@
+//! Fetching from servers that fail in every way they can, on this machine.
+
+mod configure;
+mod place;
+mod redirects;
+mod server;
+mod transfers;
