@@ -82,7 +82,7 @@ impl Withdraw {
         let client = context.client()?;
         let did = find(&client, kind, &self.asset).await?;
         client.delete(&["v1", collection(kind), &did]).await?;
-        note(&format!("{did} is withdrawn"));
+        note(&format!("{} is withdrawn", self.asset));
         Ok(())
     }
 }

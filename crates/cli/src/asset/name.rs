@@ -4,7 +4,7 @@ use crate::{
     output::shown,
 };
 use cloister_model::{Account, AssetKind, AssetName, Did};
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// How somebody names an asset: a name of their own, somebody's name, or its DID.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,17 @@ impl FromStr for Named {
         };
         let name = name.parse().map_err(|error| format!("{error}; or give OWNER/NAME, or a DID"))?;
         Ok(Self::Name { owner, name })
+    }
+}
+
+impl fmt::Display for Named {
+    /// As it was typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Did(did) => write!(f, "{did}"),
+            Self::Name { owner: Some(owner), name } => write!(f, "{owner}/{name}"),
+            Self::Name { owner: None, name } => write!(f, "{name}"),
+        }
     }
 }
 
@@ -89,6 +100,7 @@ mod tests {
             (&format!("did:op:{digest}"), Named::Did(digest.parse().expect("a DID"))),
             (&digest, Named::Did(digest.parse().expect("a DID"))),
         ] {
+            assert!(expected.to_string().ends_with(text), "{text}");
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
         for text in ["", "Penguins", "alice/", "/penguins", "did:web:x", "a b/c", "../x y"] {

@@ -55,7 +55,7 @@ impl Allow {
         if context.format != Format::Table {
             return Ok(print_document(context.format, &answer)?);
         }
-        note(&format!("{algorithm}, as it is now, may compute on {dataset}"));
+        note(&format!("{}, as it is now, may compute on {}", self.algorithm, self.dataset));
         Ok(())
     }
 }
@@ -65,7 +65,7 @@ impl Disallow {
         let client = context.client()?;
         let (dataset, algorithm) = both(&client, &self.dataset, &self.algorithm).await?;
         client.delete(&["v1", "datasets", &dataset, "allow", &algorithm]).await?;
-        note(&format!("{algorithm} may no longer compute on {dataset}, unless another rule lets it"));
+        note(&format!("{} may no longer compute on {}, unless another rule lets it", self.algorithm, self.dataset));
         Ok(())
     }
 }
@@ -92,7 +92,7 @@ impl PermissionsCommand {
         if context.format != Format::Table {
             return Ok(print_document(context.format, &answer)?);
         }
-        note(&format!("the permissions of {did} are set"));
+        note(&format!("the permissions of {} are set", self.dataset));
         Ok(())
     }
 }

@@ -105,7 +105,7 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
     for dataset in job["datasets"].as_array().into_iter().flatten() {
         print_line(&format!("{:<12} {}", "dataset", shown(dataset.as_str().unwrap_or_default())))?;
     }
-    if let Some(reason) = follow::reason(&job) {
+    if let Some(reason) = follow::reason(&job).filter(|reason| reason != "finished") {
         print_line(&format!("{:<12} {reason}", "reason"))?;
     }
     for step in job["history"].as_array().into_iter().flatten() {

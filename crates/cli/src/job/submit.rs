@@ -122,10 +122,13 @@ impl Submit {
             None => Map::new(),
         };
         if !self.datasets.is_empty() {
-            body.insert("datasets".to_owned(), self.datasets.iter().map(|named| Value::from(text(named))).collect());
+            body.insert(
+                "datasets".to_owned(),
+                self.datasets.iter().map(|named| Value::from(named.to_string())).collect(),
+            );
         }
         if let Some(algorithm) = &self.algorithm {
-            body.insert("algorithm".to_owned(), text(algorithm).into());
+            body.insert("algorithm".to_owned(), algorithm.to_string().into());
         }
         if self.image.is_some() && self.file.is_none() {
             return Err(Usage::error("--image is for --file; a published algorithm says itself what runs it"));
@@ -198,15 +201,6 @@ impl Submit {
 
 fn folder(job: Option<&Path>) -> &Path {
     job.filter(|file| *file != Path::new("-")).and_then(Path::parent).unwrap_or(Path::new(""))
-}
-
-/// A name as it was typed.
-fn text(named: &Named) -> String {
-    match named {
-        Named::Did(did) => did.to_string(),
-        Named::Name { owner: Some(owner), name } => format!("{owner}/{name}"),
-        Named::Name { owner: None, name } => name.to_string(),
-    }
 }
 
 /// Puts DIDs where names are, and sends the algorithm's file.
