@@ -8,9 +8,11 @@ use super::{
     parameters::Parameters,
     status::{OWNER_AS_SENT, PROVIDER, StatusBody},
 };
-use crate::submission::{AGREEMENT, AlgorithmRef, DatasetRef, Identity, RawSource, Submission, WantedLimits, submit};
+use crate::submission::{
+    AGREEMENT, AlgorithmRef, DatasetRef, Identity, RawSource, Submission, SubmitError, WantedLimits, submit,
+};
 use axum::{Json, extract::State, response::Response};
-use cloister_model::{Account, Labels, Workflow, WorkflowOrigin, WorkflowSource};
+use cloister_model::{Account, DenialRule, Labels, Workflow, WorkflowOrigin, WorkflowSource};
 use serde_json::{Value, json};
 
 /// What Ocean requires, in the order in which it asks.
@@ -82,8 +84,23 @@ async fn run(state: &OperatorState, voucher: &Voucher, wanted: Wanted) -> Result
     if !list(shared, of_agreement, true, 1).await?.is_empty() {
         return Err(OperatorError::bad("`agreementId` already in use for other job."));
     }
-    let submitted = submit(shared, &owner, submission(&workflow, environment, labels)).await?;
+    let submitted = submit(shared, &owner, submission(&workflow, environment, labels))
+        .await
+        .map_err(|error| with_place(error, shared.settings.images.keys()))?;
     Ok(jobs::shown(shared, &submitted.status).await?.into_iter().collect())
+}
+
+/// The refusal, with where else a container would run if that is what is wrong.
+fn with_place<'a>(error: SubmitError, images: impl Iterator<Item = &'a String>) -> OperatorError {
+    let container = matches!(&error, SubmitError::Denied(denials)
+        if denials.iter().any(|denial| denial.rule == DenialRule::EnvironmentRuntime));
+    let mut refusal = OperatorError::from(error);
+    if container {
+        let images: Vec<&str> = std::iter::once("wasm").chain(images.map(String::as_str)).collect();
+        refusal.text.push_str(". Containers run only where the engine is Kubernetes; images that run here: ");
+        refusal.text.push_str(&images.join(", "));
+    }
+    refusal
 }
 
 /// Old clients name a published algorithm and send its code as well. The registry has the code that was published, so it is

@@ -305,6 +305,7 @@ async fn a_container_that_is_no_interpreter_here_is_refused_with_a_reason() {
     let reason = cloister_model::DenialRule::EnvironmentRuntime;
     assert!(refused.error().starts_with("The job may not run"), "{}", refused.error());
     assert!(refused.error().contains(reason.describe()) && refused.error().contains(reason.advice()));
+    assert!(refused.error().ends_with("images that run here: wasm, python"), "{}", refused.error());
     let taken = world.post(&with("python")).await;
     assert_eq!((taken.status, &taken.json()[0]["algoDID"]), (StatusCode::OK, &json!("")));
 }
