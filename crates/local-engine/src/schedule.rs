@@ -79,6 +79,9 @@ impl Schedule {
 
     /// A job does not wait any more: it was stopped, or waited too long.
     pub(crate) fn leave(&mut self, job: JobId, queue: &str) {
+        if self.running.contains_key(&job) {
+            return;
+        }
         let Some(found) = self.queues.get_mut(queue) else { return };
         if found.jobs.front().is_some_and(|first| first.job == job) {
             found.passed = 0;

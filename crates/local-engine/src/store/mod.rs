@@ -34,7 +34,9 @@ use writer::{Call, MOST_WAITING, Request, State};
 pub(crate) struct Store {
     path: PathBuf,
     requests: mpsc::Sender<Request>,
-    readers: Arc<Readers>,
+    readers: Readers,
+    /// For what takes longer, so that nobody else waits for it.
+    long_readers: Arc<Readers>,
 }
 
 impl fmt::Debug for Store {
@@ -50,14 +52,15 @@ impl Store {
         let unusable = |error: Db| DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() };
         let state =
             State { tally: jobs::tally(&db).map_err(unusable)?, audit_head: audit::head(&db).map_err(unusable)? };
-        let readers = Arc::new(Readers::open(path).map_err(unusable)?);
+        let readers = Readers::open(path).map_err(unusable)?;
+        let long_readers = Arc::new(Readers::open(path).map_err(unusable)?);
         told(&state.tally, Vec::new());
         let (requests, inbox) = mpsc::channel(MOST_WAITING);
         std::thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer::write_on(&db, inbox, state, &told))
             .map_err(|error| unusable(Db::Other(error.to_string())))?;
-        Ok(Self { path: path.to_owned(), requests, readers })
+        Ok(Self { path: path.to_owned(), requests, readers, long_readers })
     }
 
     /// Reads. Only what takes microseconds: it runs where it is asked for.
@@ -70,7 +73,7 @@ impl Store {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, Db> + Send + 'static,
     ) -> Result<T, Db> {
-        let readers = Arc::clone(&self.readers);
+        let readers = Arc::clone(&self.long_readers);
         let done = tokio::task::spawn_blocking(move || readers.read(read)).await;
         done.unwrap_or_else(|_| Err(Db::Other("a read was cut off".to_owned())))
     }

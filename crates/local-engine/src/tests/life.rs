@@ -1,9 +1,10 @@
 use super::{Place, close, ended, guests, log, phases, run, soon, until, why};
 use crate::testing;
 use cloister_model::{
-    Backend as _, Engine as _, EngineError, Fault, JobSpec, Limits, Outcome, Phase, Profile, RuntimeKind, Shelf,
-    TimeLimits,
+    Backend as _, Engine as _, EngineError, Fault, JobSource, JobSpec, Limits, Outcome, Phase, Profile, RuntimeKind,
+    Secret, Shelf, TimeLimits,
 };
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,6 +100,49 @@ async fn a_job_stops_wherever_it_is_within_a_second() {
     assert_eq!(engine.log(running.id, super::ALL).await, Err(EngineError::NoSuchJob(running.id)));
     let kept = place.home().join("logs").join(running.id.to_string());
     soon("the log goes", || !kept.exists()).await;
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_source_never_answers_can_be_stopped_and_is_taken_up_again() {
+    let place = Place::new();
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/data", silent.local_addr().expect("an address"));
+    let mut options = place.options();
+    options.sources.allow_networks = vec!["127.0.0.0/8".parse().expect("a network")];
+    let engine = place.open_with(options.clone()).await;
+    let mut job = place.job(&engine, guests::TRIVIAL).await;
+    job.inputs[0].source = JobSource::Files(Secret::new(json!([{"type": "url", "url": url}])));
+    engine.submit(job.clone()).await.expect("submitted");
+    until(&engine, job.id, |status| status.phase == Phase::Configuring).await;
+    let explained = engine.explain(job.id).await.expect("explained");
+    assert!(explained.text.contains("are being fetched"), "{}", explained.text);
+    close(engine).await;
+
+    let engine = place.open_with(options).await;
+    assert_eq!(engine.status(job.id).await.expect("a job").phase, Phase::Configuring);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    engine.stop(job.id, testing::at(5)).await.expect("asked");
+    assert_eq!(ended(&engine, job.id).await.phase, Phase::Stopped);
+    soon("the folders go", || place.leftovers().is_empty()).await;
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_cannot_be_had_is_named() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let mut job = place.job(&engine, guests::TRIVIAL).await;
+    // Not allowed, unless the operator says so.
+    job.inputs[0].source =
+        JobSource::Files(Secret::new(json!([{"type": "url", "url": "http://127.0.0.1:9/x?token=SECRET"}])));
+    let status = run(&engine, &job).await;
+    assert_eq!(status.phase, Phase::DataProvisioningFailed);
+    assert!(why(&status).contains("did:op:d") && !why(&status).contains("SECRET"), "{}", why(&status));
+    let mut job = place.job(&engine, guests::TRIVIAL).await;
+    job.algorithm.source = JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": "00".repeat(32)}])));
+    let status = run(&engine, &job).await;
+    assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed, "{}", why(&status));
     close(engine).await;
 }
 
