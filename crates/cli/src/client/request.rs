@@ -17,6 +17,8 @@ const MOST_JSON: usize = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
+    /// For what may be silent for as long as it likes: sending a large file, following a job that prints nothing.
+    patient: reqwest::Client,
     url: Url,
     key: Option<Secret<String>>,
 }
@@ -30,22 +32,31 @@ pub(crate) struct Reply {
 
 impl Client {
     pub(super) fn new(Connection { url, key, certificates }: Connection) -> Result<Self, ClientError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("cloister/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(Duration::from_secs(10))
-            // Keep-alives of an event stream come more often than this.
-            .read_timeout(Duration::from_secs(120))
-            // A key is for the service that was named, not for where it points.
-            .redirect(redirect::Policy::none());
-        if is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        if let Some(pem) = certificates {
-            let unusable = |_| ClientError::Unexpected("the file of --ca has no certificates".to_owned());
-            builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(&pem).map_err(unusable)?);
-        }
-        let http = builder.build().map_err(|error| ClientError::transport(url.as_str(), &error))?;
-        Ok(Self { http, url, key })
+        let certificates = certificates
+            .map(|pem| reqwest::Certificate::from_pem_bundle(&pem))
+            .transpose()
+            .map_err(|_| ClientError::Unexpected("the file of --ca has no certificates".to_owned()))?;
+        let builder = || {
+            let mut builder = reqwest::Client::builder()
+                .user_agent(concat!("cloister/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(Duration::from_secs(10))
+                // A service that is gone without a word is noticed by the system.
+                .tcp_keepalive(Duration::from_secs(30))
+                // A key is for the service that was named, not for where it points.
+                .redirect(redirect::Policy::none());
+            if is_loopback(&url) {
+                builder = builder.no_proxy();
+            }
+            match &certificates {
+                Some(certificates) => builder.tls_certs_only(certificates.iter().cloned()),
+                None => builder,
+            }
+        };
+        let fault = |error| ClientError::transport(url.as_str(), &error);
+        // Keep-alives of an event stream come more often than this.
+        let http = builder().read_timeout(Duration::from_secs(120)).build().map_err(fault)?;
+        let patient = builder().build().map_err(fault)?;
+        Ok(Self { http, patient, url, key })
     }
 
     /// The address of a resource: every segment is one, whatever is in it.
@@ -70,10 +81,33 @@ impl Client {
         segments: &[&str],
         query: &[(&str, &str)],
     ) -> Result<RequestBuilder, ClientError> {
+        self.request_of(&self.http, method, segments, query)
+    }
+
+    /// The same, for an answer that may take any time.
+    ///
+    /// # Errors
+    /// [`ClientError::NoKey`].
+    pub(crate) fn patient_request(
+        &self,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, ClientError> {
+        self.request_of(&self.patient, method, segments, query)
+    }
+
+    fn request_of(
+        &self,
+        http: &reqwest::Client,
+        method: Method,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<RequestBuilder, ClientError> {
         let key = self.key.as_ref().ok_or(ClientError::NoKey)?;
         let mut header = HeaderValue::from_str(&format!("Bearer {}", key.expose())).map_err(|_| ClientError::NoKey)?;
         header.set_sensitive(true);
-        Ok(self.http.request(method, self.address(segments, query)).header(AUTHORIZATION, header))
+        Ok(http.request(method, self.address(segments, query)).header(AUTHORIZATION, header))
     }
 
     /// Sends a request; whatever is not a success is an error.
@@ -143,7 +177,7 @@ impl Client {
     /// Sends bytes as they come. The service refuses them if they are others.
     pub(crate) async fn upload(&self, bytes: u64, sha256: Sha256, body: Body) -> Result<Value, ClientError> {
         let request = self
-            .request(Method::POST, &["v1", "uploads"], &[])?
+            .patient_request(Method::POST, &["v1", "uploads"], &[])?
             .header(CONTENT_TYPE, "application/octet-stream")
             .header(CONTENT_LENGTH, bytes)
             .header("content-digest", format!("sha-256=:{}:", BASE64_STANDARD.encode(sha256.as_bytes())))

@@ -30,7 +30,7 @@ pub(super) async fn follow(client: &Client, job: &str) -> anyhow::Result<()> {
 
 async fn copy(client: &Client, job: &str, follow: bool) -> anyhow::Result<()> {
     let query = if follow { &[("follow", "true")][..] } else { &[] };
-    let mut response = client.send(client.request(Method::GET, &["v1", "jobs", job, "log"], query)?).await?;
+    let mut response = client.send(client.patient_request(Method::GET, &["v1", "jobs", job, "log"], query)?).await?;
     let mut printer = Printer::new(io::stdout().is_terminal());
     while let Some(chunk) = response.chunk().await.map_err(|error| client.fault(&error))? {
         printer.print(&chunk, io::stdout().lock())?;
