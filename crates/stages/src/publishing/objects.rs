@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cloister_model::{FileDigest, JobId, escape};
 use futures_util::TryStreamExt;
 use object_store::{
-    ClientOptions, Error, ObjectStore, ObjectStoreExt, WriteMultipart,
+    ClientConfigKey, ClientOptions, Error, ObjectStore, ObjectStoreExt, WriteMultipart,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
     client::{HttpClient, HttpConnector},
     path::Path,
@@ -82,6 +82,14 @@ impl Objects {
             if AMBIENT.contains(&key) {
                 let text = format!("`{shown}` would look for keys on this machine; give them as options");
                 return Err(PublishError::Config(text));
+            }
+            match &key {
+                AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp) if matches!(value.as_str(), "true" | "false") => {
+                }
+                AmazonS3ConfigKey::Client(_) => {
+                    return Err(PublishError::Config(format!("`{shown}` has no such value, or is not used here")));
+                }
+                _ => {}
             }
             keys += i32::from(matches!(key, AmazonS3ConfigKey::AccessKeyId | AmazonS3ConfigKey::SecretAccessKey));
             signs &= !matches!(key, AmazonS3ConfigKey::SkipSignature);
@@ -283,6 +291,7 @@ mod tests {
             &[("metadata_endpoint", "http://SECRET")],
             &[("SECRET_OPTION_x", "SECRET")],
             &[("allow_http", "SECRET")],
+            &[("proxy_url", "http://SECRET")],
         ] {
             let text = open(options).expect_err("refused").to_string();
             assert!(!text.contains("SECRET") || text.contains("SECRET_OPTION"), "{text}");

@@ -16,7 +16,11 @@ fn content(length: usize) -> Vec<u8> {
 }
 
 /// A server that knows ranges and cuts every answer after so many bytes.
-fn cutting(body: Vec<u8>, after: usize, etag: impl Fn(usize) -> String) -> impl Fn(&Request, usize) -> Answer {
+fn cutting(
+    body: Vec<u8>,
+    after: usize,
+    etag: impl Fn(usize) -> String + Clone,
+) -> impl Fn(&Request, usize) -> Answer + Clone {
     move |request, number| {
         let etag = etag(number);
         let same = request.header("if-range").is_none_or(|tag| tag == etag);
@@ -310,6 +314,80 @@ async fn memory_does_not_grow_with_a_file() {
     assert_eq!(file.bytes, LENGTH);
     let grown = peak_bytes() - before;
     assert!(grown < 50 << 20, "{grown} bytes more");
+}
+
+fn s3(server: &Server, credentials: bool) -> serde_json::Value {
+    let mut access = json!({"endpoint": server.url(""), "bucket": "data", "objectKey": "a b/SECRET.csv"});
+    if credentials {
+        access["accessKeyId"] = "SECRETID".into();
+        access["secretAccessKey"] = "SECRET".into();
+    }
+    json!({"type": "s3", "s3Access": access})
+}
+
+#[tokio::test]
+async fn s3_goes_on_where_it_was_cut_and_signs_only_with_given_keys() {
+    let body = content(500_000);
+    let cut = cutting(body.clone(), 300_000, |_| "\"v1\"".to_owned());
+    let dated = move |request: &Request, number: usize| {
+        let mut answer = cut(request, number);
+        answer.head.push_str("Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+        answer
+    };
+    for credentials in [true, false] {
+        let server = Server::start(dated.clone()).await;
+        let place = Place::new();
+        assert_eq!(place.fetch(s3(&server, credentials)).await, Ok(digest(&body)));
+        let asked = server.asked();
+        assert_eq!(asked.iter().map(Request::from).collect::<Vec<_>>(), [0, 300_000]);
+        assert_eq!((asked[0].target.as_str(), asked[1].header("if-match")), ("/data/a%20b/SECRET.csv", Some("\"v1\"")));
+        for request in asked {
+            let authorization = request.header("authorization");
+            assert_eq!(authorization.is_some_and(|value| value.contains("Credential=SECRETID/")), credentials);
+            assert!(credentials || authorization.is_none());
+        }
+        place.nothing_left().await;
+    }
+}
+
+#[tokio::test]
+async fn s3_begins_again_where_the_object_changed_and_shows_no_keys() {
+    let body = content(500_000);
+    let changing = body.clone();
+    let server = Server::start(move |request, number| {
+        let tag = format!("\"v{}\"", number.min(1));
+        let dated = ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned());
+        match request.header("if-match") {
+            Some(wanted) if wanted != tag => {
+                Answer::new("412 Precondition Failed", &[("Content-Length", "0".to_owned())], b"")
+            }
+            _ => {
+                let headers = [("Content-Length", changing.len().to_string()), ("ETag", tag), dated];
+                Answer::new("200 OK", &headers, &changing[..if number == 0 { 1000 } else { changing.len() }])
+            }
+        }
+    })
+    .await;
+    assert_eq!(Place::new().fetch(s3(&server, true)).await, Ok(digest(&body)));
+    for status in ["403 Forbidden", "404 Not Found", "500 Oh", "301 Moved Permanently"] {
+        let head = [("Location", "http://169.254.169.254/".to_owned()), ("Content-Length", "6".to_owned())];
+        let server = Server::start(move |_, _| Answer::new(status, &head, b"SECRET")).await;
+        let error = Place::new().fetch(s3(&server, true)).await.expect_err(status);
+        assert!(!format!("{error} {error:?}").contains("SECRET"), "{error}");
+        assert!(error.to_string().contains("(S3 at http://127.0.0.1)"), "{error}");
+    }
+}
+
+/// Against a real server that `CLOISTER_TEST_S3` names, with an object `results/fixture` of 20,000,000 zeros.
+#[tokio::test]
+async fn s3_of_another_maker() {
+    let Ok(endpoint) = std::env::var("CLOISTER_TEST_S3") else { return };
+    let access = json!({"endpoint": endpoint, "bucket": "results", "objectKey": "fixture", "accessKeyId": "id", "secretAccessKey": "SECRET"});
+    let file = Place::new().fetch(json!({"type": "s3", "s3Access": access})).await.expect("fetched");
+    assert_eq!(file, digest(&vec![0; 20_000_000]));
+    let access = json!({"endpoint": endpoint, "bucket": "results", "objectKey": "missing"});
+    let error = Place::new().fetch(json!({"type": "s3", "s3Access": access})).await.expect_err("missing");
+    assert!(source(&error).contains("no such object"), "{error}");
 }
 
 #[tokio::test]
