@@ -12,16 +12,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Names in the environment that are not settings: the client's, the sandbox's, and those of tests.
-const OTHER_VARIABLES: [&str; 7] = [
+/// Names in the environment that are not settings: the client's, the sandbox's, and those of this repository's scripts.
+const OTHER_VARIABLES: [&str; 13] = [
     "CLOISTER_HOME",
     "CLOISTER_KEY",
     "CLOISTER_URL",
     "CLOISTER_CA",
     "CLOISTER_CONFIG",
     "CLOISTER_ALLOW_MISSING_WALLS",
-    "CLOISTER_TEST",
+    "CLOISTER_PROGRAM",
+    "CLOISTER_RUST_WASI",
+    "CLOISTER_C_WASI",
+    "CLOISTER_GO_WASI",
+    "CLOISTER_DEBIAN_MIRROR",
+    "CLOISTER_BLESS",
+    "CLOISTER_LARGE",
 ];
+
+/// How more such names begin: those of tests.
+const OTHER_PREFIXES: [&str; 2] = ["CLOISTER_TEST", "CLOISTER_CRASH"];
 
 const PREFIX: &str = "CLOISTER_";
 
@@ -91,8 +100,9 @@ impl Layers {
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
-            let is_ours = name.starts_with(PREFIX) && !OTHER_VARIABLES.contains(&name.as_str());
-            if !is_ours {
+            let is_other = OTHER_VARIABLES.contains(&name.as_str())
+                || OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+            if is_other || !name.starts_with(PREFIX) {
                 continue;
             }
             let origin = Origin::Environment(name.clone());

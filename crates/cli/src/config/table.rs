@@ -91,7 +91,7 @@ settings! {
     "operator.unverified_admins" operator_unverified_admins: Vec<String> = "", true, "Values of the header `Admin` that are taken while `operator.unverified_signatures` is on.";
     "engine.environment" engine_environment: String = "local", false, "The name of the environment, which jobs give.";
     "engine.description" engine_description: String = "Jobs on this machine", false, "What consumers read about the environment.";
-    "engine.max_jobs" engine_max_jobs: Option<u64> = "", false, "The most algorithms that run at once. Empty: one for each processor.";
+    "engine.max_jobs" engine_max_jobs: Option<u64> = "", false, "The most jobs at once, algorithms and what happens before and after them. Empty: two for each processor.";
     "engine.cpus" engine_cpus: Option<u32> = "", false, "Processors for all jobs. Empty: all of this machine's.";
     "engine.memory" engine_memory: Option<Size> = "", false, "Memory for all jobs. Empty: three quarters of this machine's.";
     "engine.job_memory" engine_job_memory: Option<Size> = "", false, "The most memory for one job. Empty: as much as for all.";

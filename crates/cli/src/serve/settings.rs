@@ -26,7 +26,7 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
         environment: EnvironmentOptions {
             id: settings.engine_environment.clone(),
             description: settings.engine_description.clone(),
-            max_jobs: settings.engine_max_jobs.unwrap_or(cpus.into()),
+            max_jobs: settings.engine_max_jobs.unwrap_or(2 * u64::from(cpus)),
             cpus,
             memory_bytes,
             job_memory_bytes: settings.engine_job_memory.map_or(memory_bytes, |size| size.0),
