@@ -128,6 +128,13 @@ impl Settings {
     }
 }
 
+/// Whether a text is the origin of a web page (RFC 6454): scheme, host and port, as browsers send it.
+pub(crate) fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte);
+    !host.is_empty() && host.bytes().all(fits)
+}
+
 fn system_clock() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
@@ -146,5 +153,18 @@ impl fmt::Debug for Settings {
             .field("public_url", &self.public_url)
             .field("oidc", &self.oidc)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_no_path() {
+        assert!(is_origin("https://console.example.org") && is_origin("http://localhost:3000"));
+        for text in ["", "*", "null", "https://", "https://a/", "https://A", "ftp://a", "https://a,https://b"] {
+            assert!(!is_origin(text), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     metrics::Metrics,
     oidc,
     receipt::Signer,
-    settings::{Settings, SettingsError},
+    settings::{Settings, SettingsError, is_origin},
 };
 use cloister_model::{Backend, Timestamp};
 use std::{fmt, ops::Deref, sync::Arc};
@@ -37,6 +37,9 @@ impl Service {
     /// What of the settings cannot be used.
     pub fn new(backend: Arc<dyn Backend>, settings: Settings) -> Result<Self, SettingsError> {
         let oidc = oidc::Verifier::new(settings.oidc.clone(), settings.get_json.clone())?;
+        if let Some(wrong) = settings.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(SettingsError::Origin(wrong.clone()));
+        }
         let rates = Rates::new(settings.rates)?;
         let signer = Signer::new(settings.receipt_key.expose())?;
         let closing = CancellationToken::new();

@@ -16,9 +16,7 @@ pub(crate) fn compute_service<'a>(
         ServiceKind::Access => None,
     });
     match wanted {
-        Some(id) => compute
-            .find(|(service, _)| service.id == id)
-            .ok_or_else(|| Problem::field("service", "the dataset has no compute service with this id")),
+        Some(id) => compute.find(|(service, _)| service.id == id).ok_or_else(|| Problem::not_found().about("service")),
         None => match (compute.next(), compute.next()) {
             (Some(only), None) => Ok(only),
             (None, _) => Err(Problem::field("service", "the dataset has no compute service")),

@@ -70,8 +70,8 @@ pub(super) struct JobsQuery {
     /// `active` or `ended`.
     #[param(inline, value_type = Option<StateSchema>)]
     state: Option<String>,
-    /// One phase, by its name, such as `Running`.
-    #[param(max_length = 64)]
+    /// One phase, by its name.
+    #[param(inline, value_type = Option<PhaseSchema>)]
     phase: Option<String>,
     /// Jobs on this dataset: your own, or everybody's if the dataset is yours.
     #[param(value_type = Option<String>, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
@@ -97,6 +97,29 @@ pub(super) struct JobsQuery {
 enum StateSchema {
     Active,
     Ended,
+}
+
+/// Where a job is.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "describes the parameter to readers of the documentation")]
+enum PhaseSchema {
+    Queued,
+    Accepted,
+    Configuring,
+    Configured,
+    Running,
+    Filtering,
+    InReview,
+    Publishing,
+    Finished,
+    DataProvisioningFailed,
+    AlgorithmProvisioningFailed,
+    AlgorithmFailed,
+    LimitExceeded,
+    OutputRefused,
+    PublishingFailed,
+    Stopped,
+    Expired,
 }
 
 /// How many of a list are asked for.

@@ -156,6 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn phases_are_those_of_the_model() {
+        let openapi = serde_json::to_value(openapi()).expect("json");
+        let parameters = openapi["paths"]["/v1/jobs"]["get"]["parameters"].as_array().expect("parameters");
+        let phase = parameters.iter().find(|parameter| parameter["name"] == "phase").expect("the parameter");
+        let names: Vec<String> = cloister_model::Phase::ALL.into_iter().map(super::super::views::name).collect();
+        let found = serde_json::to_string(&phase["schema"]).expect("json");
+        assert!(found.contains(&serde_json::to_string(&names).expect("json")), "{found}");
+    }
+
+    #[test]
     fn every_reference_leads_somewhere() {
         fn check(value: &serde_json::Value, all: &serde_json::Value) {
             match value {

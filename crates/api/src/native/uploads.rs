@@ -147,6 +147,9 @@ async fn append(shared: &Shared, number: u64, body: Body, expected: Option<Sha25
             shared.backend.append_upload(number, std::mem::take(&mut pending)).await?;
         }
     }
+    if taken == 0 {
+        return Err(Problem::malformed("the body is empty; send the file as the body"));
+    }
     if !pending.is_empty() {
         shared.backend.append_upload(number, pending).await?;
     }

@@ -46,6 +46,8 @@ async fn trust_is_in_bytes() {
     assert_eq!(denied["rules"][0]["subject"], dataset.as_str());
     let path = format!("/v1/datasets/{dataset}/allow");
     house.post("mallory", &path, &json!({"algorithm": algorithm})).await.expect(404);
+    let unknown = house.post("alice", &path, &json!({"algorithm": "did:op:nobody"})).await.expect(404).json();
+    assert_eq!(unknown["field"], "algorithm");
     let named = json!({"algorithm": {"owner": "mallory", "name": "stats"}});
     let permissions = house.post("alice", &path, &named).await.expect(200).json();
     assert_eq!(permissions["publisherTrustedAlgorithms"][0]["did"], algorithm.as_str());

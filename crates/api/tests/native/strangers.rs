@@ -196,3 +196,16 @@ async fn every_answer_is_protected() {
         "{metrics}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_listed_pages_may_call() {
+    let house = house_with(|settings| settings.cors_origins = vec!["https://console.example.org".to_owned()]).await;
+    for (origin, allowed) in
+        [("https://console.example.org", "https://console.example.org"), ("https://evil.example", "")]
+    {
+        let headers = [("origin", origin), ("access-control-request-method", "GET")];
+        let answer = house.with("", "OPTIONS", "/v1/jobs", &headers, Body::empty()).await;
+        assert_eq!(answer.header("access-control-allow-origin"), allowed, "{origin}");
+        assert!(answer.header("access-control-allow-credentials").is_empty());
+    }
+}

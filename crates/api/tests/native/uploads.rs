@@ -27,6 +27,7 @@ async fn too_much_and_too_little_leave_nothing() {
     let cut = stream::iter([Ok(Bytes::from_static(b"abc")), Err(std::io::Error::other("gone"))]);
     house.with("bob", "POST", "/v1/uploads", &[], Body::from_stream(cut)).await.expect(400);
     house.with("bob", "POST", "/v1/uploads", &[("content-type", "text/plain")], Body::from("x")).await.expect(415);
+    house.with("bob", "POST", "/v1/uploads", &[], Body::empty()).await.expect(400);
     let digest = [("content-digest", "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:")];
     house.with("bob", "POST", "/v1/uploads", &digest, Body::from("x")).await.expect(400);
 }

@@ -7,6 +7,7 @@ use crate::{
     principal::Principal,
     problem::Problem,
     state::Shared,
+    submission::SubmitError,
     web::{In, In2, Json, Query},
 };
 use axum::{
@@ -162,7 +163,7 @@ async fn algorithm(shared: &Shared, who: &Principal, choice: Choice) -> Result<A
         }
     };
     let found = found.filter(|asset| asset.withdrawn.is_none());
-    found.ok_or_else(|| Problem::field("algorithm", "there is no such algorithm that you may see; check its name"))
+    found.ok_or_else(|| SubmitError::NoSuchAsset { field: "algorithm".to_owned() }.into())
 }
 
 /// Take the trust in an algorithm back
