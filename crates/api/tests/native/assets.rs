@@ -118,3 +118,28 @@ async fn only_what_may_be_downloaded_is() {
     house.get("bob", &path.replace("/0", "/1")).await.expect(404);
     assert!(house.get("olga", "/v1/audit?limit=1000").await.expect(200).text().contains("file-downloaded"));
 }
+
+/// Larger than what is read at once: every border between two reads, and parts across it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_comes_whole_and_in_parts() {
+    let house = house().await;
+    let content: Vec<u8> = (0..1_700_000_u32).flat_map(|n| n.to_le_bytes().into_iter().take(1)).collect();
+    let sha256 = house.upload("alice", content.clone()).await;
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "large"},
+        "spec": {"services": [{"type": "access", "files": [{"type": "upload", "sha256": sha256}]}]}
+    });
+    let large = house.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
+    let path = format!("/v1/datasets/{}/files/0", large["did"].as_str().expect("a DID"));
+    let whole = house.get("bob", &path).await.expect(200);
+    assert!(whole.body == content && whole.header("etag") == format!("\"{sha256}\""));
+    let chunk = 512 * 1024;
+    for (first, last) in
+        [(0, chunk - 1), (chunk - 1, chunk), (1, 2 * chunk), (chunk, content.len() - 1), (5, content.len() - 2)]
+    {
+        let range = format!("bytes={first}-{last}");
+        let part = house.with("bob", "GET", &path, &[("range", &range)], axum::body::Body::empty()).await.expect(206);
+        assert!(part.body == content[first..=last], "{range}: {} bytes", part.body.len());
+        assert_eq!(part.header("content-length"), (last - first + 1).to_string());
+    }
+}

@@ -209,3 +209,25 @@ async fn whoever_asked_for_a_review_decides() {
         Some(0)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_can_become_a_dataset_of_ones_own() {
+    let house = house().await;
+    let dataset = house.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
+    let sha256 = house.upload("bob", crate::house::guest("column-stats.p1.wasm")).await;
+    let mut request = json!({"datasets": [dataset], "algorithm": {"upload": sha256}, "register": {"name": "derived"}});
+    let job = house.post("bob", "/v1/jobs", &request).await.expect(201).json();
+    let job = house.until(job["id"].as_str().expect("an id"), "Finished").await;
+    assert_eq!(job["phase"], "Finished", "{job}");
+    let derived = house.get("bob", "/v1/datasets?owner=bob&name=derived").await.expect(200).json();
+    let derived = derived["items"][0]["did"].as_str().expect("a DID").to_owned();
+    for who in ["alice", "carol"] {
+        house.get(who, &format!("/v1/datasets/{derived}")).await.expect(404);
+    }
+    assert_eq!(house.post("bob", "/v1/jobs", &request).await.expect(422).json()["field"], "register.name");
+    request = json!({"datasets": [derived], "algorithm": {"upload": sha256}});
+    house.post("carol", "/v1/jobs", &request).await.expect(404);
+    let second = house.post("bob", "/v1/jobs", &request).await.expect(201).json();
+    let second = house.until(second["id"].as_str().expect("an id"), "Finished").await;
+    assert!(["Finished", "AlgorithmFailed"].contains(&second["phase"].as_str().expect("a phase")), "{second}");
+}

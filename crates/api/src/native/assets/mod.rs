@@ -1,6 +1,7 @@
 //! Datasets and algorithms: the same for both, but for where they are found.
 
 mod files;
+mod manifest;
 mod permissions;
 mod publish;
 mod read;

@@ -1,4 +1,7 @@
-use super::view::{AssetView, find_own};
+use super::{
+    manifest::DocumentSchema,
+    view::{AssetView, find_own},
+};
 use crate::{
     assets::{self, Published},
     auth::Caller,
@@ -22,7 +25,7 @@ use serde_json::Value;
 /// dataset.
 #[utoipa::path(
     post, path = "/v1/datasets", tag = "assets",
-    request_body(content = Object, example = json!({
+    request_body(content = DocumentSchema, example = json!({
         "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
         "spec": {
             "title": "Palmer penguins",
@@ -45,7 +48,7 @@ pub(crate) async fn publish_dataset(
 /// The body is a manifest (`kind: Algorithm`) or a DDO. Its files are fetched once, to know what they are.
 #[utoipa::path(
     post, path = "/v1/algorithms", tag = "assets",
-    request_body(content = Object, example = json!({
+    request_body(content = DocumentSchema, example = json!({
         "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": "column-stats"},
         "spec": {
             "files": [{"type": "url", "url": "https://example.org/column-stats.wasm"}],
