@@ -97,7 +97,7 @@ async fn cut_before(case: &Case, index: usize, files: &[Outgoing], encrypt_to: O
 
 async fn publishes_and_removes(case: &Case) {
     let store = case.store();
-    let large: Vec<u8> = (0..20_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let large: Vec<u8> = (0..251).cycle().take(20_000_000).collect();
     let files = [
         case.outgoing("../../etc/\u{1b}passwd", b"hello"),
         case.outgoing("empty", b""),
@@ -135,7 +135,7 @@ async fn cut_and_resumed(case: &Case, encrypt: bool) {
     let identity = Identity::generate();
     let recipient = encrypt.then(|| identity.to_public().to_string());
     let first: Vec<u8> = vec![7; 1_500_000];
-    let second: Vec<u8> = (0..2_500_000_u32).map(|i| (i % 249) as u8).collect();
+    let second: Vec<u8> = (0..249).cycle().take(2_500_000).collect();
     let files = [case.outgoing("first", &first), case.outgoing("second", &second)];
     let cut = case.store().publish(job(2), &files, recipient.as_deref(), &cut_at_once()).await;
     assert_eq!(cut, Err(PublishError::Cancelled));
@@ -145,8 +145,9 @@ async fn cut_and_resumed(case: &Case, encrypt: bool) {
     let published =
         case.store().publish(job(2), &files, recipient.as_deref(), &Watch::unwatched()).await.expect("published");
     let store = case.store();
-    for (index, plain) in [first, second].iter().enumerate() {
-        let stored = whole(&store, job(2), index as u32).await;
+    for (number, plain) in (0..).zip([first, second].iter()) {
+        let stored = whole(&store, job(2), number).await;
+        let index = usize::try_from(number).expect("small");
         assert_eq!((published[index].bytes, published[index].sha256), (stored.len() as u64, sha256(&stored)));
         assert_eq!(published[index].name.ends_with(".age"), encrypt);
         assert!(&(if encrypt { decrypted(&identity, &stored) } else { stored }) == plain);
@@ -268,7 +269,10 @@ async fn what_cannot_leave_is_said() {
     let watch = Watch::unwatched();
     let file = case.outgoing("a", b"x");
     for recipient in ["", "age1", "AGE-SECRET-KEY-1SECRET", "ssh-ed25519 AAAA"] {
-        assert_eq!(store.publish(job(1), &[file.clone()], Some(recipient), &watch).await, Err(PublishError::Recipient));
+        assert_eq!(
+            store.publish(job(1), std::slice::from_ref(&file), Some(recipient), &watch).await,
+            Err(PublishError::Recipient)
+        );
     }
     let missing = Outgoing { path: "/nonexistent/SECRET".into(), ..file.clone() };
     let link = Outgoing { path: case.home.path().join("link"), ..file.clone() };
@@ -317,7 +321,7 @@ proptest! {
             let case = Case::new();
             let identity = Identity::generate();
             let recipient = encrypt.then(|| identity.to_public().to_string());
-            let contents: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(i, size)| vec![i as u8; *size]).collect();
+            let contents: Vec<Vec<u8>> = (0..).zip(&sizes).map(|(i, size)| vec![i; *size]).collect();
             let files: Vec<Outgoing> = contents.iter().enumerate().map(|(i, content)| case.outgoing(&i.to_string(), content)).collect();
             for cut in cuts {
                 match cut.filter(|index| *index < files.len()) {
@@ -328,9 +332,9 @@ proptest! {
             }
             let published = case.store().publish(job(2), &files, recipient.as_deref(), &Watch::unwatched()).await.expect("published");
             let store = case.store();
-            for (index, content) in contents.iter().enumerate() {
-                let stored = whole(&store, job(2), index as u32).await;
-                assert_eq!(sha256(&stored), published[index].sha256);
+            for ((index, content), result) in (0..).zip(contents.iter()).zip(&published) {
+                let stored = whole(&store, job(2), index).await;
+                assert_eq!(sha256(&stored), result.sha256);
                 assert!(&(if encrypt { decrypted(&identity, &stored) } else { stored }) == content);
             }
         });

@@ -1,5 +1,6 @@
 use super::*;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 async fn keep(cache: &Arc<Cache>, content: &str, origin: Option<u8>) -> Held {
     let mut partial = cache.begin().expect("a file");
@@ -20,7 +21,7 @@ async fn keeps_once_what_comes_twice_and_links_read_only() {
     assert_eq!((one.file(), cache.bytes()), (two.file(), 5));
     let dir = home.path().join("cache");
     assert_eq!((names(&dir, "files"), names(&dir, "partial")), (1, 0));
-    one.link(&home.path().join("a")).expect("a link");
+    one.link(&home.path().join("a"), &CancellationToken::new()).expect("a link");
     let linked = fs::metadata(home.path().join("a")).expect("a file");
     assert_eq!((linked.nlink(), linked.permissions().mode() & 0o7777), (2, 0o444));
     assert_eq!(fs::metadata(&dir).expect("a folder").permissions().mode() & 0o777, 0o700);
@@ -96,4 +97,16 @@ async fn an_upload_is_adopted_without_a_copy() {
     let held = cache.keep(cache.adopt(&upload).expect("adopted"), None).expect("kept");
     assert_eq!(fs::metadata(held.path()).expect("a file").nlink(), 2);
     assert_eq!(held.file().bytes, 5);
+}
+
+#[tokio::test]
+async fn another_file_system_gets_a_copy() {
+    let home = tempfile::tempdir().expect("a folder");
+    let Ok(other) = tempfile::tempdir_in("/dev/shm") else { return };
+    let cache = Arc::new(Cache::open(home.path(), 100).expect("a cache"));
+    let held = keep(&cache, "hello", None).await;
+    let to = other.path().join("a");
+    held.link(&to, &CancellationToken::new()).expect("a copy");
+    assert_eq!(fs::read(&to).expect("a file"), b"hello");
+    assert_eq!(fs::metadata(&to).expect("a file").permissions().mode() & 0o7777, 0o444);
 }

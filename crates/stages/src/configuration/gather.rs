@@ -50,7 +50,8 @@ impl Fetcher {
             Place::Upload(sha256) => return self.upload(*sha256, origin, bounds, meter).await,
             Place::Result { job, index } => return self.result(*job, *index, origin, bounds, meter).await,
         };
-        if bounds.sha256.is_none() {
+        // Only what cannot change is the same the next time: what is named by a digest, or by its own.
+        if bounds.sha256.is_none() && !matches!(place, Place::Ipfs(_)) {
             let _turn = self.turn(meter).await?;
             return self.keep(self.remote(&remote, bounds, meter).await?, None).await;
         }

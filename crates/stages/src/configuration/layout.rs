@@ -15,6 +15,7 @@ use std::{
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
+use tokio_util::sync::CancellationToken;
 
 /// What a guest will see.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub struct Configured {
     /// The algorithm's files.
     pub algorithm: FilesChecksum,
 }
+
+/// The algorithm's checksum, its files, and those of every dataset.
+type Gathered = (FilesChecksum, Vec<Content>, Vec<Vec<Content>>);
 
 /// The tree as far as it is laid out.
 struct Tree<'a> {
@@ -49,14 +53,29 @@ impl Fetcher {
     /// # Errors
     /// The first thing that could not be provided. What was laid out by then is left for the caller to remove.
     pub async fn configure(&self, job: &JobSpec, into: &Path, watch: &Watch) -> Result<Configured, ConfigurationError> {
-        tokio::select! {
+        let (checksum, algorithm, data) = tokio::select! {
             biased;
-            () = watch.cancel.cancelled() => Err(ConfigurationError::Cancelled),
-            configured = self.lay_out(job, into, watch) => configured,
+            () = watch.cancel.cancelled() => return Err(ConfigurationError::Cancelled),
+            gathered = self.gather_job(job, watch) => gathered?,
+        };
+        // From here on a thread writes below `into`. It is waited for, so that nobody removes what it still makes.
+        let (root, cancel) = (into.to_owned(), watch.cancel.clone());
+        let plan = plan(job, algorithm, data);
+        let folders: Vec<PathBuf> = job.inputs.iter().map(|input| Path::new("inputs").join(input.did.id())).collect();
+        let laid_out = tokio::task::spawn_blocking(move || build(&root, &folders, plan, &cancel)).await;
+        let laid_out = laid_out.unwrap_or_else(|_| Err(io::Error::other("a step of configuration broke")));
+        if watch.cancel.is_cancelled() {
+            return Err(ConfigurationError::Cancelled);
         }
+        let failed = |error: io::Error| format!("the inputs of the job cannot be laid out ({})", error.kind());
+        let mut files = laid_out.map_err(|error| ConfigurationError::System(failed(error)))?;
+        files.sort();
+        let datasets = job.inputs.iter().map(|input| input.did.clone()).collect();
+        Ok(Configured { datasets, files, algorithm: checksum })
     }
 
-    async fn lay_out(&self, job: &JobSpec, into: &Path, watch: &Watch) -> Result<Configured, ConfigurationError> {
+    /// All files of a job: the algorithm's checksum, its files, and those of every dataset.
+    async fn gather_job(&self, job: &JobSpec, watch: &Watch) -> Result<Gathered, ConfigurationError> {
         let meter = Meter::new(watch, &self.policy);
         let algorithm = self.files(&job.algorithm.source, &meter).await;
         let algorithm = algorithm.map_err(|error| ConfigurationError::algorithm(&error))?;
@@ -74,42 +93,7 @@ impl Fetcher {
         }
         let data = try_join_all(fetches).await?;
         meter.tell();
-
-        let mut plan: Vec<(PathBuf, Content)> = Vec::new();
-        for (number, content) in algorithm.into_iter().enumerate() {
-            let name = if number == 0 { "algorithm".to_owned() } else { number.to_string() };
-            plan.push((Path::new("transformations").join(name), content));
-        }
-        for (input, files) in job.inputs.iter().zip(data) {
-            let folder = Path::new("inputs").join(input.did.id());
-            plan.extend(
-                files.into_iter().enumerate().map(|(number, content)| (folder.join(number.to_string()), content)),
-            );
-        }
-        let described = job.inputs.iter().map(|input| (Some(&input.did), input.ddo.as_ref()));
-        let described = described.chain([(job.algorithm.did.as_ref(), job.algorithm.ddo.as_ref())]);
-        for (did, ddo) in described {
-            if let (Some(did), Some(ddo)) = (did, ddo) {
-                let path = Path::new("ddos").join(did.id());
-                // An algorithm may be one of the datasets, too.
-                if !plan.iter().any(|(other, _)| *other == path) {
-                    plan.push((path, Content::Written(ddo.to_string().into_bytes())));
-                }
-            }
-        }
-        if let Some(parameters) = &job.parameters {
-            let path = Path::new("inputs").join("algoCustomData.json");
-            plan.push((path, Content::Written(parameters.expose().to_string().into_bytes())));
-        }
-        let root = into.to_owned();
-        let folders: Vec<PathBuf> = job.inputs.iter().map(|input| Path::new("inputs").join(input.did.id())).collect();
-        let laid_out = tokio::task::spawn_blocking(move || build(&root, &folders, plan)).await;
-        let laid_out = laid_out.unwrap_or_else(|_| Err(io::Error::other("a step of configuration broke")));
-        let failed = |error: io::Error| format!("the inputs of the job cannot be laid out ({})", error.kind());
-        let mut files = laid_out.map_err(|error| ConfigurationError::System(failed(error)))?;
-        files.sort();
-        let datasets = job.inputs.iter().map(|input| input.did.clone()).collect();
-        Ok(Configured { datasets, files, algorithm: checksum })
+        Ok((checksum, algorithm, data))
     }
 
     async fn files(&self, source: &JobSource, meter: &Meter) -> Result<Vec<Content>, FetchError> {
@@ -129,6 +113,35 @@ impl Fetcher {
     }
 }
 
+/// What goes where, below `/data`.
+fn plan(job: &JobSpec, algorithm: Vec<Content>, data: Vec<Vec<Content>>) -> Vec<(PathBuf, Content)> {
+    let mut plan: Vec<(PathBuf, Content)> = Vec::new();
+    for (number, content) in algorithm.into_iter().enumerate() {
+        let name = if number == 0 { "algorithm".to_owned() } else { number.to_string() };
+        plan.push((Path::new("transformations").join(name), content));
+    }
+    for (input, files) in job.inputs.iter().zip(data) {
+        let folder = Path::new("inputs").join(input.did.id());
+        plan.extend(files.into_iter().enumerate().map(|(number, content)| (folder.join(number.to_string()), content)));
+    }
+    let described = job.inputs.iter().map(|input| (Some(&input.did), input.ddo.as_ref()));
+    let described = described.chain([(job.algorithm.did.as_ref(), job.algorithm.ddo.as_ref())]);
+    for (did, ddo) in described {
+        if let (Some(did), Some(ddo)) = (did, ddo) {
+            let path = Path::new("ddos").join(did.id());
+            // An algorithm may be one of the datasets, too.
+            if !plan.iter().any(|(other, _)| *other == path) {
+                plan.push((path, Content::Written(ddo.to_string().into_bytes())));
+            }
+        }
+    }
+    if let Some(parameters) = &job.parameters {
+        let path = Path::new("inputs").join("algoCustomData.json");
+        plan.push((path, Content::Written(parameters.expose().to_string().into_bytes())));
+    }
+    plan
+}
+
 /// A checksum of many files is long.
 fn short(checksum: &FilesChecksum) -> String {
     match checksum.files() {
@@ -138,8 +151,13 @@ fn short(checksum: &FilesChecksum) -> String {
     }
 }
 
-/// Blocking.
-fn build(root: &Path, folders: &[PathBuf], plan: Vec<(PathBuf, Content)>) -> io::Result<Vec<(String, FileDigest)>> {
+/// Makes the tree. Blocking.
+fn build(
+    root: &Path,
+    folders: &[PathBuf],
+    plan: Vec<(PathBuf, Content)>,
+    cancel: &CancellationToken,
+) -> io::Result<Vec<(String, FileDigest)>> {
     fs::create_dir_all(root)?;
     for part in ["inputs", "ddos", "transformations"] {
         match fs::remove_dir_all(root.join(part)) {
@@ -151,16 +169,21 @@ fn build(root: &Path, folders: &[PathBuf], plan: Vec<(PathBuf, Content)>) -> io:
         fs::create_dir(root.join(folder))?;
     }
     let mut tree = Tree { root, files: Vec::new() };
-    plan.into_iter().try_for_each(|(path, content)| tree.add(&path, content))?;
+    for (path, content) in plan {
+        if cancel.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        tree.add(&path, content, cancel)?;
+    }
     Ok(tree.files)
 }
 
 impl Tree<'_> {
-    fn add(&mut self, path: &Path, content: Content) -> io::Result<()> {
+    fn add(&mut self, path: &Path, content: Content, cancel: &CancellationToken) -> io::Result<()> {
         let digest = content.digest();
         let to = self.root.join(path);
         match content {
-            Content::Shared(held) => held.link(&to)?,
+            Content::Shared(held) => held.link(&to, cancel)?,
             Content::Written(text) => {
                 File::options().write(true).create_new(true).mode(0o600).open(&to)?.write_all(&text)?;
                 fs::set_permissions(&to, Permissions::from_mode(0o444))?;

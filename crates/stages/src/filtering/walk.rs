@@ -156,10 +156,9 @@ fn descend(root: &OwnedFd, folder: &str) -> Result<OwnedFd, Errno> {
 }
 
 fn beyond_bounds(path: &str, contract: &OutputContract) -> OutputRefusal {
-    let OutputContract { max_path_bytes, max_depth, .. } = contract;
-    let text = format!(
-        "a path may have {max_path_bytes} bytes and {max_depth} segments, and no character that hides or reorders text"
-    );
+    let (bytes, depth) = (contract.max_path_bytes, contract.max_depth);
+    let text =
+        format!("a path may have {bytes} bytes and {depth} segments, and no character that hides or reorders text");
     refuse("output-path", Some(path), &text)
 }
 

@@ -176,7 +176,7 @@ async fn local_files_uploads_and_results_are_read_here() {
     place.fetch(json!({"type": "upload", "sha256": digest(b"missing").sha256})).await.expect_err("missing");
 
     let id = JobId::from_bytes([7; 16]);
-    let content: Vec<u8> = (0..3_000_000_u32).map(|i| (i % 251) as u8).collect();
+    let content: Vec<u8> = (0..251).cycle().take(3_000_000).collect();
     fs::write(at("result"), &content).expect("a file");
     let outgoing = Outgoing { name: "r".to_owned(), kind: ResultKind::Output, path: at("result").into() };
     place.results.publish(id, &[outgoing], None, &Watch::unwatched()).await.expect("published");
@@ -221,4 +221,20 @@ async fn cancelled_before_it_begins() {
     let job = job(vec![input("d1", json!([inline("x")]))], files(json!([inline("a")])));
     let cancelled = place.fetcher.configure(&job, &place.home.path().join("data"), &watch).await;
     assert_eq!(cancelled, Err(ConfigurationError::Cancelled));
+}
+
+/// An engine runs these on whatever thread there is.
+#[test]
+fn calls_can_be_spawned() {
+    fn sendable<T: Send>(_: impl FnOnce(Arc<Place>) -> T) {}
+    sendable(|place| async move { place.fetcher.get_json("", 0).await });
+    sendable(|place| async move { place.fetcher.fetch(&Value::Null, &Watch::unwatched()).await });
+    sendable(|place| async move {
+        let job = job(vec![], files(Value::Null));
+        place.fetcher.configure(&job, place.home.path(), &Watch::unwatched()).await
+    });
+    sendable(
+        |place| async move { place.results.publish(JobId::from_bytes([0; 16]), &[], None, &Watch::unwatched()).await },
+    );
+    sendable(|place| async move { place.results.remove(JobId::from_bytes([0; 16])).await });
 }

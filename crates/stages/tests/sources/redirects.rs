@@ -7,10 +7,8 @@ use serde_json::json;
 
 #[track_caller]
 fn refused(result: Result<cloister_model::FileDigest, FetchError>) -> String {
-    match result {
-        Err(error @ FetchError::Refused { .. }) => error.to_string(),
-        other => panic!("{other:?}"),
-    }
+    assert!(matches!(result, Err(FetchError::Refused { .. })), "{result:?}");
+    result.expect_err("refused").to_string()
 }
 
 #[tokio::test]

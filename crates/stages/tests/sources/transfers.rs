@@ -12,7 +12,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|i| (i % 251) as u8).collect()
+    (0..251).cycle().take(length).collect()
 }
 
 /// A server that knows ranges and cuts every answer after so many bytes.
@@ -38,10 +38,8 @@ fn cutting(
 }
 
 fn source(error: &FetchError) -> &str {
-    match error {
-        FetchError::Source { cause, .. } => cause,
-        other => panic!("{other:?}"),
-    }
+    let FetchError::Source { cause, .. } = error else { unreachable!("{error:?}") };
+    cause
 }
 
 #[tokio::test]
