@@ -74,7 +74,7 @@ impl Cache {
         self.index().bytes()
     }
 
-    /// A file that is here. Say only to somebody who may know: see [`Cache::hold_from`].
+    /// A file that is here. Not a permission: digests stand in reports, so ask first whether whoever names one may have it.
     #[must_use]
     pub fn path(&self, sha256: Sha256) -> Option<PathBuf> {
         self.index().use_now(sha256)?;

@@ -23,14 +23,14 @@ pub(crate) struct Place {
     pub(crate) fetcher: Arc<Fetcher>,
 }
 
-/// Small bounds, so that what must fail fails soon; loopback is allowed.
+/// Few attempts, so that what must fail fails soon; loopback is allowed.
 pub(crate) fn policy() -> SourcePolicy {
     SourcePolicy {
         allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
         max_file_bytes: 4 << 30,
         attempts: 3,
         connect_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_millis(400),
+        idle_timeout: Duration::from_secs(20),
         deadline: Duration::from_secs(60),
         ..SourcePolicy::default()
     }

@@ -127,7 +127,8 @@ async fn a_server_that_always_cuts_at_one_place_is_given_up() {
 
 #[tokio::test]
 async fn stalls_end() {
-    let place = Place::with(SourcePolicy { attempts: 1, ..policy() });
+    let idle_timeout = Duration::from_millis(200);
+    let place = Place::with(SourcePolicy { attempts: 1, idle_timeout, ..policy() });
     for parts in [vec![Part::Stall], vec![Part::Bytes(b"half".to_vec()), Part::Stall]] {
         let server = Server::start(move |_, _| Answer {
             head: "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n".to_owned(),
