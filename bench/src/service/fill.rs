@@ -58,7 +58,8 @@ fn options(places: &Places, home: &Path) -> Options {
     Options {
         home: home.to_owned(),
         sandbox: places.sandbox.clone(),
-        environment: EnvironmentOptions {
+        sandbox_home: None,
+            environment: EnvironmentOptions {
             id: "local".to_owned(),
             description: String::new(),
             max_jobs: 1,

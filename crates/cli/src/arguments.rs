@@ -11,7 +11,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use std::{io::Write as _, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 /// Send the algorithm to the data; let out only what was agreed.
 ///
@@ -71,6 +71,11 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The folder of the service on this machine.
+    pub(crate) fn home(&self) -> PathBuf {
+        self.connection.home(|name| std::env::var(name).ok())
+    }
+
     /// A client of the service.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         Ok(Connection::resolve(&self.connection, |name| std::env::var(name).ok())?.open()?)

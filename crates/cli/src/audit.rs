@@ -41,6 +41,9 @@ pub(crate) enum AuditCommand {
     Verify {
         /// What `export` printed; without it, the service is asked
         file: Option<PathBuf>,
+        /// Read the record in the service's own folder (--home), whether it runs or not
+        #[arg(long, conflicts_with = "file")]
+        offline: bool,
         /// A hash that the chain must have in it: where it ended when you last looked
         #[arg(long, value_name = "HASH")]
         head: Option<Sha256>,
@@ -56,11 +59,12 @@ impl AuditCommand {
                 let mut stdout = io::stdout().lock();
                 each(&client, &mut |value, _| Ok(writeln!(stdout, "{value}")?)).await
             }
-            Self::Verify { file, head } => {
+            Self::Verify { file, offline, head } => {
                 let mut chain = Chain::new(head);
                 let mut add = |record: AuditRecord| chain.add(&record);
                 match file {
                     Some(file) => each_of_file(&file, &mut add)?,
+                    None if offline => each_of_folder(&context.home(), &mut add)?,
                     None => each(&context.client()?, &mut |_, record| add(record)).await?,
                 }
                 chain.conclude(context)
@@ -172,6 +176,16 @@ fn each_of_file(path: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result
         let record = value.and_then(|value| self::read(&value).ok());
         act(record.ok_or_else(|| wrong(format!("line {number} is no record")))?)?;
     }
+}
+
+fn each_of_folder(home: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let mut outcome = Ok(());
+    let read = cloister_local_engine::read_audit(home, &mut |record| {
+        outcome = act(record);
+        outcome.is_ok()
+    });
+    read.map_err(|error| Usage::error(error.to_string()))?;
+    outcome
 }
 
 async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result<()> {

@@ -10,32 +10,41 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The database in the folder.
+pub(crate) const DATABASE: &str = "cloister.db";
+
 /// The folder, held: its lock goes with the process.
 #[derive(Debug)]
 pub(crate) struct Home {
     root: PathBuf,
+    sandbox: PathBuf,
     _lock: File,
 }
 
 impl Home {
-    /// Makes the folder if it is not there, closes it to others, and takes its lock.
-    pub(crate) fn open(root: &Path) -> Result<Self, OpenError> {
+    /// Makes the folder if it is not there, closes it to others, and takes its lock. What the sandbox program keeps is
+    /// below it, or where it is said to be.
+    pub(crate) fn open(root: &Path, sandbox: Option<&Path>) -> Result<Self, OpenError> {
         let fault = |error| OpenError::Home { path: root.to_owned(), error };
         directory(root).map_err(fault)?;
         // The program that runs jobs has another place to start from.
         let root = root.canonicalize().map_err(fault)?;
         fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(fault)?;
         let lock = lock(&root)?;
-        let home = Self { root, _lock: lock };
-        for part in ["cache", "uploads", "jobs", "results", "logs", "sandbox"] {
-            let path = home.root.join(part);
-            directory(&path).map_err(|error| OpenError::Home { path, error })?;
+        let parts = ["cache", "uploads", "jobs", "results", "logs"].map(|part| root.join(part));
+        let own = root.join("sandbox");
+        let sandbox = sandbox.unwrap_or(&own);
+        for path in parts.iter().map(PathBuf::as_path).chain([sandbox]) {
+            directory(path).map_err(|error| OpenError::Home { path: path.to_owned(), error })?;
         }
-        Ok(home)
+        // As for the folder itself: jobs start from another place.
+        let place = sandbox.canonicalize();
+        let sandbox = place.map_err(|error| OpenError::Home { path: sandbox.to_owned(), error })?;
+        Ok(Self { root, sandbox, _lock: lock })
     }
 
     pub(crate) fn database(&self) -> PathBuf {
-        self.root.join("cloister.db")
+        self.root.join(DATABASE)
     }
 
     pub(crate) fn cache(&self) -> PathBuf {
@@ -55,7 +64,7 @@ impl Home {
     }
 
     pub(crate) fn sandbox(&self) -> PathBuf {
-        self.root.join("sandbox")
+        self.sandbox.clone()
     }
 
     pub(crate) fn jobs(&self) -> PathBuf {
@@ -146,12 +155,12 @@ mod tests {
     fn one_service_at_a_time_has_the_folder() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("home");
-        let first = Home::open(&root).expect("a home");
+        let first = Home::open(&root, None).expect("a home");
         assert_eq!(fs::metadata(&root).expect("made").permissions().mode() & 0o777, 0o700);
-        let error = Home::open(&root).expect_err("in use").to_string();
+        let error = Home::open(&root, None).expect_err("in use").to_string();
         assert!(error.contains(&std::process::id().to_string()) && error.contains("/home"), "{error}");
         drop(first);
-        Home::open(&root).expect("free again");
+        Home::open(&root, None).expect("free again");
     }
 
     #[test]

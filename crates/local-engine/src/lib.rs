@@ -41,4 +41,4 @@ mod uploads;
 
 pub use engine::LocalEngine;
 pub use options::{EnvironmentOptions, OpenError, Options};
-pub use store::DatabaseError;
+pub use store::{DatabaseError, read_audit};

@@ -9,6 +9,8 @@ pub struct Options {
     pub home: PathBuf,
     /// The `sandbox` program.
     pub sandbox: PathBuf,
+    /// Where that program keeps compiled code and interpreters; none: below the folder. Several services may share one.
+    pub sandbox_home: Option<PathBuf>,
     /// What jobs may use.
     pub environment: EnvironmentOptions,
     /// Where files may come from.

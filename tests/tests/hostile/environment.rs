@@ -31,3 +31,11 @@ pub(crate) fn environment() {
     assert_eq!(variables, BTreeMap::from(expected));
     assert_safe(ended.stderr.as_bytes());
 }
+
+#[test]
+fn a_published_algorithm_knows_its_name() {
+    let ended = fixture("environment").with(&["--did", "did:op:algo"]).run();
+    ended.assert_succeeded();
+    let text = String::from_utf8(ended.log.clone()).expect("text");
+    assert!(text.split('\0').any(|line| line == "TRANSFORMATION_DID=algo"), "{text:?}");
+}

@@ -76,7 +76,8 @@ pub(crate) async fn house_with(change: impl FnOnce(&mut Settings)) -> House {
     let engine = LocalEngine::open(Options {
         home: folder.path().join("home"),
         sandbox,
-        environment: EnvironmentOptions {
+        sandbox_home: None,
+            environment: EnvironmentOptions {
             id: "local".to_owned(),
             description: "a test".to_owned(),
             max_jobs: 2,

@@ -39,6 +39,14 @@ pub(crate) struct ConnectionArguments {
     ca: Option<PathBuf>,
 }
 
+impl ConnectionArguments {
+    /// The folder of the service on this machine.
+    pub(crate) fn home(&self, variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+        let home = self.home.clone().or_else(|| variable("CLOISTER_HOME_DIR").map(PathBuf::from));
+        home.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME))
+    }
+}
+
 /// How to reach the service.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
@@ -56,9 +64,8 @@ impl Connection {
         arguments: &ConnectionArguments,
         variable: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
-        let ConnectionArguments { url, key, home, ca } = arguments;
-        let home = home.clone().or_else(|| variable("CLOISTER_HOME_DIR").map(PathBuf::from));
-        let home = home.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME));
+        let home = arguments.home(&variable);
+        let ConnectionArguments { url, key, home: _, ca } = arguments;
         let url = match url.clone().or_else(|| variable("CLOISTER_URL").filter(|url| !url.is_empty())) {
             Some(url) => parse_url(&url)?,
             None => find_url(&home).map_or_else(|| parse_url(DEFAULT_URL), Ok)?,

@@ -65,7 +65,7 @@ settings! {
     "listen" listen: SocketAddr = "127.0.0.1:8090", false, "Where the service listens. Port 0: any free one.";
     "insecure_http" insecure_http: bool = "false", false, "Listen beyond this machine without TLS: keys and data then cross the network in the clear.";
     "sandbox" sandbox: Option<PathBuf> = "", false, "The sandbox program. Empty: beside this program, else on PATH.";
-    "sandbox_home" sandbox_home: Option<PathBuf> = "", false, "A folder of compiled programs and runtimes, as the sandbox program keeps them, to begin with. What is in it is linked or copied below `home` at every start.";
+    "sandbox_home" sandbox_home: Option<PathBuf> = "", false, "Where the sandbox program keeps compiled programs and runtimes. Empty: below `home`.";
     "tls.certificate" tls_certificate: Option<PathBuf> = "", false, "PEM file with the certificate chain. With `tls.key`: serve HTTPS.";
     "tls.key" tls_key: Option<PathBuf> = "", false, "PEM file with the private key.";
     "http.max_upload" http_max_upload: Size = "1GiB", false, "The most bytes of one uploaded file.";

@@ -5,7 +5,6 @@ mod machine;
 mod operator_key;
 mod private_file;
 mod sandbox;
-mod seed;
 mod service;
 mod settings;
 

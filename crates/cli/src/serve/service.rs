@@ -1,5 +1,5 @@
 use super::{
-    Start, operator_key, private_file, seed,
+    Start, operator_key, private_file,
     settings::{self, DoorSecrets},
 };
 use crate::{
@@ -46,9 +46,6 @@ async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Star
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    if let Some(kept) = &settings.sandbox_home {
-        seed::sandbox(kept, &settings.home)?;
-    }
     let engine = LocalEngine::open(settings::engine(&settings)?).await.map_err(cannot_open)?;
     let backend: Arc<dyn Backend> = Arc::clone(&engine) as Arc<dyn Backend>;
     let secrets = secrets(&settings.home)?;

@@ -23,7 +23,8 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
     Ok(Options {
         home: settings.home.clone(),
         sandbox: sandbox::find(settings.sandbox.as_deref())?,
-        environment: EnvironmentOptions {
+        sandbox_home: settings.sandbox_home.clone(),
+            environment: EnvironmentOptions {
             id: settings.engine_environment.clone(),
             description: settings.engine_description.clone(),
             max_jobs: settings.engine_max_jobs.unwrap_or(2 * u64::from(cpus)),

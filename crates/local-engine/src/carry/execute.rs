@@ -113,6 +113,7 @@ async fn wait_for_end(folder: &Path) -> Result<(), Refused> {
 fn order(spec: &JobSpec, folder: PathBuf) -> Order {
     Order {
         algorithm: [DATA, "transformations", "algorithm"].iter().collect(),
+        did: spec.algorithm.did.clone(),
         folder,
         datasets: spec.inputs.iter().map(|input| input.did.clone()).collect(),
         contract: spec.terms.output_contract.clone(),

@@ -71,6 +71,7 @@ pub(crate) fn refusal(job: JobId, rule: &str) -> AuditEvent {
 
 async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec<Outgoing>, Refusal>, Refused> {
     let folder = core.home.job(spec.id);
+    clear_checks(&folder.join(CHECKS)).await.map_err(|error| Db::Other(format!("the folder of checks: {error}")))?;
     let (outputs, contract, rules) =
         (folder.join(OUTPUTS), spec.terms.output_contract.clone(), spec.terms.release.clone());
     let checked = blocking(move || Ok(check_outputs(&outputs, &report, &contract, &rules))).await?;
@@ -96,6 +97,19 @@ async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec
     let (bytes, sha256) = blocking(move || cut_log(&folder.join(LOG), most)).await?;
     let log = Outgoing { name: LOG_NAME.to_owned(), kind: ResultKind::AlgorithmLog, bytes, sha256 };
     Ok(Ok(outgoing.chain([log]).collect()))
+}
+
+/// Removes what another life of this program left of its checks. One may still run; and what it was given are other names of
+/// the outputs, which may have one name each.
+async fn clear_checks(checks: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(checks) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for check in entries {
+        clear(&check?.path()).await?;
+    }
+    Ok(())
 }
 
 /// Makes the log what may leave of it, and says what it is then.
@@ -137,6 +151,7 @@ async fn run_check(
     let order = Order {
         folder: folder.clone(),
         algorithm: core.home.upload(&check.sha256),
+        did: None,
         datasets: vec![dataset],
         // It answers yes or no, and nothing else leaves it.
         contract: OutputContract {

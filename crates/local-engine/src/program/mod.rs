@@ -40,6 +40,8 @@ pub(crate) struct Order {
     pub(crate) folder: PathBuf,
     /// The algorithm's file: absolute, or in the folder.
     pub(crate) algorithm: PathBuf,
+    /// What it is published as.
+    pub(crate) did: Option<Did>,
     /// In the order of `DIDS`.
     pub(crate) datasets: Vec<Did>,
     pub(crate) contract: OutputContract,
@@ -74,7 +76,7 @@ impl Program {
     /// # Errors
     /// `WouldBlock` if a run of this folder goes on. Whatever else keeps a process from being started.
     pub(crate) fn start(&self, order: &Order) -> io::Result<Child> {
-        let Order { folder, algorithm, datasets, contract, limits, profile, interpreter } = order;
+        let Order { folder, algorithm, did, datasets, contract, limits, profile, interpreter } = order;
         let lock = file(&folder.join(LOCK))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         write(&folder.join("contract.json"), &serde_json::to_vec(contract)?)?;
@@ -89,6 +91,9 @@ impl Program {
             .args(["--json", "--require-isolation", "--home"])
             .arg(&self.home)
             .args(["--dids", &dids.join(",")]);
+        if let Some(did) = did {
+            command.args(["--did", did.id()]);
+        }
         if let Some(name) = interpreter {
             command.args(["--runtime", name]);
         }

@@ -1,6 +1,10 @@
-use super::{Db, Write};
+use super::{DatabaseError, Db, Write, schema};
 use cloister_model::{AuditEvent, AuditRecord, Sha256};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use std::path::Path;
+
+/// Records that are read at a time.
+const PAGE: u32 = 1000;
 
 /// The last record's place and hash.
 pub(super) fn head(db: &Connection) -> Result<Option<(u64, Sha256)>, Db> {
@@ -30,4 +34,30 @@ pub(crate) fn records(db: &Connection, after: u64, at_most: u32) -> Result<Vec<A
         found.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
     }
     Ok(found)
+}
+
+/// The record in a service's folder, read from its database without the service, whether one runs or not. Until the
+/// reader has seen enough (answers false), or the end.
+///
+/// # Errors
+/// If there is no database of ours, or it is damaged.
+pub fn read_audit(home: &Path, each: &mut dyn FnMut(AuditRecord) -> bool) -> Result<(), DatabaseError> {
+    let path = home.join(crate::home::DATABASE);
+    schema::check(&path)?;
+    let mut read = || -> Result<(), Db> {
+        let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        db.busy_timeout(schema::PATIENCE)?;
+        let mut after = 0;
+        loop {
+            let page = records(&db, after, PAGE)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.sequence;
+            for record in page {
+                if !each(record) {
+                    return Ok(());
+                }
+            }
+        }
+    };
+    read().map_err(|error| DatabaseError::new(&path, error))
 }

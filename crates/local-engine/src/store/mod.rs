@@ -16,6 +16,7 @@ mod writer;
 
 pub(crate) use fault::{Db, Fail};
 pub(crate) use jobs::Change;
+pub use audit::read_audit;
 pub use schema::DatabaseError;
 pub(crate) use tally::Tally;
 pub(crate) use writer::{Durability, OnCommit, Write};

@@ -58,7 +58,7 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    fn new(path: &Path, error: Db) -> Self {
+    pub(super) fn new(path: &Path, error: Db) -> Self {
         let path = path.to_owned();
         match error {
             Db::Damaged(problem) => Self::Damaged { path, problem },
@@ -66,6 +66,13 @@ impl DatabaseError {
             other @ (Db::Full | Db::Other(_)) => Self::Unusable { path, problem: other.to_string() },
         }
     }
+}
+
+/// Whether the file is a database of ours that this program can read. Changes nothing.
+pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
+    let unusable = |error: io::Error| DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() };
+    inspect_header(path, fs::metadata(path).map_err(unusable)?.len())?;
+    inspect(path)
 }
 
 /// Opens the database for writing, made first if there is none.

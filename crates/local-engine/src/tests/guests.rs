@@ -69,3 +69,11 @@ pub(super) const CHECKS_FIRST_BYTE: &str = r#"(module
       (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 16)))
     (drop (call $read (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 20)))
     (call $exit (i32.ne (i32.load8_u (i32.const 32)) (i32.const 97)))))"#;
+
+/// Counts to half a thousand million, which takes a while, and ends well.
+pub(super) const COUNTS: &str = r#"(module
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (local $left i64)
+    (local.set $left (i64.const 500000000))
+    (loop $again (br_if $again (i64.ne (i64.const 0) (local.tee $left (i64.sub (local.get $left) (i64.const 1))))))))"#;

@@ -57,6 +57,7 @@ impl Place {
         Options {
             home: self.home(),
             sandbox: sandbox(),
+            sandbox_home: None,
             environment: EnvironmentOptions {
                 id: "local".to_owned(),
                 description: String::new(),

@@ -1,8 +1,8 @@
 //! Services that end at any moment, and what the next one makes of it.
 
-use super::{Place, close, ended, guests, log, run, soon, until, why};
+use super::{Place, close, ended, guests, log, run, soon, until, upload, why};
 use crate::program::{has_ended, look};
-use cloister_model::{Engine as _, Event, Fault, JobSpec, Phase, Profile};
+use cloister_model::{Check, Engine as _, Event, Fault, JobSpec, Phase, Profile};
 use std::{fs, path::Path, time::Duration};
 
 /// Counts how often an algorithm was begun: the one claim of each.
@@ -79,6 +79,26 @@ fn kill(folder: &Path) {
     let claim = fs::read_to_string(folder.join("claim")).expect("a claim");
     let pid = rustix::process::Pid::from_raw(claim.trim().parse().expect("a number")).expect("a process");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_whose_check_was_cut_off_are_checked_again() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let sha256 = upload(&engine, &wat::parse_str(guests::COUNTS).expect("a guest")).await;
+    let mut job = place.job(&engine, guests::WRITES).await;
+    job.terms.release.checks = vec![Check { name: "patient".to_owned(), sha256 }];
+    engine.submit(job.clone()).await.expect("submitted");
+    let check = place.folder(job.id).join("checks/0");
+    soon("it is checked", || begun(&check)).await;
+    close(engine).await;
+    assert!(!has_ended(&check).expect("a lock"), "the check goes on");
+
+    let engine = place.open().await;
+    let status = ended(&engine, job.id).await;
+    assert_eq!(status.phase, Phase::Finished, "{}", why(&status));
+    soon("the folders go", || place.leftovers().is_empty()).await;
+    close(engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

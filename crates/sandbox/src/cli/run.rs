@@ -22,6 +22,9 @@ use std::{fmt::Write as _, path::PathBuf};
 pub(super) struct Run {
     /// The algorithm: a WebAssembly module or component, or a script if --runtime is given
     algorithm: PathBuf,
+    /// What it is published as: TRANSFORMATION_DID [default: its sha256]
+    #[arg(long, value_name = "DID")]
+    did: Option<Did>,
     /// A dataset: its DID, and its files in order. May be given several times
     #[arg(long = "dataset", value_name = "DID=PATH[,PATH...]")]
     datasets: Vec<String>,
@@ -72,6 +75,7 @@ impl Run {
     pub(super) fn execute(self, home: impl FnOnce() -> Result<Home, HomeError>) -> anyhow::Result<u8> {
         let Self {
             algorithm,
+            did,
             datasets,
             data,
             dids,
@@ -92,6 +96,7 @@ impl Run {
         let contract = contract.as_deref().map(|path| read_json("contract", path)).transpose()?.unwrap_or_default();
         let job = Job {
             algorithm,
+            did,
             runtime: runtime.map(RuntimeChoice),
             inputs: inputs(&datasets, data, dids)?,
             params,

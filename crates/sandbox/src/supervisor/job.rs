@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub struct Job {
     /// The author's file: a module, or a script for `runtime`.
     pub algorithm: PathBuf,
+    /// What it is published as, for `TRANSFORMATION_DID`; none: its digest stands there.
+    pub did: Option<Did>,
     /// The interpreter, for scripts.
     pub runtime: Option<RuntimeChoice>,
     /// What it may read.

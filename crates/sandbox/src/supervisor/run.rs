@@ -141,10 +141,11 @@ fn spec(
         None => Start::Module { exports: vec!["_start".to_owned()], trap: vec![] },
         Some(runtime) => runtime.start(),
     };
+    let algorithm = job.did.as_ref().map_or_else(|| report.algorithm.sha256.to_string(), |did| did.id().to_owned());
     let ids: Vec<&str> = opened.dids.iter().map(cloister_model::Did::id).collect();
     let mut environment: Vec<(String, String)> = [
         ("DIDS", serde_json::to_string(&ids)?),
-        ("TRANSFORMATION_DID", report.algorithm.sha256.to_string()),
+        ("TRANSFORMATION_DID", algorithm),
         ("INPUTS", "/data/inputs".to_owned()),
         ("OUTPUTS", "/data/outputs".to_owned()),
         ("LOGS", "/data/logs".to_owned()),

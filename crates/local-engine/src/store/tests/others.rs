@@ -165,6 +165,17 @@ async fn the_record_only_grows_and_every_change_of_it_shows() {
             assert!(tried.expect_err("refused").to_string().contains("only grows"));
         }
     }
+    // Without a service, from the file alone, as far as the reader wants.
+    let read = |most: usize| {
+        let mut seen = Vec::new();
+        let read = crate::read_audit(directory.path(), &mut |record| {
+            seen.push(record.sequence);
+            seen.len() < most
+        });
+        read.expect("a record");
+        seen
+    };
+    assert_eq!((read(9), read(2)), (vec![1, 2, 3], vec![1, 2]));
     // The next program goes on with the same chain.
     let (store, _) = store(&path);
     record(&store, event(3)).await;
