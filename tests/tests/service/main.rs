@@ -5,6 +5,8 @@
 
 mod bad_input;
 mod flows;
+mod ocean;
 mod people;
+mod schemathesis;
 mod sources;
 mod tenants;

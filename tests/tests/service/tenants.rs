@@ -151,7 +151,7 @@ const ROWS: &[Row] = &[
     ("get", "/v1/jobs/{id}/results/{index}", Carol, 200, nothing),
     ("get", "/v1/jobs/{id}/review", Alice, 200, nothing),
     ("get", "/v1/jobs/{id}/review/{index}", Alice, 200, nothing),
-    ("post", "/v1/jobs/{id}/review", Alice, 202, |_| json!({"verdict": "approve"})),
+    ("post", "/v1/jobs/{id}/review", Alice, 200, |_| json!({"verdict": "approve"})),
     ("post", "/v1/jobs/{id}/stop", Carol, 202, nothing),
     ("delete", "/v1/jobs/{id}", Carol, 204, nothing),
     ("delete", "/v1/keys/{id}", Carol, 204, nothing),

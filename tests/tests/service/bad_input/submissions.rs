@@ -85,7 +85,9 @@ fn a_program_that_is_none_is_refused_by_the_sandbox_and_blamed_on_the_algorithm(
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
-    for program in [&b"#!/bin/sh\necho"[..], b"", b"\0asm", br#"{"a": 1}"#] {
+    let empty = service.request("POST", "/v1/uploads").by(carol).bytes("application/octet-stream", "").send();
+    empty.problem(400);
+    for program in [&b"#!/bin/sh\necho"[..], b"\0", b"\0asm", br#"{"a": 1}"#] {
         let job = json!({"datasets": [dataset], "algorithm": {"upload": service.upload(carol, program)}});
         let answer = service.post(carol, "/v1/jobs", &job);
         if answer.status != 201 {
@@ -100,7 +102,7 @@ fn a_program_that_is_none_is_refused_by_the_sandbox_and_blamed_on_the_algorithm(
     let sockets = r#"(module (import "wasi_snapshot_preview1" "sock_send" (func (param i32 i32 i32 i32 i32) (result i32)))
         (memory (export "memory") 1) (func (export "_start") (drop (call 0 (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))))"#;
     let module = wat::parse_str(sockets).expect("a WAT text");
-    let request = service.request("POST", "/v1/uploads").by(carol).bytes("application/wasm", module);
+    let request = service.request("POST", "/v1/uploads").by(carol).bytes("application/octet-stream", module);
     let uploaded = request.send().expect_json(201);
     assert!(uploaded["admission"].is_object(), "{uploaded:#}");
     let job = json!({"datasets": [dataset], "algorithm": {"upload": uploaded["sha256"]}});

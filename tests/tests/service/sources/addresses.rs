@@ -41,11 +41,13 @@ fn this_machine_is_no_source_unless_the_operator_says_so() {
 #[test]
 fn other_schemes_are_refused_when_they_are_published() {
     let town = Town::new();
-    for url in
+    for (number, url) in
         ["file:///etc/passwd", "ftp://a.example/x", "gopher://a.example/", "data:text/plain,x", "javascript:1", "//a/b"]
+            .iter()
+            .enumerate()
     {
         let spec = json!({"files": [{"type": "url", "url": url}], "compute": {"allowRawAlgorithm": true}});
-        let manifest = cloister_tests::service::manifest("Dataset", "d", &spec);
+        let manifest = cloister_tests::service::manifest("Dataset", &format!("d{number}"), &spec);
         let answer = town.service.post(&town.alice, "/v1/datasets", &manifest);
         if answer.status == 201 {
             // At the latest where it would be fetched.
