@@ -1,7 +1,7 @@
 use crate::operator::OperatorSettings;
-use cloister_model::{Role, Secret, Timestamp};
+use cloister_model::{Role, Secret, TimeLimits, Timestamp};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 /// A guarded HTTP GET of a JSON document: the way to an issuer's keys. Errors are texts for the log.
 pub type GetJson = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> + Send + Sync>;
@@ -34,6 +34,11 @@ pub struct Settings {
     pub rates: RateLimits,
     /// Whether `X-Forwarded-For` of a proxy in front is believed: the last entry is the client then.
     pub behind_proxy: bool,
+    /// The folders of this machine whose files an account may name as its own, by the account's key; `*`: any account.
+    /// What is in none of them belongs to nobody here. (That a path does not lead out by links is the engine's care.)
+    pub local_roots: BTreeMap<String, Vec<PathBuf>>,
+    /// What jobs may take of time outside their runs.
+    pub times: TimeLimits,
     /// The most bytes of an upload.
     pub max_upload_bytes: u64,
     /// The longest that a request may take that streams nothing.
@@ -119,6 +124,8 @@ impl Settings {
             cors_origins: Vec::new(),
             rates: RateLimits::default(),
             behind_proxy: false,
+            local_roots: BTreeMap::new(),
+            times: TimeLimits::default(),
             max_upload_bytes: 1024 * 1024 * 1024,
             request_timeout: Duration::from_secs(60),
             metrics: true,

@@ -125,7 +125,7 @@ impl Setup {
         for (key, value) in [
             ("sandbox", sandbox().display().to_string()),
             ("sandbox_home", shared_home().display().to_string()),
-            ("sources.local_roots", folder.join("data").display().to_string()),
+            ("sources.local_roots", format!("*={}", folder.join("data").display())),
             ("http.account_per_second", "1000000".to_owned()),
             ("http.account_burst", "1000000".to_owned()),
             ("http.address_per_second", "1000000".to_owned()),

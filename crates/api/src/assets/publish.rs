@@ -1,4 +1,6 @@
 use crate::{
+    auth::sha256,
+    ethereum::Address,
     problem::Problem,
     state::Shared,
     submission::{OWNER, service_files},
@@ -8,6 +10,10 @@ use cloister_model::{
     ServiceKind, SourceKind, Sources, StoreError, file_objects,
 };
 use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
 
 /// An asset that was published or changed.
 #[derive(Clone, Debug)]
@@ -39,6 +45,12 @@ pub(crate) async fn publish(
     let before = shared.backend.asset(ddo.id().clone()).await?;
     if before.as_ref().is_some_and(|asset| asset.owner != *owner || asset.ddo.kind() != kind) {
         return Err(Problem::conflict("did-taken", "another asset has this DID; publish under another one"));
+    }
+    let unchanged = |asset: &Asset| asset.withdrawn.is_none() && asset.ddo == ddo && asset.name == name;
+    if kind == AssetKind::Dataset
+        && let Some(asset) = before.clone().filter(unchanged)
+    {
+        return Ok(Published { asset, new: false });
     }
     let files = match kind {
         AssetKind::Algorithm => Some(fetch(shared, &ddo).await?),
@@ -93,8 +105,25 @@ fn describe(owner: &Account, document: Value) -> Result<(Ddo, String), Problem> 
         return Ok((manifest.ddo(owner)?, manifest.name().to_string()));
     }
     let ddo = Ddo::from_value(document).map_err(ManifestError::from)?;
+    if !may_be_called(&ddo) {
+        let detail = "is not the one that belongs to `nftAddress` and `chainId`; keep the DDO as the catalogue has it";
+        return Err(Problem::field("id", detail));
+    }
     let name = ddo.id().id().to_owned();
     Ok((ddo, name))
+}
+
+/// Whether a DDO that comes as such may have its DID. One of 64 hexadecimal digits looks like those that this registry makes
+/// of owner and name: it must be what Ocean makes of the asset's NFT and chain (SHA-256 of the address, with the letter
+/// case of its checksum, and the number), so that nobody takes the name of somebody else's asset first.
+fn may_be_called(ddo: &Ddo) -> bool {
+    let id = ddo.id().id();
+    if id.len() != 64 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return true;
+    }
+    let (Some(address), Some(chain)) = (ddo.nft_address(), ddo.chain_id()) else { return false };
+    let Ok(parsed) = address.parse::<Address>() else { return false };
+    sha256(format!("{}{chain}", parsed.checksummed()).as_bytes()).to_string() == id.to_ascii_lowercase()
 }
 
 /// What is fetched later is fetched as this Cloister, which may read what the publisher may not: so that uploads and results
@@ -117,14 +146,28 @@ async fn check_sources(shared: &Shared, owner: &Account, ddo: &Ddo) -> Result<()
             let own = match kind {
                 SourceKind::Upload(sha256) => shared.backend.upload(*sha256, owner.clone()).await?.is_some(),
                 SourceKind::Result(job) => owns(shared, owner, job).await?,
-                SourceKind::Url | SourceKind::Ipfs | SourceKind::S3 | SourceKind::Local | SourceKind::Inline => true,
+                SourceKind::Local(path) => may_name(&shared.settings.local_roots, owner, path),
+                SourceKind::Url | SourceKind::Ipfs | SourceKind::S3 | SourceKind::Inline => true,
             };
             if !own {
-                return Err(Problem::field(format!("{path}[{n}]"), "names nothing of yours; upload it first"));
+                let detail = match kind {
+                    SourceKind::Local(_) => "is in no folder whose files you may name; ask the operator for one",
+                    _ => "names nothing of yours; upload it first",
+                };
+                return Err(Problem::field(format!("{path}[{n}]"), detail));
             }
         }
     }
     Ok(())
+}
+
+/// Whether a file of this machine may be the account's: it lies in a folder that the operator has given to it. Told by the
+/// letters of the path alone, so that nothing is learnt of what is there.
+fn may_name(roots: &BTreeMap<String, Vec<PathBuf>>, owner: &Account, path: &str) -> bool {
+    let path = Path::new(path);
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let given = [owner.key(), "*"].into_iter().filter_map(|account| roots.get(account)).flatten();
+    plain && given.into_iter().any(|root| path.starts_with(root))
 }
 
 async fn owns(shared: &Shared, owner: &Account, job: &str) -> Result<bool, Problem> {
@@ -155,5 +198,46 @@ impl From<ManifestError> for Problem {
             ManifestError::Ddo(_) => None,
         };
         Self { field, ..Self::field("", detail) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_this_machine_belongs_to_whom_the_operator_gave_its_folder() {
+        let roots = BTreeMap::from([
+            ("alice".to_owned(), vec![PathBuf::from("/srv/alice")]),
+            ("*".to_owned(), vec![PathBuf::from("/srv/all")]),
+        ]);
+        for (who, path, expected) in [
+            ("alice", "/srv/alice/a.csv", true),
+            ("alice", "/srv/all/a.csv", true),
+            ("bob", "/srv/all/a.csv", true),
+            ("bob", "/srv/alice/a.csv", false),
+            ("alice", "/srv/alice2/a.csv", false),
+            ("bob", "/srv/all/../alice/a.csv", false),
+            ("alice", "/etc/passwd", false),
+        ] {
+            assert_eq!(may_name(&roots, &who.parse().expect("an account"), path), expected, "{who} {path}");
+        }
+    }
+
+    #[test]
+    fn nobody_takes_a_name_first() {
+        let ddo = |id: &str, chain: u64| {
+            let document = json!({"id": format!("did:op:{id}"), "chainId": chain,
+                "nftAddress": "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+                "metadata": {"type": "dataset", "name": "d"}, "services": []});
+            Ddo::from_value(document).expect("a DDO")
+        };
+        // printf 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed8996 | sha256sum
+        let own = "1e668768111c2204e99f176a14a31ff1d1fb432765519483826bb24c1f52b94f";
+        assert!(may_be_called(&ddo(own, 8996)) && !may_be_called(&ddo(own, 1)));
+        let owner = "alice".parse().expect("an account");
+        let registered = Manifest::did(&owner, AssetKind::Dataset, &"penguins".parse().expect("a name"));
+        assert!(!may_be_called(&ddo(registered.id(), 8996)));
+        assert!(may_be_called(&ddo("penguins", 8996)), "a name of another form");
     }
 }

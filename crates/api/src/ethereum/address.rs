@@ -20,6 +20,17 @@ impl Address {
         Self(address)
     }
 
+    /// With the letter case that is its checksum (EIP-55): a letter is a capital if its place in the hash of the lower-case
+    /// digits holds 8 or more.
+    pub(crate) fn checksummed(self) -> String {
+        let lower = self.to_string();
+        let hash = keccak256(&lower.as_bytes()[2..]);
+        let nibble = |place: usize| hash[place / 2] >> (4 * (1 - place % 2)) & 0xf;
+        let letter =
+            |(place, digit): (usize, char)| if nibble(place) >= 8 { digit.to_ascii_uppercase() } else { digit };
+        format!("0x{}", lower.chars().skip(2).enumerate().map(letter).collect::<String>())
+    }
+
     /// Who that is here.
     pub(crate) fn account(self) -> Account {
         self.to_string().parse().expect("42 printable characters are an account")
@@ -60,6 +71,20 @@ mod tests {
         assert_eq!(address("0X2C7536E3605D9C16A7A3D7B1898E529396A65C23"), Ok(mixed));
         assert_eq!(mixed.to_string(), "0x2c7536e3605d9c16a7a3d7b1898e529396a65c23");
         assert_eq!(mixed.account().key(), mixed.to_string());
+    }
+
+    /// The examples of EIP-55 itself.
+    #[test]
+    fn capitals_are_a_checksum() {
+        for written in [
+            "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed",
+            "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359",
+            "0xdbF03B407c01E7cD3CBea99509d93f8DDDC8C6FB",
+            "0xD1220A0cf47c7B9Be7A2E6BA89F429762e7b9aDb",
+        ] {
+            let address: Address = written.to_lowercase().parse().expect("an address");
+            assert_eq!(address.checksummed(), written);
+        }
     }
 
     #[test]

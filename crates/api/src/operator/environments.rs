@@ -2,7 +2,7 @@
 
 use super::{OperatorState, error::OperatorError};
 use axum::{Json, extract::State};
-use cloister_model::{EnvironmentStatus, Phase, TimeLimits, Timestamp};
+use cloister_model::{EnvironmentStatus, Phase, Timestamp};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -56,7 +56,7 @@ pub(super) struct EnvironmentBody {
 }
 
 impl EnvironmentBody {
-    fn new(environment: EnvironmentStatus, consumer_address: String, now: Timestamp) -> Self {
+    fn new(environment: EnvironmentStatus, consumer_address: String, keep_ms: u64, now: Timestamp) -> Self {
         let EnvironmentStatus {
             id,
             description,
@@ -84,7 +84,7 @@ impl EnvironmentBody {
             current_jobs: phases.iter().filter(|(phase, _)| active(phase)).map(|(_, jobs)| jobs).sum(),
             max_jobs,
             consumer_address,
-            storage_expiry: TimeLimits::default().keep_ms / 1000,
+            storage_expiry: keep_ms / 1000,
             max_job_duration: max_wall_ms / 1000,
             last_seen: now.to_string(),
         }
@@ -109,7 +109,7 @@ pub(super) async fn discovery(
         implementation: "cloister",
         address: shared.settings.operator.address.as_ref().map(ToString::to_string),
         algo_time_limit: environments.first().map(|first| (first.max_wall_ms / 1000).to_string()),
-        storage_expiry: (TimeLimits::default().keep_ms / 1000).to_string(),
+        storage_expiry: (shared.settings.times.keep_ms / 1000).to_string(),
     }))
 }
 
@@ -121,9 +121,9 @@ pub(super) async fn list(
     State(OperatorState { shared, .. }): State<OperatorState>,
 ) -> Result<Json<Vec<EnvironmentBody>>, OperatorError> {
     let address = shared.settings.operator.address.as_ref().map_or_else(|| ZERO.to_owned(), ToString::to_string);
-    let now = shared.now();
+    let (now, keep_ms) = (shared.now(), shared.settings.times.keep_ms);
     let environments = shared.backend.environments().await?;
-    Ok(Json(environments.into_iter().map(|one| EnvironmentBody::new(one, address.clone(), now)).collect()))
+    Ok(Json(environments.into_iter().map(|one| EnvironmentBody::new(one, address.clone(), keep_ms, now)).collect()))
 }
 
 #[cfg(test)]
@@ -153,7 +153,12 @@ mod tests {
                 (Phase::Finished, 9),
             ]),
         };
-        let body = EnvironmentBody::new(environment, ZERO.to_owned(), Timestamp::from_unix_ms(1_795_363_289_021));
+        let body = EnvironmentBody::new(
+            environment,
+            ZERO.to_owned(),
+            2_592_000_000,
+            Timestamp::from_unix_ms(1_795_363_289_021),
+        );
         assert_eq!(
             serde_json::to_value(body).expect("json"),
             json!({

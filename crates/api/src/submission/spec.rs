@@ -38,7 +38,7 @@ pub(super) async fn write(
         published.map(|asset| asset.ddo.id()),
         datasets.iter().map(|dataset| dataset.asset.ddo.id()),
     )?;
-    let times = TimeLimits::default();
+    let times = shared.settings.times;
     Ok(JobSpec {
         id,
         created: now,

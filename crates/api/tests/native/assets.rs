@@ -19,12 +19,23 @@ async fn publishing_again_changes_and_sources_stay_hidden() {
     });
     let changed = house.post("alice", "/v1/datasets", &manifest).await.expect(200).json();
     assert_eq!((changed["revision"].as_u64(), changed["did"].as_str()), (Some(2), Some(dataset.as_str())));
+    // What says the same again is no change.
+    let again = house.post("alice", "/v1/datasets", &manifest).await.expect(200).json();
+    assert_eq!(again["revision"].as_u64(), Some(2));
     // The same name of somebody else is another dataset.
     assert_ne!(house.post("mallory", "/v1/datasets", &manifest).await.expect(201).json()["did"], dataset.as_str());
-    // A DDO cannot take somebody else's DID.
-    let ddo = json!({"id": dataset, "metadata": {"type": "dataset", "name": "mine"},
-        "services": [{"id": "c", "type": "compute", "files": [{"type": "inline", "content": "x"}]}]});
-    house.post("mallory", "/v1/datasets", &ddo).await.expect(409);
+    // A DDO cannot take somebody else's DID, whether it is one of ours or there already.
+    let ddo = |did: &str| {
+        json!({"id": did, "metadata": {"type": "dataset", "name": "mine"},
+        "services": [{"id": "c", "type": "compute", "files": [{"type": "inline", "content": "x"}]}]})
+    };
+    house.post("mallory", "/v1/datasets", &ddo(&dataset)).await.expect(422);
+    house.post("alice", "/v1/datasets", &ddo("did:op:lake")).await.expect(201);
+    house.post("mallory", "/v1/datasets", &ddo("did:op:lake")).await.expect(409);
+    // A file of the machine is nobody's unless the operator has given it to somebody.
+    let mut local = manifest.clone();
+    local["spec"]["files"] = json!([{"type": "local", "path": "/etc/passwd"}]);
+    house.post("alice", "/v1/datasets", &local).await.expect(422);
     house.post("alice", "/v1/algorithms", &manifest).await.expect(422);
 
     house.delete("mallory", &format!("/v1/datasets/{dataset}")).await.expect(404);

@@ -101,7 +101,7 @@ settings! {
     "times.total" times_total: Span = "1d", false, "The longest that a job takes altogether, a review not counted.";
     "times.review" times_review: Span = "7d", false, "The longest that a job waits for a reviewer.";
     "times.keep" times_keep: Span = "30d", false, "How long results, log and report are kept.";
-    "sources.local_roots" sources_local_roots: Vec<PathBuf> = "", false, "Folders of this machine whose files publishers may name. Empty: none.";
+    "sources.local_roots" sources_local_roots: BTreeMap<String, String> = "", false, "The folders of this machine whose files an account may publish as its own: account = folders, with `:` between; `*`: any account. Empty: none.";
     "sources.allow_networks" sources_allow_networks: Vec<ipnet::IpNet> = "", false, "Private networks that sources may be in, such as `10.1.0.0/16`. Empty: none.";
     "sources.ipfs_gateway" sources_ipfs_gateway: Option<String> = "", false, "The IPFS gateway that files come through.";
     "sources.ipfs_node" sources_ipfs_node: Option<String> = "", false, "The API of an IPFS node that files come from.";
@@ -125,6 +125,12 @@ pub(super) fn is_setting(key: &str) -> bool {
 
 impl Settings {
     /// What one value alone cannot say.
+    /// `sources.local_roots`, by account.
+    pub(crate) fn local_roots(&self) -> BTreeMap<String, Vec<PathBuf>> {
+        let folders = |text: &String| text.split(':').map(PathBuf::from).collect();
+        self.sources_local_roots.iter().map(|(account, text)| (account.clone(), folders(text))).collect()
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         let wrong = |text: &str| Err(ConfigError::Contradiction(text.to_owned()));
         if self.tls_certificate.is_some() != self.tls_key.is_some() {
@@ -147,7 +153,7 @@ impl Settings {
         if self.results_url.is_none() && !self.results_options.is_empty() {
             return wrong("`results.options` is for `results.url`, which is empty");
         }
-        if self.sources_local_roots.iter().any(|root| !root.is_absolute()) {
+        if self.local_roots().values().flatten().any(|root| !root.is_absolute()) {
             return wrong("a folder of `sources.local_roots` is not absolute; begin it with `/`");
         }
         Ok(())
@@ -200,7 +206,7 @@ mod tests {
             &["operator.unverified_signatures_insist=true"],
             &["sources.ipfs_gateway=https://a", "sources.ipfs_node=http://b"],
             &["results.options=a=b"],
-            &["sources.local_roots=srv"],
+            &["sources.local_roots=alice=srv"],
         ] {
             assert!(matches!(with(pairs), Err(ConfigError::Contradiction(_))), "{pairs:?}");
         }

@@ -93,6 +93,7 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> anyhow::Error {
 fn cannot_open(error: OpenError) -> anyhow::Error {
     match error {
         OpenError::InUse { .. } => Ended::error(CONFLICT, error.to_string()),
+        OpenError::Results(_) => Usage::error(error.to_string()),
         _ => error.into(),
     }
 }

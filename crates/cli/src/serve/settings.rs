@@ -7,11 +7,11 @@ use crate::{
 };
 use cloister_api::{GetJson, Issuer, OperatorSettings, RateLimits, Settings as DoorSettings};
 use cloister_local_engine::{EnvironmentOptions, Options};
-use cloister_model::{Account, Role, Secret};
+use cloister_model::{Account, Role, Secret, TimeLimits};
 use cloister_stages::{Ipfs, SourcePolicy, StoreConfig};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 use url::Url;
 
 /// What the engine wants to know.
@@ -24,7 +24,7 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
         home: settings.home.clone(),
         sandbox: sandbox::find(settings.sandbox.as_deref())?,
         sandbox_home: settings.sandbox_home.clone(),
-            environment: EnvironmentOptions {
+        environment: EnvironmentOptions {
             id: settings.engine_environment.clone(),
             description: settings.engine_description.clone(),
             max_jobs: settings.engine_max_jobs.unwrap_or(2 * u64::from(cpus)),
@@ -53,7 +53,7 @@ fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
     };
     let built_in = SourcePolicy::default();
     Ok(SourcePolicy {
-        local_roots: settings.sources_local_roots.clone(),
+        local_roots: settings.local_roots().into_values().flatten().collect(),
         allow_networks: settings.sources_allow_networks.clone(),
         ipfs,
         max_file_bytes: settings.sources_max_file.map_or(built_in.max_file_bytes, |size| size.0),
@@ -102,12 +102,31 @@ pub(super) fn door(
             address_burst: settings.http_address_burst,
         },
         behind_proxy: settings.http_behind_proxy,
+        local_roots: roots(settings)?,
+        times: TimeLimits {
+            queue_ms: settings.times_queue.ms(),
+            total_ms: settings.times_total.ms(),
+            review_ms: settings.times_review.ms(),
+            keep_ms: settings.times_keep.ms(),
+        },
         max_upload_bytes: settings.http_max_upload.0,
         request_timeout: settings.http_request_timeout.0,
         metrics: settings.http_metrics,
         operator: operator(settings)?,
         ..DoorSettings::new(secret, receipt_key)
     })
+}
+
+/// The folders that accounts may name files in, by the one spelling of each account.
+fn roots(settings: &Settings) -> Result<BTreeMap<String, Vec<PathBuf>>, ConfigError> {
+    let spelt = |(account, folders): (String, Vec<PathBuf>)| match account.as_str() {
+        "*" => Ok((account, folders)),
+        name => match name.parse::<Account>() {
+            Ok(account) => Ok((account.key().to_owned(), folders)),
+            Err(error) => Err(ConfigError::Contradiction(format!("`sources.local_roots`: {error}"))),
+        },
+    };
+    settings.local_roots().into_iter().map(spelt).collect()
 }
 
 /// What Ocean's operator API wants to know.

@@ -19,8 +19,8 @@ pub enum SourceKind {
     Ipfs,
     /// `s3`.
     S3,
-    /// `local`: a path on the operator's machine.
-    Local,
+    /// `local`: an absolute path on the operator's machine, as it was written.
+    Local(String),
     /// `inline`: in the description itself.
     Inline,
     /// `upload`: sent before, by the same account.
@@ -62,7 +62,7 @@ fn read(node: &Node<'_>) -> Result<SourceKind, FieldError> {
         "url" => text("url").map(|_| SourceKind::Url)?,
         "ipfs" => text("hash").map(|_| SourceKind::Ipfs)?,
         "s3" => node.get("s3Access").object().map(|_| SourceKind::S3)?,
-        "local" if text("path")?.starts_with('/') => SourceKind::Local,
+        "local" if text("path")?.starts_with('/') => SourceKind::Local(text("path")?.to_owned()),
         "local" => return Err(node.get("path").expected("an absolute path")),
         "inline" => {
             let (content, base64) = (node.get("content"), node.get("base64"));
