@@ -76,6 +76,9 @@ pub enum OpenError {
         /// What is wrong.
         problem: String,
     },
+    /// Where results are to be kept is not said in a way that can be used.
+    #[error("{0}; correct where results are kept")]
+    Results(String),
     /// Sources, cache or result store: see their own words.
     #[error("{what}: {problem}")]
     Stage {

@@ -8,7 +8,7 @@ use crate::{
     store::{OnCommit, Store},
     uploads::Uploads,
 };
-use cloister_stages::{Cache, Fetcher, ResultStore, StoreConfig};
+use cloister_stages::{Cache, Fetcher, PublishError, ResultStore, StoreConfig};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
@@ -41,7 +41,10 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
     let program = Program::find(&sandbox, home.sandbox())
         .map_err(|problem| OpenError::Sandbox { path: sandbox.clone(), problem })?;
     let results = results.unwrap_or_else(|| StoreConfig { url: file_url(&home.results()), options: BTreeMap::new() });
-    let results = Arc::new(ResultStore::open(&results).map_err(|e| stage("result store")(e.to_string()))?);
+    let results = Arc::new(ResultStore::open(&results).map_err(|error| match error {
+        PublishError::Config(_) => OpenError::Results(error.to_string()),
+        other => OpenError::Stage { what: "results", problem: other.to_string() },
+    })?);
     let cache = Arc::new(Cache::open(&home.cache(), cache_bytes).map_err(|e| stage("cache")(e.to_string()))?);
     let fetcher = Fetcher::new(sources, Arc::clone(&cache), home.uploads(), Arc::clone(&results));
     let fetcher = Arc::new(fetcher.map_err(|e| stage("sources")(e.to_string()))?);
