@@ -15,13 +15,13 @@ help: ## list these commands
 build: ## the programs, in target/release
 	$(BUILD)
 
-demo: ## build the sandbox, run a Rust and a pandas sample, and see a hostile one fail (no root)
+demo: ## build, start a service, publish a dataset, compute on it in Rust and pandas, see a hostile one fail (no root)
 	@scripts/demo.sh
 
 test: ## everything that is tested: installs what it needs, builds, tests, fuzzes for a moment
 	@scripts/test.sh
 
-bench: ## measure the sandbox against a bare engine and native code; ARGS="--quick" and the like are passed on
+bench: ## measure the sandbox and the service against bare ones; ARGS="--quick" and the like are passed on
 	$(BUILD)
 	target/release/cloister-bench $(ARGS)
 

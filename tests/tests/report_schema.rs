@@ -1,7 +1,7 @@
 //! The JSON that leaves the program, for those who read it with other tools: `schemas/` says what it looks like, real
 //! reports keep to it, and it never changes by accident.
 
-use cloister_model::{Limits, OutputContract, Report};
+use cloister_model::{Limits, OutputContract, ReleaseRules, Report};
 use cloister_tests::{Trial, root};
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;
@@ -32,6 +32,7 @@ fn the_committed_schemas_are_those_of_the_types() {
         ("report.v1.json", is_current::<Report>("report.v1.json")),
         ("output-contract.v1.json", is_current::<OutputContract>("output-contract.v1.json")),
         ("limits.v1.json", is_current::<Limits>("limits.v1.json")),
+        ("release-rules.v1.json", is_current::<ReleaseRules>("release-rules.v1.json")),
     ]
     .iter()
     .filter_map(|(name, current)| (!current).then_some(*name))

@@ -7,6 +7,7 @@ mod private_file;
 mod sandbox;
 mod service;
 mod settings;
+mod telemetry;
 
 pub(crate) use service::openapi;
 
@@ -21,6 +22,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
+use telemetry::Traces;
 
 /// The name of the configuration file in the service's folder.
 const CONFIG_FILE: &str = "cloister.toml";
@@ -46,7 +48,7 @@ pub(crate) struct Serve {
     /// The `sandbox` program [default: beside this program, else on PATH]
     #[arg(long, value_name = "FILE")]
     sandbox: Option<String>,
-    /// A folder of compiled programs and runtimes ($CLOISTER_HOME of the sandbox program) to begin with
+    /// Where compiled programs and runtimes are kept ($CLOISTER_HOME of the sandbox program) [default: below the folder]
     #[arg(long, value_name = "DIR")]
     sandbox_home: Option<String>,
     /// Certificates for HTTPS, a PEM file
@@ -98,7 +100,9 @@ impl Serve {
             return Ok(print(&settings, &layers, io::stdout().lock())?);
         }
         let Self { new_operator_key, ready_file, until_eof, .. } = self;
-        logging::start(settings.log_format, settings.log_level);
+        // Dropped at the end, when the service's runtime is gone: what is left is sent then.
+        let traces = Traces::start(&settings)?;
+        logging::start(settings.log_format, settings.log_level, traces.as_ref());
         service::run(Start { settings, new_operator_key, ready_file, until_eof })
     }
 
