@@ -74,7 +74,7 @@ pub(crate) fn kill_all_processes(home: &Path) {
         for process in &left {
             let pid = rustix::process::Pid::from_raw(*process).expect("a process");
             // It may have ended by itself.
-            drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL));
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
         left.is_empty().then_some(())
     });

@@ -26,7 +26,8 @@ pub(crate) async fn observe(State(shared): State<Shared>, request: Request, next
     let id = request_id();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", %id, %method, %route, account = tracing::field::Empty);
+    let (account, status) = (tracing::field::Empty, tracing::field::Empty);
+    let span = tracing::info_span!("request", %id, %method, %route, account, status);
     let page = route.starts_with("/docs");
     let limit = time_limit(&shared, &method, &route);
 
@@ -50,6 +51,8 @@ pub(crate) async fn observe(State(shared): State<Shared>, request: Request, next
     let took = begun.elapsed();
     shared.metrics.request(&route, &method, status.as_u16(), took);
     span.in_scope(|| tracing::info!(status = status.as_u16(), ms = took.as_millis(), "answered"));
+    // For traces: the log has its line.
+    span.record("status", status.as_u16());
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);

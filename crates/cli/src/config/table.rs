@@ -116,6 +116,8 @@ settings! {
     "images" images: BTreeMap<String, String> = "python=python", false, "Which container images are run by which installed interpreter.";
     "log.format" log_format: LogFormat = "auto", false, "How log lines are written; auto: text on a terminal, JSON elsewhere.";
     "log.level" log_level: LogLevel = "info", false, "The least important lines that are written.";
+    "log.otlp_endpoint" log_otlp_endpoint: Option<String> = "", false, "The collector that traces of requests are sent to, by OTLP over HTTP, such as http://collector:4318. Empty: none.";
+    "log.otlp_headers" log_otlp_headers: BTreeMap<String, String> = "", true, "Headers that the collector wants, credentials included.";
 }
 
 /// Whether there is such a setting.
@@ -152,6 +154,9 @@ impl Settings {
         }
         if self.results_url.is_none() && !self.results_options.is_empty() {
             return wrong("`results.options` is for `results.url`, which is empty");
+        }
+        if self.log_otlp_endpoint.is_none() && !self.log_otlp_headers.is_empty() {
+            return wrong("`log.otlp_headers` is for `log.otlp_endpoint`, which is empty");
         }
         if self.local_roots().values().flatten().any(|root| !root.is_absolute()) {
             return wrong("a folder of `sources.local_roots` is not absolute; begin it with `/`");
@@ -206,6 +211,7 @@ mod tests {
             &["operator.unverified_signatures_insist=true"],
             &["sources.ipfs_gateway=https://a", "sources.ipfs_node=http://b"],
             &["results.options=a=b"],
+            &["log.otlp_headers=a=b"],
             &["sources.local_roots=alice=srv"],
         ] {
             assert!(matches!(with(pairs), Err(ConfigError::Contradiction(_))), "{pairs:?}");
