@@ -1,4 +1,4 @@
-use super::publish::store;
+use super::publish::{check_programs, store};
 use crate::{content::EntityTag, problem::Problem, state::Shared};
 use axum::http::{HeaderMap, StatusCode};
 use cloister_model::{
@@ -48,6 +48,7 @@ pub(crate) async fn change(
         return Err(Problem::field(name, "is not known; a misspelt rule must not be no rule"));
     }
     let ddo = with_permissions(&asset.ddo, service, permissions)?;
+    check_programs(shared, &asset.owner, &ddo).await?;
     let asset = Asset { ddo, updated: shared.now(), revision: asset.revision + 1, ..asset };
     let (_, present) = compute_service(&asset.ddo, Some(service))?;
     let detail = json!({"service": service, "permissions": document_of(present)});

@@ -42,6 +42,7 @@ pub(crate) async fn publish(
         return Err(Problem::field("kind", detail));
     }
     check_sources(shared, owner, &ddo).await?;
+    check_programs(shared, owner, &ddo).await?;
     let before = shared.backend.asset(ddo.id().clone()).await?;
     if before.as_ref().is_some_and(|asset| asset.owner != *owner || asset.ddo.kind() != kind) {
         return Err(Problem::conflict("did-taken", "another asset has this DID; publish under another one"));
@@ -155,6 +156,20 @@ async fn check_sources(shared: &Shared, owner: &Account, ddo: &Ddo) -> Result<()
                     _ => "names nothing of yours; upload it first",
                 };
                 return Err(Problem::field(format!("{path}[{n}]"), detail));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Programs that are asked about outputs must be there, and the publisher's own: what somebody else sent is theirs.
+pub(super) async fn check_programs(shared: &Shared, owner: &Account, ddo: &Ddo) -> Result<(), Problem> {
+    for (at, service) in ddo.services().iter().enumerate() {
+        let ServiceKind::Compute(permissions) = &service.kind else { continue };
+        for (n, check) in permissions.output_contract.release.checks.iter().enumerate() {
+            if shared.backend.upload(check.sha256, owner.clone()).await?.is_none() {
+                let path = format!("services[{at}].compute.outputContract.checks[{n}]");
+                return Err(Problem::field(path, "names no program of yours; upload it first"));
             }
         }
     }

@@ -47,6 +47,22 @@ async fn publishing_again_changes_and_sources_stay_hidden() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn programs_that_check_outputs_are_the_publishers_own() {
+    let house = house().await;
+    let dataset = house.dataset("penguins", json!({})).await;
+    let (mine, theirs) = (house.upload("alice", vec![1]).await, house.upload("bob", vec![2]).await);
+    let contract = |sha256: &str| json!({"outputContract": {"checks": [{"name": "small groups", "sha256": sha256}]}});
+    let path = format!("/v1/datasets/{dataset}/permissions");
+    for sha256 in [theirs, "ab".repeat(32)] {
+        let refused = house.put("alice", &path, &contract(&sha256), "").await.expect(422).json();
+        assert_eq!(refused["field"], "services[0].compute.outputContract.checks[0]");
+    }
+    house.put("alice", &path, &contract(&mine), "").await.expect(200);
+    // Whoever administers changes them in their owner's name.
+    house.put("olga", &path, &contract(&mine), "").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn trust_is_in_bytes() {
     let house = house().await;
     let dataset = house.dataset("penguins", json!({})).await;
