@@ -50,10 +50,10 @@ impl Drop for Part {
 }
 
 fn unavailable(error: &io::Error) -> StoreError {
-    StoreError::Unavailable(match error.kind() {
-        io::ErrorKind::StorageFull => "the disk is full; nothing was kept".to_owned(),
-        _ => format!("an upload cannot be kept: {error}"),
-    })
+    match error.kind() {
+        io::ErrorKind::StorageFull => StoreError::Full("the disk is full; nothing was kept".to_owned()),
+        _ => StoreError::Unavailable(format!("an upload cannot be kept: {error}")),
+    }
 }
 
 impl Uploads {

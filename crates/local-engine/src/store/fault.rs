@@ -40,7 +40,10 @@ impl From<Db> for EngineError {
 
 impl From<Db> for StoreError {
     fn from(error: Db) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            Db::Full => Self::Full(Db::Full.to_string()),
+            other => Self::Unavailable(other.to_string()),
+        }
     }
 }
 
