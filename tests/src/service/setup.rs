@@ -142,6 +142,32 @@ impl Setup {
         command
     }
 
+    /// Starts it where it has no reason to: its exit code, and what it said.
+    ///
+    /// # Panics
+    /// If it goes on, or a signal ends it.
+    #[must_use]
+    #[track_caller]
+    pub fn refused(&self, folder: &Path) -> (i32, String) {
+        fs::create_dir_all(folder.join("data")).expect("made");
+        let before = read_log(folder).len();
+        let log = fs::OpenOptions::new().create(true).append(true).open(log_in(folder)).expect("a log file");
+        let mut child = self.command(folder).stdout(Stdio::null()).stderr(log).spawn().expect("the program starts");
+        let began = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("a child") {
+                break status;
+            }
+            if began.elapsed() > PATIENCE / 4 {
+                drop(child.kill());
+                panic!("it goes on\n{}", read_log(folder));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let said = read_log(folder).split_off(before);
+        (status.code().unwrap_or_else(|| panic!("{status}: {said}")), said)
+    }
+
     pub(super) fn run(&self, folder: &Path) -> Result<Started, String> {
         fs::create_dir_all(shared_home()).expect("the shared home");
         let (before, ready) = (read_log(folder).len(), ready_in(folder));

@@ -99,9 +99,8 @@ fn a_program_that_is_none_is_refused_by_the_sandbox_and_blamed_on_the_algorithm(
         assert_eq!(ended["reason"]["fault"], "algorithm", "{ended:#}");
     }
     // The upload says already what a module asks for.
-    let sockets = r#"(module (import "wasi_snapshot_preview1" "sock_send" (func (param i32 i32 i32 i32 i32) (result i32)))
-        (memory (export "memory") 1) (func (export "_start") (drop (call 0 (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))))"#;
-    let module = wat::parse_str(sockets).expect("a WAT text");
+    let path = cloister_tests::root().join("tests/hostile/import_sock_open.wat");
+    let module = wat::parse_file(path).expect("a WAT text");
     let request = service.request("POST", "/v1/uploads").by(carol).bytes("application/octet-stream", module);
     let uploaded = request.send().expect_json(201);
     assert!(uploaded["admission"].is_object(), "{uploaded:#}");
@@ -110,7 +109,7 @@ fn a_program_that_is_none_is_refused_by_the_sandbox_and_blamed_on_the_algorithm(
     if answer.status == 201 {
         let ended = service.ended(carol, &text(&answer.json(), "id"));
         assert_eq!(phase(&ended), Phase::AlgorithmFailed, "{ended:#}");
-        assert!(reason(&ended).contains("sock_send"), "{ended:#}");
+        assert!(reason(&ended).contains("sock_open"), "{ended:#}");
     }
 }
 

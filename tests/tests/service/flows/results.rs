@@ -105,5 +105,6 @@ fn results_go_when_their_time_is_over() {
     cloister_tests::service::wait_for("it to end and to go", || {
         (service.get(carol, &target).status == 404).then_some(())
     });
-    assert!(!service.home().join("results").join(&id).exists());
+    let folder = service.home().join("results").join(&id);
+    cloister_tests::service::wait_for("its files to go", || (!folder.exists()).then_some(()));
 }
