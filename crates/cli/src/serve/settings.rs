@@ -7,7 +7,7 @@ use crate::{
 };
 use cloister_api::{GetJson, Issuer, OperatorSettings, RateLimits, Settings as DoorSettings};
 use cloister_local_engine::{EnvironmentOptions, Options};
-use cloister_model::{Account, Role, Secret, TimeLimits};
+use cloister_model::{Account, Role, Secret, TimeLimits, escape};
 use cloister_stages::{Ipfs, SourcePolicy, StoreConfig};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -132,7 +132,11 @@ fn roots(settings: &Settings) -> Result<BTreeMap<String, Vec<PathBuf>>, ConfigEr
 /// What Ocean's operator API wants to know.
 fn operator(settings: &Settings) -> Result<OperatorSettings, ConfigError> {
     let account = |key: &str, text: &str| -> Result<Account, ConfigError> {
-        text.parse().map_err(|error| ConfigError::Contradiction(format!("`{key}`: {error}")))
+        let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 40);
+        let is_address = digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let account = is_address.then(|| text.parse().ok()).flatten();
+        let wrong = || format!("`{key}`: `{}` is no Ethereum address (0x...)", escape(text.as_bytes(), 64));
+        account.ok_or_else(|| ConfigError::Contradiction(wrong()))
     };
     let providers = settings.operator_providers.iter().map(|text| account("operator.providers", text));
     let address = settings.operator_address.as_deref().map(|text| account("operator.address", text));
@@ -202,6 +206,16 @@ mod tests {
             layers.set(pair).expect("a known setting");
         }
         Settings::resolve(&layers).expect("settings")
+    }
+
+    #[test]
+    fn providers_are_addresses() {
+        let good = operator(&with(&["operator.providers=0x1563915e194D8CfBA1943570603F7606A3115508"]));
+        assert_eq!(good.expect("settings").providers.len(), 1);
+        for wrong in ["nobody", "0x1563915e", "1563915e194D8CfBA1943570603F7606A3115508aa", "*"] {
+            assert!(operator(&with(&[&format!("operator.providers={wrong}")])).is_err(), "{wrong}");
+            assert!(operator(&with(&[&format!("operator.address={wrong}")])).is_err(), "{wrong}");
+        }
     }
 
     #[test]
