@@ -23,11 +23,7 @@ use opentelemetry_sdk::{
 use std::time::Duration;
 use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetryLayer;
-use tracing_subscriber::{
-    Layer,
-    filter::{FilterExt as _, filter_fn},
-    registry::LookupSpan,
-};
+use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
 /// The most spans that wait to be sent, about 2 MiB; more are dropped.
 const MOST_WAITING: usize = 2048;
@@ -92,7 +88,7 @@ impl Traces {
             .with_target(false)
             .with_tracked_inactivity(false)
             .with_context_activation(false)
-            .with_filter(ours.boxed())
+            .with_filter(ours)
     }
 }
 
