@@ -206,7 +206,7 @@ impl Stream {
                 // A blank line, or a comment that keeps the connection alive.
                 None | Some(("", _)) => {}
                 Some((name, value)) => {
-                    fields.push((name.to_owned(), value.strip_prefix(' ').unwrap_or(value).to_owned()))
+                    fields.push((name.to_owned(), value.strip_prefix(' ').unwrap_or(value).to_owned()));
                 }
             }
         }

@@ -3,7 +3,10 @@
 //!
 //! Each test starts a service of its own. `scripts/test-tools.sh` brings what they use beside it.
 
+#![expect(clippy::panic, reason = "helpers of tests fail them by panicking")]
+
 mod bad_input;
+mod client;
 mod flows;
 mod ocean;
 mod people;

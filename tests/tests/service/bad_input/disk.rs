@@ -36,9 +36,14 @@ impl Drop for Small {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "a test that was not run says so loudly")]
+fn not_tested() {
+    eprintln!("NOT TESTED: a full disk needs a file system of its own, and only root may mount one");
+}
+
 #[test]
 fn a_full_disk_fails_jobs_and_loses_none() {
-    let Some(small) = Small::mount() else { return };
+    let Some(small) = Small::mount() else { return not_tested() };
     let town = Town::with(Setup::new().home(&small.path().join("home")));
     let Town { service, alice, carol, .. } = &town;
     let open = service.open_dataset(alice, "open");
@@ -64,7 +69,6 @@ fn a_full_disk_fails_jobs_and_loses_none() {
     let job = town.raw_job(&open, NOTHING);
     let filler = small.path().join("filler");
     drop(fill(&filler));
-    let mut refused = 0;
     let mut taken = Vec::new();
     for _ in 0..20 {
         let answer = service.post(carol, "/v1/jobs", &job);
@@ -72,11 +76,9 @@ fn a_full_disk_fails_jobs_and_loses_none() {
             taken.push(answer.json()["id"].as_str().expect("an id").to_owned());
         } else {
             assert!(matches!(answer.status, 503 | 507), "{}", answer.shown());
-            refused += 1;
         }
     }
     fs::remove_file(&filler).expect("removed");
-    let _ = refused;
     for job in &taken {
         assert!(phase(&service.ended(carol, job)).has_ended());
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 #[test]
 fn assets_that_are_not_there_or_not_for_this() {
     let town = Town::new();
-    let Town { service, alice, bob, carol, .. } = &town;
+    let Town { service, alice, carol, .. } = &town;
     let (dataset, algorithm) = (service.open_dataset(alice, "d"), town.algorithm("a", NOTHING));
     let raw = service.raw(carol, NOTHING);
     let missing = format!("did:op:{}", "0".repeat(64));
@@ -33,7 +33,6 @@ fn assets_that_are_not_there_or_not_for_this() {
     // What can be downloaded needs no Cloister.
     assert_eq!(service.denied(carol, &json!({"datasets": [access], "algorithm": raw})), ["no-compute-service"]);
     assert_eq!(service.get(carol, "/v1/jobs").expect_json(200)["items"], json!([]));
-    let _ = bob;
 }
 
 #[test]

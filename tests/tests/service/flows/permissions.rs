@@ -175,7 +175,7 @@ fn trusted_publishers_and_everybody_are_ways_in_that_must_be_said() {
 #[test]
 fn parameters_are_those_that_were_declared() {
     let town = Town::new();
-    let Town { service, alice, bob, carol, .. } = &town;
+    let Town { service, bob, carol, .. } = &town;
     let sha256 = service.upload(bob, &wat::parse_str(NOTHING).expect("a WAT text"));
     let algorithm = service.publish_algorithm(
         bob,
@@ -200,5 +200,4 @@ fn parameters_are_those_that_were_declared() {
         assert!(text(&problem, "detail").contains(said), "{parameters}: {problem:#}");
     }
     let _ = service.finish(carol, &job(&json!({"bins": 20})));
-    let _ = alice;
 }

@@ -30,8 +30,7 @@ fn results_are_registered_and_computed_on() {
     let target = format!("/v1/jobs/{second}");
     wait_for("the second job to go", || (service.get(carol, &target).status == 404).then_some(()));
     assert!(phase(&service.job(carol, &job)).is_success());
-    let third = service.finish(carol, &town.raw_job(&registered, &copying(&format!("inputs/{}/0", id(&registered)))));
-    let _ = third;
+    let _ = service.finish(carol, &town.raw_job(&registered, &copying(&format!("inputs/{}/0", id(&registered)))));
 
     // The name is taken now.
     let mut again = town.raw_job(&dataset, &writing(&[("a", "")]));

@@ -70,6 +70,41 @@ fn while_its_inputs_are_fetched() {
 }
 
 #[test]
+fn while_its_outputs_are_checked() {
+    let town = Town::new();
+    let Town { service, alice, carol, .. } = &town;
+    let sha256 = service.upload(alice, &wat::parse_str(ENDLESS).expect("a WAT text"));
+    let contract = json!({"checks": [{"name": "never ends", "sha256": sha256}]});
+    let dataset = town.dataset_with_contract("checked", &contract);
+    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let _ = service.job_in(carol, &job, Phase::Filtering);
+    stop(service, carol, &job);
+    assert_stopped(service, carol, &job);
+}
+
+#[test]
+fn while_its_results_are_stored() {
+    // A store that takes everything in, and never says that it has it.
+    let silent = Server::start(|conversation| {
+        conversation.pause(Duration::from_secs(600));
+        Ok(())
+    });
+    let options = json!({
+        "endpoint": silent.url(""), "region": "us-east-1", "allow_http": "true",
+        "access_key_id": "a", "secret_access_key": "b"
+    });
+    let setup = Setup::new().set("results.url", "s3://silent/results").set("results.options", &options.to_string());
+    let town = Town::with(setup);
+    let Town { service, alice, carol, .. } = &town;
+    let dataset = service.open_dataset(alice, "d");
+    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let _ = service.job_in(carol, &job, Phase::Publishing);
+    stop(service, carol, &job);
+    let ended = service.ended(carol, &job);
+    assert_eq!(phase(&ended), Phase::Stopped, "{ended:#}");
+}
+
+#[test]
 fn while_a_reviewer_has_it() {
     let town = Town::new();
     let Town { service, carol, .. } = &town;

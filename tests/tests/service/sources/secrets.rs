@@ -2,7 +2,7 @@
 
 use super::near;
 use crate::people::Town;
-use cloister_tests::service::{NOTHING, S3, Server, Stream, copying, phase, printing, text};
+use cloister_tests::service::{NOTHING, S3, Server, Stream, copying, phase, text};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
 
@@ -101,7 +101,6 @@ fn secrets_of_sources_come_out_nowhere() {
     assert!(seen > 5, "{seen}");
     // The owner still sees what was published.
     assert!(found(&service.get(alice, &format!("/v1/datasets/{}", datasets[0])).text()));
-    let _ = Value::Null;
 }
 
 fn each_file(folder: &Path, act: &mut dyn FnMut(&Path, &[u8])) {
@@ -140,5 +139,4 @@ fn a_running_jobs_folder_holds_no_secret() {
     }
     let _ = service.post(carol, &format!("/v1/jobs/{job}/stop"), &Value::Null).expect(202);
     let _ = service.ended(carol, &job);
-    let _ = printing("");
 }

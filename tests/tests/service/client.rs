@@ -1,0 +1,105 @@
+//! The same from a terminal: the commands of `cloister`, as people and their scripts use them.
+
+use crate::people::{Town, penguins};
+use cloister_tests::{
+    guest, root,
+    service::{Who, cloister},
+    shared_home,
+};
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+/// A command, as somebody, in a folder of their own.
+fn command(town: &Town, who: &Who, folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(cloister());
+    command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
+    command.env("CLOISTER_URL", town.service.url()).env("CLOISTER_KEY", &who.key);
+    command.output().expect("the program starts")
+}
+
+/// What a command printed that has to end with this code.
+#[track_caller]
+fn prints(output: &Output, code: i32) -> String {
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{said}\n{complained}");
+    assert!(!complained.contains("panicked"), "{complained}");
+    said.into_owned()
+}
+
+const DATASET: &str = "apiVersion: cloister.dev/v1alpha1
+kind: Dataset
+metadata: { name: penguins }
+spec:
+  title: Palmer penguins
+  files: [{ type: file, path: ./penguins.csv }]
+";
+
+const ALGORITHM: &str = "apiVersion: cloister.dev/v1alpha1
+kind: Algorithm
+metadata: { name: column-stats }
+spec:
+  files: [{ type: file, path: ./column-stats.wasm }]
+";
+
+#[test]
+fn publishing_allowing_computing_and_fetching_from_a_terminal() {
+    let town = Town::new();
+    let Town { service, alice, bob, carol, .. } = &town;
+    let folder = service.folder().join("desk");
+    fs::create_dir(&folder).expect("made");
+    fs::write(folder.join("penguins.csv"), penguins()).expect("written");
+    fs::write(folder.join("dataset.yaml"), DATASET).expect("written");
+    fs::write(folder.join("algorithm.yaml"), ALGORITHM).expect("written");
+    fs::copy(guest("column-stats.p1.wasm"), folder.join("column-stats.wasm")).expect("copied");
+    let run = |who: &Who, arguments: &[&str]| command(&town, who, &folder, arguments);
+
+    assert!(prints(&run(carol, &["whoami"]), 0).contains("consumer"));
+    let _ = prints(&run(alice, &["apply", "-f", "dataset.yaml"]), 0);
+    let _ = prints(&run(bob, &["apply", "-f", "algorithm.yaml"]), 0);
+    let job = ["job", "submit", "-d", "alice/penguins", "-a", "bob/column-stats", "-p", "groupBy=species", "--wait"];
+    let denied = run(carol, &job);
+    let _ = prints(&denied, 3);
+    assert!(String::from_utf8_lossy(&denied.stderr).contains("trusts neither"), "it says why");
+    let _ = prints(&run(alice, &["dataset", "allow", "penguins", "bob/column-stats"]), 0);
+    let said = prints(&run(carol, &job), 0);
+    let id = said.split_whitespace().find(|word| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let id = id.unwrap_or_else(|| panic!("no id: {said}"));
+
+    let shown: Value = serde_json::from_str(&prints(&run(carol, &["job", "show", id, "-o", "json"]), 0)).expect("JSON");
+    assert_eq!(shown["phase"], "Finished");
+    let _ = prints(&run(carol, &["job", "results", id, "--dir", "results"]), 0);
+    let fetched = fs::read(folder.join("results/statistics.json")).expect("a result");
+    assert_eq!(fetched, service.result(carol, id, "statistics.json"));
+    let _ = prints(&run(carol, &["job", "receipt", id, "--verify"]), 0);
+    // A receipt that somebody changed is a bad one.
+    let receipt = prints(&run(carol, &["job", "receipt", id, "-o", "json"]), 0);
+    fs::write(folder.join("receipt.json"), receipt.replace("Finished", "Stopped")).expect("written");
+    let _ = prints(&run(carol, &["job", "receipt", "--file", "receipt.json", "--verify"]), 1);
+
+    // The codes for scripts.
+    let nothing = "0".repeat(32);
+    let _ = prints(&run(carol, &["job", "show", &nothing]), 4);
+    let _ = prints(&run(carol, &["job", "show", "x"]), 2);
+    let _ = prints(&run(carol, &["audit", "list"]), 3);
+    let _ = prints(&run(carol, &["--url", "http://127.0.0.1:1", "whoami"]), 5);
+    let forged = Who { key: carol.key.replace("clk_", "clk_0"), ..carol.clone() };
+    let _ = prints(&run(&forged, &["whoami"]), 3);
+    let _ = prints(&run(carol, &["job", "delete", id]), 0);
+    let _ = prints(&run(carol, &["job", "show", id]), 4);
+}
+
+#[test]
+fn the_demo_tells_its_story() {
+    for name in ["column-stats.p1.wasm", "exfiltrate.p1.wasm"] {
+        let _ = guest(name);
+    }
+    let mut command = Command::new(cloister());
+    command.arg("demo").arg("--repository").arg(root()).arg("--sandbox-home").arg(shared_home());
+    let output = command.env_remove("CLOISTER_HOME").stdin(Stdio::null()).output().expect("the program starts");
+    let said = prints(&output, 0);
+    assert!(said.contains("Gentoo") || said.contains("Finished"), "{said}");
+}
