@@ -1,5 +1,7 @@
 use crate::{problem::Problem, state::Shared};
-use cloister_model::{Account, AuditAction, AuditEvent, JobId, JobStatus, ReviewVerdict, escape};
+use cloister_model::{
+    Account, AuditAction, AuditEvent, EngineError, EngineFuture, JobId, JobStatus, ReviewVerdict, escape,
+};
 use serde_json::{Value, json};
 
 /// Bytes of a reviewer's reason.
@@ -11,20 +13,28 @@ pub(crate) async fn stop(shared: &Shared, actor: &Account, status: &JobStatus) -
         return Ok(status.clone());
     }
     let event = event(shared, actor, AuditAction::JobStopped, status.id, &json!({"phase": status.phase}));
-    let stopping = shared.backend.stop(status.id, shared.now());
-    let (stopped, recorded) = futures_util::future::join(stopping, shared.backend.record(vec![event])).await;
+    on_record(shared, event, shared.backend.stop(status.id, shared.now())).await
+}
+
+/// Does something, and puts it on record. That is asked for first, and the store does things in the order in which it is
+/// asked: wherever the program is killed, nothing is done that is not on record.
+async fn on_record<T>(shared: &Shared, event: AuditEvent, doing: EngineFuture<'_, T>) -> Result<T, Problem> {
+    let (recorded, done) = futures_util::future::join(shared.backend.record(vec![event]), doing).await;
+    let done = done?;
     recorded?;
-    Ok(stopped?)
+    Ok(done)
 }
 
 /// Removes a job that has ended, with all that is left of it.
 pub(crate) async fn remove(shared: &Shared, actor: &Account, status: &JobStatus) -> Result<(), Problem> {
-    shared.backend.remove(status.id).await?;
+    if !status.phase.has_ended() {
+        return Err(EngineError::NotEnded(status.id).into());
+    }
     let event = event(shared, actor, AuditAction::JobRemoved, status.id, &json!({"phase": status.phase}));
-    Ok(shared.backend.record(vec![event]).await?)
+    on_record(shared, event, shared.backend.remove(status.id)).await
 }
 
-/// A reviewer's word, which counts once and is then on record.
+/// A reviewer's word, which counts once. On record is whatever was said: of two who speak at once the first counts.
 pub(crate) async fn review(
     shared: &Shared,
     actor: &Account,
@@ -38,9 +48,7 @@ pub(crate) async fn review(
         }
     };
     let event = event(shared, actor, AuditAction::Reviewed, job, &detail);
-    let status = shared.backend.review(job, verdict, shared.now()).await?;
-    shared.backend.record(vec![event]).await?;
-    Ok(status)
+    on_record(shared, event, shared.backend.review(job, verdict, shared.now())).await
 }
 
 pub(super) fn event(shared: &Shared, actor: &Account, action: AuditAction, job: JobId, detail: &Value) -> AuditEvent {

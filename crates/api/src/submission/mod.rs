@@ -58,8 +58,10 @@ pub(crate) async fn submit(shared: &Shared, owner: &Account, submission: Submiss
     let allowed = allowed_event(owner, id, &decided, &terms, now);
     shared.metrics.allowed(terms.admitted.iter().map(|dataset| dataset.by));
     let spec = spec::write(shared, owner, &submission, decided, terms, spec::Named { id, request, now }).await?;
-    let (status, recorded) =
-        futures_util::future::join(shared.backend.submit(spec), shared.backend.record(vec![allowed])).await;
+    // The record is asked for first, and the store does things in the order in which it is asked: wherever the program is
+    // killed, no job is there that nobody allowed.
+    let (recorded, status) =
+        futures_util::future::join(shared.backend.record(vec![allowed]), shared.backend.submit(spec)).await;
     match (status, request) {
         (Err(EngineError::JobExists(_)), Some(request)) => {
             // The same request came twice at once, and the other was first.
