@@ -1,5 +1,5 @@
 use crate::{
-    auth::Rates,
+    auth::{Places, Rates},
     metrics::Metrics,
     oidc,
     receipt::Signer,
@@ -8,6 +8,12 @@ use crate::{
 use cloister_model::{Backend, Timestamp};
 use std::{fmt, ops::Deref, sync::Arc};
 use tokio_util::sync::CancellationToken;
+
+/// Uploads of one account at once: each may hold the largest size there is on the disk until it is counted as theirs.
+const MOST_UPLOADS: usize = 16;
+
+/// Events and logs that one account follows at once: each holds a connection.
+const MOST_FOLLOWED: usize = 128;
 
 /// The door of one Cloister.
 #[derive(Clone, Debug)]
@@ -24,6 +30,10 @@ pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) oidc: oidc::Verifier,
     pub(crate) rates: Rates,
+    /// Files that are being sent.
+    pub(crate) uploading: Arc<Places>,
+    /// Events and logs that are being followed.
+    pub(crate) following: Arc<Places>,
     pub(crate) metrics: Metrics,
     pub(crate) signer: Signer,
     /// Cancelled when the service shuts down: streams end then.
@@ -43,7 +53,9 @@ impl Service {
         let rates = Rates::new(settings.rates)?;
         let signer = Signer::new(settings.receipt_key.expose())?;
         let closing = CancellationToken::new();
-        let inner = Inner { backend, settings, oidc, rates, metrics: Metrics::new(), signer, closing };
+        let (uploading, following) = (Places::new(MOST_UPLOADS, "uploads"), Places::new(MOST_FOLLOWED, "streams"));
+        let metrics = Metrics::new();
+        let inner = Inner { backend, settings, oidc, rates, uploading, following, metrics, signer, closing };
         Ok(Self { shared: Shared(Arc::new(inner)) })
     }
 

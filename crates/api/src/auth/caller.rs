@@ -62,7 +62,7 @@ pub(crate) async fn authenticate(State(shared): State<Shared>, request: Request,
 }
 
 async fn identify(shared: &Shared, request: Request) -> Result<Request, Problem> {
-    if let Some(address) = client_address(shared, &request) {
+    if let Some(address) = client_address(shared.settings.behind_proxy, &request) {
         shared.rates.address(address)?;
     }
     let credentials = credentials(request.headers())?.to_owned();
@@ -79,17 +79,38 @@ async fn identify(shared: &Shared, request: Request) -> Result<Request, Problem>
     Ok(request)
 }
 
+/// Counts who asks what anybody may ask, where the answer is some work.
+pub(crate) async fn count_address(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    match client_address(shared.settings.behind_proxy, &request).map_or(Ok(()), |address| shared.rates.address(address))
+    {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// Whether what somebody showed when they began to follow something is still good: a key that was revoked, or has expired,
+/// tells its holder nothing more. Tokens and signatures were good for the request.
+pub(crate) async fn still_known(shared: &Shared, principal: &Principal) -> bool {
+    let Via::Key(id) = &principal.via else { return true };
+    match shared.backend.key(id.clone()).await {
+        Ok(Some(key)) => key.revoked.is_none() && key.expires.is_none_or(|expires| shared.now() < expires),
+        Ok(None) | Err(_) => false,
+    }
+}
+
 fn refused(why: &dyn std::fmt::Display) -> Problem {
     Problem { detail: format!("the credentials are not taken: {why}"), ..Problem::unauthenticated() }
 }
 
-/// The last entry of `X-Forwarded-For` is what the proxy in front saw; the ones before it are anybody's word.
-fn client_address(shared: &Shared, request: &Request) -> Option<IpAddr> {
-    if shared.settings.behind_proxy {
+/// The last entry of `X-Forwarded-For` is what the proxy in front saw; the ones before it are anybody's word. Without one
+/// that can be read, it is the proxy itself that is counted: nobody is not counted at all.
+fn client_address(behind_proxy: bool, request: &Request) -> Option<IpAddr> {
+    let forwarded = || {
         let last = request.headers().get_all("x-forwarded-for").iter().next_back()?;
-        return last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok();
-    }
-    request.extensions().get::<ClientAddress>().map(|address| address.0)
+        last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+    };
+    let forwarded = if behind_proxy { forwarded() } else { None };
+    forwarded.or_else(|| request.extensions().get::<ClientAddress>().map(|address| address.0))
 }
 
 fn credentials(headers: &HeaderMap) -> Result<&str, Problem> {
@@ -150,4 +171,26 @@ async fn signer(shared: &Shared, signed: &SignedRequest, request: Request) -> Re
 
 fn role_of(shared: &Shared, account: &Account) -> Option<Role> {
     shared.settings.ethereum_roles.get(account.key()).copied().or(shared.settings.ethereum_role)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_not_counted() {
+        let asked = |behind_proxy: bool, forwarded: Option<&str>| {
+            let mut request = Request::get("/").body(Body::empty()).expect("a request");
+            if let Some(forwarded) = forwarded {
+                request.headers_mut().insert("x-forwarded-for", forwarded.parse().expect("a value"));
+            }
+            request.extensions_mut().insert(ClientAddress(IpAddr::from([10, 0, 0, 1])));
+            client_address(behind_proxy, &request).expect("an address").to_string()
+        };
+        assert_eq!(asked(true, Some("203.0.113.9, 192.0.2.7")), "192.0.2.7", "the proxy's own word");
+        assert_eq!(asked(false, Some("192.0.2.7")), "10.0.0.1", "anybody's word");
+        for nonsense in [None, Some(""), Some("192.0.2.7, unknown"), Some("192.0.2.7:443")] {
+            assert_eq!(asked(true, nonsense), "10.0.0.1", "{nonsense:?}");
+        }
+    }
 }

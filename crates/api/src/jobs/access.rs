@@ -1,5 +1,5 @@
 use crate::{principal::Principal, problem::Problem, state::Shared, submission::Record};
-use cloister_model::{JobId, JobSpec, JobStatus, Role};
+use cloister_model::{JobId, JobSpec, JobStatus, Phase, Report, Role};
 
 /// What somebody wants with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,16 @@ pub(crate) async fn find(shared: &Shared, principal: &Principal, job: JobId, acc
     }
     let status = shared.backend.status(job).await?;
     Ok(Found { spec, status })
+}
+
+/// What the host reports of a run, if there is a report yet.
+///
+/// Names of outputs are the algorithm's own text, and a digest of little tells what it is of: until results are released,
+/// and for good where they never are, the report says nothing of them.
+pub(crate) async fn report(shared: &Shared, found: &Found) -> Result<Option<Report>, Problem> {
+    let report = shared.backend.report(found.status.id).await?;
+    let released = found.status.phase == Phase::Finished;
+    Ok(report.map(|report| if released { report } else { Report { outputs: Vec::new(), ..report } }))
 }
 
 fn may(principal: &Principal, spec: &JobSpec, record: &Record, access: Access) -> bool {

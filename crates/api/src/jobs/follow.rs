@@ -1,7 +1,12 @@
-use crate::state::Shared;
+use crate::{
+    auth::{Place as Held, still_known},
+    principal::Principal,
+    problem::Problem,
+    state::Shared,
+};
 use cloister_model::{JobId, JobStatus};
 use futures_util::{Stream, stream};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long a follower hears nothing at most: proxies drop connections that are silent for longer.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -23,11 +28,36 @@ enum Place {
     End,
 }
 
+/// Who follows something, and the place that this takes.
+pub(crate) struct Follower {
+    who: Principal,
+    _place: Held,
+}
+
+impl Follower {
+    /// Somebody follows something from now on.
+    pub(crate) fn new(shared: &Shared, who: Principal) -> Result<Self, Problem> {
+        let place = shared.following.take(&who.account)?;
+        Ok(Self { who, _place: place })
+    }
+
+    /// Whether they may still hear of it.
+    pub(super) async fn may_hear(&self, shared: &Shared) -> bool {
+        still_known(shared, &self.who).await
+    }
+}
+
 /// Every change of a job from now on, or from a revision that was seen. Ends after the job has ended, when the job is gone,
-/// and when the service shuts down.
-pub(crate) fn changes(shared: Shared, job: JobId, seen: u64) -> impl Stream<Item = Change> + Send + 'static {
+/// when the key of whoever follows is good no more, and when the service shuts down.
+pub(crate) fn changes(
+    shared: Shared,
+    follower: Follower,
+    job: JobId,
+    seen: u64,
+) -> impl Stream<Item = Change> + Send + 'static {
+    let follower = Arc::new(follower);
     stream::unfold(Place::Seen(seen), move |place| {
-        let shared = shared.clone();
+        let (shared, follower) = (shared.clone(), Arc::clone(&follower));
         async move {
             let Place::Seen(seen) = place else { return None };
             let waited = tokio::select! {
@@ -35,6 +65,9 @@ pub(crate) fn changes(shared: Shared, job: JobId, seen: u64) -> impl Stream<Item
                 () = shared.closing.cancelled() => return None,
                 waited = tokio::time::timeout(SILENCE, shared.backend.wait(job, seen)) => waited,
             };
+            if !follower.may_hear(&shared).await {
+                return None;
+            }
             match waited {
                 Err(_) => Some((Change::Nothing, Place::Seen(seen))),
                 Ok(Err(error)) => {

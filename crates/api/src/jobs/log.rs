@@ -1,8 +1,9 @@
+use super::Follower;
 use crate::{content::Download, problem::Problem, state::Shared};
 use axum::body::Bytes;
 use cloister_model::{ByteRange, EngineError, JobId};
 use futures_util::{Stream, stream};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// Bytes of a log that are read at once.
 const CHUNK_BYTES: u32 = 64 * 1024;
@@ -53,15 +54,21 @@ struct Place {
     ended: bool,
 }
 
-/// The algorithm log from its beginning, and what is added to it, until the job has ended or the service shuts down.
+/// The algorithm log from its beginning, and what is added to it, until the job has ended, the key of whoever follows is
+/// good no more, or the service shuts down.
 pub(crate) fn follow_log(
     shared: Shared,
+    follower: Follower,
     job: JobId,
 ) -> impl Stream<Item = Result<Bytes, EngineError>> + Send + 'static {
+    let follower = Arc::new(follower);
     stream::try_unfold(Place { offset: 0, ended: false }, move |mut place| {
-        let shared = shared.clone();
+        let (shared, follower) = (shared.clone(), Arc::clone(&follower));
         async move {
             loop {
+                if !follower.may_hear(&shared).await {
+                    return Ok(None);
+                }
                 let range = ByteRange { offset: place.offset, at_most: CHUNK_BYTES };
                 let bytes = shared.backend.log(job, range).await?;
                 if !bytes.is_empty() {

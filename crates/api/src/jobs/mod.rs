@@ -6,8 +6,8 @@ mod files;
 mod follow;
 mod log;
 
-pub(crate) use access::{Access, Found, find};
+pub(crate) use access::{Access, Found, find, report};
 pub(crate) use act::{remove, review, stop};
 pub(crate) use files::send;
-pub(crate) use follow::{Change, changes};
+pub(crate) use follow::{Change, Follower, changes};
 pub(crate) use log::{follow_log, log_file};

@@ -1,7 +1,7 @@
 use super::views::JobView;
 use crate::{
     auth::Caller,
-    jobs::{Access, Change, changes, find},
+    jobs::{Access, Change, Follower, changes, find},
     problem::Problem,
     state::Shared,
     web::In,
@@ -46,7 +46,8 @@ pub(super) async fn events(
     let body = if method == Method::HEAD {
         Body::empty()
     } else {
-        let events = changes(shared, id, seen).map(|change| Ok::<_, Infallible>(write(&change)));
+        let follower = Follower::new(&shared, who)?;
+        let events = changes(shared, follower, id, seen).map(|change| Ok::<_, Infallible>(write(&change)));
         Body::from_stream(events)
     };
     // For proxies that would keep the events until there are enough of them.

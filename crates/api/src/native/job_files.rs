@@ -48,7 +48,12 @@ pub(super) async fn log(
 ) -> Result<Response, Problem> {
     find(&shared, &who, id, Access::Control).await?;
     if query.follow == Some(true) {
-        let body = if method == Method::HEAD { Body::empty() } else { Body::from_stream(jobs::follow_log(shared, id)) };
+        let body = if method == Method::HEAD {
+            Body::empty()
+        } else {
+            let follower = jobs::Follower::new(&shared, who)?;
+            Body::from_stream(jobs::follow_log(shared, follower, id))
+        };
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
     }
     jobs::log_file(&shared, id).await?.answer(&shared, &method, &headers, async { Ok(()) }).await
@@ -97,7 +102,7 @@ pub(super) async fn result(
 
 /// What the host reports of the run
 ///
-/// See `schemas/report.v1.json`.
+/// See `schemas/report.v1.json`. Without the outputs until they are released, and for good if they never are.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/report", tag = "results", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Object))
@@ -107,8 +112,8 @@ pub(super) async fn report(
     Caller(who): Caller,
     In(id): In<JobId>,
 ) -> Result<Json<Report>, Problem> {
-    find(&shared, &who, id, Access::Read).await?;
-    shared.backend.report(id).await?.map(Json).ok_or_else(Problem::not_found)
+    let found = find(&shared, &who, id, Access::Read).await?;
+    jobs::report(&shared, &found).await?.map(Json).ok_or_else(Problem::not_found)
 }
 
 /// What ran on what and what came out, signed.
@@ -140,7 +145,7 @@ pub(super) async fn receipt(
     if !found.status.phase.has_ended() {
         return Err(Problem::conflict("not-ended", "a job has a receipt once it has ended; follow its events"));
     }
-    let report = shared.backend.report(id).await?;
+    let report = jobs::report(&shared, &found).await?;
     let outputs = shared.backend.results(id, Shelf::Released).await?;
     let receipt = statement(&found.spec, &found.status, report.as_ref(), &outputs, sha256);
     let text = receipt.to_string();

@@ -2,13 +2,13 @@ use super::views::List;
 use crate::{
     auth::{Caller, NewKey, new_key},
     date,
-    principal::Principal,
+    principal::{Principal, Via},
     problem::Problem,
     state::Shared,
     web::{In, Json, Query},
 };
 use axum::{extract::State, http::StatusCode};
-use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, KeyId, Role, escape};
+use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, KeyId, Role, Timestamp, escape};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -27,7 +27,8 @@ pub(super) struct KeyRequest {
     /// What you call it.
     #[schema(max_length = 100)]
     label: Option<String>,
-    /// When it stops working: a moment in UTC, such as `2027-01-01T00:00:00Z`.
+    /// When it stops working: a moment in UTC, such as `2027-01-01T00:00:00Z`. Not after the key that makes it does, and
+    /// then if absent.
     #[schema(format = DateTime)]
     expires: Option<String>,
 }
@@ -105,12 +106,32 @@ pub(super) async fn create(
     let expires = expires
         .transpose()
         .map_err(|()| Problem::field("expires", "has to be a moment to come in UTC, such as `2027-01-01T00:00:00Z`"))?;
+    let expires = within(expires, expiry_of_maker(&shared, &who).await?)?;
     let made = new_key(account, role, label, expires, now);
     let NewKey { token, stored } = made.map_err(|_| Problem::internal())?;
     shared.backend.put_key(stored.clone()).await?;
     record(&shared, &who, AuditAction::KeyCreated, &stored).await?;
     let view = KeyView { key: Some(token.expose().clone()), ..KeyView::from(&stored) };
     Ok((StatusCode::CREATED, axum::Json(view)))
+}
+
+/// When the key that is used to make another stops working.
+async fn expiry_of_maker(shared: &Shared, who: &Principal) -> Result<Option<Timestamp>, Problem> {
+    let Via::Key(id) = &who.via else { return Ok(None) };
+    Ok(shared.backend.key(id.clone()).await?.and_then(|key| key.expires))
+}
+
+/// When a key stops working that was made with one that stops working then: no later. Else whoever is given a key for a
+/// day has one for ever.
+fn within(wanted: Option<Timestamp>, most: Option<Timestamp>) -> Result<Option<Timestamp>, Problem> {
+    match (wanted, most) {
+        (Some(wanted), Some(most)) if wanted > most => {
+            let detail =
+                format!("has to be at most {}: a key lasts no longer than the one that makes it", date::write(most));
+            Err(Problem::field("expires", detail))
+        }
+        (wanted, most) => Ok(wanted.or(most)),
+    }
 }
 
 /// Which keys are asked for.

@@ -1,6 +1,12 @@
 use super::{about, assets, audit, events, explain, job_files, jobs, keys, open, openapi, review, uploads};
 use crate::{
-    auth::authenticate, operator, problem::Problem, settings::Settings, state::Service, state::Shared, web::observe,
+    auth::{authenticate, count_address},
+    operator,
+    problem::Problem,
+    settings::Settings,
+    state::Service,
+    state::Shared,
+    web::observe,
 };
 use axum::{
     Router,
@@ -19,9 +25,10 @@ impl Service {
         let (known, _) = for_somebody_known().split_for_parts();
         let (anybody, _) = for_anybody().split_for_parts();
         let authenticated = from_fn_with_state(shared.clone(), authenticate);
+        let counted = from_fn_with_state(shared.clone(), count_address);
         let router = Router::new()
             .merge(known.route_layer(authenticated).with_state(shared.clone()))
-            .merge(anybody.with_state(shared.clone()))
+            .merge(anybody.route_layer(counted).with_state(shared.clone()))
             .merge(operator::routes(shared.clone()))
             .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
             .fallback(async || Problem::not_found())

@@ -57,6 +57,7 @@ pub(super) async fn upload(
 ) -> Result<(StatusCode, Json<UploadView>), Problem> {
     let (parts, body) = request.into_parts();
     is_octets(&parts.headers)?;
+    let _place = shared.uploading.take(&who.account)?;
     let signed = parts.extensions.get::<ExpectedDigest>().map(|ExpectedDigest(digest)| *digest);
     let expected = match signed {
         Some(digest) => Some(digest),

@@ -7,6 +7,7 @@ mod connections;
 mod house;
 mod jobs;
 mod keys;
+mod secrecy;
 mod signatures;
 mod strangers;
 mod uploads;

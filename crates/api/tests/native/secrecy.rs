@@ -1,0 +1,140 @@
+//! What is told of a job to whom, and until when.
+
+use crate::house::{House, guest, house};
+use axum::{
+    body::{Body, Bytes},
+    http::Request,
+};
+use futures_util::stream;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tower::ServiceExt as _;
+
+/// A job of bob's on data of alice's that alice reviews, once it waits for her.
+async fn reviewed(house: &House, name: &str) -> String {
+    let compute = json!({"allowRawAlgorithm": true, "outputContract": {"review": true}});
+    let dataset = house.dataset(name, compute).await;
+    let job = house.job(&dataset).await;
+    assert_eq!(house.until(&job, "InReview").await["phase"], "InReview");
+    job
+}
+
+/// Names of outputs are what the algorithm chose, and a digest tells what little it is of.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_says_nothing_of_outputs_that_were_not_released() {
+    let house = house().await;
+    let (approved, refused) = (reviewed(&house, "one").await, reviewed(&house, "other").await);
+    let outputs = |who: &'static str, job: String| {
+        let house = &house;
+        async move {
+            let report = house.get(who, &format!("/v1/jobs/{job}/report")).await.expect(200).json();
+            report["outputs"].as_array().expect("outputs").len()
+        }
+    };
+    let held = house.get("alice", &format!("/v1/jobs/{refused}/review")).await.expect(200).json();
+    let secret = held["items"][0]["sha256"].as_str().expect("a digest").to_owned();
+    for who in ["bob", "alice", "olga"] {
+        assert_eq!(outputs(who, refused.clone()).await, 0, "{who}, while somebody looks at them");
+    }
+    let no = json!({"verdict": "refuse", "reason": "too fine"});
+    house.post("alice", &format!("/v1/jobs/{refused}/review"), &no).await.expect(200);
+    assert_eq!(house.until(&refused, "OutputRefused").await["phase"], "OutputRefused");
+    for part in ["", "/report", "/receipt", "/explain", "/results", "/log", "/events"] {
+        let told = house.get("bob", &format!("/v1/jobs/{refused}{part}")).await.expect(200).text();
+        assert!(!told.contains(&secret) && !told.contains("statistics"), "{part}: {told}");
+    }
+    assert_eq!(outputs("bob", refused).await, 0, "for good");
+
+    house.post("alice", &format!("/v1/jobs/{approved}/review"), &json!({"verdict": "approve"})).await.expect(200);
+    assert_eq!(house.until(&approved, "Finished").await["phase"], "Finished");
+    assert!(outputs("bob", approved).await > 0);
+}
+
+/// A request with a key of its own.
+fn with(key: &str, method: &str, path: &str, body: &Value) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .expect("a request")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_revoked_tells_nothing_more() {
+    let house = house().await;
+    let job = reviewed(&house, "one").await;
+    let made = house.post("bob", "/v1/keys", &json!({})).await.expect(201).json();
+    let (id, key) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));
+    let follow = |path: String| {
+        let asked = house.router.clone().oneshot(with(key, "GET", &path, &Value::Null));
+        async move { asked.await.expect("an answer").into_body() }
+    };
+    let mut events = follow(format!("/v1/jobs/{job}/events")).await;
+    let log = follow(format!("/v1/jobs/{job}/log?follow=true")).await;
+    let first = events.frame().await.expect("a frame").expect("an event").into_data().expect("data");
+    assert!(String::from_utf8_lossy(&first).contains("InReview"));
+
+    house.delete("bob", &format!("/v1/keys/{id}")).await.expect(204);
+    house.post("alice", &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"})).await.expect(200);
+    house.until(&job, "Finished").await;
+    let rest = tokio::time::timeout(Duration::from_secs(60), events.collect()).await.expect("an end");
+    assert_eq!(rest.expect("well").to_bytes(), Bytes::new());
+    let rest = tokio::time::timeout(Duration::from_secs(60), log.collect()).await.expect("an end");
+    assert_eq!(rest.expect("well").to_bytes(), Bytes::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_lasts_no_longer_than_the_one_that_made_it() {
+    let house = house().await;
+    let make = |who: &'static str, body: Value| {
+        let house = &house;
+        async move { house.post(who, "/v1/keys", &body).await.expect(201).json() }
+    };
+    let until = "2100-01-01T00:00:00Z";
+    for (who, role) in [("bob", "consumer"), ("olga", "operator")] {
+        let short = make(who, json!({"expires": until, "role": role})).await;
+        let key = short["key"].as_str().expect("a key");
+        let child = house.send(with(key, "POST", "/v1/keys", &json!({"role": role}))).await.expect(201).json();
+        assert_eq!(child["expires"], short["expires"], "{who}: as long as its maker");
+        let shorter = json!({"expires": "2099-01-01T00:00:00Z"});
+        house.send(with(key, "POST", "/v1/keys", &shorter)).await.expect(201);
+        let longer = house.send(with(key, "POST", "/v1/keys", &json!({"expires": "2101-01-01T00:00:00Z"}))).await;
+        assert_eq!(longer.expect(422).json()["field"], "expires");
+        // What was made of it makes no longer ones, either.
+        let child = child["key"].as_str().expect("a key");
+        let grandchild = house.send(with(child, "POST", "/v1/keys", &json!({}))).await.expect(201).json();
+        assert_eq!(grandchild["expires"], short["expires"]);
+    }
+    assert!(make("bob", json!({})).await["expires"].is_null(), "one without an end makes such");
+}
+
+/// One who sends many files slowly keeps neither the places nor the disk of the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_at_once_are_bounded_for_each_account() {
+    let house = house().await;
+    let key = house.key("bob").to_owned();
+    let slow = || {
+        let body = stream::once(async { Ok::<_, std::io::Error>(Bytes::from_static(b"begun")) });
+        let request = Request::post("/v1/uploads")
+            .header("authorization", format!("Bearer {key}"))
+            .body(Body::from_stream(futures_util::StreamExt::chain(body, stream::pending())));
+        tokio::spawn(house.router.clone().oneshot(request.expect("a request")))
+    };
+    // One more than there are places: the loop below may have one for a moment.
+    let uploads: Vec<_> = (0..17).map(|_| slow()).collect();
+    let mut refused = 0;
+    for _ in 0..400 {
+        let answer = house.with("bob", "POST", "/v1/uploads", &[], Body::from("x")).await;
+        refused = answer.status.as_u16();
+        if refused == 429 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(refused, 429);
+    house.upload("carol", guest("column-stats.p1.wasm")).await;
+    uploads.iter().for_each(tokio::task::JoinHandle::abort);
+}
