@@ -3,12 +3,12 @@
 use super::{error::OperatorError, parameters::Parameters, settings::OperatorSettings};
 use crate::{
     auth::ClientAddress,
-    ethereum::{Nonce, NonceWindow, Signature, hashed_digest},
+    ethereum::{Address, Nonce, NonceWindow, Signature, hashed_digest},
     state::Shared,
 };
 use axum::{
     extract::FromRequestParts,
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts, uri::Authority},
     response::{IntoResponse, Response},
 };
 use cloister_model::Account;
@@ -67,7 +67,8 @@ impl<S: Sync> FromRequestParts<S> for Origin {
 impl Origin {
     fn new(address: Option<IpAddr>, headers: &HeaderMap) -> Self {
         let mediated = ["x-forwarded-for", "forwarded", "via", "sec-fetch-site", header::ORIGIN.as_str()];
-        Self { address, direct: !mediated.iter().any(|name| headers.contains_key(*name)) }
+        let direct = !mediated.iter().any(|name| headers.contains_key(*name)) && names_this_machine(headers);
+        Self { address, direct }
     }
 
     /// Whether nobody's word is taken from there. A page in a browser, or a stranger behind a proxy on this machine, comes
@@ -76,6 +77,16 @@ impl Origin {
         let here = self.direct && self.address.is_some_and(|address| address.to_canonical().is_loopback());
         settings.unverified_signatures && (here || settings.insist)
     }
+}
+
+/// Whether a request is for this machine by one of its own names. A page in a browser whose own name was made to lead here
+/// sends what nobody can tell from a program's request, but for that name. Programs need not name anything.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else { return false };
+    let host = authority.host();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Finds out whose word a request is, and uses its nonce up. Nothing else may be looked at before.
@@ -108,6 +119,10 @@ pub(super) async fn vouch(
 
 async fn verify(shared: &Shared, parameters: &Parameters, job: Option<&str>) -> Result<Account, OperatorError> {
     let owner = parameters.text_or_absent("owner")?.unwrap_or_default();
+    // Consumers of Ocean are addresses. Whom this service knows by a key or a token of its own, no Provider can vouch for.
+    if !owner.is_empty() && owner.parse::<Address>().is_err() {
+        return Err(OperatorError::bad("`owner` must be the address of an Ethereum account"));
+    }
     let signature = parameters
         .text("providerSignature")?
         .filter(|text| !text.is_empty())
@@ -206,6 +221,25 @@ mod tests {
         }
         for header in ["x-forwarded-for", "forwarded", "via", "origin", "sec-fetch-site"] {
             assert!(!from(Some("127.0.0.1"), Some(header)).may_be_unverified(&on), "{header}");
+        }
+    }
+
+    /// What a browser sends for a page whose name was made to lead to this machine: no `Origin` with `GET`, no
+    /// `Sec-Fetch-Site` without TLS.
+    #[test]
+    fn a_page_whose_name_leads_here_is_no_program_of_this_machine() {
+        let on = OperatorSettings { unverified_signatures: true, ..OperatorSettings::default() };
+        let named = |host: &'static str| {
+            let headers: HeaderMap = [(header::HOST, HeaderValue::from_static(host))].into_iter().collect();
+            Origin::new(Some(IpAddr::from([127, 0, 0, 1])), &headers).may_be_unverified(&on)
+        };
+        for host in ["127.0.0.1:8090", "127.0.0.1", "localhost:8090", "LocalHost", "[::1]:8090", "[::1]"] {
+            assert!(named(host), "{host}");
+        }
+        for host in
+            ["evil.example:8090", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.1:8090", "", "a b"]
+        {
+            assert!(!named(host), "{host}");
         }
     }
 

@@ -1,5 +1,8 @@
 use super::error::OperatorError;
-use crate::web::read_body;
+use crate::{
+    auth::{ExpectedDigest, sha256},
+    web::read_body,
+};
 use axum::{
     extract::{FromRequest, Query, Request},
     http::header,
@@ -36,7 +39,11 @@ impl<S: Sync> FromRequest<S> for Parameters {
                 "415 Unsupported Media Type: send the parameters in the query, or as JSON with `Content-Type: application/json`",
             ));
         }
+        let expected = request.extensions().get::<ExpectedDigest>().copied();
         let body = read_body(request.into_body(), MOST_BODY_BYTES).await?;
+        if expected.is_some_and(|ExpectedDigest(digest)| digest != sha256(&body)) {
+            return Err(OperatorError::bad("400 Bad Request: the body is not the one of `Content-Digest`"));
+        }
         match serde_json::from_slice(&body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Ok(Self::default()),
@@ -106,6 +113,21 @@ mod tests {
         }
         let request = request.body(Body::from(body.to_owned())).expect("a request");
         Parameters::from_request(request, &()).await
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_signed_by_its_digest_is_that_body() {
+        let signed = |digest: &[u8]| {
+            let mut request = Request::builder()
+                .uri("/")
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(Body::from(r#"{"jobId": "1"}"#))
+                .expect("a request");
+            request.extensions_mut().insert(ExpectedDigest(sha256(digest)));
+            request
+        };
+        assert!(Parameters::from_request(signed(br#"{"jobId": "1"}"#), &()).await.is_ok());
+        assert!(Parameters::from_request(signed(br#"{"jobId": "2"}"#), &()).await.is_err());
     }
 
     #[tokio::test]

@@ -128,6 +128,23 @@ async fn a_signature_counts_once_and_soon() {
     assert_eq!(world.post(&first).await.status, 200);
 }
 
+/// Whom this service knows by a key or a token of its own is nobody that a Provider can be.
+#[tokio::test]
+async fn a_provider_speaks_for_ethereum_accounts_only() {
+    let world = World::new();
+    // The last two: what was signed, cut elsewhere.
+    for owner in ["alice", "oidc:alice", "0x1", &OWNER[..41], &format!("{OWNER}1")] {
+        let mut body = world.start(1, "0x1");
+        let nonce = body["nonce"].to_string();
+        body["owner"] = json!(owner);
+        body["providerSignature"] = json!(Wallet::new(1).sign_hashed(&format!("{owner}{nonce}")));
+        let answer = world.post(&body).await;
+        assert_eq!((answer.status, answer.error().contains("Ethereum")), (StatusCode::BAD_REQUEST, true), "{owner}");
+        assert_eq!(world.query(Method::GET, "compute", 1, &[("owner", owner)]).await.status, 400, "{owner}");
+    }
+    assert!(world.memory.state().jobs.is_empty());
+}
+
 #[tokio::test]
 async fn one_that_comes_twice_at_once_counts_once() {
     let world = World::new();
