@@ -78,7 +78,8 @@ async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec
     let files = match checked {
         Ok(files) => files,
         Err(refusal) => {
-            let reason = Reason::new(&format!("the outputs may not leave: {refusal}"), Fault::Algorithm);
+            let told = if may_speak(spec) { refusal.clone() } else { refusal.without_words_of_the_guest() };
+            let reason = Reason::new(&format!("the outputs may not leave: {told}"), Fault::Algorithm);
             return Ok(Err(Refusal { rule: refusal.rule.to_owned(), reason }));
         }
     };
@@ -97,6 +98,11 @@ async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec
     let (bytes, sha256) = blocking(move || cut_log(&folder.join(LOG), most)).await?;
     let log = Outgoing { name: LOG_NAME.to_owned(), kind: ResultKind::AlgorithmLog, bytes, sha256 };
     Ok(Ok(outgoing.chain([log]).collect()))
+}
+
+/// Whether the algorithm may tell its consumer something that nobody has looked at: where its log may leave as it is.
+fn may_speak(spec: &JobSpec) -> bool {
+    !spec.terms.release.holds_log() && spec.terms.output_contract.max_log_bytes > 0
 }
 
 /// Removes what another life of this program left of its checks. One may still run; and what it was given are other names of

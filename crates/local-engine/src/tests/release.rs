@@ -74,6 +74,27 @@ async fn outputs_that_break_a_rule_do_not_leave() {
     close(engine).await;
 }
 
+/// A name and a column are a hundred characters each that an algorithm could tell in a refusal, job after job.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_repeats_the_algorithm_only_where_its_log_may_leave() {
+    let place = Place::new();
+    let engine = place.open().await;
+    for (review, max_log_bytes, speaks) in [(false, 100, true), (false, 0, false), (true, 100, false)] {
+        let mut job = place.job(&engine, guests::WRITES).await;
+        job.terms.release.media_types = Some(["image/png".parse().expect("a media type")].into());
+        job.terms.release.review = review;
+        job.terms.output_contract.max_log_bytes = max_log_bytes;
+        let status = run(&engine, &job).await;
+        assert_eq!(status.phase, Phase::OutputRefused);
+        let text = why(&status);
+        assert!(
+            text.contains("media-type") && text.contains("result.csv") == speaks,
+            "{review} {max_log_bytes}: {text}"
+        );
+    }
+    close(engine).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_review_holds_outputs_and_log_until_somebody_speaks() {
     let place = Place::new();

@@ -44,7 +44,7 @@ impl Records {
 fn form_of(error: ::csv::Error) -> io::Result<Form> {
     match error.into_kind() {
         ErrorKind::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<NotStrict>()) {
-            Some(NotStrict::Quote) => Ok(Form::Irregular),
+            Some(NotStrict::Quote | NotStrict::Line) => Ok(Form::Irregular),
             Some(NotStrict::Record) => Ok(Form::TooLarge),
             None => Err(error),
         },
@@ -69,7 +69,9 @@ pub(super) fn check(file: &Found, facts: &Facts, rules: &CsvRules) -> Result<(),
     let broken = |error: ::csv::Error| match form_of(error) {
         Err(error) => content::unreadable(&file.name, &error),
         Ok(Form::TooLarge) => refused("csv-parse", &NotStrict::Record.to_string()),
-        Ok(_) => refused("csv-parse", "it is no CSV: rows differ in length, or a quote is out of place"),
+        Ok(_) => {
+            refused("csv-parse", "it is no CSV: rows differ in length, a line is empty, or a quote is out of place")
+        }
     };
     if !facts.text && !facts.empty {
         return Err(refused("csv-parse", "it is no CSV: it has bytes that are no text"));
@@ -201,6 +203,16 @@ mod tests {
             ("a,b\n1,\"2\n", Form::Irregular),
             ("a,b\n1,2\"3\"\n", Form::Irregular),
             ("a,b\n1,\"2\"3\n", Form::Irregular),
+            // Some readers take an empty line for a row, others for nothing: a place to hide in.
+            ("a,b\n\n1,2\n", Form::Irregular),
+            ("a,b\r\n1,2\r\n\r\n\r\n", Form::Irregular),
+            ("a,b\n1,2\n\n\n", Form::Irregular),
+            ("\na,b\n1,2\n", Form::Irregular),
+            ("a,b\r\r1,2\r", Form::Irregular),
+            ("a,b\n1,2\n\n", Form::Regular { columns: 2 }),
+            ("a,b\r\n1,2\r\n\r\n", Form::Regular { columns: 2 }),
+            ("a,b\r1,2\r", Form::Regular { columns: 2 }),
+            ("a,b\n1,\"\n\n\n\"\n", Form::Regular { columns: 2 }),
         ] {
             assert_eq!(form(file(text.as_bytes())).expect("read"), expected, "{text:?}");
         }

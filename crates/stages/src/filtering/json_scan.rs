@@ -5,6 +5,9 @@
 
 use std::io::{self, Read};
 
+/// Bytes of a number that say nothing but a number: what any program writes of 64 bits has fewer. A longer one counts as a text.
+const NUMBER_BYTES: u64 = 40;
+
 /// Levels that are followed.
 pub(super) const MOST_DEPTH: u64 = 4096;
 
@@ -15,7 +18,8 @@ pub(super) struct Shape {
     pub(super) depth: u64,
     /// Texts, numbers, booleans and nulls.
     pub(super) values: u64,
-    /// Bytes of the longest text or name of a field, as it is meant and not as it is written.
+    /// Bytes of the longest text or name of a field, as it is meant and not as it is written, or of a number that is longer
+    /// than any number has to be.
     pub(super) text_bytes: u64,
 }
 
@@ -104,10 +108,12 @@ impl Scanner {
             At::Text(text) => self.text(text, byte),
             At::Number(number) => match number.after(byte) {
                 Some(next) => {
+                    self.length = self.length.saturating_add(1);
                     self.at = At::Number(next);
                     Ok(())
                 }
                 None if number.is_complete() => {
+                    self.end_number();
                     self.at = At::After;
                     self.take(byte)
                 }
@@ -161,6 +167,7 @@ impl Scanner {
             return Ok(());
         }
         self.shape.values = self.shape.values.saturating_add(1);
+        self.length = 1;
         self.at = match byte {
             b'"' => {
                 self.begin_text(false);
@@ -175,6 +182,12 @@ impl Scanner {
             _ => return Err(NotJson::Other),
         };
         Ok(())
+    }
+
+    fn end_number(&mut self) {
+        if self.length > NUMBER_BYTES {
+            self.shape.text_bytes = self.shape.text_bytes.max(self.length);
+        }
     }
 
     fn close(&mut self, object: bool) -> Result<(), NotJson> {
@@ -231,10 +244,13 @@ impl Scanner {
         }
     }
 
-    fn end(self) -> Result<Shape, NotJson> {
+    fn end(mut self) -> Result<Shape, NotJson> {
         let complete = match self.at {
             At::After => true,
-            At::Number(number) => number.is_complete(),
+            At::Number(number) => {
+                self.end_number();
+                number.is_complete()
+            }
             _ => false,
         };
         if complete && self.open.is_empty() { Ok(self.shape) } else { Err(NotJson::Other) }
@@ -295,6 +311,19 @@ mod tests {
         assert_eq!(scanned(r#"{"name": [1, -2.5e+3, true, null, "é\n\u00e9\ud83d\ude00"]}"#), of(3, 5, 9));
         assert_eq!(scanned(&format!("{}1{}", "[".repeat(4095), "]".repeat(4095))), of(4096, 1, 0));
         assert_eq!(scanned(&"[".repeat(4096)), Err(NotJson::TooDeep));
+    }
+
+    /// A number can have any number of digits, and so be a text that is not counted as one.
+    #[test]
+    fn a_number_without_end_is_a_text() {
+        let bytes = |text: &str| scanned(text).expect("JSON").text_bytes;
+        for short in ["-1.7976931348623157e+308", "18446744073709551615", "0.1000000000000000055511151231257827"] {
+            assert_eq!(bytes(short), 0, "{short}");
+        }
+        let long = "7".repeat(1000);
+        assert_eq!((bytes(&long), bytes(&format!("[1, -{long}.5, 2]"))), (1000, 1003));
+        assert_eq!(bytes(&format!("{{\"a\": 0.{long}}}")), 1002);
+        assert_eq!(bytes(&format!("[{}]", ["12345"; 100].join(","))), 0, "each for itself");
     }
 
     #[test]

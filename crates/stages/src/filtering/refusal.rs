@@ -10,8 +10,19 @@ pub struct OutputRefusal {
     /// The rule that says so: `output-...` for the folder and its budgets, `media-type`, `csv-...`, `json-...`. These
     /// names do not change.
     pub rule: &'static str,
-    /// Which file, and what was allowed. Safe to show.
+    /// Which file, and what was allowed. Safe to show: it does nothing to whoever sees it. But it may hold words of the
+    /// guest's, such as a name: see [`OutputRefusal::without_words_of_the_guest`].
     pub text: String,
+}
+
+impl OutputRefusal {
+    /// The rule alone, where nothing of what the guest says may leave: a hundred characters in a refusal, job after job, are
+    /// a way out.
+    #[must_use]
+    pub fn without_words_of_the_guest(&self) -> Self {
+        let text = "which file it was, and what is in it, may not leave either";
+        Self { rule: self.rule, text: text.to_owned() }
+    }
 }
 
 /// A refusal that names the file. `text` must be safe to show.

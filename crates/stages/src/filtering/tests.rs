@@ -177,6 +177,16 @@ fn names_are_safe_in_refusals() {
 }
 
 #[test]
+fn a_refusal_can_be_told_without_a_word_of_the_guest() {
+    let case = Case::with("patient 4711 is ill,n\na,1\n", "Bob.csv", json!({"csv": {"columns": ["g", "n"]}}));
+    let refusal = case.check().expect_err("another column");
+    assert!(refusal.text.contains("patient 4711") && refusal.text.contains("Bob"), "{refusal}");
+    let told = refusal.without_words_of_the_guest();
+    assert_eq!(told.rule, "csv-column-names");
+    assert!(!told.text.contains("4711") && !told.text.contains("Bob"), "{told}");
+}
+
+#[test]
 fn the_report_must_say_the_same() {
     let case = Case::new();
     case.write("a", "hello");
