@@ -50,6 +50,11 @@ impl ConfigurationError {
         match error {
             FetchError::Cancelled => Self::Cancelled,
             FetchError::System(_) => Self::System(error.to_string()),
+            // The consumer reads this. A digest of little data tells what it is.
+            FetchError::Content { index, .. } => {
+                let reason = format!("file {index}: not the agreed content; its publisher has to publish it again");
+                Self::Data { did: did.clone(), reason, fault: Fault::System }
+            }
             _ => Self::Data { did: did.clone(), reason: error.to_string(), fault: Fault::System },
         }
     }

@@ -43,11 +43,12 @@ impl LocalRoots {
         if !plain {
             return Err(Failure::Refused("a local path is absolute and has no `..`".to_owned()));
         }
-        let below = self.0.iter().find_map(|(written, real)| {
+        let below = self.0.iter().filter_map(|(written, real)| {
             let rest = path.strip_prefix(written).or_else(|_| path.strip_prefix(real)).ok()?;
             Some((real, rest))
         });
-        let Some((root, rest)) = below else {
+        // Of folders in each other, the innermost: it may be somebody's who must not lead into the others by a link.
+        let Some((root, rest)) = below.min_by_key(|(_, rest)| rest.components().count()) else {
             return Err(Failure::Refused("it is below none of the folders that the operator listed".to_owned()));
         };
         let file = open_below(root, rest).map_err(|error| match error {
@@ -117,6 +118,23 @@ fn open_below(root: &Path, rest: &Path) -> Result<File, Errno> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    /// A folder of somebody in one of somebody else, who puts a link into it.
+    #[test]
+    fn of_folders_in_each_other_the_innermost_holds() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        std::fs::create_dir_all(at("data/alice")).expect("folders");
+        std::fs::write(at("data/secret"), "SECRET").expect("a file");
+        std::fs::write(at("data/alice/own"), "hello").expect("a file");
+        symlink("../secret", at("data/alice/link")).expect("a link");
+        for order in [[at("data"), at("data/alice")], [at("data/alice"), at("data")]] {
+            let roots = LocalRoots::new(&order).expect("roots");
+            assert_eq!(roots.open(&at("data/alice/own")).expect("alice's").bytes, 5);
+            assert_eq!(roots.open(&at("data/secret")).expect("the other's").bytes, 6);
+            assert!(roots.open(&at("data/alice/link")).is_err());
+        }
+    }
 
     #[test]
     fn opens_what_is_below_and_nothing_else() {

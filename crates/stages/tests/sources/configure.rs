@@ -130,6 +130,19 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
     assert!(!format!("{:?}", place.fetcher).contains("SECRET"));
 }
 
+/// Whoever knows all but a little of the data could try what the digest fits.
+#[tokio::test]
+async fn a_digest_of_data_is_told_to_no_consumer() {
+    let place = Place::new();
+    let (wanted, found) = ("ab".repeat(32), digest(b"salary: 100").sha256.to_string());
+    let data = json!([{"type": "inline", "content": "salary: 100", "sha256": wanted}]);
+    let data = job(vec![input("d1", data)], files(json!([inline("a")])));
+    let error = place.fetcher.configure(&data, &place.home.path().join("data"), &Watch::unwatched()).await;
+    let Err(ConfigurationError::Data { reason, .. }) = error else { panic!("{error:?}") };
+    assert!(reason.starts_with("file 0: not the agreed content"), "{reason}");
+    assert!(!reason.contains(&wanted) && !reason.contains(&found), "{reason}");
+}
+
 #[tokio::test]
 async fn secrets_of_sources_do_not_reach_the_tree() {
     let server = Server::start(|_, _| Answer::ok(b"data")).await;
