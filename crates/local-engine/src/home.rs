@@ -6,7 +6,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -29,6 +29,11 @@ impl Home {
         directory(root).map_err(fault)?;
         // The program that runs jobs has another place to start from.
         let root = root.canonicalize().map_err(fault)?;
+        if fs::metadata(&root).map_err(fault)?.uid() != rustix::process::geteuid().as_raw() {
+            // Whoever it belongs to can open it again whenever they like.
+            let problem = "it belongs to another user; give this service a folder of its own";
+            return Err(fault(io::Error::new(io::ErrorKind::PermissionDenied, problem)));
+        }
         fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(fault)?;
         let lock = lock(&root)?;
         let parts = ["cache", "uploads", "jobs", "results", "logs"].map(|part| root.join(part));
@@ -161,6 +166,21 @@ mod tests {
         assert!(error.contains(&std::process::id().to_string()) && error.contains("/home"), "{error}");
         drop(first);
         Home::open(&root, None).expect("free again");
+    }
+
+    /// Somebody makes the folder first, where everybody may make one.
+    #[test]
+    fn a_folder_of_another_user_is_not_taken() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().join("home");
+        fs::create_dir(&root).expect("a folder");
+        // Only who may do everything can give a folder away.
+        if std::os::unix::fs::chown(&root, Some(65_534), None).is_err() {
+            return;
+        }
+        let error = Home::open(&root, None).expect_err("not ours").to_string();
+        assert!(error.contains("another user"), "{error}");
+        assert!(!root.join("lock").exists());
     }
 
     #[test]
