@@ -22,7 +22,6 @@ impl Collector {
     /// The system has no certificates, or no means for a runtime.
     pub(super) fn new(url: &Url, headers: HeaderMap, patience: Duration) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("cloister/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .connect_timeout(patience)
             .timeout(patience)

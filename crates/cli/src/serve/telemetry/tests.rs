@@ -29,14 +29,16 @@ fn collector(answer: &'static str) -> (String, Receiver<Received>) {
     let (send, receive) = channel();
     thread::spawn(move || {
         for connection in listener.incoming() {
-            // The test may have seen enough.
-            let _ = send.send(take(connection.expect("a connection"), answer));
+            let (received, mut connection) = take(connection.expect("a connection"));
+            // Before the answer, after which the test looks. It may have seen enough.
+            let _ = send.send(received);
+            connection.write_all(answer.as_bytes()).expect("an answer");
         }
     });
     (address, receive)
 }
 
-fn take(connection: TcpStream, answer: &str) -> Received {
+fn take(connection: TcpStream) -> (Received, TcpStream) {
     let mut reader = BufReader::new(connection);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
@@ -47,8 +49,7 @@ fn take(connection: TcpStream, answer: &str) -> Received {
     let length = length.split("\r\n").next().expect("a line").parse().expect("a number");
     let mut body = vec![0; length];
     reader.read_exact(&mut body).expect("a body");
-    reader.into_inner().write_all(answer.as_bytes()).expect("an answer");
-    Received { head, body: serde_json::from_slice(&body).expect("JSON") }
+    (Received { head, body: serde_json::from_slice(&body).expect("JSON") }, reader.into_inner())
 }
 
 fn traces(pairs: &[&str]) -> Option<Traces> {
@@ -165,7 +166,8 @@ fn that_nothing_arrives_is_said_once() {
     let exporter = exporter(Destination { url, headers: HeaderMap::new() }).expect("ready");
     let lines = Lines::default();
     let writer = lines.clone();
-    let log = registry().with(fmt::layer().with_ansi(false).with_writer(move || writer.clone()));
+    let log = registry()
+        .with(fmt::layer().with_ansi(false).with_writer(move || writer.clone()).with_filter(LevelFilter::INFO));
     tracing::subscriber::with_default(log, || {
         for _ in 0..3 {
             // On the thread that sends, sending is done when it is asked for the first time.
