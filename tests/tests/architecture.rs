@@ -83,6 +83,7 @@ const KEPT: &[(&[&str], &[&str])] = &[
     // The command line is a client of the service.
     (&["reqwest"], &["cloister-stages", "cloister-cli", "cloister-bench"]),
     (&["object_store", "age"], &["cloister-stages"]),
+    (&["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tracing-opentelemetry"], &["cloister-cli"]),
     (&["rusqlite", "sqlx"], &["cloister-local-engine"]),
     (&["kube", "k8s-openapi"], &["cloister-k8s-engine"]),
     (&["axum", "tower-http", "utoipa", "jsonwebtoken", "k256"], &["cloister-api"]),
