@@ -79,7 +79,17 @@ const KEPT: &[(&[&str], &[&str])] = &[
     (&["libc"], &["cloister-isolation", "cloister-bench"]),
     // The supervisor, too, opens files and waits for processes; the host measures both.
     // Whoever starts sandboxes holds locks and sends signals.
-    (&["rustix"], &["cloister-isolation", "cloister-sandbox", "cloister-stages", "cloister-local-engine", "cloister-cli", "cloister-bench"]),
+    (
+        &["rustix"],
+        &[
+            "cloister-isolation",
+            "cloister-sandbox",
+            "cloister-stages",
+            "cloister-local-engine",
+            "cloister-cli",
+            "cloister-bench",
+        ],
+    ),
     // The command line is a client of the service.
     (&["reqwest"], &["cloister-stages", "cloister-cli", "cloister-bench"]),
     (&["object_store", "age"], &["cloister-stages"]),

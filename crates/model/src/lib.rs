@@ -42,8 +42,8 @@ pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
 pub use engine::{
     ByteRange, Delivery, Engine, EngineError, EngineFuture, EnvironmentStatus, Explanation, Fault, JobAlgorithm,
-    JobCursor, JobId, JobIdError, JobInput, JobQuery, JobSource, JobSpec, JobStatus, LabelError, Labels, Progress, Reason,
-    ResultFile, ResultKind, ReviewVerdict, Shelf, StatusError, Step, TimeLimits, Timestamp,
+    JobCursor, JobId, JobIdError, JobInput, JobQuery, JobSource, JobSpec, JobStatus, LabelError, Labels, Progress,
+    Reason, ResultFile, ResultKind, ReviewVerdict, Shelf, StatusError, Step, TimeLimits, Timestamp,
 };
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};

@@ -77,7 +77,7 @@ pub(crate) async fn house_with(change: impl FnOnce(&mut Settings)) -> House {
         home: folder.path().join("home"),
         sandbox,
         sandbox_home: None,
-            environment: EnvironmentOptions {
+        environment: EnvironmentOptions {
             id: "local".to_owned(),
             description: "a test".to_owned(),
             max_jobs: 2,

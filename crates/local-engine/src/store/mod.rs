@@ -14,9 +14,9 @@ mod tests;
 pub(crate) mod uploads;
 mod writer;
 
+pub use audit::read_audit;
 pub(crate) use fault::{Db, Fail};
 pub(crate) use jobs::Change;
-pub use audit::read_audit;
 pub use schema::DatabaseError;
 pub(crate) use tally::Tally;
 pub(crate) use writer::{Durability, OnCommit, Write};
