@@ -48,6 +48,10 @@ impl Home {
         Ok(Self { root, sandbox, _lock: lock })
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.root.join(DATABASE)
     }

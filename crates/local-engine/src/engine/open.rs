@@ -46,6 +46,9 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         other => OpenError::Stage { what: "results", problem: other.to_string() },
     })?);
     let cache = Arc::new(Cache::open(&home.cache(), cache_bytes).map_err(|e| stage("cache")(e.to_string()))?);
+    // Keys, uploads and results of everybody are no file of anybody.
+    let mut sources = sources;
+    sources.closed.extend([Some(home.root()), results.folder()].into_iter().flatten().map(Path::to_owned));
     let fetcher = Fetcher::new(sources, Arc::clone(&cache), home.uploads(), Arc::clone(&results));
     let fetcher = Arc::new(fetcher.map_err(|e| stage("sources")(e.to_string()))?);
     let shared = Arc::new(Shared::new(Board::new(Capacity {

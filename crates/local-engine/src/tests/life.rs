@@ -1,9 +1,10 @@
 use super::{Place, close, ended, guests, log, phases, run, soon, until, why};
 use crate::testing;
 use cloister_model::{
-    Backend as _, Engine as _, EngineError, Fault, JobSource, JobSpec, Limits, Outcome, Phase, Profile, RuntimeKind,
-    Secret, Shelf, TimeLimits,
+    Backend as _, Engine as _, EngineError, Fault, Files as _, JobSource, JobSpec, Limits, Outcome, Phase, Profile,
+    RuntimeKind, Secret, Shelf, TimeLimits,
 };
+use cloister_stages::StoreConfig;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -195,5 +196,26 @@ async fn a_standard_profile_has_the_machines_clock() {
     assert_eq!((report.profile, report.outcome), (Profile::Standard, Outcome::Succeeded), "{status:?}");
     assert!(report.usage.wall_ms >= 2000);
     assert!(phases(&status).starts_with(&[Phase::Queued, Phase::Accepted, Phase::Configuring, Phase::Configured]));
+    close(engine).await;
+}
+
+/// Whatever folders the operator lists, one that holds the service's own among them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_services_own_files_are_no_source() {
+    let place = Place::new();
+    let (all, kept) = (place.directory.path().to_owned(), place.directory.path().join("kept"));
+    std::fs::write(all.join("data.csv"), "a,b\n").expect("a file");
+    let mut options = place.options();
+    options.sources.local_roots = vec![all.clone()];
+    options.results = Some(StoreConfig { url: format!("file://{}", kept.display()), options: [].into() });
+    let engine = place.open_with(options).await;
+    std::fs::write(kept.join("result"), "SECRET").expect("a file");
+    let fetch =
+        async |path: &std::path::Path| engine.fetch_files(Secret::new(json!([{"type": "local", "path": path}]))).await;
+    fetch(&all.join("data.csv")).await.expect("a file of the operator's folder");
+    for own in [place.home().join("cloister.db"), place.home().join("lock"), kept.join("result")] {
+        let error = fetch(&own).await.expect_err("the service's own").to_string();
+        assert!(error.contains("the service's own"), "{error}");
+    }
     close(engine).await;
 }

@@ -57,7 +57,7 @@ impl Fetcher {
             }
         }
         let clients = Clients::new(&policy).map_err(|_| FetcherError::Client("TLS cannot be set up".to_owned()))?;
-        let roots = LocalRoots::new(&policy.local_roots)?;
+        let roots = LocalRoots::new(&policy.local_roots, &policy.closed)?;
         let turns = policy.parallel.saturating_mul(JOBS_AT_ONCE).min(Semaphore::MAX_PERMITS);
         let (turns, under_way) = (Semaphore::new(turns), Mutex::default());
         Ok(Self { policy, cache, uploads, results, clients, roots, turns, under_way })

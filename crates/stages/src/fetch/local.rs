@@ -18,9 +18,14 @@ use std::{
 /// Changes within this time of another one need not change a file's time stamps.
 const COARSE: Duration = Duration::from_secs(2);
 
-/// The operator's folders, each as it was written and as it is.
+/// The operator's folders.
 #[derive(Clone, Debug)]
-pub(crate) struct LocalRoots(Vec<(PathBuf, PathBuf)>);
+pub(crate) struct LocalRoots {
+    /// Each as it was written and as it is.
+    open: Vec<(PathBuf, PathBuf)>,
+    /// As they are: nothing in them is a source.
+    closed: Vec<PathBuf>,
+}
 
 /// A regular file below one of them.
 #[derive(Debug)]
@@ -31,8 +36,10 @@ pub(crate) struct LocalFile {
 }
 
 impl LocalRoots {
-    pub(crate) fn new(roots: &[PathBuf]) -> io::Result<Self> {
-        roots.iter().map(|root| Ok((root.clone(), root.canonicalize()?))).collect::<io::Result<_>>().map(Self)
+    pub(crate) fn new(roots: &[PathBuf], closed: &[PathBuf]) -> io::Result<Self> {
+        let open = roots.iter().map(|root| Ok((root.clone(), root.canonicalize()?))).collect::<io::Result<_>>()?;
+        let closed = closed.iter().map(|folder| folder.canonicalize()).collect::<io::Result<_>>()?;
+        Ok(Self { open, closed })
     }
 
     /// Opens a file. Nothing on its path leads out of the root, and it is a regular file: a FIFO or a device is not
@@ -43,7 +50,7 @@ impl LocalRoots {
         if !plain {
             return Err(Failure::Refused("a local path is absolute and has no `..`".to_owned()));
         }
-        let below = self.0.iter().filter_map(|(written, real)| {
+        let below = self.open.iter().filter_map(|(written, real)| {
             let rest = path.strip_prefix(written).or_else(|_| path.strip_prefix(real)).ok()?;
             Some((real, rest))
         });
@@ -59,6 +66,12 @@ impl LocalRoots {
             Errno::INVAL => Failure::Refused("it is not a regular file".to_owned()),
             other => Failure::Source(format!("it cannot be opened ({})", other.kind())),
         })?;
+        // Of the file that is open, wherever links and names of its path have led.
+        let reached = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+        let reached = reached.map_err(|_| Failure::Source("it cannot be read".to_owned()))?;
+        if self.closed.iter().any(|folder| reached.starts_with(folder)) {
+            return Err(Failure::Refused("it is in a folder of the service's own".to_owned()));
+        }
         let (bytes, stamp) = stamp(&file).map_err(|_| Failure::Source("it cannot be read".to_owned()))?;
         Ok(LocalFile { file, bytes, stamp })
     }
@@ -129,10 +142,30 @@ mod tests {
         std::fs::write(at("data/alice/own"), "hello").expect("a file");
         symlink("../secret", at("data/alice/link")).expect("a link");
         for order in [[at("data"), at("data/alice")], [at("data/alice"), at("data")]] {
-            let roots = LocalRoots::new(&order).expect("roots");
+            let roots = LocalRoots::new(&order, &[]).expect("roots");
             assert_eq!(roots.open(&at("data/alice/own")).expect("alice's").bytes, 5);
             assert_eq!(roots.open(&at("data/secret")).expect("the other's").bytes, 6);
             assert!(roots.open(&at("data/alice/link")).is_err());
+        }
+    }
+
+    /// An operator who lists a folder that holds the service's own gives nobody the service's keys.
+    #[test]
+    fn a_closed_folder_is_closed_whatever_holds_it() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        std::fs::create_dir_all(at("srv/service/uploads")).expect("folders");
+        for name in ["srv/data", "srv/service/operator.key", "srv/service/uploads/a"] {
+            std::fs::write(at(name), "hello").expect("a file");
+        }
+        symlink("service/operator.key", at("srv/link")).expect("a link");
+        symlink("srv", at("alias")).expect("a link");
+        for (root, closed) in [("srv", "srv/service"), ("alias", "alias/service"), ("srv/service", "srv/service")] {
+            let roots = LocalRoots::new(&[at(root)], &[at(closed)]).expect("roots");
+            for name in ["operator.key", "uploads/a", "service/operator.key", "service/uploads/a", "link"] {
+                assert!(roots.open(&at(root).join(name)).is_err(), "{root}: {name}");
+            }
+            assert_eq!(roots.open(&at(root).join("data")).is_ok(), root != "srv/service", "{root}");
         }
     }
 
@@ -150,7 +183,7 @@ mod tests {
         symlink("loop", at("root/loop")).expect("a link");
         symlink("/proc/self/root", at("root/magic")).expect("a link");
         unix::mkfifoat(unix::CWD, at("root/fifo"), Mode::RUSR | Mode::WUSR).expect("a FIFO");
-        let roots = LocalRoots::new(&[at("root")]).expect("a root");
+        let roots = LocalRoots::new(&[at("root")], &[]).expect("a root");
         for good in ["root/sub/a", "root/inner"] {
             assert_eq!(roots.open(&at(good)).expect(good).bytes, 5);
         }
@@ -171,7 +204,7 @@ mod tests {
             assert!(roots.open(&at(bad)).is_err(), "{bad}");
         }
         assert!(roots.open(Path::new("/dev/zero")).is_err() && roots.open(Path::new("root/sub/a")).is_err());
-        let device = LocalRoots::new(&["/dev".into()]).expect("a root");
+        let device = LocalRoots::new(&["/dev".into()], &[]).expect("a root");
         assert!(matches!(device.open(Path::new("/dev/zero")), Err(Failure::Refused(_))));
     }
 
@@ -180,7 +213,7 @@ mod tests {
         let home = tempfile::tempdir().expect("a folder");
         let path = home.path().join("a");
         std::fs::write(&path, "hello").expect("a file");
-        let file = LocalRoots::new(&[home.path().to_owned()]).expect("a root").open(&path).expect("a file");
+        let file = LocalRoots::new(&[home.path().to_owned()], &[]).expect("a root").open(&path).expect("a file");
         assert_eq!(file.version(), None, "too young to be sure");
         assert!(file.is_unchanged());
         std::fs::write(&path, "hello, world").expect("a file");

@@ -8,6 +8,8 @@ use url::Url;
 pub struct SourcePolicy {
     /// Folders below which `local` sources may be. None: no local file.
     pub local_roots: Vec<PathBuf>,
+    /// Folders that no `local` source may be in, whatever holds them: where a service keeps its keys and everybody's files.
+    pub closed: Vec<PathBuf>,
     /// Networks beyond the public ones that sources may be in.
     pub allow_networks: Vec<IpNet>,
     /// Where `ipfs` sources are asked for. None: nowhere.
@@ -45,6 +47,7 @@ impl Default for SourcePolicy {
         const GIB: u64 = 1 << 30;
         Self {
             local_roots: Vec::new(),
+            closed: Vec::new(),
             allow_networks: Vec::new(),
             ipfs: None,
             max_file_bytes: 10 * GIB,

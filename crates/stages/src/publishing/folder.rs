@@ -28,6 +28,10 @@ impl Folder {
         Ok(Self { root: root.to_owned() })
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub(super) async fn send(&self, job: JobId, key: Key, shipment: Shipment) -> Result<FileDigest, PublishError> {
         let place = self.place(job, key);
         blocking(move || {

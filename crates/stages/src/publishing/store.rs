@@ -9,7 +9,7 @@ use cloister_model::{ByteRange, JobId, ResultFile};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 use url::Url;
@@ -80,6 +80,15 @@ impl ResultStore {
             _ => return Err(wrong("the URL is `file:///folder` or `s3://bucket/prefix`")),
         };
         Ok(Self { backend, manifests: Mutex::default(), under_way: Mutex::default() })
+    }
+
+    /// The folder of this machine that it is; none if it is elsewhere.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.backend {
+            Backend::Folder(folder) => Some(folder.root()),
+            Backend::Objects(_) => None,
+        }
     }
 
     /// A job's results, in their order; none if they were not published, or not completely.
