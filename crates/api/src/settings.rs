@@ -9,7 +9,8 @@ pub type GetJson = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Valu
 /// What an operator decides about the door. Every default is the safe one.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where the service is reached, such as `https://cloister.example.org`; none: relative links only.
+    /// Where the service is reached, such as `https://cloister.example.org`. Requests that are signed with an Ethereum
+    /// account must then be signed for it; none: they are good for any service that takes the account.
     pub public_url: Option<String>,
     /// Issuers of tokens that are taken.
     pub oidc: Vec<Issuer>,

@@ -161,7 +161,8 @@ async fn signer(shared: &Shared, signed: &SignedRequest, request: Request) -> Re
         }
     };
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
-    signed.verify(parts.method.as_str(), target, &digest).map_err(|error| refused(&error))?;
+    let service = shared.settings.public_url.as_deref();
+    signed.verify(service, parts.method.as_str(), target, &digest).map_err(|error| refused(&error))?;
     // Last, so that nobody uses up the nonces of somebody else.
     if !shared.backend.claim_nonce(account.clone(), signed.nonce.as_str().to_owned(), until).await? {
         return Err(refused(&"the nonce was used before; sign the request again"));

@@ -35,15 +35,18 @@ pub(crate) enum SignedRequestError {
     Signature(#[from] SignatureError),
     /// Somebody else signed, or something else was signed.
     #[error(
-        "the signature is not this account's over this request; sign method, path and query, nonce and body digest"
+        "the signature is not this account's over this request; sign the address of this service if it has one, method, path and \
+         query, nonce and body digest"
     )]
     Signer,
 }
 
 /// The text that an account signs (`personal_sign`) to send a request. The body by its digest, so that a large one can be
-/// checked while it arrives.
-fn request_text(method: &str, path_and_query: &str, nonce: &str, body: &Sha256) -> String {
-    format!("cloister-request\n{method}\n{path_and_query}\n{nonce}\n{body}")
+/// checked while it arrives. With the address of the service it is for, if that has one: else whoever runs another service
+/// could show what was signed for theirs to this one.
+fn request_text(service: Option<&str>, method: &str, path_and_query: &str, nonce: &str, body: &Sha256) -> String {
+    let service = service.map(|url| format!(" {}", url.trim_end_matches('/'))).unwrap_or_default();
+    format!("cloister-request{service}\n{method}\n{path_and_query}\n{nonce}\n{body}")
 }
 
 impl SignedRequest {
@@ -79,12 +82,19 @@ impl SignedRequest {
         Ok(Self { address: address.parse()?, nonce: nonce.parse()?, signature: signature.parse()? })
     }
 
-    /// Whether the account signed this very request. The nonce is still to be checked and used up.
+    /// Whether the account signed this very request, to the service of this address. The nonce is still to be checked and
+    /// used up.
     ///
     /// # Errors
     /// [`SignedRequestError::Signer`], [`SignedRequestError::Signature`].
-    pub(crate) fn verify(&self, method: &str, path_and_query: &str, body: &Sha256) -> Result<(), SignedRequestError> {
-        let text = request_text(method, path_and_query, self.nonce.as_str(), body);
+    pub(crate) fn verify(
+        &self,
+        service: Option<&str>,
+        method: &str,
+        path_and_query: &str,
+        body: &Sha256,
+    ) -> Result<(), SignedRequestError> {
+        let text = request_text(service, method, path_and_query, self.nonce.as_str(), body);
         if self.signature.signer(&text_digest(&text))? == self.address {
             Ok(())
         } else {
@@ -114,29 +124,46 @@ mod tests {
                       0x7009538b67fb6b1b5cc41e624915938531b61f5fe64ef29453c874a9347407f222cd5e657bc8c73651fdb1170e3839670e14f25127ffe48662f3bbdc85374edc1c";
         let request = read(header).expect("a header");
         let body = digest(b"{\"a\":1}");
-        assert_eq!(request.verify("POST", "/v1/jobs?x=1", &body), Ok(()));
+        assert_eq!(request.verify(None, "POST", "/v1/jobs?x=1", &body), Ok(()));
         for (method, path, body) in [
             ("GET", "/v1/jobs?x=1", &body),
             ("POST", "/v1/jobs", &body),
             ("POST", "/v1/jobs?x=2", &body),
             ("POST", "/v1/jobs?x=1", &digest(b"")),
         ] {
-            assert_eq!(request.verify(method, path, body), Err(SignedRequestError::Signer));
+            assert_eq!(request.verify(None, method, path, body), Err(SignedRequestError::Signer));
         }
         let other = header.replace("nonce=1", "nonce=2");
         assert_eq!(
-            read(&other).expect("a header").verify("POST", "/v1/jobs?x=1", &body),
+            read(&other).expect("a header").verify(None, "POST", "/v1/jobs?x=1", &body),
             Err(SignedRequestError::Signer)
         );
     }
 
     #[test]
     fn another_accounts_signature_proves_nothing() {
-        let text = request_text("GET", "/v1/whoami", "1795363289", &digest(b""));
+        let text = request_text(None, "GET", "/v1/whoami", "1795363289", &digest(b""));
         let (address, signature) = (Wallet::new(1).address(), Wallet::new(2).sign(&text));
         let request =
             read(&format!("ethereum address={address},nonce=1795363289,signature={signature}")).expect("a header");
-        assert_eq!(request.verify("GET", "/v1/whoami", &digest(b"")), Err(SignedRequestError::Signer));
+        assert_eq!(request.verify(None, "GET", "/v1/whoami", &digest(b"")), Err(SignedRequestError::Signer));
+    }
+
+    /// Somebody else's service is shown a request that was signed for it, and shows it to this one.
+    #[test]
+    fn a_request_to_another_service_is_none_to_this_one() {
+        let (wallet, body) = (Wallet::new(1), digest(b""));
+        let signed = |service: Option<&str>| {
+            let signature = wallet.sign(&request_text(service, "POST", "/v1/keys", "1795363289", &body));
+            read(&format!("Ethereum address={},nonce=1795363289,signature={signature}", wallet.address()))
+                .expect("a header")
+        };
+        let ours = Some("https://ours.example");
+        assert_eq!(signed(ours).verify(Some("https://ours.example/"), "POST", "/v1/keys", &body), Ok(()));
+        for other in [None, Some("https://theirs.example"), Some("https://ours.example:444")] {
+            assert_eq!(signed(other).verify(ours, "POST", "/v1/keys", &body), Err(SignedRequestError::Signer));
+        }
+        assert_eq!(signed(ours).verify(None, "POST", "/v1/keys", &body), Err(SignedRequestError::Signer));
     }
 
     #[test]

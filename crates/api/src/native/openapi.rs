@@ -78,7 +78,7 @@ fn secure(openapi: &mut OpenApi) {
     let bearer = Http::builder().scheme(HttpAuthScheme::Bearer);
     let bearer = bearer.description(Some("An API key (`clk_...`), or a token of an issuer that the operator trusts"));
     let signed = "`Ethereum address=0x..,nonce=<Unix time in ns>,signature=0x..`: personal_sign over the lines \
-        `cloister-request`, method, path with query, nonce, SHA-256 of the body in lower-case hexadecimal";
+        `cloister-request` (and a space and the address of the service, if it is configured with one), method, path with query, nonce, SHA-256 of the body in lower-case hexadecimal";
     let signed = ApiKey::Header(ApiKeyValue::with_description("Authorization", signed));
     let components = openapi.components.get_or_insert_default();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));

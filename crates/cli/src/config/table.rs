@@ -83,7 +83,7 @@ settings! {
     "auth.nonce_window" auth_nonce_window: Span = "5m", false, "How old a signed request may be.";
     "auth.ethereum_role" auth_ethereum_role: Option<String> = "", false, "What whoever signs with an Ethereum account may do: `consumer` or `publisher`. Empty: such signatures are not taken.";
     "auth.ethereum_roles" auth_ethereum_roles: BTreeMap<String, String> = "", false, "What single Ethereum accounts may do, by address.";
-    "auth.public_url" auth_public_url: Option<String> = "", false, "The address that clients know the service by, if it stands behind a proxy.";
+    "auth.public_url" auth_public_url: Option<String> = "", false, "The address that clients know the service by: requests that are signed with an Ethereum account must then be signed for it.";
     "operator.providers" operator_providers: Vec<String> = "", false, "Accounts of the Ocean Providers that may use Ocean's operator API. Empty: none may.";
     "operator.address" operator_address: Option<String> = "", false, "The account that orders must name as consumer. Empty: the zero address.";
     "operator.unverified_signatures" operator_unverified_signatures: bool = "false", false, "Take requests of this machine whose signature cannot be checked: whoever sends one is any consumer. For moving old clients over.";
