@@ -15,6 +15,20 @@ use axum::{
 use cloister_model::{JobId, JobStatus};
 use futures_util::StreamExt as _;
 use std::convert::Infallible;
+use utoipa::ToSchema;
+
+/// One event of a stream: the fields of Server-sent events.
+#[derive(ToSchema)]
+#[schema(as = JobEvent)]
+#[expect(dead_code, reason = "describes events to readers of the documentation")]
+pub(super) struct EventSchema {
+    /// `job`.
+    event: String,
+    /// The job's revision: what `Last-Event-ID` takes.
+    id: String,
+    /// The job, as JSON.
+    data: String,
+}
 
 /// Follow a job
 ///
@@ -25,7 +39,7 @@ use std::convert::Infallible;
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
         ("Last-Event-ID" = Option<u64>, Header, description = "The revision that was seen last")),
     responses(
-        (status = 200, content_type = "text/event-stream", body = String),
+        (status = 200, description = "A stream of these", content_type = "text/event-stream", body = EventSchema),
         (status = 204, description = "The end was seen: do not come again"),
     )
 )]
