@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
+/// Keys that one account may make, those that are good no more included: nobody's keys push those of others out of the
+/// operators' sight.
+const MOST_KEYS: usize = 1000;
+
 /// A key to be made.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +110,10 @@ pub(super) async fn create(
     let expires = expires
         .transpose()
         .map_err(|()| Problem::field("expires", "has to be a moment to come in UTC, such as `2027-01-01T00:00:00Z`"))?;
+    if !who.is(Role::Operator) && shared.backend.keys(Some(account.clone())).await?.len() >= MOST_KEYS {
+        let detail = format!("you have made {MOST_KEYS} keys, which is the most; ask an operator for one");
+        return Err(Problem::conflict("too-many-keys", detail));
+    }
     let expires = within(expires, expiry_of_maker(&shared, &who).await?)?;
     let made = new_key(account, role, label, expires, now);
     let NewKey { token, stored } = made.map_err(|_| Problem::internal())?;

@@ -1,10 +1,12 @@
 //! What is told of a job to whom, and until when.
 
-use crate::house::{House, guest, house};
+use crate::house::{House, guest, house, now};
 use axum::{
     body::{Body, Bytes},
     http::Request,
 };
+use cloister_api::new_key;
+use cloister_model::{ApiKey, Keyring as _, Role};
 use futures_util::stream;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -109,6 +111,20 @@ async fn a_key_lasts_no_longer_than_the_one_that_made_it() {
         assert_eq!(grandchild["expires"], short["expires"]);
     }
     assert!(make("bob", json!({})).await["expires"].is_null(), "one without an end makes such");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_makes_keys_without_end() {
+    let house = house().await;
+    let one = || {
+        let key =
+            new_key("bob".parse().expect("an account"), Role::Consumer, String::new(), None, now()).expect("a key");
+        house.engine.put_key(ApiKey { revoked: Some(now()), ..key.stored })
+    };
+    futures_util::future::try_join_all((0..999).map(|_| one())).await.expect("stored");
+    house.post("bob", "/v1/keys", &json!({})).await.expect(409);
+    house.post("carol", "/v1/keys", &json!({})).await.expect(201);
+    house.post("olga", "/v1/keys", &json!({"account": "bob"})).await.expect(201);
 }
 
 /// One who sends many files slowly keeps neither the places nor the disk of the others.
