@@ -12,6 +12,10 @@ set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/.."
 
+is_root() { [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; }
+install() {
+    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$@") >/dev/null
+}
 say() { printf 'test-tools: %s\n' "$*"; }
 
 tools=$PWD/target/test-tools
@@ -28,10 +32,15 @@ if cmp -s "$pinned" "$tools/installed.txt"; then
 else
     say "Python packages: installing into target/test-tools"
     rm -rf "$tools"
-    python3 -m venv "$tools" || {
-        say 'needs Python 3 with venv: on Debian, apt-get install python3-venv' >&2
-        exit 1
-    }
+    if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        # Debian keeps it apart.
+        say "Python's venv: installing"
+        { is_root && install python3-venv; } || {
+            say 'needs Python 3 with venv: on Debian, apt-get install python3-venv' >&2
+            exit 1
+        }
+    fi
+    python3 -m venv "$tools"
     "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$pinned"
     "$tools/bin/python" -m pip check --quiet
     # Last: what is complete is known by it.
@@ -41,10 +50,9 @@ fi
 faketime=$(find /usr/lib /usr/local/lib -name libfaketime.so.1 2>/dev/null | head -n 1)
 if [ -n "$faketime" ]; then
     say "libfaketime: $faketime"
-elif [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null 2>&1; then
+elif is_root; then
     say 'libfaketime: installing'
-    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends libfaketime) \
-        >/dev/null
+    install libfaketime
 else
     say 'libfaketime is missing: the test that turns the clock will fail; install it (Debian: libfaketime)' >&2
 fi
