@@ -1,4 +1,7 @@
-use super::views::{List, ResultView, name, terms};
+use super::{
+    others::without_others,
+    views::{List, ResultView, name, terms},
+};
 use crate::{
     auth::{Caller, sha256},
     jobs::{self, Access, find},
@@ -103,6 +106,7 @@ pub(super) async fn result(
 /// What the host reports of the run
 ///
 /// See `schemas/report.v1.json`. Without the outputs until they are released, and for good if they never are.
+/// A publisher sees nothing of other publishers' files and of the parameters.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/report", tag = "results", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Object))
@@ -113,7 +117,9 @@ pub(super) async fn report(
     In(id): In<JobId>,
 ) -> Result<Json<Report>, Problem> {
     let found = find(&shared, &who, id, Access::Read).await?;
-    jobs::report(&shared, &found).await?.map(Json).ok_or_else(Problem::not_found)
+    let report = jobs::report(&shared, &found).await?;
+    let (_, report) = without_others(found, report, &who);
+    report.map(Json).ok_or_else(Problem::not_found)
 }
 
 /// What ran on what and what came out, signed.
@@ -132,6 +138,8 @@ pub(super) struct Receipt {
 }
 
 /// The receipt of a job that has ended
+///
+/// A publisher's has nothing of other publishers' files and of the parameters.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/receipt", tag = "results", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Receipt), (status = 409, description = "It has not ended"))
@@ -146,6 +154,7 @@ pub(super) async fn receipt(
         return Err(Problem::conflict("not-ended", "a job has a receipt once it has ended; follow its events"));
     }
     let report = jobs::report(&shared, &found).await?;
+    let (found, report) = without_others(found, report, &who);
     let outputs = shared.backend.results(id, Shelf::Released).await?;
     let receipt = statement(&found.spec, &found.status, report.as_ref(), &outputs, sha256);
     let text = receipt.to_string();

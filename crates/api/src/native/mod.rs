@@ -11,6 +11,7 @@ mod jobs;
 mod keys;
 mod open;
 mod openapi;
+mod others;
 mod review;
 mod router;
 mod uploads;

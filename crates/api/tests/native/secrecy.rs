@@ -53,6 +53,44 @@ async fn a_report_says_nothing_of_outputs_that_were_not_released() {
     assert!(outputs("bob", approved).await > 0);
 }
 
+/// Two publishers' data in one job of a consumer's.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_learns_nothing_of_anothers_files_and_of_the_parameters() {
+    let house = house().await;
+    let hers = house.dataset("hers", json!({"allowRawAlgorithm": true})).await;
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "theirs"},
+        "spec": {"files": [{"type": "inline", "content": "a,b\n1,2\n"}], "compute": {"allowRawAlgorithm": true}}
+    });
+    let theirs = house.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
+    let theirs = theirs["did"].as_str().expect("a DID").to_owned();
+    let sha256 = house.upload("bob", guest("column-stats.p1.wasm")).await;
+    let request = json!({"datasets": [hers, theirs], "algorithm": {"upload": sha256}, "parameters": {"bins": 20}});
+    let job = house.post("bob", "/v1/jobs", &request).await.expect(201).json();
+    let job = job["id"].as_str().expect("an id").to_owned();
+    assert!(!house.until(&job, "Finished").await["ended"].is_null());
+    let (hers, theirs) = (hers.trim_start_matches("did:op:"), theirs.trim_start_matches("did:op:"));
+    for (who, sees_hers, sees_theirs, sees_parameters) in [
+        ("bob", true, true, true),
+        ("olga", true, true, true),
+        ("alice", true, false, false),
+        ("mallory", false, true, false),
+    ] {
+        let report = house.get(who, &format!("/v1/jobs/{job}/report")).await.expect(200).json();
+        let paths: Vec<&str> =
+            report["inputs"].as_array().expect("inputs").iter().filter_map(|f| f["path"].as_str()).collect();
+        let has = |path: &str| paths.contains(&path);
+        assert_eq!(has(&format!("inputs/{hers}/0")), sees_hers, "{who}: {paths:?}");
+        assert_eq!(has(&format!("inputs/{theirs}/0")), sees_theirs, "{who}: {paths:?}");
+        assert_eq!(has("inputs/algoCustomData.json"), sees_parameters, "{who}: {paths:?}");
+        assert!(has("transformations/algorithm"), "{who}: {paths:?}");
+        let receipt = house.get(who, &format!("/v1/jobs/{job}/receipt")).await.expect(200).json()["receipt"].clone();
+        let files = |place: usize| receipt["datasets"][place]["files"].as_array().map_or(0, Vec::len);
+        assert_eq!((files(0), files(1)), (usize::from(sees_hers), usize::from(sees_theirs)), "{who}");
+        assert_eq!(receipt["parametersSha256"].is_string(), sees_parameters, "{who}");
+    }
+}
+
 /// A request with a key of its own.
 fn with(key: &str, method: &str, path: &str, body: &Value) -> Request<Body> {
     Request::builder()
