@@ -59,7 +59,7 @@ fn options(places: &Places, home: &Path) -> Options {
         home: home.to_owned(),
         sandbox: places.sandbox.clone(),
         sandbox_home: None,
-            environment: EnvironmentOptions {
+        environment: EnvironmentOptions {
             id: "local".to_owned(),
             description: String::new(),
             max_jobs: 1,
@@ -81,8 +81,10 @@ fn options(places: &Places, home: &Path) -> Options {
 fn spec(id: JobId) -> Result<JobSpec> {
     let did: cloister_model::Did = "5d1".repeat(21).parse()?;
     let files = json!([{"type": "inline", "content": "a,b\n1,2\n"}]);
-    let labels = [("owner", OWNER), ("algorithm", "raw"), ("d-5d15d15d15d15d15d15d15d15d15", did.id())];
+    let labels = [("owner", OWNER), ("environment", "local"), ("d-5d15d15d15d15d15d15d15d15d15", did.id())];
     let labels = labels.into_iter().try_fold(Labels::new(), |labels, (name, value)| labels.with(name, value));
+    let dataset = json!({"did": did, "service": "compute", "publisher": "somebody", "revision": 1, "review": false});
+    let record = json!({"owner": OWNER, "request": null, "datasets": [dataset], "algorithm": null});
     Ok(JobSpec {
         id,
         created: now(),
@@ -125,6 +127,6 @@ fn spec(id: JobId) -> Result<JobSpec> {
         times: TimeLimits::default(),
         delivery: Delivery::default(),
         labels: labels.context("labels")?,
-        record: Secret::new(json!({"decision": "allowed"})),
+        record: Secret::new(record),
     })
 }

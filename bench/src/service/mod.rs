@@ -147,9 +147,18 @@ impl Service {
         self.publish("small", &json!([{"type": "inline", "content": "a,b\n1,2\n"}]))
     }
 
-    /// Sends a program, and gives the digest that jobs name it by.
+    /// Sends a program, and gives the digest that jobs of the operator name it by.
     pub(crate) fn upload(&self, module: &[u8]) -> Result<String> {
-        let answer = self.connect()?.request("POST", "/v1/uploads", Some(("application/wasm", module)))?;
+        self.upload_by(&self.key, module)
+    }
+
+    /// The same for jobs of somebody else.
+    pub(crate) fn upload_by(&self, key: &str, module: &[u8]) -> Result<String> {
+        let answer = Connection::open(self.address, key)?.request(
+            "POST",
+            "/v1/uploads",
+            Some(("application/octet-stream", module)),
+        )?;
         answer.created()?["sha256"].as_str().map(str::to_owned).context("a digest")
     }
 

@@ -25,8 +25,8 @@ pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
     let home = fresh_home(places, "submit")?;
     let settings = [("engine.max_jobs", "1"), ("engine.max_queued", "100000")];
     let service = Service::start(places, &home, &settings)?;
-    let (did, program) = (service.publish_small()?, service.upload(&guests::small()?)?);
     let key = service.key_for("alice", "consumer")?;
+    let (did, program) = (service.publish_small()?, service.upload_by(&key, &guests::small()?)?);
     let submission = |_| Ask {
         method: "POST",
         path: "/v1/jobs".to_owned(),

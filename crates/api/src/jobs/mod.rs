@@ -6,7 +6,7 @@ mod files;
 mod follow;
 mod log;
 
-pub(crate) use access::{Access, Found, find, report};
+pub(crate) use access::{Access, Found, find, report, status};
 pub(crate) use act::{remove, review, stop};
 pub(crate) use files::send;
 pub(crate) use follow::{Change, Follower, changes};

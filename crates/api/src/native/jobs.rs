@@ -213,7 +213,7 @@ pub(super) async fn get(
     Caller(who): Caller,
     In(id): In<JobId>,
 ) -> Result<axum::Json<JobView>, Problem> {
-    Ok(axum::Json(JobView::from(&find(&shared, &who, id, Access::Read).await?)))
+    Ok(axum::Json(JobView::from(&jobs::status(&shared, &who, id).await?)))
 }
 
 /// Ask for a job to be stopped

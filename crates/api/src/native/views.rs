@@ -1,6 +1,5 @@
 use crate::{
     date,
-    jobs::Found,
     submission::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of},
 };
 use cloister_model::{Denial, Did, JobStatus, Phase, ResultFile, ResultKind, Terms, escape};
@@ -150,12 +149,6 @@ impl From<&JobStatus> for JobView {
             algorithm: AlgorithmView { raw: did.is_none(), did },
             agreement_id: labels.get(AGREEMENT).map(str::to_owned),
         }
-    }
-}
-
-impl From<&Found> for JobView {
-    fn from(found: &Found) -> Self {
-        Self::from(&found.status)
     }
 }
 
