@@ -75,6 +75,12 @@ pub(crate) fn job(number: u64) -> JobSpec {
     }
 }
 
+/// Something for the record.
+pub(crate) fn event(action: cloister_model::AuditAction) -> cloister_model::AuditEvent {
+    let (actor, subject) = ("alice".to_owned(), "something".to_owned());
+    cloister_model::AuditEvent { at: at(1), actor, action, subject, detail: "{}".to_owned() }
+}
+
 pub(crate) fn at(ms: u64) -> Timestamp {
     Timestamp::from_unix_ms(ms)
 }

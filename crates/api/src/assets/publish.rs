@@ -80,13 +80,6 @@ pub(super) async fn store(
     asset: &Asset,
     detail: &Value,
 ) -> Result<(), Problem> {
-    shared.backend.put_asset(asset.clone()).await.map_err(|error| match error {
-        StoreError::Conflict => Problem::conflict(
-            "conflict",
-            "it was changed meanwhile, or you have another asset of this name; read it again and repeat the change",
-        ),
-        other => other.into(),
-    })?;
     let mut detail = detail.clone();
     detail["revision"] = asset.revision.into();
     let event = AuditEvent {
@@ -96,7 +89,13 @@ pub(super) async fn store(
         subject: asset.ddo.id().to_string(),
         detail: detail.to_string(),
     };
-    Ok(shared.backend.record(vec![event]).await?)
+    shared.backend.put_asset(asset.clone(), event).await.map_err(|error| match error {
+        StoreError::Conflict => Problem::conflict(
+            "conflict",
+            "it was changed meanwhile, or you have another asset of this name; read it again and repeat the change",
+        ),
+        other => other.into(),
+    })
 }
 
 /// The DDO, and its owner's name for it: a DDO that comes as such is called by its identifier.

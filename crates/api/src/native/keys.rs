@@ -117,8 +117,8 @@ pub(super) async fn create(
     let expires = within(expires, expiry_of_maker(&shared, &who).await?)?;
     let made = new_key(account, role, label, expires, now);
     let NewKey { token, stored } = made.map_err(|_| Problem::internal())?;
-    shared.backend.put_key(stored.clone()).await?;
-    record(&shared, &who, AuditAction::KeyCreated, &stored).await?;
+    let record = event(&who, AuditAction::KeyCreated, &stored, now);
+    shared.backend.put_key(stored.clone(), record).await?;
     let view = KeyView { key: Some(token.expose().clone()), ..KeyView::from(&stored) };
     Ok((StatusCode::CREATED, axum::Json(view)))
 }
@@ -181,20 +181,17 @@ pub(super) async fn revoke(
 ) -> Result<StatusCode, Problem> {
     let key = shared.backend.key(id.clone()).await?;
     let key = key.filter(|key| who.is_or_operates(&key.account)).ok_or_else(Problem::not_found)?;
-    if key.revoked.is_none() {
-        let revoked = shared.backend.revoke_key(id, shared.now()).await?;
-        record(&shared, &who, AuditAction::KeyRevoked, &revoked).await?;
-    }
+    let now = shared.now();
+    shared.backend.revoke_key(id, now, event(&who, AuditAction::KeyRevoked, &key, now)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn record(shared: &Shared, who: &Principal, action: AuditAction, key: &ApiKey) -> Result<(), Problem> {
-    let event = AuditEvent {
-        at: shared.now(),
+fn event(who: &Principal, action: AuditAction, key: &ApiKey, at: Timestamp) -> AuditEvent {
+    AuditEvent {
+        at,
         actor: who.account.key().to_owned(),
         action,
         subject: key.id.to_string(),
         detail: json!({"account": key.account, "role": key.role}).to_string(),
-    };
-    Ok(shared.backend.record(vec![event]).await?)
+    }
 }

@@ -184,7 +184,7 @@ impl Engine for Memory {
 }
 
 impl Registry for Memory {
-    fn put_asset(&self, _: Asset) -> StoreFuture<'_, ()> {
+    fn put_asset(&self, _: Asset, _: AuditEvent) -> StoreFuture<'_, ()> {
         ready(not_kept())
     }
 
@@ -202,7 +202,7 @@ impl Registry for Memory {
 }
 
 impl Keyring for Memory {
-    fn put_key(&self, key: ApiKey) -> StoreFuture<'_, ()> {
+    fn put_key(&self, key: ApiKey, _: AuditEvent) -> StoreFuture<'_, ()> {
         self.state().keys.insert(key.id.to_string(), key);
         ready(Ok(()))
     }
@@ -215,7 +215,7 @@ impl Keyring for Memory {
         ready(not_kept())
     }
 
-    fn revoke_key(&self, _: KeyId, _: Timestamp) -> StoreFuture<'_, ApiKey> {
+    fn revoke_key(&self, _: KeyId, _: Timestamp, _: AuditEvent) -> StoreFuture<'_, ApiKey> {
         ready(not_kept())
     }
 }

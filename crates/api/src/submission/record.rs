@@ -10,6 +10,9 @@ pub(crate) struct Record {
     pub(crate) owner: Account,
     /// Digest of the request, if it may come again.
     pub(crate) request: Option<Sha256>,
+    /// Drawn for every submission: of two of the same request in the same millisecond, one is the job and the other finds
+    /// it there.
+    pub(crate) attempt: u64,
     /// Its datasets, as they were.
     pub(crate) datasets: Vec<RecordedDataset>,
     /// Its algorithm, as it was; none: the job brought it.
@@ -42,10 +45,11 @@ pub(crate) struct RecordedAsset {
 }
 
 impl Record {
-    pub(super) fn new(owner: &Account, request: Option<Sha256>, decided: &Decided) -> Self {
+    pub(super) fn new(owner: &Account, request: Option<Sha256>, attempt: u64, decided: &Decided) -> Self {
         Self {
             owner: owner.clone(),
             request,
+            attempt,
             datasets: decided.recorded_datasets(),
             algorithm: decided.recorded_algorithm(),
         }

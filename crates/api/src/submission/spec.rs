@@ -24,7 +24,8 @@ pub(super) async fn write(
     named: Named,
 ) -> Result<JobSpec, SubmitError> {
     let Named { id, request, now } = named;
-    let record = Record::new(owner, request, &decided).write()?;
+    let attempt = getrandom::u64().map_err(|_| SubmitError::Internal("no random bytes"))?;
+    let record = Record::new(owner, request, attempt, &decided).write()?;
     let register = match &submission.register {
         Some(register) => Some(Box::new(prepare(shared, owner, register, now).await?)),
         None => None,

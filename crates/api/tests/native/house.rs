@@ -7,7 +7,7 @@ use axum::{
 };
 use cloister_api::{RateLimits, Service, Settings, new_key};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
-use cloister_model::{Backend, Keyring as _, Role, Timestamp};
+use cloister_model::{AuditAction, AuditEvent, Backend, Keyring as _, Role, Timestamp};
 use cloister_stages::SourcePolicy;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -116,10 +116,16 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).expect("a moment"))
 }
 
+/// What is put on record of a key that a test makes.
+pub(crate) fn key_made() -> AuditEvent {
+    let (actor, subject) = ("service".to_owned(), "a key".to_owned());
+    AuditEvent { at: now(), actor, action: AuditAction::KeyCreated, subject, detail: "{}".to_owned() }
+}
+
 impl House {
     async fn add(&mut self, name: &'static str, role: Role) {
         let key = new_key(name.parse().expect("an account"), role, String::new(), None, now()).expect("a key");
-        self.engine.put_key(key.stored).await.expect("stored");
+        self.engine.put_key(key.stored, key_made()).await.expect("stored");
         self.keys.insert(name, key.token.expose().clone());
     }
 

@@ -1,6 +1,6 @@
 //! What is told of a job to whom, and until when.
 
-use crate::house::{House, guest, house, now};
+use crate::house::{House, guest, house, key_made, now};
 use axum::{
     body::{Body, Bytes},
     http::Request,
@@ -157,7 +157,7 @@ async fn nobody_makes_keys_without_end() {
     let one = || {
         let key =
             new_key("bob".parse().expect("an account"), Role::Consumer, String::new(), None, now()).expect("a key");
-        house.engine.put_key(ApiKey { revoked: Some(now()), ..key.stored })
+        house.engine.put_key(ApiKey { revoked: Some(now()), ..key.stored }, key_made())
     };
     futures_util::future::try_join_all((0..999).map(|_| one())).await.expect("stored");
     house.post("bob", "/v1/keys", &json!({})).await.expect(409);

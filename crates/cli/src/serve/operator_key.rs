@@ -2,7 +2,7 @@ use super::private_file;
 use crate::client::KEY_FILE;
 use anyhow::Context as _;
 use cloister_api::{NewKey, new_key};
-use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, AuditLog, Backend, Keyring, Role, Secret, Timestamp};
+use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, Backend, Keyring, Role, Secret, Timestamp};
 use std::path::Path;
 
 /// Who the operator's key is for.
@@ -37,7 +37,6 @@ pub(super) async fn ensure(
         subject: stored.id.to_string(),
         detail: format!(r#"{{"account":"{ACCOUNT}","role":"{}"}}"#, stored.role),
     };
-    Keyring::put_key(keyring, stored).await.context("storing the operator's key")?;
-    AuditLog::record(keyring, vec![event]).await.context("recording the operator's key")?;
+    Keyring::put_key(keyring, stored, event).await.context("storing the operator's key")?;
     Ok(Some(token))
 }

@@ -1,6 +1,6 @@
 use crate::{
     LocalEngine,
-    store::{Durability, assets, audit, keys, nonces},
+    store::{Durability, Write, assets, audit, keys, nonces},
     times::now,
 };
 use cloister_model::{
@@ -15,9 +15,13 @@ const MOST: u32 = 1000;
 const MOST_KEYS: usize = 10_000;
 
 impl Registry for LocalEngine {
-    fn put_asset(&self, asset: Asset) -> StoreFuture<'_, ()> {
+    fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()> {
         Box::pin(async {
-            self.core.store.write(Durability::Disk, move |write| assets::put(write, &asset)).await?;
+            let put = move |write: &mut Write<'_>| {
+                assets::put(write, &asset)?;
+                Ok(audit::record(write, record)?)
+            };
+            self.core.store.write(Durability::Disk, put).await?;
             // Results may have lost the asset that they were kept for.
             self.core.shared.sweep.notify_one();
             Ok(())
@@ -41,8 +45,12 @@ impl Registry for LocalEngine {
 }
 
 impl Keyring for LocalEngine {
-    fn put_key(&self, key: ApiKey) -> StoreFuture<'_, ()> {
-        Box::pin(async { self.core.store.write(Durability::Disk, move |write| keys::put(write, &key)).await })
+    fn put_key(&self, key: ApiKey, record: AuditEvent) -> StoreFuture<'_, ()> {
+        let put = move |write: &mut Write<'_>| {
+            keys::put(write, &key)?;
+            Ok(audit::record(write, record)?)
+        };
+        Box::pin(async { self.core.store.write(Durability::Disk, put).await })
     }
 
     fn key(&self, id: KeyId) -> StoreFuture<'_, Option<ApiKey>> {
@@ -66,10 +74,17 @@ impl Keyring for LocalEngine {
         Box::pin(async { Ok(self.core.store.read_long(move |db| keys::list(db, account.as_ref())).await?) })
     }
 
-    fn revoke_key(&self, id: KeyId, at: Timestamp) -> StoreFuture<'_, ApiKey> {
+    fn revoke_key(&self, id: KeyId, at: Timestamp, record: AuditEvent) -> StoreFuture<'_, ApiKey> {
         Box::pin(async move {
             let wanted = id.clone();
-            let key = self.core.store.write(Durability::Disk, move |write| keys::revoke(write, &wanted, at)).await?;
+            let revoke = move |write: &mut Write<'_>| {
+                let (key, changed) = keys::revoke(write, &wanted, at)?;
+                if changed {
+                    audit::record(write, record)?;
+                }
+                Ok(key)
+            };
+            let key = self.core.store.write(Durability::Disk, revoke).await?;
             self.core.keys.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
             Ok(key)
         })

@@ -34,13 +34,14 @@ pub(crate) fn list(db: &Connection, account: Option<&Account>) -> Result<Vec<Api
     Ok(found)
 }
 
-pub(crate) fn revoke(write: &mut Write<'_>, id: &KeyId, at: Timestamp) -> Result<ApiKey, Fail<StoreError>> {
+/// The key as it is now, and whether it was changed.
+pub(crate) fn revoke(write: &mut Write<'_>, id: &KeyId, at: Timestamp) -> Result<(ApiKey, bool), Fail<StoreError>> {
     let Some(key) = get(write.db, id)? else { return Err(Fail::Said(StoreError::Missing)) };
     if key.revoked.is_some() {
-        return Ok(key);
+        return Ok((key, false));
     }
     let key = ApiKey { revoked: Some(at), ..key };
     let sql = "UPDATE key SET key = ?2 WHERE id = ?1";
     write.db.prepare_cached(sql)?.execute(params![id.as_str(), serde_json::to_string(&key)?])?;
-    Ok(key)
+    Ok((key, true))
 }

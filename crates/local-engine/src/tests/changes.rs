@@ -116,11 +116,24 @@ async fn a_revoked_key_is_revoked_at_once() {
         revoked: None,
     };
     assert_eq!(engine.key(id.clone()).await, Ok(None));
-    engine.put_key(key.clone()).await.expect("kept");
+    let record = || testing::event(cloister_model::AuditAction::KeyCreated);
+    engine.put_key(key.clone(), record()).await.expect("kept");
+    assert_eq!(engine.put_key(key.clone(), record()).await, Err(cloister_model::StoreError::Conflict));
     for _ in 0..2 {
         assert_eq!(engine.key(id.clone()).await, Ok(Some(key.clone())));
     }
-    engine.revoke_key(id.clone(), testing::at(2)).await.expect("revoked");
+    for ms in [2, 3] {
+        let record = testing::event(cloister_model::AuditAction::KeyRevoked);
+        engine.revoke_key(id.clone(), testing::at(ms), record).await.expect("revoked");
+    }
+    // What changed nothing is not on record.
+    let actions = cloister_model::AuditLog::records(&*engine, 0, 9)
+        .await
+        .expect("records")
+        .into_iter()
+        .map(|record| record.event.action);
+    let expected = [cloister_model::AuditAction::KeyCreated, cloister_model::AuditAction::KeyRevoked];
+    assert_eq!(actions.collect::<Vec<_>>(), expected);
     assert_eq!(engine.key(id).await.expect("asked").and_then(|key| key.revoked), Some(testing::at(2)));
     close(engine).await;
 }

@@ -240,7 +240,7 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(engine.core.results.jobs().await.expect("a list"), [job.id]);
     let withdrawn = Asset { withdrawn: Some(testing::at(9)), revision: 2, ..stored };
-    engine.put_asset(withdrawn).await.expect("withdrawn");
+    engine.put_asset(withdrawn, testing::event(cloister_model::AuditAction::AssetWithdrawn)).await.expect("withdrawn");
     for _ in 0..400 {
         if engine.core.results.jobs().await.expect("a list").is_empty() {
             break;

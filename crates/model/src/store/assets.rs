@@ -1,4 +1,4 @@
-use super::StoreFuture;
+use super::{AuditEvent, StoreFuture};
 use crate::{Account, AssetKind, Ddo, Did, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -42,11 +42,12 @@ pub struct AssetQuery {
 
 /// The assets of this Cloister.
 pub trait Registry: fmt::Debug + Send + Sync {
-    /// Stores an asset whose revision is one above the stored one's; 1 for a new one. Done when it is stored for good.
+    /// Stores an asset whose revision is one above the stored one's, 1 for a new one, and puts that on record: both or
+    /// neither. Done when it is stored for good.
     ///
     /// # Errors
     /// [`StoreError::Conflict`](super::StoreError::Conflict) if it is not, or if the owner has another asset of that kind and name.
-    fn put_asset(&self, asset: Asset) -> StoreFuture<'_, ()>;
+    fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()>;
 
     /// One asset; none if there is none, withdrawn ones included.
     fn asset(&self, did: Did) -> StoreFuture<'_, Option<Asset>>;

@@ -1,4 +1,4 @@
-use super::StoreFuture;
+use super::{AuditEvent, StoreFuture};
 use crate::{Account, Sha256, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{fmt, str::FromStr};
@@ -107,11 +107,11 @@ pub struct ApiKey {
 
 /// The API keys.
 pub trait Keyring: fmt::Debug + Send + Sync {
-    /// Stores a new key.
+    /// Stores a new key, and puts that on record: both or neither.
     ///
     /// # Errors
     /// [`StoreError::Conflict`](super::StoreError::Conflict) if the id is taken.
-    fn put_key(&self, key: ApiKey) -> StoreFuture<'_, ()>;
+    fn put_key(&self, key: ApiKey, record: AuditEvent) -> StoreFuture<'_, ()>;
 
     /// One key, revoked and expired ones included. Asked on every request: it has to be fast.
     fn key(&self, id: KeyId) -> StoreFuture<'_, Option<ApiKey>>;
@@ -119,9 +119,9 @@ pub trait Keyring: fmt::Debug + Send + Sync {
     /// The keys of an account, or all, the newest first; at most 10 000.
     fn keys(&self, account: Option<Account>) -> StoreFuture<'_, Vec<ApiKey>>;
 
-    /// Makes a key useless. Changes nothing for one that is revoked.
+    /// Makes a key useless, and puts that on record: both or neither. Neither for one that is revoked.
     ///
     /// # Errors
     /// [`StoreError::Missing`](super::StoreError::Missing).
-    fn revoke_key(&self, id: KeyId, at: Timestamp) -> StoreFuture<'_, ApiKey>;
+    fn revoke_key(&self, id: KeyId, at: Timestamp, record: AuditEvent) -> StoreFuture<'_, ApiKey>;
 }

@@ -121,7 +121,6 @@ async fn withdraw(shared: &Shared, who: &Principal, kind: AssetKind, did: Did) -
         subject: asset.ddo.id().to_string(),
         detail: serde_json::json!({"revision": asset.revision}).to_string(),
     };
-    shared.backend.put_asset(asset).await?;
-    shared.backend.record(vec![event]).await?;
+    shared.backend.put_asset(asset, event).await?;
     Ok(StatusCode::NO_CONTENT)
 }
