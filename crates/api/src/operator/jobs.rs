@@ -159,23 +159,23 @@ pub(super) async fn delete(
     Ok(voucher.answer(deleted.await.map(Json)))
 }
 
+/// On record first: wherever the program is killed, nothing is done that is not.
 async fn end(shared: &Shared, voucher: &Voucher, job: &JobStatus) -> Result<(), OperatorError> {
-    let now = shared.now();
-    match shared.backend.stop(job.id, now).await {
-        // Removed meanwhile: that is as stopped as can be.
-        Ok(_) | Err(EngineError::NoSuchJob(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
     if job.stop_requested.is_none() && !job.phase.has_ended() {
         record(shared, voucher, job, AuditAction::JobStopped, &json!({})).await?;
     }
-    Ok(())
+    unless_gone(shared.backend.stop(job.id, shared.now()).await.map(drop))
 }
 
 async fn remove(shared: &Shared, voucher: &Voucher, job: &JobStatus) -> Result<(), OperatorError> {
-    match shared.backend.remove(job.id).await {
-        Ok(()) => record(shared, voucher, job, AuditAction::JobRemoved, &json!({})).await,
-        Err(EngineError::NoSuchJob(_)) => Ok(()),
+    record(shared, voucher, job, AuditAction::JobRemoved, &json!({})).await?;
+    unless_gone(shared.backend.remove(job.id).await)
+}
+
+/// A job that was removed meanwhile is as stopped and as removed as can be.
+fn unless_gone(done: Result<(), EngineError>) -> Result<(), OperatorError> {
+    match done {
+        Ok(()) | Err(EngineError::NoSuchJob(_)) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
