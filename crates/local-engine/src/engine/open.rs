@@ -35,7 +35,8 @@ impl LocalEngine {
 }
 
 fn assemble(options: Options) -> Result<Core, OpenError> {
-    let Options { home, sandbox, sandbox_home, environment, sources, cache_bytes, results, upload_bytes_per_account } = options;
+    let Options { home, sandbox, sandbox_home, environment, sources, cache_bytes, results, upload_bytes_per_account } =
+        options;
     let stage = |what| move |problem: String| OpenError::Stage { what, problem };
     let home = Home::open(&home, sandbox_home.as_deref())?;
     let program = Program::find(&sandbox, home.sandbox())
