@@ -67,7 +67,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Run),
+    Run(Box<run::Run>),
     Inspect(inspect::Inspect),
     Compile(compile::Compile),
     Probe(probe::Probe),
