@@ -8,10 +8,15 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The database in the folder.
 pub(crate) const DATABASE: &str = "cloister.db";
+
+/// How long somebody else's lock is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The folder, held: its lock goes with the process.
 #[derive(Debug)]
@@ -142,14 +147,20 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         .mode(0o600)
         .open(&path)
         .map_err(fault)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            let _ = (&file).take(32).read_to_string(&mut text);
-            return Err(OpenError::InUse { home: root.to_owned(), pid: text.trim().parse().ok() });
+    let since = Instant::now();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break,
+            // A service that was killed while it started a sandbox: until that process has become the sandbox, it has all
+            // that the service had, the lock included.
+            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < PATIENCE => thread::sleep(PATIENCE / 50),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut text = String::new();
+                let _ = (&file).take(32).read_to_string(&mut text);
+                return Err(OpenError::InUse { home: root.to_owned(), pid: text.trim().parse().ok() });
+            }
+            Err(error) => return Err(fault(error.into())),
         }
-        Err(error) => return Err(fault(error.into())),
     }
     file.set_len(0).and_then(|()| file.rewind()).map_err(fault)?;
     file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(fault)?;
@@ -159,6 +170,20 @@ fn lock(root: &Path) -> Result<File, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As when a service is killed while it starts a sandbox, and started again at once.
+    #[test]
+    fn a_lock_that_is_let_go_in_a_moment_is_waited_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path().join("home");
+        let first = Home::open(&root, None).expect("a home");
+        let held = thread::spawn(move || {
+            thread::sleep(PATIENCE / 10);
+            drop(first);
+        });
+        Home::open(&root, None).expect("free in a moment");
+        held.join().expect("let go");
+    }
 
     #[test]
     fn one_service_at_a_time_has_the_folder() {
