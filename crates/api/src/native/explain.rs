@@ -32,7 +32,7 @@ pub(super) struct Explained {
 ///
 /// Decides as for a job, and starts nothing.
 #[utoipa::path(
-    post, path = "/v1/explain", tag = "jobs", request_body = JobRequest, responses((status = 200, body = Explained))
+    post, path = "/v1/explain", operation_id = "explain_submission", tag = "jobs", request_body = JobRequest, responses((status = 200, body = Explained))
 )]
 pub(super) async fn explain(
     State(shared): State<Shared>,

@@ -68,6 +68,7 @@ pub fn openapi() -> OpenApi {
     secure(&mut openapi);
     for item in openapi.paths.paths.values_mut() {
         for operation in operations(item) {
+            name(operation);
             complete(operation);
         }
     }
@@ -89,6 +90,14 @@ fn secure(openapi: &mut OpenApi) {
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
+}
+
+/// Gives an operation a name that no other has: handlers are called `list` in more than one place, and clients are made
+/// from these names.
+fn name(operation: &mut Operation) {
+    if let (Some(tag), Some(name)) = (operation.tags.as_ref().and_then(|tags| tags.first()), &operation.operation_id) {
+        operation.operation_id = Some(format!("{tag}_{name}"));
+    }
 }
 
 /// What every operation of its kind can answer, beside what it says itself; and the form of problems.
