@@ -42,7 +42,8 @@ pub(crate) async fn change(
         let detail = "it was changed since you read it; read it again and repeat the change";
         return Err(Problem::new(StatusCode::PRECONDITION_FAILED, "changed", "It was changed meanwhile", detail));
     }
-    let unknown = permissions.as_object().and_then(|all| all.keys().find(|name| !FIELDS.contains(&name.as_str())));
+    let unknown =
+        permissions.as_object().and_then(|all| all.keys().find(|name| !Permissions::FIELDS.contains(&name.as_str())));
     if let Some(name) = unknown {
         let name = cloister_model::escape(name.as_bytes(), 64).to_string();
         return Err(Problem::field(name, "is not known; a misspelt rule must not be no rule"));
@@ -55,18 +56,6 @@ pub(crate) async fn change(
     store(shared, actor, AuditAction::PermissionsChanged, &asset, &detail).await?;
     Ok(asset)
 }
-
-/// The fields of [`Permissions`].
-const FIELDS: [&str; 8] = [
-    "allowRawAlgorithm",
-    "allowNetworkAccess",
-    "publisherTrustedAlgorithms",
-    "publisherTrustedAlgorithmPublishers",
-    "allowAlgorithmsPublishedHere",
-    "outputContract",
-    "runtimes",
-    "profiles",
-];
 
 fn with_permissions(ddo: &Ddo, service: &str, permissions: Value) -> Result<Ddo, Problem> {
     let mut document = serde_json::to_value(ddo).map_err(|_| Problem::internal())?;

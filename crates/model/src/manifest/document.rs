@@ -1,6 +1,6 @@
 use super::file_objects;
 use crate::{
-    Account, AssetKind, Ddo, DdoError, Did, Sha256,
+    Account, AssetKind, Ddo, DdoError, Did, Permissions, Sha256,
     json::{FieldError, FieldProblem, Node},
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -252,17 +252,6 @@ fn read_algorithm(node: &Node<'_>) -> Result<Value, ManifestError> {
     Ok(algorithm.into())
 }
 
-const COMPUTE_FIELDS: [&str; 8] = [
-    "allowRawAlgorithm",
-    "allowNetworkAccess",
-    "publisherTrustedAlgorithms",
-    "publisherTrustedAlgorithmPublishers",
-    "allowAlgorithmsPublishedHere",
-    "outputContract",
-    "runtimes",
-    "profiles",
-];
-
 fn read_services(spec: &Node<'_>, kind: AssetKind) -> Result<Vec<Value>, ManifestError> {
     let services = spec.get("services");
     if services.is_absent() {
@@ -298,7 +287,7 @@ fn read_service(node: &Node<'_>, id: &str, service_type: &str, kind: AssetKind) 
         if service_type != "compute" || kind != AssetKind::Dataset {
             return Err(compute.expected("absent: only a dataset's service of type `compute` has permissions").into());
         }
-        only(&compute, &COMPUTE_FIELDS)?;
+        only(&compute, &Permissions::FIELDS)?;
         service["compute"] = compute.value().clone();
     }
     let parameters = node.get("consumerParameters");

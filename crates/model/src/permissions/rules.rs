@@ -142,6 +142,19 @@ impl Default for Permissions {
 }
 
 impl Permissions {
+    /// The fields, as a publisher writes them. A DDO may have others of other programs; what is written for Cloister may
+    /// not: a misspelt rule must not be no rule.
+    pub const FIELDS: [&str; 8] = [
+        "allowRawAlgorithm",
+        "allowNetworkAccess",
+        "publisherTrustedAlgorithms",
+        "publisherTrustedAlgorithmPublishers",
+        "allowAlgorithmsPublishedHere",
+        "outputContract",
+        "runtimes",
+        "profiles",
+    ];
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, FieldError> {
         if node.is_absent() {
             return Ok(Self::default());
