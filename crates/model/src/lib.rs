@@ -12,10 +12,10 @@ mod asset;
 mod checksum;
 mod did;
 mod digest;
-mod engine;
 mod escape;
 mod inputs;
 mod isolation;
+mod job;
 mod json;
 mod limits;
 mod manifest;
@@ -24,11 +24,12 @@ mod output_contract;
 mod parameters;
 mod permissions;
 mod phase;
+mod ports;
 mod profile;
+mod receipt;
 mod release;
 mod report;
 mod secret;
-mod store;
 mod workflow;
 
 pub use account::{Account, AccountError};
@@ -40,14 +41,14 @@ pub use asset::{
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
-pub use engine::{
-    ByteRange, Delivery, Engine, EngineError, EngineFuture, EnvironmentStatus, Explanation, Fault, JobAlgorithm,
-    JobCursor, JobId, JobIdError, JobInput, JobQuery, JobSource, JobSpec, JobStatus, LabelError, Labels, Progress,
-    Reason, ResultFile, ResultKind, ReviewVerdict, Shelf, StatusError, Step, TimeLimits, Timestamp,
-};
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
+pub use job::{
+    ByteRange, Delivery, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput, JobRecord, JobSource,
+    JobSpec, JobStatus, LabelError, Labels, Progress, Reason, RecordedAsset, RecordedDataset, ResultFile, ResultKind,
+    ResultSet, Review, Seen, StatusError, Step, TimeLimits, Timestamp,
+};
 pub use json::{FieldError, FieldProblem};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
 pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError, SourceKind, file_objects};
@@ -62,16 +63,19 @@ pub use permissions::{
     TrustedAlgorithm, decide,
 };
 pub use phase::{Event, ImpossibleStep, Phase};
+pub use ports::{
+    ApiKey, Asset, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, Claim, ClaimKind,
+    Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections, JobQuery,
+    Jobs, KeyId, KeyIdError, Keyring, LogPart, Outputs, Registry, ReviewVerdict, Role, StoreError, StoreFuture,
+    Unavailability, Upload, Uploads,
+};
 pub use profile::Profile;
+pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};
 pub use release::{
     Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, ReleaseRules,
 };
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;
-pub use store::{
-    ApiKey, Asset, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, FileDigest, Files,
-    KeyId, KeyIdError, Keyring, Nonces, Registry, Role, StoreError, StoreFuture, Upload,
-};
 pub use workflow::{
     MOST_RAWCODE_BYTES, MOST_WORKFLOW_BYTES, Remote, Workflow, WorkflowAlgorithm, WorkflowError, WorkflowInput,
     WorkflowOrigin, WorkflowSource,

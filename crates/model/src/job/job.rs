@@ -1,4 +1,4 @@
-use super::{Labels, Timestamp};
+use super::{JobRecord, Labels, Timestamp};
 use crate::{Asset, Container, Did, Limits, Secret, Terms};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -57,7 +57,8 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// A job that was allowed, with all that an engine needs to carry it out. It does not say whose it is.
+/// A job that was allowed, with everything that an engine needs to carry it out. It holds secrets: it goes from the service to the
+/// engine and never back; see [`JobCard`](super::JobCard).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct JobSpec {
@@ -75,7 +76,7 @@ pub struct JobSpec {
     pub algorithm: JobAlgorithm,
     /// What becomes `algoCustomData.json`; none: no such file.
     pub parameters: Option<Secret<Value>>,
-    /// What was decided at the door: how it runs, what may leave, which bytes may run.
+    /// What was decided at submission: how it runs, what may leave, which bytes may run.
     pub terms: Terms,
     /// What one run may use.
     pub limits: Limits,
@@ -83,10 +84,10 @@ pub struct JobSpec {
     pub times: TimeLimits,
     /// What becomes of its results.
     pub delivery: Delivery,
-    /// How the door finds it again.
+    /// By what it is found again.
     pub labels: Labels,
-    /// What the door recorded about its decision. Kept with the job and never read by an engine.
-    pub record: Secret<Value>,
+    /// Whose it is and whose data it uses. Steps never get it.
+    pub record: JobRecord,
 }
 
 /// What a job may take of time, beside the run itself. All in milliseconds, counted from when the job was allowed unless
@@ -230,7 +231,13 @@ mod tests {
             times: TimeLimits::default(),
             delivery: Delivery::default(),
             labels: Labels::new().with("owner", "0xab").expect("a label"),
-            record: secret(),
+            record: JobRecord {
+                owner: "0xab".parse().expect("an account"),
+                request: None,
+                attempt: 1,
+                datasets: Vec::new(),
+                algorithm: None,
+            },
         };
         assert!(!format!("{job:?}").contains("SECRET"));
         let json = serde_json::to_string(&job).expect("json");

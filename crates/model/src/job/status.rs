@@ -1,5 +1,5 @@
 use super::{JobId, Labels};
-use crate::{Event, ImpossibleStep, Phase, escape};
+use crate::{Account, Event, ImpossibleStep, Phase, escape};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
@@ -54,12 +54,47 @@ pub struct JobStatus {
     pub stop_requested: Option<Timestamp>,
     /// When its results go; none while it has not ended, or if they are kept for as long as somebody wants them.
     pub expires: Option<Timestamp>,
-    /// Grows with every change that a follower would want to see, [`JobStatus::progress`] included.
+    /// The reviewer's decision, if there was one.
+    #[serde(default)]
+    pub review: Option<Review>,
+    /// Grows with every change that a follower wants to see, [`JobStatus::progress`] included. Followers compare
+    /// [`JobStatus::seen`] instead: how revisions are counted is the engine's own affair.
     pub revision: u64,
     /// How far its inputs are fetched; none outside configuration.
     pub progress: Option<Progress>,
     /// Every phase that it came to, and when, the present one last.
     pub history: Vec<Step>,
+}
+
+/// The state of a job that a follower has seen. Opaque: two of them can be compared for equality and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen(String);
+
+impl Seen {
+    /// From the text of an earlier [`Seen`], as a client sends it back. Any other text equals the state of no job, so that
+    /// such a client starts from the beginning; so does a text of more than 64 bytes.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        if text.len() <= 64 { Self(text.to_owned()) } else { Self::default() }
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A reviewer's decision on the outputs of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Review {
+    /// Whether the outputs may leave.
+    pub approved: bool,
+    /// Who decided.
+    pub by: Account,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// How far the fetching of inputs is.
@@ -167,10 +202,17 @@ impl JobStatus {
             ended: None,
             stop_requested: None,
             expires: None,
+            review: None,
             revision: 1,
             progress: None,
             history: vec![Step { phase: Phase::Queued, at: created }],
         }
+    }
+
+    /// What a follower who has this status has seen.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen(self.revision.to_string())
     }
 
     /// The status after an event. The reason counts only where the event ends the job.

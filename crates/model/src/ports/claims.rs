@@ -1,0 +1,117 @@
+use super::StoreFuture;
+use crate::{Account, AssetKind, Sha256, Timestamp};
+use sha2::Digest as _;
+use std::fmt;
+
+/// What a claim is for. Keys of different kinds do not touch each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClaimKind {
+    /// A nonce of a signed request: it counts once (replay protection).
+    Nonce,
+    /// An Ocean agreement: it has at most one unfinished job.
+    Agreement,
+    /// The name of an asset: an owner has one asset of a kind and name.
+    AssetName,
+}
+
+/// The exclusive right to a name. Claims are create-only: of two callers who claim the same name, one gets it.
+///
+/// One primitive for nonces, agreements and asset names, because a database (a unique key) and a cluster (an object whose
+/// name is the digest) can both provide exactly this, with any number of replicas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    kind: ClaimKind,
+    /// For error messages; not part of a digest.
+    name: String,
+    digest: Sha256,
+    until: Option<Timestamp>,
+}
+
+impl Claim {
+    /// The claim of an account on a nonce. It is remembered until the given moment at least, across restarts and power
+    /// cuts; the caller refuses older nonces.
+    #[must_use]
+    pub fn nonce(account: &Account, nonce: &str, until: Timestamp) -> Self {
+        Self::new(ClaimKind::Nonce, "the nonce".to_owned(), &[account.key(), nonce], Some(until))
+    }
+
+    /// The claim on an Ocean agreement.
+    #[must_use]
+    pub fn agreement(agreement: &str) -> Self {
+        Self::new(ClaimKind::Agreement, "the agreement".to_owned(), &[agreement], None)
+    }
+
+    /// The claim of an account on a name for an asset.
+    #[must_use]
+    pub fn asset_name(owner: &Account, kind: AssetKind, name: &str) -> Self {
+        let kind = match kind {
+            AssetKind::Dataset => "dataset",
+            AssetKind::Algorithm => "algorithm",
+        };
+        Self::new(ClaimKind::AssetName, format!("the name of the {kind}"), &[owner.key(), kind, name], None)
+    }
+
+    fn new(kind: ClaimKind, name: String, parts: &[&str], until: Option<Timestamp>) -> Self {
+        let mut hash = sha2::Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        Self { kind, name, digest: Sha256::from_bytes(hash.finalize().into()), until }
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn kind(&self) -> ClaimKind {
+        self.kind
+    }
+
+    /// What it claims, for a message: it holds no text of the caller.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its key within its kind: a digest, fit for a database, an object's name and a path.
+    #[must_use]
+    pub fn key(&self) -> Sha256 {
+        self.digest
+    }
+
+    /// When it may be forgotten; none: when its holder gives it up.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+}
+
+/// Claims that no job holds. Those of jobs are taken with [`Jobs::submit`](super::Jobs::submit).
+pub trait Claims: fmt::Debug + Send + Sync {
+    /// Takes a claim. False if it is taken.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
+    fn claim(&self, claim: Claim) -> StoreFuture<'_, bool>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_of_different_parts_have_different_keys() {
+        let account = |text: &str| text.parse::<Account>().expect("an account");
+        let at = Timestamp::from_unix_ms(1);
+        let keys = [
+            Claim::nonce(&account("ab"), "c", at),
+            Claim::nonce(&account("a"), "bc", at),
+            Claim::agreement("abc"),
+            Claim::asset_name(&account("a"), AssetKind::Dataset, "bc"),
+            Claim::asset_name(&account("a"), AssetKind::Algorithm, "bc"),
+        ]
+        .map(|claim| claim.key());
+        let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len());
+        assert_eq!(Claim::agreement("x"), Claim::agreement("x"));
+    }
+}

@@ -1,0 +1,52 @@
+use super::EngineFuture;
+use crate::{ByteRange, JobId, Report, ResultFile, ResultSet, StoredReceipt};
+use std::fmt;
+
+/// What comes out of jobs: log, report, results, receipt.
+pub trait Outputs: fmt::Debug + Send + Sync {
+    /// A part of the algorithm log. Empty, with a total of 0, while the log is held with the outputs
+    /// ([`ReleaseRules::holds_log`](crate::ReleaseRules::holds_log)).
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchJob`](super::EngineError::NoSuchJob),
+    /// [`EngineError::Unavailable`](super::EngineError::Unavailable).
+    fn log(&self, job: JobId, range: ByteRange) -> EngineFuture<'_, LogPart>;
+
+    /// The host's report of the run; none before the run has ended, or if nothing ran.
+    ///
+    /// # Errors
+    /// As [`Outputs::log`].
+    fn report(&self, job: JobId) -> EngineFuture<'_, Option<Report>>;
+
+    /// The files of one set; an empty list if there are none (yet). Order and content of released files do not change
+    /// afterwards.
+    ///
+    /// # Errors
+    /// As [`Outputs::log`].
+    fn results(&self, job: JobId, set: ResultSet) -> EngineFuture<'_, Vec<ResultFile>>;
+
+    /// A part of one file, by its place in [`Outputs::results`]. Shorter than asked for only at its end.
+    ///
+    /// # Errors
+    /// As [`Outputs::log`], and [`EngineError::NoSuchResult`](super::EngineError::NoSuchResult).
+    fn read_result(&self, job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>>;
+
+    /// The receipt of a job; none while the job has not ended, and for jobs that an earlier version ended without one. It
+    /// stays when the job is removed.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchJob`](super::EngineError::NoSuchJob) if there is neither a job nor a receipt;
+    /// [`EngineError::Unavailable`](super::EngineError::Unavailable).
+    fn receipt(&self, job: JobId) -> EngineFuture<'_, Option<StoredReceipt>>;
+}
+
+/// A part of a log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPart {
+    /// The bytes of the requested range that exist.
+    pub bytes: Vec<u8>,
+    /// The length of the log at present, in bytes, as far as it may be read.
+    pub total: u64,
+    /// Whether the log is complete: no byte will be added.
+    pub ended: bool,
+}
