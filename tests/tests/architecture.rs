@@ -29,7 +29,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cloister-model",
         ours: &[],
-        only: Some(&["serde", "serde_json", "sha2", "thiserror", "schemars"]),
+        // `url`, `base64` and `bech32` parse what a publisher writes; they do no I/O.
+        only: Some(&["serde", "serde_json", "sha2", "thiserror", "schemars", "url", "base64", "bech32"]),
         never: &["tokio", "wasmtime", "kube", "rusqlite", "hyper", "rustix"],
     },
     Layer {

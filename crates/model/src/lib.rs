@@ -19,15 +19,18 @@ mod isolation;
 mod json;
 mod limits;
 mod manifest;
+mod names;
 mod outcome;
 mod output_contract;
 mod parameters;
 mod permissions;
 mod phase;
 mod profile;
+mod recipient;
 mod release;
 mod report;
 mod secret;
+mod source;
 mod store;
 mod workflow;
 
@@ -35,7 +38,7 @@ pub use account::{Account, AccountError};
 pub use admission::{Admission, Capability, Import, MemoryType, ModuleKind, Refusal, Rule, Toolchain, Verdict};
 pub use asset::{
     Algorithm, AssetKind, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES, Metadata, Service,
-    ServiceKind, Sources,
+    ServiceFiles, ServiceKind,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};
@@ -50,7 +53,8 @@ pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
 pub use json::{FieldError, FieldProblem};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
-pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError, SourceKind, file_objects};
+pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError};
+pub use names::{EnvironmentId, InterpreterId, NameError};
 pub use outcome::{Outcome, TrapKind};
 pub use output_contract::{NamePattern, NamePatternError, OutputContract, OutputContractError};
 pub use parameters::{
@@ -63,11 +67,16 @@ pub use permissions::{
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use profile::Profile;
+pub use recipient::{AgeRecipient, AgeRecipientError};
 pub use release::{
     Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, ReleaseRules,
 };
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;
+pub use source::{
+    Headers, HttpMethod, HttpSource, HttpUrl, HttpUrlError, IpfsPath, LocalPath, Location, S3Credentials, S3Object,
+    Source, Sources, UnsupportedSources,
+};
 pub use store::{
     ApiKey, Asset, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, FileDigest, Files,
     KeyId, KeyIdError, Keyring, Nonces, Registry, Role, StoreError, StoreFuture, Upload,

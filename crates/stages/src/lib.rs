@@ -1,6 +1,6 @@
 //! The steps of a job that touch credentials and the network: fetching, checking, publishing.
 //!
-//! - [`Fetcher`] reads file objects, fetches what they mean into the shared [`Cache`], and lays out what a guest sees
+//! - [`Fetcher`] fetches files into the shared [`Cache`], and lays out what a guest sees
 //!   as `/data`. Sources are strangers' words: where a request goes is decided by addresses, after names were resolved
 //!   ([`SourcePolicy`]).
 //! - [`check_outputs`] looks at what an algorithm left and says whether it may leave.
@@ -15,7 +15,6 @@ mod configuration;
 mod fetch;
 mod filtering;
 mod publishing;
-mod source;
 mod watch;
 
 pub use cache::{Cache, CacheError};

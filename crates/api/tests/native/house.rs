@@ -78,7 +78,7 @@ pub(crate) async fn house_with(change: impl FnOnce(&mut Settings)) -> House {
         sandbox,
         sandbox_home: None,
         environment: EnvironmentOptions {
-            id: "local".to_owned(),
+            id: "local".parse().expect("a name"),
             description: "a test".to_owned(),
             max_jobs: 2,
             cpus: 2,

@@ -25,7 +25,10 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
         sandbox: sandbox::find(settings.sandbox.as_deref())?,
         sandbox_home: settings.sandbox_home.clone(),
         environment: EnvironmentOptions {
-            id: settings.engine_environment.clone(),
+            id: settings
+                .engine_environment
+                .parse()
+                .map_err(|error| Usage::error(format!("`engine.environment`: {error}; choose another name")))?,
             description: settings.engine_description.clone(),
             max_jobs: settings.engine_max_jobs.unwrap_or(2 * u64::from(cpus)),
             cpus,

@@ -30,7 +30,7 @@ pub(super) async fn publish(work: &Work) -> Result<Next, Refused> {
         })
         .collect();
     let watch = Watch { cancel: lease.cancel.child_token(), progress: Arc::new(|_| ()) };
-    let encrypt_to = spec.delivery.encrypt_to.as_deref();
+    let encrypt_to = spec.delivery.encrypt_to.as_ref();
     let stored = match core.results.publish(job, &outgoing, encrypt_to, &watch).await {
         Ok(stored) => stored,
         Err(PublishError::Cancelled) if lease.cancel.is_cancelled() => return Err(Refused::Stopping),

@@ -1,5 +1,5 @@
 use super::{JobId, JobIdError, JobSpec, JobStatus, Labels, Timestamp};
-use crate::{Environment, Phase, Report, Sha256};
+use crate::{Environment, EnvironmentId, InterpreterId, Phase, Report, Sha256};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -177,13 +177,13 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentStatus {
     /// Its name, which jobs give.
-    pub id: String,
+    pub id: EnvironmentId,
     /// What its operator says of it.
     pub description: String,
     /// What it offers, as the decision asks for it.
     pub offers: Environment,
     /// The installed interpreters, by name.
-    pub interpreters: BTreeSet<String>,
+    pub interpreters: BTreeSet<InterpreterId>,
     /// Processors for all its jobs.
     pub cpus: u32,
     /// Memory for all its jobs, in bytes.

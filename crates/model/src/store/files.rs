@@ -1,7 +1,6 @@
 use super::StoreFuture;
-use crate::{Account, ByteRange, Secret, Sha256, Timestamp};
+use crate::{Account, ByteRange, Sha256, Sources, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::fmt;
 
 /// What a file is.
@@ -47,12 +46,12 @@ pub trait Files: fmt::Debug + Send + Sync {
     /// An account's upload of these bytes; none if it sent no such file.
     fn upload(&self, sha256: Sha256, owner: Account) -> StoreFuture<'_, Option<Upload>>;
 
-    /// Fetches files (file objects, as the stages read them) and says what they are. They stay in the cache for a while,
+    /// Fetches files and says what they are. They stay in the cache for a while,
     /// for [`Files::read_file`].
     ///
     /// # Errors
     /// [`StoreError::Source`](super::StoreError::Source).
-    fn fetch_files(&self, files: Secret<Value>) -> StoreFuture<'_, Vec<FileDigest>>;
+    fn fetch_files(&self, files: Sources) -> StoreFuture<'_, Vec<FileDigest>>;
 
     /// A part of a file that was fetched or uploaded. Shorter than asked for only at its end.
     ///

@@ -66,10 +66,7 @@ impl ConfigurationError {
             FetchError::Cancelled => return Self::Cancelled,
             FetchError::System(_) => return Self::System(error.to_string()),
             FetchError::Source { .. } => Fault::System,
-            FetchError::Files(_)
-            | FetchError::Object { .. }
-            | FetchError::Refused { .. }
-            | FetchError::Content { .. } => Fault::Algorithm,
+            FetchError::Unsupported(_) | FetchError::Refused { .. } | FetchError::Content { .. } => Fault::Algorithm,
         };
         Self::Algorithm { reason: error.to_string(), fault }
     }

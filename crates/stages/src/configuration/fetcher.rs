@@ -2,9 +2,8 @@ use super::FetcherError;
 use crate::{
     Cache, FetchError, ResultStore, SourcePolicy, Watch,
     fetch::{Ask, Clients, HttpFile, LocalRoots, Meter},
-    source,
 };
-use cloister_model::{FileDigest, Sha256};
+use cloister_model::{FileDigest, HttpUrl, HttpUrlError, Sha256, Sources};
 use futures_util::StreamExt;
 use reqwest::{
     Method,
@@ -18,7 +17,6 @@ use std::{
     time::Duration,
 };
 use tokio::sync::Semaphore;
-use url::Url;
 
 /// All jobs together may fetch so many times as many files at once as one job.
 const JOBS_AT_ONCE: usize = 4;
@@ -68,13 +66,12 @@ impl Fetcher {
     ///
     /// # Errors
     /// The first file that could not be had.
-    pub async fn fetch(&self, files: &Value, watch: &Watch) -> Result<Vec<FileDigest>, FetchError> {
-        let objects = source::read_all(files)?;
+    pub async fn fetch(&self, sources: &Sources, watch: &Watch) -> Result<Vec<FileDigest>, FetchError> {
         let meter = Meter::new(watch, &self.policy);
         let held = tokio::select! {
             biased;
             () = watch.cancel.cancelled() => return Err(FetchError::Cancelled),
-            held = self.gather(&objects, &meter) => held?,
+            held = self.gather(sources.files(), &meter) => held?,
         };
         meter.tell();
         Ok(held.iter().map(|held| held.file()).collect())
@@ -96,11 +93,10 @@ impl Fetcher {
 
     async fn document(&self, url: &str, most: usize, place: &mut String) -> Result<Value, crate::fetch::Failure> {
         use crate::fetch::Failure;
-        let url = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let url = url.ok_or_else(|| Failure::Refused("it is no http or https URL".to_owned()))?;
-        *place = source::site(&url);
+        let url: HttpUrl = url.parse().map_err(|error: HttpUrlError| Failure::Refused(error.to_string()))?;
+        *place = url.site();
         let headers: HeaderMap = [(ACCEPT, HeaderValue::from_static("application/json"))].into_iter().collect();
-        let file = HttpFile::new(Ask { method: Method::GET, url, headers, body: None });
+        let file = HttpFile::new(Ask { method: Method::GET, url: url.url().clone(), headers, body: None });
         let mut arriving = file.open(&self.clients, self.policy.max_redirects, None).await?;
         let mut text = Vec::new();
         while let Some(chunk) = arriving.body.next().await {

@@ -1,14 +1,13 @@
 //! Files of all kinds of sources, into the cache: several at a time, each under one set of bounds.
 
-use super::Fetcher;
+use super::{Fetcher, origin::origin};
 use crate::{
     FetchError, PublishError,
     cache::{Fresh, Held, Origin, Partial},
     fetch::{Ask, Bounds, Failure, HttpFile, LocalFile, Meter, Remote, S3File, ipfs_file, transfer},
-    source::{FileObject, Place, UrlFile},
 };
 use bytes::Bytes;
-use cloister_model::{ByteRange, JobId, Sha256};
+use cloister_model::{ByteRange, JobId, Location, Sha256, Source};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::Digest as _;
 use std::{
@@ -23,35 +22,30 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 
 impl Fetcher {
     /// All of these files, in their order. The first failure ends the others.
-    pub(super) async fn gather(&self, objects: &[FileObject], meter: &Meter) -> Result<Vec<Held>, FetchError> {
-        let first = meter.expect(objects.iter().map(|object| object.bytes));
-        let mut work = Vec::with_capacity(objects.len());
-        for (index, object) in objects.iter().enumerate() {
-            let (bytes, sha256, max_bytes) = (object.bytes, object.sha256, self.policy.max_file_bytes);
+    pub(super) async fn gather(&self, sources: &[Source], meter: &Meter) -> Result<Vec<Held>, FetchError> {
+        let first = meter.expect(sources.iter().map(Source::bytes));
+        let mut work = Vec::with_capacity(sources.len());
+        for (index, source) in sources.iter().enumerate() {
+            let (bytes, sha256, max_bytes) = (source.bytes(), source.sha256(), self.policy.max_file_bytes);
             let bounds = Bounds { max_bytes, bytes, sha256, file: first + index };
-            let fetch = self.one(&object.place, object.origin, bounds, meter);
-            work.push(async move { fetch.await.map_err(|failure| failure.of(index, object.place.name())) });
+            let fetch = self.one(source.location(), origin(source), bounds, meter);
+            work.push(async move { fetch.await.map_err(|failure| failure.of(index, source.location().describe())) });
         }
         stream::iter(work).buffered(self.policy.parallel).try_collect().await
     }
 
-    async fn one(&self, place: &Place, origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
-        let remote = match place {
-            Place::Url(file) => {
-                let UrlFile { method, url, headers, body } = &**file;
-                let ask =
-                    Ask { method: method.clone(), url: url.clone(), headers: headers.clone(), body: body.clone() };
-                Remote::Http(Box::new(HttpFile::new(ask)))
-            }
-            Place::Ipfs(hash) => Remote::Http(Box::new(ipfs_file(self.policy.ipfs.as_ref(), hash)?)),
-            Place::S3(access) => Remote::S3(Box::new(S3File::new(access, &self.clients)?)),
-            Place::Local(path) => return self.local(path.clone(), bounds, meter).await,
-            Place::Inline(content) => return self.inline(content, origin, bounds, meter).await,
-            Place::Upload(sha256) => return self.upload(*sha256, origin, bounds, meter).await,
-            Place::Result { job, index } => return self.result(*job, *index, origin, bounds, meter).await,
+    async fn one(&self, location: &Location, origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
+        let remote = match location {
+            Location::Url(source) => Remote::Http(Box::new(HttpFile::new(Ask::of(source)?))),
+            Location::Ipfs(path) => Remote::Http(Box::new(ipfs_file(self.policy.ipfs.as_ref(), path.as_str())?)),
+            Location::S3(object) => Remote::S3(Box::new(S3File::new(object, &self.clients)?)),
+            Location::Local(path) => return self.local(path.as_path().to_owned(), bounds, meter).await,
+            Location::Inline(content) => return self.inline(content.expose(), origin, bounds, meter).await,
+            Location::Upload(sha256) => return self.upload(*sha256, origin, bounds, meter).await,
+            Location::Result { job, index } => return self.result(*job, *index, origin, bounds, meter).await,
         };
         // Only what cannot change is the same the next time: what is named by a digest, or by its own.
-        if bounds.sha256.is_none() && !matches!(place, Place::Ipfs(_)) {
+        if bounds.sha256.is_none() && !matches!(location, Location::Ipfs(_)) {
             let _turn = self.turn(meter).await?;
             return self.keep(self.remote(&remote, bounds, meter).await?, None).await;
         }

@@ -5,7 +5,6 @@ use crate::{
     FetchError, Watch,
     cache::{Held, digest_of},
     fetch::{Failure, Meter},
-    source,
 };
 use cloister_model::{Did, Fault, FileDigest, FilesChecksum, JobSource, JobSpec};
 use futures_util::future::try_join_all;
@@ -99,9 +98,9 @@ impl Fetcher {
     async fn files(&self, source: &JobSource, meter: &Meter) -> Result<Vec<Content>, FetchError> {
         match source {
             JobSource::Files(files) => {
-                let objects = source::read_all(files.expose())?;
-                Ok(self.gather(&objects, meter).await?.into_iter().map(Content::Shared).collect())
+                Ok(self.gather(files.files(), meter).await?.into_iter().map(Content::Shared).collect())
             }
+            JobSource::Unsupported(files) => Err(FetchError::Unsupported(files.problem().to_string())),
             JobSource::Rawcode(code) => {
                 let code = code.expose().clone().into_bytes();
                 let bytes = u64::try_from(code.len()).unwrap_or(u64::MAX);

@@ -4,6 +4,7 @@ mod error;
 mod fetcher;
 mod gather;
 mod layout;
+mod origin;
 
 pub use error::{ConfigurationError, FetcherError};
 pub use fetcher::Fetcher;

@@ -3,17 +3,9 @@ use std::{io, time::Duration};
 /// Why a file could not be fetched. Safe to show: names a source by its place and, at most, its scheme and host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
-    /// The list of file objects is not one.
-    #[error("file objects: {0}; the publisher has to correct them")]
-    Files(String),
-    /// An entry is not a file object.
-    #[error("file {index}: {problem}; the publisher has to correct it")]
-    Object {
-        /// Its place in the list.
-        index: usize,
-        /// What is wrong with it.
-        problem: String,
-    },
+    /// The files are described in a way that cannot be fetched.
+    #[error("file objects: {0}; the publisher has to correct them and publish again")]
+    Unsupported(String),
     /// The source did not give the file.
     #[error("file {index} ({place}): the source failed: {cause}")]
     Source {

@@ -1,9 +1,10 @@
 //! Where a redirect leads, and what may go there with the request. Pure.
 
 use super::Failure;
+use cloister_model::{HttpMethod, HttpSource};
 use reqwest::{
     Method, StatusCode,
-    header::{HeaderMap, HeaderValue, LOCATION},
+    header::{HeaderMap, HeaderName, HeaderValue, LOCATION},
 };
 use url::Url;
 
@@ -15,6 +16,26 @@ pub(crate) struct Ask {
     /// The source's own headers: for its own origin only.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<String>,
+}
+
+impl Ask {
+    /// The request that a source asks for.
+    pub(crate) fn of(source: &HttpSource) -> Result<Self, Failure> {
+        let HttpSource { url, method, headers: fields } = source;
+        let unusable = |_: Box<dyn std::error::Error>| Failure::Source("its headers cannot be sent".to_owned());
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields.iter() {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| unusable(error.into()))?;
+            let mut value = HeaderValue::from_str(value.expose()).map_err(|error| unusable(error.into()))?;
+            value.set_sensitive(true);
+            headers.append(name, value);
+        }
+        let (method, body) = match method {
+            HttpMethod::Get => (Method::GET, None),
+            HttpMethod::Post(body) => (Method::POST, body.as_ref().map(|body| body.expose().clone())),
+        };
+        Ok(Self { method, url: url.url().clone(), headers, body })
+    }
 }
 
 /// What to ask next; none if the answer is no redirect.

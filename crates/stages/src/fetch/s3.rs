@@ -4,7 +4,7 @@ use super::{
     http_headers::Validator,
     transfer::{Arriving, Resume},
 };
-use crate::source::S3Access;
+use cloister_model::{S3Credentials, S3Object};
 use futures_util::StreamExt;
 use object_store::{
     Error, GetOptions, GetRange, ObjectStore, RetryConfig,
@@ -23,11 +23,11 @@ pub(crate) struct S3File {
 
 impl S3File {
     /// The object that a source means. Only the credentials that it brings are used; none: the request is not signed.
-    pub(crate) fn new(access: &S3Access, clients: &Clients) -> Result<Self, Failure> {
-        let S3Access { endpoint, region, bucket, object_key, credentials, force_path_style } = access;
+    pub(crate) fn new(access: &S3Object, clients: &Clients) -> Result<Self, Failure> {
+        let S3Object { endpoint, region, bucket, object_key, credentials, force_path_style } = access;
         let unusable = |what: &str| Failure::Source(format!("{what} cannot be used"));
         let key = Path::parse(object_key).map_err(|_| unusable("its object key"))?;
-        let mut endpoint = endpoint.clone();
+        let mut endpoint = endpoint.url().clone();
         // As AWS's own clients choose: a bucket is a name below the endpoint's where that can be a name at all.
         let virtual_host = !force_path_style
             && matches!(endpoint.host(), Some(Host::Domain(host)) if host.contains('.'))
@@ -47,7 +47,9 @@ impl S3File {
             .with_retry(retry)
             .with_http_connector(clients.guarded.clone());
         let builder = match credentials {
-            Some((id, secret)) => builder.with_access_key_id(id.as_str()).with_secret_access_key(secret.as_str()),
+            Some(S3Credentials { access_key_id, secret_access_key }) => builder
+                .with_access_key_id(access_key_id.expose().as_str())
+                .with_secret_access_key(secret_access_key.expose().as_str()),
             None => builder.with_skip_signature(true),
         };
         Ok(Self { store: builder.build().map_err(|_| unusable("its endpoint"))?, key })

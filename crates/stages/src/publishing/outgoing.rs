@@ -1,7 +1,7 @@
 use super::{PublishError, error::CancelledError};
 use crate::fetch::Meter;
 use age::x25519::Recipient;
-use cloister_model::{FileDigest, ResultKind, Sha256};
+use cloister_model::{AgeRecipient, FileDigest, ResultKind, Sha256};
 use rustix::fs::{Mode, OFlags};
 use sha2::Digest as _;
 use std::{
@@ -51,14 +51,14 @@ impl Outgoing {
     }
 
     /// Names this version of the file on this machine, without saying anything of its content.
-    pub(super) fn version(&self, encrypt_to: Option<&str>) -> Result<Sha256, PublishError> {
+    pub(super) fn version(&self, encrypt_to: Option<&AgeRecipient>) -> Result<Sha256, PublishError> {
         let m = self.open()?.metadata().map_err(|error| PublishError::file(&self.name, &error))?;
         let mut hash = sha2::Sha256::new_with_prefix(b"outgoing\n");
         [m.dev(), m.ino(), m.size()].iter().for_each(|number| hash.update(number.to_be_bytes()));
         [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]
             .iter()
             .for_each(|number| hash.update(number.to_be_bytes()));
-        hash.update(encrypt_to.unwrap_or_default());
+        hash.update(encrypt_to.map_or("", AgeRecipient::as_str));
         Ok(Sha256::from_bytes(hash.finalize().into()))
     }
 

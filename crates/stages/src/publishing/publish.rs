@@ -6,12 +6,12 @@ use super::{
 };
 use crate::{Watch, cache::hash_file, fetch::Meter};
 use age::x25519::Recipient;
-use cloister_model::{FileDigest, JobId, ResultFile, Sha256};
+use cloister_model::{AgeRecipient, FileDigest, JobId, ResultFile, Sha256};
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 impl ResultStore {
-    /// Keeps a job's results, encrypted to an age recipient (`age1...`) if there is one: then names end in `.age`, and
+    /// Keeps a job's results, encrypted to an age recipient if there is one: then names end in `.age`, and
     /// sizes and digests are those of the encrypted files. Cut short at any point, the same call again completes it;
     /// once done, it changes nothing. Nothing can be read before everything is there.
     ///
@@ -21,7 +21,7 @@ impl ResultStore {
         &self,
         job: JobId,
         files: &[Outgoing],
-        encrypt_to: Option<&str>,
+        encrypt_to: Option<&AgeRecipient>,
         watch: &Watch,
     ) -> Result<Vec<ResultFile>, PublishError> {
         let alone = tokio::select! {
@@ -39,12 +39,12 @@ impl ResultStore {
         &self,
         job: JobId,
         files: &[Outgoing],
-        encrypt_to: Option<&str>,
+        encrypt_to: Option<&AgeRecipient>,
         watch: &Watch,
         alone: Arc<OwnedMutexGuard<()>>,
     ) -> Result<Vec<ResultFile>, PublishError> {
         let recipient: Option<Recipient> =
-            encrypt_to.map(str::parse).transpose().map_err(|_| PublishError::Recipient)?;
+            encrypt_to.map(|recipient| recipient.as_str().parse()).transpose().map_err(|_| PublishError::Recipient)?;
         if let Some(published) = until(watch, self.manifest(job)).await? {
             return Ok(published);
         }

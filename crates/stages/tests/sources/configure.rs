@@ -1,5 +1,5 @@
 use crate::{
-    place::{Place, did, digest, input, job, policy, tree},
+    place::{Place, did, digest, files, input, job, policy, source, tree},
     server::{Answer, Server},
 };
 use cloister_model::{AdmittedBy, AdmittedDataset, Fault, FilesChecksum, JobId, JobSource, ResultKind, Secret, Sha256};
@@ -11,10 +11,6 @@ use std::{
     sync::Arc,
 };
 use tokio_util::sync::CancellationToken;
-
-fn files(value: Value) -> JobSource {
-    JobSource::Files(Secret::new(value))
-}
 
 fn inline(text: &str) -> Value {
     json!({"type": "inline", "content": text})
@@ -41,7 +37,7 @@ async fn lays_out_what_a_guest_sees() {
         ),
         input("d1", json!([inline("zero")])),
     ];
-    let mut job = job(datasets, files(json!([inline("main"), inline("lib")])));
+    let mut job = job(datasets, source(json!([inline("main"), inline("lib")])));
     let checksum = FilesChecksum::of(vec![digest(b"main").sha256, digest(b"lib").sha256]).expect("files");
     job.terms.admitted = vec![trusting(checksum.clone())];
     let configured = place.fetcher.configure(&job, &into, &Watch::unwatched()).await.expect("configured");
@@ -93,7 +89,7 @@ async fn another_algorithm_than_trusted_does_not_run_and_no_data_is_fetched() {
     let server = Server::start(|_, _| Answer::ok(b"data")).await;
     let place = Place::new();
     let data = input("d1", json!([{"type": "url", "url": server.url("/")}]));
-    let mut job = job(vec![data], files(json!([inline("evil")])));
+    let mut job = job(vec![data], source(json!([inline("evil")])));
     let trusted = FilesChecksum::of(vec![digest(b"good").sha256]).expect("a file");
     job.terms.admitted = vec![trusting(trusted)];
     let error = place.fetcher.configure(&job, &place.home.path().join("data"), &Watch::unwatched()).await;
@@ -109,12 +105,12 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
     let into = place.home.path().join("data");
     let failing =
         json!([inline("x"), {"type": "url", "url": server.url("/SECRET?SECRET"), "headers": {"A": "SECRET"}}]);
-    let data = job(vec![input("d1", failing.clone())], files(json!([inline("a")])));
+    let data = job(vec![input("d1", failing.clone())], source(json!([inline("a")])));
     let error = place.fetcher.configure(&data, &into, &Watch::unwatched()).await.expect_err("404");
     let ConfigurationError::Data { did: named, reason, fault: Fault::System } = &error else { panic!("{error:?}") };
     assert_eq!(*named, did("d1"));
     assert_eq!(reason, "file 1 (http://127.0.0.1): the source failed: it answered 404");
-    let algorithm = job(vec![], files(failing));
+    let algorithm = job(vec![], source(failing));
     let error = place.fetcher.configure(&algorithm, &into, &Watch::unwatched()).await.expect_err("404");
     assert!(matches!(&error, ConfigurationError::Algorithm { fault: Fault::System, .. }), "{error:?}");
     for (object, fault) in [
@@ -122,7 +118,7 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
         (json!({"type": "nonsense", "url": "SECRET"}), Fault::Algorithm),
         (json!({"type": "local", "path": "/SECRET"}), Fault::Algorithm),
     ] {
-        let algorithm = job(vec![], files(json!([object])));
+        let algorithm = job(vec![], source(json!([object])));
         let error = place.fetcher.configure(&algorithm, &into, &Watch::unwatched()).await.expect_err("refused");
         assert!(matches!(&error, ConfigurationError::Algorithm { fault: f, .. } if *f == fault), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
@@ -136,7 +132,7 @@ async fn a_digest_of_data_is_told_to_no_consumer() {
     let place = Place::new();
     let (wanted, found) = ("ab".repeat(32), digest(b"salary: 100").sha256.to_string());
     let data = json!([{"type": "inline", "content": "salary: 100", "sha256": wanted}]);
-    let data = job(vec![input("d1", data)], files(json!([inline("a")])));
+    let data = job(vec![input("d1", data)], source(json!([inline("a")])));
     let error = place.fetcher.configure(&data, &place.home.path().join("data"), &Watch::unwatched()).await;
     let Err(ConfigurationError::Data { reason, .. }) = error else { panic!("{error:?}") };
     assert!(reason.starts_with("file 0: not the agreed content"), "{reason}");
@@ -150,7 +146,7 @@ async fn secrets_of_sources_do_not_reach_the_tree() {
     let into = place.home.path().join("data");
     let url = format!("http://user:SECRET@127.0.0.1:{}/?sig=SECRET", server.port);
     let object = json!({"type": "url", "url": url, "headers": {"X-Key": "SECRET"}, "sha256": digest(b"data").sha256});
-    let job = job(vec![input("d1", json!([object]))], files(json!([inline("a")])));
+    let job = job(vec![input("d1", json!([object]))], source(json!([inline("a")])));
     let configured = place.fetcher.configure(&job, &into, &Watch::unwatched()).await.expect("configured");
     assert!(!format!("{configured:?}").contains("SECRET"));
     for (name, content) in tree(place.home.path()) {
@@ -221,7 +217,7 @@ async fn many_files_come_at_once_within_the_bound() {
         (from..from + 10).map(|i| json!({"type": "url", "url": format!("http://127.0.0.1:{port}/{i}")})).collect()
     };
     let inputs = vec![input("d1", list(0)), input("d2", list(10))];
-    let job = job(inputs, files(json!([inline("a")])));
+    let job = job(inputs, source(json!([inline("a")])));
     place.fetcher.configure(&job, &place.home.path().join("data"), &Watch::unwatched()).await.expect("configured");
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
@@ -231,7 +227,7 @@ async fn cancelled_before_it_begins() {
     let place = Place::new();
     let watch = Watch { cancel: CancellationToken::new(), progress: Arc::new(|_| ()) };
     watch.cancel.cancel();
-    let job = job(vec![input("d1", json!([inline("x")]))], files(json!([inline("a")])));
+    let job = job(vec![input("d1", json!([inline("x")]))], source(json!([inline("a")])));
     let cancelled = place.fetcher.configure(&job, &place.home.path().join("data"), &watch).await;
     assert_eq!(cancelled, Err(ConfigurationError::Cancelled));
 }
@@ -241,9 +237,9 @@ async fn cancelled_before_it_begins() {
 fn calls_can_be_spawned() {
     fn sendable<T: Send>(_: impl FnOnce(Arc<Place>) -> T) {}
     sendable(|place| async move { place.fetcher.get_json("", 0).await });
-    sendable(|place| async move { place.fetcher.fetch(&Value::Null, &Watch::unwatched()).await });
+    sendable(|place| async move { place.fetcher.fetch(&files(Value::Null), &Watch::unwatched()).await });
     sendable(|place| async move {
-        let job = job(vec![], files(Value::Null));
+        let job = job(vec![], source(Value::Null));
         place.fetcher.configure(&job, place.home.path(), &Watch::unwatched()).await
     });
     sendable(

@@ -2,7 +2,7 @@
 
 use cloister_model::{
     Container, Delivery, Did, FileDigest, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Labels, Limits,
-    OutputContract, Profile, ReleaseRules, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp,
+    OutputContract, Profile, ReleaseRules, RuntimeKind, Secret, Sha256, Sources, Terms, TimeLimits, Timestamp,
 };
 use cloister_stages::{Cache, FetchError, Fetcher, ResultStore, SourcePolicy, StoreConfig, Watch};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ impl Place {
     }
 
     pub(crate) async fn fetch(&self, object: Value) -> Result<FileDigest, FetchError> {
-        self.fetcher.fetch(&json!([object]), &Watch::unwatched()).await.map(|mut files| files.remove(0))
+        self.fetcher.fetch(&files(json!([object])), &Watch::unwatched()).await.map(|mut files| files.remove(0))
     }
 
     pub(crate) async fn fetch_url(&self, url: &str) -> Result<FileDigest, FetchError> {
@@ -79,20 +79,28 @@ pub(crate) fn digest(bytes: &[u8]) -> FileDigest {
     FileDigest { sha256: Sha256::from_bytes(sha2::Sha256::digest(bytes).into()), bytes: bytes.len() as u64 }
 }
 
+pub(crate) fn files(value: Value) -> Sources {
+    serde_json::from_value(value).expect("sources")
+}
+
+/// As a job stores it, so that it need not be one that can be fetched.
+pub(crate) fn source(files: Value) -> JobSource {
+    serde_json::from_value(json!({ "files": files })).expect("a source")
+}
+
 pub(crate) fn did(name: &str) -> Did {
     name.parse().expect("a DID")
 }
 
 pub(crate) fn input(name: &str, files: Value) -> JobInput {
-    let source = JobSource::Files(Secret::new(files));
-    JobInput { did: did(name), ddo: Some(json!({"id": format!("did:op:{name}")})), source }
+    JobInput { did: did(name), ddo: Some(json!({"id": format!("did:op:{name}")})), source: source(files) }
 }
 
 pub(crate) fn job(inputs: Vec<JobInput>, algorithm: JobSource) -> JobSpec {
     JobSpec {
         id: JobId::from_bytes([1; 16]),
         created: Timestamp::from_unix_ms(1),
-        environment: "local".to_owned(),
+        environment: "local".parse().expect("a name"),
         queue: "alice".to_owned(),
         inputs,
         algorithm: JobAlgorithm {

@@ -1,5 +1,5 @@
 use crate::{
-    place::{Place, digest, peak_bytes, policy},
+    place::{Place, digest, files, peak_bytes, policy},
     server::{Answer, Part, Request, Server},
 };
 use cloister_model::Progress;
@@ -171,7 +171,7 @@ async fn caps_hold_whatever_is_declared() {
     place.fetch_url(&exact.url("/")).await.expect("just within");
     let job = Place::with(SourcePolicy { max_job_bytes: 1500, ..policy() });
     let two = json!([{"type": "url", "url": exact.url("/a")}, {"type": "url", "url": exact.url("/b")}]);
-    let error = job.fetcher.fetch(&two, &Watch::unwatched()).await.expect_err("too much together");
+    let error = job.fetcher.fetch(&files(two), &Watch::unwatched()).await.expect_err("too much together");
     assert!(matches!(&error, FetchError::Refused { cause, .. } if cause.contains("1500 bytes")), "{error}");
     place.nothing_left().await;
     job.nothing_left().await;
@@ -276,9 +276,9 @@ async fn cancelling_ends_everything_and_leaves_nothing() {
         })
         .await;
         let watch = Watch { cancel: CancellationToken::new(), progress: Arc::new(|_| ()) };
-        let (files, fetching, theirs) =
-            (json!([{"type": "url", "url": server.url("/")}]), place.clone(), watch.clone());
-        let task = tokio::spawn(async move { fetching.fetcher.fetch(&files, &theirs).await });
+        let (wanted, fetching, theirs) =
+            (files(json!([{"type": "url", "url": server.url("/")}])), place.clone(), watch.clone());
+        let task = tokio::spawn(async move { fetching.fetcher.fetch(&wanted, &theirs).await });
         told.await.expect("asked");
         watch.cancel.cancel();
         assert_eq!(task.await.expect("no panic"), Err(FetchError::Cancelled));
@@ -293,7 +293,11 @@ async fn progress_is_told() {
     let log = told.clone();
     let progress = move |progress: Progress| log.lock().expect("unpoisoned").push(progress);
     let watch = Watch { cancel: CancellationToken::new(), progress: Arc::new(progress) };
-    Place::new().fetcher.fetch(&json!([{"type": "url", "url": server.url("/")}]), &watch).await.expect("fetched");
+    Place::new()
+        .fetcher
+        .fetch(&files(json!([{"type": "url", "url": server.url("/")}])), &watch)
+        .await
+        .expect("fetched");
     let last = told.lock().expect("unpoisoned").last().copied();
     assert_eq!(last, Some(Progress { done_bytes: 100_000, total_bytes: Some(100_000) }));
 }
