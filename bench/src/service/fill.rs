@@ -70,7 +70,7 @@ fn options(places: &Places, home: &Path) -> Result<Options> {
             max_queued: AT_ONCE,
             max_wall_ms: 60 * 60 * 1000,
         },
-        sources: cloister_stages::SourcePolicy::default(),
+        sources: cloister_sources::SourcePolicy::default(),
         cache_bytes: 1 << 30,
         results: None,
         upload_bytes_per_account: 1 << 30,

@@ -1,6 +1,7 @@
 use crate::store::DatabaseError;
 use cloister_model::EnvironmentId;
-use cloister_stages::{SourcePolicy, StoreConfig};
+use cloister_results::StoreConfig;
+use cloister_sources::SourcePolicy;
 use std::{io, path::PathBuf};
 
 /// What a service on this machine is made of.

@@ -75,7 +75,7 @@ pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VE
 pub use secret::Secret;
 pub use source::{
     Headers, HttpMethod, HttpSource, HttpUrl, HttpUrlError, IpfsPath, LocalPath, Location, S3Credentials, S3Object,
-    Source, Sources, UnsupportedSources,
+    Source, Sources, StoredResults, StoredResultsError, StoredResultsFuture, UnsupportedSources,
 };
 pub use store::{
     ApiKey, Asset, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, FileDigest, Files,

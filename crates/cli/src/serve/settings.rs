@@ -8,7 +8,8 @@ use crate::{
 use cloister_api::{GetJson, Issuer, OperatorSettings, RateLimits, Settings as DoorSettings};
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
-use cloister_stages::{Ipfs, SourcePolicy, StoreConfig};
+use cloister_results::StoreConfig;
+use cloister_sources::{Ipfs, SourcePolicy};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf};

@@ -4,10 +4,10 @@ use crate::{
     engine::core::blocking,
     store::{Durability, Fail, uploads},
 };
+use cloister_files::Watch;
 use cloister_model::{
     Account, ByteRange, FileDigest, Files, Sha256, Sources, StoreError, StoreFuture, Timestamp, Upload,
 };
-use cloister_stages::Watch;
 use std::{fs::File, io, sync::Arc};
 use tokio::task::spawn_blocking;
 

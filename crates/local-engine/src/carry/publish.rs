@@ -4,11 +4,12 @@ use crate::{
     store::{Db, Durability, Fail, Write, assets, audit, jobs, jobs::Refused},
     times::now,
 };
+use cloister_files::Watch;
 use cloister_model::{
     Asset, AuditAction, AuditEvent, Ddo, Event, Fault, FileDigest, JobId, Reason, ResultFile, ResultKind, Sha256,
     StoreError,
 };
-use cloister_stages::{Outgoing, PublishError, Watch};
+use cloister_results::{Outgoing, PublishError};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use cloister_model::{
     Backend as _, Engine as _, EngineError, Fault, Files as _, JobSpec, Limits, Outcome, Phase, Profile, RuntimeKind,
     Shelf, TimeLimits,
 };
-use cloister_stages::StoreConfig;
+use cloister_results::StoreConfig;
 use serde_json::json;
 use std::time::{Duration, Instant};
 

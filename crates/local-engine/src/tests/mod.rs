@@ -10,7 +10,7 @@ mod speed;
 
 use crate::{EnvironmentOptions, LocalEngine, OpenError, Options, testing};
 use cloister_model::{ByteRange, Engine as _, Files as _, JobId, JobSpec, JobStatus, Phase, Sha256, Shelf};
-use cloister_stages::SourcePolicy;
+use cloister_sources::SourcePolicy;
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},

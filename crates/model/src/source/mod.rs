@@ -13,12 +13,14 @@ mod paths;
 mod s3;
 mod single;
 mod sources;
+mod stored_results;
 
 pub use http::{Headers, HttpMethod, HttpSource, HttpUrl, HttpUrlError};
 pub use paths::{IpfsPath, LocalPath};
 pub use s3::{S3Credentials, S3Object};
 pub use single::{Location, Source};
 pub use sources::{Sources, UnsupportedSources};
+pub use stored_results::{StoredResults, StoredResultsError, StoredResultsFuture};
 
 #[cfg(test)]
 mod tests;
