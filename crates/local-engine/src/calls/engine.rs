@@ -8,8 +8,8 @@ use crate::{
 };
 use cloister_model::{
     Backend, ByteRange, Engine, EngineError, EngineFuture, Environment, EnvironmentStatus, Event, Explanation, Fault,
-    JobId, JobQuery, JobSpec, JobStatus, Phase, Profile, Reason, Report, ResultFile, ReviewVerdict, RuntimeKind, Shelf,
-    Timestamp,
+    InterpreterId, JobId, JobQuery, JobSpec, JobStatus, Phase, Profile, Reason, Report, ResultFile, ReviewVerdict,
+    RuntimeKind, Shelf, Timestamp,
 };
 use std::{collections::BTreeSet, fs, io, time::Duration};
 
@@ -268,13 +268,11 @@ fn review(
 }
 
 /// The installed interpreters, by the names of their folders. A few entries: read whenever somebody asks.
-fn interpreters(core: &Core) -> BTreeSet<String> {
+fn interpreters(core: &Core) -> BTreeSet<InterpreterId> {
     let Ok(entries) = fs::read_dir(core.home.sandbox().join("runtimes")) else { return BTreeSet::new() };
-    let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     entries
         .filter_map(Result::ok)
         .filter(|entry| entry.path().join("runtime.json").is_file())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|found| found.bytes().all(name))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }

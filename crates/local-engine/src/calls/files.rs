@@ -4,11 +4,10 @@ use crate::{
     engine::core::blocking,
     store::{Durability, Fail, uploads},
 };
+use cloister_files::Watch;
 use cloister_model::{
-    Account, ByteRange, FileDigest, Files, Secret, Sha256, StoreError, StoreFuture, Timestamp, Upload,
+    Account, ByteRange, FileDigest, Files, Sha256, Sources, StoreError, StoreFuture, Timestamp, Upload,
 };
-use cloister_stages::Watch;
-use serde_json::Value;
 use std::{fs::File, io, sync::Arc};
 use tokio::task::spawn_blocking;
 
@@ -67,9 +66,9 @@ impl Files for LocalEngine {
         Box::pin(async move { Ok(self.core.store.read(|db| uploads::get(db, &sha256, &owner))?) })
     }
 
-    fn fetch_files(&self, files: Secret<Value>) -> StoreFuture<'_, Vec<FileDigest>> {
+    fn fetch_files(&self, files: Sources) -> StoreFuture<'_, Vec<FileDigest>> {
         Box::pin(async move {
-            let fetched = self.core.fetcher.fetch(files.expose(), &Watch::unwatched()).await;
+            let fetched = self.core.fetcher.fetch(&files, &Watch::unwatched()).await;
             fetched.map_err(|error| StoreError::Source(error.to_string()))
         })
     }

@@ -4,7 +4,7 @@ use crate::{
     store::{Db, jobs},
 };
 use cloister_model::{ByteRange, EngineError, JobId, Phase, ResultFile, ResultKind, Shelf};
-use cloister_stages::PublishError;
+use cloister_results::PublishError;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use std::{
     fs::File,

@@ -8,8 +8,9 @@ use crate::{
     program::DATA,
     store::{Db, Durability, jobs, jobs::Refused},
 };
+use cloister_files::Watch;
 use cloister_model::{Event, Fault, JobId, Phase, Progress, Reason};
-use cloister_stages::{ConfigurationError, Watch};
+use cloister_sources::ConfigurationError;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,

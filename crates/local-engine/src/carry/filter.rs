@@ -13,7 +13,7 @@ use cloister_model::{
     AuditAction, AuditEvent, Check, Did, Event, Fault, JobId, JobSpec, Limits, Outcome, OutputContract, Profile,
     Reason, Report, ResultKind, Sha256,
 };
-use cloister_stages::{OutputFile, check_outputs};
+use cloister_release::{OutputFile, check_outputs};
 use serde_json::json;
 use sha2::Digest as _;
 use std::{

@@ -4,11 +4,12 @@ use crate::{
     store::{Db, Durability, Fail, Write, assets, audit, jobs, jobs::Refused},
     times::now,
 };
+use cloister_files::Watch;
 use cloister_model::{
     Asset, AuditAction, AuditEvent, Ddo, Event, Fault, FileDigest, JobId, Reason, ResultFile, ResultKind, Sha256,
     StoreError,
 };
-use cloister_stages::{Outgoing, PublishError, Watch};
+use cloister_results::{Outgoing, PublishError};
 use serde_json::{Value, json};
 use sha2::Digest as _;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub(super) async fn publish(work: &Work) -> Result<Next, Refused> {
         })
         .collect();
     let watch = Watch { cancel: lease.cancel.child_token(), progress: Arc::new(|_| ()) };
-    let encrypt_to = spec.delivery.encrypt_to.as_deref();
+    let encrypt_to = spec.delivery.encrypt_to.as_ref();
     let stored = match core.results.publish(job, &outgoing, encrypt_to, &watch).await {
         Ok(stored) => stored,
         Err(PublishError::Cancelled) if lease.cancel.is_cancelled() => return Err(Refused::Stopping),

@@ -9,7 +9,8 @@ use crate::{
     uploads::Uploads,
 };
 use cloister_model::{ApiKey, Event, JobId, JobSpec, JobStatus, KeyId, Reason};
-use cloister_stages::{Cache, Fetcher, ResultStore};
+use cloister_results::ResultStore;
+use cloister_sources::{Cache, Fetcher};
 use std::{
     collections::HashMap,
     io,

@@ -8,7 +8,7 @@ mod tasks;
 pub(crate) use recover::clear;
 
 use self::core::Core;
-use cloister_stages::Fetcher;
+use cloister_sources::Fetcher;
 use std::{sync::Arc, time::Duration};
 
 /// How long work that must not be cut off may take when the program ends.

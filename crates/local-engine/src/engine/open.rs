@@ -8,7 +8,8 @@ use crate::{
     store::{OnCommit, Store},
     uploads::Uploads,
 };
-use cloister_stages::{Cache, Fetcher, PublishError, ResultStore, StoreConfig};
+use cloister_results::{PublishError, ResultStore, StoreConfig};
+use cloister_sources::{Cache, Fetcher};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
@@ -50,7 +51,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
     // Keys, uploads and results of everybody are no file of anybody.
     let mut sources = sources;
     sources.closed.extend([Some(home.root()), results.folder()].into_iter().flatten().map(Path::to_owned));
-    let fetcher = Fetcher::new(sources, Arc::clone(&cache), home.uploads(), Arc::clone(&results));
+    let fetcher = Fetcher::new(sources, Arc::clone(&cache), home.uploads(), results.clone());
     let fetcher = Arc::new(fetcher.map_err(|e| stage("sources")(e.to_string()))?);
     let shared = Arc::new(Shared::new(Board::new(Capacity {
         jobs: environment.max_jobs,

@@ -15,7 +15,7 @@ pub(crate) use outcome::{event_of, without_report};
 pub(crate) use stop::stop;
 pub(crate) use trace::{Trace, has_ended, look, said};
 
-use cloister_model::{Did, Limits, OutputContract, Profile};
+use cloister_model::{Did, InterpreterId, Limits, OutputContract, Profile};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{self, File, OpenOptions},
@@ -47,7 +47,7 @@ pub(crate) struct Order {
     pub(crate) contract: OutputContract,
     pub(crate) limits: Limits,
     pub(crate) profile: Profile,
-    pub(crate) interpreter: Option<String>,
+    pub(crate) interpreter: Option<InterpreterId>,
 }
 
 /// The program, and where it keeps what outlives a run.
@@ -95,7 +95,7 @@ impl Program {
             command.args(["--did", did.id()]);
         }
         if let Some(name) = interpreter {
-            command.args(["--runtime", name]);
+            command.args(["--runtime", name.as_str()]);
         }
         // A group of its own: what ends this program from a terminal does not end a run.
         command

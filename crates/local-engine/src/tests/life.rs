@@ -1,10 +1,10 @@
 use super::{Place, close, ended, guests, log, phases, run, soon, until, why};
 use crate::testing;
 use cloister_model::{
-    Backend as _, Engine as _, EngineError, Fault, Files as _, JobSource, JobSpec, Limits, Outcome, Phase, Profile,
-    RuntimeKind, Secret, Shelf, TimeLimits,
+    Backend as _, Engine as _, EngineError, Fault, Files as _, JobSpec, Limits, Outcome, Phase, Profile, RuntimeKind,
+    Shelf, TimeLimits,
 };
-use cloister_stages::StoreConfig;
+use cloister_results::StoreConfig;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ async fn ends_are_told_by_rule_and_fault_and_leave_their_log_and_report_only() {
     assert!(why(&status).contains("entry-point"), "{}", why(&status));
 
     let mut missing = place.job(&engine, guests::TRIVIAL).await;
-    missing.algorithm.interpreter = Some("cobol".to_owned());
+    missing.algorithm.interpreter = Some("cobol".parse().expect("a name"));
     let status = run(&engine, &missing).await;
     assert!(why(&status).contains("WebAssembly"), "{}", why(&status));
 
@@ -53,7 +53,7 @@ async fn what_this_engine_cannot_run_ends_at_once_and_says_why() {
     large.limits.memory_bytes = 1 << 40;
     let mut long = testing::job(3);
     long.limits.wall_ms = 1 << 40;
-    let elsewhere = JobSpec { environment: "mars".to_owned(), ..testing::job(4) };
+    let elsewhere = JobSpec { environment: "mars".parse().expect("a name"), ..testing::job(4) };
     for (job, text) in [(container, "Kubernetes"), (large, "memory"), (long, "may run for"), (elsewhere, "mars")] {
         let status = engine.submit(job.clone()).await.expect("submitted");
         assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed);
@@ -113,7 +113,7 @@ async fn a_job_whose_source_never_answers_can_be_stopped_and_is_taken_up_again()
     options.sources.allow_networks = vec!["127.0.0.0/8".parse().expect("a network")];
     let engine = place.open_with(options.clone()).await;
     let mut job = place.job(&engine, guests::TRIVIAL).await;
-    job.inputs[0].source = JobSource::Files(Secret::new(json!([{"type": "url", "url": url}])));
+    job.inputs[0].source = testing::source(json!([{"type": "url", "url": url}]));
     engine.submit(job.clone()).await.expect("submitted");
     until(&engine, job.id, |status| status.phase == Phase::Configuring).await;
     let explained = engine.explain(job.id).await.expect("explained");
@@ -135,13 +135,12 @@ async fn a_source_that_cannot_be_had_is_named() {
     let engine = place.open().await;
     let mut job = place.job(&engine, guests::TRIVIAL).await;
     // Not allowed, unless the operator says so.
-    job.inputs[0].source =
-        JobSource::Files(Secret::new(json!([{"type": "url", "url": "http://127.0.0.1:9/x?token=SECRET"}])));
+    job.inputs[0].source = testing::source(json!([{"type": "url", "url": "http://127.0.0.1:9/x?token=SECRET"}]));
     let status = run(&engine, &job).await;
     assert_eq!(status.phase, Phase::DataProvisioningFailed);
     assert!(why(&status).contains("did:op:d") && !why(&status).contains("SECRET"), "{}", why(&status));
     let mut job = place.job(&engine, guests::TRIVIAL).await;
-    job.algorithm.source = JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": "00".repeat(32)}])));
+    job.algorithm.source = testing::source(json!([{"type": "upload", "sha256": "00".repeat(32)}]));
     let status = run(&engine, &job).await;
     assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed, "{}", why(&status));
     close(engine).await;
@@ -210,8 +209,10 @@ async fn the_services_own_files_are_no_source() {
     options.results = Some(StoreConfig { url: format!("file://{}", kept.display()), options: [].into() });
     let engine = place.open_with(options).await;
     std::fs::write(kept.join("result"), "SECRET").expect("a file");
-    let fetch =
-        async |path: &std::path::Path| engine.fetch_files(Secret::new(json!([{"type": "local", "path": path}]))).await;
+    let fetch = async |path: &std::path::Path| {
+        let files = serde_json::from_value(json!([{"type": "local", "path": path}])).expect("sources");
+        engine.fetch_files(files).await
+    };
     fetch(&all.join("data.csv")).await.expect("a file of the operator's folder");
     for own in [place.home().join("cloister.db"), place.home().join("lock"), kept.join("result")] {
         let error = fetch(&own).await.expect_err("the service's own").to_string();

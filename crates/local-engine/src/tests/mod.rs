@@ -9,10 +9,8 @@ mod release;
 mod speed;
 
 use crate::{EnvironmentOptions, LocalEngine, OpenError, Options, testing};
-use cloister_model::{
-    ByteRange, Engine as _, Files as _, JobId, JobSource, JobSpec, JobStatus, Phase, Secret, Sha256, Shelf,
-};
-use cloister_stages::SourcePolicy;
+use cloister_model::{ByteRange, Engine as _, Files as _, JobId, JobSpec, JobStatus, Phase, Sha256, Shelf};
+use cloister_sources::SourcePolicy;
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
@@ -59,7 +57,7 @@ impl Place {
             sandbox: sandbox(),
             sandbox_home: None,
             environment: EnvironmentOptions {
-                id: "local".to_owned(),
+                id: "local".parse().expect("a name"),
                 description: String::new(),
                 max_jobs: 4,
                 cpus: 4,
@@ -95,7 +93,7 @@ impl Place {
     async fn job(&self, engine: &LocalEngine, guest: &str) -> JobSpec {
         let sha256 = upload(engine, &wat::parse_str(guest).expect("a guest")).await;
         let mut job = testing::job(self.jobs.fetch_add(1, Ordering::Relaxed));
-        job.algorithm.source = JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": sha256}])));
+        job.algorithm.source = testing::source(json!([{"type": "upload", "sha256": sha256}]));
         job
     }
 
