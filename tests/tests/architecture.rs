@@ -33,6 +33,12 @@ const LAYERS: &[Layer] = &[
         never: &["tokio", "wasmtime", "kube", "rusqlite", "hyper", "rustix"],
     },
     Layer {
+        name: "cloister-lifecycle",
+        ours: &["cloister-model"],
+        only: Some(&["jiff", "serde_json", "sha2", "thiserror"]),
+        never: &["tokio", "rusqlite", "rustix", "hyper", "kube", "wasmtime"],
+    },
+    Layer {
         name: "cloister-admission",
         ours: &["cloister-model"],
         only: Some(&["wasmparser", "wit-component"]),
@@ -51,8 +57,19 @@ const LAYERS: &[Layer] = &[
         never: HTTP_CLIENTS,
     },
     Layer { name: "cloister-stages", ours: &["cloister-model"], only: None, never: ENGINES },
-    Layer { name: "cloister-local-engine", ours: &["cloister-model", "cloister-stages"], only: None, never: ENGINES },
-    Layer { name: "cloister-k8s-engine", ours: &["cloister-model"], only: None, never: ENGINES },
+    Layer {
+        name: "cloister-runner",
+        ours: &["cloister-model", "cloister-lifecycle"],
+        only: Some(&["rustix", "serde_json", "thiserror", "tokio"]),
+        never: &["wasmtime", "rusqlite", "reqwest", "hyper", "object_store", "kube"],
+    },
+    Layer {
+        name: "cloister-local-engine",
+        ours: &["cloister-model", "cloister-lifecycle", "cloister-runner", "cloister-stages"],
+        only: None,
+        never: ENGINES,
+    },
+    Layer { name: "cloister-k8s-engine", ours: &["cloister-model", "cloister-lifecycle"], only: None, never: ENGINES },
     Layer { name: "cloister-api", ours: &["cloister-model", "cloister-admission"], only: None, never: ENGINES },
     Layer {
         name: "cloister-cli",
@@ -85,6 +102,7 @@ const KEPT: &[(&[&str], &[&str])] = &[
             "cloister-isolation",
             "cloister-sandbox",
             "cloister-stages",
+            "cloister-runner",
             "cloister-local-engine",
             "cloister-cli",
             "cloister-bench",
