@@ -1,6 +1,6 @@
 use crate::{
-    ConfigureFailure, Configured, Durability, FilterResult, PublishFailure, RunFacts, StoredResult, TimeLimit,
-    Transition, configuration, filtering, publishing, run, stop,
+    ConfigureFailure, Configured, Durability, FilterResult, PublishFailure, RunFacts, RunTrace, StoredResult,
+    TimeLimit, Transition, configuration, filtering, publishing, run, stop,
 };
 use cloister_model::{Event, JobSpec, JobStatus, Phase, ResultFile};
 
@@ -31,6 +31,34 @@ pub struct Facts<'a> {
     pub published: Option<&'a Result<Vec<StoredResult>, PublishFailure>>,
     /// Whether its work folder is gone, and everything else that it needed while it ran.
     pub cleaned: bool,
+}
+
+/// The run of a job for which nothing was ever started.
+static NO_RUN: RunFacts = RunFacts {
+    trace: RunTrace { claimed: false, locked: false, report: None, last_words: String::new() },
+    exit: None,
+    start_error: None,
+};
+
+impl<'a> Facts<'a> {
+    /// A job as its status shows it, with nothing observed yet. Enough to decide about a job that waits for its turn or for a
+    /// reviewer, because nothing runs for it.
+    #[must_use]
+    pub fn of(spec: &'a JobSpec, status: &'a JobStatus) -> Self {
+        Self {
+            spec,
+            status,
+            has_turn: false,
+            overdue: None,
+            run_ended: false,
+            configured: None,
+            run: &NO_RUN,
+            filtered: None,
+            checked: None,
+            published: None,
+            cleaned: false,
+        }
+    }
 }
 
 /// What an engine does next for one job. Afterwards it observes and decides again.

@@ -49,7 +49,7 @@ pub use explain::{Turn, explain};
 pub use filtering::{FilterResult, LOG_NAME, check_contract, check_limits, check_verdict};
 pub use fits::{Misfit, fits, fits_job};
 pub use log::{LogFate, guest_text_may_leave, readable_log_bytes};
-pub use publishing::{PublishFailure, Release, StoredResult};
+pub use publishing::{ENCRYPTED, PublishFailure, Release, StoredResult};
 pub use queue::{Capacity, Lacking, Schedule, Waiting};
 pub use receipt::{EndedJob, NoReceipt, receipt};
 pub use retention::{Retention, expires_once_unneeded};

@@ -2,6 +2,9 @@ use crate::{LogFate, Recorded, Transition};
 use cloister_model::{Asset, Ddo, Event, Fault, FileDigest, JobId, JobSpec, Reason, ResultFile, ResultKind};
 use serde_json::{Value, json};
 
+/// What the name of an encrypted result ends in.
+pub const ENCRYPTED: &str = ".age";
+
 /// A result as it was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResult {
@@ -82,12 +85,13 @@ fn failed(spec: &JobSpec, text: &str, fault: Fault) -> Transition {
 /// else ties an encrypted file to the one that was checked, or that a reviewer saw.
 fn are_those_checked(spec: &JobSpec, checked: &[ResultFile], stored: &[StoredResult]) -> bool {
     let plain = spec.delivery.encrypt_to.is_none();
+    let ending = if plain { "" } else { ENCRYPTED };
     let same = |(stored, checked): (&StoredResult, &ResultFile)| {
         let StoredResult { file, content } = stored;
         let ResultFile { name, kind, bytes, sha256 } = checked;
         let content_is_same = content.bytes == *bytes && content.sha256 == *sha256;
         let file_is_same = !plain || (file.bytes == *bytes && file.sha256 == *sha256);
-        file.name == *name && file.kind == *kind && content_is_same && file_is_same
+        file.name.strip_suffix(ending) == Some(name) && file.kind == *kind && content_is_same && file_is_same
     };
     stored.len() == checked.len() && stored.iter().zip(checked).all(same)
 }
