@@ -1,7 +1,7 @@
 //! Which jobs start: a pure decision over what waits, what runs and how much there is.
 //!
-//! Within a queue, first in, first out. Between queues, turns: whose job started goes to the end of the round. A job that
-//! does not fit lets others pass, but not for ever: after so many of them nothing starts before it.
+//! Within a queue, first in, first out. Between queues, round robin: a queue whose job started goes to the end of the round. A
+//! job that does not fit lets others pass, but not for ever: after a bounded number of them nothing starts before it.
 
 use cloister_model::{JobId, JobSpec};
 use std::collections::{HashMap, VecDeque};
@@ -11,30 +11,38 @@ const MOST_PASSES: u32 = 16;
 
 /// A job that waits for its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
-    pub(crate) job: JobId,
-    pub(crate) queue: String,
-    pub(crate) memory_bytes: u64,
+pub struct Waiting {
+    /// Which job.
+    pub job: JobId,
+    /// The queue that it waits in.
+    pub queue: String,
+    /// The memory that it may use, in bytes.
+    pub memory_bytes: u64,
 }
 
 impl Waiting {
-    pub(crate) fn of(spec: &JobSpec) -> Self {
+    /// What the schedule needs to know of a job.
+    #[must_use]
+    pub fn of(spec: &JobSpec) -> Self {
         Self { job: spec.id, queue: spec.queue.clone(), memory_bytes: spec.limits.memory_bytes }
     }
 }
 
-/// What there is for all jobs together. Every job takes one place until it ends, and one processor and its memory until
-/// its algorithm and whatever checks the outputs have ended.
+/// What there is for all jobs together. Every job takes one place until it ends, and one processor and its memory until its
+/// algorithm and the programs that check its outputs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Capacity {
-    pub(crate) jobs: u64,
-    pub(crate) cpus: u64,
-    pub(crate) memory_bytes: u64,
+pub struct Capacity {
+    /// Jobs at once.
+    pub jobs: u64,
+    /// Processors.
+    pub cpus: u64,
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
 }
 
 /// Why the first of the jobs that wait does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lacking {
+pub enum Lacking {
     /// All places are taken.
     Place,
     /// All processors are.
@@ -54,7 +62,7 @@ struct Queue {
 
 /// Everything that waits or runs.
 #[derive(Debug)]
-pub(crate) struct Schedule {
+pub struct Schedule {
     capacity: Capacity,
     queues: HashMap<String, Queue>,
     /// The queues with jobs, whose turn it is first.
@@ -64,12 +72,14 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    pub(crate) fn new(capacity: Capacity) -> Self {
+    /// Nothing waits and nothing runs.
+    #[must_use]
+    pub fn new(capacity: Capacity) -> Self {
         Self { capacity, queues: HashMap::new(), round: VecDeque::new(), running: HashMap::new() }
     }
 
     /// A job waits from now on.
-    pub(crate) fn wait(&mut self, waiting: Waiting) {
+    pub fn wait(&mut self, waiting: Waiting) {
         let queue = self.queues.entry(waiting.queue.clone()).or_insert_with_key(|name| {
             self.round.push_back(name.clone());
             Queue::default()
@@ -78,7 +88,7 @@ impl Schedule {
     }
 
     /// A job does not wait any more: it was stopped, or waited too long.
-    pub(crate) fn leave(&mut self, job: JobId, queue: &str) {
+    pub fn leave(&mut self, job: JobId, queue: &str) {
         if self.running.contains_key(&job) {
             return;
         }
@@ -94,19 +104,19 @@ impl Schedule {
     }
 
     /// A job has its place already: it was running when the program ended.
-    pub(crate) fn resume(&mut self, job: JobId, memory_bytes: u64) {
+    pub fn resume(&mut self, job: JobId, memory_bytes: u64) {
         self.running.insert(job, Some(memory_bytes));
     }
 
     /// A job needs neither memory nor a processor any more.
-    pub(crate) fn rest(&mut self, job: JobId) {
+    pub fn rest(&mut self, job: JobId) {
         if let Some(memory) = self.running.get_mut(&job) {
             *memory = None;
         }
     }
 
     /// A job's place is free.
-    pub(crate) fn end(&mut self, job: JobId) {
+    pub fn end(&mut self, job: JobId) {
         self.running.remove(&job);
     }
 
@@ -123,7 +133,7 @@ impl Schedule {
     }
 
     /// The jobs that start now. They count as running.
-    pub(crate) fn decide(&mut self) -> Vec<Waiting> {
+    pub fn decide(&mut self) -> Vec<Waiting> {
         let mut started = Vec::new();
         while self.has_place()
             && self.has_processor()
@@ -165,8 +175,9 @@ impl Schedule {
         next
     }
 
-    /// How many jobs come before this one if all of the same size are served in turn; none if it does not wait.
-    pub(crate) fn ahead(&self, job: JobId, queue: &str) -> Option<u64> {
+    /// How many jobs come before this one if all have the same size; none if it does not wait.
+    #[must_use]
+    pub fn ahead(&self, job: JobId, queue: &str) -> Option<u64> {
         let own = self.queues.get(queue)?.jobs.iter().position(|waiting| waiting.job == job)?;
         let mut ahead = own;
         let mut before = true;
@@ -183,7 +194,8 @@ impl Schedule {
     }
 
     /// What a job of this size lacks at present.
-    pub(crate) fn lacking(&self, memory_bytes: u64) -> Lacking {
+    #[must_use]
+    pub fn lacking(&self, memory_bytes: u64) -> Lacking {
         if !self.has_place() {
             return Lacking::Place;
         }
@@ -196,5 +208,4 @@ impl Schedule {
 }
 
 #[cfg(test)]
-#[path = "schedule_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-use super::{CLAIM, has_ended};
+use crate::{CLAIM, RunnerError, has_ended};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::{
     fs::{self, OpenOptions},
@@ -10,17 +10,17 @@ use std::{
 
 /// How long a run may take to end by itself once it was asked to.
 const GRACE: Duration = Duration::from_millis(300);
-/// How often it is looked whether it has.
-const LOOK: Duration = Duration::from_millis(10);
-/// When to give up: a killed process that does not go is the kernel's.
+/// Poll interval while it ends.
+const POLL: Duration = Duration::from_millis(10);
+/// When to give up: a killed process that does not end is the kernel's problem.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Ends the run of a folder, whoever started it, and waits until it has ended. Its guest goes with it: the kernel kills
-/// that when the supervisor ends.
+/// Ends the run of a folder, whichever process started it, and waits until it has ended. Its guest ends with it: the kernel
+/// kills the guest's process when the supervisor ends. A sandbox that was started and has not begun does not begin any more.
 ///
 /// # Errors
-/// If it cannot be ended.
-pub(crate) async fn stop(folder: &Path) -> io::Result<()> {
+/// [`RunnerError::StillRunning`] after ten seconds; [`RunnerError::Folder`].
+pub async fn stop(folder: &Path) -> Result<(), RunnerError> {
     let began = Instant::now();
     let mut asked = None;
     let mut killed = false;
@@ -35,23 +35,23 @@ pub(crate) async fn stop(folder: &Path) -> io::Result<()> {
                 killed = true;
             }
             Some(_) => {}
-            // It has not begun yet, and does not begin once somebody else has its claim.
+            // It has not begun yet, and it does not begin if its claim is taken.
             None => forestall(folder)?,
         }
         if began.elapsed() > PATIENCE {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the sandbox does not end"));
+            return Err(RunnerError::StillRunning);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
     Ok(())
 }
 
-/// The process that runs in a folder, if its claim says which and it goes on.
-fn process(folder: &Path) -> io::Result<Option<OwnedFd>> {
+/// The process that runs in a folder, if its claim names it and it still runs.
+fn process(folder: &Path) -> Result<Option<OwnedFd>, RunnerError> {
     let text = match fs::read_to_string(folder.join(CLAIM)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     };
     // Without the line's end the number is not complete yet.
     let Some(pid) = text.strip_suffix('\n').and_then(|text| text.parse().ok()).and_then(Pid::from_raw) else {
@@ -62,18 +62,18 @@ fn process(folder: &Path) -> io::Result<Option<OwnedFd>> {
         Err(rustix::io::Errno::SRCH) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    // While the lock is held, the process that holds it is alive and its number is nobody else's.
+    // While the lock is held, the process that holds it is alive, and no other process can have its id.
     Ok((!has_ended(folder)?).then_some(process))
 }
 
-fn signal(process: &OwnedFd, signal: Signal) -> io::Result<()> {
+fn signal(process: &OwnedFd, signal: Signal) -> Result<(), RunnerError> {
     match pidfd_send_signal(process, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Takes the claim, so that a run that has not begun does not.
+/// Takes the claim, so that a run that has not begun does not begin.
 fn forestall(folder: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).open(folder.join(CLAIM)) {
         Ok(_) => Ok(()),
