@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-/// One crate below `crates/`. A crate that is not listed fails, one that is not written yet is no error.
+/// One crate below `crates/`. A crate that is not listed fails the test; a listed crate that is not written yet does not.
 struct Layer {
     name: &'static str,
     /// What of ours it may depend on.
@@ -78,7 +78,7 @@ const KEPT: &[(&[&str], &[&str])] = &[
     (&["landlock", "seccompiler"], &["cloister-isolation"]),
     (&["libc"], &["cloister-isolation", "cloister-bench"]),
     // The supervisor, too, opens files and waits for processes; the host measures both.
-    // Whoever starts sandboxes holds locks and sends signals.
+    // A program that starts sandboxes holds locks and sends signals.
     (
         &["rustix"],
         &[
@@ -255,7 +255,7 @@ fn files_stay_short() {
     }
 }
 
-/// What helps nobody who reads the repository elsewhere, or later.
+/// Words and paths that mean nothing to a reader of the repository on another machine or on another day.
 #[test]
 fn sources_name_no_machine_and_leave_nothing_to_do() {
     let places = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];

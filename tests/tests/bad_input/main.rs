@@ -1,4 +1,4 @@
-//! Mistakes of whoever calls the program: one line that says what is wrong and where, the promised exit code, and
+//! Mistakes of the program's caller: one line that says what is wrong and where, the promised exit code, and
 //! nothing touched.
 
 mod bench;

@@ -1,4 +1,4 @@
-//! A database that is locked, broken, newer than the program, or somebody else's.
+//! A database that is locked, damaged, newer than the program, or another program's.
 
 use crate::people::Town;
 use cloister_tests::service::{NOTHING, Python, Setup, text};
@@ -26,7 +26,7 @@ fn used_home() -> (TempDir, Vec<u8>) {
     (folder, database)
 }
 
-/// Starts in a home that is no good: how it ended, and what it said.
+/// Starts in an unusable home: how the program ended, and what it printed.
 fn refused(folder: &TempDir) -> (i32, String) {
     Setup::new().home(&folder.path().join("home")).refused(folder.path())
 }

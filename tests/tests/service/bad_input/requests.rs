@@ -22,7 +22,7 @@ fn bodies_that_are_not_what_they_should_be() {
     for media_type in ["text/plain", "application/xml", "", "application/x-www-form-urlencoded"] {
         post("/v1/jobs").bytes(media_type, good.to_string()).send().problem(415);
     }
-    // Fields that nobody knows, and values of another kind. The answer names the field.
+    // Unknown fields, and values of another type. The answer names the field.
     for (change, said) in [
         (json!({"dataset": []}), "dataset"),
         (json!({"parameters": []}), "parameters"),

@@ -93,7 +93,7 @@ fn used_nonces_are_remembered_over_a_restart() {
 }
 
 #[test]
-fn nobody_is_known_by_a_signature_unless_the_operator_says_so() {
+fn signatures_are_refused_unless_the_operator_turns_them_on() {
     let town = Town::new();
     let (_, headers) = signed(&json!([{"method": "GET", "target": "/v1/whoami", "body": ""}]));
     town.service.request("GET", "/v1/whoami").header("Authorization", &headers[0]).send().problem(401);

@@ -20,7 +20,7 @@ fn assets_that_are_not_there_or_not_for_this() {
     for (job, status) in [
         (json!({"datasets": [missing], "algorithm": raw}), 404),
         (json!({"datasets": [dataset], "algorithm": {"did": missing}}), 404),
-        // An algorithm is no dataset, and a dataset no algorithm.
+        // An algorithm is not a dataset, and a dataset is not an algorithm.
         (json!({"datasets": [algorithm], "algorithm": raw}), 404),
         (json!({"datasets": [dataset], "algorithm": {"did": dataset}}), 404),
         (json!({"datasets": [{"did": dataset, "service": "nothing"}], "algorithm": raw}), 422),
@@ -73,7 +73,7 @@ fn manifests_that_say_too_much_or_too_little() {
     other_version["apiVersion"] = "cloister.dev/v9".into();
     service.post(&town.alice, "/v1/datasets", &other_version).problem(422);
     assert_eq!(service.get(&town.alice, "/v1/datasets").expect_json(200)["items"], json!([]));
-    // An algorithm's file is read when it is published: one that cannot be had is no algorithm.
+    // An algorithm's file is read when the algorithm is published. If it cannot be read, publication is refused.
     let away = json!({"files": [{"type": "url", "url": "http://127.0.0.1:1/a.wasm"}]});
     let answer = service.post(&town.bob, "/v1/algorithms", &manifest("Algorithm", "a", &away));
     assert!(matches!(answer.status, 422 | 502), "{}", answer.shown());

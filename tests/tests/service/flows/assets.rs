@@ -25,10 +25,10 @@ fn publishing_again_changes_the_asset_and_the_same_again_nothing() {
         (&stored["title"], &stored["kind"], &stored["withdrawn"]),
         (&json!("Two"), &json!("dataset"), &Value::Null)
     );
-    // The DID follows from owner, kind and name: anybody's client can compute it.
+    // The DID follows from owner, kind and name: every client can compute it.
     let digest = Sha256::digest(b"cloister\nalice\ndataset\nd");
     assert_eq!(did, format!("did:op:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()));
-    // A dataset is no algorithm.
+    // A dataset is not an algorithm.
     service.get(alice, &format!("/v1/algorithms/{did}")).problem(404);
     service.post(alice, "/v1/algorithms", &manifest("Dataset", "d", &json!({}))).problem(422);
 }
@@ -121,7 +121,7 @@ fn an_access_service_gives_its_files_and_a_compute_service_never() {
     service.get(carol, &format!("/v1/datasets/{dataset}/files/1")).problem(404);
     let audit = service.get(&service.operator, "/v1/audit?limit=100").expect(200).text();
     assert!(audit.contains("file-downloaded"));
-    // On a dataset of computing alone there is nothing to fetch, whoever asks.
+    // A compute-only dataset has nothing to download, whichever account asks.
     let closed = service.open_dataset(alice, "closed");
     service.get(carol, &format!("/v1/datasets/{closed}/files/0")).problem(404);
     // A job takes the service that is for computing, or the one that it names.

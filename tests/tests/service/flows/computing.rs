@@ -16,7 +16,7 @@ fn a_private_table_is_computed_on_and_only_the_agreed_leaves() {
         "datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": {"groupBy": "species"}
     });
 
-    // Nobody was allowed yet: the rule is named, and where to turn.
+    // No algorithm was allowed yet: the refusal names the rule and who can change it.
     let problem = service.post(carol, "/v1/jobs", &job).problem(403);
     assert_eq!(problem["rules"][0]["rule"], "algorithm-not-trusted", "{problem:#}");
     assert_eq!(problem["rules"][0]["subject"], dataset);
@@ -26,7 +26,7 @@ fn a_private_table_is_computed_on_and_only_the_agreed_leaves() {
         (&explained["allowed"], &explained["rules"][0]["rule"]),
         (&json!(false), &json!("algorithm-not-trusted"))
     );
-    assert_eq!(service.get(carol, "/v1/jobs").expect_json(200)["items"], json!([]), "a denied job is no job");
+    assert_eq!(service.get(carol, "/v1/jobs").expect_json(200)["items"], json!([]), "a denied job is not stored");
 
     town.allow(&dataset, &algorithm);
     let explained = service.post(carol, "/v1/explain", &job).expect_json(200);

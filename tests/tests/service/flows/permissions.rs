@@ -34,7 +34,7 @@ fn what_is_allowed_can_be_taken_back() {
 }
 
 #[test]
-fn permissions_are_replaced_whole_and_only_if_nobody_was_faster() {
+fn permissions_are_replaced_as_a_whole_and_only_if_they_did_not_change_meanwhile() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = town.penguins();
@@ -60,7 +60,7 @@ fn permissions_are_replaced_whole_and_only_if_nobody_was_faster() {
 }
 
 #[test]
-fn somebody_elses_asset_cannot_be_changed() {
+fn the_asset_of_another_account_cannot_be_changed() {
     let town = Town::new();
     let Town { service, alice, bob, carol, mallory } = &town;
     let (dataset, algorithm) = (town.penguins(), town.algorithm("nothing", NOTHING));
@@ -85,7 +85,7 @@ fn somebody_elses_asset_cannot_be_changed() {
     let spec = json!({"files": [{"type": "inline", "content": "mine"}], "compute": {"allowRawAlgorithm": true}});
     let theirs = service.publish_dataset(mallory, "penguins", &spec);
     assert_ne!(theirs, dataset);
-    // A DDO that claims somebody else's DID is no way in.
+    // Publishing a DDO with the DID of another account's asset is refused.
     let mut ddo = service.get(alice, &format!("/v1/datasets/{dataset}")).expect_json(200)["ddo"].clone();
     ddo["metadata"]["name"] = "taken over".into();
     let answer = service.post(mallory, "/v1/datasets", &ddo);
@@ -115,7 +115,7 @@ fn an_algorithm_whose_file_changed_is_refused_at_the_bytes() {
     let ended = service.run(carol, &job);
     assert_eq!(phase(&ended), Phase::AlgorithmProvisioningFailed, "{ended:#}");
     assert!(reason(&ended).contains("other files"), "{ended:#}");
-    // Published again, it is another version: trusted by nobody until somebody looks at it.
+    // Published again, it is another version: it is not trusted until a publisher trusts it.
     let _ = service.post(bob, "/v1/algorithms", &manifest("Algorithm", "changing", &spec)).expect_json(200);
     assert_eq!(service.denied(carol, &job), ["files-checksum"]);
     town.allow(&dataset, &algorithm);

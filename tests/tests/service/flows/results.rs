@@ -49,7 +49,7 @@ fn a_result_can_be_fetched_in_parts_and_checked() {
     }
     let beyond = request(&[("Range", "bytes=5000-")]);
     assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */5000")), "{}", beyond.shown());
-    // What is no range of bytes, or several of them, is as if it were not there.
+    // A header that is not one range of bytes is ignored.
     for range in ["bytes=9-0", "bytes=a-b", "lines=0-1", "bytes=0-1,4-5"] {
         assert_eq!(request(&[("Range", range)]).expect(200).body.len(), 5000, "{range}");
     }

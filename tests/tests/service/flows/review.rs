@@ -61,7 +61,7 @@ fn a_reviewer_refuses_and_says_why() {
 }
 
 #[test]
-fn whose_data_it_is_must_all_be_the_reviewers() {
+fn a_reviewer_must_own_every_dataset_that_asks_for_review() {
     let town = Town::new();
     let Town { service, alice, bob, carol, .. } = &town;
     let reviewed = json!({"allowRawAlgorithm": true, "outputContract": {"review": true}});

@@ -35,7 +35,7 @@ fn this_machine_is_no_source_unless_the_operator_says_so() {
     ] {
         assert_fails(&town, &json!({"type": "url", "url": url}), &["not allowed"]);
     }
-    assert_eq!(inner.seen(), Vec::<String>::new(), "nobody asked it");
+    assert_eq!(inner.seen(), Vec::<String>::new(), "it received a request");
 }
 
 #[test]

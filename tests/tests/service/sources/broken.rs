@@ -116,7 +116,7 @@ fn lies_about_the_length_are_found_out() {
         conversation.send("only this")
     });
     assert_fails(&town, &file(&short, "/a"), &["cut"]);
-    // More bytes than promised: what comes after the promised ones is nobody's answer.
+    // More bytes than promised: what comes after the promised ones belongs to no answer.
     let long = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")?;
         conversation.send("data and more")
@@ -199,7 +199,7 @@ fn silence_is_waited_for_and_not_for_ever() {
         Ok(())
     });
     assert_fails(&town, &file(&stalled, "/a"), &["within 3 s"]);
-    // A byte now and then keeps nobody for ever, either.
+    // A source that sends a byte now and then does not hold a job for ever, either.
     let slow = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
         while !conversation.is_over() {
@@ -218,7 +218,7 @@ fn silence_is_waited_for_and_not_for_ever() {
         Ok(())
     });
     assert_fails(&town, &file(&slow_head, "/a"), &["within 3 s"]);
-    // Nobody listens at all.
+    // No server listens at all.
     let gone = Server::of(b"");
     let url = gone.url("/a");
     let port = gone.address().port();

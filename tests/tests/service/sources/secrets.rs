@@ -1,4 +1,4 @@
-//! What a publisher entrusts to the service comes out nowhere: no answer to anybody else, no log, no file of a job.
+//! A publisher's secrets do not come out: not in an answer to another account, not in a log, not in a file of a job.
 
 use super::near;
 use crate::people::Town;
