@@ -47,7 +47,7 @@ fn kills(default: u64) -> u64 {
 }
 
 #[test]
-fn killed_over_and_over_the_service_loses_no_job_and_runs_none_twice() {
+fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
     let mut chance = Chance::new(told_seed());
     let (world, mut service) = World::new();
     let (submitted, killed_at) = under_load(&world, &mut chance, |chance| {
@@ -88,7 +88,7 @@ fn killed_over_and_over_the_service_loses_no_job_and_runs_none_twice() {
 }
 
 #[test]
-fn killed_with_its_sandboxes_the_service_ends_their_jobs_and_runs_none_again() {
+fn a_service_killed_with_its_sandboxes_ends_their_jobs_and_runs_none_again() {
     let mut chance = Chance::new(told_seed());
     let (world, mut service) = World::new();
     let claims = Claims::watch(service.home().join("jobs"));

@@ -93,7 +93,7 @@ fn publishing_allowing_computing_and_fetching_from_a_terminal() {
 }
 
 #[test]
-fn the_demo_tells_its_story() {
+fn the_demo_succeeds_and_shows_each_step() {
     for name in ["column-stats.p1.wasm", "exfiltrate.p1.wasm"] {
         let _ = guest(name);
     }

@@ -36,7 +36,7 @@ fn failed(said: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_provider_is_served_as_oceans_own_service_would_and_a_cheat_is_not() {
+fn a_provider_is_served_as_by_oceans_own_service_and_a_forged_request_is_refused() {
     let town = Town::with(Setup::new().set("operator.providers", ADDRESS));
     let (good, said) = provider(&town, &["--parameters", r#"{"groupBy": "species"}"#]);
     assert!(good, "{:#?}\n{said}", failed(&said));

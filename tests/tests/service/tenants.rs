@@ -204,7 +204,7 @@ fn told(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 }
 
 #[test]
-fn every_route_is_for_whom_it_is_for() {
+fn every_route_answers_only_the_accounts_it_is_for() {
     let scene = Scene::new();
     let service = &scene.town.service;
     let openapi = service.request("GET", "/openapi.json").send().expect_json(200);
@@ -270,7 +270,7 @@ fn every_route_is_for_whom_it_is_for() {
 
 /// Lists are one's own: what others have is not counted, either.
 #[test]
-fn lists_hold_nothing_of_others() {
+fn lists_hold_nothing_of_other_accounts() {
     let scene = Scene::new();
     let service = &scene.town.service;
     let list = |who: &Who, target: &str| service.get(who, target).expect(200).text();
@@ -304,7 +304,7 @@ fn open_routes_name_no_account_job_or_asset() {
 }
 
 #[test]
-fn a_key_may_no_more_than_its_maker_and_ends_with_its_revocation() {
+fn a_key_has_no_more_rights_than_its_maker_and_ends_when_revoked() {
     let town = Town::new();
     let service = &town.service;
     let keys = |who: &Who, body: &Value| service.post(who, "/v1/keys", body);

@@ -69,7 +69,7 @@ fn complete(town: &Town) -> usize {
 }
 
 #[test]
-fn what_is_no_http_is_no_danger() {
+fn bytes_that_are_not_http_do_no_harm() {
     let town = Town::new();
     let address = town.service.address();
     let key = &town.carol.key;

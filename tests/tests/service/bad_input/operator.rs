@@ -4,7 +4,7 @@ use crate::people::Town;
 use serde_json::{Value, json};
 
 #[test]
-fn without_a_provider_that_is_allowed_nothing_is_done() {
+fn requests_without_a_listed_provider_are_refused() {
     let town = Town::new();
     let service = &town.service;
     let compute = "/api/v1/operator/compute";

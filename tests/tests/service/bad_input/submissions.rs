@@ -6,7 +6,7 @@ use cloister_tests::service::{NOTHING, Setup, manifest, phase, text};
 use serde_json::json;
 
 #[test]
-fn assets_that_are_not_there_or_not_for_this() {
+fn submissions_that_name_missing_or_unsuitable_assets_are_refused() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let (dataset, algorithm) = (service.open_dataset(alice, "d"), town.algorithm("a", NOTHING));
@@ -36,7 +36,7 @@ fn assets_that_are_not_there_or_not_for_this() {
 }
 
 #[test]
-fn manifests_that_say_too_much_or_too_little() {
+fn manifests_with_unknown_or_missing_fields_are_refused() {
     let town = Town::new();
     let service = &town.service;
     let good = json!({"files": [{"type": "inline", "content": "x"}]});
@@ -80,7 +80,7 @@ fn manifests_that_say_too_much_or_too_little() {
 }
 
 #[test]
-fn a_program_that_is_none_is_refused_by_the_sandbox_and_blamed_on_the_algorithm() {
+fn a_file_that_is_not_a_program_is_refused_as_the_algorithms_fault() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

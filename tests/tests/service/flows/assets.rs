@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs;
 
 #[test]
-fn publishing_again_changes_the_asset_and_the_same_again_nothing() {
+fn publishing_again_changes_the_asset_and_publishing_the_same_changes_nothing() {
     let town = Town::new();
     let Town { service, alice, .. } = &town;
     let publish = |title: &str| {
@@ -34,7 +34,7 @@ fn publishing_again_changes_the_asset_and_the_same_again_nothing() {
 }
 
 #[test]
-fn sources_are_for_their_owner_alone() {
+fn only_the_owner_sees_sources() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = town.penguins();
@@ -82,7 +82,7 @@ fn credentials_decide_who_sees_and_who_computes() {
 }
 
 #[test]
-fn a_withdrawn_asset_runs_no_more_and_comes_back_when_it_is_published_again() {
+fn a_withdrawn_asset_cannot_be_used_until_it_is_published_again() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -104,7 +104,7 @@ fn a_withdrawn_asset_runs_no_more_and_comes_back_when_it_is_published_again() {
 }
 
 #[test]
-fn an_access_service_gives_its_files_and_a_compute_service_never() {
+fn an_access_service_serves_its_files_and_a_compute_service_never_does() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let path = service.file("open.txt", "open to all");
@@ -135,7 +135,7 @@ fn an_access_service_gives_its_files_and_a_compute_service_never() {
 }
 
 #[test]
-fn a_file_that_changes_between_two_jobs_is_read_anew() {
+fn a_file_that_changes_between_two_jobs_is_fetched_again() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let path = service.file("changing.txt", "before");

@@ -6,7 +6,7 @@ use cloister_tests::service::{phase, text, writing};
 use serde_json::{Value, json};
 
 #[test]
-fn a_publisher_sees_held_outputs_and_lets_them_go() {
+fn a_publisher_reviews_held_outputs_and_releases_them() {
     let town = Town::new();
     let Town { service, alice, bob, carol, mallory } = &town;
     let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
@@ -79,7 +79,7 @@ fn a_reviewer_must_own_every_dataset_that_asks_for_review() {
 }
 
 #[test]
-fn a_review_survives_a_restart_and_runs_out() {
+fn a_review_survives_a_restart_and_expires() {
     let mut town = Town::new();
     let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
     let job = text(&town.service.submit(&town.carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
