@@ -14,7 +14,7 @@ fi
 target=$1 seconds=$2
 shift 2
 if [ ! -f "fuzz_targets/$target.rs" ]; then
-    echo "there is no fuzz_targets/$target.rs" >&2
+    echo "no such target: fuzz_targets/$target.rs" >&2
     exit 2
 fi
 if ! command -v "${CXX:-c++}" >/dev/null 2>&1; then

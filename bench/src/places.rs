@@ -81,7 +81,7 @@ impl Places {
         build(&self.root, &["--workspace", "--bins", "--examples", "--locked"])?;
         run(Command::new(self.root.join("scripts/guests.sh")).args(["kernels", "column-stats"]))?;
         let native = self.target.join("bench-native");
-        let native = native.to_str().context("a path that is no text")?;
+        let native = native.to_str().context("a path that is not UTF-8")?;
         let packages = ["-p", "kernels", "-p", "column-stats", "-p", "generate"];
         build(&self.root.join("algorithms"), &[&["--target-dir", native], &packages[..]].concat())
     }

@@ -15,7 +15,7 @@ pub(crate) struct Sample {
     pub(crate) worker: Option<u64>,
 }
 
-/// Somebody who takes part: a name, and how to run once.
+/// A contender: its name, and how to run it once.
 pub(crate) struct Contender<'a> {
     name: &'static str,
     run: Box<dyn FnMut() -> Result<Sample> + 'a>,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A Provider in miniature: asks the operator API exactly as Ocean's Provider 2.1.6 does, and as somebody who cheats would.
+"""A Provider in miniature: asks the operator API exactly as Ocean's Provider 2.1.6 does, and as a dishonest client would.
 
     provider.py BASE_URL PRIVATE_KEY DATASET_DID ALGORITHM_DID [options]
 
@@ -271,7 +271,7 @@ def strict(arguments):
     text = f"No such index {len(results)} in this compute job"
     checks.refused("a result too many", provider.result(owner, job, len(results)), 404, text)
     checks.refused("a negative result", provider.result(owner, job, -1), 404, "Negative index -1")
-    checks.refused("a result that is no number", provider.result(owner, job, "x"), 400)
+    checks.refused("a result index that is not a number", provider.result(owner, job, "x"), 400)
     text = f"Owner {other} mismatch for job {job}"
     checks.refused("another owner's result", provider.result(other, job, 0), 404, text)
     text = f"Owner {owner} mismatch for job {'0' * 32}"

@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-/// One crate below `crates/`. A crate that is not listed fails, one that is not written yet is no error.
+/// One crate below `crates/`. A crate that is not listed fails the test; a listed crate that is not written yet does not.
 struct Layer {
     name: &'static str,
     /// What of ours it may depend on.
@@ -133,7 +133,7 @@ const KEPT: &[(&[&str], &[&str])] = &[
     (&["landlock", "seccompiler"], &["cloister-isolation"]),
     (&["libc"], &["cloister-isolation", "cloister-bench"]),
     // The supervisor, too, opens files and waits for processes; the host measures both.
-    // Whoever starts sandboxes holds locks and sends signals.
+    // A program that starts sandboxes holds locks and sends signals.
     (
         &["rustix"],
         &[
@@ -215,7 +215,7 @@ impl Graph {
 }
 
 #[test]
-fn arrows_go_one_way() {
+fn dependencies_between_crates_go_one_way() {
     let graph = Graph::read();
     assert!(graph.members.len() > LAYERS.len() / 2, "{:?}", graph.members);
     for id in &graph.members {
@@ -246,7 +246,7 @@ fn arrows_go_one_way() {
 }
 
 #[test]
-fn the_host_has_one_engine_and_one_parser() {
+fn the_host_has_one_wasm_engine_and_one_wasm_parser() {
     let graph = Graph::read();
     let sandbox = graph.members.iter().find(|id| graph.name(id) == "cloister-sandbox").expect("the host");
     let closure = graph.closure(sandbox);
@@ -283,7 +283,7 @@ fn has_word(line: &str, word: &str) -> bool {
 }
 
 #[test]
-fn unsafe_stands_where_it_is_expected() {
+fn unsafe_code_stands_only_where_it_is_listed() {
     let unsafe_word = concat!("un", "safe");
     // Not in `bench`: what it measures the host against is an engine without a host.
     for (path, text) in tracked(&["crates", "tests", "fuzz", "algorithms"]) {
@@ -298,7 +298,7 @@ fn unsafe_stands_where_it_is_expected() {
 }
 
 #[test]
-fn every_crate_forbids_it_that_can() {
+fn every_crate_without_unsafe_forbids_it() {
     let forbidden = concat!("#![forbid(un", "safe_code)]");
     for (path, text) in tracked(&["crates/*/src/lib.rs", "crates/*/src/main.rs"]) {
         if !path.starts_with("crates/isolation") && !path.starts_with("crates/sandbox") {
@@ -315,9 +315,9 @@ fn files_stay_short() {
     }
 }
 
-/// What helps nobody who reads the repository elsewhere, or later.
+/// Words and paths that mean nothing to a reader of the repository on another machine or on another day.
 #[test]
-fn sources_name_no_machine_and_leave_nothing_to_do() {
+fn sources_name_no_machine_and_hold_no_unfinished_work_markers() {
     let places = [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/")];
     let words = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
     for (path, text) in tracked(&[]) {

@@ -80,7 +80,7 @@ fn every_sample_repeats() {
 
 /// Where CPython, unlike a compiled program, could differ from itself: hashes, identities, temporary names, times.
 #[test]
-fn python_has_nothing_to_differ_by() {
+fn python_output_is_deterministic() {
     install_python();
     let script = root().join("tests/fixtures/differences.py");
     let ended = assert_repeats(|| Trial::file(&script).with(&["--runtime", "python"]));
@@ -120,7 +120,7 @@ fn randomness_is_seeded_by_the_algorithm() {
 }
 
 #[test]
-fn listings_are_sorted_and_tell_nothing_of_the_host() {
+fn directory_listings_are_sorted_and_independent_of_the_host() {
     let (forwards, backwards) = (data(0..64), data((0..64).rev()));
     let first = with_data("listing", forwards.path()).run();
     let second = with_data("listing", backwards.path()).run();
@@ -138,7 +138,7 @@ fn listings_are_sorted_and_tell_nothing_of_the_host() {
 }
 
 #[test]
-fn metadata_tell_nothing_of_the_host() {
+fn file_metadata_is_independent_of_the_host() {
     let (forwards, backwards) = (data(0..4), data((0..4).rev()));
     let old = SystemTime::now() - Duration::from_secs(1_000_000);
     let file = fs::File::options().write(true).open(backwards.path().join("inputs/d/0")).expect("a file");

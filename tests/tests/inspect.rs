@@ -51,7 +51,7 @@ const COMMAND: &str = r#"
     (func (export "_start"))"#;
 
 #[test]
-fn a_command_says_what_it_asks_for() {
+fn inspect_shows_what_a_command_imports() {
     let (code, text, inspected) = inspect(&module(COMMAND), &[]);
     assert_eq!(code, 0);
     assert!(inspected.outcome.is_none());
@@ -73,7 +73,7 @@ fn a_command_says_what_it_asks_for() {
 }
 
 #[test]
-fn built_guests_are_known_for_what_they_are() {
+fn inspect_recognises_the_kind_of_each_built_guest() {
     for (name, kind) in
         [("column-stats.p1.wasm", ModuleKind::Preview1Command), ("column-stats.p2.wasm", ModuleKind::Component)]
     {
@@ -95,7 +95,7 @@ fn built_guests_are_known_for_what_they_are() {
 }
 
 #[test]
-fn a_refused_program_is_told_the_rule_and_the_import() {
+fn a_refusal_names_the_rule_and_the_import() {
     let component = |body: &str| wat::parse_str(format!("(component {body})")).expect("a component");
     // Of preview 1 only what can open a connection; the calls on one that is open have nothing to work on.
     let open = r#"(import "wasi_snapshot_preview1" "sock_open" (func (param i32 i32 i32) (result i32)))"#;
@@ -134,7 +134,7 @@ fn a_refused_program_is_told_the_rule_and_the_import() {
 }
 
 #[test]
-fn limits_decide_too() {
+fn admission_applies_the_limits() {
     for (limits, code, said) in [
         ("memory=192KiB", 0, "admitted"),
         ("memory=128KiB", 4, "memory"),

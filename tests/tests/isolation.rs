@@ -21,7 +21,7 @@ fn run_without(syscalls: &str, arguments: &[&str]) -> Ended {
 }
 
 #[test]
-fn a_missing_wall_is_said_on_screen_and_in_the_report() {
+fn a_missing_wall_is_shown_and_reported() {
     let ended = run_without(LANDLOCK, &[]);
     ended.assert_succeeded();
     let isolation = ended.report().isolation.as_ref().expect("walls");

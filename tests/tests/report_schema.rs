@@ -59,7 +59,7 @@ const FAILS: &str = r#"(module
     (func (export "_start") (call $exit (i32.const 7))))"#;
 
 #[test]
-fn real_reports_keep_to_it() {
+fn real_reports_match_the_schema() {
     let start =
         |body: &str| Trial::wat(&format!(r#"(module (memory (export "memory") 1) (func (export "_start") {body}))"#));
     for (trial, code, result) in [

@@ -141,7 +141,7 @@ fn a_runtime_is_added_listed_used_and_removed() {
 }
 
 #[test]
-fn its_exit_code_and_its_traps_are_kept() {
+fn the_exit_code_and_traps_of_a_script_are_reported() {
     let workshop = Workshop::new();
     assert!(workshop.add(&workshop.manifest).status.success());
     for (script, code, outcome) in [
@@ -157,7 +157,7 @@ fn its_exit_code_and_its_traps_are_kept() {
 }
 
 #[test]
-fn what_the_manifest_does_not_name_is_not_installed() {
+fn files_that_the_manifest_does_not_name_are_not_installed() {
     let workshop = Workshop::new();
     let wrong = json!(sha256(b"something else"));
     for (pointer, value, expected) in [

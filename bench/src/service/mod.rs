@@ -49,7 +49,7 @@ pub(crate) fn fresh_home(places: &Places, name: &str) -> Result<PathBuf> {
 impl Service {
     /// Starts a service in a folder, with limits on how often one may ask out of the way.
     pub(crate) fn start(places: &Places, home: &Path, settings: &[(&str, &str)]) -> Result<Self> {
-        // Nobody else takes a port that was just free, as far as a benchmark needs to care.
+        // Another program could take the port before the service binds it. A benchmark accepts that.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let program = places.target.join("release/cloister");
         ensure!(program.exists(), "`{}` is not there; run without --no-build", program.display());
@@ -152,7 +152,7 @@ impl Service {
         self.upload_by(&self.key, module)
     }
 
-    /// The same for jobs of somebody else.
+    /// The same for jobs of another account.
     pub(crate) fn upload_by(&self, key: &str, module: &[u8]) -> Result<String> {
         let answer = Connection::open(self.address, key)?.request(
             "POST",

@@ -15,7 +15,7 @@ pub(crate) fn serve(bytes: u64) -> Result<SocketAddr> {
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // Whoever asked may go away at any time.
+            // The client may disconnect at any time.
             std::thread::spawn(move || drop(answer(stream, bytes)));
         }
     });

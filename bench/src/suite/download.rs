@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-/// How much memory a service may need more because somebody reads a large result, in MiB.
+/// How much memory a service may need more because a client reads a large result, in MiB.
 const MOST_MIB: f64 = 16.0;
 
 pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {

@@ -32,28 +32,28 @@ impl Service {
         Request::new(self.address(), method, target)
     }
 
-    /// GET as somebody.
+    /// GET with an account's key.
     #[must_use]
     #[track_caller]
     pub fn get(&self, who: &Who, target: &str) -> Answer {
         self.request("GET", target).by(who).send()
     }
 
-    /// POST of JSON as somebody.
+    /// POST of JSON with an account's key.
     #[must_use]
     #[track_caller]
     pub fn post(&self, who: &Who, target: &str, body: &Value) -> Answer {
         self.request("POST", target).by(who).json(body).send()
     }
 
-    /// PUT of JSON as somebody.
+    /// PUT of JSON with an account's key.
     #[must_use]
     #[track_caller]
     pub fn put(&self, who: &Who, target: &str, body: &Value) -> Answer {
         self.request("PUT", target).by(who).json(body).send()
     }
 
-    /// DELETE as somebody.
+    /// DELETE with an account's key.
     #[must_use]
     #[track_caller]
     pub fn delete(&self, who: &Who, target: &str) -> Answer {

@@ -73,7 +73,7 @@ impl Request {
         self
     }
 
-    /// With somebody's key.
+    /// With the key of an account.
     #[must_use]
     pub fn by(self, who: &Who) -> Self {
         let value = format!("Bearer {}", who.key);

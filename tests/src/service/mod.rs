@@ -55,7 +55,7 @@ pub struct Service {
     folder: TempDir,
     child: Option<Child>,
     address: SocketAddr,
-    /// Whoever runs it.
+    /// The account that operates it.
     pub operator: Who,
 }
 

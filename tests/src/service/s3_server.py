@@ -35,7 +35,7 @@ iam.create_user(UserName="cloister")
 allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
 iam.put_user_policy(UserName="cloister", PolicyName="s3", PolicyDocument=json.dumps(allowed))
 key = iam.create_access_key(UserName="cloister")["AccessKey"]
-# From now on every request has to be signed by somebody who may.
+# From now on every request must be signed with a known key.
 requests.post(f"{url}/moto-api/reset-auth", data=b"0", timeout=10).raise_for_status()
 s3 = client("s3", key["AccessKeyId"], key["SecretAccessKey"])
 

@@ -49,7 +49,7 @@ impl Server {
                     break;
                 }
                 let (seen, ends, answer) = (Arc::clone(&seen), Arc::clone(&ends), Arc::clone(&answer));
-                // Whoever asked may have gone: that is what some tests are about.
+                // The client may have disconnected: some tests are about that.
                 thread::spawn(move || drop(converse(socket, &seen, ends, &*answer)));
             }
         });
@@ -134,7 +134,7 @@ impl Conversation {
     /// A whole answer: its status, more headers (each with its line end), its body.
     ///
     /// # Errors
-    /// If whoever asked has gone.
+    /// If the client has disconnected.
     pub fn answer(&mut self, status: &str, headers: &str, body: &[u8]) -> Result<()> {
         let length = body.len();
         self.send(format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n"))?;
@@ -144,7 +144,7 @@ impl Conversation {
     /// Bytes as they are.
     ///
     /// # Errors
-    /// If whoever asked has gone.
+    /// If the client has disconnected.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
         self.socket.write_all(bytes.as_ref())?;
         self.socket.flush()

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Runs the program where the directory `small` is a file system of its own, mounted with these options. None if this
-/// machine lets nobody mount one; in CI that is a failure.
+/// machine does not allow mounting one; in CI that is a failure.
 #[expect(clippy::print_stderr, reason = "a test that was not run says so loudly")]
 #[expect(clippy::panic, reason = "a helper of tests fails them by panicking")]
 fn with_small_disk(bench: &Bench, options: &str, words: &[&str]) -> Option<Output> {
@@ -29,7 +29,9 @@ fn with_small_disk(bench: &Bench, options: &str, words: &[&str]) -> Option<Outpu
         Ok(output) if !matches!(output.status.code(), Some(1 | 99)) => Some(output),
         _ if std::env::var_os("CI").is_some() => panic!("no small file system: {output:?}"),
         _ => {
-            eprintln!("NOT TESTED: this machine lets nobody mount a small file system. In CI this fails. {output:?}");
+            eprintln!(
+                "NOT TESTED: this machine does not allow mounting a small file system. In CI this fails. {output:?}"
+            );
             None
         }
     }
@@ -47,7 +49,7 @@ fn a_disk_that_cannot_be_written_is_found_before_the_run() {
     }
 }
 
-/// A full disk is the host's fault, whatever the algorithm makes of it, and what it wrote so far is no result.
+/// A full disk is the host's fault, however the algorithm reacts to it, and what the algorithm wrote so far does not become a result.
 #[test]
 fn a_full_disk_is_not_the_algorithms_fault() {
     let bench = Bench::new();

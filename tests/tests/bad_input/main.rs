@@ -1,4 +1,4 @@
-//! Mistakes of whoever calls the program: one line that says what is wrong and where, the promised exit code, and
+//! Mistakes of the program's caller: one line that says what is wrong and where, the promised exit code, and
 //! nothing touched.
 
 mod bench;
@@ -10,7 +10,7 @@ use cloister_tests::program;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 #[test]
-fn a_right_one_is_right() {
+fn a_valid_invocation_succeeds() {
     let bench = Bench::new();
     for change in [vec![], vec!["--data", "data"], vec!["--contract", "contract.json"]] {
         let output = bench.sandbox(&run(&change));
@@ -21,7 +21,7 @@ fn a_right_one_is_right() {
 }
 
 #[test]
-fn files_that_are_not_there_or_are_something_else() {
+fn missing_files_and_files_of_another_type_are_reported() {
     let bench = Bench::new();
     for (change, said) in [
         (["missing.wasm", ""], ["algorithm", "missing.wasm"]),
@@ -50,7 +50,7 @@ fn files_that_are_not_there_or_are_something_else() {
 }
 
 #[test]
-fn words_that_mean_nothing() {
+fn invalid_option_values_are_reported() {
     let bench = Bench::new();
     for (change, said) in [
         (["--dataset", "data.csv"], ["data.csv", "DID=PATH"]),
@@ -100,7 +100,7 @@ fn words_that_mean_nothing() {
 }
 
 #[test]
-fn places_that_results_cannot_go() {
+fn unusable_output_directories_are_reported() {
     let bench = Bench::new();
     for (changes, said) in [
         (vec!["--outputs", "full"], ["`full`", "not empty"]),
@@ -146,7 +146,7 @@ fn an_earlier_report_survives_a_mistake() {
 }
 
 #[test]
-fn a_home_that_is_none() {
+fn an_unusable_home_is_reported() {
     let bench = Bench::new();
     let shared = bench.at("shared");
     fs::create_dir(&shared).expect("made");
@@ -165,7 +165,7 @@ fn a_home_that_is_none() {
 }
 
 #[test]
-fn what_is_no_program_is_refused_with_a_report() {
+fn a_file_that_is_not_a_program_is_refused_with_a_report() {
     let bench = Bench::new();
     let component = |body: &str| wat::parse_str(format!("(component {body})")).expect("a component");
     let module = |body: &str| wat::parse_str(format!("(module {body})")).expect("a module");

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 /// What every job that finishes has written.
 pub(crate) const RESULT: &[u8] = b"sixteen letters\n";
 
-/// A recipient whose secret nobody has.
+/// A recipient whose secret key does not exist.
 const RECIPIENT: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub(crate) enum Also {
 }
 
 impl Kind {
-    /// The request for one job; `name` is nobody else's.
+    /// The request for one job; `name` is unique.
     pub(crate) fn request(&self, name: &str) -> Value {
         let mut request = self.request.clone();
         if self.also == Also::Register {
@@ -110,7 +110,7 @@ pub(crate) fn prepare(service: &Service, publisher: &Who, consumer: &Who, source
     (kinds, Reviews { approved, held_back })
 }
 
-/// Datasets whose outputs somebody wants to see first.
+/// Datasets whose publisher reviews outputs.
 #[derive(Clone, Debug)]
 pub(crate) struct Reviews {
     approved: String,

@@ -47,7 +47,7 @@ fn kills(default: u64) -> u64 {
 }
 
 #[test]
-fn killed_over_and_over_the_service_loses_no_job_and_runs_none_twice() {
+fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
     let mut chance = Chance::new(told_seed());
     let (world, mut service) = World::new();
     let (submitted, killed_at) = under_load(&world, &mut chance, |chance| {
@@ -74,7 +74,7 @@ fn killed_over_and_over_the_service_loses_no_job_and_runs_none_twice() {
     for (job, starts) in &runs {
         assert!(jobs.contains_key(job), "a sandbox was started for a job that is not there: {job}");
         assert_eq!(starts.len(), 1, "the algorithm of {job} was started again: {starts:?}");
-        begun_by_nobody(starts, &jobs[job]);
+        never_began(starts, &jobs[job]);
     }
     for (id, job) in &jobs {
         let reached: Vec<String> = history(job).into_iter().map(|(phase, _)| phase).collect();
@@ -88,7 +88,7 @@ fn killed_over_and_over_the_service_loses_no_job_and_runs_none_twice() {
 }
 
 #[test]
-fn killed_with_its_sandboxes_the_service_ends_their_jobs_and_runs_none_again() {
+fn a_service_killed_with_its_sandboxes_ends_their_jobs_and_runs_none_again() {
     let mut chance = Chance::new(told_seed());
     let (world, mut service) = World::new();
     let claims = Claims::watch(service.home().join("jobs"));
@@ -129,7 +129,7 @@ fn killed_with_its_sandboxes_the_service_ends_their_jobs_and_runs_none_again() {
         assert_eq!(processes, 1, "the run of {job} was begun {processes} times: {:?}", runs.get(&job));
     }
     for (job, starts) in &runs {
-        begun_by_nobody(starts, &jobs[job]);
+        never_began(starts, &jobs[job]);
     }
     eprintln!("{interrupted} of {} jobs were cut off, each ended as a fault of the system", submitted.len());
     records_are_whole(&service, &world, &jobs);
@@ -137,8 +137,8 @@ fn killed_with_its_sandboxes_the_service_ends_their_jobs_and_runs_none_again() {
 }
 
 /// No sandbox was started where a run had begun already.
-fn begun_by_nobody(starts: &[Start], job: &Value) {
-    // Whoever stops a job takes the claim of a sandbox that has not begun, so that it does not.
+fn never_began(starts: &[Start], job: &Value) {
+    // Stopping a job takes the claim of a sandbox that has not begun, so the sandbox never begins.
     let forestalled = job["stopRequested"].is_string() && starts.len() == 1;
     assert!(forestalled || starts.iter().all(|start| !start.claimed), "{starts:?}: {job:#}");
 }
@@ -149,7 +149,7 @@ fn told_seed() -> u64 {
     seed
 }
 
-/// People at work while somebody does harm, and until every job has ended.
+/// Clients at work while `harm` runs, and afterwards until every job has ended.
 fn under_load<T>(world: &World, chance: &mut Chance, harm: impl FnOnce(&mut Chance) -> T) -> (Vec<Submitted>, T) {
     let ready = Barrier::new(4);
     let began = Instant::now();
@@ -173,7 +173,7 @@ fn under_load<T>(world: &World, chance: &mut Chance, harm: impl FnOnce(&mut Chan
         let harmed = harm(chance);
         world.no_more_jobs();
         reviewing.join().expect("a reviewer");
-        let submitted = people.into_iter().flat_map(|one| one.join().expect("somebody who submits")).collect();
+        let submitted = people.into_iter().flat_map(|one| one.join().expect("a submitting thread")).collect();
         (submitted, harmed)
     });
     let harm = began.elapsed();
@@ -219,7 +219,7 @@ fn start_in_vain(service: &mut Service, chance: &mut Chance) {
     child.wait().expect("an end");
 }
 
-/// Nothing more and nothing less than what was acknowledged; and whoever asks once more learns of the same job.
+/// Exactly the acknowledged jobs exist, and repeating a request returns the same job.
 fn all_jobs_are_there(world: &World, submitted: &[Submitted]) -> BTreeMap<String, Value> {
     let id = |job: &Value| job["id"].as_str().expect("an id").to_owned();
     let jobs: BTreeMap<String, Value> = world.all_jobs().into_iter().map(|job| (id(&job), job)).collect();
@@ -303,14 +303,14 @@ fn records_are_whole(service: &Service, world: &World, jobs: &BTreeMap<String, V
     }
     let count = |action: &str, id: &String| counts.get(&(action.to_owned(), id.clone())).copied().unwrap_or_default();
     for (id, job) in jobs {
-        assert!(count("job-allowed", id) >= 1, "nobody allowed it: {job:#}");
+        assert!(count("job-allowed", id) >= 1, "no record that it was allowed: {job:#}");
         assert_eq!(count("released", id), u64::from(job["phase"] == "Finished"), "releases of {job:#}");
         assert_eq!(count("release-refused", id), u64::from(job["phase"] == "OutputRefused"), "refusals of {job:#}");
         if job["stopRequested"].is_string() {
-            assert!(count("job-stopped", id) >= 1, "nobody stopped it: {job:#}");
+            assert!(count("job-stopped", id) >= 1, "no record that it was stopped: {job:#}");
         }
         if history(job).iter().any(|(phase, _)| phase == "InReview") {
-            assert!(count("reviewed", id) >= 1, "nobody reviewed it: {job:#}");
+            assert!(count("reviewed", id) >= 1, "no record that it was reviewed: {job:#}");
         }
     }
     let finished = jobs.iter().filter(|(_, job)| job["phase"] == "Finished").map(|(id, _)| id);

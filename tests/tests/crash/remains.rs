@@ -34,7 +34,7 @@ fn looks_right(home: &Path, jobs: &BTreeMap<String, Value>) {
     let known = |name: &String| jobs.contains_key(name);
     let finished = |name: &String| jobs.get(name).is_some_and(|job| job["phase"] == "Finished");
     assert_eq!(names(&home.join("jobs")), [""; 0], "folders of jobs that have ended");
-    assert_eq!(names(&home.join("cache/partial")), [""; 0], "downloads that nobody waits for");
+    assert_eq!(names(&home.join("cache/partial")), [""; 0], "partial downloads are left over");
     let unfinished: Vec<_> = names(&home.join("results")).into_iter().filter(|name| !finished(name)).collect();
     assert_eq!(unfinished, [""; 0], "results of jobs that did not finish");
     let results = names(&home.join("results"));
@@ -43,7 +43,7 @@ fn looks_right(home: &Path, jobs: &BTreeMap<String, Value>) {
     let strange: Vec<_> = names(&home.join("logs")).into_iter().filter(|name| !known(name)).collect();
     assert_eq!(strange, [""; 0], "logs of no job");
     let parts: Vec<_> = names(&home.join("uploads")).into_iter().filter(|name| name.len() != 64).collect();
-    assert_eq!(parts, [""; 0], "uploads that nobody sends");
+    assert_eq!(parts, [""; 0], "partial uploads are left over");
 }
 
 fn names(folder: &Path) -> Vec<String> {

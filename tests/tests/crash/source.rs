@@ -17,7 +17,7 @@ pub(crate) fn serve() -> SocketAddr {
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            // Whoever asked is killed now and then.
+            // The service that asked is killed now and then.
             thread::spawn(move || drop(answer(stream)));
         }
     });

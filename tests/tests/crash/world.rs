@@ -168,7 +168,7 @@ impl World {
             let verdict = self.reviews.verdict(job["datasets"][0].as_str().expect("a DID"));
             let request = self.request("POST", &format!("/v1/jobs/{id}/review"), &self.operator).json(&verdict);
             if let Some(answer) = Self::ask(&request) {
-                // Somebody whose word was taken, but not acknowledged, says it again.
+                // A reviewer whose decision was stored but not acknowledged sends it again.
                 assert!(matches!(answer.status, 200 | 202 | 409), "{}", answer.shown());
             }
         }

@@ -13,7 +13,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// A command, as somebody, in a folder of their own.
+/// A command with an account's key, in a folder of its own.
 fn command(town: &Town, who: &Who, folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(cloister());
     command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
@@ -75,7 +75,7 @@ fn publishing_allowing_computing_and_fetching_from_a_terminal() {
     let fetched = fs::read(folder.join("results/statistics.json")).expect("a result");
     assert_eq!(fetched, service.result(carol, id, "statistics.json"));
     let _ = prints(&run(carol, &["job", "receipt", id, "--verify"]), 0);
-    // A receipt that somebody changed is a bad one.
+    // A receipt that was changed does not verify.
     let receipt = prints(&run(carol, &["job", "receipt", id, "-o", "json"]), 0);
     fs::write(folder.join("receipt.json"), receipt.replace("Finished", "Stopped")).expect("written");
     let _ = prints(&run(carol, &["job", "receipt", "--file", "receipt.json", "--verify"]), 1);
@@ -93,7 +93,7 @@ fn publishing_allowing_computing_and_fetching_from_a_terminal() {
 }
 
 #[test]
-fn the_demo_tells_its_story() {
+fn the_demo_succeeds_and_shows_each_step() {
     for name in ["column-stats.p1.wasm", "exfiltrate.p1.wasm"] {
         let _ = guest(name);
     }

@@ -8,7 +8,7 @@ use cloister_tests::{
 use serde_json::Value;
 use std::process::{Command, Stdio};
 
-/// A Provider's key: of nobody, known to everybody.
+/// A Provider's key: a test key, published in Ocean's own documentation.
 const KEY: &str = "0x2222222222222222222222222222222222222222222222222222222222222222";
 const ADDRESS: &str = "0x1563915e194D8CfBA1943570603F7606A3115508";
 /// Its consumer.
@@ -36,7 +36,7 @@ fn failed(said: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_provider_is_served_as_oceans_own_service_would_and_a_cheat_is_not() {
+fn a_provider_is_served_as_by_oceans_own_service_and_a_forged_request_is_refused() {
     let town = Town::with(Setup::new().set("operator.providers", ADDRESS));
     let (good, said) = provider(&town, &["--parameters", r#"{"groupBy": "species"}"#]);
     assert!(good, "{:#?}\n{said}", failed(&said));
@@ -47,7 +47,7 @@ fn a_provider_is_served_as_oceans_own_service_would_and_a_cheat_is_not() {
 }
 
 #[test]
-fn another_provider_is_nobody() {
+fn another_provider_is_refused() {
     let town = Town::with(Setup::new().set("operator.providers", "0x0000000000000000000000000000000000000001"));
     let (good, said) = provider(&town, &[]);
     assert!(!good, "{said}");

@@ -32,7 +32,7 @@ impl Town {
         Self { service, alice, bob, carol, mallory }
     }
 
-    /// Alice's penguins, a file of this machine, which nobody may compute on.
+    /// Alice's penguins, a file of this machine. No algorithm may compute on it yet.
     pub(crate) fn penguins(&self) -> String {
         let path = self.service.file("penguins.csv", penguins());
         self.service.publish_dataset(

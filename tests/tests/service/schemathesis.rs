@@ -44,7 +44,7 @@ fn things_to_ask_for(town: &Town) -> String {
 }
 
 #[test]
-fn what_is_served_is_what_is_described() {
+fn the_service_behaves_as_its_openapi_description_says() {
     let town = Town::new();
     let service = &town.service;
     let folder = service.folder().join("schemathesis");

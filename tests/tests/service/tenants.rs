@@ -1,4 +1,4 @@
-//! Every route there is, asked by nobody, by a stranger and by whom it is for.
+//! Every route, requested without a key, by a stranger, and by the account that it is for.
 //!
 //! The routes are read from `/openapi.json`, so that a new one without a row here fails.
 
@@ -12,18 +12,18 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum For {
     /// Everybody, known or not.
-    Anybody,
+    Everyone,
     /// Everybody known: each sees or makes their own.
     Known,
-    /// Somebody, because of what it is about. For all others it is not there.
+    /// The account that the object belongs to. For every other account the object does not exist.
     Alice,
     Bob,
     Carol,
-    /// Whoever administers; others are told that they may not.
+    /// Operators. Other accounts get 403.
     Operator,
 }
 
-use For::{Alice, Anybody, Bob, Carol, Known, Operator};
+use For::{Alice, Bob, Carol, Everyone, Known, Operator};
 
 /// What is there for the rows to be about.
 struct Scene {
@@ -79,7 +79,7 @@ impl Scene {
             Alice => &self.town.alice,
             Bob => &self.town.bob,
             Operator => &self.town.service.operator,
-            Anybody | Known | Carol => &self.town.carol,
+            Everyone | Known | Carol => &self.town.carol,
         }
     }
 }
@@ -110,10 +110,10 @@ fn a_program(_: &Scene) -> Value {
 
 /// In the order in which whom they are for ask: what takes something away comes last.
 const ROWS: &[Row] = &[
-    ("get", "/healthz", Anybody, 200, nothing),
-    ("get", "/readyz", Anybody, 200, nothing),
-    ("get", "/metrics", Anybody, 200, nothing),
-    ("get", "/v1/receipt-key", Anybody, 200, nothing),
+    ("get", "/healthz", Everyone, 200, nothing),
+    ("get", "/readyz", Everyone, 200, nothing),
+    ("get", "/metrics", Everyone, 200, nothing),
+    ("get", "/v1/receipt-key", Everyone, 200, nothing),
     ("get", "/v1/whoami", Known, 200, nothing),
     ("get", "/v1/environments", Known, 200, nothing),
     ("get", "/v1/jobs", Known, 200, nothing),
@@ -204,7 +204,7 @@ fn told(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 }
 
 #[test]
-fn every_route_is_for_whom_it_is_for() {
+fn every_route_answers_only_the_accounts_it_is_for() {
     let scene = Scene::new();
     let service = &scene.town.service;
     let openapi = service.request("GET", "/openapi.json").send().expect_json(200);
@@ -224,20 +224,20 @@ fn every_route_is_for_whom_it_is_for() {
     let gone: Vec<_> = rows.difference(&described).collect();
     assert!(gone.is_empty(), "these are described nowhere: {gone:?}");
 
-    // Nobody, and somebody with a key that is none.
+    // No key, and a key that does not exist.
     let mut forged = scene.town.carol.clone();
     let last = if forged.key.ends_with('A') { "B" } else { "A" };
     forged.key.replace_range(forged.key.len() - 1.., last);
     for row @ (method, template, right, ..) in ROWS {
-        let nobody = request(&scene, row, true).send();
-        if *right == Anybody {
-            assert_eq!(nobody.status, 200, "{method} {template}: {}", nobody.shown());
+        let without_key = request(&scene, row, true).send();
+        if *right == Everyone {
+            assert_eq!(without_key.status, 200, "{method} {template}: {}", without_key.shown());
             continue;
         }
-        nobody.problem(401);
-        assert!(nobody.header("www-authenticate").is_some(), "{method} {template}");
+        without_key.problem(401);
+        assert!(without_key.header("www-authenticate").is_some(), "{method} {template}");
         let of_nothing = request(&scene, row, false).send();
-        assert_eq!(told(&nobody), told(&of_nothing), "{method} {template} tells nobody what exists");
+        assert_eq!(told(&without_key), told(&of_nothing), "{method} {template} does not tell what exists");
         request(&scene, row, true).by(&forged).send().problem(401);
     }
 
@@ -246,7 +246,7 @@ fn every_route_is_for_whom_it_is_for() {
         let what = format!("{method} {template}");
         let stranger = request(&scene, row, true).by(&scene.town.mallory).send();
         match right {
-            Anybody | Known => assert!(stranger.status < 300, "{what}: {}", stranger.shown()),
+            Everyone | Known => assert!(stranger.status < 300, "{what}: {}", stranger.shown()),
             Operator => drop(stranger.problem(403)),
             Alice if *method == "post" && matches!(*template, "/v1/datasets" | "/v1/algorithms") => {
                 assert_eq!(stranger.status, 201, "publishing is for every publisher: {}", stranger.shown());
@@ -270,7 +270,7 @@ fn every_route_is_for_whom_it_is_for() {
 
 /// Lists are one's own: what others have is not counted, either.
 #[test]
-fn lists_hold_nothing_of_others() {
+fn lists_hold_nothing_of_other_accounts() {
     let scene = Scene::new();
     let service = &scene.town.service;
     let list = |who: &Who, target: &str| service.get(who, target).expect(200).text();
@@ -291,9 +291,9 @@ fn lists_hold_nothing_of_others() {
     assert!(list(&service.operator, "/v1/keys").contains(&scene.key));
 }
 
-/// Metrics are for everybody who reaches the service, so they name nobody and nothing.
+/// Every client that reaches the service can read the metrics, so they name no account, job or asset.
 #[test]
-fn open_routes_tell_nothing_of_anybody() {
+fn open_routes_name_no_account_job_or_asset() {
     let scene = Scene::new();
     for target in ["/metrics", "/healthz", "/readyz", "/v1/receipt-key", "/"] {
         let told = scene.town.service.request("GET", target).send().text();
@@ -304,7 +304,7 @@ fn open_routes_tell_nothing_of_anybody() {
 }
 
 #[test]
-fn a_key_may_no_more_than_its_maker_and_ends_with_its_revocation() {
+fn a_key_has_no_more_rights_than_its_maker_and_ends_when_revoked() {
     let town = Town::new();
     let service = &town.service;
     let keys = |who: &Who, body: &Value| service.post(who, "/v1/keys", body);

@@ -17,7 +17,7 @@ fn rest(socket: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_thousand_idle_connections_keep_nobody_out() {
+fn a_thousand_idle_connections_do_not_keep_other_clients_out() {
     let town = Town::with(Setup::new().set("http.max_connections", "2000").set("http.header_timeout", "20s"));
     let address = town.service.address();
     let idle: Vec<TcpStream> = (0..1000)
@@ -37,7 +37,7 @@ fn a_thousand_idle_connections_keep_nobody_out() {
 }
 
 #[test]
-fn who_is_too_slow_is_hung_up_on() {
+fn a_client_that_is_too_slow_is_disconnected() {
     let town = Town::with(Setup::new().set("http.header_timeout", "1s").set("http.request_timeout", "2s"));
     let address = town.service.address();
     // A head that comes letter by letter.
@@ -69,7 +69,7 @@ fn complete(town: &Town) -> usize {
 }
 
 #[test]
-fn what_is_no_http_is_no_danger() {
+fn bytes_that_are_not_http_do_no_harm() {
     let town = Town::new();
     let address = town.service.address();
     let key = &town.carol.key;
@@ -90,7 +90,7 @@ fn what_is_no_http_is_no_danger() {
         let said = rest(&mut socket);
         assert!(said.is_empty() || said.starts_with("HTTP/1."), "{said}");
     }
-    // Two lengths for one body are two meanings: whoever stands in front may have chosen the other one.
+    // Two lengths for one body are two meanings: a proxy in front may have chosen the other one.
     let smuggled = format!(
         "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n\
          0\r\n\r\nGET /v1/audit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n"
@@ -113,7 +113,7 @@ fn what_is_no_http_is_no_danger() {
 }
 
 #[test]
-fn whoever_asks_too_often_is_told_when_to_come_again() {
+fn a_client_over_its_rate_is_told_when_to_retry() {
     let town = Town::with(Setup::new().set("http.account_per_second", "1").set("http.account_burst", "5"));
     let answers: Vec<_> = (0..12).map(|_| town.service.get(&town.carol, "/v1/whoami")).collect();
     assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 5);

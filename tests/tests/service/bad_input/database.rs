@@ -1,4 +1,4 @@
-//! A database that is locked, broken, newer than the program, or somebody else's.
+//! A database that is locked, damaged, newer than the program, or another program's.
 
 use crate::people::Town;
 use cloister_tests::service::{NOTHING, Python, Setup, text};
@@ -26,13 +26,13 @@ fn used_home() -> (TempDir, Vec<u8>) {
     (folder, database)
 }
 
-/// Starts in a home that is no good: how it ended, and what it said.
+/// Starts in an unusable home: how the program ended, and what it printed.
 fn refused(folder: &TempDir) -> (i32, String) {
     Setup::new().home(&folder.path().join("home")).refused(folder.path())
 }
 
 #[test]
-fn two_services_on_one_folder_are_one_too_many() {
+fn a_second_service_on_the_same_folder_is_refused() {
     let folder = TempDir::new().expect("a folder");
     let town = Town::with(Setup::new().home(&folder.path().join("home")));
     let (code, said) = refused(&folder);
@@ -101,7 +101,7 @@ db.execute('ROLLBACK')
 ";
 
 #[test]
-fn a_locked_database_is_waited_for_or_said() {
+fn a_locked_database_is_retried_and_then_reported() {
     let town = Town::new();
     let service = &town.service;
     let dataset = service.open_dataset(&town.alice, "d");
@@ -136,7 +136,7 @@ fn a_locked_database_is_waited_for_or_said() {
 }
 
 #[test]
-fn settings_that_make_no_sense_are_said_in_a_line() {
+fn invalid_settings_are_reported_in_one_line() {
     let folder = TempDir::new().expect("a folder");
     for (key, value, said) in [
         ("engine.max_job", "1", "engine.max_jobs"),

@@ -4,7 +4,7 @@ use crate::people::Town;
 use serde_json::{Value, json};
 
 #[test]
-fn without_a_provider_that_is_allowed_nothing_is_done() {
+fn requests_without_a_listed_provider_are_refused() {
     let town = Town::new();
     let service = &town.service;
     let compute = "/api/v1/operator/compute";
@@ -29,7 +29,7 @@ fn without_a_provider_that_is_allowed_nothing_is_done() {
         assert!(matches!(answer.status, 400 | 401 | 403 | 404), "{path}: {}", answer.shown());
     }
     assert_eq!(service.get(&service.operator, "/v1/jobs").expect_json(200)["items"], json!([]));
-    // What may be asked by anybody.
+    // The routes that need no authentication.
     let _ = service.request("GET", "/").send().expect(200);
     let environments = service.request("GET", "/api/v1/operator/environments").send().expect_json(200);
     assert_eq!(environments.as_array().map(Vec::len), Some(1), "{environments:#}");

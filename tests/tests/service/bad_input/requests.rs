@@ -5,7 +5,7 @@ use cloister_tests::service::{NOTHING, Request, manifest};
 use serde_json::json;
 
 #[test]
-fn bodies_that_are_not_what_they_should_be() {
+fn malformed_bodies_are_refused() {
     let town = Town::new();
     let service = &town.service;
     let dataset = service.open_dataset(&town.alice, "d");
@@ -22,7 +22,7 @@ fn bodies_that_are_not_what_they_should_be() {
     for media_type in ["text/plain", "application/xml", "", "application/x-www-form-urlencoded"] {
         post("/v1/jobs").bytes(media_type, good.to_string()).send().problem(415);
     }
-    // Fields that nobody knows, and values of another kind. The answer names the field.
+    // Unknown fields, and values of another type. The answer names the field.
     for (change, said) in [
         (json!({"dataset": []}), "dataset"),
         (json!({"parameters": []}), "parameters"),
@@ -56,7 +56,7 @@ fn bodies_that_are_not_what_they_should_be() {
 }
 
 #[test]
-fn a_strangers_text_comes_back_escaped_or_not_at_all() {
+fn text_of_a_stranger_is_escaped_or_left_out_of_answers() {
     let town = Town::new();
     let service = &town.service;
     let nasty = "\u{1b}[31mred\u{202e}\r\nX-Forged: 1";
@@ -82,7 +82,7 @@ fn a_strangers_text_comes_back_escaped_or_not_at_all() {
 }
 
 #[test]
-fn more_than_is_taken_is_refused_and_not_kept() {
+fn bodies_over_the_limit_are_refused_and_not_stored() {
     let town = Town::with(
         cloister_tests::service::Setup::new().set("http.max_upload", "1MiB").set("uploads.per_account", "2MiB"),
     );
@@ -122,7 +122,7 @@ fn more_than_is_taken_is_refused_and_not_kept() {
 }
 
 #[test]
-fn heads_that_are_too_large_or_odd() {
+fn oversized_and_malformed_headers_are_refused() {
     let town = Town::new();
     let service = &town.service;
     let get = |target: &str| service.request("GET", target).by(&town.carol);

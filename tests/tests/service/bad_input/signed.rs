@@ -28,7 +28,7 @@ fn signed(asks: &Value) -> (String, Vec<String>) {
 }
 
 #[test]
-fn a_signature_is_for_one_request_and_for_once() {
+fn a_signature_is_valid_for_one_request_and_cannot_be_replayed() {
     let town = Town::with(Setup::new().set("auth.ethereum_role", "consumer"));
     let service = &town.service;
     let body = json!({"label": "mine"}).to_string();
@@ -82,7 +82,7 @@ fn a_signature_is_for_one_request_and_for_once() {
 }
 
 #[test]
-fn used_nonces_are_remembered_over_a_restart() {
+fn used_nonces_are_remembered_across_a_restart() {
     let mut town = Town::with(Setup::new().set("auth.ethereum_role", "consumer"));
     let (_, headers) = signed(&json!([{"method": "GET", "target": "/v1/whoami", "body": ""}]));
     let send = |town: &Town| town.service.request("GET", "/v1/whoami").header("Authorization", &headers[0]).send();
@@ -93,7 +93,7 @@ fn used_nonces_are_remembered_over_a_restart() {
 }
 
 #[test]
-fn nobody_is_known_by_a_signature_unless_the_operator_says_so() {
+fn signatures_are_refused_unless_the_operator_turns_them_on() {
     let town = Town::new();
     let (_, headers) = signed(&json!([{"method": "GET", "target": "/v1/whoami", "body": ""}]));
     town.service.request("GET", "/v1/whoami").header("Authorization", &headers[0]).send().problem(401);

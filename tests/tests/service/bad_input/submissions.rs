@@ -6,7 +6,7 @@ use cloister_tests::service::{NOTHING, Setup, manifest, phase, text};
 use serde_json::json;
 
 #[test]
-fn assets_that_are_not_there_or_not_for_this() {
+fn submissions_that_name_missing_or_unsuitable_assets_are_refused() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let (dataset, algorithm) = (service.open_dataset(alice, "d"), town.algorithm("a", NOTHING));
@@ -20,7 +20,7 @@ fn assets_that_are_not_there_or_not_for_this() {
     for (job, status) in [
         (json!({"datasets": [missing], "algorithm": raw}), 404),
         (json!({"datasets": [dataset], "algorithm": {"did": missing}}), 404),
-        // An algorithm is no dataset, and a dataset no algorithm.
+        // An algorithm is not a dataset, and a dataset is not an algorithm.
         (json!({"datasets": [algorithm], "algorithm": raw}), 404),
         (json!({"datasets": [dataset], "algorithm": {"did": dataset}}), 404),
         (json!({"datasets": [{"did": dataset, "service": "nothing"}], "algorithm": raw}), 422),
@@ -36,7 +36,7 @@ fn assets_that_are_not_there_or_not_for_this() {
 }
 
 #[test]
-fn manifests_that_say_too_much_or_too_little() {
+fn manifests_with_unknown_or_missing_fields_are_refused() {
     let town = Town::new();
     let service = &town.service;
     let good = json!({"files": [{"type": "inline", "content": "x"}]});
@@ -73,14 +73,14 @@ fn manifests_that_say_too_much_or_too_little() {
     other_version["apiVersion"] = "cloister.dev/v9".into();
     service.post(&town.alice, "/v1/datasets", &other_version).problem(422);
     assert_eq!(service.get(&town.alice, "/v1/datasets").expect_json(200)["items"], json!([]));
-    // An algorithm's file is read when it is published: one that cannot be had is no algorithm.
+    // An algorithm's file is read when the algorithm is published. If it cannot be read, publication is refused.
     let away = json!({"files": [{"type": "url", "url": "http://127.0.0.1:1/a.wasm"}]});
     let answer = service.post(&town.bob, "/v1/algorithms", &manifest("Algorithm", "a", &away));
     assert!(matches!(answer.status, 422 | 502), "{}", answer.shown());
 }
 
 #[test]
-fn a_program_that_is_none_is_refused_by_the_sandbox_and_blamed_on_the_algorithm() {
+fn a_file_that_is_not_a_program_is_refused_as_the_algorithms_fault() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

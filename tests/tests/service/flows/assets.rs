@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs;
 
 #[test]
-fn publishing_again_changes_the_asset_and_the_same_again_nothing() {
+fn publishing_again_changes_the_asset_and_publishing_the_same_changes_nothing() {
     let town = Town::new();
     let Town { service, alice, .. } = &town;
     let publish = |title: &str| {
@@ -25,16 +25,16 @@ fn publishing_again_changes_the_asset_and_the_same_again_nothing() {
         (&stored["title"], &stored["kind"], &stored["withdrawn"]),
         (&json!("Two"), &json!("dataset"), &Value::Null)
     );
-    // The DID follows from owner, kind and name: anybody's client can compute it.
+    // The DID follows from owner, kind and name: every client can compute it.
     let digest = Sha256::digest(b"cloister\nalice\ndataset\nd");
     assert_eq!(did, format!("did:op:{}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>()));
-    // A dataset is no algorithm.
+    // A dataset is not an algorithm.
     service.get(alice, &format!("/v1/algorithms/{did}")).problem(404);
     service.post(alice, "/v1/algorithms", &manifest("Dataset", "d", &json!({}))).problem(422);
 }
 
 #[test]
-fn sources_are_for_their_owner_alone() {
+fn only_the_owner_sees_sources() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = town.penguins();
@@ -82,7 +82,7 @@ fn credentials_decide_who_sees_and_who_computes() {
 }
 
 #[test]
-fn a_withdrawn_asset_runs_no_more_and_comes_back_when_it_is_published_again() {
+fn a_withdrawn_asset_cannot_be_used_until_it_is_published_again() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -104,7 +104,7 @@ fn a_withdrawn_asset_runs_no_more_and_comes_back_when_it_is_published_again() {
 }
 
 #[test]
-fn an_access_service_gives_its_files_and_a_compute_service_never() {
+fn an_access_service_serves_its_files_and_a_compute_service_never_does() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let path = service.file("open.txt", "open to all");
@@ -121,7 +121,7 @@ fn an_access_service_gives_its_files_and_a_compute_service_never() {
     service.get(carol, &format!("/v1/datasets/{dataset}/files/1")).problem(404);
     let audit = service.get(&service.operator, "/v1/audit?limit=100").expect(200).text();
     assert!(audit.contains("file-downloaded"));
-    // On a dataset of computing alone there is nothing to fetch, whoever asks.
+    // A compute-only dataset has nothing to download, whichever account asks.
     let closed = service.open_dataset(alice, "closed");
     service.get(carol, &format!("/v1/datasets/{closed}/files/0")).problem(404);
     // A job takes the service that is for computing, or the one that it names.
@@ -135,7 +135,7 @@ fn an_access_service_gives_its_files_and_a_compute_service_never() {
 }
 
 #[test]
-fn a_file_that_changes_between_two_jobs_is_read_anew() {
+fn a_file_that_changes_between_two_jobs_is_fetched_again() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let path = service.file("changing.txt", "before");

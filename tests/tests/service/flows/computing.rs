@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The whole story: published, refused, allowed, run, fetched. And the data do not leave.
 #[test]
-fn a_private_table_is_computed_on_and_only_the_agreed_leaves() {
+fn a_job_on_private_data_releases_only_what_was_agreed() {
     let town = Town::new();
     let Town { service, bob, carol, .. } = &town;
     let (dataset, algorithm) = (town.penguins(), town.column_stats());
@@ -16,7 +16,7 @@ fn a_private_table_is_computed_on_and_only_the_agreed_leaves() {
         "datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": {"groupBy": "species"}
     });
 
-    // Nobody was allowed yet: the rule is named, and where to turn.
+    // No algorithm was allowed yet: the refusal names the rule and who can change it.
     let problem = service.post(carol, "/v1/jobs", &job).problem(403);
     assert_eq!(problem["rules"][0]["rule"], "algorithm-not-trusted", "{problem:#}");
     assert_eq!(problem["rules"][0]["subject"], dataset);
@@ -26,7 +26,7 @@ fn a_private_table_is_computed_on_and_only_the_agreed_leaves() {
         (&explained["allowed"], &explained["rules"][0]["rule"]),
         (&json!(false), &json!("algorithm-not-trusted"))
     );
-    assert_eq!(service.get(carol, "/v1/jobs").expect_json(200)["items"], json!([]), "a denied job is no job");
+    assert_eq!(service.get(carol, "/v1/jobs").expect_json(200)["items"], json!([]), "a denied job is not stored");
 
     town.allow(&dataset, &algorithm);
     let explained = service.post(carol, "/v1/explain", &job).expect_json(200);
@@ -92,7 +92,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn a_program_sees_its_files_its_parameters_and_descriptions_without_sources() {
+fn a_guest_sees_its_inputs_its_parameters_and_ddos_without_sources() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let path = service.file("hello.txt", "hello, world\n");
@@ -119,7 +119,7 @@ fn a_program_sees_its_files_its_parameters_and_descriptions_without_sources() {
 }
 
 #[test]
-fn a_program_in_the_request_itself_needs_an_interpreter_that_is_there() {
+fn raw_code_needs_an_installed_interpreter() {
     let town = Town::new();
     let dataset = town.service.open_dataset(&town.alice, "d");
     let job = json!({"datasets": [dataset], "algorithm": {"rawcode": "print(1)",
@@ -129,7 +129,7 @@ fn a_program_in_the_request_itself_needs_an_interpreter_that_is_there() {
 }
 
 #[test]
-fn the_same_key_is_the_same_job_and_never_another() {
+fn the_same_idempotency_key_returns_the_same_job() {
     let town = Town::new();
     let Town { service, alice, carol, mallory, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

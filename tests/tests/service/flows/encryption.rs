@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::{fs, io::Read as _};
 
 #[test]
-fn results_are_encrypted_to_the_consumers_key_and_lie_nowhere_in_the_clear() {
+fn results_are_encrypted_to_the_consumers_key_and_stored_nowhere_in_plaintext() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

@@ -24,7 +24,7 @@ fn all(mut stream: Stream) -> Vec<(u64, Value)> {
 }
 
 #[test]
-fn events_lead_to_the_end_in_order_and_then_the_stream_ends() {
+fn events_come_in_order_and_the_stream_ends_with_the_job() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -51,7 +51,7 @@ fn events_lead_to_the_end_in_order_and_then_the_stream_ends() {
 }
 
 #[test]
-fn who_was_cut_off_goes_on_where_they_were() {
+fn a_reconnecting_follower_continues_where_it_was() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -122,7 +122,7 @@ fn a_log_can_be_read_while_it_grows() {
 }
 
 #[test]
-fn a_log_that_would_move_a_terminal_is_given_as_bytes_and_never_as_a_page() {
+fn a_log_with_terminal_escapes_is_sent_as_bytes_and_never_as_html() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

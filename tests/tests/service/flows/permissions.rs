@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 #[test]
-fn what_is_allowed_can_be_taken_back() {
+fn a_permission_can_be_revoked() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let (dataset, algorithm) = (town.penguins(), town.algorithm("nothing", NOTHING));
@@ -34,7 +34,7 @@ fn what_is_allowed_can_be_taken_back() {
 }
 
 #[test]
-fn permissions_are_replaced_whole_and_only_if_nobody_was_faster() {
+fn permissions_are_replaced_as_a_whole_and_only_if_they_did_not_change_meanwhile() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = town.penguins();
@@ -60,7 +60,7 @@ fn permissions_are_replaced_whole_and_only_if_nobody_was_faster() {
 }
 
 #[test]
-fn somebody_elses_asset_cannot_be_changed() {
+fn the_asset_of_another_account_cannot_be_changed() {
     let town = Town::new();
     let Town { service, alice, bob, carol, mallory } = &town;
     let (dataset, algorithm) = (town.penguins(), town.algorithm("nothing", NOTHING));
@@ -85,7 +85,7 @@ fn somebody_elses_asset_cannot_be_changed() {
     let spec = json!({"files": [{"type": "inline", "content": "mine"}], "compute": {"allowRawAlgorithm": true}});
     let theirs = service.publish_dataset(mallory, "penguins", &spec);
     assert_ne!(theirs, dataset);
-    // A DDO that claims somebody else's DID is no way in.
+    // Publishing a DDO with the DID of another account's asset is refused.
     let mut ddo = service.get(alice, &format!("/v1/datasets/{dataset}")).expect_json(200)["ddo"].clone();
     ddo["metadata"]["name"] = "taken over".into();
     let answer = service.post(mallory, "/v1/datasets", &ddo);
@@ -95,7 +95,7 @@ fn somebody_elses_asset_cannot_be_changed() {
 
 /// The permissions say its DID with a checksum; what the file has become since is not run, wherever that is noticed.
 #[test]
-fn an_algorithm_whose_file_changed_is_refused_at_the_bytes() {
+fn an_algorithm_whose_bytes_changed_is_refused_when_it_would_run() {
     let town = Town::new();
     let Town { service, carol, bob, .. } = &town;
     let dataset = town.penguins();
@@ -115,7 +115,7 @@ fn an_algorithm_whose_file_changed_is_refused_at_the_bytes() {
     let ended = service.run(carol, &job);
     assert_eq!(phase(&ended), Phase::AlgorithmProvisioningFailed, "{ended:#}");
     assert!(reason(&ended).contains("other files"), "{ended:#}");
-    // Published again, it is another version: trusted by nobody until somebody looks at it.
+    // Published again, it is another version: it is not trusted until a publisher trusts it.
     let _ = service.post(bob, "/v1/algorithms", &manifest("Algorithm", "changing", &spec)).expect_json(200);
     assert_eq!(service.denied(carol, &job), ["files-checksum"]);
     town.allow(&dataset, &algorithm);
@@ -124,7 +124,7 @@ fn an_algorithm_whose_file_changed_is_refused_at_the_bytes() {
 }
 
 #[test]
-fn another_container_section_is_another_algorithm() {
+fn a_different_container_section_is_a_different_algorithm() {
     let town = Town::new();
     let Town { service, carol, bob, .. } = &town;
     let (dataset, sha256) = (town.penguins(), service.upload(bob, &wat::parse_str(NOTHING).expect("a WAT text")));
@@ -138,7 +138,7 @@ fn another_container_section_is_another_algorithm() {
 }
 
 #[test]
-fn trusted_publishers_and_everybody_are_ways_in_that_must_be_said() {
+fn trusted_publishers_and_the_wildcard_must_be_explicit() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let (dataset, algorithm) = (town.penguins(), town.algorithm("nothing", NOTHING));
@@ -173,7 +173,7 @@ fn trusted_publishers_and_everybody_are_ways_in_that_must_be_said() {
 }
 
 #[test]
-fn parameters_are_those_that_were_declared() {
+fn only_declared_parameters_are_accepted() {
     let town = Town::new();
     let Town { service, bob, carol, .. } = &town;
     let sha256 = service.upload(bob, &wat::parse_str(NOTHING).expect("a WAT text"));

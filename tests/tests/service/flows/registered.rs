@@ -15,7 +15,7 @@ fn results_are_registered_and_computed_on() {
     let mine = service.get(carol, "/v1/datasets?owner=carol&name=first-step").expect_json(200);
     let registered = text(&mine["items"][0], "did");
     assert_eq!((&mine["items"][0]["title"], &mine["items"][0]["owner"]), (&json!("First step"), &json!("carol")));
-    // It is hers: nobody else computes on it, nor sees where it lies.
+    // It is hers: no other account computes on it, or sees where it lies.
     let raw = service.raw(mallory, &writing(&[]));
     let answer = service.post(mallory, "/v1/jobs", &json!({"datasets": [registered], "algorithm": raw}));
     assert!(matches!(answer.status, 403 | 404), "{}", answer.shown());

@@ -28,7 +28,7 @@ fn refused(town: &Town, contract: &Value, wat: &str) -> String {
 const CSV: &str = "group,count,mean\na,12,1.5\nb,7,2.5\n";
 
 #[test]
-fn what_breaks_a_rule_stays_and_the_rule_is_named() {
+fn outputs_that_break_a_rule_are_kept_back_and_the_rule_is_named() {
     let town = Town::new();
     let csv = writing(&[("table.csv", CSV)]);
     for (contract, wat, said) in [
@@ -60,7 +60,7 @@ fn what_breaks_a_rule_stays_and_the_rule_is_named() {
 }
 
 #[test]
-fn budgets_hold_while_it_is_written() {
+fn output_budgets_hold_while_outputs_are_written() {
     let town = Town::new();
     for (name, contract, wat) in [
         ("bytes", json!({"maxBytes": 10}), writing(&[("a", "12345678901")])),
@@ -90,7 +90,7 @@ const BEGINS_WITH_A: &str = r#"(module
     (if (i32.ne (i32.load8_u (i32.const 128)) (i32.const 97)) (then (call $exit (i32.const 5))))))"#;
 
 #[test]
-fn a_publishers_own_program_must_agree() {
+fn a_publishers_check_program_must_succeed() {
     let town = Town::new();
     let sha256 = town.service.upload(&town.alice, &wat::parse_str(BEGINS_WITH_A).expect("a WAT text"));
     let contract = json!({"checks": [{"name": "begins with a", "sha256": sha256}]});
@@ -108,7 +108,7 @@ fn a_publishers_own_program_must_agree() {
 }
 
 #[test]
-fn a_check_that_is_not_there_refuses_the_contract() {
+fn a_contract_that_names_a_missing_check_program_is_refused() {
     let town = Town::new();
     let contract = json!({"checks": [{"name": "c", "sha256": "ab".repeat(32)}]});
     let manifest = cloister_tests::service::manifest(
@@ -121,7 +121,7 @@ fn a_check_that_is_not_there_refuses_the_contract() {
 }
 
 #[test]
-fn several_datasets_together_keep_every_rule() {
+fn a_job_on_several_datasets_keeps_the_rules_of_each() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let few = town.dataset_with_contract("few", &json!({"maxFiles": 1, "names": ["*.csv", "*.json"]}));

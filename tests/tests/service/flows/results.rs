@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 #[test]
-fn a_result_can_be_fetched_in_parts_and_checked() {
+fn a_result_can_be_fetched_by_range_and_verified() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -49,7 +49,7 @@ fn a_result_can_be_fetched_in_parts_and_checked() {
     }
     let beyond = request(&[("Range", "bytes=5000-")]);
     assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */5000")), "{}", beyond.shown());
-    // What is no range of bytes, or several of them, is as if it were not there.
+    // A header that is not one range of bytes is ignored.
     for range in ["bytes=9-0", "bytes=a-b", "lines=0-1", "bytes=0-1,4-5"] {
         assert_eq!(request(&[("Range", range)]).expect(200).body.len(), 5000, "{range}");
     }
@@ -67,7 +67,7 @@ fn a_result_can_be_fetched_in_parts_and_checked() {
 }
 
 #[test]
-fn names_of_results_are_only_ever_names() {
+fn result_names_are_never_used_as_paths() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -96,7 +96,7 @@ fn names_of_results_are_only_ever_names() {
 }
 
 #[test]
-fn results_go_when_their_time_is_over() {
+fn results_are_deleted_when_they_expire() {
     let town = Town::with(cloister_tests::service::Setup::new().set("times.keep", "1s"));
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

@@ -6,7 +6,7 @@ use cloister_tests::service::{phase, text, writing};
 use serde_json::{Value, json};
 
 #[test]
-fn a_publisher_sees_held_outputs_and_lets_them_go() {
+fn a_publisher_reviews_held_outputs_and_releases_them() {
     let town = Town::new();
     let Town { service, alice, bob, carol, mallory } = &town;
     let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
@@ -61,7 +61,7 @@ fn a_reviewer_refuses_and_says_why() {
 }
 
 #[test]
-fn whose_data_it_is_must_all_be_the_reviewers() {
+fn a_reviewer_must_own_every_dataset_that_asks_for_review() {
     let town = Town::new();
     let Town { service, alice, bob, carol, .. } = &town;
     let reviewed = json!({"allowRawAlgorithm": true, "outputContract": {"review": true}});
@@ -79,7 +79,7 @@ fn whose_data_it_is_must_all_be_the_reviewers() {
 }
 
 #[test]
-fn a_review_survives_a_restart_and_runs_out() {
+fn a_review_survives_a_restart_and_expires() {
     let mut town = Town::new();
     let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
     let job = text(&town.service.submit(&town.carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs;
 
 #[test]
-fn the_report_keeps_to_the_committed_schema() {
+fn the_report_matches_the_committed_schema() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

@@ -22,7 +22,7 @@ fn assert_stopped(service: &Service, who: &Who, job: &str) {
 }
 
 #[test]
-fn while_it_waits_and_while_it_runs() {
+fn a_queued_job_and_a_running_job_can_be_stopped() {
     let town = Town::with(Setup::new().set("engine.max_jobs", "1"));
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -41,7 +41,7 @@ fn while_it_waits_and_while_it_runs() {
 }
 
 #[test]
-fn while_its_inputs_are_fetched() {
+fn a_job_can_be_stopped_while_its_inputs_are_fetched() {
     let slow = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
         while !conversation.is_over() {
@@ -70,7 +70,7 @@ fn while_its_inputs_are_fetched() {
 }
 
 #[test]
-fn while_its_outputs_are_checked() {
+fn a_job_can_be_stopped_while_its_outputs_are_checked() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let sha256 = service.upload(alice, &wat::parse_str(ENDLESS).expect("a WAT text"));
@@ -83,7 +83,7 @@ fn while_its_outputs_are_checked() {
 }
 
 #[test]
-fn while_its_results_are_stored() {
+fn a_job_can_be_stopped_while_its_results_are_stored() {
     // A store that takes everything in, and never says that it has it.
     let silent = Server::start(|conversation| {
         conversation.pause(Duration::from_secs(600));
@@ -105,7 +105,7 @@ fn while_its_results_are_stored() {
 }
 
 #[test]
-fn while_a_reviewer_has_it() {
+fn a_job_can_be_stopped_during_its_review() {
     let town = Town::new();
     let Town { service, carol, .. } = &town;
     let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
@@ -117,7 +117,7 @@ fn while_a_reviewer_has_it() {
 }
 
 #[test]
-fn after_its_end_nothing_changes_and_then_it_can_be_removed() {
+fn an_ended_job_does_not_change_and_can_be_removed() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");
@@ -137,7 +137,7 @@ fn after_its_end_nothing_changes_and_then_it_can_be_removed() {
 }
 
 #[test]
-fn a_job_that_goes_on_cannot_be_removed() {
+fn an_active_job_cannot_be_removed() {
     let town = Town::new();
     let Town { service, alice, carol, .. } = &town;
     let dataset = service.open_dataset(alice, "d");

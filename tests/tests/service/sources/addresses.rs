@@ -6,7 +6,7 @@ use cloister_tests::service::{Server, Setup};
 use serde_json::json;
 
 #[test]
-fn this_machine_is_no_source_unless_the_operator_says_so() {
+fn loopback_and_private_addresses_are_refused_unless_the_operator_allows_them() {
     let town = Town::new();
     let inner = Server::of(b"SECRET of an inner service");
     let port = inner.address().port();
@@ -35,7 +35,7 @@ fn this_machine_is_no_source_unless_the_operator_says_so() {
     ] {
         assert_fails(&town, &json!({"type": "url", "url": url}), &["not allowed"]);
     }
-    assert_eq!(inner.seen(), Vec::<String>::new(), "nobody asked it");
+    assert_eq!(inner.seen(), Vec::<String>::new(), "it received a request");
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn other_schemes_are_refused_when_they_are_published() {
 }
 
 #[test]
-fn redirects_lead_nowhere_that_a_source_may_not_be() {
+fn redirects_cannot_reach_forbidden_addresses() {
     // The network of the server is allowed, and nothing else is.
     let town = Town::with(Setup::new().set("sources.allow_networks", "127.0.0.1/32").set("sources.attempts", "1"));
     let inner = Server::of(b"SECRET");
@@ -102,7 +102,7 @@ fn a_redirect_carries_no_secret_to_another_host() {
 }
 
 #[test]
-fn files_of_this_machine_are_below_the_operators_folders() {
+fn local_sources_must_lie_in_the_operators_folders() {
     let town = Town::new();
     let outside = town.service.folder().join("outside");
     std::fs::write(&outside, "SECRET").expect("written");

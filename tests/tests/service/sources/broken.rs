@@ -28,7 +28,7 @@ fn cut(conversation: &mut Conversation, bytes: &[u8], sent: usize, headers: &str
 }
 
 #[test]
-fn a_transfer_that_breaks_off_goes_on_where_it_was() {
+fn an_interrupted_transfer_resumes() {
     let bytes = Arc::new(content(3_000_000));
     let sent = Arc::clone(&bytes);
     let server = Server::start(move |conversation| match conversation.range_start() {
@@ -53,7 +53,7 @@ fn a_transfer_that_breaks_off_goes_on_where_it_was() {
 }
 
 #[test]
-fn a_server_that_knows_no_ranges_is_asked_from_the_beginning() {
+fn a_server_without_range_support_is_asked_from_the_beginning() {
     let bytes = Arc::new(content(2_000_000));
     let sent = Arc::clone(&bytes);
     let server = Server::start(move |conversation| match conversation.earlier {
@@ -80,7 +80,7 @@ fn a_file_that_changes_between_two_attempts_is_never_mixed() {
 }
 
 #[test]
-fn errors_that_pass_are_tried_again_and_others_are_not() {
+fn transient_errors_are_retried_and_permanent_ones_are_not() {
     let town = Town::with(near().set("sources.attempts", "3"));
     for (status, headers) in [
         ("500 Internal Server Error", ""),
@@ -108,7 +108,7 @@ fn errors_that_pass_are_tried_again_and_others_are_not() {
 }
 
 #[test]
-fn lies_about_the_length_are_found_out() {
+fn a_wrong_content_length_is_detected() {
     let town = Town::with(near().set("sources.attempts", "2"));
     // Fewer bytes than promised, every time.
     let short = Server::start(|conversation| {
@@ -116,7 +116,7 @@ fn lies_about_the_length_are_found_out() {
         conversation.send("only this")
     });
     assert_fails(&town, &file(&short, "/a"), &["cut"]);
-    // More bytes than promised: what comes after the promised ones is nobody's answer.
+    // More bytes than promised: what comes after the promised ones belongs to no answer.
     let long = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")?;
         conversation.send("data and more")
@@ -144,7 +144,7 @@ fn lies_about_the_length_are_found_out() {
 }
 
 #[test]
-fn what_never_ends_is_ended() {
+fn an_endless_response_is_cut_off() {
     let town = Town::with(near().set("sources.max_file", "8MiB").set("sources.attempts", "2"));
     let chunks = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -186,7 +186,7 @@ fn what_never_ends_is_ended() {
 }
 
 #[test]
-fn silence_is_waited_for_and_not_for_ever() {
+fn a_silent_source_times_out() {
     let town = Town::with(near().set("sources.attempts", "1").set("sources.deadline", "3s"));
     let silent = Server::start(|conversation| {
         conversation.pause(Duration::from_secs(600));
@@ -199,7 +199,7 @@ fn silence_is_waited_for_and_not_for_ever() {
         Ok(())
     });
     assert_fails(&town, &file(&stalled, "/a"), &["within 3 s"]);
-    // A byte now and then keeps nobody for ever, either.
+    // A source that sends a byte now and then does not hold a job for ever, either.
     let slow = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
         while !conversation.is_over() {
@@ -218,7 +218,7 @@ fn silence_is_waited_for_and_not_for_ever() {
         Ok(())
     });
     assert_fails(&town, &file(&slow_head, "/a"), &["within 3 s"]);
-    // Nobody listens at all.
+    // No server listens at all.
     let gone = Server::of(b"");
     let url = gone.url("/a");
     let port = gone.address().port();
@@ -253,7 +253,7 @@ fn requests_are_made_as_the_publisher_wrote_them() {
 }
 
 #[test]
-fn what_was_fetched_is_not_fetched_again_if_its_digest_is_known() {
+fn a_fetched_file_with_a_declared_digest_is_not_fetched_again() {
     let server = Server::of(b"the same for everybody");
     let mut known = file(&server, "/a");
     known["sha256"] = digest(b"the same for everybody").into();

@@ -8,7 +8,7 @@ use serde_json::json;
 const CID: &str = "QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG";
 
 #[test]
-fn a_gateway_gives_content_by_its_name() {
+fn an_ipfs_gateway_serves_content_by_cid() {
     let gateway = Server::start(|conversation| {
         if conversation.target == format!("/ipfs/{CID}") {
             conversation.answer("200 OK", "", b"of everybody")
@@ -32,6 +32,6 @@ fn a_gateway_gives_content_by_its_name() {
 }
 
 #[test]
-fn without_a_gateway_there_is_no_ipfs() {
+fn ipfs_sources_need_a_gateway() {
     assert_fails(&Town::new(), &json!({"type": "ipfs", "hash": CID}), &["gateway"]);
 }

@@ -61,7 +61,7 @@ fn a_gigabyte_passes_through_without_staying_in_memory() {
 
 /// Five times as much, for whoever has the disk and the minutes: `CLOISTER_LARGE=1`.
 #[test]
-fn five_gigabytes_too() {
+fn five_gigabytes_pass_through_as_well() {
     if std::env::var_os("CLOISTER_LARGE").is_some_and(|value| value == "1") {
         arrives(5 << 30);
     }

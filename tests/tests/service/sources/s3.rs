@@ -6,7 +6,7 @@ use cloister_tests::service::{S3, Setup, phase, text, writing};
 use serde_json::{Value, json};
 
 #[test]
-fn an_object_is_an_input_for_whoever_has_the_key() {
+fn an_object_is_an_input_for_a_publisher_who_has_its_key() {
     let (s3, town, bytes) = (S3::start(), town(), content(1_500_000));
     s3.put("folder/with space/data.bin", &bytes);
     assert_arrives(&town, &s3.source("folder/with space/data.bin"), &bytes);
@@ -22,7 +22,7 @@ fn an_object_is_an_input_for_whoever_has_the_key() {
             assert!(!ended.to_string().contains(secret), "{ended:#}");
         }
     }
-    // Without keys, it is asked as anybody would.
+    // Without keys, requests are anonymous.
     let mut open = s3.source("folder/with space/data.bin");
     let access = open["s3Access"].as_object_mut().expect("an object");
     access.retain(|name, _| !name.contains("Key") || name == "objectKey");

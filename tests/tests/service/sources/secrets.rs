@@ -1,4 +1,4 @@
-//! What a publisher entrusts to the service comes out nowhere: no answer to anybody else, no log, no file of a job.
+//! A publisher's secrets do not come out: not in an answer to another account, not in a log, not in a file of a job.
 
 use super::near;
 use crate::people::Town;
@@ -10,7 +10,7 @@ use std::{fs, path::Path};
 const MARK: &str = "hush0f7c";
 
 #[test]
-fn secrets_of_sources_come_out_nowhere() {
+fn secrets_of_sources_appear_in_no_answer_and_no_log() {
     let s3 = S3::start();
     s3.put("data.csv", b"a\n1\n");
     let town = Town::with(near().set("sources.attempts", "2").set("log.level", "trace"));
