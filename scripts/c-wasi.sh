@@ -11,7 +11,7 @@
 #      is installed.
 # Otherwise it says what to do and exits with 1. Messages go to stderr.
 #
-# CLOISTER_C_WASI=installed|apt|zig   take only that way
+# CLOISTERDEV_C_WASI=installed|apt|zig   take only that way
 set -eu
 exec </dev/null
 
@@ -19,7 +19,7 @@ script_dir=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 toolchains=$(dirname -- "$script_dir")/target/toolchains
 zig=$toolchains/zig
 zig_version=0.17.1
-way=${CLOISTER_C_WASI:-any}
+way=${CLOISTERDEV_C_WASI:-any}
 
 say() { printf 'c-wasi: %s\n' "$*" >&2; }
 
@@ -28,7 +28,7 @@ quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 case $way in
 any | installed | apt | zig) ;;
 *)
-    say "CLOISTER_C_WASI is '$way'; it may be 'installed', 'apt' or 'zig'"
+    say "CLOISTERDEV_C_WASI is '$way'; it may be 'installed', 'apt' or 'zig'"
     exit 2
     ;;
 esac

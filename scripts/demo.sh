@@ -55,12 +55,12 @@ step 'Isolation that this kernel offers'
 "$programs/sandbox" probe | tail -n 1
 
 step 'The Python runtime (CPython with pandas and scikit-learn; 98 MB, once)'
-CLOISTER_HOME=$runtimes "$programs/sandbox" runtime add python
+"$programs/sandbox" --home "$runtimes" runtime add python
 echo '   compiled once per machine: 1 to 4 minutes; afterwards it starts at once'
 if [ -t 2 ]; then
-    CLOISTER_HOME=$runtimes "$programs/sandbox" compile --runtime python
+    "$programs/sandbox" --home "$runtimes" compile --runtime python
 else
-    waiting compiling env CLOISTER_HOME="$runtimes" "$programs/sandbox" compile --runtime python
+    waiting compiling "$programs/sandbox" --home "$runtimes" compile --runtime python
 fi
 
 rm -rf target/demo

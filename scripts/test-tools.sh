@@ -23,8 +23,8 @@ pinned=scripts/test-tools.txt
 mkdir -p target
 
 # Two runs at once would write into one another.
-if [ "${CLOISTER_TEST_TOOLS_LOCKED:-}" != 1 ] && command -v flock >/dev/null 2>&1; then
-    CLOISTER_TEST_TOOLS_LOCKED=1 exec flock target/test-tools.lock sh "scripts/$(basename -- "$0")"
+if [ "${CLOISTERDEV_TEST_TOOLS_LOCKED:-}" != 1 ] && command -v flock >/dev/null 2>&1; then
+    CLOISTERDEV_TEST_TOOLS_LOCKED=1 exec flock target/test-tools.lock sh "scripts/$(basename -- "$0")"
 fi
 
 if cmp -s "$pinned" "$tools/installed.txt"; then

@@ -49,9 +49,8 @@ logged() {
 
 python_runtime() {
     # The home that all tests share: a runtime is compiled once, in 1 to 4 minutes.
-    CLOISTER_HOME=$PWD/target/test-home
-    export CLOISTER_HOME
-    "$target/release/sandbox" runtime add python && "$target/release/sandbox" compile --runtime python
+    "$target/release/sandbox" --home target/test-home runtime add python &&
+        "$target/release/sandbox" --home target/test-home compile --runtime python
 }
 
 samples() { (cd algorithms && exec cargo test --release --workspace --locked --target-dir ../target/algorithms); }
