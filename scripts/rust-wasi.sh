@@ -3,7 +3,7 @@
 #
 #     eval "$(scripts/rust-wasi.sh)" && cd algorithms && cargo build --release --target wasm32-wasip1
 #
-# The first of these that works is taken:
+# Uses the first of these that works:
 #   1. the Rust that is installed already has both targets: nothing to install;
 #   2. rustup adds them to its active toolchain;
 #   3. on x86_64 Debian (or any system with apt-get, a Debian mirror and Debian's archive keyring): Debian trixie's
@@ -28,7 +28,7 @@ way=${CLOISTERDEV_RUST_WASI:-any}
 
 say() { printf 'rust-wasi: %s\n' "$*" >&2; }
 
-# A word for `eval`, whatever characters a path has.
+# Quotes a path for `eval`.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 # The installed compiler, not the one that an earlier `eval` of this script may have put into RUSTC. Asked from inside
@@ -43,7 +43,7 @@ has_targets() {
 }
 
 print_installed() {
-    # Undoes what the Debian way may have set in this shell before.
+    # Undoes what way 3 may have set in this shell before.
     echo 'unset RUSTC CARGO_TARGET_WASM32_WASIP1_LINKER CARGO_TARGET_WASM32_WASIP2_LINKER;'
 }
 
