@@ -24,6 +24,6 @@ impl Context {
     /// # Errors
     /// If the address, the key or the certificates cannot be used.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        Ok(Connection::resolve(&self.connection, |name| std::env::var(name).ok())?.open()?)
+        Ok(Client::new(Connection::resolve(&self.connection, |name| std::env::var(name).ok())?)?)
     }
 }

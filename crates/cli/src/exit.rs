@@ -1,4 +1,4 @@
-//! Exit codes: one for each kind of end, the same for every command. [`crate::failure`] chooses the code for an error.
+//! Exit codes: one for each kind of end, the same for every command. `failure.rs` chooses the code for an error.
 
 /// The job failed, or a check failed.
 pub(crate) const FAILED: u8 = 1;

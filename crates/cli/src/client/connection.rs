@@ -1,4 +1,3 @@
-use super::{Client, ClientError};
 use crate::exit::Usage;
 use cloister_model::{Secret, escape};
 use std::{
@@ -82,14 +81,6 @@ impl Connection {
             fs::read(&path).map_err(|error| Usage::error(format!("certificates `{}`: {error}", path.display())))
         };
         Ok(Self { url, key, certificates: ca.map(read).transpose()? })
-    }
-
-    /// A client.
-    ///
-    /// # Errors
-    /// If the certificates cannot be read.
-    pub(crate) fn open(self) -> Result<Client, ClientError> {
-        Client::new(self)
     }
 }
 

@@ -31,7 +31,11 @@ pub(crate) struct Reply {
 }
 
 impl Client {
-    pub(super) fn new(Connection { url, key, certificates }: Connection) -> Result<Self, ClientError> {
+    /// A client of the service.
+    ///
+    /// # Errors
+    /// If the certificates cannot be read.
+    pub(crate) fn new(Connection { url, key, certificates }: Connection) -> Result<Self, ClientError> {
         let certificates = certificates
             .map(|pem| reqwest::Certificate::from_pem_bundle(&pem))
             .transpose()
@@ -227,7 +231,7 @@ mod tests {
 
     fn client(url: &str) -> Client {
         let connection = Connection { url: url.parse().expect("an address"), key: None, certificates: None };
-        connection.open().expect("a client")
+        Client::new(connection).expect("a client")
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn service(answers: Vec<Vec<u8>>) -> (Client, std::thread::JoinHandle<Vec<String
     });
     let key = Some(Secret::new("clk_test".to_owned()));
     let connection = Connection { url: url.parse().expect("an address"), key, certificates: None };
-    (connection.open().expect("a client"), thread)
+    (Client::new(connection).expect("a client"), thread)
 }
 
 fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
