@@ -41,7 +41,7 @@ enum Command {
     /// Algorithms: publish, list
     #[command(subcommand, visible_alias = "algorithms")]
     Algorithm(asset::AlgorithmCommand),
-    /// Jobs: submit, follow, fetch results
+    /// Jobs: submit, follow, download results
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobCommand),
     /// API keys: create, list, revoke

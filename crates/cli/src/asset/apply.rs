@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 /// this machine, relative to the manifest; it is uploaded first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Apply {
-    /// A file; `-` is standard input. May be given several times
+    /// A file; `-` is standard input. Can be repeated
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }

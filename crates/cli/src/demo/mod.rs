@@ -7,7 +7,7 @@ mod story;
 use crate::exit::Usage;
 use std::path::PathBuf;
 
-/// Show it working: publish, refuse, allow, compute, download
+/// Show what Cloister does: publish, refuse, allow, compute, download
 ///
 /// Starts a service in a temporary folder on a loopback address, and ends it afterwards. Run it in a checkout of the
 /// repository, after `scripts/guests.sh --require rust column-stats exfiltrate`.
