@@ -18,7 +18,7 @@ use std::{
 /// Records per request.
 const PAGE: usize = 1000;
 
-/// The most bytes of one line of an exported record.
+/// Maximum size of one exported record, in bytes.
 const MOST_LINE: u64 = 1024 * 1024;
 
 /// The audit log.

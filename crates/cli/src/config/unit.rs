@@ -1,4 +1,4 @@
-//! Sizes and durations with units. The units are those of the `sandbox` program and more, so that one text is good for both.
+//! Sizes and durations with units. The units are those of the `sandbox` program and more, so that both accept the same text.
 
 use std::{str::FromStr, time::Duration};
 

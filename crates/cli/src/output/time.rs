@@ -1,7 +1,7 @@
 use jiff::{SignedDuration, Timestamp};
 use std::time::Duration;
 
-/// The time `after` now, as RFC 3339 in UTC.
+/// The time that is `after` from now, as RFC 3339 in UTC.
 pub(crate) fn in_future(after: Duration) -> String {
     let after = SignedDuration::try_from(after).unwrap_or(SignedDuration::MAX);
     let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or(Timestamp::MAX);
