@@ -87,7 +87,7 @@ fn serve_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) ->
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let code = if error.kind() == io::ErrorKind::AddrInUse { CONFLICT } else { USAGE };
-    Ended::error(code, format!("cannot listen on {address}: {error}; use another --listen, or end the program that uses it"))
+    Ended::error(code, format!("cannot listen on {address}: {error}; use another --listen, or end that program"))
 }
 
 fn cannot_open(error: OpenError) -> anyhow::Error {
