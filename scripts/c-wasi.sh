@@ -3,15 +3,15 @@
 #
 #     eval "$(scripts/c-wasi.sh) -O2 -o hello.wasm hello.c"
 #
-# The first of these that compiles and links a small program is taken:
+# Uses the first of these that compiles and links a small program:
 #   1. the WASI SDK that WASI_SDK_PATH names, or an installed clang with a WASI C library;
-#   2. with apt-get, as root or with sudo that asks no password: the packages of clang, lld and wasi-libc that the
-#      distribution has (10 to 45 MB), installed;
+#   2. with apt-get, as root or with sudo that needs no password: installs the distribution's packages of clang, lld
+#      and wasi-libc (10 to 45 MB);
 #   3. the compiler of the Python package `ziglang`, in a virtual environment target/toolchains/zig (410 MB). Nothing
 #      is installed.
 # Otherwise it says what to do and exits with 1. Messages go to stderr.
 #
-# CLOISTER_C_WASI=installed|apt|zig   take only that way
+# CLOISTERDEV_C_WASI=installed|apt|zig   take only that way
 set -eu
 exec </dev/null
 
@@ -19,7 +19,7 @@ script_dir=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 toolchains=$(dirname -- "$script_dir")/target/toolchains
 zig=$toolchains/zig
 zig_version=0.17.1
-way=${CLOISTER_C_WASI:-any}
+way=${CLOISTERDEV_C_WASI:-any}
 
 say() { printf 'c-wasi: %s\n' "$*" >&2; }
 
@@ -28,7 +28,7 @@ quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 case $way in
 any | installed | apt | zig) ;;
 *)
-    say "CLOISTER_C_WASI is '$way'; it may be 'installed', 'apt' or 'zig'"
+    say "CLOISTERDEV_C_WASI is '$way'; it may be 'installed', 'apt' or 'zig'"
     exit 2
     ;;
 esac

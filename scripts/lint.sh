@@ -20,13 +20,13 @@ done
 
 step 'Clippy'
 cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
-# As native programs: the same sources, and nothing to install.
+# As native programs: the same sources, without a WebAssembly toolchain.
 (cd algorithms && cargo clippy --quiet --release --workspace --all-targets --locked \
     --target-dir ../target/algorithms -- -D warnings)
 
 step 'Documentation'
-# Libraries: a program's comments are its --help, where `<did>` is no HTML. --examples: with the features that clippy has
-# just checked everything with.
+# Libraries only: the comments of a program are its --help, where `<did>` is not HTML. --examples selects the features that
+# clippy has just used.
 RUSTDOCFLAGS='-D warnings' cargo doc --quiet --release --workspace --no-deps --locked --lib --examples
 
 printf '\nlint: formatting, clippy and documentation are clean\n'

@@ -3,7 +3,7 @@
 #
 #     eval "$(scripts/rust-wasi.sh)" && cd algorithms && cargo build --release --target wasm32-wasip1
 #
-# The first of these that works is taken:
+# Uses the first of these that works:
 #   1. the Rust that is installed already has both targets: nothing to install;
 #   2. rustup adds them to its active toolchain;
 #   3. on x86_64 Debian (or any system with apt-get, a Debian mirror and Debian's archive keyring): Debian trixie's
@@ -12,8 +12,8 @@
 #      those of the installed Rust.
 # Otherwise it says what to do and exits with 1. Messages go to stderr; stdout is only for eval.
 #
-# CLOISTER_RUST_WASI=rustup|debian   take only way 1 and 2, or only way 3
-# CLOISTER_DEBIAN_MIRROR=<address>   the Debian mirror for way 3, where apt's own sources name none
+# CLOISTERDEV_RUST_WASI=rustup|debian   take only way 1 and 2, or only way 3
+# CLOISTERDEV_DEBIAN_MIRROR=<address>   the Debian mirror for way 3, where apt's own sources name none
 set -eu
 exec </dev/null
 
@@ -24,11 +24,11 @@ unpacked=$toolchains/rust-wasi
 suite=trixie
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 targets='wasm32-wasip1 wasm32-wasip2'
-way=${CLOISTER_RUST_WASI:-any}
+way=${CLOISTERDEV_RUST_WASI:-any}
 
 say() { printf 'rust-wasi: %s\n' "$*" >&2; }
 
-# A word for `eval`, whatever characters a path has.
+# Quotes a path for `eval`.
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 
 # The installed compiler, not the one that an earlier `eval` of this script may have put into RUSTC. Asked from inside
@@ -43,7 +43,7 @@ has_targets() {
 }
 
 print_installed() {
-    # Undoes what the Debian way may have set in this shell before.
+    # Undoes what way 3 may have set in this shell before.
     echo 'unset RUSTC CARGO_TARGET_WASM32_WASIP1_LINKER CARGO_TARGET_WASM32_WASIP2_LINKER;'
 }
 
@@ -88,8 +88,8 @@ print_debian() {
 # no lists yet (fresh containers), the origin is unknown and any source of a Debian machine is tried: what is fetched
 # is checked against Debian's keyring in any case.
 debian_mirrors() {
-    if [ -n "${CLOISTER_DEBIAN_MIRROR:-}" ]; then
-        echo "$CLOISTER_DEBIAN_MIRROR"
+    if [ -n "${CLOISTERDEV_DEBIAN_MIRROR:-}" ]; then
+        echo "$CLOISTERDEV_DEBIAN_MIRROR"
         return
     fi
     # shellcheck disable=SC2016 # apt fills these in, not the shell
@@ -118,7 +118,7 @@ unpack_debian() {
     }
     mirrors=$(debian_mirrors)
     [ -n "$mirrors" ] || {
-        say 'apt has no Debian mirror among its sources: set CLOISTER_DEBIAN_MIRROR to the address of one'
+        say 'apt has no Debian mirror among its sources: set CLOISTERDEV_DEBIAN_MIRROR to the address of one'
         return 1
     }
 
@@ -211,7 +211,7 @@ fetch_from() {
 case $way in
 any | rustup | debian) ;;
 *)
-    say "CLOISTER_RUST_WASI is '$way'; it may be 'rustup' or 'debian'"
+    say "CLOISTERDEV_RUST_WASI is '$way'; it may be 'rustup' or 'debian'"
     exit 2
     ;;
 esac

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Installs what the tests of the service use beside the programs themselves, into target/test-tools:
+# Installs the tools that the tests of the service use, into target/test-tools:
 #
 #     scripts/test-tools.sh
 #
 #   a virtual environment with the Python packages that scripts/test-tools.txt pins: Schemathesis, an S3 server (moto),
 #   and independent cryptography (250 MB from PyPI, half a minute);
-#   as root with apt-get, Debian's libfaketime, which lets a test turn a clock. Without it that one test fails.
+#   as root with apt-get, Debian's libfaketime, with which a test changes the clock. Without it that one test fails.
 #
-# Does nothing where everything is there. Needs Python 3.10 or newer with venv.
+# Does nothing if everything is installed. Needs Python 3.10 or newer with venv.
 set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/.."
@@ -22,9 +22,9 @@ tools=$PWD/target/test-tools
 pinned=scripts/test-tools.txt
 mkdir -p target
 
-# Two runs at once would write into one another.
-if [ "${CLOISTER_TEST_TOOLS_LOCKED:-}" != 1 ] && command -v flock >/dev/null 2>&1; then
-    CLOISTER_TEST_TOOLS_LOCKED=1 exec flock target/test-tools.lock sh "scripts/$(basename -- "$0")"
+# Two runs at once would overwrite each other's files.
+if [ "${CLOISTERDEV_TEST_TOOLS_LOCKED:-}" != 1 ] && command -v flock >/dev/null 2>&1; then
+    CLOISTERDEV_TEST_TOOLS_LOCKED=1 exec flock target/test-tools.lock sh "scripts/$(basename -- "$0")"
 fi
 
 if cmp -s "$pinned" "$tools/installed.txt"; then
@@ -33,7 +33,7 @@ else
     say "Python packages: installing into target/test-tools"
     rm -rf "$tools"
     if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-        # Debian keeps it apart.
+        # A package of its own on Debian.
         say "Python's venv: installing"
         { is_root && install python3-venv; } || {
             say 'needs Python 3 with venv: on Debian, apt-get install python3-venv' >&2
@@ -43,7 +43,7 @@ else
     python3 -m venv "$tools"
     "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --requirement "$pinned"
     "$tools/bin/python" -m pip check --quiet
-    # Last: what is complete is known by it.
+    # Written last: it marks a complete installation.
     cp "$pinned" "$tools/installed.txt"
 fi
 
@@ -54,5 +54,5 @@ elif is_root; then
     say 'libfaketime: installing'
     install libfaketime
 else
-    say 'libfaketime is missing: the test that turns the clock will fail; install it (Debian: libfaketime)' >&2
+    say 'libfaketime is missing: the test that changes the clock will fail; install it (Debian: libfaketime)' >&2
 fi

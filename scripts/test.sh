@@ -1,5 +1,5 @@
 #!/bin/sh
-# Everything that is tested: installs what it needs, builds, tests, fuzzes each target for a moment, sums up.
+# Runs all tests: installs what they need, builds, tests, fuzzes each target briefly, prints a summary.
 #
 # Without root, and without CI=true, a missing C++ compiler only skips the fuzzing, and the summary says so. Everything
 # else is required. FUZZ_SECONDS (20) is the time for each fuzz target.
@@ -16,7 +16,7 @@ mkdir -p target
 summary=
 failed=0
 
-# stage NAME COMMAND...: runs it, notes how it ended and how long it took.
+# stage NAME COMMAND...: runs it, and notes its result and its duration.
 stage() {
     name=$1
     shift
@@ -41,17 +41,16 @@ finish() {
     echo '  everything passed'
 }
 
-# logged COMMAND...: shows its output and keeps it for the summary, and answers with its exit code.
+# logged COMMAND...: shows its output, keeps it for the summary, and returns its exit code.
 logged() {
     { "$@" 2>&1 && echo 0 >target/test.code || echo $? >target/test.code; } | tee -a "$log"
     return "$(cat target/test.code)"
 }
 
 python_runtime() {
-    # The home that all tests share: a runtime is compiled once, in 1 to 4 minutes.
-    CLOISTER_HOME=$PWD/target/test-home
-    export CLOISTER_HOME
-    "$target/release/sandbox" runtime add python && "$target/release/sandbox" compile --runtime python
+    # The sandbox home that all tests share: the runtime is compiled once, in 1 to 4 minutes.
+    "$target/release/sandbox" --home target/test-home runtime add python &&
+        "$target/release/sandbox" --home target/test-home compile --runtime python
 }
 
 samples() { (cd algorithms && exec cargo test --release --workspace --locked --target-dir ../target/algorithms); }
@@ -60,7 +59,7 @@ fuzzed() {
     for source in fuzz/fuzz_targets/*.rs; do
         fuzz_target=$(basename "$source" .rs)
         echo "fuzzing $fuzz_target for ${FUZZ_SECONDS:-20} s"
-        # libFuzzer tells its life in hundreds of lines; the last ones, or all of them after a finding.
+        # libFuzzer prints hundreds of lines: show the last ones, or all after a finding.
         if ! fuzz/run.sh "$fuzz_target" "${FUZZ_SECONDS:-20}" >target/fuzz.log 2>&1; then
             cat target/fuzz.log
             return 1
@@ -69,9 +68,9 @@ fuzzed() {
     done
 }
 
-# What nothing else can do without.
+# Everything else needs these.
 stage 'Guests in Rust, C and Go' scripts/guests.sh --require rust,c,go || finish
-# Programs, libraries and tests in one go: `cargo test` then finds everything built, with the same features.
+# Programs, libraries and tests together: `cargo test` then finds everything built with the same features.
 stage 'Build' cargo build --release --workspace --all-targets --locked || finish
 stage 'Python runtime' python_runtime || finish
 stage 'Tools for tests' scripts/test-tools.sh || finish

@@ -97,7 +97,11 @@ impl<'a> Job<'a> {
         let work = &self.places.work;
         let (report, log) = (work.join("report.json"), work.join("log"));
         let mut command = Command::new(&self.places.sandbox);
-        command.env_clear().env("CLOISTER_HOME", &self.places.home).arg("run").arg(self.places.guest(self.guest));
+        command
+            .env_clear()
+            .env("CLOISTER_SANDBOX_HOME", &self.places.home)
+            .arg("run")
+            .arg(self.places.guest(self.guest));
         match self.given {
             Given::File => {
                 let inputs = self.root.join("inputs");

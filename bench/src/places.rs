@@ -33,7 +33,7 @@ impl Places {
         let places = Self {
             sandbox: target.join("release/sandbox"),
             bare: target.join("release/bare"),
-            home: env::var_os("CLOISTER_HOME").map_or_else(|| target.join("bench-home"), PathBuf::from),
+            home: env::var_os("CLOISTER_SANDBOX_HOME").map_or_else(|| target.join("bench-home"), PathBuf::from),
             data: target.join("bench-data"),
             root,
             target,

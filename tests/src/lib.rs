@@ -1,6 +1,6 @@
 //! Runs the built `sandbox` program the way its users do, and reads what it reports.
 //!
-//! The program is the one that `cargo build --release --bin sandbox` made (or `CLOISTER_SANDBOX` names): a test here says
+//! The program is the one that `cargo build --release --bin sandbox` made (or `CLOISTERDEV_SANDBOX` names): a test here says
 //! something about what is shipped. Compiled artifacts are shared by all tests in `target/test-home`, so that a runtime
 //! is compiled once.
 
@@ -38,7 +38,7 @@ pub fn target() -> PathBuf {
 /// If it was not built.
 #[must_use]
 pub fn sandbox() -> PathBuf {
-    let path = std::env::var_os("CLOISTER_SANDBOX").map_or_else(|| target().join("release/sandbox"), PathBuf::from);
+    let path = std::env::var_os("CLOISTERDEV_SANDBOX").map_or_else(|| target().join("release/sandbox"), PathBuf::from);
     assert!(path.exists(), "`{}` is not there: cargo build --release --bin sandbox", path.display());
     path
 }
@@ -64,7 +64,7 @@ pub fn shared_home() -> PathBuf {
 #[must_use]
 pub fn program() -> Command {
     let mut command = Command::new(sandbox());
-    command.env_clear().env("CLOISTER_HOME", shared_home()).stdin(Stdio::null());
+    command.env_clear().env("CLOISTER_SANDBOX_HOME", shared_home()).stdin(Stdio::null());
     for name in ["PATH", "HOME", "TMPDIR"] {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);

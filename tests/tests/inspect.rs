@@ -23,7 +23,7 @@ fn inspect(bytes: &[u8], more: &[&str]) -> (i32, String, Inspected) {
     let run = |json: &[&str]| {
         let mut command = program();
         // Nothing of it needs a home.
-        command.env_remove("CLOISTER_HOME").env_remove("HOME").current_dir(directory.path());
+        command.env_remove("CLOISTER_SANDBOX_HOME").env_remove("HOME").current_dir(directory.path());
         let output = command.args(["inspect", "algorithm"]).args(more).args(json).output().expect("the program starts");
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         (output.status.code().expect("an exit code"), String::from_utf8(output.stdout).expect("text"))

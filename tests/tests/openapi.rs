@@ -13,14 +13,14 @@ fn printed() -> String {
 #[test]
 fn the_committed_description_is_the_one_that_is_served() {
     let (path, text) = (root().join("schemas/openapi.json"), printed());
-    if std::env::var_os("CLOISTER_BLESS").is_some_and(|value| value == "1") {
+    if std::env::var_os("CLOISTERDEV_BLESS").is_some_and(|value| value == "1") {
         fs::write(&path, &text).expect("written");
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         committed == text,
         "schemas/openapi.json is not what `cloister openapi` prints. Clients are made from it: if the change is meant, run \
-         CLOISTER_BLESS=1 cargo test --release -p cloister-tests --test openapi"
+         CLOISTERDEV_BLESS=1 cargo test --release -p cloister-tests --test openapi"
     );
 }
 

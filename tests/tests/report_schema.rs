@@ -19,7 +19,7 @@ fn committed(name: &str) -> Value {
 fn is_current<T: JsonSchema>(name: &str) -> bool {
     let text = serde_json::to_string_pretty(&schema_for!(T)).expect("JSON") + "\n";
     let path = root().join("schemas").join(name);
-    if std::env::var_os("CLOISTER_BLESS").is_some_and(|value| value == "1") {
+    if std::env::var_os("CLOISTERDEV_BLESS").is_some_and(|value| value == "1") {
         fs::create_dir_all(root().join("schemas")).expect("a directory");
         fs::write(&path, &text).expect("written");
     }
@@ -41,7 +41,7 @@ fn the_committed_schemas_are_those_of_the_types() {
         changed.is_empty(),
         "{changed:?} below schemas/ are not what the types say. Others read this JSON: a field that is removed or changes \
          its meaning needs a new version, one that is added does not break them. If the change is meant, write them anew \
-         with CLOISTER_BLESS=1 cargo test --release -p cloister-tests --test report_schema"
+         with CLOISTERDEV_BLESS=1 cargo test --release -p cloister-tests --test report_schema"
     );
 }
 

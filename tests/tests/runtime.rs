@@ -65,7 +65,7 @@ impl Workshop {
 
     fn sandbox(&self, arguments: &[&str]) -> Output {
         let mut command = program();
-        command.env("CLOISTER_HOME", self.at("home")).current_dir(self.directory.path());
+        command.env("CLOISTER_SANDBOX_HOME", self.at("home")).current_dir(self.directory.path());
         command.args(arguments).output().expect("the program starts")
     }
 

@@ -128,7 +128,7 @@ impl<'a> Bare<'a> {
         let outputs = self.path(name);
         remove(&outputs)?;
         let mut command = Command::new(&self.places.sandbox);
-        command.env_clear().env("CLOISTER_HOME", &self.places.home).arg("run").arg(self.path("algorithm.wasm"));
+        command.env_clear().env("CLOISTER_SANDBOX_HOME", &self.places.home).arg("run").arg(self.path("algorithm.wasm"));
         command.arg("--dataset").arg(format!("d={}", self.path("data").display()));
         command.args(["--json", "--require-isolation", "--outputs"]).arg(&outputs);
         command.stdin(Stdio::null()).stdout(File::create(self.path(&format!("{name}-report")))?).stderr(Stdio::null());

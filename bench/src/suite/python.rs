@@ -66,7 +66,7 @@ fn has_runtime(places: &Places) -> bool {
 /// Fetches the interpreter and compiles it.
 fn prepare(places: &Places) -> Result<()> {
     let mut command = Command::new(&places.sandbox);
-    command.env("CLOISTER_HOME", &places.home).args(["runtime", "add", "python"]).stdin(Stdio::null());
+    command.env("CLOISTER_SANDBOX_HOME", &places.home).args(["runtime", "add", "python"]).stdin(Stdio::null());
     crate::places::run(&mut command).context("sandbox runtime add python")
 }
 
@@ -88,7 +88,7 @@ impl Script<'_> {
     fn sandbox(&self) -> Result<Sample> {
         let file = self.root.join("inputs").join(DATASET).join("0");
         let mut command = Command::new(&self.places.sandbox);
-        command.env_clear().env("CLOISTER_HOME", &self.places.home).arg("run").arg(self.script);
+        command.env_clear().env("CLOISTER_SANDBOX_HOME", &self.places.home).arg("run").arg(self.script);
         command.args(["--runtime", "python", "--json", "--require-isolation"]);
         command.arg("--dataset").arg(format!("{DATASET}={}", file.display()));
         command.arg("--outputs").arg(self.outputs()?);

@@ -1,27 +1,29 @@
-//! The command line as typed, and the way from there to each command.
+//! The command line as typed, and which command it starts.
 
 use crate::{
     asset, audit,
-    client::{Client, Connection, ConnectionArguments},
+    client::{ConnectionArguments, Whoami, read},
+    context::Context,
     demo, environment,
-    exit::{EXIT_CODES, code_of, is_closed_pipe},
+    exit::EXIT_CODES,
+    failure::{code_of, is_closed_pipe},
     job, key,
     output::{Format, Table, note, print_document, print_line},
     serve,
 };
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{io::Write as _, process::ExitCode};
 
 /// Send the algorithm to the data; let out only what was agreed.
 ///
-/// `cloister serve` is the service; the other commands speak to one.
+/// `cloister serve` runs the service. The other commands are clients of a service.
 #[derive(Debug, Parser)]
 #[command(name = "cloister", version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(flatten)]
     connection: ConnectionArguments,
-    /// How answers are printed
+    /// How to print answers
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
     output: Format,
     #[command(subcommand)]
@@ -31,7 +33,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
-    /// Publish what is described in files: datasets and algorithms
+    /// Publish the datasets and algorithms that files describe
     Apply(asset::Apply),
     /// Datasets: publish, list, change who may compute on them
     #[command(subcommand, visible_alias = "datasets")]
@@ -39,22 +41,22 @@ enum Command {
     /// Algorithms: publish, list
     #[command(subcommand, visible_alias = "algorithms")]
     Algorithm(asset::AlgorithmCommand),
-    /// Jobs: submit, follow, fetch results
+    /// Jobs: submit, follow, download results
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobCommand),
     /// API keys: create, list, revoke
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
-    /// Where jobs run
+    /// Environments: where jobs run
     #[command(subcommand, visible_alias = "environments")]
     Environment(environment::EnvironmentCommand),
-    /// The record of what was decided, released and read
+    /// The audit log: what was decided, released and downloaded
     #[command(subcommand)]
     Audit(audit::AuditCommand),
-    /// Who the service takes you for
+    /// Show your account and role
     Whoami,
     Demo(demo::Demo),
-    /// Print the description of the HTTP interface (OpenAPI) and end
+    /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Print a completion script for a shell
     Completions {
@@ -63,26 +65,7 @@ enum Command {
     },
 }
 
-/// What every command that speaks to a service has.
-#[derive(Debug)]
-pub(crate) struct Context {
-    pub(crate) connection: ConnectionArguments,
-    pub(crate) format: Format,
-}
-
-impl Context {
-    /// The folder of the service on this machine.
-    pub(crate) fn home(&self) -> PathBuf {
-        self.connection.home(|name| std::env::var(name).ok())
-    }
-
-    /// A client of the service.
-    pub(crate) fn client(&self) -> anyhow::Result<Client> {
-        Ok(Connection::resolve(&self.connection, |name| std::env::var(name).ok())?.open()?)
-    }
-}
-
-/// Reads the command line, does what it says, and answers with the exit code.
+/// Runs the command that was typed. Returns the exit code of the program.
 pub(crate) fn main() -> ExitCode {
     let Arguments { connection, output, command } = Arguments::parse();
     let context = Context { connection, format: output };
@@ -90,7 +73,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Strangers' texts in errors are escaped where they come in.
+            // Texts of the service and of guests were escaped when they were read.
             let text = format!("{error:#}");
             if !text.is_empty() {
                 note(&format!("cloister: {text}"));
@@ -124,7 +107,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
 fn client_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting")?;
     let outcome = runtime.block_on(work);
-    // What still reads a terminal must not keep the program.
+    // A thread that still reads from the terminal must not keep the program alive.
     runtime.shutdown_background();
     outcome
 }
@@ -134,9 +117,9 @@ async fn whoami(context: &Context) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return Ok(print_document(context.format, &answer)?);
     }
-    let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+    let Whoami { account, role, via } = read(&answer)?;
     let mut table = Table::new(["ACCOUNT", "ROLE", "VIA"]);
-    table.row([text("account"), text("role"), text("via")]);
+    table.row([account, role, via]);
     Ok(table.print("")?)
 }
 

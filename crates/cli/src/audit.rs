@@ -1,14 +1,13 @@
-//! `cloister audit`: the record, and whether it is whole.
+//! `cloister audit`: the audit log, and whether it is complete and unchanged.
 
 use crate::{
-    arguments::Context,
-    client::{Client, ClientError},
+    client::{Client, ClientError, Record, read},
+    context::Context,
     exit::{Ended, FAILED, Usage},
     output::{Format, Table, note, print_document, write_time},
 };
 use clap::Subcommand;
-use cloister_model::{AuditAction, AuditEvent, AuditRecord, Sha256, Timestamp};
-use serde::Deserialize;
+use cloister_model::{AuditRecord, Sha256};
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -16,35 +15,37 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Records that are asked for at a time.
+/// Records per request.
 const PAGE: usize = 1000;
 
-/// The most bytes of one line of an exported record.
+/// Maximum size of one exported record, in bytes.
 const MOST_LINE: u64 = 1024 * 1024;
 
-/// The record.
+/// The audit log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// List what is on record, from the first on
+    /// List records, oldest first
     List {
-        /// After this place
+        /// Only records after this sequence number
         #[arg(long, default_value_t = 0)]
         after: u64,
-        /// At most so many
+        /// Maximum number of records
         #[arg(long, default_value_t = 1000)]
         limit: usize,
     },
-    /// Print all records, a JSON object a line: to keep elsewhere
+    /// Print all records, one JSON object per line, to keep a copy elsewhere
     Export,
-    /// Check that no record was changed, taken out or put in. The record is a chain; where it ends is printed, and can be
-    /// asked for later with --head
+    /// Check that no record was changed, removed or inserted
+    ///
+    /// Records form a hash chain. The hash of the last one is printed. Save it outside the server and pass it as --head
+    /// later: only that proves that the newest records were not deleted.
     Verify {
-        /// What `export` printed; without it, the service is asked
+        /// The output of `audit export` [default: ask the service]
         file: Option<PathBuf>,
-        /// Read the record in the service's own folder (--home), whether it runs or not
+        /// Read the log in the service's folder (--home). The service need not run
         #[arg(long, conflicts_with = "file")]
         offline: bool,
-        /// A hash that the chain must have in it: where it ended when you last looked
+        /// A hash that the chain must contain: the last hash of an earlier check
         #[arg(long, value_name = "HASH")]
         head: Option<Sha256>,
     },
@@ -73,11 +74,11 @@ impl AuditCommand {
     }
 }
 
-/// What has been seen of a chain.
+/// A hash chain, as far as it has been read.
 #[derive(Debug)]
 struct Chain {
     last: Option<(u64, Sha256)>,
-    /// A hash that must come, and has not yet.
+    /// A hash that must still appear.
     wanted: Option<Sha256>,
 }
 
@@ -87,7 +88,9 @@ impl Chain {
     }
 
     fn add(&mut self, record: &AuditRecord) -> anyhow::Result<()> {
-        record.verify(self.last).map_err(|error| Ended::error(FAILED, format!("the record is broken: {error}")))?;
+        record
+            .verify(self.last)
+            .map_err(|error| Ended::error(FAILED, format!("the audit log was changed: {error}")))?;
         self.last = Some((record.sequence, record.hash));
         if self.wanted == Some(record.hash) {
             self.wanted = None;
@@ -98,7 +101,8 @@ impl Chain {
     fn conclude(self, context: &Context) -> anyhow::Result<()> {
         if let Some(wanted) = self.wanted {
             let text = format!(
-                "the chain is consistent, but does not contain {wanted}: its end was cut off, or it is another"
+                "the chain is consistent but does not contain {wanted}: its newest records were deleted, or it is \
+                 another service's"
             );
             return Err(Ended::error(FAILED, text));
         }
@@ -114,29 +118,7 @@ impl Chain {
 async fn page(client: &Client, after: u64, limit: usize) -> Result<Vec<Value>, ClientError> {
     let (after, limit) = (after.to_string(), limit.to_string());
     let page = client.get(&["v1", "audit"], &[("after", &after), ("limit", &limit)]).await?;
-    page["items"].as_array().cloned().ok_or_else(|| ClientError::Unexpected("a page of records".to_owned()))
-}
-
-/// A record as the service answers it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Wire {
-    sequence: u64,
-    /// Milliseconds since 1970; `at`, for people, is not what the hash covers.
-    at_ms: u64,
-    actor: String,
-    action: AuditAction,
-    subject: String,
-    detail: String,
-    previous: Sha256,
-    hash: Sha256,
-}
-
-fn read(value: &Value) -> Result<AuditRecord, ClientError> {
-    let Wire { sequence, at_ms, actor, action, subject, detail, previous, hash } =
-        Wire::deserialize(value).map_err(|_| ClientError::Unexpected("a record".to_owned()))?;
-    let event = AuditEvent { at: Timestamp::from_unix_ms(at_ms), actor, action, subject, detail };
-    Ok(AuditRecord { sequence, event, previous, hash })
+    page["items"].as_array().cloned().ok_or_else(|| ClientError::Unexpected("a page without records".to_owned()))
 }
 
 async fn each(client: &Client, act: &mut impl FnMut(&Value, AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
@@ -147,10 +129,10 @@ async fn each(client: &Client, act: &mut impl FnMut(&Value, AuditRecord) -> anyh
             return Ok(());
         }
         for value in &page {
-            let record = read(value)?;
-            // A service that goes in circles would be asked for ever.
+            let record = AuditRecord::from(read::<Record>(value)?);
+            // Otherwise a service that repeats itself would keep this loop running for ever.
             if record.sequence <= after {
-                return Err(Ended::error(FAILED, "the record is broken: places come twice"));
+                return Err(Ended::error(FAILED, "the audit log was changed: a sequence number comes twice"));
             }
             after = record.sequence;
             act(value, record)?;
@@ -172,9 +154,8 @@ fn each_of_file(path: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result
         if line.trim().is_empty() {
             continue;
         }
-        let value: Option<Value> = serde_json::from_str(&line).ok();
-        let record = value.and_then(|value| self::read(&value).ok());
-        act(record.ok_or_else(|| wrong(format!("line {number} is no record")))?)?;
+        let record: Option<Record> = serde_json::from_str(&line).ok();
+        act(record.ok_or_else(|| wrong(format!("line {number} is not an audit record")))?.into())?;
     }
 }
 
@@ -194,7 +175,7 @@ async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result
     while items.len() < limit {
         let page = page(&client, after, PAGE.min(limit - items.len())).await?;
         let Some(last) = page.last() else { break };
-        let last = read(last)?.sequence;
+        let last = AuditRecord::from(read::<Record>(last)?).sequence;
         if last <= after {
             break;
         }
@@ -205,9 +186,9 @@ async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result
     if context.format != Format::Table {
         return Ok(print_document(context.format, &json!({"items": items}))?);
     }
-    let mut table = Table::new(["PLACE", "TIME", "ACTOR", "ACTION", "SUBJECT"]);
+    let mut table = Table::new(["SEQUENCE", "TIME", "ACTOR", "ACTION", "SUBJECT"]);
     for item in &items {
-        let AuditRecord { sequence, event, previous: _, hash: _ } = read(item)?;
+        let AuditRecord { sequence, event, previous: _, hash: _ } = read::<Record>(item)?.into();
         table.row([
             sequence.to_string(),
             write_time(event.at.unix_ms() / 1000),
@@ -216,13 +197,14 @@ async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result
             event.subject,
         ]);
     }
-    Ok(table.print("nothing is on record")?)
+    Ok(table.print("no records")?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::code_of;
+    use crate::failure::code_of;
+    use cloister_model::{AuditAction, AuditEvent, Timestamp};
 
     fn chain(length: u64) -> Vec<AuditRecord> {
         let mut records: Vec<AuditRecord> = Vec::new();
@@ -256,15 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_chain_is_good() {
+    fn a_complete_chain_is_accepted() {
         let records = chain(3);
-        verify(&records, None).expect("whole");
+        verify(&records, None).expect("complete");
         verify(&records, Some(records[1].hash)).expect("seen before");
         verify(&[], None).expect("empty");
     }
 
     #[test]
-    fn whatever_is_done_to_it_is_seen() {
+    fn every_change_of_a_chain_is_found() {
         let records = chain(3);
         let mut changed = chain(3);
         changed[1].event.actor = "b".to_owned();

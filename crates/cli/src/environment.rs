@@ -1,16 +1,17 @@
 //! `cloister environment`.
 
 use crate::{
-    arguments::Context,
+    client::{Environment, read_all},
+    context::Context,
     output::{Format, Table, print_document},
 };
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Environments.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EnvironmentCommand {
-    /// List where jobs run: what is offered, how much is going on
+    /// List environments: what they offer, and their current load
     List,
 }
 
@@ -22,22 +23,17 @@ impl EnvironmentCommand {
             return Ok(print_document(context.format, &json!({"items": items}))?);
         }
         let mut table = Table::new(["ID", "DESCRIPTION", "RUNTIMES", "CPUS", "MEMORY", "RUNNING", "QUEUED"]);
-        for item in &items {
-            let list = |names: [&str; 2]| {
-                let texts = names.iter().filter_map(|name| item[*name].as_array()).flatten().filter_map(Value::as_str);
-                texts.collect::<Vec<_>>().join(",")
-            };
-            let number = |name: &str| item[name].as_u64().map(|number| number.to_string()).unwrap_or_default();
-            let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-            let memory = item["memoryBytes"].as_u64().map(|bytes| format!("{} MiB", bytes >> 20)).unwrap_or_default();
+        for environment in read_all::<Environment>(&items)? {
+            let Environment { id, description, runtimes, interpreters, cpus, memory_bytes, running, queued } =
+                environment;
             table.row([
-                text("id"),
-                text("description"),
-                list(["runtimes", "interpreters"]),
-                number("cpus"),
-                memory,
-                number("running"),
-                number("queued"),
+                id,
+                description,
+                [runtimes, interpreters].concat().join(","),
+                cpus.to_string(),
+                format!("{} MiB", memory_bytes >> 20),
+                running.to_string(),
+                queued.to_string(),
             ]);
         }
         Ok(table.print("no environments")?)

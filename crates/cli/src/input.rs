@@ -1,7 +1,7 @@
-//! Files that the command line names.
+//! Files that are named on the command line.
 
 use crate::{
-    client::{Client, ClientError},
+    client::{Client, ClientError, Upload, read},
     exit::Usage,
     output::Progress,
 };
@@ -15,7 +15,7 @@ use std::{
 };
 use tokio::io::AsyncReadExt as _;
 
-/// The most bytes of a description.
+/// Maximum size of a YAML or JSON file, in bytes.
 const MOST_YAML: u64 = 16 * 1024 * 1024;
 
 /// The documents of a YAML (or JSON) file; `-` is standard input.
@@ -33,7 +33,7 @@ pub(crate) fn read_documents(path: &Path) -> anyhow::Result<Vec<Value>> {
     }
     let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| wrong(&error))?;
     let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
-    if documents.is_empty() { Err(wrong(&"there is nothing in it")) } else { Ok(documents) }
+    if documents.is_empty() { Err(wrong(&"the file is empty")) } else { Ok(documents) }
 }
 
 /// The one document of a file.
@@ -41,11 +41,11 @@ pub(crate) fn read_document(path: &Path) -> anyhow::Result<Value> {
     let mut documents = read_documents(path)?;
     match (documents.pop(), documents.is_empty()) {
         (Some(document), true) => Ok(document),
-        _ => Err(Usage::error(format!("`{}`: one document is expected", path.display()))),
+        _ => Err(Usage::error(format!("`{}`: expected one document", path.display()))),
     }
 }
 
-/// A file of this machine, measured.
+/// A file on this machine: its digest and size.
 #[derive(Debug)]
 pub(crate) struct Measured {
     pub(crate) sha256: Sha256,
@@ -54,7 +54,7 @@ pub(crate) struct Measured {
     pub(crate) head: [u8; 4],
 }
 
-/// Reads a file once, for its digest.
+/// Reads a file to compute its digest.
 pub(crate) fn measure(path: &Path) -> anyhow::Result<Measured> {
     let wrong = |error: std::io::Error| Usage::error(format!("`{}`: {error}", path.display()));
     let metadata = std::fs::metadata(path).map_err(wrong)?;
@@ -77,13 +77,13 @@ pub(crate) fn measure(path: &Path) -> anyhow::Result<Measured> {
     }
 }
 
-/// Sends a file, as it is read; what arrived must be what was measured.
-pub(crate) async fn upload(client: &Client, path: &Path) -> anyhow::Result<(Measured, Value)> {
+/// Uploads a file. What the service stored must have the digest that was computed before.
+pub(crate) async fn upload(client: &Client, path: &Path) -> anyhow::Result<Measured> {
     let measured = measure(path)?;
     let file =
         tokio::fs::File::open(path).await.map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
     let mut progress = Progress::new();
-    progress.show(&format!("sending {} bytes …", measured.bytes));
+    progress.show(&format!("uploading {} bytes …", measured.bytes));
     let chunks = futures_util::stream::try_unfold(file.take(measured.bytes), |mut file| async move {
         let mut chunk = vec![0; 64 * 1024];
         let read = file.read(&mut chunk).await?;
@@ -92,11 +92,12 @@ pub(crate) async fn upload(client: &Client, path: &Path) -> anyhow::Result<(Meas
     });
     let answer = client.upload(measured.bytes, measured.sha256, reqwest::Body::wrap_stream(chunks)).await?;
     progress.clear();
-    if answer["sha256"].as_str() != Some(&measured.sha256.to_string()) {
-        let text = format!("`{}` arrived as another file; it changed meanwhile, or the way is broken", path.display());
+    if read::<Upload>(&answer)?.sha256 != measured.sha256 {
+        let text =
+            format!("`{}`: the service received other bytes; did the file change during the upload?", path.display());
         return Err(ClientError::Broken(text).into());
     }
-    Ok((measured, answer))
+    Ok(measured)
 }
 
 #[cfg(test)]
@@ -104,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_hold_documents_and_say_where_they_are_wrong() {
+    fn a_file_holds_documents_and_errors_name_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.yaml");
         std::fs::write(&path, "---\nkind: Dataset\n---\n---\n{\"kind\": \"Algorithm\"}\n").expect("written");

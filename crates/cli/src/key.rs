@@ -1,10 +1,10 @@
 //! `cloister key`.
 
 use crate::{
-    arguments::Context,
-    client::ClientError,
+    client::{ClientError, Key, read, read_all},
     config::Span,
-    output::{Format, Table, age, in_future, note, print_document, print_line},
+    context::Context,
+    output::{Format, Table, age, in_future, note, print_document, print_line, shown},
 };
 use clap::Subcommand;
 use cloister_model::{Account, KeyId, Role};
@@ -13,24 +13,24 @@ use serde_json::json;
 /// API keys.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make a key. It is printed on a line of its own, and never again
+    /// Create a key and print it, this one time
     Create {
-        /// Whose it is [default: yours]
+        /// The account that it belongs to [default: yours]
         #[arg(long)]
         account: Option<Account>,
-        /// What it may do: consumer, publisher or operator [default: consumer]
+        /// Its role: consumer, publisher or operator [default: consumer]
         #[arg(long)]
         role: Option<Role>,
-        /// What you call it
+        /// A name for it, shown in lists
         #[arg(long)]
         label: Option<String>,
-        /// How long it works, such as `90d` [default: until it is revoked]
+        /// How long it is valid, such as `90d` [default: until it is revoked]
         #[arg(long, value_name = "DURATION", value_parser = span)]
         expires: Option<Span>,
     },
-    /// List keys: yours, or all for the operator
+    /// List your keys; as operator, all keys
     List,
-    /// Make a key useless
+    /// Revoke a key: it stops working at once
     Revoke {
         /// The public part: the 16 digits after `clk_`
         id: KeyId,
@@ -63,16 +63,14 @@ impl KeyCommand {
                 if context.format != Format::Table {
                     return Ok(print_document(context.format, &answer)?);
                 }
-                let text = |name: &str| answer[name].as_str().unwrap_or_default();
-                let key = text("key");
-                if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                    return Err(ClientError::Unexpected("a key without a key".to_owned()).into());
-                }
-                print_line(key)?;
+                let Key { account, role, key, .. } = read(&answer)?;
+                let key = key.filter(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic()));
+                let key = key.ok_or_else(|| ClientError::Unexpected("a new key that is empty".to_owned()))?;
+                print_line(&key)?;
                 note(&format!(
-                    "a key for {} as {}; it is shown this once: keep it in a file of mode 0600 or in CLOISTER_KEY",
-                    crate::output::shown(text("account")),
-                    crate::output::shown(text("role"))
+                    "a key for {} with the role {}. It is not shown again: keep it in a file of mode 0600 or in CLOISTER_KEY",
+                    shown(&account),
+                    shown(&role)
                 ));
                 Ok(())
             }
@@ -82,14 +80,13 @@ impl KeyCommand {
                     return Ok(print_document(context.format, &json!({"items": items}))?);
                 }
                 let mut table = Table::new(["ID", "ACCOUNT", "ROLE", "LABEL", "AGE", "STATE"]);
-                for item in &items {
-                    let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-                    let state = match (item["revoked"].is_null(), item["expires"].as_str()) {
-                        (false, _) => "revoked".to_owned(),
-                        (true, Some(expires)) => format!("until {expires}"),
-                        (true, None) => "good".to_owned(),
+                for Key { id, account, role, label, created, expires, revoked, key: _ } in read_all(&items)? {
+                    let state = match (revoked, expires) {
+                        (Some(_), _) => "revoked".to_owned(),
+                        (None, Some(expires)) => format!("until {expires}"),
+                        (None, None) => "valid".to_owned(),
                     };
-                    table.row([text("id"), text("account"), text("role"), text("label"), age(&text("created")), state]);
+                    table.row([id, account, role, label, age(&created), state]);
                 }
                 Ok(table.print("no keys")?)
             }

@@ -1,4 +1,4 @@
-//! The `cloister` program: a service, and everything that one does with it.
+//! The `cloister` program: the service, and the commands of its users.
 
 #![forbid(unsafe_code)]
 
@@ -9,9 +9,11 @@ mod asset;
 mod audit;
 mod client;
 mod config;
+mod context;
 mod demo;
 mod environment;
 mod exit;
+mod failure;
 mod input;
 mod job;
 mod key;

@@ -1,4 +1,4 @@
-//! Results in a folder, and in an S3 store that `CLOISTER_TEST_S3` names (`http://127.0.0.1:5000`; any keys, bucket
+//! Results in a folder, and in an S3 store that `CLOISTERDEV_TEST_S3` names (`http://127.0.0.1:5000`; any keys, bucket
 //! `results` is made by the test's starter).
 
 use age::x25519::Identity;
@@ -170,7 +170,7 @@ async fn a_folder_keeps_results() {
 
 #[tokio::test]
 async fn an_s3_store_keeps_results() {
-    let Ok(endpoint) = std::env::var("CLOISTER_TEST_S3") else { return };
+    let Ok(endpoint) = std::env::var("CLOISTERDEV_TEST_S3") else { return };
     let case = Case::s3(&endpoint);
     publishes_and_removes(&case).await;
     cut_and_resumed(&case, false).await;

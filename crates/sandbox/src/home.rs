@@ -18,7 +18,7 @@ pub struct Home {
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// Neither an option nor the environment names a place.
-    #[error("no place for compiled artifacts: set CLOISTER_HOME or HOME, or give --home DIR")]
+    #[error("no place for compiled artifacts: set CLOISTER_SANDBOX_HOME or HOME, or give --home DIR")]
     Nowhere,
     /// Somebody else could put machine code there.
     #[error("`{0}` can be written by others, or is not yours: `chown` it and `chmod 700` it, or give another --home")]
@@ -34,13 +34,15 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// The home at `given`, else `CLOISTER_HOME`, else `cloister` in the user's data directory (XDG).
+    /// The home at `given`, else `CLOISTER_SANDBOX_HOME`, else `cloister` in the user's data directory (XDG).
     ///
     /// # Errors
     /// If there is none, it cannot be made, or others can write to it.
     pub fn find(given: Option<&Path>, variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self, HomeError> {
         let root = given
             .map(Path::to_owned)
+            .or_else(|| variable("CLOISTER_SANDBOX_HOME"))
+            // Its name before the service had a home of its own.
             .or_else(|| variable("CLOISTER_HOME"))
             .or_else(|| variable("XDG_DATA_HOME").map(|data| data.join("cloister")))
             .or_else(|| variable("HOME").map(|home| home.join(".local/share/cloister")))

@@ -29,7 +29,7 @@ pub(super) struct Started {
 /// If it was not built.
 #[must_use]
 pub fn cloister() -> PathBuf {
-    let path = std::env::var_os("CLOISTER_PROGRAM").map_or_else(|| target().join("release/cloister"), PathBuf::from);
+    let path = std::env::var_os("CLOISTERDEV_PROGRAM").map_or_else(|| target().join("release/cloister"), PathBuf::from);
     assert!(path.exists(), "`{}` is not there: cargo build --release --bins", path.display());
     path
 }

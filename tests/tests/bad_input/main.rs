@@ -156,12 +156,16 @@ fn an_unusable_home_is_reported() {
     assert_usage(&bench, &run(&["--home", "data.csv/home"]), &["home `data.csv/home`", "ot a directory"]);
     let mut nowhere = program();
     nowhere.args(run(&[])).current_dir(bench.0.path());
-    for name in ["CLOISTER_HOME", "XDG_DATA_HOME", "HOME"] {
+    for name in ["CLOISTER_SANDBOX_HOME", "CLOISTER_HOME", "XDG_DATA_HOME", "HOME"] {
         nowhere.env_remove(name);
     }
     let output = nowhere.output().expect("the program starts");
     assert_eq!(output.status.code(), Some(2));
-    assert_one_line(&output, &["CLOISTER_HOME", "--home DIR"]);
+    assert_one_line(&output, &["CLOISTER_SANDBOX_HOME", "--home DIR"]);
+    // The older name of the variable is read as well.
+    let output = nowhere.env("CLOISTER_HOME", "data.csv").output().expect("the program starts");
+    assert_eq!(output.status.code(), Some(2));
+    assert_one_line(&output, &["home `data.csv`"]);
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(u64);
 
-/// The seed of this run: `CLOISTER_CRASH_SEED`, or what the clock says.
+/// The seed of this run: `CLOISTERDEV_CRASH_SEED`, or what the clock says.
 pub(crate) fn seed() -> u64 {
-    let given =
-        std::env::var("CLOISTER_CRASH_SEED").ok().map(|text| text.parse().expect("CLOISTER_CRASH_SEED is a number"));
+    let given = std::env::var("CLOISTERDEV_CRASH_SEED")
+        .ok()
+        .map(|text| text.parse().expect("CLOISTERDEV_CRASH_SEED is a number"));
     given.unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
         u64::from(now.subsec_nanos()) ^ now.as_secs()

@@ -2,7 +2,7 @@
 //! stop and review jobs; and asks afterwards whether anything was lost, done twice, or left behind.
 //!
 //! Which algorithms ran is not asked of the service: it is given a program that writes down every start before it becomes
-//! the sandbox. `CLOISTER_CRASH_SEED` repeats the choices of a run, not its timing; `CLOISTER_CRASH_KILLS` is how often the
+//! the sandbox. `CLOISTERDEV_CRASH_SEED` repeats the choices of a run, not its timing; `CLOISTERDEV_CRASH_KILLS` is how often the
 //! service is killed.
 
 #![expect(clippy::print_stderr, reason = "what a run of this test met depends on chance, and is to be seen")]
@@ -42,8 +42,8 @@ const ANYTHING: u64 = 11;
 const AIM: Duration = Duration::from_millis(500);
 
 fn kills(default: u64) -> u64 {
-    let given = std::env::var("CLOISTER_CRASH_KILLS").ok();
-    given.map_or(default, |text| text.parse().expect("CLOISTER_CRASH_KILLS is a number"))
+    let given = std::env::var("CLOISTERDEV_CRASH_KILLS").ok();
+    given.map_or(default, |text| text.parse().expect("CLOISTERDEV_CRASH_KILLS is a number"))
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn never_began(starts: &[Start], job: &Value) {
 
 fn told_seed() -> u64 {
     let seed = chance::seed();
-    eprintln!("CLOISTER_CRASH_SEED={seed}");
+    eprintln!("CLOISTERDEV_CRASH_SEED={seed}");
     seed
 }
 

@@ -27,7 +27,7 @@ fn names_that_act_on_terminals() {
                     .arg("inspect")
                     .arg(file.path())
                     .args(arguments)
-                    .env("CLOISTER_HOME", shared_home())
+                    .env("CLOISTER_SANDBOX_HOME", shared_home())
                     .output()
                     .expect("it starts");
                 assert_safe(&inspect.stdout);

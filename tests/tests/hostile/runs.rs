@@ -184,7 +184,7 @@ pub(crate) fn assert_complete(ended: &Ended) {
         return;
     };
     let missing: Vec<_> = isolation.missing().collect();
-    let is_known = std::env::var_os("CLOISTER_ALLOW_MISSING_WALLS").is_some_and(|value| value == "1");
+    let is_known = std::env::var_os("CLOISTERDEV_ALLOW_MISSING_WALLS").is_some_and(|value| value == "1");
     assert!(missing.is_empty() || is_known, "walls are missing: {missing:?}");
 }
 

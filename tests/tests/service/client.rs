@@ -99,7 +99,7 @@ fn the_demo_succeeds_and_shows_each_step() {
     }
     let mut command = Command::new(cloister());
     command.arg("demo").arg("--repository").arg(root()).arg("--sandbox-home").arg(shared_home());
-    let output = command.env_remove("CLOISTER_HOME").stdin(Stdio::null()).output().expect("the program starts");
+    let output = command.env_remove("CLOISTER_SANDBOX_HOME").stdin(Stdio::null()).output().expect("the program starts");
     let said = prints(&output, 0);
     assert!(said.contains("Gentoo") || said.contains("Finished"), "{said}");
 }

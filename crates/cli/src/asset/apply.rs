@@ -1,11 +1,10 @@
 use super::{
-    collection,
+    kind::{collection, noun},
     manifest::{self, Described},
-    noun,
 };
 use crate::{
-    arguments::Context,
-    client::{Client, ClientError},
+    client::{Asset, Client, read},
+    context::Context,
     exit::Usage,
     input::{measure, read_documents, upload},
     output::{Format, print_document, print_line, shown},
@@ -17,27 +16,27 @@ use std::path::{Path, PathBuf};
 
 /// Descriptions to publish.
 ///
-/// A file holds one or more YAML documents: manifests, or DDOs. A source `{type: file, path: ./data.csv}`, relative to
-/// the manifest's folder, is sent to the service first.
+/// A file holds one or more YAML documents, each a manifest or a DDO. A source `{type: file, path: ./data.csv}` is a file on
+/// this machine, relative to the manifest; it is uploaded first.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Apply {
-    /// A file; `-` is standard input. May be given several times
+    /// A file; `-` is standard input. Can be repeated
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 }
 
 impl Apply {
-    /// Publishes whatever there is.
+    /// Publishes assets of both kinds.
     pub(crate) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         apply(context, self.read()?).await
     }
 
-    /// Publishes, if all of it is of this kind.
+    /// Publishes assets of this kind. Others are an error.
     pub(super) async fn execute_for(self, context: &Context, kind: AssetKind) -> anyhow::Result<()> {
         let described = self.read()?;
         if let Some(other) = described.iter().find(|described| described.kind != kind) {
             return Err(Usage::error(format!(
-                "`{}` is of another kind than {}; `cloister apply -f` takes both",
+                "`{}` is not a {}; `cloister apply -f` accepts both kinds",
                 shown(&other.name),
                 noun(kind)
             )));
@@ -63,14 +62,15 @@ async fn apply(context: &Context, all: Vec<Described>) -> anyhow::Result<()> {
     let mut answers = Vec::new();
     for described in all {
         let (kind, name) = (described.kind, described.name.clone());
-        let (answer, is_new) =
+        let (answer, asset, is_new) =
             publish(&client, described).await.with_context(|| format!("{} `{}`", noun(kind), shown(&name)))?;
         if context.format == Format::Table {
-            let did = answer["did"].as_str().unwrap_or_default();
-            let revision = answer["revision"].as_u64().unwrap_or_default();
-            let done = if is_new { "published" } else { "up to date" };
-            let done = if !is_new && revision > 1 { format!("revision {revision}") } else { done.to_owned() };
-            print_line(&format!("{} {name}: {done}, {}", noun(kind), escape(did.as_bytes(), 100)))?;
+            let done = match (is_new, asset.revision) {
+                (true, _) => "published".to_owned(),
+                (false, 0..=1) => "up to date".to_owned(),
+                (false, revision) => format!("revision {revision}"),
+            };
+            print_line(&format!("{} {name}: {done}, {}", noun(kind), escape(asset.did.as_bytes(), 100)))?;
         }
         answers.push(answer);
     }
@@ -81,20 +81,22 @@ async fn apply(context: &Context, all: Vec<Described>) -> anyhow::Result<()> {
     }
 }
 
-async fn publish(client: &Client, described: Described) -> anyhow::Result<(Value, bool)> {
+/// Uploads what the description names on this machine, and publishes it. Returns the answer, and whether the asset is new.
+async fn publish(client: &Client, described: Described) -> anyhow::Result<(Value, Asset, bool)> {
     let Described { kind, name: _, mut document, files } = described;
     for file in &files {
         if let Some(expected) = file.sha256
             && measure(&file.path)?.sha256 != expected
         {
-            return Err(Usage::error(format!("`{}` is not the file that `sha256` says", file.path.display())));
+            return Err(Usage::error(format!(
+                "`{}` does not have the `sha256` of the description",
+                file.path.display()
+            )));
         }
-        let (measured, _) = upload(client, &file.path).await?;
+        let measured = upload(client, &file.path).await?;
         manifest::put_digest(&mut document, file, measured.sha256)?;
     }
     let reply = client.post(&["v1", collection(kind)], &document).await?;
-    if !reply.body["did"].is_string() {
-        return Err(ClientError::Unexpected("an asset without a DID".to_owned()).into());
-    }
-    Ok((reply.body, reply.status == 201))
+    let asset = read(&reply.body)?;
+    Ok((reply.body, asset, reply.status == 201))
 }

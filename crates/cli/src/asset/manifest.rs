@@ -1,36 +1,37 @@
-//! A description as it is written in a file, on its way to the service: which kind it is, and which files of this machine
-//! have to be sent first.
+//! A description as it is written in a file: which kind of asset it describes, and which files on this machine have to be
+//! uploaded before it is published.
 
 use crate::exit::Usage;
 use cloister_model::{AssetKind, Ddo, Manifest, Sha256};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// What a description is, once it has been read.
+/// A description that has been read and checked.
 #[derive(Debug)]
 pub(super) struct Described {
     pub(super) kind: AssetKind,
-    /// A word for messages.
+    /// Its name, for messages.
     pub(super) name: String,
     pub(super) document: Value,
-    /// The files to send, and where in the document each stands.
+    /// The files to upload.
     pub(super) files: Vec<Local>,
 }
 
-/// A file of this machine that a description names.
+/// A file on this machine that a description names.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Local {
     pub(super) path: PathBuf,
-    /// JSON pointer of the source.
+    /// Where the source stands in the description, as a JSON pointer.
     pub(super) place: String,
-    /// What it must be, if the description says so.
+    /// The digest that it must have, if the description gives one.
     pub(super) sha256: Option<Sha256>,
 }
 
-/// Reads a description; paths in it are relative to `folder`. All that can be wrong without the service is found here.
+/// Reads a description. Paths in it are relative to `folder`. Everything that can be checked without the service is
+/// checked here, before the first upload.
 ///
 /// # Errors
-/// What is wrong.
+/// Which field is wrong, and how.
 pub(super) fn read(document: Value, folder: &Path) -> anyhow::Result<Described> {
     if !Manifest::is_meant(&document) {
         let ddo = Ddo::from_value(document.clone()).map_err(|error| Usage::error(error.to_string()))?;
@@ -46,9 +47,10 @@ pub(super) fn read(document: Value, folder: &Path) -> anyhow::Result<Described> 
     Ok(Described { kind: manifest.kind(), name: manifest.name().to_string(), document, files })
 }
 
-/// Names what was sent instead of the file.
+/// Replaces a file on this machine by the upload with its digest.
 pub(super) fn put_digest(document: &mut Value, file: &Local, sha256: Sha256) -> anyhow::Result<()> {
-    let source = document.pointer_mut(&file.place).ok_or_else(|| Usage::error("the description changed meanwhile"))?;
+    let source =
+        document.pointer_mut(&file.place).ok_or_else(|| Usage::error("the description changed while it was read"))?;
     *source = json!({"type": "upload", "sha256": sha256.to_string()});
     Ok(())
 }
@@ -73,12 +75,17 @@ fn read_source(source: &Value, place: String, folder: &Path) -> anyhow::Result<L
         |problem: &str| Usage::error(format!("`{}`: {problem}", place.trim_start_matches('/').replace('/', ".")));
     let fields = source.as_object().into_iter().flat_map(|fields| fields.keys());
     if let Some(name) = fields.into_iter().find(|name| !["type", "path", "sha256"].contains(&name.as_str())) {
-        return Err(wrong(&format!("a file has no field `{}`", crate::output::shown(name))));
+        return Err(wrong(&format!("a source of type `file` has no field `{}`", crate::output::shown(name))));
     }
     let path = source["path"].as_str().filter(|path| !path.is_empty()).ok_or_else(|| wrong("`path` is missing"))?;
     let sha256 = match &source["sha256"] {
         Value::Null => None,
-        value => Some(value.as_str().and_then(|text| text.parse().ok()).ok_or_else(|| wrong("`sha256` is no digest"))?),
+        value => Some(
+            value
+                .as_str()
+                .and_then(|text| text.parse().ok())
+                .ok_or_else(|| wrong("`sha256` must be 64 hexadecimal digits"))?,
+        ),
     };
     Ok(Local { path: folder.join(path), place, sha256 })
 }
@@ -92,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_found_beside_the_description_and_replaced() {
+    fn files_on_this_machine_are_found_and_replaced_by_uploads() {
         let sha = "ab".repeat(32);
         let document = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "d"},
             "spec": {"services": [
@@ -110,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_before_anything_is_sent() {
+    fn mistakes_are_reported_before_anything_is_uploaded() {
         let folder = Path::new(".");
         for (document, expected) in [
             (dataset(&json!([{"type": "file"}])), "`spec.files.0`: `path`"),

@@ -1,6 +1,7 @@
 //! `cloister dataset`, `cloister algorithm` and `cloister apply`.
 
 mod apply;
+mod kind;
 mod manifest;
 mod name;
 mod permissions;
@@ -9,43 +10,44 @@ mod show;
 pub(crate) use apply::Apply;
 pub(crate) use name::{Named, find};
 
-use crate::{arguments::Context, output::note};
+use crate::{context::Context, output::note};
 use clap::Subcommand;
 use cloister_model::AssetKind;
+use kind::collection;
 
 /// Datasets.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DatasetCommand {
-    /// Publish the datasets that files describe, or change them
+    /// Publish or update the datasets that files describe
     Apply(Apply),
     /// List the datasets that you may see
     List(show::List),
-    /// Show one
+    /// Show a dataset
     Show(show::Show),
-    /// Let an algorithm, as it is now, compute on a dataset
+    /// Allow an algorithm, in its current version, to compute on a dataset
     Allow(permissions::Allow),
-    /// Take that back
+    /// Revoke an algorithm's permission on a dataset
     Disallow(permissions::Disallow),
-    /// Show who may compute on a dataset, or with -f: set it
+    /// Show which algorithms may compute on a dataset; with -f, replace these rules
     Permissions(permissions::PermissionsCommand),
-    /// Withdraw a dataset: no new job may use it
+    /// Withdraw a dataset: new jobs cannot use it any more
     Withdraw(Withdraw),
 }
 
 /// Algorithms.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlgorithmCommand {
-    /// Publish the algorithms that files describe, or change them
+    /// Publish or update the algorithms that files describe
     Apply(Apply),
     /// List the algorithms that you may see
     List(show::List),
-    /// Show one
+    /// Show an algorithm
     Show(show::Show),
-    /// Withdraw an algorithm: no new job may use it
+    /// Withdraw an algorithm: new jobs cannot use it any more
     Withdraw(Withdraw),
 }
 
-/// Which asset goes.
+/// Which asset to withdraw.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Withdraw {
     /// Its name, OWNER/NAME, or DID
@@ -87,23 +89,8 @@ impl Withdraw {
     }
 }
 
-/// Whether a description can be published, as far as that can be told without a service.
+/// Checks a description as far as that is possible without a service.
 #[cfg(test)]
 pub(crate) fn check(document: serde_json::Value, folder: &std::path::Path) -> anyhow::Result<()> {
     manifest::read(document, folder).map(drop)
-}
-
-/// The name of the collection in paths.
-fn collection(kind: AssetKind) -> &'static str {
-    match kind {
-        AssetKind::Dataset => "datasets",
-        AssetKind::Algorithm => "algorithms",
-    }
-}
-
-fn noun(kind: AssetKind) -> &'static str {
-    match kind {
-        AssetKind::Dataset => "dataset",
-        AssetKind::Algorithm => "algorithm",
-    }
 }

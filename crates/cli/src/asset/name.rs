@@ -1,12 +1,12 @@
-use super::{collection, noun};
+use super::kind::{collection, noun};
 use crate::{
-    client::{Client, ClientError, Problem},
+    client::{Asset, Client, ClientError, Problem, Whoami, read, read_all},
     output::shown,
 };
 use cloister_model::{Account, AssetKind, AssetName, Did};
 use std::{fmt, str::FromStr};
 
-/// How somebody names an asset: a name of their own, somebody's name, or its DID.
+/// How an asset is named on the command line: by a name of the caller's, by OWNER/NAME, or by its DID.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Named {
     Did(Did),
@@ -44,10 +44,10 @@ impl fmt::Display for Named {
     }
 }
 
-/// The DID of a named asset, as the service knows it.
+/// Asks the service for the DID of a named asset.
 ///
 /// # Errors
-/// If there is none, or it is not the caller's to see.
+/// If the asset does not exist, or the caller may not see it.
 pub(crate) async fn find(client: &Client, kind: AssetKind, named: &Named) -> Result<String, ClientError> {
     let (owner, name) = match named {
         Named::Did(did) => return Ok(did.to_string()),
@@ -59,27 +59,19 @@ pub(crate) async fn find(client: &Client, kind: AssetKind, named: &Named) -> Res
     };
     let query = [("owner", owner.as_str()), ("name", name.as_str())];
     let found = client.pages(&["v1", collection(kind)], &query, 2).await?;
-    // The service has been asked for exactly this; that it answers with something else is not taken on trust.
-    let found = found.iter().filter(|asset| asset["name"].as_str() == Some(name.as_str())).find_map(|asset| {
-        let did: Did = asset["did"].as_str()?.parse().ok()?;
-        Some(did.to_string())
-    });
+    // The query named exactly one asset. The answer is checked all the same: a job must not run on another one.
+    let mut found = read_all::<Asset>(&found)?.into_iter().filter(|asset| asset.name == name.as_str());
+    let found = found.find_map(|asset| asset.did.parse::<Did>().ok()).map(|did| did.to_string());
     found.ok_or_else(|| {
-        let text = format!(
-            "there is no {} `{name}` of {} that you may see; `cloister {0} list` shows all",
-            noun(kind),
-            shown(&owner)
-        );
+        let text =
+            format!("{} has no {} `{name}` that you may see; `cloister {1} list` shows all", shown(&owner), noun(kind));
         ClientError::Problem(Box::new(Problem::new(404, &text)))
     })
 }
 
-/// Who the caller is.
+/// The caller's account.
 async fn account(client: &Client) -> Result<String, ClientError> {
-    let answer = client.get(&["v1", "whoami"], &[]).await?;
-    let account =
-        answer["account"].as_str().ok_or_else(|| ClientError::Unexpected("whoami without account".to_owned()))?;
-    Ok(account.to_owned())
+    Ok(read::<Whoami>(&client.get(&["v1", "whoami"], &[]).await?)?.account)
 }
 
 #[cfg(test)]
@@ -87,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn assets_are_named_in_three_ways() {
+    fn an_asset_has_three_kinds_of_names() {
         let name = |owner: Option<&str>, name: &str| Named::Name {
             owner: owner.map(|owner| owner.parse().expect("an account")),
             name: name.parse().expect("a name"),

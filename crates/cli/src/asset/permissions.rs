@@ -1,7 +1,7 @@
-use super::{Named, find};
+use super::name::{Named, find};
 use crate::{
-    arguments::Context,
-    client::{Client, ClientError},
+    client::{Asset, Client, ClientError, read},
+    context::Context,
     input::read_document,
     output::{Format, note, print_document},
 };
@@ -10,16 +10,16 @@ use reqwest::Method;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Who may compute on what.
+/// Which algorithm may compute on which dataset.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Allow {
     /// Your dataset
     dataset: Named,
-    /// The algorithm: trusted with the files and the container section that it has now, and no other
+    /// The algorithm. It is trusted with its current files and container section only
     algorithm: Named,
 }
 
-/// Who may no longer.
+/// Whose permission is revoked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Disallow {
     /// Your dataset
@@ -33,14 +33,15 @@ pub(crate) struct Disallow {
 pub(crate) struct PermissionsCommand {
     /// Your dataset
     dataset: Named,
-    /// Set the permissions to those in this file; `-` is standard input
+    /// Replace the permissions with those in this file; `-` is standard input
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Set them only if the dataset still has this revision [default: the one that it has now]
+    /// Fail if the dataset no longer has this revision [default: the current one]
     #[arg(long, requires = "file", value_name = "REVISION")]
     if_revision: Option<u64>,
 }
 
+/// The DIDs of a dataset and an algorithm.
 async fn both(client: &Client, dataset: &Named, algorithm: &Named) -> Result<(String, String), ClientError> {
     let dataset = find(client, AssetKind::Dataset, dataset).await?;
     Ok((dataset, find(client, AssetKind::Algorithm, algorithm).await?))
@@ -55,7 +56,7 @@ impl Allow {
         if context.format != Format::Table {
             return Ok(print_document(context.format, &answer)?);
         }
-        note(&format!("{}, as it is now, may compute on {}", self.algorithm, self.dataset));
+        note(&format!("{}, in its current version, may compute on {}", self.algorithm, self.dataset));
         Ok(())
     }
 }
@@ -65,7 +66,7 @@ impl Disallow {
         let client = context.client()?;
         let (dataset, algorithm) = both(&client, &self.dataset, &self.algorithm).await?;
         client.delete(&["v1", "datasets", &dataset, "allow", &algorithm]).await?;
-        note(&format!("{} may no longer compute on {}, unless another rule lets it", self.algorithm, self.dataset));
+        note(&format!("{} is no longer allowed on {}, unless another rule allows it", self.algorithm, self.dataset));
         Ok(())
     }
 }
@@ -77,22 +78,21 @@ impl PermissionsCommand {
         let path = ["v1", "datasets", did.as_str(), "permissions"];
         let Some(file) = &self.file else {
             let permissions = client.get(&path, &[]).await?;
-            // There is no table of rules; YAML is what -f reads.
+            // Rules have no table. YAML is what -f reads.
             let format = if context.format == Format::Table { Format::Yaml } else { context.format };
             return Ok(print_document(format, &permissions)?);
         };
         let wanted = read_document(file)?;
         let revision = match self.if_revision {
-            Some(revision) => Some(revision),
-            None => client.get(&["v1", "datasets", &did], &[]).await?["revision"].as_u64(),
+            Some(revision) => revision,
+            None => read::<Asset>(&client.get(&["v1", "datasets", &did], &[]).await?)?.revision,
         };
-        let tag = revision.map(|revision| format!("\"{revision}\""));
-        let header = tag.as_deref().map(|tag| ("if-match", tag));
-        let answer = client.send_json(Method::PUT, &path, header, &wanted).await?.body;
+        let tag = format!("\"{revision}\"");
+        let answer = client.send_json(Method::PUT, &path, Some(("if-match", &tag)), &wanted).await?.body;
         if context.format != Format::Table {
             return Ok(print_document(context.format, &answer)?);
         }
-        note(&format!("the permissions of {} are set", self.dataset));
+        note(&format!("the permissions of {} are replaced", self.dataset));
         Ok(())
     }
 }

@@ -1,10 +1,14 @@
-use super::{Named, collection, find};
+use super::{
+    kind::collection,
+    name::{Named, find},
+};
 use crate::{
-    arguments::Context,
+    client::{Asset, read, read_all},
+    context::Context,
     output::{Format, Table, age, print_document, print_line, shown},
 };
 use cloister_model::{Account, AssetKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Which assets.
 #[derive(Debug, clap::Args)]
@@ -12,7 +16,7 @@ pub(crate) struct List {
     /// Only those of this account
     #[arg(long, value_name = "ACCOUNT")]
     owner: Option<Account>,
-    /// At most so many
+    /// Maximum number of entries
     #[arg(long, default_value_t = 1000)]
     limit: usize,
 }
@@ -35,58 +39,64 @@ impl List {
             return Ok(print_document(context.format, &json!({"items": items}))?);
         }
         let mut table = Table::new(["NAME", "OWNER", "TITLE", "SERVICES", "AGE", "STATE", "DID"]);
-        for item in &items {
-            let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
-            let state = if item["withdrawn"].is_null() { "published" } else { "withdrawn" };
-            let updated = age(&text("updated"));
-            table.row([
-                text("name"),
-                text("owner"),
-                text("title"),
-                services(item),
-                updated,
-                state.to_owned(),
-                text("did"),
-            ]);
+        for asset in read_all::<Asset>(&items)? {
+            let services = services(&asset);
+            let state = if asset.withdrawn.is_none() { "published" } else { "withdrawn" };
+            let Asset { did, name, owner, title, updated, .. } = asset;
+            table.row([name, owner, title, services, age(&updated), state.to_owned(), did]);
         }
-        Ok(table.print("nothing that you may see")?)
+        Ok(table.print(match kind {
+            AssetKind::Dataset => "no datasets are visible to you",
+            AssetKind::Algorithm => "no algorithms are visible to you",
+        })?)
     }
 }
 
 /// The types of an asset's services.
-fn services(asset: &Value) -> String {
-    let services = asset["services"].as_array().into_iter().flatten();
-    services.filter_map(|service| service["type"].as_str().or(service.as_str())).collect::<Vec<_>>().join(",")
+fn services(asset: &Asset) -> String {
+    asset.services.iter().map(|service| service.r#type.as_str()).collect::<Vec<_>>().join(",")
 }
 
 impl Show {
     pub(super) async fn execute(self, context: &Context, kind: AssetKind) -> anyhow::Result<()> {
         let client = context.client()?;
         let did = find(&client, kind, &self.asset).await?;
-        let asset = client.get(&["v1", collection(kind), &did], &[]).await?;
+        let answer = client.get(&["v1", collection(kind), &did], &[]).await?;
         if context.format != Format::Table {
-            return Ok(print_document(context.format, &asset)?);
+            return Ok(print_document(context.format, &answer)?);
         }
-        for name in [
-            "did",
-            "name",
-            "owner",
-            "title",
-            "revision",
-            "created",
-            "updated",
-            "withdrawn",
-            "filesChecksum",
-            "containerSectionChecksum",
+        let asset: Asset = read(&answer)?;
+        let services = services(&asset);
+        let Asset {
+            did,
+            name,
+            owner,
+            title,
+            revision,
+            created,
+            updated,
+            withdrawn,
+            services: _,
+            files_checksum,
+            container_section_checksum,
+        } = asset;
+        for (name, text) in [
+            ("did", Some(did)),
+            ("name", Some(name)),
+            ("owner", Some(owner)),
+            ("title", Some(title)),
+            ("revision", Some(revision.to_string())),
+            ("created", Some(created)),
+            ("updated", Some(updated)),
+            ("withdrawn", withdrawn),
+            ("filesChecksum", files_checksum),
+            ("containerSectionChecksum", container_section_checksum),
+            ("services", Some(services)),
         ] {
-            let text = match &asset[name] {
-                Value::Null => continue,
-                Value::String(text) => shown(text),
-                other => shown(&other.to_string()),
-            };
-            print_line(&format!("{name:<26}{text}"))?;
+            if let Some(text) = text {
+                print_line(&format!("{name:<26}{}", shown(&text)))?;
+            }
         }
-        print_line(&format!("{:<26}{}", "services", shown(&services(&asset))))?;
         Ok(())
     }
 }

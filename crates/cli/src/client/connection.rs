@@ -1,4 +1,3 @@
-use super::{Client, ClientError};
 use crate::exit::Usage;
 use cloister_model::{Secret, escape};
 use std::{
@@ -8,13 +7,13 @@ use std::{
 };
 use url::{Host, Url};
 
-/// The service's folder, if nobody says where it is: below the current one.
+/// The default folder of the service, relative to the current one.
 pub(crate) const DEFAULT_HOME: &str = "cloister-data";
 
-/// The operator's key in the service's folder.
+/// The file in the service's folder that holds the operator's key.
 pub(crate) const KEY_FILE: &str = "operator.key";
 
-/// Where the service of this folder listens, while it runs.
+/// The file in the service's folder that holds its address while it runs.
 pub(crate) const URL_FILE: &str = "service.url";
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8090";
@@ -23,18 +22,18 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8090";
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArguments {
-    /// The service [default: $CLOISTER_URL, else the one that runs in the service's folder,
+    /// Address of the service [default: $CLOISTER_URL, else the service that runs in --home,
     /// else http://127.0.0.1:8090]
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// A file with your key [default: $CLOISTER_KEY, which is the key itself, else the operator's key
-    /// in the service's folder, for a service on this machine]
+    /// File that holds your key [default: the key in $CLOISTER_KEY, else the operator's key in --home,
+    /// for a service on this machine]
     #[arg(long, global = true, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The service's folder [default: $CLOISTER_HOME_DIR, else ./cloister-data]
+    /// Folder of the service on this machine [default: $CLOISTER_HOME_DIR, else ./cloister-data]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
-    /// A PEM file with certificates to trust, instead of those of this machine [default: $CLOISTER_CA]
+    /// PEM file with the certificates to trust instead of this machine's [default: $CLOISTER_CA]
     #[arg(long, global = true, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
@@ -56,10 +55,10 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Resolves what was typed, with what the environment and the service's folder say.
+    /// Combines the arguments with the environment and the service's folder.
     ///
     /// # Errors
-    /// If a file cannot be read, or something is not what it must be.
+    /// If a file cannot be read, or the address or the key is invalid.
     pub(crate) fn resolve(
         arguments: &ConnectionArguments,
         variable: impl Fn(&str) -> Option<String>,
@@ -73,7 +72,7 @@ impl Connection {
         let key = match (key, variable("CLOISTER_KEY").filter(|key| !key.is_empty())) {
             (Some(file), _) => Some(read_key(file)?),
             (None, Some(key)) => Some(checked_key("CLOISTER_KEY", &key)?),
-            // A key that was found, rather than given, goes nowhere but to this machine.
+            // The operator's key was found, not given: it is sent to this machine only.
             (None, None) if is_loopback(&url) => find_key(&home)?,
             (None, None) => None,
         };
@@ -83,29 +82,19 @@ impl Connection {
         };
         Ok(Self { url, key, certificates: ca.map(read).transpose()? })
     }
-
-    /// A client.
-    ///
-    /// # Errors
-    /// If the certificates are none.
-    pub(crate) fn open(self) -> Result<Client, ClientError> {
-        Client::new(self)
-    }
 }
 
 fn parse_url(text: &str) -> anyhow::Result<Url> {
     let wrong = |problem: &str| Usage::error(format!("--url `{}`: {problem}", escape(text.as_bytes(), 200)));
-    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(wrong("give http://HOST:PORT or https://HOST"));
-    }
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or_else(|| wrong("must begin with http:// or https://, such as http://127.0.0.1:8090"))?;
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(Usage::error("--url: give no user, password or query; the key is a file or CLOISTER_KEY"));
+        return Err(Usage::error("--url: must not contain a user, a password or a query; use --key or CLOISTER_KEY"));
     }
     Ok(url)
 }
 
-/// Whether an address is this machine.
+/// Whether an address is on this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
@@ -115,7 +104,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Where the folder's service listens, if it says so; only ever on this machine.
+/// The address of the service that runs in the folder, if there is one. Addresses of other machines are ignored.
 fn find_url(home: &Path) -> Option<Url> {
     let path = home.join(URL_FILE);
     let is_short = fs::metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() < 1000);
@@ -135,16 +124,16 @@ fn find_key(home: &Path) -> anyhow::Result<Option<Secret<String>>> {
 fn read_key(path: &Path) -> anyhow::Result<Secret<String>> {
     let fault = |error: io::Error| Usage::error(format!("the key `{}`: {error}", path.display()));
     if fs::metadata(path).map_err(fault)?.len() > 64 * 1024 {
-        return Err(Usage::error(format!("the key `{}`: too large for a key", path.display())));
+        return Err(Usage::error(format!("the key `{}`: the file is too large", path.display())));
     }
     checked_key(&format!("`{}`", path.display()), &fs::read_to_string(path).map_err(fault)?)
 }
 
-/// A key or a token: one line of visible characters. Never part of a message.
+/// A key or a token: one line of visible ASCII characters. It never becomes part of a message.
 fn checked_key(place: &str, text: &str) -> anyhow::Result<Secret<String>> {
     let key = text.trim();
     if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Usage::error(format!("{place} has no key in it: one line such as clk_...")));
+        return Err(Usage::error(format!("{place} does not contain a key; expected one line such as clk_...")));
     }
     Ok(Secret::new(key.to_owned()))
 }
@@ -164,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_given_key_comes_before_a_found_one() {
+    fn a_given_key_takes_precedence_over_the_operators() {
         let home = tempfile::tempdir().expect("a folder");
         fs::write(home.path().join(KEY_FILE), "clk_found\n").expect("written");
         let file = home.path().join("mine");
@@ -179,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_found_key_stays_on_this_machine() {
+    fn the_operators_key_is_sent_to_this_machine_only() {
         let home = tempfile::tempdir().expect("a folder");
         fs::write(home.path().join(KEY_FILE), "clk_found\n").expect("written");
         for (url, expected) in [
@@ -197,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_service_is_found_in_its_folder_on_this_machine_only() {
+    fn a_running_service_is_found_through_its_folder_on_this_machine_only() {
         let home = tempfile::tempdir().expect("a folder");
         let url = |text: &str| {
             fs::write(home.path().join(URL_FILE), text).expect("written");
@@ -211,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_and_no_key_is_shown() {
+    fn invalid_addresses_are_refused_and_no_key_is_shown() {
         for url in ["", "127.0.0.1:8090", "ftp://a", "http://user:SECRET@a", "http://a?key=SECRET"] {
             let arguments = ConnectionArguments { url: Some(url.to_owned()), ..Default::default() };
             let error = resolve(arguments, &[]).expect_err("no address").to_string();

@@ -1,16 +1,19 @@
-use super::{Client, ClientError};
+use super::{
+    Client, ClientError,
+    answer::{Job, read},
+};
 use futures_util::StreamExt as _;
 use reqwest::{Method, header::ACCEPT};
 use serde_json::Value;
 use std::time::Duration;
 
-/// The most bytes of one event.
+/// Maximum size of one event, in bytes.
 const MOST_EVENT: usize = 4 * 1024 * 1024;
 
-/// How often the stream is taken up again without any event in between.
+/// How often the stream is reopened without having received an event in between.
 const MOST_FAILURES: u32 = 8;
 
-/// Something that happened to a job.
+/// A server-sent event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Event {
     id: Option<String>,
@@ -18,7 +21,10 @@ struct Event {
     data: String,
 }
 
-/// Takes a stream of server-sent events apart, as it comes.
+/// Parses a stream of server-sent events, whatever the chunks are that it arrives in.
+///
+/// Written here because the crates for it (eventsource-stream, sse-stream) keep an event of any size in memory, and a
+/// service that never ends an event must not exhaust ours.
 #[derive(Debug, Default)]
 struct Parser {
     line: Vec<u8>,
@@ -27,14 +33,14 @@ struct Parser {
 }
 
 impl Parser {
-    /// The events that are complete with these bytes.
+    /// Adds bytes. Returns the events that they complete.
     fn push(&mut self, bytes: &[u8]) -> Result<Vec<Event>, ClientError> {
         let mut events = Vec::new();
         for byte in bytes {
             if *byte != b'\n' {
                 self.bytes += 1;
                 if self.bytes > MOST_EVENT {
-                    return Err(ClientError::Unexpected("an event that does not end".to_owned()));
+                    return Err(ClientError::Unexpected("an event larger than 4 MiB".to_owned()));
                 }
                 self.line.push(*byte);
                 continue;
@@ -61,7 +67,7 @@ impl Parser {
                     }
                     self.event.data.push_str(value);
                 }
-                // A comment, which keeps the connection awake, or something that we need not know.
+                // A comment, which keeps the connection open, or a field that is not needed here.
                 _ => {}
             }
         }
@@ -69,11 +75,12 @@ impl Parser {
     }
 }
 
-/// Follows a job to its end; each of its states is given once. The connection may break meanwhile.
+/// Follows a job until it has ended, and calls `seen` with each of its states. Reconnects when the connection breaks.
+/// Returns the last state as it came.
 ///
 /// # Errors
-/// If the service is gone for good, or says no.
-pub(crate) async fn follow_job(client: &Client, job: &str, mut seen: impl FnMut(&Value)) -> Result<Value, ClientError> {
+/// If the service stays unreachable, or refuses.
+pub(crate) async fn follow_job(client: &Client, job: &str, mut seen: impl FnMut(&Job)) -> Result<Value, ClientError> {
     let (mut last, mut failures) = (None::<String>, 0_u32);
     loop {
         let outcome = follow_once(client, job, &mut last, &mut failures, &mut seen).await;
@@ -85,7 +92,7 @@ pub(crate) async fn follow_job(client: &Client, job: &str, mut seen: impl FnMut(
         }
         failures += 1;
         if failures > MOST_FAILURES {
-            return Err(ClientError::Broken("the stream of events ends again and again".to_owned()));
+            return Err(ClientError::Broken("the stream of events keeps ending".to_owned()));
         }
         tokio::time::sleep(Duration::from_millis(200 << failures.min(5))).await;
     }
@@ -96,7 +103,7 @@ async fn follow_once(
     job: &str,
     last: &mut Option<String>,
     failures: &mut u32,
-    seen: &mut impl FnMut(&Value),
+    seen: &mut impl FnMut(&Job),
 ) -> Result<Option<Value>, ClientError> {
     let mut request =
         client.request(Method::GET, &["v1", "jobs", job, "events"], &[])?.header(ACCEPT, "text/event-stream");
@@ -111,15 +118,16 @@ async fn follow_once(
             if event.name != "job" {
                 continue;
             }
-            let job: Value = serde_json::from_str(&event.data)
-                .map_err(|_| ClientError::Unexpected("an event without a job".to_owned()))?;
+            let state: Value = serde_json::from_str(&event.data)
+                .map_err(|_| ClientError::Unexpected("an event that is not JSON".to_owned()))?;
+            let job: Job = read(&state)?;
             *failures = 0;
             if event.id.is_some() {
                 *last = event.id;
             }
             seen(&job);
-            if job.get("ended").is_some_and(|ended| !ended.is_null()) {
-                return Ok(Some(job));
+            if job.ended.is_some() {
+                return Ok(Some(state));
             }
         }
     }
@@ -149,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_end_is_given_up() {
+    fn an_event_that_never_ends_is_an_error() {
         let (mut parser, chunk) = (Parser::default(), vec![b'x'; 1024 * 1024]);
         assert!((0..5).any(|_| parser.push(&chunk).is_err()));
     }
 
     proptest! {
         #[test]
-        fn it_does_not_matter_how_bytes_arrive(cut in 0..STREAM.len(), other in 0..STREAM.len()) {
+        fn chunks_do_not_change_the_events(cut in 0..STREAM.len(), other in 0..STREAM.len()) {
             let (first, second) = (cut.min(other), cut.max(other));
             let mut parser = Parser::default();
             let mut events = parser.push(&STREAM[..first]).expect("events");
@@ -166,7 +174,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken(bytes: Vec<u8>) {
+        fn any_bytes_are_accepted(bytes: Vec<u8>) {
             let _ = Parser::default().push(&bytes);
         }
     }

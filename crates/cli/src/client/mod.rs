@@ -1,11 +1,16 @@
-//! HTTP as a client: where the service is, who we are, and what it answers. Whatever it sends is a stranger's: bounded
-//! when it is read, escaped when it is shown.
+//! The HTTP client: where the service is, which key is sent, and how answers are read. Whatever a service sends is
+//! untrusted: it is bounded when it is read and escaped when it is shown.
 
+mod answer;
 mod connection;
 mod events;
 mod problem;
 mod request;
 
+pub(crate) use answer::{
+    Asset, Environment, Job, JobAlgorithm, JobExplanation, Key, List, Progress, Reason, Record, ResultFile, Step,
+    Upload, Whoami, read, read_all,
+};
 pub(crate) use connection::{Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE};
 pub(crate) use events::follow_job;
 pub(crate) use problem::{ClientError, Problem, show_rules};

@@ -3,35 +3,35 @@ use cloister_model::escape;
 use serde_json::Value;
 use std::fmt;
 
-/// Characters of one text of a problem document that are shown.
+/// Maximum length of one text of a problem document, in characters.
 const MOST: usize = 2000;
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// No key, and the request needs one.
+    /// The request needs a key, and there is none.
     #[error(
-        "no key: give --key FILE, set CLOISTER_KEY, or say with --home where the service of this machine keeps its own"
+        "not signed in: use --key FILE or CLOISTER_KEY; on the machine of the service, --home FOLDER finds the operator's key"
     )]
     NoKey,
     /// The service does not answer.
     #[error("cannot reach the service at {url}: {problem}; is it running? (--url, CLOISTER_URL)")]
     Unreachable { url: String, problem: String },
-    /// It stopped in the middle.
+    /// The connection broke during the answer.
     #[error("the connection broke: {0}; try again")]
     Broken(String),
-    /// It said no.
+    /// The service refused.
     #[error("{0}")]
     Problem(Box<Problem>),
-    /// What it said is not what this program understands.
-    #[error("the service answered something unexpected ({0}); is there a Cloister of this version at that address?")]
+    /// The answer is not one that this program understands.
+    #[error("unexpected answer of the service ({0}); is a Cloister service of this version at that address?")]
     Unexpected(String),
 }
 
 impl ClientError {
-    /// What a failed request is, told by whether it ever got through.
+    /// Classifies a failed request by whether it reached the service.
     pub(crate) fn transport(url: &str, error: &reqwest::Error) -> Self {
-        // The library's own text, without the address: that may have a password in it.
+        // The innermost cause only. The outer ones repeat the address, which may contain a password.
         let mut problem = String::new();
         let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
         while let Some(inner) = cause {
@@ -64,7 +64,7 @@ impl ClientError {
         }
     }
 
-    /// Whether the same again may help.
+    /// Whether repeating the request may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Broken(_) => true,
@@ -74,7 +74,7 @@ impl ClientError {
     }
 }
 
-/// A refusal as the service writes it (RFC 9457).
+/// A problem document (RFC 9457): a refusal of the service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Problem {
     pub(crate) status: u16,
@@ -84,7 +84,7 @@ pub(crate) struct Problem {
     rules: Vec<Rule>,
 }
 
-/// A rule that said no.
+/// A rule that refused a job.
 #[derive(Clone, Debug)]
 struct Rule {
     name: String,
@@ -94,12 +94,12 @@ struct Rule {
 }
 
 impl Problem {
-    /// A refusal that says little.
+    /// A problem without details.
     pub(crate) fn new(status: u16, title: &str) -> Self {
         Self { status, title: title.to_owned(), ..Self::default() }
     }
 
-    /// Reads the answer to a request that was refused; whatever it is, it becomes a problem.
+    /// Reads the body of a refusal. Any body becomes a problem.
     pub(crate) fn read(status: u16, body: &[u8]) -> Self {
         let Ok(document) = serde_json::from_slice::<Value>(body) else {
             return Self { detail: text(Some(&Value::from(String::from_utf8_lossy(body)))), ..Self::of(status) };
@@ -126,7 +126,7 @@ impl Problem {
     }
 }
 
-/// Rules that said no, one a line: `rule: what is wrong (subject)` and what to do.
+/// The rules that refused, one per line: `rule: what is wrong (subject); what to do`.
 pub(crate) fn show_rules(value: Option<&Value>) -> Vec<String> {
     rules(value).iter().map(ToString::to_string).collect()
 }
@@ -141,7 +141,7 @@ fn rules(value: Option<&Value>) -> Vec<Rule> {
     value.and_then(Value::as_array).map(|rules| rules.iter().take(100).map(read).collect()).unwrap_or_default()
 }
 
-/// A stranger's text, made safe.
+/// A text of the service, escaped.
 fn text(value: Option<&Value>) -> String {
     match value {
         Some(Value::String(text)) => escape(text.as_bytes(), MOST).to_string(),
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_is_a_problem_and_safe_to_show() {
+    fn any_body_is_a_problem_and_safe_to_show() {
         for body in [&b"\x1b[2J<html>"[..], b"", b"[]", b"{\"title\":\"\x1b\"}", b"{\"title\":3,\"rules\":\"no\"}"] {
             let shown = Problem::read(502, body).to_string();
             assert!(shown.contains("502") && !shown.contains('\x1b'), "{shown}");

@@ -10,20 +10,20 @@ use serde_json::Value;
 use std::time::Duration;
 use url::Url;
 
-/// The most bytes of a JSON answer.
+/// Maximum size of a JSON answer, in bytes.
 const MOST_JSON: usize = 64 * 1024 * 1024;
 
-/// A service, and who asks.
+/// A service, and the key that is sent to it.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     http: reqwest::Client,
-    /// For what may be silent for as long as it likes: sending a large file, following a job that prints nothing.
+    /// Without a read time-out: for uploading a large file, or following a job that prints nothing.
     patient: reqwest::Client,
     url: Url,
     key: Option<Secret<String>>,
 }
 
-/// An answer with JSON in it.
+/// A JSON answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -31,18 +31,22 @@ pub(crate) struct Reply {
 }
 
 impl Client {
-    pub(super) fn new(Connection { url, key, certificates }: Connection) -> Result<Self, ClientError> {
+    /// A client of the service.
+    ///
+    /// # Errors
+    /// If the certificates cannot be read.
+    pub(crate) fn new(Connection { url, key, certificates }: Connection) -> Result<Self, ClientError> {
         let certificates = certificates
             .map(|pem| reqwest::Certificate::from_pem_bundle(&pem))
             .transpose()
-            .map_err(|_| ClientError::Unexpected("the file of --ca has no certificates".to_owned()))?;
+            .map_err(|_| ClientError::Unexpected("the file of --ca contains no certificates".to_owned()))?;
         let builder = || {
             let mut builder = reqwest::Client::builder()
                 .user_agent(concat!("cloister/", env!("CARGO_PKG_VERSION")))
                 .connect_timeout(Duration::from_secs(10))
-                // A service that is gone without a word is noticed by the system.
+                // Lets the kernel notice a service that disappeared without closing the connection.
                 .tcp_keepalive(Duration::from_secs(30))
-                // A key is for the service that was named, not for where it points.
+                // A redirect must not carry the key to another server.
                 .redirect(redirect::Policy::none());
             if is_loopback(&url) {
                 builder = builder.no_proxy();
@@ -53,13 +57,13 @@ impl Client {
             }
         };
         let fault = |error| ClientError::transport(url.as_str(), &error);
-        // Keep-alives of an event stream come more often than this.
+        // Longer than the interval between keep-alives of an event stream.
         let http = builder().read_timeout(Duration::from_secs(120)).build().map_err(fault)?;
         let patient = builder().build().map_err(fault)?;
         Ok(Self { http, patient, url, key })
     }
 
-    /// The address of a resource: every segment is one, whatever is in it.
+    /// The address of a resource. Segments are encoded, so that none can add another or leave its place.
     fn address(&self, segments: &[&str], query: &[(&str, &str)]) -> Url {
         let mut url = self.url.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -71,7 +75,7 @@ impl Client {
         url
     }
 
-    /// A request that can be added to.
+    /// Begins a request.
     ///
     /// # Errors
     /// [`ClientError::NoKey`].
@@ -84,7 +88,7 @@ impl Client {
         self.request_of(&self.http, method, segments, query)
     }
 
-    /// The same, for an answer that may take any time.
+    /// The same without a read time-out.
     ///
     /// # Errors
     /// [`ClientError::NoKey`].
@@ -110,7 +114,7 @@ impl Client {
         Ok(http.request(method, self.address(segments, query)).header(AUTHORIZATION, header))
     }
 
-    /// Sends a request; whatever is not a success is an error.
+    /// Sends a request. Every status that is not a success is an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request.send().await.map_err(|error| self.fault(&error))?;
         if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
@@ -143,7 +147,7 @@ impl Client {
         if body.is_empty() {
             return Ok(Reply { status, body: Value::Null });
         }
-        let body = serde_json::from_slice(&body).map_err(|_| ClientError::Unexpected("no JSON".to_owned()))?;
+        let body = serde_json::from_slice(&body).map_err(|_| ClientError::Unexpected("not JSON".to_owned()))?;
         Ok(Reply { status, body })
     }
 
@@ -174,7 +178,7 @@ impl Client {
         self.json(self.request(Method::DELETE, segments, &[])?).await.map(drop)
     }
 
-    /// Sends bytes as they come. The service refuses them if they are others.
+    /// Uploads a stream of bytes. The service refuses bytes that do not have this digest.
     pub(crate) async fn upload(&self, bytes: u64, sha256: Sha256, body: Body) -> Result<Value, ClientError> {
         let request = self
             .patient_request(Method::POST, &["v1", "uploads"], &[])?
@@ -185,13 +189,13 @@ impl Client {
         Ok(self.json(request).await?.body)
     }
 
-    /// A list that has no pages.
+    /// Reads a list that comes whole.
     pub(crate) async fn list(&self, segments: &[&str]) -> Result<Vec<Value>, ClientError> {
         let list = self.get(segments, &[]).await?;
         list["items"].as_array().cloned().ok_or_else(|| ClientError::Unexpected("a list without items".to_owned()))
     }
 
-    /// Every page of a list.
+    /// Reads a list page by page, up to `most` items.
     pub(crate) async fn pages(
         &self,
         segments: &[&str],
@@ -227,18 +231,18 @@ mod tests {
 
     fn client(url: &str) -> Client {
         let connection = Connection { url: url.parse().expect("an address"), key: None, certificates: None };
-        connection.open().expect("a client")
+        Client::new(connection).expect("a client")
     }
 
     #[test]
-    fn segments_cannot_leave_their_place() {
+    fn segments_are_encoded() {
         let client = client("http://127.0.0.1:1/base/");
         let url = client.address(&["v1", "jobs", "../keys?x#y"], &[("a", "b&c=d")]);
         assert_eq!(url.as_str(), "http://127.0.0.1:1/base/v1/jobs/..%2Fkeys%3Fx%23y?a=b%26c%3Dd");
     }
 
     #[test]
-    fn nothing_is_asked_without_a_key() {
+    fn no_request_is_sent_without_a_key() {
         let error = client("http://127.0.0.1:1").request(Method::GET, &["v1"], &[]).expect_err("no key");
         assert!(matches!(error, ClientError::NoKey), "{error}");
     }

@@ -7,7 +7,7 @@ use std::{
 };
 use toml::de::{DeTable, DeValue};
 
-/// The most bytes of a configuration file.
+/// Maximum size of a configuration file, in bytes.
 const MOST_BYTES: u64 = 1024 * 1024;
 
 /// A value in the file, and its line.
@@ -18,7 +18,7 @@ pub(super) struct Entry {
     pub(super) line: usize,
 }
 
-/// Reads the file. Keys are not checked here, except that tables are taken apart down to what is a setting.
+/// Reads the file. Keys are not checked here. Tables are flattened until a key is a setting.
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ConfigError> {
     let fault = |error| ConfigError::Unreadable { path: path.to_owned(), error };
     let file = std::fs::File::open(path).map_err(fault)?;
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, ConfigError> {
 
 fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
     let syntax = |problem: String| ConfigError::Syntax { path: PathBuf::from(path), problem };
-    // Without the line itself: there may be a secret in it.
+    // The text of the line is left out, because it may contain a secret.
     let table = DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(1, |span| line_of(text, span.start));
         syntax(format!("line {line}: {}", escape(error.message().as_bytes(), 200)))
@@ -42,7 +42,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
     Ok(entries)
 }
 
-/// The line of a place in a text, from 1.
+/// The line of a byte position, from 1.
 fn line_of(text: &str, place: usize) -> usize {
     text.get(..place).unwrap_or(text).matches('\n').count() + 1
 }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_toml_is_said_with_its_place() {
+    fn a_syntax_error_names_its_line_and_not_its_text() {
         let error = parse(Path::new("cloister.toml"), "a = 1\nkey = \"SECRET").expect_err("no TOML").to_string();
         assert!(error.contains("cloister.toml") && error.contains("line 2") && !error.contains("SECRET"), "{error}");
     }

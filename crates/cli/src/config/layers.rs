@@ -12,32 +12,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Names in the environment that are not settings: the client's, the sandbox's, and those of this repository's scripts.
-const OTHER_VARIABLES: [&str; 13] = [
-    "CLOISTER_HOME",
-    "CLOISTER_KEY",
-    "CLOISTER_URL",
-    "CLOISTER_CA",
-    "CLOISTER_CONFIG",
-    "CLOISTER_ALLOW_MISSING_WALLS",
-    "CLOISTER_PROGRAM",
-    "CLOISTER_RUST_WASI",
-    "CLOISTER_C_WASI",
-    "CLOISTER_GO_WASI",
-    "CLOISTER_DEBIAN_MIRROR",
-    "CLOISTER_BLESS",
-    "CLOISTER_LARGE",
-];
-
-/// How more such names begin: those of tests.
-const OTHER_PREFIXES: [&str; 2] = ["CLOISTER_TEST", "CLOISTER_CRASH"];
+/// Variables with our prefix that are not settings: those of the client and of the sandbox program.
+const OTHER_VARIABLES: [&str; 5] = ["CLOISTER_HOME", "CLOISTER_KEY", "CLOISTER_URL", "CLOISTER_CA", "CLOISTER_CONFIG"];
 
 const PREFIX: &str = "CLOISTER_";
 
-/// Where a value was given.
+/// Which layer gave a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Nowhere.
+    /// None: it is the default.
     Default,
     /// In the file, on this line.
     File(PathBuf, usize),
@@ -58,14 +41,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why there is no configuration. Values are never part of a message: they may be secrets.
+/// Why the settings cannot be used. Messages never contain values, which may be secrets.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("configuration file `{path}`: {error}; give another with --config, or make it readable")]
     Unreadable { path: PathBuf, error: io::Error },
     #[error("configuration file `{path}`: {problem}")]
     Syntax { path: PathBuf, problem: String },
-    #[error("{origin}: there is no setting `{key}`{}; `cloister serve --print-config` lists all", meant(.nearest.as_deref()))]
+    #[error("{origin}: unknown setting `{key}`{}; `cloister serve --print-config` lists all settings", meant(.nearest.as_deref()))]
     Unknown { origin: Origin, key: String, nearest: Option<String> },
     #[error("{origin}: the setting `{key}` must be {expected}")]
     Value { origin: Origin, key: &'static str, expected: &'static str },
@@ -79,14 +62,14 @@ fn meant(nearest: Option<&str>) -> String {
     nearest.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default()
 }
 
-/// What was given, the last word on each setting only.
+/// The values that were given. For each setting, the last layer that gave one.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     given: BTreeMap<String, (Value, Origin)>,
 }
 
 impl Layers {
-    /// Adds a file.
+    /// Adds the values of a configuration file.
     pub(crate) fn file(&mut self, path: &Path) -> Result<(), ConfigError> {
         for file::Entry { key, value, line } in file::read(path)? {
             self.put(&key, value, Origin::File(path.to_owned(), line))?;
@@ -94,15 +77,13 @@ impl Layers {
         Ok(())
     }
 
-    /// Adds what the environment says.
+    /// Adds the values of environment variables.
     pub(crate) fn environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(), ConfigError> {
         for (name, value) in variables {
-            let is_other = OTHER_VARIABLES.contains(&name.as_str())
-                || OTHER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-            if is_other || !name.starts_with(PREFIX) {
+            if OTHER_VARIABLES.contains(&name.as_str()) || !name.starts_with(PREFIX) {
                 continue;
             }
             let origin = Origin::Environment(name.clone());
@@ -118,7 +99,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Adds what a flag of its own says.
+    /// Adds the value of a flag, if it was given.
     pub(crate) fn flag(&mut self, flag: &str, key: &str, value: Option<String>) -> Result<(), ConfigError> {
         value.map_or(Ok(()), |value| self.put(key, Value::String(value), Origin::Flag(flag.to_owned())))
     }
@@ -149,7 +130,7 @@ impl Layers {
         })
     }
 
-    /// Where a setting was given.
+    /// Which layer gave a setting.
     pub(crate) fn origin(&self, key: &str) -> Origin {
         self.given.get(key).map_or(Origin::Default, |(_, origin)| origin.clone())
     }
@@ -169,5 +150,4 @@ fn shown(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "layers_tests.rs"]
 mod tests;

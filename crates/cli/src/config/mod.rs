@@ -1,5 +1,5 @@
-//! What the service can be told, and where it was told: one table of settings, four layers (default, file, environment,
-//! flags), the later ones over the earlier ones.
+//! The service's settings: one table of them, and four layers that give values (default, file, environment, flags). Later
+//! layers take precedence.
 
 mod file;
 mod layers;
@@ -7,10 +7,12 @@ mod nearest;
 mod shape;
 mod show;
 mod table;
+mod unit;
 
 #[cfg(test)]
 pub(crate) use layers::Origin;
 pub(crate) use layers::{ConfigError, Layers};
-pub(crate) use shape::{LogFormat, LogLevel, Size, Span};
+pub(crate) use shape::{LogFormat, LogLevel};
 pub(crate) use show::print;
 pub(crate) use table::Settings;
+pub(crate) use unit::{Size, Span};

@@ -1,7 +1,7 @@
 use super::{Layers, Settings, layers::variable, table::TABLE};
 use std::io::{self, Write};
 
-/// Writes every setting: what it does, its value, and where that came from. The whole is a configuration file.
+/// Writes every setting: what it does, its value, and which layer gave it. The output is a configuration file.
 pub(crate) fn print(settings: &Settings, layers: &Layers, mut to: impl Write) -> io::Result<()> {
     for (setting, value) in TABLE.iter().zip(settings.shown()) {
         let is_empty = matches!(value.as_str(), "\"\"" | "{}" | "[]");

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the demo takes from the repository: where it is, and what it is called in the demo's folder.
+/// Files of the repository that the demo uses, and their names in the demo's folder.
 const SOURCES: [(&str, &str); 4] = [
     ("data/penguins.csv", "penguins.csv"),
     ("target/guests/column-stats.p1.wasm", "column-stats.wasm"),
@@ -15,7 +15,7 @@ const SOURCES: [(&str, &str); 4] = [
 ];
 const PYTHON: (&str, &str) = ("algorithms/python-summary/algorithm.py", "summary.py");
 
-/// The descriptions, as people would write them.
+/// The manifests, as users would write them.
 const WRITTEN: [(&str, &str); 4] = [
     (
         "penguins.yaml",
@@ -70,13 +70,13 @@ spec: { files: [{ type: file, path: exfiltrate-component.wasm }] }
 pub(super) struct Sources(Vec<(PathBuf, &'static str)>);
 
 impl Sources {
-    /// Looks for all of them before anything is begun.
+    /// Finds all of them before the demo begins.
     pub(super) fn find(repository: &Path, python: bool) -> anyhow::Result<Self> {
         let all = SOURCES.into_iter().chain(python.then_some(PYTHON));
         let found: Vec<_> = all.map(|(source, name)| (repository.join(source), name)).collect();
         match found.iter().find(|(path, _)| !path.is_file()) {
             Some((missing, _)) => Err(Usage::error(format!(
-                "`{}` is not there: run the demo in a checkout of the repository (or give --repository), after \
+                "`{}` does not exist: run the demo in a checkout of the repository (or give --repository), after \
                  `scripts/guests.sh --require rust column-stats exfiltrate`; `make demo` does all of it",
                 missing.display()
             ))),
@@ -84,7 +84,7 @@ impl Sources {
         }
     }
 
-    /// Puts them, and what people would write, into the demo's folder.
+    /// Copies them into the demo's folder, and writes the manifests there.
     pub(super) fn copy_into(&self, folder: &Path) -> anyhow::Result<()> {
         for (source, name) in &self.0 {
             fs::copy(source, folder.join(name)).with_context(|| format!("copying `{}`", source.display()))?;
@@ -96,7 +96,7 @@ impl Sources {
     }
 }
 
-/// A folder that goes when the demo does.
+/// The demo's folder. Removed when dropped, unless it is kept.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -111,15 +111,15 @@ impl Folder {
         Self::make(std::env::temp_dir().join(format!("cloister-demo-{:08x}", u32::from_be_bytes(random))), keep)
     }
 
-    /// This one, which stays.
+    /// This folder, which is kept.
     pub(super) fn at(path: &Path) -> anyhow::Result<Self> {
         Self::make(std::path::absolute(path).with_context(|| format!("`{}`", path.display()))?, true)
     }
 
     fn make(path: PathBuf, keep: bool) -> anyhow::Result<Self> {
-        // Not recursive: whoever else made one of this name keeps it.
+        // Fails if the folder exists: it belongs to someone else.
         let made = fs::DirBuilder::new().mode(0o700).create(&path);
-        made.map_err(|error| Usage::error(format!("making the folder `{}`: {error}", path.display())))?;
+        made.map_err(|error| Usage::error(format!("creating the folder `{}`: {error}", path.display())))?;
         Ok(Self { path, keep })
     }
 
@@ -127,12 +127,12 @@ impl Folder {
         &self.path
     }
 
-    /// Says what becomes of it.
+    /// Prints whether the folder is kept.
     pub(super) fn finish(self) {
         if self.keep {
-            note(&format!("   everything is left in {}: results, report.json, receipt.json", self.path.display()));
+            note(&format!("   results, report.json and receipt.json are in {}", self.path.display()));
         } else {
-            note("   the demo's folder is removed with results, report and receipt; --keep leaves it");
+            note("   the demo's folder is removed, with results, report and receipt; --keep keeps it");
         }
     }
 }
@@ -146,7 +146,7 @@ impl Drop for Folder {
     }
 }
 
-/// Lets read-only directories be removed.
+/// Makes directories writable, so that they can be removed.
 fn open_up(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o700));
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_write_can_be_read() {
+    fn the_manifests_are_valid() {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, text) in WRITTEN {
             fs::write(folder.path().join(name), text).expect("written");
@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_guest_is_said_before_anything_is_begun() {
+    fn a_missing_guest_is_reported_before_the_demo_begins() {
         let folder = tempfile::tempdir().expect("a folder");
         let error = Sources::find(folder.path(), false).expect_err("nothing there").to_string();
         assert!(error.contains("penguins.csv") && error.contains("guests.sh"), "{error}");
     }
 
     #[test]
-    fn the_folder_goes_with_the_demo() {
+    fn the_folder_is_removed_unless_it_is_kept() {
         let folder = Folder::temporary(false).expect("a folder");
         let path = folder.path().to_owned();
         fs::write(path.join("file"), "x").expect("written");

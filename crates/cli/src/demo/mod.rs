@@ -1,4 +1,4 @@
-//! `cloister demo`: a service, three people, and what they can and cannot do, every command as one would type it.
+//! `cloister demo`: a service, three users, and what they can and cannot do. Shows every command as it would be typed.
 
 mod files;
 mod stage;
@@ -7,26 +7,26 @@ mod story;
 use crate::exit::Usage;
 use std::path::PathBuf;
 
-/// See it work: publish, refuse, allow, compute, fetch
+/// Show what Cloister does: publish, refuse, allow, compute, download
 ///
-/// Starts a service of its own in a temporary folder, on this machine's loopback, and ends it again. Run it in a checkout of
-/// the repository, after `scripts/guests.sh --require rust column-stats exfiltrate`.
+/// Starts a service in a temporary folder on a loopback address, and ends it afterwards. Run it in a checkout of the
+/// repository, after `scripts/guests.sh --require rust column-stats exfiltrate`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Demo {
-    /// Leave the temporary folder
+    /// Keep the temporary folder
     #[arg(long)]
     keep: bool,
-    /// Use this folder, which must not be there yet, and leave it
+    /// Use this folder, which must not exist yet, and keep it
     #[arg(long, value_name = "DIR", conflicts_with = "keep")]
     dir: Option<PathBuf>,
-    /// A Python algorithm, too. Needs the runtime: see --sandbox-home
+    /// Include a Python algorithm. Needs the Python runtime: see --sandbox-home
     #[arg(long, requires = "sandbox_home")]
     python: bool,
-    /// A folder in which `sandbox runtime add python` and `sandbox compile --runtime python` were run ($CLOISTER_HOME
-    /// there)
+    /// Home folder of the sandbox program with the Python runtime: the $CLOISTER_SANDBOX_HOME of
+    /// `sandbox runtime add python` and `sandbox compile --runtime python`
     #[arg(long, value_name = "DIR")]
     sandbox_home: Option<PathBuf>,
-    /// The repository
+    /// The checkout of the repository
     #[arg(long, value_name = "DIR", default_value = ".")]
     repository: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! How the demo runs commands: as programs of their own, shown as one would type them.
+//! How the demo runs commands: as separate programs, shown as they would be typed.
 
 use crate::{exit::Ended, output::print_line};
 use anyhow::Context as _;
@@ -12,10 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most bytes that a command of the demo prints.
+/// Maximum output of a command of the demo, in bytes.
 const MOST: u64 = 16 * 1024 * 1024;
 
-/// How long the service may take to start, and to end.
+/// How long the service may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The demo's folder, and the service in it.
@@ -49,7 +49,7 @@ impl Stage {
         let stdout = service.stdout.take().context("the service's output")?;
         let mut stage = Self { program, folder: folder.to_owned(), url: String::new(), service };
         let mut line = String::new();
-        // It ends with the service, if that does not get so far.
+        // Ends at the latest when the service does.
         BufReader::new(stdout.take(1000)).read_line(&mut line).context("waiting for the service")?;
         let Some(url) = line.trim().strip_prefix("listening on ") else {
             let log = std::fs::read(folder.join("service.log")).unwrap_or_default();
@@ -57,7 +57,7 @@ impl Stage {
                 .lines()
                 .map(|line| format!("\n{}", escape(line.as_bytes(), 500)))
                 .collect::<String>();
-            return Err(anyhow::anyhow!("the service does not start:{text}"));
+            return Err(anyhow::anyhow!("the service did not start:{text}"));
         };
         print_line(&escape(line.trim().as_bytes(), 200).to_string())?;
         url.clone_into(&mut stage.url);
@@ -66,7 +66,7 @@ impl Stage {
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        // What a command says beside its output comes in the same place: the demo is one text.
+        // Standard error goes where standard output goes, so that the demo is one text.
         let shown = io::stdout().as_fd().try_clone_to_owned().context("the output")?;
         let mut command = bare(&self.program, &self.folder);
         command.env("CLOISTER_URL", &self.url).env("CLOISTER_HOME_DIR", "service");
@@ -74,14 +74,14 @@ impl Stage {
         Ok(command)
     }
 
-    /// Runs a command that must end with this code. What it prints is shown.
+    /// Runs a command that must end with this code. Shows its output.
     pub(super) fn run(&self, arguments: &[&str], code: i32) -> anyhow::Result<()> {
         typed(&format!("cloister {}", line(arguments)))?;
         let status = self.command()?.args(arguments).status().context("running a command")?;
         expect(status.code(), code)
     }
 
-    /// Runs a command that must end well. What it prints is shown, and given.
+    /// Runs a command that must succeed. Shows its output and returns it.
     pub(super) fn read(&self, arguments: &[&str]) -> anyhow::Result<String> {
         typed(&format!("cloister {}", line(arguments)))?;
         let text = self.capture(arguments)?;
@@ -91,7 +91,7 @@ impl Stage {
         Ok(text.trim().to_owned())
     }
 
-    /// Runs a command that must end well. What it prints goes into a file of the demo's folder.
+    /// Runs a command that must succeed. Writes its output to a file in the demo's folder.
     pub(super) fn write(&self, arguments: &[&str], file: &str) -> anyhow::Result<()> {
         use std::os::unix::fs::OpenOptionsExt as _;
         typed(&format!("cloister {} >{file}", line(arguments)))?;
@@ -111,7 +111,7 @@ impl Stage {
         Ok(text)
     }
 
-    /// Ends the service, which must end well.
+    /// Ends the service, which must succeed.
     pub(super) fn close(mut self) -> anyhow::Result<()> {
         typed("kill %1")?;
         expect(self.end().and_then(|status| status.code()), 0)
@@ -140,7 +140,7 @@ impl Drop for Stage {
     }
 }
 
-/// A command of this program that knows nothing of the caller's Cloister.
+/// A command of this program without the caller's CLOISTER_... variables.
 fn bare(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder);
@@ -162,7 +162,7 @@ fn typed(line: &str) -> anyhow::Result<()> {
     Ok(print_line(&format!("$ {line}"))?)
 }
 
-/// Arguments as a shell needs them.
+/// Arguments, quoted for a shell.
 fn line(arguments: &[&str]) -> String {
     let quoted = |argument: &&str| {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,".contains(letter);
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_shown_as_one_would_type_them() {
+    fn commands_are_quoted_for_a_shell() {
         assert_eq!(line(&["job", "submit", "-p", "a=b", "x y", "it's", ""]), r"job submit -p a=b 'x y' 'it'\''s' ''");
     }
 }

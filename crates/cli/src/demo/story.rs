@@ -11,60 +11,60 @@ const ALICE: [&str; 2] = ["--key", "alice.key"];
 const BOB: [&str; 2] = ["--key", "bob.key"];
 const EVE: [&str; 2] = ["--key", "eve.key"];
 
-/// What happens, in order.
+/// The steps of the demo, in order.
 pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> anyhow::Result<()> {
     let began = Instant::now();
     step("A service in an empty folder")?;
     let stage = Stage::open(folder, sandbox_home)?;
 
-    step("Three people: Alice has data, Bob has questions, Eve has nothing to do with it")?;
+    step("Three users: Alice has data, Bob has a question, Eve is not involved")?;
     for (who, role) in [("alice", "publisher"), ("bob", "publisher"), ("eve", "consumer")] {
         stage.write(&["key", "create", "--account", who, "--role", role], &format!("{who}.key"))?;
     }
 
-    step("Alice publishes a dataset. Nobody may download it, and nobody may compute on it yet")?;
+    step("Alice publishes a dataset. No one can download it, and no one may compute on it yet")?;
     stage.run(&[&ALICE[..], &["dataset", "apply", "-f", "penguins.yaml"]].concat(), 0)?;
 
-    step("Bob publishes an algorithm, a program for WebAssembly, and wants to run it on Alice's data: denied")?;
+    step("Bob publishes an algorithm, a WebAssembly program, and tries to run it on Alice's data: denied")?;
     stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "column-stats.yaml"]].concat(), 0)?;
     let submit = ["job", "submit", "--dataset", "alice/penguins", "--algorithm"];
     let submit = |algorithm: &'static str| [&BOB[..], &submit, &[algorithm]].concat();
     stage.run(&[&submit("column-stats")[..], &["--param", "groupBy=species"]].concat(), i32::from(DENIED))?;
 
-    step("Alice has read the algorithm, and allows it: exactly these bytes")?;
+    step("Alice has reviewed the algorithm, and allows exactly these bytes")?;
     stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/column-stats"]].concat(), 0)?;
 
     step("Now it runs next to the data, and only its results leave")?;
     let job = run_job(&stage, &[&submit("column-stats")[..], &["--param", "groupBy=species"]].concat(), "statistics")?;
     statistics(&folder.join("statistics/statistics.csv"))?;
 
-    step("What ran on what and what came out: the host's report, and a receipt that the service has signed")?;
+    step("What ran on what data, and what came out: the host's report, and a receipt signed by the service")?;
     stage.write(&[&BOB[..], &["job", "report", &job]].concat(), "report.json")?;
     stage.write(&[&BOB[..], &["job", "receipt", &job]].concat(), "receipt.json")?;
     stage.run(&["job", "receipt", "--file", "receipt.json", "--verify"], 0)?;
 
     if python {
-        step("A script for pandas and scikit-learn goes the same way")?;
+        step("The same with a Python script that uses pandas and scikit-learn")?;
         stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "summary.yaml"]].concat(), 0)?;
         stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/summary"]].concat(), 0)?;
         run_job(&stage, &submit("summary"), "summary")?;
         models(&folder.join("summary/result.json"))?;
     }
 
-    step("To Eve, none of this exists")?;
+    step("For Eve, none of this exists")?;
     stage.run(&[&EVE[..], &["job", "show", &job]].concat(), i32::from(NOT_FOUND))?;
     stage.run(&[&EVE[..], &["job", "results", &job]].concat(), i32::from(NOT_FOUND))?;
 
-    step("A hostile algorithm, which Alice lets in by mistake: it reads the data, and gets nowhere with it")?;
+    step("A hostile algorithm that Alice allows by mistake: it reads the data, and cannot send it anywhere")?;
     stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "hostile.yaml"]].concat(), 0)?;
     stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/exfiltrate"]].concat(), 0)?;
     stage.run(&[&submit("exfiltrate")[..], &["--follow"]].concat(), 0)?;
 
-    step("The same, built as a component: it asks for sockets, so it is refused before it runs")?;
+    step("The same program as a component: it imports sockets, so it is refused before it runs")?;
     stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/exfiltrate-component"]].concat(), 0)?;
     stage.run(&[&submit("exfiltrate-component")[..], &["--wait"]].concat(), i32::from(FAILED))?;
 
-    step("All of it is on record, and the record is a chain that shows every change")?;
+    step("Everything is in the audit log, a hash chain that shows every change")?;
     stage.run(&["audit", "verify"], 0)?;
 
     step("The end")?;
@@ -73,7 +73,7 @@ pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> 
     Ok(())
 }
 
-/// Submits a job, follows it, and fetches what it made.
+/// Submits a job, follows it, and downloads its results.
 fn run_job(stage: &Stage, submit: &[&str], into: &str) -> anyhow::Result<String> {
     let job = stage.read(submit)?;
     stage.run(&[&BOB[..], &["job", "follow", &job]].concat(), 0)?;
@@ -85,7 +85,7 @@ fn step(text: &str) -> anyhow::Result<()> {
     Ok(print_line(&format!("\n== {text}"))?)
 }
 
-/// A few columns of the statistics.
+/// Prints a few columns of the statistics.
 fn statistics(path: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("`{}`", path.display()))?;
     let mut lines = text.lines();
@@ -109,11 +109,11 @@ fn statistics(path: &Path) -> anyhow::Result<()> {
     Ok(table.print("no statistics")?)
 }
 
-/// How well the models do.
+/// Prints the accuracy of the models.
 fn models(path: &Path) -> anyhow::Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("`{}`", path.display()))?;
-    let result: Value = serde_json::from_str(&text).context("the result is no JSON")?;
-    let mut table = Table::new(["MODEL", "RIGHT IN"]);
+    let result: Value = serde_json::from_str(&text).context("the result is not JSON")?;
+    let mut table = Table::new(["MODEL", "ACCURACY"]);
     for (name, title) in [
         ("mostFrequent", "always the most frequent species"),
         ("logisticRegression", "logistic regression"),
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_are_read_whatever_is_in_them() {
+    fn unexpected_results_are_errors() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("r");
         fs::write(&path, "file,group,column,count,mean,sd,median\nx,A,mass,3,1.25,\u{1b}[2J,\n").expect("written");

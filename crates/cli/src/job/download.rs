@@ -1,9 +1,8 @@
-//! Results on their way to this machine's disk. Their names are a guest's text, and the folder may hold anything: nothing
-//! is written outside it, through no link, and nothing appears under its name before it is whole and what it should be.
+//! Downloads results. Their names are a guest's text, and the folder may hold anything. Nothing is written outside the
+//! folder or through a symbolic link, and a file gets its name only when it is complete and has the listed digest.
 
-use super::results::Listed;
 use crate::{
-    client::{Client, ClientError},
+    client::{Client, ClientError, ResultFile},
     exit::{Ended, FAILED, Usage},
     output::{Progress, shown},
 };
@@ -27,24 +26,24 @@ use std::{
     time::Duration,
 };
 
-/// How often a download is taken up again without a byte in between.
+/// How often a download is resumed without having received a byte in between.
 const MOST_FAILURES: u32 = 5;
 
-/// Segments of a name; no guest can make more.
+/// Maximum segments of a name. The host lets no guest create more.
 const MOST_SEGMENTS: usize = 32;
 
-/// Where results go.
+/// The folder that results are downloaded to.
 #[derive(Debug)]
 pub(super) struct Folder(OwnedFd);
 
-/// An open place for one result.
-struct Place {
+/// Where one result goes: an open folder, and a name in it.
+struct Target {
     parent: OwnedFd,
     name: String,
 }
 
 impl Folder {
-    /// Opens the folder, and makes it if it is not there. Links on the way to it are the caller's own business.
+    /// Opens the folder, and creates it if it does not exist. Links in this path are followed: the caller chose it.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
@@ -52,8 +51,8 @@ impl Folder {
         Ok(Self(folder.map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?))
     }
 
-    /// The directory that a name is in, made if it is not there, through no link.
-    fn place(&self, name: &str) -> anyhow::Result<Place> {
+    /// Opens the directory that a name is in, and creates it if it does not exist. Follows no links.
+    fn target(&self, name: &str) -> anyhow::Result<Target> {
         let (above, last) = name.rsplit_once('/').map_or(("", name), |(above, last)| (above, last));
         let mut parent = self.0.try_clone().context("the folder")?;
         for segment in above.split('/').filter(|segment| !segment.is_empty()) {
@@ -63,43 +62,44 @@ impl Folder {
             }
             let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
             parent = openat(&parent, segment, flags, Mode::empty()).map_err(|error| {
-                Usage::error(format!("`{}`: `{}` is no folder, or a link ({error})", shown(name), shown(segment)))
+                Usage::error(format!("`{}`: `{}` is a link or not a folder ({error})", shown(name), shown(segment)))
             })?;
         }
-        Ok(Place { parent, name: last.to_owned() })
+        Ok(Target { parent, name: last.to_owned() })
     }
 }
 
-impl Place {
-    /// What is there already under the name: its digest; none if there is nothing.
+impl Target {
+    /// The digest of the file that exists under this name, if there is one.
     fn present(&self) -> anyhow::Result<Option<Sha256>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let mut file = match openat(&self.parent, self.name.as_str(), flags, Mode::empty()) {
             Ok(file) => File::from(file),
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => {
-                return Err(Usage::error(format!("`{}` is there and cannot be read: {error}", shown(&self.name))));
+                return Err(Usage::error(format!("`{}` exists and cannot be read: {error}", shown(&self.name))));
             }
         };
-        if !file.metadata().context("reading what is there")?.is_file() {
-            return Err(Usage::error(format!("`{}` is there and is no file", shown(&self.name))));
+        if !file.metadata().context("reading an existing file")?.is_file() {
+            return Err(Usage::error(format!("`{}` exists and is not a file", shown(&self.name))));
         }
         Ok(Some(digest(&mut file)?.0))
     }
 
-    /// The file that bytes are gathered in.
+    /// Opens the file that holds the download until it is complete.
     fn part(&self, name: &str) -> anyhow::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.parent, name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| Usage::error(format!("`{}` cannot be written: {error}", shown(name))))?;
         let file = File::from(file);
-        let metadata = file.metadata().context("reading what was begun")?;
-        if metadata.is_file() { Ok(file) } else { Err(Usage::error(format!("`{}` is no file", shown(name)))) }
+        let metadata = file.metadata().context("reading an interrupted download")?;
+        if metadata.is_file() { Ok(file) } else { Err(Usage::error(format!("`{}` is not a file", shown(name)))) }
     }
 }
 
-/// Names below the folder, one for each result, all different, none of them a way out. A guest's name is kept if it can be.
-fn names(list: &[Listed]) -> Vec<String> {
+/// Names below the folder, one for each result. They are distinct, and none leads out of the folder. A guest's name is
+/// kept where that is safe.
+fn names(list: &[ResultFile]) -> Vec<String> {
     let mut taken = BTreeSet::new();
     let mut folders = BTreeSet::new();
     list.iter()
@@ -126,7 +126,8 @@ fn above(name: &str) -> impl Iterator<Item = &str> {
     name.match_indices('/').map(|(end, _)| &name[..end])
 }
 
-/// Whether a guest's name can be a path as it is: relative, no way up, nothing that hides or acts, and not one of ours.
+/// Whether a guest's name can be used as a path: relative, without `..`, without characters that hide or control text, and
+/// not a name of our own.
 fn is_plain(name: &str) -> bool {
     let segment = |segment: &str| {
         (1..=255).contains(&segment.len()) && !matches!(segment, "." | "..") && !segment.starts_with(".cloister-")
@@ -137,44 +138,44 @@ fn is_plain(name: &str) -> bool {
         && name.split('/').all(segment)
 }
 
-/// Fetches every result that is not there yet. Answers with their names below the folder.
+/// Downloads every result that is missing. Returns their names below the folder.
 ///
 /// # Errors
-/// If one cannot be fetched, or is not what the list says; those before it are there.
+/// If one cannot be downloaded, or differs from the list. Those before it are complete.
 pub(super) async fn fetch_all(
     client: &Client,
     path: &[&str],
     job: &str,
-    list: &[Listed],
+    list: &[ResultFile],
     folder: &Folder,
     replace: bool,
 ) -> anyhow::Result<Vec<String>> {
     let names = names(list);
     for (listed, name) in list.iter().zip(&names) {
-        let place = folder.place(name)?;
-        match place.present()? {
+        let target = folder.target(name)?;
+        match target.present()? {
             Some(present) if present == listed.sha256 => continue,
             Some(_) if !replace => {
                 return Err(Usage::error(format!(
-                    "`{}` is there and is another file; --force replaces it",
+                    "`{}` exists with other content; --force overwrites it",
                     shown(name)
                 )));
             }
             _ => {}
         }
-        fetch(client, path, job, listed, &place)
+        fetch(client, path, job, listed, &target)
             .await
             .with_context(|| format!("result {} ({})", listed.index, shown(name)))?;
     }
     Ok(names)
 }
 
-async fn fetch(client: &Client, path: &[&str], job: &str, listed: &Listed, place: &Place) -> anyhow::Result<()> {
+async fn fetch(client: &Client, path: &[&str], job: &str, listed: &ResultFile, target: &Target) -> anyhow::Result<()> {
     let begun = format!(".cloister-{job}-{}.part", listed.index);
-    let mut file = place.part(&begun)?;
+    let mut file = target.part(&begun)?;
     let (mut progress, mut failures) = (Progress::new(), 0);
     loop {
-        // Hashed again: what was begun may be anybody's.
+        // Hashed from the beginning: another program may have written the file.
         let (_, mut have) = digest(&mut file)?;
         if have > listed.bytes {
             file.set_len(0).context("writing")?;
@@ -191,10 +192,10 @@ async fn fetch(client: &Client, path: &[&str], job: &str, listed: &Listed, place
                     && failures < MOST_FAILURES => {}
             Err(error) => return Err(error),
         }
-        let now = file.metadata().context("reading what was written")?.len();
+        let now = file.metadata().context("reading a download")?.len();
         failures = if now > before { 0 } else { failures + 1 };
         if failures > MOST_FAILURES {
-            return Err(ClientError::Broken("no more bytes come".to_owned()).into());
+            return Err(ClientError::Broken("the download makes no progress".to_owned()).into());
         }
         if now < listed.bytes {
             tokio::time::sleep(Duration::from_millis(200 << failures.min(5))).await;
@@ -203,18 +204,18 @@ async fn fetch(client: &Client, path: &[&str], job: &str, listed: &Listed, place
     progress.clear();
     let (found, _) = digest(&mut file)?;
     if found != listed.sha256 {
-        unlinkat(&place.parent, begun.as_str(), AtFlags::empty()).context("removing what is wrong")?;
-        return Err(Ended::error(FAILED, "the bytes are not those that the service lists; they are thrown away"));
+        unlinkat(&target.parent, begun.as_str(), AtFlags::empty()).context("removing a wrong download")?;
+        return Err(Ended::error(FAILED, "the downloaded bytes do not have the listed digest; they were deleted"));
     }
     file.sync_all().context("writing")?;
-    renameat(&place.parent, begun.as_str(), &place.parent, place.name.as_str()).context("renaming")?;
+    renameat(&target.parent, begun.as_str(), &target.parent, target.name.as_str()).context("renaming")?;
     Ok(())
 }
 
 async fn gather(
     client: &Client,
     path: &[&str],
-    listed: &Listed,
+    listed: &ResultFile,
     file: &mut File,
     have: u64,
     progress: &mut Progress,
@@ -257,5 +258,4 @@ fn digest(file: &mut File) -> anyhow::Result<(Sha256, u64)> {
 }
 
 #[cfg(test)]
-#[path = "download_tests.rs"]
 mod tests;

@@ -1,37 +1,45 @@
 use super::log;
 use crate::{
-    arguments::Context,
-    client::{Client, follow_job},
+    client::{Client, Job, Progress as Fetched, Reason, follow_job, read},
+    context::Context,
     exit::{Ended, FAILED, INTERRUPTED},
     output::{Format, Progress, note, print_document, shown},
 };
 use anyhow::Context as _;
-use cloister_model::Phase;
 use serde_json::Value;
 use std::time::Duration;
 
-/// What is shown of a job while it goes on.
+/// The phase of a job that succeeded.
+pub(super) const FINISHED: &str = "Finished";
+
+/// The phase of a job whose outputs wait for a reviewer.
+const IN_REVIEW: &str = "InReview";
+
+/// What is said about that phase, because it can last for days.
+const WAITS: &str = ": waiting until the dataset's publisher has reviewed the outputs; Ctrl-C leaves the job waiting";
+
+/// What is shown of a job while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Show {
     /// Every phase, and the log.
     Everything,
-    /// One line on a terminal.
+    /// One progress line, on a terminal only.
     Line,
 }
 
-/// Waits for a job's end. Ctrl-C ends the waiting, not the job.
+/// Waits until a job has ended, and returns its last state. Ctrl-C ends the waiting, not the job.
 pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Result<Value> {
     let mut progress = Progress::new();
     let mut last = String::new();
     let events = follow_job(client, job, |job| {
-        let phase = shown(job["phase"].as_str().unwrap_or("?"));
+        let phase = shown(&job.phase);
         if show == Show::Everything {
             if phase != last {
                 progress.clear();
-                note(&format!("-- {phase}"));
+                note(&format!("-- {phase}{}", if phase == IN_REVIEW { WAITS } else { "" }));
             }
         } else {
-            progress.show(&format!("{phase}{}", fetched(&job["progress"])));
+            progress.show(&format!("{phase}{}", job.progress.as_ref().map(fetched).unwrap_or_default()));
         }
         last = phase;
     });
@@ -44,9 +52,9 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
         let mut is_open = true;
         loop {
             tokio::select! {
-                // What was printed comes before the word that all is over.
+                // The log is printed before the end is reported.
                 biased;
-                // A log that cannot be followed is read at the end.
+                // If the log cannot be followed, the job still can.
                 _ = &mut log, if is_open => is_open = false,
                 ended = &mut events => {
                     if is_open {
@@ -61,69 +69,79 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
         ended = ended => Ok(ended?),
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("waiting for Ctrl-C")?;
-            Err(Ended::error(INTERRUPTED, format!("not waiting any longer; the job goes on: `cloister job follow {job}`")))
+            Err(Ended::error(INTERRUPTED, format!("stopped waiting; the job continues: `cloister job follow {job}`")))
         }
     }
 }
 
-/// How far its inputs are.
-fn fetched(progress: &Value) -> String {
-    match (progress["doneBytes"].as_u64(), progress["totalBytes"].as_u64()) {
-        (Some(done), Some(total)) => format!(" ({done} of {total} bytes)"),
-        (Some(done), None) => format!(" ({done} bytes)"),
-        (None, _) => String::new(),
+/// How much of the inputs has been fetched.
+fn fetched(Fetched { done_bytes, total_bytes }: &Fetched) -> String {
+    match total_bytes {
+        Some(total) => format!(" ({done_bytes} of {total} bytes)"),
+        None => format!(" ({done_bytes} bytes)"),
     }
 }
 
-/// Why a job ended, if it says so; safe to show.
-pub(super) fn reason(job: &Value) -> Option<String> {
-    let text = shown(job["reason"]["text"].as_str()?);
-    let fault = job["reason"]["fault"].as_str().filter(|fault| *fault != "nobody");
-    Some(fault.map_or(text.clone(), |fault| format!("{text} (fault: {})", shown(fault))))
+/// Why a job ended, if it has a reason. Escaped.
+pub(super) fn reason(job: &Job) -> Option<String> {
+    let Reason { text, fault } = job.reason.as_ref()?;
+    let text = shown(text);
+    Some(if fault == "nobody" { text } else { format!("{text} (fault: {})", shown(fault)) })
 }
 
-/// Says how a job ended, and makes that the end of the command.
+/// Reports how a job ended, and ends the command accordingly.
 pub(super) fn conclude(context: &Context, job: &Value) -> anyhow::Result<()> {
     if context.format != Format::Table {
         print_document(context.format, job)?;
     }
-    outcome(job)
+    outcome(&read(job)?)
 }
 
-fn outcome(job: &Value) -> anyhow::Result<()> {
-    let phase = job["phase"].as_str().unwrap_or("?");
-    let finished = serde_json::to_value(Phase::Finished).is_ok_and(|finished| finished == phase);
-    let id = shown(job["id"].as_str().unwrap_or_default());
-    let reason = reason(job).map(|reason| format!(": {reason}")).unwrap_or_default();
-    if finished {
+fn outcome(job: &Job) -> anyhow::Result<()> {
+    let Job { id, phase, .. } = job;
+    if phase == FINISHED {
         note(&format!("job {id} finished"));
         return Ok(());
     }
+    let reason = reason(job).map(|reason| format!(": {reason}")).unwrap_or_default();
     Err(Ended::error(FAILED, format!("job {id} ended in {}{reason}", shown(phase))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::code_of;
+    use crate::failure::code_of;
+    use cloister_model::Phase;
     use serde_json::json;
+
+    fn job(phase: &str, reason: &Value) -> Job {
+        let job = json!({"id": "0".repeat(32), "phase": phase, "created": "", "changed": "", "datasets": [],
+            "algorithm": {"raw": true}, "history": [], "reason": reason});
+        read(&job).expect("a job")
+    }
 
     #[test]
     fn only_a_finished_job_is_a_success() {
-        outcome(&json!({"id": "a", "phase": "Finished"})).expect("a success");
+        outcome(&job("Finished", &json!(null))).expect("a success");
         for phase in ["AlgorithmFailed", "LimitExceeded", "OutputRefused", "Stopped", "Expired", "finished", ""] {
-            let error = outcome(&json!({"phase": phase, "reason": {"text": "a\u{1b}", "fault": "algorithm"}}));
-            let error = error.expect_err(phase);
+            let error = outcome(&job(phase, &json!({"text": "a\u{1b}", "fault": "algorithm"}))).expect_err(phase);
             assert_eq!(code_of(&error), FAILED, "{phase}");
             assert!(!error.to_string().contains('\u{1b}'));
         }
     }
 
     #[test]
-    fn a_reason_names_whose_fault_it_was() {
-        let job = |fault: &str| json!({"reason": {"text": "no", "fault": fault}});
-        assert_eq!(reason(&job("algorithm")).as_deref(), Some("no (fault: algorithm)"));
-        assert_eq!(reason(&job("nobody")).as_deref(), Some("no"));
-        assert_eq!(reason(&json!({"reason": null})), None);
+    fn phases_have_the_names_of_the_model() {
+        for (name, phase) in [(FINISHED, Phase::Finished), (IN_REVIEW, Phase::InReview)] {
+            assert_eq!(serde_json::to_value(phase).expect("JSON"), name);
+        }
+    }
+
+    #[test]
+    fn a_reason_names_who_is_at_fault() {
+        let reason = |fault: &str| reason(&job("Stopped", &json!({"text": "no", "fault": fault})));
+        assert_eq!(reason("algorithm").as_deref(), Some("no (fault: algorithm)"));
+        assert_eq!(reason("nobody").as_deref(), Some("no"));
+        assert_eq!(super::reason(&job("Stopped", &json!(null))), None);
     }
 }

@@ -1,31 +1,32 @@
 use crate::{
-    arguments::Context,
     asset::{Named, find},
-    output::{Format, Table, age, print_document, shown},
+    client::{Job, JobAlgorithm, read_all},
+    context::Context,
+    output::{Format, Table, age, print_document},
 };
 use clap::ValueEnum;
 use cloister_model::{Account, AssetKind};
-use serde_json::{Value, json};
+use serde_json::json;
 
-/// Which jobs: yours; all, for the operator.
+/// Which jobs: your own; as operator, all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
-    /// Those that have ended, or that have not
+    /// Only jobs that have ended, or that have not
     #[arg(long, value_enum)]
     state: Option<State>,
-    /// Those in this phase, such as `Running`
+    /// Only jobs in this phase, such as `Running`
     #[arg(long)]
     phase: Option<String>,
-    /// Those on this dataset; for its publisher, everybody's
+    /// Only jobs on this dataset. Its publisher sees the jobs of all consumers
     #[arg(long)]
     dataset: Option<Named>,
-    /// Those of this algorithm
+    /// Only jobs that run this algorithm
     #[arg(long)]
     algorithm: Option<Named>,
-    /// Those of this account; for the operator
+    /// Only jobs of this account (as operator)
     #[arg(long)]
     owner: Option<Account>,
-    /// At most so many
+    /// Maximum number of entries
     #[arg(long, default_value_t = 50)]
     limit: usize,
 }
@@ -58,27 +59,25 @@ impl List {
             return Ok(print_document(context.format, &json!({"items": items}))?);
         }
         let mut table = Table::new(["ID", "PHASE", "AGE", "OWNER", "ALGORITHM", "DATASETS"]);
-        for job in &items {
-            let text = |name: &str| job[name].as_str().unwrap_or_default().to_owned();
-            let datasets: Vec<_> = job["datasets"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let datasets = match datasets[..] {
+        for Job { id, phase, created, owner, algorithm, datasets, .. } in read_all(&items)? {
+            let datasets = match &datasets[..] {
                 [] => String::new(),
                 [one] => short(one),
-                [one, ref others @ ..] => format!("{} and {} more", short(one), others.len()),
+                [one, others @ ..] => format!("{} and {} more", short(one), others.len()),
             };
-            let what = short(&self::algorithm(&job["algorithm"]));
-            table.row([text("id"), text("phase"), age(&text("created")), text("owner"), what, datasets]);
+            let algorithm = short(&self::algorithm(algorithm));
+            table.row([id.to_string(), phase, age(&created), owner.unwrap_or_default(), algorithm, datasets]);
         }
         Ok(table.print("no jobs")?)
     }
 }
 
-/// What ran, in a word; safe to show.
-pub(super) fn algorithm(value: &Value) -> String {
-    shown(value["did"].as_str().or(value.as_str()).unwrap_or("raw"))
+/// The DID of what ran, or `raw` for an algorithm that came with the job.
+pub(super) fn algorithm(JobAlgorithm { did }: JobAlgorithm) -> String {
+    did.unwrap_or_else(|| "raw".to_owned())
 }
 
-/// The beginning of a DID: enough to tell a few apart.
+/// The first characters of a DID: enough to tell a few apart.
 fn short(did: &str) -> String {
     match did.char_indices().nth(19) {
         Some((end, _)) if did.starts_with("did:op:") => format!("{}…", &did[..end]),

@@ -1,9 +1,14 @@
-use crate::{arguments::Context, client::Client};
+use crate::{
+    client::{Client, ClientError, JobExplanation, read},
+    context::Context,
+    output::note,
+};
 use cloister_model::{JobId, escape};
 use reqwest::Method;
+use serde_json::Value;
 use std::io::{self, IsTerminal as _};
 
-/// Characters of one line on a terminal.
+/// Maximum length of one line on a terminal, in characters.
 const MOST_LINE: usize = 10_000;
 
 /// Which log.
@@ -11,7 +16,7 @@ const MOST_LINE: usize = 10_000;
 pub(crate) struct Logs {
     /// The job's id
     job: JobId,
-    /// Go on until the job has ended
+    /// Keep printing until the job has ended
     #[arg(short, long)]
     follow: bool,
 }
@@ -19,26 +24,39 @@ pub(crate) struct Logs {
 impl Logs {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         let Self { job, follow } = self;
-        copy(&context.client()?, &job.to_string(), follow).await
+        let (client, job) = (context.client()?, job.to_string());
+        if copy(&client, &job, follow).await? == 0 && is_withheld(&client, &job).await? {
+            note("the log is empty: an output contract lets none out (maxLogBytes: 0); ask the dataset's publisher");
+        }
+        Ok(())
     }
 }
 
-/// Prints the log as it grows, to the job's end.
+/// Prints the log as it grows, until the job has ended.
 pub(super) async fn follow(client: &Client, job: &str) -> anyhow::Result<()> {
-    copy(client, job, true).await
+    copy(client, job, true).await.map(drop)
 }
 
-async fn copy(client: &Client, job: &str, follow: bool) -> anyhow::Result<()> {
+/// Whether the job's output contract lets no log out.
+async fn is_withheld(client: &Client, job: &str) -> Result<bool, ClientError> {
+    let explanation: JobExplanation = read(&client.get(&["v1", "jobs", job, "explain"], &[]).await?)?;
+    Ok(explanation.terms.pointer("/outputContract/maxLogBytes").and_then(Value::as_u64) == Some(0))
+}
+
+/// Prints the log. Returns its length in bytes.
+async fn copy(client: &Client, job: &str, follow: bool) -> anyhow::Result<u64> {
     let query = if follow { &[("follow", "true")][..] } else { &[] };
     let mut response = client.send(client.patient_request(Method::GET, &["v1", "jobs", job, "log"], query)?).await?;
-    let mut printer = Printer::new(io::stdout().is_terminal());
+    let (mut printer, mut bytes) = (Printer::new(io::stdout().is_terminal()), 0);
     while let Some(chunk) = response.chunk().await.map_err(|error| client.fault(&error))? {
+        bytes += chunk.len() as u64;
         printer.print(&chunk, io::stdout().lock())?;
     }
-    Ok(printer.finish(io::stdout().lock())?)
+    printer.finish(io::stdout().lock())?;
+    Ok(bytes)
 }
 
-/// Prints what a guest printed: as it is into a file or a pipe, line by line and escaped on a terminal.
+/// Prints a guest's log: unchanged to a file or a pipe, escaped and line by line to a terminal.
 #[derive(Debug)]
 struct Printer {
     is_terminal: bool,
@@ -89,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_sees_lines_and_nothing_that_acts() {
+    fn a_terminal_gets_escaped_lines() {
         let chunks: [&[u8]; 3] = [b"a\x1b[2J", b"b\nc", b"d\r\xff"];
         assert_eq!(printed(true, &chunks), b"a\\u{1b}[2Jb\ncd\\r\\xff\n");
         assert_eq!(printed(false, &chunks), chunks.concat());

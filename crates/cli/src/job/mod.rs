@@ -10,40 +10,40 @@ mod review;
 mod submit;
 
 use crate::{
-    arguments::Context,
+    client::{Job, JobExplanation, Step, read},
+    context::Context,
     exit::Usage,
     output::{Format, note, print_document, print_line, shown},
 };
 use clap::Subcommand;
 use cloister_model::JobId;
 use reqwest::Method;
-use serde_json::Value;
 
 /// Jobs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
     Submit(Box<submit::Submit>),
-    /// List jobs, the newest first
+    /// List jobs, newest first
     List(list::List),
-    /// Show one
+    /// Show a job
     Show(One),
-    /// Wait for a job to end, and show what happens to it
+    /// Wait until a job has ended, and show its phases and its log
     Follow(One),
     /// Print the algorithm's log
     Logs(log::Logs),
-    /// List the results, or with --dir: fetch them
+    /// List the results; with --dir, download them
     Results(results::Results),
-    /// Ask for a job to be stopped
+    /// Request that a job is stopped
     Stop(One),
-    /// Remove a job that has ended, with its log and its results
+    /// Delete a job that has ended, with its log and its results
     Delete(One),
-    /// Say why a job is where it is
+    /// Explain why a job is in its phase
     Explain(One),
     /// Print the host's report of the run
     Report(One),
-    /// Print the signed statement of what ran on what and what came out
+    /// Print the receipt: a signed statement of what ran on what data, and what came out
     Receipt(receipt::Receipt),
-    /// See what waits for a reviewer's word, or give it
+    /// List or download outputs that wait for review, or approve or refuse them
     Review(review::Review),
 }
 
@@ -69,7 +69,7 @@ impl JobCommand {
             Self::Stop(One { job }) => stop(context, job).await,
             Self::Delete(One { job }) => {
                 context.client()?.delete(&["v1", "jobs", &job.to_string()]).await?;
-                note(&format!("job {job} is removed"));
+                note(&format!("job {job} is deleted"));
                 Ok(())
             }
             Self::Explain(One { job }) => explain(context, job).await,
@@ -77,7 +77,7 @@ impl JobCommand {
                 let report = context.client()?.get(&["v1", "jobs", &job.to_string(), "report"], &[]).await?;
                 if report.is_null() {
                     return Err(Usage::error(format!(
-                        "there is no report of job {job}: nothing ran, or not to its end"
+                        "job {job} has no report: its algorithm did not run, or did not run to its end"
                     )));
                 }
                 Ok(print_document(context.format, &report)?)
@@ -89,28 +89,34 @@ impl JobCommand {
 }
 
 async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
-    let job = context.client()?.get(&["v1", "jobs", &job.to_string()], &[]).await?;
+    let answer = context.client()?.get(&["v1", "jobs", &job.to_string()], &[]).await?;
     if context.format != Format::Table {
-        return Ok(print_document(context.format, &job)?);
+        return Ok(print_document(context.format, &answer)?);
     }
-    for name in ["id", "phase", "owner", "environment", "algorithm", "created", "changed", "ended", "expires"] {
-        let text = match &job[name] {
-            Value::Null => continue,
-            Value::String(text) => shown(text),
-            algorithm if name == "algorithm" => list::algorithm(algorithm),
-            other => shown(&other.to_string()),
-        };
-        print_line(&format!("{name:<12} {text}"))?;
+    let job: Job = read(&answer)?;
+    let reason = follow::reason(&job).filter(|reason| reason != "finished");
+    let Job { id, phase, created, changed, ended, expires, owner, environment, datasets, algorithm, history, .. } = job;
+    let algorithm = list::algorithm(algorithm);
+    let lines = [
+        ("id", Some(id.to_string())),
+        ("phase", Some(phase)),
+        ("owner", owner),
+        ("environment", environment),
+        ("algorithm", Some(algorithm)),
+        ("created", Some(created)),
+        ("changed", Some(changed)),
+        ("ended", ended),
+        ("expires", expires),
+    ];
+    let lines = lines.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    for (name, text) in lines.chain(datasets.into_iter().map(|dataset| ("dataset", dataset))) {
+        print_line(&format!("{name:<12} {}", shown(&text)))?;
     }
-    for dataset in job["datasets"].as_array().into_iter().flatten() {
-        print_line(&format!("{:<12} {}", "dataset", shown(dataset.as_str().unwrap_or_default())))?;
-    }
-    if let Some(reason) = follow::reason(&job).filter(|reason| reason != "finished") {
+    if let Some(reason) = reason {
         print_line(&format!("{:<12} {reason}", "reason"))?;
     }
-    for step in job["history"].as_array().into_iter().flatten() {
-        let (at, phase) = (step["at"].as_str().unwrap_or_default(), step["phase"].as_str().unwrap_or_default());
-        print_line(&format!("{:<12} {} {}", "history", shown(at), shown(phase)))?;
+    for Step { phase, at } in history {
+        print_line(&format!("{:<12} {} {}", "history", shown(&at), shown(&phase)))?;
     }
     Ok(())
 }
@@ -118,11 +124,11 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
 async fn stop(context: &Context, job: JobId) -> anyhow::Result<()> {
     let client = context.client()?;
     let path = ["v1", "jobs", &job.to_string(), "stop"];
-    let job = client.send_json(Method::POST, &path, None, &serde_json::json!({})).await?.body;
+    let answer = client.send_json(Method::POST, &path, None, &serde_json::json!({})).await?.body;
     if context.format != Format::Table {
-        return Ok(print_document(context.format, &job)?);
+        return Ok(print_document(context.format, &answer)?);
     }
-    note(&format!("asked for; it is {}", shown(job["phase"].as_str().unwrap_or("still there"))));
+    note(&format!("stop requested; the job is {}", shown(&read::<Job>(&answer)?.phase)));
     Ok(())
 }
 
@@ -131,10 +137,11 @@ async fn explain(context: &Context, job: JobId) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return Ok(print_document(context.format, &answer)?);
     }
-    let text = |name: &str| shown(answer[name].as_str().unwrap_or_default());
-    print_line(&format!("{}: {}", text("phase"), text("text")))?;
-    if let Some(ahead) = answer["ahead"].as_u64() {
-        print_line(&format!("{ahead} jobs come before it"))?;
+    let JobExplanation { phase, text, ahead, terms: _ } = read(&answer)?;
+    print_line(&format!("{}: {}", shown(&phase), shown(&text)))?;
+    match ahead {
+        None => Ok(()),
+        Some(1) => Ok(print_line("1 job is ahead of it")?),
+        Some(ahead) => Ok(print_line(&format!("{ahead} jobs are ahead of it"))?),
     }
-    Ok(())
 }

@@ -1,5 +1,5 @@
 use crate::{
-    arguments::Context,
+    context::Context,
     exit::{Ended, FAILED},
     input::read_document,
     output::{note, print_document},
@@ -16,14 +16,14 @@ pub(crate) struct Receipt {
     /// The job's id
     #[arg(required_unless_present = "file")]
     job: Option<JobId>,
-    /// A receipt in a file, instead of the service's
+    /// Read the receipt from a file instead of asking the service
     #[arg(short, long, value_name = "FILE", conflicts_with = "job")]
     file: Option<PathBuf>,
-    /// Check the signature; a bad one is exit code 1
+    /// Verify the signature. Exit code 1 if it is invalid
     #[arg(long)]
     verify: bool,
-    /// The service's public key, in base64, from somebody you trust. Without it, the receipt's own is taken: that shows only
-    /// that nothing was changed since it was signed, not by whom
+    /// The service's public key in base64, from a source that you trust. Without it, the key in the receipt is used, which
+    /// proves only that the receipt was not changed since it was signed, not who signed it
     #[arg(long, requires = "verify", value_name = "KEY")]
     public_key: Option<String>,
 }
@@ -34,41 +34,41 @@ impl Receipt {
         let receipt = match (&job, &file) {
             (_, Some(file)) => read_document(file)?,
             (Some(job), None) => context.client()?.get(&["v1", "jobs", &job.to_string(), "receipt"], &[]).await?,
-            (None, None) => return Err(crate::exit::Usage::error("which job?")),
+            (None, None) => return Err(crate::exit::Usage::error("give a job id, or --file")),
         };
         if !verify {
             return Ok(print_document(context.format, &receipt)?);
         }
         check(&receipt, job.map(|job| job.to_string()).as_deref(), public_key.as_deref())
-            .map_err(|problem| Ended::error(FAILED, format!("the receipt is not good: {problem}")))?;
+            .map_err(|problem| Ended::error(FAILED, format!("the receipt is invalid: {problem}")))?;
         note(if public_key.is_some() {
-            "the receipt is good: signed by that key, and not changed since"
+            "the receipt is valid: signed with that key, and not changed since"
         } else {
-            "the receipt was not changed since it was signed by the key in it; --public-key says whose that must be"
+            "the receipt was not changed since it was signed with the key in it; check who signed it with --public-key"
         });
         Ok(())
     }
 }
 
-/// Checks a receipt: its signature, that it is about this job, and that it is signed by this key.
+/// Checks the signature of a receipt, its job, and the key that signed it.
 fn check(document: &Value, job: Option<&str>, key: Option<&str>) -> Result<(), &'static str> {
     let bytes = |name: &str| document[name].as_str().and_then(|text| BASE64_STANDARD.decode(text).ok());
-    let receipt = document.get("receipt").filter(|receipt| receipt.is_object()).ok_or("there is no receipt in it")?;
+    let receipt = document.get("receipt").filter(|receipt| receipt.is_object()).ok_or("it has no field `receipt`")?;
     let public = bytes("publicKey").ok_or("it has no public key")?;
     if key.is_some_and(|key| BASE64_STANDARD.decode(key.trim()).ok().as_ref() != Some(&public)) {
-        return Err("it is signed by another key");
+        return Err("it is signed with another key");
     }
     let signature = bytes("signature").ok_or("it has no signature")?;
     let text = canonical(receipt).to_string();
     let verified = UnparsedPublicKey::new(&ED25519, public).verify(text.as_bytes(), &signature);
-    verified.map_err(|_| "the signature is not of this text: it was changed")?;
+    verified.map_err(|_| "the signature does not match: it was changed")?;
     match job {
         Some(job) if receipt["job"].as_str() != Some(job) => Err("it is about another job"),
         _ => Ok(()),
     }
 }
 
-/// The document with the fields of every object sorted by name: its JSON without spaces is what is signed.
+/// The document with the fields of every object sorted by name. What is signed is its JSON without spaces.
 fn canonical(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_seen() {
+    fn a_changed_receipt_is_invalid() {
         let receipt = json!({"job": "a", "outputs": [{"b": 1, "a": 2}], "phase": "Finished"});
         let good = signed(1, &receipt);
         let key = good["publicKey"].as_str().expect("a key").to_owned();
@@ -105,7 +105,7 @@ mod tests {
         let mut changed = good.clone();
         changed["receipt"]["outputs"][0]["b"] = json!(3);
         assert!(check(&changed, None, None).is_err());
-        assert_eq!(check(&signed(2, &receipt), None, Some(&key)), Err("it is signed by another key"));
+        assert_eq!(check(&signed(2, &receipt), None, Some(&key)), Err("it is signed with another key"));
         for wrong in [json!({}), json!([]), json!({"receipt": {}, "publicKey": "x", "signature": "y"})] {
             assert!(check(&wrong, None, None).is_err(), "{wrong}");
         }

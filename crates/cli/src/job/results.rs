@@ -1,11 +1,13 @@
-use super::download::{Folder, fetch_all};
+use super::{
+    download::{Folder, fetch_all},
+    follow,
+};
 use crate::{
-    arguments::Context,
-    client::ClientError,
+    client::{Client, ClientError, Job, List, ResultFile, read},
+    context::Context,
     output::{Format, Table, note, print_document, shown},
 };
-use cloister_model::{JobId, ResultKind, Sha256};
-use serde::Deserialize;
+use cloister_model::JobId;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -14,41 +16,43 @@ use std::path::PathBuf;
 pub(crate) struct Results {
     /// The job's id
     job: JobId,
-    /// Fetch all into this folder, which is made if it is not there. What is there already is not fetched again, and
-    /// what was cut short is gone on with
+    /// Download all results into this folder, which is created if it does not exist. Existing files are skipped, and
+    /// interrupted downloads resume
     #[arg(short, long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Replace files that are there and are others
+    /// Overwrite existing files whose content differs
     #[arg(long, requires = "dir")]
     force: bool,
 }
 
-/// A result, as the service lists it.
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Listed {
-    pub(super) index: u32,
-    pub(super) name: String,
-    pub(super) kind: ResultKind,
-    pub(super) bytes: u64,
-    pub(super) sha256: Sha256,
-}
-
 /// Reads a list of results.
-pub(super) fn read_list(answer: &Value) -> Result<Vec<Listed>, ClientError> {
-    Vec::deserialize(&answer["items"]).map_err(|_| ClientError::Unexpected("a list of results".to_owned()))
+pub(super) fn read_list(answer: &Value) -> Result<Vec<ResultFile>, ClientError> {
+    Ok(read::<List<ResultFile>>(answer)?.items)
 }
 
-/// Prints such a list.
-pub(super) fn print_list(context: &Context, answer: &Value, list: &[Listed]) -> anyhow::Result<()> {
+/// Prints a list of results, or the note `nothing` if it is empty.
+pub(super) fn print_list(context: &Context, answer: &Value, list: &[ResultFile], nothing: &str) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return Ok(print_document(context.format, answer)?);
     }
     let mut table = Table::new(["INDEX", "NAME", "KIND", "BYTES", "SHA256"]);
-    for Listed { index, name, kind, bytes, sha256 } in list {
+    for ResultFile { index, name, kind, bytes, sha256 } in list {
         let kind = serde_json::to_value(kind).ok().and_then(|kind| kind.as_str().map(str::to_owned));
         table.row([index.to_string(), name.clone(), kind.unwrap_or_default(), bytes.to_string(), sha256.to_string()]);
     }
-    Ok(table.print("no results (yet)")?)
+    Ok(table.print(nothing)?)
+}
+
+/// Why a job has no results.
+async fn why_nothing(client: &Client, job: &str) -> anyhow::Result<String> {
+    let job: Job = read(&client.get(&["v1", "jobs", job], &[]).await?)?;
+    let phase = shown(&job.phase);
+    let reason = follow::reason(&job).map(|reason| format!(": {reason}")).unwrap_or_default();
+    Ok(match job.ended {
+        None => format!("no results yet: the job is {phase}"),
+        Some(_) if job.phase == follow::FINISHED => "the job finished without results".to_owned(),
+        Some(_) => format!("no results: the job ended in {phase}{reason}"),
+    })
 }
 
 impl Results {
@@ -58,9 +62,10 @@ impl Results {
         let path = ["v1", "jobs", id.as_str(), "results"];
         let answer = client.get(&path, &[]).await?;
         let list = read_list(&answer)?;
-        let Some(dir) = dir else { return print_list(context, &answer, &list) };
+        let nothing = if list.is_empty() { why_nothing(&client, &id).await? } else { String::new() };
+        let Some(dir) = dir else { return print_list(context, &answer, &list, &nothing) };
         if list.is_empty() {
-            note("no results (yet)");
+            note(&nothing);
             return Ok(());
         }
         let names = fetch_all(&client, &path, &id, &list, &Folder::open(&dir)?, force).await?;
@@ -68,8 +73,8 @@ impl Results {
             return Ok(print_document(context.format, &answer)?);
         }
         for (listed, name) in list.iter().zip(names) {
-            let meant = if listed.name == name { String::new() } else { format!("  (named {})", shown(&listed.name)) };
-            crate::output::print_line(&format!("{}{meant}", shown(&dir.join(name).to_string_lossy())))?;
+            let named = if listed.name == name { String::new() } else { format!("  (named {})", shown(&listed.name)) };
+            crate::output::print_line(&format!("{}{named}", shown(&dir.join(name).to_string_lossy())))?;
         }
         Ok(())
     }

@@ -3,7 +3,8 @@ use super::{
     results::{print_list, read_list},
 };
 use crate::{
-    arguments::Context,
+    client::{Job, read},
+    context::Context,
     output::{Format, note, print_document, print_line, shown},
 };
 use cloister_model::JobId;
@@ -11,18 +12,18 @@ use reqwest::Method;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Which job, and what of it.
+/// Which job, and the decision.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Review {
     /// The job's id
     job: JobId,
-    /// Fetch what waits into this folder
+    /// Download the outputs that wait into this folder
     #[arg(short, long, value_name = "DIR", conflicts_with_all = ["approve", "refuse"])]
     dir: Option<PathBuf>,
-    /// The outputs may leave
+    /// Approve: release the outputs
     #[arg(long, conflicts_with = "refuse")]
     approve: bool,
-    /// The outputs may not leave, for this reason, which the consumer is told
+    /// Refuse: remove the outputs. The consumer is told this reason
     #[arg(long, value_name = "REASON")]
     refuse: Option<String>,
 }
@@ -41,12 +42,12 @@ impl Review {
             if context.format != Format::Table {
                 return Ok(print_document(context.format, &answer)?);
             }
-            note(&format!("job {id} is {}", shown(answer["phase"].as_str().unwrap_or("reviewed"))));
+            note(&format!("job {id} is {}", shown(&read::<Job>(&answer)?.phase)));
             return Ok(());
         }
         let answer = client.get(&path, &[]).await?;
         let list = read_list(&answer)?;
-        let Some(dir) = dir else { return print_list(context, &answer, &list) };
+        let Some(dir) = dir else { return print_list(context, &answer, &list, "no outputs wait for review") };
         let names = fetch_all(&client, &path, &id, &list, &Folder::open(&dir)?, false).await?;
         for name in names {
             print_line(&shown(&dir.join(name).to_string_lossy()))?;

@@ -1,9 +1,9 @@
 use super::follow::{self, Show};
 use crate::{
-    arguments::Context,
     asset::{Named, find},
-    client::{Client, show_rules},
+    client::{Client, Job, read, show_rules},
     config::{Size, Span},
+    context::Context,
     exit::{DENIED, Ended, Usage},
     input::{read_document, upload},
     output::{Format, note, print_document, print_line, shown},
@@ -15,32 +15,33 @@ use std::path::{Path, PathBuf};
 
 /// Submit a job
 ///
-/// Everything can be said in a file (-f), by flags, or by both: then flags come first. The file is the body that the
-/// service takes, as YAML; datasets and algorithms may be named in it as on the command line, and `algorithm` may be
-/// `{file: ./program.wasm}`, with `image` for a script.
+/// Describe the job in a file (-f), by flags, or both; flags take precedence. The file is the body of `POST /v1/jobs` as
+/// YAML or JSON: `datasets`, `algorithm` and `parameters` at the top level, without `kind` and `spec`. Datasets and
+/// algorithms may be named as on the command line, and `algorithm` may be `{file: ./program.wasm}`, with `image` for a
+/// script.
 ///
-/// Without --wait or --follow, the command ends as soon as the job is taken in, and prints its id.
+/// Without --wait or --follow, the command prints the job's id and ends as soon as the job is accepted.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Submit {
-    /// The job, described in a file; `-` is standard input
+    /// File that describes the job; `-` is standard input
     #[arg(short = 'f', long = "job", value_name = "FILE")]
     job: Option<PathBuf>,
-    /// A dataset: its name, OWNER/NAME, or DID. May be given several times
+    /// A dataset: its name, OWNER/NAME, or DID. Can be repeated
     #[arg(short, long = "dataset", value_name = "DATASET")]
     datasets: Vec<Named>,
     /// A published algorithm: its name, OWNER/NAME, or DID
     #[arg(short, long, value_name = "ALGORITHM", conflicts_with = "file")]
     algorithm: Option<Named>,
-    /// An algorithm of your own: a WebAssembly program, or a script
+    /// An algorithm in a file: a WebAssembly program, or a script
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// What runs the script [default: `python` for *.py]
+    /// The image that runs the script [default: `python` for *.py]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
-    /// A parameter. The value is JSON if it can be, else a text. May be given several times
+    /// A parameter. The value is parsed as JSON; if that fails, it is a string. Can be repeated
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
-    /// Parameters: a YAML or JSON object in a file
+    /// File with parameters: a YAML or JSON object
     #[arg(long = "params", value_name = "FILE")]
     params_file: Option<PathBuf>,
     /// The environment to run in
@@ -49,28 +50,28 @@ pub(crate) struct Submit {
     /// `deterministic` or `standard`
     #[arg(long)]
     profile: Option<String>,
-    /// The memory that the algorithm may use, such as `512MiB`
+    /// Memory limit of the algorithm, such as `512MiB`
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<Size>,
-    /// How long it may run, such as `10m`
+    /// Time limit of the algorithm, such as `10m`
     #[arg(long, value_name = "DURATION", value_parser = span)]
     time: Option<Span>,
     /// Encrypt the results to this age recipient
     #[arg(long, value_name = "age1...")]
     encrypt_to: Option<String>,
-    /// Publish the results as a dataset of yours with this name
+    /// Publish the results as your dataset with this name
     #[arg(long, value_name = "NAME")]
     register: Option<AssetName>,
-    /// Submitting twice with the same key gives one job
+    /// Submitting again with the same key returns the first job instead of creating another
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
-    /// Say whether the job would be allowed, and why not. Nothing is submitted
+    /// Check whether the job would be allowed, and if not, which rules refuse it. Submits nothing
     #[arg(long, conflicts_with_all = ["wait", "follow"])]
     dry_run: bool,
-    /// Wait for its end; then the exit code says how it ended
+    /// Wait until the job has ended. The exit code is 0 only if it finished
     #[arg(short, long)]
     wait: bool,
-    /// Wait for its end, and print its phases and the algorithm's log meanwhile
+    /// Like --wait, and print phases and the algorithm's log meanwhile
     #[arg(long, conflicts_with = "wait")]
     follow: bool,
 }
@@ -94,9 +95,7 @@ impl Submit {
         let key = self.idempotency_key.take();
         let header = key.as_deref().map(|key| ("idempotency-key", key));
         let answer = client.send_json(Method::POST, &["v1", "jobs"], header, &body.take()).await?.body;
-        let id = answer["id"].as_str().unwrap_or_default().to_owned();
-        let id: cloister_model::JobId =
-            id.parse().map_err(|_| crate::client::ClientError::Unexpected("a job without an id".to_owned()))?;
+        let id = read::<Job>(&answer)?.id;
         if self.wait || self.follow {
             note(&format!("job {id}"));
             let show = if self.follow { Show::Everything } else { Show::Line };
@@ -112,12 +111,19 @@ impl Submit {
         Ok(print_line(&id.to_string())?)
     }
 
-    /// The request as far as it can be told without the service: names and files stand in it as they were given.
+    /// The request before the service is asked: names are not resolved yet, and files not uploaded.
     fn body(&self) -> anyhow::Result<Map<String, Value>> {
         let mut body = match &self.job {
             Some(file) => match read_document(file)? {
+                Value::Object(body) if body.contains_key("kind") || body.contains_key("spec") => {
+                    return Err(Usage::error(format!(
+                        "`{}`: a job has the fields `datasets`, `algorithm` and `parameters` at the top level, and no `kind` \
+                         or `spec`",
+                        file.display()
+                    )));
+                }
                 Value::Object(body) => body,
-                _ => return Err(Usage::error(format!("`{}`: an object is expected", file.display()))),
+                _ => return Err(Usage::error(format!("`{}`: expected an object", file.display()))),
             },
             None => Map::new(),
         };
@@ -131,10 +137,10 @@ impl Submit {
             body.insert("algorithm".to_owned(), algorithm.to_string().into());
         }
         if self.image.is_some() && self.file.is_none() {
-            return Err(Usage::error("--image is for --file; a published algorithm says itself what runs it"));
+            return Err(Usage::error("--image needs --file: a published algorithm names its image itself"));
         }
         if let Some(file) = &self.file {
-            // As it was given: not relative to the file of the job.
+            // Relative to the current folder, not to the file of -f.
             let file =
                 std::path::absolute(file).map_err(|error| Usage::error(format!("`{}`: {error}", file.display())))?;
             let mut algorithm = json!({"file": file.to_string_lossy()});
@@ -163,16 +169,14 @@ impl Submit {
             if let Some(value) = value {
                 let limits = body.entry("limits").or_insert_with(|| json!({}));
                 if !limits.is_object() {
-                    return Err(Usage::error("`limits` is an object"));
+                    return Err(Usage::error("`limits` must be an object"));
                 }
                 limits[name] = value.into();
             }
         }
         for (name, flag) in [("datasets", "--dataset"), ("algorithm", "--algorithm or --file")] {
             if !body.contains_key(name) {
-                return Err(Usage::error(format!(
-                    "the job has no `{name}`: give {flag}, or write it into the file of -f"
-                )));
+                return Err(Usage::error(format!("the job has no `{name}`: use {flag}, or add it to the file of -f")));
             }
         }
         Ok(body)
@@ -181,7 +185,7 @@ impl Submit {
     fn parameters(&self, written: Option<Value>) -> anyhow::Result<Option<Map<String, Value>>> {
         let object = |value, place: &str| match value {
             Value::Object(object) => Ok(object),
-            _ => Err(Usage::error(format!("parameters in {place}: an object is expected"))),
+            _ => Err(Usage::error(format!("parameters in {place}: expected an object"))),
         };
         let mut parameters = written.map(|value| object(value, "the job")).transpose()?;
         if let Some(file) = &self.params_file {
@@ -203,20 +207,20 @@ fn folder(job: Option<&Path>) -> &Path {
     job.filter(|file| *file != Path::new("-")).and_then(Path::parent).unwrap_or(Path::new(""))
 }
 
-/// Puts DIDs where names are, and sends the algorithm's file.
+/// Replaces names by DIDs, and uploads the algorithm's file.
 async fn complete(client: &Client, mut body: Map<String, Value>, folder: &Path) -> anyhow::Result<Value> {
     if let Some(datasets) = body.get_mut("datasets") {
-        for dataset in datasets.as_array_mut().ok_or_else(|| Usage::error("`datasets` is a list"))? {
+        for dataset in datasets.as_array_mut().ok_or_else(|| Usage::error("`datasets` must be a list"))? {
             name_did(client, AssetKind::Dataset, dataset).await?;
         }
     }
     if let Some(algorithm) = body.get_mut("algorithm") {
         if let Some(file) = algorithm.get("file") {
-            let file = file.as_str().ok_or_else(|| Usage::error("`algorithm.file` is a path"))?;
+            let file = file.as_str().ok_or_else(|| Usage::error("`algorithm.file` must be a path"))?;
             let image = match algorithm.get("image") {
                 None => None,
                 Some(image) => {
-                    Some(image.as_str().ok_or_else(|| Usage::error("`algorithm.image` is a text"))?.to_owned())
+                    Some(image.as_str().ok_or_else(|| Usage::error("`algorithm.image` must be a string"))?.to_owned())
                 }
             };
             *algorithm = send(client, &folder.join(file), image).await?;
@@ -227,11 +231,12 @@ async fn complete(client: &Client, mut body: Map<String, Value>, folder: &Path) 
     Ok(Value::Object(body))
 }
 
+/// Replaces the name of an asset by its DID: a string, or the `did` of an object.
 async fn name_did(client: &Client, kind: AssetKind, value: &mut Value) -> anyhow::Result<()> {
     let bare = value.is_string();
     let place = if bare { Some(&mut *value) } else { value.get_mut("did") };
-    let Some(place) = place else { return Err(Usage::error("an asset is a name, or an object with a `did`")) };
-    let written = place.as_str().ok_or_else(|| Usage::error("an asset's `did` is a text"))?;
+    let Some(place) = place else { return Err(Usage::error("an asset must be a name, or an object with a `did`")) };
+    let written = place.as_str().ok_or_else(|| Usage::error("an asset's `did` must be a string"))?;
     let named: Named = written.parse().map_err(|error| Usage::error(format!("`{}`: {error}", shown(written))))?;
     let did = find(client, kind, &named).await?;
     *place = Value::from(did);
@@ -241,8 +246,9 @@ async fn name_did(client: &Client, kind: AssetKind, value: &mut Value) -> anyhow
     Ok(())
 }
 
+/// Uploads an algorithm's file. Returns how the job names it.
 async fn send(client: &Client, path: &Path, image: Option<String>) -> anyhow::Result<Value> {
-    let (measured, _) = upload(client, path).await?;
+    let measured = upload(client, path).await?;
     let container = container(path, measured.head, image)?;
     let mut algorithm = json!({"upload": measured.sha256.to_string()});
     if let Some(container) = container {
@@ -251,7 +257,7 @@ async fn send(client: &Client, path: &Path, image: Option<String>) -> anyhow::Re
     Ok(algorithm)
 }
 
-/// What runs a file: nothing for a WebAssembly program.
+/// The container section for a file; none for a WebAssembly program.
 fn container(path: &Path, head: [u8; 4], image: Option<String>) -> anyhow::Result<Option<Value>> {
     let is_python = path.extension().is_some_and(|extension| extension == "py");
     let image = match image {
@@ -260,7 +266,10 @@ fn container(path: &Path, head: [u8; 4], image: Option<String>) -> anyhow::Resul
         None if &head == b"\0asm" => None,
         None if is_python => Some("python".to_owned()),
         None => {
-            let text = format!("`{}` is neither WebAssembly nor *.py: say with --image what runs it", path.display());
+            let text = format!(
+                "`{}` is neither WebAssembly nor *.py: name the image that runs it with --image",
+                path.display()
+            );
             return Err(Usage::error(text));
         }
     };
@@ -333,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_come_before_the_file() {
+    fn flags_take_precedence_over_the_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let (job, params) = (folder.path().join("job.yaml"), folder.path().join("p.yaml"));
         std::fs::write(&job, "datasets: [a]\nalgorithm: {did: b, service: s}\nparameters: {x: 1, y: 1, z: 1}\n")
@@ -348,7 +357,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_contradicts_is_said() {
+    fn a_file_in_the_form_of_a_manifest_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let job = folder.path().join("job.yaml");
+        std::fs::write(&job, "kind: Job\nspec: {datasets: [a], algorithm: b}\n").expect("written");
+        let error = body(&["-f", job.to_str().expect("text")]).expect_err("not a job").to_string();
+        assert!(error.contains("top level"), "{error}");
+    }
+
+    #[test]
+    fn missing_and_contradictory_arguments_are_refused() {
         for arguments in [
             &[][..],
             &["-d", "a"],
@@ -363,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_a_file_is_told_by_its_content_or_its_name() {
+    fn content_or_name_of_a_file_decide_what_runs_it() {
         let (wasm, script) = (*b"\0asm", *b"impo");
         let image = |path: &str, head, image: Option<&str>| container(Path::new(path), head, image.map(str::to_owned));
         assert_eq!(image("a.py", wasm, None).expect("known"), None);

@@ -8,13 +8,13 @@ pub(crate) enum Format {
     /// For people
     #[default]
     Table,
-    /// As the service answers
+    /// The answer of the service as it came
     Json,
     /// The same as YAML
     Yaml,
 }
 
-/// A stranger's text on one line, cut to a length that one would read.
+/// Untrusted text on one line: escaped, and cut after 500 characters.
 pub(crate) fn shown(text: &str) -> String {
     escape(text.as_bytes(), 500).to_string()
 }
@@ -22,22 +22,22 @@ pub(crate) fn shown(text: &str) -> String {
 /// Prints one line.
 ///
 /// # Errors
-/// If nobody reads it.
+/// If the output cannot be written, for example because its reader closed it.
 pub(crate) fn print_line(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
 }
 
-/// Says something to whoever watches, beside the output. Nobody has to be there.
+/// Prints a line for people to standard error. Failing to do so is ignored.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Prints a document in a format other than a table (which is the caller's business, and JSON here).
+/// Prints a document as JSON or YAML. For tables, which the caller prints, this falls back to JSON.
 ///
 /// # Errors
-/// If nobody reads it.
+/// If the output cannot be written, for example because its reader closed it.
 pub(crate) fn print_document(format: Format, document: &Value) -> io::Result<()> {
     let text = match format {
         Format::Table | Format::Json => json(document),
@@ -48,14 +48,14 @@ pub(crate) fn print_document(format: Format, document: &Value) -> io::Result<()>
     stdout.flush()
 }
 
-/// JSON in which every character that a terminal could act on is written as `\u....`: the same document.
+/// JSON in which every character that a terminal could interpret is written as `\u....`. It is the same document.
 fn json(document: &Value) -> String {
     let mut text = format!("{document:#}\n");
-    if text.chars().any(acts) {
+    if text.chars().any(is_control) {
         let mut safe = String::with_capacity(text.len());
         for character in text.chars() {
-            if acts(character) {
-                // Outside strings, JSON has none of these.
+            if is_control(character) {
+                // Such characters occur only inside strings in JSON.
                 for unit in character.encode_utf16(&mut [0; 2]) {
                     safe.push_str(&format!("\\u{unit:04x}"));
                 }
@@ -68,15 +68,16 @@ fn json(document: &Value) -> String {
     text
 }
 
-/// YAML; where that would need characters that act, JSON, which is YAML, too.
+/// YAML. If that would contain characters that a terminal could interpret: JSON, which is also YAML.
 fn yaml(document: &Value) -> String {
     match serde_saphyr::to_string(document) {
-        Ok(text) if !text.chars().any(acts) => text,
+        Ok(text) if !text.chars().any(is_control) => text,
         _ => json(document),
     }
 }
 
-fn acts(character: char) -> bool {
+/// Whether a terminal could interpret the character, or it would hide or reorder text.
+fn is_control(character: char) -> bool {
     let mut bytes = [0; 4];
     let text = character.encode_utf8(&mut bytes);
     !matches!(character, '\n' | '\\') && escape(text.as_bytes(), 1).to_string() != *text
@@ -89,19 +90,19 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_acts_is_written_as_numbers() {
+    fn control_characters_are_written_as_escapes() {
         let document = json!({"name": "a\u{9b}31m\u{202e}\u{1b}[2J\u{e0041}", "path": "c:\\x"});
         let text = json(&document);
-        assert!(!text.chars().any(acts), "{text}");
+        assert!(!text.chars().any(is_control), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document);
     }
 
     proptest! {
         #[test]
-        fn documents_stay_what_they_are(name: String, text: String, number: i32) {
+        fn printing_does_not_change_a_document(name: String, text: String, number: i32) {
             let document = json!({name: [text, number]});
             for written in [json(&document), yaml(&document)] {
-                prop_assert!(!written.chars().any(acts), "{written}");
+                prop_assert!(!written.chars().any(is_control), "{written}");
                 prop_assert_eq!(&serde_saphyr::from_str::<Value>(&written).expect("YAML"), &document);
             }
             prop_assert_eq!(serde_json::from_str::<Value>(&json(&document)).expect("JSON"), document);

@@ -1,4 +1,4 @@
-//! What is printed: tables for people, JSON and YAML for programs. Nothing that a stranger chose reaches a terminal as it is.
+//! Printing: tables for people, JSON and YAML for programs. Untrusted text is escaped before it reaches a terminal.
 
 mod document;
 mod progress;

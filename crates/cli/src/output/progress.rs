@@ -1,6 +1,6 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
-/// A line that changes, on a terminal; nothing elsewhere.
+/// A progress line on a terminal. Prints nothing elsewhere.
 #[derive(Debug)]
 pub(crate) struct Progress {
     is_shown: bool,
@@ -12,7 +12,7 @@ impl Progress {
         Self { is_shown: io::stderr().is_terminal(), is_dirty: false }
     }
 
-    /// Replaces the line. The text must be safe to show.
+    /// Replaces the line. The text must be escaped already.
     pub(crate) fn show(&mut self, text: &str) {
         if self.is_shown {
             let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
@@ -20,7 +20,7 @@ impl Progress {
         }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(crate) fn clear(&mut self) {
         if self.is_dirty {
             let _ = write!(io::stderr().lock(), "\r\x1b[K");

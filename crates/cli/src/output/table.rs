@@ -4,10 +4,10 @@ use std::{
     io::{self, Write as _},
 };
 
-/// Characters of a cell; the rest is left out.
+/// Maximum length of a cell, in characters. The rest is cut off.
 const MOST: usize = 80;
 
-/// Rows under a header, in columns as wide as they must be. Cells are escaped.
+/// A table with aligned columns. Cells are escaped.
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
@@ -26,10 +26,10 @@ impl Table {
         self.rows.push(cells.iter().map(cell).collect());
     }
 
-    /// Prints it; with only a header, says that there is nothing.
+    /// Prints the table. If it has no rows, prints the note `nothing` instead.
     ///
     /// # Errors
-    /// If nobody reads it.
+    /// If the output cannot be written.
     pub(crate) fn print(&self, nothing: &str) -> io::Result<()> {
         if self.rows.len() < 2 {
             super::note(nothing);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_hostile_names_lie_flat() {
+    fn columns_are_aligned_and_hostile_names_escaped() {
         let mut table = Table::new(["NAME", "SIZE"]);
         table.row(["a\n\x1b[2Jb".to_owned(), "1".to_owned()]);
         table.row([String::new(), "22".to_owned()]);

@@ -12,9 +12,9 @@ mod telemetry;
 pub(crate) use service::openapi;
 
 use crate::{
-    arguments::Context,
     client::DEFAULT_HOME,
     config::{Layers, Settings, print},
+    context::Context,
     exit::Usage,
 };
 use std::{
@@ -30,34 +30,35 @@ const CONFIG_FILE: &str = "cloister.toml";
 /// Run a service on this machine
 ///
 /// Everything is kept in one folder: --home, else $CLOISTER_HOME_DIR, else `cloister-data` in the current folder. Nothing
-/// has to be configured. At the first start, an operator's key is made, shown once, and kept in `operator.key` there;
-/// the other commands find it if they are given the same folder, and the service is on this machine.
+/// needs to be configured. The first start creates an operator's key, prints it once, and stores it in `operator.key` in that
+/// folder. On this machine, the other commands find the key there if they use the same folder.
 ///
-/// Settings come from `cloister.toml` in the folder (or --config), from $CLOISTER_..., and from flags, the later over the
-/// earlier. `cloister serve --print-config` shows all settings, their values, and where these come from.
+/// Settings come from `cloister.toml` in the folder (or --config), from $CLOISTER_... variables, and from flags. Flags take
+/// precedence over variables, variables over the file. `cloister serve --print-config` shows all settings, their values, and
+/// where each value comes from.
 ///
-/// SIGTERM and SIGINT end the service; running jobs go on, and are taken up at the next start.
+/// SIGTERM and SIGINT end the service. Running algorithms continue, and the next start takes their jobs up.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
-    /// The configuration file [default: $CLOISTER_CONFIG, else cloister.toml in the service's folder, if there is one]
+    /// The configuration file [default: $CLOISTER_CONFIG, else cloister.toml in the service's folder, if it exists]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where to listen; port 0 is any free one [default: 127.0.0.1:8090]
+    /// Address and port to listen on; port 0 is any free port [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// The `sandbox` program [default: beside this program, else on PATH]
+    /// The `sandbox` program [default: the one beside this program, else the first on PATH]
     #[arg(long, value_name = "FILE")]
     sandbox: Option<String>,
-    /// Where compiled programs and runtimes are kept ($CLOISTER_HOME of the sandbox program) [default: below the folder]
+    /// Where the sandbox program keeps compiled programs and runtimes [default: `sandbox` in the service's folder]
     #[arg(long, value_name = "DIR")]
     sandbox_home: Option<String>,
-    /// Certificates for HTTPS, a PEM file
+    /// PEM file with the certificate chain for HTTPS
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
-    /// The private key for HTTPS, a PEM file
+    /// PEM file with the private key for HTTPS
     #[arg(long, value_name = "FILE")]
     tls_key: Option<String>,
-    /// Listen beyond this machine without TLS
+    /// Listen on addresses of other machines without TLS. Only on a trusted network
     #[arg(long)]
     insecure_http: bool,
     /// `auto`, `text` or `json` [default: text on a terminal, JSON elsewhere]
@@ -66,24 +67,24 @@ pub(crate) struct Serve {
     /// `error`, `warn`, `info`, `debug` or `trace` [default: info]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
-    /// Any setting. May be given several times
+    /// Any setting. Can be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Make a new operator's key, as at the first start; earlier ones stay good until they are revoked
+    /// Create a new operator's key, as at the first start. Earlier keys stay valid until they are revoked
     #[arg(long)]
     new_operator_key: bool,
-    /// Write the address into this file once the service listens
+    /// Write the address to this file once the service listens
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
-    /// End when standard input does: for whoever starts a service for a while
+    /// End when standard input ends: for programs that start a service temporarily
     #[arg(long, hide = true)]
     until_eof: bool,
-    /// Show all settings and where they come from, and end
+    /// Print all settings and where their values come from, and end
     #[arg(long)]
     print_config: bool,
 }
 
-/// What starting needs, beside the settings.
+/// What starting the service needs.
 #[derive(Debug)]
 struct Start {
     settings: Settings,
@@ -100,13 +101,13 @@ impl Serve {
             return Ok(print(&settings, &layers, io::stdout().lock())?);
         }
         let Self { new_operator_key, ready_file, until_eof, .. } = self;
-        // Dropped at the end, when the service's runtime is gone: what is left is sent then.
+        // Dropped last, when the service's runtime is gone: the remaining spans are sent then.
         let traces = Traces::start(&settings)?;
         logging::start(settings.log_format, settings.log_level, traces.as_ref());
         service::run(Start { settings, new_operator_key, ready_file, until_eof })
     }
 
-    /// Everything that was said, by whomever.
+    /// Collects the settings of all layers.
     fn layers(
         &self,
         home: Option<&Path>,
@@ -147,12 +148,13 @@ impl Serve {
     }
 }
 
-/// The environment, as text: ours has no other names and values.
+/// Our environment variables as text. Others may contain anything.
 fn environment() -> anyhow::Result<Vec<(String, String)>> {
     let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLOISTER_"));
     ours.map(|(name, value)| {
         let name = name.to_string_lossy().into_owned();
-        let value = value.into_string().map_err(|_| Usage::error(format!("{name} in the environment is no UTF-8")))?;
+        let value =
+            value.into_string().map_err(|_| Usage::error(format!("the environment variable {name} is not UTF-8")))?;
         Ok((name, value))
     })
     .collect()
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_in_the_folder_is_found_and_flags_come_last() {
+    fn the_file_in_the_folder_is_found_and_flags_take_precedence() {
         let home = tempfile::tempdir().expect("a folder");
         let file = home.path().join(CONFIG_FILE);
         std::fs::write(&file, "listen = \"127.0.0.1:1\"\nlog.level = \"warn\"\n").expect("written");
@@ -191,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_named_must_be_there() {
+    fn a_configuration_file_that_was_named_must_exist() {
         let serve = Line::try_parse_from(["serve", "--config", "/nowhere/cloister.toml"]).expect("a command").serve;
         let error = serve.layers(None, |_| None, Vec::new()).expect_err("no file").to_string();
         assert!(error.contains("/nowhere/cloister.toml"), "{error}");

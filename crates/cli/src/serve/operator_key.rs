@@ -5,11 +5,11 @@ use cloister_api::{NewKey, new_key};
 use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, Backend, Keyring, Role, Secret, Timestamp};
 use std::path::Path;
 
-/// Who the operator's key is for.
+/// The account that the operator's key belongs to.
 const ACCOUNT: &str = "operator";
 
-/// Makes an operator's key if there is none that is good, or if one is asked for, and keeps it in the service's folder.
-/// Answers with the new key, to be shown once.
+/// Creates an operator's key if no valid one exists or a new one is `wanted`, and stores it in the service's folder.
+/// Returns the new key, to be shown once.
 pub(super) async fn ensure(
     keyring: &dyn Backend,
     home: &Path,
@@ -25,8 +25,9 @@ pub(super) async fn ensure(
     let account: Account = ACCOUNT.parse().context("the operator's account")?;
     let NewKey { token, stored } =
         new_key(account, Role::Operator, "made at the start of the service".to_owned(), None, now)
-            .context("no random bytes")?;
-    // The file first: a key in it that is not stored is replaced at the next start, a stored one that nobody has is not.
+            .context("creating the operator's key")?;
+    // The file is written first. After a crash in between, a key that is only in the file is replaced at the next start; a
+    // stored key whose text is lost would not be.
     let path = home.join(KEY_FILE);
     private_file::write(&path, format!("{}\n", token.expose()).as_bytes())
         .with_context(|| format!("`{}`", path.display()))?;

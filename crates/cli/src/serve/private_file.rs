@@ -1,4 +1,4 @@
-//! Files that only the service's user can read.
+//! Files that only the user of the service can read.
 
 use std::{
     fs::{self, OpenOptions},
@@ -7,10 +7,10 @@ use std::{
     path::Path,
 };
 
-/// Reads a small one; none if it is not there.
+/// Reads a small file. None if it does not exist.
 ///
 /// # Errors
-/// If others can read it, too, or it cannot be read.
+/// If other users can read it as well, or it cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -18,15 +18,17 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) => return Err(error),
     };
     if metadata.mode() & 0o077 != 0 {
-        return Err(io::Error::other("others can read it: `chmod 600` it, and change what is in it if they may have"));
+        return Err(io::Error::other(
+            "other users can read it: run `chmod 600`, and replace its content if they may have read it",
+        ));
     }
     if !metadata.is_file() || metadata.len() > 64 * 1024 {
-        return Err(io::Error::other("it is not a file of this service"));
+        return Err(io::Error::other("not a file of this service"));
     }
     fs::read(path).map(Some)
 }
 
-/// Writes one at once, over whatever is there.
+/// Writes a file atomically. Replaces an existing one.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -41,10 +43,10 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(new, path)
 }
 
-/// 32 random bytes that are made once and stay.
+/// Reads 32 secret bytes, or creates them at random if the file does not exist.
 pub(super) fn secret(path: &Path) -> io::Result<[u8; 32]> {
     if let Some(bytes) = read(path)? {
-        return bytes.try_into().map_err(|_| io::Error::other("it is not what this service wrote: 32 bytes"));
+        return bytes.try_into().map_err(|_| io::Error::other("not written by this service: expected 32 bytes"));
     }
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
@@ -58,12 +60,12 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn a_secret_is_made_once_and_for_nobody_else() {
+    fn a_secret_is_created_once_and_private() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secret");
-        let made = secret(&path).expect("made");
+        let made = secret(&path).expect("created");
         assert_eq!(secret(&path).expect("read"), made);
-        assert_ne!(secret(&folder.path().join("other")).expect("made"), made);
+        assert_ne!(secret(&folder.path().join("other")).expect("created"), made);
         assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
         assert!(secret(&path).is_err());

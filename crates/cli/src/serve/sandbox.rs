@@ -8,7 +8,7 @@ use std::{
 
 const NAME: &str = "sandbox";
 
-/// The sandbox program: the one that was named, else the one beside this program, else the first on PATH.
+/// Finds the sandbox program: the one that was named, else the one beside this program, else the first on PATH.
 pub(super) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let beside = env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
     find_in(given, beside.as_deref(), env::var_os("PATH").as_deref())
@@ -17,14 +17,16 @@ pub(super) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
 fn find_in(given: Option<&Path>, beside: Option<&Path>, path: Option<&OsStr>) -> anyhow::Result<PathBuf> {
     if let Some(given) = given {
         let found = is_program(given).then(|| std::path::absolute(given).ok()).flatten();
-        return found.ok_or_else(|| Usage::error(format!("the sandbox program `{}` is no program", given.display())));
+        return found.ok_or_else(|| {
+            Usage::error(format!("the sandbox program `{}` is not an executable file", given.display()))
+        });
     }
     let beside = beside.into_iter().map(Path::to_owned);
-    // An empty or relative entry of PATH is whatever folder one happens to be in.
+    // Empty and relative entries of PATH depend on the current folder, so they are not searched.
     let on_path = path.into_iter().flat_map(env::split_paths).filter(|folder| folder.is_absolute());
     let mut programs = beside.chain(on_path).map(|folder| folder.join(NAME));
     programs.find(|program| is_program(program)).ok_or_else(|| {
-        Usage::error("the `sandbox` program is neither beside this one nor on PATH: build it (`make build`), or name it with --sandbox")
+        Usage::error("the `sandbox` program was not found beside this program or on PATH; build it (`make build`), or name it with --sandbox")
     })
 }
 
@@ -38,7 +40,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn the_nearest_one_is_taken() {
+    fn a_named_program_precedes_the_one_beside_and_that_precedes_path() {
         let (beside, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let program = |folder: &Path, mode| {
             let path = folder.join(NAME);

@@ -32,14 +32,14 @@ const MOST_ISSUER_BYTES: usize = 1024 * 1024;
 pub(super) fn run(start: Start) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
     let outcome = runtime.block_on(serve(start));
-    // Nothing that is left may keep the program: jobs are stored, and sandboxes go on without it.
+    // Remaining tasks must not keep the program alive: jobs are stored, and sandboxes run without it.
     runtime.shutdown_background();
     outcome
 }
 
 async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Start) -> anyhow::Result<()> {
     let end = ended(until_eof)?;
-    // Before anything is touched: somebody else may have the address.
+    // First, before anything is changed: another program may use the address.
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| cannot_listen(settings.listen, &error))?;
     let tls = match (&settings.tls_certificate, &settings.tls_key) {
         (Some(certificate), Some(key)) => Some(tls_config(&pem(certificate)?, &pem(key)?)?),
@@ -87,7 +87,7 @@ fn serve_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) ->
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let code = if error.kind() == io::ErrorKind::AddrInUse { CONFLICT } else { USAGE };
-    Ended::error(code, format!("cannot listen on {address}: {error}; give another --listen, or end what has it"))
+    Ended::error(code, format!("cannot listen on {address}: {error}; use another --listen, or end that program"))
 }
 
 fn cannot_open(error: OpenError) -> anyhow::Error {
@@ -102,7 +102,7 @@ fn pem(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))
 }
 
-/// The file in the service's folder that says where it listens, for commands on this machine. It goes with the service.
+/// The file in the service's folder with its address, for commands on this machine. Removed when dropped.
 struct Found(Option<PathBuf>);
 
 impl Found {
@@ -125,13 +125,13 @@ impl Found {
 impl Drop for Found {
     fn drop(&mut self) {
         if let Some(path) = &self.0 {
-            // One that stays leads nowhere.
+            // If this fails, clients find the address and no service there.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// One line on stdout, and the file, for whoever waits.
+/// Announces the address: one line on standard output, and the file of --ready-file.
 fn announce(scheme: &str, address: SocketAddr, ready_file: Option<&Path>) -> anyhow::Result<()> {
     let url = format!("{scheme}://{address}");
     if let Some(file) = ready_file {
@@ -142,13 +142,13 @@ fn announce(scheme: &str, address: SocketAddr, ready_file: Option<&Path>) -> any
             .with_context(|| format!("`{}`", file.display()))?;
     }
     match print_line(&format!("listening on {url}")) {
-        // Nobody reads it: that is no reason not to serve.
+        // The reader of the output has gone; the service does not need it.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
 }
 
-/// Done when the service shall end: a signal, or (if asked for) the end of standard input.
+/// Completes when the service has to end: on a signal, or (if `until_eof`) at the end of standard input.
 fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
@@ -168,7 +168,7 @@ fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 's
             _ = interrupt.recv() => {}
             _ = eof => {}
         }
-        tracing::info!("the service ends: running jobs go on, and are taken up at the next start");
+        tracing::info!("the service ends; running algorithms continue, and the next start takes their jobs up");
     })
 }
 
@@ -180,7 +180,7 @@ fn secrets(home: &Path) -> anyhow::Result<DoorSecrets> {
     Ok(DoorSecrets { secret: secret("service.secret")?, receipt_key: secret("receipt.key")? })
 }
 
-/// How the keys of issuers are fetched: by the rules for sources.
+/// Fetches the keys of issuers, by the rules for sources.
 fn get_json(engine: &LocalEngine) -> GetJson {
     let fetcher = engine.fetcher();
     Arc::new(move |url| {

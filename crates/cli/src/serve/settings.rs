@@ -48,7 +48,7 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
 fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
     let url = |key: &str, text: &str| {
         Url::parse(text)
-            .map_err(|error| Usage::error(format!("`{key}` is no address ({error}); write http://host:port")))
+            .map_err(|error| Usage::error(format!("`{key}` is not a URL ({error}); write http://host:port")))
     };
     let ipfs = match (&settings.sources_ipfs_gateway, &settings.sources_ipfs_node) {
         (Some(gateway), _) => Some(Ipfs::Gateway(url("sources.ipfs_gateway", gateway)?)),
@@ -139,7 +139,7 @@ fn operator(settings: &Settings) -> Result<OperatorSettings, ConfigError> {
         let digits = text.strip_prefix("0x").filter(|digits| digits.len() == 40);
         let is_address = digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
         let account = is_address.then(|| text.parse().ok()).flatten();
-        let wrong = || format!("`{key}`: `{}` is no Ethereum address (0x...)", escape(text.as_bytes(), 64));
+        let wrong = || format!("`{key}`: `{}` is not an Ethereum address (0x...)", escape(text.as_bytes(), 64));
         account.ok_or_else(|| ConfigError::Contradiction(wrong()))
     };
     let providers = settings.operator_providers.iter().map(|text| account("operator.providers", text));

@@ -144,11 +144,11 @@ pub(crate) fn parse(text: &str) -> Option<Result<String, i32>> {
     match kind {
         "ok" => Some(Ok(rest.to_owned())),
         "error" => Some(Err(rest.parse().unwrap())),
-        _ if std::env::var_os("CLOISTER_ALLOW_MISSING_WALLS").is_some_and(|value| value == "1") => {
-            eprintln!("!!! WALL MISSING, and allowed to be by CLOISTER_ALLOW_MISSING_WALLS: {rest}");
+        _ if std::env::var_os("CLOISTERDEV_ALLOW_MISSING_WALLS").is_some_and(|value| value == "1") => {
+            eprintln!("!!! WALL MISSING, and allowed to be by CLOISTERDEV_ALLOW_MISSING_WALLS: {rest}");
             std::panic::resume_unwind(Box::new(WallMissing))
         }
-        _ => panic!("this kernel lacks a wall: {rest} (CLOISTER_ALLOW_MISSING_WALLS=1 accepts that)"),
+        _ => panic!("this kernel lacks a wall: {rest} (CLOISTERDEV_ALLOW_MISSING_WALLS=1 accepts that)"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! tries one thing by name (`behind.rs`), and reports how that went. Nothing is simulated: the kernel decides.
 //!
 //! A kernel that lacks a wall makes these tests fail. Where that is known and accepted, set
-//! `CLOISTER_ALLOW_MISSING_WALLS=1`: cases that need the wall are then reported as missing, loudly.
+//! `CLOISTERDEV_ALLOW_MISSING_WALLS=1`: cases that need the wall are then reported as missing, loudly.
 //!
 //! `cargo test --test walls -- <part of a name>` runs some of them, `--list` names them.
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Where the service of the child process lives. Without it, that test is none.
-const HOME: &str = "CLOISTER_TEST_HOME";
+const HOME: &str = "CLOISTERDEV_TEST_HOME";
 
 /// Not a test: the service that is killed.
 #[tokio::test(flavor = "multi_thread")]

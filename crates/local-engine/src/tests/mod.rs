@@ -24,10 +24,10 @@ use tempfile::TempDir;
 
 const MIB: u64 = 1024 * 1024;
 
-/// The built program: `CLOISTER_SANDBOX`, or where `cargo build --release` leaves it.
+/// The built program: `CLOISTERDEV_SANDBOX`, or where `cargo build --release` leaves it.
 fn sandbox() -> PathBuf {
     let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/sandbox");
-    let path = std::env::var_os("CLOISTER_SANDBOX").map_or(built, PathBuf::from);
+    let path = std::env::var_os("CLOISTERDEV_SANDBOX").map_or(built, PathBuf::from);
     assert!(path.is_file(), "no sandbox program at {}; run `make build`", path.display());
     path
 }

@@ -57,7 +57,7 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", version, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Where compiled artifacts and runtimes are kept [default: $CLOISTER_HOME, else
+    /// Where compiled artifacts and runtimes are kept [default: $CLOISTER_SANDBOX_HOME, else
     /// cloister in $XDG_DATA_HOME, else ~/.local/share/cloister]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     home: Option<PathBuf>,

@@ -382,10 +382,10 @@ async fn s3_begins_again_where_the_object_changed_and_shows_no_keys() {
     }
 }
 
-/// Against a real server that `CLOISTER_TEST_S3` names, with an object `results/fixture` of 20,000,000 zeros.
+/// Against a real server that `CLOISTERDEV_TEST_S3` names, with an object `results/fixture` of 20,000,000 zeros.
 #[tokio::test]
 async fn s3_of_another_maker() {
-    let Ok(endpoint) = std::env::var("CLOISTER_TEST_S3") else { return };
+    let Ok(endpoint) = std::env::var("CLOISTERDEV_TEST_S3") else { return };
     let access = json!({"endpoint": endpoint, "bucket": "results", "objectKey": "fixture", "accessKeyId": "id", "secretAccessKey": "SECRET"});
     let file = Place::new().fetch(json!({"type": "s3", "s3Access": access})).await.expect("fetched");
     assert_eq!(file, digest(&vec![0; 20_000_000]));

@@ -5,29 +5,29 @@ use std::{net::IpAddr, pin::Pin, time::Duration};
 use tokio::runtime::Runtime;
 use url::{Host, Url};
 
-/// The most bytes of an answer: it says how many spans were refused, if any.
+/// Maximum size of an answer, which says at most how many spans were refused.
 const MOST_ANSWER_BYTES: usize = 64 * 1024;
 
-/// The HTTP client for the collector. It has a runtime of its own, on the thread that sends: the service's may be busy,
-/// or gone already.
+/// The HTTP client for the collector. It has its own runtime on the sending thread, because the service's may be busy or
+/// already gone.
 #[derive(Debug)]
 pub(super) struct Collector {
     client: reqwest::Client,
-    /// There until this is dropped.
+    /// Some until this is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Collector {
     /// # Errors
-    /// The system has no certificates, or no means for a runtime.
+    /// If the system has no certificates, or a runtime cannot be created.
     pub(super) fn new(url: &Url, headers: HeaderMap, patience: Duration) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(patience)
             .timeout(patience)
-            // A connection that nobody looks at between two requests may be closed by then.
+            // The runtime is idle between two requests and would not notice that the peer closed the connection.
             .pool_max_idle_per_host(0)
-            // Traces and credentials are for the collector that was named, not for where it points.
+            // A redirect must not carry traces and credentials to another server.
             .redirect(redirect::Policy::none());
         if is_loopback(url) {
             builder = builder.no_proxy();
@@ -52,7 +52,7 @@ impl Collector {
 }
 
 impl HttpClient for Collector {
-    // As `async_trait` writes it.
+    // The signature that `async_trait` generates.
     fn send_bytes<'client, 'sending>(
         &'client self,
         request: Request<Bytes>,
@@ -63,7 +63,7 @@ impl HttpClient for Collector {
     {
         Box::pin(async move {
             let runtime = self.runtime.as_ref().ok_or("the program ends")?;
-            // The thread has nothing else to do.
+            // Blocking is fine: this thread does nothing else.
             runtime.block_on(self.send(request))
         })
     }
@@ -72,7 +72,7 @@ impl HttpClient for Collector {
 impl Drop for Collector {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Without waiting for a name server.
+            // Does not wait for a DNS look-up that hangs.
             runtime.shutdown_background();
         }
     }

@@ -2,17 +2,17 @@ use crate::{config::Settings, exit::Usage};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
-/// Where traces go, and what is said there beside them.
+/// Where traces are sent, and with which headers.
 #[derive(Debug)]
 pub(super) struct Destination {
     /// The collector's address for traces.
     pub(super) url: Url,
-    /// Headers of every request. They are marked as sensitive: no debugging output shows them.
+    /// Headers of every request. They are marked as sensitive, so that debugging output does not show them.
     pub(super) headers: HeaderMap,
 }
 
 impl Destination {
-    /// Reads the settings; nothing, if there is no collector.
+    /// Reads the settings. None if no collector is configured.
     pub(super) fn read(settings: &Settings) -> anyhow::Result<Option<Self>> {
         let Some(endpoint) = &settings.log_otlp_endpoint else { return Ok(None) };
         let url = traces_url(endpoint).map_err(|problem| {
@@ -21,7 +21,7 @@ impl Destination {
         let headers = settings.log_otlp_headers.iter().map(|(name, value)| {
             let read = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(value).ok());
             let (name, mut value) = read.ok_or_else(|| {
-                Usage::error("`log.otlp_headers` has one that is no header; write NAME=VALUE in plain ASCII".to_owned())
+                Usage::error("`log.otlp_headers` contains an invalid header; write NAME=VALUE in ASCII".to_owned())
             })?;
             value.set_sensitive(true);
             anyhow::Ok((name, value))
@@ -30,20 +30,20 @@ impl Destination {
     }
 }
 
-/// The address for traces of a collector, which has others for metrics and logs.
+/// The collector's address for traces: its base address and `/v1/traces`.
 fn traces_url(endpoint: &str) -> Result<Url, &'static str> {
-    let mut url = Url::parse(endpoint).map_err(|_| "is no address")?;
+    let mut url = Url::parse(endpoint).map_err(|_| "is not a URL")?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("is no address of HTTP");
+        return Err("is not an HTTP address");
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a name or a password in it, which belong into `log.otlp_headers`");
+        return Err("contains a user or a password; use `log.otlp_headers` instead");
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("has more than a host and a path");
+        return Err("has a query or a fragment");
     }
     if url.path().trim_end_matches('/').ends_with("/v1/traces") {
-        return Err("ends with /v1/traces, which is added anyway");
+        return Err("ends with /v1/traces, which is added automatically");
     }
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(["v1", "traces"]);
@@ -65,12 +65,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_sent_unless_a_collector_is_named() {
+    fn nothing_is_sent_without_a_collector() {
         assert!(read(&[]).expect("settings").is_none());
     }
 
     #[test]
-    fn a_collector_is_named_by_its_base() {
+    fn a_collector_is_named_by_its_base_address() {
         for (endpoint, url) in [
             ("http://collector:4318", "http://collector:4318/v1/traces"),
             ("http://[::1]:4318/", "http://[::1]:4318/v1/traces"),
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_read_whole_and_never_shown() {
+    fn headers_are_checked_and_never_shown() {
         let endpoint = "log.otlp_endpoint=http://collector:4318";
         let read = |headers: &str| read(&[endpoint, &format!("log.otlp_headers={headers}")]);
         let destination = read("authorization=Bearer SECRET,x-scope=a").expect("settings").expect("a collector");

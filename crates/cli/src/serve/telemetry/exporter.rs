@@ -7,18 +7,18 @@ use opentelemetry_sdk::{
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Sends spans, less what stays here. Says once that it cannot.
+/// Sends the parts of spans that may leave the service. Warns once if it cannot.
 #[derive(Debug)]
 pub(super) struct Exporter {
     sender: Sender,
-    /// The collector's, for the log line. It has no credentials in it.
+    /// The collector's address, for the warning. It contains no credentials.
     address: String,
-    is_told: AtomicBool,
+    has_warned: AtomicBool,
 }
 
 impl Exporter {
     pub(super) fn new(sender: Sender, address: String) -> Self {
-        Self { sender, address, is_told: AtomicBool::new(false) }
+        Self { sender, address, has_warned: AtomicBool::new(false) }
     }
 }
 
@@ -26,11 +26,11 @@ impl SpanExporter for Exporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let sent = self.sender.export(batch.into_iter().map(outgoing).collect()).await;
         if let Err(error) = &sent
-            && !self.is_told.swap(true, Ordering::Relaxed)
+            && !self.has_warned.swap(true, Ordering::Relaxed)
         {
             tracing::warn!(
                 collector = %self.address, %error,
-                "traces do not reach the collector and are dropped; it is tried again, and not said again"
+                "traces do not reach the collector and are dropped; sending is retried, and this is not logged again"
             );
         }
         sent

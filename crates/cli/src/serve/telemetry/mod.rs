@@ -1,8 +1,8 @@
 //! Traces of what the service does, for a collector that takes OTLP over HTTP.
 //!
-//! Off unless `log.otlp_endpoint` names a collector. The service neither needs it nor waits for it: spans wait in a
-//! bounded queue, a thread of their own sends them, and what cannot be sent is dropped. Every request is traced: what a
-//! client says of its own trace (`traceparent`) is not looked at.
+//! Off unless `log.otlp_endpoint` names a collector. The service never waits for the collector: spans wait in a bounded
+//! queue, a separate thread sends them, and spans that cannot be sent are dropped. Every request is traced. A client's
+//! `traceparent` is ignored.
 
 mod collector;
 mod destination;
@@ -25,32 +25,32 @@ use tracing::{Level, Metadata, Subscriber, level_filters::LevelFilter};
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::{Layer, filter::filter_fn, registry::LookupSpan};
 
-/// The most spans that wait to be sent, about 2 MiB; more are dropped.
+/// Maximum number of spans that wait to be sent, about 2 MiB. Further ones are dropped.
 const MOST_WAITING: usize = 2048;
 
-/// The most spans of one request to the collector.
+/// Maximum number of spans in one request to the collector.
 const MOST_AT_ONCE: usize = 512;
 
-/// How long spans wait for others to be sent with.
+/// How long spans are collected before they are sent.
 const DELAY: Duration = Duration::from_secs(5);
 
-/// How long the collector has to take one request, attempts after a failure included.
+/// Time-out for one request to the collector, including retries.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the end of the service waits for what is left to be sent.
+/// How long the service waits at its end until the remaining spans are sent.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The way of spans to the collector. What is left is sent when this is dropped, which takes [`FAREWELL`] at most.
+/// Sends spans to the collector. Dropping it sends the remaining ones, which takes at most [`FAREWELL`].
 #[derive(Debug)]
 pub(super) struct Traces {
     provider: SdkTracerProvider,
 }
 
 impl Traces {
-    /// Gets ready to send; nothing, if no collector is named. The collector is not asked for.
+    /// Prepares sending. None if no collector is configured. Does not contact the collector.
     ///
     /// # Errors
-    /// What is named cannot be a collector, or a header of its requests cannot be one.
+    /// If the collector's address or a header is invalid.
     pub(super) fn start(settings: &Settings) -> anyhow::Result<Option<Self>> {
         let destination = Destination::read(settings)?;
         destination.map(Self::to).transpose().context("sending traces")
@@ -75,13 +75,13 @@ impl Traces {
         Ok(Self { provider })
     }
 
-    /// Takes the service's own spans, whatever is logged of them. Log lines stay here, and so do the spans of libraries:
-    /// they may hold what strangers sent, and those of the HTTP client would never end.
+    /// A layer that collects the service's own spans, whatever the log level. Log lines are not sent, and neither are spans
+    /// of libraries: they may contain untrusted text, and sending them would create further ones.
     pub(super) fn layer<S>(&self) -> impl Layer<S> + use<S>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
-        let ours = filter_fn(is_taken).with_max_level_hint(LevelFilter::INFO);
+        let ours = filter_fn(is_ours).with_max_level_hint(LevelFilter::INFO);
         OpenTelemetryLayer::new(self.provider.tracer("cloister"))
             .with_location(false)
             .with_threads(false)
@@ -94,7 +94,7 @@ impl Traces {
 
 fn exporter(Destination { url, headers }: Destination) -> anyhow::Result<Exporter> {
     let address = url.to_string();
-    // No OTEL_... variable overrules what is said here. Headers of OTEL_EXPORTER_OTLP_HEADERS are added.
+    // These values take precedence over OTEL_... variables. Headers of OTEL_EXPORTER_OTLP_HEADERS are added.
     let sender = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(Collector::new(&url, headers, PATIENCE)?)
@@ -107,15 +107,15 @@ fn exporter(Destination { url, headers }: Destination) -> anyhow::Result<Exporte
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        // The collector may be gone: that is no reason to stay.
+        // If the collector does not answer, the spans are lost, and the service ends all the same.
         let _ = self.provider.shutdown_with_timeout(FAREWELL);
     }
 }
 
-fn is_taken(metadata: &Metadata<'_>) -> bool {
+fn is_ours(metadata: &Metadata<'_>) -> bool {
     let program = metadata.target().split("::").next().unwrap_or_default();
-    let is_ours = program == "cloister" || program.starts_with("cloister_");
-    is_ours && metadata.is_span() && *metadata.level() <= Level::INFO
+    let from_us = program == "cloister" || program.starts_with("cloister_");
+    from_us && metadata.is_span() && *metadata.level() <= Level::INFO
 }
 
 #[cfg(test)]

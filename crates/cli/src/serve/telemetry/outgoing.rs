@@ -1,7 +1,7 @@
-//! What of a span leaves the service.
+//! Which parts of a span leave the service.
 //!
-//! A list of what may, not of what may not: a field that somebody adds to a span stays here until it stands below. An
-//! account stays: a collector is often somebody else's. Whoever has the log finds it there, by the request's name.
+//! An allow list: a field that is added to a span is not sent until it is listed here. Accounts are not sent, because the
+//! collector often belongs to another party. The log has them, under the same request id.
 
 use opentelemetry::{
     KeyValue, Value,
@@ -9,17 +9,17 @@ use opentelemetry::{
 };
 use opentelemetry_sdk::trace::SpanData;
 
-/// The methods that have names in traces; a stranger can send any text.
+/// The methods that are sent as they are. A client can use any text as a method.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// The route of requests for nothing that there is.
+/// The route of requests that match no route.
 const NO_ROUTE: &str = "none";
 
-/// A span as the collector gets it: that of a request by the names that OpenTelemetry has for such things
-/// ("Semantic conventions for HTTP spans"), any other by its name alone.
+/// A span as it is sent: for a request, with the names of OpenTelemetry's semantic conventions for HTTP spans; for any other
+/// span, only its name.
 pub(super) fn outgoing(mut span: SpanData) -> SpanData {
     let fields = std::mem::take(&mut span.attributes);
-    // Events are log lines, and these stay; a status comes from their errors.
+    // Events are log lines, which are not sent. The status is derived from their errors.
     span.events = Default::default();
     span.status = Status::Unset;
     if span.name != "request" {
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_has_the_names_that_collectors_know() {
+    fn a_request_has_the_names_of_the_semantic_conventions() {
         let fields = [("id", "17"), ("method", "GET"), ("route", "/v1/jobs/{id}"), ("status", "503")];
         let span = span("request", &fields);
         assert_eq!((span.name.as_ref(), span.span_kind), ("GET /v1/jobs/{id}", SpanKind::Server));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_listed_stays_here() {
+    fn fields_that_are_not_listed_are_not_sent() {
         let fields = [("method", "SECRET"), ("route", "none"), ("account", "SECRET"), ("key", "SECRET")];
         let request = span("request", &fields);
         assert_eq!((request.name.as_ref(), &request.status), ("HTTP", &Status::Unset));

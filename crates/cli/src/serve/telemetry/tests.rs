@@ -16,13 +16,13 @@ use std::{
 };
 use tracing_subscriber::{fmt, layer::SubscriberExt as _, registry};
 
-/// What a collector was sent: the head of a request, in lower case, and its body.
+/// A request that a collector received: its headers in lower case, and its body.
 struct Received {
     head: String,
     body: Value,
 }
 
-/// A collector on this machine, and what it gets. It answers everything with this.
+/// A collector on this machine, and what it receives. Gives every request this answer.
 fn collector(answer: &'static str) -> (String, Receiver<Received>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -30,7 +30,7 @@ fn collector(answer: &'static str) -> (String, Receiver<Received>) {
     thread::spawn(move || {
         for connection in listener.incoming() {
             let (received, mut connection) = take(connection.expect("a connection"));
-            // Before the answer, after which the test looks. It may have seen enough.
+            // Sent before the answer, because the test looks afterwards. Fails if the test has ended.
             let _ = send.send(received);
             connection.write_all(answer.as_bytes()).expect("an answer");
         }
@@ -60,7 +60,7 @@ fn traces(pairs: &[&str]) -> Option<Traces> {
     Traces::start(&Settings::resolve(&layers).expect("settings")).expect("ready")
 }
 
-/// What the service does with a request, and what else goes on in the meantime.
+/// What the service does with a request, among other spans and log lines.
 fn request(traces: &Traces) {
     tracing::subscriber::with_default(registry().with(traces.layer()), || {
         let empty = (tracing::field::Empty, tracing::field::Empty);
@@ -110,9 +110,9 @@ fn requests_reach_the_collector_before_the_service_has_ended() {
 }
 
 #[test]
-fn a_collector_that_is_not_there_changes_nothing() {
-    let nobody = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let traces = traces(&[&format!("log.otlp_endpoint=http://{nobody}")]).expect("a collector");
+fn a_missing_collector_changes_nothing() {
+    let unused = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let traces = traces(&[&format!("log.otlp_endpoint=http://{unused}")]).expect("a collector");
     for _ in 0..2 * MOST_WAITING {
         request(&traces);
     }
@@ -120,7 +120,7 @@ fn a_collector_that_is_not_there_changes_nothing() {
 }
 
 #[test]
-fn a_collector_that_says_nothing_keeps_nobody() {
+fn a_silent_collector_does_not_keep_the_service_running() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let traces = traces(&[&format!("log.otlp_endpoint=http://{address}")]).expect("a collector");
@@ -128,12 +128,12 @@ fn a_collector_that_says_nothing_keeps_nobody() {
     drop(traces);
     let (mut connection, _) = listener.accept().expect("a connection");
     connection.set_nonblocking(true).expect("set");
-    let still_waits = connection.read_to_end(&mut vec![]).expect_err("given up before the service ended");
+    let still_waits = connection.read_to_end(&mut vec![]).expect_err("the connection was closed early");
     assert_eq!(still_waits.kind(), ErrorKind::WouldBlock);
 }
 
 #[test]
-fn credentials_do_not_follow_a_collector_that_points_elsewhere() {
+fn redirects_of_the_collector_are_not_followed() {
     let (elsewhere, received) = collector(TAKEN);
     let answer = format!("HTTP/1.1 307 Go\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     let (address, asked) = collector(answer.leak());
@@ -160,7 +160,7 @@ impl Write for Lines {
 }
 
 #[test]
-fn that_nothing_arrives_is_said_once() {
+fn a_failing_collector_is_logged_once() {
     let (address, asked) = collector("HTTP/1.1 401 SECRET\r\ncontent-length: 6\r\nconnection: close\r\n\r\nSECRET");
     let url = format!("{address}/v1/traces").parse().expect("an address");
     let exporter = exporter(Destination { url, headers: HeaderMap::new() }).expect("ready");
@@ -170,7 +170,7 @@ fn that_nothing_arrives_is_said_once() {
         .with(fmt::layer().with_ansi(false).with_writer(move || writer.clone()).with_filter(LevelFilter::INFO));
     tracing::subscriber::with_default(log, || {
         for _ in 0..3 {
-            // On the thread that sends, sending is done when it is asked for the first time.
+            // On the sending thread, the future completes on its first poll.
             let sent = pin!(exporter.export(vec![])).poll(&mut Context::from_waker(Waker::noop()));
             assert!(matches!(sent, Poll::Ready(Err(_))), "{sent:?}");
         }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{client::Connection, job::results::Listed};
+use crate::client::{Connection, ResultFile};
 use cloister_model::Secret;
 use proptest::prelude::*;
 use std::{
@@ -10,8 +10,8 @@ use std::{
     path::Component,
 };
 
-fn listed(index: u32, name: &str, content: &[u8]) -> Listed {
-    Listed {
+fn listed(index: u32, name: &str, content: &[u8]) -> ResultFile {
+    ResultFile {
         index,
         name: name.to_owned(),
         kind: ResultKind::Output,
@@ -21,12 +21,12 @@ fn listed(index: u32, name: &str, content: &[u8]) -> Listed {
 }
 
 fn names_of(given: &[&str]) -> Vec<String> {
-    let list: Vec<Listed> = given.iter().zip(0..).map(|(name, index)| listed(index, name, b"")).collect();
+    let list: Vec<ResultFile> = given.iter().zip(0..).map(|(name, index)| listed(index, name, b"")).collect();
     names(&list)
 }
 
 #[test]
-fn guests_names_are_kept_if_they_are_plain() {
+fn guests_names_are_kept_if_they_are_safe() {
     assert_eq!(names_of(&["a.csv", "sub/b.csv", "ü 1.txt"]), ["a.csv", "sub/b.csv", "ü 1.txt"]);
     for hostile in
         ["../a", "/etc/passwd", "a/../b", "a//b", ".", "", "a\0b", "a\nb", "\u{202e}a", "a\\b", "a/", ".cloister-x"]
@@ -37,14 +37,14 @@ fn guests_names_are_kept_if_they_are_plain() {
 }
 
 #[test]
-fn names_do_not_get_into_each_others_way() {
+fn names_do_not_collide() {
     assert_eq!(names_of(&["a", "a", "a/b", "c/d", "c"]), ["a", "result-1-1", "result-2-1", "c/d", "result-4-1"]);
     assert_eq!(names_of(&["result-1", "../x", "result-2", "/"]), ["result-1", "result-1-1", "result-2", "result-3"]);
 }
 
 proptest! {
     #[test]
-    fn no_name_is_a_way_out(given in proptest::collection::vec("[a./\\\\\u{202e}\n-]{0,12}", 0..8)) {
+    fn no_name_leads_out_of_the_folder(given in proptest::collection::vec("[a./\\\\\u{202e}\n-]{0,12}", 0..8)) {
         let given: Vec<&str> = given.iter().map(String::as_str).collect();
         let names = names_of(&given);
         let distinct: BTreeSet<_> = names.iter().collect();
@@ -55,7 +55,7 @@ proptest! {
     }
 }
 
-/// A service that answers each request on a connection of its own, with what it is told.
+/// A service that answers one request per connection, with these answers in turn.
 fn service(answers: Vec<Vec<u8>>) -> (Client, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -72,7 +72,7 @@ fn service(answers: Vec<Vec<u8>>) -> (Client, std::thread::JoinHandle<Vec<String
     });
     let key = Some(Secret::new("clk_test".to_owned()));
     let connection = Connection { url: url.parse().expect("an address"), key, certificates: None };
-    (connection.open().expect("a client"), thread)
+    (Client::new(connection).expect("a client"), thread)
 }
 
 fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
@@ -81,14 +81,14 @@ fn answer(status: &str, length: usize, body: &[u8]) -> Vec<u8> {
     answer
 }
 
-fn run(client: &Client, list: &[Listed], folder: &Path) -> anyhow::Result<Vec<String>> {
+fn run(client: &Client, list: &[ResultFile], folder: &Path) -> anyhow::Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let folder = Folder::open(folder)?;
     runtime.block_on(fetch_all(client, &["v1", "jobs", "j", "results"], "j", list, &folder, false))
 }
 
 #[test]
-fn a_result_that_is_cut_short_is_gone_on_with() {
+fn an_interrupted_download_resumes() {
     let content = b"0123456789";
     let folder = tempfile::tempdir().expect("a folder");
     let (client, service) =
@@ -102,24 +102,24 @@ fn a_result_that_is_cut_short_is_gone_on_with() {
     let heads = service.join().expect("the service");
     assert!(!heads[0].contains("\nrange:") && heads[1].contains("\nrange: bytes=4-\n"), "{heads:?}");
     assert!(heads[1].contains("if-range: \"") && heads[1].contains("authorization: bearer clk_test"), "{heads:?}");
-    // Once more, nothing is asked for: there is nobody to ask.
-    run(&client, &[listed(0, "sub/a", content)], folder.path()).expect("all there");
+    // A second run asks for nothing: the service has ended.
+    run(&client, &[listed(0, "sub/a", content)], folder.path()).expect("complete");
 }
 
 #[test]
-fn other_bytes_than_listed_do_not_appear() {
+fn bytes_that_were_not_listed_are_deleted() {
     let folder = tempfile::tempdir().expect("a folder");
     for (body, listed_as) in [(&b"evil"[..], &b"good"[..]), (b"too long", b"long")] {
         let (client, service) = service(vec![answer("200 OK", body.len(), body)]);
         let error = run(&client, &[listed(0, "a", listed_as)], folder.path()).expect_err("not what was listed");
-        assert_eq!(crate::exit::code_of(&error), FAILED);
+        assert_eq!(crate::failure::code_of(&error), FAILED);
         assert!(!folder.path().join("a").exists());
         service.join().expect("the service");
     }
 }
 
 #[test]
-fn no_link_in_the_folder_leads_out() {
+fn links_in_the_folder_are_not_followed() {
     let (outside, folder) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     symlink(outside.path(), folder.path().join("sub")).expect("a link");
     symlink(outside.path().join("target"), folder.path().join("a")).expect("a link");
@@ -127,17 +127,17 @@ fn no_link_in_the_folder_leads_out() {
     let (client, _service) = service(Vec::new());
     for name in ["sub/a", "a", "b"] {
         let error = run(&client, &[listed(0, name, b"x")], folder.path()).expect_err("a link");
-        assert_eq!(crate::exit::code_of(&error), crate::exit::USAGE, "{error:#}");
+        assert_eq!(crate::failure::code_of(&error), crate::exit::USAGE, "{error:#}");
     }
     assert_eq!(fs::read_dir(outside.path()).expect("a folder").count(), 0);
 }
 
 #[test]
-fn what_is_there_is_not_replaced_unasked() {
+fn existing_files_are_not_replaced_without_force() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("a"), "mine").expect("written");
     let (client, _service) = service(Vec::new());
-    let error = run(&client, &[listed(0, "a", b"x")], folder.path()).expect_err("is there").to_string();
+    let error = run(&client, &[listed(0, "a", b"x")], folder.path()).expect_err("it exists").to_string();
     assert!(error.contains("--force"), "{error}");
     assert_eq!(fs::read(folder.path().join("a")).expect("a file"), b"mine");
 }

@@ -13,7 +13,7 @@ fn pair(name: &str, value: &str) -> (String, String) {
 }
 
 #[test]
-fn later_layers_win_and_say_so() {
+fn later_layers_take_precedence() {
     let config = file("listen = \"127.0.0.1:1\"\n[engine]\nmax_jobs = 1\nmax_queued = 11\n");
     let mut layers = Layers::default();
     layers.file(config.path()).expect("a file");
@@ -32,7 +32,7 @@ fn later_layers_win_and_say_so() {
 }
 
 #[test]
-fn unknown_names_are_errors_that_guess() {
+fn unknown_names_are_errors_with_a_suggestion() {
     let config = file("[engine]\nmax_job = 1\n");
     let error = Layers::default().file(config.path()).expect_err("unknown").to_string();
     assert!(
@@ -44,12 +44,12 @@ fn unknown_names_are_errors_that_guess() {
     let error = Layers::default().set("cache.byte=1").expect_err("unknown").to_string();
     assert!(error.contains("--set") && error.contains("`cache.bytes`"), "{error}");
     for name in OTHER_VARIABLES {
-        Layers::default().environment([pair(name, "anything")]).expect("another part's");
+        Layers::default().environment([pair(name, "anything")]).expect("not a setting");
     }
 }
 
 #[test]
-fn a_wrong_value_is_not_repeated() {
+fn an_invalid_value_is_not_repeated() {
     let mut layers = Layers::default();
     layers.set("results.options=SECRET").expect("known");
     let error = Settings::resolve(&layers).expect_err("no table").to_string();
