@@ -36,7 +36,7 @@ pub use account::{Account, AccountError};
 pub use admission::{Admission, Capability, Import, MemoryType, ModuleKind, Refusal, Rule, Toolchain, Verdict};
 pub use asset::{
     Algorithm, AssetKind, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES, Metadata, Service,
-    ServiceKind, Sources,
+    ServiceError, ServiceKind, Sources,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};

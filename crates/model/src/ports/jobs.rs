@@ -1,5 +1,7 @@
 use super::{AuditEvent, Claim};
-use crate::{Environment, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Seen};
+use crate::{
+    Environment, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Limits, LimitsError, Phase, Seen,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -151,6 +153,19 @@ pub struct EnvironmentStatus {
     pub max_queued: u64,
     /// How many jobs are in each phase.
     pub phases: BTreeMap<Phase, u64>,
+}
+
+impl EnvironmentStatus {
+    /// Checks that one job may have this much here: the one place where limits meet an environment.
+    ///
+    /// # Errors
+    /// The first limit that is beyond what the environment gives one job, or that makes no sense anywhere.
+    pub fn admits(&self, limits: &Limits) -> Result<(), LimitsError> {
+        if limits.wall_ms > self.max_wall_ms {
+            return Err(LimitsError { name: "wallMs", value: limits.wall_ms, least: 1, most: self.max_wall_ms });
+        }
+        limits.check(self.job_memory_bytes)
+    }
 }
 
 /// What kind of thing failed behind an engine: for metrics, and for deciding whether to try again.
