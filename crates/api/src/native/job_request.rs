@@ -1,9 +1,9 @@
 use super::views::DidSchema;
-use crate::{
-    problem::Problem,
-    submission::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits, is_recipient},
+use crate::problem::Problem;
+use cloister_model::{AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
+use cloister_service::{
+    AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits, is_age_recipient,
 };
-use cloister_model::{AssetName, Container, Did, Labels, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use std::fmt;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 /// Datasets of one job.
 const MOST_DATASETS: usize = 100;
 
-/// A job that somebody asks for.
+/// A request for a job.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({
@@ -235,17 +235,20 @@ impl<'de> Deserialize<'de> for DatasetChoice {
 impl JobRequest {
     /// Digest of what is asked for, however it is spelled.
     pub(super) fn digest(&self) -> Sha256 {
-        crate::auth::sha256(&serde_json::to_vec(self).unwrap_or_default())
+        Sha256::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// The same for both APIs.
+    /// The request, as the use cases take it.
     pub(super) fn into_submission(self, identity: Identity) -> Result<Submission, Problem> {
         let Self { datasets, algorithm, parameters, environment, profile, limits, encrypt_to, register } = self;
         if datasets.is_empty() || datasets.len() > MOST_DATASETS {
             return Err(Problem::field("datasets", format!("a job has 1 to {MOST_DATASETS} datasets")));
         }
-        if encrypt_to.as_deref().is_some_and(|recipient| !is_recipient(recipient)) {
-            return Err(Problem::field("encryptTo", "this is no age recipient; `age-keygen` prints one (`age1...`)"));
+        if encrypt_to.as_deref().is_some_and(|recipient| !is_age_recipient(recipient)) {
+            return Err(Problem::field(
+                "encryptTo",
+                "this is not an age recipient; `age-keygen` prints one (`age1...`)",
+            ));
         }
         let LimitsChoice { memory_bytes, wall_ms, cpu_seconds, fuel } = limits.unwrap_or_default();
         let register = register.map(|RegisterChoice { name, title }| match title {
@@ -268,7 +271,7 @@ impl JobRequest {
             limits: WantedLimits { memory_bytes, wall_ms, cpu_seconds, fuel },
             encrypt_to,
             register: register.transpose()?,
-            labels: Labels::new(),
+            agreement: None,
             identity,
         })
     }

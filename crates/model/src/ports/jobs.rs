@@ -1,7 +1,5 @@
 use super::{AuditEvent, Claim};
-use crate::{
-    Environment, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Limits, LimitsError, Phase, Seen,
-};
+use crate::{Environment, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Limits, LimitsError, Phase, Seen};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
