@@ -1,34 +1,29 @@
-//! HTTP: who may do what.
+//! HTTP: routes, authentication, OpenAPI, problems, streams.
 //!
-//! A native API below `/v1`, and Ocean's operator API below `/api/v1/operator`. The door parses, decides and records; it
-//! keeps no state of its own, and asks the [`Backend`](cloister_model::Backend) for everything.
+//! A native API below `/v1`, and Ocean's operator API below `/api/v1/operator`. What can be done, and by whom, stands in
+//! `cloister-service`; both APIs call it.
 
 #![forbid(unsafe_code)]
 
-mod assets;
 mod auth;
-mod content;
 mod date;
+mod download;
 mod ethereum;
-mod jobs;
+mod extract;
 mod metrics;
 mod native;
+mod observe;
 mod oidc;
 mod operator;
-mod principal;
 mod problem;
-mod receipt;
+mod router;
 mod serve;
 mod settings;
 mod state;
-mod submission;
-mod visibility;
-mod web;
+mod streams;
 
-pub use auth::{NewKey, new_key};
+pub use cloister_service::{NewKey, Principal, Via, new_key};
 pub use native::openapi;
-pub use operator::OperatorSettings;
-pub use principal::{Principal, Via};
 pub use serve::{ServeOptions, TlsError, serve, tls_config};
-pub use settings::{GetJson, Issuer, RateLimits, Settings, SettingsError};
+pub use settings::{GetJson, Issuer, OperatorSettings, RateLimits, Settings, SettingsError};
 pub use state::Service;

@@ -1,6 +1,7 @@
-//! What is counted, for Prometheus. Every label comes from a list of ours: no stranger can make new ones.
+//! Metrics, for Prometheus. Every label comes from a list of ours, so no client can create new ones.
 
-use cloister_model::{AdmittedBy, Denial, EnvironmentStatus, Phase};
+use cloister_model::{EnvironmentStatus, Phase};
+use cloister_service::{SubmitError, Submitted};
 use prometheus_client::{
     encoding::text::encode,
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -8,12 +9,12 @@ use prometheus_client::{
 };
 use std::{fmt, time::Duration};
 
-/// The media type of what [`Metrics::text`] gives.
+/// The media type of [`Metrics::text`].
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 type Labels = Vec<(&'static str, String)>;
 
-/// All that is counted.
+/// All metrics.
 pub(crate) struct Metrics {
     registry: Registry,
     requests: Family<Labels, Counter>,
@@ -53,17 +54,14 @@ impl Metrics {
         self.durations.get_or_create(&vec![route]).observe(took.as_secs_f64());
     }
 
-    /// Counts a job that may run, by every rule that admitted its algorithm.
-    pub(crate) fn allowed(&self, rules: impl IntoIterator<Item = AdmittedBy>) {
-        for rule in rules {
-            self.decision("allowed", &rule);
-        }
-    }
-
-    /// Counts a job that may not run, by every rule that it met.
-    pub(crate) fn denied(&self, rules: &[Denial]) {
-        for denial in rules {
-            self.decision("denied", &denial.rule);
+    /// Counts a decision about a submission, by every rule that admitted its algorithm or denied the job.
+    pub(crate) fn decided(&self, submitted: &Result<Submitted, SubmitError>) {
+        match submitted {
+            Ok(submitted) => submitted.admitted.iter().for_each(|rule| self.decision("allowed", rule)),
+            Err(SubmitError::Denied(denials)) => {
+                denials.iter().for_each(|denial| self.decision("denied", &denial.rule));
+            }
+            Err(_) => {}
         }
     }
 
@@ -84,7 +82,7 @@ impl Metrics {
         for environment in environments {
             for phase in Phase::ALL {
                 let count = environment.phases.get(&phase).copied().unwrap_or(0);
-                let labels = vec![("environment", environment.id.to_string()), ("phase", format!("{phase:?}"))];
+                let labels = vec![("environment", environment.id.to_string()), ("phase", phase.as_str().to_owned())];
                 self.jobs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }
@@ -110,15 +108,18 @@ impl fmt::Debug for Metrics {
 mod tests {
     use super::*;
     use axum::http::Method;
-    use cloister_model::DenialRule;
+    use cloister_model::{AdmittedBy, Denial, DenialRule, JobId, JobStatus, Labels, Timestamp};
 
     #[test]
     fn labels_are_ours() {
         let metrics = Metrics::new();
         let odd = Method::from_bytes(b"BREW").expect("a method");
         metrics.request("/v1/jobs/{id}", &odd, 405, Duration::from_millis(3));
-        metrics.denied(&[Denial { rule: DenialRule::RawAlgorithm, subject: None }]);
-        metrics.allowed([AdmittedBy::AllowRawAlgorithm]);
+        let denial = Denial { rule: DenialRule::RawAlgorithm, subject: None };
+        metrics.decided(&Err(SubmitError::Denied(vec![denial])));
+        let status = JobStatus::queued(JobId::from_bytes([1; 16]), Labels::new(), Timestamp::from_unix_ms(0));
+        let admitted = vec![AdmittedBy::AllowRawAlgorithm];
+        metrics.decided(&Ok(Submitted { status, admitted, repeated: false }));
         let text = metrics.text(&[]).expect("text");
         for line in [
             r#"cloister_http_requests_total{route="/v1/jobs/{id}",method="other",status="4xx"} 1"#,

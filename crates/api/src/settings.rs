@@ -1,58 +1,84 @@
-use crate::operator::OperatorSettings;
-use cloister_model::{Role, Secret, TimeLimits, Timestamp};
+use cloister_model::{Account, Role, Secret, TimeLimits, Timestamp};
+use cloister_service::{Clock, OptionsError};
 use serde_json::Value;
-use std::{collections::BTreeMap, fmt, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
-/// A guarded HTTP GET of a JSON document: the way to an issuer's keys. Errors are texts for the log.
+/// A guarded HTTP GET of a JSON document, to fetch the keys of an issuer. Errors are texts for the log.
 pub type GetJson = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> + Send + Sync>;
 
-/// What an operator decides about the door. Every default is the safe one.
+/// What an operator decides about the service. Every default is the safe one.
 #[derive(Clone)]
 pub struct Settings {
-    /// Where the service is reached, such as `https://cloister.example.org`. Requests that are signed with an Ethereum
-    /// account must then be signed for it; none: they are good for any service that takes the account.
+    /// The address at which clients reach the service, such as `https://cloister.example.org`. Requests that are signed with
+    /// an Ethereum account must then be signed for this address; none: a signed request is good for any service that takes
+    /// the account.
     pub public_url: Option<String>,
-    /// Issuers of tokens that are taken.
+    /// The issuers whose tokens are accepted.
     pub oidc: Vec<Issuer>,
     /// How their keys are fetched; none: no issuer can be used.
     pub get_json: Option<GetJson>,
-    /// What whoever signs with an Ethereum account may do; none: such signatures are not taken. Accounts can be given
-    /// more by `ethereum_roles`.
+    /// The role of every Ethereum account that signs its requests; none: such signatures are not accepted. `ethereum_roles`
+    /// can give single accounts more.
     pub ethereum_role: Option<Role>,
-    /// What single Ethereum accounts may do, by their address in lower case.
+    /// The roles of single Ethereum accounts, by their address in lower case.
     pub ethereum_roles: BTreeMap<String, Role>,
     /// How old the nonce of a signed request may be, and how far ahead.
     pub nonce_window: Duration,
-    /// Image names and the installed interpreter that runs their scripts. `wasm` is always there.
+    /// Image names, and the installed interpreter that runs their scripts. `wasm` always works.
     pub images: BTreeMap<String, String>,
-    /// What job names are derived with from idempotency keys. 32 random bytes that stay the same.
+    /// The secret that derives names of jobs from idempotency keys: 32 random bytes that stay the same.
     pub secret: Secret<[u8; 32]>,
     /// The seed of the Ed25519 key that signs receipts: 32 random bytes that stay the same.
     pub receipt_key: Secret<[u8; 32]>,
-    /// Web pages (`https://console.example.org`) whose scripts may call; none by default.
+    /// Web pages (`https://console.example.org`) whose scripts may call the service; none by default.
     pub cors_origins: Vec<String>,
-    /// How many requests are taken.
+    /// How many requests are accepted.
     pub rates: RateLimits,
-    /// Whether `X-Forwarded-For` of a proxy in front is believed: the last entry is the client then.
+    /// Whether to trust `X-Forwarded-For`, because a proxy stands in front: its last entry is the client then.
     pub behind_proxy: bool,
-    /// The folders of this machine whose files an account may name as its own, by the account's key; `*`: any account.
-    /// What is in none of them belongs to nobody here. (That a path does not lead out by links is the engine's care.)
+    /// The folders of this machine whose files an account may use as sources, by the account's key; `*`: any account. A
+    /// file outside all of them cannot be used. (The engine checks that no link leads out.)
     pub local_roots: BTreeMap<String, Vec<PathBuf>>,
-    /// What jobs may take of time outside their runs.
+    /// How long jobs may take outside their runs.
     pub times: TimeLimits,
     /// The most bytes of an upload.
     pub max_upload_bytes: u64,
-    /// The longest that a request may take that streams nothing.
+    /// The longest that a request may take, streams and uploads excepted.
     pub request_timeout: Duration,
     /// Whether `/metrics` is answered.
     pub metrics: bool,
     /// Ocean's operator API.
     pub operator: OperatorSettings,
-    /// What time it is.
-    pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    /// What tells the time.
+    pub clock: Clock,
 }
 
-/// How many requests are taken, on average and at once.
+/// What an operator decides about Ocean's API. By default, nothing can be started or seen through it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OperatorSettings {
+    /// The Ethereum accounts of the Providers that may vouch for their consumers. A Provider sees the jobs that it started,
+    /// and no others.
+    pub providers: BTreeSet<Account>,
+    /// The Ethereum account that orders must name as consumer, and that `GET /` shows; none: the zero address.
+    pub address: Option<Account>,
+    /// Accept requests whose signature cannot be verified (Ocean's default). Anyone who can reach the port can then act as
+    /// any consumer. Only from this machine, unless `insist`. For moving old clients over, and for Ocean's own test suite.
+    pub unverified_signatures: bool,
+    /// Accept such requests from other machines, too. Never do this where a stranger can send one.
+    pub insist: bool,
+    /// Values of the header `Admin` that are accepted besides operators' API keys, compared without letter case. Only while
+    /// `unverified_signatures` is on.
+    pub unverified_admins: Vec<Secret<String>>,
+}
+
+/// How many requests are accepted, on average and at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimits {
     /// Requests per second of one account.
@@ -72,31 +98,31 @@ pub struct Issuer {
     pub issuer: String,
     /// What the claim `aud` must name.
     pub audience: String,
-    /// Where its keys are; none: its discovery document says.
+    /// The URL of its keys; none: its discovery document has it.
     pub jwks_url: Option<String>,
     /// The claim that is the account: `sub`, unless said otherwise.
     pub account_claim: String,
-    /// What is written before the claim, so that accounts of different issuers stay apart.
+    /// A prefix for the claim, so that accounts of different issuers stay apart.
     pub account_prefix: String,
-    /// The claim that says what they may do, such as `realm_access.roles`: a text or a list of texts.
+    /// The claim that holds roles, such as `realm_access.roles`: a text or a list of texts.
     pub role_claim: Option<String>,
-    /// What its values stand for.
+    /// The roles that its values stand for.
     pub roles: BTreeMap<String, Role>,
-    /// What somebody without any of these may do; none: nothing.
+    /// The role of a token without any of these; none: the token is not accepted.
     pub default_role: Option<Role>,
 }
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// The receipt key is no Ed25519 seed.
-    #[error("the receipt key cannot be used; give 32 random bytes")]
-    ReceiptKey,
-    /// An origin is none.
+    /// An option of the use cases.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// A text that is not an origin.
     #[error("`{0}` is not the origin of a web page; write `https://host` or `https://host:port`, without a path")]
     Origin(String),
     /// A rate of zero.
-    #[error("rate limit `{0}` is 0, so that nobody could ask anything; give at least 1")]
+    #[error("rate limit `{0}` is 0, so that no request could be answered; give at least 1")]
     Rate(&'static str),
     /// An issuer.
     #[error("issuer `{issuer}`: {problem}")]
@@ -109,7 +135,7 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// Safe ones with these two secrets: API keys only, no web pages of others.
+    /// Safe settings with these two secrets: API keys only, no foreign web pages.
     #[must_use]
     pub fn new(secret: [u8; 32], receipt_key: [u8; 32]) -> Self {
         Self {

@@ -1,88 +1,120 @@
+//! What handlers work with: the use cases, who asks (identity), and what surrounds answers (HTTP). Each handler takes the
+//! part that it needs.
+
 use crate::{
-    auth::{Places, Rates},
+    auth::Identity,
     metrics::Metrics,
-    oidc,
-    receipt::Signer,
-    settings::{Settings, SettingsError, is_origin},
+    settings::{OperatorSettings, Settings, SettingsError, is_origin},
 };
-use cloister_model::{Backend, Timestamp};
-use std::{fmt, ops::Deref, sync::Arc};
+use axum::extract::FromRef;
+use cloister_model::{Backend, Claims};
+use cloister_service::{Options, Permits, UseCases};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
-/// Uploads of one account at once: each may hold the largest size there is on the disk until it is counted as theirs.
-const MOST_UPLOADS: usize = 16;
+/// Streams of events and logs of one account at once: each holds a connection.
+const MOST_STREAMS: usize = 128;
 
-/// Events and logs that one account follows at once: each holds a connection.
-const MOST_FOLLOWED: usize = 128;
+/// The time that a request has left for its answer when its use case stops waiting for files that are being fetched.
+const TO_ANSWER: Duration = Duration::from_secs(5);
 
-/// The door of one Cloister.
+/// The HTTP service of one Cloister.
 #[derive(Clone, Debug)]
 pub struct Service {
-    pub(crate) shared: Shared,
+    pub(crate) state: AppState,
 }
 
-/// What every request needs.
-#[derive(Clone)]
-pub(crate) struct Shared(Arc<Inner>);
+/// The state of the router. Handlers take a part of it.
+#[derive(Clone, Debug)]
+pub(crate) struct AppState {
+    pub(crate) use_cases: UseCases,
+    pub(crate) identity: Identity,
+    pub(crate) http: Http,
+    pub(crate) ocean: Arc<OperatorSettings>,
+}
 
-pub(crate) struct Inner {
-    pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) settings: Settings,
-    pub(crate) oidc: oidc::Verifier,
-    pub(crate) rates: Rates,
-    /// Files that are being sent.
-    pub(crate) uploading: Arc<Places>,
-    /// Events and logs that are being followed.
-    pub(crate) following: Arc<Places>,
-    pub(crate) metrics: Metrics,
-    pub(crate) signer: Signer,
+/// What surrounds answers.
+#[derive(Clone)]
+pub(crate) struct Http {
+    pub(crate) metrics: Arc<Metrics>,
+    /// Permits for streams.
+    pub(crate) streams: Arc<Permits>,
     /// Cancelled when the service shuts down: streams end then.
     pub(crate) closing: CancellationToken,
+    /// The longest that a request may take, streams and uploads excepted.
+    pub(crate) request_timeout: Duration,
+    /// Whether `/metrics` is answered.
+    pub(crate) shows_metrics: bool,
+    /// Web pages whose scripts may call.
+    pub(crate) cors_origins: Arc<[String]>,
 }
 
 impl Service {
-    /// A door in front of a backend.
+    /// The service over an engine.
     ///
     /// # Errors
     /// What of the settings cannot be used.
     pub fn new(backend: Arc<dyn Backend>, settings: Settings) -> Result<Self, SettingsError> {
-        let oidc = oidc::Verifier::new(settings.oidc.clone(), settings.get_json.clone())?;
         if let Some(wrong) = settings.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(SettingsError::Origin(wrong.clone()));
         }
-        let rates = Rates::new(settings.rates)?;
-        let signer = Signer::new(settings.receipt_key.expose())?;
-        let closing = CancellationToken::new();
-        let (uploading, following) = (Places::new(MOST_UPLOADS, "uploads"), Places::new(MOST_FOLLOWED, "streams"));
-        let metrics = Metrics::new();
-        let inner = Inner { backend, settings, oidc, rates, uploading, following, metrics, signer, closing };
-        Ok(Self { shared: Shared(Arc::new(inner)) })
+        let options = Options {
+            secret: settings.secret.clone(),
+            receipt_key: settings.receipt_key.clone(),
+            images: settings.images.clone(),
+            local_roots: settings.local_roots.clone(),
+            times: settings.times,
+            max_upload_bytes: settings.max_upload_bytes,
+            patience: settings.request_timeout.saturating_sub(TO_ANSWER).max(settings.request_timeout / 2),
+            clock: Arc::clone(&settings.clock),
+        };
+        let claims: Arc<dyn Claims> = Arc::clone(&backend) as Arc<dyn Claims>;
+        let use_cases = UseCases::new(backend, options)?;
+        let identity = Identity::new(use_cases.clone(), claims, &settings)?;
+        let http = Http {
+            metrics: Arc::new(Metrics::new()),
+            streams: Permits::new(MOST_STREAMS, "streams"),
+            closing: CancellationToken::new(),
+            request_timeout: settings.request_timeout,
+            shows_metrics: settings.metrics,
+            cors_origins: settings.cors_origins.into(),
+        };
+        Ok(Self { state: AppState { use_cases, identity, http, ocean: Arc::new(settings.operator) } })
     }
 
-    /// What ends streams when it is cancelled: events and logs that are followed.
+    /// The token that ends streams of events and logs when it is cancelled.
     #[must_use]
     pub fn closing(&self) -> CancellationToken {
-        self.shared.closing.clone()
+        self.state.http.closing.clone()
     }
 }
 
-impl Shared {
-    /// What time it is.
-    pub(crate) fn now(&self) -> Timestamp {
-        (self.settings.clock)()
+impl FromRef<AppState> for UseCases {
+    fn from_ref(state: &AppState) -> Self {
+        state.use_cases.clone()
     }
 }
 
-impl Deref for Shared {
-    type Target = Inner;
-
-    fn deref(&self) -> &Inner {
-        &self.0
+impl FromRef<AppState> for Identity {
+    fn from_ref(state: &AppState) -> Self {
+        state.identity.clone()
     }
 }
 
-impl fmt::Debug for Shared {
+impl FromRef<AppState> for Http {
+    fn from_ref(state: &AppState) -> Self {
+        state.http.clone()
+    }
+}
+
+impl FromRef<AppState> for Arc<OperatorSettings> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.ocean)
+    }
+}
+
+impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Http").field("request_timeout", &self.request_timeout).finish_non_exhaustive()
     }
 }

@@ -47,7 +47,7 @@ pub use deadlines::{Deadlines, Moment, TimeLimit};
 pub use decide::{Action, Facts, decide};
 pub use explain::{Turn, explain};
 pub use filtering::{FilterResult, LOG_NAME, check_contract, check_limits, check_verdict};
-pub use fits::{Misfit, fits, fits_job};
+pub use fits::{limits_fit, Misfit, fits, fits_job};
 pub use log::{LogFate, guest_text_may_leave, readable_log_bytes};
 pub use publishing::{ENCRYPTED, PublishFailure, Release, StoredResult};
 pub use queue::{Capacity, Lacking, Schedule, Waiting};

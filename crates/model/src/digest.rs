@@ -11,7 +11,14 @@ pub struct Sha256([u8; 32]);
 pub struct DigestError;
 
 impl Sha256 {
-    /// A digest that somebody has computed.
+    /// The digest of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        use sha2::Digest as _;
+        Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// A digest that was computed elsewhere.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -39,7 +39,7 @@ pub use account::{Account, AccountError};
 pub use admission::{Admission, Capability, Import, MemoryType, ModuleKind, Refusal, Rule, Toolchain, Verdict};
 pub use asset::{
     Algorithm, AssetKind, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES, Metadata, Service,
-    ServiceFiles, ServiceKind,
+    ServiceError, ServiceFiles, ServiceKind,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};

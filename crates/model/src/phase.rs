@@ -178,6 +178,36 @@ impl Phase {
         }
     }
 
+    /// Its name, as everywhere: in answers, records, receipts and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "Queued",
+            Self::Accepted => "Accepted",
+            Self::Configuring => "Configuring",
+            Self::Configured => "Configured",
+            Self::Running => "Running",
+            Self::Filtering => "Filtering",
+            Self::InReview => "InReview",
+            Self::Publishing => "Publishing",
+            Self::Finished => "Finished",
+            Self::DataProvisioningFailed => "DataProvisioningFailed",
+            Self::AlgorithmProvisioningFailed => "AlgorithmProvisioningFailed",
+            Self::AlgorithmFailed => "AlgorithmFailed",
+            Self::LimitExceeded => "LimitExceeded",
+            Self::OutputRefused => "OutputRefused",
+            Self::PublishingFailed => "PublishingFailed",
+            Self::Stopped => "Stopped",
+            Self::Expired => "Expired",
+        }
+    }
+
+    /// The phase of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|phase| phase.as_str() == name)
+    }
+
     /// The phase with this number.
     #[must_use]
     pub fn from_code(code: u16) -> Option<Self> {
@@ -242,6 +272,15 @@ impl fmt::Display for Phase {
 mod tests {
     use super::*;
     use proptest::{collection::vec, prelude::*, sample::select};
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        for phase in Phase::ALL {
+            assert_eq!(serde_json::to_value(phase).expect("json"), phase.as_str());
+            assert_eq!(Phase::from_name(phase.as_str()), Some(phase));
+        }
+        assert_eq!(Phase::from_name("running"), None);
+    }
 
     #[test]
     fn an_ordinary_life() {

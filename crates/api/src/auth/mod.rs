@@ -1,12 +1,8 @@
-//! Who asks: API keys, tokens, signed requests, and how often each may.
+//! Who asks: API keys, tokens, signed requests, and how many requests each account and address may send.
 
 mod caller;
-mod key;
-mod places;
+mod identity;
 mod rates;
 
-pub(crate) use caller::{Caller, ClientAddress, ExpectedDigest, authenticate, count_address, still_known};
-pub(crate) use key::sha256;
-pub use key::{NewKey, new_key};
-pub(crate) use places::{Place, Places};
-pub(crate) use rates::Rates;
+pub(crate) use caller::{Caller, ClientAddress, ExpectedDigest, authenticate, count_address};
+pub(crate) use identity::Identity;

@@ -15,10 +15,10 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-/// How often those that were not seen for long are forgotten, in requests.
+/// After how many requests those that have sent none for long are forgotten.
 const SWEEP_EVERY: u32 = 4096;
 
-/// Counts requests, of network addresses before it is known who asks, and of accounts afterwards.
+/// Limits the rate of requests: of network addresses before a request is authenticated, of accounts afterwards.
 pub(crate) struct Rates {
     accounts: Limiter<String>,
     addresses: Limiter<IpAddr>,
@@ -44,7 +44,7 @@ impl Rates {
         self.accounts.check(&account.key().to_owned())
     }
 
-    /// Counts a request from a network address. Whoever has one IPv6 address has a network of them.
+    /// Counts a request from a network address. An IPv6 client usually has a whole /64 network, so that is what counts.
     pub(crate) fn address(&self, address: IpAddr) -> Result<(), Problem> {
         let key = match address {
             IpAddr::V4(_) => address,
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn each_account_has_its_own() {
+    fn each_account_has_a_limit_of_its_own() {
         let (rates, alice, bob) = (rates(), "alice".parse().expect("alice"), "bob".parse().expect("bob"));
         assert!(rates.account(&alice).is_ok() && rates.account(&alice).is_ok());
         let problem = rates.account(&alice).expect_err("a third at once");
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn one_network_of_ipv6_is_one_client() {
+    fn an_ipv6_network_is_one_client() {
         let (rates, address) = (rates(), |text: &str| text.parse::<IpAddr>().expect("an address"));
         assert!(rates.address(address("2001:db8::1")).is_ok());
         assert!(rates.address(address("2001:db8::ffff")).is_err());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_all_is_no_rate() {
+    fn refuses_a_rate_of_zero() {
         let none = RateLimits { account_per_second: 0, ..RateLimits::default() };
         assert!(matches!(Rates::new(none), Err(SettingsError::Rate("account"))));
     }

@@ -1,11 +1,9 @@
 //! Signatures of Ethereum accounts: who signed a text, and whether a signed request is fresh. No chain is asked.
 
-mod address;
 mod nonce;
 mod request;
 mod signature;
 
-pub(crate) use address::Address;
 pub(crate) use nonce::{Nonce, NonceError, NonceWindow};
 pub(crate) use request::SignedRequest;
 #[cfg(test)]

@@ -1,5 +1,6 @@
-use super::{Address, Nonce, NonceError, Signature, SignatureError, address::AddressError, text_digest};
+use super::{Nonce, NonceError, Signature, SignatureError, text_digest};
 use cloister_model::Sha256;
+use cloister_service::{AddressError, EthereumAddress};
 
 /// The scheme of the header, compared without letter case as HTTP does.
 const SCHEME: &str = "Ethereum";
@@ -12,7 +13,7 @@ const MOST_BYTES: usize = 512;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SignedRequest {
     /// Who claims to send it.
-    pub(crate) address: Address,
+    pub(crate) address: EthereumAddress,
     /// What makes it good for once.
     pub(crate) nonce: Nonce,
     signature: Signature,

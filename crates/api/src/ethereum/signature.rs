@@ -1,4 +1,4 @@
-use super::Address;
+use cloister_service::EthereumAddress;
 use k256::ecdsa::{self, RecoveryId, VerifyingKey};
 use sha3::{Digest as _, Keccak256};
 use std::{fmt, str::FromStr};
@@ -61,12 +61,12 @@ impl Signature {
     ///
     /// # Errors
     /// [`SignatureError::NoAccount`].
-    pub(crate) fn signer(&self, digest: &[u8; 32]) -> Result<Address, SignatureError> {
+    pub(crate) fn signer(&self, digest: &[u8; 32]) -> Result<EthereumAddress, SignatureError> {
         let key = VerifyingKey::recover_from_prehash(digest, &self.scalars, self.recovery)
             .map_err(|_| SignatureError::NoAccount)?;
         let point = key.to_encoded_point(false);
         // The first byte says that the coordinates follow uncompressed.
-        point.as_bytes().get(1..).map(Address::of_public_key).ok_or(SignatureError::NoAccount)
+        point.as_bytes().get(1..).map(EthereumAddress::of_public_key).ok_or(SignatureError::NoAccount)
     }
 }
 
@@ -124,8 +124,8 @@ pub(crate) mod testing {
         }
 
         /// Its address.
-        pub(crate) fn address(&self) -> Address {
-            Address::of_public_key(&self.0.verifying_key().to_encoded_point(false).as_bytes()[1..])
+        pub(crate) fn address(&self) -> EthereumAddress {
+            EthereumAddress::of_public_key(&self.0.verifying_key().to_encoded_point(false).as_bytes()[1..])
         }
 
         /// Signs with `personal_sign`.

@@ -1,7 +1,8 @@
-use super::views::{List, name};
-use crate::{auth::Caller, problem::Problem, state::Shared};
+use super::views::List;
+use crate::{auth::Caller, problem::Problem};
 use axum::{Json, extract::State};
 use cloister_model::{EnvironmentStatus, Phase};
+use cloister_service::UseCases;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ pub(super) struct EnvironmentView {
     running: u64,
     queued: u64,
     /// How many jobs are in each phase.
-    phases: BTreeMap<String, u64>,
+    phases: BTreeMap<&'static str, u64>,
 }
 
 impl EnvironmentView {
@@ -78,7 +79,7 @@ impl EnvironmentView {
             images: images.map(|(image, name)| (image.clone(), name.clone())).collect(),
             running: count(|phase| phase != Phase::Queued && !phase.has_ended()),
             queued: count(|phase| phase == Phase::Queued),
-            phases: phases.iter().map(|(phase, count)| (name(*phase), *count)).collect(),
+            phases: phases.iter().map(|(phase, count)| (phase.as_str(), *count)).collect(),
             runtimes: json!(offers.runtimes),
             profiles: json!(offers.profiles),
             interpreters: interpreters.iter().map(ToString::to_string).collect(),
@@ -97,11 +98,11 @@ impl EnvironmentView {
 /// Where jobs run, and how much is going on there
 #[utoipa::path(get, path = "/v1/environments", tag = "about", responses((status = 200, body = List<EnvironmentView>)))]
 pub(super) async fn environments(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     _caller: Caller,
 ) -> Result<Json<List<EnvironmentView>>, Problem> {
-    let all = shared.backend.environments().await?;
-    let view = |environment| EnvironmentView::new(environment, &shared.settings.images);
+    let all = use_cases.environments().await?;
+    let view = |environment| EnvironmentView::new(environment, &use_cases.options().images);
     Ok(Json(List { items: all.into_iter().map(view).collect() }))
 }
 
@@ -117,6 +118,6 @@ pub(super) struct ReceiptKey {
 
 /// The public key of receipts
 #[utoipa::path(get, path = "/v1/receipt-key", tag = "about", security(()), responses((status = 200, body = ReceiptKey)))]
-pub(super) async fn receipt_key(State(shared): State<Shared>) -> Json<ReceiptKey> {
-    Json(ReceiptKey { algorithm: "Ed25519", public_key: shared.signer.public_key() })
+pub(super) async fn receipt_key(State(use_cases): State<UseCases>) -> Json<ReceiptKey> {
+    Json(ReceiptKey { algorithm: "Ed25519", public_key: use_cases.receipt_key() })
 }

@@ -1,6 +1,7 @@
-use crate::{auth::Caller, date, problem::Problem, state::Shared, web::Query};
+use crate::{auth::Caller, date, extract::Query, problem::Problem};
 use axum::{Json, extract::State};
-use cloister_model::{AuditEvent, AuditRecord, Role};
+use cloister_model::{AuditEvent, AuditRecord};
+use cloister_service::{AuditPage, UseCases};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,7 +20,8 @@ pub(super) struct AuditQuery {
 
 /// Records, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct AuditPage {
+#[schema(as = AuditPage)]
+pub(super) struct PageView {
     items: Vec<RecordView>,
     /// Give it as `after` for what comes after; null at the end.
     next: Option<u64>,
@@ -66,13 +68,12 @@ impl From<AuditRecord> for RecordView {
 }
 
 /// What was decided, released and read
-#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = AuditPage)))]
+#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = PageView)))]
 pub(super) async fn list(
-    State(shared): State<Shared>,
-    caller: Caller,
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
     Query(query): Query<AuditQuery>,
-) -> Result<Json<AuditPage>, Problem> {
-    caller.must_be(Role::Operator)?;
+) -> Result<Json<PageView>, Problem> {
     let at_most = match query.limit.unwrap_or(100) {
         limit @ 1..=1000 => limit,
         _ => return Err(Problem::field("limit", "has to be 1 to 1000")),
@@ -81,9 +82,7 @@ pub(super) async fn list(
     if i64::try_from(after).is_err() {
         return Err(Problem::field("after", "is beyond all records"));
     }
-    let mut records = shared.backend.records(after, at_most + 1).await?;
-    let more = records.len() > at_most as usize;
-    records.truncate(at_most as usize);
+    let AuditPage { records, more } = use_cases.audit(&who, after, at_most).await?;
     let next = records.last().filter(|_| more).map(|record| record.sequence);
-    Ok(Json(AuditPage { items: records.into_iter().map(RecordView::from).collect(), next }))
+    Ok(Json(PageView { items: records.into_iter().map(RecordView::from).collect(), next }))
 }

@@ -1,18 +1,21 @@
 use super::views::JobView;
 use crate::{
     auth::Caller,
-    jobs::{Access, Change, Follower, changes, find},
+    extract::PathParam,
     problem::Problem,
-    state::Shared,
-    web::In,
+    state::Http,
+    streams::{self, Change, changes},
 };
 use axum::{
-    body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, Method, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, Sse},
+    },
 };
-use cloister_model::{JobId, JobStatus};
+use cloister_model::{JobId, JobStatus, Seen};
+use cloister_service::UseCases;
 use futures_util::StreamExt as _;
 use std::convert::Infallible;
 use utoipa::ToSchema;
@@ -24,7 +27,7 @@ use utoipa::ToSchema;
 pub(super) struct EventSchema {
     /// `job`.
     event: String,
-    /// The job's revision: what `Last-Event-ID` takes.
+    /// Names the state of the job. Send it back as `Last-Event-ID`; it means nothing else.
     id: String,
     /// The job, as JSON.
     data: String,
@@ -32,69 +35,77 @@ pub(super) struct EventSchema {
 
 /// Follow a job
 ///
-/// Server-sent events: `event: job`, `id: <revision>`, `data: <Job>`. The first comes at once, the last when the job has
+/// Server-sent events: `event: job`, `id: <state>`, `data: <Job>`. The first comes at once, the last when the job has
 /// ended. With `Last-Event-ID`, only what came after it.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/events", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
-        ("Last-Event-ID" = Option<u64>, Header, description = "The revision that was seen last")),
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the event that was seen last")),
     responses(
         (status = 200, description = "A stream of these", content_type = "text/event-stream", body = EventSchema),
         (status = 204, description = "The end was seen: do not come again"),
     )
 )]
 pub(super) async fn events(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
     Caller(who): Caller,
-    In(id): In<JobId>,
+    PathParam(id): PathParam<JobId>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let found = find(&shared, &who, id, Access::Read).await?;
-    // What is no revision was not given by us: begin at the beginning.
-    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let seen: u64 = seen.unwrap_or(0);
-    if found.status.phase.has_ended() && seen >= found.status.revision {
+    let (watch, status) = use_cases.watch_job(&who, id).await?;
+    let seen = headers.get("last-event-id").and_then(|value| value.to_str().ok()).map(Seen::from_text);
+    if status.phase.has_ended() && seen.as_ref() == Some(&status.seen()) {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let body = if method == Method::HEAD {
-        Body::empty()
+    let mut response = if method == Method::HEAD {
+        [(header::CONTENT_TYPE, "text/event-stream")].into_response()
     } else {
-        let follower = Follower::new(&shared, who)?;
-        let events = changes(shared, follower, id, seen).map(|change| Ok::<_, Infallible>(write(&change)));
-        Body::from_stream(events)
+        let permit = streams::permit(&http, &who)?;
+        let events = changes(http, watch, permit, seen.unwrap_or_default());
+        Sse::new(events.map(|change| Ok::<_, Infallible>(event(&change)))).into_response()
     };
-    // For proxies that would keep the events until there are enough of them.
-    Ok(([(header::CONTENT_TYPE, "text/event-stream"), (BUFFERING, "no")], body).into_response())
+    // Events are not for caches, and not for proxies that would hold them until there are enough.
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    headers.insert(BUFFERING, header::HeaderValue::from_static("no"));
+    Ok(response)
 }
 
 const BUFFERING: header::HeaderName = header::HeaderName::from_static("x-accel-buffering");
 
-fn write(change: &Change) -> Bytes {
+fn event(change: &Change) -> Event {
     match change {
-        Change::Nothing => Bytes::from_static(b": still here\n\n"),
-        Change::Job(status) => Bytes::from(event(status)),
+        Change::Nothing => Event::default().comment("still here"),
+        Change::Job(status) => job(status),
     }
 }
 
-/// One event. JSON has no line breaks of its own, so that the data is one line.
-fn event(status: &JobStatus) -> String {
+/// One event. JSON has no line breaks of its own, so the data is one line.
+fn job(status: &JobStatus) -> Event {
     let data = serde_json::to_string(&JobView::from(status)).unwrap_or_default();
-    format!("event: job\nid: {}\ndata: {data}\n\n", status.revision)
+    Event::default().event("job").id(status.seen().to_string()).data(data)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloister_model::{Event, Fault, Labels, Reason, Timestamp};
+    use cloister_model::{Fault, Labels, Reason, Timestamp};
+    use http_body_util::BodyExt as _;
 
-    #[test]
-    fn an_event_is_three_lines() {
-        let job = JobStatus::queued(JobId::from_bytes([1; 16]), Labels::new(), Timestamp::from_unix_ms(0));
+    #[tokio::test]
+    async fn an_event_is_three_lines() {
+        let status = JobStatus::queued(JobId::from_bytes([1; 16]), Labels::new(), Timestamp::from_unix_ms(0));
         let reason = Reason::new("a\n\ndata: forged", Fault::Nobody);
-        let job = job.after(Event::Stop, Timestamp::from_unix_ms(1), Some(reason)).expect("a step");
-        let text = event(&job);
+        let stop = cloister_model::Event::Stop;
+        let status = status.after(stop, Timestamp::from_unix_ms(1), Some(reason)).expect("a step");
+        let changes = [Change::Job(Box::new(status)), Change::Nothing];
+        let events = futures_util::stream::iter(changes).map(|change| Ok::<_, Infallible>(event(&change)));
+        let body = Sse::new(events).into_response().into_body().collect().await.expect("a body").to_bytes();
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        let text = text.strip_suffix(": still here\n\n").expect("a comment");
         assert_eq!(text.lines().count(), 4);
-        assert!(text.starts_with("event: job\nid: 2\ndata: {") && text.ends_with("}\n\n"));
+        assert!(text.starts_with("event: job\nid: 2\ndata: {") && text.ends_with("}\n\n"), "{text}");
     }
 }

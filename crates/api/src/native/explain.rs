@@ -1,16 +1,17 @@
+//! Why a job would be allowed or denied, and why a job is where it is.
+
 use super::{
     job_request::JobRequest,
     views::{RuleView, terms},
 };
 use crate::{
     auth::Caller,
+    extract::{Json, PathParam},
     problem::Problem,
-    state::Shared,
-    submission::{Identity, decide},
-    web::Json,
 };
 use axum::extract::State;
-use cloister_model::Decision;
+use cloister_model::{Decision, JobId};
+use cloister_service::{Identity, UseCases};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -18,7 +19,7 @@ use utoipa::ToSchema;
 /// Whether a job would be allowed, and why.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Explanation)]
-pub(super) struct Explained {
+pub(super) struct ExplainedRequest {
     allowed: bool,
     /// Every rule that it meets; none if it is allowed.
     rules: Vec<RuleView>,
@@ -28,23 +29,58 @@ pub(super) struct Explained {
     terms: Option<Value>,
 }
 
-/// Whether a job would be allowed, and why
+/// Explain a request for a job: would it be allowed, and why
 ///
 /// Decides as for a job, and starts nothing.
 #[utoipa::path(
-    post, path = "/v1/explain", operation_id = "explain_submission", tag = "jobs", request_body = JobRequest, responses((status = 200, body = Explained))
+    post, path = "/v1/explain", operation_id = "explain_submission", tag = "jobs", request_body = JobRequest,
+    responses((status = 200, body = ExplainedRequest))
 )]
-pub(super) async fn explain(
-    State(shared): State<Shared>,
+pub(super) async fn explain_request(
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
     Json(request): Json<JobRequest>,
-) -> Result<axum::Json<Explained>, Problem> {
+) -> Result<axum::Json<ExplainedRequest>, Problem> {
     let submission = request.into_submission(Identity::Random)?;
-    let decided = decide(&shared, &who.account, &submission).await?;
-    Ok(axum::Json(match &decided.decision {
-        Decision::Allowed(allowed) => Explained { allowed: true, rules: Vec::new(), terms: Some(terms(allowed)) },
-        Decision::Denied(denials) => {
-            Explained { allowed: false, rules: denials.iter().map(RuleView::from).collect(), terms: None }
+    Ok(axum::Json(match use_cases.explain(&who.account, &submission).await? {
+        Decision::Allowed(allowed) => {
+            ExplainedRequest { allowed: true, rules: Vec::new(), terms: Some(terms(&allowed)) }
         }
+        Decision::Denied(denials) => {
+            ExplainedRequest { allowed: false, rules: denials.iter().map(RuleView::from).collect(), terms: None }
+        }
+    }))
+}
+
+/// Why a job is where it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobExplanation)]
+pub(super) struct ExplainedJob {
+    text: String,
+    phase: &'static str,
+    /// Jobs that come before it; null if it does not wait for its turn.
+    ahead: Option<u64>,
+    /// What was decided when it was submitted.
+    #[schema(value_type = Object)]
+    terms: Value,
+}
+
+/// Explain a job: why it is where it is
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/explain", operation_id = "explain", tag = "jobs",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    responses((status = 200, body = ExplainedJob))
+)]
+pub(super) async fn explain_job(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    PathParam(id): PathParam<JobId>,
+) -> Result<axum::Json<ExplainedJob>, Problem> {
+    let (status, explanation, allowed) = use_cases.explain_job(&who, id).await?;
+    Ok(axum::Json(ExplainedJob {
+        text: explanation.text,
+        phase: status.phase.as_str(),
+        ahead: explanation.ahead,
+        terms: terms(&allowed),
     }))
 }

@@ -1,10 +1,8 @@
 use super::views::DidSchema;
-use crate::{
-    problem::Problem,
-    submission::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits},
-};
-use cloister_model::{
-    AgeRecipientError, AssetName, Container, Did, Labels, MOST_RAWCODE_BYTES, Profile, Secret, Sha256,
+use crate::problem::Problem;
+use cloister_model::{AgeRecipientError, AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
+use cloister_service::{
+    AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits,
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
@@ -14,7 +12,7 @@ use utoipa::ToSchema;
 /// Datasets of one job.
 const MOST_DATASETS: usize = 100;
 
-/// A job that somebody asks for.
+/// A request for a job.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({
@@ -237,10 +235,10 @@ impl<'de> Deserialize<'de> for DatasetChoice {
 impl JobRequest {
     /// Digest of what is asked for, however it is spelled.
     pub(super) fn digest(&self) -> Sha256 {
-        crate::auth::sha256(&serde_json::to_vec(self).unwrap_or_default())
+        Sha256::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 
-    /// The same for both APIs.
+    /// The request, as the use cases take it.
     pub(super) fn into_submission(self, identity: Identity) -> Result<Submission, Problem> {
         let Self { datasets, algorithm, parameters, environment, profile, limits, encrypt_to, register } = self;
         if datasets.is_empty() || datasets.len() > MOST_DATASETS {
@@ -272,7 +270,7 @@ impl JobRequest {
             limits: WantedLimits { memory_bytes, wall_ms, cpu_seconds, fuel },
             encrypt_to,
             register: register.transpose()?,
-            labels: Labels::new(),
+            agreement: None,
             identity,
         })
     }

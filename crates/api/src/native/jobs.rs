@@ -1,22 +1,20 @@
 use super::{
     job_request::JobRequest,
-    views::{self, JobView, Page},
+    views::{JobView, Page},
 };
 use crate::{
     auth::Caller,
-    jobs::{self, Access, find},
-    principal::Principal,
+    extract::{Json, PathParam, Query},
     problem::Problem,
-    state::Shared,
-    submission::{ALGORITHM, Identity, OWNER, Submitted, dataset_label, submit},
-    web::{In, Json, Query},
+    state::Http,
 };
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use cloister_model::{Account, Did, JobCursor, JobId, JobQuery, Labels, Phase, Role};
+use cloister_model::{Account, Did, JobCursor, JobId, Phase};
+use cloister_service::{Identity, JobFilter, JobPage, Submitted, UseCases};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -36,7 +34,8 @@ const MOST_KEY_BYTES: usize = 255;
     )
 )]
 pub(super) async fn create(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
     Caller(who): Caller,
     headers: HeaderMap,
     Json(request): Json<JobRequest>,
@@ -46,7 +45,9 @@ pub(super) async fn create(
         None => Identity::Random,
     };
     let submission = request.into_submission(identity)?;
-    let Submitted { status, repeated } = submit(&shared, &who.account, submission).await?;
+    let submitted = use_cases.submit(&who.into(), &submission).await;
+    http.metrics.decided(&submitted);
+    let Submitted { status, repeated, .. } = submitted?;
     let code = if repeated { StatusCode::OK } else { StatusCode::CREATED };
     let location = [(header::LOCATION, format!("/v1/jobs/{}", status.id))];
     Ok((code, location, axum::Json(JobView::from(&status))).into_response())
@@ -138,7 +139,7 @@ pub(super) fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
     responses((status = 200, body = Page<JobView>))
 )]
 pub(super) async fn list(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
     Query(query): Query<JobsQuery>,
 ) -> Result<axum::Json<Page<JobView>>, Problem> {
@@ -146,12 +147,10 @@ pub(super) async fn list(
     let after = query.cursor.as_deref().map(str::parse::<JobCursor>).transpose();
     let after = after.map_err(|_| Problem::field("cursor", "is not from `next` of a page of jobs"))?;
     let phases = phases(query.state.as_deref(), query.phase.as_deref())?;
-    let labels = labels(&shared, &who, &query).await?;
-    // One more, to know whether there is a next page.
-    let mut jobs = shared.backend.list(JobQuery { labels, phases, after, at_most: at_most + 1 }).await?;
-    let more = jobs.len() > at_most as usize;
-    jobs.truncate(at_most as usize);
-    let next = jobs.last().filter(|_| more).map(|last| JobCursor { created: last.created, job: last.id }.to_string());
+    let JobsQuery { dataset, algorithm, owner, .. } = query;
+    let filter = JobFilter { owner, dataset, algorithm, phases, after, at_most };
+    let JobPage { jobs, next } = use_cases.jobs(&who, filter).await?;
+    let next = next.map(|cursor| cursor.to_string());
     Ok(axum::Json(Page { items: jobs.iter().map(JobView::from).collect(), next }))
 }
 
@@ -165,41 +164,13 @@ fn phases(state: Option<&str>, phase: Option<&str>) -> Result<Option<std::collec
     let wanted = match phase {
         None if state.is_none() => return Ok(None),
         None => None,
-        Some(name) => {
-            Some(views::phase(name).ok_or_else(|| Problem::field("phase", "is no phase, such as `Running`"))?)
-        }
+        Some(name) => Some(
+            Phase::from_name(name)
+                .ok_or_else(|| Problem::field("phase", "is not the name of a phase, such as `Running`"))?,
+        ),
     };
     let all = Phase::ALL.into_iter().filter(|phase| in_state(*phase) && wanted.is_none_or(|wanted| wanted == *phase));
     Ok(Some(all.collect()))
-}
-
-/// The labels of the jobs that somebody may see of those they ask for.
-async fn labels(shared: &Shared, who: &Principal, query: &JobsQuery) -> Result<Labels, Problem> {
-    let operates = who.is(Role::Operator);
-    let owner = match &query.owner {
-        Some(owner) if operates || *owner == who.account => Some(owner),
-        Some(_) => return Err(Problem::forbidden("only operators see the jobs of others; leave `owner` out")),
-        None if operates => None,
-        None => Some(&who.account),
-    };
-    let published = match &query.dataset {
-        Some(did) if query.owner.is_none() => {
-            shared.backend.asset(did.clone()).await?.is_some_and(|asset| asset.owner == who.account)
-        }
-        _ => false,
-    };
-    let mut wanted = Vec::new();
-    if let Some(owner) = owner.filter(|_| !published) {
-        wanted.push((OWNER.to_owned(), owner.key()));
-    }
-    if let Some(did) = &query.dataset {
-        wanted.push((dataset_label(did), did.id()));
-    }
-    if let Some(did) = &query.algorithm {
-        wanted.push((ALGORITHM.to_owned(), did.id()));
-    }
-    let labels = wanted.iter().try_fold(Labels::new(), |labels, (name, value)| labels.with(name, value));
-    labels.map_err(|_| Problem::internal())
 }
 
 /// How a job is doing
@@ -209,11 +180,11 @@ async fn labels(shared: &Shared, who: &Principal, query: &JobsQuery) -> Result<L
     responses((status = 200, body = JobView))
 )]
 pub(super) async fn get(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(id): In<JobId>,
+    PathParam(id): PathParam<JobId>,
 ) -> Result<axum::Json<JobView>, Problem> {
-    Ok(axum::Json(JobView::from(&jobs::status(&shared, &who, id).await?)))
+    Ok(axum::Json(JobView::from(&use_cases.job_status(&who.into(), id).await?)))
 }
 
 /// Ask for a job to be stopped
@@ -223,12 +194,11 @@ pub(super) async fn get(
     responses((status = 202, description = "It will be", body = JobView))
 )]
 pub(super) async fn stop(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(id): In<JobId>,
+    PathParam(id): PathParam<JobId>,
 ) -> Result<Response, Problem> {
-    let found = find(&shared, &who, id, Access::Control).await?;
-    let status = jobs::stop(&shared, &who.account, &found.status).await?;
+    let status = use_cases.stop_job(&who.into(), id).await?;
     Ok((StatusCode::ACCEPTED, axum::Json(JobView::from(&status))).into_response())
 }
 
@@ -239,11 +209,10 @@ pub(super) async fn stop(
     responses((status = 204, description = "It is gone"), (status = 409, description = "It has not ended"))
 )]
 pub(super) async fn remove(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(id): In<JobId>,
+    PathParam(id): PathParam<JobId>,
 ) -> Result<StatusCode, Problem> {
-    let found = find(&shared, &who, id, Access::Control).await?;
-    jobs::remove(&shared, &who.account, &found.status).await?;
+    use_cases.remove_job(&who.into(), id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -5,15 +5,14 @@ mod assets;
 mod audit;
 mod events;
 mod explain;
-mod job_files;
+mod health;
 mod job_request;
 mod jobs;
 mod keys;
-mod open;
 mod openapi;
-mod others;
+mod outputs;
 mod review;
-mod router;
+pub(crate) mod routes;
 mod uploads;
 mod views;
 

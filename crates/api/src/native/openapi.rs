@@ -1,4 +1,4 @@
-use super::router::{for_anybody, for_somebody_known};
+use super::routes;
 use serde::Serialize;
 use utoipa::{
     OpenApi as _, ToSchema,
@@ -62,8 +62,8 @@ struct Frame;
 #[must_use]
 pub fn openapi() -> OpenApi {
     let (_, mut openapi) = OpenApiRouter::with_openapi(Frame::openapi())
-        .merge(for_somebody_known())
-        .merge(for_anybody())
+        .merge(routes::authenticated())
+        .merge(routes::open())
         .split_for_parts();
     secure(&mut openapi);
     for item in openapi.paths.paths.values_mut() {
@@ -169,7 +169,8 @@ mod tests {
         let openapi = serde_json::to_value(openapi()).expect("json");
         let parameters = openapi["paths"]["/v1/jobs"]["get"]["parameters"].as_array().expect("parameters");
         let phase = parameters.iter().find(|parameter| parameter["name"] == "phase").expect("the parameter");
-        let names: Vec<String> = cloister_model::Phase::ALL.into_iter().map(super::super::views::name).collect();
+        let names: Vec<String> =
+            cloister_model::Phase::ALL.into_iter().map(|phase| phase.as_str().to_owned()).collect();
         let found = serde_json::to_string(&phase["schema"]).expect("json");
         assert!(found.contains(&serde_json::to_string(&names).expect("json")), "{found}");
     }

@@ -1,17 +1,18 @@
 use super::views::{JobView, List, ResultView};
 use crate::{
     auth::Caller,
-    jobs::{self, Access, Found, find},
+    download::Download,
+    extract::{Json, PathParam, PathParams},
     problem::Problem,
-    state::Shared,
-    web::{In, In2, Json},
+    state::Http,
 };
 use axum::{
     extract::State,
     http::{HeaderMap, Method},
     response::Response,
 };
-use cloister_model::{EngineError, JobId, Phase, ReviewVerdict, Shelf};
+use cloister_model::{JobId, ReviewVerdict};
+use cloister_service::UseCases;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -35,22 +36,17 @@ pub(super) enum VerdictChoice {
     Refuse,
 }
 
-fn in_review(found: &Found) -> Result<(), Problem> {
-    if found.status.phase == Phase::InReview { Ok(()) } else { Err(EngineError::NotInReview(found.status.id).into()) }
-}
-
 /// Outputs that wait for your word
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/review", tag = "review", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = List<ResultView>), (status = 409, description = "It is not in review"))
 )]
 pub(super) async fn list(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(id): In<JobId>,
+    PathParam(id): PathParam<JobId>,
 ) -> Result<axum::Json<List<ResultView>>, Problem> {
-    in_review(&find(&shared, &who, id, Access::Review).await?)?;
-    Ok(axum::Json(ResultView::list(&shared.backend.results(id, Shelf::Held).await?)))
+    Ok(axum::Json(ResultView::list(&use_cases.outputs_under_review(&who, id).await?)))
 }
 
 /// One of the outputs that wait for your word
@@ -66,14 +62,15 @@ pub(super) async fn list(
     )
 )]
 pub(super) async fn read(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
     Caller(who): Caller,
-    In2(id, index): In2<JobId, u32>,
+    PathParams(id, index): PathParams<JobId, u32>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    in_review(&find(&shared, &who, id, Access::Review).await?)?;
-    jobs::send(&shared, &who.account, (id, Shelf::Held, index), &method, &headers).await
+    let file = use_cases.output_under_review(&who, id, index).await?;
+    Download::of_file(file).answer(&http.metrics, &method, &headers).await
 }
 
 /// Say whether outputs may leave
@@ -83,12 +80,11 @@ pub(super) async fn read(
     responses((status = 200, body = JobView), (status = 409, description = "It is not in review"))
 )]
 pub(super) async fn decide(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(id): In<JobId>,
+    PathParam(id): PathParam<JobId>,
     Json(request): Json<ReviewRequest>,
 ) -> Result<axum::Json<JobView>, Problem> {
-    let found = find(&shared, &who, id, Access::Review).await?;
     let verdict = match request {
         ReviewRequest { verdict: VerdictChoice::Approve, reason: None } => ReviewVerdict::Approve,
         ReviewRequest { verdict: VerdictChoice::Approve, reason: Some(_) } => {
@@ -101,6 +97,5 @@ pub(super) async fn decide(
             return Err(Problem::field("reason", "a refusal needs a reason of 1 to 500 bytes"));
         }
     };
-    in_review(&found)?;
-    Ok(axum::Json(JobView::from(&jobs::review(&shared, &who.account, id, verdict).await?)))
+    Ok(axum::Json(JobView::from(&use_cases.review(&who, id, verdict).await?)))
 }

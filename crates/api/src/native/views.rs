@@ -1,8 +1,6 @@
-use crate::{
-    date,
-    submission::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of},
-};
-use cloister_model::{Denial, Did, JobStatus, Phase, ResultFile, ResultKind, Terms, escape};
+use crate::date;
+use cloister_model::{Denial, Did, JobStatus, ResultFile, ResultKind, Terms, escape};
+use cloister_service::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -30,7 +28,7 @@ pub(super) struct JobView {
     #[schema(pattern = "^[0-9a-f]{32}$")]
     id: String,
     /// Where it is.
-    phase: String,
+    phase: &'static str,
     /// The same as a number, in Ocean's numbers.
     code: u16,
     /// The same as a text.
@@ -89,7 +87,7 @@ pub(super) struct ProgressView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
 pub(super) struct StepView {
-    phase: String,
+    phase: &'static str,
     #[schema(format = DateTime)]
     at: String,
 }
@@ -117,6 +115,7 @@ impl From<&JobStatus> for JobView {
             ended,
             stop_requested,
             expires,
+            review: _,
             revision,
             progress,
             history,
@@ -124,7 +123,7 @@ impl From<&JobStatus> for JobView {
         let did = labels.get(ALGORITHM).and_then(|id| id.parse::<Did>().ok()).map(|did| did.to_string());
         Self {
             id: id.to_string(),
-            phase: name(*phase),
+            phase: phase.as_str(),
             code: phase.code(),
             phase_text: phase.text(),
             reason: reason.as_ref().map(|reason| ReasonView {
@@ -141,7 +140,7 @@ impl From<&JobStatus> for JobView {
                 .map(|progress| ProgressView { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes }),
             history: history
                 .iter()
-                .map(|step| StepView { phase: name(step.phase), at: date::write(step.at) })
+                .map(|step| StepView { phase: step.phase.as_str(), at: date::write(step.at) })
                 .collect(),
             owner: labels.get(OWNER).map(str::to_owned),
             environment: labels.get(ENVIRONMENT).map(str::to_owned),
@@ -150,16 +149,6 @@ impl From<&JobStatus> for JobView {
             agreement_id: labels.get(AGREEMENT).map(str::to_owned),
         }
     }
-}
-
-/// The name of a phase, as everywhere.
-pub(super) fn name(phase: Phase) -> String {
-    format!("{phase:?}")
-}
-
-/// The phase of this name.
-pub(super) fn phase(name: &str) -> Option<Phase> {
-    Phase::ALL.into_iter().find(|phase| self::name(*phase) == name)
 }
 
 /// A file of a job.

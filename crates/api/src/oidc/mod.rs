@@ -11,11 +11,9 @@ mod token;
 
 pub(crate) use error::OidcError;
 
-use crate::{
-    principal::{Principal, Via},
-    settings::{GetJson, Issuer, SettingsError},
-};
+use crate::settings::{GetJson, Issuer, SettingsError};
 use cloister_model::Timestamp;
+use cloister_service::{Principal, Via};
 use keys::KeyCache;
 use std::sync::Arc;
 

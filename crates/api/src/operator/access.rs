@@ -1,10 +1,11 @@
-//! Whose word a request is: a Provider's, which signed it, or nobody's.
+//! Who vouches for a request: a Provider, which signed it, or nobody.
 
-use super::{error::OperatorError, parameters::Parameters, settings::OperatorSettings};
+use super::{error::OperatorError, parameters::Parameters};
 use crate::{
-    auth::ClientAddress,
-    ethereum::{Address, Nonce, NonceWindow, Signature, hashed_digest},
-    state::Shared,
+    auth::{ClientAddress, Identity},
+    ethereum::{Nonce, Signature, hashed_digest},
+    settings::OperatorSettings,
+    state::AppState,
 };
 use axum::{
     extract::FromRequestParts,
@@ -12,33 +13,37 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use cloister_model::Account;
-use std::{collections::BTreeSet, convert::Infallible, net::IpAddr, time::Duration};
+use cloister_service::{Actor, EthereumAddress, Provider};
+use std::{collections::BTreeSet, convert::Infallible, net::IpAddr};
 
-/// How far ahead of ours the clock of a Provider may be.
-const AHEAD: Duration = Duration::from_secs(30);
-
-/// Says that nothing vouches for the request that is answered.
+/// Marks answers to requests that nobody vouches for.
 const UNVERIFIED: HeaderName = HeaderName::from_static("x-cloister-unverified");
 
-/// Whose word a request is.
+/// Who vouches for a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Voucher {
-    /// A Provider's that is allowed.
+    /// An allowed Provider.
     Provider(Account),
-    /// Nobody's: `unverified_signatures` is on.
+    /// Nobody: `unverified_signatures` is on.
     Nobody,
 }
 
 impl Voucher {
-    /// The Provider; none if nobody vouches.
-    pub(super) fn provider(&self) -> Option<&Account> {
-        match self {
-            Self::Provider(account) => Some(account),
+    /// The Provider that acts, for this consumer if one is named.
+    pub(super) fn speaks_for(&self, consumer: Option<Account>) -> Provider {
+        let account = match self {
+            Self::Provider(account) => Some(account.clone()),
             Self::Nobody => None,
-        }
+        };
+        Provider { account, consumer }
     }
 
-    /// The answer, marked if it was given on nobody's word.
+    /// The same, as the actor of a use case.
+    pub(super) fn actor(&self, consumer: Option<Account>) -> Actor {
+        Actor::Provider(self.speaks_for(consumer))
+    }
+
+    /// The answer, marked if nobody vouches for the request.
     pub(super) fn answer(&self, answer: Result<impl IntoResponse, OperatorError>) -> Response {
         let mut response = answer.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
         if *self == Self::Nobody {
@@ -48,11 +53,11 @@ impl Voucher {
     }
 }
 
-/// Where a request comes from, as far as that decides what nobody's word is worth.
+/// Where a request comes from, as far as it decides whether the request may come without a voucher.
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
     address: Option<IpAddr>,
-    /// Whether the connection is its sender's own: no proxy, no page in a browser.
+    /// Whether the sender itself opened the connection: not a proxy, not a web page in a browser.
     direct: bool,
 }
 
@@ -71,16 +76,16 @@ impl Origin {
         Self { address, direct }
     }
 
-    /// Whether nobody's word is taken from there. A page in a browser, or a stranger behind a proxy on this machine, comes
-    /// from this machine as well.
+    /// Whether a request from there may come without a voucher. A web page in a browser, or a stranger behind a proxy on this
+    /// machine, comes from this machine as well.
     pub(super) fn may_be_unverified(&self, settings: &OperatorSettings) -> bool {
         let here = self.direct && self.address.is_some_and(|address| address.to_canonical().is_loopback());
         settings.unverified_signatures && (here || settings.insist)
     }
 }
 
-/// Whether a request is for this machine by one of its own names. A page in a browser whose own name was made to lead here
-/// sends what nobody can tell from a program's request, but for that name. Programs need not name anything.
+/// Guards against DNS rebinding: a web page whose host name resolves to this machine sends same-origin requests; only the
+/// `Host` header gives it away. Programs may leave it out.
 fn names_this_machine(headers: &HeaderMap) -> bool {
     let Some(host) = headers.get(header::HOST) else { return true };
     let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else { return false };
@@ -89,38 +94,44 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// Finds out whose word a request is, and uses its nonce up. Nothing else may be looked at before.
+/// Establishes who vouches for a request, and uses up its nonce. To be called before anything else is read.
 ///
-/// The signed text is what Provider signs: the owner, the job if one is named, and the nonce. It covers nothing else, so
-/// it is as good for any other request about the same owner and job: what protects the rest is the connection.
+/// The signed text is the one that Provider signs: the owner, the job if one is named, and the nonce. It covers nothing
+/// else, so the signature is equally good for another request about the same owner and job: only the connection protects
+/// the rest.
 pub(super) async fn vouch(
-    shared: &Shared,
+    state: &AppState,
     origin: &Origin,
     parameters: &Parameters,
     job: Option<&str>,
     what: &'static str,
 ) -> Result<Voucher, OperatorError> {
-    let settings = &shared.settings.operator;
-    match verify(shared, parameters, job).await {
+    let AppState { identity, ocean, .. } = state;
+    match verify(identity, ocean, parameters, job).await {
         Ok(provider) => Ok(Voucher::Provider(provider)),
-        Err(_) if origin.may_be_unverified(settings) => {
-            tracing::warn!(what, "a request was taken on nobody's word: `unverified_signatures` is on");
+        Err(_) if origin.may_be_unverified(ocean) => {
+            tracing::warn!(what, "accepted a request that nobody vouches for: `unverified_signatures` is on");
             Ok(Voucher::Nobody)
         }
         Err(error) => {
-            // Those who guess are slowed down; those who may ask are not counted.
+            // Slows down those who guess. Requests with a voucher do not count against an address.
             if let Some(address) = origin.address {
-                shared.rates.address(address)?;
+                identity.count_address(address)?;
             }
             Err(error)
         }
     }
 }
 
-async fn verify(shared: &Shared, parameters: &Parameters, job: Option<&str>) -> Result<Account, OperatorError> {
+async fn verify(
+    identity: &Identity,
+    settings: &OperatorSettings,
+    parameters: &Parameters,
+    job: Option<&str>,
+) -> Result<Account, OperatorError> {
     let owner = parameters.text_or_absent("owner")?.unwrap_or_default();
-    // Consumers of Ocean are addresses. Whom this service knows by a key or a token of its own, no Provider can vouch for.
-    if !owner.is_empty() && owner.parse::<Address>().is_err() {
+    // Ocean's consumers are addresses. No Provider can vouch for an account that has a key or a token of this service.
+    if !owner.is_empty() && owner.parse::<EthereumAddress>().is_err() {
         return Err(OperatorError::bad("`owner` must be the address of an Ethereum account"));
     }
     let signature = parameters
@@ -130,19 +141,17 @@ async fn verify(shared: &Shared, parameters: &Parameters, job: Option<&str>) -> 
     let nonce = parameters.text("nonce")?.ok_or_else(|| OperatorError::bad("`nonce` is required."))?;
     let nonce: Nonce = nonce.parse().map_err(|error| OperatorError::bad(format!("Invalid nonce: {error}")))?;
     let subject = format!("{owner}{}", job.unwrap_or_default());
-    let provider = provider(&subject, &nonce, &signature, &shared.settings.operator.providers)?;
-    let window = NonceWindow { back: shared.settings.nonce_window, ahead: AHEAD };
-    let until = window
-        .admit(&nonce, shared.now())
-        .map_err(|error| OperatorError::unauthorized(format!("Invalid nonce: {error}")))?;
-    if shared.backend.claim_nonce(provider.clone(), nonce.as_str().to_owned(), until).await? {
+    let provider = provider(&subject, &nonce, &signature, &settings.providers)?;
+    let until =
+        identity.fresh_until(&nonce).map_err(|error| OperatorError::unauthorized(format!("Invalid nonce: {error}")))?;
+    if identity.claim_nonce(&provider, &nonce, until).await? {
         Ok(provider)
     } else {
         Err(OperatorError::unauthorized("Invalid nonce: it was used before; sign the request again"))
     }
 }
 
-/// The Provider that signed, if it is one of those that may.
+/// The Provider that signed, if it is an allowed one.
 fn provider(
     subject: &str,
     nonce: &Nonce,
@@ -201,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_word_is_taken_from_this_machine_only() {
+    fn a_request_without_a_voucher_comes_from_this_machine_only() {
         let on = OperatorSettings { unverified_signatures: true, ..OperatorSettings::default() };
         let insisted = OperatorSettings { insist: true, ..on.clone() };
         let from = |address: Option<&str>, name: Option<&'static str>| {
@@ -224,10 +233,9 @@ mod tests {
         }
     }
 
-    /// What a browser sends for a page whose name was made to lead to this machine: no `Origin` with `GET`, no
-    /// `Sec-Fetch-Site` without TLS.
+    /// DNS rebinding: a browser sends no `Origin` with `GET`, and no `Sec-Fetch-Site` without TLS.
     #[test]
-    fn a_page_whose_name_leads_here_is_no_program_of_this_machine() {
+    fn a_web_page_whose_name_resolves_here_is_not_trusted() {
         let on = OperatorSettings { unverified_signatures: true, ..OperatorSettings::default() };
         let named = |host: &'static str| {
             let headers: HeaderMap = [(header::HOST, HeaderValue::from_static(host))].into_iter().collect();

@@ -1,17 +1,16 @@
-//! What operators see. Ocean leaves `runningjobs` open to everybody, and never made `info`, `list` and `logs` answer.
+//! What operators see. Ocean leaves `runningjobs` open to anybody, and never implemented `info`, `list` and `logs`.
 
 use super::{
-    OperatorState,
     access::{Origin, Voucher},
     error::OperatorError,
-    jobs,
+    jobs::{self, PARALLEL},
     parameters::Parameters,
     status::{JobBody, RunningBody, StatusBody},
 };
 use crate::{
-    auth::{Caller, authenticate, sha256},
-    settings::Settings,
-    submission::ENVIRONMENT,
+    auth::{Caller, authenticate},
+    settings::OperatorSettings,
+    state::AppState,
 };
 use axum::{
     Json,
@@ -20,7 +19,9 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
-use cloister_model::{ByteRange, EngineError, JobId, JobStatus, Labels, Role};
+use cloister_model::{ByteRange, JobId, JobStatus, Role, Sha256};
+use cloister_service::{Actor, ENVIRONMENT, JobError, Provider, ProviderFilter, UseCases};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 
 /// The header that Ocean's operators send.
@@ -32,14 +33,13 @@ const MOST_LISTED: usize = 5000;
 /// The most bytes of a log that are given at once.
 const MOST_LOG_BYTES: u32 = 4 * 1024 * 1024;
 
-/// Lets operators through: with an API key of theirs, as `Admin: <key>` or `Authorization: Bearer <key>`.
-pub(super) async fn admit(State(state): State<OperatorState>, mut request: Request, next: Next) -> Response {
+/// Lets operators through, with an API key of theirs as `Admin: <key>` or `Authorization: Bearer <key>`.
+pub(super) async fn admit(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(origin) = Origin::from_request_parts(&mut parts, &()).await;
     request = Request::from_parts(parts, body);
-    let settings = &state.shared.settings;
-    if is_unverified(settings, &origin, request.uri().path(), request.headers()) {
-        tracing::warn!(path = request.uri().path(), "an operator's request was taken on nobody's word");
+    if is_unverified(&state.ocean, &origin, request.uri().path(), request.headers()) {
+        tracing::warn!(path = request.uri().path(), "accepted an operator's request that nobody vouches for");
         return Voucher::Nobody.answer(Ok(next.run(request).await));
     }
     if !request.headers().contains_key(header::AUTHORIZATION) {
@@ -51,13 +51,13 @@ pub(super) async fn admit(State(state): State<OperatorState>, mut request: Reque
         let Ok(bearer) = HeaderValue::from_str(&format!("Bearer {key}")) else { return refused() };
         request.headers_mut().insert(header::AUTHORIZATION, bearer);
     }
-    let answer = authenticate(State(state.shared.clone()), request, next).await;
+    let answer = authenticate(State(state.identity.clone()), request, next).await;
     if answer.status() == StatusCode::UNAUTHORIZED { refused() } else { answer }
 }
 
-/// The same for those who are known and are no operators. Behind [`admit`].
+/// Refuses callers that are not operators. Behind [`admit`].
 pub(super) async fn require_operator(request: Request, next: Next) -> Response {
-    // Nobody is known here only if `admit` took nobody's word.
+    // A request without a caller is one that `admit` let through without credentials.
     match request.extensions().get::<Caller>() {
         Some(Caller(principal)) if !principal.is(Role::Operator) => refused(),
         _ => next.run(request).await,
@@ -69,75 +69,81 @@ fn refused() -> Response {
     (StatusCode::UNAUTHORIZED, text).into_response()
 }
 
-/// Whether nobody's word is enough: it must be allowed at all, and either the value of the header is one of those that are
-/// set for this, or it is the one route that Ocean leaves open.
-fn is_unverified(settings: &Settings, origin: &Origin, path: &str, headers: &HeaderMap) -> bool {
-    if !origin.may_be_unverified(&settings.operator) {
+/// Whether the request needs no credentials: `unverified_signatures` must allow it, and either the header has one of the values
+/// that are set for this, or it is the one route that Ocean leaves open.
+fn is_unverified(settings: &OperatorSettings, origin: &Origin, path: &str, headers: &HeaderMap) -> bool {
+    if !origin.may_be_unverified(settings) {
         return false;
     }
-    let digest = |text: &str| sha256(text.to_lowercase().as_bytes());
+    let digest = |text: &str| Sha256::of(text.to_lowercase().as_bytes());
     let given = headers.get(ADMIN).and_then(|value| value.to_str().ok()).map(digest);
-    let known = |given| settings.operator.unverified_admins.iter().any(|admin| digest(admin.expose()) == given);
+    let known = |given| settings.unverified_admins.iter().any(|admin| digest(admin.expose()) == given);
     match given {
         Some(given) => known(given),
         None => path.ends_with("/runningjobs") && !headers.contains_key(header::AUTHORIZATION),
     }
 }
 
-/// Lists everybody's unfinished jobs.
+/// All jobs are reached: the middleware has checked the caller.
+const EVERY_JOB: Provider = Provider { account: None, consumer: None };
+
+/// Lists all unfinished jobs.
 #[utoipa::path(get, path = "/api/v1/operator/runningjobs", tag = "admin",
     responses((status = 200, body = Vec<RunningBody>), (status = 401)))]
-pub(super) async fn running(
-    State(OperatorState { shared, .. }): State<OperatorState>,
-) -> Result<Json<Vec<RunningBody>>, OperatorError> {
-    let mut running = Vec::new();
-    for job in jobs::list(&shared, Labels::new(), true, MOST_LISTED).await? {
-        let inputs = match jobs::inputs(&shared, &job).await {
-            Ok(inputs) => inputs,
-            Err(EngineError::NoSuchJob(_)) => continue,
-            Err(error) => return Err(error.into()),
-        };
-        let namespace = job.labels.get(ENVIRONMENT).unwrap_or_default().to_owned();
-        running.push(RunningBody { job: JobBody::new(&job, inputs), namespace });
-    }
-    Ok(Json(running))
+pub(super) async fn running(State(use_cases): State<UseCases>) -> Result<Json<Vec<RunningBody>>, OperatorError> {
+    let filter = ProviderFilter { unfinished: true, at_most: MOST_LISTED, ..ProviderFilter::default() };
+    let jobs = use_cases.jobs_of_provider(&EVERY_JOB, &filter).await?;
+    let actor = &Actor::Provider(EVERY_JOB);
+    let running = |job: JobStatus| {
+        let use_cases = &use_cases;
+        async move {
+            match use_cases.datasets_of_job(actor, &job).await {
+                Ok(inputs) => {
+                    let namespace = job.labels.get(ENVIRONMENT).unwrap_or_default().to_owned();
+                    Ok(Some(RunningBody { job: JobBody::new(&job, &inputs), namespace }))
+                }
+                // It was removed meanwhile.
+                Err(JobError::NotFound) => Ok(None),
+                Err(error) => Err(OperatorError::from(error)),
+            }
+        }
+    };
+    let running = stream::iter(jobs).map(running).buffered(PARALLEL);
+    Ok(Json(running.try_filter_map(|body| std::future::ready(Ok(body))).try_collect().await?))
 }
 
-/// Lists everybody's jobs by their names, the newest first.
+/// Lists all jobs by their names, the newest first.
 #[utoipa::path(get, path = "/api/v1/operator/list", tag = "admin",
     responses((status = 200, body = Vec<String>), (status = 401)))]
-pub(super) async fn list(
-    State(OperatorState { shared, .. }): State<OperatorState>,
-) -> Result<Json<Vec<String>>, OperatorError> {
-    let jobs = jobs::list(&shared, Labels::new(), false, MOST_LISTED).await?;
+pub(super) async fn list(State(use_cases): State<UseCases>) -> Result<Json<Vec<String>>, OperatorError> {
+    let filter = ProviderFilter { at_most: MOST_LISTED, ..ProviderFilter::default() };
+    let jobs = use_cases.jobs_of_provider(&EVERY_JOB, &filter).await?;
     Ok(Json(jobs.iter().map(|job| job.id.to_string()).collect()))
 }
 
-/// Tells how anybody's job is doing.
+/// Tells how a job is doing, whoever owns it.
 #[utoipa::path(get, path = "/api/v1/operator/info", tag = "admin", params(("jobId" = String, Query)),
     responses((status = 200, body = StatusBody), (status = 401), (status = 404)))]
 pub(super) async fn info(
-    State(OperatorState { shared, .. }): State<OperatorState>,
+    State(use_cases): State<UseCases>,
     parameters: Parameters,
 ) -> Result<Json<StatusBody>, OperatorError> {
-    let job = named(&shared, &parameters).await?;
-    jobs::shown(&shared, &job).await?.map(Json).ok_or_else(unknown)
+    let actor = Actor::Provider(EVERY_JOB);
+    let job = use_cases.job_status(&actor, named(&parameters)?).await.map_err(unknown)?;
+    jobs::shown(&use_cases, &actor, &job).await?.map(Json).ok_or_else(|| unknown(JobError::NotFound))
 }
 
-/// Gives the beginning of the log of anybody's algorithm, as far as it is not held back with the outputs.
+/// Gives the beginning of a job's algorithm log, whoever owns the job, as far as it is not held back with the outputs.
 #[utoipa::path(get, path = "/api/v1/operator/logs", tag = "admin",
     params(("jobId" = String, Query), ("component" = Option<String>, Query, description = "`algorithm`: no other step has a log")),
     responses((status = 200, content_type = "text/plain"), (status = 401), (status = 404)))]
-pub(super) async fn logs(
-    State(OperatorState { shared, .. }): State<OperatorState>,
-    parameters: Parameters,
-) -> Result<Response, OperatorError> {
-    let job = named(&shared, &parameters).await?;
+pub(super) async fn logs(State(use_cases): State<UseCases>, parameters: Parameters) -> Result<Response, OperatorError> {
+    let log = use_cases.job_log(&Actor::Provider(EVERY_JOB), named(&parameters)?).await.map_err(unknown)?;
     if parameters.text("component")?.is_some_and(|component| component != "algorithm") {
         return Err(OperatorError::missing("only the component `algorithm` has a log"));
     }
-    let log = shared.backend.log(job.id, ByteRange { offset: 0, at_most: MOST_LOG_BYTES }).await?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], log).into_response())
+    let part = log.read(ByteRange { offset: 0, at_most: MOST_LOG_BYTES }).await.map_err(unknown)?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], part.bytes).into_response())
 }
 
 /// Does nothing: there are no tables to make. Kept for scripts that call it first.
@@ -146,15 +152,14 @@ pub(super) async fn pgsqlinit() -> Json<Value> {
     Json(json!(""))
 }
 
-async fn named(shared: &crate::state::Shared, parameters: &Parameters) -> Result<JobStatus, OperatorError> {
+fn named(parameters: &Parameters) -> Result<JobId, OperatorError> {
     let job = parameters.text("jobId")?.ok_or_else(|| OperatorError::bad("`jobId` is required"))?;
-    let job: JobId = job.parse().map_err(|_| unknown())?;
-    shared.backend.status(job).await.map_err(|error| match error {
-        EngineError::NoSuchJob(_) => unknown(),
-        error => error.into(),
-    })
+    job.parse().map_err(|_| unknown(JobError::NotFound))
 }
 
-fn unknown() -> OperatorError {
-    OperatorError::missing("there is no such job")
+fn unknown(error: JobError) -> OperatorError {
+    match error {
+        JobError::NotFound => OperatorError::missing("there is no such job"),
+        error => error.into(),
+    }
 }

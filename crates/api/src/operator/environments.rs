@@ -1,6 +1,7 @@
-//! What this service is and where jobs run: open to everybody, as with Ocean.
+//! What this service is and where jobs run: without credentials, as with Ocean.
 
-use super::{OperatorState, error::OperatorError};
+use super::error::OperatorError;
+use crate::state::AppState;
 use axum::{Json, extract::State};
 use cloister_model::{EnvironmentStatus, Phase, Timestamp};
 use serde::Serialize;
@@ -9,7 +10,7 @@ use utoipa::ToSchema;
 /// Bytes of a gigabyte as Ocean counts them, for Kubernetes.
 const GIB: u64 = 1 << 30;
 
-/// Nobody's address.
+/// The zero address.
 const ZERO: &str = "0x0000000000000000000000000000000000000000";
 
 /// The answer to `GET /`. Ocean takes the last three from its process environment: texts, or null.
@@ -99,17 +100,15 @@ fn gigabytes(bytes: u64) -> f64 {
 
 /// Says what this service is.
 #[utoipa::path(get, path = "/", tag = "operation", responses((status = 200, body = Discovery)))]
-pub(super) async fn discovery(
-    State(OperatorState { shared, .. }): State<OperatorState>,
-) -> Result<Json<Discovery>, OperatorError> {
-    let environments = shared.backend.environments().await?;
+pub(super) async fn discovery(State(state): State<AppState>) -> Result<Json<Discovery>, OperatorError> {
+    let environments = state.use_cases.environments().await?;
     Ok(Json(Discovery {
         software: "Operator service",
         version: env!("CARGO_PKG_VERSION"),
         implementation: "cloister",
-        address: shared.settings.operator.address.as_ref().map(ToString::to_string),
+        address: state.ocean.address.as_ref().map(ToString::to_string),
         algo_time_limit: environments.first().map(|first| (first.max_wall_ms / 1000).to_string()),
-        storage_expiry: (shared.settings.times.keep_ms / 1000).to_string(),
+        storage_expiry: (state.use_cases.options().times.keep_ms / 1000).to_string(),
     }))
 }
 
@@ -117,12 +116,10 @@ pub(super) async fn discovery(
 #[utoipa::path(get, path = "/api/v1/operator/environments", tag = "operation",
     params(("chainId" = Option<String>, Query, description = "Taken and not looked at")),
     responses((status = 200, body = Vec<EnvironmentBody>)))]
-pub(super) async fn list(
-    State(OperatorState { shared, .. }): State<OperatorState>,
-) -> Result<Json<Vec<EnvironmentBody>>, OperatorError> {
-    let address = shared.settings.operator.address.as_ref().map_or_else(|| ZERO.to_owned(), ToString::to_string);
-    let (now, keep_ms) = (shared.now(), shared.settings.times.keep_ms);
-    let environments = shared.backend.environments().await?;
+pub(super) async fn list(State(state): State<AppState>) -> Result<Json<Vec<EnvironmentBody>>, OperatorError> {
+    let address = state.ocean.address.as_ref().map_or_else(|| ZERO.to_owned(), ToString::to_string);
+    let (now, keep_ms) = (state.use_cases.now(), state.use_cases.options().times.keep_ms);
+    let environments = state.use_cases.environments().await?;
     Ok(Json(environments.into_iter().map(|one| EnvironmentBody::new(one, address.clone(), keep_ms, now)).collect()))
 }
 

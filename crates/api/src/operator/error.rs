@@ -1,13 +1,14 @@
-use crate::{problem::Problem, submission::SubmitError};
+use crate::problem::Problem;
 use axum::{
     Json,
     http::StatusCode,
     response::{IntoResponse, Response},
 };
 use cloister_model::{Denial, EngineError, StoreError, WorkflowError};
+use cloister_service::{JobError, SubmitError};
 use serde_json::json;
 
-/// Why a request of Ocean's was not done, in Ocean's form: `{"error": "..."}`.
+/// Why a request was not done, in Ocean's form: `{"error": "..."}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OperatorError {
     pub(super) status: StatusCode,
@@ -20,12 +21,12 @@ impl OperatorError {
         Self { status: StatusCode::BAD_REQUEST, text: text.into() }
     }
 
-    /// Nobody who may ask asks.
+    /// The request has no voucher.
     pub(super) fn unauthorized(text: impl Into<String>) -> Self {
         Self { status: StatusCode::UNAUTHORIZED, text: text.into() }
     }
 
-    /// There is no such thing, or not for the one who asks.
+    /// It does not exist, or the caller may not see it.
     pub(super) fn missing(text: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, text: text.into() }
     }
@@ -65,6 +66,12 @@ impl From<StoreError> for OperatorError {
     }
 }
 
+impl From<JobError> for OperatorError {
+    fn from(error: JobError) -> Self {
+        Problem::from(error).into()
+    }
+}
+
 impl From<SubmitError> for OperatorError {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -81,6 +88,7 @@ impl From<SubmitError> for OperatorError {
             SubmitError::NoSuchAsset { field } => {
                 Self::bad(format!("`{field}`: there is no such asset here that this consumer may see; check its DID"))
             }
+            SubmitError::AgreementInUse => Self::bad("`agreementId` already in use for other job."),
             other => Problem::from(other).into(),
         }
     }

@@ -1,21 +1,19 @@
 use super::error::OperatorError;
-use crate::{
-    auth::{ExpectedDigest, sha256},
-    web::read_body,
-};
+use crate::{auth::ExpectedDigest, extract::read_body};
 use axum::{
     extract::{FromRequest, Query, Request},
     http::header,
 };
+use cloister_model::Sha256;
 use serde_json::{Map, Value};
 
-/// Bytes of a body: a workflow of the largest size, and what is around it.
+/// Bytes of a body: a workflow of the largest size, and the other parameters.
 const MOST_BODY_BYTES: usize = cloister_model::MOST_WORKFLOW_BYTES + 64 * 1024;
 
-/// Bytes of a parameter that is no document.
+/// Bytes of a parameter that is not a document.
 const MOST_TEXT_BYTES: usize = 1024;
 
-/// What a request of Ocean's says: its query if it has one, else its JSON body, whatever the method. Provider sends `GET`
+/// The parameters of a request: its query if it has one, otherwise its JSON body, whatever the method. Provider sends `GET`
 /// and `PUT` with a query and `POST` with a body; Ocean's tests send bodies with `GET`, too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Parameters(Map<String, Value>);
@@ -30,7 +28,7 @@ impl<S: Sync> FromRequest<S> for Parameters {
             return Ok(Self::from_pairs(pairs));
         }
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        // Not for form only: a page in a browser can send anything but JSON here without asking.
+        // A guard as well: a web page in a browser can send anything but JSON here without a preflight request.
         let is_json = media_type.is_some_and(|value| {
             value.split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
         });
@@ -41,13 +39,13 @@ impl<S: Sync> FromRequest<S> for Parameters {
         }
         let expected = request.extensions().get::<ExpectedDigest>().copied();
         let body = read_body(request.into_body(), MOST_BODY_BYTES).await?;
-        if expected.is_some_and(|ExpectedDigest(digest)| digest != sha256(&body)) {
+        if expected.is_some_and(|ExpectedDigest(digest)| digest != Sha256::of(&body)) {
             return Err(OperatorError::bad("400 Bad Request: the body is not the one of `Content-Digest`"));
         }
         match serde_json::from_slice(&body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Ok(Self::default()),
-            Err(_) => Err(OperatorError::bad("400 Bad Request: the body is no JSON")),
+            Err(_) => Err(OperatorError::bad("400 Bad Request: the body is not JSON")),
         }
     }
 }
@@ -145,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_parameters_is_refused() {
+    async fn refuses_other_bodies() {
         for (media_type, body) in [
             (None, "{}"),
             (Some("text/plain"), "{}"),

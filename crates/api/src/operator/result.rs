@@ -1,21 +1,19 @@
 //! `GET /getResult`: one result of a job, by its place.
 
 use super::{
-    OperatorState,
-    access::{Origin, Voucher, vouch},
+    access::{Origin, vouch},
     error::OperatorError,
-    jobs::{self, record},
+    jobs,
     parameters::Parameters,
-    status::PROVIDER,
 };
-use crate::{content::Download, problem::Problem, state::Shared, submission::OWNER};
+use crate::{download::Download, state::AppState};
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, Method, header},
     response::Response,
 };
-use cloister_model::{Account, AuditAction, EngineError, JobId, JobStatus, Shelf, escape};
-use serde_json::json;
+use cloister_model::{Account, JobId, escape};
+use cloister_service::{Actor, JobError};
 
 /// Gives one result: all of it, or a part (`Range`), with its size and a tag.
 #[utoipa::path(get, path = "/api/v1/operator/getResult", tag = "operation",
@@ -24,7 +22,7 @@ use serde_json::json;
     responses((status = 200, content_type = "application/octet-stream"), (status = 206), (status = 400), (status = 401),
         (status = 404)))]
 pub(super) async fn get(
-    State(OperatorState { shared, .. }): State<OperatorState>,
+    State(state): State<AppState>,
     origin: Origin,
     request: Request,
 ) -> Result<Response, OperatorError> {
@@ -34,69 +32,43 @@ pub(super) async fn get(
     let owner = jobs::owner(&parameters)?.ok_or_else(|| OperatorError::required("owner", "GET:/getResult"))?;
     let job = parameters.text("jobId")?.unwrap_or_default();
     let index = parameters.text("index")?.unwrap_or_default();
-    let voucher = vouch(&shared, &origin, &parameters, Some(&job), "getResult").await?;
-    let found = async {
-        let status = find(&shared, &voucher, &owner, &job).await?;
-        send(&shared, &voucher, &status, &index, (&method, &headers)).await
-    };
-    Ok(voucher.answer(found.await))
+    let voucher = vouch(&state, &origin, &parameters, Some(&job), "getResult").await?;
+    let actor = voucher.actor(Some(owner.clone()));
+    Ok(voucher.answer(send(&state, &actor, (&owner, &job, &index), (&method, &headers)).await))
 }
 
-/// The job, if it is this owner's and this Provider's. Ocean has one text for all that is wrong here, and so nobody learns
-/// which it is.
-async fn find(shared: &Shared, voucher: &Voucher, owner: &Account, job: &str) -> Result<JobStatus, OperatorError> {
-    let found = match job.parse::<JobId>() {
-        Ok(job) => match shared.backend.status(job).await {
-            Ok(status) => Some(status),
-            Err(EngineError::NoSuchJob(_)) => None,
-            Err(error) => return Err(error.into()),
-        },
-        Err(_) => None,
-    };
-    let theirs = |status: &JobStatus| {
-        status.labels.get(OWNER) == Some(owner.key())
-            && voucher.provider().is_none_or(|account| status.labels.get(PROVIDER) == Some(account.key()))
-    };
-    found.filter(theirs).ok_or_else(|| mismatch(owner, job))
-}
-
-fn mismatch(owner: &Account, job: &str) -> OperatorError {
-    OperatorError::missing(format!("Owner {owner} mismatch for job {}", escape(job.as_bytes(), 64)))
-}
-
+/// One result of a job of this owner and this Provider. Ocean has one text for everything that is wrong with the job, so the
+/// answer does not tell which.
 async fn send(
-    shared: &Shared,
-    voucher: &Voucher,
-    job: &JobStatus,
-    index: &str,
+    state: &AppState,
+    actor: &Actor,
+    (owner, job, index): (&Account, &str, &str),
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, OperatorError> {
+    let mismatch = || OperatorError::missing(format!("Owner {owner} mismatch for job {}", escape(job.as_bytes(), 64)));
+    let missing = |error| match error {
+        JobError::NotFound => mismatch(),
+        error => error.into(),
+    };
+    let id: JobId = job.parse().map_err(|_| mismatch())?;
+    let status = state.use_cases.job_status(actor, id).await.map_err(missing)?;
     let index = place(index)?;
-    let results = shared.backend.results(job.id, Shelf::Released).await?;
+    let results = state.use_cases.released_files(actor, &status).await.map_err(missing)?;
     if results.is_empty() {
-        let owner = job.labels.get(OWNER).unwrap_or_default();
-        return Err(OperatorError::missing(format!("Owner {owner} mismatch for job {}", job.id)));
+        return Err(mismatch());
     }
     let none = || OperatorError::missing(format!("No such index {index} in this compute job"));
     let place = u32::try_from(index).map_err(|_| none())?;
-    let file = usize::try_from(index).ok().and_then(|index| results.get(index)).ok_or_else(none)?;
-    let (backend, id) = (shared.backend.clone(), job.id);
-    let read = move |range| {
-        let backend = backend.clone();
-        async move { backend.read_result(id, Shelf::Released, place, range).await.map_err(Problem::from) }
-    };
-    let what = json!({"index": place, "sha256": file.sha256});
-    let before = async {
-        let recorded = record(shared, voucher, job, AuditAction::ResultDownloaded, &what).await;
-        recorded.map_err(|error| Problem::unavailable(error.text))
-    };
-    let download = Download::new(&file.name, file.bytes, read).with_digest(file.sha256);
-    let mut response = download.answer(shared, method, headers, before).await?;
+    let file = state.use_cases.result_file(actor, id, place).await.map_err(|error| match error {
+        JobError::NotFound => none(),
+        error => error.into(),
+    })?;
+    let mut response = Download::of_file(file).answer(&state.http.metrics, method, headers).await?;
     as_ocean_names_it(response.headers_mut());
     Ok(response)
 }
 
-/// The place that is asked for, with Ocean's texts for what is none.
+/// The place in the list of results, with Ocean's texts for what cannot be one.
 fn place(index: &str) -> Result<u64, OperatorError> {
     match index.parse::<i128>() {
         Ok(index) if index < 0 => Err(OperatorError::missing(format!("Negative index {index}"))),

@@ -1,27 +1,27 @@
 //! `POST /compute`: a workflow becomes a job.
 
 use super::{
-    OperatorState,
     access::{Origin, Voucher, vouch},
     error::OperatorError,
-    jobs::{self, label, list},
+    jobs,
     parameters::Parameters,
-    status::{OWNER_AS_SENT, PROVIDER, StatusBody},
+    status::StatusBody,
 };
-use crate::submission::{
-    AGREEMENT, AlgorithmRef, DatasetRef, Identity, RawSource, Submission, SubmitError, WantedLimits, submit,
-};
+use crate::state::AppState;
 use axum::{Json, extract::State, response::Response};
-use cloister_model::{Account, DenialRule, Labels, Workflow, WorkflowOrigin, WorkflowSource};
+use cloister_model::{Account, DenialRule, Workflow, WorkflowOrigin, WorkflowSource};
+use cloister_service::{
+    Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Submission, SubmitError, WantedLimits,
+};
 use serde_json::{Value, json};
 
 /// What Ocean requires, in the order in which it asks.
 const REQUIRED: [&str; 6] = ["workflow", "agreementId", "owner", "providerSignature", "environment", "nonce"];
 
-/// What is asked for, beside the workflow.
+/// What a request asks for.
 struct Wanted {
     workflow: Value,
-    agreement: String,
+    agreement: Agreement,
     owner: Account,
     environment: String,
 }
@@ -31,7 +31,7 @@ struct Wanted {
     request_body(content = StartBody, content_type = "application/json"),
     responses((status = 200, body = Vec<StatusBody>), (status = 400), (status = 401)))]
 pub(super) async fn start(
-    State(state): State<OperatorState>,
+    State(state): State<AppState>,
     origin: Origin,
     parameters: Parameters,
 ) -> Result<Response, OperatorError> {
@@ -41,7 +41,7 @@ pub(super) async fn start(
         return Err(OperatorError::bad("`workflow` is required in the payload and must include workflow stages"));
     }
     let owner = jobs::owner(&parameters)?.ok_or_else(|| OperatorError::required("owner", "POST:/compute"))?;
-    let voucher = vouch(&state.shared, &origin, &parameters, None, "start").await?;
+    let voucher = vouch(&state, &origin, &parameters, None, "start").await?;
     let answer = async {
         let wanted = Wanted {
             workflow: workflow.clone(),
@@ -55,43 +55,34 @@ pub(super) async fn start(
 }
 
 /// The agreement. Ocean takes null as the text `None`, and its own tests rely on that.
-fn agreement(parameters: &Parameters, voucher: &Voucher) -> Result<String, OperatorError> {
-    match (parameters.text("agreementId")?, voucher) {
-        (Some(agreement), _) => Ok(agreement),
-        (None, Voucher::Nobody) => Ok("None".to_owned()),
-        (None, Voucher::Provider(_)) => Err(OperatorError::required("agreementId", "POST:/compute")),
-    }
+fn agreement(parameters: &Parameters, voucher: &Voucher) -> Result<Agreement, OperatorError> {
+    let text = match (parameters.text("agreementId")?, voucher) {
+        (Some(agreement), _) => agreement,
+        (None, Voucher::Nobody) => "None".to_owned(),
+        (None, Voucher::Provider(_)) => return Err(OperatorError::required("agreementId", "POST:/compute")),
+    };
+    text.parse().map_err(|error| OperatorError::bad(format!("`agreementId`: {error}")))
 }
 
-async fn run(state: &OperatorState, voucher: &Voucher, wanted: Wanted) -> Result<Vec<StatusBody>, OperatorError> {
+async fn run(state: &AppState, voucher: &Voucher, wanted: Wanted) -> Result<Vec<StatusBody>, OperatorError> {
     let Wanted { mut workflow, agreement, owner, environment } = wanted;
     if *voucher == Voucher::Nobody {
         prefer_published(&mut workflow);
     }
     let workflow = Workflow::from_value(workflow)?;
-    let shared = &state.shared;
-    if !shared.backend.environments().await?.iter().any(|known| known.id.as_str() == environment) {
+    let AppState { use_cases, http, .. } = state;
+    if !use_cases.environments().await?.iter().any(|known| known.id.as_str() == environment) {
         return Err(OperatorError::bad("Environment invalid or does not exist"));
     }
-    let provider = |labels| match voucher.provider() {
-        Some(account) => label(labels, PROVIDER, "providerSignature", account.key()),
-        None => Ok(labels),
-    };
-    let of_agreement = label(provider(Labels::new())?, AGREEMENT, "agreementId", &agreement)?;
-    let labels = label(of_agreement.clone(), OWNER_AS_SENT, "owner", owner.as_str())?;
-
-    let _starting = state.agreements.start(&agreement).await;
-    if !list(shared, of_agreement, true, 1).await?.is_empty() {
-        return Err(OperatorError::bad("`agreementId` already in use for other job."));
-    }
-    let submitted = submit(shared, &owner, submission(&workflow, environment, labels))
-        .await
-        .map_err(|error| with_place(error, shared.settings.images.keys()))?;
-    Ok(jobs::shown(shared, &submitted.status).await?.into_iter().collect())
+    let actor = voucher.actor(Some(owner));
+    let submitted = use_cases.submit(&actor, &submission(&workflow, environment, agreement)).await;
+    http.metrics.decided(&submitted);
+    let submitted = submitted.map_err(|error| with_images(error, use_cases.options().images.keys()))?;
+    Ok(jobs::shown(use_cases, &actor, &submitted.status).await?.into_iter().collect())
 }
 
-/// The refusal, with where else a container would run if that is what is wrong.
-fn with_place<'a>(error: SubmitError, images: impl Iterator<Item = &'a String>) -> OperatorError {
+/// The refusal; if it is about containers, with the images that run here.
+fn with_images<'a>(error: SubmitError, images: impl Iterator<Item = &'a String>) -> OperatorError {
     let container = matches!(&error, SubmitError::Denied(denials)
         if denials.iter().any(|denial| denial.rule == DenialRule::EnvironmentRuntime));
     let mut refusal = OperatorError::from(error);
@@ -103,8 +94,8 @@ fn with_place<'a>(error: SubmitError, images: impl Iterator<Item = &'a String>) 
     refusal
 }
 
-/// Old clients name a published algorithm and send its code as well. The registry has the code that was published, so it is
-/// the one that runs; else it could not be told what was allowed.
+/// Old clients name a published algorithm and send its code as well. The code that was published runs, because the
+/// permissions are about that code.
 fn prefer_published(workflow: &mut Value) {
     let algorithm = workflow.pointer_mut("/stages/0/algorithm").and_then(Value::as_object_mut);
     if let Some(algorithm) = algorithm
@@ -115,9 +106,9 @@ fn prefer_published(workflow: &mut Value) {
     }
 }
 
-/// The request for a job that a workflow is. Left out: where it says that its datasets are and what their servers are to be
-/// told (`url`, `userdata`), because the registry knows their files; and what Ocean overwrites or ignores itself.
-fn submission(workflow: &Workflow, environment: String, labels: Labels) -> Submission {
+/// The request for a job that a workflow stands for. It leaves out the sources of datasets and what their servers should be
+/// told (`url`, `userdata`), because the registry knows their files, and what Ocean overwrites or ignores itself.
+fn submission(workflow: &Workflow, environment: String, agreement: Agreement) -> Submission {
     let dataset = |(place, input): (usize, &cloister_model::WorkflowInput)| DatasetRef {
         did: input.did.clone(),
         service: match &input.source {
@@ -145,7 +136,7 @@ fn submission(workflow: &Workflow, environment: String, labels: Labels) -> Submi
         limits: WantedLimits::default(),
         encrypt_to: None,
         register: None,
-        labels,
+        agreement: Some(agreement),
         identity: Identity::Random,
     }
 }
@@ -188,7 +179,7 @@ mod tests {
 
     fn read(algorithm: Value) -> Submission {
         let workflow = Workflow::from_value(workflow(algorithm)).expect("a workflow");
-        submission(&workflow, "local".to_owned(), Labels::new())
+        submission(&workflow, "local".to_owned(), "0x1".parse().expect("an agreement"))
     }
 
     #[test]

@@ -1,18 +1,14 @@
 //! How a job looks to Ocean's clients.
 
-use crate::submission::{AGREEMENT, ALGORITHM, OWNER};
-use cloister_model::{JobStatus, Phase, ResultFile, escape};
+use cloister_model::{Did, JobStatus, Phase, ResultFile, escape};
+use cloister_service::{AGREEMENT, ALGORITHM, OWNER, OWNER_AS_SENT};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-/// The label of the Provider that started a job.
-pub(super) const PROVIDER: &str = "provider";
-/// The label of the owner as the Provider wrote it: clients compare letters.
-pub(super) const OWNER_AS_SENT: &str = "owner-as-sent";
-/// What of a job that was ended from outside is told: old clients know no number above 70, and take 70 for success. Ocean
-/// documents 7 as "Job stopped" and never sends it; it is given for a job that waited too long, too, with `stopreq` 2,
-/// which is Ocean's mark of a time limit. Everything else keeps its own number: all are below 70 but success.
+/// The status of a job that was stopped or that waited too long. Old clients know no number above 70, and take 70 for
+/// success. Ocean documents 7 as "Job stopped" and never sends it. A job that waited too long has `stopreq` 2 beside it,
+/// which is Ocean's mark of a time limit. Every other phase keeps its own number; all of these are below 70 but success.
 const STOPPED: u16 = 7;
 
 /// One element of the answer to `GET /compute`.
@@ -62,7 +58,7 @@ pub(super) struct JobBody {
 
 impl JobBody {
     /// `inputs` in the order of the workflow.
-    pub(super) fn new(job: &JobStatus, inputs: Vec<String>) -> Self {
+    pub(super) fn new(job: &JobStatus, inputs: &[Did]) -> Self {
         let label = |name| job.labels.get(name).unwrap_or_default().to_owned();
         Self {
             agreement_id: label(AGREEMENT),
@@ -72,14 +68,14 @@ impl JobBody {
             status_text: job.phase.text(),
             date_created: job.created.to_string(),
             algo_did: job.labels.get(ALGORITHM).map(|id| format!("did:op:{id}")).unwrap_or_default(),
-            input_did: inputs,
+            input_did: inputs.iter().map(ToString::to_string).collect(),
         }
     }
 }
 
 impl StatusBody {
     /// `results` as they can be read: none yet, if there are none.
-    pub(super) fn new(job: &JobStatus, inputs: Vec<String>, results: &[ResultFile]) -> Self {
+    pub(super) fn new(job: &JobStatus, inputs: &[Did], results: &[ResultFile]) -> Self {
         let published = job.phase == Phase::Finished || !results.is_empty();
         Self {
             job: JobBody::new(job, inputs),
@@ -125,7 +121,7 @@ mod tests {
     const RUN: [Event; 4] = [Event::Accept, Event::Configure, Event::Provisioned, Event::Run];
 
     fn body(job: &JobStatus, results: &[ResultFile]) -> Value {
-        serde_json::to_value(StatusBody::new(job, vec!["did:op:5b1f".to_owned()], results)).expect("json")
+        serde_json::to_value(StatusBody::new(job, &["did:op:5b1f".parse().expect("a DID")], results)).expect("json")
     }
 
     #[test]

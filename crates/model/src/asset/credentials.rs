@@ -1,5 +1,5 @@
 use crate::{
-    Account,
+    Account, DenialRule,
     json::{FieldError, Node},
 };
 
@@ -41,6 +41,29 @@ impl Credentials {
         }
         let list = |node: Node<'_>| node.entries(MOST)?.iter().map(CredentialsEntry::read).collect::<Result<_, _>>();
         Ok(Self { allow: list(node.get("allow"))?, deny: list(node.get("deny"))? })
+    }
+
+    /// The rules that keep this account from using the asset; none: it may. An entry that cannot be decided allows nobody
+    /// and denies everybody.
+    #[must_use]
+    pub fn refusals(&self, account: &Account) -> Vec<DenialRule> {
+        let Self { allow, deny } = self;
+        let mut refusals = Vec::new();
+        if !allow.is_empty() && !allow.iter().any(|entry| entry.names(account) == Some(true)) {
+            refusals.push(DenialRule::CredentialsAllow);
+        }
+        refusals.extend(deny.iter().filter_map(|entry| match entry.names(account) {
+            Some(true) => Some(DenialRule::CredentialsDeny),
+            Some(false) => None,
+            None => Some(DenialRule::CredentialsUnknown),
+        }));
+        refusals
+    }
+
+    /// Whether this account may use the asset at all.
+    #[must_use]
+    pub fn admit(&self, account: &Account) -> bool {
+        self.refusals(account).is_empty()
     }
 }
 
@@ -85,6 +108,20 @@ mod tests {
         assert_eq!(credentials.allow[0].names(&account), Some(true));
         assert_eq!(credentials.allow[1].names(&account), None);
         assert!(credentials.deny.is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_decided_admits_nobody() {
+        let admits_bob = |document: serde_json::Value| {
+            let credentials = Credentials::read(&Node::root("credentials", &document)).expect("credentials");
+            credentials.admit(&"bob".parse().expect("bob"))
+        };
+        let entry = |who: &str| json!([{"type": "address", "values": [who]}]);
+        assert!(admits_bob(json!({})) && admits_bob(json!({"allow": entry("bob")})));
+        assert!(admits_bob(json!({"deny": entry("alice")})));
+        assert!(!admits_bob(json!({"allow": entry("alice")})) && !admits_bob(json!({"deny": entry("*")})));
+        assert!(!admits_bob(json!({"allow": [{"type": "accessList"}]})));
+        assert!(!admits_bob(json!({"deny": [{"type": "accessList"}]})));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 
 mod credentials;
 mod ddo;
+mod meant;
 mod metadata;
 mod service;
 
 pub use credentials::{Credentials, CredentialsEntry};
 pub use ddo::{Ddo, DdoError, MOST_DDO_BYTES};
+pub use meant::ServiceError;
 pub use metadata::{Algorithm, AssetKind, Container, Metadata};
 pub use service::{Service, ServiceFiles, ServiceKind};
 

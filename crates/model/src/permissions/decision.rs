@@ -2,7 +2,7 @@ use super::{
     AlgorithmOrigin, Denial, DenialRule, Environment, OutputPolicy, Permissions, PublishedAlgorithm,
     RequestedAlgorithm, RequestedDataset, RuntimeKind, Trusted, TrustedAlgorithm,
 };
-use crate::{Account, Credentials, Did, FilesChecksum, OutputContract, Profile, ReleaseRules};
+use crate::{Account, Did, FilesChecksum, OutputContract, Profile, ReleaseRules};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -85,13 +85,13 @@ pub fn decide(
         if published.private && !published.held_here {
             deny(DenialRule::PrivateAlgorithm);
         }
-        refuse_by_credentials(&published.credentials, consumer, deny);
+        published.credentials.refusals(consumer).into_iter().for_each(deny);
     }
 
     let mut admitted = Vec::new();
     for dataset in datasets {
         let mut deny = |rule| denials.push(Denial { rule, subject: Some(dataset.did.clone()) });
-        refuse_by_credentials(&dataset.credentials, consumer, &mut deny);
+        dataset.credentials.refusals(consumer).into_iter().for_each(&mut deny);
         if let Some(permissions) = dataset.permissions() {
             refuse_by_manner(permissions, algorithm, &mut deny);
         }
@@ -179,20 +179,6 @@ fn about_the_job(
         }
     }
     denials
-}
-
-fn refuse_by_credentials(credentials: &Credentials, consumer: &Account, mut deny: impl FnMut(DenialRule)) {
-    let Credentials { allow, deny: denied } = credentials;
-    if !allow.is_empty() && !allow.iter().any(|entry| entry.names(consumer) == Some(true)) {
-        deny(DenialRule::CredentialsAllow);
-    }
-    for entry in denied {
-        match entry.names(consumer) {
-            Some(true) => deny(DenialRule::CredentialsDeny),
-            Some(false) => {}
-            None => deny(DenialRule::CredentialsUnknown),
-        }
-    }
 }
 
 /// The rules about how an algorithm runs, whichever it is.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{CredentialsEntry, ServiceKind, Sha256};
+use crate::{Credentials, CredentialsEntry, ServiceKind, Sha256};
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::ValueTree};
 
 fn did(name: &str) -> Did {

@@ -1,15 +1,17 @@
-use super::view::find;
 use crate::{
-    auth::Caller, content::Download, principal::Principal, problem::Problem, state::Shared, submission::service_files,
-    web::In2,
+    auth::Caller,
+    download::{Download, not_modified},
+    extract::PathParams,
+    problem::Problem,
+    state::Http,
 };
 use axum::{
     extract::State,
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, Method},
     response::Response,
 };
-use cloister_model::{Asset, AssetKind, AuditAction, AuditEvent, Did, ServiceKind, Source, StoreError};
-use serde_json::json;
+use cloister_model::{AssetKind, Did};
+use cloister_service::{Principal, UseCases};
 
 /// A file of a dataset that may be downloaded
 #[utoipa::path(
@@ -19,17 +21,18 @@ use serde_json::json;
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
         (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 304, description = "You have it"), (status = 502, description = "Its source does not answer"),
+        (status = 304, description = "You have it"), (status = 502, description = "Its source cannot be read"),
     )
 )]
 pub(crate) async fn dataset_file(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
     Caller(who): Caller,
-    In2(did, n): In2<Did, u32>,
+    PathParams(did, n): PathParams<Did, u32>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    send(&shared, &who, (AssetKind::Dataset, did, n), &method, &headers).await
+    send(&use_cases, &http, &who, (AssetKind::Dataset, did, n), (&method, &headers)).await
 }
 
 /// A file of an algorithm that may be downloaded
@@ -40,55 +43,31 @@ pub(crate) async fn dataset_file(
     responses(
         (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
         (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 304, description = "You have it"), (status = 502, description = "Its source does not answer"),
+        (status = 304, description = "You have it"), (status = 502, description = "Its source cannot be read"),
     )
 )]
 pub(crate) async fn algorithm_file(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
     Caller(who): Caller,
-    In2(did, n): In2<Did, u32>,
+    PathParams(did, n): PathParams<Did, u32>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    send(&shared, &who, (AssetKind::Algorithm, did, n), &method, &headers).await
-}
-
-/// File `n` of the asset's first `access` service. What can only be computed on has no such service and is never sent, to its
-/// owner either: they have it.
-fn file(asset: &Asset, n: u32) -> Option<&Source> {
-    let service = asset.ddo.services().iter().find(|service| service.kind == ServiceKind::Access)?;
-    service_files(service)?.files().get(usize::try_from(n).ok()?)
+    send(&use_cases, &http, &who, (AssetKind::Algorithm, did, n), (&method, &headers)).await
 }
 
 async fn send(
-    shared: &Shared,
+    use_cases: &UseCases,
+    http: &Http,
     who: &Principal,
     (kind, did, n): (AssetKind, Did, u32),
-    method: &Method,
-    headers: &HeaderMap,
+    (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Problem> {
-    let asset = find(shared, who, kind, did).await?;
-    let source = file(&asset, n).filter(|_| asset.withdrawn.is_none()).ok_or_else(Problem::not_found)?;
-    let fetched = shared.backend.fetch_files(source.clone().into()).await.map_err(|error| match error {
-        StoreError::Source(why) => {
-            let detail = format!("the file could not be fetched from where it is: {why}");
-            Problem::new(StatusCode::BAD_GATEWAY, "source", "The source does not answer", detail)
-        }
-        other => other.into(),
-    })?;
-    let file = *fetched.first().ok_or_else(Problem::internal)?;
-    let reader = shared.clone();
-    let download = Download::new(&format!("{}-{n}", asset.name), file.bytes, move |range| {
-        let shared = reader.clone();
-        async move { Ok(shared.backend.read_file(file.sha256, range).await?) }
-    });
-    let event = AuditEvent {
-        at: shared.now(),
-        actor: who.account.key().to_owned(),
-        action: AuditAction::FileDownloaded,
-        subject: asset.ddo.id().to_string(),
-        detail: json!({"file": n, "sha256": file.sha256, "bytes": file.bytes}).to_string(),
-    };
-    let recorded = async { Ok(shared.backend.record(vec![event]).await?) };
-    download.with_digest(file.sha256).answer(shared, method, headers, recorded).await
+    let file = use_cases.asset_file(who, kind, did, n).await?;
+    // A client that has the file already is answered without fetching it.
+    if let Some(response) = file.declared_digest().and_then(|sha256| not_modified(sha256, headers)) {
+        return Ok(response);
+    }
+    Download::of_file(file.fetch().await?).answer(&http.metrics, method, headers).await
 }

@@ -1,21 +1,17 @@
-use super::view::{find, find_own, may_see};
 use crate::{
-    assets::{self, change, compute_service, document_of},
     auth::Caller,
-    content::EntityTag,
+    download::{EntityTag, precondition},
+    extract::{Json, PathParam, PathParams, Query},
     native::views::DidSchema,
-    principal::Principal,
     problem::Problem,
-    state::Shared,
-    submission::SubmitError,
-    web::{In, In2, Json, Query},
 };
 use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use cloister_model::{Account, Asset, AssetKind, AssetName, Did};
+use cloister_model::{Account, AssetName, Did, Permissions};
+use cloister_service::{AlgorithmName, UseCases, permissions_document};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -39,24 +35,22 @@ pub(crate) struct ServiceQuery {
     responses((status = 200, body = Object, headers(("ETag" = String))))
 )]
 pub(crate) async fn permissions(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(did): In<Did>,
+    PathParam(did): PathParam<Did>,
     Query(query): Query<ServiceQuery>,
 ) -> Result<Response, Problem> {
-    let asset = find_own(&shared, &who, (AssetKind::Dataset, did), true).await?;
-    answer(&asset, query.service.as_deref())
+    Ok(answer(&use_cases.permissions(&who, did, query.service.as_deref()).await?))
 }
 
-fn answer(asset: &Asset, service: Option<&str>) -> Result<Response, Problem> {
-    let (_, permissions) = compute_service(&asset.ddo, service)?;
-    let tag = [(header::ETAG, EntityTag::new(asset.revision).as_str().to_owned())];
-    Ok((tag, axum::Json(document_of(permissions))).into_response())
+fn answer((permissions, revision): &(Permissions, u64)) -> Response {
+    let tag = [(header::ETAG, EntityTag::new(revision).as_str().to_owned())];
+    (tag, axum::Json(permissions_document(permissions))).into_response()
 }
 
 /// Say which algorithms may run on a dataset, and how
 ///
-/// Replaces all of it: what is absent is not allowed. With `If-Match`, only if nobody changed it meanwhile.
+/// Replaces all of it: what is absent is not allowed. With `If-Match`, only if it was not changed meanwhile.
 #[utoipa::path(
     put, path = "/v1/datasets/{did}/permissions", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"),
@@ -71,20 +65,15 @@ fn answer(asset: &Asset, service: Option<&str>) -> Result<Response, Problem> {
     )
 )]
 pub(crate) async fn set_permissions(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(did): In<Did>,
+    PathParam(did): PathParam<Did>,
     Query(query): Query<ServiceQuery>,
     headers: HeaderMap,
     Json(permissions): Json<Value>,
 ) -> Result<Response, Problem> {
-    let asset = find_own(&shared, &who, (AssetKind::Dataset, did), true).await?;
-    if !permissions.is_object() {
-        return Err(Problem { field: None, ..Problem::field("", "permissions are an object") });
-    }
-    let service = compute_service(&asset.ddo, query.service.as_deref())?.0.id.clone();
-    let asset = change(&shared, &who.account, asset, (&service, permissions), &headers).await?;
-    answer(&asset, Some(&service))
+    let (service, precondition) = (query.service.as_deref(), precondition(&headers));
+    Ok(answer(&use_cases.set_permissions(&who, did, service, permissions, &precondition).await?))
 }
 
 /// An algorithm to trust.
@@ -127,7 +116,7 @@ pub(crate) struct Named {
 
 /// Trust an algorithm, as it is now
 ///
-/// Whoever changes its files or its container afterwards has to ask again.
+/// If its files or its container change afterwards, it has to be allowed again.
 #[utoipa::path(
     post, path = "/v1/datasets/{did}/allow", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
@@ -136,34 +125,17 @@ pub(crate) struct Named {
         (status = 409, description = "They were changed at the same moment"))
 )]
 pub(crate) async fn allow(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(did): In<Did>,
+    PathParam(did): PathParam<Did>,
     Query(query): Query<ServiceQuery>,
     Json(request): Json<AllowRequest>,
 ) -> Result<Response, Problem> {
-    let asset = find_own(&shared, &who, (AssetKind::Dataset, did), false).await?;
-    let algorithm = algorithm(&shared, &who, request.algorithm).await?;
-    let (service, permissions) = compute_service(&asset.ddo, query.service.as_deref())?;
-    let (service, permissions) = (service.id.clone(), assets::trust(permissions, &algorithm)?);
-    let asset = change(&shared, &who.account, asset, (&service, permissions), &HeaderMap::new()).await?;
-    answer(&asset, Some(&service))
-}
-
-async fn algorithm(shared: &Shared, who: &Principal, choice: Choice) -> Result<Asset, Problem> {
-    let found = match choice {
-        Choice::Did(did) => match find(shared, who, AssetKind::Algorithm, did).await {
-            Ok(asset) => Some(asset),
-            Err(problem) if problem.status == StatusCode::NOT_FOUND => None,
-            Err(problem) => return Err(problem),
-        },
-        Choice::Named(Named { owner, name }) => {
-            let found = shared.backend.asset_named(owner, AssetKind::Algorithm, name.to_string()).await?;
-            found.filter(|asset| may_see(asset, who))
-        }
+    let algorithm = match request.algorithm {
+        Choice::Did(did) => AlgorithmName::Did(did),
+        Choice::Named(Named { owner, name }) => AlgorithmName::Named { owner, name },
     };
-    let found = found.filter(|asset| asset.withdrawn.is_none());
-    found.ok_or_else(|| SubmitError::NoSuchAsset { field: "algorithm".to_owned() }.into())
+    Ok(answer(&use_cases.allow(&who, did, query.service.as_deref(), algorithm).await?))
 }
 
 /// Take the trust in an algorithm back
@@ -174,15 +146,11 @@ async fn algorithm(shared: &Shared, who: &Principal, choice: Choice) -> Result<A
     responses((status = 204, description = "It is trusted no more"), (status = 409, description = "They were changed at the same moment"))
 )]
 pub(crate) async fn disallow(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In2(did, algorithm): In2<Did, Did>,
+    PathParams(did, algorithm): PathParams<Did, Did>,
     Query(query): Query<ServiceQuery>,
 ) -> Result<StatusCode, Problem> {
-    let asset = find_own(&shared, &who, (AssetKind::Dataset, did), false).await?;
-    let (service, permissions) = compute_service(&asset.ddo, query.service.as_deref())?;
-    let permissions = assets::untrust(permissions, &algorithm).ok_or_else(Problem::not_found)?;
-    let service = service.id.clone();
-    change(&shared, &who.account, asset, (&service, permissions), &HeaderMap::new()).await?;
+    use_cases.disallow(&who, did, query.service.as_deref(), &algorithm).await?;
     Ok(StatusCode::NO_CONTENT)
 }

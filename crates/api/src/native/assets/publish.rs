@@ -1,22 +1,17 @@
-use super::{
-    manifest::DocumentSchema,
-    view::{AssetView, find_own},
-};
+use super::{manifest::DocumentSchema, view::AssetView};
 use crate::{
-    assets::{self, Published},
     auth::Caller,
-    content::EntityTag,
-    principal::Principal,
+    download::EntityTag,
+    extract::{Json, PathParam},
     problem::Problem,
-    state::Shared,
-    web::{In, Json},
 };
 use axum::{
     extract::State,
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use cloister_model::{Asset, AssetKind, AuditAction, AuditEvent, Did, Role};
+use cloister_model::{AssetKind, Did};
+use cloister_service::{Principal, Published, UseCases};
 use serde_json::Value;
 
 /// Publish a dataset, or change it
@@ -36,11 +31,11 @@ use serde_json::Value;
     responses((status = 201, description = "It is new", body = AssetView), (status = 200, description = "It was changed", body = AssetView))
 )]
 pub(crate) async fn publish_dataset(
-    State(shared): State<Shared>,
-    caller: Caller,
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
     Json(document): Json<Value>,
 ) -> Result<Response, Problem> {
-    publish(&shared, caller.must_be(Role::Publisher)?, AssetKind::Dataset, document).await
+    publish(&use_cases, &who, AssetKind::Dataset, document).await
 }
 
 /// Publish an algorithm, or change it
@@ -58,15 +53,15 @@ pub(crate) async fn publish_dataset(
     responses((status = 201, description = "It is new", body = AssetView), (status = 200, description = "It was changed", body = AssetView))
 )]
 pub(crate) async fn publish_algorithm(
-    State(shared): State<Shared>,
-    caller: Caller,
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
     Json(document): Json<Value>,
 ) -> Result<Response, Problem> {
-    publish(&shared, caller.must_be(Role::Publisher)?, AssetKind::Algorithm, document).await
+    publish(&use_cases, &who, AssetKind::Algorithm, document).await
 }
 
-async fn publish(shared: &Shared, who: &Principal, kind: AssetKind, document: Value) -> Result<Response, Problem> {
-    let Published { asset, new } = assets::publish(shared, &who.account, kind, document).await?;
+async fn publish(use_cases: &UseCases, who: &Principal, kind: AssetKind, document: Value) -> Result<Response, Problem> {
+    let Published { asset, new } = use_cases.publish(who, kind, document).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let place = match kind {
         AssetKind::Dataset => "datasets",
@@ -86,11 +81,12 @@ async fn publish(shared: &Shared, who: &Principal, kind: AssetKind, document: Va
     responses((status = 204, description = "It is withdrawn"))
 )]
 pub(crate) async fn withdraw_dataset(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(did): In<Did>,
+    PathParam(did): PathParam<Did>,
 ) -> Result<StatusCode, Problem> {
-    withdraw(&shared, &who, AssetKind::Dataset, did).await
+    use_cases.withdraw(&who, AssetKind::Dataset, did).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Withdraw an algorithm: no job can use it any more
@@ -100,27 +96,10 @@ pub(crate) async fn withdraw_dataset(
     responses((status = 204, description = "It is withdrawn"))
 )]
 pub(crate) async fn withdraw_algorithm(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(did): In<Did>,
+    PathParam(did): PathParam<Did>,
 ) -> Result<StatusCode, Problem> {
-    withdraw(&shared, &who, AssetKind::Algorithm, did).await
-}
-
-async fn withdraw(shared: &Shared, who: &Principal, kind: AssetKind, did: Did) -> Result<StatusCode, Problem> {
-    let asset = find_own(shared, who, (kind, did), true).await?;
-    if asset.withdrawn.is_some() {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    let now = shared.now();
-    let asset = Asset { withdrawn: Some(now), updated: now, revision: asset.revision + 1, ..asset };
-    let event = AuditEvent {
-        at: now,
-        actor: who.account.key().to_owned(),
-        action: AuditAction::AssetWithdrawn,
-        subject: asset.ddo.id().to_string(),
-        detail: serde_json::json!({"revision": asset.revision}).to_string(),
-    };
-    shared.backend.put_asset(asset, event).await?;
+    use_cases.withdraw(&who, AssetKind::Algorithm, did).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,12 +1,10 @@
-use super::view::{AssetView, find, may_see};
+use super::view::AssetView;
 use crate::{
     auth::Caller,
-    content::EntityTag,
+    download::EntityTag,
+    extract::{PathParam, Query},
     native::{jobs::page_size, views::Page},
-    principal::Principal,
     problem::Problem,
-    state::Shared,
-    web::{In, Query},
 };
 use axum::{
     Json,
@@ -14,12 +12,10 @@ use axum::{
     http::header,
     response::{IntoResponse as _, Response},
 };
-use cloister_model::{Account, AssetKind, AssetQuery, Did};
+use cloister_model::{Account, AssetKind, Did};
+use cloister_service::{AssetFilter, AssetPage, Principal, UseCases};
 use serde::Deserialize;
 use utoipa::IntoParams;
-
-/// Pages of the registry that are looked through for one page of an answer: assets that somebody may not see are left out.
-const MOST_PAGES: usize = 20;
 
 /// Which assets are asked for.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -45,11 +41,11 @@ pub(crate) struct AssetsQuery {
     get, path = "/v1/datasets", tag = "assets", params(AssetsQuery), responses((status = 200, body = Page<AssetView>))
 )]
 pub(crate) async fn datasets(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
     Query(query): Query<AssetsQuery>,
 ) -> Result<Json<Page<AssetView>>, Problem> {
-    list(&shared, &who, AssetKind::Dataset, query).await
+    list(&use_cases, &who, AssetKind::Dataset, query).await
 }
 
 /// Algorithms
@@ -57,15 +53,15 @@ pub(crate) async fn datasets(
     get, path = "/v1/algorithms", tag = "assets", params(AssetsQuery), responses((status = 200, body = Page<AssetView>))
 )]
 pub(crate) async fn algorithms(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
     Query(query): Query<AssetsQuery>,
 ) -> Result<Json<Page<AssetView>>, Problem> {
-    list(&shared, &who, AssetKind::Algorithm, query).await
+    list(&use_cases, &who, AssetKind::Algorithm, query).await
 }
 
 async fn list(
-    shared: &Shared,
+    use_cases: &UseCases,
     who: &Principal,
     kind: AssetKind,
     query: AssetsQuery,
@@ -75,33 +71,10 @@ async fn list(
     if name.as_ref().is_some_and(|name| !(1..=64).contains(&name.len())) {
         return Err(Problem::field("name", "has to have 1 to 64 bytes"));
     }
-    if let (Some(owner), Some(name)) = (&owner, &name) {
-        let found = shared.backend.asset_named(owner.clone(), kind, name.clone()).await?;
-        let items = found.iter().filter(|asset| may_see(asset, who)).map(|asset| AssetView::new(asset, who));
-        return Ok(Json(Page { items: items.collect(), next: None }));
-    }
-    let mut after = cursor;
-    let mut items = Vec::new();
-    for _ in 0..MOST_PAGES {
-        let withdrawn = owner.as_ref().is_some_and(|owner| who.is_or_operates(owner));
-        let query = AssetQuery { kind, owner: owner.clone(), after: after.clone(), withdrawn, at_most };
-        let page = shared.backend.assets(query).await?;
-        let full = page.len() >= at_most as usize;
-        for asset in &page {
-            let wanted = name.as_ref().is_none_or(|name| asset.name == *name) && may_see(asset, who);
-            after = Some(asset.ddo.id().clone());
-            if wanted {
-                items.push(AssetView::new(asset, who));
-            }
-            if items.len() == at_most as usize {
-                return Ok(Json(Page { items, next: after.map(|did| did.to_string()) }));
-            }
-        }
-        if !full {
-            return Ok(Json(Page { items, next: None }));
-        }
-    }
-    Ok(Json(Page { items, next: after.map(|did| did.to_string()) }))
+    let filter = AssetFilter { kind, owner, name, after: cursor, at_most };
+    let AssetPage { assets, next } = use_cases.assets(who, filter).await?;
+    let items = assets.iter().map(|asset| AssetView::new(asset, who)).collect();
+    Ok(Json(Page { items, next: next.map(|did| did.to_string()) }))
 }
 
 /// A dataset
@@ -111,11 +84,11 @@ async fn list(
     responses((status = 200, body = AssetView, headers(("ETag" = String))))
 )]
 pub(crate) async fn dataset(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(did): In<Did>,
+    PathParam(did): PathParam<Did>,
 ) -> Result<Response, Problem> {
-    read(&shared, &who, AssetKind::Dataset, did).await
+    read(&use_cases, &who, AssetKind::Dataset, did).await
 }
 
 /// An algorithm
@@ -125,15 +98,15 @@ pub(crate) async fn dataset(
     responses((status = 200, body = AssetView, headers(("ETag" = String))))
 )]
 pub(crate) async fn algorithm(
-    State(shared): State<Shared>,
+    State(use_cases): State<UseCases>,
     Caller(who): Caller,
-    In(did): In<Did>,
+    PathParam(did): PathParam<Did>,
 ) -> Result<Response, Problem> {
-    read(&shared, &who, AssetKind::Algorithm, did).await
+    read(&use_cases, &who, AssetKind::Algorithm, did).await
 }
 
-async fn read(shared: &Shared, who: &Principal, kind: AssetKind, did: Did) -> Result<Response, Problem> {
-    let asset = find(shared, who, kind, did).await?;
+async fn read(use_cases: &UseCases, who: &Principal, kind: AssetKind, did: Did) -> Result<Response, Problem> {
+    let asset = use_cases.asset(who, kind, did).await?;
     let tag = [(header::ETAG, EntityTag::new(asset.revision).as_str().to_owned())];
     Ok((tag, Json(AssetView::new(&asset, who))).into_response())
 }

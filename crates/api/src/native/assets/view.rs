@@ -1,5 +1,6 @@
-use crate::{date, principal::Principal, problem::Problem, state::Shared, visibility};
-use cloister_model::{Asset, AssetKind, Did, FilesChecksum, Role, ServiceKind, container_section_checksum};
+use crate::date;
+use cloister_model::{Asset, AssetKind, FilesChecksum, ServiceKind, container_section_checksum};
+use cloister_service::Principal;
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -83,27 +84,4 @@ impl AssetView {
                 .map(|algorithm| container_section_checksum(&algorithm.container).to_string()),
         }
     }
-}
-
-/// Whether the principal may see that the asset is there.
-pub(super) fn may_see(asset: &Asset, who: &Principal) -> bool {
-    who.is(Role::Operator) || visibility::may_see(asset, &who.account)
-}
-
-/// An asset of this kind that the principal may see. Everything else is the same *not found*.
-pub(super) async fn find(shared: &Shared, who: &Principal, kind: AssetKind, did: Did) -> Result<Asset, Problem> {
-    let asset = shared.backend.asset(did).await?;
-    asset.filter(|asset| asset.ddo.kind() == kind && may_see(asset, who)).ok_or_else(Problem::not_found)
-}
-
-/// An asset of this kind that the principal may change: its owner, and operators if `operators`.
-pub(super) async fn find_own(
-    shared: &Shared,
-    who: &Principal,
-    (kind, did): (AssetKind, Did),
-    operators: bool,
-) -> Result<Asset, Problem> {
-    let asset = shared.backend.asset(did).await?;
-    let may_change = |asset: &Asset| asset.owner == who.account || (operators && who.is(Role::Operator));
-    asset.filter(|asset| asset.ddo.kind() == kind && may_change(asset)).ok_or_else(Problem::not_found)
 }

@@ -1,0 +1,9 @@
+//! Files in answers: parts of them, whether they changed, and sending them without holding them in memory.
+
+mod answer;
+mod conditions;
+mod disposition;
+mod range;
+
+pub(crate) use answer::{Download, not_modified};
+pub(crate) use conditions::{EntityTag, precondition};

@@ -1,0 +1,9 @@
+//! Reading requests: bodies, paths, queries, digests. What is wrong is answered with a problem.
+
+mod body;
+mod digest;
+mod parameters;
+
+pub(crate) use body::{Json, read_body};
+pub(crate) use digest::{content_digest, repr_digest};
+pub(crate) use parameters::{PathParam, PathParams, Query};

@@ -1,0 +1,58 @@
+use crate::problem::Problem;
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
+};
+use cloister_model::escape;
+use serde::de::DeserializeOwned;
+use std::str::FromStr;
+
+/// The parameter of a path. A text that cannot be one names nothing: 404, as for anything else that does not exist.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathParam<T>(pub(crate) T);
+
+/// The two parameters of a path.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathParams<T, U>(pub(crate) T, pub(crate) U);
+
+/// The parameters of a query. Unknown and malformed ones are refused: a misspelt filter would show too much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathParam<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        text.parse().map(Self).map_err(|_| Problem::not_found())
+    }
+}
+
+impl<S: Send + Sync, T: FromStr, U: FromStr> FromRequestParts<S> for PathParams<T, U> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path((one, other)) =
+            Path::<(String, String)>::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        match (one.parse(), other.parse()) {
+            (Ok(one), Ok(other)) => Ok(Self(one, other)),
+            _ => Err(Problem::not_found()),
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let text = text.rsplit_once("query string: ").map_or(text.as_str(), |(_, text)| text);
+                let text = escape(text.as_bytes(), 300).to_string();
+                Err(Problem { field: None, ..Problem::field("", format!("the query cannot be used: {text}")) })
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Whether the service runs and can take work, and its metrics. Without credentials.
+
+use crate::{metrics, problem::Problem, state::Http};
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse as _, Response},
+};
+use cloister_service::UseCases;
+
+/// Whether the program runs
+#[utoipa::path(get, path = "/healthz", tag = "about", security(()),
+    responses((status = 200, content_type = "text/plain", body = String)))]
+pub(super) async fn healthz() -> &'static str {
+    std::future::ready("ok\n").await
+}
+
+/// Whether it can take work
+#[utoipa::path(get, path = "/readyz", tag = "about", security(()),
+    responses((status = 200, content_type = "text/plain", body = String), (status = 503, description = "It cannot")))]
+pub(super) async fn readyz(
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
+) -> Result<&'static str, Problem> {
+    if http.closing.is_cancelled() {
+        return Err(Problem::unavailable("the service is shutting down"));
+    }
+    use_cases.ready().await?;
+    Ok("ready\n")
+}
+
+/// What is counted, for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "about", security(()),
+    responses((status = 200, content_type = "application/openmetrics-text", body = String), (status = 404, description = "It is switched off")))]
+pub(super) async fn metrics(State(use_cases): State<UseCases>, State(http): State<Http>) -> Result<Response, Problem> {
+    if !http.shows_metrics {
+        return Err(Problem::not_found());
+    }
+    // The counters are useful even if the engine cannot be reached.
+    let environments = use_cases.environments().await.unwrap_or_default();
+    let text = http.metrics.text(&environments).map_err(|_| Problem::internal())?;
+    Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
+}

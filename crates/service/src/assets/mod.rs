@@ -1,0 +1,17 @@
+//! Datasets and algorithms: publishing them, changing who may use them, reading and withdrawing them.
+
+mod error;
+mod files;
+mod permissions;
+mod publish;
+mod read;
+mod sources;
+
+pub use error::AssetError;
+pub use files::AssetFile;
+pub use permissions::{AlgorithmName, Precondition, permissions_document};
+pub use publish::Published;
+pub use read::{AssetFilter, AssetPage};
+
+pub(crate) use read::may_see;
+pub(crate) use sources::service_files;

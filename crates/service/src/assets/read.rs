@@ -1,0 +1,108 @@
+use super::AssetError;
+use crate::{Principal, UseCases};
+use cloister_model::{Account, Asset, AssetKind, AssetQuery, AuditAction, Did, Role};
+use serde_json::json;
+
+/// Pages of the registry that are read for one page of an answer, because assets that the caller may not see are left out.
+const MOST_PAGES: usize = 20;
+
+/// Which assets are asked for.
+#[derive(Clone, Debug)]
+pub struct AssetFilter {
+    /// Datasets or algorithms.
+    pub kind: AssetKind,
+    /// Those of this account.
+    pub owner: Option<Account>,
+    /// Those that their owner calls this.
+    pub name: Option<String>,
+    /// Those after this one; none: from the first on.
+    pub after: Option<Did>,
+    /// At most so many.
+    pub at_most: u32,
+}
+
+/// A part of a list of assets, sorted by DID.
+#[derive(Clone, Debug, Default)]
+pub struct AssetPage {
+    /// The assets.
+    pub assets: Vec<Asset>,
+    /// The asset after which the rest begins; none: this is the end. A page may be empty and still have a rest.
+    pub next: Option<Did>,
+}
+
+/// Whether a principal may see that an asset exists: its owner and operators always, others as long as it is not withdrawn
+/// and its `credentials` admit them.
+pub(crate) fn may_see(asset: &Asset, who: &Principal) -> bool {
+    who.is_or_operates(&asset.owner) || (asset.withdrawn.is_none() && asset.ddo.credentials().admit(&who.account))
+}
+
+impl UseCases {
+    /// An asset of this kind.
+    ///
+    /// # Errors
+    /// [`AssetError::NotFound`], [`AssetError::Store`].
+    pub async fn asset(&self, who: &Principal, kind: AssetKind, did: Did) -> Result<Asset, AssetError> {
+        let asset = self.backend().asset(did).await?;
+        asset.filter(|asset| asset.ddo.kind() == kind && may_see(asset, who)).ok_or(AssetError::NotFound)
+    }
+
+    /// An asset of this kind that the principal may change: its owner, and operators if `operators`.
+    pub(super) async fn find_own(
+        &self,
+        who: &Principal,
+        kind: AssetKind,
+        did: Did,
+        operators: bool,
+    ) -> Result<Asset, AssetError> {
+        let asset = self.backend().asset(did).await?;
+        let may_change = |asset: &Asset| asset.owner == who.account || (operators && who.is(Role::Operator));
+        asset.filter(|asset| asset.ddo.kind() == kind && may_change(asset)).ok_or(AssetError::NotFound)
+    }
+
+    /// The assets that a principal may see and asks for.
+    ///
+    /// # Errors
+    /// [`AssetError::Store`].
+    pub async fn assets(&self, who: &Principal, filter: AssetFilter) -> Result<AssetPage, AssetError> {
+        let AssetFilter { kind, owner, name, mut after, at_most } = filter;
+        if let (Some(owner), Some(name)) = (&owner, &name) {
+            let found = self.backend().asset_named(owner.clone(), kind, name.clone()).await?;
+            let assets = found.into_iter().filter(|asset| may_see(asset, who)).collect();
+            return Ok(AssetPage { assets, next: None });
+        }
+        let mut assets = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let withdrawn = owner.as_ref().is_some_and(|owner| who.is_or_operates(owner));
+            let query = AssetQuery { kind, owner: owner.clone(), after: after.clone(), withdrawn, at_most };
+            let page = self.backend().assets(query).await?;
+            let full = page.len() >= at_most as usize;
+            for asset in page {
+                after = Some(asset.ddo.id().clone());
+                if name.as_ref().is_none_or(|name| asset.name == *name) && may_see(&asset, who) {
+                    assets.push(asset);
+                }
+                if assets.len() == at_most as usize {
+                    return Ok(AssetPage { assets, next: after });
+                }
+            }
+            if !full {
+                return Ok(AssetPage { assets, next: None });
+            }
+        }
+        Ok(AssetPage { assets, next: after })
+    }
+
+    /// Withdraws an asset: no job can use it any more. For its owner and operators. Withdrawing it again changes nothing.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn withdraw(&self, who: &Principal, kind: AssetKind, did: Did) -> Result<(), AssetError> {
+        let asset = self.find_own(who, kind, did, true).await?;
+        if asset.withdrawn.is_some() {
+            return Ok(());
+        }
+        let now = self.now();
+        let asset = Asset { withdrawn: Some(now), updated: now, revision: asset.revision + 1, ..asset };
+        self.put_asset(&who.account, AuditAction::AssetWithdrawn, &asset, json!({})).await
+    }
+}

@@ -1,0 +1,114 @@
+//! Whose files are: what a publisher names is fetched as this Cloister, which may read what the publisher may not.
+
+use super::AssetError;
+use crate::UseCases;
+use cloister_model::{
+    Account, Ddo, EngineError, JobId, Location, Phase, Service, ServiceFiles, ServiceKind, Sources,
+};
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path, PathBuf},
+};
+
+/// The files of a service; none if it has none that can be fetched here.
+pub(crate) fn service_files(service: &Service) -> Option<&Sources> {
+    match &service.files {
+        Some(ServiceFiles::Open(files)) => Some(files),
+        Some(ServiceFiles::Encrypted(_) | ServiceFiles::Unsupported(_)) | None => None,
+    }
+}
+
+impl UseCases {
+    /// Checks that uploads, results and files of this machine are the publisher's own. (The engine checks which paths of
+    /// this machine may be read at all.)
+    pub(super) async fn check_sources(&self, owner: &Account, ddo: &Ddo) -> Result<(), AssetError> {
+        if ddo.services().is_empty() {
+            return Err(AssetError::field("services", "an asset without a service cannot be used; give it one"));
+        }
+        for (at, service) in ddo.services().iter().enumerate() {
+            let path = format!("services[{at}].files");
+            let files = match &service.files {
+                Some(ServiceFiles::Open(files)) => files,
+                Some(ServiceFiles::Unsupported(error)) => return Err(error.clone().into()),
+                Some(ServiceFiles::Encrypted(_)) => {
+                    let problem = "is encrypted for another service; describe the files in the clear";
+                    return Err(AssetError::field(path, problem));
+                }
+                None => return Err(AssetError::field(path, "is missing; say where the files are")),
+            };
+            for (n, source) in files.files().iter().enumerate() {
+                let own = match source.location() {
+                    Location::Upload(sha256) => self.backend().upload(*sha256, owner.clone()).await?.is_some(),
+                    Location::Result { job, index: _ } => self.released_to(owner, *job).await?,
+                    Location::Local(path) => may_name(&self.options().local_roots, owner, path.as_path()),
+                    Location::Url(_) | Location::Ipfs(_) | Location::S3(_) | Location::Inline(_) => true,
+                };
+                if !own {
+                    let problem = match source.location() {
+                        Location::Local(_) => "is in no folder whose files you may name; ask the operator for one",
+                        Location::Result { .. } => "names no result of yours; take a job of yours that has finished",
+                        _ => "names no upload of yours; upload it first",
+                    };
+                    return Err(AssetError::field(format!("{path}[{n}]"), problem));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the programs that examine outputs exist and are the publisher's own uploads.
+    pub(super) async fn check_programs(&self, owner: &Account, ddo: &Ddo) -> Result<(), AssetError> {
+        for (at, service) in ddo.services().iter().enumerate() {
+            let ServiceKind::Compute(permissions) = &service.kind else { continue };
+            for (n, check) in permissions.output_contract.release.checks.iter().enumerate() {
+                if self.backend().upload(check.sha256, owner.clone()).await?.is_none() {
+                    let path = format!("services[{at}].compute.outputContract.checks[{n}]");
+                    return Err(AssetError::field(path, "names no program of yours; upload it first"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the results of this job were released to this account.
+    async fn released_to(&self, owner: &Account, id: JobId) -> Result<bool, EngineError> {
+        let found = async { Ok((self.backend().card(id).await?, self.backend().status(id).await?)) };
+        match found.await {
+            Ok((card, status)) => Ok(card.record.owner == *owner && status.phase == Phase::Finished),
+            Err(EngineError::NoSuchJob(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether a file of this machine may be the account's: it lies in a folder that the operator has given to the account. The
+/// path's text alone decides, so that the answer tells nothing about the disk.
+fn may_name(roots: &BTreeMap<String, Vec<PathBuf>>, owner: &Account, path: &Path) -> bool {
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    let given = [owner.key(), "*"].into_iter().filter_map(|account| roots.get(account)).flatten();
+    plain && given.into_iter().any(|root| path.starts_with(root))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_this_machine_belongs_to_the_account_that_the_operator_gave_its_folder() {
+        let roots = BTreeMap::from([
+            ("alice".to_owned(), vec![PathBuf::from("/srv/alice")]),
+            ("*".to_owned(), vec![PathBuf::from("/srv/all")]),
+        ]);
+        for (who, path, expected) in [
+            ("alice", "/srv/alice/a.csv", true),
+            ("alice", "/srv/all/a.csv", true),
+            ("bob", "/srv/all/a.csv", true),
+            ("bob", "/srv/alice/a.csv", false),
+            ("alice", "/srv/alice2/a.csv", false),
+            ("bob", "/srv/all/../alice/a.csv", false),
+            ("alice", "/etc/passwd", false),
+        ] {
+            assert_eq!(may_name(&roots, &who.parse().expect("an account"), Path::new(path)), expected, "{who} {path}");
+        }
+    }
+}

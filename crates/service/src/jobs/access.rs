@@ -1,0 +1,73 @@
+use super::JobError;
+use crate::{Actor, OWNER, PROVIDER, Provider, UseCases};
+use cloister_model::{JobCard, JobId, JobStatus, Labels, Role};
+
+/// A kind of access to a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobAccess {
+    /// See how it is doing, and what it did: its owner, publishers of its datasets, operators.
+    Read,
+    /// Stop or remove it, and read its log: its owner and operators.
+    Control,
+    /// Read its results: its owner alone. An operator needs not see what was computed.
+    Results,
+    /// See outputs before they leave, and decide: the publisher of all datasets that ask for it, and operators.
+    Review,
+}
+
+/// A job that the actor may have this access to.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundJob {
+    pub(crate) card: JobCard,
+    pub(crate) status: JobStatus,
+}
+
+impl UseCases {
+    /// A job, if it exists and the actor may do this with it. Everything else is the same [`JobError::NotFound`].
+    pub(crate) async fn find_job(&self, actor: &Actor, job: JobId, access: JobAccess) -> Result<FoundJob, JobError> {
+        let found = FoundJob { card: self.backend().card(job).await?, status: self.backend().status(job).await? };
+        if may(actor, &found, access) { Ok(found) } else { Err(JobError::NotFound) }
+    }
+
+    /// How a job is doing, if the actor may see it.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`], [`JobError::Engine`].
+    pub async fn job_status(&self, actor: &Actor, job: JobId) -> Result<JobStatus, JobError> {
+        let status = self.backend().status(job).await?;
+        // Asked more often than anything else. For owners and operators, the labels that the service has given the job are
+        // enough.
+        let by_labels = match actor {
+            Actor::Principal(who) => {
+                let owner = status.labels.get(OWNER);
+                owner == Some(who.account.key()) || (owner.is_some() && who.is(Role::Operator))
+            }
+            Actor::Provider(provider) => reaches(provider, &status.labels),
+        };
+        if by_labels { Ok(status) } else { Ok(self.find_job(actor, job, JobAccess::Read).await?.status) }
+    }
+}
+
+/// Whether a job with these labels was started through this Provider, for the consumer that it speaks for.
+pub(super) fn reaches(provider: &Provider, labels: &Labels) -> bool {
+    let Provider { account, consumer } = provider;
+    account.as_ref().is_none_or(|account| labels.get(PROVIDER) == Some(account.key()))
+        && consumer.as_ref().is_none_or(|consumer| labels.get(OWNER) == Some(consumer.key()))
+}
+
+fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
+    let FoundJob { card, status } = job;
+    let who = match actor {
+        Actor::Principal(who) => who,
+        // A Provider acts as the consumer, who owns the job, and never as a reviewer.
+        Actor::Provider(provider) => return access != JobAccess::Review && reaches(provider, &status.labels),
+    };
+    let owns = card.record.owner == who.account;
+    let operates = who.is(Role::Operator);
+    match access {
+        JobAccess::Read => owns || operates || card.record.published_by(&who.account),
+        JobAccess::Control => owns || operates,
+        JobAccess::Results => owns,
+        JobAccess::Review => operates || card.record.reviewed_by(&who.account, &card.terms),
+    }
+}

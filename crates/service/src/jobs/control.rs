@@ -1,0 +1,69 @@
+use super::{JobAccess, JobError, access::FoundJob};
+use crate::{Actor, Principal, UseCases};
+use cloister_model::{AuditAction, EngineError, JobId, JobStatus, Phase, ResultFile, ResultSet, ReviewVerdict, escape};
+use serde_json::json;
+
+/// Characters of a reviewer's reason on record.
+const MOST_REASON: usize = 500;
+
+impl UseCases {
+    /// Asks for a job to be stopped. A job that has ended stays as it is, and nothing is recorded.
+    ///
+    /// # Errors
+    /// [`JobError::NotFound`], [`JobError::Engine`].
+    pub async fn stop_job(&self, actor: &Actor, job: JobId) -> Result<JobStatus, JobError> {
+        let FoundJob { status, .. } = self.find_job(actor, job, JobAccess::Control).await?;
+        if status.phase.has_ended() {
+            return Ok(status);
+        }
+        let record = actor.event(self.now(), AuditAction::JobStopped, &status, json!({"phase": status.phase}));
+        Ok(self.backend().stop(job, record).await?)
+    }
+
+    /// Removes a job that has ended, with its log and its results. Its receipt stays.
+    ///
+    /// # Errors
+    /// [`JobError::NotEnded`], [`JobError::NotFound`], [`JobError::Engine`].
+    pub async fn remove_job(&self, actor: &Actor, job: JobId) -> Result<(), JobError> {
+        let FoundJob { status, .. } = self.find_job(actor, job, JobAccess::Control).await?;
+        if !status.phase.has_ended() {
+            return Err(JobError::NotEnded(job));
+        }
+        let record = actor.event(self.now(), AuditAction::JobRemoved, &status, json!({"phase": status.phase}));
+        Ok(self.backend().remove(job, record).await?)
+    }
+
+    /// The outputs that wait for this reviewer's decision.
+    ///
+    /// # Errors
+    /// [`JobError::NotInReview`], [`JobError::NotFound`], [`JobError::Engine`].
+    pub async fn outputs_under_review(&self, who: &Principal, job: JobId) -> Result<Vec<ResultFile>, JobError> {
+        self.find_in_review(who, job).await?;
+        Ok(self.backend().results(job, ResultSet::UnderReview).await?)
+    }
+
+    /// Decides whether outputs may leave. The first decision counts, and only that one is recorded.
+    ///
+    /// # Errors
+    /// [`JobError::NotInReview`], [`JobError::NotFound`], [`JobError::Engine`].
+    pub async fn review(&self, who: &Principal, job: JobId, verdict: ReviewVerdict) -> Result<JobStatus, JobError> {
+        let status = self.find_in_review(who, job).await?;
+        let detail = match &verdict {
+            ReviewVerdict::Approve => json!({"verdict": "approve"}),
+            ReviewVerdict::Refuse(reason) => {
+                json!({"verdict": "refuse", "reason": escape(reason.as_bytes(), MOST_REASON).to_string()})
+            }
+        };
+        let record = Actor::from(who.clone()).event(self.now(), AuditAction::Reviewed, &status, detail);
+        Ok(self.backend().review(job, verdict, record).await?)
+    }
+
+    /// A job in review, for a reviewer.
+    pub(crate) async fn find_in_review(&self, who: &Principal, job: JobId) -> Result<JobStatus, JobError> {
+        let FoundJob { status, .. } = self.find_job(&who.clone().into(), job, JobAccess::Review).await?;
+        match status.phase {
+            Phase::InReview => Ok(status),
+            _ => Err(EngineError::NotInReview(job).into()),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+use cloister_model::{EngineError, JobId, StoreError};
+
+/// Why something was not done with a job.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// The job or a part of it does not exist, or the caller may not see it: the two are not told apart.
+    #[error("there is no such job that you may see")]
+    NotFound,
+    /// Only an ended job can be removed.
+    #[error("job {0} has not ended; stop it first")]
+    NotEnded(JobId),
+    /// The job is not in review.
+    #[error("job {0} is not in review; its phase says where it is")]
+    NotInReview(JobId),
+    /// The jobs of another account were asked for.
+    #[error("only operators see the jobs of others; leave `owner` out")]
+    OthersJobs,
+    /// The engine.
+    #[error(transparent)]
+    Engine(EngineError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<EngineError> for JobError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::NoSuchJob(_) | EngineError::NoSuchResult { .. } => Self::NotFound,
+            EngineError::NotEnded(job) => Self::NotEnded(job),
+            EngineError::NotInReview(job) => Self::NotInReview(job),
+            other => Self::Engine(other),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What can be done with a job that exists, and by whom.
+
+mod access;
+mod control;
+mod error;
+mod list;
+mod outputs;
+mod watch;
+
+pub use error::JobError;
+pub use list::{JobFilter, JobPage, ProviderFilter};
+pub use outputs::JobLog;
+pub use watch::JobWatch;
+
+pub(crate) use access::JobAccess;

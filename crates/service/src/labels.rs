@@ -1,0 +1,89 @@
+//! The labels by which jobs are found again.
+
+use cloister_model::{Account, Did, LabelError, Labels, Sha256};
+
+/// The owner of a job: the account's key.
+pub const OWNER: &str = "owner";
+/// The owner as an Ocean Provider wrote it: Ocean's clients compare letters.
+pub const OWNER_AS_SENT: &str = "owner-as-sent";
+/// The Ocean Provider that started a job.
+pub const PROVIDER: &str = "provider";
+/// The Ocean agreement of a job.
+pub const AGREEMENT: &str = "agreement";
+/// The identifier of a job's algorithm, if it is published.
+pub const ALGORITHM: &str = "algorithm";
+/// The environment that a job runs in.
+pub const ENVIRONMENT: &str = "environment";
+
+/// The beginning of the labels of datasets.
+const DATASET: &str = "d-";
+
+/// The label of a dataset; its value is the dataset's identifier. The name of a label has 32 characters, so this one has
+/// the first 28 digits of a digest.
+pub(crate) fn dataset_label(did: &Did) -> String {
+    let digest = Sha256::of(did.id().as_bytes()).to_string();
+    format!("{DATASET}{}", &digest[..28])
+}
+
+/// The datasets that labels name, sorted.
+#[must_use]
+pub fn datasets_of(labels: &Labels) -> Vec<Did> {
+    let values = labels.iter().filter(|(name, _)| name.starts_with(DATASET)).map(|(_, value)| value);
+    let mut datasets: Vec<Did> = values.filter_map(|value| value.parse().ok()).collect();
+    datasets.sort();
+    datasets
+}
+
+/// What a job is labelled with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LabelledBy<'a> {
+    pub(crate) owner: &'a Account,
+    pub(crate) environment: &'a str,
+    pub(crate) algorithm: Option<&'a Did>,
+    pub(crate) agreement: Option<&'a str>,
+    /// The owner as written, and the account of the Provider, if one started the job.
+    pub(crate) provider: Option<(&'a str, Option<&'a Account>)>,
+}
+
+/// All labels of a job.
+pub(crate) fn labels<'a>(
+    by: LabelledBy<'_>,
+    datasets: impl IntoIterator<Item = &'a Did>,
+) -> Result<Labels, LabelError> {
+    let LabelledBy { owner, environment, algorithm, agreement, provider } = by;
+    let given = [
+        Some((OWNER, owner.key())),
+        Some((ENVIRONMENT, environment)),
+        algorithm.map(|did| (ALGORITHM, did.id())),
+        agreement.map(|agreement| (AGREEMENT, agreement)),
+        provider.map(|(as_sent, _)| (OWNER_AS_SENT, as_sent)),
+        provider.and_then(|(_, account)| account).map(|account| (PROVIDER, account.key())),
+    ];
+    let labels = given.into_iter().flatten().try_fold(Labels::new(), |all, (name, value)| all.with(name, value))?;
+    datasets.into_iter().try_fold(labels, |all, did| all.with(&dataset_label(did), did.id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datasets_are_found_again() {
+        let did = |text: &str| text.parse::<Did>().expect("a DID");
+        let (one, other, stats) = (did("penguins"), did("A_b-3"), did("stats"));
+        let owner: Account = "0xAB".parse().expect("an account");
+        let by = LabelledBy {
+            owner: &owner,
+            environment: "local",
+            algorithm: Some(&stats),
+            agreement: None,
+            provider: None,
+        };
+        let labels = labels(by, [&one, &other]).expect("labels");
+        assert_eq!(datasets_of(&labels), [other, one.clone()]);
+        assert_eq!((labels.get(ALGORITHM), labels.get(OWNER)), (Some("stats"), Some("0xAB")));
+        // printf penguins | sha256sum
+        assert_eq!(dataset_label(&one).len(), 30);
+        assert_eq!(labels.get(&dataset_label(&one)), Some("penguins"));
+    }
+}

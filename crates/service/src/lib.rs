@@ -1,0 +1,42 @@
+//! The use cases of Cloister: what can be done with jobs, assets, keys and uploads, and by whom.
+//!
+//! No HTTP and no store: every use case asks the [`Backend`](cloister_model::Backend) and answers with values and domain
+//! errors. The native API, Ocean's API and any other way in call the same functions, so none of them has a weaker rule or
+//! leaves less on record.
+
+#![forbid(unsafe_code)]
+
+mod actor;
+mod address;
+mod assets;
+mod audit;
+mod downloads;
+mod jobs;
+mod keys;
+mod labels;
+mod permits;
+mod principal;
+mod receipts;
+mod submission;
+mod uploads;
+mod use_cases;
+
+pub use actor::{Actor, Provider};
+pub use address::{AddressError, EthereumAddress};
+pub use assets::{
+    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, Precondition, Published, permissions_document,
+};
+pub use audit::{AuditError, AuditPage};
+pub use downloads::{DownloadError, OpenFile, ReadableFile};
+pub use jobs::{JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter};
+pub use keys::{KeyError, KeyRequest, NewKey, new_key};
+pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, datasets_of};
+pub use permits::{Permit, Permits, TooMany};
+pub use principal::{NeedsRole, Principal, Via};
+pub use receipts::{ReceiptError, SignedReceipt};
+pub use submission::{
+    Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, SubmitError, Submitted,
+    WantedLimits,
+};
+pub use uploads::{UploadError, UploadInProgress, Uploaded};
+pub use use_cases::{Clock, Options, OptionsError, UseCases};
