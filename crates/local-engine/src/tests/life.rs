@@ -54,7 +54,7 @@ async fn what_this_engine_cannot_run_ends_at_once_and_says_why() {
     let mut long = testing::job(3);
     long.limits.wall_ms = 1 << 40;
     let elsewhere = JobSpec { environment: "mars".to_owned(), ..testing::job(4) };
-    for (job, text) in [(container, "Kubernetes"), (large, "memory"), (long, "may run for"), (elsewhere, "mars")] {
+    for (job, text) in [(container, "containers"), (large, "memory"), (long, "may run for"), (elsewhere, "mars")] {
         let status = submit(&engine, job.clone()).await.expect("submitted");
         assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed);
         assert!(why(&status).contains(text), "{}", why(&status));
@@ -158,7 +158,7 @@ async fn times_that_are_over_end_a_job() {
     let first = JobSpec { times: times(60_000, 1500), ..endless };
     let second = JobSpec { times: times(200, 60_000), ..place.job(&engine, guests::ENDLESS).await };
     for job in [&first, &second] {
-        let created = crate::times::now();
+        let created = crate::clock::now();
         submit(&engine, JobSpec { created, ..job.clone() }).await.expect("submitted");
     }
     let status = ended(&engine, second.id).await;

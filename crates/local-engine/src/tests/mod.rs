@@ -5,6 +5,7 @@ mod guests;
 mod inspections;
 mod kill;
 mod life;
+mod receipts;
 mod records;
 mod recovery;
 mod release;
@@ -154,7 +155,7 @@ async fn remove(engine: &LocalEngine, job: JobId) -> Result<(), EngineError> {
 }
 
 async fn review(engine: &LocalEngine, job: JobId, verdict: ReviewVerdict) -> Result<JobStatus, EngineError> {
-    engine.review(job, verdict, testing::event_at(AuditAction::Reviewed, crate::times::now())).await
+    engine.review(job, verdict, testing::event_at(AuditAction::Reviewed, crate::clock::now())).await
 }
 
 async fn run(engine: &LocalEngine, job: &JobSpec) -> JobStatus {
