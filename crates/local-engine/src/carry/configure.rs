@@ -9,7 +9,7 @@ use crate::{
     store::{Db, Durability, jobs, jobs::Refused},
 };
 use cloister_files::Watch;
-use cloister_model::{Event, Fault, JobId, Phase, Progress, Reason};
+use cloister_model::{ConfigureOrder, Event, Fault, JobId, Phase, Progress, Reason};
 use cloister_sources::ConfigurationError;
 use std::{
     sync::{
@@ -43,7 +43,7 @@ pub(super) async fn lay_out(work: &Work) -> Result<Result<(), (&'static [Event],
     let made = folder.clone();
     blocking(move || directory(&made)).await?;
     let watch = Watch { cancel: lease.cancel.child_token(), progress: reporter(core, spec.id) };
-    let configured = core.fetcher.configure(spec, &folder.join(DATA), &watch).await;
+    let configured = core.fetcher.configure(&ConfigureOrder::of(spec), &folder.join(DATA), &watch).await;
     Ok(match configured {
         Ok(_) => Ok(()),
         Err(ConfigurationError::Data { did, reason, fault }) => {

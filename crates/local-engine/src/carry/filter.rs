@@ -10,24 +10,14 @@ use crate::{
     times::now,
 };
 use cloister_model::{
-    AuditAction, AuditEvent, Check, Did, Event, Fault, JobId, JobSpec, Limits, Outcome, OutputContract, Profile,
-    Reason, Report, ResultKind, Sha256,
+    AuditAction, AuditEvent, Check, Event, Fault, FileDigest, FilterOrder, JobId, JobSpec, Reason, Report, ResultKind,
 };
-use cloister_release::{OutputFile, check_outputs};
+use cloister_release::{CheckRun, LOG_NAME, OutputFile, check_failed, check_outputs, cut_log, judge, lay_out_check};
 use serde_json::json;
-use sha2::Digest as _;
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 /// Where programs that check outputs run, in a job's folder.
 pub(crate) const CHECKS: &str = "checks";
-/// What the log is called among results.
-pub(crate) const LOG_NAME: &str = "algorithm.log";
-/// What outputs are called where a program checks them.
-const DATASET: &str = "outputs";
 
 /// Why outputs may not leave.
 struct Refusal {
@@ -72,19 +62,20 @@ pub(crate) fn refusal(job: JobId, rule: &str) -> AuditEvent {
 async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec<Outgoing>, Refusal>, Refused> {
     let folder = core.home.job(spec.id);
     clear_checks(&folder.join(CHECKS)).await.map_err(|error| Db::Other(format!("the folder of checks: {error}")))?;
-    let (outputs, contract, rules) =
-        (folder.join(OUTPUTS), spec.terms.output_contract.clone(), spec.terms.release.clone());
-    let checked = blocking(move || Ok(check_outputs(&outputs, &report, &contract, &rules))).await?;
+    let (outputs, order) = (folder.join(OUTPUTS), FilterOrder::of(spec, &report));
+    let run = CheckRun::of(&order);
+    let quotes = order.may_quote_the_guest();
+    let checked = blocking(move || Ok(check_outputs(&outputs, &order))).await?;
     let files = match checked {
         Ok(files) => files,
         Err(refusal) => {
-            let told = if may_speak(spec) { refusal.clone() } else { refusal.without_words_of_the_guest() };
+            let told = if quotes { refusal.clone() } else { refusal.without_words_of_the_guest() };
             let reason = Reason::new(&format!("the outputs may not leave: {told}"), Fault::Algorithm);
             return Ok(Err(Refusal { rule: refusal.rule.to_owned(), reason }));
         }
     };
     for (number, program) in spec.terms.release.checks.iter().enumerate() {
-        if let Err(reason) = run_check(core, spec, number, program, &files).await? {
+        if let Err(reason) = run_check(core, spec, (number, program), &run, &files).await? {
             return Ok(Err(Refusal { rule: "check".to_owned(), reason }));
         }
     }
@@ -95,14 +86,9 @@ async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec
         sha256,
     });
     let most = spec.terms.output_contract.max_log_bytes;
-    let (bytes, sha256) = blocking(move || cut_log(&folder.join(LOG), most)).await?;
+    let FileDigest { sha256, bytes } = blocking(move || cut_log(&folder.join(LOG), most)).await?;
     let log = Outgoing { name: LOG_NAME.to_owned(), kind: ResultKind::AlgorithmLog, bytes, sha256 };
     Ok(Ok(outgoing.chain([log]).collect()))
-}
-
-/// Whether the algorithm may tell its consumer something that nobody has looked at: where its log may leave as it is.
-fn may_speak(spec: &JobSpec) -> bool {
-    !spec.terms.release.holds_log() && spec.terms.output_contract.max_log_bytes > 0
 }
 
 /// Removes what another life of this program left of its checks. One may still run; and what it was given are other names of
@@ -118,63 +104,33 @@ async fn clear_checks(checks: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the log what may leave of it, and says what it is then.
-fn cut_log(path: &Path, most: u64) -> io::Result<(u64, Sha256)> {
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-    if file.metadata()?.len() > most {
-        file.set_len(most)?;
-    }
-    digest(&mut file)
-}
-
-fn digest(file: &mut File) -> io::Result<(u64, Sha256)> {
-    let (mut hash, mut buffer, mut bytes) = (sha2::Sha256::new(), vec![0; 64 * 1024], 0);
-    loop {
-        let read = file.read(&mut buffer)?;
-        let Some(part) = buffer.get(..read).filter(|part| !part.is_empty()) else { break };
-        hash.update(part);
-        bytes += part.len() as u64;
-    }
-    Ok((bytes, Sha256::from_bytes(hash.finalize().into())))
-}
-
 /// Runs one program over the outputs. The inner error: it does not agree, or could not be asked.
 async fn run_check(
     core: &Core,
     spec: &JobSpec,
-    number: usize,
-    check: &Check,
+    (number, check): (usize, &Check),
+    how: &CheckRun,
     files: &[OutputFile],
 ) -> Result<Result<(), Reason>, Refused> {
     let folder = core.home.job(spec.id).join(CHECKS).join(number.to_string());
     clear(&folder).await.map_err(|error| Db::Other(format!("the check's folder: {error}")))?;
-    let (data, list) = (folder.join(DATA), files.to_vec());
-    let name = check.name.clone();
-    blocking(move || lay_out(&data, &name, &list)).await?;
-    let Ok(dataset) = DATASET.parse::<Did>() else {
-        return Err(Db::Other("the name of the outputs is no DID; this is a bug".to_owned()).into());
-    };
+    let (data, list, asked) = (folder.join(DATA), files.to_vec(), check.clone());
+    blocking(move || {
+        directory(&data)?;
+        lay_out_check(&data, &asked, &list)
+    })
+    .await?;
     let order = Order {
         folder: folder.clone(),
         algorithm: core.home.upload(&check.sha256),
         did: None,
-        datasets: vec![dataset],
-        // It answers yes or no, and nothing else leaves it.
-        contract: OutputContract {
-            max_bytes: 0,
-            max_files: 0,
-            max_directories: 0,
-            names: Vec::new(),
-            max_log_bytes: 0,
-            ..OutputContract::default()
-        },
-        limits: Limits { memory_bytes: spec.limits.memory_bytes, ..Limits::default() },
-        profile: Profile::Deterministic,
+        datasets: how.datasets.clone(),
+        contract: how.contract.clone(),
+        limits: how.limits.clone(),
+        profile: how.profile,
         interpreter: None,
     };
-    let no = |text: &str, fault| {
-        Ok(Err(Reason::new(&format!("the outputs may not leave: check `{}`: {text}", check.name), fault)))
-    };
+    let no = |text: &str, fault| Ok(Err(check_failed(check, text, fault)));
     let exit = match run(core, order).await? {
         Ok(exit) => exit,
         Err(error) => return no(&format!("could not be started: {error}"), Fault::System),
@@ -184,27 +140,5 @@ async fn run_check(
         let said = blocking(move || Ok(program::said(&looked))).await?;
         return no(&format!("could not be run ({exit}): {said}"), Fault::System);
     };
-    if report.algorithm.sha256 != check.sha256 {
-        return no("the program is not the one that was asked for", Fault::System);
-    }
-    match report.outcome {
-        Outcome::Succeeded => Ok(Ok(())),
-        outcome @ Outcome::HostFault { .. } => no(&outcome.to_string(), Fault::System),
-        outcome => no(&outcome.to_string(), Fault::Algorithm),
-    }
-}
-
-/// Lays outputs out as a dataset: files in order, and what they are called in the parameters.
-fn lay_out(data: &Path, check: &str, files: &[OutputFile]) -> io::Result<()> {
-    let dataset: PathBuf = data.join("inputs").join(DATASET);
-    directory(&dataset)?;
-    for (number, file) in files.iter().enumerate() {
-        fs::hard_link(&file.path, dataset.join(number.to_string()))?;
-    }
-    let names: Vec<_> = files
-        .iter()
-        .map(|OutputFile { name, path: _, bytes, sha256 }| json!({"name": name, "bytes": bytes, "sha256": sha256}))
-        .collect();
-    let parameters = json!({ "check": check, "files": names });
-    fs::write(data.join("inputs").join("algoCustomData.json"), parameters.to_string())
+    Ok(judge(check, &report))
 }
