@@ -84,7 +84,7 @@ impl Metrics {
         for environment in environments {
             for phase in Phase::ALL {
                 let count = environment.phases.get(&phase).copied().unwrap_or(0);
-                let labels = vec![("environment", environment.id.clone()), ("phase", format!("{phase:?}"))];
+                let labels = vec![("environment", environment.id.to_string()), ("phase", format!("{phase:?}"))];
                 self.jobs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }

@@ -1,4 +1,4 @@
-use cloister_model::{EnvironmentStatus, JobSpec, Limits, LimitsError, RuntimeKind};
+use cloister_model::{EnvironmentId, EnvironmentStatus, JobSpec, Limits, LimitsError, RuntimeKind};
 
 /// Why an environment cannot run a job, however free it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -7,9 +7,9 @@ pub enum Misfit {
     #[error("there is no environment `{asked}` here; choose `{offered}`")]
     Environment {
         /// The name in the job.
-        asked: String,
+        asked: EnvironmentId,
         /// The environment that there is.
-        offered: String,
+        offered: EnvironmentId,
     },
     /// It does not run what the algorithm is.
     #[error("this environment does not run containers; choose one that does, or an algorithm for WebAssembly")]
@@ -90,7 +90,7 @@ mod tests {
 
     fn environment() -> EnvironmentStatus {
         EnvironmentStatus {
-            id: "local".to_owned(),
+            id: "local".parse().expect("a name"),
             description: String::new(),
             offers: Environment {
                 runtimes: [RuntimeKind::Wasm].into(),
@@ -138,7 +138,7 @@ mod tests {
         let mut job = spec();
         job.limits = Limits { memory_bytes: 100 * MIB, wall_ms: 1000, ..Limits::default() };
         assert_eq!(fits_job(&environment(), &job), Ok(()));
-        "elsewhere".clone_into(&mut job.environment);
+        job.environment = "elsewhere".parse().expect("a name");
         let misfit = fits_job(&environment(), &job).expect_err("another one");
         assert_eq!(misfit.to_string(), "there is no environment `elsewhere` here; choose `local`");
     }

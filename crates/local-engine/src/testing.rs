@@ -10,7 +10,7 @@ use cloister_model::{
     JobRecord, JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile,
     REPORT_VERSION, Reason, ReleaseRules, Report, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp, Usage,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) fn report() -> Report {
     let sha256 = Sha256::from_bytes([7; 32]);
@@ -32,6 +32,11 @@ pub(crate) fn report() -> Report {
     }
 }
 
+/// Files to fetch.
+pub(crate) fn source(files: Value) -> JobSource {
+    JobSource::Files(serde_json::from_value(files).expect("sources"))
+}
+
 /// The job with this number: an inline dataset, and whatever algorithm a test puts in.
 pub(crate) fn job(number: u64) -> JobSpec {
     let mut id = [0; 16];
@@ -42,13 +47,9 @@ pub(crate) fn job(number: u64) -> JobSpec {
     JobSpec {
         id: JobId::from_bytes(id),
         created: crate::clock::now(),
-        environment: "local".to_owned(),
+        environment: "local".parse().expect("a name"),
         queue: "alice".to_owned(),
-        inputs: vec![JobInput {
-            did: "d".parse().expect("a DID"),
-            ddo: None,
-            source: JobSource::Files(Secret::new(files)),
-        }],
+        inputs: vec![JobInput { did: "d".parse().expect("a DID"), ddo: None, source: source(files) }],
         algorithm: JobAlgorithm {
             did: None,
             ddo: None,

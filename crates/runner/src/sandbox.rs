@@ -1,5 +1,5 @@
 use crate::{CLAIM, DATA, LOCK, LOG, OUTPUTS, REPORT, RunnerError, STDERR, wait_for_end};
-use cloister_model::{Did, Limits, OutputContract, Profile};
+use cloister_model::{Did, InterpreterId, Limits, OutputContract, Profile};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{self, File, OpenOptions},
@@ -28,7 +28,7 @@ pub struct Run {
     /// What it may learn of time and chance.
     pub profile: Profile,
     /// The interpreter that runs the algorithm's file; none: the file is a WebAssembly program itself.
-    pub interpreter: Option<String>,
+    pub interpreter: Option<InterpreterId>,
 }
 
 /// The sandbox program, and the folder where it keeps what outlives a run.
@@ -93,7 +93,7 @@ impl Sandbox {
             command.args(["--did", did.id()]);
         }
         if let Some(name) = interpreter {
-            command.args(["--runtime", name]);
+            command.args(["--runtime", name.as_str()]);
         }
         let child = command
             .current_dir(folder)

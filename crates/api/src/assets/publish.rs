@@ -6,8 +6,8 @@ use crate::{
     submission::{OWNER, service_files},
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AuditAction, AuditEvent, Ddo, FileDigest, JobId, Manifest, ManifestError, Secret,
-    ServiceKind, SourceKind, Sources, StoreError, file_objects,
+    Account, Asset, AssetKind, AuditAction, AuditEvent, Ddo, FileDigest, JobId, Location, Manifest, ManifestError,
+    ServiceFiles, ServiceKind, StoreError,
 };
 use serde_json::{Value, json};
 use std::{
@@ -135,23 +135,23 @@ async fn check_sources(shared: &Shared, owner: &Account, ddo: &Ddo) -> Result<()
     for (at, service) in ddo.services().iter().enumerate() {
         let path = format!("services[{at}].files");
         let files = match &service.files {
-            Some(Sources::Open(files)) => files.expose(),
-            Some(Sources::Encrypted(_)) => {
+            Some(ServiceFiles::Open(files)) => files,
+            Some(ServiceFiles::Unsupported(error)) => return Err(error.clone().into()),
+            Some(ServiceFiles::Encrypted(_)) => {
                 return Err(Problem::field(path, "is encrypted for somebody else; describe the files in the clear"));
             }
             None => return Err(Problem::field(path, "is missing; say where the files are")),
         };
-        let (_, kinds) = file_objects(&path, files)?;
-        for (n, kind) in kinds.iter().enumerate() {
-            let own = match kind {
-                SourceKind::Upload(sha256) => shared.backend.upload(*sha256, owner.clone()).await?.is_some(),
-                SourceKind::Result(job) => owns(shared, owner, job).await?,
-                SourceKind::Local(path) => may_name(&shared.settings.local_roots, owner, path),
-                SourceKind::Url | SourceKind::Ipfs | SourceKind::S3 | SourceKind::Inline => true,
+        for (n, source) in files.files().iter().enumerate() {
+            let own = match source.location() {
+                Location::Upload(sha256) => shared.backend.upload(*sha256, owner.clone()).await?.is_some(),
+                Location::Result { job, index: _ } => owns(shared, owner, *job).await?,
+                Location::Local(path) => may_name(&shared.settings.local_roots, owner, path.as_path()),
+                Location::Url(_) | Location::Ipfs(_) | Location::S3(_) | Location::Inline(_) => true,
             };
             if !own {
-                let detail = match kind {
-                    SourceKind::Local(_) => "is in no folder whose files you may name; ask the operator for one",
+                let detail = match source.location() {
+                    Location::Local(_) => "is in no folder whose files you may name; ask the operator for one",
                     _ => "names nothing of yours; upload it first",
                 };
                 return Err(Problem::field(format!("{path}[{n}]"), detail));
@@ -177,16 +177,14 @@ pub(super) async fn check_programs(shared: &Shared, owner: &Account, ddo: &Ddo) 
 
 /// Whether a file of this machine may be the account's: it lies in a folder that the operator has given to it. Told by the
 /// letters of the path alone, so that nothing is learnt of what is there.
-fn may_name(roots: &BTreeMap<String, Vec<PathBuf>>, owner: &Account, path: &str) -> bool {
-    let path = Path::new(path);
+fn may_name(roots: &BTreeMap<String, Vec<PathBuf>>, owner: &Account, path: &Path) -> bool {
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     let given = [owner.key(), "*"].into_iter().filter_map(|account| roots.get(account)).flatten();
     plain && given.into_iter().any(|root| path.starts_with(root))
 }
 
-async fn owns(shared: &Shared, owner: &Account, job: &str) -> Result<bool, Problem> {
-    let Ok(id) = job.parse::<JobId>() else { return Ok(false) };
-    match shared.backend.status(id).await {
+async fn owns(shared: &Shared, owner: &Account, job: JobId) -> Result<bool, Problem> {
+    match shared.backend.status(job).await {
         Ok(status) => Ok(status.labels.get(OWNER) == Some(owner.key())),
         Err(cloister_model::EngineError::NoSuchJob(_)) => Ok(false),
         Err(error) => Err(error.into()),
@@ -197,8 +195,8 @@ async fn owns(shared: &Shared, owner: &Account, job: &str) -> Result<bool, Probl
 async fn fetch(shared: &Shared, ddo: &Ddo) -> Result<Vec<FileDigest>, Problem> {
     let computes = |service: &&cloister_model::Service| matches!(service.kind, ServiceKind::Compute(_));
     let service = ddo.services().iter().find(computes).or_else(|| ddo.services().first());
-    let files = service.and_then(service_files).unwrap_or_default();
-    Ok(shared.backend.fetch_files(Secret::new(files.into())).await?)
+    let files = service.and_then(service_files).ok_or_else(|| Problem::field("services", "have no files"))?;
+    Ok(shared.backend.fetch_files(files.clone()).await?)
 }
 
 impl From<ManifestError> for Problem {
@@ -208,7 +206,6 @@ impl From<ManifestError> for Problem {
             ManifestError::Field(error) | ManifestError::Ddo(cloister_model::DdoError::Field(error)) => {
                 Some(error.field)
             }
-            ManifestError::Unknown { path, .. } => Some(path),
             ManifestError::Ddo(_) => None,
         };
         Self { field, ..Self::field("", detail) }
@@ -234,7 +231,7 @@ mod tests {
             ("bob", "/srv/all/../alice/a.csv", false),
             ("alice", "/etc/passwd", false),
         ] {
-            assert_eq!(may_name(&roots, &who.parse().expect("an account"), path), expected, "{who} {path}");
+            assert_eq!(may_name(&roots, &who.parse().expect("an account"), Path::new(path)), expected, "{who} {path}");
         }
     }
 

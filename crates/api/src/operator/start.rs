@@ -70,7 +70,7 @@ async fn run(state: &OperatorState, voucher: &Voucher, wanted: Wanted) -> Result
     }
     let workflow = Workflow::from_value(workflow)?;
     let shared = &state.shared;
-    if !shared.backend.environments().await?.iter().any(|known| known.id == environment) {
+    if !shared.backend.environments().await?.iter().any(|known| known.id.as_str() == environment) {
         return Err(OperatorError::bad("Environment invalid or does not exist"));
     }
     let provider = |labels| match voucher.provider() {

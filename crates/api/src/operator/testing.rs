@@ -84,10 +84,10 @@ impl Memory {
 impl Engine for Memory {
     fn environments(&self) -> EngineFuture<'_, Vec<EnvironmentStatus>> {
         ready(Ok(vec![EnvironmentStatus {
-            id: "ocean-compute".to_owned(),
+            id: "ocean-compute".parse().expect("a name"),
             description: "memory".to_owned(),
             offers: Environment::default(),
-            interpreters: ["python".to_owned()].into(),
+            interpreters: ["python".parse().expect("a name")].into(),
             cpus: 1,
             memory_bytes: 1 << 32,
             job_memory_bytes: 1 << 31,
@@ -247,7 +247,7 @@ impl Files for Memory {
         ready(Ok(None))
     }
 
-    fn fetch_files(&self, _: Secret<Value>) -> StoreFuture<'_, Vec<FileDigest>> {
+    fn fetch_files(&self, _: Sources) -> StoreFuture<'_, Vec<FileDigest>> {
         ready(not_kept())
     }
 

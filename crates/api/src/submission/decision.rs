@@ -5,7 +5,7 @@ use super::{
 };
 use crate::state::Shared;
 use cloister_model::{
-    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, FilesChecksum, Limits, Parameter,
+    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, FilesChecksum, InterpreterId, Limits, Parameter,
     PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind,
 };
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(crate) struct Decided {
     pub(crate) environment: EnvironmentStatus,
     pub(super) datasets: Vec<Dataset>,
     pub(super) program: Program,
-    pub(super) interpreter: Option<String>,
+    pub(super) interpreter: Option<InterpreterId>,
     pub(super) parameters: Option<Value>,
     pub(super) limits: Limits,
 }
@@ -56,7 +56,7 @@ pub(crate) async fn decide(shared: &Shared, owner: &Account, submission: &Submis
 async fn environment(shared: &Shared, wanted: Option<&str>) -> Result<EnvironmentStatus, SubmitError> {
     let mut all = shared.backend.environments().await?.into_iter();
     let found = match wanted {
-        Some(id) => all.find(|environment| environment.id == id),
+        Some(id) => all.find(|environment| environment.id.as_str() == id),
         None => all.next(),
     };
     found.ok_or_else(|| {
@@ -89,16 +89,16 @@ fn origin(program: &Program) -> Result<AlgorithmOrigin, RequestError> {
 /// What an image stands for: the sandbox, with or without an interpreter that is installed, or a real container.
 fn runtime(
     images: &BTreeMap<String, String>,
-    interpreters: &BTreeSet<String>,
+    interpreters: &BTreeSet<InterpreterId>,
     container: &Container,
-) -> (RuntimeKind, Option<String>) {
+) -> (RuntimeKind, Option<InterpreterId>) {
     const WASM: &str = "wasm";
     match images.get(&container.image).map_or(container.image.as_str(), String::as_str) {
         WASM => (RuntimeKind::Wasm, None),
-        name if images.contains_key(&container.image) && interpreters.contains(name) => {
-            (RuntimeKind::Wasm, Some(name.to_owned()))
-        }
-        _ => (RuntimeKind::Container, None),
+        name => match interpreters.get(name).filter(|_| images.contains_key(&container.image)) {
+            Some(interpreter) => (RuntimeKind::Wasm, Some(interpreter.clone())),
+            None => (RuntimeKind::Container, None),
+        },
     }
 }
 
@@ -183,7 +183,7 @@ mod tests {
             .into_iter()
             .map(|(image, name)| (image.to_owned(), name.to_owned()))
             .collect();
-        let interpreters = BTreeSet::from(["python".to_owned(), "ruby".to_owned()]);
+        let interpreters = BTreeSet::from(["python", "ruby"].map(|name| name.parse().expect("a name")));
         let of = |image: &str| {
             let container =
                 Container { image: image.to_owned(), tag: None, entrypoint: "$ALGO".to_owned(), checksum: None };
@@ -191,7 +191,7 @@ mod tests {
         };
         assert_eq!(of("wasm"), (RuntimeKind::Wasm, None));
         assert_eq!(of("mine"), (RuntimeKind::Wasm, None));
-        assert_eq!(of("python"), (RuntimeKind::Wasm, Some("python".to_owned())));
+        assert_eq!(of("python"), (RuntimeKind::Wasm, Some("python".parse().expect("a name"))));
         for image in ["r", "ruby", "alpine", "Python", "library/python"] {
             assert_eq!(of(image), (RuntimeKind::Container, None), "{image}");
         }

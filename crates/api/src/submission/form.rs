@@ -1,4 +1,4 @@
-use cloister_model::{Container, Did, Labels, Profile, Secret, Sha256};
+use cloister_model::{AgeRecipient, Container, Did, HttpUrl, Labels, Profile, Secret, Sha256};
 use serde_json::Value;
 
 /// A request for a job, whichever API it came through.
@@ -17,7 +17,7 @@ pub(crate) struct Submission {
     /// What it may use.
     pub(crate) limits: WantedLimits,
     /// An age recipient for its results.
-    pub(crate) encrypt_to: Option<String>,
+    pub(crate) encrypt_to: Option<AgeRecipient>,
     /// The dataset that its results become.
     pub(crate) register: Option<Register>,
     /// Labels of the API's own, such as `agreement`. The rest is set by [`super::submit`].
@@ -58,7 +58,7 @@ pub(crate) enum RawSource {
     /// Uploaded before, by the same account.
     Upload(Sha256),
     /// At these URLs, at least one.
-    Urls(Secret<Vec<String>>),
+    Urls(Vec<HttpUrl>),
 }
 
 /// Limits that a job asks for; none: the default.

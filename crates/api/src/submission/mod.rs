@@ -3,7 +3,6 @@
 //! [`Submission`] is what either of them reads. [`decide`] says whether it may run and as what; [`submit`] hands it to the
 //! engine and puts it on record.
 
-mod age;
 mod decision;
 mod error;
 mod form;
@@ -14,7 +13,6 @@ mod record;
 mod resolve;
 mod spec;
 
-pub(crate) use age::is_recipient;
 pub(crate) use decision::{Decided, decide};
 pub(crate) use error::SubmitError;
 pub(crate) use form::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};

@@ -1,9 +1,8 @@
 use super::{AlgorithmRef, DatasetRef, RawSource, SubmitError};
 use crate::{state::Shared, visibility};
 use cloister_model::{
-    Account, Asset, Container, Ddo, Did, JobSource, Secret, Service, ServiceKind, Sources, escape, file_objects,
+    Account, Asset, Container, Ddo, Did, JobSource, Service, ServiceFiles, ServiceKind, Source, Sources, escape,
 };
-use serde_json::{Value, json};
 
 /// A dataset that is there, and the service that is meant.
 #[derive(Clone, Debug)]
@@ -59,12 +58,11 @@ pub(super) async fn program(shared: &Shared, owner: &Account, wanted: &Algorithm
                         let problem = "you sent no such file; send it to /v1/uploads first";
                         return Err(SubmitError::field("algorithm.upload", problem));
                     }
-                    JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": sha256}])))
+                    JobSource::Files(Source::upload(*sha256).into())
                 }
                 RawSource::Urls(urls) => {
-                    let files: Vec<Value> =
-                        urls.expose().iter().map(|url| json!({"type": "url", "url": url})).collect();
-                    JobSource::Files(Secret::new(files.into()))
+                    let files = Sources::new(urls.iter().cloned().map(Source::url).collect());
+                    JobSource::Files(files.map_err(|error| SubmitError::field(FIELD, error.to_string()))?)
                 }
             };
             let wasm =
@@ -111,20 +109,21 @@ fn source(service: &Service, field: &str) -> Result<JobSource, SubmitError> {
     let files = service_files(service).ok_or_else(|| {
         SubmitError::field(field, "its files are not described in a way that can be fetched here; ask its publisher")
     })?;
-    Ok(JobSource::Files(Secret::new(files.into())))
+    Ok(JobSource::Files(files.clone()))
 }
 
-/// The file objects of a service; none if it has none that can be read here.
-pub(crate) fn service_files(service: &Service) -> Option<Vec<Value>> {
+/// The files of a service; none if it has none that can be fetched here.
+pub(crate) fn service_files(service: &Service) -> Option<&Sources> {
     match &service.files {
-        Some(Sources::Open(files)) => file_objects("files", files.expose()).ok().map(|(files, _)| files),
-        Some(Sources::Encrypted(_)) | None => None,
+        Some(ServiceFiles::Open(files)) => Some(files),
+        Some(ServiceFiles::Encrypted(_) | ServiceFiles::Unsupported(_)) | None => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn ddo(services: &[(&str, &str)]) -> Ddo {
         let services: Vec<Value> = services.iter().map(|(id, kind)| json!({"id": id, "type": kind})).collect();

@@ -35,7 +35,7 @@ pub(super) async fn write(
     let labels = labels::write(
         submission.labels.clone(),
         owner,
-        &environment.id,
+        environment.id.as_str(),
         published.map(|asset| asset.ddo.id()),
         datasets.iter().map(|dataset| dataset.asset.ddo.id()),
     )?;

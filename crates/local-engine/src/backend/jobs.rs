@@ -8,8 +8,8 @@ use crate::{
 };
 use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, reviewed};
 use cloister_model::{
-    Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation, JobCard, JobId,
-    JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict, RuntimeKind, Seen,
+    Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation, InterpreterId,
+    JobCard, JobId, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict, RuntimeKind, Seen,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -98,7 +98,7 @@ impl Jobs for LocalEngine {
 }
 
 /// The one environment of this machine.
-fn environment(core: &Core, interpreters: BTreeSet<String>) -> EnvironmentStatus {
+fn environment(core: &Core, interpreters: BTreeSet<InterpreterId>) -> EnvironmentStatus {
     let options = &core.environment;
     EnvironmentStatus {
         id: options.id.clone(),

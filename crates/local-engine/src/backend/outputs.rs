@@ -8,8 +8,8 @@ use cloister_model::{
     ByteRange, EngineError, EngineFuture, JobId, LogPart, Outputs, Phase, Report, ResultFile, ResultKind, ResultSet,
     StoredReceipt, Unavailability,
 };
+use cloister_results::PublishError;
 use cloister_runner::{LOG, OUTPUTS};
-use cloister_stages::PublishError;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use std::{
     fs::File,

@@ -5,10 +5,9 @@ use crate::{
     store::{DbError, Durability, jobs},
     work_folder,
 };
-use cloister_lifecycle::{ConfigureFailure, Configured};
-use cloister_model::{JobId, Progress};
+use cloister_files::Watch;
+use cloister_model::{ConfigureOrder, JobId, Progress, StepName, StepReport, StepResult};
 use cloister_runner::DATA;
-use cloister_stages::{ConfigurationError, Watch};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -24,27 +23,22 @@ use std::{
 const PROGRESS: Duration = Duration::from_millis(500);
 
 impl Drive<'_> {
-    /// Lays the inputs out in an empty work folder.
-    pub(super) async fn configure(&self) -> Result<Result<Configured, ConfigureFailure>, Unrecorded> {
-        let folder = self.core.home.job(self.job());
+    /// Lays the inputs out in an empty work folder. Returns the step's report, and whether the algorithm's file starts as a
+    /// WebAssembly module does.
+    pub(super) async fn configure(&self, order: &ConfigureOrder) -> Result<(StepReport, bool), Unrecorded> {
+        let folder = self.core.home.job(order.job);
         work_folder::clear(&folder).await?;
         let made = folder.clone();
         blocking(move || directory(&made)).await?;
         // If this future is dropped, the thread that lays out the inputs must end, too.
         let cancel = self.lease.cancel.child_token();
         let _ended = cancel.clone().drop_guard();
-        let watch = Watch { cancel, progress: reporter(self.core, self.job()) };
+        let watch = Watch { cancel, progress: reporter(self.core, order.job) };
         let data = folder.join(DATA);
-        Ok(match self.core.fetcher.configure(&self.spec, &data, &watch).await {
-            Ok(_) => Ok(Configured { algorithm_is_wasm: blocking(move || is_wasm(&data)).await? }),
-            Err(ConfigurationError::Data { did, reason, fault }) => {
-                Err(ConfigureFailure::Dataset { did, reason, fault })
-            }
-            Err(ConfigurationError::Algorithm { reason, fault }) => Err(ConfigureFailure::Algorithm { reason, fault }),
-            Err(error @ (ConfigurationError::Cancelled | ConfigurationError::System(_))) => {
-                Err(ConfigureFailure::System(error.to_string()))
-            }
-        })
+        let configured = self.core.fetcher.configure(order, &data, &watch).await;
+        let is_wasm = configured.is_ok() && blocking(move || is_wasm(&data)).await?;
+        let result = configured.map_or_else(StepResult::from, StepResult::from);
+        Ok((StepReport::new(order.job, StepName::Configure, result), is_wasm))
     }
 }
 

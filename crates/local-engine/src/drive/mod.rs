@@ -17,10 +17,8 @@ use crate::{
     store::{DbError, jobs},
     work_folder,
 };
-use cloister_lifecycle::{
-    Action, ConfigureFailure, Configured, Facts, FilterResult, PublishFailure, RunFacts, StoredResult, decide,
-};
-use cloister_model::{JobId, JobSpec, Phase};
+use cloister_lifecycle::{Action, Facts, RunFacts, decide};
+use cloister_model::{JobId, JobSpec, Phase, StepReport};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -45,10 +43,12 @@ enum Next {
 #[derive(Debug, Default)]
 struct Memory {
     run_ended: bool,
-    configured: Option<Result<Configured, ConfigureFailure>>,
+    configured: Option<StepReport>,
+    algorithm_is_wasm: bool,
     run: RunFacts,
-    filtered: Option<FilterResult>,
-    published: Option<Result<Vec<StoredResult>, PublishFailure>>,
+    filtered: Option<StepReport>,
+    published: Option<StepReport>,
+    name_taken: bool,
     cleaned: bool,
 }
 
@@ -144,21 +144,28 @@ impl Drive<'_> {
             let folder = self.core.home.job(job);
             self.memory.run.trace = blocking(move || Ok(cloister_runner::look(&folder))).await?.map_err(unusable)?;
         }
+        let report = match status.phase {
+            Phase::Filtering => self.core.store.read(|db| jobs::report(db, job))?.ok_or(Unrecorded::Gone)?,
+            _ => None,
+        };
         let checked = match status.phase {
             Phase::Publishing => self.core.store.read(|db| jobs::outgoing(db, job))?.ok_or(Unrecorded::Gone)?,
             _ => None,
         };
-        let Memory { run_ended, configured, run, filtered, published, cleaned } = &self.memory;
+        let memory = &self.memory;
         Ok(decide(&Facts {
             has_turn: true,
             overdue: self.lease.overdue(Instant::now()),
-            run_ended: *run_ended,
-            configured: configured.as_ref(),
-            run,
-            filtered: filtered.as_ref(),
+            run_ended: memory.run_ended,
+            configured: memory.configured.as_ref(),
+            algorithm_is_wasm: memory.algorithm_is_wasm,
+            run: &memory.run,
+            report: report.as_ref(),
+            filtered: memory.filtered.as_ref(),
             checked: checked.as_deref(),
-            published: published.as_ref(),
-            cleaned: *cleaned,
+            published: memory.published.as_ref(),
+            name_taken: memory.name_taken,
+            cleaned: memory.cleaned,
             ..Facts::of(&self.spec, &status)
         }))
     }
@@ -169,9 +176,10 @@ impl Drive<'_> {
         let lease = self.lease;
         match action {
             Action::Record(transition) => self.record(*transition).await?,
-            Action::Configure => {
-                if let Some(result) = lease.unless_interrupted(self.configure()).await {
-                    self.memory.configured = Some(result?);
+            Action::Configure(order) => {
+                if let Some(done) = lease.unless_interrupted(self.configure(&order)).await {
+                    let (report, is_wasm) = done?;
+                    (self.memory.configured, self.memory.algorithm_is_wasm) = (Some(report), is_wasm);
                 }
             }
             Action::StartRun => {
@@ -185,14 +193,14 @@ impl Drive<'_> {
                     ended.map_err(unusable)?;
                 }
             }
-            Action::Filter => {
-                if let Some(result) = lease.unless_interrupted(self.filter()).await {
-                    self.memory.filtered = Some(result?);
+            Action::Filter(order) => {
+                if let Some(report) = lease.unless_interrupted(self.filter(*order)).await {
+                    self.memory.filtered = Some(report?);
                 }
             }
-            Action::Publish => {
-                if let Some(result) = lease.unless_interrupted(self.publish()).await {
-                    self.memory.published = Some(result?);
+            Action::Publish(order) => {
+                if let Some(report) = lease.unless_interrupted(self.publish(&order)).await {
+                    self.memory.published = Some(report);
                 }
             }
             Action::EndRun => {

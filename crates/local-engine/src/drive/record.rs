@@ -8,7 +8,7 @@ use crate::{
     work_folder,
 };
 use cloister_lifecycle::{
-    Action, EndedJob, Facts, LogFate, NotApplied, PublishFailure, Release, Retention, TimeLimit, Transition, decide,
+    Action, EndedJob, Facts, LogFate, NotApplied, Release, Retention, TimeLimit, Transition, decide,
 };
 use cloister_model::{JobId, JobSpec, JobStatus, StoreError, Timestamp};
 
@@ -44,7 +44,7 @@ impl Drive<'_> {
             Ok(status) => status,
             // The next decision ends the job.
             Err(Unrecorded::NameTaken) => {
-                self.memory.published = Some(Err(PublishFailure::NameTaken));
+                self.memory.name_taken = true;
                 return Ok(());
             }
             // The next decision stops it.

@@ -10,8 +10,9 @@ use crate::{
     store::{DbError, Store},
 };
 use cloister_model::JobId;
+use cloister_results::ResultStore;
 use cloister_runner::{LOG, Sandbox};
-use cloister_stages::{Cache, Fetcher, ResultStore};
+use cloister_sources::{Cache, Fetcher};
 use std::{
     io,
     path::PathBuf,

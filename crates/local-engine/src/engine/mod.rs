@@ -6,7 +6,7 @@ mod recover;
 mod tasks;
 
 use self::core::Core;
-use cloister_stages::Fetcher;
+use cloister_sources::Fetcher;
 use std::{sync::Arc, time::Duration};
 
 /// How long a shutdown waits for work that should not be interrupted.

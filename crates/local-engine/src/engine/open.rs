@@ -10,8 +10,9 @@ use crate::{
     store::{OnCommit, Store},
 };
 use cloister_lifecycle::Capacity;
+use cloister_results::{PublishError, ResultStore, StoreConfig};
 use cloister_runner::{RunnerError, Sandbox};
-use cloister_stages::{Cache, Fetcher, PublishError, ResultStore, StoreConfig};
+use cloister_sources::{Cache, Fetcher};
 use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc, time::Instant};
 use tokio_util::task::TaskTracker;
 
@@ -49,7 +50,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
     let mut sources = sources;
     sources.closed.extend([Some(home.root()), results.folder()].into_iter().flatten().map(Path::to_owned));
     let fetcher = || {
-        let fetcher = Fetcher::new(sources.clone(), Arc::clone(&cache), home.uploads(), Arc::clone(&results));
+        let fetcher = Fetcher::new(sources.clone(), Arc::clone(&cache), home.uploads(), results.clone());
         fetcher.map(Arc::new).map_err(|e| stage("sources")(e.to_string()))
     };
     // Two, so that inspections do not take the turns of jobs.

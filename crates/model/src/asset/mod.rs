@@ -8,6 +8,6 @@ mod service;
 pub use credentials::{Credentials, CredentialsEntry};
 pub use ddo::{Ddo, DdoError, MOST_DDO_BYTES};
 pub use metadata::{Algorithm, AssetKind, Container, Metadata};
-pub use service::{Service, ServiceKind, Sources};
+pub use service::{Service, ServiceFiles, ServiceKind};
 
 pub(crate) use metadata::read_container;

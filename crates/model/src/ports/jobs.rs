@@ -1,5 +1,7 @@
 use super::{AuditEvent, Claim};
-use crate::{Environment, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Seen};
+use crate::{
+    Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Seen,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -130,13 +132,13 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentStatus {
     /// Its name, which jobs give.
-    pub id: String,
+    pub id: EnvironmentId,
     /// Its description, written by the operator.
     pub description: String,
     /// What it offers, as the permission decision needs it.
     pub offers: Environment,
     /// The installed interpreters, by name.
-    pub interpreters: BTreeSet<String>,
+    pub interpreters: BTreeSet<InterpreterId>,
     /// Processors for all its jobs.
     pub cpus: u32,
     /// Memory for all its jobs, in bytes.

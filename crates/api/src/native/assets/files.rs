@@ -8,8 +8,8 @@ use axum::{
     http::{HeaderMap, Method, StatusCode},
     response::Response,
 };
-use cloister_model::{Asset, AssetKind, AuditAction, AuditEvent, Did, Secret, ServiceKind, StoreError};
-use serde_json::{Value, json};
+use cloister_model::{Asset, AssetKind, AuditAction, AuditEvent, Did, ServiceKind, Source, StoreError};
+use serde_json::json;
 
 /// A file of a dataset that may be downloaded
 #[utoipa::path(
@@ -55,9 +55,9 @@ pub(crate) async fn algorithm_file(
 
 /// File `n` of the asset's first `access` service. What can only be computed on has no such service and is never sent, to its
 /// owner either: they have it.
-fn file(asset: &Asset, n: u32) -> Option<Value> {
+fn file(asset: &Asset, n: u32) -> Option<&Source> {
     let service = asset.ddo.services().iter().find(|service| service.kind == ServiceKind::Access)?;
-    service_files(service)?.into_iter().nth(usize::try_from(n).ok()?)
+    service_files(service)?.files().get(usize::try_from(n).ok()?)
 }
 
 async fn send(
@@ -69,7 +69,7 @@ async fn send(
 ) -> Result<Response, Problem> {
     let asset = find(shared, who, kind, did).await?;
     let source = file(&asset, n).filter(|_| asset.withdrawn.is_none()).ok_or_else(Problem::not_found)?;
-    let fetched = shared.backend.fetch_files(Secret::new(json!([source]))).await.map_err(|error| match error {
+    let fetched = shared.backend.fetch_files(source.clone().into()).await.map_err(|error| match error {
         StoreError::Source(why) => {
             let detail = format!("the file could not be fetched from where it is: {why}");
             Problem::new(StatusCode::BAD_GATEWAY, "source", "The source does not answer", detail)
