@@ -1,8 +1,7 @@
-use crate::{
-    ConfigureFailure, Configured, Durability, FilterResult, PublishFailure, RunFacts, RunTrace, StoredResult,
-    TimeLimit, Transition, configuration, filtering, publishing, run, stop,
+use crate::{Durability, RunFacts, RunTrace, TimeLimit, Transition, configuration, filtering, publishing, run, stop};
+use cloister_model::{
+    ConfigureOrder, Event, FilterOrder, JobSpec, JobStatus, Phase, PublishOrder, Report, ResultFile, StepReport,
 };
-use cloister_model::{Event, JobSpec, JobStatus, Phase, ResultFile};
 
 /// What an engine observes about one job. What it could not observe, or lost when it was killed, is none or false: then the
 /// decision is to do the work again where that is harmless, and to end the job where it is not.
@@ -18,17 +17,23 @@ pub struct Facts<'a> {
     pub overdue: Option<TimeLimit>,
     /// Whether nothing of it runs any more, and nothing can begin: [`Action::EndRun`] was performed.
     pub run_ended: bool,
-    /// What configuration returned to this process. Its effect on the work folder may not have reached the disk, so that
+    /// What configuration reported to this process. Its effect on the work folder may not have reached the disk, so that
     /// another process lays the inputs out again.
-    pub configured: Option<&'a Result<Configured, ConfigureFailure>>,
+    pub configured: Option<&'a StepReport>,
+    /// Whether the algorithm's file starts as a WebAssembly module does, once it is laid out.
+    pub algorithm_is_wasm: bool,
     /// The run. Observed in [`Phase::Running`].
     pub run: &'a RunFacts,
-    /// What filtering returned.
-    pub filtered: Option<&'a FilterResult>,
-    /// What filtering let pass, as it is stored.
+    /// The report of the run, as it is stored. Observed in [`Phase::Filtering`].
+    pub report: Option<&'a Report>,
+    /// What filtering reported.
+    pub filtered: Option<&'a StepReport>,
+    /// What filtering let pass, as it is stored. Observed in [`Phase::Publishing`].
     pub checked: Option<&'a [ResultFile]>,
-    /// What publishing returned.
-    pub published: Option<&'a Result<Vec<StoredResult>, PublishFailure>>,
+    /// What publishing reported.
+    pub published: Option<&'a StepReport>,
+    /// Whether the release could not be stored because its dataset's name belongs to another one.
+    pub name_taken: bool,
     /// Whether its work folder is gone, and everything else that it needed while it ran.
     pub cleaned: bool,
 }
@@ -52,10 +57,13 @@ impl<'a> Facts<'a> {
             overdue: None,
             run_ended: false,
             configured: None,
+            algorithm_is_wasm: false,
             run: &NO_RUN,
+            report: None,
             filtered: None,
             checked: None,
             published: None,
+            name_taken: false,
             cleaned: false,
         }
     }
@@ -66,16 +74,16 @@ impl<'a> Facts<'a> {
 pub enum Action {
     /// Store this transition, all of it or nothing.
     Record(Box<Transition>),
-    /// Lay out the inputs in an empty work folder. The result is [`Facts::configured`].
-    Configure,
+    /// Lay out the inputs in an empty work folder. The report is [`Facts::configured`].
+    Configure(Box<ConfigureOrder>),
     /// Start the algorithm, and wait for its end. The engine uses a claim that can be taken once.
     StartRun,
     /// Wait until the run has ended. Another process may have started it.
     AwaitRun,
-    /// Check the outputs, from the start. The result is [`Facts::filtered`].
-    Filter,
-    /// Store the files of [`Facts::checked`] where the consumer can fetch them. The result is [`Facts::published`].
-    Publish,
+    /// Check the outputs, from the start. The report is [`Facts::filtered`].
+    Filter(Box<FilterOrder>),
+    /// Store the results where the consumer can fetch them. The report is [`Facts::published`].
+    Publish(Box<PublishOrder>),
     /// End whatever runs for the job, and see to it that nothing begins. Then [`Facts::run_ended`] holds.
     EndRun,
     /// Do nothing until something changes: it waits for its turn, or for a reviewer.
@@ -92,8 +100,7 @@ pub enum Action {
 /// the end is stored, so that an ended job uses nothing.
 #[must_use]
 pub fn decide(facts: &Facts<'_>) -> Action {
-    let Facts { spec, status, has_turn, overdue, run_ended, configured, run, filtered, checked, published, cleaned } =
-        facts;
+    let Facts { spec, status, has_turn, overdue, run_ended, cleaned, .. } = facts;
     if status.phase.has_ended() {
         return if *cleaned { Action::Nothing } else { Action::Clean };
     }
@@ -110,34 +117,60 @@ pub fn decide(facts: &Facts<'_>) -> Action {
     }
     match status.phase {
         Phase::Queued if *has_turn => record(Transition::step(&[Event::Accept, Event::Configure], Durability::Process)),
-        Phase::Queued => Action::Wait,
+        Phase::Queued | Phase::InReview => Action::Wait,
         Phase::Accepted => record(Transition::step(&[Event::Configure], Durability::Process)),
-        Phase::Configuring | Phase::Configured => match configured {
-            None => Action::Configure,
-            Some(result) => record(configuration::configured(spec, status.phase, result)),
-        },
-        Phase::Running => match run::next(spec, run) {
-            run::Next::Await => Action::AwaitRun,
-            run::Next::Ended(transition) => record(transition),
-            run::Next::Start => match configured {
-                None => Action::Configure,
-                Some(result @ Err(_)) => record(configuration::configured(spec, status.phase, result)),
-                Some(Ok(configured)) => match configuration::wrong_kind(spec, *configured) {
+        Phase::Configuring | Phase::Configured => configure(facts),
+        Phase::Running => run(facts),
+        Phase::Filtering => filter(facts),
+        Phase::Publishing => publish(facts),
+        _ => Action::Nothing,
+    }
+}
+
+fn configure(facts: &Facts<'_>) -> Action {
+    let Facts { spec, status, configured, .. } = facts;
+    match configured.and_then(|report| configuration::configured(spec, status.phase, report)) {
+        Some(transition) => record(transition),
+        None => Action::Configure(Box::new(ConfigureOrder::of(spec))),
+    }
+}
+
+fn run(facts: &Facts<'_>) -> Action {
+    let Facts { spec, run, algorithm_is_wasm, .. } = facts;
+    match run::next(spec, run) {
+        run::Next::Await => Action::AwaitRun,
+        run::Next::Ended(transition) => record(transition),
+        run::Next::Start => match configure(facts) {
+            // The inputs are laid out, and the phase says so already.
+            Action::Record(transition) if transition.reason.is_none() => {
+                match configuration::wrong_kind(spec, *algorithm_is_wasm) {
                     Some(reason) => record(run::failed(spec, reason)),
                     None => Action::StartRun,
-                },
-            },
+                }
+            }
+            otherwise => otherwise,
         },
-        Phase::Filtering => match filtered {
-            None => Action::Filter,
-            Some(result) => record(filtering::filtered(spec, result)),
-        },
-        Phase::InReview => Action::Wait,
-        Phase::Publishing => match (published, checked) {
-            (Some(result), Some(checked)) => record(publishing::published(spec, checked, result)),
-            _ => Action::Publish,
-        },
-        _ => Action::Nothing,
+    }
+}
+
+fn filter(facts: &Facts<'_>) -> Action {
+    let Facts { spec, report, filtered, .. } = facts;
+    match (filtered.and_then(|report| filtering::filtered(spec, report)), report) {
+        (Some(transition), _) => record(transition),
+        (None, Some(report)) => Action::Filter(Box::new(FilterOrder::of(spec, report))),
+        (None, None) => record(filtering::without_report(spec)),
+    }
+}
+
+fn publish(facts: &Facts<'_>) -> Action {
+    let Facts { spec, checked, published, name_taken, .. } = facts;
+    let Some(checked) = checked else { return record(publishing::without_list(spec)) };
+    if *name_taken {
+        return record(publishing::name_taken(spec));
+    }
+    match published.and_then(|report| publishing::published(spec, checked, report)) {
+        Some(transition) => record(transition),
+        None => Action::Publish(Box::new(PublishOrder::of(spec, checked.to_vec()))),
     }
 }
 

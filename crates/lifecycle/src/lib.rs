@@ -12,7 +12,8 @@
 //!
 //! - [`decide`]: which action comes next.
 //! - [`Transition`]: what is stored together when a job takes a step.
-//! - `configuration`, `run`, `filtering`, `publishing`, `review`, `stop`: what the result of each piece of work means.
+//! - `configuration`, `run`, `filtering`, `publishing`, `review`, `stop`: what the report of each step means. The orders for
+//!   the steps are part of the actions.
 //! - [`Deadlines`], [`Schedule`], [`fits`], [`explain`]: time, turns, limits, and what the consumer is told.
 //! - [`receipt`]: the statement about an ended job.
 //!
@@ -34,6 +35,7 @@ mod receipt;
 mod retention;
 mod review;
 mod run;
+mod step;
 mod stop;
 #[cfg(test)]
 mod testing;
@@ -42,14 +44,12 @@ mod tests;
 mod transition;
 
 pub use audit::{ENGINE, Recorded};
-pub use configuration::{ConfigureFailure, Configured};
 pub use deadlines::{Deadlines, Moment, TimeLimit};
 pub use decide::{Action, Facts, decide};
 pub use explain::{Turn, explain};
-pub use filtering::{FilterResult, LOG_NAME, check_contract, check_limits, check_verdict};
-pub use fits::{limits_fit, Misfit, fits, fits_job};
-pub use log::{LogFate, guest_text_may_leave, readable_log_bytes};
-pub use publishing::{ENCRYPTED, PublishFailure, Release, StoredResult};
+pub use fits::{Misfit, fits, fits_job, limits_fit};
+pub use log::{LogFate, readable_log_bytes};
+pub use publishing::{ENCRYPTED, Release};
 pub use queue::{Capacity, Lacking, Schedule, Waiting};
 pub use receipt::{EndedJob, NoReceipt, receipt};
 pub use retention::{Retention, expires_once_unneeded};

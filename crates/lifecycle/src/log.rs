@@ -22,14 +22,6 @@ pub fn readable_log_bytes(terms: &Terms, phase: Phase) -> u64 {
     if terms.release.holds_log() && phase != Phase::Finished { 0 } else { terms.output_contract.max_log_bytes }
 }
 
-/// Whether text that the guest chose (the name of an output, a value in it) may be shown to its consumer before the outputs
-/// are approved: only where the guest's log may leave as it is. Otherwise refusals would be a way out, a hundred characters
-/// per job.
-#[must_use]
-pub fn guest_text_may_leave(terms: &Terms) -> bool {
-    !terms.release.holds_log() && terms.output_contract.max_log_bytes > 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,14 +36,5 @@ mod tests {
             let expected = if phase == Phase::Finished { most } else { 0 };
             assert_eq!(readable_log_bytes(&held, phase), expected, "{phase:?}");
         }
-    }
-
-    #[test]
-    fn text_of_the_guest_leaves_only_where_its_log_does() {
-        assert!(guest_text_may_leave(&spec().terms));
-        assert!(!guest_text_may_leave(&reviewed_spec().terms));
-        let mut silent = spec().terms;
-        silent.output_contract.max_log_bytes = 0;
-        assert!(!guest_text_may_leave(&silent));
     }
 }

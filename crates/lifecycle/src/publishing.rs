@@ -1,32 +1,15 @@
-use crate::{LogFate, Recorded, Transition};
-use cloister_model::{Asset, Ddo, Event, Fault, FileDigest, JobId, JobSpec, Reason, ResultFile, ResultKind};
+use crate::{
+    LogFate, Recorded, Transition,
+    step::{Answer, answer},
+};
+use cloister_model::{
+    Asset, Ddo, Event, Fault, FileDigest, JobId, JobSpec, Reason, ResultFile, ResultKind, StepName, StepReport,
+    StepResult,
+};
 use serde_json::{Value, json};
 
 /// What the name of an encrypted result ends in.
 pub const ENCRYPTED: &str = ".age";
-
-/// A result as it was stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredResult {
-    /// As the consumer finds it: encrypted, if the job says so.
-    pub file: ResultFile,
-    /// What was read to be stored, before any encryption.
-    pub content: FileDigest,
-}
-
-/// Why results were not published. Safe to show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PublishFailure {
-    /// They could not be stored.
-    NotStored {
-        /// Why.
-        text: String,
-        /// Whose doing it was.
-        fault: Fault,
-    },
-    /// The results were to be registered as a dataset, and their owner has another one of that name.
-    NameTaken,
-}
 
 /// What becomes readable when a job finishes.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,33 +20,41 @@ pub struct Release {
     pub asset: Option<Asset>,
 }
 
-/// What publishing's result means for a job in [`Phase::Publishing`](cloister_model::Phase::Publishing). `checked` is what
-/// filtering let pass.
-pub(crate) fn published(
-    spec: &JobSpec,
-    checked: &[ResultFile],
-    result: &Result<Vec<StoredResult>, PublishFailure>,
-) -> Transition {
-    let stored = match result {
-        Ok(stored) => stored,
-        Err(PublishFailure::NotStored { text, fault }) => {
-            return failed(spec, &format!("the results could not be stored: {text}"), *fault);
+/// What publishing's report means for a job in [`Phase::Publishing`](cloister_model::Phase::Publishing). `checked` is what
+/// filtering let pass. None: it is done again.
+pub(crate) fn published(spec: &JobSpec, checked: &[ResultFile], report: &StepReport) -> Option<Transition> {
+    match answer(spec, StepName::Publish, report) {
+        Answer::Again => None,
+        Answer::Failed { event: _, rule: _, reason } => Some(failed(spec, reason)),
+        Answer::Done(result) => {
+            let StepResult::Published { files } = result else { return None };
+            Some(released(spec, checked, files))
         }
-        Err(PublishFailure::NameTaken) => {
-            let text = "the results cannot be registered: their owner has another dataset of that name";
-            return failed(spec, text, Fault::Algorithm);
-        }
-    };
+    }
+}
+
+/// The end of a job whose dataset cannot be registered because of its name.
+pub(crate) fn name_taken(spec: &JobSpec) -> Transition {
+    let text = "the results cannot be registered: their owner has another dataset of that name";
+    failed(spec, Reason::new(text, Fault::Algorithm))
+}
+
+/// The end of a job of which nobody knows what may leave.
+pub(crate) fn without_list(spec: &JobSpec) -> Transition {
+    failed(spec, Reason::new("the results could not be stored: the list of checked files is lost", Fault::System))
+}
+
+fn released(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFile]) -> Transition {
     if !are_those_checked(spec, checked, stored) {
         let text = "the results that were stored are not the ones that were checked";
-        return failed(spec, text, Fault::System);
+        return failed(spec, Reason::new(text, Fault::System));
     }
-    let files: Vec<ResultFile> = stored.iter().map(|stored| stored.file.clone()).collect();
+    let files = stored.to_vec();
     let asset = match spec.delivery.register.as_deref().map(|asset| registered(asset, spec.id, &files)).transpose() {
         Ok(asset) => asset,
         Err(problem) => {
             let text = format!("the results cannot be registered as a dataset: {problem}");
-            return failed(spec, &text, Fault::Algorithm);
+            return failed(spec, Reason::new(&text, Fault::Algorithm));
         }
     };
     let did = asset.as_ref().map(|asset| asset.ddo.id());
@@ -75,23 +66,21 @@ pub(crate) fn published(
     }
 }
 
-fn failed(spec: &JobSpec, text: &str, fault: Fault) -> Transition {
-    let reason = Reason::new(text, fault);
+fn failed(spec: &JobSpec, reason: Reason) -> Transition {
     let ended = Transition::end(&[Event::PublishFailed], reason, LogFate::without_release(&spec.terms));
     Transition { discard_results: true, ..ended }
 }
 
-/// Whether what was stored is what was checked, in the same order. The content is compared before encryption, because nothing
-/// else ties an encrypted file to the one that was checked, or that a reviewer saw.
-fn are_those_checked(spec: &JobSpec, checked: &[ResultFile], stored: &[StoredResult]) -> bool {
+/// Whether what was stored is what was checked, in the same order. Encrypted files have other sizes and digests: the step
+/// itself compares what it reads with the order, and stores nothing that differs.
+fn are_those_checked(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFile]) -> bool {
     let plain = spec.delivery.encrypt_to.is_none();
     let ending = if plain { "" } else { ENCRYPTED };
-    let same = |(stored, checked): (&StoredResult, &ResultFile)| {
-        let StoredResult { file, content } = stored;
-        let ResultFile { name, kind, bytes, sha256 } = checked;
-        let content_is_same = content.bytes == *bytes && content.sha256 == *sha256;
-        let file_is_same = !plain || (file.bytes == *bytes && file.sha256 == *sha256);
-        file.name.strip_suffix(ending) == Some(name) && file.kind == *kind && content_is_same && file_is_same
+    let same = |(stored, checked): (&ResultFile, &ResultFile)| {
+        let ResultFile { name, kind, bytes, sha256 } = stored;
+        name.strip_suffix(ending) == Some(checked.name.as_str())
+            && *kind == checked.kind
+            && (!plain || (*bytes == checked.bytes && *sha256 == checked.sha256))
     };
     stored.len() == checked.len() && stored.iter().zip(checked).all(same)
 }

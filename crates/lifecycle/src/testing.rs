@@ -1,10 +1,10 @@
 //! Facts for tests.
 
 use cloister_model::{
-    AlgorithmReport, Container, Delivery, EngineReport, Event, FileReport, JobAlgorithm, JobId, JobInput, JobRecord,
-    JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile, REPORT_VERSION, Reason,
-    ReleaseRules, Report, ResultFile, ResultKind, RuntimeKind, Secret, Sha256, Sources, Terms, TimeLimits, Timestamp,
-    Usage,
+    AlgorithmReport, Container, Delivery, EngineReport, Event, Fault, FileReport, FilesChecksum, JobAlgorithm, JobId,
+    JobInput, JobRecord, JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile,
+    REPORT_VERSION, Reason, ReleaseRules, Report, ResultFile, ResultKind, RuntimeKind, Secret, Sha256, StepFailure,
+    StepName, StepReport, StepResult, Terms, TimeLimits, Timestamp, Usage,
 };
 use serde_json::json;
 
@@ -35,21 +35,19 @@ pub(crate) fn report(outcome: Outcome) -> Report {
     }
 }
 
-pub(crate) fn sources() -> Sources {
-    Sources::from_value("files", &json!([{"type": "inline", "content": "a"}])).expect("sources")
-}
-
-pub(crate) fn recipient() -> cloister_model::AgeRecipient {
-    "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj".parse().expect("a recipient")
-}
-
 pub(crate) fn spec() -> JobSpec {
     JobSpec {
         id: JobId::from_bytes([1; 16]),
         created: at(1000),
         environment: "local".parse().expect("a name"),
         queue: "alice".to_owned(),
-        inputs: vec![JobInput { did: "d".parse().expect("a DID"), ddo: None, source: JobSource::Files(sources()) }],
+        inputs: vec![JobInput {
+            did: "d".parse().expect("a DID"),
+            ddo: None,
+            source: JobSource::Files(
+                serde_json::from_value(json!([{"type": "inline", "content": "1"}])).expect("sources"),
+            ),
+        }],
         algorithm: JobAlgorithm {
             did: None,
             ddo: None,
@@ -130,9 +128,32 @@ pub(crate) fn checked() -> Vec<ResultFile> {
         bytes: 5,
         sha256: Sha256::from_bytes([byte; 32]),
     };
-    vec![file("a.csv", ResultKind::Output, 3), file(crate::LOG_NAME, ResultKind::AlgorithmLog, 4)]
+    vec![file("a.csv", ResultKind::Output, 3), file("algorithm.log", ResultKind::AlgorithmLog, 4)]
 }
 
 pub(crate) fn keep() -> crate::Retention {
     crate::Retention { keep_ms: 1000, needed: false }
+}
+
+pub(crate) fn step_report(step: StepName, result: StepResult) -> StepReport {
+    StepReport::new(spec().id, step, result)
+}
+
+pub(crate) fn laid_out() -> StepReport {
+    let algorithm = FilesChecksum::of(vec![ALGORITHM]).expect("a checksum");
+    let result = StepResult::Configured { datasets: vec!["d".parse().expect("a DID")], files: vec![], algorithm };
+    step_report(StepName::Configure, result)
+}
+
+pub(crate) fn passed() -> StepReport {
+    step_report(StepName::Filter, StepResult::Passed { files: checked() })
+}
+
+pub(crate) fn published(files: Vec<ResultFile>) -> StepReport {
+    step_report(StepName::Publish, StepResult::Published { files })
+}
+
+pub(crate) fn failure(step: StepName, failure: StepFailure, rule: Option<&str>, fault: Fault) -> StepReport {
+    let reason = Reason::new("it failed", fault);
+    step_report(step, StepResult::Failed { failure, rule: rule.map(str::to_owned), reason })
 }

@@ -1,9 +1,14 @@
 //! Facts for tests.
 
+use crate::{
+    drive::{Unrecorded, read, record},
+    store::{Durability, Fail, Write},
+};
+use cloister_lifecycle::{LogFate, Transition};
 use cloister_model::{
-    AlgorithmReport, AuditAction, AuditEvent, Container, Delivery, EngineReport, JobAlgorithm, JobId, JobInput,
-    JobRecord, JobSource, JobSpec, Labels, Limits, LogReport, Outcome, OutputContract, Profile, REPORT_VERSION,
-    ReleaseRules, Report, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp, Usage,
+    AlgorithmReport, AuditAction, AuditEvent, Container, Delivery, EngineReport, Event, JobAlgorithm, JobId, JobInput,
+    JobRecord, JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile,
+    REPORT_VERSION, Reason, ReleaseRules, Report, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp, Usage,
 };
 use serde_json::{Value, json};
 
@@ -41,7 +46,7 @@ pub(crate) fn job(number: u64) -> JobSpec {
     let files = json!([{"type": "inline", "content": "1,2,3\n"}]);
     JobSpec {
         id: JobId::from_bytes(id),
-        created: crate::times::now(),
+        created: crate::clock::now(),
         environment: "local".parse().expect("a name"),
         queue: "alice".to_owned(),
         inputs: vec![JobInput { did: "d".parse().expect("a DID"), ddo: None, source: source(files) }],
@@ -95,4 +100,42 @@ pub(crate) fn event(action: AuditAction) -> AuditEvent {
 
 pub(crate) fn at(ms: u64) -> Timestamp {
     Timestamp::from_unix_ms(ms)
+}
+
+/// A transition made of these events alone.
+pub(crate) fn transition(events: &[Event], reason: Option<&Reason>) -> Transition {
+    Transition {
+        events: events.to_vec(),
+        reason: reason.cloned(),
+        review: None,
+        records: Vec::new(),
+        report: None,
+        checked: None,
+        release: None,
+        durability: Durability::Process,
+        log: LogFate::Discarded,
+        discard_results: false,
+    }
+}
+
+/// Takes a job through events, as a driver would.
+pub(crate) fn step(
+    write: &mut Write<'_>,
+    job: JobId,
+    events: &[Event],
+    at: Timestamp,
+    reason: Option<&Reason>,
+) -> Result<JobStatus, Fail<Unrecorded>> {
+    apply(write, job, &transition(events, reason), at)
+}
+
+/// Stores a transition, as a driver would.
+pub(crate) fn apply(
+    write: &mut Write<'_>,
+    job: JobId,
+    transition: &Transition,
+    at: Timestamp,
+) -> Result<JobStatus, Fail<Unrecorded>> {
+    let Some((spec, _)) = read(write, job)? else { return Err(Fail::Rejected(Unrecorded::Gone)) };
+    record(write, &spec, transition, at)
 }

@@ -20,6 +20,7 @@ mod json;
 mod limits;
 mod manifest;
 mod names;
+mod orders;
 mod outcome;
 mod output_contract;
 mod parameters;
@@ -56,6 +57,10 @@ pub use json::{FieldError, FieldProblem};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
 pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError};
 pub use names::{EnvironmentId, InterpreterId, NameError};
+pub use orders::{
+    ConfigureOrder, FilterOrder, GuestFile, OrderedAlgorithm, PublishOrder, StepFailure, StepName, StepReport,
+    StepResult, StepVersion,
+};
 pub use outcome::{Outcome, TrapKind};
 pub use output_contract::{NamePattern, NamePatternError, OutputContract, OutputContractError};
 pub use parameters::{
@@ -64,7 +69,7 @@ pub use parameters::{
 pub use permissions::{
     AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, OutputPolicy, Permissions,
     PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Terms, Trusted,
-    TrustedAlgorithm, decide,
+    TrustedAlgorithm, check_files_checksum, decide,
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{

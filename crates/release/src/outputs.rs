@@ -1,5 +1,5 @@
 use crate::{OutputRefusal, content, csv, json, media, refusal::refuse, reported, walk};
-use cloister_model::{OutputContract, ReleaseRules, Report, Sha256};
+use cloister_model::{FilterOrder, ReleaseRules, Sha256};
 use std::path::{Path, PathBuf};
 
 /// A file that may leave.
@@ -15,18 +15,22 @@ pub struct OutputFile {
     pub sha256: Sha256,
 }
 
-/// Whether what an algorithm left may leave, sorted by name. Reads the folder itself: neither the guest's names nor the
-/// report's digests are trusted; a report that says something else is a refusal, too. Programs that must agree
-/// (`checks`) and people (`review`) are the caller's. Blocking.
+/// Whether what an algorithm wrote may leave, sorted by name. Reads the folder itself: neither the guest's names nor the
+/// digests of the run's report are trusted; a report that says something else is a refusal, too. Programs that must agree
+/// ([`ReleaseRules::checks`]) and people ([`ReleaseRules::review`]) are the caller's. Blocking.
 ///
 /// # Errors
 /// The first rule that is not kept.
-pub fn check_outputs(
-    outputs: &Path,
-    report: &Report,
-    contract: &OutputContract,
-    rules: &ReleaseRules,
-) -> Result<Vec<OutputFile>, OutputRefusal> {
+pub fn check_outputs(outputs: &Path, order: &FilterOrder) -> Result<Vec<OutputFile>, OutputRefusal> {
+    let FilterOrder {
+        version: _,
+        job: _,
+        contract,
+        release: rules,
+        check_limits: _,
+        outputs: _,
+        output_directories: _,
+    } = order;
     let found = walk::walk(outputs, contract)?;
     let mut files = Vec::with_capacity(found.files.len());
     for file in found.files {
@@ -38,7 +42,7 @@ pub fn check_outputs(
         let path = outputs.join(&file.name);
         files.push(OutputFile { name: file.name, path, bytes: digest.bytes, sha256: digest.sha256 });
     }
-    reported::same_as_reported(&files, found.directories, report)?;
+    reported::same_as_reported(&files, found.directories, order)?;
     Ok(files)
 }
 

@@ -1,10 +1,14 @@
 use super::{OutputFile, OutputRefusal, refusal::refuse};
-use cloister_model::{FileReport, Report};
+use cloister_model::{FileReport, FilterOrder};
 
 /// Whether the folder holds what the supervisor saw at the end of the run.
-pub(super) fn same_as_reported(files: &[OutputFile], directories: u64, report: &Report) -> Result<(), OutputRefusal> {
+pub(super) fn same_as_reported(
+    files: &[OutputFile],
+    directories: u64,
+    order: &FilterOrder,
+) -> Result<(), OutputRefusal> {
     let differs = |name: Option<&str>, text: &str| Err(refuse("output-report", name, text));
-    let mut reported: Vec<&FileReport> = report.outputs.iter().collect();
+    let mut reported: Vec<&FileReport> = order.outputs.iter().collect();
     reported.sort();
     let mut reported = reported.into_iter();
     for file in files {
@@ -23,8 +27,8 @@ pub(super) fn same_as_reported(files: &[OutputFile], directories: u64, report: &
     if let Some(missing) = reported.next() {
         return differs(Some(&missing.path), "the report of the run names it, and it is not there");
     }
-    if directories != report.output_directories {
-        let text = format!("there are {directories} directories, the report says {}", report.output_directories);
+    if directories != order.output_directories {
+        let text = format!("there are {directories} directories, the report says {}", order.output_directories);
         return differs(None, &text);
     }
     Ok(())

@@ -1,4 +1,4 @@
-use cloister_model::{JobId, StoredResultsError, escape};
+use cloister_model::{Fault, JobId, Reason, StepFailure, StepResult, StoredResultsError, escape};
 use std::{error::Error as StdError, io, iter::successors};
 
 /// Why results could not be kept or read. Safe to show.
@@ -19,6 +19,9 @@ pub enum PublishError {
     /// A file that was to leave cannot be read.
     #[error("a result cannot be read: {0}")]
     File(String),
+    /// A file that was to leave is not the one that was checked. Nothing of it was stored.
+    #[error("a result is not what was checked: `{0}`; it is not stored")]
+    Changed(String),
     /// The store does not answer, or answers nonsense.
     #[error("the result store failed: {0}; the operator can check its address, its keys and its space")]
     Store(String),
@@ -28,6 +31,22 @@ pub enum PublishError {
 #[derive(Debug, thiserror::Error)]
 #[error("cancelled")]
 pub(super) struct CancelledError;
+
+impl From<PublishError> for StepResult {
+    fn from(error: PublishError) -> Self {
+        let (failure, fault) = match &error {
+            PublishError::Cancelled => (StepFailure::Cancelled, Fault::Nobody),
+            PublishError::Recipient => (StepFailure::Results, Fault::Algorithm),
+            PublishError::Config(_)
+            | PublishError::Missing(_)
+            | PublishError::File(_)
+            | PublishError::Changed(_)
+            | PublishError::Store(_) => (StepFailure::Results, Fault::System),
+        };
+        let reason = Reason::new(&format!("the results could not be stored: {error}"), fault);
+        Self::Failed { failure, rule: None, reason }
+    }
+}
 
 impl From<PublishError> for StoredResultsError {
     fn from(error: PublishError) -> Self {
@@ -44,6 +63,10 @@ impl PublishError {
             return Self::Cancelled;
         }
         Self::Store(format!("a file of the folder cannot be written or read ({})", error.kind()))
+    }
+
+    pub(super) fn changed(name: &str) -> Self {
+        Self::Changed(escape(name.as_bytes(), 100).to_string())
     }
 
     pub(super) fn file(name: &str, error: &io::Error) -> Self {

@@ -1,14 +1,14 @@
 use super::{PublishError, error::CancelledError};
 use age::x25519::Recipient;
 use cloister_files::ProgressCounter;
-use cloister_model::{AgeRecipient, FileDigest, ResultKind, Sha256};
+use cloister_model::{AgeRecipient, FileDigest, ResultFile, ResultKind, Sha256};
 use rustix::fs::{Mode, OFlags};
 use sha2::Digest as _;
 use std::{
     fs::File,
     io::{self, Read, Write},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +24,16 @@ pub struct Outgoing {
     pub kind: ResultKind,
     /// Where it is.
     pub path: PathBuf,
+    /// What was checked: these bytes leave, or none.
+    pub expected: FileDigest,
+}
+
+/// Hashes what is read, so that what leaves is what was checked, encrypted or not.
+struct Checked<'a, R> {
+    inner: R,
+    hash: sha2::Sha256,
+    bytes: u64,
+    progress: &'a ProgressCounter,
 }
 
 /// Counts and hashes what passes on its way into the store.
@@ -35,6 +45,14 @@ pub(super) struct Tee<'a, W> {
 }
 
 impl Outgoing {
+    /// A file that was checked: an output below the folder of outputs, or else the log.
+    #[must_use]
+    pub fn of(file: &ResultFile, outputs: &Path, log: &Path) -> Self {
+        let ResultFile { name, kind, bytes, sha256 } = file;
+        let path = if *kind == ResultKind::Output { outputs.join(name) } else { log.to_owned() };
+        Self { name: name.clone(), kind: *kind, path, expected: FileDigest { sha256: *sha256, bytes: *bytes } }
+    }
+
     /// Opens it: a regular file, and no link to one.
     pub(super) fn open(&self) -> Result<File, PublishError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -58,11 +76,13 @@ impl Outgoing {
         [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]
             .iter()
             .for_each(|number| hash.update(number.to_be_bytes()));
+        hash.update(self.expected.sha256.as_bytes());
         hash.update(encrypt_to.map_or("", AgeRecipient::as_str));
         Ok(Sha256::from_bytes(hash.finalize().into()))
     }
 
-    /// Writes it out, encrypted if there is somebody to encrypt to. Blocking; ends soon after it is cancelled.
+    /// Writes it out, encrypted if there is a recipient. What was written is good only if this succeeds: the file is hashed
+    /// while it is read and compared with what was checked. Blocking; ends soon after it is cancelled.
     pub(super) fn pour<W: Write>(
         &self,
         to: W,
@@ -70,23 +90,27 @@ impl Outgoing {
         progress: &ProgressCounter,
         cancel: &CancellationToken,
     ) -> Result<(W, FileDigest), PublishError> {
-        let mut file = self.open()?;
+        let mut file = Checked { inner: self.open()?, hash: sha2::Sha256::new(), bytes: 0, progress };
         let mut tee = Tee { inner: to, hash: sha2::Sha256::new(), bytes: 0, cancel };
         match recipient {
-            None => self.copy(&mut file, &mut tee, progress)?,
+            None => self.copy(&mut file, &mut tee)?,
             Some(recipient) => {
                 let recipients = std::iter::once(recipient as &dyn age::Recipient);
                 let encryptor = age::Encryptor::with_recipients(recipients).map_err(|_| PublishError::Recipient)?;
                 let mut inner = encryptor.wrap_output(&mut tee).map_err(|error| PublishError::folder(&error))?;
-                self.copy(&mut file, &mut inner, progress)?;
+                self.copy(&mut file, &mut inner)?;
                 inner.finish().map_err(|error| PublishError::folder(&error))?;
             }
+        }
+        let Checked { inner: _, hash, bytes, progress: _ } = file;
+        if (FileDigest { sha256: Sha256::from_bytes(hash.finalize().into()), bytes }) != self.expected {
+            return Err(PublishError::changed(&self.name));
         }
         let Tee { inner, hash, bytes, cancel: _ } = tee;
         Ok((inner, FileDigest { sha256: Sha256::from_bytes(hash.finalize().into()), bytes }))
     }
 
-    fn copy(&self, from: &mut File, to: &mut impl Write, progress: &ProgressCounter) -> Result<(), PublishError> {
+    fn copy(&self, from: &mut impl Read, to: &mut impl Write) -> Result<(), PublishError> {
         let mut buffer = vec![0; CHUNK_BYTES];
         loop {
             let read = match from.read(&mut buffer) {
@@ -97,9 +121,19 @@ impl Outgoing {
                 return Ok(());
             }
             to.write_all(&buffer[..read]).map_err(|error| PublishError::folder(&error))?;
-            // Not bounded here: the output contract was.
-            progress.add(u64::try_from(read).unwrap_or(u64::MAX));
         }
+    }
+}
+
+impl<R: Read> Read for Checked<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.hash.update(&buffer[..read]);
+        let bytes = u64::try_from(read).map_err(io::Error::other)?;
+        self.bytes += bytes;
+        // Not bounded here: the output contract was.
+        self.progress.add(bytes);
+        Ok(read)
     }
 }
 

@@ -6,17 +6,30 @@ use super::{
 };
 use age::x25519::Recipient;
 use cloister_files::{ProgressCounter, Watch, hash_reader};
-use cloister_model::{AgeRecipient, FileDigest, JobId, ResultFile, Sha256};
-use std::sync::Arc;
+use cloister_model::{
+    AgeRecipient, FileDigest, JobId, Progress, PublishOrder, ResultFile, Sha256, StepName, StepReport, StepResult,
+};
+use std::{path::Path, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
 
 impl ResultStore {
+    /// Carries an order out: outputs are below `outputs`, by their names, and the log is `log`.
+    pub async fn carry_out(&self, order: &PublishOrder, outputs: &Path, log: &Path, watch: &Watch) -> StepReport {
+        let PublishOrder { version: _, job, files, encrypt_to } = order;
+        let files: Vec<Outgoing> = files.iter().map(|file| Outgoing::of(file, outputs, log)).collect();
+        let bytes = files.iter().map(|file| file.expected.bytes).sum();
+        let published = self.publish(*job, &files, encrypt_to.as_ref(), watch).await;
+        let progress = published.is_ok().then_some(Progress { done_bytes: bytes, total_bytes: Some(bytes) });
+        let result = published.map_or_else(StepResult::from, |files| StepResult::Published { files });
+        StepReport { progress, ..StepReport::new(*job, StepName::Publish, result) }
+    }
+
     /// Keeps a job's results, encrypted to an age recipient if there is one: then names end in `.age`, and
     /// sizes and digests are those of the encrypted files. Cut short at any point, the same call again completes it;
     /// once done, it changes nothing. Nothing can be read before everything is there.
     ///
     /// # Errors
-    /// If a file cannot be read, the store fails, or it is cancelled.
+    /// If a file cannot be read or is not what was checked, the store fails, or it is cancelled.
     pub async fn publish(
         &self,
         job: JobId,

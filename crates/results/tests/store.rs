@@ -3,7 +3,10 @@
 
 use age::x25519::Identity;
 use cloister_files::Watch;
-use cloister_model::{AgeRecipient, ByteRange, JobId, Progress, ResultFile, ResultKind, Sha256};
+use cloister_model::{
+    AgeRecipient, ByteRange, Fault, FileDigest, JobId, Progress, PublishOrder, ResultFile, ResultKind, Sha256,
+    StepFailure, StepResult, StepVersion,
+};
 use cloister_results::{Outgoing, PublishError, ResultStore, StoreConfig};
 use proptest::prelude::*;
 use sha2::Digest as _;
@@ -49,7 +52,8 @@ impl Case {
     fn outgoing(&self, name: &str, content: &[u8]) -> Outgoing {
         let path = self.home.path().join(format!("outgoing-{}", Sha256::from_bytes(sha2::Sha256::digest(name).into())));
         fs::write(&path, content).expect("a file");
-        Outgoing { name: name.to_owned(), kind: ResultKind::Output, path }
+        let expected = cloister_files::digest_of(content);
+        Outgoing { name: name.to_owned(), kind: ResultKind::Output, path, expected }
     }
 
     fn at(&self, job: JobId, rest: &str) -> PathBuf {
@@ -265,6 +269,51 @@ async fn a_dropped_call_ends_and_can_be_repeated() {
     }
     let published = store.publish(job(1), &files, Some(&recipient), &Watch::unwatched()).await.expect("published");
     assert_eq!(published[0].sha256, sha256(&whole(&store, job(1), 0).await));
+}
+
+/// A week in review is time enough for a file to be changed. Encrypted, the digest of what is stored says nothing of it.
+#[tokio::test]
+async fn what_was_not_checked_is_not_stored_encrypted_or_not() {
+    let case = Case::new();
+    let recipient = recipient(&Identity::generate());
+    let (log, outputs) = (case.home.path().join("log"), case.home.path().join("outputs"));
+    fs::create_dir_all(outputs.join("sub")).expect("a folder");
+    fs::write(&log, "printed").expect("a log");
+    fs::write(outputs.join("sub/a"), "checked").expect("a file");
+    let file = |name: &str, kind, content: &[u8]| {
+        let FileDigest { sha256, bytes } = cloister_files::digest_of(content);
+        ResultFile { name: name.to_owned(), kind, bytes, sha256 }
+    };
+    let files = vec![
+        file("sub/a", ResultKind::Output, b"checked"),
+        file("algorithm.log", ResultKind::AlgorithmLog, b"printed"),
+    ];
+    let order = |encrypt_to: Option<&AgeRecipient>| PublishOrder {
+        version: StepVersion::V1,
+        job: job(1),
+        files: files.clone(),
+        encrypt_to: encrypt_to.cloned(),
+    };
+    for (changed, content) in [("sub/a", "Checked"), ("sub/a", "checked, and more"), ("sub/a", "")] {
+        fs::write(outputs.join(changed), content).expect("a file");
+        for order in [order(None), order(Some(&recipient))] {
+            let report = case.store().carry_out(&order, &outputs, &log, &Watch::unwatched()).await;
+            let StepResult::Failed { failure, reason, .. } = &report.result else { panic!("{report:?}") };
+            assert_eq!((*failure, reason.fault()), (StepFailure::Results, Fault::System), "{content}");
+            assert!(reason.text().contains("not what was checked: `sub/a`"), "{}", reason.text());
+            assert_eq!(case.store().manifest(job(1)).await, Ok(None));
+            assert!(!case.at(job(1), "files/0").exists(), "nothing of it is in the store");
+        }
+    }
+    fs::write(outputs.join("sub/a"), "checked").expect("a file");
+    for (order, ending) in [(order(Some(&recipient)), ".age"), (order(None), "")] {
+        let report = case.store().carry_out(&order, &outputs, &log, &Watch::unwatched()).await;
+        let StepResult::Published { files } = &report.result else { panic!("{report:?}") };
+        let names: Vec<_> = files.iter().map(|file| file.name.clone()).collect();
+        assert_eq!(names, [format!("sub/a{ending}"), format!("algorithm.log{ending}")]);
+        assert_eq!(report.progress, Some(Progress { done_bytes: 14, total_bytes: Some(14) }));
+        case.store().remove(job(1)).await.expect("removed");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 mod decisions;
 mod whole_lives;
 
-use crate::{ConfigureFailure, Configured, Facts, FilterResult, PublishFailure, RunFacts, StoredResult, TimeLimit};
-use cloister_model::{JobSpec, JobStatus, ResultFile};
+use crate::{Facts, RunFacts, TimeLimit};
+use cloister_model::{JobSpec, JobStatus, Report, ResultFile, StepReport};
 
 /// What an engine observes, owned.
 #[derive(Clone, Debug)]
@@ -12,11 +12,14 @@ pub(crate) struct Observed {
     pub(crate) has_turn: bool,
     pub(crate) overdue: Option<TimeLimit>,
     pub(crate) run_ended: bool,
-    pub(crate) configured: Option<Result<Configured, ConfigureFailure>>,
+    pub(crate) configured: Option<StepReport>,
+    pub(crate) algorithm_is_wasm: bool,
     pub(crate) run: RunFacts,
-    pub(crate) filtered: Option<FilterResult>,
+    pub(crate) report: Option<Report>,
+    pub(crate) filtered: Option<StepReport>,
     pub(crate) checked: Option<Vec<ResultFile>>,
-    pub(crate) published: Option<Result<Vec<StoredResult>, PublishFailure>>,
+    pub(crate) published: Option<StepReport>,
+    pub(crate) name_taken: bool,
     pub(crate) cleaned: bool,
 }
 
@@ -29,29 +32,33 @@ impl Observed {
             overdue: None,
             run_ended: false,
             configured: None,
+            algorithm_is_wasm: false,
             run: RunFacts::default(),
+            report: None,
             filtered: None,
             checked: None,
             published: None,
+            name_taken: false,
             cleaned: false,
         }
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
-        let Self { spec, status, has_turn, overdue, run_ended, configured, run, filtered, checked, published, cleaned } =
-            self;
         Facts {
-            spec,
-            status,
-            has_turn: *has_turn,
-            overdue: *overdue,
-            run_ended: *run_ended,
-            configured: configured.as_ref(),
-            run,
-            filtered: filtered.as_ref(),
-            checked: checked.as_deref(),
-            published: published.as_ref(),
-            cleaned: *cleaned,
+            spec: &self.spec,
+            status: &self.status,
+            has_turn: self.has_turn,
+            overdue: self.overdue,
+            run_ended: self.run_ended,
+            configured: self.configured.as_ref(),
+            algorithm_is_wasm: self.algorithm_is_wasm,
+            run: &self.run,
+            report: self.report.as_ref(),
+            filtered: self.filtered.as_ref(),
+            checked: self.checked.as_deref(),
+            published: self.published.as_ref(),
+            name_taken: self.name_taken,
+            cleaned: self.cleaned,
         }
     }
 }

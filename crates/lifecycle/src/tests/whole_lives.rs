@@ -1,11 +1,10 @@
 //! Whole lives against a simulated machine that fails, stops, expires and is killed at random.
 
 use super::Observed;
-use crate::{
-    Action, ConfigureFailure, Configured, FilterResult, NotApplied, PublishFailure, RunFacts, RunTrace, StoredResult,
-    TimeLimit, decide, testing::*,
+use crate::{Action, NotApplied, RunFacts, RunTrace, TimeLimit, decide, testing::*};
+use cloister_model::{
+    Event, Fault, JobSpec, JobStatus, Outcome, Phase, Report, ResultFile, StepFailure, StepName, StepReport,
 };
-use cloister_model::{Event, Fault, FileDigest, JobSpec, JobStatus, Outcome, Phase};
 use proptest::{collection::vec, prelude::*};
 
 /// What happens next to the machine or to a piece of work: one number for each action.
@@ -15,7 +14,8 @@ type Fate = u8;
 struct Machine {
     spec: JobSpec,
     status: JobStatus,
-    checked: Option<Vec<cloister_model::ResultFile>>,
+    checked: Option<Vec<ResultFile>>,
+    report: Option<Report>,
     trace: RunTrace,
     /// How often an algorithm began.
     begun: u32,
@@ -26,25 +26,28 @@ struct Machine {
 #[derive(Default)]
 struct Memory {
     run_ended: bool,
-    configured: Option<Result<Configured, ConfigureFailure>>,
+    configured: Option<StepReport>,
     exit: Option<String>,
     start_error: Option<String>,
-    filtered: Option<FilterResult>,
-    published: Option<Result<Vec<StoredResult>, PublishFailure>>,
+    filtered: Option<StepReport>,
+    published: Option<StepReport>,
+    name_taken: bool,
 }
 
 impl Machine {
     fn observe(&self, memory: &Memory, overdue: Option<TimeLimit>) -> Observed {
-        let Memory { run_ended, configured, exit, start_error, filtered, published } = memory;
+        let Memory { run_ended, configured, exit, start_error, filtered, published, name_taken } = memory;
         Observed {
             has_turn: true,
             overdue,
             run_ended: *run_ended,
             configured: configured.clone(),
             run: RunFacts { trace: self.trace.clone(), exit: exit.clone(), start_error: start_error.clone() },
+            report: self.report.clone(),
             filtered: filtered.clone(),
             checked: self.checked.clone(),
             published: published.clone(),
+            name_taken: *name_taken,
             cleaned: self.cleaned,
             ..Observed::new(self.spec.clone(), self.status.clone())
         }
@@ -63,15 +66,18 @@ impl Machine {
                     Err(NotApplied::Stopping) => prop_assert!(self.status.stop_requested.is_some()),
                     Err(NotApplied::Impossible(error)) => prop_assert!(false, "{error}"),
                 }
-                if let Some(files) = &transition.checked {
-                    self.checked = Some(files.clone());
+                if transition.release.is_some() && fate % 8 == 0 && !self.status.phase.has_ended() {
+                    memory.name_taken = true;
                 }
+                self.checked = transition.checked.or(self.checked.take());
+                self.report = transition.report.map(|report| *report).or(self.report.take());
             }
-            Action::Configure => {
+            Action::Configure(_) => {
                 prop_assert!(!self.trace.claimed && !self.trace.locked);
                 memory.configured = Some(match fate % 8 {
-                    0 => Err(ConfigureFailure::System("disk".to_owned())),
-                    _ => Ok(Configured { algorithm_is_wasm: true }),
+                    0 => failure(StepName::Configure, StepFailure::Data, None, Fault::System),
+                    1 => failure(StepName::Configure, StepFailure::Cancelled, None, Fault::Nobody),
+                    _ => laid_out(),
                 });
             }
             Action::StartRun => {
@@ -102,23 +108,18 @@ impl Machine {
                 self.trace.locked = false;
                 memory.run_ended = true;
             }
-            Action::Filter => {
+            Action::Filter(_) => {
                 memory.filtered = Some(match fate % 4 {
-                    0 => FilterResult::CheckRefused {
-                        check: "c".to_owned(),
-                        text: "no".to_owned(),
-                        fault: Fault::System,
-                    },
-                    _ => FilterResult::Passed(checked()),
+                    0 => failure(StepName::Filter, StepFailure::Outputs, Some("check"), Fault::System),
+                    1 => failure(StepName::Filter, StepFailure::Cancelled, None, Fault::Nobody),
+                    _ => passed(),
                 });
             }
-            Action::Publish => {
-                let digest = |file: &cloister_model::ResultFile| FileDigest { sha256: file.sha256, bytes: file.bytes };
-                let files = self.checked.clone().expect("something to publish");
-                let stored = files.into_iter().map(|file| StoredResult { content: digest(&file), file });
+            Action::Publish(order) => {
                 memory.published = Some(match fate % 4 {
-                    0 => Err(PublishFailure::NameTaken),
-                    _ => Ok(stored.collect()),
+                    0 => failure(StepName::Publish, StepFailure::Results, None, Fault::System),
+                    1 => failure(StepName::Publish, StepFailure::Cancelled, None, Fault::Nobody),
+                    _ => published(order.files),
                 });
             }
             Action::Clean => self.cleaned = true,
@@ -151,6 +152,7 @@ proptest! {
             spec,
             status: queued(),
             checked: None,
+            report: None,
             trace: RunTrace::default(),
             begun: 0,
             cleaned: false,
@@ -165,7 +167,7 @@ proptest! {
             let overdue = late_at.filter(|late| *late <= step).map(|_| TimeLimit::Total);
             let action = decide(&machine.observe(&memory, overdue).facts());
             if machine.status.stop_requested.is_some() {
-                let starts = matches!(action, Action::StartRun | Action::Configure | Action::Publish);
+                let starts = matches!(action, Action::StartRun | Action::Configure(_) | Action::Publish(_));
                 prop_assert!(!starts, "{action:?} after a stop");
             }
             let fate = fates.get(step).copied().unwrap_or(7);

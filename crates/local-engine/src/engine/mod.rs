@@ -5,8 +5,6 @@ mod open;
 mod recover;
 mod tasks;
 
-pub(crate) use recover::clear;
-
 use self::core::Core;
 use cloister_sources::Fetcher;
 use std::{sync::Arc, time::Duration};

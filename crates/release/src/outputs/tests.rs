@@ -1,6 +1,7 @@
 use super::*;
 use cloister_model::{
-    AlgorithmReport, EngineReport, FileReport, Limits, LogReport, Outcome, Profile, REPORT_VERSION, Usage,
+    AlgorithmReport, EngineReport, FileReport, JobId, Limits, LogReport, Outcome, OutputContract, Profile,
+    REPORT_VERSION, Report, StepVersion, Usage,
 };
 use proptest::{collection::btree_map, prelude::*};
 use serde_json::json;
@@ -76,8 +77,24 @@ impl Case {
         report
     }
 
+    fn order(&self) -> FilterOrder {
+        self.order_of(self.report())
+    }
+
+    fn order_of(&self, report: Report) -> FilterOrder {
+        FilterOrder {
+            version: StepVersion::V1,
+            job: JobId::from_bytes([1; 16]),
+            contract: self.contract.clone(),
+            release: self.rules.clone(),
+            check_limits: Limits::default(),
+            outputs: report.outputs,
+            output_directories: report.output_directories,
+        }
+    }
+
     fn check(&self) -> Result<Vec<OutputFile>, OutputRefusal> {
-        check_outputs(&self.at(""), &self.report(), &self.contract, &self.rules)
+        check_outputs(&self.at(""), &self.order())
     }
 
     #[track_caller]
@@ -124,7 +141,7 @@ fn the_folder_itself_is_no_link() {
     let case = Case::new();
     let link = case.home.path().join("other");
     symlink(case.at(""), &link).expect("a link");
-    let refusal = check_outputs(&link, &case.report(), &case.contract, &case.rules).expect_err("a link");
+    let refusal = check_outputs(&link, &case.order()).expect_err("a link");
     assert_eq!(refusal.rule, "output-unreadable");
 }
 
@@ -156,8 +173,7 @@ fn a_hole_counts_like_data() {
     let mut case = Case::new();
     fs::File::create(case.at("hole")).expect("a file").set_len(1 << 40).expect("a hole");
     case.contract.max_bytes = 1 << 30;
-    let refusal =
-        check_outputs(&case.at(""), &Case::new().report(), &case.contract, &case.rules).expect_err("too large");
+    let refusal = check_outputs(&case.at(""), &case.order_of(Case::new().report())).expect_err("too large");
     assert_eq!(refusal.rule, "output-bytes");
 }
 
@@ -171,8 +187,7 @@ fn names_are_safe_in_refusals() {
     let case = Case::new();
     use std::os::unix::ffi::OsStrExt;
     fs::write(case.at("").join(std::ffi::OsStr::from_bytes(b"\xff")), "x").expect("a file");
-    let refusal =
-        check_outputs(&case.at(""), &Case::new().report(), &case.contract, &case.rules).expect_err("no UTF-8");
+    let refusal = check_outputs(&case.at(""), &case.order_of(Case::new().report())).expect_err("no UTF-8");
     assert_eq!(refusal.rule, "output-path");
 }
 
@@ -193,7 +208,7 @@ fn the_report_must_say_the_same() {
     let with = |change: &dyn Fn(&mut Report)| {
         let mut report = case.report();
         change(&mut report);
-        check_outputs(&case.at(""), &report, &case.contract, &case.rules).expect_err("another report").rule
+        check_outputs(&case.at(""), &case.order_of(report)).expect_err("another report").rule
     };
     let other = FileReport { path: "b".to_owned(), bytes: 0, sha256: Sha256::from_bytes([0; 32]) };
     let before = FileReport { path: "0".to_owned(), ..other.clone() };

@@ -1,5 +1,5 @@
 use crate::FetchError;
-use cloister_model::{Did, Fault};
+use cloister_model::{Did, Fault, Reason, StepFailure, StepResult};
 
 /// A policy that cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +42,24 @@ pub enum ConfigurationError {
     /// This machine failed.
     #[error("{0}")]
     System(String),
+}
+
+impl From<ConfigurationError> for StepResult {
+    fn from(error: ConfigurationError) -> Self {
+        let (failure, text, fault) = match &error {
+            ConfigurationError::Data { did, reason, fault } => {
+                (StepFailure::Data, format!("dataset {did} could not be provided: {reason}"), *fault)
+            }
+            ConfigurationError::Algorithm { reason, fault } => {
+                (StepFailure::Algorithm, format!("the algorithm could not be provided: {reason}"), *fault)
+            }
+            ConfigurationError::Cancelled => (StepFailure::Cancelled, error.to_string(), Fault::Nobody),
+            ConfigurationError::System(_) => {
+                (StepFailure::Data, format!("the inputs could not be laid out: {error}"), Fault::System)
+            }
+        };
+        Self::Failed { failure, rule: None, reason: Reason::new(&text, fault) }
+    }
 }
 
 impl ConfigurationError {

@@ -7,7 +7,7 @@ use crate::{
     fetch::{Failure, Meter},
 };
 use cloister_files::{Watch, digest_of};
-use cloister_model::{Did, Fault, FileDigest, FilesChecksum, JobSource, JobSpec};
+use cloister_model::{ConfigureOrder, Did, Fault, FileDigest, FilesChecksum, GuestFile, JobSource, StepResult};
 use futures_util::future::try_join_all;
 use std::{
     fs::{self, File, Permissions},
@@ -26,6 +26,14 @@ pub struct Configured {
     pub files: Vec<(String, FileDigest)>,
     /// The algorithm's files.
     pub algorithm: FilesChecksum,
+}
+
+impl From<Configured> for StepResult {
+    fn from(configured: Configured) -> Self {
+        let Configured { datasets, files, algorithm } = configured;
+        let files = files.into_iter().map(|(path, file)| GuestFile { path, file }).collect();
+        Self::Configured { datasets, files, algorithm }
+    }
 }
 
 /// The algorithm's checksum, its files, and those of every dataset.
@@ -52,16 +60,21 @@ impl Fetcher {
     ///
     /// # Errors
     /// The first thing that could not be provided. What was laid out by then is left for the caller to remove.
-    pub async fn configure(&self, job: &JobSpec, into: &Path, watch: &Watch) -> Result<Configured, ConfigurationError> {
+    pub async fn configure(
+        &self,
+        order: &ConfigureOrder,
+        into: &Path,
+        watch: &Watch,
+    ) -> Result<Configured, ConfigurationError> {
         let (checksum, algorithm, data) = tokio::select! {
             biased;
             () = watch.cancel.cancelled() => return Err(ConfigurationError::Cancelled),
-            gathered = self.gather_job(job, watch) => gathered?,
+            gathered = self.gather_job(order, watch) => gathered?,
         };
         // From here on a thread writes below `into`. It is waited for, so that nobody removes what it still makes.
         let (root, cancel) = (into.to_owned(), watch.cancel.clone());
-        let plan = plan(job, algorithm, data);
-        let folders: Vec<PathBuf> = job.inputs.iter().map(|input| Path::new("inputs").join(input.did.id())).collect();
+        let plan = plan(order, algorithm, data);
+        let folders: Vec<PathBuf> = order.inputs.iter().map(|input| Path::new("inputs").join(input.did.id())).collect();
         let laid_out = tokio::task::spawn_blocking(move || build(&root, &folders, plan, &cancel)).await;
         let laid_out = laid_out.unwrap_or_else(|_| Err(io::Error::other("a step of configuration broke")));
         if watch.cancel.is_cancelled() {
@@ -70,24 +83,24 @@ impl Fetcher {
         let failed = |error: io::Error| format!("the inputs of the job cannot be laid out ({})", error.kind());
         let mut files = laid_out.map_err(|error| ConfigurationError::System(failed(error)))?;
         files.sort();
-        let datasets = job.inputs.iter().map(|input| input.did.clone()).collect();
+        let datasets = order.inputs.iter().map(|input| input.did.clone()).collect();
         Ok(Configured { datasets, files, algorithm: checksum })
     }
 
     /// All files of a job: the algorithm's checksum, its files, and those of every dataset.
-    async fn gather_job(&self, job: &JobSpec, watch: &Watch) -> Result<Gathered, ConfigurationError> {
+    async fn gather_job(&self, order: &ConfigureOrder, watch: &Watch) -> Result<Gathered, ConfigurationError> {
         let meter = Meter::new(watch, &self.policy);
-        let algorithm = self.files(&job.algorithm.source, &meter).await;
+        let algorithm = self.files(&order.algorithm.source, &meter).await;
         let algorithm = algorithm.map_err(|error| ConfigurationError::algorithm(&error))?;
         let digests = algorithm.iter().map(|content| content.digest().sha256).collect();
         let wrong = |reason: String| ConfigurationError::Algorithm { reason, fault: Fault::Algorithm };
         let checksum = FilesChecksum::of(digests).map_err(|error| wrong(error.to_string()))?;
-        job.terms.check_files(&checksum).map_err(|denials| {
+        order.check_files(&checksum).map_err(|denials| {
             let rules: Vec<String> = denials.iter().map(ToString::to_string).collect();
             wrong(format!("the files to run have the checksum {}; {}", short(&checksum), rules.join("; ")))
         })?;
         let mut fetches = Vec::new();
-        for input in &job.inputs {
+        for input in &order.inputs {
             let files = self.files(&input.source, &meter);
             fetches.push(async move { files.await.map_err(|error| ConfigurationError::data(&input.did, &error)) });
         }
@@ -114,18 +127,18 @@ impl Fetcher {
 }
 
 /// What goes where, below `/data`.
-fn plan(job: &JobSpec, algorithm: Vec<Content>, data: Vec<Vec<Content>>) -> Vec<(PathBuf, Content)> {
+fn plan(order: &ConfigureOrder, algorithm: Vec<Content>, data: Vec<Vec<Content>>) -> Vec<(PathBuf, Content)> {
     let mut plan: Vec<(PathBuf, Content)> = Vec::new();
     for (number, content) in algorithm.into_iter().enumerate() {
         let name = if number == 0 { "algorithm".to_owned() } else { number.to_string() };
         plan.push((Path::new("transformations").join(name), content));
     }
-    for (input, files) in job.inputs.iter().zip(data) {
+    for (input, files) in order.inputs.iter().zip(data) {
         let folder = Path::new("inputs").join(input.did.id());
         plan.extend(files.into_iter().enumerate().map(|(number, content)| (folder.join(number.to_string()), content)));
     }
-    let described = job.inputs.iter().map(|input| (Some(&input.did), input.ddo.as_ref()));
-    let described = described.chain([(job.algorithm.did.as_ref(), job.algorithm.ddo.as_ref())]);
+    let described = order.inputs.iter().map(|input| (Some(&input.did), input.ddo.as_ref()));
+    let described = described.chain([(order.algorithm.did.as_ref(), order.algorithm.ddo.as_ref())]);
     for (did, ddo) in described {
         if let (Some(did), Some(ddo)) = (did, ddo) {
             let path = Path::new("ddos").join(did.id());
@@ -135,7 +148,7 @@ fn plan(job: &JobSpec, algorithm: Vec<Content>, data: Vec<Vec<Content>>) -> Vec<
             }
         }
     }
-    if let Some(parameters) = &job.parameters {
+    if let Some(parameters) = &order.parameters {
         let path = Path::new("inputs").join("algoCustomData.json");
         plan.push((path, Content::Written(parameters.expose().to_string().into_bytes())));
     }

@@ -3,7 +3,9 @@ use crate::{
     server::{Answer, Server},
 };
 use cloister_files::Watch;
-use cloister_model::{AdmittedBy, AdmittedDataset, Fault, FilesChecksum, JobId, JobSource, ResultKind, Secret, Sha256};
+use cloister_model::{
+    AdmittedBy, AdmittedDataset, ConfigureOrder, Fault, FilesChecksum, JobId, JobSource, ResultKind, Secret, Sha256,
+};
 use cloister_results::Outgoing;
 use cloister_sources::{ConfigurationError, SourcePolicy};
 use serde_json::{Value, json};
@@ -42,7 +44,8 @@ async fn lays_out_what_a_guest_sees() {
     let mut job = job(datasets, source(json!([inline("main"), inline("lib")])));
     let checksum = FilesChecksum::of(vec![digest(b"main").sha256, digest(b"lib").sha256]).expect("files");
     job.terms.admitted = vec![trusting(checksum.clone())];
-    let configured = place.fetcher.configure(&job, &into, &Watch::unwatched()).await.expect("configured");
+    let configured =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await.expect("configured");
     let found = tree(&into);
     let expected = [
         ("ddos/algo", br#"{"id":"did:op:algo"}"#.as_slice()),
@@ -68,7 +71,7 @@ async fn lays_out_what_a_guest_sees() {
     assert_eq!(one.expect("a file").ino(), two.expect("a file").ino(), "one file, linked");
     // Once more, after a crash: the same.
     fs::write(into.join("inputs/left-over"), "x").expect("a file");
-    assert_eq!(place.fetcher.configure(&job, &into, &Watch::unwatched()).await, Ok(configured));
+    assert_eq!(place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await, Ok(configured));
     assert_eq!(tree(&into), found);
 }
 
@@ -80,7 +83,8 @@ async fn no_parameters_no_file_and_code_of_the_job_is_the_algorithm() {
     job.algorithm.did = None;
     job.algorithm.ddo = None;
     let into = place.home.path().join("data");
-    let configured = place.fetcher.configure(&job, &into, &Watch::unwatched()).await.expect("configured");
+    let configured =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await.expect("configured");
     assert_eq!(configured.algorithm.files(), [digest(b"print(1)").sha256]);
     let names: Vec<String> = tree(&into).into_keys().collect();
     assert_eq!(names, ["ddos/d1", "inputs/d1/0", "transformations/algorithm"]);
@@ -94,7 +98,8 @@ async fn another_algorithm_than_trusted_does_not_run_and_no_data_is_fetched() {
     let mut job = job(vec![data], source(json!([inline("evil")])));
     let trusted = FilesChecksum::of(vec![digest(b"good").sha256]).expect("a file");
     job.terms.admitted = vec![trusting(trusted)];
-    let error = place.fetcher.configure(&job, &place.home.path().join("data"), &Watch::unwatched()).await;
+    let error =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &place.home.path().join("data"), &Watch::unwatched()).await;
     let Err(ConfigurationError::Algorithm { reason, fault: Fault::Algorithm }) = error else { panic!("{error:?}") };
     assert!(reason.contains("did:op:d1: the dataset trusts this algorithm with other files only"), "{reason}");
     assert_eq!(server.asked().len(), 0);
@@ -108,12 +113,13 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
     let failing =
         json!([inline("x"), {"type": "url", "url": server.url("/SECRET?SECRET"), "headers": {"A": "SECRET"}}]);
     let data = job(vec![input("d1", failing.clone())], source(json!([inline("a")])));
-    let error = place.fetcher.configure(&data, &into, &Watch::unwatched()).await.expect_err("404");
+    let error = place.fetcher.configure(&ConfigureOrder::of(&data), &into, &Watch::unwatched()).await.expect_err("404");
     let ConfigurationError::Data { did: named, reason, fault: Fault::System } = &error else { panic!("{error:?}") };
     assert_eq!(*named, did("d1"));
     assert_eq!(reason, "file 1 (http://127.0.0.1): the source failed: it answered 404");
     let algorithm = job(vec![], source(failing));
-    let error = place.fetcher.configure(&algorithm, &into, &Watch::unwatched()).await.expect_err("404");
+    let error =
+        place.fetcher.configure(&ConfigureOrder::of(&algorithm), &into, &Watch::unwatched()).await.expect_err("404");
     assert!(matches!(&error, ConfigurationError::Algorithm { fault: Fault::System, .. }), "{error:?}");
     for (object, fault) in [
         (json!({"type": "inline", "content": "SECRET", "sha256": "ab".repeat(32)}), Fault::Algorithm),
@@ -121,7 +127,11 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
         (json!({"type": "local", "path": "/SECRET"}), Fault::Algorithm),
     ] {
         let algorithm = job(vec![], source(json!([object])));
-        let error = place.fetcher.configure(&algorithm, &into, &Watch::unwatched()).await.expect_err("refused");
+        let error = place
+            .fetcher
+            .configure(&ConfigureOrder::of(&algorithm), &into, &Watch::unwatched())
+            .await
+            .expect_err("refused");
         assert!(matches!(&error, ConfigurationError::Algorithm { fault: f, .. } if *f == fault), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
     }
@@ -135,7 +145,8 @@ async fn a_digest_of_data_is_told_to_no_consumer() {
     let (wanted, found) = ("ab".repeat(32), digest(b"salary: 100").sha256.to_string());
     let data = json!([{"type": "inline", "content": "salary: 100", "sha256": wanted}]);
     let data = job(vec![input("d1", data)], source(json!([inline("a")])));
-    let error = place.fetcher.configure(&data, &place.home.path().join("data"), &Watch::unwatched()).await;
+    let error =
+        place.fetcher.configure(&ConfigureOrder::of(&data), &place.home.path().join("data"), &Watch::unwatched()).await;
     let Err(ConfigurationError::Data { reason, .. }) = error else { panic!("{error:?}") };
     assert!(reason.starts_with("file 0: not the agreed content"), "{reason}");
     assert!(!reason.contains(&wanted) && !reason.contains(&found), "{reason}");
@@ -149,7 +160,8 @@ async fn secrets_of_sources_do_not_reach_the_tree() {
     let url = format!("http://user:SECRET@127.0.0.1:{}/?sig=SECRET", server.port);
     let object = json!({"type": "url", "url": url, "headers": {"X-Key": "SECRET"}, "sha256": digest(b"data").sha256});
     let job = job(vec![input("d1", json!([object]))], source(json!([inline("a")])));
-    let configured = place.fetcher.configure(&job, &into, &Watch::unwatched()).await.expect("configured");
+    let configured =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await.expect("configured");
     assert!(!format!("{configured:?}").contains("SECRET"));
     for (name, content) in tree(place.home.path()) {
         assert!(!name.contains("SECRET") && !content.windows(6).any(|window| window == b"SECRET"), "{name}");
@@ -189,7 +201,12 @@ async fn local_files_uploads_and_results_are_read_here() {
     let id = JobId::from_bytes([7; 16]);
     let content: Vec<u8> = (0..251).cycle().take(3_000_000).collect();
     fs::write(at("result"), &content).expect("a file");
-    let outgoing = Outgoing { name: "r".to_owned(), kind: ResultKind::Output, path: at("result").into() };
+    let outgoing = Outgoing {
+        name: "r".to_owned(),
+        kind: ResultKind::Output,
+        path: at("result").into(),
+        expected: digest(&content),
+    };
     place.results.publish(id, &[outgoing], None, &Watch::unwatched()).await.expect("published");
     assert_eq!(place.fetch(json!({"type": "result", "job": id, "index": 0})).await, Ok(digest(&content)));
     place.fetch(json!({"type": "result", "job": id, "index": 1})).await.expect_err("no such result");
@@ -220,7 +237,11 @@ async fn many_files_come_at_once_within_the_bound() {
     };
     let inputs = vec![input("d1", list(0)), input("d2", list(10))];
     let job = job(inputs, source(json!([inline("a")])));
-    place.fetcher.configure(&job, &place.home.path().join("data"), &Watch::unwatched()).await.expect("configured");
+    place
+        .fetcher
+        .configure(&ConfigureOrder::of(&job), &place.home.path().join("data"), &Watch::unwatched())
+        .await
+        .expect("configured");
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
 
@@ -230,7 +251,7 @@ async fn cancelled_before_it_begins() {
     let watch = Watch { cancel: CancellationToken::new(), progress: Arc::new(|_| ()) };
     watch.cancel.cancel();
     let job = job(vec![input("d1", json!([inline("x")]))], source(json!([inline("a")])));
-    let cancelled = place.fetcher.configure(&job, &place.home.path().join("data"), &watch).await;
+    let cancelled = place.fetcher.configure(&ConfigureOrder::of(&job), &place.home.path().join("data"), &watch).await;
     assert_eq!(cancelled, Err(ConfigurationError::Cancelled));
 }
 
@@ -242,7 +263,7 @@ fn calls_can_be_spawned() {
     sendable(|place| async move { place.fetcher.fetch(&files(Value::Null), &Watch::unwatched()).await });
     sendable(|place| async move {
         let job = job(vec![], source(Value::Null));
-        place.fetcher.configure(&job, place.home.path(), &Watch::unwatched()).await
+        place.fetcher.configure(&ConfigureOrder::of(&job), place.home.path(), &Watch::unwatched()).await
     });
     sendable(
         |place| async move { place.results.publish(JobId::from_bytes([0; 16]), &[], None, &Watch::unwatched()).await },

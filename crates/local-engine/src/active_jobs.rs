@@ -1,11 +1,7 @@
-//! What is known of jobs that have not ended, kept in step with the database by being told of every commit, and from it
-//! what there is to do.
+//! In-memory index of the jobs that have not ended. The store's commit hook updates it; it yields the tasks to start.
 
-use crate::{
-    schedule::{Capacity, Lacking, Schedule, Waiting},
-    store::{Change, Tally},
-    times::Deadlines,
-};
+use crate::store::{Change, Tally};
+use cloister_lifecycle::{Capacity, Deadlines, Schedule, TimeLimit, Turn, Waiting};
 use cloister_model::{JobId, JobStatus, Phase, TimeLimits};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,44 +11,73 @@ use tokio_util::sync::CancellationToken;
 
 /// A job that has not ended.
 #[derive(Debug)]
-struct Known {
+struct ActiveJob {
     waiting: Waiting,
     times: TimeLimits,
     phase: Phase,
-    deadlines: Deadlines,
-    /// Told when somebody wants the job to stop.
+    deadlines: Deadlines<Instant>,
+    /// Cancelled when the job is asked to stop.
     cancel: CancellationToken,
-    /// Whether somebody carries it out at present.
-    driven: bool,
+    /// Whether a task drives it at present.
+    has_driver: bool,
 }
 
-/// Something to be done for a job.
+/// Work to start for a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Carry it out from where it is.
-    Carry(JobId),
-    /// It ended while nobody carried it out: remove its folder.
+    /// Drive it from where it is.
+    Drive(JobId),
+    /// It ended without a driver: remove its folder.
     Clean(JobId),
 }
 
-/// What whoever carries a job out needs to know.
+/// The exclusive right to drive a job, and what interrupts its work.
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
+    /// Cancelled when the job is asked to stop.
     pub(crate) cancel: CancellationToken,
-    pub(crate) deadline: Option<(Instant, &'static str)>,
+    deadline: Option<(Instant, TimeLimit)>,
+}
+
+impl Lease {
+    /// The time limit that has passed.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<TimeLimit> {
+        self.deadline.filter(|(at, _)| *at <= now).map(|(_, limit)| limit)
+    }
+
+    /// Whether the job was asked to stop, or a time limit has passed.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.cancel.is_cancelled() || self.overdue(Instant::now()).is_some()
+    }
+
+    /// Does work, unless the job is asked to stop or a time limit passes before the work has ended. The work is dropped then.
+    pub(crate) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let deadline = async {
+            match self.deadline {
+                None => std::future::pending().await,
+                Some((at, _)) => tokio::time::sleep_until(tokio::time::Instant::from_std(at)).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => None,
+            () = deadline => None,
+            done = work => Some(done),
+        }
+    }
 }
 
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct ActiveJobs {
     schedule: Schedule,
-    jobs: HashMap<JobId, Known>,
-    /// When waiting jobs have waited too long.
+    jobs: HashMap<JobId, ActiveJob>,
+    /// When the time limits of waiting jobs pass.
     due: BTreeSet<(Instant, JobId)>,
     tasks: Vec<Task>,
     tally: Tally,
 }
 
-impl Board {
+impl ActiveJobs {
     pub(crate) fn new(capacity: Capacity) -> Self {
         Self {
             schedule: Schedule::new(capacity),
@@ -67,38 +92,44 @@ impl Board {
         self.tally
     }
 
-    /// A job that was there when the program started. It goes on where it is.
-    pub(crate) fn recover(&mut self, status: &JobStatus, waiting: Waiting, times: TimeLimits, deadlines: Deadlines) {
+    /// Adds an unfinished job when the program starts. It continues where it is.
+    pub(crate) fn recover(
+        &mut self,
+        status: &JobStatus,
+        waiting: Waiting,
+        times: TimeLimits,
+        deadlines: Deadlines<Instant>,
+    ) {
         let job = status.id;
         match status.phase {
             Phase::Queued => self.schedule.wait(waiting.clone()),
-            // Nothing is done for it until somebody speaks.
+            // Nothing is done for it before the reviewer decides.
             Phase::InReview => {}
-            // It left its place to others when its review began.
+            // It gave up its place when its review began.
             Phase::Publishing if status.history.iter().any(|step| step.phase == Phase::InReview) => {
-                self.tasks.push(Task::Carry(job));
+                self.tasks.push(Task::Drive(job));
             }
             _ => {
                 self.schedule.resume(job, waiting.memory_bytes);
                 if status.phase == Phase::Publishing {
                     self.schedule.rest(job);
                 }
-                self.tasks.push(Task::Carry(job));
+                self.tasks.push(Task::Drive(job));
             }
         }
-        self.know(job, status.phase, waiting, times, deadlines);
+        self.insert(job, status.phase, waiting, times, deadlines);
         if status.stop_requested.is_some() {
             self.cancel(job);
         }
     }
 
-    fn know(&mut self, job: JobId, phase: Phase, waiting: Waiting, times: TimeLimits, deadlines: Deadlines) {
-        let known = Known { waiting, times, phase, deadlines, cancel: CancellationToken::new(), driven: false };
+    fn insert(&mut self, job: JobId, phase: Phase, waiting: Waiting, times: TimeLimits, deadlines: Deadlines<Instant>) {
+        let known = ActiveJob { waiting, times, phase, deadlines, cancel: CancellationToken::new(), has_driver: false };
         self.jobs.insert(job, known);
         self.set_due(job);
     }
 
-    /// Notes when a job that nobody carries out has waited too long.
+    /// Notes when the time limit of a waiting job passes.
     fn set_due(&mut self, job: JobId) {
         if let Some(known) = self.jobs.get(&job)
             && matches!(known.phase, Phase::Queued | Phase::InReview)
@@ -122,7 +153,7 @@ impl Board {
         }
     }
 
-    /// A commit. In the order of commits.
+    /// Takes note of a commit. Called in the order of commits.
     pub(crate) fn committed(&mut self, tally: &Tally, changes: &[Change], now: Instant) {
         self.tally = *tally;
         for change in changes {
@@ -134,7 +165,7 @@ impl Board {
         let Change { job, before: _, after, stop, new } = change;
         if let Some(new) = new {
             self.schedule.wait(new.waiting.clone());
-            self.know(*job, Phase::Queued, new.waiting.clone(), new.times, new.deadlines(now));
+            self.insert(*job, Phase::Queued, new.waiting.clone(), new.times, new.deadlines(now));
             return;
         }
         let Some(known) = self.jobs.get_mut(job) else { return };
@@ -154,7 +185,7 @@ impl Board {
                 known.deadlines.review_ends(now);
             }
             if before == Phase::Queued {
-                // No harm if it was taken from there to be started.
+                // No effect if the schedule has started it.
                 let queue = known.waiting.queue.clone();
                 self.schedule.leave(*job, &queue);
             }
@@ -166,27 +197,27 @@ impl Board {
         }
     }
 
-    /// What is to be done for a job that came to a phase while nobody carries it out.
+    /// Adds the task that a job without a driver needs in its new phase.
     fn follow_up(&mut self, job: JobId, phase: Phase) {
-        let Some(known) = self.jobs.get(&job).filter(|known| !known.driven) else { return };
+        let Some(known) = self.jobs.get(&job).filter(|job| !job.has_driver) else { return };
         if phase.has_ended() {
             known.cancel.cancel();
             self.jobs.remove(&job);
             self.schedule.end(job);
             self.tasks.push(Task::Clean(job));
         } else if phase == Phase::Publishing {
-            self.tasks.push(Task::Carry(job));
+            self.tasks.push(Task::Drive(job));
         }
     }
 
-    /// What there is to do now; every task is given out once.
+    /// The tasks to start now. Each is returned once.
     pub(crate) fn tasks(&mut self) -> Vec<Task> {
         let started = self.schedule.decide();
-        self.tasks.extend(started.into_iter().map(|waiting| Task::Carry(waiting.job)));
+        self.tasks.extend(started.into_iter().map(|waiting| Task::Drive(waiting.job)));
         std::mem::take(&mut self.tasks)
     }
 
-    /// Somebody carries a job out from now on; none if there is nothing to carry out.
+    /// Takes the right to drive a job; none if it has ended, or has a driver.
     pub(crate) fn take(&mut self, job: JobId) -> Option<Lease> {
         self.unset_due(job);
         let Some(known) = self.jobs.get_mut(&job) else {
@@ -194,21 +225,21 @@ impl Board {
             self.schedule.end(job);
             return None;
         };
-        if known.driven {
-            // Whoever drives it frees its place.
+        if known.has_driver {
+            // Its driver frees its place.
             return None;
         }
-        known.driven = true;
+        known.has_driver = true;
         let phase = if known.phase == Phase::Queued { Phase::Accepted } else { known.phase };
         Some(Lease { cancel: known.cancel.clone(), deadline: known.deadlines.next(phase) })
     }
 
-    /// Nobody carries the job out any more: it has ended, and its folder is gone, or it waits for a reviewer. Its place is
-    /// free.
+    /// Gives up the right to drive a job, because it has ended and its folder is gone, or because it waits for a reviewer. Its
+    /// place becomes free.
     pub(crate) fn give_back(&mut self, job: JobId) {
         self.schedule.end(job);
         let Some(known) = self.jobs.get_mut(&job) else { return };
-        known.driven = false;
+        known.has_driver = false;
         let phase = known.phase;
         if phase.has_ended() {
             self.jobs.remove(&job);
@@ -218,21 +249,21 @@ impl Board {
         }
     }
 
-    /// Jobs that have waited too long, and for what. They are not due again before some time has passed.
-    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(JobId, &'static str)> {
+    /// The waiting jobs whose time limit has passed, each once: see [`ActiveJobs::put_off`].
+    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(JobId, TimeLimit)> {
         let mut found = Vec::new();
         while let Some(&(at, job)) = self.due.first().filter(|(at, _)| *at <= now) {
             self.due.remove(&(at, job));
-            if let Some(known) = self.jobs.get(&job).filter(|known| !known.driven)
-                && let Some((_, what)) = known.deadlines.next(known.phase)
+            if let Some(known) = self.jobs.get(&job).filter(|job| !job.has_driver)
+                && let Some((_, limit)) = known.deadlines.next(known.phase)
             {
-                found.push((job, what));
+                found.push((job, limit));
             }
         }
         found
     }
 
-    /// A job that could not be ended when it was due.
+    /// Makes a job that could not be ended due again in a second.
     pub(crate) fn put_off(&mut self, job: JobId, now: Instant) {
         if self.jobs.contains_key(&job) {
             self.due.insert((now + Duration::from_secs(1), job));
@@ -243,11 +274,11 @@ impl Board {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// How many jobs come before a waiting one, and what it lacks.
-    pub(crate) fn turn(&self, job: JobId) -> Option<(u64, Lacking, u64)> {
-        let waiting = &self.jobs.get(&job)?.waiting;
-        let ahead = self.schedule.ahead(job, &waiting.queue)?;
-        Some((ahead, self.schedule.lacking(waiting.memory_bytes), waiting.memory_bytes))
+    /// The place of a waiting job in the queue.
+    pub(crate) fn turn(&self, job: JobId) -> Option<Turn> {
+        let Waiting { job: _, queue, memory_bytes } = &self.jobs.get(&job)?.waiting;
+        let (ahead, memory_bytes) = (self.schedule.ahead(job, queue)?, *memory_bytes);
+        Some(Turn { ahead, lacking: self.schedule.lacking(memory_bytes), memory_bytes })
     }
 }
 
@@ -257,18 +288,18 @@ mod tests {
     use cloister_model::{Labels, Timestamp};
 
     #[test]
-    fn a_job_that_is_driven_keeps_its_place_whoever_asks_for_it() {
-        let mut board = Board::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1 });
+    fn a_job_has_one_driver_and_keeps_its_place() {
+        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1 });
         let at = Timestamp::from_unix_ms(1);
         let [first, second] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
         for job in [first, second] {
             let status = JobStatus::queued(job, Labels::new(), at);
             let times = TimeLimits::default();
             let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
-            board.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
+            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
         }
-        assert_eq!(board.tasks(), [Task::Carry(first)]);
-        assert!(board.take(first).is_some() && board.take(first).is_none());
-        assert_eq!(board.tasks(), [], "there is no room for the second");
+        assert_eq!(jobs.tasks(), [Task::Drive(first)]);
+        assert!(jobs.take(first).is_some() && jobs.take(first).is_none());
+        assert_eq!(jobs.tasks(), [], "there is no room for the second");
     }
 }
