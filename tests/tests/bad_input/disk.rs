@@ -39,7 +39,7 @@ fn with_small_disk(bench: &Bench, options: &str, words: &[&str]) -> Option<Outpu
 fn a_disk_that_cannot_be_written_is_found_before_the_run() {
     let bench = Bench::new();
     fs::create_dir(bench.at("small")).expect("made");
-    for (outputs, said) in [("small", "cannot be written"), ("small/out", "cannot be made")] {
+    for (outputs, said) in [("small", "cannot be written"), ("small/out", "cannot be created")] {
         let Some(output) = with_small_disk(&bench, "ro", &run(&["--outputs", outputs])) else { return };
         assert_eq!(output.status.code(), Some(2));
         assert_one_line(&output, &[&format!("outputs `{outputs}`"), said, "Read-only file system"]);

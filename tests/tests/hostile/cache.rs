@@ -167,7 +167,7 @@ fn a_home_that_others_can_write_is_refused() {
         set_mode(&path, mode);
         let ended = home.run(&exits_with(51));
         assert_eq!((ended.code, ended.report.is_none()), (Some(2), true), "{}", ended.stderr);
-        assert!(ended.stderr.contains("can be written by others"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("can be written by another user"), "{}", ended.stderr);
         set_mode(&path, 0o700);
     }
     // Nor through a link.

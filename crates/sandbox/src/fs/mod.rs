@@ -25,6 +25,7 @@ mod outputs;
 mod path;
 mod scratch;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test makes its own files")]
 mod tests;
 mod tree;
 

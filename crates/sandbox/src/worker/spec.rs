@@ -1,10 +1,11 @@
-//! What the supervisor tells the worker. Trusted input: it is written by the supervisor alone, into a sealed file.
+//! The messages between supervisor and worker. The spec is trusted: only the supervisor can write it, into a sealed
+//! file.
 
 use crate::engine::EngineSettings;
 use cloister_model::{Isolation, Limits, OutputContract, Sha256, TrapKind};
 use serde::{Deserialize, Serialize};
 
-/// The descriptors that every worker is given, in this order from 3. Those of [`Spec::tree`] follow.
+/// The descriptors that every worker inherits, in this order from 3. Those of [`Spec::tree`] follow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Descriptor {
     Spec = 3,
@@ -18,7 +19,7 @@ pub(crate) enum Descriptor {
 /// The first descriptor of [`Spec::tree`].
 pub(crate) const FIRST_PLACED: i32 = 9;
 
-/// One run, completely.
+/// The complete description of one run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
@@ -53,19 +54,19 @@ pub(crate) enum Placed {
     Empty(String),
 }
 
-/// What the worker says, one line of JSON each. After the guest has started, a claim and no more.
+/// The worker's messages, each one line of JSON. Once the guest has started, the supervisor cannot trust them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Message {
-    /// Before the guest's first instruction: the walls that stand.
+    /// Sent before the guest's first instruction: the state of each wall.
     Walls(Isolation),
-    /// Walls are missing and the run required them. The guest was not started.
+    /// A wall is missing and the run required it. The guest was not started.
     NotIsolated,
     /// The guest has ended.
     End { end: End, guest_us: u64, peak_resident_bytes: Option<u64>, fuel: Option<u64> },
 }
 
-/// How the guest ended, as the engine tells it.
+/// How the guest ended, according to the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum End {
@@ -73,8 +74,8 @@ pub(crate) enum End {
     Exited(u32),
     Trapped(TrapKind),
     OutOfFuel,
-    /// It could not even start, because what it declares is beyond a limit on the account.
+    /// It could not start, because its declarations exceed a limit on the account.
     DoesNotFit,
-    /// Ours.
+    /// The host failed.
     Fault(String),
 }
