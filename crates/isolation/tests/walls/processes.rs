@@ -65,7 +65,7 @@ pub(crate) const CASES: &[Case] = &[
         let (child, _answer) = scene.start(Walls::None, "count");
         let start = Instant::now();
         while counters.get(3).load(Relaxed) < 1000 {
-            assert!(start.elapsed() < Duration::from_secs(20), "nobody counts");
+            assert!(start.elapsed() < Duration::from_secs(20), "the child does not count");
             std::thread::yield_now();
         }
         child.kill().unwrap();
