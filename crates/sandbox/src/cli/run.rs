@@ -10,12 +10,17 @@ use super::{
     show,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, Outcome, Profile, Report};
+use cloister_model::{Did, InputFile, Inputs, Outcome, OutputContract, Profile, Report};
 use cloister_sandbox::{
     home::{Home, HomeError},
     supervisor::{Job, RuntimeChoice, datasets_in, run},
 };
-use std::{fmt::Write as _, path::PathBuf};
+use serde::de::IgnoredAny;
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// Run an algorithm on datasets
 #[derive(Debug, Args)]
@@ -93,7 +98,7 @@ impl Run {
             claim: claim_file,
         } = self;
         claim_file.as_deref().map(claim).transpose()?;
-        let contract = contract.as_deref().map(|path| read_json("contract", path)).transpose()?.unwrap_or_default();
+        let contract = contract.as_deref().map(read_contract).transpose()?.unwrap_or_default();
         let job = Job {
             algorithm,
             did,
@@ -140,6 +145,19 @@ impl Run {
         print(&if json { text } else { summary(&job, &done) });
         Ok(code_for(&done.outcome))
     }
+}
+
+/// Fields of a publisher's contract that only the service understands.
+const RELEASE_RULES: [&str; 5] = ["mediaTypes", "csv", "json", "checks", "review"];
+
+/// Reads an output contract. Names the release rules in it, which users often copy along from a dataset's manifest.
+fn read_contract(path: &Path) -> anyhow::Result<OutputContract> {
+    let fields: BTreeMap<String, IgnoredAny> = read_json("contract", path)?;
+    if let Some(rule) = RELEASE_RULES.iter().find(|rule| fields.contains_key(**rule)) {
+        let problem = format!("`{rule}` is a release rule, which only the service checks; remove it to run locally");
+        return Err(Usage::file("contract", path, problem));
+    }
+    read_json("contract", path)
 }
 
 /// Splits `DID=REST`.
