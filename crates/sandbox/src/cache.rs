@@ -54,7 +54,7 @@ pub struct Artifact {
 /// can create a value of this type:
 ///
 /// ```compile_fail
-/// let file = std::fs::File::open("strangers.cwasm").unwrap();
+/// let file = std::fs::File::open("untrusted.cwasm").unwrap();
 /// let code = cloister_sandbox::cache::AuthenticatedCode(file);
 /// ```
 ///
@@ -79,7 +79,7 @@ impl AuthenticatedCode {
     ///
     /// The supervisor verified the MAC; the key never enters the worker. Nothing inside this process can supply other
     /// code: the function takes no file, and the descriptor must be one that the process inherited when it started
-    /// (see [`cloister_isolation::take_fd`]). Whoever starts a process controls its code anyway.
+    /// (see [`cloister_isolation::take_fd`]). The program that starts a process controls its code anyway.
     ///
     /// # Errors
     /// If the process was not given the descriptor.

@@ -15,14 +15,15 @@ use crate::{
     compiler::sealed,
     runtime::Runtime,
     worker::{
-        spec::{End, Message, Spec},
+        message::{Last, parse},
+        spec::Spec,
         state,
     },
 };
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
 use cloister_isolation::{Program, Rlimits};
-use cloister_model::{Isolation, LogReport, Outcome, Usage, Wall};
+use cloister_model::{LogReport, Outcome, Usage, Wall};
 use rustix::fs::{Mode, OFlags};
 use std::{
     fs::File,
@@ -48,7 +49,7 @@ pub(super) fn execute(
     draft: &Draft,
     observer: &mut dyn Observer,
 ) -> Result<Execution> {
-    let Draft { limits, contract, compile_ms, .. } = draft;
+    let Draft { limits, contract, .. } = draft;
     let (counters, counters_end) = Counters::create()?;
     let account = Account::new(Arc::new(counters), limits.memory_bytes);
     let (log, log_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
@@ -113,7 +114,7 @@ pub(super) fn execute(
     }
     let cpu = exit.user_cpu + exit.system_cpu;
     let usage = Usage {
-        compile_ms: *compile_ms,
+        compile_ms: None,
         wall_ms: millis(wall),
         guest_us: ending.as_ref().map(|ending| ending.guest_us),
         cpu_ms: millis(cpu),
@@ -146,40 +147,4 @@ pub(super) fn execute(
     };
     let log = LogReport { kept_bytes: log_kept, dropped_bytes: dropped };
     Ok(Execution { outcome, usage, isolation, inputs, outputs, log })
-}
-
-/// The last message of a worker.
-enum Last {
-    Ending(Ending),
-    NotIsolated,
-}
-
-/// How the guest ended, according to the worker.
-struct Ending {
-    end: End,
-    guest_us: u64,
-    peak_resident_bytes: Option<u64>,
-    fuel: Option<u64>,
-}
-
-/// Reads the messages of the worker. Once the guest has started, they may be false; at worst, the supervisor believes a
-/// false statement about how the guest ended.
-fn parse(result: &[u8]) -> (Option<Isolation>, Option<Last>) {
-    let (mut walls, mut last) = (None, None);
-    for line in result.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        match serde_json::from_slice(line) {
-            Ok(Message::Walls(isolation)) if walls.is_none() => walls = Some(isolation),
-            Ok(Message::NotIsolated) => last = Some(Last::NotIsolated),
-            Ok(Message::End { end, guest_us, peak_resident_bytes, fuel }) => {
-                let end = match end {
-                    // The text may quote what the engine says of the guest.
-                    End::Fault(text) => End::Fault(cloister_model::escape(text.as_bytes(), 500).to_string()),
-                    other => other,
-                };
-                last = Some(Last::Ending(Ending { end, guest_us, peak_resident_bytes, fuel }));
-            }
-            Ok(Message::Walls(_)) | Err(_) => {}
-        }
-    }
-    (walls, last)
 }

@@ -35,7 +35,7 @@ pub enum InputError {
         /// The error.
         error: io::Error,
     },
-    /// More than [`MAX_FILES`] single files.
+    /// More single files than the supervisor can open.
     #[error("{0} single input files, but at most {MAX_FILES} are allowed. Put them into a directory: --data DIR")]
     TooMany(usize),
     /// Two files have the same guest path.

@@ -1,5 +1,5 @@
 use super::Ended;
-use crate::{account::Denial, worker::spec::End};
+use crate::{account::Denial, worker::message::End};
 use cloister_isolation::Cause;
 use cloister_model::{Limit, Limits, Outcome};
 use std::time::Duration;

@@ -27,6 +27,7 @@ pub(super) struct Draft {
 #[derive(Debug)]
 pub(super) struct Execution {
     pub(super) outcome: Outcome,
+    /// Without the compile time, which is in the draft.
     pub(super) usage: Usage,
     pub(super) isolation: Option<Isolation>,
     pub(super) inputs: Vec<FileReport>,
@@ -44,10 +45,9 @@ impl Draft {
 
     /// The report of a run that ended before the guest's process started.
     pub(super) fn not_started(self, outcome: Outcome) -> Report {
-        let usage = Usage { compile_ms: self.compile_ms, ..Usage::default() };
         self.executed(Execution {
             outcome,
-            usage,
+            usage: Usage::default(),
             isolation: None,
             inputs: Vec::new(),
             outputs: Collected::default(),
@@ -57,8 +57,7 @@ impl Draft {
 
     /// The report of a run whose guest was executed.
     pub(super) fn executed(self, execution: Execution) -> Report {
-        // `usage` repeats the compile time.
-        let Self { algorithm, engine, profile, limits, contract, datasets, compile_ms: _ } = self;
+        let Self { algorithm, engine, profile, limits, contract, datasets, compile_ms } = self;
         let Execution { outcome, usage, isolation, inputs, outputs, log } = execution;
         let Collected { files: outputs, directories: output_directories } = outputs;
         Report {
@@ -69,7 +68,7 @@ impl Draft {
             profile,
             limits,
             output_contract: contract,
-            usage,
+            usage: Usage { compile_ms, ..usage },
             isolation,
             datasets,
             inputs,

@@ -1,4 +1,4 @@
-use super::spec::End;
+use super::message::End;
 use crate::{
     account::Account,
     guest::{AbiViolation, Exit, TrappedImport},

@@ -2,6 +2,7 @@
 //! the guest.
 
 mod end;
+pub(crate) mod message;
 pub(crate) mod spec;
 
 use crate::{
@@ -23,7 +24,8 @@ use cap_std::fs::Dir;
 use cloister_isolation::{self as isolation, PeakMemory, Status};
 use cloister_model::{Isolation, Wall, WallState};
 use end::classify;
-use spec::{Descriptor, End, FIRST_PLACED, Message, Placed, Spec, Start};
+use message::{End, Message};
+use spec::{Descriptor, FIRST_PLACED, Placed, Spec, Start};
 use std::{
     fs::File,
     io::Write as _,

@@ -1,8 +1,7 @@
-//! The messages between supervisor and worker. The spec is trusted: only the supervisor can write it, into a sealed
-//! file.
+//! The instructions for a worker. They are trusted: only the supervisor can write them, into a sealed file.
 
 use crate::engine::EngineSettings;
-use cloister_model::{Isolation, Limits, OutputContract, Sha256, TrapKind};
+use cloister_model::{Limits, OutputContract, Sha256};
 use serde::{Deserialize, Serialize};
 
 /// The descriptors that every worker inherits, in this order from 3. Those of [`Spec::tree`] follow.
@@ -52,30 +51,4 @@ pub(crate) enum Placed {
     File(String),
     Mount(String),
     Empty(String),
-}
-
-/// The worker's messages, each one line of JSON. Once the guest has started, the supervisor cannot trust them.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Message {
-    /// Sent before the guest's first instruction: the state of each wall.
-    Walls(Isolation),
-    /// A wall is missing and the run required it. The guest was not started.
-    NotIsolated,
-    /// The guest has ended.
-    End { end: End, guest_us: u64, peak_resident_bytes: Option<u64>, fuel: Option<u64> },
-}
-
-/// How the guest ended, according to the engine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum End {
-    Returned,
-    Exited(u32),
-    Trapped(TrapKind),
-    OutOfFuel,
-    /// It could not start, because its declarations exceed a limit on the account.
-    DoesNotFit,
-    /// The host failed.
-    Fault(String),
 }
