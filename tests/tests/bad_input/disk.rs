@@ -61,7 +61,7 @@ fn a_full_disk_is_not_the_algorithms_fault() {
     let report = fs::read(bench.at("report.json")).expect("a report");
     let report: cloister_model::Report = serde_json::from_slice(&report).expect("a report");
     let Outcome::HostFault { message } = &report.outcome else { panic!("{:?}", report.outcome) };
-    assert!(message.contains("storage") && message.contains("Make room"), "{message}");
+    assert!(message.contains("storage") && message.contains("Free some space"), "{message}");
     // The same program on a disk with room.
     let ended = bench.sandbox(&run(&["fill.wasm", "", "--outputs", "roomy"]));
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
