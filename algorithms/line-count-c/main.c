@@ -64,7 +64,7 @@ static void count_file(FILE *out, const char *dataset, const char *name, const c
         fail("read", path);
     }
     fclose(file);
-    /* A last line without line end is a line too. */
+    /* A last line without line end counts, too. */
     lines += last != '\n';
     fputs(first ? "{\"dataset\":" : ",{\"dataset\":", out);
     write_string(out, dataset);
@@ -117,7 +117,7 @@ int main(void) {
         fail("create", path);
     }
     fputc('[', out);
-    /* A DID consists of letters and digits, so that what lies between two quotes needs no unescaping. */
+    /* A DID consists of letters and digits, so the text between two quotes needs no unescaping. */
     int first = 1;
     char *list = strdup(dids);
     for (char *quote = list == NULL ? NULL : strchr(list, '"'); quote != NULL;) {

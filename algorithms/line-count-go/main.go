@@ -55,7 +55,7 @@ func countFile(path string) (lines, size uint64, err error) {
 			return 0, 0, err
 		}
 	}
-	// A last line without line end is a line too.
+	// A last line without line end counts, too.
 	if last != '\n' {
 		lines++
 	}

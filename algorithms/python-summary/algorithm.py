@@ -6,8 +6,8 @@ Reads   the first file of every dataset named in DIDS: CSV with a header line. T
 Writes  summary.csv: count, mean, standard deviation, minimum, quartiles and maximum per group and numeric column
         result.json: what was suppressed, and how well a logistic regression and a decision tree predict the group
         from the numeric columns (five-fold cross-validation)
-Params  groupBy           the column to describe by and to predict; "species" unless told
-        minimumGroupSize  smaller groups are left out of both results; 10 unless told, never less than 5
+Params  groupBy           the column to describe by and to predict; default "species"
+        minimumGroupSize  smaller groups are left out of both results; at least 5, default 10
 
 The folds and the tree are seeded: the same data give the same bytes.
 """
@@ -78,7 +78,7 @@ def main():
 
     table = dataset()
     if group_by not in table.columns:
-        raise SystemExit(f"there is no column {group_by!r}; there are: {', '.join(map(str, table.columns))}")
+        raise SystemExit(f"no column {group_by!r}; the columns are: {', '.join(map(str, table.columns))}")
     columns = [column for column in table.select_dtypes("number").columns if column != group_by]
     sizes = table[group_by].value_counts()
     shown = table[table[group_by].isin(sizes[sizes >= smallest].index)]

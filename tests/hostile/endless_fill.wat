@@ -1,4 +1,4 @@
-;; Fills all of its memory, 512 MiB at once, again and again: each time is one instruction.
+;; Fills all of its memory, 512 MiB at once, again and again, with one instruction each time.
 (module
   (memory (export "memory") 8192)
   (func (export "_start")

@@ -1,4 +1,4 @@
-;; Never gets as far as `_start`: its start section does not return.
+;; Its start section never returns, so `_start` is not reached.
 (module
   (memory (export "memory") 1)
   (func $begin (loop $again (br $again)))

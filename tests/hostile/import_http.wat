@@ -1,4 +1,4 @@
-;; A component that asks for HTTP.
+;; A component that imports `wasi:http`.
 (component
   (import "wasi:http/types@0.2.0" (instance
     (export "fields" (type (sub resource)))))

@@ -1,4 +1,4 @@
-;; Imports what would make a socket, on hosts that give it.
+;; Imports a function that opens a socket on hosts that provide it.
 (module
   (import "wasi_snapshot_preview1" "sock_open" (func (param i32 i32 i32) (result i32)))
   (memory (export "memory") 1)

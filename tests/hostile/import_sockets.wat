@@ -1,4 +1,4 @@
-;; A component that asks for the network.
+;; A component that imports `wasi:sockets`.
 (component
   (import "wasi:sockets/instance-network@0.2.0" (instance
     (export "network" (type (sub resource)))))

@@ -1,4 +1,4 @@
-;; A component that asks for an interface nobody here knows.
+;; A component that imports an unknown interface.
 (component
   (import "host:exec/process@1.0.0" (instance
     (export "spawn" (func (param "command" string)))))

@@ -1,4 +1,4 @@
-;; A component of the WASI after the one this host has.
+;; A component that imports WASI 0.3, which this host does not support.
 (component
   (import "wasi:random/random@0.3.0" (instance
     (export "get-random-u64" (func (result u64)))))

@@ -1,4 +1,4 @@
-;; Imports a function of preview 1 with other parameters than it has.
+;; Imports a preview 1 function with a wrong type.
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func (param i64 i64) (result i64)))
   (memory (export "memory") 1)

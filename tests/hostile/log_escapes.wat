@@ -1,5 +1,5 @@
-;; Prints what makes terminals act: clear the screen, set the title, C1 controls, an overlong escape, direction
-;; overrides, a bell, a carriage return, bytes that are no text.
+;; Prints characters that affect terminals: clear the screen, set the title, C1 controls, an overlong escape, direction
+;; overrides, a bell, a carriage return, bytes that are not UTF-8.
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)

@@ -1,4 +1,4 @@
-;; Prints 64 MiB on stdout and stderr by turns, far more than a log may hold, and returns.
+;; Prints 64 MiB on stdout and stderr alternately, far more than a log may hold, and returns.
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 2)

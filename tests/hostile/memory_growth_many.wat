@@ -1,4 +1,4 @@
-;; The same over four memories by turns: no single one of them comes near the limit.
+;; The same over four memories alternately: no single one of them comes near the limit.
 (module
   (memory (export "memory") 1)
   (memory $b 1)

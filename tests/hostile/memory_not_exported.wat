@@ -1,4 +1,4 @@
-;; Keeps its memory to itself, so that no call could answer.
+;; Does not export its memory, so no call could return a result.
 (module
   (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
   (memory 1)

@@ -1,4 +1,4 @@
-;; Asks for far too much, is refused, and lives with what it has.
+;; Asks for far too much memory, is refused, and continues with what it has.
 (module
   (memory (export "memory") 1)
   (func (export "_start")

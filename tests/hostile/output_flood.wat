@@ -1,4 +1,4 @@
-;; Writes one output, 64 KiB at a time, until it is refused; then says that all went well.
+;; Writes one output, 64 KiB at a time, until it is refused; then exits with 0.
 (module
   (import "wasi_snapshot_preview1" "path_open"
     (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))

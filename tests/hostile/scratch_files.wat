@@ -1,4 +1,4 @@
-;; Makes empty files in /tmp until it is refused; then aborts. A name costs memory too.
+;; Creates empty files in /tmp until it is refused; then aborts. A name counts as memory, too.
 (module
   (import "wasi_snapshot_preview1" "path_create_directory" (func $mkdir (param i32 i32 i32) (result i32)))
   (memory (export "memory") 1)

@@ -1,2 +1,2 @@
-;; Has nothing to start with.
+;; Has no start function.
 (module (memory (export "memory") 1))

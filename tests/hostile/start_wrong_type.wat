@@ -1,2 +1,2 @@
-;; Has a `_start` that wants something.
+;; Has a `_start` with a parameter.
 (module (memory (export "memory") 1) (func (export "_start") (param i32)))

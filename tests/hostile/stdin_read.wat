@@ -1,4 +1,4 @@
-;; Reads standard input, which nobody connected: at its end at once, however often it is asked.
+;; Reads standard input, which is always at its end.
 (module
   (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)

@@ -1,4 +1,4 @@
-;; Declares a table of four thousand million elements.
+;; Declares a table of four billion elements.
 (module
   (memory (export "memory") 1)
   (table 4000000000 funcref)

@@ -1,4 +1,4 @@
-;; Grows two tables by turns.
+;; Grows two tables alternately.
 (module
   (memory (export "memory") 1)
   (table $a 1 funcref)

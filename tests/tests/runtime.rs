@@ -114,7 +114,7 @@ fn a_runtime_is_added_listed_used_and_removed() {
     assert!(first.status.success(), "{}", said(&first));
     assert!(said(&first).contains("installed tiny"));
     let again = workshop.add(&workshop.manifest);
-    assert!(again.status.success() && said(&again).contains("tiny is installed already"), "{}", said(&again));
+    assert!(again.status.success() && said(&again).contains("tiny is already installed"), "{}", said(&again));
     let list = workshop.sandbox(&["runtime", "list"]);
     assert_eq!(said(&list).trim_end(), "tiny       One command per script");
     let list: Value = serde_json::from_slice(&workshop.sandbox(&["runtime", "list", "--json"]).stdout).expect("JSON");
@@ -134,7 +134,7 @@ fn a_runtime_is_added_listed_used_and_removed() {
     let removed = workshop.sandbox(&["runtime", "remove", "tiny"]);
     assert!(removed.status.success(), "{}", said(&removed));
     assert_eq!(installed(&workshop.at("home")), Vec::<String>::new());
-    assert!(said(&workshop.sandbox(&["runtime", "list"])).starts_with("none; "));
+    assert!(said(&workshop.sandbox(&["runtime", "list"])).starts_with("no runtimes installed; "));
     let (code, report, line) = workshop.run("0");
     assert_eq!((code, report.is_none()), (2, true));
     assert!(String::from_utf8_lossy(&line).contains("no runtime `tiny`; installed: none"));
@@ -230,5 +230,5 @@ fn python_is_known_by_name() {
     let list = program().args(["runtime", "list"]).output().expect("the program starts");
     assert!(said(&list).contains("python     CPython 3.15"), "{}", said(&list));
     let compiled = program().args(["compile", "--runtime", "python"]).output().expect("the program starts");
-    assert!(compiled.status.success() && said(&compiled).starts_with("compiled before"), "{}", said(&compiled));
+    assert!(compiled.status.success() && said(&compiled).starts_with("compiled earlier"), "{}", said(&compiled));
 }

@@ -1,8 +1,8 @@
 //! Reads a CSV file through one buffer, without copying cells.
 //!
-//! The lines in the buffer are first searched for commas and line ends, eight bytes at a time; what comes back are the
-//! positions of all cells, so that a column can then be worked through in one tight loop. Reading byte by byte is
-//! several times slower, more so in WebAssembly.
+//! The reader first searches the lines in the buffer for commas and line ends, eight bytes at a time, and returns the
+//! positions of all cells, so that a column can then be processed in one tight loop. Reading byte by byte is several times
+//! slower, in particular in WebAssembly.
 //!
 //! Understands quoted cells (with commas, line ends and doubled quotes inside), CRLF, a byte order mark, blank lines,
 //! and a last line without line end.
@@ -12,18 +12,18 @@ use std::borrow::Cow;
 use std::io::{ErrorKind, Read};
 
 const BUFFER: usize = 64 * 1024;
-/// Zeros behind the text, since it is looked at in blocks of this size.
+/// The size of the blocks in which the text is processed, and the number of zeros after it.
 const BLOCK: usize = 64;
-/// A longer record is not a table's but a forgotten closing quote, or not a CSV file at all.
+/// A longer record means that a closing quote is missing, or that the file is not a CSV file.
 const LONGEST_RECORD: usize = 4 * 1024 * 1024;
 
 pub struct Reader<R> {
     source: R,
     buffer: Vec<u8>,
-    /// Bytes read so far end here; `BLOCK` zeros follow.
+    /// The end of the bytes read so far; `BLOCK` zeros follow.
     filled: usize,
     ended: bool,
-    /// The number of the first record that has not been handed out, for messages. The header is record 1.
+    /// The number of the first record that has not been returned, for messages. The header is record 1.
     record: u64,
     index: Index,
 }
@@ -31,12 +31,12 @@ pub struct Reader<R> {
 /// Where the cells of the complete records in the buffer are.
 #[derive(Debug, Default)]
 struct Index {
-    /// The start of every cell, and behind the last one the start of the text that is not complete yet. Between two
-    /// starts lie a cell and its comma or line end.
+    /// The start of every cell, then the start of the incomplete rest of the text. Between two starts are a cell and its
+    /// comma or line end.
     starts: Vec<u32>,
-    /// How many of `starts` count; the rest is left over from before.
+    /// The number of valid `starts`; the rest is left over from before.
     cells: usize,
-    /// The number of the first cell of every record, and behind the last one the number of cells.
+    /// The index of the first cell of every record, then the number of cells.
     records: Vec<u32>,
 }
 
@@ -70,7 +70,7 @@ impl<R: Read> Reader<R> {
                 break;
             }
             if self.ended {
-                // Every line ends by now, so what is left is within quotes.
+                // Every line has ended, so the rest is inside quotes.
                 let left = skip < self.filled;
                 return if left {
                     Err(format!("record {}: a quoted cell is never closed", self.record))
@@ -96,8 +96,8 @@ impl<R: Read> Reader<R> {
         Ok(Some(records))
     }
 
-    /// Fills the whole buffer, even where a read gives less: what is guessed from the first records must not depend on
-    /// how the host cuts its reads.
+    /// Fills the whole buffer, even if a read returns less: the guess from the first records must not depend on the sizes
+    /// of the host's reads.
     fn fill(&mut self) -> Result<()> {
         let room = self.buffer.len() - BLOCK;
         while self.filled < room && !self.ended {
@@ -135,13 +135,13 @@ impl Index {
         } else {
             self.build_without_quotes(text, from, to);
         }
-        // A record that is not complete is left for the next time.
+        // An incomplete record is left for the next call.
         self.cells = self.records.last().map_or(0, |&cells| cells as usize);
     }
 
     fn build_without_quotes(&mut self, text: &[u8], from: usize, to: usize) {
         let mut cells = 0;
-        // Blocks behind `to` are zeros, in which nothing is found.
+        // Blocks after `to` are zeros, which match nothing.
         for (number, block) in text[from..].chunks_exact(BLOCK).take((to - from).div_ceil(BLOCK)).enumerate() {
             let behind = (from + number * BLOCK + 1) as u32;
             let (mut lines, mut commas) = (0, 0);
@@ -173,7 +173,7 @@ impl Index {
         let mut at = from;
         while at < to {
             if text[at] == b'"' {
-                // To the closing quote. Text between it and the comma belongs to the cell, as other readers have it.
+                // To the closing quote. Text between it and the comma belongs to the cell, as in other readers.
                 loop {
                     match text[at + 1..to].iter().position(|&byte| byte == b'"') {
                         Some(length) => at += 1 + length,
@@ -267,7 +267,7 @@ fn unquoted(mut rest: &[u8]) -> Vec<u8> {
     text
 }
 
-// Eight bytes are looked at in one 64-bit word, the first of them in the lowest bits.
+// Eight bytes are processed in one 64-bit word, the first of them in the lowest bits.
 
 #[inline(always)]
 fn word(eight: &[u8]) -> u64 {
@@ -282,7 +282,7 @@ const fn each_byte(byte: u8) -> u64 {
 #[inline(always)]
 fn positions(word: u64, byte: u8) -> u64 {
     let zero_where_equal = word ^ each_byte(byte);
-    // No carry leaves a byte, so the highest bit of each tells exactly whether it was zero.
+    // No carry leaves a byte, so the highest bit of each shows exactly whether it was zero.
     let not_zero = ((zero_where_equal & each_byte(0x7f)) + each_byte(0x7f)) | zero_where_equal;
     let ones = (!not_zero >> 7) & each_byte(1);
     ones.wrapping_mul(0x0102_0408_1020_4080) >> 56
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_table_is_refused() {
+    fn malformed_tables_are_refused() {
         let error = |file: &[u8]| texts(file).unwrap_err();
         assert!(error(b"a\n\"b\n").contains("record 2: a quoted cell is never closed"), "{}", error(b"a\n\"b\n"));
         assert!(error(b"a\nb\nM\xfcnchen\n").contains("byte 0xfc in record 3"));
@@ -356,7 +356,7 @@ mod tests {
 
     /// Every length of table and cell around the sizes of words, blocks and the buffer, against a split by hand.
     #[test]
-    fn cells_are_found_wherever_they_lie() {
+    fn cells_are_found_at_every_position() {
         for length in (1..200).chain(BUFFER - 70..BUFFER + 70) {
             let rows: Vec<Vec<String>> = (0..40)
                 .map(|row| vec!["x".repeat(if row == 7 { length } else { row }), "y".repeat(row % 9), row.to_string()])

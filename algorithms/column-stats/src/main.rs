@@ -5,13 +5,13 @@
 //!         deviation (n-1), minimum, quartiles (linear interpolation) and maximum.
 //! Params  `groupBy`           the column whose values make the groups; without it all rows are one group
 //!         `columns`           the columns to describe; without it those that look numeric in the first 64 KiB
-//!         `minimumGroupSize`  smaller groups are left out, 10 unless told, never less than 5
+//!         `minimumGroupSize`  smaller groups are left out; at least 5 [default: 10]
 //!
-//! A group with fewer rows than `minimumGroupSize` is suppressed, as is a column of a group with fewer values; how many
-//! were is part of the result. Rows with too few or too many cells are skipped and counted.
+//! Groups with fewer rows than `minimumGroupSize` are suppressed, as are columns of a group with fewer values; the result
+//! says how many. Rows with too few or too many cells are skipped and counted.
 //!
-//! One pass, in bounded memory: the quartiles are exact as long as all values of a file fit into 32 MiB, and those of
-//! a seeded sample beyond; each result says which.
+//! One pass, in bounded memory: the quartiles are exact if all values of a file fit into 32 MiB. Otherwise they are those of
+//! a seeded sample, and the result says so.
 
 mod csv;
 mod report;
@@ -21,7 +21,7 @@ use job::{Job, Result};
 use serde::Deserialize;
 use std::process::ExitCode;
 
-/// Below this, a mean or a quartile is close to telling one person's value. No parameter goes under it.
+/// Below this, a mean or a quartile nearly reveals one person's value. No parameter can set a lower value.
 const SMALLEST_GROUP: u64 = 5;
 
 #[derive(Debug, Deserialize)]

@@ -1,4 +1,4 @@
-//! The results: what may be said about each group, as JSON and as CSV.
+//! The results about each group that may be shown, as JSON and as CSV.
 
 use crate::statistics::{FileStatistics, Moments};
 use crate::Parameters;
@@ -21,8 +21,8 @@ pub struct Table {
     groups: Vec<GroupReport>,
 }
 
-/// What was left out. The names of suppressed groups and the rows of the whole file are not told: names can identify,
-/// and the file's rows minus those of the groups shown would be the size of the one that is not.
+/// What was left out. The names of suppressed groups and the number of rows in the file are not given: names can identify
+/// people, and the file's rows minus those of the shown groups would be the size of a single suppressed group.
 #[derive(Debug, Serialize)]
 struct Suppressed {
     groups: usize,
@@ -146,7 +146,7 @@ pub fn csv(tables: &[Table]) -> String {
     text
 }
 
-/// A CSV cell; quoted where it has to be.
+/// A CSV cell, quoted if necessary.
 fn quoted(cell: &str) -> String {
     if cell.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", cell.replace('"', "\"\""))

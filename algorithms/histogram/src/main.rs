@@ -1,15 +1,15 @@
-//! A histogram of one column, as a picture.
+//! A histogram of one column, as an SVG picture.
 //!
 //! Reads   every file of every dataset of the job, put together: CSV with a header line, UTF-8, comma separated. Rows
 //!         without a number in the column are skipped.
 //! Writes  `histogram.svg`: one panel per group, all with the same axes
 //! Params  `column`        the numeric column
 //!         `groupBy`       the column whose values make the groups (12 at most); without it there is one panel
-//!         `bins`          about how many bins, 20 unless told; their borders are round numbers
-//!         `minimumCount`  bars of fewer rows are not drawn, 5 unless told, never less than 3
+//!         `bins`          the approximate number of bins; their borders are round numbers [default: 20]
+//!         `minimumCount`  bars of fewer rows are not drawn; at least 3 [default: 5]
 //!
-//! A bin that is not drawn may be empty or just small, and the axis ends at the last bar: the picture does not show
-//! where single rows lie.
+//! A bin that is not drawn may be empty or small, and the axis ends at the last bar, so the picture does not reveal the
+//! values of single rows.
 
 mod bins;
 mod svg;
@@ -42,14 +42,15 @@ fn default_count() -> u64 {
     5
 }
 
-/// The values of each group. Without groupBy there is one, called nothing.
+/// The values of each group. Without groupBy there is one, with an empty name.
 type Groups = BTreeMap<String, Vec<f64>>;
 
 fn read(file: impl Read, parameters: &Parameters, groups: &mut Groups) -> Result<()> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
     let header = reader.headers().map_err(|e| e.to_string())?.clone();
     let position = |name: &String| {
-        let missing = || format!("no column '{name}'; there are: {}", header.iter().collect::<Vec<_>>().join(", "));
+        let missing =
+            || format!("no column '{name}'; the columns are: {}", header.iter().collect::<Vec<_>>().join(", "));
         header.iter().position(|column| column == name).ok_or_else(missing)
     };
     let column = position(&parameters.column)?;
@@ -135,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_is_said() {
+    fn tables_that_cannot_be_drawn_are_errors() {
         let mut groups = Groups::new();
         let error =
             |text: &str, groups: &mut Groups| read(text.as_bytes(), &parameters(Some("g")), groups).unwrap_err();
-        assert!(error("g,x\n", &mut groups).contains("no column 'body_mass_g'; there are: g, x"));
+        assert!(error("g,x\n", &mut groups).contains("no column 'body_mass_g'; the columns are: g, x"));
         let many: String = (0..13).map(|i| format!("{i},1\n")).collect();
         assert!(error(&format!("g,body_mass_g\n{many}"), &mut groups).contains("more than 12 groups"));
         assert!(picture(&groups, &parameters(Some("g"))).unwrap_err().contains("no bar"));

@@ -1,4 +1,4 @@
-//! The picture. The same histogram gives the same bytes.
+//! Draws the picture. The same histogram gives the same bytes.
 
 use crate::bins::{round_step, Histogram};
 use std::fmt::Write;
@@ -65,7 +65,7 @@ pub fn draw(histogram: &Histogram, title: &str, axis: &str, minimum_count: u64) 
             top + PANEL / 2.0
         );
     }
-    // Borders are labelled below the last panel, every so many that the labels do not touch.
+    // Borders are labelled below the last panel, only as many as fit without overlap.
     let base = height - BOTTOM;
     let longest = (0..=histogram.bins()).map(|bin| border(histogram, bin).len()).max().unwrap_or(1);
     let every = ((longest as f64 * 0.62 * TICK + 10.0) / bar).ceil().max(1.0) as usize;
@@ -98,7 +98,7 @@ fn border(histogram: &Histogram, bin: usize) -> String {
     };
     let decimals = (0..=8).find(|&decimals| whole(decimals)).unwrap_or(8);
     let text = format!("{value:.decimals$}");
-    // Zero may come out of a subtraction with a minus sign.
+    // A subtraction can give a negative zero.
     if text.trim_start_matches('-').chars().all(|digit| digit == '0' || digit == '.') {
         return text.trim_start_matches('-').to_owned();
     }
@@ -113,7 +113,7 @@ fn escaped(text: &str) -> String {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
-            // XML has no way to write other control characters.
+            // XML cannot represent other control characters.
             control if control.is_control() => safe.push(' '),
             other => safe.push(other),
         }

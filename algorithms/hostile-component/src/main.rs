@@ -1,8 +1,8 @@
-//! Tries, by way of the standard library, what the sandbox must refuse, and prints a line for each attempt:
-//! `operation: Ok`, with what it answered if that matters, or `operation: ErrorKind`.
+//! Tries operations that the sandbox must refuse, through the standard library, and prints a line for each attempt:
+//! `operation: Ok`, with the result if it matters, or `operation: ErrorKind`.
 //!
-//! With the parameter `flood` (`/data/inputs/algoCustomData.json` holds that word) it instead writes without end: to
-//! the log, to one output, or to many.
+//! With the parameter `flood` in `/data/inputs/algoCustomData.json`, it writes without end instead: to the log, to one
+//! output, or to many.
 
 use std::{
     env,
@@ -26,7 +26,7 @@ fn nameless(_: io::Error) -> io::Error {
     io::ErrorKind::Other.into()
 }
 
-/// Paths that lead out, or to what is not there.
+/// Paths that lead out, or to missing files.
 fn traversal() {
     for path in [
         "/etc/passwd",
@@ -38,7 +38,7 @@ fn traversal() {
         "",
         "/data/inputs/\u{1b}[2J",
     ] {
-        // The root itself, read as a file: versions of Rust give this error different names.
+        // The root itself, read as a file. The name of this error depends on the version of Rust.
         let read = fs::read(path).map_err(|error| if path.is_empty() { nameless(error) } else { error });
         tell(&format!("read {path:?}"), read);
         tell(&format!("stat {path:?}"), fs::metadata(path).map(|_| ()));
@@ -83,7 +83,7 @@ fn outputs() -> io::Result<()> {
     tell("make directory", fs::create_dir("/data/outputs/sub"));
     tell("write below", fs::write("/data/outputs/sub/file", "below"));
     tell("list below", names("/data/outputs/sub"));
-    // Versions of Rust give these two errors different names.
+    // The names of these two errors depend on the version of Rust.
     tell("remove full directory", fs::remove_dir("/data/outputs/sub").map_err(nameless));
     let hole = File::create("/data/outputs/hole").and_then(|file| file.set_len(1 << 40));
     tell("beyond the budget", hole.map_err(nameless));
@@ -105,7 +105,7 @@ fn machine() {
     tell("thread", std::thread::Builder::new().spawn(|| ()).map(|_| ()));
 }
 
-/// Opens until it is refused.
+/// Opens files until it is refused.
 fn handles() {
     let mut open = Vec::new();
     let error = loop {

@@ -1,4 +1,4 @@
-//! What an algorithm finds when it starts: its datasets, its parameters, and the folder for its results.
+//! The environment of an algorithm: its datasets, its parameters, and the folder for its results.
 //!
 //! The folders are those of the environment variables `INPUTS` and `OUTPUTS`, or `/data/inputs` and `/data/outputs`
 //! where they are not set. The same program therefore runs in the sandbox, in a container and on a laptop.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, io};
 
-/// A failure is one sentence for the author of the job: it ends up in the algorithm log.
+/// An error is one sentence for the author of the job, and appears in the algorithm log.
 pub type Result<T> = std::result::Result<T, String>;
 
 /// One run of the algorithm.
@@ -16,7 +16,7 @@ pub type Result<T> = std::result::Result<T, String>;
 pub struct Job {
     inputs: PathBuf,
     outputs: PathBuf,
-    /// What the host says in `DIDS`.
+    /// The value of `DIDS`.
     dids: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct InputFile {
 }
 
 impl InputFile {
-    /// How messages call this file.
+    /// The name of this file in messages.
     pub fn label(&self) -> String {
         format!("{}/{}", self.dataset, self.name)
     }
@@ -65,7 +65,7 @@ impl Job {
         &self.outputs
     }
 
-    /// The consumer's parameters. A job that was sent without any has the parameters `{}`.
+    /// The consumer's parameters. A job without parameters has `{}`.
     pub fn parameters<T: DeserializeOwned>(&self) -> Result<T> {
         let text = match fs::read_to_string(self.inputs.join("algoCustomData.json")) {
             Ok(text) if !text.trim().is_empty() => text,
@@ -76,7 +76,7 @@ impl Job {
         serde_json::from_str(&text).map_err(|e| format!("the parameters (algoCustomData.json) are not usable: {e}"))
     }
 
-    /// Every file of every dataset: the datasets in the order of `DIDS`, the files of one by their number.
+    /// Every file of every dataset: the datasets in the order of `DIDS`, the files by their number.
     pub fn files(&self) -> Result<Vec<InputFile>> {
         let mut files = Vec::new();
         for did in self.datasets()? {
@@ -97,7 +97,7 @@ impl Job {
             }));
         }
         if files.is_empty() {
-            return Err("there is no dataset file to read".to_owned());
+            return Err("no dataset file to read".to_owned());
         }
         Ok(files)
     }
@@ -108,7 +108,7 @@ impl Job {
     }
 }
 
-/// Whether a cell holds no value: empty, or one of the usual ways to say so.
+/// Whether a cell has no value: it is empty or has one of the usual markers.
 pub fn is_missing(cell: &[u8]) -> bool {
     matches!(
         cell.trim_ascii(),
@@ -116,13 +116,13 @@ pub fn is_missing(cell: &[u8]) -> bool {
     )
 }
 
-/// The finite number that a cell holds.
+/// The finite number in a cell.
 pub fn number(cell: &[u8]) -> Option<f64> {
     let number: f64 = std::str::from_utf8(cell.trim_ascii()).ok()?.parse().ok()?;
     number.is_finite().then_some(number)
 }
 
-/// Ends `main`: a failure is printed to stderr, and the exit code tells the host that the algorithm failed.
+/// Ends `main`: prints an error to stderr, and returns the exit code that shows that the algorithm failed.
 pub fn exit(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,9 +1,9 @@
-//! Small pieces of work for benchmarks of the sandbox against the same source compiled natively.
+//! Small kernels for benchmarks of the sandbox against the same source compiled natively.
 //!
-//! Reads   what the kernel says; `read` and `list` take everything below the inputs folder.
+//! Reads   as the kernel requires; `read` and `list` read everything below the inputs folder.
 //! Writes  one JSON line to stdout: kernel, size, chunk, elapsed_ns (by its own clock), bytes, files, checksum.
-//!         `write` leaves a file `big` among the results.
-//! Params  `kernel`  nop     nothing: what starting costs
+//!         `write` also writes the result `big`.
+//! Params  `kernel`  nop     nothing: measures the start
 //!                   matmul  product of two `size` x `size` matrices of doubles (700)
 //!                   hash    `size` rounds of a dependent integer hash (200 000 000)
 //!                   sort    sorts `size` 64-bit integers (5 000 000)
@@ -41,7 +41,7 @@ struct Parameters {
     chunk: Option<usize>,
 }
 
-/// What a kernel did. The checksum keeps the compiler from leaving the work out, and must not depend on the platform.
+/// The result of a kernel. The checksum prevents the compiler from removing the work; it must not depend on the platform.
 #[derive(Debug, Default, Serialize)]
 struct Work {
     bytes: u64,
@@ -70,8 +70,8 @@ fn matmul(n: usize) -> Work {
     let matrix = |seed: u64| -> Vec<f64> { (0..n * n).map(|i| (mixed(seed + i as u64) % 16) as f64).collect() };
     let (a, b) = (matrix(1), matrix(2));
     let mut c = vec![0.0; n * n];
-    // Four rows of `b` at a time are added to a row of `c`: neighbours in memory, which vector instructions like, and
-    // one visit to the sums for four products.
+    // Adds four rows of `b` at a time to a row of `c`: contiguous memory for vector instructions, and one access to the
+    // sums for four products.
     for (row, a) in c.chunks_exact_mut(n).zip(a.chunks_exact(n)) {
         let (fours, rest) = (a.chunks_exact(4), b.chunks_exact(4 * n).remainder());
         for (&factor, b) in fours.remainder().iter().zip(rest.chunks_exact(n)) {
@@ -125,7 +125,7 @@ fn walk(folder: &Path, visit: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()>
     Ok(())
 }
 
-/// The first eight bytes: enough to notice wrong data, and too little to be what is measured.
+/// The first eight bytes: enough to notice wrong data, and too few to affect the measurement.
 fn first_word(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word))
 }

@@ -1,6 +1,6 @@
-//! Systems of equations with a symmetric positive definite matrix.
+//! Cholesky decomposition, for equations with a symmetric positive definite matrix.
 
-/// The lower triangle L of A = L Lᵀ, row after row.
+/// The lower triangle L of A = L Lᵀ, row-major.
 #[derive(Debug)]
 pub struct Cholesky {
     size: usize,
@@ -8,7 +8,7 @@ pub struct Cholesky {
 }
 
 impl Cholesky {
-    /// None if the matrix is not positive definite, or so nearly not that the solution would be noise.
+    /// `None` if the matrix is not positive definite, or so close to it that the solution would be noise.
     pub fn new(matrix: &[f64], size: usize) -> Option<Self> {
         let mut lower = vec![0.0; size * size];
         for row in 0..size {
@@ -27,7 +27,7 @@ impl Cholesky {
         Some(Self { size, lower })
     }
 
-    /// x of A x = b.
+    /// Solves A x = b.
     pub fn solve(&self, b: &[f64]) -> Vec<f64> {
         let (n, at) = (self.size, |row: usize, column: usize| self.lower[row * self.size + column]);
         let mut x = b.to_vec();

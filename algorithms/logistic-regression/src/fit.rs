@@ -1,7 +1,7 @@
 //! The estimates: normal equations for the linear model, iteratively reweighted least squares for the logistic one.
 //!
-//! Both work on standardised columns (mean 0, deviation 1), where a large offset or unit of a column cannot spoil the
-//! equations, and translate the result back into the units of the data.
+//! Both work on standardised columns (mean 0, deviation 1), so that a large offset or scale of a column causes no numerical
+//! problems, and convert the result back into the units of the data.
 
 use crate::cholesky::Cholesky;
 use job::Result;
@@ -12,7 +12,7 @@ const MOST_ITERATIONS: usize = 50;
 /// The standardised columns.
 #[derive(Debug)]
 pub struct Design {
-    /// Row after row, each beginning with a 1 for the intercept.
+    /// Row-major, each row beginning with a 1 for the intercept.
     cells: Vec<f64>,
     width: usize,
     means: Vec<f64>,
@@ -21,7 +21,7 @@ pub struct Design {
 
 #[derive(Debug)]
 pub struct Fit {
-    /// Of the intercept and of each column, in the units of the data.
+    /// For the intercept and each column, in the units of the data.
     pub estimates: Vec<f64>,
     pub standard_errors: Vec<f64>,
     pub quality: Quality,
@@ -35,7 +35,7 @@ pub enum Quality {
 }
 
 impl Design {
-    /// `features` holds as many numbers per row as there are names.
+    /// `features` has as many numbers per row as there are names.
     pub fn new(features: &[f64], names: &[String]) -> Result<Self> {
         let width = names.len() + 1;
         let rows = features.len() / names.len();
@@ -65,8 +65,8 @@ impl Design {
         self.cells.chunks_exact(self.width)
     }
 
-    /// Xᵀ W X with the penalty on its diagonal (not on the intercept's), factorised; and Xᵀ v. `weigh` tells the weight
-    /// and v of a row, given its number.
+    /// The factorised Xᵀ W X with the penalty on its diagonal (except for the intercept), and Xᵀ v. `weigh` returns the
+    /// weight and v of a row, given its number.
     fn equations(&self, ridge: f64, mut weigh: impl FnMut(usize) -> (f64, f64)) -> Option<(Cholesky, Vec<f64>)> {
         let width = self.width;
         let mut matrix = vec![0.0; width * width];
@@ -86,9 +86,9 @@ impl Design {
         Some((Cholesky::new(&matrix, width)?, right))
     }
 
-    /// In the units of the data: slopes are divided by the deviations, and the intercept is moved by the means.
+    /// Converts to the units of the data: slopes are divided by the deviations, and the intercept is shifted by the means.
     fn in_units(&self, estimates: &[f64], information: &Cholesky, variance: f64, quality: Quality) -> Fit {
-        // One row per coefficient: how it is made of the standardised ones.
+        // One row per coefficient: its combination of the standardised ones.
         let mut intercept = vec![1.0];
         intercept.extend(self.means.iter().zip(&self.deviations).map(|(mean, sd)| -mean / sd));
         let slopes = self.deviations.iter().enumerate().map(|(column, sd)| {
@@ -134,7 +134,7 @@ pub fn linear(design: &Design, targets: &[f64], ridge: f64) -> Result<Fit> {
     Ok(design.in_units(&estimates, &equations, variance, quality))
 }
 
-/// Of all rows together: the logarithm of what the model says is the probability of what was observed.
+/// The log-likelihood of all rows.
 fn log_likelihood(design: &Design, targets: &[f64], estimates: &[f64]) -> f64 {
     let of_row = |(row, &target): (&[f64], &f64)| {
         let score = dot(row, estimates);
@@ -151,7 +151,7 @@ pub fn logistic(design: &Design, targets: &[f64], ridge: f64) -> Result<Fit> {
         let penalty: f64 = estimates[1..].iter().map(|estimate| estimate * estimate).sum();
         log_likelihood(design, targets, estimates) - 0.5 * ridge * penalty
     };
-    // Fails at once, and with the right reason, if the trouble is with the features alone.
+    // Fails at once, and with the right message, if only the features are the problem.
     design.equations(ridge, |_| (1.0, 0.0)).ok_or_else(dependent)?;
 
     let share = targets.iter().sum::<f64>() / targets.len() as f64;
@@ -179,7 +179,7 @@ pub fn logistic(design: &Design, targets: &[f64], ridge: f64) -> Result<Fit> {
             };
             return Ok(design.in_units(&estimates, &information, 1.0, quality));
         }
-        // A full step may overshoot; the log-likelihood is concave, so some part of it does not.
+        // A full step may overshoot. The log-likelihood is concave, so a sufficiently small part of the step does not.
         let mut length = 1.0;
         loop {
             let next: Vec<f64> = estimates.iter().zip(&step).map(|(estimate, step)| estimate + length * step).collect();

@@ -9,9 +9,9 @@
 //!         `model`     `logistic` or `linear`; without it, logistic if the target has two values
 //!         `positive`  the target's value that counts as 1 (case does not matter); all others count as 0. Without it
 //!                     the target must have two values, and the second in alphabetical order counts as 1
-//!         `ridge`     penalty on the squared coefficients of the standardised columns, 0 unless told
+//!         `ridge`     penalty on the squared coefficients of the standardised columns [default: 0]
 //!
-//! Refuses fewer than 30 rows, or fewer than 10 in one class: a model of less describes persons, not a population.
+//! Refuses fewer than 30 rows, or fewer than 10 in one class, because a smaller model describes persons, not a population.
 
 mod cholesky;
 mod fit;
@@ -65,7 +65,7 @@ struct Report {
 struct Coefficient {
     column: String,
     estimate: f64,
-    /// None with a penalty: its estimates are biased on purpose, and an error around a biased value misleads.
+    /// `None` with a penalty: the estimates are biased on purpose, and the error of a biased value is misleading.
     standard_error: Option<f64>,
 }
 
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_penalty_as_scikit_learn_has_it() {
+    fn the_penalty_agrees_with_scikit_learn() {
         let logistic = penguins(serde_json::json!({"target": "sex", "features": FOUR, "ridge": 2})).unwrap();
         let expected = [-41.5197086, 0.0814246158, 1.36638201, 0.00620328195, 0.00317008676];
         assert_close(&logistic, &expected.map(|estimate| (estimate, f64::NAN)));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_modelled_is_said() {
+    fn tables_that_cannot_be_modelled_are_errors() {
         let report_of = |text: &str, parameters: serde_json::Value| {
             let parameters: Parameters = serde_json::from_value(parameters).unwrap();
             let mut table = Table::new(&parameters.target, &parameters.features)?;

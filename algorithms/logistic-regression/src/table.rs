@@ -9,7 +9,7 @@ pub struct Table {
     target: String,
     columns: Vec<String>,
     pub targets: Vec<String>,
-    /// Row after row.
+    /// Row-major.
     pub features: Vec<f64>,
     pub skipped: u64,
 }
@@ -32,7 +32,8 @@ impl Table {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
         let header = reader.headers().map_err(|e| e.to_string())?.clone();
         let position = |name: &String| {
-            let missing = || format!("no column '{name}'; there are: {}", header.iter().collect::<Vec<_>>().join(", "));
+            let missing =
+                || format!("no column '{name}'; the columns are: {}", header.iter().collect::<Vec<_>>().join(", "));
             header.iter().position(|column| column == name).ok_or_else(missing)
         };
         let target = position(&self.target)?;

@@ -11,16 +11,16 @@ use wasmparser::{
     types::TypesRef,
 };
 
-/// The types of `wasi:sockets/tcp` and `/udp` that a component may import as long as it imports no function on them. The
-/// sandbox offers exactly these.
+/// The types of `wasi:sockets/tcp` and `/udp` that a component may import if it imports no function on them. The sandbox
+/// links exactly these.
 pub const INERT_TYPES: [&str; 4] = ["tcp-socket", "udp-socket", "incoming-datagram-stream", "outgoing-datagram-stream"];
 
-/// What an import lets a component do.
+/// The capability that an import gives to a component.
 pub(crate) fn allows(import: &str) -> Capability {
     Interface::parse(import).map_or(Capability::Unknown, Interface::allows)
 }
 
-/// Everything that is wrong with a component. Without `types`, as far as names can tell.
+/// All problems of a component. Without `types`, only those that names show.
 pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Vec<Refusal> {
     let mut problems = Problems::default();
     for import in &survey.imports {
@@ -47,8 +47,8 @@ pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Vec<Ref
     refusals
 }
 
-/// Whether an import of sockets is of their types alone, without any function: nothing that could make a socket, or use
-/// one. The C library of Rust before 1.87 imports them so in every program, to be able to drop what it never has.
+/// Whether an import of a sockets interface contains only types and no function, so that it cannot create or use a socket.
+/// The C library of Rust before 1.87 imports these types in every program, to be able to drop sockets that it never gets.
 fn is_inert(interface: Interface<'_>, types: TypesRef<'_>, import: &str) -> bool {
     let only_types = || {
         let ComponentEntityType::Instance(instance) = types.component_item_for_import(import)?.ty else { return None };
@@ -106,13 +106,13 @@ mod tests {
     use crate::fixtures::*;
     use cloister_model::{Capability, ModuleKind, Rule, Verdict};
 
-    /// The smallest command, with these imports before it.
+    /// The smallest command with the given imports.
     fn importing(imports: &str) -> String {
         COMPONENT.replacen("(component", &format!("(component {imports}"), 1)
     }
 
     #[test]
-    fn admits_a_command_and_reports_what_it_asks_for() {
+    fn admits_a_command_and_reports_its_imports() {
         let admission = admit_text(&importing(
             r#"(import "wasi:random/random@0.2.12" (instance))
                (import "wasi:filesystem/types@0.2.0" (instance))"#,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_started() {
+    fn refuses_components_that_cannot_be_started() {
         assert_refused(&admit_text("(component)"), Rule::EntryPoint, "wasi:cli/run");
         let other = COMPONENT.replace("wasi:cli/run@0.2.3", "wasi:http/incoming-handler@0.2.3");
         assert_refused(&admit_text(&other), Rule::EntryPoint, "HTTP server");

@@ -1,8 +1,8 @@
-//! A walk over component types that cannot be made to recurse.
+//! Walks component types without recursion.
 //!
-//! wasmparser reads component and instance types by calling itself, with no bound on the depth, so that three bytes
-//! per level end the process with a stack overflow. This walk keeps its own stack, reads only what lies between two
-//! levels with wasmparser, and runs before anything else reads such a section.
+//! wasmparser reads component and instance types recursively without a bound on the depth, so three bytes per level
+//! overflow the stack. This walk uses its own stack and wasmparser only for what lies between two levels. It runs before
+//! any other code reads such a section.
 
 use crate::caps;
 use wasmparser::{
@@ -10,19 +10,19 @@ use wasmparser::{
     Result,
 };
 
-/// What a section of component types holds.
+/// Counts over a section of component types.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Declarations {
-    /// Types and declarations inside them, at every level.
+    /// Types and their declarations, at every level.
     pub(crate) count: u64,
-    /// Those that import or export an instance or a component: the validator copies its type there.
+    /// Declarations that import or export an instance or a component. The validator copies its type there.
     pub(crate) instances: u64,
-    /// The walk stopped at [`caps::TYPE_DEPTH`].
+    /// Whether the walk stopped at [`caps::TYPE_DEPTH`].
     pub(crate) too_deep: bool,
 }
 
-/// Walks `count` component types. Stops at the first error, which the validator meets again at the same place; it can
-/// recurse no deeper than the walk came.
+/// Walks `count` component types. Stops at the first error. The validator fails at the same place, so it cannot recurse
+/// deeper than this walk.
 pub(crate) fn walk(mut reader: BinaryReader<'_>, count: u32) -> Declarations {
     let mut seen = Declarations::default();
     let _ = walk_types(&mut reader, count, &mut seen);
@@ -30,7 +30,7 @@ pub(crate) fn walk(mut reader: BinaryReader<'_>, count: u32) -> Declarations {
 }
 
 fn walk_types(reader: &mut BinaryReader<'_>, count: u32, seen: &mut Declarations) -> Result<()> {
-    // How many declarations are still to come at each level; the first level is the section, which has types only.
+    // The number of remaining declarations at each level. The first level is the section, which contains types only.
     let mut open = vec![count];
     while let Some(remaining) = open.last_mut() {
         if *remaining == 0 {
@@ -54,7 +54,7 @@ fn walk_types(reader: &mut BinaryReader<'_>, count: u32, seen: &mut Declarations
     Ok(())
 }
 
-/// Reads one declaration, or its first byte if it is a type.
+/// Reads one declaration, or only its first byte if it is a type.
 fn declares_type(reader: &mut BinaryReader<'_>, seen: &mut Declarations) -> Result<bool> {
     let named = match reader.read_u8()? {
         0x00 => {
@@ -72,7 +72,7 @@ fn declares_type(reader: &mut BinaryReader<'_>, seen: &mut Declarations) -> Resu
             reader.read::<ComponentExternName<'_>>()?;
             reader.read::<ComponentTypeRef>()?
         }
-        // 0x01, and everything unknown: read as a type, it fails here as it does in the validator.
+        // 0x01, and all unknown bytes: read as a type, they fail here as in the validator.
         _ => return Ok(true),
     };
     if matches!(named, ComponentTypeRef::Instance(_) | ComponentTypeRef::Component(_)) {
@@ -81,7 +81,7 @@ fn declares_type(reader: &mut BinaryReader<'_>, seen: &mut Declarations) -> Resu
     Ok(false)
 }
 
-/// Reads a type, or, if it has declarations, only up to those.
+/// Reads a type, or its beginning up to its declarations.
 fn enter(reader: &mut BinaryReader<'_>) -> Result<Option<u32>> {
     let mut ahead = reader.clone();
     if matches!(ahead.read_u8()?, 0x41 | 0x42) {
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn stops_at_the_depth_that_is_taken() {
+    fn stops_at_the_maximum_depth() {
         assert!(!walk_bytes(&nested(caps::TYPE_DEPTH - 1), 1).too_deep);
         assert!(walk_bytes(&nested(caps::TYPE_DEPTH), 1).too_deep);
         assert!(walk_bytes(&nested(5_000_000), 1).too_deep);
     }
 
     #[test]
-    fn ends_when_the_bytes_do() {
+    fn ends_at_the_end_of_the_bytes() {
         assert_eq!(walk_bytes(&[], u32::MAX).count, 1);
         assert_eq!(walk_bytes(b"\x42\xff\xff\xff\xff\x0f", u32::MAX).count, 2);
         assert_eq!(walk_bytes(&[0x7f; 200_000], u32::MAX).count, caps::TYPES + 1);

@@ -1,4 +1,4 @@
-//! Programs for the tests of this crate, from text or byte by byte.
+//! Builds programs for the tests of this crate, from text or from bytes.
 
 use crate::{Request, Role, admit};
 use cloister_model::{Admission, Limits, Refusal, Rule, Verdict};
@@ -26,7 +26,7 @@ pub(crate) fn admit_text(text: &str) -> Admission {
     admit_bytes(&binary(text))
 }
 
-/// A command with this among its fields.
+/// A command with additional fields.
 pub(crate) fn admit_with(fields: &str) -> Admission {
     admit_text(&format!(r#"(module {fields} (memory (export "memory") 1) (func (export "_start")))"#))
 }
@@ -42,7 +42,7 @@ pub(crate) fn rules(admission: &Admission) -> Vec<Rule> {
     refusals(admission).iter().map(|refusal| refusal.rule).collect()
 }
 
-/// Asserts that a program is refused under this rule alone, with a subject or advice that has these words.
+/// Asserts that a program is refused under this rule only, with a subject or advice that contains these words.
 #[track_caller]
 pub(crate) fn assert_refused(admission: &Admission, rule: Rule, words: &str) {
     assert_eq!(rules(admission), [rule], "{:?}", admission.verdict);
@@ -50,7 +50,7 @@ pub(crate) fn assert_refused(admission: &Admission, rule: Rule, words: &str) {
     assert!(shown.contains(words), "{shown}");
 }
 
-/// A number as the format writes it.
+/// A LEB128 number.
 pub(crate) fn leb(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
@@ -63,27 +63,27 @@ pub(crate) fn leb(mut value: usize) -> Vec<u8> {
     }
 }
 
-/// Bytes after their length.
+/// Bytes with their length in front.
 pub(crate) fn sized(content: &[u8]) -> Vec<u8> {
     [leb(content.len()), content.to_vec()].concat()
 }
 
-/// A section of items that have been written already.
+/// A section with encoded items.
 pub(crate) fn section(id: u8, count: usize, items: &[u8]) -> Vec<u8> {
     [vec![id], sized(&[leb(count), items.to_vec()].concat())].concat()
 }
 
-/// A core module of these sections.
+/// A core module with these sections.
 pub(crate) fn core(sections: &[Vec<u8>]) -> Vec<u8> {
     [b"\0asm\x01\0\0\0".to_vec(), sections.concat()].concat()
 }
 
-/// A component of these sections.
+/// A component with these sections.
 pub(crate) fn component(sections: &[Vec<u8>]) -> Vec<u8> {
     [b"\0asm\x0d\0\x01\0".to_vec(), sections.concat()].concat()
 }
 
-/// A command whose functions all have type `() -> ()` and these bodies, the first of them its `_start`.
+/// A command whose functions have type `() -> ()` and these bodies. The first function is `_start`.
 pub(crate) fn functions(count: usize, body: &[u8]) -> Vec<u8> {
     let code = sized(&[&[0], body, &[0x0b]].concat());
     core(&[

@@ -1,4 +1,4 @@
-//! Programs made to break the reader, not to run.
+//! Tests with programs that attack the parser.
 
 use crate::{Request, Role, admit, caps, fixtures::*};
 use cloister_model::{Admission, Limits, ModuleKind, Rule, Verdict};
@@ -6,12 +6,12 @@ use proptest::prelude::*;
 
 const RUNTIME: Role<'static> = Role::Runtime { trapped_imports: &[], start: &[] };
 
-/// What holds for every program.
+/// Checks the properties that hold for every program.
 fn check(bytes: &[u8]) -> Admission {
     for role in [RUNTIME, Role::Algorithm] {
         let request = Request { bytes, limits: &Limits::default(), role };
         let admission = admit(&request);
-        assert_eq!(admission, admit(&request), "the same bytes, the same verdict");
+        assert_eq!(admission, admit(&request), "the same bytes must give the same verdict");
         match &admission.verdict {
             Verdict::Admitted => assert!(admission.kind.is_some()),
             Verdict::Refused { refusals } => {
@@ -29,7 +29,7 @@ fn check(bytes: &[u8]) -> Admission {
     admit_bytes(bytes)
 }
 
-/// A command with a section of every kind, and a component around it.
+/// A command with a section of every kind, and a component that contains it.
 fn rich() -> [Vec<u8>; 2] {
     let module = r#"(module
         (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
@@ -60,7 +60,7 @@ fn rich() -> [Vec<u8>; 2] {
 }
 
 #[test]
-fn the_programs_that_are_broken_below_are_admitted_whole() {
+fn the_unbroken_programs_are_admitted() {
     for bytes in rich() {
         assert_eq!(check(&bytes).verdict, Verdict::Admitted);
     }
@@ -69,7 +69,7 @@ fn the_programs_that_are_broken_below_are_admitted_whole() {
 #[test]
 fn every_truncation_is_refused() {
     for bytes in rich() {
-        // What follows the last section that matters could be missing without harm: names and producers.
+        // Only the custom sections at the end, names and producers, may be missing.
         let needed = admitted_prefix(&bytes);
         for length in 0..needed {
             assert_ne!(check(&bytes[..length]).verdict, Verdict::Admitted, "{length} of {} bytes", bytes.len());
@@ -77,7 +77,7 @@ fn every_truncation_is_refused() {
     }
 }
 
-/// The shortest prefix that is a whole program: custom sections at the end belong to no rule.
+/// The shortest prefix that is a complete program: no rule requires the custom sections at the end.
 fn admitted_prefix(bytes: &[u8]) -> usize {
     (0..=bytes.len()).find(|length| admit_bytes(&bytes[..*length]).verdict == Verdict::Admitted).expect("the whole")
 }
@@ -126,7 +126,7 @@ fn nested_types_do_not_overflow_the_stack() {
 
 #[test]
 fn types_that_double_at_every_step_are_refused() {
-    // (type (tuple u8 u8)), then tuples of twice the one before: 2^40 values in 160 bytes.
+    // (type (tuple u8 u8)), then tuples of two of the previous type: 2^40 values in 160 bytes.
     let mut types = b"\x6f\x02\x7d\x7d".to_vec();
     for index in 0..40 {
         types.extend([0x6f, 2, index, index]);
@@ -136,7 +136,7 @@ fn types_that_double_at_every_step_are_refused() {
     assert!(refusals(&admission)[0].subject.contains("type size"), "{:?}", admission.verdict);
 }
 
-/// An instance type with one resource and so many functions that take it, imported so many times.
+/// An instance type with one resource and many functions that take it, imported many times.
 fn copying(functions: usize, imports: usize) -> Vec<u8> {
     let mut declarations = b"\x04\0\x01r\x03\x01\x01\x68\0\x01\x40\x01\x01x\x01\x01\0".to_vec();
     for index in 0..functions {

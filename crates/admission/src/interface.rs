@@ -1,4 +1,4 @@
-//! Names of component interfaces, and which of them components may import.
+//! The names of component interfaces, and which ones components may import.
 
 use crate::problems::Problem;
 use cloister_model::{
@@ -7,7 +7,7 @@ use cloister_model::{
     Rule,
 };
 
-/// The newest WASI 0.2 that this host has: 0.2.12. All of 0.2 up to there is compatible.
+/// The newest supported version of WASI 0.2: 0.2.12. All earlier 0.2 versions are compatible.
 pub const WASI_PATCH: u32 = 12;
 
 /// The interfaces that components may import, at any version up to 0.2.[`WASI_PATCH`].
@@ -46,7 +46,7 @@ pub(crate) struct Interface<'a> {
 }
 
 impl<'a> Interface<'a> {
-    /// None for plain names, URLs and the like.
+    /// `None` for plain names, URLs and similar.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (package, rest) = text.split_once('/')?;
         let (name, version) = match rest.split_once('@') {
@@ -58,7 +58,7 @@ impl<'a> Interface<'a> {
         (plain(namespace) && plain(package_name) && plain(name)).then_some(Self { package, name, version })
     }
 
-    /// Whether this host has the version.
+    /// Whether this host supports the version.
     pub(crate) fn version_is_given(self) -> bool {
         let Some(patch) = self.version.and_then(|version| version.strip_prefix("0.2.")) else { return false };
         let canonical = patch.bytes().all(|b| b.is_ascii_digit()) && (patch == "0" || !patch.starts_with('0'));
@@ -69,7 +69,7 @@ impl<'a> Interface<'a> {
         matches!(self.package, "wasi:sockets" | "wasi:http" | "wasi:tls")
     }
 
-    /// What an import of it lets a program do.
+    /// The capability that importing it gives to a program.
     pub(crate) fn allows(self) -> Capability {
         let known = INTERFACES.iter().find(|(package, name, _)| (self.package, self.name) == (*package, *name));
         match known {
@@ -79,7 +79,7 @@ impl<'a> Interface<'a> {
         }
     }
 
-    /// Why a program may not import it, if it may not.
+    /// Why a program may not import it; `None` if it may.
     pub(crate) fn refuse(self) -> Option<Problem<'a>> {
         let problem = |rule, what, advice| Some(Problem { rule, what, module: "", advice });
         match self.allows() {

@@ -1,13 +1,12 @@
-//! What a WebAssembly program asks for, and whether it may have it.
+//! Admission: decides from its bytes whether a WebAssembly program may run.
 //!
-//! [`admit`] reads a program's bytes and says what it is, what it imports, what it declares and whether it may run.
-//! It runs nothing, compiles nothing and keeps nothing. Everything that is not allowed is refused under the name of a
-//! [`cloister_model::Rule`].
+//! [`admit`] parses a program and reports its kind, its imports, its declarations and the verdict. It runs nothing,
+//! compiles nothing and stores nothing. Every refusal names a [`cloister_model::Rule`].
 //!
-//! The bytes come from a stranger. Every cost is bounded: sizes and counts by [`caps`], time by one pass over the
-//! sections and one over the code. A refused program may still have a report, as far as it could be read.
+//! The bytes are untrusted, so every cost is bounded: [`caps`] bounds sizes and counts, and time is bounded by one pass
+//! over the sections and one over the code. The report of a refused program contains what could be read.
 //!
-//! What a program *does* with what it may read cannot be seen here.
+//! Admission cannot show what a program *does* with the data that it may read.
 
 #![forbid(unsafe_code)]
 
@@ -40,36 +39,35 @@ use cloister_model::{Admission, Import, Limits, ModuleKind, Refusal, Rule, Verdi
 use survey::Survey;
 use wasmparser::Encoding;
 
-/// A program that somebody wants to run.
+/// A program to check.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The file.
+    /// The content of the file.
     pub bytes: &'a [u8],
-    /// What the run may use: the file's size, its tables and memories at the start are measured against it.
+    /// The limits of the run. Admission checks the size of the file, and the initial tables and memories.
     pub limits: &'a Limits,
-    /// Whose program it is.
+    /// The role of the program.
     pub role: Role<'a>,
 }
 
-/// Whose program it is.
+/// The role of a program.
 #[derive(Clone, Copy, Debug)]
 pub enum Role<'a> {
-    /// An author's: a preview 1 command or a 0.2 component.
+    /// An algorithm: a preview 1 command or a 0.2 component.
     Algorithm,
-    /// An interpreter that the operator installed: a core module, with or without `_start`. It may use exceptions, and
-    /// have more and larger functions.
+    /// An interpreter that the operator installed: a core module, with or without `_start`. It may use exceptions and have
+    /// more and larger functions.
     Runtime {
-        /// Functions, by module and name and of any type, that it imports for other hosts. This host answers a call
-        /// with a trap.
+        /// Functions (module, name), of any type, that it imports for other hosts. This host traps when one is called.
         trapped_imports: &'a [(String, String)],
-        /// The exports that the host calls, which must be functions without parameters that return nothing or an i32.
+        /// The exports that the host calls. They must be functions without parameters that return nothing or an i32.
         start: &'a [String],
     },
 }
 
-/// Reads a program and decides whether it may run.
+/// Checks a program and decides whether it may run.
 ///
-/// Takes about half a second for 100 MB. Never panics; needs a small multiple of the program's size in memory.
+/// Takes about half a second for 100 MB. Never panics. Needs memory of a small multiple of the program's size.
 #[must_use]
 pub fn admit(request: &Request<'_>) -> Admission {
     let Request { bytes, limits, role } = request;
@@ -103,13 +101,13 @@ pub fn admit(request: &Request<'_>) -> Admission {
         Encoding::Component => component::check(&survey, types),
     });
     if refusals.is_empty() && !survey.complete {
-        // Both passes read with the same parser, so this should not be. If it ever is, what was not seen is not run.
-        refusals.push(Refusal::new(Rule::Invalid, "could not be read to its end", validation::REBUILD));
+        // Both passes use the same parser, so this should not happen. If it does, refuse what the survey did not read.
+        refusals.push(Refusal::new(Rule::Invalid, "cannot be read to its end", validation::REBUILD));
     }
     report(survey, encoding, size, refusals)
 }
 
-/// What a program starts with must fit into what it may ever have.
+/// Checks the initial memories and tables against the limits of the run.
 fn check_limits(survey: &Survey<'_>, limits: &Limits) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     let pages = survey.memories.iter().fold(0_u64, |sum, memory| sum.saturating_add(memory.initial_pages));
@@ -127,7 +125,7 @@ fn check_limits(survey: &Survey<'_>, limits: &Limits) -> Vec<Refusal> {
     refusals
 }
 
-/// A refusal of something that was not looked into.
+/// The report of a program that was refused before it was parsed.
 fn refused_unread(bytes: u64, kind: Option<ModuleKind>, refusal: Refusal) -> Admission {
     Admission {
         kind,
@@ -160,7 +158,7 @@ fn report(survey: Survey<'_>, encoding: Encoding, bytes: u64, mut refusals: Vec<
         })
         .collect();
     imports.sort();
-    // A module may import one function many times.
+    // A module may import a function several times.
     imports.dedup();
     let mut exports: Vec<String> = survey.exports.iter().map(|export| names::name(export.name)).collect();
     exports.sort();

@@ -1,9 +1,9 @@
-//! What a file is, by its first bytes: said before anything tries to read it, so that the answer helps.
+//! Recognises other file formats by their first bytes, so that the refusal can say what the file is.
 
 use cloister_model::{Refusal, Rule};
 use wasmparser::{Encoding, Parser};
 
-/// Other formats that people submit: how they begin, what they are, what to do.
+/// Other formats that people submit: the first bytes, the format, the advice.
 const FORMATS: &[(&[u8], &str, &str)] = &[
     (b"\x7fELF", "a native program for Linux (ELF)", COMPILE),
     (b"\xfe\xed\xfa\xce", "a native program for macOS", COMPILE),
@@ -29,10 +29,10 @@ const COMPILE: &str = "Compile it for wasm32-wasip1 or wasm32-wasip2";
 const UNPACK: &str = "Submit the .wasm file itself";
 const SCRIPT: &str = "Name a runtime that runs scripts, or compile it to WebAssembly";
 
-/// Byte 7 of an ELF file made by wasmtime, the field that names its operating system.
+/// Byte 7 (the operating system) of an ELF file that wasmtime produced.
 const ELF_OS_WASMTIME: u8 = 200;
 
-/// Module or component, or why neither.
+/// Decides whether the bytes are a module or a component, or why they are neither.
 pub(crate) fn recognise(bytes: &[u8]) -> Result<Encoding, Refusal> {
     if Parser::is_core_wasm(bytes) {
         return Ok(Encoding::Module);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_machine_code_made_from_webassembly_from_native_programs() {
+    fn distinguishes_precompiled_webassembly_from_native_programs() {
         let mut elf = *b"\x7fELF\x02\x01\x01\xc8\0\0\0\0\0\0\0\0";
         assert_eq!(refused(&elf).rule, Rule::Precompiled);
         elf[7] = 0;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_else_it_is() {
+    fn names_other_formats() {
         for (bytes, word) in [
             (&b""[..], "empty"),
             (b"MZ\x90", "Windows"),

@@ -1,4 +1,4 @@
-//! The rules for core modules: what they may import, and how they are started.
+//! The rules for core modules: which imports they may have, and how they are started.
 
 use crate::{
     Role, origin, preview1,
@@ -12,7 +12,7 @@ const ANOTHER_TARGET: &str = "Only WASI preview 1 is given to modules: build it 
 const NO_NETWORK: &str = "Programs have no network: their inputs are files below /data";
 const REBUILD: &str = "Build it for wasm32-wasip1 with current tools";
 
-/// What a module without a known function of this name lets the program do.
+/// The capability of an import that is not a known function.
 pub(crate) fn allows(import: &Import<'_>) -> Capability {
     match (import.module, preview1::find(import.name)) {
         (preview1::MODULE, Some(function)) => function.allows,
@@ -21,7 +21,7 @@ pub(crate) fn allows(import: &Import<'_>) -> Capability {
     }
 }
 
-/// Functions with which a program could make a socket, or send a request, on hosts that give them.
+/// Functions with which a program could open a socket or send a request, on hosts that provide them.
 fn is_network(import: &Import<'_>) -> bool {
     let Import { module, name, .. } = import;
     let extends_wasi = *module == preview1::MODULE || module.starts_with("wasix_") || module.starts_with("wasi_");
@@ -31,7 +31,7 @@ fn is_network(import: &Import<'_>) -> bool {
             && ["sock_", "port_", "http_", "ws_", "resolve", "addr_"].iter().any(|prefix| name.starts_with(prefix)))
 }
 
-/// A command or a library; unknown as long as the list of exports is.
+/// A command or a library; `None` while the list of exports is incomplete.
 pub(crate) fn kind(survey: &Survey<'_>) -> Option<ModuleKind> {
     let starts = survey.exports.iter().any(|e| e.name == "_start" && matches!(e.item, Item::Function(_)));
     match (starts, survey.complete) {
@@ -41,7 +41,7 @@ pub(crate) fn kind(survey: &Survey<'_>) -> Option<ModuleKind> {
     }
 }
 
-/// Everything that is wrong with a module. Without `types`, as far as names can tell.
+/// All problems of a module. Without `types`, only those that names show.
 pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>, role: &Role<'_>) -> Vec<Refusal> {
     let origin = origin::advice(&survey.imports, survey.unlinked);
     let mut problems = Problems::default();
@@ -91,7 +91,7 @@ fn check_import<'a>(
     match (module, preview1::find(import.name)) {
         (preview1::MODULE, Some(function)) => {
             if !function.is_given() {
-                return problem(Rule::Import, "functions that are not given", "Programs cannot signal processes");
+                return problem(Rule::Import, "functions that are not provided", "Programs cannot signal processes");
             }
             let type_differs = types.is_some_and(|types| {
                 !type_at(types, ty).and_then(|id| function_type(types, id)).is_some_and(|ty| function.has_type(ty))
@@ -151,7 +151,7 @@ fn check_runtime<'a>(survey: &Survey<'_>, types: Option<TypesRef<'_>>, start: &'
     problems.into_refusals().collect()
 }
 
-/// Whether an export is no function that can be called without arguments. Without `types`, only what it is counts.
+/// Whether an export is not a function that can be called without arguments. Without `types`, checks the kind only.
 fn export_type_differs(
     export: &Export<'_>,
     types: Option<TypesRef<'_>>,
@@ -185,7 +185,7 @@ mod tests {
     use cloister_model::{Admission, Capability, Limits, ModuleKind, Rule, Verdict};
 
     #[test]
-    fn admits_a_command_and_reports_what_it_asks_for() {
+    fn admits_a_command_and_reports_its_imports() {
         let admission = admit_text(
             r#"(module
                 (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_cannot_be_started() {
+    fn refuses_modules_that_cannot_be_started() {
         const MEMORY: &str = r#"(memory (export "memory") 1)"#;
         for (fields, words) in [
             (String::new(), "`_start`"),

@@ -1,8 +1,8 @@
-//! Text that an author chose, cut to a bounded length. It stays raw: whoever shows it escapes it.
+//! Text from the program, cut to a bounded length. It is not escaped: escape it before showing it.
 
 use crate::caps;
 
-/// The text, cut to at most `bytes` bytes between two characters.
+/// The text, cut between two characters to at most `bytes` bytes.
 pub(crate) fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
@@ -12,7 +12,7 @@ pub(crate) fn name(text: &str) -> String {
     cut(text, caps::NAME_BYTES).to_owned()
 }
 
-/// A few of the names, for one line of text: each short, and a count of the rest.
+/// Some of the names for one line of text: each cut, and a count of the rest.
 pub(crate) fn list(names: &[&str]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<&str> = names.iter().take(SHOWN).map(|name| cut(name, 40)).collect();

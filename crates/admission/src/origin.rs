@@ -1,8 +1,8 @@
-//! Advice for programs that were built for another host, by what they import.
+//! Advice for programs that were built for another host, which their imports show.
 
 use crate::survey::{Import, Unlinked};
 
-/// What to do about a program that this host does not know, if it shows where it comes from.
+/// The advice for a program that was built for another host, if its imports show which one.
 pub(crate) fn advice(imports: &[Import<'_>], unlinked: Option<Unlinked>) -> Option<&'static str> {
     let from = |modules: &[&str]| imports.iter().any(|import| modules.contains(&import.module));
     let named = |module: &str, prefixes: &[&str]| {

@@ -1,4 +1,4 @@
-//! The functions of WASI preview 1, and what each lets a program do.
+//! The functions of WASI preview 1, and the capability that each gives to a program.
 
 use cloister_model::Capability::{
     self, Exits, Network, Random, ReadsAndWritesFiles, ReadsClock, ReadsEnvironment, ReadsFiles, Schedules, Signals,
@@ -26,12 +26,12 @@ const fn function(name: &'static str, parameters: &'static str, results: &'stati
 
 /// All 46 functions of `wasi_snapshot_preview1.witx`, in its order.
 ///
-/// Everything is given but `proc_raise`: see [`Function::is_given`].
+/// The host provides all of them except `proc_raise`: see [`Function::is_given`].
 ///
-/// `sock_accept`, `sock_recv`, `sock_send` and `sock_shutdown` are given, though the host has no sockets: they work
-/// on sockets that are open already, none can ever be, and every program by Go or wasi-libc's `accept` imports some
-/// of them. The host answers each with an error. What could *make* a socket does not exist in preview 1; extensions
-/// that add it (`sock_open` of WasmEdge, WASIX) are refused, as are `wasi:sockets` and `wasi:http`.
+/// It also provides `sock_accept`, `sock_recv`, `sock_send` and `sock_shutdown`, although it has no sockets, because Go and
+/// wasi-libc import them. These functions work on open sockets, which a program can never have, and always return an
+/// error. Preview 1 has no function that *creates* a socket. Extensions that add one (`sock_open` of WasmEdge, WASIX) are
+/// refused, as are `wasi:sockets` and `wasi:http`.
 const FUNCTIONS: &[Function] = &[
     function("args_get", "ii", "i", ReadsEnvironment),
     function("args_sizes_get", "ii", "i", ReadsEnvironment),
@@ -82,7 +82,7 @@ const FUNCTIONS: &[Function] = &[
 ];
 
 impl Function {
-    /// Whether programs get it. Signals would reach the host's own process, and no toolchain's library calls it.
+    /// Whether the host provides it. `proc_raise` would signal the host's process, and no toolchain's library calls it.
     pub(crate) fn is_given(self) -> bool {
         self.allows != Signals
     }
@@ -102,12 +102,12 @@ fn spells(text: &str, types: &[ValType]) -> bool {
         })
 }
 
-/// The function of this name.
+/// Finds a function by its name.
 pub(crate) fn find(name: &str) -> Option<Function> {
     FUNCTIONS.iter().copied().find(|function| function.name == name)
 }
 
-/// The names of the preview 1 functions that a program may import: what the host has to link, no less and no more.
+/// The names of the preview 1 functions that a program may import. The host must link exactly these.
 ///
 /// The four `sock_*` functions are among them and must answer with an error: see the table in this module.
 pub fn preview1_functions() -> impl Iterator<Item = &'static str> {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn compares_types() {
-        let seek = find("fd_seek").expect("it is listed");
+        let seek = find("fd_seek").expect("a listed function");
         let of = |params: &[ValType], results: &[ValType]| FuncType::new(params.to_vec(), results.to_vec());
         use ValType::{F32, I32, I64};
         assert!(seek.has_type(&of(&[I32, I64, I32, I32], &[I32])));

@@ -1,21 +1,21 @@
-//! Refusals that are the same for several names, put together: one line for ninety undefined functions.
+//! Groups refusals that only differ in a name: ninety undefined functions give one line.
 
 use crate::names;
 use cloister_model::{Refusal, Rule};
 use std::collections::BTreeMap;
 
-/// What is wrong with one name.
+/// The problem with one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Problem<'a> {
     pub(crate) rule: Rule,
-    /// What the names are, such as `unknown functions`.
+    /// The kind of names, such as `unknown functions`.
     pub(crate) what: &'static str,
-    /// The module they are imported from; empty where the name says it all.
+    /// The module that they are imported from; empty if the names include it.
     pub(crate) module: &'a str,
     pub(crate) advice: &'static str,
 }
 
-/// Names by what is wrong with them.
+/// Names grouped by their problem.
 #[derive(Debug, Default)]
 pub(crate) struct Problems<'a>(BTreeMap<Problem<'a>, Vec<&'a str>>);
 

@@ -1,46 +1,46 @@
-//! The proposals to WebAssembly that guests may use: one list for the check here and for the engine that runs them.
+//! The WebAssembly proposals that guests may use.
 
 use crate::Role;
 use wasmparser::WasmFeatures;
 
-/// Which extensions of WebAssembly are switched on. What is not named here is off.
+/// Which proposals are enabled. All others are off.
 ///
-/// On is what the compilers of our authors emit by default. Off is what nobody needs yet (every proposal is attack
-/// surface, and most past sandbox escapes were in young ones), what makes results depend on the machine (relaxed
-/// SIMD), and what the host could not bound (shared memories are invisible to the memory limit).
+/// The enabled proposals are those that common compilers use by default. The others are off because no author needs them
+/// yet (every proposal adds attack surface, and most past sandbox escapes were in new ones), because results would depend
+/// on the machine (relaxed SIMD), or because the host could not bound them (shared memories bypass the memory limit).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Proposals {
-    /// Globals that can be changed may be imported and exported.
+    /// Imports and exports of mutable globals.
     pub mutable_global: bool,
     /// Conversions from floats that do not trap.
     pub saturating_float_to_int: bool,
     /// Sign extension of small integers.
     pub sign_extension: bool,
-    /// Several results and block parameters.
+    /// Multiple results, and block parameters.
     pub multi_value: bool,
     /// `memory.copy`, `memory.fill` and passive segments.
     pub bulk_memory: bool,
-    /// Several tables and references to functions. (Not to host objects: see `gc_types`.)
+    /// Multiple tables, and references to functions. (Not to host objects: see `gc_types`.)
     pub reference_types: bool,
-    /// 128-bit vectors, always with the same result.
+    /// 128-bit vectors with deterministic results.
     pub simd: bool,
     /// Floating-point numbers.
     pub floats: bool,
     /// Arithmetic in constant expressions.
     pub extended_const: bool,
-    /// Several memories: components made from preview 1 programs have them.
+    /// Multiple memories. Components made from preview 1 programs have them.
     pub multi_memory: bool,
     /// Components. Runtimes are core modules.
     pub component_model: bool,
-    /// Exceptions with `try_table`: CPython's `setjmp`, C++. Runtimes only: its implementation is young.
+    /// Exceptions with `try_table`, for CPython's `setjmp` and C++. For runtimes only, because the implementation is new.
     pub exceptions: bool,
-    /// The first form of exceptions, with `try` and `catch`: superseded.
+    /// The superseded form of exceptions, with `try` and `catch`.
     pub legacy_exceptions: bool,
-    /// Vector operations whose result depends on the processor.
+    /// Vector operations whose results depend on the processor.
     pub relaxed_simd: bool,
     /// Shared memories and atomic operations.
     pub threads: bool,
-    /// Calls that replace their caller.
+    /// Tail calls.
     pub tail_call: bool,
     /// Memories and tables with 64-bit indices.
     pub memory64: bool,
@@ -48,9 +48,9 @@ pub struct Proposals {
     pub function_references: bool,
     /// Garbage-collected structs and arrays.
     pub gc: bool,
-    /// References to host objects (`externref`), which need a collector too.
+    /// References to host objects (`externref`), which also need a garbage collector.
     pub gc_types: bool,
-    /// Pages of other sizes than 64 KiB.
+    /// Page sizes other than 64 KiB.
     pub custom_page_sizes: bool,
     /// 128-bit integer arithmetic.
     pub wide_arithmetic: bool,
@@ -61,7 +61,7 @@ pub struct Proposals {
 }
 
 impl Proposals {
-    /// What programs in this role may use.
+    /// The proposals for programs in this role.
     #[must_use]
     pub const fn for_role(role: &Role<'_>) -> Self {
         let runtime = matches!(role, Role::Runtime { .. });
@@ -93,7 +93,7 @@ impl Proposals {
         }
     }
 
-    /// The same for the parser. Destructured, so that a new field cannot be forgotten.
+    /// The proposals in the parser's form. Destructures all fields, so that a new one cannot be forgotten.
     pub(crate) fn features(self) -> WasmFeatures {
         let Self {
             mutable_global,
@@ -154,7 +154,7 @@ impl Proposals {
     }
 }
 
-/// The name of a proposal that a program needs and does not get, and what its author can do.
+/// The name of a disabled proposal, and the advice for its user.
 pub(crate) fn missing(feature: WasmFeatures) -> (String, &'static str) {
     let name = feature.iter_names().next().map_or("unknown", |(name, _)| name);
     let name = name.to_ascii_lowercase().replace('_', "-");

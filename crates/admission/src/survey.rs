@@ -1,7 +1,7 @@
-//! What a program declares, counted over all modules inside it, before any of it is validated.
+//! Counts what a program declares, over all modules inside it, before it is validated.
 //!
-//! One pass over the sections, without a look into function bodies. It stops at the first structure that is more than
-//! is taken, so that nothing costly happens to a program that is refused for its size.
+//! This takes one pass over the sections without reading function bodies. It stops at the first structure that exceeds a
+//! cap, so that a program that is refused for its size costs little.
 
 use crate::{
     Proposals,
@@ -14,7 +14,7 @@ use wasmparser::{
     TypeSectionReader,
 };
 
-/// What a program declares. The lists are those of the program itself, the numbers are over everything inside it.
+/// The declarations of a program. The lists cover the program itself; the numbers cover everything inside it.
 #[derive(Debug, Default)]
 pub(crate) struct Survey<'a> {
     pub(crate) imports: Vec<Import<'a>>,
@@ -24,11 +24,11 @@ pub(crate) struct Survey<'a> {
     pub(crate) functions: u64,
     pub(crate) code_bytes: u64,
     pub(crate) toolchain: Vec<Toolchain>,
-    /// Names of custom sections that say the file is not a program yet.
+    /// The custom section that shows that the file is not yet a program.
     pub(crate) unlinked: Option<Unlinked>,
-    /// The first structure that is more than is taken: the survey ended there.
+    /// The first structure that exceeds a cap. The survey ended there.
     pub(crate) exceeded: Option<Refusal>,
-    /// The end was reached: the lists and numbers are complete.
+    /// Whether the survey reached the end, so that the lists and numbers are complete.
     pub(crate) complete: bool,
     totals: Totals,
 }
@@ -48,15 +48,15 @@ pub(crate) struct Export<'a> {
     pub(crate) item: Item,
 }
 
-/// What is imported or exported.
+/// The kind of an import or export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
-    /// A core function: the index of its type for imports, its own index for exports.
+    /// A core function, with its type index for an import or its function index for an export.
     Function(u32),
     Memory,
     /// An instance of a component.
     Instance,
-    /// Something else, by its name.
+    /// Any other kind, by its name.
     Other(&'static str),
 }
 
@@ -71,7 +71,7 @@ impl Item {
     }
 }
 
-/// Files that compilers write on the way to a program.
+/// Intermediate files of compilers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unlinked {
     /// An object file: it has a `linking` section.
@@ -80,7 +80,7 @@ pub(crate) enum Unlinked {
     Library,
 }
 
-/// What is only counted.
+/// Numbers over everything inside the program.
 #[derive(Debug, Default)]
 struct Totals {
     depth: u64,
@@ -94,14 +94,15 @@ struct Totals {
     memories: u64,
     data_segments: u64,
     element_segments: u64,
-    /// Places where the validator copies a type, and how much there is to copy: see [`caps::TYPE_COPIES`].
+    /// The places where the validator copies a type, and the number of declarations that it copies: see
+    /// [`caps::TYPE_COPIES`].
     type_uses: u64,
     type_content: u64,
 }
 
-/// Why a survey ends early.
+/// Why a survey ended early.
 enum Stop {
-    /// The bytes cannot be read; the validator says why.
+    /// The bytes cannot be parsed; the validator reports why.
     Unreadable,
     Exceeded(Refusal),
 }
@@ -136,7 +137,7 @@ fn as_u64(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// Adds to a number that has a cap.
+/// Adds to a number and checks its cap.
 fn count(total: &mut u64, more: u64, most: u64, what: &str) -> Result<(), Stop> {
     *total = total.saturating_add(more);
     if *total > most { Err(exceeded(what, *total, most)) } else { Ok(()) }
@@ -146,7 +147,7 @@ fn exceeded(what: &str, value: u64, most: u64) -> Stop {
     Stop::Exceeded(too_large(what, value, most))
 }
 
-/// The refusal for more of something than is taken.
+/// The refusal for exceeding a cap.
 pub(crate) fn too_large(what: &str, value: u64, most: u64) -> Refusal {
     Refusal::new(
         Rule::TooLarge,

@@ -1,11 +1,11 @@
-//! What built a program, as it says itself.
+//! The toolchain of a program, according to its `producers` sections.
 
 use crate::{caps, names};
 use cloister_model::Toolchain;
 use wasmparser::{CustomSectionReader, KnownCustom, Result};
 
-/// Adds what a `producers` section says to the list, each entry once. Nothing depends on it, so a section that cannot
-/// be read is no reason to refuse a program: what came before the error is kept.
+/// Adds the entries of a `producers` section to the list, without duplicates. The list is informational, so an unreadable
+/// section is not a reason to refuse a program. Entries before the error are kept.
 pub(crate) fn collect(section: &CustomSectionReader<'_>, list: &mut Vec<Toolchain>) {
     let _ = read(section, list);
 }

@@ -1,6 +1,6 @@
-//! Validation: the program is well-typed and keeps to the proposals that are on.
+//! Validation: checks that the program is well-typed and uses only enabled proposals.
 //!
-//! Function by function, with the same allocations for all, ending at the first mistake.
+//! Validates one function after the other, reusing allocations, and stops at the first error.
 
 use crate::{Proposals, caps, proposals, survey::too_large};
 use cloister_model::{Refusal, Rule};
@@ -12,7 +12,7 @@ use wasmparser::{
 /// The opcode of `br_table`.
 const BR_TABLE: u8 = 0x0e;
 
-/// The types of a valid program, or the first reason why it is none.
+/// The types of a valid program, or the first reason why it is invalid.
 pub(crate) fn validate(bytes: &[u8], proposals: Proposals) -> Result<Types, Refusal> {
     let features = proposals.features();
     let mut validator = Validator::new_with_features(features);
@@ -24,7 +24,7 @@ pub(crate) fn validate(bytes: &[u8], proposals: Proposals) -> Result<Types, Refu
         let payload = payload.map_err(invalid)?;
         match validator.payload(&payload).map_err(invalid)? {
             ValidPayload::Func(function, body) => functions.validate(function, &body)?,
-            // The last one is that of the program itself.
+            // The last types are those of the program itself.
             ValidPayload::End(end) => types = Some(end),
             ValidPayload::Ok | ValidPayload::Parser(_) => {}
         }
@@ -45,7 +45,7 @@ fn invalid(error: wasmparser::Error) -> Refusal {
     }
 }
 
-/// The functions of all modules.
+/// Validates the functions of all modules.
 struct Functions<'a> {
     bytes: &'a [u8],
     allocations: FuncValidatorAllocations,
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(admission.verdict, Verdict::Admitted);
     }
 
-    /// `i32.const 0`, `br_table` with so many targets, all of them the function itself.
+    /// `i32.const 0`, then `br_table` with the given number of targets, all of them the function itself.
     fn branching(targets: usize) -> Vec<u8> {
         [b"\x41\0\x0e".to_vec(), leb(targets), vec![0; targets + 1]].concat()
     }

@@ -1,6 +1,6 @@
-//! What the walls cost: `cargo run --release -p cloister-isolation --example measure`.
+//! Measures the cost of the walls: `cargo run --release -p cloister-isolation --example measure`.
 //!
-//! Prints medians in microseconds, for a program as small as this one. A larger one takes longer to load.
+//! Prints medians in microseconds, for a program as small as this one. Larger programs take longer to load.
 
 use cloister_isolation::{
     Paths, Program, Role, Status, close_rest, deny_new_code, restrict_files, restrict_syscalls, take_fd, undumpable,

@@ -1,4 +1,4 @@
-//! Numbers that two processes share, so that they outlive the one that is killed.
+//! Counters in shared memory, which survive the death of either process.
 
 #![expect(unsafe_code, reason = "memory shared between processes has to be mapped by hand")]
 
@@ -11,27 +11,26 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
-/// The size is final: nobody can take the memory away under a process that reads it (which would be a `SIGBUS`).
+/// The seals that fix the size: no process can truncate the memory, which would cause a `SIGBUS` in its readers.
 const FIXED_SIZE: SealFlags = SealFlags::SHRINK.union(SealFlags::GROW).union(SealFlags::SEAL);
 
-/// `N` counters in memory that the supervisor and a process it started both see.
+/// `N` counters in memory that the supervisor shares with a process that it started.
 ///
-/// The peer can write any value at any time. Whoever reads a counter that an untrusted process may have written has to
-/// treat it as that process's claim.
+/// The peer can write any value at any time, so the values are untrusted if the peer is.
 #[derive(Debug)]
 pub struct SharedCounters<const N: usize> {
     memory: NonNull<[AtomicU64; N]>,
 }
 
-// SAFETY: the memory belongs to this value alone until drop, is not tied to a thread, and is only reached as atomics.
+// SAFETY: this value owns the mapping until drop, the mapping is not tied to a thread, and access is atomic only.
 unsafe impl<const N: usize> Send for SharedCounters<N> {}
-// SAFETY: as above; a shared reference gives out `&AtomicU64` only.
+// SAFETY: as above; a shared reference only yields `&AtomicU64`.
 unsafe impl<const N: usize> Sync for SharedCounters<N> {}
 
 impl<const N: usize> SharedCounters<N> {
     const BYTES: usize = size_of::<[AtomicU64; N]>();
 
-    /// Creates counters that are all zero, and the descriptor to hand to the other process.
+    /// Creates counters that are all zero, and the descriptor for the other process.
     pub fn create() -> io::Result<(Self, OwnedFd)> {
         let file = create_memfd("counters")?;
         ftruncate(&file, Self::BYTES as u64)?;
@@ -43,7 +42,7 @@ impl<const N: usize> SharedCounters<N> {
     ///
     /// # Errors
     ///
-    /// `InvalidData` when the descriptor is not a file of exactly `N` counters whose size is final.
+    /// `InvalidData` if the descriptor is not a file of exactly `N` counters with a sealed size.
     pub fn from_fd(file: OwnedFd) -> io::Result<Self> {
         let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
         if !fcntl_get_seals(&file).is_ok_and(|seals| seals.contains(FIXED_SIZE)) {
@@ -59,21 +58,21 @@ impl<const N: usize> SharedCounters<N> {
     ///
     /// # Panics
     ///
-    /// When `index` is not below `N`.
+    /// If `index` is not below `N`.
     pub fn get(&self, index: usize) -> &AtomicU64 {
         &self.counters()[index]
     }
 
     fn counters(&self) -> &[AtomicU64; N] {
-        // SAFETY: `map` made a mapping of this size, aligned to a page, that lives as long as `self` and that the seals
-        // keep backed by memory. Another process may change it at any time, which is what atomics are for.
+        // SAFETY: `map` created a mapping of this size, aligned to a page, that lives as long as `self` and that the seals
+        // keep backed by memory. Another process may change it at any time, so access is atomic.
         unsafe { self.memory.as_ref() }
     }
 
     /// Maps a file that is at least `BYTES` long and stays so.
     fn map(file: impl AsFd) -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping at an address that the kernel picks overlaps nothing.
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
         let start = unsafe { mmap(std::ptr::null_mut(), Self::BYTES, access, MapFlags::SHARED, file, 0) }?;
         let memory = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { memory })
@@ -82,7 +81,7 @@ impl<const N: usize> SharedCounters<N> {
 
 impl<const N: usize> Drop for SharedCounters<N> {
     fn drop(&mut self) {
-        // SAFETY: exactly the mapping that `map` made; references into it cannot outlive `self`.
+        // SAFETY: exactly the mapping that `map` created; references into it cannot outlive `self`.
         let unmapped = unsafe { munmap(self.memory.as_ptr().cast::<c_void>(), Self::BYTES) };
         debug_assert!(unmapped.is_ok(), "unmapping what was mapped");
     }
@@ -103,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_is_final() {
+    fn the_size_is_sealed() {
         let (_ours, file) = SharedCounters::<3>::create().unwrap();
         assert_eq!(ftruncate(&file, 0).unwrap_err(), rustix::io::Errno::PERM);
         assert_eq!(ftruncate(&file, 4096).unwrap_err(), rustix::io::Errno::PERM);

@@ -1,10 +1,10 @@
-//! The descriptors and variables that a process was born with.
+//! The descriptors and environment variables that a process inherits.
 //!
-//! A descriptor that was inherited is told from one that this process opened by its close-on-exec flag: had it been set,
-//! the descriptor would not have survived the exec; and everything that Rust opens has it set. That makes the functions
-//! below safe: they never touch a descriptor that some value in this process owns.
+//! The close-on-exec flag distinguishes inherited descriptors from those that this process opened: a descriptor with the
+//! flag would not have survived the exec, and Rust sets the flag on everything it opens. The functions below are safe
+//! because they never touch a descriptor that a value in this process owns.
 
-#![expect(unsafe_code, reason = "the only way to a descriptor by its number")]
+#![expect(unsafe_code, reason = "the only way to get a descriptor by its number")]
 
 use crate::Status;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
@@ -13,36 +13,37 @@ use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
-/// The first descriptor that is not stdin, stdout or stderr.
+/// The first descriptor after stdin, stdout and stderr.
 pub(crate) const FIRST: RawFd = 3;
 
-/// Looking at the flag and setting it are two calls; two threads must not both see it unset.
+/// Reading the flag and setting it are two calls, so a lock prevents two threads from both seeing it unset.
 static TAKING: Mutex<()> = Mutex::new(());
 
-/// Takes the inherited descriptor `n` into possession, and marks it so that no further program inherits it.
+/// Takes ownership of the inherited descriptor `n`, and sets its close-on-exec flag.
 ///
 /// # Errors
 ///
-/// `EBADF` when `n` is not open, is below 3, was taken before, or was opened by this process itself.
+/// `EBADF` if `n` is not open, is below 3, was taken before, or was opened by this process.
 pub fn take_fd(n: RawFd) -> io::Result<OwnedFd> {
     let _one_at_a_time = TAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if !is_inherited(n) {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
-    // SAFETY: `n` is open and its flag says that nobody in this process owns it. Setting the flag, under the lock,
-    // makes this the only time that it is taken.
+    // SAFETY: `n` is open, and its flag shows that no value in this process owns it. Setting the flag under the lock
+    // ensures that it is taken only once.
     let fd = unsafe { OwnedFd::from_raw_fd(n) };
     fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
     Ok(fd)
 }
 
-/// Closes every inherited descriptor that was not taken, and says whether this process inherited anything unasked.
+/// Closes every inherited descriptor that was not taken. The status says whether the process inherited environment
+/// variables.
 ///
-/// To be called once everything wanted was taken. Covers descriptors below the limit on open files, which is all of them
-/// in a process that was started with [`Program::spawn`](crate::Program::spawn).
+/// Call it after taking all descriptors that are needed. It covers descriptors below the limit on open files, which are
+/// all descriptors of a process started with [`Program::spawn`](crate::Program::spawn).
 ///
-/// Environment variables are reported rather than removed: their values stay readable in the process's memory even
-/// after removal, so a process that has any was started wrongly.
+/// Environment variables are reported, not removed: after removal, their values would stay readable in the process's
+/// memory. A process that has any was not started correctly.
 pub fn close_rest() -> Status {
     let closed = close_untaken();
     let variables = std::env::vars_os().count();

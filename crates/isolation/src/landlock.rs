@@ -1,10 +1,9 @@
-//! Landlock: which files the process can still open, and how; no TCP; no signals to others.
+//! Landlock: restricts which files the process can open and how, and denies TCP and signals to other processes.
 //!
-//! What it does not do: it does not hide that a path exists. `stat` on any path still answers with size, owner and
-//! times. It does not govern descriptors that are already open either, except directories: what is opened through
-//! them is judged anew.
+//! Its limits: it does not hide that a path exists, and `stat` on any path still returns size, owner and times. It does
+//! not restrict descriptors that are already open, except that opening a file through an open directory is checked.
 
-#![expect(unsafe_code, reason = "the query for the version, which the landlock crate keeps to itself")]
+#![expect(unsafe_code, reason = "the landlock crate does not export the version query")]
 
 use crate::Status;
 use ::landlock::{
@@ -15,34 +14,34 @@ use rustix::fs::{FileType, fstat};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// The newest version whose rights this crate knows. All of them are handled, that is, denied unless granted below.
+/// The newest version whose rights this crate uses. All of its rights are handled, that is, denied unless granted below.
 const NEWEST: ABI = ABI::V10;
 
-/// The version that brought the last right we rely on: scopes. What came later (UDP, sockets by path) takes system
-/// calls that the seccomp filter does not permit.
+/// The version that added scopes, the last right that this crate relies on. Later rights (UDP, sockets by path) restrict
+/// system calls that the seccomp filter does not permit anyway.
 const RELIED_ON: i32 = 6;
 
-/// What older versions lack, by the version that brought it.
+/// What older versions lack, by the version that added it.
 const BROUGHT_BY: [(i32, &str); 4] =
     [(3, "truncating files"), (4, "TCP"), (5, "device controls"), (6, "signals and abstract sockets")];
 
-/// What the process may still open.
+/// What the process may open.
 ///
-/// The two must not lie one inside the other: rights add up along a path, so a readable directory around the outputs
-/// would make the outputs readable, and outputs around a dataset would make the dataset writable.
+/// `read` and `write` must not contain each other: rights add up along a path, so a readable directory that contains the
+/// outputs would make the outputs readable, and an output directory that contains a dataset would make it writable.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Paths<'a> {
-    /// Files, and directories with everything beneath them, that can be read. Descriptors opened with `O_PATH` do.
+    /// Readable files, and directories with everything beneath them. `O_PATH` descriptors suffice.
     pub read: &'a [BorrowedFd<'a>],
-    /// A directory beneath which files and directories can be created, written, truncated, renamed and removed, but
-    /// neither read nor listed.
+    /// A directory beneath which files and directories can be created, written, truncated, renamed and removed, but not
+    /// read or listed.
     pub write: Option<BorrowedFd<'a>>,
 }
 
-/// Takes away, from this thread and those it will start, every way to open a file except as `paths` says.
+/// Restricts this thread, and the threads that it starts later, to opening files as `paths` allows.
 ///
-/// Before Linux 7.0 other threads that already run are not bound, so this comes first in `main`. If there are any, the
-/// status says so. When a rule cannot be made, nothing is restricted and the status is [`Status::Absent`].
+/// Before Linux 7.0, other running threads are not restricted, so call this early in `main`. If there are other threads,
+/// the status says so. If a rule cannot be created, nothing is restricted and the status is [`Status::Absent`].
 pub fn restrict_files(paths: Paths<'_>) -> Status {
     match restrict(paths) {
         Ok(restriction) => judge(&restriction, threads()),
@@ -50,9 +49,9 @@ pub fn restrict_files(paths: Paths<'_>) -> Status {
     }
 }
 
-/// What the running kernel offers; restricts nothing.
+/// What the running kernel offers. Restricts nothing.
 pub(crate) fn offered() -> Status {
-    // SAFETY: with this flag the call takes no structure and only answers a number.
+    // SAFETY: with this flag, the call takes no structure and only returns a number.
     let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<u8>(), 0_usize, 1_u32) };
     if version < 0 {
         return Status::Absent(format!("Landlock: {}", io::Error::last_os_error()));
@@ -60,10 +59,10 @@ pub(crate) fn offered() -> Status {
     grade(i32::try_from(version).unwrap_or(i32::MAX))
 }
 
-/// Why a rule could not be made.
+/// Why a rule could not be created.
 #[derive(Debug, thiserror::Error)]
 enum RuleError {
-    #[error("Landlock: a path that cannot be looked at: {0}")]
+    #[error("Landlock: cannot read the type of a path: {0}")]
     Stat(#[from] rustix::io::Errno),
     #[error("Landlock: {0}")]
     Ruleset(#[from] RulesetError),
@@ -84,7 +83,7 @@ fn restrict(paths: Paths<'_>) -> Result<RestrictionStatus, RuleError> {
     Ok(ruleset.all_threads(true)?.restrict_self()?)
 }
 
-/// A right that only makes sense for directories is an error on a file.
+/// The rights for a file or directory. Landlock rejects rights for directories on a file.
 fn reading(fd: BorrowedFd<'_>) -> Result<BitFlags<AccessFs>, rustix::io::Errno> {
     match FileType::from_raw_mode(fstat(fd)?.st_mode) {
         FileType::Directory => Ok(AccessFs::ReadFile | AccessFs::ReadDir),
@@ -109,7 +108,7 @@ fn judge(restriction: &RestrictionStatus, threads: Option<u64>) -> Status {
     }
 }
 
-/// What a version of Landlock is worth to us.
+/// The status for a version of Landlock.
 fn grade(version: i32) -> Status {
     let lacks: Vec<_> = BROUGHT_BY.iter().filter(|(since, _)| version < *since).map(|&(_, what)| what).collect();
     if version >= RELIED_ON {
@@ -119,7 +118,7 @@ fn grade(version: i32) -> Status {
     }
 }
 
-/// How many threads this process has. The kernel keeps a directory for each.
+/// The number of threads in this process, from the link count of `/proc/self/task`, which has a directory for each.
 fn threads() -> Option<u64> {
     const ITSELF_AND_PARENT: u64 = 2;
     let tasks = rustix::fs::stat("/proc/self/task").ok()?;
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_worth_what_it_governs() {
+    fn the_status_of_a_version_names_what_it_lacks() {
         assert_eq!(grade(7), Status::Enforced("ABI 7".to_owned()));
         assert_eq!(grade(6), Status::Enforced("ABI 6".to_owned()));
         assert_eq!(grade(5), Status::Partial("ABI 5 does not govern signals and abstract sockets".to_owned()));

@@ -1,10 +1,10 @@
-//! The walls that the Linux kernel puts around a process.
+//! Isolation of a process by the Linux kernel. Each mechanism is called a wall.
 //!
-//! Two sides use this crate. The supervisor starts itself a second time with [`Program::spawn`], handing over a few
-//! descriptors and nothing else. The process that starts then takes those descriptors ([`take_fd`]) and gives up
-//! everything it will not need: [`restrict_files`], [`restrict_syscalls`]. What is given up cannot be had back.
+//! Two sides use this crate. The supervisor starts another process of its program with [`Program::spawn`] and passes it a
+//! few descriptors and nothing else. The new process takes these descriptors ([`take_fd`]) and gives up everything that it
+//! does not need: [`restrict_files`], [`restrict_syscalls`]. It cannot regain what it gave up.
 //!
-//! Every wall answers with a [`Status`]: what stands, what stands in part, what is missing and why. Nothing here decides
+//! Every wall returns a [`Status`]: enforced, enforced in part, or absent, with the reason. This crate does not decide
 //! whether a missing wall is acceptable; that is the caller's policy.
 
 mod counters;

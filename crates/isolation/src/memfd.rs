@@ -1,36 +1,36 @@
-//! Files that live in memory, and the seals that make them safe to share with a process one does not trust.
+//! Files in memory, and the seals that make them safe to share with an untrusted process.
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, memfd_create};
 use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// What makes a file immutable: no writing, no other size, and no seal can be added or taken away.
+/// The seals that make a file immutable: no writes, no change of size, no change of seals.
 const IMMUTABLE: SealFlags = SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
 
 /// Creates an empty file in memory that can be sealed later.
 ///
-/// `name` shows up in `/proc/<pid>/fd` and nowhere else. The file cannot be executed and never can be made so, where the
-/// kernel knows how to promise that (6.3); mapping it with `PROT_EXEC` is another matter and stays possible.
+/// `name` appears only in `/proc/<pid>/fd`. From Linux 6.3 on, the file can never be executed. Mapping it with `PROT_EXEC`
+/// stays possible.
 pub fn create_memfd(name: &str) -> io::Result<OwnedFd> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
-        // An older kernel refuses a flag that it does not know.
+        // An older kernel refuses an unknown flag.
         Err(Errno::INVAL) => Ok(memfd_create(name, flags)?),
         created => Ok(created?),
     }
 }
 
-/// Makes the content and the size of a file in memory final, for every process that has it open.
+/// Makes the content and the size of a file in memory immutable, for every process that has it open.
 ///
 /// # Errors
 ///
-/// `EBUSY` while some process still maps the file shared and writable.
+/// `EBUSY` while a process has a shared writable mapping of the file.
 pub fn seal_memfd(file: impl AsFd) -> io::Result<()> {
     Ok(fcntl_add_seals(file, IMMUTABLE)?)
 }
 
-/// Whether [`seal_memfd`] was done to this file. A file that knows no seals is not sealed.
+/// Whether the file was sealed with [`seal_memfd`]. False for files that do not support seals.
 pub fn is_sealed(file: impl AsFd) -> bool {
     fcntl_get_seals(file).is_ok_and(|seals| seals.contains(IMMUTABLE))
 }
@@ -42,7 +42,7 @@ mod tests {
     use std::io::{Read, Seek, Write};
 
     #[test]
-    fn a_sealed_file_can_be_read_and_nothing_else() {
+    fn a_sealed_file_can_only_be_read() {
         let mut file = File::from(create_memfd("test").unwrap());
         file.write_all(b"final").unwrap();
         assert!(!is_sealed(&file));

@@ -1,13 +1,13 @@
-//! Whether the kernel itself keeps a path inside its directory.
+//! Checks that the kernel keeps a path inside its directory.
 
 use crate::Status;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
 
-/// Tries, on a directory of the caller's, that `openat2` opens what is inside and refuses what is not.
+/// Tests with the given directory that `openat2` opens a path inside it and refuses paths that leave it.
 ///
-/// A kernel before 5.6, gVisor, and some container profiles answer `ENOSYS` or `EPERM`.
+/// Kernels before 5.6, gVisor and some container profiles return `ENOSYS` or `EPERM`.
 pub fn openat2_works(dir: BorrowedFd<'_>) -> Status {
     let open = |path: &str| {
         let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
@@ -19,7 +19,9 @@ pub fn openat2_works(dir: BorrowedFd<'_>) -> Status {
     for outside in ["..", "/"] {
         match open(outside) {
             Err(Errno::XDEV) => {}
-            Err(error) => return Status::Absent(format!("openat2 answers {error} to a path that leaves")),
+            Err(error) => {
+                return Status::Absent(format!("openat2 returns {error} for a path that leaves its directory"));
+            }
             Ok(_) => return Status::Absent("openat2 lets a path leave its directory".to_owned()),
         }
     }

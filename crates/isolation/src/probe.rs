@@ -12,22 +12,22 @@ use std::os::fd::AsFd;
 pub struct Probe {
     /// The kernel's release, as `uname -r` prints it.
     pub kernel: String,
-    /// Restricting files, TCP and signals.
+    /// Landlock, which restricts files, TCP and signals.
     pub landlock: Status,
-    /// Restricting system calls.
+    /// Seccomp, which restricts system calls.
     pub seccomp: Status,
-    /// Giving up the ways to gain rights.
+    /// `no_new_privs`, which prevents gaining privileges.
     pub no_new_privs: Status,
-    /// Paths that cannot leave their directory.
+    /// `openat2`, which keeps paths inside their directory.
     pub openat2: Status,
-    /// Files in memory that become immutable.
+    /// Files in memory that can be made immutable.
     pub memfd_seals: Status,
-    /// A handle on a process that cannot come to mean another process.
+    /// Process descriptors, which never refer to another process.
     pub pidfd: Status,
 }
 
 impl Probe {
-    /// Every wall by its name. The one list of them: a new field is forgotten nowhere.
+    /// Every wall with its name. Destructures all fields, so that a new one cannot be forgotten.
     pub fn walls(&self) -> [(&'static str, &Status); 6] {
         let Self { kernel: _, landlock, seccomp, no_new_privs, openat2, memfd_seals, pidfd } = self;
         [
@@ -41,7 +41,7 @@ impl Probe {
     }
 }
 
-/// Asks the kernel. Restricts nothing: every answer comes from a query or from something made for it and dropped.
+/// Queries the kernel. Restricts nothing: each answer comes from a query or a temporary object.
 pub fn probe() -> Probe {
     Probe {
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),

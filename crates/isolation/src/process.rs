@@ -1,6 +1,6 @@
-//! What a process can give up about itself, in one call each.
+//! Rights that a process gives up with one call each.
 
-#![expect(unsafe_code, reason = "two calls that rustix does not have")]
+#![expect(unsafe_code, reason = "two calls that rustix lacks")]
 
 use crate::Status;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Nothing that this process starts can gain rights, by a set-user-ID bit or otherwise. Holds for all its descendants.
+/// Sets `no_new_privs`: neither this process nor its descendants can gain privileges, by a set-user-ID bit or otherwise.
 pub fn no_new_privs() -> Status {
     match rustix::thread::set_no_new_privs(true) {
         Ok(()) => Status::Enforced("nothing started from here can gain rights".to_owned()),
@@ -16,24 +16,26 @@ pub fn no_new_privs() -> Status {
     }
 }
 
-/// No core dump, and no other process of the same user can attach or read this one's memory through `/proc`.
+/// Disables core dumps, and prevents other processes of the same user from attaching to this one and from reading its
+/// memory through `/proc`.
 ///
-/// It ends with the next exec, so a process does it for itself. Without privilege the process also loses its own
-/// `/proc/self/fd` and the like.
+/// An exec resets this, so each process must call it itself. An unprivileged process also loses access to its own
+/// `/proc/self/fd` and similar files.
 ///
 /// # Errors
 ///
-/// None on a kernel that knows the call, which is every kernel since 2.4.
+/// Never on a kernel since 2.4.
 pub fn undumpable() -> io::Result<()> {
     Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
-/// No memory can become executable from now on; what already is stays so (`PR_SET_MDWE`, since Linux 6.3).
+/// Prevents memory from becoming executable from now on (`PR_SET_MDWE`, since Linux 6.3). Existing executable memory
+/// stays executable.
 ///
-/// To be called when all code is loaded. It holds for every thread, and the system call filter does the same once more.
+/// Call it when all code is loaded. It covers every thread. The seccomp filter enforces the same a second time.
 pub fn deny_new_code() -> Status {
-    // SAFETY: a call with five integers that reads and writes no memory of ours. All five are passed as the kernel
-    // wants them, since it refuses the call when an unused one is not zero.
+    // SAFETY: a call with five integers that accesses no memory of this process. The unused ones are zero, because the
+    // kernel refuses the call otherwise.
     let result = unsafe {
         libc::prctl(libc::PR_SET_MDWE, libc::c_ulong::from(libc::PR_MDWE_REFUSE_EXEC_GAIN), 0_u64, 0_u64, 0_u64)
     };
@@ -43,29 +45,29 @@ pub fn deny_new_code() -> Status {
     }
 }
 
-/// A write past the limit on file size fails with `EFBIG` instead of killing the process.
+/// Makes a write beyond the limit on file size fail with `EFBIG` instead of killing the process.
 ///
-/// The limit is [`Rlimits::file_bytes`](crate::Rlimits::file_bytes). Rust does the same for a closed pipe.
+/// The limit is [`Rlimits::file_bytes`](crate::Rlimits::file_bytes). Rust does the same for closed pipes.
 pub fn ignore_file_size_signal() {
-    // SAFETY: ignoring a signal installs no code of ours.
+    // SAFETY: ignoring a signal installs no handler.
     let previous = unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
     debug_assert_ne!(previous, libc::SIG_ERR, "SIGXFSZ exists and can be ignored");
 }
 
-/// The most memory that this process ever had resident.
+/// The peak resident memory of this process.
 ///
-/// The kernel's accounting at the end of a process ([`Exit::peak_resident_bytes`](crate::Exit)) starts from what its
-/// parent had resident when it was started. This does not. It is opened before the walls go up and read behind them.
+/// The kernel's accounting at the end of a process ([`Exit::peak_resident_bytes`](crate::Exit)) starts with the resident
+/// memory of its parent; this does not. Open it before the file system is restricted, and read it afterwards.
 #[derive(Debug)]
 pub struct PeakMemory(File);
 
 impl PeakMemory {
-    /// Opens the kernel's record about this process.
+    /// Opens the kernel's status file of this process.
     pub fn open() -> io::Result<Self> {
         Ok(Self(File::open("/proc/self/status")?))
     }
 
-    /// The peak so far, in bytes. None when the kernel does not say.
+    /// The peak so far, in bytes. `None` if the kernel does not report it.
     pub fn bytes(&self) -> Option<u64> {
         let mut record = [0; 4096];
         let length = self.0.read_at(&mut record, 0).ok()?;

@@ -1,27 +1,27 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Whether one wall stands.
+/// The state of one wall.
 ///
-/// It can be serialised, because the process behind the walls has to tell its supervisor about them.
+/// Serialisable, because the isolated process reports it to its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
-    /// In force, entirely. With what exactly, such as `ABI 7`.
+    /// Fully enforced, with a detail such as `ABI 7`.
     Enforced(String),
-    /// In force in part. With what is missing.
+    /// Enforced in part, with what is missing.
     Partial(String),
-    /// Not there. With the reason.
+    /// Not enforced, with the reason.
     Absent(String),
 }
 
 impl Status {
-    /// Whether the wall stands entirely.
+    /// Whether the wall is fully enforced.
     pub fn is_enforced(&self) -> bool {
         matches!(self, Self::Enforced(_))
     }
 
-    /// What exactly is in force, what is missing, or why nothing is.
+    /// The detail: what is enforced, what is missing, or why nothing is enforced.
     pub fn detail(&self) -> &str {
         match self {
             Self::Enforced(detail) | Self::Partial(detail) | Self::Absent(detail) => detail,

@@ -1,4 +1,4 @@
-//! What the guest has used so far, in memory that the supervisor shares: the numbers survive the worker.
+//! The guest's resource use so far, in memory shared with the supervisor, so that the numbers survive the worker.
 
 use cloister_isolation::SharedCounters;
 use cloister_model::Limit;
@@ -7,7 +7,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-/// Which number is which in the shared memory.
+/// The position of each number in the shared memory.
 #[derive(Clone, Copy, Debug)]
 enum Slot {
     BytesRead,
@@ -27,7 +27,7 @@ const SLOTS: usize = 10;
 /// The shared memory of one run.
 pub type Counters = SharedCounters<SLOTS>;
 
-/// The limits that the worker itself can find exceeded, in the order of their codes in shared memory (from 1).
+/// The limits that the worker itself enforces, in the order of their codes in shared memory (from 1).
 const DENIABLE: [Limit; 7] = [
     Limit::Memory,
     Limit::TableElements,
@@ -38,18 +38,18 @@ const DENIABLE: [Limit; 7] = [
     Limit::OutputDirectories,
 ];
 
-/// A request that went beyond a limit.
+/// A request that exceeded a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Denial {
-    /// Which limit.
+    /// The limit.
     pub limit: Limit,
     /// Its value.
     pub allowed: u64,
-    /// What the use would have become.
+    /// The total that the guest would have used.
     pub asked: u64,
 }
 
-/// The account of one run. Clones are the same account. Written by the worker alone, read by the supervisor.
+/// The account of one run. Clones share one account. Only the worker writes to it; the supervisor reads it.
 #[derive(Clone, Debug)]
 pub struct Account {
     counters: Arc<Counters>,
@@ -70,7 +70,7 @@ impl Account {
     /// Takes `bytes` of the memory budget: linear memory, `/tmp`, and what the host keeps for the guest.
     ///
     /// # Errors
-    /// The denial, which is also recorded. Nothing is taken then.
+    /// The denial, which is also recorded. In this case nothing is taken.
     pub fn take_memory(&self, bytes: u64) -> Result<(), Denial> {
         let asked = self.slot(Slot::Memory).load(Relaxed).saturating_add(bytes);
         if asked > self.memory_limit {
@@ -81,14 +81,14 @@ impl Account {
         Ok(())
     }
 
-    /// Gives back what was taken.
+    /// Returns `bytes` to the memory budget.
     pub fn give_memory(&self, bytes: u64) {
         let held = self.slot(Slot::Memory).load(Relaxed);
         self.slot(Slot::Memory).store(held.saturating_sub(bytes), Relaxed);
     }
 
-    /// Notes a request beyond a limit. A denied output counts above all others, because the results are then not what
-    /// the guest meant them to be; otherwise the latest counts.
+    /// Records a request that exceeded a limit. A denied output takes precedence over all other denials, because it makes
+    /// the results incomplete; otherwise the latest denial wins.
     pub fn deny(&self, limit: Limit, allowed: u64, asked: u64) -> Denial {
         let denial = Denial { limit, allowed, asked };
         if !self.denial().is_some_and(|earlier| is_output(earlier.limit) && !is_output(limit)) {
@@ -100,7 +100,7 @@ impl Account {
         denial
     }
 
-    /// The denial that counts, if there was one.
+    /// The recorded denial, if there was one.
     #[must_use]
     pub fn denial(&self) -> Option<Denial> {
         let code = usize::try_from(self.slot(Slot::DeniedLimit).load(Relaxed)).ok()?;
@@ -111,12 +111,12 @@ impl Account {
         })
     }
 
-    /// Notes that the host's disk or device failed under the guest: the run says nothing about the algorithm then.
+    /// Records that the host's storage failed. In this case the outcome says nothing about the algorithm.
     pub fn note_host_error(&self, raw_os_error: i32) {
         self.slot(Slot::HostError).store(u64::try_from(raw_os_error).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// The host's error under the guest, as an errno.
+    /// The recorded error of the host's storage, as an errno.
     #[must_use]
     pub fn host_error(&self) -> Option<i32> {
         i32::try_from(self.slot(Slot::HostError).load(Relaxed)).ok().filter(|errno| *errno != 0)
@@ -132,7 +132,7 @@ impl Account {
         add(self.slot(Slot::BytesWritten), bytes);
     }
 
-    /// Counts bytes of the log that were not kept.
+    /// Counts dropped bytes of the log.
     pub fn count_log_dropped(&self, bytes: usize) {
         add(self.slot(Slot::LogDropped), bytes);
     }
@@ -142,7 +142,7 @@ impl Account {
         self.slot(Slot::GuestStarted).store(1, Relaxed);
     }
 
-    /// Whether the guest ran at all.
+    /// Whether the guest executed any instruction.
     #[must_use]
     pub fn guest_started(&self) -> bool {
         self.slot(Slot::GuestStarted).load(Relaxed) != 0
@@ -160,20 +160,20 @@ impl Account {
         self.slot(Slot::BytesWritten).load(Relaxed)
     }
 
-    /// The most memory that was held at once.
+    /// The most memory that was held at one time, in bytes.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
         self.slot(Slot::MemoryPeak).load(Relaxed)
     }
 
-    /// Bytes of the log that the worker did not keep.
+    /// Bytes of the log that the worker dropped.
     #[must_use]
     pub fn log_dropped(&self) -> u64 {
         self.slot(Slot::LogDropped).load(Relaxed)
     }
 }
 
-/// Plain load and store: there is one writer, and a locked instruction per small read would be felt.
+/// Uses a plain load and store: there is only one writer, and an atomic addition would slow down small reads.
 fn add(counter: &AtomicU64, bytes: usize) {
     counter.store(counter.load(Relaxed).saturating_add(bytes as u64), Relaxed);
 }
@@ -183,7 +183,7 @@ fn is_output(limit: Limit) -> bool {
 }
 
 impl Denial {
-    /// Whether the guest's results are not what it meant them to be, however it ended.
+    /// Whether the denial makes the results incomplete, however the guest ended.
     #[must_use]
     pub fn spoils_results(&self) -> bool {
         is_output(self.limit)

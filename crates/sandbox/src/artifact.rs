@@ -1,14 +1,12 @@
-//! Loading machine code: the one unsafe thing this crate does.
+//! Loading machine code: the only unsafe code in this crate.
 
-#![expect(unsafe_code, reason = "wasmtime cannot check machine code; who made it is checked before")]
+#![expect(unsafe_code, reason = "wasmtime cannot check machine code; `AuthenticatedCode` proves its origin")]
 
-use std::{
-    fs::File,
-    io::{self, Read as _, Seek as _},
-};
+use crate::cache::AuthenticatedCode;
+use std::io::{Read as _, Seek as _};
 use wasmtime::{Engine, Module, Result, component::Component};
 
-/// Something compiled by this host, ready to run.
+/// A program compiled by this host, ready to run.
 #[derive(Clone)]
 pub enum Program {
     /// A core module.
@@ -29,24 +27,27 @@ impl std::fmt::Debug for Program {
 impl Program {
     /// Loads an artifact.
     ///
-    /// The file must have been made by this host's compiler and have been authenticated since: any byte of it may
-    /// become machine code. [`crate::cache`] is where both are made sure of; no artifact from elsewhere gets there.
+    /// Any byte of it may become machine code. The function is safe because [`AuthenticatedCode`] proves that this
+    /// host's compiler produced the bytes.
     ///
     /// # Errors
-    /// If it is no artifact, or one of another engine.
-    pub fn load(engine: &Engine, mut file: File, is_component: bool) -> Result<Self> {
+    /// If the artifact is damaged or was compiled for another engine.
+    #[expect(clippy::disallowed_methods, reason = "the code is authenticated")]
+    pub fn load(engine: &Engine, code: AuthenticatedCode, is_component: bool) -> Result<Self> {
+        let mut file = code.into_file();
         if is_component {
             let mut bytes = Vec::new();
-            // Whoever made the file may have left its position at the end.
+            // The position may be at the end of the file, where writing it left off.
             file.rewind()?;
             file.read_to_end(&mut bytes)?;
-            // SAFETY: made by our compiler process and authenticated by the supervisor that handed it over.
+            // SAFETY: `AuthenticatedCode` exists only for bytes that our compiler process wrote and whose MAC the
+            // supervisor checked.
             let component = unsafe { Component::deserialize(engine, bytes) }?;
             component.initialize_copy_on_write_image()?;
             Ok(Self::Component(component))
         } else {
-            // SAFETY: as above. The cache directory is private to the user, and nothing writes to an artifact after it
-            // got its name, so the mapping does not change.
+            // SAFETY: as above. The cache directory is private to the user, and nothing writes to an artifact once it
+            // is stored, so the mapping does not change.
             let module = unsafe { Module::deserialize_open_file(engine, file) }?;
             module.initialize_copy_on_write_image()?;
             Ok(Self::Module(module))
@@ -56,20 +57,8 @@ impl Program {
 
 /// For tests that compile and load in one process.
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test loads what it has just compiled")]
 pub(crate) fn load_module_bytes(engine: &Engine, bytes: &[u8]) -> Result<Module> {
-    // SAFETY: the caller has just compiled them.
+    // SAFETY: the caller has just compiled these bytes.
     unsafe { Module::deserialize(engine, bytes) }
-}
-
-/// Reads exactly what a descriptor holds, if it is at most `limit` bytes.
-///
-/// # Errors
-/// `FileTooLarge` beyond the limit, and whatever reading meets.
-pub fn read_bounded(file: &mut File, limit: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    Ok(bytes)
 }

@@ -1,11 +1,20 @@
-//! Compiled artifacts, kept and authenticated.
+//! The cache of compiled artifacts.
 //!
-//! Machine code runs with the worker's rights, so nothing is loaded that this host did not make: every artifact carries
-//! an HMAC-SHA256 over its key, what admission said, and its bytes. One that does not verify is removed and made anew.
+//! Machine code runs with the worker's rights, so the host loads only code that it compiled itself. Every artifact
+//! carries an HMAC-SHA256 over its cache key, the admission report and its bytes. An artifact that fails verification is
+//! removed and compiled again. [`AuthenticatedCode`] is the proof of this check: only this module can create one, and
+//! [`Program::load`](crate::artifact::Program::load) accepts nothing else.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the cache keeps its files in the home directory, which belongs to the user alone"
+)]
 
 use crate::{
     hash::feed,
-    home::{Home, HomeError, open_regular},
+    home::{Home, HomeError},
+    host_file::open_regular,
+    worker::spec::Descriptor,
 };
 use cloister_model::{Admission, Sha256};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -13,30 +22,80 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::{fd::OwnedFd, unix::fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
-/// Beyond this, the artifacts that were made first go. Python's is about 250 MB.
+/// The size of the cache in bytes. Above it, the oldest artifacts are evicted. Python's artifact is about 250 MB.
 const MAX_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
-/// The artifacts of one home.
+/// The artifact cache of one home directory.
 #[derive(Debug)]
 pub struct Cache {
     directory: PathBuf,
     key: [u8; 32],
 }
 
-/// An artifact that this host made, with what admission said about its module.
+/// An artifact compiled by this host, with the admission report of its module.
 #[derive(Debug)]
 pub struct Artifact {
-    /// What admission said.
+    /// The admission report of the module.
     pub admission: Admission,
     /// The machine code.
-    pub file: File,
+    pub code: AuthenticatedCode,
     /// Its size in bytes.
     pub bytes: u64,
+}
+
+/// Machine code that this host compiled and whose MAC was verified.
+///
+/// Loading other bytes would run them as machine code with the rights of this process, so no code outside this module
+/// can create a value of this type:
+///
+/// ```compile_fail
+/// let file = std::fs::File::open("untrusted.cwasm").unwrap();
+/// let code = cloister_sandbox::cache::AuthenticatedCode(file);
+/// ```
+///
+/// [`Program::load`](crate::artifact::Program::load) takes it, and takes no plain file:
+///
+/// ```
+/// use cloister_sandbox::{artifact::Program, cache::AuthenticatedCode};
+/// type Load<Code> = fn(&wasmtime::Engine, Code, bool) -> wasmtime::Result<Program>;
+/// let load: Load<AuthenticatedCode> = Program::load;
+/// ```
+///
+/// ```compile_fail
+/// use cloister_sandbox::{artifact::Program, cache::AuthenticatedCode};
+/// type Load<Code> = fn(&wasmtime::Engine, Code, bool) -> wasmtime::Result<Program>;
+/// let load: Load<std::fs::File> = Program::load;
+/// ```
+#[derive(Debug)]
+pub struct AuthenticatedCode(File);
+
+impl AuthenticatedCode {
+    /// The code that the supervisor handed to this worker process.
+    ///
+    /// The supervisor verified the MAC; the key never enters the worker. Nothing inside this process can supply other
+    /// code: the function takes no file, and the descriptor must be one that the process inherited when it started
+    /// (see [`cloister_isolation::take_fd`]). The program that starts a process controls its code anyway.
+    ///
+    /// # Errors
+    /// If the process was not given the descriptor.
+    pub(crate) fn inherited() -> io::Result<Self> {
+        cloister_isolation::take_fd(Descriptor::Artifact as i32).map(|fd| Self(fd.into()))
+    }
+
+    /// The descriptor to hand to a worker process.
+    pub(crate) fn into_fd(self) -> OwnedFd {
+        self.0.into()
+    }
+
+    /// The file to load.
+    pub(crate) fn into_file(self) -> File {
+        self.0
+    }
 }
 
 /// The file beside an artifact.
@@ -48,10 +107,10 @@ struct Label {
 }
 
 impl Cache {
-    /// The artifacts of `home`.
+    /// Opens the cache in `home`.
     ///
     /// # Errors
-    /// If the directory or its key cannot be had.
+    /// If the directory or the key can be neither read nor created.
     pub fn open(home: &Home) -> Result<Self, HomeError> {
         Ok(Self { directory: home.artifacts()?, key: home.artifact_key()? })
     }
@@ -60,15 +119,15 @@ impl Cache {
         (self.directory.join(format!("{name}.cwasm")), self.directory.join(format!("{name}.json")))
     }
 
-    /// The artifact of that name, if there is one and it is ours.
+    /// The artifact of that name, if there is one and its MAC is valid.
     #[must_use]
     pub fn find(&self, name: Sha256) -> Option<Artifact> {
         let (code, label) = self.paths(name);
         let file = open_regular(&code).ok()?;
         match self.authenticate(name, &file, &label) {
-            Ok((admission, bytes)) => Some(Artifact { admission, file, bytes }),
+            Ok((admission, bytes)) => Some(Artifact { admission, code: AuthenticatedCode(file), bytes }),
             Err(error) => {
-                tracing::warn!(%name, %error, "a cached artifact is not ours or is damaged; it is made anew");
+                tracing::warn!(%name, %error, "a cached artifact fails verification; it is removed and compiled again");
                 let _ = fs::remove_file(&label);
                 let _ = fs::remove_file(&code);
                 None
@@ -93,11 +152,11 @@ impl Cache {
         Ok((mac, bytes))
     }
 
-    /// A file to compile into, in the same file system as the cache; it has no name yet that anybody looks for.
+    /// Creates a file to compile into, in the directory of the cache, under a name that [`Self::find`] never reads.
     ///
     /// # Errors
     /// Those of the file system.
-    pub fn draft(&self) -> io::Result<(PathBuf, File)> {
+    pub(crate) fn draft(&self) -> io::Result<(PathBuf, File)> {
         let mut random = [0; 8];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
         let path = self.directory.join(format!("draft-{:016x}", u64::from_le_bytes(random)));
@@ -105,17 +164,27 @@ impl Cache {
         Ok((path, file))
     }
 
-    /// Gives a finished draft its name.
+    /// Authenticates a finished draft and stores it under `name`.
+    ///
+    /// The draft must have been written by the compiler process: its content becomes trusted code here.
     ///
     /// # Errors
-    /// Those of the file system; the draft is gone then.
-    pub fn keep(&self, name: Sha256, admission: Admission, draft: (PathBuf, File)) -> io::Result<Artifact> {
+    /// Those of the file system. The draft is removed then.
+    pub(crate) fn keep(&self, name: Sha256, admission: Admission, draft: (PathBuf, File)) -> io::Result<Artifact> {
         let (path, file) = draft;
         let kept = self.keep_named(name, admission, &path, file);
         if kept.is_err() {
             let _ = fs::remove_file(&path);
         }
         kept
+    }
+
+    /// Removes a draft.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn discard(draft: (PathBuf, File)) -> io::Result<()> {
+        fs::remove_file(draft.0)
     }
 
     fn keep_named(&self, name: Sha256, admission: Admission, draft: &Path, file: File) -> io::Result<Artifact> {
@@ -128,15 +197,15 @@ impl Cache {
         fs::rename(draft, code_path)?;
         fs::rename(label_draft, label_path)?;
         self.evict()?;
-        Ok(Artifact { admission: label.admission, file, bytes })
+        Ok(Artifact { admission: label.admission, code: AuthenticatedCode(file), bytes })
     }
 
-    /// Removes the artifacts that were made first until the rest fits, and drafts that nobody finished within a day.
+    /// Removes the oldest artifacts until the rest fits, and drafts that are more than a day old.
     fn evict(&self) -> io::Result<()> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let entry = entry?;
-            // Gone meanwhile: another run gave its draft a name, or evicted too.
+            // Another run renamed its draft or evicted artifacts at the same time.
             let Ok(metadata) = entry.metadata() else { continue };
             let made = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
             let is_draft = entry.file_name().to_string_lossy().starts_with("draft-");

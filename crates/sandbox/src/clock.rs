@@ -1,18 +1,18 @@
-//! The guest's time.
+//! The guest's clock.
 
 use cloister_model::Profile;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// When the virtual clock starts, and the time that every file shows: 2026-01-01T00:00:00Z, in seconds since 1970.
+/// The start of the virtual clock and the timestamp of every file: 2026-01-01T00:00:00Z, in seconds since 1970.
 pub const EPOCH_SECONDS: u64 = 1_767_225_600;
 
-/// How far a look at the virtual clock moves it, in nanoseconds. A clock that stands still hangs programs that wait
-/// for it to move.
+/// By how much each reading advances the virtual clock, in nanoseconds. If the clock stood still, programs that wait for
+/// it to advance would hang.
 const TICK: u64 = 1_000;
 
 const NANOS: u64 = 1_000_000_000;
 
-/// The guest's clock: the machine's, or a virtual one that moves only when it is looked at or slept on.
+/// The guest's clock: the machine's clock, or a virtual one that advances only when the guest reads it or sleeps.
 #[derive(Debug)]
 pub struct Clock {
     source: Source,
@@ -27,6 +27,7 @@ enum Source {
 impl Clock {
     /// The clock of a profile, starting now.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the standard profile gives the real time")]
     pub fn new(profile: Profile) -> Self {
         let source = match profile {
             Profile::Deterministic => Source::Virtual { nanos: 0 },
@@ -35,7 +36,7 @@ impl Clock {
         Self { source }
     }
 
-    /// Nanoseconds since the run began. Never goes back.
+    /// Nanoseconds since the run began. Never decreases.
     pub fn monotonic(&mut self) -> u64 {
         match &mut self.source {
             Source::Machine { start } => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
@@ -47,6 +48,7 @@ impl Clock {
     }
 
     /// Time since 1970.
+    #[expect(clippy::disallowed_methods, reason = "the standard profile gives the real time")]
     pub fn wall(&mut self) -> Duration {
         match &self.source {
             Source::Machine { .. } => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
@@ -63,7 +65,8 @@ impl Clock {
         }
     }
 
-    /// Waits. On the virtual clock no time passes outside.
+    /// Sleeps. The virtual clock only advances its value and returns at once.
+    #[expect(clippy::disallowed_methods, reason = "the standard profile sleeps in real time")]
     pub fn sleep(&mut self, duration_nanos: u64) {
         match &mut self.source {
             Source::Machine { .. } => {
@@ -79,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_virtual_clock_moves_only_when_used() {
+    fn the_virtual_clock_advances_only_when_used() {
         let readings = || {
             let mut clock = Clock::new(Profile::Deterministic);
             let first = clock.monotonic();

@@ -1,48 +1,48 @@
-//! The one place where the engine is configured. The process that compiles and the process that runs must agree on
-//! every setting, so both come here.
+//! The configuration of the engine. The process that compiles and the process that runs must use the same settings, so
+//! both create their engine here.
 
+use crate::hash::sha256_bytes;
 use cloister_model::{Profile, Sha256};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 use wasmtime::{Collector, Config, Engine, OptLevel, Result, WasmBacktraceDetails};
 
 /// The exact version of wasmtime, as pinned in the workspace.
 pub const WASMTIME_VERSION: &str = "48.0.8";
 
-/// Everything that may differ between two engines of this host.
+/// The settings that may differ between two engines of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EngineSettings {
-    /// Deterministic: canonical NaNs.
+    /// The deterministic profile canonicalises NaNs.
     pub profile: Profile,
-    /// The exception-handling proposal, for interpreters that the operator installed.
+    /// Whether the exception-handling proposal is on. It is for installed interpreters only.
     pub exceptions: bool,
-    /// Count instructions.
+    /// Whether the engine counts instructions.
     pub fuel: bool,
 }
 
-/// What an engine is for.
+/// The purpose of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To compile. Uses every core.
+    /// Compiling. Uses every core.
     Compile,
-    /// To run what was compiled. Has no compiler.
+    /// Running compiled code. The compiler is off.
     Run {
-        /// The most stack a guest may use, in bytes.
+        /// The guest's stack limit, in bytes.
         stack_bytes: usize,
     },
 }
 
 impl EngineSettings {
-    /// Makes the engine.
+    /// Creates the engine.
     ///
     /// # Errors
     /// If wasmtime rejects the configuration: a bug, or a machine it does not support.
+    #[expect(clippy::disallowed_methods, reason = "the one place that configures the engine")]
     pub fn engine(self, purpose: Purpose) -> Result<Engine> {
         let Self { profile, exceptions, fuel } = self;
         let mut config = Config::new();
-        // What a guest may be made of: the proposals that toolchains emit today. Kept equal to admission's list; a test
-        // compares the two.
+        // The proposals that toolchains use today. A test checks that admission allows the same ones.
         config
             .wasm_simd(true)
             .wasm_bulk_memory(true)
@@ -54,9 +54,9 @@ impl EngineSettings {
             .wasm_exceptions(exceptions)
             .gc_support(exceptions)
             .wasm_tail_call(false)
-            // Results may differ by processor.
+            // Its results may differ between processors.
             .wasm_relaxed_simd(false)
-            // Always bounds-checked, and unbounded bulk operations.
+            // Every access needs a bounds check, and bulk operations are unbounded.
             .wasm_memory64(false)
             .wasm_function_references(false)
             .wasm_gc(false)
@@ -68,12 +68,12 @@ impl EngineSettings {
             config.collector(Collector::DeferredReferenceCounting);
         }
         config
-            // Interruption is the supervisor's kill: checks inside the guest cost tight loops up to 2.8 times.
+            // The supervisor kills the process instead: interruption checks slow down tight loops by up to 2.8 times.
             .epoch_interruption(false)
             .consume_fuel(fuel)
             .cranelift_opt_level(OptLevel::Speed)
             .cranelift_nan_canonicalization(profile == Profile::Deterministic)
-            // Off would also switch off the mitigations against speculative reads.
+            // Turning this off would also turn off the mitigations against speculative reads.
             .signals_based_traps(true)
             .native_unwind_info(exceptions)
             .wasm_backtrace_details(WasmBacktraceDetails::Disable)
@@ -84,15 +84,16 @@ impl EngineSettings {
                 config.parallel_compilation(true);
             }
             Purpose::Run { stack_bytes } => {
-                // wasmtime wants the second above the first, although nothing runs on a stack of its own here.
+                // wasmtime requires the async stack to be the larger one, although nothing here runs on it.
                 config.enable_compiler(false).async_stack_size(stack_bytes + (1 << 20)).max_wasm_stack(stack_bytes);
             }
         }
         Engine::new(&config)
     }
 
-    /// A digest of everything that decides what a guest computes and which artifact can run: these settings, the
-    /// engine's version and the processor's features. Bumped by hand when the list above changes.
+    /// A digest of everything that affects what a guest computes and which artifacts can run: these settings, the
+    /// engine's version and the processor's features. If the fixed settings above change, the number in the text must be
+    /// incremented by hand.
     #[must_use]
     pub fn digest(self) -> Sha256 {
         let Self { profile, exceptions, fuel } = self;
@@ -101,11 +102,11 @@ impl EngineSettings {
             std::env::consts::ARCH,
             processor_features().join(",")
         );
-        Sha256::from_bytes(sha2::Sha256::digest(text.as_bytes()).into())
+        sha256_bytes(text.as_bytes())
     }
 }
 
-/// The processor's features that Cranelift uses.
+/// The features of the processor that Cranelift uses.
 fn processor_features() -> Vec<&'static str> {
     macro_rules! present {
         ($detect:ident: $($name:tt)*) => { [$(($name, std::arch::$detect!($name))),*] };
@@ -138,9 +139,9 @@ mod tests {
         }
     }
 
-    /// One small module for each proposal that either side might treat differently.
+    /// One small module for each proposal that the two might treat differently.
     #[test]
-    fn the_engine_and_admission_agree_on_what_a_guest_may_be_made_of() {
+    fn the_engine_and_admission_allow_the_same_proposals() {
         let run = r#"(memory (export "memory") 1) (func (export "_start"))"#;
         for (proposal, text, algorithm, runtime) in [
             ("simd", "(func (result v128) (v128.const i64x2 0 0))", true, true),
@@ -189,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_engine_compiles_the_other_runs() {
+    fn the_running_engine_loads_what_the_compiling_engine_wrote() {
         for settings in [SETTINGS, EngineSettings { exceptions: true, fuel: true, profile: Profile::Standard }] {
             let compiled = settings.engine(Purpose::Compile).expect("an engine");
             let artifact = compiled.precompile_module(b"\0asm\x01\0\0\0").expect("an artifact");

@@ -1,4 +1,4 @@
-//! Everything the host knows about one running guest.
+//! The state of one running guest.
 
 use crate::{
     abi::{component::Resources, preview1::Descriptors},
@@ -10,16 +10,16 @@ use crate::{
     random::Random,
 };
 
-/// The state behind every host call: what the guest was given, and nothing else.
+/// The state behind every host call: what the guest was given, and nothing more.
 #[derive(Debug)]
 pub struct Guest {
-    /// What it can reach by a path.
+    /// The files that it can reach.
     pub files: FileSystem,
     /// Its time.
     pub clock: Clock,
     /// Its randomness.
     pub random: Random,
-    /// What it prints.
+    /// Its log: stdout and stderr.
     pub log: Log,
     /// Its arguments, the program's name first.
     pub arguments: Vec<String>,
@@ -31,25 +31,25 @@ pub struct Guest {
     pub handles: u32,
     /// Decides on memories and tables.
     pub limiter: Limiter,
-    /// What it has used.
+    /// Its resource use.
     pub account: Account,
-    /// Preview 1's names for handles.
+    /// Its descriptors in preview 1.
     pub(crate) descriptors: Descriptors,
-    /// 0.2's names for handles.
+    /// Its resources in 0.2.
     pub(crate) resources: Resources,
 }
 
-/// The guest ended itself.
+/// The guest called `exit`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("exit with code {0}")]
 pub struct Exit(pub u32);
 
-/// The guest called an import that its runtime's manifest answers with a trap.
+/// The guest called an import that its runtime's manifest lists under `trap`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("an import that this runtime does not offer")]
 pub struct TrappedImport;
 
-/// The guest broke the rules of an ABI.
+/// The guest violated an ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AbiViolation(pub &'static str);

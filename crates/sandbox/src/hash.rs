@@ -4,14 +4,14 @@ use cloister_model::Sha256;
 use sha2::Digest as _;
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-/// How much is read at once: enough that system calls do not count, and little enough to stay in the processor's cache
-/// and to be had without the kernel clearing fresh pages for it. A larger buffer costs a short run 0.2 ms.
+/// Bytes per read: large enough to make the cost of system calls negligible, small enough to stay in the processor's
+/// cache and to need no fresh pages from the kernel. A larger buffer costs a short run 0.2 ms.
 const CHUNK: usize = 64 * 1024;
 
-/// Feeds a file, from its beginning and whatever its position, to `update`. Returns its length.
+/// Passes the whole file to `update`, regardless of its position. Returns its length.
 ///
 /// # Errors
-/// Those of reading.
+/// If reading fails.
 pub fn feed(file: &File, mut update: impl FnMut(&[u8])) -> io::Result<u64> {
     let length = usize::try_from(file.metadata()?.len()).unwrap_or(CHUNK).clamp(1, CHUNK);
     let mut buffer = vec![0; length];
@@ -32,7 +32,7 @@ pub fn feed(file: &File, mut update: impl FnMut(&[u8])) -> io::Result<u64> {
 /// Digest and length of a file.
 ///
 /// # Errors
-/// Those of reading.
+/// If reading fails.
 pub fn sha256(file: &File) -> io::Result<(Sha256, u64)> {
     let mut digest = sha2::Sha256::new();
     let length = feed(file, |bytes| digest.update(bytes))?;

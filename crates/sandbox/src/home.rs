@@ -1,43 +1,49 @@
-//! Where this host keeps what outlives a run: compiled artifacts, installed runtimes, the key that authenticates the
-//! former.
+//! The home directory: compiled artifacts, the key that authenticates them, and installed runtimes.
 
-use rustix::fs::{Mode, OFlags};
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this file decides which directory is the home, and checks that it is private"
+)]
+
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
-/// A directory that belongs to the user alone.
+/// A directory that only its owner can write to.
 #[derive(Clone, Debug)]
 pub struct Home {
     root: PathBuf,
 }
 
-/// Why there is no home.
+/// Why the home directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
-    /// Neither an option nor the environment names a place.
-    #[error("no place for compiled artifacts: set CLOISTER_SANDBOX_HOME or HOME, or give --home DIR")]
+    /// Neither an option nor the environment names a directory.
+    #[error("no directory for compiled artifacts: set CLOISTER_SANDBOX_HOME or HOME, or give --home DIR")]
     Nowhere,
-    /// Somebody else could put machine code there.
-    #[error("`{0}` can be written by others, or is not yours: `chown` it and `chmod 700` it, or give another --home")]
+    /// Another user could put machine code there.
+    #[error(
+        "`{0}` belongs to or can be written by another user: `chown` it and `chmod 700` it, or give another --home"
+    )]
     NotPrivate(PathBuf),
-    /// The file system said no.
+    /// The file system refused an operation.
     #[error("home `{path}`: {error}")]
     Io {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What it said.
+        /// The error.
         error: io::Error,
     },
 }
 
 impl Home {
-    /// The home at `given`, else `CLOISTER_SANDBOX_HOME`, else `cloister` in the user's data directory (XDG).
+    /// The home directory at `given`, else at `CLOISTER_SANDBOX_HOME`, else `cloister` in the user's data directory (XDG).
+    /// Creates it if it is missing.
     ///
     /// # Errors
-    /// If there is none, it cannot be made, or others can write to it.
+    /// If no variable names it, it cannot be created, or other users can write to it.
     pub fn find(given: Option<&Path>, variable: impl Fn(&str) -> Option<PathBuf>) -> Result<Self, HomeError> {
         let root = given
             .map(Path::to_owned)
@@ -53,7 +59,7 @@ impl Home {
         Ok(home)
     }
 
-    /// Compiled artifacts.
+    /// The directory of compiled artifacts.
     ///
     /// # Errors
     /// As for the home itself.
@@ -63,7 +69,7 @@ impl Home {
         Ok(path)
     }
 
-    /// Installed runtimes.
+    /// The directory of installed runtimes.
     ///
     /// # Errors
     /// As for the home itself.
@@ -73,10 +79,11 @@ impl Home {
         Ok(path)
     }
 
-    /// The key that authenticates artifacts: made from the kernel's randomness at first use, readable by its owner only.
+    /// The key that authenticates artifacts. Created from the kernel's random source at first use; only its owner can
+    /// read it.
     ///
     /// # Errors
-    /// If it cannot be read or made.
+    /// If it can be neither read nor created.
     pub fn artifact_key(&self) -> Result<[u8; 32], HomeError> {
         let path = self.root.join("artifact.key");
         let fault = |error| HomeError::Io { path: path.clone(), error };
@@ -84,7 +91,7 @@ impl Home {
             match fs::read(&path) {
                 Ok(bytes) => {
                     return bytes.try_into().map_err(|_| {
-                        fault(io::Error::new(io::ErrorKind::InvalidData, "not a key of 32 bytes; remove it"))
+                        fault(io::Error::new(io::ErrorKind::InvalidData, "not a 32-byte key; remove the file"))
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_key(&path).map_err(fault)?,
@@ -94,7 +101,7 @@ impl Home {
         Err(fault(io::ErrorKind::NotFound.into()))
     }
 
-    /// Links a complete file into place, so that two first runs at once agree on one key.
+    /// Links a complete file into place, so that two concurrent first runs agree on one key.
     fn make_key(&self, path: &Path) -> io::Result<()> {
         let mut key = [0; 32];
         rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
@@ -121,23 +128,5 @@ impl Home {
             return Err(HomeError::NotPrivate(path.to_owned()));
         }
         Ok(())
-    }
-}
-
-/// Opens a regular file for reading, without blocking on a pipe.
-///
-/// # Errors
-/// Those of the kernel; `InvalidInput` if it is no regular file.
-pub fn open_regular(path: &Path) -> io::Result<fs::File> {
-    let file = fs::File::from(rustix::fs::openat(
-        rustix::fs::CWD,
-        path,
-        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK,
-        Mode::empty(),
-    )?);
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }

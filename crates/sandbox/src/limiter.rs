@@ -1,5 +1,5 @@
-//! Memory and tables, summed over everything the guest has: wasmtime's own limits are per memory, and a guest can have
-//! many.
+//! Limits on memory and tables, summed over everything the guest has. wasmtime's own limits are per memory, and a guest
+//! can have many memories.
 
 use crate::account::Account;
 use cloister_model::Limit;
@@ -25,8 +25,8 @@ impl Limiter {
 }
 
 impl ResourceLimiter for Limiter {
-    /// A refusal makes `memory.grow` answer -1; the denial stays on the account, so that the abort that usually follows
-    /// is reported as what it is.
+    /// After a refusal, `memory.grow` returns -1. The account keeps the denial, so that the abort that usually follows is
+    /// reported as an exceeded limit.
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);

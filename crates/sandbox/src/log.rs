@@ -1,4 +1,4 @@
-//! What the guest prints.
+//! The log: what the guest prints.
 
 use crate::account::Account;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     io::{ErrorKind, Write as _},
 };
 
-/// stdout and stderr of the guest, together: kept up to a limit, counted beyond it. The guest never notices.
+/// The guest's stdout and stderr, merged. Bytes beyond the limit are dropped and counted; the guest cannot notice it.
 #[derive(Debug)]
 pub struct Log {
     pipe: Option<File>,
@@ -15,13 +15,13 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log that keeps `limit` bytes in `pipe`.
+    /// A log that writes at most `limit` bytes to `pipe`.
     #[must_use]
     pub fn new(pipe: File, limit: u64, account: Account) -> Self {
         Self { pipe: Some(pipe), room: limit, account }
     }
 
-    /// Keeps what there is room for.
+    /// Writes as many bytes as fit and counts the rest as dropped.
     pub fn write(&mut self, bytes: &[u8]) {
         let room = usize::try_from(self.room).unwrap_or(usize::MAX).min(bytes.len());
         let (keep, drop) = bytes.split_at(room);

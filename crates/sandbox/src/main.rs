@@ -1,4 +1,4 @@
-//! The `sandbox` program: runs one WebAssembly algorithm on one dataset, sealed.
+//! The `sandbox` program: runs one WebAssembly algorithm on one dataset in isolation.
 
 #![forbid(unsafe_code)]
 
@@ -7,12 +7,10 @@ use std::process::ExitCode;
 mod cli;
 
 fn main() -> ExitCode {
-    // The two child processes are this program again. Their first argument is not a word of the command line's.
-    let outcome = match std::env::args_os().nth(1) {
-        Some(role) if role == cloister_sandbox::WORKER_ARGUMENT => cloister_sandbox::worker::main(),
-        Some(role) if role == cloister_sandbox::COMPILER_ARGUMENT => cloister_sandbox::compiler::main(),
-        _ => return cli::main(),
-    };
-    // Nobody reads a child's stderr; that it failed is all there is to say.
-    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(cli::HOST_FAULT) }
+    match cloister_sandbox::child_process() {
+        None => cli::main(),
+        Some(Ok(())) => ExitCode::SUCCESS,
+        // The stderr of a child process goes to /dev/null, so only the exit code can report the failure.
+        Some(Err(_)) => ExitCode::from(cli::HOST_FAULT),
+    }
 }

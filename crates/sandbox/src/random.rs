@@ -6,7 +6,7 @@ use rand_chacha::{
     rand_core::{Rng as _, SeedableRng as _},
 };
 
-/// The guest's source of random bytes: the kernel's, or ChaCha20 seeded with the algorithm's digest.
+/// The guest's source of random bytes: the kernel, or ChaCha20 seeded with the algorithm's digest.
 #[derive(Debug)]
 pub struct Random {
     source: Source,
@@ -36,7 +36,7 @@ impl Random {
             Source::Kernel => {
                 let mut filled = 0;
                 while filled < buffer.len() {
-                    // After boot the kernel's source cannot fail for a valid buffer; a signal only cuts it short.
+                    // After boot, `getrandom` cannot fail for a valid buffer. A signal can only interrupt it.
                     match rustix::rand::getrandom(&mut buffer[filled..], rustix::rand::GetRandomFlags::empty()) {
                         Ok(bytes) => filled += bytes,
                         Err(rustix::io::Errno::INTR) => {}

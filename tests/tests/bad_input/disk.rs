@@ -41,7 +41,7 @@ fn with_small_disk(bench: &Bench, options: &str, words: &[&str]) -> Option<Outpu
 fn a_disk_that_cannot_be_written_is_found_before_the_run() {
     let bench = Bench::new();
     fs::create_dir(bench.at("small")).expect("made");
-    for (outputs, said) in [("small", "cannot be written"), ("small/out", "cannot be made")] {
+    for (outputs, said) in [("small", "cannot be written"), ("small/out", "cannot be created")] {
         let Some(output) = with_small_disk(&bench, "ro", &run(&["--outputs", outputs])) else { return };
         assert_eq!(output.status.code(), Some(2));
         assert_one_line(&output, &[&format!("outputs `{outputs}`"), said, "Read-only file system"]);
@@ -63,7 +63,7 @@ fn a_full_disk_is_not_the_algorithms_fault() {
     let report = fs::read(bench.at("report.json")).expect("a report");
     let report: cloister_model::Report = serde_json::from_slice(&report).expect("a report");
     let Outcome::HostFault { message } = &report.outcome else { panic!("{:?}", report.outcome) };
-    assert!(message.contains("storage") && message.contains("Make room"), "{message}");
+    assert!(message.contains("storage") && message.contains("Free some space"), "{message}");
     // The same program on a disk with room.
     let ended = bench.sandbox(&run(&["fill.wasm", "", "--outputs", "roomy"]));
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));

@@ -1,4 +1,4 @@
-//! Machine code that somebody else touched is never run.
+//! Tampered machine code is never run.
 
 use crate::runs::{Run as _, assert_outputs, shape};
 use cloister_model::Outcome;
@@ -10,7 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A home of its own, and what lies in it.
+/// A separate home directory and its content.
 struct Home {
     root: TempDir,
 }
@@ -32,7 +32,7 @@ impl Home {
         Trial::wat(text).with(&["--home", self.path().to_str().expect("text")]).finish()
     }
 
-    /// Files of this extension, sorted.
+    /// The files with this extension, sorted.
     fn files(&self, extension: &str) -> Vec<PathBuf> {
         let mut files: Vec<PathBuf> = fs::read_dir(self.artifacts())
             .expect("artifacts")
@@ -44,7 +44,7 @@ impl Home {
     }
 }
 
-/// A program that exits with this.
+/// A program that exits with this code.
 fn exits_with(code: u32) -> String {
     format!(
         "(module (import \"wasi_snapshot_preview1\" \"proc_exit\" (func $exit (param i32)))
@@ -52,7 +52,7 @@ fn exits_with(code: u32) -> String {
     )
 }
 
-/// It ran, as itself, and was made anew or not.
+/// The run had the expected result, and the artifact was compiled again or not.
 #[track_caller]
 fn assert_ran(ended: &Ended, exit_code: u32, is_new: bool) {
     assert_eq!(*ended.outcome(), Outcome::AlgorithmFailed { exit_code }, "{}", shape(ended));
@@ -90,7 +90,7 @@ fn another_programs_artifact_is_not_taken() {
     assert_ran(&home.run(&other), 22, true);
     let other_code = home.files("cwasm").into_iter().find(|path| *path != code).expect("the other");
     let other_label = home.files("json").into_iter().find(|path| *path != label).expect("the other");
-    // The code alone, then with its label.
+    // The code alone, then together with its label.
     fs::copy(&other_code, &code).expect("copied");
     assert_ran(&home.run(&mine), 21, true);
     fs::copy(&other_code, &code).expect("copied");
@@ -118,7 +118,7 @@ fn a_changed_label_makes_it_anew() {
     assert_ran(&home.run(&program), 31, true);
 }
 
-/// Many first runs at once, of one program and of several, agree on a key and do not trip over each other's files.
+/// Many concurrent first runs, of the same and of different programs, agree on one key and do not disturb each other.
 #[test]
 fn first_runs_at_once() {
     for round in 0..3 {
@@ -143,7 +143,7 @@ fn first_runs_at_once() {
     }
 }
 
-/// With another key, everything that was there is a stranger's.
+/// With another key, existing artifacts are not trusted.
 #[test]
 fn artifacts_of_another_key_are_not_taken() {
     let (home, program) = (Home::new(), exits_with(41));
@@ -156,7 +156,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("changed");
 }
 
-/// Where others could put machine code, none is looked for.
+/// A home directory that other users can write to is refused.
 #[test]
 fn a_home_that_others_can_write_is_refused() {
     let home = Home::new();
@@ -167,18 +167,17 @@ fn a_home_that_others_can_write_is_refused() {
         set_mode(&path, mode);
         let ended = home.run(&exits_with(51));
         assert_eq!((ended.code, ended.report.is_none()), (Some(2), true), "{}", ended.stderr);
-        assert!(ended.stderr.contains("can be written by others"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("can be written by another user"), "{}", ended.stderr);
         set_mode(&path, 0o700);
     }
-    // Nor through a link.
+    // Not through a symbolic link either.
     let real = home.root.path().join("real");
     fs::rename(home.artifacts(), &real).expect("moved");
     std::os::unix::fs::symlink(&real, home.artifacts()).expect("linked");
     assert_eq!(home.run(&exits_with(51)).code, Some(2));
 }
 
-/// The file that the program is compiled from is not believed to be the one that was digested, nor the reverse: a
-/// change of the algorithm is another artifact.
+/// A changed algorithm gets another artifact.
 #[test]
 fn a_changed_algorithm_is_another_artifact() {
     let home = Home::new();

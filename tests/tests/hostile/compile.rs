@@ -1,5 +1,5 @@
-//! Programs made to exhaust whoever checks or compiles them: each ends within the limits, in a process of its own,
-//! while the program that was started stays small.
+//! Programs that try to exhaust admission or the compiler. Each ends within the limits, in a separate process, while the
+//! supervisor stays small.
 
 use crate::runs::{assert_complete, assert_outputs, shape, wait};
 use cloister_model::{Limit, Outcome};
@@ -15,17 +15,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The most physical memory that the supervisor may have used, in KiB.
+/// The most physical memory that the supervisor may use, in KiB.
 const SUPERVISOR_KIB: u64 = 160 * 1024;
 
-/// The peak of a process's physical memory in KiB, as long as it is there.
+/// The peak physical memory of a running process, in KiB.
 fn peak_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Compiles, and runs if it comes to that.
+/// Compiles the program, and runs it if it is admitted.
 #[track_caller]
 fn bomb(bytes: &[u8], limits: &str) -> Ended {
     let mut trial = Trial::bytes(bytes).with(&["--limits", limits]);
@@ -80,7 +80,7 @@ fn number(mut value: usize) -> Vec<u8> {
     }
 }
 
-/// A section, or a function's body: its length, then itself.
+/// A section or function body with its length in front.
 fn sized(content: &[u8]) -> Vec<u8> {
     [number(content.len()), content.to_vec()].concat()
 }
@@ -91,8 +91,8 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
 
 const HEADER: &[u8] = b"\0asm\x01\0\0\0";
 
-/// A module of functions without parameters, given by the bytes of their bodies (locals and code), `_start` first.
-/// `between` is put before the code.
+/// A module of functions without parameters, from the bytes of their bodies (locals and code), `_start` first. `between` is
+/// inserted before the code.
 fn module(bodies: &[Vec<u8>], between: &[Vec<u8>], after: &[Vec<u8>]) -> Vec<u8> {
     let functions = [number(bodies.len()), vec![0; bodies.len()]].concat();
     let code = [number(bodies.len()), bodies.iter().flat_map(|body| sized(body)).collect()].concat();
@@ -107,7 +107,7 @@ fn module(bodies: &[Vec<u8>], between: &[Vec<u8>], after: &[Vec<u8>]) -> Vec<u8>
     bytes
 }
 
-/// No locals, then this code, then the end.
+/// A function body with this code and without locals.
 fn body(code: &[u8]) -> Vec<u8> {
     [&[0], code, &[0x0b]].concat()
 }
@@ -122,7 +122,7 @@ fn half_a_million_functions() {
     // i64.const 1, i64.const 2, i64.add, drop: nine million bytes in all.
     let bodies = vec![body(&[0x42, 1, 0x42, 2, 0x7c, 0x1a]); 500_000];
     bomb(&module(&bodies, &[], &[]), LIMITS);
-    // As many as are taken.
+    // As many as the cap allows.
     bomb(&module(&bodies[..199_000], &[], &[]), LIMITS);
 }
 
@@ -137,7 +137,7 @@ fn one_giant_function() {
 
 #[test]
 fn calls_without_end() {
-    // 17 MB of calls, spread over functions of a megabyte each.
+    // 17 MB of calls, in functions of a megabyte each.
     let giant = body(&[0x10, 0].repeat(500_000));
     let bodies: Vec<Vec<u8>> = [body(&[])].into_iter().chain(std::iter::repeat_n(giant, 16)).collect();
     bomb(&module(&bodies, &[], &[]), LIMITS);
@@ -171,7 +171,7 @@ fn blocks_in_blocks() {
 
 #[test]
 fn many_locals() {
-    // One group of four thousand million; fifty thousand, which is what the format allows; all of it many times.
+    // One group of four billion; fifty thousand, the maximum of the format; all of that many times.
     let group = |count: usize| [vec![1], number(count), vec![0x7b, 0x0b]].concat();
     bomb(&module(&[group(4_000_000_000)], &[], &[]), LIMITS);
     bomb(&module(&[group(50_000)], &[], &[]), LIMITS);
@@ -186,7 +186,7 @@ fn many_data_segments() {
         let counted = section(12, &number(count));
         bomb(&module(&[body(&[])], &[counted], &[data]), LIMITS);
     }
-    // Active ones, over all of memory.
+    // Active segments over all of memory.
     let count = 90_000;
     let data = section(11, &[number(count), [0, 0x41, 0, 0x0b, 1, b'x'].repeat(count)].concat());
     bomb(&module(&[body(&[])], &[], &[data]), LIMITS);
@@ -217,7 +217,7 @@ fn many_exports_globals_and_types() {
     bomb(&rest(section(1, &types), Vec::new()), LIMITS);
 }
 
-/// Each type holds the one before it twice: thirty lines describe a thousand million values.
+/// Each type contains the previous one twice: thirty lines describe a billion values.
 #[test]
 fn types_that_double() {
     for depth in [30, 60, 2000] {
@@ -237,21 +237,21 @@ fn types_that_double() {
     }
 }
 
-/// A type within a type within a type: three megabytes that a careless reader follows until its stack is gone.
+/// Deeply nested types: three megabytes that overflow the stack of a recursive parser.
 #[test]
 fn types_that_nest() {
-    // Component header, type section, one type: a component type that declares a type that is a component type...
+    // Component header, type section, one type: a component type that declares a component type, and so on.
     for (opens, depth) in [([0x41_u8, 1, 1], 1_000_000_usize), ([0x42, 1, 1], 1_000_000), ([0x41, 1, 1], 5_000)] {
         let types = [vec![1], opens.repeat(depth), vec![0x41, 0]].concat();
         let bytes = [b"\0asm\x0d\0\x01\0".to_vec(), section(7, &types)].concat();
         bomb(&bytes, LIMITS);
     }
-    // Core types in component types, by lists in lists.
+    // Core types in component types, as nested lists.
     let lists = [vec![1], [0x70].repeat(3_000_000), vec![0x7d]].concat();
     bomb(&[b"\0asm\x0d\0\x01\0".to_vec(), section(7, &lists)].concat(), LIMITS);
 }
 
-/// A component within a component within a component.
+/// Deeply nested components.
 #[test]
 fn components_that_nest() {
     for depth in [9, 100, 2_000] {
@@ -263,7 +263,7 @@ fn components_that_nest() {
     }
 }
 
-/// What is honest but large meets the limits that were set.
+/// Legitimate but large programs are stopped by the configured limits.
 #[test]
 fn the_compilers_own_limits() {
     let bodies = vec![body(&[0x42, 1, 0x42, 2, 0x7c, 0x1a].repeat(20)); 60_000];

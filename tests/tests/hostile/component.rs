@@ -1,4 +1,4 @@
-//! Components: the same promises by the other way in.
+//! Components: the same promises through the other ABI.
 
 use crate::runs::{Run as _, assert_limit, assert_outputs, fixture, outputs, shape};
 use cloister_model::{Limit, Outcome};
@@ -12,7 +12,7 @@ pub(crate) fn component_stdout_flood() {
     assert_eq!((log.kept_bytes, log.dropped_bytes), (10_000, 2000 * 4096 - 10_000));
 }
 
-/// What the Rust guest must be answered for each path it tries to read, stat, write, make a directory of and list.
+/// The expected results for each path that the Rust guest tries to read, stat, write, create as a directory and list.
 const PATHS: &[(&str, [&str; 5])] = &[
     (r#""/etc/passwd""#, ["NotFound", "NotFound", "NotFound", "NotFound", "NotFound"]),
     (
@@ -30,7 +30,7 @@ const PATHS: &[(&str, [&str; 5])] = &[
     (r#""/data/inputs/\u{1b}[2J""#, ["NotFound", "NotFound", "ReadOnlyFilesystem", "ReadOnlyFilesystem", "NotFound"]),
 ];
 
-/// What it must be answered for everything else.
+/// The expected results for everything else.
 const ANSWERS: &[&str] = &[
     r#"read input: "data""#,
     r#"overwrite input: ReadOnlyFilesystem"#,
@@ -74,7 +74,7 @@ const ANSWERS: &[&str] = &[
 
 const KINDS: [&str; 2] = ["hostile.p1.wasm", "hostile.p2.wasm"];
 
-/// The same program, built as a preview 1 module and as a 0.2 component, gets the same answers.
+/// The same program gets the same results as a preview 1 module and as a 0.2 component.
 #[test]
 fn a_rust_program_tries_everything() {
     let mut expected = Vec::new();
@@ -86,10 +86,10 @@ fn a_rust_program_tries_everything() {
     expected.extend(ANSWERS.iter().map(|line| (*line).to_owned()));
     for kind in KINDS {
         let ended = Trial::file(&guest(kind)).finish();
-        // The sandbox's own last word on a log that was not cut is none.
+        // The sandbox adds no line to a log that was not cut.
         let text = String::from_utf8(ended.log.clone()).expect("text");
         assert_eq!(text.lines().collect::<Vec<_>>(), expected, "{kind}");
-        // It asked for more than the budget, whatever it made of the answer.
+        // It exceeded the budget, however it handled the error.
         assert_limit(&ended, Limit::OutputBytes);
         assert_outputs(&ended, &[("file", b"secret+"), ("hole", b""), ("sub/file", b"below")]);
         assert_eq!(ended.report().output_directories, 1);
@@ -109,7 +109,7 @@ fn a_rust_program_floods() {
         assert_eq!((log.kept_bytes, log.dropped_bytes), (5000, 10_000 * 1024 - 5000), "{kind}");
         let ended = flood("bytes", r#"{"maxBytes": 99999}"#);
         assert_limit(&ended, Limit::OutputBytes);
-        // How a program's C library cuts its writes decides how near to the budget it comes.
+        // How close it comes to the budget depends on the chunks in which its C library writes.
         let left = outputs(&ended);
         assert!((95_000..=99_999).contains(&left["flood"].len()), "{kind}: {} bytes", left["flood"].len());
         let ended = flood("files", r#"{"maxFiles": 7}"#);
@@ -118,7 +118,7 @@ fn a_rust_program_floods() {
     }
 }
 
-/// A component whose core module has this in it, and these host functions as `get` (its standard output), `write`
+/// A component whose core module contains this code and imports these host functions: `get` (standard output), `write`
 /// (blocking), `random` (a list of bytes) and `drop` (of an output stream).
 fn component(module: &str) -> Vec<u8> {
     let text = format!(
@@ -168,25 +168,25 @@ fn component(module: &str) -> Vec<u8> {
     wat::parse_str(text).expect("valid")
 }
 
-/// Pointers, lengths and handles that lie end the guest. They are never followed, and never this host's fault.
+/// Invalid pointers, lengths and handles end the guest. They are never used, and never reported as a fault of the host.
 #[test]
 fn lies_across_the_border() {
     let page = 65_536_u32;
     for code in [
-        // Contents outside memory, an answer outside memory, one that is not aligned.
+        // Content outside memory, a result outside memory, a misaligned result.
         format!("(call $write (call $get) (i32.const {page}) (i32.const 1) (i32.const 64))"),
         format!("(call $write (call $get) (i32.const 0) (i32.const {}) (i32.const 64))", page + 1),
         "(call $write (call $get) (i32.const -1) (i32.const -1) (i32.const 64))".to_owned(),
         format!("(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const {page}))"),
         "(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const 65))".to_owned(),
         "(call $write (call $get) (i32.const 0) (i32.const 1) (i32.const -4))".to_owned(),
-        // More than the interface lets one call write.
+        // More than the interface allows for one write.
         "(call $write (call $get) (i32.const 0) (i32.const 65536) (i32.const 64))".to_owned(),
-        // Handles that were never given, or were given back.
+        // Handles that never existed, or were dropped.
         "(call $write (i32.const 77) (i32.const 0) (i32.const 1) (i32.const 64))".to_owned(),
         "(call $drop (i32.const 0))".to_owned(),
         "(call $drop (call $get)) (call $drop (i32.const 1))".to_owned(),
-        // More random bytes than there is memory anywhere; an allocator that answers with what is not its own.
+        // More random bytes than any memory holds; an allocator that returns an invalid address.
         "(call $random (i64.const -1) (i32.const 64))".to_owned(),
         "(call $random (i64.const 0x7fffffff) (i32.const 64))".to_owned(),
         "(i32.store (i32.const 32) (i32.const -16)) (call $random (i64.const 100) (i32.const 64))".to_owned(),
@@ -200,14 +200,14 @@ fn lies_across_the_border() {
     Trial::bytes(&component("(call $drop (call $get)) (i32.const 0)")).finish().assert_succeeded();
 }
 
-/// Handles are bounded, and the bound is named.
+/// The number of handles is limited, and the report names the limit.
 #[test]
 fn handles_without_end() {
     let ended = Trial::bytes(&component("(loop $again (drop (call $get)) (br $again)) (i32.const 0)")).finish();
     assert_limit(&ended, Limit::Handles);
 }
 
-/// A component of so many instances of a module with this in it.
+/// A component with many instances of a module that contains this code.
 fn instances(count: usize, module: &str) -> Vec<u8> {
     let instances = "(core instance (instantiate $m))\n".repeat(count);
     let text = format!(
@@ -234,7 +234,7 @@ fn many_instances() {
     assert!(matches!(ended.outcome(), Outcome::LimitExceeded { .. } | Outcome::Refused { .. }), "{}", shape(&ended));
 }
 
-/// Memory and tables are counted over all instances, by what they are at the start.
+/// Initial memories and tables are summed over all instances.
 #[test]
 fn many_instances_with_memory() {
     let ended = Trial::bytes(&instances(40, "(memory 1024)")).with(&["--limits", "memory=1GiB"]).finish();

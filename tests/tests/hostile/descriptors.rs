@@ -1,4 +1,4 @@
-//! Descriptor numbers: used after they were closed, moved about, or used for what they are not.
+//! Descriptor numbers: used after close, renumbered, or used for another kind of object.
 
 use crate::{
     runs::assert_outputs,
@@ -36,18 +36,18 @@ fn moved_about() {
     let mut script = Script::default();
     let output = script.create(OK, "file");
     let input = script.open(OK, "data/inputs/d/0", 0, READ);
-    // The output's number now means the input: it reads, and writes no more than an input does.
+    // The output's number now refers to the input, so it can be read and not written.
     script.call(OK, "", "fd_renumber", &[input, output]);
     script.read(OK, output, 4);
     script.content(b"data");
     script.write(BADF, output, b"x");
     script.read(BADF, input, 4);
-    // Standard error becomes an output; what is printed there goes into it, and is charged.
+    // Standard error becomes an output file; text printed there goes into the file and is charged.
     let other = script.create(OK, "stderr");
     script.call(OK, "", "fd_renumber", &[other, Arg::Small(2)]);
     script.write(OK, Arg::Small(2), b"printed");
     script.read(BADF, Arg::Small(2), 4);
-    // Standard input becomes an input.
+    // Standard input becomes an input file.
     script.call(OK, "", "fd_renumber", &[output, Arg::Small(0)]);
     script.pread(OK, Arg::Small(0), 4, 0);
     // Numbers that do not exist.
@@ -57,7 +57,7 @@ fn moved_about() {
         script.call(BADF, "", "fd_renumber", &[number, ROOT]);
         script.on(BADF, "fd_close", number, &[]);
     }
-    // A directory takes the root's place: there is no way up from it.
+    // A directory replaces the root: no path leads above it.
     let scratch = script.open(OK, "tmp", DIRECTORY, READ);
     script.call(OK, "", "fd_renumber", &[scratch, ROOT]);
     script.open(PERM, "../data/inputs/d/0", 0, READ);
@@ -75,7 +75,7 @@ fn the_root_once_closed_stays_closed() {
     script.on(OK, "fd_close", ROOT, &[]);
     script.open(BADF, "data/inputs/d/0", 0, READ);
     let file = script.open_with(OK, scratch, "file", CREATE, WRITE, 0);
-    // The file got the root's number. It is a file.
+    // The file has the root's number and is still a file.
     script.open_with(NOTDIR, file, "data/inputs/d/0", 0, READ, 0);
     script.open_with(NOTDIR, ROOT, "data/inputs/d/0", 0, READ, 0);
     script.run(|trial| trial).assert_succeeded();
@@ -127,7 +127,7 @@ fn the_standard_streams_are_no_files() {
     script.run(|trial| trial).assert_succeeded();
 }
 
-/// What lies beside `/data` and `/tmp` on every real machine does not lie there.
+/// The root contains only `/data` and `/tmp`, and nothing of a real machine.
 #[test]
 fn the_machine_is_not_there() {
     let mut script = Script::default();
@@ -162,7 +162,7 @@ fn the_machine_is_not_there() {
     }
     let root = script.open(OK, ".", DIRECTORY, READ);
     script.readdir(OK, root, 4096, 2);
-    // `data` and `tmp`, each with 24 bytes before it.
+    // `data` and `tmp`, each after a 24-byte header.
     script.answer(24 + 4 + 24 + 3, "the root's listing");
     let ended = script.run(|trial| trial);
     ended.assert_succeeded();

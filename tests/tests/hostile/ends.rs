@@ -1,4 +1,4 @@
-//! How a guest ends is told as it was: no code, trap or proposal turns into something else.
+//! The report states exactly how a guest ended: every exit code, trap and disabled proposal.
 
 use crate::runs::{Run as _, assert_crashed, assert_refused, shape};
 use cloister_model::{Outcome, Rule, TrapKind};
@@ -15,7 +15,7 @@ fn run(body: &str) -> Ended {
     Trial::wat(&text).finish()
 }
 
-/// Only 0 is success: not 256, of which a process could keep nothing.
+/// Only 0 is success; 256, which a process would truncate to 0, is not.
 #[test]
 fn exit_codes() {
     for code in [1, 2, 70, 126, 255, 256, 65_536, i32::MAX.cast_unsigned(), u32::MAX] {
@@ -47,7 +47,7 @@ fn traps() {
     }
 }
 
-/// What happens before `_start` is told in the same way.
+/// Failures before `_start` are reported in the same way.
 #[test]
 fn ends_before_the_start() {
     for (rest, trap) in [
@@ -64,7 +64,7 @@ fn ends_before_the_start() {
         (memory (export \"memory\") 1) (func (export \"_start\")) (func $f (call $exit (i32.const 3))) (start $f))";
     let ended = Trial::wat(text).finish();
     assert_eq!(*ended.outcome(), Outcome::AlgorithmFailed { exit_code: 3 }, "{}", shape(&ended));
-    // An import is no place to start, and a number that `_start` returns is not asked for.
+    // An import cannot be the start function, and `_start` must not return a number.
     for text in [
         "(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))) (memory (export \"memory\") 1)
             (export \"_start\" (func 0)))",
@@ -75,7 +75,7 @@ fn ends_before_the_start() {
     }
 }
 
-/// The most of every limit is a limit like any other.
+/// The maximum of every limit is accepted.
 #[test]
 fn limits_at_their_most() {
     let text = "(module (memory (export \"memory\") 1) (func (export \"_start\")))";
@@ -92,7 +92,7 @@ fn limits_at_their_most() {
     ] {
         Trial::wat(text).with(&["--limits", limit]).finish().assert_succeeded();
     }
-    // One more is none.
+    // One more is refused.
     for limit in
         ["fuel=0", "wall=8761h", "handles=4097", "memory=16EiB", "stack=65MiB", "compile-memory=1MiB", "handles=-1"]
     {
@@ -101,7 +101,7 @@ fn limits_at_their_most() {
     }
 }
 
-/// Proposals that are off, each by the shortest program that needs it.
+/// Disabled proposals, each with a minimal program that needs it.
 #[test]
 fn proposals_that_are_off() {
     for rest in [

@@ -1,4 +1,4 @@
-//! A guest sees the arguments and variables that it was given, and none of the program's own.
+//! A guest sees the arguments and variables that it was given, and none of the host's.
 
 use crate::runs::{assert_safe, fixture, wait};
 use std::{collections::BTreeMap, process::Stdio, time::Duration};

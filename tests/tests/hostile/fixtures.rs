@@ -1,10 +1,10 @@
-//! No fixture without a test of its name.
+//! Every fixture has a test of its name.
 
 use crate::{component, environment, imports, log, memory, modules, pointers, quota, streams, time};
 use cloister_tests::root;
 use std::{collections::BTreeSet, fs};
 
-/// A fixture that is not listed here, or whose test is gone, does not get past this file.
+/// Fails if a fixture is not listed here, and does not compile if its test is gone.
 macro_rules! fixtures {
     ($($module:ident: $($name:ident)*;)*) => {
         const FIXTURES: &[(&str, fn())] = &[$($((stringify!($name), $module::$name)),*),*];

@@ -1,11 +1,11 @@
-//! A program that imports what it is not given is refused before any of it runs.
+//! A program with an unknown import is refused before it runs.
 
 use crate::runs::{Run as _, assert_refused, assert_safe, fixture, shape};
 use cloister_model::Rule;
 use cloister_tests::{Trial, sandbox, shared_home};
 use std::{io::Write as _, process::Command};
 
-/// Names are the author's text: wherever they are shown, they do not act.
+/// Names are untrusted text: they are escaped wherever they are shown.
 #[test]
 fn names_that_act_on_terminals() {
     let names = ["\u{1b}[2J", "\u{9b}31m", "\u{7f}\u{8}", "\u{202e}txt.exe", "\u{2066}x", "a\nb", "\u{85}"];

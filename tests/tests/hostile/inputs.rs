@@ -1,4 +1,4 @@
-//! Inputs are read-only, whatever a guest asks for and however it asks.
+//! Inputs are read-only for every call and every combination of flags.
 
 use crate::{
     runs::assert_outputs,
@@ -7,7 +7,7 @@ use crate::{
 use cloister_tests::{Ended, Trial};
 use std::fs;
 
-/// The dataset as one file, and as a directory that is mounted.
+/// The dataset as a single file and as a mounted directory.
 fn with_tree(trial: Trial) -> Trial {
     let tree = trial.directory.path().join("tree");
     fs::create_dir_all(tree.join("inputs/d/sub")).expect("made");
@@ -16,7 +16,7 @@ fn with_tree(trial: Trial) -> Trial {
     trial.with(&["--data", tree.to_str().expect("text")])
 }
 
-/// Whatever it does, `runs` compares the dataset before and after.
+/// `runs` compares the dataset before and after each run.
 #[track_caller]
 fn both(script: impl Fn() -> Script) -> [Ended; 2] {
     let files = script().run(|trial| trial);
@@ -93,7 +93,7 @@ fn every_change_of_a_name() {
             script.call(NOTSUP, path, "path_link", &[ROOT, Arg::Small(1), at, length, ROOT, new, new_length]);
             script.call(NOTSUP, path, "path_symlink", &[at, length, ROOT, new, new_length]);
         }
-        // Between the two places that can be written, a name does not move either.
+        // Renames between the two writable places are refused, too.
         script.rename(XDEV, "data/outputs/own", "tmp/stolen");
         script.rename(XDEV, "tmp/own", "data/outputs/stolen");
         let input = script.open(OK, "data/inputs/d/0", 0, READ);

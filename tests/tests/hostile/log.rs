@@ -1,4 +1,4 @@
-//! The log is kept up to its limit, and never acts on a terminal.
+//! The log is kept up to its limit and cannot affect a terminal.
 
 use crate::runs::{Run as _, fixture};
 
@@ -12,12 +12,12 @@ pub(crate) fn log_flood() {
     assert_eq!((log.kept_bytes, log.dropped_bytes), (100_000, 1024 * 65_536 - 100_000));
     assert!(ended.log.starts_with(&[b'A'; 100_000]));
     assert_ne!(ended.log.get(100_000), Some(&b'A'));
-    // What was dropped was never kept anywhere on the way.
+    // Dropped bytes are not stored anywhere.
     assert!(ended.report().usage.peak_resident_bytes < 128 << 20, "{:?}", ended.report().usage);
     assert!(ended.stderr.len() < 300_000);
 }
 
-/// `finish` looks at every byte that the program itself says. The log file keeps what the guest said, as it is.
+/// `finish` checks every byte that the program prints. The log file keeps the guest's bytes unchanged.
 #[test]
 pub(crate) fn log_escapes() {
     let ended = fixture("log_escapes").finish();

@@ -1,9 +1,8 @@
-//! Hostile guests: for every promise of the sandbox a program that tries to break it, run by the built program as its
-//! users run it. What must happen is stated three times: in the report, by the exit code, and by what is on the disk
-//! afterwards.
+//! Hostile guests: for every promise of the sandbox, a program that tries to break it. The built `sandbox` runs it as users
+//! do. Each test checks the report, the exit code and the files on the disk afterwards.
 //!
-//! Single-purpose programs are `tests/hostile/*.wat`, each with a test of the same name (see `fixtures`). Programs that
-//! are one long list of calls are put together by `script`.
+//! Programs with one purpose are `tests/hostile/*.wat`, each with a test of the same name (see `fixtures`). `script` builds
+//! programs that consist of a long list of calls.
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 

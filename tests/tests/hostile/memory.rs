@@ -1,4 +1,4 @@
-//! Memory in all its forms is one budget.
+//! One limit covers all kinds of memory.
 
 use crate::runs::{Run as _, assert_crashed, assert_limit, assert_refused, fixture, shape};
 use cloister_model::{Limit, Rule, TrapKind};
@@ -6,13 +6,13 @@ use cloister_tests::{Ended, Trial};
 
 const MIB: u64 = 1 << 20;
 
-/// The limit was met, and neither the count nor the process went beyond it.
+/// Asserts that the limit was met, and that neither the count nor the process exceeded it.
 #[track_caller]
 fn assert_within(ended: &Ended, limit: Limit, memory: u64) {
     assert_limit(ended, limit);
     let usage = &ended.report().usage;
     assert!(usage.peak_memory_bytes <= memory, "{}", shape(ended));
-    // What the engine itself needs, generously.
+    // A generous allowance for the engine itself.
     assert!(usage.peak_resident_bytes <= memory + 128 * MIB, "{usage:?}");
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn memory_probe() {
 #[test]
 pub(crate) fn memory_at_start() {
     assert_refused(&fixture("memory_at_start").with(&["--limits", "memory=1GiB"]).finish(), Rule::Memory);
-    // Once it was compiled under another limit, an artifact is there: that changes nothing.
+    // An artifact compiled under another limit makes no difference.
     fixture("memory_at_start").with(&["--limits", "memory=3GiB"]).finish().assert_succeeded();
     assert_refused(&fixture("memory_at_start").with(&["--limits", "memory=1GiB"]).finish(), Rule::Memory);
 }
@@ -58,7 +58,7 @@ pub(crate) fn table_growth_many() {
     assert_within(&ended, Limit::TableElements, 64 * MIB);
 }
 
-/// Many small ones are counted as such.
+/// Many small memories count as their sum.
 #[test]
 fn tables_by_number() {
     let program = format!(
@@ -84,7 +84,7 @@ pub(crate) fn scratch_files() {
     assert_within(&fixture("scratch_files").with(&["--limits", "memory=16MiB"]).finish(), Limit::Memory, 16 * MIB);
 }
 
-/// The host has room for its own calls, however deep the guest is when it makes them.
+/// The host has enough stack for its calls at any depth of the guest.
 #[test]
 pub(crate) fn recursion_with_calls() {
     for limit in ["stack=16KiB", "stack=1MiB", "stack=64MiB"] {

@@ -1,4 +1,4 @@
-//! Bytes that are no program, or none that could be started.
+//! Bytes that are not a program, or a program that cannot be started.
 
 use crate::runs::{Run as _, assert_refused, fixture, shape};
 use cloister_model::{Outcome, Rule};
@@ -36,7 +36,7 @@ fn what_is_no_web_assembly_is_refused() {
     }
 }
 
-/// Machine code that this very host made, handed back as an algorithm.
+/// Machine code compiled by this host, submitted as an algorithm.
 #[test]
 fn a_compiled_artifact_is_refused() {
     let home = tempfile::tempdir().expect("a home");
@@ -52,7 +52,7 @@ fn a_compiled_artifact_is_refused() {
     assert_refused(&Trial::file(Path::new(&artifact)).finish(), Rule::Precompiled);
 }
 
-/// Every beginning of a real program, and that program with each byte changed, is refused or runs: nothing else.
+/// Every prefix of a real program, and the program with each byte changed, is either refused or runs.
 #[test]
 fn damaged_modules_are_refused_or_run() {
     let whole = wat::parse_str(
@@ -77,14 +77,14 @@ fn bad_sections_are_refused() {
     let sections: [(Rule, &[u8]); 9] = [
         // A section longer than the file.
         (Rule::Invalid, &[1, 0x7f, 0x60]),
-        // Four thousand million types, functions, exports, data segments, in a few bytes.
+        // Four billion types, functions, exports, data segments in a few bytes.
         (Rule::TooLarge, &[1, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]),
         (Rule::TooLarge, &[3, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]),
         (Rule::TooLarge, &[7, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]),
         (Rule::TooLarge, &[11, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]),
-        // A number that does not end.
+        // A number without an end.
         (Rule::Invalid, &[1, 6, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80]),
-        // A section that does not exist; one given twice; two in the wrong order.
+        // An unknown section; a duplicate section; two sections in the wrong order.
         (Rule::Invalid, &[0x3f, 0]),
         (Rule::Invalid, &[5, 3, 1, 0, 1, 5, 3, 1, 0, 1]),
         (Rule::Invalid, &[5, 3, 1, 0, 1, 1, 1, 0]),
@@ -93,14 +93,14 @@ fn bad_sections_are_refused() {
         assert_refused(&Trial::bytes(&[EMPTY, section].concat()).finish(), rule);
     }
     assert_refused(&Trial::bytes(b"\0asm").finish(), Rule::Invalid);
-    // Of another version; a component by the same header's other half.
+    // Another version; a component header with another version.
     assert_refused(&Trial::bytes(b"\0asm\x02\0\0\0").finish(), Rule::Invalid);
     assert_refused(&Trial::bytes(b"\0asm\x0d\0\x01\0").finish(), Rule::EntryPoint);
 }
 
 #[test]
 fn a_module_above_the_limit_is_refused_whatever_is_in_it() {
-    // A custom section of a megabyte before anything that counts.
+    // A custom section of a megabyte before all other sections.
     let mut module = [EMPTY, &[0, 0x80, 0x80, 0xc0, 0, 1, b'x']].concat();
     module.resize(EMPTY.len() + 5 + (1 << 20), 0);
     module.extend_from_slice(
@@ -109,6 +109,6 @@ fn a_module_above_the_limit_is_refused_whatever_is_in_it() {
     let ended = Trial::bytes(&module).with(&["--limits", "module=1MiB"]).finish();
     assert_refused(&ended, Rule::TooLarge);
     Trial::bytes(&module).with(&["--limits", "module=2MiB"]).finish().assert_succeeded();
-    // The artifact that is there now changes nothing.
+    // The artifact that now exists makes no difference.
     assert_refused(&Trial::bytes(&module).with(&["--limits", "module=1MiB"]).finish(), Rule::TooLarge);
 }

@@ -1,11 +1,11 @@
-//! Names of outputs keep to the contract, and never act on a terminal.
+//! Names of outputs satisfy the contract and cannot affect a terminal.
 
 use crate::{
     runs::{assert_outputs, outputs},
     script::{Arg, CREATE, ROOT, Script, WRITE, errno::*},
 };
 
-/// Tries a name as a file, as a directory, and as the new name of both.
+/// Tries a name for a file and a directory, when creating and when renaming.
 fn try_name(script: &mut Script, expected: u32, name: &[u8]) {
     let path = [b"data/outputs/", name].concat();
     let [at, length] = script.bytes(&path);
@@ -29,7 +29,7 @@ fn beginning() -> Script {
 }
 
 #[test]
-fn names_that_nobody_may_use() {
+fn names_that_are_never_allowed() {
     let mut script = beginning();
     for name in
         ["a\nb", "a\rb", "\x1b[2J", "\x7f", "a\tb", "\u{85}", "\u{9b}31m", "\u{202e}gnp.exe", "a\u{200b}", "a\u{0}b"]
@@ -48,7 +48,7 @@ fn names_that_nobody_may_use() {
     assert_eq!(ended.report().output_directories, 1);
 }
 
-/// 255 bytes are allowed, and what looks odd but cannot act is somebody's language.
+/// Names of 255 bytes and in any script are allowed, if they cannot affect a terminal.
 #[test]
 fn names_at_the_edge() {
     let mut script = Script::default();
@@ -59,7 +59,7 @@ fn names_at_the_edge() {
     }
     let ended = script.run(|trial| trial);
     ended.assert_succeeded();
-    // `run` has seen that the program's own words about them are safe to show.
+    // `run` has checked that what the program prints about them is safe to show.
     let mut expected: Vec<String> = names.map(str::to_owned).to_vec();
     expected.sort();
     assert_eq!(outputs(&ended).into_keys().collect::<Vec<_>>(), expected);
@@ -91,7 +91,7 @@ fn names_the_contract_does_not_list() {
         (PERM, "table.csv", "other/table.csv"),
         (PERM, "plots/1.png", "1.png"),
         (OK, "plots/1.png", "plots/2.png"),
-        // What is below a directory would have to be allowed anew.
+        // The contract would have to allow everything below the directory again.
         (NOTEMPTY, "plots", "plans"),
     ] {
         script.rename(expected, &path(from), &path(to));
@@ -117,7 +117,7 @@ fn depth_and_length_of_paths() {
     script.create(PERM, "a/a/a/f");
     script.create(OK, "a/a/f");
     script.rename(PERM, "data/outputs/a/a/f", "data/outputs/a/a/a/f");
-    // From a handle deep below, the whole path counts, not what was said last.
+    // Relative to a deep handle, the whole path counts, not only the relative part.
     let deep = script.open(OK, "data/outputs/a/a/a", 2, 2);
     script.open_with(PERM, deep, "f", CREATE, WRITE, 0);
     let [at, length] = script.bytes(b"f");

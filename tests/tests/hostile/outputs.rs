@@ -1,4 +1,4 @@
-//! Outputs are write-only: nothing that was written, and nothing that was there, can be read back.
+//! Outputs are write-only: a guest can read back nothing.
 
 use crate::{
     runs::assert_outputs,
@@ -19,7 +19,7 @@ fn no_way_to_read_back() {
         script.call(NOTSUP, name, "fd_fdstat_set_rights", &[file, all, all]);
         script.whatever(name, "fd_fdstat_set_flags", &[file, Arg::Small(31)]);
         script.read(BADF, file, 6);
-        // Through one of its own, with every mix of flags.
+        // Through a new descriptor, with every combination of flags.
         let path = format!("data/outputs/{name}");
         for flags in [0, APPEND, 31] {
             for open in [0, CREATE, TRUNCATE, CREATE | TRUNCATE] {
@@ -32,12 +32,12 @@ fn no_way_to_read_back() {
         script.open(NOTDIR, &path, DIRECTORY, EVERYTHING);
         let again = script.open(OK, &path, 0, WRITE);
         script.read(BADF, again, 6);
-        // Its size may be known, its content not.
+        // The size is readable, the content is not.
         script.stat(OK, &path);
         script.size(6);
         script.stat_open(OK, again);
         script.size(6);
-        // Nor by way of a place that can be read.
+        // Nor through a readable place.
         script.rename(XDEV, &path, "tmp/stolen");
         script.rename(ROFS, &path, "data/stolen");
     }
@@ -51,7 +51,7 @@ fn no_way_to_read_back() {
         }
         script.stat(OK, path);
     }
-    // Nothing is made by asking for what is not given.
+    // A refused call creates nothing.
     for rights in [0, READ, READ | WRITE, EVERYTHING] {
         script.open(ACCES, "data/outputs/new", CREATE, rights);
     }
@@ -94,7 +94,7 @@ fn two_descriptors_on_one_file() {
     script.write(OK, first, b"aaaaaa");
     script.write(OK, second, b"bb");
     script.write(OK, append, b"cc");
-    // Each stands where it wrote; the end is where the last byte is, for all of them.
+    // Each descriptor has its own position; the end of the file is the same for all.
     script.write(OK, first, b"dd");
     script.write(OK, append, b"ee");
     script.stat_open(OK, second);
@@ -118,7 +118,7 @@ fn a_name_that_goes_while_it_is_used() {
     script.at(OK, "path_unlink_file", "data/outputs/gone/file");
     script.write(OK, inside, b"into the void");
     script.at(OK, "path_remove_directory", "data/outputs/gone");
-    // The handle is still there, the directory is not; one of the same name is another.
+    // The handle stays open after the directory is removed. A new directory of the same name is another one.
     script.open_with(NOENT, directory, "file", CREATE, WRITE, 0);
     script.at(OK, "path_create_directory", "data/outputs/gone");
     script.open_with(NOENT, directory, "file", CREATE, WRITE, 0);
@@ -158,7 +158,7 @@ fn renames_within_outputs() {
     rename(NOENT, "a", "b");
     rename(ISDIR, "b", "empty");
     rename(NOTDIR, "empty", "b");
-    // A directory with content stays where it is, above all not within itself.
+    // A directory with content cannot be renamed, in particular not into itself.
     rename(NOTEMPTY, "one", "one/two/three");
     rename(NOTEMPTY, "one", "other");
     rename(INVAL, "one/two", "one/two/three");

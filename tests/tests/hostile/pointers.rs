@@ -1,4 +1,4 @@
-//! Pointers and lengths that lie: answered, never followed.
+//! Invalid pointers and lengths: they give an error and are never used.
 
 use crate::{
     runs::{Run as _, assert_outputs, fixture, shape},
@@ -9,10 +9,10 @@ use cloister_model::Outcome;
 /// The size of the script's memory.
 const END: u32 = 64 * 65_536;
 
-/// Values that point at, over and far beyond the end of memory.
+/// Values at, across and far beyond the end of memory.
 const LIES: [u32; 6] = [END - 1, END, END + 1, 0x7fff_ffff, 0xffff_fff0, u32::MAX];
 
-/// Every call, with every argument a lie, on every kind of descriptor. Whatever is answered, the guest lives on.
+/// Every call with invalid arguments, on every kind of descriptor. The guest survives every result.
 #[test]
 fn every_argument_a_lie() {
     let mut script = Script::default();
@@ -21,13 +21,13 @@ fn every_argument_a_lie() {
     let scratch = script.open(OK, "tmp/file", CREATE, READ | WRITE);
     let directory = script.open(OK, "data/inputs/d", 2, READ);
     for (call, parameters) in CALLS {
-        // These would take the descriptors away from the others.
+        // These would close the descriptors that the other calls use.
         if matches!(*call, "fd_close" | "fd_renumber") {
             continue;
         }
         for first in [None, Some(Arg::Small(2)), Some(output), Some(input), Some(scratch), Some(directory)] {
             for lie in LIES {
-                // Sizes are charged elsewhere; an output of that size would be one.
+                // A valid size here would create a large output.
                 let long = if call.starts_with("fd_") { u64::MAX } else { u64::from(lie) };
                 let mut arguments: Vec<Arg> =
                     parameters.chars().map(|c| if c == 'i' { Arg::Small(lie) } else { Arg::Large(long) }).collect();
@@ -43,7 +43,7 @@ fn every_argument_a_lie() {
     assert_outputs(&ended, &[("file", b"")]);
 }
 
-/// Where everything else is right, a pointer outside memory is the answer.
+/// If all other arguments are valid, a pointer outside memory determines the result.
 #[test]
 fn every_pointer_is_checked() {
     let mut script = Script::default();
@@ -54,13 +54,13 @@ fn every_pointer_is_checked() {
     let [new, new_length] = script.bytes(b"data/outputs/new");
     let buffers = script.bytes(&[0, 0x20, 0, 0, 4, 0, 0, 0])[0];
     let [root, one, ok] = [Arg::Small(3), Arg::Small(1), Arg::Small(64)];
-    // Nothing is ever written there: a subscription to a clock that is due.
+    // A subscription to a clock that is due at once.
     let zeros = Arg::Small(END - 4096);
     let rights = Arg::Large(READ);
     for lie in LIES {
         let bad = Arg::Small(lie);
         let zero = Arg::Large(0);
-        // A buffer that is in memory and points out of it, by its start and by its length.
+        // A buffer in memory that points out of it, by its start and by its length.
         let out = script.bytes(&[lie.to_le_bytes(), 16_u32.to_le_bytes()].concat())[0];
         let long = script.bytes(&[0x2000_u32.to_le_bytes(), (END - 0x2000 + 1).max(lie).to_le_bytes()].concat())[0];
         for (call, arguments) in [
@@ -126,7 +126,7 @@ fn every_pointer_is_checked() {
     }
     let ended = script.run(|trial| trial);
     ended.assert_succeeded();
-    // Not even where only the answer could not be delivered is anything left behind.
+    // A call whose result cannot be written has no side effects.
     let paths: Vec<&str> = ended.report().outputs.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(paths, ["file"]);
 }
@@ -148,7 +148,7 @@ fn counts_without_end() {
     for count in [0, 4097, 1 << 26, u32::MAX] {
         script.call(INVAL, "", "poll_oneoff", &[ok, ok, Arg::Small(count), Arg::Small(16)]);
     }
-    // The most that is taken: all of it zeros, which means clocks that are due at once.
+    // The maximum number of subscriptions, all zeros: clocks that are due at once.
     script.call(OK, "", "poll_oneoff", &[ok, ok, Arg::Small(4096), Arg::Small(16)]);
     script.answer(4096, "events");
     let ended = script.run(|trial| trial);
@@ -156,7 +156,7 @@ fn counts_without_end() {
     assert_outputs(&ended, &[("file", b"")]);
 }
 
-/// Arithmetic on the last addresses there are.
+/// Arithmetic on the highest addresses.
 #[test]
 pub(crate) fn poll_end_of_memory() {
     let ended = fixture("poll_end_of_memory").with(&["--limits", "memory=5GiB"]).finish();

@@ -39,11 +39,11 @@ pub(crate) const APPEND: u32 = 1;
 /// `rights`.
 pub(crate) const READ: u64 = 1 << 1;
 pub(crate) const WRITE: u64 = 1 << 6;
-/// Every right that has a name, and some that have none.
+/// Every named right, and some without a name.
 pub(crate) const EVERYTHING: u64 = u64::MAX;
 
-/// Every function of preview 1 that admission lets in and that returns an error code, with its parameters: `i` for 32
-/// bits, `I` for 64.
+/// Every function of preview 1 that admission allows and that returns an error code, with its parameters: `i` for 32 bits,
+/// `I` for 64.
 pub(crate) const CALLS: &[(&str, &str)] = &[
     ("args_get", "ii"),
     ("args_sizes_get", "ii"),

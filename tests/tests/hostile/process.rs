@@ -1,4 +1,4 @@
-//! The guest's process, seen and killed from outside.
+//! The guest's process, inspected and killed from outside.
 
 use crate::compile::slow_to_compile;
 use crate::runs::{assert_complete, assert_limit, fixture, outputs, shape, start, wait};
@@ -19,7 +19,7 @@ fn send(pid: u32, signal: Signal) {
     kill_process(pid, signal).expect("sent");
 }
 
-/// Waits until this gives something.
+/// Waits until the function returns something.
 #[track_caller]
 fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -37,7 +37,7 @@ fn status(pid: u32, field: &str) -> Option<String> {
     Some(status.lines().find_map(|line| line.strip_prefix(field))?.trim_start_matches(':').trim().to_owned())
 }
 
-/// The child of a process that was started for this.
+/// The child of a process.
 fn child_of(pid: u32, what: &str) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     let child = children.split_whitespace().next()?.parse().ok()?;
@@ -45,12 +45,12 @@ fn child_of(pid: u32, what: &str) -> Option<u32> {
     String::from_utf8_lossy(&line).contains(what).then_some(child)
 }
 
-/// There, and not only as a dead process that nobody has asked about yet.
+/// Whether a process exists and is not a zombie.
 fn is_alive(pid: u32) -> bool {
     status(pid, "State").is_some_and(|state| !state.starts_with(['Z', 'X']))
 }
 
-/// A supervisor whose guest is running: behind all walls, past the last system call before its own code.
+/// A supervisor whose guest is running behind all walls.
 struct Running {
     trial: Trial,
     supervisor: Child,
@@ -63,7 +63,7 @@ impl Running {
         let supervisor = start(&mut trial);
         let worker = until("a worker in its sandbox", || {
             let worker = child_of(supervisor.id(), "worker")?;
-            // The filter is the last wall.
+            // The seccomp filter is the last wall.
             (status(worker, "Seccomp").as_deref() == Some("2")).then_some(worker)
         });
         Self { trial, supervisor, worker }
@@ -84,7 +84,7 @@ fn a_worker_killed_from_outside_is_the_hosts_fault() {
     }
 }
 
-/// Whoever ends the supervisor ends the guest: by force, or as a terminal does.
+/// The guest ends with its supervisor, whether that is killed or gets Ctrl-C.
 #[test]
 fn nothing_outlives_the_supervisor() {
     for signal in [Signal::KILL, Signal::INT, Signal::TERM, Signal::HUP] {
@@ -95,7 +95,7 @@ fn nothing_outlives_the_supervisor() {
     }
 }
 
-/// The process that compiles too, while it does.
+/// So does the compiler process.
 #[test]
 fn no_compiler_outlives_the_supervisor() {
     let program = slow_to_compile();
@@ -113,14 +113,14 @@ fn no_compiler_outlives_the_supervisor() {
         send(supervisor.id(), signal);
         until("the supervisor is gone", || supervisor.try_wait().expect("waited"));
         until("the compiler is gone", || (!is_alive(compiler)).then_some(()));
-        // What it had not finished is nothing that a later run would take.
+        // A later run does not use its unfinished artifact.
         let left: Vec<_> =
             fs::read_dir(home.join("artifacts")).expect("listed").map(|e| e.expect("listed").path()).collect();
         assert!(left.iter().all(|path| path.extension() != Some("cwasm".as_ref())), "{left:?}");
     }
 }
 
-/// A compiler that dies is reported, whoever killed it, and the run with it.
+/// The death of the compiler process is reported and ends the run.
 #[test]
 fn a_compiler_killed_from_outside() {
     let home = tempfile::tempdir().expect("a home");
@@ -152,7 +152,7 @@ fn what_a_worker_has() {
     assert_eq!(field("Seccomp").as_deref(), Some("2"));
     assert_eq!(field("NoNewPrivs").as_deref(), Some("1"));
     assert_eq!(fs::read(file("environ")).expect("read"), b"");
-    // It owns no rights but those of its user, one thread runs it, and nobody of that user may look inside.
+    // It has only its user's rights and one thread, and other processes of that user cannot inspect it.
     assert_eq!(field("Threads").as_deref(), Some("1"));
     let limits = fs::read_to_string(file("limits")).expect("read");
     let limit = |name: &str| {
@@ -163,8 +163,8 @@ fn what_a_worker_has() {
     assert_eq!(limit("Max file size"), (100 * 1024 * 1024).to_string());
     assert_eq!(limit("Max cpu time"), "600");
     assert!(limit("Max open files").parse::<u64>().expect("a number") < 400);
-    // Every descriptor it holds is one that it was given: pipes, files in memory, its artifact, the dataset and the
-    // outputs. No terminal, no socket, no directory of the machine.
+    // It only has descriptors that it was given: pipes, files in memory, its artifact, the dataset and the outputs. No
+    // terminal, no socket, no directory of the machine.
     let here = trial.directory.path().to_owned();
     let home = cloister_tests::shared_home();
     let mut count = 0;
@@ -177,7 +177,7 @@ fn what_a_worker_has() {
             || target.starts_with(home.join("artifacts"))
             || target == here.join("dataset")
             || target == here.join("outputs");
-        // The kernel's own counters of this process, which tell of nobody else.
+        // The kernel's status file of this process, which contains nothing about others.
         let is_own = target.starts_with(format!("/proc/{worker}"));
         assert!(is_given || is_own, "it holds {text}");
         count += 1;
@@ -191,7 +191,7 @@ fn what_a_worker_has() {
     assert!(isolation.0.len() >= Isolation::REQUIRED.len());
 }
 
-/// A run that nobody stops leaves no process and no file beside what it was asked for.
+/// A run that ends normally leaves no process, and no file except the requested ones.
 #[test]
 fn nothing_is_left_of_a_run() {
     let Running { trial, supervisor, worker } = Running::start("endless_loop", &["--limits", "wall=1s"]);

@@ -1,4 +1,4 @@
-//! The output contract is kept to the byte, and a run that met it is no success.
+//! The output contract is enforced to the byte, and a run that exceeds it does not succeed.
 
 use crate::{
     runs::{Run as _, assert_limit, assert_outputs, fixture, outputs},
@@ -13,7 +13,7 @@ fn contract(text: &'static str) -> impl FnOnce(Trial) -> Trial {
 
 const THOUSAND: &str = r#"{"maxBytes": 1000}"#;
 
-/// The limit was met at this many.
+/// Asserts that this limit was exceeded.
 #[track_caller]
 fn assert_met(ended: &Ended, limit: Limit, most: u64) {
     assert_limit(ended, limit);
@@ -60,7 +60,7 @@ fn one_byte_more_is_refused_and_not_written() {
     let mut script = Script::default();
     let file = script.create(OK, "a");
     script.write_zeros(OK, file, 999);
-    // A write is all or nothing: not even the byte for which there is room.
+    // A write does everything or nothing, even if some bytes would fit.
     script.write(DQUOT, file, b"xy");
     script.stat_open(OK, file);
     script.size(999);
@@ -73,7 +73,7 @@ fn one_byte_more_is_refused_and_not_written() {
     assert_outputs(&ended, &[("a", &[0; 999]), ("b", b"z")]);
 }
 
-/// Of several buffers those are written that fit as a whole; the next call meets the limit.
+/// Of several buffers, those that fit completely are written; the next call gets the error.
 #[test]
 fn scattered_writes() {
     let mut script = Script::default();
@@ -87,7 +87,7 @@ fn scattered_writes() {
     assert_outputs(&ended, &[("a", &[0; 1000])]);
 }
 
-/// A hole costs what data would: whoever copies the results copies zeros.
+/// A hole counts like data, because copying the results writes the zeros.
 #[test]
 fn holes_are_charged() {
     let mut script = Script::default();
@@ -108,7 +108,7 @@ fn holes_are_charged() {
     assert_outputs(&ended, &[("a", &expected)]);
 }
 
-/// The same by way of the position.
+/// The same with seek.
 #[test]
 fn seeking_beyond_the_budget() {
     let mut script = Script::default();
@@ -120,7 +120,7 @@ fn seeking_beyond_the_budget() {
         script.call(OK, "", "fd_seek", &seek(offset, 0));
         script.write(DQUOT, file, b"x");
     }
-    // Beyond what 64 bits can name.
+    // Beyond the range of 64 bits.
     script.call(OK, "", "fd_seek", &seek((1 << 63) - 1, 1));
     script.write(DQUOT, file, b"x");
     script.call(INVAL, "", "fd_seek", &seek((1 << 63) - 1, 1));
@@ -141,7 +141,7 @@ fn the_same_bytes_cost_once() {
     for _ in 0..50 {
         script.pwrite(OK, file, &[b'x'; 1000], 0);
     }
-    // What is cut off is free again.
+    // Truncated bytes are refunded.
     for _ in 0..10 {
         script.on(OK, "fd_filestat_set_size", file, &[0]);
         script.on(OK, "fd_filestat_set_size", file, &[1000]);
@@ -168,7 +168,7 @@ fn appending_is_charged() {
     assert_outputs(&ended, &[("a", &[0; 1000])]);
 }
 
-/// What has no name is still on the disk as long as somebody holds it open.
+/// An unlinked file stays on the disk, and charged, while it is open.
 #[test]
 fn an_unlinked_file_is_charged_until_it_is_closed() {
     let mut script = Script::default();

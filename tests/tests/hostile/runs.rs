@@ -1,4 +1,4 @@
-//! Starting, watching and judging runs.
+//! Starting runs, watching them and checking their results.
 
 use cloister_model::{Limit, Outcome, Rule, TrapKind};
 use cloister_tests::{Ended, Trial};
@@ -15,19 +15,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// No run here may take longer, on a machine that does other things too.
+/// The most time for a run, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a run may leave beside its outputs.
+/// What a run may leave in addition to its outputs.
 const OWN_FILES: [&str; 3] = ["outputs", "report.json", "log"];
 
-/// Runs that are watched.
+/// Watched runs.
 pub(crate) trait Run {
-    /// Runs to the end, and checks what holds for every run: it ends, the terminal is safe, nothing but outputs
-    /// changed.
+    /// Runs to the end, and checks what holds for every run: it ends, its output is safe for a terminal, and it changes
+    /// only its outputs.
     fn finish(self) -> Ended;
 
-    /// The same with a dataset, or something else beside the run, that must not change either.
+    /// The same with a dataset, or other files, that must not change either.
     fn finish_beside(self, witnesses: &[&Path]) -> Ended;
 }
 
@@ -41,7 +41,7 @@ impl Run for Trial {
     fn finish_beside(mut self, witnesses: &[&Path]) -> Ended {
         let mut command = self.command();
         let here = self.directory.path().to_owned();
-        fs::write(here.join("canary"), "nobody touches this").expect("written");
+        fs::write(here.join("canary"), "must not change").expect("written");
         let see = || -> Vec<_> {
             let mut seen = vec![tree(&here)];
             seen[0].retain(|path, _| !OWN_FILES.iter().any(|own| path.starts_with(own)));
@@ -69,7 +69,7 @@ impl Run for Trial {
     }
 }
 
-/// Waits for a process; kills it, and fails, when patience ends.
+/// Waits for a process. Kills it and fails if it takes too long.
 #[track_caller]
 pub(crate) fn wait(mut child: Child, patience: Duration) -> Option<i32> {
     let deadline = Instant::now() + patience;
@@ -86,10 +86,9 @@ pub(crate) fn wait(mut child: Child, patience: Duration) -> Option<i32> {
     }
 }
 
-/// Starts a run and returns while it goes on. Its output is not read.
+/// Starts a run and returns while it is running. Its output is not read.
 ///
-/// It listens to signals as a program that a person starts does. These tests may themselves have been started by something
-/// that ignores some (`nohup`, a shell's `&`), and what is ignored is inherited.
+/// Resets ignored signals: the tests may have inherited some from `nohup` or a shell's `&`, and would pass them on.
 pub(crate) fn start(trial: &mut Trial) -> Child {
     let mut command = trial.command_through("env", &["--default-signal=HUP,INT,QUIT,TERM"]);
     command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts")
@@ -115,7 +114,7 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, (u32, i64, Vec<u8>)> {
             if kind.is_dir() {
                 open.push(path.clone());
             }
-            // A directory's own time changes when outputs are made in it.
+            // A directory's modification time changes when outputs are created in it.
             let time = if kind.is_dir() || kind.is_socket() { 0 } else { metadata.mtime_nsec() };
             found.insert(path, (metadata.mode(), time, content));
         }
@@ -123,7 +122,7 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<PathBuf, (u32, i64, Vec<u8>)> {
     found
 }
 
-/// What a run left: files by path. Anything that is neither file nor directory fails the test.
+/// The outputs by path. Fails if they contain anything but files and directories.
 #[track_caller]
 pub(crate) fn outputs(ended: &Ended) -> BTreeMap<String, Vec<u8>> {
     let root = ended.directory.path().join("outputs");
@@ -145,7 +144,7 @@ pub(crate) fn outputs(ended: &Ended) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The outputs must be exactly these.
+/// Asserts that the outputs are exactly these.
 #[track_caller]
 pub(crate) fn assert_outputs(ended: &Ended, expected: &[(&str, &[u8])]) {
     let found = outputs(ended);
@@ -153,7 +152,7 @@ pub(crate) fn assert_outputs(ended: &Ended, expected: &[(&str, &[u8])]) {
     assert_eq!(found, expected, "what is on the disk");
 }
 
-/// What a program of ours says to a terminal must not be able to act.
+/// Asserts that text of our program contains no characters that affect a terminal.
 #[track_caller]
 pub(crate) fn assert_safe(said: &[u8]) {
     let text = std::str::from_utf8(said).expect("text");
@@ -166,7 +165,8 @@ pub(crate) fn assert_safe(said: &[u8]) {
     }
 }
 
-/// Every wall must have stood. A kernel without one fails the test, unless somebody says that this is known.
+/// Asserts that every wall was enforced. If the kernel lacks one, the test fails, unless CLOISTER_ALLOW_MISSING_WALLS is
+/// set.
 #[track_caller]
 pub(crate) fn assert_complete(ended: &Ended) {
     let Some(isolation) = &ended.report().isolation else {
@@ -180,7 +180,7 @@ pub(crate) fn assert_complete(ended: &Ended) {
             | Outcome::Crashed { .. }
             | Outcome::HostFault { .. } => false,
         };
-        assert!(never_started, "it ran, and said nothing of its walls: {}", shape(ended));
+        assert!(never_started, "it ran, but reported no walls: {}", shape(ended));
         return;
     };
     let missing: Vec<_> = isolation.missing().collect();
@@ -188,7 +188,7 @@ pub(crate) fn assert_complete(ended: &Ended) {
     assert!(missing.is_empty() || is_known, "walls are missing: {missing:?}");
 }
 
-/// What a run looked like, for messages.
+/// Describes a run for messages.
 pub(crate) fn shape(ended: &Ended) -> String {
     format!(
         "code {:?}, {:?}\n{}\n{}",
@@ -199,21 +199,21 @@ pub(crate) fn shape(ended: &Ended) -> String {
     )
 }
 
-/// The run must have met this limit, and the program must have said so.
+/// Asserts that the run exceeded this limit and that the program said so.
 #[track_caller]
 pub(crate) fn assert_limit(ended: &Ended, expected: Limit) {
     let is_met = matches!(ended.outcome(), Outcome::LimitExceeded { limit, .. } if *limit == expected);
     assert!(is_met && ended.code == Some(3), "expected {expected:?}: {}", shape(ended));
 }
 
-/// The guest must have died of this.
+/// Asserts that this trap ended the guest.
 #[track_caller]
 pub(crate) fn assert_crashed(ended: &Ended, expected: TrapKind) {
     let is_it = matches!(ended.outcome(), Outcome::Crashed { trap } if *trap == expected);
     assert!(is_it && ended.code == Some(1), "expected {expected:?}: {}", shape(ended));
 }
 
-/// The program must have been refused for this reason, and no process of its own ever been started.
+/// Asserts that the program was refused for this reason and that no process was started for it.
 #[track_caller]
 pub(crate) fn assert_refused(ended: &Ended, expected: Rule) {
     let is_it = matches!(ended.outcome(), Outcome::Refused { refusals } if refusals.iter().any(|r| r.rule == expected));

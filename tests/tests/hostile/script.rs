@@ -1,5 +1,5 @@
-//! A guest that is one list of preview 1 calls: it makes each, notes the answer, and prints its notes at the end. What
-//! each call must answer stands beside it.
+//! A guest that consists of a list of preview 1 calls. It makes each call, records the result, and prints all results at
+//! the end. The expected result is stated with each call.
 
 pub(crate) use crate::preview1::*;
 use crate::runs::{Run as _, shape};
@@ -18,7 +18,7 @@ pub(crate) enum Arg {
     At(u32),
 }
 
-/// What a call must answer.
+/// The expected result of a call.
 #[derive(Clone, Debug)]
 enum Expected {
     Exactly(u32),
@@ -29,7 +29,7 @@ enum Expected {
     Anything,
 }
 
-/// Where things lie in the script's memory: answers, descriptors, texts, notes.
+/// The layout of the script's memory: results, descriptors, texts, records.
 const ANSWER: u32 = 16;
 const DESCRIPTORS: Range<u32> = 1024..8192;
 const TEXTS: u32 = 8192;
@@ -38,7 +38,7 @@ const NOTES: u32 = 0x20_0000;
 /// In pages of 64 KiB.
 const MEMORY: u32 = 64;
 
-/// A guest in the making.
+/// A guest under construction.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     data: Vec<u8>,
@@ -48,7 +48,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// Puts bytes into memory: their address and length.
+    /// Puts bytes into memory. Returns their address and length.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> [Arg; 2] {
         while !self.data.len().is_multiple_of(8) {
             self.data.push(0);
@@ -59,7 +59,7 @@ impl Script {
         [Arg::Small(at), Arg::Small(u32::try_from(bytes.len()).expect("a short text"))]
     }
 
-    /// An empty place for a descriptor. Until a call fills it, it holds one that is never open.
+    /// A place for a descriptor. Until a call fills it, it contains an invalid one.
     fn descriptor(&mut self) -> u32 {
         let at = DESCRIPTORS.start + 4 * self.descriptors;
         assert!(at < DESCRIPTORS.end, "a script with too many descriptors");
@@ -86,12 +86,12 @@ impl Script {
         self.note(format!("{call} {label}"), &text, expected);
     }
 
-    /// A call that must answer exactly this.
+    /// A call that must return exactly this.
     pub(crate) fn call(&mut self, expected: u32, label: &str, call: &str, arguments: &[Arg]) {
         self.make(label, call, arguments, Expected::Exactly(expected));
     }
 
-    /// A call that must answer one of these.
+    /// A call that must return one of these.
     pub(crate) fn call_either(&mut self, expected: &[u32], label: &str, call: &str, arguments: &[Arg]) {
         self.make(label, call, arguments, Expected::OneOf(expected.to_vec()));
     }
@@ -101,12 +101,12 @@ impl Script {
         self.make(label, call, arguments, Expected::Refused);
     }
 
-    /// A call that may answer anything, as long as nothing else happens.
+    /// A call that may return anything, but must have no other effect.
     pub(crate) fn whatever(&mut self, label: &str, call: &str, arguments: &[Arg]) {
         self.make(label, call, arguments, Expected::Anything);
     }
 
-    /// The number that the last call gave back must be this.
+    /// The number that the last call returned must be this.
     pub(crate) fn answer(&mut self, expected: u32, label: &str) {
         self.note(
             format!("answer of {label}"),
@@ -115,12 +115,12 @@ impl Script {
         );
     }
 
-    /// The number that the last call gave back must not be more.
+    /// The number that the last call returned must be at most this.
     pub(crate) fn answer_at_most(&mut self, most: u32) {
         self.note("answer".to_owned(), &format!("(i32.load (i32.const {ANSWER}))"), Expected::AtMost(most));
     }
 
-    /// The bytes that the last read put into the buffer must begin with these.
+    /// The buffer of the last read must begin with these bytes.
     pub(crate) fn content(&mut self, expected: &[u8]) {
         for (chunk, at) in expected.chunks_exact(4).zip((BUFFER..).step_by(4)) {
             let word = u32::from_le_bytes(chunk.try_into().expect("four bytes"));
@@ -168,7 +168,7 @@ impl Script {
         Arg::At(descriptor)
     }
 
-    /// Opens a path from the root, or not.
+    /// Opens a path from the root; the result does not matter.
     pub(crate) fn open_anyhow(&mut self, path: &str, open: u32, rights: u64, flags: u32) -> Arg {
         self.open_expecting(Expected::Anything, ROOT, path, open, rights, flags)
     }
@@ -190,14 +190,14 @@ impl Script {
         self.bytes(&[BUFFER.to_le_bytes(), length.to_le_bytes()].concat())[0]
     }
 
-    /// Writes bytes where the descriptor stands.
+    /// Writes bytes at the position of the descriptor.
     pub(crate) fn write(&mut self, expected: u32, fd: Arg, bytes: &[u8]) {
         let source = self.source(bytes);
         let label = format!("{} bytes", bytes.len());
         self.call(expected, &label, "fd_write", &[fd, source, Arg::Small(1), Arg::Small(ANSWER)]);
     }
 
-    /// Writes so many zeros, which may be more than a script can hold as text.
+    /// Writes this many zeros, which may be more than a script can contain as text.
     pub(crate) fn write_zeros(&mut self, expected: u32, fd: Arg, length: u32) {
         assert!(length <= NOTES - BUFFER, "more zeros than the buffer holds");
         let source = self.target(length);
@@ -205,7 +205,7 @@ impl Script {
         self.call(expected, &label, "fd_write", &[fd, source, Arg::Small(1), Arg::Small(ANSWER)]);
     }
 
-    /// Writes so many zeros from each of two buffers.
+    /// Writes this many zeros from each of two buffers.
     pub(crate) fn write_twice(&mut self, expected: u32, fd: Arg, length: u32) {
         let buffer = [BUFFER.to_le_bytes(), length.to_le_bytes()].concat();
         let source = self.bytes(&buffer.repeat(2))[0];
@@ -245,13 +245,13 @@ impl Script {
         self.call(expected, &format!("{numbers:?}"), call, &arguments);
     }
 
-    /// A call that takes one path from the root and nothing else: make or remove a directory, remove a file.
+    /// A call with one path from the root: create or remove a directory, unlink a file.
     pub(crate) fn at(&mut self, expected: u32, call: &str, path: &str) {
         let [at, length] = self.bytes(path.as_bytes());
         self.call(expected, &format!("{path:?}"), call, &[ROOT, at, length]);
     }
 
-    /// As [`Self::at`], where it must not succeed.
+    /// As [`Self::at`], but must not succeed.
     pub(crate) fn refused_at(&mut self, call: &str, path: &str) {
         let [at, length] = self.bytes(path.as_bytes());
         self.refused(&format!("{path:?}"), call, &[ROOT, at, length]);
@@ -264,7 +264,7 @@ impl Script {
         self.call(expected, &format!("{from:?} to {to:?}"), "path_rename", &arguments);
     }
 
-    /// Asks what a path is, its last link followed.
+    /// Gets the metadata of a path. Follows a link at its end.
     pub(crate) fn stat(&mut self, expected: u32, path: &str) {
         let [at, length] = self.bytes(path.as_bytes());
         self.call(
@@ -275,20 +275,20 @@ impl Script {
         );
     }
 
-    /// As [`Self::stat`], where it must not succeed.
+    /// As [`Self::stat`], but must not succeed.
     pub(crate) fn stat_refused(&mut self, path: &str) {
         let [at, length] = self.bytes(path.as_bytes());
         let arguments = [ROOT, Arg::Small(1), at, length, Arg::Small(BUFFER)];
         self.refused(&format!("{path:?}"), "path_filestat_get", &arguments);
     }
 
-    /// The size in the last answer of [`Self::stat`] or [`Self::stat_open`] must be this.
+    /// The size in the last result of [`Self::stat`] or [`Self::stat_open`] must be this.
     pub(crate) fn size(&mut self, expected: u32) {
         let value = format!("(i32.load (i32.const {}))", BUFFER + 32);
         self.note("size".to_owned(), &value, Expected::Exactly(expected));
     }
 
-    /// Asks what a descriptor is open on.
+    /// Gets the metadata of a descriptor.
     pub(crate) fn stat_open(&mut self, expected: u32, fd: Arg) {
         self.call(expected, "", "fd_filestat_get", &[fd, Arg::Small(BUFFER)]);
     }
@@ -323,7 +323,7 @@ impl Script {
         text
     }
 
-    /// Runs it and compares every answer. Whether the run as a whole succeeded is the caller's to say.
+    /// Runs it and compares every result. The caller checks whether the run as a whole succeeded.
     #[track_caller]
     pub(crate) fn run(self, prepare: impl FnOnce(Trial) -> Trial) -> Ended {
         let ended = prepare(Trial::wat(&self.text())).finish();

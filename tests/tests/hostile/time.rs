@@ -1,11 +1,11 @@
-//! A run ends when its time is up, whatever its guest is doing.
+//! A run ends at its time limit, whatever its guest does.
 
 use crate::runs::{Run as _, assert_limit, fixture};
 use cloister_model::Limit;
 use cloister_tests::Ended;
 use std::time::{Duration, Instant};
 
-/// A second is allowed; this much more is tolerated on a busy machine.
+/// The limit is one second; this much more is tolerated on a busy machine.
 const TOLERANCE: Duration = Duration::from_secs(20);
 
 #[track_caller]
@@ -43,7 +43,7 @@ pub(crate) fn endless_poll() {
     ends_in_time("endless_poll", ONE_SECOND, Limit::WallTime);
 }
 
-/// Virtual time passes at once; real time does not.
+/// Sleeping takes no time on the virtual clock, and real time on the real one.
 #[test]
 pub(crate) fn endless_sleep() {
     fixture("endless_sleep").finish().assert_succeeded();

@@ -5,8 +5,7 @@ use crate::{
     script::{Arg, CREATE, DIRECTORY, EVERYTHING, READ, ROOT, Script, TRUNCATE, WRITE, errno::*},
 };
 
-/// Every call that takes a path, with this path in every place where one can stand. `old` and `new` are paths from the
-/// root.
+/// Every call that takes a path, with this path for every path argument. `old` and `new` are paths from the root.
 fn calls(script: &mut Script, from: Arg, path: [Arg; 2]) -> Vec<(&'static str, Vec<Arg>)> {
     let ([at, length], follow) = (path, Arg::Small(1));
     let [old, old_length] = script.bytes(b"data/outputs/old");
@@ -33,7 +32,7 @@ fn calls(script: &mut Script, from: Arg, path: [Arg; 2]) -> Vec<(&'static str, V
     ]
 }
 
-/// Links do not exist, so these refuse every path alike.
+/// Links cannot be created, so these calls refuse every path in the same way.
 fn links(script: &mut Script, from: Arg, path: [Arg; 2]) -> Vec<(&'static str, Vec<Arg>)> {
     let [at, length] = path;
     let [old, old_length] = script.bytes(b"data/outputs/old");
@@ -46,7 +45,7 @@ fn links(script: &mut Script, from: Arg, path: [Arg; 2]) -> Vec<(&'static str, V
     ]
 }
 
-/// Paths that are wrong from every directory, and what they are answered with.
+/// Paths that are invalid from every directory, with the expected error.
 fn nasty() -> Vec<(Vec<u8>, Vec<u32>)> {
     let mut paths: Vec<(Vec<u8>, Vec<u32>)> = Vec::new();
     for path in [
@@ -79,12 +78,12 @@ fn nasty() -> Vec<(Vec<u8>, Vec<u32>)> {
     paths.push((vec![b'a'; 256], vec![NAMETOOLONG]));
     paths.push((b"a/".repeat(2100), vec![NAMETOOLONG]));
     paths.push((b"../".repeat(1300), vec![PERM]));
-    // A way through something that is not there is none, even if `..` would take it back.
+    // A path through a missing directory fails, even if `..` follows it.
     paths.push((b"missing/../../x".to_vec(), vec![NOENT, PERM]));
     paths
 }
 
-/// Paths that are wrong from the root only.
+/// Paths that are invalid from the root only.
 const NASTY_FROM_ROOT: &[&str] = &[
     "data/inputs/d/../../../../etc/passwd",
     "data/outputs/../../..",
@@ -128,7 +127,7 @@ fn paths_that_leave_their_directory() {
     assert_outputs(&ended, &[("old", b"old")]);
 }
 
-/// A directory that was given is all that was given: nothing beside it can be reached through it.
+/// Nothing outside a directory can be reached through its handle.
 #[test]
 fn paths_that_go_to_a_neighbour() {
     let mut script = Script::default();
@@ -147,7 +146,7 @@ fn paths_that_go_to_a_neighbour() {
             script.call_either(&[PERM, NOENT], path, call, &arguments);
         }
     }
-    // From the root the same detour is a path like any other, with the rights of where it leads.
+    // From the root, the same path is valid and has the rights of its target.
     script.at(OK, "path_create_directory", "data/outputs/a");
     let path = "data/outputs/a/../../inputs/d/0";
     let input = script.open(OK, path, 0, READ);
@@ -161,7 +160,7 @@ fn paths_that_go_to_a_neighbour() {
     assert_outputs(&ended, &[]);
 }
 
-/// `x/` is a directory or nothing.
+/// `x/` can only refer to a directory.
 #[test]
 fn trailing_slashes() {
     let mut script = Script::default();

@@ -50,7 +50,7 @@ fn bounds_what_is_declared() {
 }
 
 #[test]
-fn counts_that_the_bytes_do_not_hold_cost_nothing() {
+fn false_section_counts_cost_nothing() {
     for id in [1, 2, 3, 4, 5, 6, 7, 9, 10, 11] {
         let module = core(&[vec![id, 5, 0xff, 0xff, 0xff, 0xff, 0x0f]]);
         assert!(!rules(&admit_bytes(&module)).is_empty(), "section {id}");
@@ -103,7 +103,7 @@ fn counts_over_everything_inside_a_component() {
 }
 
 #[test]
-fn an_object_file_is_told_apart() {
+fn an_object_file_is_recognised() {
     let object = core(&[b"\0\x09\x07linking\x02".to_vec()]);
     assert!(refusals(&admit_bytes(&object)).iter().any(|refusal| refusal.advice.contains("object file")));
 }

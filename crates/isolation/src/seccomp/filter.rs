@@ -1,45 +1,45 @@
-//! From a table to a program for the kernel's packet filter machine, and into the kernel.
+//! Compiles a table to a BPF program and installs it.
 //!
-//! The program checks the platform, then finds the call's number by halving. The kernel translates a filter to machine
-//! code when it is installed, which takes time in proportion to its length; and it runs it once for each of its few
-//! hundred calls, to remember those that are always permitted. A program with one comparison after the other for each
-//! call, as general compilers of filters write it, was four times as long and cost every process 0.2 ms; this, 0.05.
+//! The program checks the platform, then finds the number of the call by binary search. When a filter is installed, the
+//! kernel compiles it to machine code, which takes time in proportion to its length, and runs it once for each of its few
+//! hundred system calls, to cache those that are always permitted. General filter compilers emit one comparison after the
+//! other. Such a program was four times as long and cost every process 0.2 ms; this one costs 0.05 ms.
 
-#![expect(unsafe_code, reason = "asking the kernel which actions it knows")]
+#![expect(unsafe_code, reason = "asks the kernel which actions it supports")]
 
 use super::table::{Argument, Call, Rule};
 use rustix::io::Errno;
 use seccompiler::{BpfProgram, sock_filter};
 use std::collections::BTreeMap;
 
-/// `AUDIT_ARCH_*`: the machine, 64 bits, little end first.
+/// `AUDIT_ARCH_*`: the machine, 64-bit, little-endian.
 #[cfg(target_arch = "x86_64")]
 const PLATFORM: u32 = 62 | 0xc000_0000;
 #[cfg(target_arch = "aarch64")]
 const PLATFORM: u32 = 183 | 0xc000_0000;
 
-/// Where the kernel puts what there is to know about a call, in bytes (`struct seccomp_data`).
+/// Offsets in `struct seccomp_data`, in bytes.
 const NUMBER: u32 = 0;
 const PLATFORM_OF_CALL: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// Why a table has no program.
+/// Why a filter could not be built or installed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FilterError {
-    /// A jump in the program reaches 255 instructions far, and a table has grown beyond that.
-    #[error("seccomp: the table makes a program of more than 255 instructions")]
+    /// A jump reaches at most 255 instructions, and a table has grown beyond that.
+    #[error("seccomp: the program of the table has more than 255 instructions")]
     TooLong,
-    /// The kernel did not take it.
+    /// The kernel refused the filter.
     #[error("seccomp: {0}")]
     Install(#[from] seccompiler::Error),
 }
 
-/// The program for a table.
+/// Compiles a table.
 pub(super) fn compile(calls: impl Iterator<Item = Call>) -> Result<BpfProgram, FilterError> {
     let mut program = Backwards::default();
     let kill = program.answer(libc::SECCOMP_RET_KILL_PROCESS)?;
 
-    // For every number where the answer changes, the answer from there on.
+    // Each number at which the action changes, with the action from there on.
     let mut answers = BTreeMap::from([(0, kill)]);
     let mut calls: Vec<_> = calls.collect();
     calls.sort_unstable_by_key(|call| call.number);
@@ -51,7 +51,7 @@ pub(super) fn compile(calls: impl Iterator<Item = Call>) -> Result<BpfProgram, F
     let mut changes: Vec<_> = answers.into_iter().collect();
     changes.dedup_by_key(|(_, answer)| *answer);
 
-    // What comes first is put down last.
+    // The program is written from its end, so its first instructions are written last.
     program.search(&changes)?;
     program.load(NUMBER);
     program.test(libc::BPF_JEQ, PLATFORM, program.next(), kill)?;
@@ -59,24 +59,24 @@ pub(super) fn compile(calls: impl Iterator<Item = Call>) -> Result<BpfProgram, F
     Ok(program.forwards())
 }
 
-/// Binds every thread of this process.
+/// Installs a program for every thread of this process.
 pub(super) fn install(program: &BpfProgram) -> Result<(), FilterError> {
     Ok(seccompiler::apply_filter_all_threads(program)?)
 }
 
-/// A program that is written from its end. Jumps go forward only, so where one leads is known when it is put down.
+/// A program that is written from its end. Jumps only go forward, so the target of a jump is known when it is written.
 #[derive(Default)]
 struct Backwards {
     instructions: BpfProgram,
     answers: BTreeMap<u32, Place>,
 }
 
-/// An instruction, by how many come after it.
+/// An instruction, identified by the number of instructions after it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Place(usize);
 
 impl Backwards {
-    /// What answers a call by this rule.
+    /// Writes the instructions for a rule.
     fn rule(&mut self, rule: Rule, kill: Place) -> Result<Place, FilterError> {
         let permit = self.answer(libc::SECCOMP_RET_ALLOW)?;
         match rule {
@@ -90,7 +90,7 @@ impl Backwards {
         }
     }
 
-    /// Looks at an argument: at its low half, since a call in these tables looks at no more.
+    /// Loads the low half of an argument. The calls in these tables use no more.
     fn argument(&mut self, argument: Argument, yes: Place, no: Place) -> Result<Place, FilterError> {
         let index = match argument {
             Argument::OneOf(index, values) => {
@@ -113,7 +113,7 @@ impl Backwards {
         Ok(self.load(ARGUMENTS + 8 * u32::from(index)))
     }
 
-    /// Finds the answer for the number: that of the last change at or below it.
+    /// Writes the binary search: the action for a number is that of the last change at or below it.
     fn search(&mut self, changes: &[(u32, Place)]) -> Result<Place, FilterError> {
         match changes {
             [] => Ok(self.next()),
@@ -132,7 +132,7 @@ impl Backwards {
         self.answer(libc::SECCOMP_RET_ERRNO | (errno.cast_unsigned() & libc::SECCOMP_RET_DATA))
     }
 
-    /// The one instruction that gives this answer.
+    /// The single instruction that returns this action.
     fn answer(&mut self, answer: u32) -> Result<Place, FilterError> {
         if let Some(place) = self.answers.get(&answer) {
             return Ok(*place);
@@ -146,7 +146,7 @@ impl Backwards {
         self.put(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset)
     }
 
-    /// Compares what was loaded, and goes on at one of two places.
+    /// Compares the loaded value and jumps to one of two instructions.
     fn test(&mut self, how: u32, value: u32, yes: Place, no: Place) -> Result<Place, FilterError> {
         let (yes, no) = (self.distance(yes)?, self.distance(no)?);
         Ok(self.put(libc::BPF_JMP | how | libc::BPF_K, yes, no, value))
@@ -160,12 +160,12 @@ impl Backwards {
         place
     }
 
-    /// The instruction that was put down last.
+    /// The instruction that was written last.
     fn next(&self) -> Place {
         Place(self.instructions.len().saturating_sub(1))
     }
 
-    /// How many instructions lie between the next one to put down and a place.
+    /// The number of instructions between the next one to write and a target.
     fn distance(&self, to: Place) -> Result<u8, FilterError> {
         u8::try_from(self.next().0.saturating_sub(to.0)).map_err(|_| FilterError::TooLong)
     }
@@ -176,10 +176,10 @@ impl Backwards {
     }
 }
 
-/// Whether the kernel has seccomp filters, and can kill a whole process rather than one thread (Linux 4.14).
+/// Whether the kernel has seccomp filters and can kill a whole process instead of one thread (Linux 4.14).
 pub(super) fn can_kill_process() -> Result<(), Errno> {
     let action = libc::SECCOMP_RET_KILL_PROCESS;
-    // SAFETY: the call reads the one integer that it is given a pointer to.
+    // SAFETY: the call reads one integer through a valid pointer.
     let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0_u32, &raw const action) };
     match result {
         0 => Ok(()),
@@ -200,7 +200,7 @@ mod tests {
     #[cfg(target_arch = "aarch64")]
     const THIS_PLATFORM: u32 = 0xc000_00b7;
 
-    /// What the kernel would answer to a call: the machine, as far as these programs use it.
+    /// Evaluates a program as the kernel does, as far as these programs need it.
     fn answer(program: &BpfProgram, platform: u32, number: u32, arguments: [u32; 3]) -> u32 {
         let mut seen = [0; 16];
         (seen[0], seen[1]) = (number, platform);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_says_what_the_table_says() {
+    fn the_program_does_what_the_table_says() {
         for role in ROLES {
             let program = compile(table::rules(role)).unwrap();
             for number in 0..1000 {
@@ -234,7 +234,7 @@ mod tests {
                     Some(Rule::Permit) => PERMIT,
                     Some(Rule::Refuse(errno) | Rule::RefuseUnless(_, errno)) => REFUSE | errno.cast_unsigned(),
                     Some(Rule::PermitIf(Argument::Masked(_, _, 0))) => PERMIT,
-                    // No argument of zero is as required.
+                    // A zero argument meets no condition.
                     Some(Rule::PermitIf(_)) => KILL,
                 };
                 assert_eq!(answer(&program, THIS_PLATFORM, number, [0; 3]), expected, "{role:?}, call {number}");
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_are_looked_at() {
+    fn arguments_are_checked() {
         let worker = compile(table::rules(Role::Worker)).unwrap();
         let compiler = compile(table::rules(Role::Compiler)).unwrap();
         let ask = |program, call: libc::c_long, arguments| {

@@ -1,4 +1,4 @@
-//! The system calls that a process can still make. Any other kills it.
+//! Seccomp: restricts the system calls that a process can make. Any other call kills it.
 
 mod filter;
 mod table;
@@ -6,21 +6,21 @@ mod table;
 use crate::Status;
 use std::io;
 
-/// What a process is for, which decides what it may ask of the kernel.
+/// The role of a process, which decides which system calls it may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Checks and compiles a module: reads and writes the descriptors it was given and starts threads. Opens nothing.
+    /// Checks and compiles a module. Reads and writes inherited descriptors and starts threads; opens no files.
     Compiler,
-    /// Runs a guest on one thread: opens files beneath the directories it was given, in ways that Landlock decides.
+    /// Runs a guest on one thread. Opens files beneath inherited directories; Landlock decides which.
     Worker,
 }
 
-/// Restricts every thread of this process, and all it may start, to the system calls of `role`. Sets `no_new_privs`,
-/// without which the kernel refuses.
+/// Restricts every thread of this process, and all its later threads, to the system calls of `role`. Sets `no_new_privs`,
+/// which the kernel requires.
 ///
-/// A call that is not permitted ends the whole process with `SIGSYS`, also when made the 32-bit or the x32 way. A few
-/// are refused with an error instead, where a library tries them and does well without. Code must be in place already:
-/// no memory can become executable any more.
+/// A call that is not permitted kills the whole process with `SIGSYS`, including 32-bit and x32 calls. A few calls fail
+/// with an error instead, because libraries try them and have a fallback. All code must be loaded before: memory can no
+/// longer become executable.
 pub fn restrict_syscalls(role: Role) -> Status {
     let rules = table::rules(role);
     let permitted = rules.clone().filter(table::Call::is_permitted).count();
@@ -31,12 +31,12 @@ pub fn restrict_syscalls(role: Role) -> Status {
     }
 }
 
-/// The system calls that `role` may make, some with certain arguments only, and what needs each.
+/// The system calls that `role` may make, some with certain arguments only, and the reason for each.
 pub fn permitted_syscalls(role: Role) -> impl Iterator<Item = (&'static str, &'static str)> {
     table::rules(role).filter(table::Call::is_permitted).map(|call| (call.name, call.why))
 }
 
-/// What the running kernel offers; restricts nothing.
+/// What the running kernel offers. Restricts nothing.
 pub(crate) fn offered() -> Status {
     match filter::can_kill_process() {
         Ok(()) => Status::Enforced("a forbidden system call can kill the process".to_owned()),

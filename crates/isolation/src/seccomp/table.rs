@@ -1,41 +1,41 @@
 //! The tables: one line per system call, with the rule and the reason.
 //!
-//! A call that is in no table kills the process. `Refuse` is for calls that some library tries on its own and does well
-//! without. An argument that points to memory cannot be looked at: that is why no rule here is about paths, and why
-//! `clone3` and `openat2`, whose flags lie in memory, are refused or left to Landlock.
+//! A call that is not in a table kills the process. `Refuse` is for calls that libraries try and have a fallback for. A
+//! filter cannot read memory that an argument points to, so no rule concerns paths. For the same reason, `clone3`, whose
+//! flags are in memory, is refused, and `openat2` is left to Landlock.
 
 use super::Role;
 use libc::{EACCES, EINVAL, ENOSYS, ENOTTY, EPERM, c_long};
 
-/// One system call and what becomes of it.
+/// One system call and its rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     pub(super) number: c_long,
     pub(super) name: &'static str,
     pub(super) rule: Rule,
-    /// Who makes it, or why it is refused.
+    /// What makes the call, or why it is refused.
     pub(super) why: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
     Permit,
-    /// Permitted when the argument is as required; otherwise kills.
+    /// Permitted if the argument meets the condition; otherwise the process is killed.
     PermitIf(Argument),
-    /// Permitted when the argument is as required; otherwise answered with this error.
+    /// Permitted if the argument meets the condition; otherwise the call fails with this error.
     RefuseUnless(Argument, i32),
-    /// Answered with this error.
+    /// The call fails with this error.
     Refuse(i32),
 }
 
-/// What an argument must be. Arguments count from zero; only their low 32 bits matter to the calls in these tables.
+/// A condition on an argument. Arguments count from zero. The calls in these tables use only their low 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Argument {
-    /// One of these values.
+    /// The argument is one of these values.
     OneOf(u8, &'static [u32]),
-    /// Under the mask, exactly this value.
+    /// The masked argument has exactly this value.
     Masked(u8, u32, u32),
-    /// The number of this very process.
+    /// The argument is the id of this process.
     OwnProcess(u8),
 }
 
@@ -45,7 +45,7 @@ impl Call {
     }
 }
 
-/// All rules for a role. No call appears twice.
+/// All rules of a role. No call appears twice.
 pub(super) fn rules(role: Role) -> impl Iterator<Item = Call> + Clone {
     let own = match role {
         Role::Compiler => COMPILER,
@@ -56,8 +56,8 @@ pub(super) fn rules(role: Role) -> impl Iterator<Item = Call> + Clone {
 
 use Rule::{Permit, PermitIf, Refuse, RefuseUnless};
 
-/// A table from lines of the form `SYS_name: rule, "reason";`. Lines under `x86_64` are for calls that only this, the
-/// oldest of the 64-bit platforms, still has.
+/// A table from lines of the form `SYS_name: rule, "reason";`. Lines under `x86_64` are for calls that only this platform
+/// has.
 macro_rules! table {
     ($(#[$doc:meta])* $table:ident { $($call:ident: $rule:expr, $why:literal;)* } x86_64 { $($old:ident: $old_rule:expr, $old_why:literal;)* }) => {
         $(#[$doc])*
@@ -71,11 +71,11 @@ macro_rules! table {
     };
 }
 
-/// The calls' numbers.
+/// The numbers of the calls.
 mod numbers {
     pub(super) use libc::*;
 
-    /// The kernel has it, rustix uses it, and libc's list for this platform has a gap.
+    /// The kernel has this call and rustix uses it, but the libc crate does not list it for this platform.
     #[cfg(target_arch = "aarch64")]
     #[expect(non_upper_case_globals, reason = "named like its neighbours")]
     pub(super) const SYS_renameat: c_long = 38;
@@ -84,17 +84,17 @@ mod numbers {
 const PROT_EXEC: u32 = 4;
 const _: () = assert!(libc::PROT_EXEC == 4, "one value on every platform");
 
-/// No new code. Code that is there was mapped before the filter.
+/// Forbids executable mappings. All code was mapped before the filter.
 const NOT_EXECUTABLE: Argument = Argument::Masked(2, PROT_EXEC, 0);
 
-/// Reading and changing the flags of a descriptor, and copying it. Not: owners, leases, locks, signals, seals.
+/// Reading and changing the flags of a descriptor, and duplicating it. Not owners, leases, locks, signals or seals.
 const PLAIN_FCNTL: Argument = Argument::OneOf(
     1,
     &[flag(libc::F_GETFL), flag(libc::F_SETFL), flag(libc::F_GETFD), flag(libc::F_SETFD), flag(libc::F_DUPFD_CLOEXEC)],
 );
 
-/// What the C library asks for when it starts a thread (glibc and, with one obsolete bit more, musl). Any other clone
-/// is a process, or a thread in a namespace of its own.
+/// The flags that the C library passes when it starts a thread (glibc and, with one more obsolete bit, musl). Any other
+/// clone creates a process, or a thread in a new namespace.
 const THREAD: Argument = Argument::Masked(0, !flag(libc::CLONE_DETACHED), {
     flag(libc::CLONE_VM)
         | flag(libc::CLONE_FS)
@@ -115,7 +115,7 @@ const fn flag(bits: libc::c_int) -> u32 {
 }
 
 table! {
-    /// What any Rust program does that has its descriptors already.
+    /// The calls of a Rust program that already has all its descriptors.
     BOTH {
         SYS_read: Permit, "descriptors";
         SYS_readv: Permit, "descriptors";
@@ -167,7 +167,7 @@ table! {
 }
 
 table! {
-    /// Files beneath the directories that were handed over, and the event loop that the engine's I/O runs in.
+    /// Files beneath the inherited directories.
     WORKER {
         SYS_openat2: Permit, "opening files; Landlock decides which, since the path lies in memory";
         SYS_statx: Permit, "what a file is; not governed by Landlock, so any path can be asked about";
@@ -199,7 +199,7 @@ table! {
 }
 
 table! {
-    /// Threads. No way to a file by its name.
+    /// Threads. No call that opens a file by its path.
     COMPILER {
         SYS_clone: PermitIf(THREAD), "threads";
         SYS_clone3: Refuse(ENOSYS), "its flags lie in memory; the C library then uses clone";
@@ -246,7 +246,7 @@ mod tests {
         }
     }
 
-    /// The ways out of a process, by what they lead to.
+    /// Calls that lead out of a process, grouped by what they reach.
     const FORBIDDEN: &[&str] = &[
         // Other programs and processes.
         "execve execveat fork vfork clone3 kill tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_send_signal",
@@ -261,14 +261,14 @@ mod tests {
         "unshare setns mount umount2 pivot_root chroot fsopen fsconfig fsmount move_mount open_tree mount_setattr",
         "setuid setgid setresuid setresgid setreuid setregid setfsuid setfsgid setgroups capset personality seccomp",
         "setrlimit prlimit64 setpriority sched_setscheduler sched_setattr setpgid setsid iopl ioperm modify_ldt",
-        // Files by paths that nobody checks, and what an algorithm has no use for.
+        // Files by unchecked paths, and calls that an algorithm does not need.
         "open openat creat truncate link linkat symlink symlinkat mknod mknodat chmod fchmod fchmodat chown fchown",
         "fchownat utimensat utimes setxattr fsetxattr lsetxattr removexattr mkdir rmdir unlink rename chdir fchdir",
         "mq_open shmget shmat semget msgget memfd_create memfd_secret pkey_mprotect remap_file_pages vmsplice splice tee",
     ];
 
     #[test]
-    fn no_role_has_a_way_out() {
+    fn no_role_permits_a_call_that_leads_out() {
         for role in ROLES {
             let permitted = permitted(role);
             for name in FORBIDDEN.iter().flat_map(|line| line.split(' ')) {

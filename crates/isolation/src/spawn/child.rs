@@ -1,4 +1,4 @@
-#![expect(unsafe_code, reason = "wait4, the one call that also says what the process used")]
+#![expect(unsafe_code, reason = "wait4 is the only call that also returns the resource usage")]
 
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 use std::io;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// A process that was started with [`Program::spawn`](crate::Program::spawn).
 ///
-/// Dropped without having been waited for, it is killed and reaped.
+/// Dropping it before waiting kills and reaps the process.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
@@ -19,23 +19,23 @@ pub struct Child {
 /// How a process ended, and what it used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// By itself or by a signal.
+    /// Why it ended.
     pub cause: Cause,
-    /// Processor time in its own code, over all threads.
+    /// Processor time in user mode, over all threads.
     pub user_cpu: Duration,
-    /// Processor time in the kernel on its behalf, over all threads.
+    /// Processor time in the kernel, over all threads.
     pub system_cpu: Duration,
-    /// The most memory it had resident, in bytes. Never less than what the supervisor had resident when it started
-    /// this process, because of how the kernel counts; [`PeakMemory`](crate::PeakMemory) is exact.
+    /// Its peak resident memory, in bytes. Because of the kernel's accounting, this is at least the memory that the
+    /// supervisor had resident when it started the process; [`PeakMemory`](crate::PeakMemory) is exact.
     pub peak_resident_bytes: u64,
 }
 
 /// Why a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// With this exit status.
+    /// It exited with this status.
     Exited(i32),
-    /// By this signal. `SIGSYS`: a system call that its filter does not permit.
+    /// This signal killed it. `SIGSYS` means a system call that its filter does not permit.
     Signaled(i32),
 }
 
@@ -44,17 +44,17 @@ impl Child {
         Self { pid, pidfd, reaped: false }
     }
 
-    /// Its process number. Meaningless once it was waited for.
+    /// Its process id. Not valid after [`Self::wait`].
     pub fn pid(&self) -> u32 {
         self.pid.as_raw_pid().unsigned_abs()
     }
 
-    /// A descriptor that becomes readable when the process has ended, for `poll`.
+    /// A descriptor for `poll` that becomes readable when the process has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
     }
 
-    /// Kills it, at once and whatever it does. Killing one that has already ended is no error.
+    /// Kills the process with `SIGKILL`. Killing a process that has already ended is not an error.
     pub fn kill(&self) -> io::Result<()> {
         match pidfd_send_signal(&self.pidfd, Signal::KILL) {
             Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -66,7 +66,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// `ECHILD` when this process ignores `SIGCHLD`: then the kernel throws away how its children ended.
+    /// `ECHILD` if this process ignores `SIGCHLD`, because then the kernel discards the status of its children.
     pub fn wait(mut self) -> io::Result<Exit> {
         self.reap()
     }
@@ -74,9 +74,9 @@ impl Child {
     fn reap(&mut self) -> io::Result<Exit> {
         let mut status = 0;
         let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-        // From here on the number may come to mean another process, whatever the outcome; except when interrupted.
+        // From here on, the process id may be reused, unless the call was interrupted.
         self.reaped = true;
-        // SAFETY: two places to write to, that live through the call and have the types the call wants.
+        // SAFETY: both pointers are valid for the call and have the required types.
         while unsafe { libc::wait4(self.pid.as_raw_pid(), &raw mut status, 0, usage.as_mut_ptr()) } < 0 {
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
@@ -97,7 +97,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if !self.reaped {
-            // Neither can fail in a way that leaves something to do.
+            // There is nothing to do if one of them fails.
             let _ = self.kill();
             let _ = self.reap();
         }

@@ -1,9 +1,9 @@
-//! From one process to two.
+//! Creating the new process.
 //!
-//! The new process shares this one's memory until it executes the program, while the calling thread stands still
-//! (`CLONE_VM`, `CLONE_VFORK`, as `posix_spawn` does). That costs the same however big this process is. It also means
-//! that the code in between must not allocate, take a lock or run a destructor: everything is laid out beforehand in
-//! [`Order`], and [`child`] only makes system calls.
+//! The new process shares this one's memory until it executes the program, and the calling thread is suspended meanwhile
+//! (`CLONE_VM`, `CLONE_VFORK`, as in `posix_spawn`). The cost does not depend on the size of this process. The code in
+//! between must not allocate, take a lock or run a destructor, so everything is prepared in [`Order`], and [`child`] only
+//! makes system calls.
 
 #![expect(unsafe_code, reason = "clone and execveat")]
 
@@ -18,19 +18,19 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::null;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 
-/// What the new process runs on until it executes the program. Its deepest call chain is a few hundred bytes.
+/// The stack of the new process until the exec. Its deepest call chain needs a few hundred bytes.
 const STACK_BYTES: usize = 32 * 1024;
 
-/// What to start, and with what.
+/// The plan of a new process.
 pub(super) struct Plan<'a> {
     pub(super) program: BorrowedFd<'a>,
     pub(super) arguments: &'a [CString],
-    /// What become descriptors 0, 1, 2 and so on. Their present numbers lie above all of those.
+    /// The descriptors 0, 1, 2 and so on. Their current numbers are higher than all of those.
     pub(super) descriptors: &'a [BorrowedFd<'a>],
     pub(super) limits: &'a [(Resource, Rlimit)],
 }
 
-/// The plan in the form that needs no memory to carry out, and the place to say what went wrong.
+/// The plan in a form that needs no allocation to carry out, and the error of the step that failed.
 struct Order<'a> {
     parent: Pid,
     program: RawFd,
@@ -41,7 +41,7 @@ struct Order<'a> {
     failed_errno: AtomicI32,
 }
 
-/// What the new process does before it executes the program. In the error message when it fails.
+/// The steps of the new process before the exec. The error message names the one that failed.
 #[derive(Clone, Copy)]
 enum Step {
     DieWithParent = 1,
@@ -57,10 +57,10 @@ enum Step {
 
 impl Step {
     const ALL: [(Self, &str); 9] = [
-        (Self::DieWithParent, "tying it to the life of this process"),
+        (Self::DieWithParent, "setting its parent-death signal"),
         (Self::OwnSession, "giving it a session of its own"),
         (Self::RootDirectory, "changing its directory to /"),
-        (Self::Descriptors, "handing over its descriptors"),
+        (Self::Descriptors, "passing its descriptors"),
         (Self::CloseOthers, "closing all other descriptors (close_range, Linux 5.11)"),
         (Self::Limits, "setting its resource limits"),
         (Self::NoNewPrivs, "setting no_new_privs"),
@@ -69,7 +69,7 @@ impl Step {
     ];
 }
 
-/// A step in the new process that the kernel refused.
+/// The kernel refused a step in the new process.
 #[derive(Debug, thiserror::Error)]
 #[error("starting a process: {step}: {source}")]
 struct StepError {
@@ -109,14 +109,14 @@ impl Order<'_> {
     }
 }
 
-/// Makes the new process and returns when it has executed the program or given up.
+/// Creates the new process, and returns when it has executed the program or failed.
 fn clone(order: &Order<'_>) -> io::Result<Child> {
     let mut stack = Vec::<u128>::with_capacity(STACK_BYTES / size_of::<u128>());
     let mut pidfd: c_int = -1;
     let _blocked = BlockedSignals::all();
-    // SAFETY: `child` follows the rules at the top of this file. It runs on a stack of its own, aligned for every
-    // platform, and reads `order`; both outlive it, since this thread stands still until it is done with them. No
-    // handler of this process can run in it, since all signals are blocked. `pidfd` is where CLONE_PIDFD writes.
+    // SAFETY: `child` follows the rules at the top of this file. It runs on its own stack, aligned for every platform,
+    // and reads `order`. Both outlive it, because this thread is suspended until the exec or exit. No signal handler of
+    // this process can run in it, because all signals are blocked. CLONE_PIDFD writes to `pidfd`.
     let pid = unsafe {
         libc::clone(
             child,
@@ -129,14 +129,15 @@ fn clone(order: &Order<'_>) -> io::Result<Child> {
     let Some(pid) = Pid::from_raw(pid).filter(|pid| pid.as_raw_nonzero().is_positive()) else {
         return Err(io::Error::last_os_error());
     };
-    // SAFETY: the kernel has just opened it for us, with close-on-exec set.
+    // SAFETY: the kernel has just opened it for this process, with close-on-exec set.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Child::new(pid, pidfd))
 }
 
-/// Where the new process begins. What it returns becomes its exit status, which nobody looks at.
+/// The entry point of the new process. Its exit status is not used.
 extern "C" fn child(order: *mut c_void) -> c_int {
-    // SAFETY: `clone` passes an `Order` that outlives this process's use of it; both sides only share it.
+    // SAFETY: `clone` passes an `Order` that outlives its use in this process, and both processes only read through it or
+    // use atomics.
     let order = unsafe { &*order.cast_const().cast::<Order<'_>>() };
     let Err((step, errno)) = carry_out(order);
     order.failed_errno.store(errno.raw_os_error(), Relaxed);
@@ -144,12 +145,12 @@ extern "C" fn child(order: *mut c_void) -> c_int {
     127
 }
 
-/// Every call in here is a bare system call.
+/// Makes only bare system calls.
 fn carry_out(order: &Order<'_>) -> Result<Infallible, (Step, Errno)> {
     let at = |step: Step| move |errno: Errno| (step, errno);
 
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(at(Step::DieWithParent))?;
-    // The parent may have died before the line above; its signal would then never come.
+    // If the parent died before the line above, the signal never comes.
     if rustix::process::getppid() != Some(order.parent) {
         return Err((Step::DieWithParent, Errno::SRCH));
     }
@@ -157,14 +158,14 @@ fn carry_out(order: &Order<'_>) -> Result<Infallible, (Step, Errno)> {
     rustix::process::chdir(c"/").map_err(at(Step::RootDirectory))?;
 
     for (fd, number) in order.descriptors.iter().zip(0..) {
-        // SAFETY: `number` is not open in this process's table, or is a standard stream, or is an unrelated descriptor
-        // of the parent's that was copied and has no owner here.
+        // SAFETY: `number` is not open in this process, or is a standard stream, or is a copy of an unrelated descriptor
+        // of the parent, which no value owns in this process.
         if unsafe { libc::dup2(fd.as_raw_fd(), number) } < 0 {
             return Err((Step::Descriptors, errno()));
         }
     }
     let handed_over = order.descriptors.len();
-    // SAFETY: marks descriptors in this process's own table, as above.
+    // SAFETY: sets a flag on descriptors of this process, as above.
     if unsafe { libc::syscall(libc::SYS_close_range, handed_over, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) } < 0 {
         return Err((Step::CloseOthers, errno()));
     }
@@ -177,7 +178,7 @@ fn carry_out(order: &Order<'_>) -> Result<Infallible, (Step, Errno)> {
 
     const NO_ENVIRONMENT: [*const c_char; 1] = [null()];
     const THE_DESCRIPTOR_ITSELF: &CStr = c"";
-    // SAFETY: both lists end with null; every argument before that is a C string that outlives the call.
+    // SAFETY: both lists end with null, and every argument before that is a C string that outlives the call.
     unsafe {
         libc::syscall(
             libc::SYS_execveat,
@@ -191,13 +192,13 @@ fn carry_out(order: &Order<'_>) -> Result<Infallible, (Step, Errno)> {
     Err((Step::Execute, errno()))
 }
 
-/// Undoes what a process leaves to the next program: which signals it ignores and which it blocks.
+/// Resets the signal settings that survive an exec: ignored and blocked signals.
 fn default_signals() -> Result<(), Errno> {
-    // The kernel's own form, since the C library keeps two signals to itself. All zero means: the default.
+    // The kernel's structure, because the C library reserves two signals. All zeros mean the default action.
     const BYTES_OF_A_SET: usize = 8;
     const DEFAULT: [u64; 4] = [0; 4];
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the call reads 32 bytes and writes nothing. It fails for KILL and STOP, which are never otherwise.
+        // SAFETY: the call reads 32 bytes and writes nothing. It fails for KILL and STOP, which always have the default.
         unsafe {
             libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), null::<u64>(), BYTES_OF_A_SET);
         }
@@ -217,7 +218,7 @@ fn errno() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::INVAL)
 }
 
-/// No signal reaches this thread while this lives.
+/// Blocks all signals for this thread until it is dropped.
 struct BlockedSignals {
     before: libc::sigset_t,
 }
@@ -238,7 +239,7 @@ impl BlockedSignals {
 
 impl Drop for BlockedSignals {
     fn drop(&mut self) {
-        // SAFETY: the set that `all` was given by the system.
+        // SAFETY: the set was filled by the system.
         unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut()) };
     }
 }

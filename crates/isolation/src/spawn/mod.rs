@@ -1,4 +1,4 @@
-//! Starting this program a second time, with nothing but what it is given.
+//! Starting another process of this program, which gets only what it is given.
 
 mod child;
 mod launch;
@@ -16,53 +16,53 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
-/// A second run of the program that is running now.
+/// A new process of the running program.
 ///
 /// It starts with
 ///
-/// * `argv[0]` as this process has it, then `args`; an *empty* environment; `/` as its directory;
+/// * the `argv[0]` of this process, then `args`; an *empty* environment; `/` as its working directory;
 /// * `/dev/null` as stdin, and as stdout and stderr unless they are given;
 /// * `fds` as descriptors 3, 4, 5 and so on in order, to be taken with [`take_fd`](crate::take_fd), and no others;
 /// * the limits, `no_new_privs`, default signal handling, and a session of its own, so that a terminal's Ctrl-C reaches
 ///   the supervisor only;
-/// * the promise of the kernel to kill it when the *thread* that called [`spawn`](Self::spawn) ends.
+/// * a parent-death signal: the kernel kills it when the *thread* that called [`spawn`](Self::spawn) ends.
 #[derive(Debug)]
 pub struct Program {
     /// The arguments, without `argv[0]`.
     pub args: Vec<OsString>,
-    /// Becomes descriptors 3, 4, 5 and so on.
+    /// Its descriptors 3, 4, 5 and so on.
     pub fds: Vec<OwnedFd>,
-    /// None: `/dev/null`.
+    /// `/dev/null` if `None`.
     pub stdout: Option<OwnedFd>,
-    /// None: `/dev/null`.
+    /// `/dev/null` if `None`.
     pub stderr: Option<OwnedFd>,
-    /// What it can use up.
+    /// Its resource limits.
     pub rlimits: Rlimits,
 }
 
 impl Program {
-    /// A program that is given nothing but arguments.
+    /// A program that is given only arguments.
     pub fn new(args: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
         Self { args, fds: Vec::new(), stdout: None, stderr: None, rlimits: Rlimits::default() }
     }
 
-    /// Starts it, and returns when its own code is about to run.
+    /// Starts the process, and returns after the exec succeeded.
     ///
-    /// What is executed is the file this process was started from, even if another one lies at its path by now. The
-    /// descriptors given are closed on this side.
+    /// The new process executes the file that this process was started from, even if its path now names another file. The
+    /// given descriptors are closed in this process.
     ///
     /// # Errors
     ///
-    /// When an argument contains a NUL byte, when this process is out of descriptors or processes, and when the kernel
-    /// refuses one of the steps above, which the error names. Then nothing was started.
+    /// If an argument contains a NUL byte, if this process runs out of descriptors or processes, or if the kernel refuses
+    /// one of the steps above, which the error names. In these cases no process is left running.
     pub fn spawn(self) -> io::Result<Child> {
         let limits = self.rlimits.to_set();
         let null = open("/dev/null", OFlags::RDWR)?;
-        // What this process was started from, whatever lies at its path by now.
+        // The file that this process was started from, even if its path now names another one.
         let program = open("/proc/self/exe", OFlags::PATH)?;
 
-        // The numbers 0 to `end` are where the descriptors go, so none of them may be where one comes from.
+        // The descriptors are copied to the numbers below `end`, so their current numbers must not be below `end`.
         let end = RawFd::try_from(self.fds.len()).ok().and_then(|n| n.checked_add(FIRST));
         let end = end.ok_or(io::ErrorKind::InvalidInput)?;
         let null = out_of_the_way(null, end)?;
@@ -86,7 +86,7 @@ fn open(path: &str, flags: OFlags) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// The same descriptor under a number that is at least `end`.
+/// The same descriptor with a number of at least `end`.
 fn out_of_the_way(fd: OwnedFd, end: RawFd) -> io::Result<OwnedFd> {
     if fd.as_raw_fd() >= end { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(&fd, end)?) }
 }

@@ -1,28 +1,28 @@
 use crate::Status;
 use rustix::process::{Resource, Rlimit, getrlimit};
 
-/// What a process can use up before the kernel stops it. There is never a core dump.
+/// The resource limits of a process. Core dumps are always off.
 ///
-/// A limit that is already lower for this process stays as low for the one it starts.
+/// A limit never rises above the limit of the process that starts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rlimits {
     /// Processor time over all threads, in seconds: `SIGXCPU`, which ends the process, and a second later `SIGKILL`.
     pub cpu_seconds: Option<u64>,
-    /// The size of any one file that it writes, in bytes: `SIGXFSZ`, or `EFBIG` where that signal is ignored
+    /// The size of each file that it writes, in bytes: `SIGXFSZ`, or `EFBIG` where that signal is ignored
     /// ([`ignore_file_size_signal`](crate::ignore_file_size_signal)).
     pub file_bytes: Option<u64>,
-    /// Address space, in bytes. Not for a process that runs WebAssembly: the engine reserves far more than it uses.
+    /// Address space, in bytes. Unsuitable for a process that runs WebAssembly: the engine reserves far more than it uses.
     pub address_space_bytes: Option<u64>,
-    /// Stack of its first thread, in bytes. Takes effect as the program starts.
+    /// Stack of its main thread, in bytes. Takes effect at exec.
     pub stack_bytes: Option<u64>,
-    /// Descriptors it can have open: their numbers stay below this. It must leave room for those it is given.
+    /// The number of open descriptors. It must be large enough for the descriptors that the process is given.
     pub open_files: u64,
-    /// Processes and threads of the same *user*, on the whole machine. Does not bind root.
+    /// Processes and threads of the same *user*, on the whole machine. Has no effect on root.
     pub processes: Option<u64>,
 }
 
 impl Default for Rlimits {
-    /// 256 open files, as a process for one guest needs, and nothing else.
+    /// 256 open files, which is enough for a process with one guest, and no other limit.
     fn default() -> Self {
         Self {
             cpu_seconds: None,
@@ -36,7 +36,7 @@ impl Default for Rlimits {
 }
 
 impl Rlimits {
-    /// For the report about a process that was started with these limits: starting fails unless all are in force.
+    /// The status for a process that was started with these limits. Starting fails if one cannot be set.
     pub fn status(&self) -> Status {
         let Self { cpu_seconds, file_bytes, address_space_bytes, stack_bytes, open_files, processes } = *self;
         let mut parts = vec![format!("{open_files} open files"), "no core dump".to_owned()];
@@ -48,10 +48,10 @@ impl Rlimits {
         Status::Enforced(parts.join(", "))
     }
 
-    /// The limits as the kernel wants them, none above what this process itself has.
+    /// The limits in the kernel's form, none above the limits of this process.
     pub(super) fn to_set(self) -> Vec<(Resource, Rlimit)> {
         let Self { cpu_seconds, file_bytes, address_space_bytes, stack_bytes, open_files, processes } = self;
-        // The soft limit warns with a signal that could be handled. The hard one a second later cannot be.
+        // The soft limit sends SIGXCPU, which the process could handle. One second later, the hard limit kills it.
         let cpu = cpu_seconds.map(|soft| (soft, soft.saturating_add(1)));
         let same = |n| (n, n);
         [
@@ -69,7 +69,7 @@ impl Rlimits {
     }
 }
 
-/// The wanted soft and hard limit, but neither above the present hard one, which only root could raise.
+/// The wanted soft and hard limits, capped at the current hard limit, which only root can raise.
 fn lowered(present: Rlimit, (soft, hard): (u64, u64)) -> Rlimit {
     let ceiling = present.maximum.unwrap_or(u64::MAX);
     Rlimit { current: Some(soft.min(ceiling)), maximum: Some(hard.min(ceiling)) }

@@ -1,4 +1,4 @@
-//! The supervisor's side: start a process behind walls, let it try something, hear how it went.
+//! The supervisor's side: starts an isolated process, lets it attempt something, and reads the result.
 
 use crate::WallMissing;
 use cloister_isolation::{Cause, Child, Exit, Program, Rlimits};
@@ -10,24 +10,24 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The first argument of a process that is to try something.
+/// The first argument of a process that makes an attempt.
 pub(crate) const BEHIND: &str = "behind";
 
-/// Far more than any attempt takes. One that hangs must not hang the tests.
+/// Much longer than any attempt takes, so that an attempt that hangs does not hang the tests.
 const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
 
-/// Which walls a process puts up before it tries.
+/// The walls that a process sets up before the attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Walls {
-    /// Those of `spawn` alone.
+    /// Only those of `spawn`.
     None,
     /// Landlock, with a dataset and outputs.
     Files,
     /// Landlock, with one file of the dataset and outputs.
     OneFile,
-    /// All, as around a guest.
+    /// All walls of a worker.
     Worker,
-    /// All, as around the compiler.
+    /// All walls of a compiler.
     Compiler,
 }
 
@@ -45,10 +45,10 @@ impl Walls {
     }
 }
 
-/// How an attempt went.
+/// The result of an attempt.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// What it reported: a text, or the number of the error it met. None when it did not get that far.
+    /// What it reported: a text or an errno. `None` if it ended before reporting.
     pub(crate) answer: Option<Result<String, i32>>,
     pub(crate) exit: Exit,
 }
@@ -78,7 +78,7 @@ impl Outcome {
 pub(crate) struct Scene {
     pub(crate) root: TempDir,
     pub(crate) rlimits: Rlimits,
-    /// Handed over after the usual descriptors.
+    /// Descriptors to pass after the usual ones.
     pub(crate) more: Vec<OwnedFd>,
 }
 
@@ -101,7 +101,7 @@ impl Scene {
         std::fs::read_to_string(self.root.path().join(name)).unwrap()
     }
 
-    /// Starts a process that tries `what`. What it reports comes out of the pipe.
+    /// Starts a process that attempts `what`. Its report is read from the pipe.
     pub(crate) fn start(&mut self, walls: Walls, what: &str) -> (Child, File) {
         let (answer, report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let directory = |name| open(&self.root.path().join(name), OFlags::PATH | OFlags::DIRECTORY);
@@ -113,7 +113,7 @@ impl Scene {
         (program.spawn().unwrap(), answer.into())
     }
 
-    /// Starts a process that tries `what`, and waits for it.
+    /// Starts a process that attempts `what`, and waits for it.
     #[track_caller]
     pub(crate) fn attempt(&mut self, walls: Walls, what: &str) -> Outcome {
         let (child, answer) = self.start(walls, what);
@@ -121,7 +121,7 @@ impl Scene {
     }
 }
 
-/// One attempt in a scene of its own.
+/// One attempt in a new scene.
 #[track_caller]
 pub(crate) fn attempt(walls: Walls, what: &str) -> Outcome {
     Scene::new().attempt(walls, what)
@@ -138,7 +138,7 @@ pub(crate) fn finish(child: Child, mut answer: File) -> Outcome {
     Outcome { answer: parse(&text), exit }
 }
 
-/// The opposite of what `behind` writes.
+/// Parses what `behind` writes.
 pub(crate) fn parse(text: &str) -> Option<Result<String, i32>> {
     let (kind, rest) = text.split_once(' ')?;
     match kind {

@@ -1,4 +1,4 @@
-//! The other side: a process that puts up its walls and then tries one thing.
+//! The isolated side: a process that sets up its walls and then makes one attempt.
 
 use crate::attempt::Walls;
 use crate::{files, processes, spawning, syscalls};
@@ -13,19 +13,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What a process has when it tries something.
+/// The environment of an attempt.
 pub(crate) struct Scene {
     pub(crate) dataset: OwnedFd,
     pub(crate) outputs: OwnedFd,
-    /// The folder that the dataset, the outputs and `outside` lie in.
+    /// The folder that contains the dataset, the outputs and `outside`.
     pub(crate) root: PathBuf,
-    /// The process number of whoever started this process.
+    /// The process id of the supervisor.
     pub(crate) supervisor: i32,
-    /// Where the report goes.
+    /// The pipe for the report.
     pub(crate) report: File,
 }
 
-/// Something that can be tried, by name. What it returns is reported.
+/// A named attempt. Its result is reported.
 pub(crate) type Deed = (&'static str, fn(&Scene) -> io::Result<String>);
 
 /// The first descriptor after those of the scene.
@@ -97,14 +97,14 @@ impl Scene {
     }
 }
 
-/// As the sandbox opens files: beneath a directory that was handed over.
+/// Opens a file as the sandbox does: beneath an inherited directory.
 pub(crate) fn open_beneath(dir: &OwnedFd, name: &str, flags: OFlags) -> io::Result<OwnedFd> {
     let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mode = if flags.contains(OFlags::CREATE) { Mode::from(0o600) } else { Mode::empty() };
     Ok(rustix::fs::openat2(dir, name, flags | OFlags::CLOEXEC, mode, inside)?)
 }
 
-/// As nobody opens files who means well: by whatever path.
+/// Opens a file as only a hostile process would: by any path.
 pub(crate) fn open_anywhere(path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let anywhere = ResolveFlags::empty();
     Ok(rustix::fs::openat2(rustix::fs::CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), anywhere)?)

@@ -1,6 +1,6 @@
 //! Which files can be opened, and how.
 
-#![expect(unsafe_code, reason = "a signal sent past the standard library")]
+#![expect(unsafe_code, reason = "sends a signal without the standard library")]
 
 use crate::Case;
 use crate::attempt::{Outcome, Scene, Walls, attempt};
@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
-/// Tried twice: once behind Landlock alone, so that it is Landlock that decides, once behind everything.
+/// Each attempt is made twice: behind Landlock alone, which shows that Landlock refuses it, and behind all walls.
 const BOTH: [Walls; 2] = [Walls::Files, Walls::Worker];
 
 pub(crate) const CASES: &[Case] = &[
@@ -107,7 +107,7 @@ pub(crate) const CASES: &[Case] = &[
     }),
 ];
 
-/// From Landlock's version 8 on, threads that already run are bound too.
+/// From Landlock version 8 on, running threads are restricted, too.
 fn expected_when_late() -> String {
     let offered = cloister_isolation::probe().landlock;
     let bound = offered.detail().strip_prefix("ABI ").is_some_and(|version| version.parse::<u32>().unwrap() >= 8);
@@ -164,7 +164,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     }),
     ("connect", |_| std::net::TcpStream::connect(("127.0.0.1", 9)).map(|_| String::new())),
     ("signal the supervisor", |scene| {
-        // SAFETY: signal 0 is a question only.
+        // SAFETY: signal 0 only checks permission.
         errno(unsafe { libc::kill(scene.supervisor, 0) })
     }),
     ("restrict late", |_| {
@@ -220,7 +220,7 @@ fn done(result: rustix::io::Result<()>) -> io::Result<String> {
     Ok(result.map(|()| String::new())?)
 }
 
-/// For a call that answers -1 and sets `errno`.
+/// For a call that returns -1 and sets `errno`.
 pub(crate) fn errno(result: i32) -> io::Result<String> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(String::new()) }
 }

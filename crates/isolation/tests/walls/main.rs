@@ -1,10 +1,10 @@
-//! Every wall, tried by a real process behind it.
+//! Tests each wall with a real process behind it.
 //!
-//! A case starts this very program again with [`cloister_isolation::Program::spawn`]. The new process puts up its walls,
-//! tries one thing by name (`behind.rs`), and reports how that went. Nothing is simulated: the kernel decides.
+//! A case starts this program again with [`cloister_isolation::Program::spawn`]. The new process sets up its walls, makes
+//! one named attempt (`behind.rs`) and reports the result. Nothing is simulated: the kernel decides.
 //!
-//! A kernel that lacks a wall makes these tests fail. Where that is known and accepted, set
-//! `CLOISTERDEV_ALLOW_MISSING_WALLS=1`: cases that need the wall are then reported as missing, loudly.
+//! If the kernel lacks a wall, these tests fail. To accept that on a machine, set `CLOISTERDEV_ALLOW_MISSING_WALLS=1`: the
+//! cases that need the wall are then reported as missing.
 //!
 //! `cargo test --test walls -- <part of a name>` runs some of them, `--list` names them.
 
@@ -29,7 +29,7 @@ use std::process::ExitCode;
 /// One thing that must hold.
 pub(crate) type Case = (&'static str, fn());
 
-/// What a case panics with when the kernel has no such wall and that was declared acceptable.
+/// The panic message of a case if the kernel lacks the wall and that was declared acceptable.
 pub(crate) struct WallMissing;
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! What the supervisor can do to a process, and learn about it, whatever that process does.
+//! What the supervisor can do to a process and learn about it, regardless of what the process does.
 
 use crate::Case;
 use crate::attempt::{Outcome, Scene, Walls, attempt, finish};
@@ -65,7 +65,7 @@ pub(crate) const CASES: &[Case] = &[
         let (child, _answer) = scene.start(Walls::None, "count");
         let start = Instant::now();
         while counters.get(3).load(Relaxed) < 1000 {
-            assert!(start.elapsed() < Duration::from_secs(20), "nobody counts");
+            assert!(start.elapsed() < Duration::from_secs(20), "the child does not count");
             std::thread::yield_now();
         }
         child.kill().unwrap();
@@ -89,7 +89,7 @@ pub(crate) const CASES: &[Case] = &[
         assert_eq!(&alive, b"alive");
         supervisor.kill().unwrap();
         supervisor.wait().unwrap();
-        // The other end of the pipe is open for as long as the grandchild lives.
+        // The other end of the pipe stays open until the grandchild ends.
         let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
         let ended = poll(&mut [PollFd::new(&answer, PollFlags::IN)], Some(&patience)).unwrap();
         assert_eq!((ended, answer.read(&mut alive).unwrap()), (1, 0));
@@ -146,6 +146,6 @@ fn spin() -> ! {
 
 #[expect(unsafe_code, reason = "signals are set by hand")]
 fn default_signal(signal: i32, to: libc::sighandler_t) {
-    // SAFETY: neither of the two values used here installs code.
+    // SAFETY: neither of the two values used here installs a handler.
     unsafe { libc::signal(signal, to) };
 }

@@ -1,6 +1,6 @@
-//! What a process is born with.
+//! What a new process inherits.
 
-#![expect(unsafe_code, reason = "a descriptor that is open to be inherited, made by hand")]
+#![expect(unsafe_code, reason = "creates an inheritable descriptor by hand")]
 
 use crate::Case;
 use crate::attempt::{BEHIND, Scene, Walls, attempt, finish, parse};
@@ -14,7 +14,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub(crate) const CASES: &[Case] = &[
     ("nothing_is_inherited_but_what_is_handed_over", || {
         // Open, and inheritable, in this process.
-        // SAFETY: duplicates a descriptor; nobody closes the copy.
+        // SAFETY: duplicates a descriptor; the copy is never closed.
         assert!(unsafe { libc::dup(0) } > 2);
         assert_eq!(
             attempt(Walls::None, "list descriptors").text(),
@@ -63,8 +63,8 @@ pub(crate) const CASES: &[Case] = &[
         assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     }),
     ("signals_are_as_for_a_new_program", || {
-        // Blocked and ignored here, and not there. (Rust itself ignores a closed pipe.)
-        // SAFETY: neither installs code.
+        // Blocked and ignored in this process, but not in the new one. (Rust itself ignores SIGPIPE.)
+        // SAFETY: neither value installs a handler.
         unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
         let status = attempt(Walls::None, "own status").text();
         assert!(status.contains("SigBlk:\t0000000000000000"), "{status}");
@@ -119,7 +119,7 @@ pub(crate) const DEEDS: &[Deed] = &[
             };
             Some((number, name.to_owned()))
         });
-        // The report is also held a second time, above the ones handed over.
+        // The report's descriptor is also open under a higher number.
         let mut named: Vec<_> = named.collect();
         let copy = named.iter().rposition(|(_, name)| name == "pipe").filter(|&last| last > 3);
         copy.map(|last| named.remove(last));
@@ -155,7 +155,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     }),
 ];
 
-/// Runs a program that reports on descriptor 3, started the ordinary way.
+/// Runs a program that reports on descriptor 3, started with the standard library.
 fn run_plainly(command: &mut std::process::Command) -> Option<Result<String, i32>> {
     use std::os::unix::process::CommandExt;
     let (answer, report) = pipe_with(PipeFlags::CLOEXEC).unwrap();

@@ -1,6 +1,6 @@
 //! Which system calls can be made.
 
-#![expect(unsafe_code, reason = "system calls that are made to be refused")]
+#![expect(unsafe_code, reason = "makes system calls that must be refused")]
 
 use crate::Case;
 use crate::attempt::{Walls, attempt};
@@ -14,7 +14,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::ptr::null_mut;
 
-/// Deeds that kill whoever tries them, in both roles.
+/// Attempts that kill the process, in both roles.
 const DEADLY: &[&str] = &[
     "socket",
     "socketpair",
@@ -48,7 +48,7 @@ pub(crate) const CASES: &[Case] = &[
             }
         }
     }),
-    // What makes the case above mean something: without the filter, the same calls do not kill.
+    // The counter-check of the case above: without the filter, the same calls do not kill.
     ("forbidden_calls_do_not_kill_without_a_filter", || {
         for what in DEADLY.iter().filter(|what| !["fork", "vfork", "clone a process", "exec"].contains(what)) {
             eprintln!("{what}");
@@ -59,7 +59,7 @@ pub(crate) const CASES: &[Case] = &[
     ("the_32_bit_way_in_kills", || {
         for walls in [Walls::Worker, Walls::Compiler] {
             let outcome = attempt(walls, "int 0x80");
-            // A kernel without 32-bit programs has no such gate: the instruction itself is then a fault.
+            // A kernel without support for 32-bit programs raises a fault for the instruction itself.
             let faults = attempt(Walls::None, "int 0x80").answer.is_none();
             outcome.killed(if faults { libc::SIGSEGV } else { SIGSYS });
         }
@@ -162,7 +162,7 @@ pub(crate) const DEEDS: &[Deed] = &[
     }),
 ];
 
-/// What a worker and the libraries in it do in an honest run.
+/// What a worker and its libraries do in a normal run.
 fn ordinary(scene: &Scene) -> io::Result<String> {
     let numbers: HashMap<_, _> = (0..10_000).map(|n| (n, vec![0_u8; 100])).collect();
     assert_eq!(numbers.len(), 10_000);
@@ -192,14 +192,14 @@ fn ordinary(scene: &Scene) -> io::Result<String> {
         scene.path("outside").as_os_str().as_encoded_bytes()
     );
     rustix::event::poll(&mut [rustix::event::PollFd::new(&file, rustix::event::PollFlags::IN)], None)?;
-    // SAFETY: ours, and ignoring it installs no code.
+    // SAFETY: ignoring a signal installs no handler.
     unsafe { libc::signal(libc::SIGUSR1, libc::SIG_IGN) };
-    // SAFETY: a signal to ourselves, which we ignore.
+    // SAFETY: a signal to this process, which ignores it.
     errno(unsafe { libc::raise(libc::SIGUSR1) })?;
     Ok("done".to_owned())
 }
 
-/// Not a loop, whatever the optimiser thinks.
+/// Prevents the optimiser from turning the recursion into a loop.
 fn endless(depth: u64) -> u64 {
     let room = std::hint::black_box([depth; 64]);
     if room[0] == 0 { 0 } else { endless(depth + 1) + std::hint::black_box(room)[1] }
@@ -207,7 +207,7 @@ fn endless(depth: u64) -> u64 {
 
 fn call(number: libc::c_long, [a, b, c, d]: [i64; 4]) -> io::Result<String> {
     // SAFETY: either refused before it does anything, or harmless: the arguments are integers, or C strings and lists
-    // that outlive the call. A new process, should one come to be, ends in the next line.
+    // that outlive the call. If a new process is created, it ends in the next line.
     let result = unsafe { libc::syscall(number, a, b, c, d) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result.to_string()) }
 }
@@ -217,7 +217,7 @@ fn address<T>(pointer: *const T) -> i64 {
 }
 
 fn map(access: i32) -> io::Result<*mut libc::c_void> {
-    // SAFETY: a new page at an address that the kernel picks.
+    // SAFETY: a new page at an address that the kernel chooses.
     let page = unsafe { libc::mmap(null_mut(), 4096, access, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
     if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(page) }
 }

@@ -1,4 +1,4 @@
-//! A host for tests: one input, a small output budget, a log to look into.
+//! A host for tests: one input, a small output budget, and a readable log.
 
 use super::{component::Resources, preview1::Descriptors};
 use crate::{
@@ -19,16 +19,16 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// How many file handles a guest may have; one is preview 1's.
+/// The limit on file handles. Preview 1's root uses one.
 pub(super) const HANDLES: u32 = 8;
-/// What one call may make the host allocate.
+/// The call limit, in bytes.
 pub(super) const CALL_BYTES: u64 = 8192;
-/// What the outputs may hold.
+/// The output budget, in bytes.
 pub(super) const OUTPUT_BYTES: u64 = 10_000;
 /// The content of `/data/inputs/d/0`.
 pub(super) const INPUT: &[u8] = b"the whole of the input";
 
-/// A guest's surroundings, and what they show afterwards.
+/// The environment of a guest, which tests inspect afterwards.
 pub(super) struct Host {
     pub(super) inputs: TempDir,
     pub(super) outputs: TempDir,
@@ -50,7 +50,7 @@ impl Host {
         }
     }
 
-    /// A new guest in them.
+    /// A new guest in this environment.
     pub(super) fn guest(&self) -> Guest {
         let open = |dir: &TempDir| Dir::open_ambient_dir(dir.path(), ambient_authority()).expect("a directory");
         let contract = OutputContract { max_bytes: OUTPUT_BYTES, ..OutputContract::default() };
@@ -83,7 +83,7 @@ impl Host {
         text
     }
 
-    /// An output as it is on the disk.
+    /// The content of an output on the disk.
     pub(super) fn output(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.outputs.path().join(name)).expect("an output")
     }

@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "creates the file that the user names")]
+
 use super::Usage;
 use std::{
     fs::{File, OpenOptions},
@@ -6,18 +8,19 @@ use std::{
     path::Path,
 };
 
-/// Another run has this claim, or had it.
+/// Another run already holds or held this claim.
 #[derive(Debug, thiserror::Error)]
-#[error("--claim `{0}` is taken: this run was begun before, and is not begun twice")]
+#[error("--claim `{0}` is taken: this run was started before and is not started twice")]
 pub(super) struct Claimed(String);
 
-/// Makes the file with this process's number in it, which can be done once: of all runs with one claim, one begins.
+/// Creates the file with this process's id in it. Creation succeeds only once, so of all runs with the same claim only one
+/// starts.
 ///
-/// That it was made is on the disk before anything else happens, so that it outlives a power cut if anything of the run
-/// does. The number need not: no process does.
+/// The directory entry is synced to disk before the run begins, so the claim survives a power cut if any effect of the
+/// run does. The process id is not synced: no process survives a power cut.
 ///
 /// # Errors
-/// [`Claimed`]; [`Usage`] if the file cannot be made.
+/// [`Claimed`]; [`Usage`] if the file cannot be created.
 pub(super) fn claim(path: &Path) -> anyhow::Result<()> {
     let wrong = |error: io::Error| Usage::file("--claim", path, error);
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
@@ -37,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_all_who_claim_one_gets_it() {
+    fn only_one_of_many_concurrent_claims_succeeds() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("claim");
         let taken: usize = std::thread::scope(|scope| {

@@ -12,12 +12,13 @@ use cloister_sandbox::{
     compiler::{Compiled, Role, compile},
     engine::EngineSettings,
     hash::sha256,
-    home::{Home, HomeError, open_regular},
+    home::{Home, HomeError},
+    host_file::open_regular,
     runtime::Runtime,
 };
 use std::path::PathBuf;
 
-/// Check and compile ahead of time, so that the first run starts at once
+/// Check and compile an algorithm or runtime ahead of time, so that its first run starts faster
 #[derive(Debug, Args)]
 pub(super) struct Compile {
     /// The algorithm: a WebAssembly module or component
@@ -26,10 +27,10 @@ pub(super) struct Compile {
     /// Compile this installed runtime instead
     #[arg(long, value_name = "NAME", conflicts_with = "algorithm")]
     runtime: Option<String>,
-    /// The profile it will run in
+    /// The profile of the later runs
     #[arg(long, default_value_t)]
     profile: Profile,
-    /// Limits it will run with: a fuel limit needs code of its own
+    /// The limits of the later runs: a run with a fuel limit needs different machine code
     #[arg(long, value_name = "FILE | NAME=VALUE[,...]", long_help = HELP)]
     limits: Vec<LimitsArgument>,
 }
@@ -58,10 +59,13 @@ impl Compile {
         progress.finish();
         match compiled? {
             Compiled::Ready { artifact, elapsed } => {
-                let spent = elapsed.map_or("before".to_owned(), |elapsed| {
+                let spent = elapsed.map_or("earlier".to_owned(), |elapsed| {
                     format!("in {}", show::millis(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)))
                 });
-                print(&format!("compiled {spent}: {} of machine code for {profile} runs", show::bytes(artifact.bytes)));
+                print(&format!(
+                    "compiled {spent}: {} of machine code for the {profile} profile",
+                    show::bytes(artifact.bytes)
+                ));
                 Ok(0)
             }
             Compiled::Not { outcome, .. } => {

@@ -10,11 +10,12 @@ use cloister_model::{Admission, Capability, Outcome, Sha256, Verdict};
 use cloister_sandbox::{
     compiler::{Role, inspect},
     hash::sha256,
-    home::{Home, HomeError, open_regular},
+    home::{Home, HomeError},
+    host_file::open_regular,
 };
 use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf};
 
-/// Say what an algorithm is, what it asks for, and whether it may run
+/// Show what an algorithm is, what it imports, and whether it may run
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
     /// The algorithm: a WebAssembly module or component
@@ -48,7 +49,7 @@ impl Inspect {
     }
 }
 
-/// The longest lists that are shown to a person.
+/// The most entries of a list that are shown.
 const SHOWN: usize = 40;
 
 fn describe(digest: Sha256, size: u64, admission: Option<&Admission>, outcome: Option<&Outcome>) -> String {
@@ -71,7 +72,7 @@ fn describe(digest: Sha256, size: u64, admission: Option<&Admission>, outcome: O
             line("code", &format!("{functions}, {}", show::bytes(admission.code_bytes)));
         }
         for memory in &admission.memories {
-            let most = memory.maximum_pages.map_or("as far as the limit allows".to_owned(), |pages| {
+            let most = memory.maximum_pages.map_or("up to the memory limit".to_owned(), |pages| {
                 format!("to at most {}", show::bytes(pages.saturating_mul(65_536)))
             });
             line("memory", &format!("{}, grows {most}", show::bytes(memory.initial_pages.saturating_mul(65_536))));

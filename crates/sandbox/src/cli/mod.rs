@@ -1,4 +1,4 @@
-//! The command line: one file for each subcommand.
+//! The command line, one file for each subcommand.
 
 mod claim;
 mod compile;
@@ -14,8 +14,8 @@ mod show;
 use clap::{Parser, Subcommand};
 use cloister_model::{Outcome, escape};
 use cloister_sandbox::{
-    artifact::read_bounded,
-    home::{Home, HomeError, open_regular},
+    home::{Home, HomeError},
+    host_file::{open_regular, read_bounded},
     runtime::{InstallError, RuntimeError},
     supervisor::{InputError, JobError},
 };
@@ -26,40 +26,40 @@ use std::{
     process::ExitCode,
 };
 
-/// The guest exited with another code than 0, or crashed.
+/// The guest exited with a code other than 0, or crashed.
 const ALGORITHM_FAILED: u8 = 1;
-/// Bad usage: the command line, or a file it names. clap uses the same code.
+/// Invalid usage: the command line, or a file that it names. clap uses the same code.
 const USAGE: u8 = 2;
-/// A limit was met.
+/// A limit was exceeded.
 const LIMIT: u8 = 3;
 /// Refused at admission.
 const REFUSED: u8 = 4;
-/// `--require-isolation`, and a wall is missing.
+/// A wall is missing and `--require-isolation` was given.
 const NOT_ISOLATED: u8 = 5;
-/// `--claim`, and another run has it.
+/// Another run holds the `--claim`.
 const CLAIMED: u8 = 6;
-/// Ours (`EX_SOFTWARE`).
+/// A fault of this host (`EX_SOFTWARE`).
 pub(crate) const HOST_FAULT: u8 = 70;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   the algorithm succeeded
-  1   the algorithm failed: another exit code than 0, or a crash
-  2   bad usage: the command line, or a file it names
-  3   a limit was met
+  1   the algorithm failed: a non-zero exit code, or a crash
+  2   invalid usage: the command line, or a file that it names
+  3   a limit was exceeded
   4   the algorithm was refused at admission
   5   a wall is missing and --require-isolation was given
-  6   the --claim is taken: this run was begun before
+  6   the --claim is taken: this run was started before
   70  a fault of this host, not of the algorithm";
 
-/// Run a WebAssembly algorithm on a dataset, sealed: it can read the dataset, write results within a budget, and nothing
-/// else.
+/// Run a WebAssembly algorithm on a dataset in isolation: it can read the dataset and write a bounded amount of results,
+/// and nothing else.
 #[derive(Debug, Parser)]
 #[command(name = "sandbox", version, after_help = EXIT_CODES)]
 struct Arguments {
-    /// Where compiled artifacts and runtimes are kept [default: $CLOISTER_SANDBOX_HOME, else
+    /// The directory for compiled artifacts and runtimes [default: $CLOISTER_SANDBOX_HOME, else
     /// cloister in $XDG_DATA_HOME, else ~/.local/share/cloister]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Global options")]
     home: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -71,14 +71,15 @@ enum Command {
     Inspect(inspect::Inspect),
     Compile(compile::Compile),
     Probe(probe::Probe),
-    /// Interpreters, so that authors can supply scripts
+    /// Manage interpreters, which run algorithms written as scripts
     #[command(subcommand)]
     Runtime(runtime::Runtime),
 }
 
-/// Reads the command line, does what it says, and answers with the exit code.
+/// Runs the command line and returns the exit code.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    #[expect(clippy::disallowed_methods, reason = "the command line is the one place that reads the environment")]
     let home = || Home::find(arguments.home.as_deref(), |name| std::env::var_os(name).map(PathBuf::from));
     let code = match arguments.command {
         Command::Run(command) => command.execute(home),
@@ -93,7 +94,7 @@ pub(crate) fn main() -> ExitCode {
     }))
 }
 
-/// The exit code for an error: bad usage if whoever called can set it right, else ours.
+/// The exit code for an error: usage errors are the caller's to correct, all others are faults of this host.
 fn code_of(error: &anyhow::Error) -> u8 {
     for cause in error.chain() {
         if let Some(JobError::NotIsolated(_)) = cause.downcast_ref() {
@@ -126,7 +127,7 @@ fn code_for(outcome: &Outcome) -> u8 {
     }
 }
 
-/// Something on the command line that cannot be.
+/// The command line is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Usage(String);
@@ -137,29 +138,29 @@ impl Usage {
     }
 }
 
-/// The most bytes of a JSON file that the command line names.
+/// The most bytes in a JSON file that the command line names.
 const MAX_JSON_BYTES: u64 = 1024 * 1024;
 
-/// A JSON object in a file.
+/// Reads a JSON object from a file.
 fn read_json<T: DeserializeOwned>(what: &str, path: &Path) -> anyhow::Result<T> {
     let wrong = |problem: &dyn std::fmt::Display| Usage::file(what, path, problem);
     let mut file = open_regular(path).map_err(|error| wrong(&error))?;
     let bytes = read_bounded(&mut file, MAX_JSON_BYTES).map_err(|error| wrong(&error))?;
-    // serde would take a list for an object without names.
+    // serde would also accept a list in place of an object.
     if bytes.trim_ascii_start().first() != Some(&b'{') {
         return Err(wrong(&"expected a JSON object: { ... }"));
     }
     serde_json::from_slice(&bytes).map_err(|error| wrong(&error))
 }
 
-/// One line on stderr, whatever names are in it.
+/// Prints one line to stderr, with control characters escaped.
 fn complain(message: &str) {
-    // Names that were escaped already keep their backslashes.
+    // Names that are already escaped keep their backslashes.
     let pieces: Vec<String> = message.split('\\').map(|piece| escape(piece.as_bytes(), 4000).to_string()).collect();
     let _ = writeln!(std::io::stderr().lock(), "sandbox: {}", pieces.join("\\"));
 }
 
-/// Text on stdout. A reader that went away is no error.
+/// Prints text to stdout. A closed pipe is not an error.
 fn print(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }

@@ -3,7 +3,7 @@ use clap::Args;
 use cloister_isolation::{Status, probe};
 use serde_json::json;
 
-/// Say what isolation this kernel offers
+/// Show which isolation features this kernel offers
 #[derive(Debug, Args)]
 pub(super) struct Probe {
     /// Print JSON
@@ -12,7 +12,7 @@ pub(super) struct Probe {
 }
 
 impl Probe {
-    /// Exits with 0 only if every wall could be put up.
+    /// Returns exit code 0 only if every wall is available.
     pub(super) fn execute(self) -> anyhow::Result<u8> {
         let found = probe();
         let walls = found.walls();
@@ -35,9 +35,9 @@ impl Probe {
                 print(&format!("{name:<13} {state:<8} {what} ({detail})"));
             }
             print(if complete {
-                "every wall can be put up"
+                "every wall is available"
             } else {
-                "NOT every wall can be put up: --require-isolation would refuse"
+                "NOT every wall is available: --require-isolation would refuse to run"
             });
         }
         Ok(if complete { 0 } else { NOT_ISOLATED })
@@ -52,15 +52,15 @@ fn parts(status: &Status) -> (&'static str, &str) {
     }
 }
 
-/// What a wall is for, in a phrase.
+/// What a wall restricts.
 fn purpose(wall: &str) -> &'static str {
     match wall {
         "landlock" => "which files can be opened",
         "seccomp" => "which system calls can be made",
-        "no-new-privs" => "no rights can be gained",
+        "no-new-privs" => "no privileges can be gained",
         "openat2" => "paths cannot leave their directory",
-        "memfd-seals" => "what is handed over cannot change",
-        "pidfd" => "the right process is killed",
+        "memfd-seals" => "data passed to a process cannot change",
+        "pidfd" => "a kill reaches the right process",
         _ => "",
     }
 }

@@ -6,10 +6,10 @@ use std::{
     time::Instant,
 };
 
-/// The longest piece of a log line that is shown at once, in characters.
+/// The most characters of a log line that are shown at once.
 const LINE: usize = 500;
 
-/// Shows a run on a terminal: the phase it is in, and what the guest prints, escaped.
+/// Shows a run on a terminal: its phase, and the guest's log with control characters escaped.
 #[derive(Debug)]
 pub(super) struct Progress {
     is_terminal: bool,
@@ -24,7 +24,7 @@ impl Progress {
         Self { is_terminal: std::io::stderr().is_terminal(), show_log, log_file, phase: None, line: Vec::new() }
     }
 
-    /// Shows what is left of the log and clears the progress line.
+    /// Shows the rest of the log and clears the progress line.
     pub(super) fn finish(&mut self) {
         if !self.line.is_empty() {
             self.show_line();
@@ -50,10 +50,12 @@ impl Observer for Progress {
         if let (Phase::Running, Some(file)) = (phase, &self.log_file)
             && file.metadata().is_ok_and(|metadata| metadata.is_file())
         {
-            // Whatever an earlier run left.
+            // Remove the log of an earlier run.
             let _ = file.set_len(0);
         }
-        self.phase = Some((phase, Instant::now()));
+        #[expect(clippy::disallowed_methods, reason = "shows the user how long a phase takes")]
+        let now = Instant::now();
+        self.phase = Some((phase, now));
         self.tick();
     }
 
@@ -73,7 +75,7 @@ impl Observer for Progress {
             && file.write_all(bytes).is_err()
         {
             self.log_file = None;
-            super::complain("the log file cannot be written; the rest of the log is not kept");
+            super::complain("cannot write the log file; the rest of the log is lost");
         }
         if !self.show_log {
             return;

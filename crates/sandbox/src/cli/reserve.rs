@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "opens the file that the user names")]
+
 use super::Usage;
 use cloister_model::{InputFile, Inputs};
 use cloister_sandbox::supervisor::Job;
@@ -8,8 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A file that will be written when a run is over, opened before it begins: hours of computing must not end in a path
-/// that cannot be written. What it holds until then stays as it is.
+/// A file to write at the end of a run. It is opened before the run begins, so that a long run cannot fail at its end
+/// because of an unwritable path. Its old content stays until then.
 #[derive(Debug)]
 pub(super) struct Reserved {
     path: PathBuf,
@@ -18,10 +20,10 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    /// Opens the file, and makes it if it is not there.
+    /// Opens the file, and creates it if it does not exist.
     ///
     /// # Errors
-    /// If it cannot be written, or is something that the job reads or lies where the algorithm writes.
+    /// If it cannot be written, is an input of the job, or lies in the inputs or outputs.
     pub(super) fn new(what: &str, path: &Path, job: &Job) -> anyhow::Result<Self> {
         let mut options = OpenOptions::new();
         options.write(true);
@@ -43,7 +45,7 @@ impl Reserved {
         }
     }
 
-    /// What of the job this file would spoil.
+    /// How writing this file would damage the job's inputs or outputs, if it would.
     fn conflict(&self, job: &Job) -> io::Result<Option<String>> {
         let Job { algorithm, inputs, params, ddos, outputs, .. } = job;
         let path = self.path.canonicalize()?;
@@ -66,12 +68,12 @@ impl Reserved {
         Ok(given.find(same).map(|path| format!("is `{}`, which the job reads; give another path", path.display())))
     }
 
-    /// A handle to write through, piece by piece.
+    /// A second handle, for writing while the run goes on.
     pub(super) fn handle(&self) -> io::Result<File> {
         self.file.try_clone()
     }
 
-    /// Empties the file. What is no regular file, such as a terminal, has no content to lose.
+    /// Truncates the file, if it is a regular file and not a terminal, for example.
     pub(super) fn clear(&self) -> io::Result<()> {
         if self.file.metadata()?.is_file() { self.file.set_len(0) } else { Ok(()) }
     }
@@ -82,7 +84,7 @@ impl Reserved {
         filled.map_err(|error| anyhow::anyhow!("report `{}`: {error}", self.path.display()))
     }
 
-    /// Leaves things as they were: an empty file would look like a report.
+    /// Removes the file if [`Self::new`] created it: an empty file would look like a report.
     pub(super) fn give_up(self) {
         if self.is_new {
             let _ = fs::remove_file(&self.path);

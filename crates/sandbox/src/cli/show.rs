@@ -1,11 +1,11 @@
-//! How things are shown to people.
+//! Formatting for people.
 
 use cloister_model::{Isolation, WallState, escape};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// A value as JSON. Names in it are strangers' and stay what they are, but characters that act on a terminal are written
-/// as JSON's escapes: its own rules leave all beyond ASCII as they are.
+/// A value as JSON. Characters that can affect a terminal are written as JSON escapes, because names in the value are
+/// untrusted and JSON itself escapes nothing beyond ASCII. A parser reads the same names.
 pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
     let text = serde_json::to_string_pretty(value)?;
     let mut safe = String::with_capacity(text.len());
@@ -53,12 +53,12 @@ pub(super) fn count(number: u64, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
-/// A stranger's name.
+/// An untrusted name, escaped and cut.
 pub(super) fn name(text: &str) -> String {
     escape(text.as_bytes(), 120).to_string()
 }
 
-/// The walls, in one or more lines.
+/// The state of the walls, in one or more lines.
 pub(super) fn isolation(isolation: &Isolation) -> String {
     let mut text = String::new();
     let missing: Vec<_> = isolation.missing().collect();
@@ -87,7 +87,7 @@ pub(super) fn isolation(isolation: &Isolation) -> String {
     text
 }
 
-/// The first line of a summary, in bold on a terminal.
+/// The first line of a summary, bold on a terminal.
 pub(super) fn headline(text: &str) -> String {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
 }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_does_not_act_and_says_the_same() {
+    fn json_escapes_terminal_characters_and_keeps_its_meaning() {
         let names = ["a\u{1b}[2J\n", "\u{9b}31m\u{7f}", "\u{202e}gnp", "\u{e0001}", "päng \\ \" 日本"];
         let text = json(&names).expect("JSON");
         assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}' || c == '\u{e0001}'), "{text}");

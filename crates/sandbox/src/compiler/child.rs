@@ -1,15 +1,15 @@
 use super::{Descriptor, Request, Response, Role};
-use crate::{artifact::read_bounded, engine::Purpose};
+use crate::{engine::Purpose, host_file::read_bounded};
 use anyhow::{Context as _, Result};
 use cloister_isolation::{self as isolation, Role as Syscalls};
 use cloister_model::{ModuleKind, Refusal, Rule, Verdict};
 use std::{fs::File, io::Write as _};
 
-/// Checks and compiles one module from the descriptors this process was started with.
+/// Checks and compiles one module from the descriptors that this process inherited.
 ///
 /// # Errors
 /// If a descriptor is missing or the answer cannot be written.
-pub fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let take = |descriptor: Descriptor| isolation::take_fd(descriptor as i32).map(File::from);
     let mut result = take(Descriptor::Result)?;
     let Request { limits, role, engine } =
@@ -17,7 +17,7 @@ pub fn main() -> Result<()> {
     let mut module = take(Descriptor::Module)?;
     let artifact = engine.map(|engine| Ok::<_, std::io::Error>((engine, take(Descriptor::Artifact)?))).transpose()?;
 
-    // No file, no network, no new program from here on. What is missing on this kernel shows in `sandbox probe`.
+    // From here on: no file, no network, no new program. `sandbox probe` shows which walls this kernel lacks.
     isolation::close_rest();
     isolation::ignore_file_size_signal();
     isolation::undumpable().context("cannot switch off core dumps")?;
@@ -27,8 +27,7 @@ pub fn main() -> Result<()> {
     let bytes = match read_bounded(&mut module, limits.module_bytes) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
-            // Enough of it to say what it is.
-            // (`File::metadata` takes a path inside, which the filter refuses.)
+            // Not `File::metadata`: it calls statx with an empty path, which the filter refuses.
             let size = u64::try_from(rustix::fs::fstat(&module)?.st_size).unwrap_or_default();
             let advice = "Make it smaller (wasm-opt -Oz, strip), or raise the limit.";
             let subject = format!("{size} bytes, where {} are allowed", limits.module_bytes);
@@ -79,5 +78,5 @@ pub fn main() -> Result<()> {
 }
 
 fn answer(result: &mut File, response: &Response) -> Result<()> {
-    result.write_all(&serde_json::to_vec(response)?).context("the supervisor does not listen")
+    result.write_all(&serde_json::to_vec(response)?).context("the supervisor does not read the answer")
 }

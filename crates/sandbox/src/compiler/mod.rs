@@ -1,9 +1,9 @@
-//! Checking and compiling a module: bytes of a stranger, in a process of their own with limits of its own.
+//! Checking and compiling a module. Its bytes are untrusted, so a separate process with its own limits does this.
 
 mod child;
 mod request;
 
-pub use child::main;
+pub(crate) use child::main;
 pub(crate) use request::{Descriptor, Request, Response};
 
 use crate::{
@@ -24,22 +24,22 @@ use std::{
 
 pub use request::Role;
 
-/// The most that a compiler process may say.
+/// The most bytes that the supervisor reads from a compiler process.
 const MAX_RESPONSE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What came of a module.
+/// The result of compiling a module.
 #[derive(Debug)]
 pub enum Compiled {
     /// It may run.
     Ready {
-        /// The machine code, and what admission said.
+        /// The machine code and the admission report.
         artifact: Artifact,
-        /// How long it took; none if it had been made before.
+        /// How long compiling took; none if the artifact was cached.
         elapsed: Option<Duration>,
     },
-    /// It may not run: admission refused it, or it met a limit while being compiled.
+    /// It may not run: admission refused it, or compiling exceeded a limit.
     Not {
-        /// What admission said, if it got so far.
+        /// The admission report, if there is one.
         admission: Option<Admission>,
         /// Why.
         outcome: Outcome,
@@ -48,10 +48,10 @@ pub enum Compiled {
     },
 }
 
-/// Makes, or finds, the artifact of a module. `module` is opened only if it has to be made.
+/// Finds the artifact of a module in the cache, or compiles it. Calls `module` only in the second case.
 ///
 /// # Errors
-/// If a process or file of ours fails; never for what the module is.
+/// If a process or file of the host fails; never because of the module's content.
 pub fn compile(
     cache: &Cache,
     module: impl FnOnce() -> Result<File>,
@@ -68,6 +68,7 @@ pub fn compile(
         return Ok(Compiled::Ready { artifact, elapsed: None });
     }
     observer.phase(Phase::Compiling);
+    #[expect(clippy::disallowed_methods, reason = "measures compiling for the report")]
     let started = Instant::now();
     let draft = cache.draft().context("cannot write to the artifact cache")?;
     let request = Request { limits: limits.clone(), role: role.clone(), engine: Some(engine) };
@@ -80,7 +81,7 @@ pub fn compile(
         Ok(Answer::Not { admission, outcome }) => Ok(Compiled::Not { admission, outcome, elapsed: started.elapsed() }),
         Err(error) => Err(error),
     };
-    std::fs::remove_file(&draft.0).context("cannot tidy the artifact cache")?;
+    Cache::discard(draft).context("cannot remove a draft from the artifact cache")?;
     compiled
 }
 
@@ -101,7 +102,7 @@ pub fn inspect(
     })
 }
 
-/// Whether what was admitted once still is, under today's limits. The cache knows modules, not limits.
+/// Whether a cached module is still admitted under these limits. The cache key does not include limits.
 fn fits(admission: &Admission, limits: &Limits) -> bool {
     let pages: u64 = admission.memories.iter().map(|memory| memory.initial_pages).sum();
     admission.bytes <= limits.module_bytes
@@ -114,7 +115,7 @@ enum Answer {
     Not { admission: Option<Admission>, outcome: Outcome },
 }
 
-/// Starts a compiler process and waits for what it says.
+/// Starts a compiler process and waits for its answer.
 fn ask(request: &Request, module: &File, artifact: Option<File>, observer: &mut dyn Observer) -> Result<Answer> {
     let limits = &request.limits.compile;
     let (result, result_end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
@@ -131,6 +132,7 @@ fn ask(request: &Request, module: &File, artifact: Option<File>, observer: &mut 
         },
         ..Program::new([crate::COMPILER_ARGUMENT])
     };
+    #[expect(clippy::disallowed_methods, reason = "sets the deadline of the compiler process")]
     let started = Instant::now();
     let child = program.spawn().context("cannot start the compiler process")?;
     let deadline = started + Duration::from_millis(limits.wall_ms);
@@ -160,7 +162,7 @@ fn ask(request: &Request, module: &File, artifact: Option<File>, observer: &mut 
             };
             Ok(Answer::Not { admission: Some(admission), outcome })
         }
-        // An allocation that the limit does not allow aborts the process.
+        // A failed allocation, here because of the memory limit, aborts the process.
         Err(_) if matches!(exit.cause, Cause::Signaled(6) | Cause::Exited(101)) => {
             limit(Limit::CompileMemory, limits.memory_bytes, exit.peak_resident_bytes)
         }
@@ -168,7 +170,7 @@ fn ask(request: &Request, module: &File, artifact: Option<File>, observer: &mut 
     }
 }
 
-/// What to say of a process that ended by itself or by a signal.
+/// Describes how a process ended.
 #[must_use]
 pub(crate) fn describe(cause: Cause) -> String {
     match cause {
@@ -177,7 +179,7 @@ pub(crate) fn describe(cause: Cause) -> String {
     }
 }
 
-/// Puts bytes into a file that nobody can change.
+/// Puts bytes into a sealed file in memory, which no process can change.
 ///
 /// # Errors
 /// Those of the kernel.
@@ -189,7 +191,7 @@ pub(crate) fn sealed(name: &str, bytes: &[u8]) -> Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// The same file with a position of its own, at the beginning.
+/// A duplicate of the descriptor, positioned at the beginning of the file.
 fn reopen(file: &File) -> Result<OwnedFd> {
     let mut copy = file.try_clone()?;
     std::io::Seek::rewind(&mut copy)?;

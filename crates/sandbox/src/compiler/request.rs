@@ -2,17 +2,17 @@ use crate::engine::EngineSettings;
 use cloister_model::{Admission, Limits};
 use serde::{Deserialize, Serialize};
 
-/// The descriptors that a compiler process is given.
+/// The descriptors that a compiler process inherits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Descriptor {
     Request = 3,
     Module = 4,
     Result = 5,
-    /// Only if something is to be compiled.
+    /// Only if the request asks for compilation.
     Artifact = 6,
 }
 
-/// What a module is checked as.
+/// The kind of program that a module is checked as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -27,22 +27,22 @@ pub enum Role {
     },
 }
 
-/// What the supervisor asks.
+/// The request from the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
     pub(crate) limits: Limits,
     pub(crate) role: Role,
-    /// Compile for this engine; none: only check.
+    /// The engine to compile for; none to check only.
     pub(crate) engine: Option<EngineSettings>,
 }
 
-/// What the compiler process answers.
+/// The answer of the compiler process.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Response {
     pub(crate) admission: Admission,
-    /// Why there is no artifact, although the module was admitted.
+    /// Why an admitted module has no artifact.
     pub(crate) error: Option<String>,
     pub(crate) artifact_too_large: bool,
 }

@@ -1,4 +1,4 @@
-//! Numbered slots: handles and nodes are plain numbers, so that everything a run knows lives in one value.
+//! Numbered slots. Handles and nodes are plain numbers, so that one value owns the whole state of a run.
 
 use std::ops::{Index, IndexMut};
 
@@ -47,7 +47,7 @@ impl<T> Arena<T> {
     }
 }
 
-/// For numbers that this program made itself. A guest's number goes through [`Arena::get`].
+/// For numbers that this program created. Look up a guest's number with [`Arena::get`].
 impl<T> Index<usize> for Arena<T> {
     type Output = T;
 

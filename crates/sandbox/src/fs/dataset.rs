@@ -1,4 +1,4 @@
-//! Directories of the host that the guest may read: datasets, DDOs, an interpreter's library.
+//! Directories of the host that the guest may read: datasets and DDOs.
 
 use super::{Errno, FileKind, file_system::join};
 use crate::account::Account;
@@ -6,8 +6,8 @@ use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use std::{fs::File, io, sync::Arc};
 
-/// One directory tree of the host, read-only. Symbolic links are followed only below it (`openat2`,
-/// `RESOLVE_BENEATH`).
+/// One directory tree of the host, read-only. A symbolic link is followed only if it stays inside the tree (`openat2`
+/// with `RESOLVE_BENEATH`).
 #[derive(Debug)]
 pub(super) struct Mount {
     pub(super) root: Dir,
@@ -18,21 +18,21 @@ pub(super) struct Mount {
 pub(super) struct ReadFile {
     pub(super) file: Arc<File>,
     pub(super) size: u64,
-    /// Whether reading it counts as reading an input: an interpreter's library is none.
+    /// Whether reading it counts as reading an input. An interpreter's library does not count.
     pub(super) is_input: bool,
 }
 
-/// What one entry of a listing costs beside its name.
+/// The bytes charged for one entry of a listing, in addition to its name.
 const ENTRY_BYTES: u64 = 64;
 
 impl Mount {
-    /// What a path is, its last link followed.
+    /// The kind of the object at a path. Follows a link at the end of the path.
     pub(super) fn kind(&self, path: &str) -> Result<FileKind, Errno> {
         let metadata = if path.is_empty() { self.root.dir_metadata() } else { self.root.metadata(path) }?;
         Self::kind_of(&metadata)
     }
 
-    /// What a path is, without following it if it is a link.
+    /// The kind of the object at a path. Does not follow a link at the end of the path.
     pub(super) fn kind_of_link(&self, path: &str) -> Result<FileKind, Errno> {
         if path.is_empty() {
             return self.kind(path);
@@ -50,12 +50,12 @@ impl Mount {
         } else if metadata.is_file() {
             Ok(FileKind::File { size: metadata.size() })
         } else {
-            // A pipe, socket or device: nothing that a dataset is made of, and able to block or act when opened.
+            // Pipes, sockets and devices do not belong into a dataset, and opening one can block or have side effects.
             Err(Errno::Access)
         }
     }
 
-    /// Opens a regular file for reading. `O_NONBLOCK` keeps a pipe from blocking before it is found to be one.
+    /// Opens a regular file for reading. `O_NONBLOCK` prevents blocking if the path turns out to be a pipe.
     pub(super) fn open(&self, path: &str, follow: bool) -> Result<ReadFile, Errno> {
         if !follow && matches!(self.kind_of_link(path)?, FileKind::Link { .. }) {
             return Err(Errno::Loop);
@@ -75,10 +75,10 @@ impl Mount {
         target.into_os_string().into_string().map_err(|_| Errno::IllegalByteSequence)
     }
 
-    /// The names in a directory with what they are, sorted by bytes. The memory for them is taken from the account
-    /// while reading, so that a directory of millions of names meets the guest's limit, not the host's.
+    /// The names and kinds in a directory, sorted by bytes, and their charged size. The account is charged while reading,
+    /// so that a directory with millions of names exceeds the guest's memory limit before the host runs out of memory.
     pub(super) fn list(&self, path: &str, account: &Account) -> Result<(Vec<(String, FileKind)>, u64), Errno> {
-        // By hand: cap-std would open the directory a second time, by a call that the system call filter refuses.
+        // Not with cap-std: it would open the directory a second time with `openat`, which the seccomp filter refuses.
         let directory = rustix::fs::openat2(
             &self.root,
             if path.is_empty() { "." } else { path },
@@ -101,7 +101,7 @@ impl Mount {
                     FileType::Directory => FileKind::Directory,
                     FileType::Symlink => FileKind::Link { size: 0 },
                     FileType::RegularFile => FileKind::File { size: 0 },
-                    // Some file systems do not say in the listing.
+                    // Some file systems do not give the type in listings.
                     FileType::Unknown => match self.kind_of_link(&join(path, &name)) {
                         Ok(FileKind::File { .. }) => FileKind::File { size: 0 },
                         Ok(FileKind::Link { .. }) => FileKind::Link { size: 0 },

@@ -1,11 +1,11 @@
 use std::io;
 
-/// Why a file operation was refused: the errors both ABIs can express, in POSIX's words.
+/// Why a file operation failed: the errors that both ABIs can express, named as in POSIX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Errno {
-    /// `EACCES`: the file is there and this is not allowed with it, such as reading an output.
+    /// `EACCES`: the file exists, but the operation is not allowed, such as reading an output.
     Access,
-    /// `EBADF`: no such handle, or opened for something else.
+    /// `EBADF`: an unknown handle, or one that is not open for this operation.
     BadDescriptor,
     /// `EBUSY`.
     Busy,
@@ -27,7 +27,7 @@ pub enum Errno {
     NameTooLong,
     /// `ENOENT`.
     NoEntry,
-    /// `ENOMEM`: the memory limit does not allow it.
+    /// `ENOMEM`: the memory limit is exceeded.
     NoMemory,
     /// `ENOSPC`: the host's disk, or the memory behind `/tmp`, is full.
     NoSpace,
@@ -35,13 +35,13 @@ pub enum Errno {
     NotDirectory,
     /// `ENOTEMPTY`.
     NotEmpty,
-    /// `ENOTSUP`: links and the like, which this file system does not have.
+    /// `ENOTSUP`: an operation that this file system does not have, such as creating a link.
     NotSupported,
     /// `EOVERFLOW`.
     Overflow,
-    /// `EPERM`: a path that leaves its directory, or one the output contract does not allow.
+    /// `EPERM`: a path that leaves its directory, or that the output contract does not allow.
     NotPermitted,
-    /// `EDQUOT`: a budget of the output contract is spent.
+    /// `EDQUOT`: the output contract's budget is exhausted.
     Quota,
     /// `EROFS`: inputs and the directories above them.
     ReadOnly,
@@ -53,7 +53,7 @@ pub enum Errno {
     CrossDevice,
 }
 
-/// What the kernel said, in our words. Anything unforeseen is `EIO`: a guest learns nothing more about the host.
+/// Converts the kernel's error. Unexpected errors become `EIO`, so that a guest learns nothing more about the host.
 impl From<io::Error> for Errno {
     fn from(error: io::Error) -> Self {
         use rustix::io::Errno as Os;
@@ -71,7 +71,7 @@ impl From<io::Error> for Errno {
             Some(Os::FBIG) => Self::FileTooLarge,
             Some(Os::ROFS) => Self::ReadOnly,
             Some(Os::INVAL) => Self::Invalid,
-            // cap-std's own refusal of an escape carries no errno.
+            // cap-std's own refusal of a path that escapes has no errno.
             None if error.kind() == io::ErrorKind::PermissionDenied => Self::NotPermitted,
             _ => Self::Io,
         }

@@ -13,7 +13,7 @@ use cap_std::fs::Dir;
 use cloister_model::{Limit, OutputContract};
 use std::{fs::File, io, sync::Arc};
 
-/// Everything a guest can reach by a path. Single-threaded, owned by the run.
+/// All files that a guest can reach by a path. Single-threaded; the run owns it.
 #[derive(Debug)]
 pub struct FileSystem {
     pub(super) tree: Tree,
@@ -26,30 +26,30 @@ pub struct FileSystem {
     pub(super) account: Account,
 }
 
-/// Something could not be put where it was meant to be.
+/// Why something cannot be placed in the tree.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
-    /// Two things for one path, or a file where a directory is needed.
-    #[error("`{0}` is taken already, or lies below a file")]
+    /// The path is taken, or a directory in it is a file.
+    #[error("`{0}` is already taken, or lies below a file")]
     Taken(String),
-    /// The host's file could not be looked at.
+    /// The metadata of the host's file could not be read.
     #[error("`{path}`: {error}")]
     Host {
         /// The guest's path.
         path: String,
-        /// What the kernel said.
+        /// The kernel's error.
         error: io::Error,
     },
 }
 
-/// Puts a file system together.
+/// Builds a file system.
 #[derive(Debug)]
 pub struct Build {
     file_system: FileSystem,
 }
 
 impl Build {
-    /// A tree with `/tmp`, `/data` and nothing else. `handle_limit` bounds what the guest can hold open at once.
+    /// A tree with only `/tmp` and `/data`. `handle_limit` is the most handles that the guest can hold open.
     #[must_use]
     pub fn new(account: Account, handle_limit: u32) -> Self {
         let mut tree = Tree::default();
@@ -69,10 +69,10 @@ impl Build {
         }
     }
 
-    /// An empty read-only directory, with those above it.
+    /// Adds an empty read-only directory and its parents.
     ///
     /// # Errors
-    /// If a file is in the way.
+    /// If a parent is a file.
     pub fn directory(mut self, path: &str) -> Result<Self, PlaceError> {
         match self.file_system.tree.directory(path) {
             Some(_) => Ok(self),
@@ -80,10 +80,10 @@ impl Build {
         }
     }
 
-    /// One file of the host, read-only. The descriptor must have been opened for reading only.
+    /// Adds one file of the host, read-only. The descriptor must be open for reading only.
     ///
     /// # Errors
-    /// If the path is taken, or the host's file cannot be looked at.
+    /// If the path is taken, or the file's metadata cannot be read.
     pub fn file(mut self, path: &str, file: File) -> Result<Self, PlaceError> {
         let size = file.metadata().map_err(|error| PlaceError::Host { path: path.to_owned(), error })?.len();
         let is_input = path.starts_with("/data/");
@@ -92,7 +92,7 @@ impl Build {
         self.place(path, Branch::File(number))
     }
 
-    /// A directory of the host, read-only.
+    /// Adds a directory of the host, read-only.
     ///
     /// # Errors
     /// If the path is taken.
@@ -102,7 +102,7 @@ impl Build {
         self.place(path, Branch::Mount(number))
     }
 
-    /// The directory for results, empty, at `/data/outputs`.
+    /// Adds the directory for results at `/data/outputs`. It must be empty.
     ///
     /// # Errors
     /// If the path is taken.
@@ -122,7 +122,7 @@ impl Build {
     }
 }
 
-/// Where a path leads: a directory, and a name in it unless the path means the directory itself.
+/// The result of walking a path: a directory, and a name in it unless the path refers to the directory itself.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) parent: Directory,
@@ -130,7 +130,7 @@ pub(super) struct Target {
     pub(super) must_be_directory: bool,
 }
 
-/// What is at a target.
+/// The object at a target.
 #[derive(Debug)]
 pub(super) enum Found {
     Directory(Directory),
@@ -142,7 +142,7 @@ pub(super) enum Found {
 }
 
 impl FileSystem {
-    /// Opens `/`. The only handle that exists without a path.
+    /// Opens `/`. All other handles are opened by a path.
     ///
     /// # Errors
     /// `TooManyHandles`.
@@ -177,8 +177,8 @@ impl FileSystem {
         }
     }
 
-    /// Follows a path from a directory handle. Never above that handle: a guest that was given a directory was given
-    /// nothing around it.
+    /// Walks a path from a directory handle, and never above it: a guest with a handle to a directory has no access to
+    /// its parent.
     pub(super) fn walk(&self, base: HandleId, path: &[u8]) -> Result<Target, Errno> {
         let path = GuestPath::parse(path)?;
         let mut above = Vec::new();
@@ -186,7 +186,7 @@ impl FileSystem {
         let mut name = None;
         for (index, segment) in path.segments.iter().enumerate() {
             if *segment == ".." {
-                // `missing/..` is an error, so that the kernel's answer and ours agree.
+                // `missing/..` is an error, as in the kernel.
                 if let Directory::Dataset { mount, path } = &at
                     && self.mounts[*mount].kind(path)? != super::FileKind::Directory
                 {
@@ -216,7 +216,7 @@ impl FileSystem {
         }
     }
 
-    /// What is at a target. A dataset is asked only whether it is a directory when that matters: see `open`.
+    /// Finds the object at a target.
     pub(super) fn find(&self, target: &Target) -> Result<Found, Errno> {
         let found = match &target.name {
             None => Found::Directory(target.parent.clone()),

@@ -1,11 +1,11 @@
 use super::{dataset::ReadFile, outputs::OutputId, scratch::ScratchId, tree::DirectoryId};
 use std::sync::Arc;
 
-/// An open file or directory. The number means nothing to a guest: each ABI has its own names for handles.
+/// An open file or directory. Guests never see this number: each ABI has its own numbers for handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HandleId(pub(super) usize);
 
-/// What something is.
+/// The kind of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A directory.
@@ -22,12 +22,12 @@ pub enum FileKind {
     },
 }
 
-/// What a file tells of itself.
+/// The metadata of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// What it is.
+    /// Its kind.
     pub kind: FileKind,
-    /// A number that names it within the run, the same in every run.
+    /// A unique number, the same in every run.
     pub inode: u64,
 }
 
@@ -36,30 +36,30 @@ pub struct Stat {
 pub struct Entry {
     /// The name.
     pub name: String,
-    /// What it is and how it is numbered. Sizes are not given.
+    /// Its metadata. The size is 0.
     pub stat: Stat,
 }
 
-/// How a file is opened.
+/// How to open a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
     /// For reading.
     pub read: bool,
     /// For writing.
     pub write: bool,
-    /// Make it if it is not there (`O_CREAT`).
+    /// Create it if it does not exist (`O_CREAT`).
     pub create: bool,
-    /// Fail if it is there (`O_EXCL`); only with `create`.
+    /// Fail if it exists (`O_EXCL`); only with `create`.
     pub exclusive: bool,
-    /// Empty it (`O_TRUNC`); needs `write`.
+    /// Truncate it (`O_TRUNC`); only with `write`.
     pub truncate: bool,
-    /// Fail unless it is a directory (`O_DIRECTORY`).
+    /// Fail if it is not a directory (`O_DIRECTORY`).
     pub directory: bool,
-    /// Follow a link at the end of the path.
+    /// Follow a symbolic link at the end of the path.
     pub follow: bool,
 }
 
-/// Where a directory is.
+/// A directory, by the part of the tree that it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Directory {
     Tree(DirectoryId),

@@ -7,11 +7,11 @@ use super::{
 use std::os::unix::fs::FileExt as _;
 
 impl FileSystem {
-    /// Reads into `buffer` from `offset`: as many bytes as fit, fewer only at the end of the file. Short reads would
-    /// let a guest observe the host.
+    /// Fills `buffer` from `offset`. Reads fewer bytes only at the end of the file, because short reads would reveal
+    /// something about the host.
     ///
     /// # Errors
-    /// `BadDescriptor` if not opened for reading, `IsDirectory`, `Io`.
+    /// `BadDescriptor` if the file is not open for reading, `IsDirectory`, `Io`.
     pub fn read_at(&self, handle: HandleId, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
         match self.handles.get(handle.0).ok_or(Errno::BadDescriptor)? {
             Open::Directory { .. } => Err(Errno::IsDirectory),
@@ -43,10 +43,10 @@ impl FileSystem {
         }
     }
 
-    /// Writes all of `bytes` at `offset`, or nothing.
+    /// Writes either all of `bytes` at `offset` or nothing.
     ///
     /// # Errors
-    /// `BadDescriptor` if not opened for writing, `Quota` beyond the output contract, `NoSpace`.
+    /// `BadDescriptor` if the file is not open for writing, `Quota` beyond the output contract, `NoSpace`.
     pub fn write_at(&mut self, handle: HandleId, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
         match self.handles.get(handle.0).ok_or(Errno::BadDescriptor)? {
             Open::Directory { .. } => Err(Errno::IsDirectory),
@@ -58,7 +58,7 @@ impl FileSystem {
         }
     }
 
-    /// Writes all of `bytes` at the end of the file, or nothing. Returns the offset after them.
+    /// Writes either all of `bytes` at the end of the file or nothing. Returns the new end of the file.
     ///
     /// # Errors
     /// As [`Self::write_at`].
@@ -80,10 +80,10 @@ impl FileSystem {
         }
     }
 
-    /// Sets the size of a file opened for writing.
+    /// Sets the size of a file that is open for writing. A hole counts like data.
     ///
     /// # Errors
-    /// As [`Self::write_at`]; a hole costs what data would.
+    /// As [`Self::write_at`].
     pub fn set_size(&mut self, handle: HandleId, size: u64) -> Result<(), Errno> {
         match self.handles.get(handle.0).ok_or(Errno::BadDescriptor)? {
             Open::Directory { .. } => Err(Errno::IsDirectory),
@@ -95,7 +95,7 @@ impl FileSystem {
         }
     }
 
-    /// What a handle may do with its file: (read, write). Directories may neither.
+    /// Whether a handle may read and write its file: (read, write). For directories, both are false.
     ///
     /// # Errors
     /// `BadDescriptor`.

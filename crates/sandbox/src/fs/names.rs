@@ -1,4 +1,4 @@
-//! Operations on names: open, stat, list, make, remove, rename.
+//! Operations on names: open, stat, list, create, remove, rename.
 
 use super::{
     Entry, Errno, FileKind, FileSystem, HandleId, OpenOptions, Stat,
@@ -10,7 +10,7 @@ use super::{
     tree::Branch,
 };
 
-/// Which part of the tree an inode number belongs to.
+/// The part of the tree that an inode number belongs to.
 #[derive(Clone, Copy)]
 enum Part {
     Tree = 1,
@@ -24,7 +24,7 @@ fn numbered(part: Part, number: usize) -> u64 {
     (part as u64) << 56 | number as u64
 }
 
-/// FNV-1a (64 bits) over mount and path: the same file has the same number in every run.
+/// FNV-1a (64 bits) over mount and path, so that a file has the same number in every run.
 fn hashed(mount: usize, path: &str) -> u64 {
     let hash =
         mount.to_le_bytes().iter().chain(path.as_bytes()).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -37,12 +37,12 @@ impl FileSystem {
     /// Opens a file or directory.
     ///
     /// # Errors
-    /// Among others `ReadOnly` for writing where only reading is given, `Access` for reading an output, `Quota` and
-    /// `NotPermitted` by the output contract, `TooManyHandles`.
+    /// Among others `ReadOnly` for writing to an input, `Access` for reading an output, `Quota` and `NotPermitted` because
+    /// of the output contract, `TooManyHandles`.
     pub fn open(&mut self, base: HandleId, path: &[u8], options: OpenOptions) -> Result<HandleId, Errno> {
         let target = self.walk(base, path)?;
         self.check_handles()?;
-        // A dataset's files are opened without asking first what they are: that halves the system calls per file.
+        // Open a dataset's file without a stat before: this halves the system calls per file.
         if let (Directory::Dataset { mount, path }, Some(name)) = (&target.parent, &target.name)
             && !options.directory
             && !target.must_be_directory
@@ -146,7 +146,7 @@ impl FileSystem {
         self.insert(Open::Directory { place, listing: Vec::new(), listing_cost: 0 })
     }
 
-    /// What is at a path.
+    /// The metadata of the object at a path.
     ///
     /// # Errors
     /// Those of the walk, and `NoEntry`.
@@ -173,7 +173,7 @@ impl FileSystem {
         }
     }
 
-    /// What a handle is open on.
+    /// The metadata of an open file or directory.
     ///
     /// # Errors
     /// `BadDescriptor`.
@@ -214,8 +214,9 @@ impl FileSystem {
         Stat { kind, inode: numbered(Part::Scratch, id) }
     }
 
-    /// The names in a directory, sorted by bytes, without `.` and `..`. `fresh` reads them anew; otherwise the last
-    /// listing of this handle goes on, so that a guest that pages through it sees one moment.
+    /// The names in a directory, sorted by bytes, without `.` and `..`. With `fresh`, the directory is read again.
+    /// Otherwise the previous listing of this handle is returned, so that a guest that pages through a directory sees a
+    /// consistent snapshot.
     ///
     /// # Errors
     /// `Access` for outputs, `NotDirectory`, `NoMemory` if the names exceed the memory limit.
@@ -274,7 +275,7 @@ impl FileSystem {
                 .map(|(name, child)| entry(name, self.stat_scratch(*child)))
                 .collect(),
         };
-        // What /tmp holds was charged when it was made; a listing costs as much again while it is kept.
+        // The files in /tmp are already charged; the listing is a copy and is charged, too, while it is kept.
         let entries: Vec<Entry> = entries;
         let cost = entries.iter().map(|entry| 64 + entry.name.len() as u64).sum();
         self.account.take_memory(cost).map_err(|_| Errno::NoMemory)?;
@@ -288,13 +289,13 @@ impl FileSystem {
         }
     }
 
-    /// Makes a directory.
+    /// Creates a directory.
     ///
     /// # Errors
     /// `ReadOnly`, `Exist`, and the output contract's.
     pub fn create_directory(&mut self, base: HandleId, path: &[u8]) -> Result<(), Errno> {
         let target = self.walk(base, path)?;
-        // `mkdir a/` means `a`.
+        // `mkdir a/` creates `a`.
         let target = Target { must_be_directory: false, ..target };
         match self.find(&target)? {
             Found::Missing => {}
@@ -308,7 +309,7 @@ impl FileSystem {
         }
     }
 
-    /// Removes a file's name.
+    /// Unlinks a file.
     ///
     /// # Errors
     /// `ReadOnly`, `NoEntry`, `IsDirectory`.
@@ -376,10 +377,10 @@ impl FileSystem {
         }
     }
 
-    /// Where a link in a dataset points, as text.
+    /// The target of a symbolic link in a dataset.
     ///
     /// # Errors
-    /// `Invalid` if it is no link.
+    /// `Invalid` if the path is not a link.
     pub fn read_link(&self, base: HandleId, path: &[u8]) -> Result<String, Errno> {
         let target = self.walk(base, path)?;
         if let (Directory::Dataset { mount, path }, Some(name)) = (&target.parent, &target.name) {
@@ -391,8 +392,8 @@ impl FileSystem {
         }
     }
 
-    /// Sets the times of a file. Every file's times are the same by definition, so where writing is allowed this changes
-    /// nothing.
+    /// Sets the times of a file. This has no effect, because all files have the same fixed times, but it is an error for
+    /// inputs.
     ///
     /// # Errors
     /// `NoEntry`; `ReadOnly` for inputs.
@@ -404,7 +405,7 @@ impl FileSystem {
         }
     }
 
-    /// Closes a handle. Unknown ones are left alone.
+    /// Closes a handle. Ignores unknown handles.
     pub fn close(&mut self, handle: HandleId) {
         self.forget_listing(handle);
         match self.handles.remove(handle.0) {

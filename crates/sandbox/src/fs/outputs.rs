@@ -1,7 +1,7 @@
-//! `/data/outputs`: written, never read, every byte and file charged before it exists.
+//! `/data/outputs`: the guest can write to it and never read it. Every byte and file is charged before it exists.
 //!
-//! The tree is mirrored in memory, because the kernel does not let this process list or read the real one. The real
-//! one was empty when the run began and only this code writes to it.
+//! Memory holds a mirror of the tree, because Landlock does not let this process list or read the real one. The mirror is
+//! exact: the directory was empty when the run began, and only this code writes to it.
 
 use super::{Errno, arena::Arena};
 use crate::account::Account;
@@ -27,27 +27,27 @@ pub(super) struct Outputs {
 #[derive(Debug)]
 enum Node {
     Directory {
-        /// None for the root, and for a directory that was removed.
+        /// `None` for the root and for a removed directory.
         location: Option<(OutputId, String)>,
         children: BTreeMap<String, OutputId>,
         handles: u32,
     },
     File {
-        /// None once unlinked.
+        /// `None` for an unlinked file.
         location: Option<(OutputId, String)>,
         size: u64,
         handles: u32,
     },
 }
 
-/// What a name in the outputs is.
+/// The kind of an object in the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OutputKind {
     Directory,
     File { size: u64 },
 }
 
-/// The directory that [`Outputs::new`] makes.
+/// The root directory, which [`Outputs::new`] creates.
 pub(super) const OUTPUT_ROOT: OutputId = 0;
 
 impl Outputs {
@@ -71,7 +71,7 @@ impl Outputs {
         }
     }
 
-    /// The path below the root, or `NoEntry` if it, or something above it, was removed. The root is the empty path.
+    /// The path below the root; empty for the root itself. `NoEntry` if the object or one of its parents was removed.
     pub(super) fn path(&self, id: OutputId) -> Result<String, Errno> {
         let mut segments = Vec::new();
         let mut at = id;
@@ -90,7 +90,7 @@ impl Outputs {
         Ok(if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") })
     }
 
-    /// Opens a file for writing, which must be there. The caller ends with [`Self::release`].
+    /// Opens an existing file for writing. The caller must call [`Self::release`] when it is closed.
     pub(super) fn open(&mut self, id: OutputId, truncate: bool) -> Result<Arc<std::fs::File>, Errno> {
         let path = self.path(id)?;
         let file = self.root.open_with(&path, OpenOptions::new().write(true)).map_err(|error| self.fault(error))?;
@@ -105,7 +105,7 @@ impl Outputs {
         Ok(file)
     }
 
-    /// Makes a new file and opens it for writing.
+    /// Creates a file and opens it for writing.
     pub(super) fn create(&mut self, directory: OutputId, name: &str) -> Result<(OutputId, Arc<std::fs::File>), Errno> {
         let path = self.path_of(directory, name)?;
         if !self.contract.allows_file(&path) {
@@ -140,7 +140,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Removes a file's name. Its bytes stay charged until the last handle is closed, as they stay on the disk.
+    /// Unlinks a file. Its bytes stay charged until the last handle is closed, because they stay on the disk as long.
     pub(super) fn unlink_file(&mut self, directory: OutputId, name: &str, id: OutputId) -> Result<(), Errno> {
         let path = self.path_of(directory, name)?;
         self.root.remove_file(&path).map_err(|error| self.fault(error))?;
@@ -158,8 +158,8 @@ impl Outputs {
         Ok(())
     }
 
-    /// Renames a file, or an empty directory, within the outputs. A directory with content stays where it is: every
-    /// path in it would have to be allowed anew.
+    /// Renames a file or an empty directory within the outputs. A directory with content cannot be renamed, because the
+    /// contract would have to allow every path in it again.
     pub(super) fn rename(&mut self, from: (OutputId, &str), to: (OutputId, &str)) -> Result<(), Errno> {
         let id = self.child(from.0, from.1).ok_or(Errno::NoEntry)?;
         let (from_path, to_path) = (self.path_of(from.0, from.1)?, self.path_of(to.0, to.1)?);
@@ -192,7 +192,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Writes all of `bytes` at `offset`, or nothing: a write that would exceed the budget leaves the disk as it was.
+    /// Writes either all of `bytes` at `offset` or nothing: a write that exceeds the budget does not change the disk.
     pub(super) fn write_at(
         &mut self,
         id: OutputId,
@@ -206,7 +206,7 @@ impl Outputs {
         let end = offset.checked_add(bytes.len() as u64).ok_or(Errno::FileTooLarge)?;
         let size = self.charge_to(id, end)?;
         if let Err(error) = file.write_all_at(bytes, offset) {
-            // Part of it may be on the disk. Cut the file back, so that the budget stays the truth.
+            // Part of it may be on the disk. Truncate the file, so that the charged size stays correct.
             let _ = file.set_len(size);
             self.refund_to(id, size);
             return Err(self.fault(error));
@@ -215,7 +215,7 @@ impl Outputs {
         Ok(bytes.len())
     }
 
-    /// Sets the logical size. A hole costs what data would: whoever copies the results copies zeros.
+    /// Sets the logical size. A hole counts like data, because copying the results writes the zeros.
     pub(super) fn set_size(&mut self, id: OutputId, file: &std::fs::File, size: u64) -> Result<(), Errno> {
         let before = self.charge_to(id, size)?;
         if let Err(error) = file.set_len(size) {
@@ -226,7 +226,7 @@ impl Outputs {
         Ok(())
     }
 
-    /// Charges for a file to become `end` bytes long, if it is shorter. Returns its size before.
+    /// Charges for extending a file to `end` bytes, if it is shorter. Returns its previous size.
     fn charge_to(&mut self, id: OutputId, end: u64) -> Result<u64, Errno> {
         let Node::File { size, .. } = &mut self.nodes[id] else { return Err(Errno::IsDirectory) };
         let before = *size;
@@ -247,13 +247,13 @@ impl Outputs {
         }
     }
 
-    /// Keeps a directory's record while a handle is open on it.
+    /// Counts a new handle, which keeps the node in memory.
     pub(super) fn retain(&mut self, id: OutputId) {
         let (Node::Directory { handles, .. } | Node::File { handles, .. }) = &mut self.nodes[id];
         *handles += 1;
     }
 
-    /// A handle was closed.
+    /// Counts a closed handle.
     pub(super) fn release(&mut self, id: OutputId) {
         let (Node::Directory { handles, .. } | Node::File { handles, .. }) = &mut self.nodes[id];
         *handles -= 1;
@@ -275,7 +275,7 @@ impl Outputs {
         self.forget_if_gone(id);
     }
 
-    /// Gives back what a node cost once it has neither name nor handle.
+    /// Refunds and removes a node that has neither a name nor a handle.
     fn forget_if_gone(&mut self, id: OutputId) {
         match &self.nodes[id] {
             Node::Directory { location: None, handles: 0, .. } => self.directories -= 1,
@@ -288,7 +288,7 @@ impl Outputs {
         self.nodes.remove(id);
     }
 
-    /// The guest's view of the host's error. A full or failing disk is ours, not the algorithm's: it is noted.
+    /// Converts a host error to the guest's errno. A full or failing disk is a fault of the host, so it is recorded.
     fn fault(&self, error: std::io::Error) -> Errno {
         let errno = Errno::from(error);
         if matches!(errno, Errno::NoSpace | Errno::Io) {

@@ -1,23 +1,23 @@
-//! Guest paths, parsed once. Everything after this works on segments.
+//! Parsing guest paths. All other code works on the parsed segments.
 
 use super::Errno;
 
-/// The longest path a guest may hand over, in bytes (Linux's `PATH_MAX`).
+/// The longest guest path, in bytes (Linux's `PATH_MAX`).
 const MAX_PATH_BYTES: usize = 4096;
 /// The longest segment, in bytes (Linux's `NAME_MAX`).
 const MAX_SEGMENT_BYTES: usize = 255;
 
-/// A relative path that is well formed. It may still hold `..`; the walk decides whether that leaves its directory.
+/// A well-formed relative path. It may contain `..`; the walk decides whether that leaves the directory.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct GuestPath<'a> {
-    /// Segments without empty ones and `.`.
+    /// The segments, except empty ones and `.`.
     pub(super) segments: Vec<&'a str>,
-    /// It ended in `/` or `.`, so it can only mean a directory.
+    /// Whether the path ended in `/`, `.` or `..` and can only refer to a directory.
     pub(super) must_be_directory: bool,
 }
 
 impl<'a> GuestPath<'a> {
-    /// WASI paths are relative to a directory handle, UTF-8, without NUL.
+    /// Parses a WASI path: relative to a directory handle, UTF-8, without NUL.
     pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, Errno> {
         if bytes.len() > MAX_PATH_BYTES {
             return Err(Errno::NameTooLong);

@@ -1,4 +1,4 @@
-//! `/tmp`: files in memory, charged to the run's memory, gone with it.
+//! `/tmp`: files in memory. They count against the memory limit and disappear with the process.
 
 use super::{Errno, arena::Arena};
 use crate::account::Account;
@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 /// A directory or file below `/tmp`.
 pub(super) type ScratchId = usize;
 
-/// The directory that [`Scratch::new`] makes.
+/// The root directory, which [`Scratch::new`] creates.
 pub(super) const SCRATCH_ROOT: ScratchId = 0;
 
-/// What a node costs beside its content: the record and its name, generously.
+/// The bytes charged for a node in addition to its content: a generous bound for the record and its name.
 const NODE_BYTES: u64 = 512;
 
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(super) struct Scratch {
 #[derive(Debug)]
 struct Node {
     content: Content,
-    /// It has a name somewhere.
+    /// Whether it has a name.
     linked: bool,
     handles: u32,
 }
@@ -33,7 +33,7 @@ enum Content {
     File(Vec<u8>),
 }
 
-/// What a name in `/tmp` is.
+/// The kind of an object in `/tmp`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScratchKind {
     Directory,
@@ -76,7 +76,7 @@ impl Scratch {
         Ok(id)
     }
 
-    /// Removes a name; the caller has checked that it is of the right kind. A directory must be empty.
+    /// Unlinks a node, whose kind the caller has checked. A directory must be empty.
     pub(super) fn unlink(&mut self, directory: ScratchId, name: &str, id: ScratchId) -> Result<(), Errno> {
         if self.children(id).is_some_and(|children| !children.is_empty()) {
             return Err(Errno::NotEmpty);
@@ -114,7 +114,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// Whether `inner` is `outer` or somewhere below it. Not recursive: a guest chooses the depth.
+    /// Whether `inner` is `outer` or lies below it. Not recursive, because a guest chooses the depth.
     fn holds(&self, outer: ScratchId, inner: ScratchId) -> bool {
         let mut open = vec![outer];
         while let Some(id) = open.pop() {
@@ -155,7 +155,7 @@ impl Scratch {
         let size = usize::try_from(size).map_err(|_| Errno::FileTooLarge)?;
         let held = content.capacity();
         if size > held {
-            // Grow by a quarter at least, so that appending stays linear; charge what is really held.
+            // Grow by at least a quarter, so that appending takes linear time. Charge the capacity, not the size.
             let target = size.max(held.saturating_add(held / 4)).max(4096);
             self.account.take_memory((target - held) as u64).map_err(|_| Errno::NoSpace)?;
             if content.try_reserve_exact(target - content.len()).is_err() {

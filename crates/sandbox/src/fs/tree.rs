@@ -1,13 +1,13 @@
-//! The directories that exist only for the guest: `/`, `/data` and what hangs below them.
+//! The directories that exist only for the guest: `/`, `/data` and the directories of a runtime's files.
 
 use std::collections::BTreeMap;
 
-/// A directory of the tree.
+/// The number of a directory in the tree.
 pub(super) type DirectoryId = usize;
 
 pub(super) const ROOT: DirectoryId = 0;
 
-/// What a name in the tree is.
+/// What a name in the tree refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Branch {
     /// Another directory of the tree.
@@ -42,8 +42,7 @@ impl Tree {
         &self.directories[directory]
     }
 
-    /// The directory at an absolute path, made with those above it where missing. None if a file or mount is in the
-    /// way.
+    /// The directory at an absolute path. Creates missing directories. `None` if a file or mount is in the way.
     pub(super) fn directory(&mut self, path: &str) -> Option<DirectoryId> {
         let mut at = ROOT;
         for segment in path.split('/').filter(|segment| !segment.is_empty()) {
@@ -61,7 +60,7 @@ impl Tree {
         Some(at)
     }
 
-    /// Puts something at an absolute path. False if something is there already.
+    /// Places a branch at an absolute path. Returns false if the path is taken.
     pub(super) fn place(&mut self, path: &str, branch: Branch) -> bool {
         let Some((parent, name)) = path.rsplit_once('/').filter(|(_, name)| !name.is_empty()) else { return false };
         let Some(parent) = self.directory(parent) else { return false };

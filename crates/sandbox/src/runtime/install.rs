@@ -1,11 +1,10 @@
+#![expect(clippy::disallowed_methods, reason = "installs into the home directory, from files that the operator names")]
+
 use super::{
     Manifest, Runtime, RuntimeError,
     manifest::{FILE, MODULE, file_name},
 };
-use crate::{
-    hash::sha256,
-    home::{Home, open_regular},
-};
+use crate::{hash::sha256, home::Home, host_file::open_regular};
 use cloister_model::{Sha256, escape};
 use std::{
     fs::{self, File},
@@ -14,13 +13,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Why a runtime could not be installed.
+/// Why a runtime could not be installed or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
-    /// Neither known nor a file.
-    #[error("`{0}` is neither a runtime that this program knows (python) nor a manifest file")]
+    /// Neither a built-in name nor a file.
+    #[error("`{0}` is neither a built-in runtime (python) nor a manifest file")]
     Unknown(String),
-    /// The manifest.
+    /// The manifest is invalid.
     #[error("{0}")]
     Manifest(String),
     /// pip failed.
@@ -28,54 +27,54 @@ pub enum InstallError {
         "`{command}` failed: {problem}. Install pip (Debian: python3-pip), or download the wheel and give --wheel FILE"
     )]
     Pip {
-        /// What was run.
+        /// The command.
         command: String,
         /// How it ended.
         problem: String,
     },
-    /// A file with other bytes than the manifest names.
+    /// The digest of a file differs from the manifest.
     #[error("`{file}` has sha256 {found}, the manifest names {expected}: not installed")]
     Digest {
-        /// Which file.
+        /// The file.
         file: String,
-        /// Its digest.
+        /// The digest of the file.
         found: Sha256,
-        /// The manifest's.
+        /// The digest in the manifest.
         expected: Sha256,
     },
-    /// The archive.
+    /// The archive cannot be read.
     #[error("the wheel cannot be read: {0}")]
     Archive(String),
-    /// The file system.
+    /// The file system refused an operation.
     #[error("`{path}`: {error}")]
     Io {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What it said.
+        /// The error.
         error: io::Error,
     },
     /// The home directory.
     #[error(transparent)]
     Home(#[from] crate::home::HomeError),
-    /// It is not there.
+    /// The runtime is not installed or is damaged.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
 }
 
-/// A runtime in its place.
+/// An installed runtime.
 #[derive(Debug)]
 pub struct Installed {
     /// Its manifest.
     pub manifest: Manifest,
-    /// It was there already, unchanged.
+    /// Whether it was installed before, unchanged.
     pub was_there: bool,
 }
 
-/// Installs a runtime: one that this program knows, by name, or one described by a manifest file. `wheel` is used
-/// instead of asking pip for it; either way its digest must be the manifest's.
+/// Installs a runtime: `what` is the name of a built-in manifest or the path of a manifest file. `wheel` replaces the
+/// download with pip. In both cases the digest of the wheel must match the manifest.
 ///
 /// # Errors
-/// If anything is not what the manifest names. Nothing is left behind then.
+/// If anything differs from the manifest. In this case nothing is left behind.
 pub fn add(
     home: &Home,
     what: &str,
@@ -153,7 +152,7 @@ fn fill(
     Ok(())
 }
 
-/// Asks pip for the wheel. This program speaks no HTTP.
+/// Downloads the wheel with pip, because this program contains no HTTP client.
 fn download(manifest: &Manifest, directory: &Path, say: &mut dyn FnMut(&str)) -> Result<PathBuf, InstallError> {
     let requirement = format!("{}=={}", manifest.source.pypi, manifest.source.version);
     let arguments = [
@@ -183,14 +182,14 @@ fn download(manifest: &Manifest, directory: &Path, say: &mut dyn FnMut(&str)) ->
     let mut entries = fs::read_dir(directory).map_err(|error| failed(error.to_string()))?;
     match entries.next() {
         Some(Ok(entry)) => Ok(entry.path()),
-        _ => Err(failed("it left no file".to_owned())),
+        _ => Err(failed("it downloaded no file".to_owned())),
     }
 }
 
 /// The installed runtimes, by name.
 ///
 /// # Errors
-/// If the directory cannot be read; a damaged runtime is an error too.
+/// If the directory cannot be read or a runtime is damaged.
 pub fn list(home: &Home) -> Result<Vec<Installed>, RuntimeError> {
     let runtimes = home.runtimes()?;
     let fault = |error| RuntimeError::Home(crate::home::HomeError::Io { path: runtimes.clone(), error });
@@ -206,10 +205,10 @@ pub fn list(home: &Home) -> Result<Vec<Installed>, RuntimeError> {
     Ok(installed)
 }
 
-/// Removes an installed runtime. Artifacts compiled from it go when the cache is full.
+/// Removes an installed runtime. Its compiled artifacts stay until the cache evicts them.
 ///
 /// # Errors
-/// If there is none of that name.
+/// If no runtime has that name.
 pub fn remove(home: &Home, name: &str) -> Result<(), InstallError> {
     Runtime::find(home, name).map(|_| ()).or_else(|error| match error {
         RuntimeError::Damaged { .. } => Ok(()),

@@ -2,24 +2,24 @@ use cloister_model::{CompileLimits, Limits, Sha256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The manifest's name in a runtime's directory.
+/// The file name of the manifest in a runtime's directory.
 pub(super) const FILE: &str = "runtime.json";
-/// The module's name there.
+/// The file name of the module there.
 pub(super) const MODULE: &str = "module.wasm";
 
-/// The name of support file `number` there.
+/// The file name of support file `number` there.
 pub(super) fn file_name(number: usize) -> String {
     format!("file-{number}")
 }
 
-/// Whether a text can name a runtime: it is a directory's name and a word on command lines.
+/// Whether a text is a valid name for a runtime. The name is also a directory name and a command-line argument.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=40).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !name.starts_with('-')
 }
 
-/// How an interpreter is installed and started. Written by whoever packages it, trusted by the operator who adds it.
+/// How an interpreter is installed and started. Its packager writes it; the operator who adds it trusts it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Manifest {
@@ -33,35 +33,35 @@ pub struct Manifest {
     pub source: Source,
     /// The interpreter: a preview 1 module.
     pub module: ModuleFile,
-    /// What it reads while it works.
+    /// The files that it reads at run time.
     #[serde(default)]
     pub files: Vec<SupportFile>,
-    /// Empty directories it expects to see.
+    /// Empty directories that it expects.
     #[serde(default)]
     pub directories: Vec<String>,
     /// The exports to call, in order. The last may return an exit code.
     pub start: Vec<String>,
-    /// Imports (module, name) that are answered with a trap.
+    /// Imports (module, name) that trap when called.
     #[serde(default)]
     pub trap: Vec<(String, String)>,
     /// Its arguments, the program's name first. The author's script is at `/data/transformations/algorithm`.
     pub arguments: Vec<String>,
-    /// What it adds to the environment.
+    /// The environment variables that it adds.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
-    /// What it needs beyond an ordinary algorithm.
+    /// What it needs beyond the limits of an ordinary algorithm.
     pub needs: Needs,
 }
 
-/// Where the files of a runtime come from: an archive, by its digest.
+/// The archive that holds the files of a runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
-    /// The package on PyPI whose wheel it is.
+    /// The PyPI package whose wheel it is.
     pub pypi: String,
     /// Its version.
     pub version: String,
-    /// Digest of the wheel.
+    /// The digest of the wheel.
     pub sha256: Sha256,
 }
 
@@ -81,28 +81,28 @@ pub struct ModuleFile {
 pub struct SupportFile {
     /// Its path in the archive.
     pub archive: String,
-    /// Where the guest finds it: an absolute path outside `/data` and `/tmp`.
+    /// Its path in the guest: absolute, outside `/data` and `/tmp`.
     pub guest: String,
     /// Its digest.
     pub sha256: Sha256,
 }
 
-/// What an interpreter needs: limits are raised to these, where the job's are lower.
+/// What an interpreter needs. Lower limits of a job are raised to these values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Needs {
-    /// Size of its module in bytes.
+    /// The size of its module, in bytes.
     pub module_bytes: u64,
-    /// Stack inside the engine, in bytes.
+    /// The guest's stack, in bytes.
     pub stack_bytes: u64,
-    /// Elements of its tables.
+    /// The elements of its tables.
     pub table_elements: u64,
-    /// For compiling it, once.
+    /// The limits for compiling it.
     pub compile: CompileLimits,
 }
 
 impl Needs {
-    /// The limits of a run in this runtime. What a run may use of the machine is the job's alone.
+    /// The limits of a run in this runtime. Time and memory at run time stay as the job sets them.
     #[must_use]
     pub fn raise(&self, limits: &Limits) -> Limits {
         let Self { module_bytes, stack_bytes, table_elements, compile } = self;
@@ -121,49 +121,46 @@ impl Needs {
     }
 }
 
-/// Why a text is no manifest.
+/// Why a manifest is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// Not JSON of the right shape.
+    /// It is not JSON, or a field is missing, unknown or of the wrong type.
     #[error("not a runtime manifest: {0}")]
     Json(#[from] serde_json::Error),
-    /// A field that cannot be right.
+    /// A field has an invalid value.
     #[error("runtime manifest: `{0}` {1}")]
     Field(&'static str, &'static str),
 }
 
 impl Manifest {
-    /// The version that this code reads.
+    /// The supported version.
     pub const VERSION: &str = "cloister.dev/runtime/v1";
 
-    /// Reads a manifest.
+    /// Parses a manifest.
     ///
     /// # Errors
-    /// If it is none, or names something it must not.
+    /// If it is invalid.
     pub fn parse(text: &[u8]) -> Result<Self, ManifestError> {
         let manifest: Self = serde_json::from_slice(text)?;
         let wrong = |field, problem| Err(ManifestError::Field(field, problem));
         if manifest.version != Self::VERSION {
-            return wrong("version", "is not cloister.dev/runtime/v1");
+            return wrong("version", "must be cloister.dev/runtime/v1");
         }
         if !is_name(&manifest.name) {
-            return wrong("name", "has other characters than lower-case letters, digits and `-`, or more than 40");
+            return wrong("name", "must be 1 to 40 lower-case letters, digits and `-`, and must not begin with `-`");
         }
         if manifest.start.is_empty() {
-            return wrong("start", "names no export");
+            return wrong("start", "must name at least one export");
         }
         if manifest.arguments.is_empty() {
-            return wrong("arguments", "lacks the program's name");
+            return wrong("arguments", "must begin with the program's name");
         }
         let paths = manifest.files.iter().map(|file| &file.guest).chain(&manifest.directories);
         for path in paths {
             let plain = path.split('/').skip(1).all(|segment| !matches!(segment, "" | "." | ".."));
             let ours = ["/data", "/tmp"].iter().any(|top| path == top || path.starts_with(&format!("{top}/")));
             if !path.starts_with('/') || !plain || ours {
-                return wrong(
-                    "files",
-                    "puts something where it must not be; use absolute paths outside /data and /tmp",
-                );
+                return wrong("files", "must use absolute paths outside /data and /tmp");
             }
         }
         if manifest
@@ -171,12 +168,12 @@ impl Manifest {
             .iter()
             .any(|(name, value)| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0'))
         {
-            return wrong("environment", "has a name that no environment can hold");
+            return wrong("environment", "has an empty name, a name with `=`, or a NUL byte");
         }
         Ok(manifest)
     }
 
-    /// A manifest that comes with this program.
+    /// A manifest that is built into this program.
     #[must_use]
     pub fn known(name: &str) -> Option<&'static [u8]> {
         match name {
@@ -191,13 +188,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_known_manifest_is_one() {
+    fn the_built_in_manifest_is_valid() {
         let manifest = Manifest::parse(Manifest::known("python").expect("known")).expect("a manifest");
         assert_eq!(manifest.name, "python");
     }
 
     #[test]
-    fn a_manifest_cannot_put_files_into_the_data() {
+    fn a_manifest_cannot_place_files_below_data_or_tmp() {
         let text = String::from_utf8(Manifest::known("python").expect("known").to_vec()).expect("text");
         for path in ["/data/inputs/x", "/tmp", "relative", "/usr/../data/x", "/usr//x"] {
             let text = text.replace("/usr/local/lib/python315.zip", path);

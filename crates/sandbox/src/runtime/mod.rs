@@ -1,4 +1,4 @@
-//! Runtimes: interpreters that the operator installs once, so that authors supply scripts.
+//! Runtimes: interpreters that the operator installs, so that authors can submit scripts.
 
 mod install;
 mod manifest;
@@ -9,7 +9,8 @@ pub use manifest::{Manifest, Needs, SupportFile};
 use crate::{
     compiler::Role,
     hash::sha256,
-    home::{Home, open_regular},
+    home::Home,
+    host_file::{open_regular, read_bounded},
     worker::spec::{Placed, Start},
 };
 use cloister_model::{RuntimeReport, Sha256, escape};
@@ -19,26 +20,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// The most bytes in an installed manifest.
+const MAX_MANIFEST_BYTES: u64 = 1024 * 1024;
+
 /// Why a runtime cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// There is none of that name.
+    /// No runtime has that name.
     #[error("no runtime `{name}`; installed: {installed}. `sandbox runtime add` installs one")]
     Unknown {
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// The installed runtimes.
         installed: String,
     },
     /// The home directory.
     #[error(transparent)]
     Home(#[from] crate::home::HomeError),
-    /// Its files are not what was installed.
+    /// Its files differ from what was installed.
     #[error("runtime `{name}` is damaged: {problem}. Remove it and add it again")]
     Damaged {
-        /// Which.
+        /// The runtime.
         name: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
 }
@@ -55,7 +59,8 @@ impl Runtime {
     /// The installed runtime of that name.
     ///
     /// # Errors
-    /// If there is none, or it is damaged.
+    /// If it is not installed or is damaged.
+    #[expect(clippy::disallowed_methods, reason = "a directory in the home")]
     pub fn find(home: &Home, name: &str) -> Result<Self, RuntimeError> {
         let runtimes = home.runtimes()?;
         if !manifest::is_name(name) || !runtimes.join(name).is_dir() {
@@ -68,15 +73,17 @@ impl Runtime {
 
     pub(super) fn open(directory: &Path, name: &str) -> Result<Self, RuntimeError> {
         let damaged = |problem: String| RuntimeError::Damaged { name: name.to_owned(), problem };
-        let text = std::fs::read(directory.join(manifest::FILE)).map_err(|error| damaged(error.to_string()))?;
+        let text = open_regular(&directory.join(manifest::FILE))
+            .and_then(|mut file| read_bounded(&mut file, MAX_MANIFEST_BYTES))
+            .map_err(|error| damaged(error.to_string()))?;
         let manifest = Manifest::parse(&text).map_err(|error| damaged(error.to_string()))?;
         if manifest.name != name {
-            return Err(damaged("its manifest is of another runtime".to_owned()));
+            return Err(damaged("its manifest belongs to another runtime".to_owned()));
         }
         Ok(Self { directory: directory.to_owned(), manifest, manifest_sha256: crate::hash::sha256_bytes(&text) })
     }
 
-    /// For the report of a run.
+    /// Its entry in the report of a run.
     #[must_use]
     pub fn report(&self) -> RuntimeReport {
         RuntimeReport {
@@ -86,7 +93,7 @@ impl Runtime {
         }
     }
 
-    /// What it needs beyond an ordinary algorithm.
+    /// What it needs beyond the limits of an ordinary algorithm.
     #[must_use]
     pub fn needs(&self) -> &Needs {
         &self.manifest.needs
@@ -98,7 +105,7 @@ impl Runtime {
         self.manifest.module.sha256
     }
 
-    /// What its module is checked as.
+    /// The role that admission checks its module for.
     #[must_use]
     pub fn role(&self) -> Role {
         Role::Runtime { trap: self.manifest.trap.clone(), start: self.manifest.start.clone() }
@@ -114,7 +121,7 @@ impl Runtime {
         self.manifest.arguments.clone()
     }
 
-    /// What it adds to the environment.
+    /// The environment variables that it adds.
     pub fn environment(&self) -> impl Iterator<Item = (String, String)> {
         self.manifest.environment.iter().map(|(name, value)| (name.clone(), value.clone()))
     }
@@ -124,18 +131,18 @@ impl Runtime {
         files.chain(self.manifest.directories.iter().cloned().map(Placed::Empty))
     }
 
-    /// Its module, verified.
+    /// Opens its module after verifying the digest.
     ///
     /// # Errors
-    /// If it is not what was installed.
+    /// If it differs from what was installed.
     pub fn open_module(&self) -> Result<File, RuntimeError> {
         self.open_verified(manifest::MODULE, self.manifest.module.sha256)
     }
 
-    /// Its support files, verified, in the manifest's order.
+    /// Opens its support files after verifying their digests, in the manifest's order.
     ///
     /// # Errors
-    /// If one is not what was installed.
+    /// If one differs from what was installed.
     pub fn open_files(&self) -> Result<Vec<File>, RuntimeError> {
         let files = self.manifest.files.iter().enumerate();
         files.map(|(number, file)| self.open_verified(&manifest::file_name(number), file.sha256)).collect()

@@ -1,35 +1,35 @@
-//! What the guest left: read by the supervisor as the work of a stranger, and held against the contract once more.
+//! Collecting the outputs. The supervisor treats them as untrusted and checks them against the contract once more.
 
 use crate::hash::sha256;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use cloister_model::{FileReport, OutputContract, escape};
 use std::io;
 
-/// Why outputs cannot be taken. The worker should have made it impossible: each of these is an incident.
+/// Why outputs are rejected. The worker should have prevented each of these, so each is an incident.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// Something other than a file or directory, or a name that is no text.
+    /// Neither a file nor a directory, or a name that is not UTF-8.
     #[error("`{0}` in the outputs is neither a plain file nor a directory")]
     Strange(String),
-    /// More than the contract allows is on the disk.
+    /// More on the disk than the contract allows.
     #[error("the outputs exceed the contract ({0}), although every write was charged")]
     Exceeds(&'static str),
     /// A file whose name the contract does not allow.
     #[error("the outputs hold `{0}`, which the contract does not allow, although every name was checked")]
     Name(String),
-    /// They cannot be read.
+    /// The outputs cannot be read.
     #[error("cannot read the outputs: {0}")]
     Io(#[from] io::Error),
 }
 
-/// Outputs, digested.
+/// The outputs with their digests.
 #[derive(Debug, Default)]
 pub(super) struct Collected {
     pub(super) files: Vec<FileReport>,
     pub(super) directories: u64,
 }
 
-/// Digests the outputs. Follows nothing, opens nothing but plain files, stops where the contract would.
+/// Digests the outputs. Follows no links, opens regular files only, and stops as soon as the contract is exceeded.
 pub(super) fn collect(root: &Dir, contract: &OutputContract) -> Result<Collected, CollectError> {
     let mut collected = Collected::default();
     let mut bytes = 0_u64;

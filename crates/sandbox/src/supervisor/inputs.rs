@@ -1,6 +1,12 @@
-//! Inputs: opened by the supervisor, handed over as descriptors, digested while the guest runs.
+//! The inputs of a run. The supervisor opens them, hands the descriptors to the worker, and digests the files while the
+//! guest runs.
 
-use crate::{compiler::sealed, hash::sha256, home::open_regular, worker::spec::Placed};
+use crate::{
+    compiler::sealed,
+    hash::sha256,
+    host_file::{open_regular, read_bounded},
+    worker::spec::Placed,
+};
 use cap_std::{ambient_authority, fs::Dir};
 use cloister_model::{Did, FileReport, InputFile, Inputs, escape};
 use std::{
@@ -11,60 +17,61 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The most single files of a run: each is an open descriptor.
+/// The most single files of a run. Each is an open descriptor.
 const MAX_FILES: usize = 1000;
-/// The most bytes of parameters.
+/// The most bytes in a parameters file.
 const MAX_PARAMS_BYTES: u64 = 1024 * 1024;
-/// The deepest dataset directory that is digested.
+/// The maximum depth of directories in a dataset.
 const MAX_DEPTH: usize = 64;
 
-/// What is wrong with the inputs.
+/// Why the inputs are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
-    /// A file or directory of the host.
+    /// A file or directory of the host cannot be opened or read.
     #[error("input `{path}`: {error}")]
     Host {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What.
+        /// The error.
         error: io::Error,
     },
-    /// More single files than descriptors.
-    #[error("{0} single input files; at most {MAX_FILES} are taken this way. Put them into a directory: --data DIR")]
+    /// More single files than the supervisor can open.
+    #[error("{0} single input files, but at most {MAX_FILES} are allowed. Put them into a directory: --data DIR")]
     TooMany(usize),
-    /// Two files for one guest path.
+    /// Two files have the same guest path.
     #[error("two inputs for `/data/{0}`")]
     Twice(String),
-    /// The parameters are no JSON.
+    /// The parameters are not valid JSON, or cannot be read.
     #[error("parameters `{path}`: {problem}")]
     Params {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A name in a dataset directory that no guest could be given.
-    #[error("input `{0}`: a name that is not UTF-8; rename it")]
+    /// A name in a dataset directory is not UTF-8, so a guest could not use it.
+    #[error("input `{0}`: the name is not UTF-8; rename it")]
     Name(String),
-    /// Nothing to read.
+    /// The job has no dataset.
     #[error("no dataset: give --dataset DID=PATH, or --data DIR with inputs/<did>/<n> in it")]
     Nothing,
 }
 
-/// Inputs, opened.
+/// The opened inputs.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// For the worker's spec, in the order of `fds`.
+    /// Their places in the guest's tree, in the order of `fds`.
     pub(super) placed: Vec<Placed>,
     pub(super) fds: Vec<OwnedFd>,
     pub(super) dids: Vec<Did>,
-    /// To digest: paths below `/data`.
+    /// The files to digest, by their path below `/data`.
     files: Vec<(String, File)>,
     mounts: Vec<(String, Dir)>,
 }
 
 impl Opened {
-    /// Opens everything a run may read. `script` is the author's file, where an interpreter runs it.
+    /// Opens everything that a run may read. `script` is the author's file, if an interpreter runs it.
+    #[expect(clippy::disallowed_methods, reason = "opens the directories that the user names")]
     pub(super) fn open(
         inputs: &Inputs,
         params: Option<&Path>,
@@ -102,7 +109,7 @@ impl Opened {
                 for (name, required) in [("inputs", true), ("ddos", false), ("transformations", false)] {
                     let path = root.join(name);
                     match Dir::open_ambient_dir(&path, ambient_authority()) {
-                        // The author's script takes the place of whatever the tree holds.
+                        // The author's script replaces this directory of the tree.
                         Ok(_) if name == "transformations" && script.is_some() => {}
                         Ok(directory) => opened.place_mount(name, directory, &path)?,
                         Err(error) if error.kind() == io::ErrorKind::NotFound && !required => {
@@ -150,7 +157,7 @@ impl Opened {
             Some(path) => {
                 let wrong = |problem: String| InputError::Params { path: path.to_owned(), problem };
                 let mut file = open_regular(path).map_err(|error| wrong(error.to_string()))?;
-                let bytes = crate::artifact::read_bounded(&mut file, MAX_PARAMS_BYTES)
+                let bytes = read_bounded(&mut file, MAX_PARAMS_BYTES)
                     .map_err(|error| wrong(format!("{error} (at most {MAX_PARAMS_BYTES} bytes)")))?;
                 serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| wrong(format!("not JSON: {e}")))?;
                 bytes
@@ -163,7 +170,7 @@ impl Opened {
         self.place_file("inputs/algoCustomData.json".to_owned(), file.into())
     }
 
-    /// Digests every file the guest can read, sorted by path. Takes as long as reading them does.
+    /// Digests every file that the guest can read, sorted by path. This reads every file completely.
     pub(super) fn digest(&self) -> Result<Vec<FileReport>, InputError> {
         let mut reports = Vec::new();
         for (path, file) in &self.files {
@@ -182,7 +189,8 @@ impl Opened {
 /// The datasets in a `/data` tree, sorted: the directories below `inputs`.
 ///
 /// # Errors
-/// If it cannot be listed, or a directory's name is no DID.
+/// If the directory cannot be listed, or a name in it is not the identifier of a DID.
+#[expect(clippy::disallowed_methods, reason = "lists the directory that the user names")]
 pub fn datasets_in(root: &Path) -> Result<Vec<Did>, InputError> {
     let inputs = root.join("inputs");
     let fault = |error| InputError::Host { path: inputs.clone(), error };
@@ -204,7 +212,7 @@ pub fn datasets_in(root: &Path) -> Result<Vec<Did>, InputError> {
     Ok(dids)
 }
 
-/// Digests a directory with an explicit stack: a dataset may be deep.
+/// Digests a directory. Uses an explicit stack instead of recursion, because a dataset may be deep.
 fn digest_tree(name: &str, root: &Dir, reports: &mut Vec<FileReport>) -> Result<(), InputError> {
     let mut open = vec![String::new()];
     while let Some(directory) = open.pop() {
@@ -225,7 +233,7 @@ fn digest_tree(name: &str, root: &Dir, reports: &mut Vec<FileReport>) -> Result<
             if kind.is_dir() {
                 open.push(path);
             } else if kind.is_file() || kind.is_symlink() {
-                // A link that leads out, or to a directory, is no file that the guest could read by this name.
+                // The guest cannot read a link that leads out of the dataset or to a directory as a file.
                 let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
                 let mut options = cap_std::fs::OpenOptions::new();
                 cap_std::fs::OpenOptionsExt::custom_flags(options.read(true), nonblocking);

@@ -2,69 +2,69 @@ use super::InputError;
 use cloister_model::{Did, Inputs, Limits, LimitsError, OutputContract, OutputContractError, Profile};
 use std::path::PathBuf;
 
-/// One run, as it was asked for.
+/// The request for one run.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The author's file: a module, or a script for `runtime`.
     pub algorithm: PathBuf,
-    /// What it is published as, for `TRANSFORMATION_DID`; none: its digest stands there.
+    /// Its DID, for `TRANSFORMATION_DID`. If there is none, the variable holds the file's digest.
     pub did: Option<Did>,
     /// The interpreter, for scripts.
     pub runtime: Option<RuntimeChoice>,
-    /// What it may read.
+    /// The files that it may read.
     pub inputs: Inputs,
-    /// The consumer's parameters, a JSON file; none: `{}`.
+    /// The consumer's parameters, a JSON file. If there is none, the guest gets `{}`.
     pub params: Option<PathBuf>,
     /// DDOs, by the asset they describe.
     pub ddos: Vec<(Did, PathBuf)>,
-    /// Where results go: an empty directory, or one that is not there yet.
+    /// The directory for results. It must be empty, or not exist yet.
     pub outputs: PathBuf,
-    /// What may leave.
+    /// The output contract.
     pub contract: OutputContract,
-    /// What it may use. A runtime's own needs raise the module and compile limits, never the others.
+    /// The resource limits. A runtime's needs raise the limits on the module, stack, tables and compiling, but no others.
     pub limits: Limits,
-    /// What it may learn of time and chance.
+    /// The profile: which clock and randomness the guest gets.
     pub profile: Profile,
-    /// Refuse to run if a wall is missing.
+    /// Whether to refuse the run if a wall is missing.
     pub require_isolation: bool,
 }
 
-/// An installed interpreter.
+/// The name of an installed interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeChoice(pub String);
 
-/// Why a run did not even begin: something that whoever asked for it can set right.
+/// Why a run did not begin: a mistake in the request.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    /// The algorithm's file.
+    /// The algorithm's file is not usable.
     #[error("algorithm `{path}`: {error}")]
     Algorithm {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         error: std::io::Error,
     },
-    /// Inputs, parameters or DDOs.
+    /// The inputs, parameters or DDOs are not usable.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The outputs directory.
+    /// The outputs directory is not usable.
     #[error("outputs `{path}`: {problem}")]
     Outputs {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A limit.
+    /// A limit is out of range.
     #[error(transparent)]
     Limits(#[from] LimitsError),
-    /// The output contract.
+    /// The output contract is invalid.
     #[error(transparent)]
     Contract(#[from] OutputContractError),
-    /// The runtime.
+    /// The runtime is not usable.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::RuntimeError),
-    /// A wall is missing and the run required it.
+    /// A wall is missing and the request requires all of them.
     #[error("not isolated, as --require-isolation demands: {0}. See `sandbox probe`")]
     NotIsolated(String),
 }

@@ -1,12 +1,15 @@
-//! The process that starts the others, waits for them, kills them when their time is up, and writes the report. It
-//! never runs a byte of the guest's.
+//! The process that starts the others, waits for them, kills them at their deadline and writes the report. It never
+//! runs guest code.
 
 mod collect;
+mod execute;
 mod inputs;
 mod job;
 mod outcome;
 mod outputs;
+mod report;
 mod run;
+mod walls;
 mod watch;
 
 pub use collect::CollectError;
@@ -15,30 +18,31 @@ pub use job::{Job, JobError, RuntimeChoice};
 pub use run::{machine_memory_bytes, run};
 pub(crate) use watch::{Ended, Watched, watch};
 
-/// What a run is doing.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Reading the algorithm.
     Reading,
     /// Checking and compiling it.
     Compiling,
-    /// The guest runs.
+    /// Running the guest.
     Running,
-    /// Reading what it left.
+    /// Reading the outputs.
     Collecting,
 }
 
-/// Somebody who wants to see a run happen.
+/// Follows the progress of a run.
 pub trait Observer {
     /// A phase begins.
     fn phase(&mut self, phase: Phase);
-    /// A moment has passed.
+    /// Called several times a second while a child process runs.
     fn tick(&mut self);
-    /// The guest printed something that is kept. A stranger's bytes: escape them before showing.
+    /// The guest printed these bytes, and they fit into the log's limit. They are untrusted: escape them before showing
+    /// them.
     fn log(&mut self, bytes: &[u8]);
 }
 
-/// Nobody watches.
+/// Ignores all progress.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unobserved;
 

@@ -1,10 +1,10 @@
 use super::Ended;
-use crate::{account::Denial, worker::spec::End};
+use crate::{account::Denial, worker::message::End};
 use cloister_isolation::Cause;
 use cloister_model::{Limit, Limits, Outcome};
 use std::time::Duration;
 
-/// Everything that is known of an ended run.
+/// Everything that is known about how a run ended.
 #[derive(Debug)]
 pub(super) struct Evidence<'a> {
     pub(super) ended: Ended,
@@ -21,8 +21,8 @@ const SIGKILL: i32 = 9;
 const SIGXCPU: i32 = 24;
 const SIGSYS: i32 = 31;
 
-/// How a run ended: from what the host recorded first, and only then from how the guest died. A guest that has met a
-/// limit usually dies by its own panic.
+/// Decides how a run ended. What the host recorded takes precedence over how the guest ended, because a guest that
+/// exceeds a limit usually ends with a panic of its own.
 pub(super) fn outcome(evidence: Evidence<'_>) -> Outcome {
     let Evidence { ended, cause, cpu, wall, end, denial, host_error, limits } = evidence;
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
@@ -37,15 +37,15 @@ pub(super) fn outcome(evidence: Evidence<'_>) -> Outcome {
     }
     if let Some(errno) = host_error {
         let error = std::io::Error::from_raw_os_error(errno);
-        return fault(format!("the host's storage failed under the algorithm: {error}. Make room and run again"));
+        return fault(format!("the host's storage failed during the run: {error}. Free some space and run again"));
     }
     match (cause, end) {
         (Cause::Signaled(SIGSYS), _) => fault(
-            "the guest's process made a system call that is forbidden to it and was killed. Treat the algorithm as hostile and report it"
+            "the guest's process made a forbidden system call and was killed. Treat the algorithm as hostile and report it"
                 .to_owned(),
         ),
         (Cause::Signaled(signal), _) => fault(format!(
-            "the guest's process was ended by signal {signal}, which this host did not send. If memory ran out, lower the memory limit or use a larger machine"
+            "the guest's process was killed by signal {signal}, which this host did not send. If memory ran out, lower the memory limit or use a larger machine"
         )),
         (Cause::Exited(_), Some(End::Fault(message))) => fault(message),
         (Cause::Exited(0), Some(end)) => match (end, denial) {
@@ -61,7 +61,7 @@ pub(super) fn outcome(evidence: Evidence<'_>) -> Outcome {
             (End::DoesNotFit | End::Fault(_), None) => fault("the guest could not be started".to_owned()),
         },
         (Cause::Exited(code), _) => {
-            fault(format!("the guest's process ended with code {code} and without a result. This is a bug of the host"))
+            fault(format!("the guest's process ended with code {code} and without a result. This is a bug in the host"))
         }
     }
 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_host_recorded_counts_before_how_the_guest_died() {
+    fn what_the_host_recorded_takes_precedence_over_how_the_guest_ended() {
         let limits = Limits::default();
         let exceeded = |limit| Outcome::LimitExceeded { limit, allowed: 10, used: 11 };
         let trapped = Some(End::Trapped(TrapKind::Unreachable));
@@ -101,9 +101,9 @@ mod tests {
                 Evidence { end: trapped.clone(), denial: denial(Limit::Memory), ..evidence(&limits) },
                 exceeded(Limit::Memory),
             ),
-            // A program may probe for memory and live with less; its results are its own.
+            // A program may try to allocate memory and manage with less. Its results are complete.
             (Evidence { denial: denial(Limit::Memory), ..evidence(&limits) }, Outcome::Succeeded),
-            // A result that is cut short is none, whatever the program says.
+            // A refused write makes the results incomplete, even if the program returns success.
             (Evidence { denial: denial(Limit::OutputBytes), ..evidence(&limits) }, exceeded(Limit::OutputBytes)),
             (
                 Evidence {
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn ours_is_never_blamed_on_the_algorithm() {
+    fn a_fault_of_the_host_is_never_blamed_on_the_algorithm() {
         let limits = Limits::default();
         for case in [
             Evidence { cause: Cause::Signaled(SIGKILL), end: None, ..evidence(&limits) },

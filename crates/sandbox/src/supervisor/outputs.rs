@@ -1,4 +1,9 @@
-//! The directory for results: made, empty, writable, and apart from everything that can be read.
+//! The directory for results. It must be empty, writable, and separate from everything that the guest can read.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "opens the directory that the user names; after that, only its descriptor is used"
+)]
 
 use super::JobError;
 use cap_std::{ambient_authority, fs::Dir};
@@ -9,46 +14,49 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Opens the outputs directory: made if it is not there, refused if it holds anything.
+/// Opens the outputs directory, and creates it if it does not exist. Refuses a directory that is not empty.
 ///
 /// # Errors
-/// [`JobError::Outputs`], before anything is made unless making it is what fails.
+/// [`JobError::Outputs`]. A directory that overlaps the inputs is refused before anything is created.
 pub(super) fn open_outputs(path: &Path, inputs: &Inputs) -> Result<Dir, JobError> {
     let wrong = |problem: String| JobError::Outputs { path: path.to_owned(), problem };
     if let Some(readable) = overlap(path, inputs) {
         return Err(wrong(format!(
-            "one of it and the input directory `{}` lies inside the other, so the algorithm could read its results or \
-             write to the data. Give a directory elsewhere",
+            "overlaps the input directory `{}`, so the algorithm could read its results or write to the data. Give a \
+             directory elsewhere",
             readable.display()
         )));
     }
     match std::fs::create_dir(path) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(wrong(format!("cannot be made: {error}"))),
+        Err(error) => return Err(wrong(format!("cannot be created: {error}"))),
     }
     let directory = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| wrong(error.to_string()))?;
     let mut entries = directory.entries().map_err(|error| wrong(error.to_string()))?;
     if entries.next().is_some() {
-        return Err(wrong("not empty; results of different runs are never mixed. Give an empty directory".to_owned()));
+        return Err(wrong(
+            "not empty. Give an empty or new directory, so that results of different runs are never mixed".to_owned(),
+        ));
     }
     rustix::fs::accessat(&directory, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
         .map_err(|error| wrong(format!("cannot be written: {error}")))?;
     Ok(directory)
 }
 
-/// The input directory, if any, that holds the outputs or lies in them. The kernel's rights add up along a path: what
-/// may be read and what may be written must be apart. Single files are handed over open, and no path leads to them.
+/// The input directory, if any, that contains the outputs or lies inside them. Landlock's rights add up along a path, so
+/// readable and writable directories must be separate. Single files do not matter: the worker gets them as open
+/// descriptors, not by path.
 fn overlap(outputs: &Path, inputs: &Inputs) -> Option<PathBuf> {
     let Inputs::Tree { root, .. } = inputs else { return None };
     let outputs = resolve(outputs)?;
-    // Not the root itself: Ocean's layout has the outputs beside the inputs.
+    // Not the root itself: in Ocean's layout, it contains both the inputs and the outputs.
     ["inputs", "ddos", "transformations"].iter().map(|name| root.join(name)).find(|given| {
         resolve(given).is_some_and(|readable| outputs.starts_with(&readable) || readable.starts_with(&outputs))
     })
 }
 
-/// The path without links and dots, of something that need not be there yet.
+/// The canonical path of a file or directory that need not exist yet.
 fn resolve(path: &Path) -> Option<PathBuf> {
     if let Ok(path) = path.canonicalize() {
         return Some(path);
@@ -63,7 +71,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn outputs_and_inputs_lie_apart() {
+    fn overlapping_outputs_and_inputs_are_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("data");
         fs::create_dir_all(root.join("inputs/d")).expect("made");
@@ -88,6 +96,6 @@ mod tests {
             assert_eq!(overlap(&outputs, &inputs).is_none(), apart, "{path}");
             assert!(apart || open_outputs(&outputs, &inputs).is_err(), "{path}");
         }
-        assert!(!root.join("inputs/new").exists(), "refused, but made");
+        assert!(!root.join("inputs/new").exists(), "refused, but created");
     }
 }

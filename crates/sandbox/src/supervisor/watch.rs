@@ -12,31 +12,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often an observer is told that time passes.
+/// How often [`Observer::tick`] is called.
 const TICK: Duration = Duration::from_millis(200);
 
 /// Who ended a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
     ByItself,
-    /// We killed it: its time was up.
+    /// The supervisor killed it at the deadline.
     Deadline,
 }
 
-/// What a process said and how it ended.
+/// What a process wrote, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) ended: Ended,
     pub(crate) exit: Exit,
-    /// What it wrote to its result pipe, at most the limit.
+    /// What it wrote to its result pipe, up to the limit.
     pub(crate) result: Vec<u8>,
-    /// Bytes it wrote to its log pipe beyond the log's limit.
+    /// Bytes that it wrote to its log pipe beyond the log's limit.
     pub(crate) log_dropped: u64,
     /// Bytes of the log that were kept.
     pub(crate) log_kept: u64,
 }
 
-/// A pipe that a process writes to, read up to a limit and drained beyond it.
+/// The reading end of a pipe. Bytes up to a limit are kept; the rest is read and dropped.
 struct Inlet {
     pipe: Option<File>,
     kept: u64,
@@ -49,7 +49,7 @@ impl Inlet {
         Self { pipe, kept: 0, dropped: 0, limit }
     }
 
-    /// Reads what is there: one system call. The pipe is gone at its end.
+    /// Reads the available bytes with one system call. Closes the pipe at its end.
     fn take(&mut self, mut keep: impl FnMut(&[u8])) {
         let mut buffer = [0; 64 * 1024];
         let Some(pipe) = &mut self.pipe else { return };
@@ -66,10 +66,10 @@ impl Inlet {
     }
 }
 
-/// Waits for a process, reading what it says, and kills it at the deadline.
+/// Waits for a process while reading its pipes, and kills it at the deadline.
 ///
 /// # Errors
-/// Those of waiting; none that the process can cause.
+/// If waiting fails. The process cannot cause an error.
 pub(crate) fn watch(
     child: Child,
     deadline: Instant,
@@ -78,19 +78,20 @@ pub(crate) fn watch(
     log: Option<(File, u64)>,
     observer: &mut dyn Observer,
 ) -> Result<Watched> {
-    let mut said = Vec::new();
+    let mut written = Vec::new();
     let (log, log_limit) = log.map_or((None, 0), |(pipe, limit)| (Some(pipe), limit));
     let (mut result, mut log) = (Inlet::new(Some(result), result_limit), Inlet::new(log, log_limit));
     let mut ended = Ended::ByItself;
     let mut alive = true;
     while alive || result.pipe.is_some() || log.pipe.is_some() {
+        #[expect(clippy::disallowed_methods, reason = "compares with the deadline")]
         let now = Instant::now();
         if alive && now >= deadline && ended == Ended::ByItself {
             child.kill()?;
             ended = Ended::Deadline;
         }
-        // Once it is dead, what is left in the pipes is read without waiting: something it might have started could
-        // hold them open, although nothing can be started in there.
+        // After the process has ended, the rest is read without waiting. A descendant could otherwise keep the pipes
+        // open, although the system call filter allows none.
         let wait = if alive { deadline.saturating_duration_since(now).min(TICK) } else { Duration::ZERO };
         let timeout = Timespec::try_from(wait)?;
         let (pidfd, mut ready) = (child.pidfd(), Vec::with_capacity(3));
@@ -124,11 +125,11 @@ pub(crate) fn watch(
         for number in ready {
             match number {
                 0 => alive = false,
-                1 => result.take(|bytes| said.extend_from_slice(bytes)),
+                1 => result.take(|bytes| written.extend_from_slice(bytes)),
                 _ => log.take(|bytes| observer.log(bytes)),
             }
         }
     }
     let exit = child.wait()?;
-    Ok(Watched { ended, exit, result: said, log_dropped: log.dropped, log_kept: log.kept })
+    Ok(Watched { ended, exit, result: written, log_dropped: log.dropped, log_kept: log.kept })
 }

@@ -1,4 +1,4 @@
-use super::spec::End;
+use super::message::End;
 use crate::{
     account::Account,
     guest::{AbiViolation, Exit, TrappedImport},
@@ -6,11 +6,11 @@ use crate::{
 use cloister_model::{Limit, TrapKind};
 use wasmtime::{ThrownException, Trap};
 
-/// What the engine says if a guest has more instances, memories or tables than the store takes. It has no type for
-/// that; a hostile guest over the built program keeps this text true.
+/// The engine's message for a guest with more instances, memories or tables than the store allows. The engine has no
+/// error type for this, so a test with a hostile guest checks that the text still matches.
 const TOO_MANY: &str = "resource limit exceeded: ";
 
-/// Says how a guest ended, from what the engine returned. What the account denied it is weighed by the supervisor.
+/// Classifies how a guest ended, from the engine's result. The supervisor then weighs the denials on the account.
 pub(super) fn classify(ended: wasmtime::Result<u32>, account: &Account, instances: u32) -> End {
     let error = match ended {
         Ok(0) => return End::Returned,
@@ -35,7 +35,7 @@ pub(super) fn classify(ended: wasmtime::Result<u32>, account: &Account, instance
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => End::OutOfFuel,
         Some(trap) => End::Trapped(trap_kind(*trap)),
-        // Anything else comes from instantiation. With a denial on the account, the guest's declarations did it.
+        // Any other error comes from instantiation. If the account has a denial, the guest's declarations caused it.
         None if account.denial().is_some() => End::DoesNotFit,
         None => End::Fault(format!("{error:#}")),
     }
@@ -58,7 +58,7 @@ fn trap_kind(trap: Trap) -> TrapKind {
         | Trap::InvalidDiscriminant
         | Trap::UnalignedPointer
         | Trap::CannotLeaveComponent => TrapKind::AbiViolation,
-        // wasmtime's list is open: new traps come with new versions.
+        // wasmtime's enum is non-exhaustive: new versions add traps.
         _ => TrapKind::Other,
     }
 }

@@ -1,16 +1,20 @@
-//! The process that runs the guest: takes what it is given, gives up everything else, then starts the guest.
+//! The process that runs the guest. It takes the descriptors that it was given, gives up all other rights, then starts
+//! the guest.
 
 mod end;
+pub(crate) mod message;
 pub(crate) mod spec;
 
 use crate::{
     abi::{component, preview1},
     account::{Account, Counters},
-    artifact::{Program, read_bounded},
+    artifact::Program,
+    cache::AuthenticatedCode,
     clock::Clock,
     engine::Purpose,
     fs::{Build, FileSystem},
     guest::{Guest, TrappedImport},
+    host_file::read_bounded,
     limiter::Limiter,
     log::Log,
     random::Random,
@@ -20,7 +24,8 @@ use cap_std::fs::Dir;
 use cloister_isolation::{self as isolation, PeakMemory, Status};
 use cloister_model::{Isolation, Wall, WallState};
 use end::classify;
-use spec::{Descriptor, End, FIRST_PLACED, Message, Placed, Spec, Start};
+use message::{End, Message};
+use spec::{Descriptor, FIRST_PLACED, Placed, Spec, Start};
 use std::{
     fs::File,
     io::Write as _,
@@ -31,17 +36,17 @@ use std::{
 use wasmtime::{Engine, ExternType, Linker, Store};
 use wasmtime_wasi::p2::bindings::sync::CommandPre;
 
-/// The most bytes of a spec: it lists every input.
+/// The most bytes of a spec, which lists every input.
 const MAX_SPEC_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The most handles of all kinds that a component may hold: files are bounded far below, by the job's limits.
+/// The most handles of all kinds that a component may hold. The job's limits bound file handles far below this.
 const MAX_COMPONENT_HANDLES: usize = 4096;
 
-/// Runs one guest from the descriptors this process was started with.
+/// Runs one guest from the descriptors that this process inherited.
 ///
 /// # Errors
-/// Only if not even the result could be written.
-pub fn main() -> Result<()> {
+/// Only if the result could not be written.
+pub(crate) fn main() -> Result<()> {
     let mut result = File::from(take(Descriptor::Result)?);
     if let Err(error) = run(&mut result) {
         let end = End::Fault(format!("{error:#}"));
@@ -61,16 +66,16 @@ fn take_number(number: i32) -> Result<OwnedFd> {
 fn send(result: &mut File, message: &Message) -> Result<()> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
-    result.write_all(&line).context("the supervisor does not listen")
+    result.write_all(&line).context("the supervisor does not read the result")
 }
 
-/// What the guest is put together from, in the order in which rights are given up.
+/// Builds the guest and gives up rights step by step, in an order in which each step still has what it needs.
 fn run(result: &mut File) -> Result<()> {
     let mut spec_file = File::from(take(Descriptor::Spec)?);
     anyhow::ensure!(isolation::is_sealed(&spec_file), "the spec is not sealed");
     let Spec { engine, limits, contract, algorithm, start, arguments, environment, tree, require_isolation } =
         serde_json::from_slice(&read_bounded(&mut spec_file, MAX_SPEC_BYTES)?)?;
-    let artifact = File::from(take(Descriptor::Artifact)?);
+    let code = AuthenticatedCode::inherited().context("the artifact was not given")?;
     let counters = Arc::new(Counters::from_fd(take(Descriptor::Counters)?)?);
     let log_pipe = File::from(take(Descriptor::Log)?);
     let outputs = take(Descriptor::Outputs)?;
@@ -93,7 +98,7 @@ fn run(result: &mut File) -> Result<()> {
     let paths = isolation::Paths { read: &mounts, write: Some(outputs.as_fd()) };
     walls.push((Wall::Landlock, isolation::restrict_files(paths)));
 
-    // From here on the only files that can be opened are the datasets' and the outputs.
+    // From here on, only files of the datasets and the outputs can be opened.
     let account = Account::new(counters, limits.memory_bytes);
     let mut files = Build::new(account.clone(), limits.handles);
     for (placed, fd) in tree {
@@ -108,7 +113,7 @@ fn run(result: &mut File) -> Result<()> {
     let stack_bytes = usize::try_from(limits.stack_bytes)?;
     let runner = engine.engine(Purpose::Run { stack_bytes })?;
     let is_component = matches!(start, Start::Component);
-    let program = Program::load(&runner, artifact, is_component)?;
+    let program = Program::load(&runner, code, is_component)?;
     let ready = prepare(&runner, &program, start)?;
     let guest = Guest {
         descriptors: preview1::Descriptors::new(&mut files).map_err(|errno| anyhow::anyhow!("no root: {errno:?}"))?,
@@ -132,10 +137,10 @@ fn run(result: &mut File) -> Result<()> {
         store.set_fuel(fuel)?;
     }
 
-    // Memory images are made by now, so what is written from here on is outputs.
+    // The engine has written its memory images, so only outputs are written from here on.
     let most = rustix::process::Rlimit { current: Some(contract.max_bytes), maximum: Some(contract.max_bytes) };
     rustix::process::setrlimit(rustix::process::Resource::Fsize, most).context("cannot limit the size of files")?;
-    // Nothing is opened, mapped as code or started after this. The guest's own code comes next.
+    // After this, no code can be mapped and no program started. The guest's code runs next.
     isolation::deny_new_code();
     walls.push((Wall::Seccomp, isolation::restrict_syscalls(isolation::Role::Worker)));
     let walls = Isolation(walls.into_iter().map(|(wall, status)| (wall, state(status))).collect());
@@ -145,11 +150,12 @@ fn run(result: &mut File) -> Result<()> {
     if missing && require_isolation {
         return send(result, &Message::NotIsolated);
     }
-    // Without it, paths would be resolved by this process: the one fallback that was broken before
-    // (GHSA-vqjp-4c8c-hfgg), and the only wall that does not depend on an optional kernel feature.
+    // Without openat2, cap-std would resolve paths in this process. That fallback had a sandbox escape
+    // (GHSA-vqjp-4c8c-hfgg), and openat2 is the one wall that depends on no optional kernel feature.
     anyhow::ensure!(!openat2_missing, "this kernel has no openat2 (Linux 5.6), or something forbids it");
 
     account.start_guest();
+    #[expect(clippy::disallowed_methods, reason = "measures the guest for the report, outside of it")]
     let started = Instant::now();
     let ended = ready.start(&mut store);
     let guest_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -157,12 +163,12 @@ fn run(result: &mut File) -> Result<()> {
     let fuel = limits.fuel.and_then(|given| Some(given - store.get_fuel().ok()?));
     let peak_resident_bytes = peak.and_then(|peak| peak.bytes());
     send(result, &Message::End { end, guest_us, peak_resident_bytes, fuel })?;
-    // The process ends here; taking the guest's memory apart first would only cost time.
+    // The process ends here. Freeing the guest's memory first would only cost time.
     std::mem::forget(store);
     Ok(())
 }
 
-/// Takes the descriptors of the tree.
+/// Takes the descriptors of the files and mounts in the tree.
 fn take_tree(tree: Vec<Placed>) -> Result<Vec<(Placed, Option<OwnedFd>)>> {
     let mut number = FIRST_PLACED;
     tree.into_iter()
@@ -179,7 +185,7 @@ fn take_tree(tree: Vec<Placed>) -> Result<Vec<(Placed, Option<OwnedFd>)>> {
         .collect()
 }
 
-/// A wall's status in the words of the report.
+/// Converts a wall's status to the form in the report.
 pub(crate) fn state(status: Status) -> WallState {
     match status {
         Status::Enforced(detail) => WallState::Enforced { detail },
@@ -188,7 +194,7 @@ pub(crate) fn state(status: Status) -> WallState {
     }
 }
 
-/// A guest with its imports resolved: everything but its own code has run.
+/// A guest whose imports are resolved and whose code has not run yet.
 enum Ready {
     Module { instance: wasmtime::InstancePre<Guest>, exports: Vec<String> },
     Component(CommandPre<Guest>),

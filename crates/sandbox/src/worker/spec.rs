@@ -1,10 +1,10 @@
-//! What the supervisor tells the worker. Trusted input: it is written by the supervisor alone, into a sealed file.
+//! The instructions for a worker. They are trusted: only the supervisor can write them, into a sealed file.
 
 use crate::engine::EngineSettings;
-use cloister_model::{Isolation, Limits, OutputContract, Sha256, TrapKind};
+use cloister_model::{Limits, OutputContract, Sha256};
 use serde::{Deserialize, Serialize};
 
-/// The descriptors that every worker is given, in this order from 3. Those of [`Spec::tree`] follow.
+/// The descriptors that every worker inherits, in this order from 3. Those of [`Spec::tree`] follow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Descriptor {
     Spec = 3,
@@ -18,7 +18,7 @@ pub(crate) enum Descriptor {
 /// The first descriptor of [`Spec::tree`].
 pub(crate) const FIRST_PLACED: i32 = 9;
 
-/// One run, completely.
+/// The complete description of one run.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Spec {
@@ -51,30 +51,4 @@ pub(crate) enum Placed {
     File(String),
     Mount(String),
     Empty(String),
-}
-
-/// What the worker says, one line of JSON each. After the guest has started, a claim and no more.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Message {
-    /// Before the guest's first instruction: the walls that stand.
-    Walls(Isolation),
-    /// Walls are missing and the run required them. The guest was not started.
-    NotIsolated,
-    /// The guest has ended.
-    End { end: End, guest_us: u64, peak_resident_bytes: Option<u64>, fuel: Option<u64> },
-}
-
-/// How the guest ended, as the engine tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum End {
-    Returned,
-    Exited(u32),
-    Trapped(TrapKind),
-    OutOfFuel,
-    /// It could not even start, because what it declares is beyond a limit on the account.
-    DoesNotFit,
-    /// Ours.
-    Fault(String),
 }

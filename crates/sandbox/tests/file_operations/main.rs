@@ -5,6 +5,7 @@
 
 use cloister_sandbox as sandbox;
 
+#[expect(clippy::disallowed_methods, reason = "a test makes its own files")]
 mod driver;
 mod model;
 

@@ -1,4 +1,4 @@
-//! `wasi:cli`: arguments, environment, standard streams, the end.
+//! `wasi:cli`: arguments, environment, standard streams, exit.
 
 use super::resources::{Entry, Input, Output};
 use crate::guest::{AbiViolation, Exit, Guest};
@@ -13,7 +13,7 @@ use wasmtime_wasi::p2::{
     },
 };
 
-/// No terminal is ever given out.
+/// A guest never gets a terminal.
 const NO_TERMINAL: AbiViolation = AbiViolation("a terminal that does not exist");
 
 impl environment::Host for Guest {

@@ -1,10 +1,10 @@
-//! Refusals of the file layer, in the words of 0.2.
+//! Converts errors of the file layer to the error codes of 0.2.
 
 use crate::{fs::Errno, guest::AbiViolation};
 use wasmtime_wasi::p2::{FsError, bindings::filesystem::types::ErrorCode};
 use wasmtime_wasi_io::streams::StreamError;
 
-/// A stream's failure, on its way through the generated code to an `error` resource.
+/// The error of a stream, which the generated code turns into an `error` resource.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("{0:?}")]
 pub(super) struct Failure(pub(super) Errno);
@@ -24,7 +24,7 @@ pub(super) fn error_code(errno: Errno) -> ErrorCode {
         Errno::Loop => ErrorCode::Loop,
         Errno::NameTooLong => ErrorCode::NameTooLong,
         Errno::NoEntry => ErrorCode::NoEntry,
-        // 0.2 has no word for too many open files.
+        // 0.2 has no error code for too many open files.
         Errno::NoMemory | Errno::TooManyHandles => ErrorCode::InsufficientMemory,
         Errno::NoSpace => ErrorCode::InsufficientSpace,
         Errno::NotDirectory => ErrorCode::NotDirectory,

@@ -49,7 +49,7 @@ fn descriptor_stat(stat: Stat) -> DescriptorStat {
     }
 }
 
-/// Names the object and nothing else: libraries take the lower half for its inode. The upper is the one device.
+/// Identifies the object only. C libraries use the lower half as the inode number; the upper half is the single device.
 fn metadata_hash(stat: Stat) -> MetadataHashValue {
     MetadataHashValue { lower: stat.inode, upper: 1 }
 }
@@ -59,9 +59,9 @@ fn follows(flags: PathFlags) -> bool {
 }
 
 impl Guest {
-    /// A stream would only say so at its first use; the file layer's answer is known now.
+    /// Fails now, rather than at the first use of the stream, if the handle does not allow the access.
     fn check_access(&self, handle: HandleId, pick: impl FnOnce((bool, bool)) -> bool) -> Result<(), Errno> {
-        // A directory's answer is that it is one.
+        // For a directory, `size` fails with `IsDirectory`.
         self.files.size(handle)?;
         if pick(self.files.access(handle)?) { Ok(()) } else { Err(Errno::BadDescriptor) }
     }
@@ -111,7 +111,7 @@ impl HostDescriptor for Guest {
         Ok(())
     }
 
-    /// Results are synchronised when they are published, not while they are made.
+    /// Does nothing: results are synced to disk when they are published.
     fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
         self.resources.descriptor(&fd)?;
         Ok(())
@@ -124,7 +124,7 @@ impl HostDescriptor for Guest {
     fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
         let handle = self.resources.descriptor(&fd)?;
         if self.files.stat(handle)?.kind == FileKind::Directory {
-            // What can be changed below it depends on where: the file layer says so when it is tried.
+            // Whether objects below it can be changed depends on their place; the file layer decides at each attempt.
             return Ok(DescriptorFlags::READ | DescriptorFlags::MUTATE_DIRECTORY);
         }
         let (read, write) = self.files.access(handle)?;
@@ -142,7 +142,7 @@ impl HostDescriptor for Guest {
         Ok(self.files.set_size(handle, size)?)
     }
 
-    /// Every time is the same by definition; setting one where writing is allowed changes nothing.
+    /// Has no effect where writing is allowed: all times are the same fixed value.
     fn set_times(&mut self, fd: Resource<Descriptor>, _: NewTimestamp, _: NewTimestamp) -> FsResult<()> {
         let handle = self.resources.descriptor(&fd)?;
         if self.files.access(handle)?.1 { Ok(()) } else { Err(Errno::ReadOnly.into()) }
@@ -166,7 +166,7 @@ impl HostDescriptor for Guest {
         let mut bytes = vec![0; most];
         let read = self.files.read_at(handle, &mut bytes, offset)?;
         bytes.truncate(read);
-        // The file layer reads short only at the end of a file.
+        // The file layer returns a short read only at the end of a file.
         Ok((bytes, read < most))
     }
 
@@ -202,7 +202,7 @@ impl HostDescriptor for Guest {
         Ok(descriptor_stat(self.files.stat_at(base, path.as_bytes(), follows(flags))?))
     }
 
-    /// There are no hard links: one would carry an input into the outputs.
+    /// Always refused: a hard link could move an input into the outputs.
     fn link_at(
         &mut self,
         fd: Resource<Descriptor>,
@@ -216,7 +216,7 @@ impl HostDescriptor for Guest {
         Err(Errno::NotSupported.into())
     }
 
-    /// There are no symbolic links to make: whoever collects the results must never meet one.
+    /// Always refused: the outputs must not contain symbolic links, which could mislead programs that read them.
     fn symlink_at(&mut self, fd: Resource<Descriptor>, _: String, _: String) -> FsResult<()> {
         self.resources.descriptor(&fd)?;
         Err(Errno::NotSupported.into())
@@ -234,7 +234,7 @@ impl HostDescriptor for Guest {
         let directory = open.contains(OpenFlags::DIRECTORY);
         let options = OpenOptions {
             read: flags.contains(DescriptorFlags::READ),
-            // Of a directory nothing is written but what is opened in it.
+            // For a directory, this flag concerns the files that are opened in it.
             write: !directory && flags.contains(DescriptorFlags::WRITE),
             create: open.contains(OpenFlags::CREATE),
             exclusive: open.contains(OpenFlags::EXCLUSIVE),
@@ -242,7 +242,7 @@ impl HostDescriptor for Guest {
             directory,
             follow: follows(path_flags),
         };
-        // Before anything is made or emptied: an answer that cannot be delivered must leave nothing behind.
+        // Checked before creating or truncating anything, so that a failure has no side effects.
         self.check_room()?;
         let handle = self.files.open(base, path.as_bytes(), options)?;
         Ok(self.keep_open(handle, Entry::Descriptor(handle))?)

@@ -1,4 +1,4 @@
-//! Every interface a component can reach, by name. Nothing is linked anywhere else.
+//! Every interface that a component can reach, by name. No other file links anything.
 
 use crate::guest::{AbiViolation, Exit, Guest};
 use wasmtime::{
@@ -21,7 +21,8 @@ macro_rules! link {
     }};
 }
 
-/// Gives a linker the whole of WASI 0.2's command world but `wasi:sockets`: of that, the types of sockets and no function on them.
+/// Links WASI 0.2's command world without `wasi:sockets`. Of that package, only the socket types are linked, without any
+/// function.
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     link! { linker,
         error;
@@ -54,17 +55,18 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     Ok(())
 }
 
-/// What a socket is here: a type without values. Some C libraries name it, only to be able to drop what they never get.
+/// A socket type without values. Some C libraries import it, only to be able to drop sockets that they never get.
 enum NoSocket {}
 
-/// Runs a component to its end: what its `run` returned, or, outside, the trap or [`Exit`] that ended it.
+/// Runs a component to its end. The inner result is what its `run` returned; the outer error is the trap or [`Exit`] that
+/// ended it.
 pub(crate) fn run(store: &mut Store<Guest>, command: &CommandPre<Guest>) -> Result<std::result::Result<(), ()>> {
     let command = command.instantiate(&mut *store)?;
     command.wasi_cli_run().call_run(&mut *store).map_err(blame)
 }
 
-/// The component model's own refusals (a handle that was never given, a list longer than a call may carry) are plain
-/// text. Once the guest runs nothing else is, so they are told apart from faults of this host here.
+/// Converts errors of the component model itself, such as an unknown handle or a list that is too long. They are plain
+/// text, without a type. All other errors at run time have a type, so an untyped one is the guest's fault.
 fn blame(error: Error) -> Error {
     let is_known =
         error.is::<Trap>() || error.is::<Exit>() || error.is::<AbiViolation>() || error.is::<ThrownException>();

@@ -1,8 +1,8 @@
 //! WASI 0.2 (components that export `wasi:cli/run`), translated to the file layer.
 //!
-//! The interfaces' traits are the ones wasmtime generates; what is behind them is ours: no runtime of futures, no
-//! second thread, no second stack. A call does its work and returns, on the guest's own thread. Sockets and everything
-//! else that is not named in `linker.rs` do not exist.
+//! wasmtime generates the traits of the interfaces; the implementation is our own, without an async runtime, a second
+//! thread or a second stack. A call does its work on the guest's thread and returns. Sockets and all other interfaces
+//! that `linker.rs` does not name do not exist.
 
 mod cli;
 mod clocks;
@@ -14,6 +14,10 @@ mod random;
 mod resources;
 mod streams;
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test makes its own files, compiles in its own process, and measures that no real time passes"
+)]
 mod tests;
 
 pub(crate) use linker::{add_to_linker, run};

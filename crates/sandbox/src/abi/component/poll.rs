@@ -8,8 +8,8 @@ use wasmtime_wasi::p2::bindings::sync::io::poll::{Host, HostPollable, Pollable};
 const MAX_POLLABLES: usize = 4096;
 
 impl Guest {
-    /// Waits until `due` and returns what the time is then. The clock is looked at once, whatever comes of it: on the
-    /// virtual clock every look takes time.
+    /// Waits until `due` and returns the time after that. Reads the clock exactly once, because every reading advances the
+    /// virtual clock.
     fn wait(&mut self, due: u64) -> u64 {
         let now = self.clock.monotonic();
         if due <= now {
@@ -21,7 +21,7 @@ impl Guest {
 }
 
 impl Host for Guest {
-    /// Files and standard streams are always ready; so a poll either answers at once or sleeps until its first clock.
+    /// Files and standard streams are always ready, so a poll either returns at once or sleeps until its first clock.
     fn poll(&mut self, pollables: Vec<Resource<Pollable>>) -> Result<Vec<u32>> {
         if pollables.len() > MAX_POLLABLES {
             return Err(AbiViolation("a poll of more than 4096 pollables").into());

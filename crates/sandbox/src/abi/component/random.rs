@@ -1,5 +1,5 @@
-//! `wasi:random`: one source for all three interfaces. In the deterministic profile none of them is secret; in the
-//! standard one all are.
+//! `wasi:random`: one source for all three interfaces. In the deterministic profile, none of them is secret. In the
+//! standard profile, all are.
 
 use crate::guest::{AbiViolation, Guest};
 use wasmtime::Result;

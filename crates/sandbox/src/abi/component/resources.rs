@@ -1,7 +1,7 @@
-//! What a component's handles stand for.
+//! The objects behind a component's handles.
 //!
-//! The component model keeps the guest's handle tables and gives us only the number that we once chose for each. The
-//! generated traits name other types for these numbers (a `Descriptor` with a file in it, a stream with futures); no
+//! The component model keeps the guest's handle tables and passes us the number that we chose for each handle. The
+//! generated traits give these numbers other types (a `Descriptor` that contains a file, a stream with futures), but no
 //! value of those types ever exists here.
 
 use crate::{
@@ -18,13 +18,13 @@ use wasmtime_wasi::p2::bindings::sync::{
     },
 };
 
-/// How many resources there may be for each handle on a file: itself, a stream each way, and one to poll.
+/// The number of resources for each file handle: the descriptor, an input stream, an output stream and a pollable.
 const RESOURCES_PER_HANDLE: u32 = 4;
 
-/// A resource is not what the call says it is. The component model checks it too; this is the second lock.
+/// A resource has another type than the call requires. The component model checks this, too.
 const WRONG_KIND: AbiViolation = AbiViolation("a resource that is not there, or of another kind");
 
-/// For calls that have no way to say that there are too many resources.
+/// Too many resources, for calls that cannot return this as an error.
 pub(super) const TOO_MANY: AbiViolation = AbiViolation("more resources than the limit on handles allows");
 
 /// Everything a component holds, by number.
@@ -37,27 +37,27 @@ pub(crate) struct Resources {
 #[derive(Debug)]
 struct Slot {
     entry: Entry,
-    /// What must outlive this: the descriptor of a stream.
+    /// The resource that must outlive this one, such as the descriptor of a stream.
     parent: Option<u32>,
-    /// The guest's own handle, and each resource whose parent this is.
+    /// The number of uses: the guest's handle, and each resource whose parent this is.
     users: u32,
 }
 
 /// One resource.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// An open file or directory. The file layer knows which.
+    /// An open file or directory; the file layer distinguishes them.
     Descriptor(HandleId),
     Listing(Listing),
     Input(Input),
     Output(Output),
-    /// Ready from this moment of the monotonic clock on. Files and standard streams always are: 0.
+    /// The monotonic time from which it is ready. 0 for files and standard streams, which are always ready.
     Pollable(u64),
     Error(Errno),
 }
 
-/// A directory being read. It has a handle of its own, so that the file layer keeps the names as they were when the
-/// reading began, and charges for them.
+/// A directory listing in progress. It has its own handle, so that the file layer keeps, and charges for, a snapshot of
+/// the names.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub(super) handle: HandleId,
@@ -65,10 +65,10 @@ pub(super) struct Listing {
     pub(super) count: usize,
 }
 
-/// Where an input stream comes from.
+/// The source of an input stream.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// Standard input, and what failed before.
+    /// Standard input, or a stream that failed.
     Closed,
     File {
         handle: HandleId,
@@ -76,10 +76,10 @@ pub(super) enum Input {
     },
 }
 
-/// Where an output stream goes.
+/// The destination of an output stream.
 #[derive(Debug)]
 pub(super) enum Output {
-    /// It failed before.
+    /// A stream that failed.
     Closed,
     /// stdout and stderr.
     Log,
@@ -89,7 +89,7 @@ pub(super) enum Output {
     },
 }
 
-/// Where the next write to a file goes.
+/// The position of the next write to a file.
 #[derive(Debug)]
 pub(super) enum At {
     Offset(u64),
@@ -115,7 +115,7 @@ impl Resources {
         Ok(number)
     }
 
-    /// Ends one use of a resource. Returns the file handle that nobody uses any more, if there is one.
+    /// Ends one use of a resource. Returns the file handle to close, if this was its last use.
     fn release(&mut self, number: u32) -> Option<HandleId> {
         let mut handle = None;
         let mut next = Some(number);
@@ -127,7 +127,7 @@ impl Resources {
                 break;
             }
             next = slot.parent;
-            // A stream has a parent and no handle of its own, so at most one is found on the way up.
+            // Of a resource and its parents, at most one owns a file handle: a stream has a parent and no handle.
             if let Entry::Descriptor(own) | Entry::Listing(Listing { handle: own, .. }) = slot.entry {
                 handle = Some(own);
             }
@@ -171,7 +171,7 @@ impl Resources {
         }
     }
 
-    /// When it is ready.
+    /// The monotonic time from which it is ready.
     pub(super) fn pollable(&self, resource: &Resource<Pollable>) -> Result<u64, AbiViolation> {
         if let Entry::Pollable(due) = self.entry(resource.rep())? { Ok(*due) } else { Err(WRONG_KIND) }
     }
@@ -193,13 +193,13 @@ impl Guest {
         Ok(())
     }
 
-    /// Gives the guest a resource, which keeps `parent` in use.
+    /// Creates a resource for the guest. It counts as a use of `parent`.
     pub(super) fn keep<T: 'static>(&mut self, entry: Entry, parent: Option<u32>) -> Result<Resource<T>, Errno> {
         self.check_room()?;
         self.resources.insert(entry, parent).map(Resource::new_own)
     }
 
-    /// As [`Self::keep`], for calls that cannot fail: they trap.
+    /// As [`Self::keep`], for calls that cannot return an error and trap instead.
     pub(super) fn keep_or_trap<T: 'static>(&mut self, entry: Entry) -> wasmtime::Result<Resource<T>> {
         Ok(self.keep(entry, None).map_err(|_| TOO_MANY)?)
     }
@@ -209,7 +209,7 @@ impl Guest {
         self.keep(entry, None).inspect_err(|_| self.files.close(handle))
     }
 
-    /// The guest dropped a resource, whose kind the caller has checked.
+    /// Removes a resource that the guest dropped and whose kind the caller has checked.
     pub(super) fn forget<T: 'static>(&mut self, resource: &Resource<T>) {
         if let Some(handle) = self.resources.release(resource.rep()) {
             self.files.close(handle);

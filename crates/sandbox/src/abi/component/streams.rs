@@ -1,5 +1,5 @@
-//! `wasi:io/streams` and `wasi:io/error`: reading and writing, always finished when the call returns. So `blocking-`
-//! makes no difference, and there is nothing to flush.
+//! `wasi:io/streams` and `wasi:io/error`. Every read or write is complete when the call returns, so the `blocking-`
+//! variants do the same, and there is nothing to flush.
 
 use super::{
     errors::Failure,
@@ -23,12 +23,12 @@ use wasmtime_wasi_io::{
 /// The specification's limit on `blocking-write-and-flush` and its sibling.
 const MAX_BLOCKING_WRITE: u64 = 4096;
 
-/// More was written than `check-write` permitted.
+/// The guest wrote more than `check-write` permitted.
 const BEYOND_PERMIT: AbiViolation = AbiViolation("a write of more bytes than are permitted at once");
 
 impl Input {
-    /// Reads up to `most` bytes. At the end of a file the answer is `closed`, and stays it until the file grows: as in
-    /// preview 1, a program may read on in a file that it appends to itself.
+    /// Reads up to `most` bytes. At the end of a file, the result is `closed` until the file grows: as in preview 1, a
+    /// program may continue reading a file that it appends to.
     fn read(&mut self, files: &FileSystem, most: usize) -> StreamResult<Vec<u8>> {
         let Self::File { handle, offset } = self else { return Err(StreamError::Closed) };
         let mut bytes = vec![0; most];
@@ -69,7 +69,7 @@ impl Output {
         if matches!(self, Self::Closed) { Err(StreamError::Closed) } else { Ok(()) }
     }
 
-    /// Writes all of `bytes`, or nothing; a failure closes the stream.
+    /// Writes either all of `bytes` or nothing. An error closes the stream.
     fn write(&mut self, files: &mut FileSystem, log: &mut Log, bytes: &[u8]) -> StreamResult<()> {
         let written = match self {
             Self::Closed => return Err(StreamError::Closed),
@@ -90,7 +90,7 @@ impl Output {
 }
 
 impl Guest {
-    /// How much one call may read: what was asked for, as far as the host allocates it.
+    /// The most bytes that one call may read: the requested number, up to the call limit.
     pub(super) fn readable(&self, length: u64) -> usize {
         usize::try_from(length.min(self.call_bytes)).unwrap_or(usize::MAX)
     }
@@ -156,8 +156,8 @@ impl HostInputStream for Guest {
 }
 
 impl HostOutputStream for Guest {
-    /// As much as one call may make the host allocate. Some C libraries look at the permit and then write more, so a
-    /// smaller one would end their programs for no reason.
+    /// Permits as many bytes as one call may make the host allocate. A smaller permit would trap programs whose C library
+    /// writes more than `check-write` permitted.
     fn check_write(&mut self, stream: Resource<OutputStream>) -> StreamResult<u64> {
         self.resources.output(&stream)?.check()?;
         Ok(self.call_bytes)

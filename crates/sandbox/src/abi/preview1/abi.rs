@@ -6,7 +6,7 @@ pub(super) mod rights {
     pub(crate) const FD_ALLOCATE: u64 = 1 << 8;
     pub(crate) const FD_READDIR: u64 = 1 << 14;
     pub(crate) const FD_FILESTAT_SET_SIZE: u64 = 1 << 22;
-    /// Every right there is; what a directory hands on to what is opened in it. The file layer decides.
+    /// Every right. Directories pass it on to the files opened in them; the file layer decides about each access.
     pub(crate) const ALL: u64 = (1 << 30) - 1;
     /// create, link, open, readdir, readlink, rename, stat, symlink, remove, unlink.
     pub(crate) const DIRECTORY: u64 = 0b11_1111_1110_0000_0000 | 1 << 18 | 1 << 19 | 1 << 20 | 1 << 21 | 0b111 << 24;

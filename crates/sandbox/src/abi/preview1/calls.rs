@@ -1,4 +1,4 @@
-//! Arguments, environment, clocks, randomness, and the sockets that do not exist.
+//! Arguments, environment, clocks, randomness, and the refused socket functions.
 
 use super::{
     abi::{CLOCK_MONOTONIC, CLOCK_REALTIME},
@@ -75,7 +75,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Programs of some toolchains import these without ever calling them. There are no sockets to call them on.
+    /// Some toolchains import these functions into every program. There are no sockets, so every call fails.
     fn no_socket(&self, fd: u32) -> Answer {
         self.descriptors.get(fd)?;
         Err(Code::NOT_A_SOCKET)

@@ -6,17 +6,17 @@ use wasmtime::Memory;
 #[derive(Debug, Default)]
 pub(crate) struct Descriptors {
     slots: Vec<Option<Descriptor>>,
-    /// The guest's memory, once looked up.
+    /// The guest's memory, once it has been looked up.
     pub(super) memory: Option<Memory>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Descriptor {
-    /// Always at its end.
+    /// Standard input, which is always at its end.
     Stdin,
     /// stdout and stderr.
     Log,
-    /// The root, which preview 1 announces as preopened.
+    /// The root, which preview 1 lists as preopened.
     Root(HandleId),
     Directory(HandleId),
     File(OpenFile),
@@ -33,7 +33,7 @@ impl Descriptors {
     /// 0, 1, 2 and the root as 3.
     ///
     /// # Errors
-    /// `TooManyHandles` if not even the root may be open.
+    /// `TooManyHandles` if the limit does not even allow the root.
     pub(crate) fn new(files: &mut FileSystem) -> Result<Self, Errno> {
         let root = Descriptor::Root(files.open_root()?);
         let slots = [Descriptor::Stdin, Descriptor::Log, Descriptor::Log, root].map(Some).to_vec();
@@ -44,7 +44,7 @@ impl Descriptors {
         self.slots.get(number as usize).copied().flatten().ok_or(Code::BAD_DESCRIPTOR)
     }
 
-    /// A descriptor that paths can start from.
+    /// The directory handle of a descriptor, for resolving paths.
     pub(super) fn directory(&self, number: u32) -> Result<HandleId, Code> {
         match self.get(number)? {
             Descriptor::Root(handle) | Descriptor::Directory(handle) => Ok(handle),
@@ -60,14 +60,14 @@ impl Descriptors {
         }
     }
 
-    /// The lowest free number, as POSIX has it.
+    /// Inserts a descriptor at the lowest free number, as POSIX does.
     pub(super) fn insert(&mut self, descriptor: Descriptor) -> u32 {
         let free = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
         });
         self.slots[free] = Some(descriptor);
-        // The file layer bounds how many handles are open, and so how long this table gets.
+        // The file layer bounds the number of open handles, and thus the length of this table.
         u32::try_from(free).unwrap_or(u32::MAX)
     }
 
@@ -75,7 +75,7 @@ impl Descriptors {
         self.slots.get_mut(number as usize).and_then(Option::take).ok_or(Code::BAD_DESCRIPTOR)
     }
 
-    /// Puts `descriptor` at a number that is open; returns what was there.
+    /// Replaces the descriptor at an open number and returns the previous one.
     pub(super) fn replace(&mut self, number: u32, descriptor: Descriptor) -> Result<Descriptor, Code> {
         self.slots
             .get_mut(number as usize)

@@ -1,4 +1,4 @@
-//! Descriptors: reading, writing, listing, and what they tell of themselves.
+//! Every call on a descriptor: reading, writing, listing, metadata.
 
 use super::{
     abi::{
@@ -25,7 +25,7 @@ fn file_type_of(kind: FileKind) -> u8 {
     }
 }
 
-/// Writes a `filestat`. A standard stream has none of it but a type.
+/// Writes a `filestat`. For a standard stream, only the type is set.
 pub(super) fn write_filestat(memory: &mut GuestMemory<'_>, out: u32, stat: Option<Stat>) -> Answer {
     let mut record = [0; FILESTAT_BYTES as usize];
     if let Some(stat) = stat {
@@ -51,7 +51,7 @@ fn buffer(memory: &GuestMemory<'_>, buffers: u32, index: u32) -> Result<(u32, u3
     Ok((memory.u32(at)?, memory.u32(at.checked_add(4).ok_or(Code::FAULT)?)?))
 }
 
-/// Reads into buffers from `offset` until one is not filled. Returns the bytes read.
+/// Reads into buffers from `offset` until one cannot be filled. Returns the number of bytes read.
 fn read_into(
     files: &FileSystem,
     memory: &mut GuestMemory<'_>,
@@ -72,14 +72,15 @@ fn read_into(
     Ok(total)
 }
 
-/// Where a write goes.
+/// The position of a write.
 #[derive(Clone, Copy)]
 enum At {
     Offset(u64),
     End,
 }
 
-/// Writes buffers until one fails. What was written before it is a short write; the next call meets the error.
+/// Writes buffers until one fails. If some were written before, the result is a short write, and the next call gets the
+/// error.
 fn write_from(
     files: &mut FileSystem,
     memory: &GuestMemory<'_>,
@@ -251,7 +252,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Results are synchronised when they are published, not while they are made.
+    /// Does nothing: results are synced to disk when they are published.
     pub(super) fn fd_sync(&mut self, _: &mut GuestMemory<'_>, fd: u32) -> Answer {
         self.descriptors.get(fd).map(|_| ())
     }
@@ -289,7 +290,7 @@ impl Guest {
         Ok(())
     }
 
-    /// Rights are what the file layer gives; there is nothing to lower.
+    /// Has no effect: the file layer decides about each access.
     pub(super) fn fd_fdstat_set_rights(&mut self, _: &mut GuestMemory<'_>, fd: u32, _: u64, _: u64) -> Answer {
         self.descriptors.get(fd)?;
         Err(Code::NOT_SUPPORTED)
@@ -308,7 +309,7 @@ impl Guest {
         Ok(self.files.set_size(handle, size)?)
     }
 
-    /// Every time is the same by definition; setting one where writing is allowed changes nothing.
+    /// Has no effect where writing is allowed: all times are the same fixed value.
     pub(super) fn fd_filestat_set_times(&mut self, _: &mut GuestMemory<'_>, fd: u32, _: u64, _: u64, _: u32) -> Answer {
         let handle = self.descriptors.get(fd)?.handle().ok_or(Code::NOT_SUPPORTED)?;
         if self.files.access(handle)?.1 { Ok(()) } else { Err(Errno::ReadOnly.into()) }
@@ -336,8 +337,8 @@ impl Guest {
         }
     }
 
-    /// Fills the buffer with entries, the last one cut where it ends. Cookie 0 begins, with `.` and `..` before the
-    /// sorted names.
+    /// Fills the buffer with entries. The last entry is cut at the end of the buffer. Cookie 0 starts a new listing, with
+    /// `.` and `..` before the sorted names.
     pub(super) fn fd_readdir(
         &mut self,
         memory: &mut GuestMemory<'_>,

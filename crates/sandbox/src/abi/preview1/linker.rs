@@ -1,4 +1,4 @@
-//! Every function a preview 1 guest can reach, by name. Nothing is linked anywhere else.
+//! Every function that a preview 1 guest can reach, by name. No other file links anything.
 
 use super::{errno::Code, memory::GuestMemory};
 use crate::guest::{AbiViolation, Exit, Guest};
@@ -28,7 +28,7 @@ fn with_memory(
     })
 }
 
-/// Links one function: its parameters are taken as preview 1's unsigned numbers.
+/// Links one function. Its parameters are converted to the unsigned numbers of preview 1.
 macro_rules! link {
     ($linker:ident, $($name:ident($($parameter:ident: $type:ident),*);)*) => {$(
         $linker.func_wrap(MODULE, stringify!($name),
@@ -40,7 +40,7 @@ macro_rules! link {
     (@wasm u64) => { i64 };
 }
 
-/// Gives a linker the whole of preview 1, apart from `proc_raise`.
+/// Links all of preview 1 except `proc_raise`.
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     link! { linker,
         args_get(argv: u32, buffer: u32);
@@ -99,7 +99,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn what_admission_lets_in_is_what_is_linked() {
+    fn every_import_that_admission_allows_is_linked() {
         let engine = wasmtime::Engine::default();
         let mut linker = Linker::new(&engine);
         add_to_linker(&mut linker).expect("linked");

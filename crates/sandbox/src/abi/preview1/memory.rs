@@ -1,6 +1,6 @@
 use super::errno::Code;
 
-/// The guest's memory, with every access checked. A pointer outside it is the guest's error, answered with `EFAULT`.
+/// The guest's memory, with checked access. An access outside of it fails with `EFAULT`.
 pub(super) struct GuestMemory<'a>(pub(super) &'a mut [u8]);
 
 impl GuestMemory<'_> {

@@ -1,7 +1,7 @@
 //! WASI preview 1 (`wasi_snapshot_preview1`), translated to the file layer.
 //!
-//! Hand-written against the specification's witx rather than adapted to a component: it keeps exit codes, lets a read
-//! land in guest memory without a copy, and does not cut writes to 4 KiB. All of it runs on the guest's own thread.
+//! Implemented by hand from the specification's witx. An adapter to a component would lose exit codes, copy every read
+//! once more and cut writes to 4 KiB. Everything runs on the guest's thread.
 
 mod abi;
 mod calls;

@@ -1,4 +1,4 @@
-//! Paths: every call that takes one.
+//! Every call that takes a path.
 
 use super::{
     abi::{APPEND, SYMLINK_FOLLOW, open_flags, rights},
@@ -32,8 +32,8 @@ impl Guest {
         let directory = open & open_flags::DIRECTORY != 0;
         let options = OpenOptions {
             read: base & (rights::FD_READ | rights::FD_READDIR) != 0,
-            // For a directory this right speaks of what will be opened in it. The rights to allocate and to set the size
-            // say nothing: Go asks for the latter even to read.
+            // For a directory, this right concerns the files that are opened in it. The rights to allocate and to set the
+            // size do not imply writing: Go requests the latter even for reading.
             write: !directory && base & rights::FD_WRITE != 0,
             create: open & open_flags::CREATE != 0,
             exclusive: open & open_flags::EXCLUSIVE != 0,
@@ -42,7 +42,7 @@ impl Guest {
             follow: lookup & SYMLINK_FOLLOW != 0,
         };
         let from = self.descriptors.directory(fd)?;
-        // Before anything is opened: an answer that cannot be delivered must leave nothing behind.
+        // Checked before opening anything, so that a failure has no side effects.
         memory.bytes(out, 4)?;
         let handle = self.files.open(from, memory.bytes(path, length)?, options)?;
         let descriptor = match self.files.stat(handle)?.kind {
@@ -69,7 +69,7 @@ impl Guest {
         write_filestat(memory, out, Some(stat))
     }
 
-    /// Every time is the same by definition; setting one where writing is allowed changes nothing.
+    /// Has no effect where writing is allowed: all times are the same fixed value.
     #[expect(clippy::too_many_arguments, reason = "the specification's parameters")]
     pub(super) fn path_filestat_set_times(
         &mut self,
@@ -147,7 +147,7 @@ impl Guest {
         memory.write_u32(out, room)
     }
 
-    /// There are no hard links: one would carry an input into the outputs.
+    /// Always refused: a hard link could move an input into the outputs.
     #[expect(clippy::too_many_arguments, reason = "the specification's parameters")]
     pub(super) fn path_link(
         &mut self,
@@ -167,7 +167,7 @@ impl Guest {
         Err(Errno::NotSupported.into())
     }
 
-    /// There are no symbolic links to make: whoever collects the results must never meet one.
+    /// Always refused: the outputs must not contain symbolic links, which could mislead programs that read them.
     pub(super) fn path_symlink(
         &mut self,
         memory: &mut GuestMemory<'_>,

@@ -12,14 +12,14 @@ const EVENT_WRITE: u8 = 2;
 /// `subclockflags.abstime`.
 const ABSOLUTE: u16 = 1;
 
-/// When a subscription is met: nanoseconds from now, or at once with an answer.
+/// When a subscription is ready: after some nanoseconds, or at once with a result.
 enum Due {
     In(u64),
     Now { code: Option<Code>, bytes: u64 },
 }
 
 impl Guest {
-    /// Files and standard streams are always ready; so a poll either answers at once or sleeps until its first clock.
+    /// Files and standard streams are always ready, so a poll either returns at once or sleeps until its first clock.
     pub(super) fn poll_oneoff(
         &mut self,
         memory: &mut GuestMemory<'_>,
@@ -34,7 +34,7 @@ impl Guest {
         let mut dues = Vec::with_capacity(count as usize);
         for index in 0..count {
             let at = GuestMemory::element(subscriptions, index, SUBSCRIPTION_BYTES)?;
-            // First: only if the whole subscription lies in memory can its parts be counted from its beginning.
+            // Before the other reads: this checks that the whole subscription lies in memory.
             let due = self.due(memory, at)?;
             dues.push((memory.u64(at)?, memory.u8(at + 8)?, due));
         }
@@ -61,7 +61,7 @@ impl Guest {
     }
 
     fn due(&mut self, memory: &GuestMemory<'_>, at: u32) -> Result<Due, Code> {
-        // The whole subscription lies in memory, so the offsets below cannot overflow.
+        // The whole subscription lies in memory, so these offsets cannot overflow.
         memory.bytes(at, SUBSCRIPTION_BYTES)?;
         match memory.u8(at + 8)? {
             EVENT_CLOCK => {

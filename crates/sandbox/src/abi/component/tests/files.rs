@@ -1,4 +1,4 @@
-//! The interfaces called as the generated code calls them.
+//! Tests that call the interfaces as the generated code does.
 
 use super::{CALL_BYTES, HANDLES, Host, INPUT, OUTPUT_BYTES};
 use crate::{clock::EPOCH_SECONDS, guest::Guest};
@@ -23,7 +23,7 @@ use wasmtime_wasi_io::streams::StreamError;
 const READ: DescriptorFlags = DescriptorFlags::READ;
 const WRITE: DescriptorFlags = DescriptorFlags::WRITE;
 
-/// What the generated code hands over for a handle that the guest keeps.
+/// The argument that the generated code passes for a handle that the guest keeps.
 fn lend<T: 'static>(resource: &Resource<T>) -> Resource<T> {
     Resource::new_borrow(resource.rep())
 }
@@ -47,12 +47,12 @@ fn open(
     answer(guest, opened)
 }
 
-/// What the guest is told.
+/// The error code that the guest gets.
 fn answer<T>(guest: &mut Guest, result: FsResult<T>) -> Result<T, ErrorCode> {
     result.map_err(|error| guest.convert_error_code(error).expect("an error code, no trap"))
 }
 
-/// The error code behind a stream's failure, as a C library finds it; None if the stream is closed.
+/// The error code of a failed stream, found as a C library does; `None` if the stream is closed.
 fn failure<T>(guest: &mut Guest, result: Result<T, StreamError>) -> Option<ErrorCode> {
     let error = result.err().expect("a failure");
     match guest.convert_stream_error(error).expect("no trap") {
@@ -65,9 +65,9 @@ fn failure<T>(guest: &mut Guest, result: Result<T, StreamError>) -> Option<Error
     }
 }
 
-/// How many file handles are open.
+/// The number of open file handles.
 fn is_clean(guest: &mut Guest) -> bool {
-    // One is preview 1's root.
+    // One of them is preview 1's root.
     let more: Vec<_> = (1..HANDLES).map_while(|_| guest.files.open_root().ok()).collect();
     let clean = more.len() == HANDLES as usize - 1;
     more.into_iter().for_each(|handle| guest.files.close(handle));
@@ -88,7 +88,7 @@ fn an_input_is_read_and_never_written() {
     assert_eq!((bytes.as_slice(), at_end), (&INPUT[4..], true));
 
     let stream = guest.read_via_stream(lend(&file), 4).expect("a stream");
-    // The stream goes on when the descriptor is gone.
+    // The stream stays usable after the descriptor is dropped.
     types::HostDescriptor::drop(guest, file).expect("no trap");
     assert_eq!(HostInputStream::read(guest, lend(&stream), 3).expect("bytes"), &INPUT[4..7]);
     assert_eq!(guest.skip(lend(&stream), 2).expect("a number"), 2);
@@ -106,7 +106,7 @@ fn an_input_is_read_and_never_written() {
 }
 
 #[test]
-fn reads_are_bounded_by_what_a_call_may_allocate() {
+fn reads_are_bounded_by_the_call_limit() {
     let host = Host::new();
     std::fs::write(host.inputs.path().join("large"), vec![1; 20_000]).expect("an input");
     let guest = &mut host.guest();
@@ -148,7 +148,7 @@ fn an_output_is_written_up_to_its_quota_and_never_read() {
     assert_eq!(host.output("a"), b"Begin\0\0\0end!");
     assert_eq!(guest.stat(lend(&file)).expect("a stat").size, 12);
 
-    // All or nothing at the edge of the quota; then the stream is closed, and says why once.
+    // At the quota, a write does everything or nothing. The stream then reports the error once and is closed.
     guest.write_zeroes(lend(&appender), 8000).expect("written");
     let beyond = guest.write_zeroes(lend(&appender), 2000);
     assert_eq!(failure(guest, beyond), Some(ErrorCode::Quota));
@@ -194,7 +194,7 @@ fn standard_streams_end_at_once_and_go_to_the_log() {
 }
 
 #[test]
-fn splice_copies_as_far_as_both_sides_go() {
+fn splice_copies_until_either_side_ends() {
     let host = Host::new();
     let guest = &mut host.guest();
     let root = root(guest);
@@ -207,7 +207,7 @@ fn splice_copies_as_far_as_both_sides_go() {
     assert!(matches!(guest.splice(lend(&target), lend(&source), 1), Err(StreamError::Closed)));
     assert_eq!(types::HostDescriptor::read(guest, lend(&to), 100, 0).expect("bytes").0, INPUT);
 
-    // A file that grows can be read on.
+    // A file that grows can be read further.
     let reader = guest.read_via_stream(lend(&to), 22).expect("a stream");
     assert!(matches!(HostInputStream::read(guest, lend(&reader), 9), Err(StreamError::Closed)));
     HostOutputStream::write(guest, lend(&target), b" more".to_vec()).expect("written");
@@ -215,7 +215,7 @@ fn splice_copies_as_far_as_both_sides_go() {
 }
 
 #[test]
-fn a_listing_shows_one_moment() {
+fn a_listing_is_a_snapshot() {
     let host = Host::new();
     let guest = &mut host.guest();
     let root = root(guest);
@@ -254,7 +254,7 @@ fn a_listing_shows_one_moment() {
 }
 
 #[test]
-fn files_tell_nothing_of_the_host() {
+fn metadata_reveals_nothing_about_the_host() {
     let host = Host::new();
     let guest = &mut host.guest();
     let root = root(guest);
@@ -274,7 +274,7 @@ fn files_tell_nothing_of_the_host() {
 }
 
 impl Guest {
-    /// What another run says of the same path.
+    /// The metadata of the same path in another run.
     fn metadata_hash_at_root(&mut self, path: &str) -> (u64, u64) {
         let root = root(self);
         let hash = self.metadata_hash_at(root, PathFlags::empty(), path.to_owned()).expect("a hash");
@@ -302,7 +302,7 @@ fn links_and_times_are_refused() {
 }
 
 #[test]
-fn too_many_files_are_an_error_that_leaves_nothing_behind() {
+fn opening_too_many_files_fails_without_side_effects() {
     let host = Host::new();
     let guest = &mut host.guest();
     let root = root(guest);
@@ -320,7 +320,7 @@ fn too_many_files_are_an_error_that_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_number_of_another_kind_traps() {
+fn a_handle_of_another_kind_traps() {
     let host = Host::new();
     let guest = &mut host.guest();
     let root = root(guest);

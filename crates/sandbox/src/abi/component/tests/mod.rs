@@ -1,4 +1,4 @@
-//! Components that try what 0.2 offers.
+//! Tests of WASI 0.2.
 
 mod files;
 mod programs;

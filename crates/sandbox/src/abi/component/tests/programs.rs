@@ -1,4 +1,4 @@
-//! Components that run. Each is a core module between a list of imports and `wasi:cli/run`.
+//! Tests with components that run. Each consists of imports, a core module and the export `wasi:cli/run`.
 
 use super::{super::linker, HANDLES, Host};
 use crate::{
@@ -13,8 +13,8 @@ use wasmtime::{
 };
 use wasmtime_wasi::p2::{DynPollable, bindings::sync::CommandPre};
 
-/// Puts a component together. `imports` are instances; `lowered` pairs the core module's import names with what they
-/// are lowered from; `body` is the rest of a core module that imports them and the memory, and exports `run`.
+/// Builds a component. `imports` are instances; `lowered` pairs the core module's import names with the functions that
+/// they are lowered from; `body` is the rest of a core module that imports them and the memory, and exports `run`.
 fn component(imports: &str, lowered: &[(&str, &str)], body: &str) -> String {
     let options = "(memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\"))";
     let canon: String = lowered
@@ -78,9 +78,9 @@ const STDOUT: &str = r#"
         (export "output-stream" (type $t (eq $s)))
         (export "get-stdout" (func (result (own $t))))))"#;
 
-/// What a refusal of the component model itself is called.
+/// The message for an error of the component model itself.
 const MODEL_RULE: &str = "a call that breaks the rules of the component model";
-/// What a call may carry from the guest to the host: 4500 handles, as the engine counts them.
+/// The most bytes that a call may pass from the guest to the host: 4500 handles, as the engine counts them.
 const CARRIED_BYTES: usize = 4500 * size_of::<Resource<DynPollable>>();
 
 const SETTINGS: EngineSettings = EngineSettings { profile: Profile::Deterministic, exceptions: false, fuel: false };
@@ -96,20 +96,20 @@ fn run(host: &Host, text: &str) -> Result<std::result::Result<(), ()>> {
     linker::run(&mut store, &command)
 }
 
-/// The code that a program exits with.
+/// The exit code of a program.
 fn exit_code(text: &str) -> u32 {
     let error = run(&Host::new(), text).expect_err("an exit");
     error.downcast_ref::<Exit>().unwrap_or_else(|| panic!("an exit, not {error:?}")).0
 }
 
-/// The rule that a program breaks.
+/// The rule that a program violates.
 fn violation(host: &Host, text: &str) -> &'static str {
     let error = run(host, text).expect_err("a trap");
     error.downcast_ref::<AbiViolation>().unwrap_or_else(|| panic!("a violation, not {error:?}")).0
 }
 
 #[test]
-fn what_run_returns_is_the_result() {
+fn the_return_value_of_run_is_the_result() {
     for (code, expected) in [(0, Ok(())), (1, Err(()))] {
         let text = component("", &[], &format!("(func (export \"run\") (result i32) (i32.const {code}))"));
         assert_eq!(run(&Host::new(), &text).expect("no trap"), expected);
@@ -141,7 +141,7 @@ fn a_trap_is_a_trap() {
 }
 
 #[test]
-fn sleeping_takes_the_guest_an_hour_and_the_host_no_time() {
+fn sleeping_on_the_virtual_clock_takes_no_real_time() {
     let body = r#"
         (import "wasi" "now" (func $now (result i64)))
         (import "wasi" "in" (func $in (param i64) (result i32)))
@@ -168,8 +168,8 @@ fn sleeping_takes_the_guest_an_hour_and_the_host_no_time() {
     assert!(started.elapsed() < Duration::from_secs(60));
 }
 
-/// A program that polls `count` clocks, due in 3, 2, ... hours, and returns what `check` says of the answer's length
-/// (`$n`) and first index (`$first`).
+/// A program that polls `count` clocks, due in 3, 2, ... hours, and returns the result of `check` on the length (`$n`)
+/// and first index (`$first`) of the answer.
 fn polling(count: u32, check: &str) -> String {
     let body = format!(
         r#"(import "libc" "memory" (memory 1))
@@ -194,7 +194,7 @@ fn polling(count: u32, check: &str) -> String {
 }
 
 #[test]
-fn a_poll_answers_with_the_first_that_is_due() {
+fn a_poll_returns_the_first_clock_that_is_due() {
     let check = "(i32.or (i32.ne (local.get $n) (i32.const 1)) (i32.ne (local.get $first) (i32.const 2)))";
     assert_eq!(run(&Host::new(), &polling(3, check)).expect("no trap"), Ok(()));
 }
@@ -244,7 +244,7 @@ fn randomness_is_the_same_in_every_run_and_bounded() {
 }
 
 #[test]
-fn resources_are_bounded_and_free_again_when_dropped() {
+fn resources_are_bounded_and_released_when_dropped() {
     let body = r#"(import "wasi" "stdout" (func $stdout (result i32)))
         (import "wasi" "drop" (func $drop (param i32)))
         (func (export "run") (result i32)
@@ -267,14 +267,14 @@ fn resources_are_bounded_and_free_again_when_dropped() {
 }
 
 #[test]
-fn the_component_models_own_refusals_are_the_guests_fault() {
+fn errors_of_the_component_model_are_the_guests_fault() {
     let body = r#"(import "wasi" "drop" (func $drop (param i32)))
         (func (export "run") (result i32) (call $drop (i32.const 99)) (i32.const 0))"#;
     assert_eq!(violation(&Host::new(), &component(STDOUT, &[("drop", "drop stream")], body)), MODEL_RULE);
 }
 
 #[test]
-fn what_is_not_linked_is_refused_before_the_guest_begins() {
+fn unlinked_imports_are_refused_before_the_guest_starts() {
     for interface in ["wasi:sockets/tcp@0.2.0", "wasi:http/types@0.2.0", "wasi:cli/exit@0.3.0", "host:any/thing"] {
         let import = format!("(import \"{interface}\" (instance (export \"f\" (func))))");
         let text = component(&import, &[], "(func (export \"run\") (result i32) (unreachable))");
