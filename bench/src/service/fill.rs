@@ -4,8 +4,9 @@ use crate::places::Places;
 use anyhow::{Context as _, Result, ensure};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
 use cloister_model::{
-    AdmittedBy, AdmittedDataset, Container, Delivery, Engine as _, JobAlgorithm, JobId, JobInput, JobSource, JobSpec,
-    Labels, Limits, OutputContract, Profile, ReleaseRules, RuntimeKind, Secret, Terms, TimeLimits, Timestamp,
+    AdmittedBy, AdmittedDataset, AuditAction, AuditEvent, Container, Delivery, JobAlgorithm, JobId, JobInput,
+    JobRecord, JobSource, JobSpec, Jobs as _, Labels, Limits, OutputContract, Profile, RecordedAsset, RecordedDataset,
+    ReleaseRules, RuntimeKind, Secret, Terms, TimeLimits, Timestamp,
 };
 use serde_json::json;
 use std::{path::Path, sync::Arc, time::SystemTime};
@@ -16,7 +17,7 @@ const AT_ONCE: u64 = 512;
 /// Who the jobs belong to.
 pub(crate) const OWNER: &str = "bench";
 
-/// Fills a folder with so many jobs, and gives their ids.
+/// Fills a folder with so many jobs, and returns their ids.
 pub(crate) fn fill(places: &Places, home: &Path, jobs: u64) -> Result<Vec<JobId>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -34,7 +35,14 @@ pub(crate) fn fill(places: &Places, home: &Path, jobs: u64) -> Result<Vec<JobId>
 }
 
 async fn ended(engine: Arc<LocalEngine>, id: JobId) -> Result<()> {
-    let status = engine.submit(spec(id)?).await?;
+    let record = AuditEvent {
+        at: now(),
+        actor: OWNER.to_owned(),
+        action: AuditAction::JobAllowed,
+        subject: id.to_string(),
+        detail: "{}".to_owned(),
+    };
+    let status = engine.submit(spec(id)?, Vec::new(), record).await?;
     ensure!(status.phase.has_ended(), "a job that cannot run waits");
     Ok(())
 }
@@ -77,14 +85,21 @@ fn options(places: &Places, home: &Path) -> Options {
     }
 }
 
-/// As the door makes them of a small request.
+/// As the service makes them from a small request.
 fn spec(id: JobId) -> Result<JobSpec> {
     let did: cloister_model::Did = "5d1".repeat(21).parse()?;
     let files = json!([{"type": "inline", "content": "a,b\n1,2\n"}]);
     let labels = [("owner", OWNER), ("environment", "local"), ("d-5d15d15d15d15d15d15d15d15d15", did.id())];
     let labels = labels.into_iter().try_fold(Labels::new(), |labels, (name, value)| labels.with(name, value));
-    let dataset = json!({"did": did, "service": "compute", "publisher": "somebody", "revision": 1, "review": false});
-    let record = json!({"owner": OWNER, "request": null, "datasets": [dataset], "algorithm": null});
+    let asset =
+        RecordedAsset { did: did.clone(), service: "compute".to_owned(), publisher: "publisher".parse()?, revision: 1 };
+    let record = JobRecord {
+        owner: OWNER.parse()?,
+        request: None,
+        attempt: 1,
+        datasets: vec![RecordedDataset { asset, review: false }],
+        algorithm: None,
+    };
     Ok(JobSpec {
         id,
         created: now(),
@@ -127,6 +142,6 @@ fn spec(id: JobId) -> Result<JobSpec> {
         times: TimeLimits::default(),
         delivery: Delivery::default(),
         labels: labels.context("labels")?,
-        record: Secret::new(record),
+        record,
     })
 }
