@@ -1,6 +1,6 @@
 //! Publishing, and who may use what.
 
-use crate::test_service::service;
+use crate::test_service::{guest, service};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,15 +21,15 @@ async fn a_job_runs_and_is_accounted_for() {
     let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().expect("an event");
     assert_eq!(serde_json::from_str::<Value>(last).expect("json"), ended);
     let seen = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().expect("an id");
-    let again = |seen: &'static str| {
+    let again = |seen: String| {
         let (service, job) = (&service, &job);
         async move {
-            let headers = [("last-event-id", seen)];
+            let headers = [("last-event-id", seen.as_str())];
             service.with("bob", "GET", &format!("/v1/jobs/{job}/events"), &headers, Body::empty()).await
         }
     };
-    again(seen.to_owned().leak()).await.expect(204);
-    assert_eq!(again("of another service").await.expect(200).text().matches("event: job").count(), 1);
+    again(seen.to_owned()).await.expect(204);
+    assert_eq!(again("of another service".to_owned()).await.expect(200).text().matches("event: job").count(), 1);
 
     // Results: whole, in parts, again.
     let results = service.get("bob", &format!("/v1/jobs/{job}/results")).await.expect(200).json();

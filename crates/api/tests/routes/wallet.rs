@@ -12,6 +12,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn keccak(bytes: &[u8]) -> Vec<u8> {
+    use sha3::Digest as _;
     sha3::Keccak256::digest(bytes).to_vec()
 }
 
