@@ -10,6 +10,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use cloister_api::{OperatorSettings, ServeOptions, serve};
+use cloister_model::Sha256;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -32,7 +33,8 @@ async fn what_provider_sends_starts_a_job() {
     let receipt = ocean.service.get("olga", &format!("/v1/jobs/{job}/receipt")).await.expect(200).json();
     let openings = receipt["openings"].as_array().expect("openings");
     let parameters = openings.iter().find(|opening| opening["pointer"] == "/parameters").expect("an opening");
-    assert_eq!(parameters["value"], json!({"bins": 20}), "{parameters}");
+    let digest = Sha256::of(json!({"bins": 20}).to_string().as_bytes());
+    assert_eq!(parameters["value"], json!({"sha256": digest}), "{parameters}");
     // The request may name any container; the published one counts.
     assert_eq!(receipt["receipt"]["container"]["image"], "wasm");
     let audit = ocean.service.get("olga", "/v1/audit?limit=1000").await.expect(200).json();

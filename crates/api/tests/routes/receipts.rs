@@ -68,7 +68,8 @@ async fn every_reader_gets_the_same_receipt_and_opens_what_they_may_see() {
     }
     assert_eq!(owners["receipt"]["phase"], "Finished");
     let parameters = openings(&owners).into_iter().find(|opening| opening.pointer == "/parameters");
-    assert_eq!(parameters.expect("an opening").value, json!({"bins": 20}));
+    let digest = Sha256::of(json!({"bins": 20}).to_string().as_bytes());
+    assert_eq!(parameters.expect("an opening").value, json!({"sha256": digest}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
