@@ -19,12 +19,12 @@ async fn publishing_again_changes_and_sources_stay_hidden() {
     });
     let changed = service.post("alice", "/v1/datasets", &manifest).await.expect(200).json();
     assert_eq!((changed["revision"].as_u64(), changed["did"].as_str()), (Some(2), Some(dataset.as_str())));
-    // What says the same again is no change.
+    // Publishing the same again changes nothing.
     let again = service.post("alice", "/v1/datasets", &manifest).await.expect(200).json();
     assert_eq!(again["revision"].as_u64(), Some(2));
-    // The same name of somebody else is another dataset.
+    // The same name of another owner is another dataset.
     assert_ne!(service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json()["did"], dataset.as_str());
-    // A DDO cannot take somebody else's DID, whether it is one of ours or there already.
+    // A DDO cannot take the DID of another owner's asset, whether the DID has our form or is in use already.
     let ddo = |did: &str| {
         json!({"id": did, "metadata": {"type": "dataset", "name": "mine"},
         "services": [{"id": "c", "type": "compute", "files": [{"type": "inline", "content": "x"}]}]})
@@ -32,7 +32,7 @@ async fn publishing_again_changes_and_sources_stay_hidden() {
     service.post("mallory", "/v1/datasets", &ddo(&dataset)).await.expect(422);
     service.post("alice", "/v1/datasets", &ddo("did:op:lake")).await.expect(201);
     service.post("mallory", "/v1/datasets", &ddo("did:op:lake")).await.expect(409);
-    // A file of the machine is nobody's unless the operator has given it to somebody.
+    // A file of the machine can be used only if the operator has given its folder to the account.
     let mut local = manifest.clone();
     local["spec"]["files"] = json!([{"type": "local", "path": "/etc/passwd"}]);
     service.post("alice", "/v1/datasets", &local).await.expect(422);
@@ -58,7 +58,7 @@ async fn programs_that_check_outputs_are_the_publishers_own() {
         assert_eq!(refused["field"], "services[0].compute.outputContract.checks[0]");
     }
     service.put("alice", &path, &contract(&mine), "").await.expect(200);
-    // Whoever administers changes them in their owner's name.
+    // Operators can change them for their owner.
     service.put("olga", &path, &contract(&mine), "").await.expect(200);
 }
 

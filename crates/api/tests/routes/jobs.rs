@@ -57,7 +57,7 @@ async fn a_job_runs_and_is_accounted_for() {
     let head = ask(Vec::new(), "HEAD").await.expect(200);
     assert!(head.body.is_empty() && head.header("content-length") == whole.header("content-length"));
 
-    // Nobody but the owner reads them, whoever administers included.
+    // Only the owner reads them; operators do not either.
     for who in ["alice", "olga", "carol"] {
         service.get(who, &path).await.expect(404);
         service.get(who, &format!("/v1/jobs/{job}/results")).await.expect(404);
@@ -191,7 +191,7 @@ async fn lists_are_of_ones_own_and_come_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asked_for_a_review_decides() {
+async fn the_publisher_that_asks_for_a_review_decides() {
     let service = service().await;
     let compute = json!({"allowRawAlgorithm": true, "outputContract": {"review": true}});
     let dataset = service.dataset("reviewed", compute).await;

@@ -29,7 +29,7 @@ async fn a_key_is_shown_once_works_and_can_be_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gives_more_than_they_have() {
+async fn a_key_gives_no_more_than_its_maker_has() {
     let service = service().await;
     service.post("bob", "/v1/keys", &json!({"role": "publisher"})).await.expect(403);
     service.post("alice", "/v1/keys", &json!({"role": "operator"})).await.expect(403);

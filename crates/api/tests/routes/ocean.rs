@@ -155,7 +155,7 @@ impl Ocean {
         assert_eq!(ended["phase"], "Stopped", "{ended}");
     }
 
-    /// How many jobs there are, whoever owns them.
+    /// The number of all jobs.
     pub(crate) async fn jobs(&self) -> usize {
         let jobs = self.service.get("olga", "/v1/jobs").await.expect(200).json();
         jobs["items"].as_array().expect("jobs").len()

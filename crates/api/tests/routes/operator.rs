@@ -247,7 +247,7 @@ async fn jobs_are_found_by_owner_agreement_job_and_dataset() {
     let nothing = ocean.query(Method::GET, "compute", 1, &[("owner", "x")]).await;
     assert_eq!(nothing.error(), "You have to specify one of agreementId, jobId or owner");
     let all = ocean.query(Method::DELETE, "compute", 1, &[("owner", OWNER)]).await;
-    assert_eq!(all.status, 400, "nobody deletes everything by leaving something out");
+    assert_eq!(all.status, 400, "a forgotten parameter does not delete everything");
     let stopped = ocean.query(Method::PUT, "compute", 1, &[("owner", OWNER)]).await.json();
     assert!(stopped.as_array().expect("a list").iter().all(|job| job["stopreq"] == 1));
 }

@@ -89,10 +89,8 @@ async fn a_publishers_receipt_tells_nothing_of_parameters_and_of_others_files() 
         parameters,
         "bins".to_owned(),
     ];
-    let (hers, theirs) = (
-        Sha256::of(b"town,age\nKyoto,3\nNara,5\n").to_string(),
-        Sha256::of(b"a,b\n1,2\n").to_string(),
-    );
+    let (hers, theirs) =
+        (Sha256::of(b"town,age\nKyoto,3\nNara,5\n").to_string(), Sha256::of(b"a,b\n1,2\n").to_string());
     for (who, own, other) in [("alice", &hers, &theirs), ("mallory", &theirs, &hers)] {
         let text = service.get(who, &format!("/v1/jobs/{job}/receipt")).await.expect(200).text();
         assert!(text.contains(own.as_str()), "{who}: {text}");

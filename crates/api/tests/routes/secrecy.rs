@@ -1,6 +1,6 @@
-//! What is told of a job to whom, and until when.
+//! What each account may learn about a job, and until when.
 
-use crate::test_service::{TestService, guest, service, key_made, now};
+use crate::test_service::{TestService, guest, key_made, now, service};
 use axum::{
     body::{Body, Bytes},
     http::Request,
@@ -37,7 +37,7 @@ async fn a_report_says_nothing_of_outputs_that_were_not_released() {
     let held = service.get("alice", &format!("/v1/jobs/{refused}/review")).await.expect(200).json();
     let secret = held["items"][0]["sha256"].as_str().expect("a digest").to_owned();
     for who in ["bob", "alice", "olga"] {
-        assert_eq!(outputs(who, refused.clone()).await, 0, "{who}, while somebody looks at them");
+        assert_eq!(outputs(who, refused.clone()).await, 0, "{who}, while they are under review");
     }
     let no = json!({"verdict": "refuse", "reason": "too fine"});
     service.post("alice", &format!("/v1/jobs/{refused}/review"), &no).await.expect(200);
@@ -46,7 +46,7 @@ async fn a_report_says_nothing_of_outputs_that_were_not_released() {
         let told = service.get("bob", &format!("/v1/jobs/{refused}{part}")).await.expect(200).text();
         assert!(!told.contains(&secret) && !told.contains("statistics"), "{part}: {told}");
     }
-    assert_eq!(outputs("bob", refused).await, 0, "for good");
+    assert_eq!(outputs("bob", refused).await, 0, "also later");
 
     service.post("alice", &format!("/v1/jobs/{approved}/review"), &json!({"verdict": "approve"})).await.expect(200);
     assert_eq!(service.until(&approved, "Finished").await["phase"], "Finished");
@@ -148,7 +148,7 @@ async fn a_key_lasts_no_longer_than_the_one_that_made_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_makes_keys_without_end() {
+async fn the_number_of_keys_of_an_account_is_bounded() {
     let service = service().await;
     let one = || {
         let key =

@@ -67,7 +67,7 @@ async fn a_large_body_is_checked_while_it_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_role_nobody_signs() {
+async fn without_a_role_signatures_are_refused() {
     let service = service_with(|_| {}).await;
     let header = Wallet::new(7).header("GET", "/v1/whoami", &nonce(), b"");
     service.send(request("GET", "/v1/whoami", &header, b"")).await.expect(401);

@@ -1,12 +1,12 @@
-//! What nobody, and somebody who has nothing to do with it, learn: nothing.
+//! Requests without credentials, and of accounts that have nothing to do with a thing, learn nothing.
 
 use crate::test_service::{TestService, service, service_with};
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 
-const NOBODYS: &str = "00000000000000000000000000000000";
+const UNKNOWN: &str = "00000000000000000000000000000000";
 
-/// Every route that needs somebody known, with a body where it takes one.
+/// Every route that needs credentials, with a body where it takes one.
 fn routes(openapi: &Value) -> Vec<(String, String, bool)> {
     let mut routes = Vec::new();
     for (path, item) in openapi["paths"].as_object().expect("paths") {
@@ -33,13 +33,13 @@ async fn openapi(service: &TestService) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_in_anywhere() {
+async fn no_route_works_without_credentials() {
     let service = service().await;
     let routes = routes(&openapi(&service).await);
     assert!(routes.len() >= 35, "{}", routes.len());
     let wrong = format!("Bearer {}A", &service.key("bob")[..service.key("bob").len() - 1]);
     for (method, path, _) in &routes {
-        let path = filled(path, NOBODYS, "did:op:a");
+        let path = filled(path, UNKNOWN, "did:op:a");
         for credentials in [
             None,
             Some("Bearer"),
@@ -63,7 +63,7 @@ async fn nobody_gets_in_anywhere() {
     }
 }
 
-/// What is there and what is not look alike to whoever may not see it, letter for letter.
+/// To an account that may not see a thing, it looks as if it did not exist, letter for letter.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_hidden_is_not_there() {
     let service = service().await;
@@ -97,11 +97,12 @@ async fn what_is_hidden_is_not_there() {
             service.with("carol", &method, &path, if has_body { &headers } else { &[] }, content).await
         };
         let there = ask(filled(&path, &job, &dataset), &path).await;
-        let not_there = ask(filled(&path, NOBODYS, "did:op:nobody"), &path).await;
+        let not_there = ask(filled(&path, UNKNOWN, "did:op:nobody"), &path).await;
         assert_eq!(there.status, 404, "{method} {path}: {}", there.text());
         assert_eq!((there.status, &there.body), (not_there.status, &not_there.body), "{method} {path}");
-        let names =
-            |answer: &crate::test_service::Answer| -> Vec<String> { answer.headers.keys().map(ToString::to_string).collect() };
+        let names = |answer: &crate::test_service::Answer| -> Vec<String> {
+            answer.headers.keys().map(ToString::to_string).collect()
+        };
         assert_eq!(names(&there), names(&not_there), "{method} {path}");
         seen += 1;
     }

@@ -23,7 +23,10 @@ async fn too_much_and_too_little_leave_nothing() {
     let service = service_with(|settings| settings.max_upload_bytes = 100).await;
     let pieces = || stream::iter((0..3).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![7; 50]))));
     service.with("bob", "POST", "/v1/uploads", &[], Body::from_stream(pieces())).await.expect(413);
-    service.with("bob", "POST", "/v1/uploads", &[("content-length", "101")], Body::from(vec![7; 101])).await.expect(413);
+    service
+        .with("bob", "POST", "/v1/uploads", &[("content-length", "101")], Body::from(vec![7; 101]))
+        .await
+        .expect(413);
     let cut = stream::iter([Ok(Bytes::from_static(b"abc")), Err(std::io::Error::other("gone"))]);
     service.with("bob", "POST", "/v1/uploads", &[], Body::from_stream(cut)).await.expect(400);
     service.with("bob", "POST", "/v1/uploads", &[("content-type", "text/plain")], Body::from("x")).await.expect(415);
