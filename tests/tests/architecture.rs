@@ -25,12 +25,41 @@ const HTTP_CLIENTS: &[&str] =
     &["reqwest", "hyper", "ureq", "curl", "isahc", "attohttpc", "awc", "minreq", "wasmtime-wasi-http"];
 const ENGINES: &[&str] = &["wasmtime", "wasmtime-wasi", "cranelift-codegen", "wasmer", "wasmi"];
 
+/// What reads strangers' outputs has no way out: no HTTP client, no store, no TLS, no engine, no credentials to use.
+const NETWORK: &[&str] = &[
+    "reqwest",
+    "hyper",
+    "ureq",
+    "curl",
+    "isahc",
+    "attohttpc",
+    "awc",
+    "minreq",
+    "wasmtime-wasi-http",
+    "object_store",
+    "age",
+    "rustls",
+    "native-tls",
+    "cloister-sources",
+    "cloister-results",
+    "wasmtime",
+    "wasmtime-wasi",
+    "cranelift-codegen",
+];
+
 const LAYERS: &[Layer] = &[
     Layer {
         name: "cloister-model",
         ours: &[],
-        only: Some(&["serde", "serde_json", "sha2", "thiserror", "schemars"]),
+        // `url`, `base64` and `bech32` parse what a publisher writes; they do no I/O.
+        only: Some(&["serde", "serde_json", "sha2", "thiserror", "schemars", "url", "base64", "bech32"]),
         never: &["tokio", "wasmtime", "kube", "rusqlite", "hyper", "rustix"],
+    },
+    Layer {
+        name: "cloister-lifecycle",
+        ours: &["cloister-model"],
+        only: Some(&["jiff", "serde_json", "sha2", "thiserror"]),
+        never: &["tokio", "rusqlite", "rustix", "hyper", "kube", "wasmtime"],
     },
     Layer {
         name: "cloister-admission",
@@ -50,9 +79,32 @@ const LAYERS: &[Layer] = &[
         only: None,
         never: HTTP_CLIENTS,
     },
-    Layer { name: "cloister-stages", ours: &["cloister-model"], only: None, never: ENGINES },
-    Layer { name: "cloister-local-engine", ours: &["cloister-model", "cloister-stages"], only: None, never: ENGINES },
-    Layer { name: "cloister-k8s-engine", ours: &["cloister-model"], only: None, never: ENGINES },
+    Layer {
+        name: "cloister-runner",
+        ours: &["cloister-model", "cloister-lifecycle"],
+        only: Some(&["rustix", "serde_json", "thiserror", "tokio"]),
+        never: &["wasmtime", "rusqlite", "reqwest", "hyper", "object_store", "kube"],
+    },
+    // The steps around a run, split by the rights that they need.
+    Layer { name: "cloister-files", ours: &["cloister-model"], only: None, never: NETWORK },
+    Layer { name: "cloister-release", ours: &["cloister-model", "cloister-files"], only: None, never: NETWORK },
+    Layer { name: "cloister-sources", ours: &["cloister-model", "cloister-files"], only: None, never: ENGINES },
+    Layer { name: "cloister-results", ours: &["cloister-model", "cloister-files"], only: None, never: ENGINES },
+    Layer {
+        name: "cloister-local-engine",
+        ours: &[
+            "cloister-model",
+            "cloister-lifecycle",
+            "cloister-runner",
+            "cloister-files",
+            "cloister-sources",
+            "cloister-release",
+            "cloister-results",
+        ],
+        only: None,
+        never: ENGINES,
+    },
+    Layer { name: "cloister-k8s-engine", ours: &["cloister-model", "cloister-lifecycle"], only: None, never: ENGINES },
     Layer {
         name: "cloister-service",
         ours: &["cloister-model", "cloister-admission", "cloister-lifecycle"],
@@ -66,7 +118,10 @@ const LAYERS: &[Layer] = &[
         ours: &[
             "cloister-model",
             "cloister-admission",
-            "cloister-stages",
+            "cloister-files",
+            "cloister-sources",
+            "cloister-release",
+            "cloister-results",
             "cloister-local-engine",
             "cloister-k8s-engine",
             "cloister-api",
@@ -91,15 +146,20 @@ const KEPT: &[(&[&str], &[&str])] = &[
         &[
             "cloister-isolation",
             "cloister-sandbox",
-            "cloister-stages",
+            "cloister-runner",
+            "cloister-files",
+            "cloister-sources",
+            "cloister-release",
+            "cloister-results",
             "cloister-local-engine",
             "cloister-cli",
             "cloister-bench",
         ],
     ),
     // The command line is a client of the service.
-    (&["reqwest"], &["cloister-stages", "cloister-cli", "cloister-bench"]),
-    (&["object_store", "age"], &["cloister-stages"]),
+    (&["reqwest"], &["cloister-sources", "cloister-results", "cloister-cli", "cloister-bench"]),
+    (&["object_store"], &["cloister-sources", "cloister-results"]),
+    (&["age"], &["cloister-results"]),
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tracing-opentelemetry"], &["cloister-cli"]),
     (&["rusqlite", "sqlx"], &["cloister-local-engine"]),
     (&["kube", "k8s-openapi"], &["cloister-k8s-engine"]),

@@ -6,7 +6,7 @@ use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
 use cloister_model::{
     AdmittedBy, AdmittedDataset, AuditAction, AuditEvent, Container, Delivery, JobAlgorithm, JobId, JobInput,
     JobRecord, JobSource, JobSpec, Jobs as _, Labels, Limits, OutputContract, Profile, RecordedAsset, RecordedDataset,
-    ReleaseRules, RuntimeKind, Secret, Terms, TimeLimits, Timestamp,
+    ReleaseRules, RuntimeKind, Secret, Sources, Terms, TimeLimits, Timestamp,
 };
 use serde_json::json;
 use std::{path::Path, sync::Arc, time::SystemTime};
@@ -21,7 +21,7 @@ pub(crate) const OWNER: &str = "bench";
 pub(crate) fn fill(places: &Places, home: &Path, jobs: u64) -> Result<Vec<JobId>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let engine = LocalEngine::open(options(places, home)).await?;
+        let engine = LocalEngine::open(options(places, home)?).await?;
         let ids: Vec<JobId> = (0..jobs).map(id).collect();
         for group in ids.chunks(usize::try_from(AT_ONCE)?) {
             let tasks: Vec<_> = group.iter().map(|id| tokio::spawn(ended(Arc::clone(&engine), *id))).collect();
@@ -62,13 +62,13 @@ fn now() -> Timestamp {
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-fn options(places: &Places, home: &Path) -> Options {
-    Options {
+fn options(places: &Places, home: &Path) -> Result<Options> {
+    Ok(Options {
         home: home.to_owned(),
         sandbox: places.sandbox.clone(),
         sandbox_home: None,
         environment: EnvironmentOptions {
-            id: "local".to_owned(),
+            id: "local".parse()?,
             description: String::new(),
             max_jobs: 1,
             cpus: 1,
@@ -78,17 +78,17 @@ fn options(places: &Places, home: &Path) -> Options {
             max_queued: AT_ONCE,
             max_wall_ms: 60 * 60 * 1000,
         },
-        sources: cloister_stages::SourcePolicy::default(),
+        sources: cloister_sources::SourcePolicy::default(),
         cache_bytes: 1 << 30,
         results: None,
         upload_bytes_per_account: 1 << 30,
-    }
+    })
 }
 
 /// As the service makes them from a small request.
 fn spec(id: JobId) -> Result<JobSpec> {
     let did: cloister_model::Did = "5d1".repeat(21).parse()?;
-    let files = json!([{"type": "inline", "content": "a,b\n1,2\n"}]);
+    let files: Sources = serde_json::from_value(json!([{"type": "inline", "content": "a,b\n1,2\n"}]))?;
     let labels = [("owner", OWNER), ("environment", "local"), ("d-5d15d15d15d15d15d15d15d15d15", did.id())];
     let labels = labels.into_iter().try_fold(Labels::new(), |labels, (name, value)| labels.with(name, value));
     let asset =
@@ -103,12 +103,12 @@ fn spec(id: JobId) -> Result<JobSpec> {
     Ok(JobSpec {
         id,
         created: now(),
-        environment: "local".to_owned(),
+        environment: "local".parse()?,
         queue: OWNER.to_owned(),
         inputs: vec![JobInput {
             did: did.clone(),
             ddo: Some(json!({"id": did.to_string(), "version": "4.1.0"})),
-            source: JobSource::Files(Secret::new(files.clone())),
+            source: JobSource::Files(files.clone()),
         }],
         algorithm: JobAlgorithm {
             did: None,
@@ -120,7 +120,7 @@ fn spec(id: JobId) -> Result<JobSpec> {
                 checksum: None,
             },
             interpreter: None,
-            source: JobSource::Files(Secret::new(files)),
+            source: JobSource::Files(files),
         },
         parameters: None,
         terms: Terms {

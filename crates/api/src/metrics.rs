@@ -82,7 +82,7 @@ impl Metrics {
         for environment in environments {
             for phase in Phase::ALL {
                 let count = environment.phases.get(&phase).copied().unwrap_or(0);
-                let labels = vec![("environment", environment.id.clone()), ("phase", phase.as_str().to_owned())];
+                let labels = vec![("environment", environment.id.to_string()), ("phase", phase.as_str().to_owned())];
                 self.jobs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }

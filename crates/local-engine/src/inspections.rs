@@ -1,9 +1,9 @@
 //! Files that lie elsewhere, fetched for a look at them. Inspections have a fetcher of their own, so that a source that is slow
 //! to answer holds up other inspections at most, and never a job.
 
-use cloister_model::{Account, FileDigest, Inspection, Secret, Sha256, StoreError};
-use cloister_stages::{Fetcher, Watch};
-use serde_json::Value;
+use cloister_files::Watch;
+use cloister_model::{Account, FileDigest, Inspection, Sha256, Sources, StoreError};
+use cloister_sources::Fetcher;
 use sha2::Digest as _;
 use std::{
     collections::HashMap,
@@ -55,7 +55,7 @@ impl Inspecting {
     pub(crate) async fn inspect(
         &self,
         account: Account,
-        sources: Secret<Value>,
+        sources: Sources,
         patience: Duration,
         runner: Runner<'_>,
         still_there: impl Fn(&FileDigest) -> bool,
@@ -105,13 +105,13 @@ impl Inspecting {
         Ok(found)
     }
 
-    fn start(&self, key: Sha256, sources: Secret<Value>, state: watch::Sender<Inspection>, runner: Runner<'_>) {
+    fn start(&self, key: Sha256, sources: Sources, state: watch::Sender<Inspection>, runner: Runner<'_>) {
         let (fetcher, entries) = (Arc::clone(&self.fetcher), Arc::clone(&self.entries));
         let cancel = runner.ending.child_token();
         let work = async move {
             let watch = Watch { cancel: cancel.clone(), progress: Arc::new(|_| ()) };
             let fetched = tokio::select! {
-                fetched = fetcher.fetch(sources.expose(), &watch) => Some(fetched),
+                fetched = fetcher.fetch(&sources, &watch) => Some(fetched),
                 () = abandoned(&entries, key, &state) => None,
                 () = cancel.cancelled() => None,
             };
@@ -152,9 +152,10 @@ async fn abandoned(entries: &Mutex<HashMap<Sha256, Entry>>, key: Sha256, state: 
 }
 
 /// The same account and the same sources, credentials included, are the same inspection: another account learns nothing.
-fn key(account: &Account, sources: &Secret<Value>) -> Sha256 {
+fn key(account: &Account, sources: &Sources) -> Sha256 {
     let mut hash = sha2::Sha256::new();
-    let sources = sources.expose().to_string();
+    // Credentials included: an account with other credentials looks for itself.
+    let sources = serde_json::to_string(sources).unwrap_or_default();
     for part in [account.key(), &sources] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());

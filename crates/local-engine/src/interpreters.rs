@@ -1,5 +1,6 @@
 //! The interpreters that are installed for the sandbox.
 
+use cloister_model::InterpreterId;
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -18,7 +19,7 @@ pub(crate) struct Interpreters {
 #[derive(Clone, Debug)]
 struct Known {
     changed: SystemTime,
-    names: BTreeSet<String>,
+    names: BTreeSet<InterpreterId>,
 }
 
 impl Interpreters {
@@ -28,7 +29,7 @@ impl Interpreters {
     }
 
     /// Their names. Blocking.
-    pub(crate) fn names(&self) -> BTreeSet<String> {
+    pub(crate) fn names(&self) -> BTreeSet<InterpreterId> {
         let Ok(changed) = fs::metadata(&self.folder).and_then(|metadata| metadata.modified()) else {
             return BTreeSet::new();
         };
@@ -45,13 +46,11 @@ impl Interpreters {
 }
 
 /// The sandbox program installs an interpreter by renaming its finished folder into this one.
-fn read(folder: &Path) -> io::Result<BTreeSet<String>> {
-    let name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+fn read(folder: &Path) -> io::Result<BTreeSet<InterpreterId>> {
     Ok(fs::read_dir(folder)?
         .filter_map(Result::ok)
         .filter(|entry| entry.path().join("runtime.json").is_file())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|found| found.bytes().all(name))
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect())
 }
 
@@ -76,11 +75,11 @@ mod tests {
         fs::create_dir(folder.join("draft")).expect("made");
         File::open(&folder).and_then(|folder| folder.set_modified(SystemTime::now())).expect("set");
         for _ in 0..2 {
-            assert_eq!(interpreters.names(), ["python".to_owned()].into());
+            assert_eq!(interpreters.names(), ["python".parse().expect("a name")].into());
         }
         install("r", 50);
         for _ in 0..2 {
-            assert_eq!(interpreters.names(), ["python".to_owned(), "r".to_owned()].into());
+            assert_eq!(interpreters.names(), ["python".parse().expect("a name"), "r".parse().expect("a name")].into());
         }
     }
 }

@@ -12,9 +12,8 @@
 //! ```
 //!
 //! - `store` is the database: one thread writes, many read.
-//! - `schedule` decides which jobs start; `board` knows what there is to do.
-//! - `carry` takes a job from step to step, from wherever it is.
-//! - `program` starts the sandbox so that it outlives this program, and finds it again.
+//! - `active_jobs` is the index of unfinished jobs, from which tasks start.
+//! - `drive` observes a job, asks `cloister-lifecycle` what comes next, and performs it. `work_folder` is where a job works.
 //! - `engine` starts, recovers and tidies up; `backend` implements the ports.
 //!
 //! An engine that is killed at any moment leaves every job where the next one takes it up. An algorithm is run at most
@@ -22,9 +21,10 @@
 
 #![forbid(unsafe_code)]
 
+mod active_jobs;
 mod backend;
-mod board;
-mod carry;
+mod clock;
+mod drive;
 mod engine;
 mod followers;
 mod home;
@@ -33,14 +33,12 @@ mod inspections;
 mod interpreters;
 mod keys;
 mod options;
-mod program;
-mod schedule;
 mod store;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod times;
+mod work_folder;
 
 pub use engine::LocalEngine;
 pub use options::{EnvironmentOptions, OpenError, Options};

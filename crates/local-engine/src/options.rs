@@ -1,5 +1,7 @@
 use crate::store::DatabaseError;
-use cloister_stages::{SourcePolicy, StoreConfig};
+use cloister_model::EnvironmentId;
+use cloister_results::StoreConfig;
+use cloister_sources::SourcePolicy;
 use std::{io, path::PathBuf};
 
 /// The settings of an engine on this machine.
@@ -27,7 +29,7 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub struct EnvironmentOptions {
     /// Its name, which jobs give.
-    pub id: String,
+    pub id: EnvironmentId,
     /// Its description, written by the operator.
     pub description: String,
     /// The most jobs at once, from the start of their configuration to their end. With twice as many as processors, some

@@ -1,11 +1,16 @@
 //! Facts for tests.
 
-use cloister_model::{
-    AlgorithmReport, AuditAction, AuditEvent, Container, Delivery, EngineReport, JobAlgorithm, JobId, JobInput,
-    JobRecord, JobSource, JobSpec, Labels, Limits, LogReport, Outcome, OutputContract, Profile, REPORT_VERSION,
-    ReleaseRules, Report, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp, Usage,
+use crate::{
+    drive::{Unrecorded, read, record},
+    store::{Durability, Fail, Write},
 };
-use serde_json::json;
+use cloister_lifecycle::{LogFate, Transition};
+use cloister_model::{
+    AlgorithmReport, AuditAction, AuditEvent, Container, Delivery, EngineReport, Event, JobAlgorithm, JobId, JobInput,
+    JobRecord, JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile,
+    REPORT_VERSION, Reason, ReleaseRules, Report, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp, Usage,
+};
+use serde_json::{Value, json};
 
 pub(crate) fn report() -> Report {
     let sha256 = Sha256::from_bytes([7; 32]);
@@ -27,6 +32,11 @@ pub(crate) fn report() -> Report {
     }
 }
 
+/// Files to fetch.
+pub(crate) fn source(files: Value) -> JobSource {
+    JobSource::Files(serde_json::from_value(files).expect("sources"))
+}
+
 /// The job with this number: an inline dataset, and whatever algorithm a test puts in.
 pub(crate) fn job(number: u64) -> JobSpec {
     let mut id = [0; 16];
@@ -36,14 +46,10 @@ pub(crate) fn job(number: u64) -> JobSpec {
     let files = json!([{"type": "inline", "content": "1,2,3\n"}]);
     JobSpec {
         id: JobId::from_bytes(id),
-        created: crate::times::now(),
-        environment: "local".to_owned(),
+        created: crate::clock::now(),
+        environment: "local".parse().expect("a name"),
         queue: "alice".to_owned(),
-        inputs: vec![JobInput {
-            did: "d".parse().expect("a DID"),
-            ddo: None,
-            source: JobSource::Files(Secret::new(files)),
-        }],
+        inputs: vec![JobInput { did: "d".parse().expect("a DID"), ddo: None, source: source(files) }],
         algorithm: JobAlgorithm {
             did: None,
             ddo: None,
@@ -94,4 +100,42 @@ pub(crate) fn event(action: AuditAction) -> AuditEvent {
 
 pub(crate) fn at(ms: u64) -> Timestamp {
     Timestamp::from_unix_ms(ms)
+}
+
+/// A transition made of these events alone.
+pub(crate) fn transition(events: &[Event], reason: Option<&Reason>) -> Transition {
+    Transition {
+        events: events.to_vec(),
+        reason: reason.cloned(),
+        review: None,
+        records: Vec::new(),
+        report: None,
+        checked: None,
+        release: None,
+        durability: Durability::Process,
+        log: LogFate::Discarded,
+        discard_results: false,
+    }
+}
+
+/// Takes a job through events, as a driver would.
+pub(crate) fn step(
+    write: &mut Write<'_>,
+    job: JobId,
+    events: &[Event],
+    at: Timestamp,
+    reason: Option<&Reason>,
+) -> Result<JobStatus, Fail<Unrecorded>> {
+    apply(write, job, &transition(events, reason), at)
+}
+
+/// Stores a transition, as a driver would.
+pub(crate) fn apply(
+    write: &mut Write<'_>,
+    job: JobId,
+    transition: &Transition,
+    at: Timestamp,
+) -> Result<JobStatus, Fail<Unrecorded>> {
+    let Some((spec, _)) = read(write, job)? else { return Err(Fail::Rejected(Unrecorded::Gone)) };
+    record(write, &spec, transition, at)
 }

@@ -2,6 +2,7 @@
 //!
 //! A field that is absent and a field that is `null` mean the same everywhere, as they do to Ocean's clients.
 
+use crate::escape;
 use serde_json::{Map, Value};
 use std::fmt;
 
@@ -11,7 +12,7 @@ use std::fmt;
 pub struct FieldError {
     /// Where it is, such as `services[0].compute.runtimes`. Holds no text of the document.
     pub field: String,
-    /// What is wrong with it.
+    /// What is wrong with it. Repeats nothing of the document but the name of an unknown field.
     pub problem: FieldProblem,
 }
 
@@ -30,6 +31,10 @@ pub enum FieldProblem {
     /// More entries than anybody needs.
     #[error("has more than {0} entries")]
     TooMany(usize),
+    /// A field that does not belong here, by its name, escaped. Refused, because a misspelt field would be a rule that
+    /// silently does not hold.
+    #[error("has a field `{0}` that is not known; check its spelling")]
+    Unknown(String),
 }
 
 /// One place in a document.
@@ -76,9 +81,25 @@ impl<'a> Node<'a> {
         self.value.as_object().ok_or_else(|| self.expected("an object"))
     }
 
+    /// Refuses an object with a field that is not known.
+    pub(crate) fn refuse_unknown(&self, is_known: impl Fn(&str) -> bool) -> Result<(), FieldError> {
+        match self.object()?.keys().find(|name| !is_known(name)) {
+            Some(name) => Err(self.error(FieldProblem::Unknown(escape(name.as_bytes(), 64).to_string()))),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn text(&self, most_bytes: usize) -> Result<&'a str, FieldError> {
         let text = self.value.as_str().ok_or_else(|| self.expected("a text"))?;
         if text.len() > most_bytes { Err(self.error(FieldProblem::TooLong(most_bytes))) } else { Ok(text) }
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn needed(&self, most_bytes: usize) -> Result<&'a str, FieldError> {
+        match self.text(most_bytes)? {
+            "" => Err(self.error(FieldProblem::Missing)),
+            text => Ok(text),
+        }
     }
 
     pub(crate) fn text_or_absent(&self, most_bytes: usize) -> Result<Option<&'a str>, FieldError> {

@@ -19,6 +19,8 @@ mod job;
 mod json;
 mod limits;
 mod manifest;
+mod names;
+mod orders;
 mod outcome;
 mod output_contract;
 mod parameters;
@@ -27,16 +29,18 @@ mod phase;
 mod ports;
 mod profile;
 mod receipt;
+mod recipient;
 mod release;
 mod report;
 mod secret;
+mod source;
 mod workflow;
 
 pub use account::{Account, AccountError};
 pub use admission::{Admission, Capability, Import, MemoryType, ModuleKind, Refusal, Rule, Toolchain, Verdict};
 pub use asset::{
     Algorithm, AssetKind, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES, Metadata, Service,
-    ServiceError, ServiceKind, Sources,
+    ServiceError, ServiceFiles, ServiceKind,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};
@@ -51,7 +55,12 @@ pub use job::{
 };
 pub use json::{FieldError, FieldProblem};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
-pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError, SourceKind, file_objects};
+pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError};
+pub use names::{EnvironmentId, InterpreterId, NameError};
+pub use orders::{
+    ConfigureOrder, FilterOrder, GuestFile, OrderedAlgorithm, PublishOrder, StepFailure, StepName, StepReport,
+    StepResult, StepVersion,
+};
 pub use outcome::{Outcome, TrapKind};
 pub use output_contract::{NamePattern, NamePatternError, OutputContract, OutputContractError};
 pub use parameters::{
@@ -60,7 +69,7 @@ pub use parameters::{
 pub use permissions::{
     AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, OutputPolicy, Permissions,
     PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Terms, Trusted,
-    TrustedAlgorithm, decide,
+    TrustedAlgorithm, check_files_checksum, decide,
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
@@ -71,11 +80,16 @@ pub use ports::{
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};
+pub use recipient::{AgeRecipient, AgeRecipientError};
 pub use release::{
     Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, ReleaseRules,
 };
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;
+pub use source::{
+    Headers, HttpMethod, HttpSource, HttpUrl, HttpUrlError, IpfsPath, LocalPath, Location, S3Credentials, S3Object,
+    Source, Sources, StoredResults, StoredResultsError, StoredResultsFuture, UnsupportedSources,
+};
 pub use workflow::{
     MOST_RAWCODE_BYTES, MOST_WORKFLOW_BYTES, Remote, Workflow, WorkflowAlgorithm, WorkflowError, WorkflowInput,
     WorkflowOrigin, WorkflowSource,

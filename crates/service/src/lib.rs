@@ -36,7 +36,7 @@ pub use principal::{NeedsRole, Principal, Via};
 pub use receipts::{ReceiptError, SignedReceipt};
 pub use submission::{
     Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, SubmitError, Submitted,
-    WantedLimits, is_age_recipient,
+    WantedLimits,
 };
 pub use uploads::{UploadError, UploadInProgress, Uploaded};
 pub use use_cases::{Clock, Options, OptionsError, UseCases};

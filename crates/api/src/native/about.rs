@@ -74,7 +74,7 @@ impl EnvironmentView {
         } = environment;
         let count =
             |wanted: fn(Phase) -> bool| phases.iter().filter(|(phase, _)| wanted(**phase)).map(|(_, n)| n).sum();
-        let images = images.iter().filter(|(_, name)| *name == "wasm" || interpreters.contains(*name));
+        let images = images.iter().filter(|(_, name)| *name == "wasm" || interpreters.contains(name.as_str()));
         Self {
             images: images.map(|(image, name)| (image.clone(), name.clone())).collect(),
             running: count(|phase| phase != Phase::Queued && !phase.has_ended()),
@@ -82,8 +82,8 @@ impl EnvironmentView {
             phases: phases.iter().map(|(phase, count)| (phase.as_str(), *count)).collect(),
             runtimes: json!(offers.runtimes),
             profiles: json!(offers.profiles),
-            interpreters: interpreters.into_iter().collect(),
-            id,
+            interpreters: interpreters.iter().map(ToString::to_string).collect(),
+            id: id.to_string(),
             description,
             cpus,
             memory_bytes,

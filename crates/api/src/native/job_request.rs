@@ -1,9 +1,7 @@
 use super::schemas::{DidSchema, ProfileSchema};
 use crate::problem::Problem;
-use cloister_model::{AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
-use cloister_service::{
-    AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits, is_age_recipient,
-};
+use cloister_model::{AgeRecipientError, AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
+use cloister_service::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use std::fmt;
@@ -233,12 +231,11 @@ impl JobRequest {
         if datasets.is_empty() || datasets.len() > MOST_DATASETS {
             return Err(Problem::field("datasets", format!("a job has 1 to {MOST_DATASETS} datasets")));
         }
-        if encrypt_to.as_deref().is_some_and(|recipient| !is_age_recipient(recipient)) {
-            return Err(Problem::field(
-                "encryptTo",
-                "this is not an age recipient; `age-keygen` prints one (`age1...`)",
-            ));
-        }
+        let encrypt_to = encrypt_to
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: AgeRecipientError| Problem::field("encryptTo", error.to_string()))?;
         let LimitsChoice { memory_bytes, wall_ms, cpu_seconds, fuel } = limits.unwrap_or_default();
         let register = register.map(|RegisterChoice { name, title }| match title {
             Some(title) if title.len() > 1000 => Err(Problem::field("register.title", "is longer than 1000 bytes")),

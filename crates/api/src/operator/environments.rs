@@ -73,7 +73,7 @@ impl EnvironmentBody {
         } = environment;
         let active = |phase: &Phase| !phase.has_ended() && !matches!(phase, Phase::Queued | Phase::InReview);
         Self {
-            id,
+            id: id.to_string(),
             cpu_number: cpus,
             cpu_type: "",
             gpu_number: 0,
@@ -133,10 +133,10 @@ mod tests {
     #[test]
     fn an_environment_has_oceans_fields() {
         let environment = EnvironmentStatus {
-            id: "ocean-compute".to_owned(),
+            id: "ocean-compute".parse().expect("a name"),
             description: "a machine".to_owned(),
             offers: Environment::default(),
-            interpreters: ["python".to_owned()].into(),
+            interpreters: ["python".parse().expect("a name")].into(),
             cpus: 2,
             memory_bytes: 8 * GIB,
             job_memory_bytes: GIB / 2,

@@ -71,7 +71,7 @@ async fn run(state: &AppState, voucher: &Voucher, wanted: Wanted) -> Result<Vec<
     }
     let workflow = Workflow::from_value(workflow)?;
     let AppState { use_cases, http, .. } = state;
-    if !use_cases.environments().await?.iter().any(|known| known.id == environment) {
+    if !use_cases.environments().await?.iter().any(|known| known.id.as_str() == environment) {
         return Err(OperatorError::bad("Environment invalid or does not exist"));
     }
     let actor = voucher.actor(Some(owner));

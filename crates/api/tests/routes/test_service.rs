@@ -8,7 +8,7 @@ use axum::{
 use cloister_api::{RateLimits, Service, Settings, new_key};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
 use cloister_model::{AuditAction, AuditEvent, Backend, Keyring as _, Role, Timestamp};
-use cloister_stages::SourcePolicy;
+use cloister_sources::SourcePolicy;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -83,7 +83,7 @@ pub(crate) async fn service_with(change: impl FnOnce(&mut Settings)) -> TestServ
         sandbox,
         sandbox_home: None,
         environment: EnvironmentOptions {
-            id: "local".to_owned(),
+            id: "local".parse().expect("a name"),
             description: "a test".to_owned(),
             max_jobs: 2,
             cpus: 2,

@@ -12,7 +12,7 @@ pub(super) fn start(format: LogFormat, LogLevel(level): LogLevel, traces: Option
     // Libraries say less: their lines may hold what strangers sent.
     let theirs = level.min(tracing::Level::WARN);
     let filter = EnvFilter::new(format!(
-        "{theirs},cloister={level},cloister_api={level},cloister_local_engine={level},cloister_stages={level}"
+        "{theirs},cloister={level},cloister_api={level},cloister_local_engine={level},cloister_sources={level},cloister_release={level},cloister_results={level}"
     ));
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).with_target(false);
     let as_json = match format {

@@ -8,7 +8,8 @@ use crate::{
 use cloister_api::{GetJson, Issuer, OperatorSettings, RateLimits, Settings as DoorSettings};
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
-use cloister_stages::{Ipfs, SourcePolicy, StoreConfig};
+use cloister_results::StoreConfig;
+use cloister_sources::{Ipfs, SourcePolicy};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -25,7 +26,10 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
         sandbox: sandbox::find(settings.sandbox.as_deref())?,
         sandbox_home: settings.sandbox_home.clone(),
         environment: EnvironmentOptions {
-            id: settings.engine_environment.clone(),
+            id: settings
+                .engine_environment
+                .parse()
+                .map_err(|error| Usage::error(format!("`engine.environment`: {error}; choose another name")))?,
             description: settings.engine_description.clone(),
             max_jobs: settings.engine_max_jobs.unwrap_or(2 * u64::from(cpus)),
             cpus,

@@ -1,7 +1,7 @@
 use crate::{
     LocalEngine,
+    clock::now,
     store::{Durability, Write, claims, claims::Holder},
-    times::now,
 };
 use cloister_model::{Claim, Claims, StoreFuture};
 

@@ -1,11 +1,10 @@
 use super::outputs::part;
 use crate::{LocalEngine, engine::core::blocking, inspections::Runner};
-use cloister_model::{Account, ByteRange, Inspection, Inspections, Secret, Sha256, StoreError, StoreFuture};
-use serde_json::Value;
+use cloister_model::{Account, ByteRange, Inspection, Inspections, Sha256, Sources, StoreError, StoreFuture};
 use std::{fs::File, io, sync::Arc, time::Duration};
 
 impl Inspections for LocalEngine {
-    fn inspect(&self, account: Account, sources: Secret<Value>, patience: Duration) -> StoreFuture<'_, Inspection> {
+    fn inspect(&self, account: Account, sources: Sources, patience: Duration) -> StoreFuture<'_, Inspection> {
         Box::pin(async move {
             let core = &self.core;
             core.refuse_if_ending()?;

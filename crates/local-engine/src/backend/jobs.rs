@@ -1,54 +1,35 @@
-use super::{MOST, explain::explain};
+use super::MOST;
 use crate::{
     LocalEngine,
-    carry::refusal,
+    clock::now,
+    drive::{Unrecorded, read, record},
     engine::core::{Core, blocking},
-    store::{DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs, jobs::Refused},
-    times::now,
+    store::{DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs},
 };
+use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, reviewed};
 use cloister_model::{
-    Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Event, Explanation, Fault,
-    JobCard, JobId, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Reason, Review, ReviewVerdict, RuntimeKind,
-    Seen,
+    Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation, InterpreterId,
+    JobCard, JobId, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict, RuntimeKind, Seen,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 /// The longest that a follower waits for one answer.
 const WAIT: Duration = Duration::from_secs(30);
-
-/// The steps of a job that this engine cannot run: it ends where its algorithm would be prepared.
-const UNFIT: [Event; 3] = [Event::Accept, Event::Configure, Event::AlgorithmUnavailable];
 
 impl Jobs for LocalEngine {
     fn environments(&self) -> EngineFuture<'_, Vec<EnvironmentStatus>> {
         Box::pin(async {
             let core = Arc::clone(&self.core);
             let interpreters = blocking(move || Ok(core.interpreters.names())).await?;
-            let environment = &self.core.environment;
-            Ok(vec![EnvironmentStatus {
-                id: environment.id.clone(),
-                description: environment.description.clone(),
-                offers: Environment {
-                    runtimes: [RuntimeKind::Wasm].into(),
-                    profiles: [Profile::Deterministic, Profile::Standard].into(),
-                    network: false,
-                },
-                interpreters,
-                cpus: environment.cpus,
-                memory_bytes: environment.memory_bytes,
-                job_memory_bytes: environment.job_memory_bytes,
-                max_wall_ms: environment.max_wall_ms,
-                max_jobs: environment.max_jobs,
-                max_queued: environment.max_queued,
-                phases: self.core.board().tally().phases(),
-            }])
+            Ok(vec![environment(&self.core, interpreters)])
         })
     }
 
     fn submit(&self, job: JobSpec, claims: Vec<Claim>, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
         Box::pin(async {
             self.core.refuse_if_ending()?;
-            let (most, unfit) = (self.core.environment.max_queued, unfit(&self.core, &job));
+            let (most, unfit) =
+                (self.core.environment.max_queued, fits_job(&environment(&self.core, BTreeSet::new()), &job).err());
             let submit = move |write: &mut Write<'_>| submit(write, &job, &claims, record, most, unfit);
             self.core.store.write(Durability::Disk, submit).await
         })
@@ -83,7 +64,7 @@ impl Jobs for LocalEngine {
     }
 
     fn explain(&self, job: JobId) -> EngineFuture<'_, Explanation> {
-        let explanation = self.core.status(job).map(|status| explain(&self.core, &status));
+        let explanation = self.core.status(job).map(|status| explain(&status, self.core.active_jobs().turn(job)));
         Box::pin(std::future::ready(explanation))
     }
 
@@ -116,26 +97,26 @@ impl Jobs for LocalEngine {
     }
 }
 
-/// Why this engine cannot run a job, however busy it is.
-fn unfit(core: &Core, job: &JobSpec) -> Option<Reason> {
-    let environment = &core.environment;
-    let most = environment.job_memory_bytes.min(environment.memory_bytes);
-    let text = if job.terms.runtime == RuntimeKind::Container {
-        "containers need the Kubernetes engine; this environment runs WebAssembly only".to_owned()
-    } else if job.environment != environment.id {
-        format!("there is no environment `{}` here; choose `{}`", job.environment, environment.id)
-    } else if job.limits.memory_bytes > most {
-        format!(
-            "it may use {} bytes of memory, and this environment gives one job at most {most}",
-            job.limits.memory_bytes
-        )
-    } else if job.limits.wall_ms > environment.max_wall_ms {
-        let (asked, most) = (job.limits.wall_ms, environment.max_wall_ms);
-        format!("it may run for {asked} ms, and this environment lets one algorithm run for at most {most} ms")
-    } else {
-        return None;
-    };
-    Some(Reason::new(&text, Fault::Algorithm))
+/// The one environment of this machine.
+fn environment(core: &Core, interpreters: BTreeSet<InterpreterId>) -> EnvironmentStatus {
+    let options = &core.environment;
+    EnvironmentStatus {
+        id: options.id.clone(),
+        description: options.description.clone(),
+        offers: Environment {
+            runtimes: [RuntimeKind::Wasm].into(),
+            profiles: [Profile::Deterministic, Profile::Standard].into(),
+            network: false,
+        },
+        interpreters,
+        cpus: options.cpus,
+        memory_bytes: options.memory_bytes,
+        job_memory_bytes: options.job_memory_bytes,
+        max_wall_ms: options.max_wall_ms,
+        max_jobs: options.max_jobs,
+        max_queued: options.max_queued,
+        phases: core.active_jobs().tally().phases(),
+    }
 }
 
 /// Job, claims and record, or nothing of it.
@@ -143,9 +124,9 @@ fn submit(
     write: &mut Write<'_>,
     job: &JobSpec,
     wanted: &[Claim],
-    record: AuditEvent,
+    event: AuditEvent,
     most: u64,
-    unfit: Option<Reason>,
+    unfit: Option<Misfit>,
 ) -> Result<JobStatus, Fail<EngineError>> {
     if let Some(status) = jobs::status(write.db, job.id)? {
         let same = jobs::spec(write.db, job.id)?.is_some_and(|stored| stored == *job);
@@ -165,36 +146,32 @@ fn submit(
         }
     }
     let status = jobs::insert(write, job)?;
-    audit::record(write, record)?;
+    audit::record(write, event)?;
     match unfit {
         None => Ok(status),
-        Some(reason) => answer(job.id, jobs::step(write, job.id, &UNFIT, now(), Some(&reason))),
+        Some(misfit) => answer(job.id, record(write, job, &ended_unfit(&misfit.to_string()), now())),
     }
 }
 
-/// The answer to a caller for whom a job took steps.
-fn answer(job: JobId, stepped: Result<JobStatus, Fail<Refused>>) -> Result<JobStatus, Fail<EngineError>> {
-    stepped.map_err(|error| match error {
-        Fail::Db(error) | Fail::Rejected(Refused::Db(error)) => Fail::Db(error),
-        Fail::Rejected(Refused::Gone) => Fail::Rejected(EngineError::NoSuchJob(job)),
+/// The answer to a caller for whom a job took a step.
+fn answer(job: JobId, stored: Result<JobStatus, Fail<Unrecorded>>) -> Result<JobStatus, Fail<EngineError>> {
+    stored.map_err(|error| match error {
+        Fail::Db(error) | Fail::Rejected(Unrecorded::Db(error)) => Fail::Db(error),
+        Fail::Rejected(Unrecorded::Gone) => Fail::Rejected(EngineError::NoSuchJob(job)),
         Fail::Rejected(other) => Fail::Db(DbError::Other(other.to_string())),
     })
 }
 
-fn stop(write: &mut Write<'_>, job: JobId, record: AuditEvent) -> Result<JobStatus, Fail<EngineError>> {
-    let Some(before) = jobs::status(write.db, job)? else {
-        return Err(Fail::Rejected(EngineError::NoSuchJob(job)));
-    };
-    let at = record.at;
-    let Some(asked) = jobs::ask_to_stop(write, &before, at)? else { return Ok(before) };
-    audit::record(write, record)?;
-    match asked.phase {
-        // Nothing runs for it, so that nothing has to be ended first.
-        Phase::Queued | Phase::InReview => {
-            let reason = Reason::new("stopped", Fault::Nobody);
-            answer(job, jobs::step(write, job, &[Event::Stop], at, Some(&reason)))
-        }
-        _ => Ok(asked),
+fn stop(write: &mut Write<'_>, job: JobId, asked: AuditEvent) -> Result<JobStatus, Fail<EngineError>> {
+    let Some((spec, before)) = read(write, job)? else { return Err(Fail::Rejected(EngineError::NoSuchJob(job))) };
+    let at = asked.at;
+    let Some(status) = jobs::ask_to_stop(write, &before, at)? else { return Ok(before) };
+    audit::record(write, asked)?;
+    match decide(&Facts::of(&spec, &status)) {
+        // It waits, and ends at once.
+        Action::Record(transition) => answer(job, record(write, &spec, &transition, at)),
+        // Its driver ends it.
+        _ => Ok(status),
     }
 }
 
@@ -202,29 +179,18 @@ fn review(
     write: &mut Write<'_>,
     job: JobId,
     verdict: &ReviewVerdict,
-    record: AuditEvent,
+    event: AuditEvent,
 ) -> Result<JobStatus, Fail<EngineError>> {
-    match jobs::status(write.db, job)? {
-        None => return Err(Fail::Rejected(EngineError::NoSuchJob(job))),
-        Some(status) if status.phase != Phase::InReview => return Err(Fail::Rejected(EngineError::NotInReview(job))),
-        Some(_) => {}
+    let Some((spec, status)) = read(write, job)? else { return Err(Fail::Rejected(EngineError::NoSuchJob(job))) };
+    if status.phase != Phase::InReview {
+        return Err(Fail::Rejected(EngineError::NotInReview(job)));
     }
-    let by: Account = record
+    let by: Account = event
         .actor
         .parse()
         .map_err(|_| DbError::Other("the record of a review does not name an account; this is a bug".to_owned()))?;
-    let review = |approved| Review { approved, by, at: record.at };
-    let (event, reason, review) = match verdict {
-        ReviewVerdict::Approve => (Event::Approved, None, review(true)),
-        ReviewVerdict::Refuse(why) => {
-            let reason = Reason::new(&format!("refused in review: {why}"), Fault::Algorithm);
-            (Event::Refused, Some(reason), review(false))
-        }
-    };
-    let refused = !review.approved;
-    audit::record(write, record)?;
-    if refused {
-        audit::record(write, refusal(job, "review"))?;
-    }
-    answer(job, jobs::review(write, job, &[event], reason.as_ref(), review))
+    let at = event.at;
+    let review = Review { approved: *verdict == ReviewVerdict::Approve, by, at };
+    audit::record(write, event)?;
+    answer(job, record(write, &spec, &reviewed(&spec.terms, verdict, review), at))
 }

@@ -2,7 +2,6 @@
 
 mod audit;
 mod claims;
-mod explain;
 mod inspections;
 mod jobs;
 mod keyring;

@@ -1,14 +1,15 @@
 use crate::{
     LocalEngine,
     engine::core::{Core, blocking},
-    program::{LOG, OUTPUTS},
     store::{DbError, jobs, receipts},
 };
+use cloister_lifecycle::readable_log_bytes;
 use cloister_model::{
     ByteRange, EngineError, EngineFuture, JobId, LogPart, Outputs, Phase, Report, ResultFile, ResultKind, ResultSet,
     StoredReceipt, Unavailability,
 };
-use cloister_stages::PublishError;
+use cloister_results::PublishError;
+use cloister_runner::{LOG, OUTPUTS};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use std::{
     fs::File,
@@ -57,11 +58,11 @@ async fn log(core: &Core, job: JobId, range: ByteRange) -> Result<LogPart, Engin
     // In this order: when the status says that the run has ended, its log is complete.
     let status = core.status(job)?;
     let card = core.store.read(|db| jobs::card(db, job))?.ok_or(EngineError::NoSuchJob(job))?;
-    if card.terms.release.holds_log() && status.phase != Phase::Finished {
+    let most = readable_log_bytes(&card.terms, status.phase);
+    if most == 0 {
         return Ok(LogPart { bytes: Vec::new(), total: 0, ended: status.phase.has_ended() });
     }
     let ended = status.phase.has_ended() || status.phase > Phase::Running;
-    let most = card.terms.output_contract.max_log_bytes;
     // At the end of the job, its log is moved from the first place to the second.
     let places = [core.home.job(job).join(LOG), core.home.log(job)];
     let read = blocking(move || {

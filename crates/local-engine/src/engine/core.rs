@@ -1,18 +1,18 @@
 use crate::{
     EnvironmentOptions,
-    board::Board,
+    active_jobs::ActiveJobs,
     followers::Followers,
     home::Home,
     incoming::Incoming,
     inspections::Inspecting,
     interpreters::Interpreters,
     keys::KnownKeys,
-    program::Program,
-    store::{DbError, Durability, Fail, Store, Write, jobs},
-    times::now,
+    store::{DbError, Store},
 };
-use cloister_model::{Event, JobId, JobSpec, JobStatus, Reason};
-use cloister_stages::{Cache, Fetcher, ResultStore};
+use cloister_model::JobId;
+use cloister_results::ResultStore;
+use cloister_runner::{LOG, Sandbox};
+use cloister_sources::{Cache, Fetcher};
 use std::{
     io,
     path::PathBuf,
@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) home: Home,
-    pub(crate) program: Program,
+    pub(crate) sandbox: Sandbox,
     pub(crate) environment: EnvironmentOptions,
     pub(crate) store: Store,
     pub(crate) cache: Arc<Cache>,
@@ -42,7 +42,7 @@ pub(crate) struct Core {
 /// What every commit updates.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    board: Mutex<Board>,
+    active_jobs: Mutex<ActiveJobs>,
     pub(crate) followers: Followers,
     /// There may be tasks to start.
     pub(crate) wake: Notify,
@@ -55,9 +55,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(board: Board) -> Self {
+    pub(crate) fn new(active_jobs: ActiveJobs) -> Self {
         Self {
-            board: Mutex::new(board),
+            active_jobs: Mutex::new(active_jobs),
             followers: Followers::default(),
             wake: Notify::new(),
             due: Notify::new(),
@@ -66,40 +66,19 @@ impl Shared {
         }
     }
 
-    pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn active_jobs(&self) -> MutexGuard<'_, ActiveJobs> {
+        self.active_jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Core {
-    pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
-        self.shared.board()
-    }
-
-    /// Takes a job through events, and does something else in the same transaction.
-    pub(crate) async fn step(
-        &self,
-        job: JobId,
-        durability: Durability,
-        events: &'static [Event],
-        reason: Option<Reason>,
-        also: impl FnOnce(&mut Write<'_>) -> Result<(), Fail<jobs::Refused>> + Send + 'static,
-    ) -> Result<JobStatus, jobs::Refused> {
-        self.store
-            .write(durability, move |write| {
-                also(write)?;
-                jobs::step(write, job, events, now(), reason.as_ref())
-            })
-            .await
-    }
-
-    pub(crate) fn spec(&self, job: JobId) -> Result<JobSpec, jobs::Refused> {
-        self.store.read(|db| jobs::spec(db, job))?.ok_or(jobs::Refused::Gone)
+    pub(crate) fn active_jobs(&self) -> MutexGuard<'_, ActiveJobs> {
+        self.shared.active_jobs()
     }
 
     /// Where a job's log is: in its folder, or kept after its end.
     pub(crate) fn log_file(&self, job: JobId) -> PathBuf {
-        let running = self.home.job(job).join(crate::program::LOG);
+        let running = self.home.job(job).join(LOG);
         if running.exists() { running } else { self.home.log(job) }
     }
 }

@@ -5,10 +5,8 @@ mod open;
 mod recover;
 mod tasks;
 
-pub(crate) use recover::clear;
-
 use self::core::Core;
-use cloister_stages::Fetcher;
+use cloister_sources::Fetcher;
 use std::{sync::Arc, time::Duration};
 
 /// How long a shutdown waits for work that should not be interrupted.

@@ -1,17 +1,18 @@
 use super::{core::Core, core::Shared, recover::recover, tasks};
 use crate::{
     LocalEngine, OpenError, Options,
-    board::Board,
+    active_jobs::ActiveJobs,
     home::Home,
     incoming::Incoming,
     inspections::Inspecting,
     interpreters::Interpreters,
     keys::KnownKeys,
-    program::Program,
-    schedule::Capacity,
     store::{OnCommit, Store},
 };
-use cloister_stages::{Cache, Fetcher, PublishError, ResultStore, StoreConfig};
+use cloister_lifecycle::Capacity;
+use cloister_results::{PublishError, ResultStore, StoreConfig};
+use cloister_runner::{RunnerError, Sandbox};
+use cloister_sources::{Cache, Fetcher};
 use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc, time::Instant};
 use tokio_util::task::TaskTracker;
 
@@ -35,8 +36,10 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         options;
     let stage = |what| move |problem: String| OpenError::Stage { what, problem };
     let home = Home::open(&home, sandbox_home.as_deref())?;
-    let program = Program::find(&sandbox, home.sandbox())
-        .map_err(|problem| OpenError::Sandbox { path: sandbox.clone(), problem })?;
+    let sandbox = Sandbox::find(&sandbox, home.sandbox()).map_err(|error| match error {
+        RunnerError::Program { path, problem } => OpenError::Sandbox { path, problem },
+        other => OpenError::Sandbox { path: sandbox.clone(), problem: other.to_string() },
+    })?;
     let results = results.unwrap_or_else(|| StoreConfig { url: file_url(&home.results()), options: BTreeMap::new() });
     let results = Arc::new(ResultStore::open(&results).map_err(|error| match error {
         PublishError::Config(_) => OpenError::Results(error.to_string()),
@@ -47,12 +50,12 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
     let mut sources = sources;
     sources.closed.extend([Some(home.root()), results.folder()].into_iter().flatten().map(Path::to_owned));
     let fetcher = || {
-        let fetcher = Fetcher::new(sources.clone(), Arc::clone(&cache), home.uploads(), Arc::clone(&results));
+        let fetcher = Fetcher::new(sources.clone(), Arc::clone(&cache), home.uploads(), results.clone());
         fetcher.map(Arc::new).map_err(|e| stage("sources")(e.to_string()))
     };
     // Two, so that inspections do not take the turns of jobs.
     let (fetcher, inspecting) = (fetcher()?, Inspecting::new(fetcher()?));
-    let shared = Arc::new(Shared::new(Board::new(Capacity {
+    let shared = Arc::new(Shared::new(ActiveJobs::new(Capacity {
         jobs: environment.max_jobs,
         cpus: u64::from(environment.cpus),
         memory_bytes: environment.memory_bytes,
@@ -63,7 +66,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
     let (keys, tasks) = (KnownKeys::default(), TaskTracker::new());
     Ok(Core {
         home,
-        program,
+        sandbox,
         environment,
         store,
         cache,
@@ -82,7 +85,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
 fn on_commit(shared: &Arc<Shared>) -> OnCommit {
     let shared = Arc::clone(shared);
     Arc::new(move |tally, changes| {
-        shared.board().committed(tally, &changes, Instant::now());
+        shared.active_jobs().committed(tally, &changes, Instant::now());
         if changes.is_empty() {
             return;
         }

@@ -3,12 +3,11 @@
 use super::core::{Core, blocking};
 use crate::{
     OpenError,
-    home::remove_tree,
-    program,
-    schedule::Waiting,
+    clock::now,
     store::{DbError, jobs, uploads},
-    times::{Deadlines, now},
+    work_folder::clear,
 };
+use cloister_lifecycle::{Deadlines, Waiting};
 use cloister_model::{JobId, JobStatus, Sha256};
 use std::{
     collections::HashSet,
@@ -26,7 +25,9 @@ pub(super) async fn recover(core: &Arc<Core>) -> Result<(), OpenError> {
     let stale = stale_folders(&core.home.jobs(), &live).map_err(|error| home_error(core, error))?;
     for folder in stale {
         // A sandbox may still run there, if the service was killed between the end of the job and the end of its process.
-        clear(&folder).await.map_err(|error| OpenError::Home { path: folder.clone(), error })?;
+        let failed =
+            |error: DbError| OpenError::Home { path: folder.clone(), error: io::Error::other(error.to_string()) };
+        clear(&folder).await.map_err(failed)?;
     }
     tidy_uploads(core).await.map_err(unusable)?;
     for status in &unended {
@@ -57,7 +58,7 @@ fn take_up(core: &Core, status: &JobStatus) -> Result<(), DbError> {
         Err(error) => return Err(error),
     };
     let deadlines = Deadlines::of(status, &spec.times, now(), Instant::now());
-    core.board().recover(status, Waiting::of(&spec), spec.times, deadlines);
+    core.active_jobs().recover(status, Waiting::of(&spec), spec.times, deadlines);
     Ok(())
 }
 
@@ -72,36 +73,6 @@ fn stale_folders(jobs: &Path, live: &HashSet<JobId>) -> io::Result<Vec<PathBuf>>
         }
     }
     Ok(stale)
-}
-
-/// Ends the processes that run in a folder or in those below it, and removes it.
-pub(crate) async fn clear(folder: &Path) -> io::Result<()> {
-    let metadata = match fs::symlink_metadata(folder) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if !metadata.is_dir() {
-        return fs::remove_file(folder);
-    }
-    program::stop(folder).await?;
-    let checks = folder.join(crate::carry::CHECKS);
-    if checks.is_dir() {
-        for check in fs::read_dir(&checks)? {
-            program::stop(&check?.path()).await?;
-        }
-    }
-    let mut tries = 0;
-    loop {
-        let path = folder.to_owned();
-        match blocking(move || remove_tree(&path)).await {
-            Ok(()) => return Ok(()),
-            // Work that was cancelled may still write its last file there.
-            Err(error) if tries >= 20 => return Err(io::Error::other(error.to_string())),
-            Err(_) => tries += 1,
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
 }
 
 fn home_error(core: &Core, error: io::Error) -> OpenError {

@@ -1,16 +1,14 @@
 //! What the engine does on its own: start jobs, end those that waited too long, remove what is no longer needed.
 
-use super::{
-    core::{Core, blocking},
-    recover::clear,
-};
+use super::core::{Core, blocking};
 use crate::{
-    board::Task,
-    carry::{carry, end_waiting},
+    active_jobs::Task,
+    clock::now,
+    drive::{Unrecorded, drive, record_waiting},
     store::{DbError, Durability, jobs},
-    times::now,
+    work_folder::clear,
 };
-use cloister_model::{Event, Fault, JobId, Phase, Reason};
+use cloister_model::{JobId, Phase};
 use std::{
     fs, io,
     sync::Arc,
@@ -39,11 +37,11 @@ fn boxed(task: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box<d
 /// Starts the tasks of jobs as they come up.
 async fn start_jobs(core: Arc<Core>) {
     loop {
-        let tasks = core.board().tasks();
+        let tasks = core.active_jobs().tasks();
         for task in tasks {
             let core_of_job = Arc::clone(&core);
             match task {
-                Task::Carry(job) => core.tasks.spawn(carry(core_of_job, job)),
+                Task::Drive(job) => core.tasks.spawn(drive(core_of_job, job)),
                 Task::Clean(job) => core.tasks.spawn(async move {
                     if let Err(error) = clear(&core_of_job.home.job(job)).await {
                         tracing::warn!(%job, %error, "the folder of a job could not be removed; the next start tries again");
@@ -58,18 +56,17 @@ async fn start_jobs(core: Arc<Core>) {
 /// Ends jobs that waited too long for their turn or their review.
 async fn end_overdue(core: Arc<Core>) {
     loop {
-        let next = core.board().next_due();
+        let next = core.active_jobs().next_due();
         let next = tokio::time::Instant::from_std(next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600)));
         tokio::select! {
             () = core.shared.due.notified() => continue,
             () = tokio::time::sleep_until(next) => {}
         }
-        let overdue = core.board().overdue(Instant::now());
-        for (job, what) in overdue {
-            let reason = Reason::new(&format!("expired: {what}"), Fault::System);
-            if let Err(jobs::Refused::Db(error)) = end_waiting(&core, job, &[Event::Expire], reason).await {
+        let overdue = core.active_jobs().overdue(Instant::now());
+        for (job, limit) in overdue {
+            if let Err(Unrecorded::Db(error)) = record_waiting(&core, job, limit).await {
                 tracing::error!(%job, %error, "a job could not be ended; it is tried again");
-                core.board().put_off(job, Instant::now());
+                core.active_jobs().put_off(job, Instant::now());
             }
         }
     }

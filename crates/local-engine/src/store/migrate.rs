@@ -26,6 +26,9 @@ pub(super) const MIGRATIONS: [Migration; 2] = [
 /// The label under which version 1 kept the agreement of a job.
 const AGREEMENT: &str = "agreement";
 
+/// The label under which version 1 kept the Ocean Provider that started a job.
+const PROVIDER: &str = "provider";
+
 /// The tables that a database of a version has at least.
 pub(super) fn tables(version: usize) -> Vec<&'static str> {
     let mut tables =
@@ -90,7 +93,8 @@ fn job(db: &Connection, seq: i64, status: &JobStatus, spec: &JobSpec) -> Result<
         claim(db, &assets::name_claim(asset), Some(spec))?;
     }
     if let Some(agreement) = spec.labels.get(AGREEMENT) {
-        claim(db, &Claim::agreement(agreement), Some(spec))?;
+        let provider = spec.labels.get(PROVIDER).and_then(|provider| provider.parse().ok());
+        claim(db, &Claim::agreement_of(provider.as_ref(), agreement), Some(spec))?;
     }
     Ok(())
 }

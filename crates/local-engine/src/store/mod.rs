@@ -18,11 +18,12 @@ pub(crate) mod uploads;
 mod writer;
 
 pub use audit::read_audit;
+pub(crate) use cloister_lifecycle::Durability;
 pub(crate) use fault::{DbError, Fail};
 pub(crate) use jobs::Change;
 pub use schema::DatabaseError;
 pub(crate) use tally::Tally;
-pub(crate) use writer::{Durability, OnCommit, Write};
+pub(crate) use writer::{OnCommit, Write};
 
 use readers::Readers;
 use rusqlite::Connection;

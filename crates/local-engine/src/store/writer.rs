@@ -2,6 +2,7 @@
 //! once, and answers all: many callers share one flush of the disk.
 
 use super::{Change, DbError, Fail, Tally};
+use cloister_lifecycle::Durability;
 use cloister_model::Sha256;
 use rusqlite::Connection;
 use std::{
@@ -14,15 +15,6 @@ use tokio::sync::{mpsc, oneshot};
 const MOST_AT_ONCE: usize = 256;
 /// The most operations that wait. Further callers wait for room.
 pub(super) const MOST_WAITING: usize = 1024;
-
-/// The durability of a commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Durability {
-    /// It survives a power cut (fsync).
-    Disk,
-    /// It survives the end of this process, killed or not; a power cut may undo it.
-    Process,
-}
 
 /// What an operation works on.
 #[derive(Debug)]

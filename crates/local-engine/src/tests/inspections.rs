@@ -1,9 +1,8 @@
 //! Looking at files that lie elsewhere.
 
 use super::{Place, close, run};
-use cloister_model::{
-    Account, ByteRange, FileDigest, Inspection, Inspections as _, JobSource, Phase, Secret, StoreError,
-};
+use crate::testing;
+use cloister_model::{Account, ByteRange, FileDigest, Inspection, Inspections as _, Phase, Sources, StoreError};
 use serde_json::{Value, json};
 use std::{fs, net::TcpListener, time::Duration};
 
@@ -13,8 +12,12 @@ fn account(name: &str) -> Account {
     name.parse().expect("an account")
 }
 
-fn inline(text: &str) -> Secret<Value> {
-    Secret::new(json!([{"type": "inline", "content": text}]))
+fn sources_of(files: Value) -> Sources {
+    serde_json::from_value(files).expect("sources")
+}
+
+fn inline(text: &str) -> Sources {
+    sources_of(json!([{"type": "inline", "content": text}]))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +43,7 @@ async fn a_failure_is_told_and_the_next_call_starts_over() {
     let mut options = place.options();
     options.sources.local_roots = vec![place.directory.path().join("shared")];
     let engine = place.open_with(options).await;
-    let sources = || Secret::new(json!([{"type": "local", "path": file}]));
+    let sources = || sources_of(json!([{"type": "local", "path": file}]));
     let found = engine.inspect(account("alice"), sources(), LONG).await.expect("inspected");
     assert!(matches!(found, Inspection::Failed(_)), "{found:?}");
     fs::write(&file, "a").expect("written");
@@ -64,7 +67,7 @@ async fn slow_inspections_hold_up_no_job_and_no_other_account() {
     // Then four fetches take all turns.
     options.sources.parallel = 1;
     let engine = place.open_with(options).await;
-    let slow = |number: u32| Secret::new(json!([{"type": "url", "url": format!("http://{address}/{number}")}]));
+    let slow = |number: u32| sources_of(json!([{"type": "url", "url": format!("http://{address}/{number}")}]));
     for _ in 0..2 {
         for number in 0..4 {
             let found = engine.inspect(account("alice"), slow(number), Duration::ZERO).await;
@@ -77,7 +80,7 @@ async fn slow_inspections_hold_up_no_job_and_no_other_account() {
     assert!(matches!(found, Ok(Inspection::Ready(_))), "{found:?}");
 
     let mut job = place.job(&engine, super::guests::TRIVIAL).await;
-    job.inputs[0].source = JobSource::Files(Secret::new(json!([{"type": "local", "path": file}])));
+    job.inputs[0].source = testing::source(json!([{"type": "local", "path": file}]));
     assert_eq!(run(&engine, &job).await.phase, Phase::Finished);
     close(engine).await;
 }

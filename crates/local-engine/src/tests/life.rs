@@ -1,10 +1,10 @@
 use super::{Place, close, ended, guests, log, phases, remove, run, soon, stop, submit, until, why};
 use crate::testing;
 use cloister_model::{
-    Backend as _, EngineError, Fault, Inspection, Inspections as _, JobSource, JobSpec, Jobs as _, Limits, Outcome,
-    Outputs as _, Phase, Profile, ResultSet, RuntimeKind, Secret, TimeLimits,
+    Backend as _, EngineError, Fault, Inspection, Inspections as _, JobSpec, Jobs as _, Limits, Outcome, Outputs as _,
+    Phase, Profile, ResultSet, RuntimeKind, TimeLimits,
 };
-use cloister_stages::StoreConfig;
+use cloister_results::StoreConfig;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ async fn ends_are_told_by_rule_and_fault_and_leave_their_log_and_report_only() {
     assert!(why(&status).contains("entry-point"), "{}", why(&status));
 
     let mut missing = place.job(&engine, guests::TRIVIAL).await;
-    missing.algorithm.interpreter = Some("cobol".to_owned());
+    missing.algorithm.interpreter = Some("cobol".parse().expect("a name"));
     let status = run(&engine, &missing).await;
     assert!(why(&status).contains("WebAssembly"), "{}", why(&status));
 
@@ -53,8 +53,8 @@ async fn what_this_engine_cannot_run_ends_at_once_and_says_why() {
     large.limits.memory_bytes = 1 << 40;
     let mut long = testing::job(3);
     long.limits.wall_ms = 1 << 40;
-    let elsewhere = JobSpec { environment: "mars".to_owned(), ..testing::job(4) };
-    for (job, text) in [(container, "Kubernetes"), (large, "memory"), (long, "may run for"), (elsewhere, "mars")] {
+    let elsewhere = JobSpec { environment: "mars".parse().expect("a name"), ..testing::job(4) };
+    for (job, text) in [(container, "containers"), (large, "memory"), (long, "may run for"), (elsewhere, "mars")] {
         let status = submit(&engine, job.clone()).await.expect("submitted");
         assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed);
         assert!(why(&status).contains(text), "{}", why(&status));
@@ -113,7 +113,7 @@ async fn a_job_whose_source_never_answers_can_be_stopped_and_is_taken_up_again()
     options.sources.allow_networks = vec!["127.0.0.0/8".parse().expect("a network")];
     let engine = place.open_with(options.clone()).await;
     let mut job = place.job(&engine, guests::TRIVIAL).await;
-    job.inputs[0].source = JobSource::Files(Secret::new(json!([{"type": "url", "url": url}])));
+    job.inputs[0].source = testing::source(json!([{"type": "url", "url": url}]));
     submit(&engine, job.clone()).await.expect("submitted");
     until(&engine, job.id, |status| status.phase == Phase::Configuring).await;
     let explained = engine.explain(job.id).await.expect("explained");
@@ -135,13 +135,12 @@ async fn a_source_that_cannot_be_had_is_named() {
     let engine = place.open().await;
     let mut job = place.job(&engine, guests::TRIVIAL).await;
     // Not allowed, unless the operator says so.
-    job.inputs[0].source =
-        JobSource::Files(Secret::new(json!([{"type": "url", "url": "http://127.0.0.1:9/x?token=SECRET"}])));
+    job.inputs[0].source = testing::source(json!([{"type": "url", "url": "http://127.0.0.1:9/x?token=SECRET"}]));
     let status = run(&engine, &job).await;
     assert_eq!(status.phase, Phase::DataProvisioningFailed);
     assert!(why(&status).contains("did:op:d") && !why(&status).contains("SECRET"), "{}", why(&status));
     let mut job = place.job(&engine, guests::TRIVIAL).await;
-    job.algorithm.source = JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": "00".repeat(32)}])));
+    job.algorithm.source = testing::source(json!([{"type": "upload", "sha256": "00".repeat(32)}]));
     let status = run(&engine, &job).await;
     assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed, "{}", why(&status));
     close(engine).await;
@@ -158,7 +157,7 @@ async fn times_that_are_over_end_a_job() {
     let first = JobSpec { times: times(60_000, 1500), ..endless };
     let second = JobSpec { times: times(200, 60_000), ..place.job(&engine, guests::ENDLESS).await };
     for job in [&first, &second] {
-        let created = crate::times::now();
+        let created = crate::clock::now();
         submit(&engine, JobSpec { created, ..job.clone() }).await.expect("submitted");
     }
     let status = ended(&engine, second.id).await;
@@ -212,7 +211,7 @@ async fn the_services_own_files_are_no_source() {
     std::fs::write(kept.join("result"), "SECRET").expect("a file");
     let inspect = async |path: &std::path::Path| {
         let account = "alice".parse().expect("an account");
-        let sources = Secret::new(json!([{"type": "local", "path": path}]));
+        let sources = serde_json::from_value(json!([{"type": "local", "path": path}])).expect("sources");
         engine.inspect(account, sources, Duration::from_secs(60)).await.expect("inspected")
     };
     let found = inspect(&all.join("data.csv")).await;

@@ -5,6 +5,7 @@ mod guests;
 mod inspections;
 mod kill;
 mod life;
+mod receipts;
 mod records;
 mod recovery;
 mod release;
@@ -12,10 +13,10 @@ mod versions;
 
 use crate::{EnvironmentOptions, LocalEngine, OpenError, Options, testing};
 use cloister_model::{
-    AuditAction, ByteRange, EngineError, JobId, JobSource, JobSpec, JobStatus, Jobs as _, Outputs as _, Phase,
-    ResultSet, ReviewVerdict, Secret, Seen, Sha256, Uploads as _,
+    AuditAction, ByteRange, EngineError, JobId, JobSpec, JobStatus, Jobs as _, Outputs as _, Phase, ResultSet,
+    ReviewVerdict, Seen, Sha256, Uploads as _,
 };
-use cloister_stages::SourcePolicy;
+use cloister_sources::SourcePolicy;
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
@@ -62,7 +63,7 @@ impl Place {
             sandbox: sandbox(),
             sandbox_home: None,
             environment: EnvironmentOptions {
-                id: "local".to_owned(),
+                id: "local".parse().expect("a name"),
                 description: String::new(),
                 max_jobs: 4,
                 cpus: 4,
@@ -98,7 +99,7 @@ impl Place {
     async fn job(&self, engine: &LocalEngine, guest: &str) -> JobSpec {
         let sha256 = upload(engine, &wat::parse_str(guest).expect("a guest")).await;
         let mut job = testing::job(self.jobs.fetch_add(1, Ordering::Relaxed));
-        job.algorithm.source = JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": sha256}])));
+        job.algorithm.source = testing::source(json!([{"type": "upload", "sha256": sha256}]));
         job
     }
 
@@ -154,7 +155,7 @@ async fn remove(engine: &LocalEngine, job: JobId) -> Result<(), EngineError> {
 }
 
 async fn review(engine: &LocalEngine, job: JobId, verdict: ReviewVerdict) -> Result<JobStatus, EngineError> {
-    engine.review(job, verdict, testing::event_at(AuditAction::Reviewed, crate::times::now())).await
+    engine.review(job, verdict, testing::event_at(AuditAction::Reviewed, crate::clock::now())).await
 }
 
 async fn run(engine: &LocalEngine, job: &JobSpec) -> JobStatus {

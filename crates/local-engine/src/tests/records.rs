@@ -3,7 +3,7 @@
 use super::{Place, close, remove, review, stop, submit};
 use crate::{
     LocalEngine,
-    store::{DbError, Durability, Fail, Write, jobs},
+    store::{DbError, Durability, Fail, Write},
     testing,
 };
 use cloister_model::{
@@ -24,7 +24,7 @@ async fn sql(engine: &LocalEngine, sql: &'static str) {
 /// Takes a job to a phase as an engine that runs it would.
 async fn advance(engine: &LocalEngine, job: JobId, events: &'static [Event]) {
     let step = move |write: &mut Write<'_>| {
-        let step = jobs::step(write, job, events, crate::times::now(), None);
+        let step = crate::testing::step(write, job, events, crate::clock::now(), None);
         step.map(drop).map_err(|error| Fail::Db(DbError::Other(format!("{error:?}"))))
     };
     engine.core.store.write::<(), DbError, _>(Durability::Process, step).await.expect("a step");
@@ -132,7 +132,7 @@ async fn no_command_takes_effect_without_its_record() {
 
     sql(&engine, "CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no record'); END;").await;
     let before = rows(&engine);
-    let tally = engine.core.board().tally();
+    let tally = engine.core.active_jobs().tally();
     macro_rules! changes_nothing {
         ($what:literal, $command:expr) => {
             let error = $command.await.expect_err($what).to_string();
@@ -141,7 +141,7 @@ async fn no_command_takes_effect_without_its_record() {
         };
     }
     every_command!(changes_nothing);
-    assert_eq!(engine.core.board().tally(), tally, "nor did it change what is known in memory");
+    assert_eq!(engine.core.active_jobs().tally(), tally, "nor did it change what is known in memory");
     assert_eq!(engine.key(key().id).await, Ok(Some(key())));
 
     sql(&engine, "DROP TRIGGER no_audit").await;

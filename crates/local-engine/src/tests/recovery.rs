@@ -1,8 +1,8 @@
 //! Services that end at any moment, and what the next one makes of it.
 
 use super::{Place, close, ended, guests, log, run, soon, stop, submit, until, upload, why};
-use crate::program::{has_ended, look};
 use cloister_model::{Check, Event, Fault, JobSpec, Jobs as _, Outputs as _, Phase, Profile};
+use cloister_runner::{has_ended, look};
 use std::{fs, path::Path, time::Duration};
 
 /// Counts how often an algorithm was begun: the one claim of each.
@@ -144,8 +144,8 @@ fn write_phase(place: &Place, job: &JobSpec, events: &'static [Event], stop: boo
             if jobs::status(write.db, spec.id)?.is_none() {
                 jobs::insert(write, &spec)?;
             }
-            let at = crate::times::now();
-            let step = jobs::step(write, spec.id, events, at, None);
+            let at = crate::clock::now();
+            let step = crate::testing::step(write, spec.id, events, at, None);
             step.map_err(|error| Fail::Db(DbError::Other(format!("{error:?}"))))?;
             if let Some(status) = jobs::status(write.db, spec.id)?.filter(|_| stop) {
                 jobs::ask_to_stop(write, &status, at)?;

@@ -10,6 +10,6 @@ pub use credentials::{Credentials, CredentialsEntry};
 pub use ddo::{Ddo, DdoError, MOST_DDO_BYTES};
 pub use meant::ServiceError;
 pub use metadata::{Algorithm, AssetKind, Container, Metadata};
-pub use service::{Service, ServiceKind, Sources};
+pub use service::{Service, ServiceFiles, ServiceKind};
 
 pub(crate) use metadata::read_container;

@@ -1,5 +1,5 @@
 use crate::{
-    Parameter, Permissions, Secret,
+    Parameter, Permissions, Secret, Sources,
     json::{FieldError, Node},
 };
 use serde_json::Value;
@@ -12,7 +12,7 @@ pub struct Service {
     /// What it offers; a compute service carries its permissions.
     pub kind: ServiceKind,
     /// Where the files are; none if the document does not say.
-    pub files: Option<Sources>,
+    pub files: Option<ServiceFiles>,
     /// The contract whose tokens pay for it.
     pub datatoken_address: Option<String>,
     /// The URL of the Provider that serves it, at most 2048 bytes. A stranger's: check it before any request.
@@ -32,13 +32,19 @@ pub enum ServiceKind {
     Compute(Box<Permissions>),
 }
 
-/// Where files are. Hidden from `Debug`: an open description can hold URLs with credentials.
+/// Where the files of a service are.
+///
+/// Reading a DDO never fails because of its files: documents of other catalogues describe files of kinds that only other
+/// programs can fetch. Publication is where they are refused, because to publish an asset here is to ask this Cloister to
+/// serve its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sources {
-    /// A blob that only the publisher's Provider can open. Harmless to show, useless to anybody else.
+pub enum ServiceFiles {
+    /// A blob that only the publisher's Provider can open.
     Encrypted(Secret<String>),
-    /// File objects in the clear (Ocean's types `url`, `ipfs`, `s3`, ...).
-    Open(Secret<Value>),
+    /// File objects in the clear that this Cloister can fetch.
+    Open(Sources),
+    /// File objects in the clear that this Cloister cannot fetch, for this reason.
+    Unsupported(FieldError),
 }
 
 impl Service {
@@ -52,8 +58,10 @@ impl Service {
         let files = node.get("files");
         let files = match files.value() {
             Value::Null => None,
-            Value::String(blob) => Some(Sources::Encrypted(Secret::new(blob.clone()))),
-            Value::Object(_) | Value::Array(_) => Some(Sources::Open(Secret::new(files.value().clone()))),
+            Value::String(blob) => Some(ServiceFiles::Encrypted(Secret::new(blob.clone()))),
+            Value::Object(_) | Value::Array(_) => {
+                Some(Sources::read(&files).map_or_else(ServiceFiles::Unsupported, ServiceFiles::Open))
+            }
             Value::Bool(_) | Value::Number(_) => return Err(files.expected("an encrypted text, or file objects")),
         };
         let id = node.get("id").text(128)?;

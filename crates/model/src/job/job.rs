@@ -1,5 +1,8 @@
 use super::{JobRecord, Labels, Timestamp};
-use crate::{Asset, Container, Did, Limits, Secret, Terms};
+use crate::{
+    AgeRecipient, Asset, Container, Did, EnvironmentId, InterpreterId, Limits, Secret, Sources, Terms,
+    UnsupportedSources,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::{fmt, str::FromStr};
@@ -73,7 +76,7 @@ pub struct JobSpec {
     /// When it was allowed.
     pub created: Timestamp,
     /// The environment that it runs in.
-    pub environment: String,
+    pub environment: EnvironmentId,
     /// The queue that it waits in: first in first out within one, and queues take turns. Says nothing else.
     pub queue: String,
     /// Its datasets, in the order of `DIDS`.
@@ -124,8 +127,8 @@ impl Default for TimeLimits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase", deny_unknown_fields)]
 pub struct Delivery {
-    /// Encrypt every file to this age recipient (`age1...`); none: as they are.
-    pub encrypt_to: Option<String>,
+    /// Encrypt every file to this age recipient; none: as they are.
+    pub encrypt_to: Option<AgeRecipient>,
     /// Register the results under this asset, which the door has prepared, at the moment of the release. Its files are
     /// filled in by the engine. Such results are kept for as long as the asset is.
     pub register: Option<Box<Asset>>,
@@ -154,19 +157,42 @@ pub struct JobAlgorithm {
     /// What it runs in: for a published one, its DDO's word.
     pub container: Container,
     /// The installed interpreter that runs its file; none: the file is a WebAssembly program itself.
-    pub interpreter: Option<String>,
+    pub interpreter: Option<InterpreterId>,
     /// Where its files are, for the step that fetches them.
     pub source: JobSource,
 }
 
-/// Where files are. Engines pass it on and never look inside.
+/// Where the files of an input or of an algorithm are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", from = "StoredSource")]
 pub enum JobSource {
-    /// File objects, as the stages read them.
-    Files(Secret<Value>),
+    /// Files that are fetched.
+    Files(Sources),
     /// The one file itself.
     Rawcode(Secret<String>),
+    /// Files that cannot be fetched: only a job that an earlier version stored has them.
+    #[serde(rename = "files")]
+    Unsupported(UnsupportedSources),
+}
+
+/// A [`JobSource`] as it is stored.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum StoredSource {
+    Files(Secret<Value>),
+    Rawcode(Secret<String>),
+}
+
+impl From<StoredSource> for JobSource {
+    fn from(stored: StoredSource) -> Self {
+        match stored {
+            StoredSource::Files(document) => match Sources::from_value("files", document.expose()) {
+                Ok(files) => Self::Files(files),
+                Err(problem) => Self::Unsupported(UnsupportedSources::new(document, problem)),
+            },
+            StoredSource::Rawcode(code) => Self::Rawcode(code),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -188,13 +214,30 @@ mod tests {
         }
     }
 
+    fn source(files: &Value) -> JobSource {
+        serde_json::from_value(serde_json::json!({"files": files})).expect("a source")
+    }
+
     #[test]
     fn sources_are_not_shown() {
-        let source = JobSource::Files(Secret::new(serde_json::json!([{"url": "https://user:SECRET@x"}])));
-        let input = JobInput { did: "d".parse().expect("a DID"), ddo: None, source };
+        let url = serde_json::json!([{"type": "url", "url": "https://user:SECRET@x/"}]);
+        let input = JobInput { did: "d".parse().expect("a DID"), ddo: None, source: source(&url) };
+        assert!(matches!(input.source, JobSource::Files(_)));
         assert!(!format!("{input:?}").contains("SECRET"));
         let json = serde_json::to_value(&input).expect("json");
+        assert_eq!(json["source"], serde_json::json!({"files": url}));
         assert_eq!(serde_json::from_value::<JobInput>(json).expect("an input"), input);
+    }
+
+    /// Version 0.1.0 stored what publishers had written, and found out at the fetch that it could not be fetched.
+    #[test]
+    fn a_stored_job_stays_readable_whatever_its_sources_are() {
+        let stored = serde_json::json!([{"type": "url", "url": "not a URL, SECRET", "checksum": "SECRET"}]);
+        let JobSource::Unsupported(unsupported) = source(&stored) else { panic!("it can be fetched") };
+        assert!(!format!("{unsupported:?}").contains("SECRET"));
+        assert_eq!(unsupported.problem().field, "files[0]");
+        let written = serde_json::to_value(JobSource::Unsupported(unsupported)).expect("json");
+        assert_eq!(written, serde_json::json!({"files": stored}));
     }
 
     #[test]
@@ -203,12 +246,12 @@ mod tests {
         let job = JobSpec {
             id: JobId::from_bytes([1; 16]),
             created: Timestamp::from_unix_ms(1),
-            environment: "local".to_owned(),
+            environment: "local".parse().expect("a name"),
             queue: "alice".to_owned(),
             inputs: vec![JobInput {
                 did: "d".parse().expect("a DID"),
                 ddo: Some(serde_json::json!({"id": "did:op:d"})),
-                source: JobSource::Files(secret()),
+                source: source(&serde_json::json!([{"type": "url", "url": "https://x.example/SECRET"}])),
             }],
             algorithm: JobAlgorithm {
                 did: None,

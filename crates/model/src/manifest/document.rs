@@ -1,6 +1,5 @@
-use super::file_objects;
 use crate::{
-    Account, AssetKind, Ddo, DdoError, Did, Permissions, Sha256,
+    Account, AssetKind, Ddo, DdoError, Did, Permissions, Sha256, Sources,
     json::{FieldError, FieldProblem, Node},
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -88,14 +87,6 @@ pub enum ManifestError {
     /// A field is not what it must be.
     #[error("manifest: {0}; correct it and publish again")]
     Field(#[from] FieldError),
-    /// A field that no manifest has here. The name is the publisher's own text: escape it before showing.
-    #[error("manifest: `{path}` has a field `{}` that is not known; check its spelling", crate::escape(name.as_bytes(), 64))]
-    Unknown {
-        /// Where.
-        path: String,
-        /// Which.
-        name: String,
-    },
     /// What it becomes is no DDO. Fields are named as they stand in the DDO.
     #[error(transparent)]
     Ddo(#[from] DdoError),
@@ -226,12 +217,8 @@ fn kind_name(kind: AssetKind) -> &'static str {
     }
 }
 
-/// Refuses fields that are not among these.
 fn only(node: &Node<'_>, known: &[&str]) -> Result<(), ManifestError> {
-    match node.object()?.keys().find(|name| !known.contains(&name.as_str())) {
-        Some(name) => Err(ManifestError::Unknown { path: node.path().to_owned(), name: name.clone() }),
-        None => Ok(()),
-    }
+    Ok(node.refuse_unknown(|name| known.contains(&name))?)
 }
 
 fn read_algorithm(node: &Node<'_>) -> Result<Value, ManifestError> {
@@ -280,7 +267,9 @@ fn read_service(node: &Node<'_>, id: &str, service_type: &str, kind: AssetKind) 
     if files.is_absent() {
         return Err(files.error(FieldProblem::Missing).into());
     }
-    let (list, _) = file_objects(files.path(), files.value())?;
+    Sources::read(&files)?;
+    // As the publisher wrote them: the DDO is the document that others see.
+    let list = files.value().get("files").unwrap_or(files.value());
     let mut service = json!({"id": id, "type": service_type, "files": list});
     let compute = node.get("compute");
     if !compute.is_absent() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{ServiceKind, Sources};
+use crate::{ServiceFiles, ServiceKind};
 use proptest::prelude::*;
 
 fn owner() -> Account {
@@ -37,7 +37,7 @@ fn becomes_a_ddo() {
     let ServiceKind::Compute(permissions) = &service.kind else { panic!("a compute service") };
     assert!(permissions.allow_raw_algorithm && permissions.output_contract.release.review);
     assert_eq!(permissions.output_contract.budgets.max_bytes, 1000);
-    assert!(matches!(service.files, Some(Sources::Open(_))));
+    assert!(matches!(service.files, Some(ServiceFiles::Open(_))));
     assert_eq!(ddo.credentials().allow.len(), 1);
 }
 

@@ -139,17 +139,24 @@ impl Terms {
     /// # Errors
     /// Every dataset that trusts the algorithm with other files only.
     pub fn check_files(&self, files: &FilesChecksum) -> Result<(), Vec<Denial>> {
-        let refused = |dataset: &&AdmittedDataset| {
-            dataset.files_checksums.as_ref().is_some_and(|checksums| !checksums.contains(files))
-        };
-        let denials: Vec<Denial> = self
-            .admitted
-            .iter()
-            .filter(refused)
-            .map(|dataset| Denial { rule: DenialRule::FilesChecksum, subject: Some(dataset.did.clone()) })
-            .collect();
-        if denials.is_empty() { Ok(()) } else { Err(denials) }
+        check_files_checksum(&self.admitted, files)
     }
+}
+
+/// Whether every one of these datasets trusts the algorithm with these files.
+///
+/// # Errors
+/// Those that trust it with other files only.
+pub fn check_files_checksum(admitted: &[AdmittedDataset], files: &FilesChecksum) -> Result<(), Vec<Denial>> {
+    let refused = |dataset: &&AdmittedDataset| {
+        dataset.files_checksums.as_ref().is_some_and(|checksums| !checksums.contains(files))
+    };
+    let denials: Vec<Denial> = admitted
+        .iter()
+        .filter(refused)
+        .map(|dataset| Denial { rule: DenialRule::FilesChecksum, subject: Some(dataset.did.clone()) })
+        .collect();
+    if denials.is_empty() { Ok(()) } else { Err(denials) }
 }
 
 fn about_the_job(

@@ -1,7 +1,6 @@
 use super::StoreFuture;
-use crate::{Account, ByteRange, Secret, Sha256, Timestamp};
+use crate::{Account, ByteRange, Sha256, Sources, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::{fmt, time::Duration};
 
 /// The digest and the size of a file.
@@ -83,7 +82,7 @@ pub trait Inspections: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError::Full`](super::StoreError::Full) if the account has too many inspections under way;
     /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
-    fn inspect(&self, account: Account, sources: Secret<Value>, patience: Duration) -> StoreFuture<'_, Inspection>;
+    fn inspect(&self, account: Account, sources: Sources, patience: Duration) -> StoreFuture<'_, Inspection>;
 
     /// A part of a file that an inspection fetched, or that was uploaded. Shorter than asked for only at its end.
     ///

@@ -1,5 +1,7 @@
 use super::{AuditEvent, Claim};
-use crate::{Environment, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Limits, LimitsError, Phase, Seen};
+use crate::{
+    Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Seen,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -130,13 +132,13 @@ pub struct Explanation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnvironmentStatus {
     /// Its name, which jobs give.
-    pub id: String,
+    pub id: EnvironmentId,
     /// Its description, written by the operator.
     pub description: String,
     /// What it offers, as the permission decision needs it.
     pub offers: Environment,
     /// The installed interpreters, by name.
-    pub interpreters: BTreeSet<String>,
+    pub interpreters: BTreeSet<InterpreterId>,
     /// Processors for all its jobs.
     pub cpus: u32,
     /// Memory for all its jobs, in bytes.
@@ -151,19 +153,6 @@ pub struct EnvironmentStatus {
     pub max_queued: u64,
     /// How many jobs are in each phase.
     pub phases: BTreeMap<Phase, u64>,
-}
-
-impl EnvironmentStatus {
-    /// Checks that one job may have this much here: the one place where limits meet an environment.
-    ///
-    /// # Errors
-    /// The first limit that is beyond what the environment gives one job, or that makes no sense anywhere.
-    pub fn admits(&self, limits: &Limits) -> Result<(), LimitsError> {
-        if limits.wall_ms > self.max_wall_ms {
-            return Err(LimitsError { name: "wallMs", value: limits.wall_ms, least: 1, most: self.max_wall_ms });
-        }
-        limits.check(self.job_memory_bytes)
-    }
 }
 
 /// What kind of thing failed behind an engine: for metrics, and for deciding whether to try again.

@@ -70,6 +70,7 @@ fn every_malformed_case_names_its_field() {
         ("/stages", json!([{}, {}]), "Multiple stages"),
         ("/stages/0", json!(1), "`stages[0]` must be"),
         ("/stages/0/algorithm", Value::Null, "Missing algorithm in stage 0"),
+        ("/stages/0/algorithm", json!({"url": "ftp://SECRET"}), "`stages[0].algorithm.url` must be http or https URLs"),
         ("/stages/0/compute", Value::Null, "Missing compute in stage 0"),
         ("/stages/0/input", Value::Null, "Missing input in stage 0"),
         ("/stages/0/output", Value::Null, "Missing output in stage 0"),
@@ -140,7 +141,8 @@ fn any_algorithm() -> impl Strategy<Value = WorkflowAlgorithm> {
     let origin = prop_oneof![
         (any_did(), option::of(any_remote())).prop_map(|(did, remote)| WorkflowOrigin::Published { did, remote }),
         "\\PC{1,20}".prop_map(|code| WorkflowOrigin::Rawcode(Secret::new(code))),
-        any_urls().prop_map(WorkflowOrigin::Urls),
+        vec("https://[a-z]{1,4}/", 1..3)
+            .prop_map(|urls| { WorkflowOrigin::Urls(urls.iter().map(|url| url.parse().expect("a URL")).collect()) }),
     ];
     let container = ("[a-z]{1,4}", option::of("[0-9]"), "\\PC{1,9}", option::of("[0-9a-f]{0,4}"));
     let container =

@@ -1,6 +1,6 @@
 use super::WorkflowError;
 use crate::{
-    Container, Did, Secret,
+    Container, Did, HttpUrl, Secret,
     asset::read_container,
     json::{FieldError, Node},
 };
@@ -68,8 +68,8 @@ pub enum WorkflowOrigin {
     },
     /// Code in the document: `rawcode`, at most [`MOST_RAWCODE_BYTES`].
     Rawcode(Secret<String>),
-    /// Code at these URLs, at least one.
-    Urls(Secret<Vec<String>>),
+    /// Code at these URLs: 1 to [`MOST_FILES`](crate::MOST_FILES).
+    Urls(Vec<HttpUrl>),
 }
 
 impl WorkflowInput {
@@ -152,7 +152,11 @@ impl WorkflowAlgorithm {
                 remote: Remote::read(&node.get("remote"))?.map(Box::new),
             },
             (None, Some(code), None) => WorkflowOrigin::Rawcode(Secret::new(code.text(MOST_RAWCODE_BYTES)?.to_owned())),
-            (None, None, Some(url)) => WorkflowOrigin::Urls(read_urls(&url)?.ok_or(WorkflowError::NoAlgorithm)?),
+            (None, None, Some(url)) => {
+                let urls = read_urls(&url)?.ok_or(WorkflowError::NoAlgorithm)?;
+                let parsed = urls.expose().iter().map(|text| text.parse()).collect::<Result<_, _>>();
+                WorkflowOrigin::Urls(parsed.map_err(|_| url.expected("http or https URLs"))?)
+            }
             (None, None, None) => return Err(WorkflowError::NoAlgorithm),
             _ => return Err(WorkflowError::AmbiguousAlgorithm),
         };
@@ -175,7 +179,10 @@ impl WorkflowAlgorithm {
                 value
             }
             WorkflowOrigin::Rawcode(code) => json!({"id": "", "rawcode": code.expose()}),
-            WorkflowOrigin::Urls(urls) => json!({"id": "", "rawcode": "", "url": urls.expose()}),
+            WorkflowOrigin::Urls(urls) => {
+                let urls: Vec<&str> = urls.iter().map(|url| url.url().as_str()).collect();
+                json!({"id": "", "rawcode": "", "url": urls})
+            }
         };
         if let Some(Container { image, tag, entrypoint, checksum }) = container {
             value["container"] = json!({"image": image, "tag": tag, "entrypoint": entrypoint, "checksum": checksum});

@@ -81,7 +81,6 @@ impl From<ManifestError> for AssetError {
         let problem = error.to_string();
         let field = match error {
             ManifestError::Field(error) | ManifestError::Ddo(DdoError::Field(error)) => Some(error.field),
-            ManifestError::Unknown { path, .. } => Some(path),
             ManifestError::Ddo(_) => None,
         };
         Self::Field { field, problem }

@@ -3,8 +3,8 @@ use crate::{
     Principal, UseCases,
     downloads::{DownloadError, ReadableFile},
 };
-use cloister_model::{Asset, AssetKind, AuditAction, AuditEvent, Did, Inspection, Secret, ServiceKind, Sha256};
-use serde_json::{Value, json};
+use cloister_model::{Asset, AssetKind, AuditAction, AuditEvent, Did, Inspection, ServiceKind, Sha256, Source};
+use serde_json::json;
 
 /// A file of an asset that the caller may download. It was not fetched yet.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct AssetFile {
     who: Principal,
     asset: Asset,
     n: u32,
-    source: Secret<Value>,
+    source: Source,
 }
 
 impl UseCases {
@@ -31,20 +31,20 @@ impl UseCases {
     ) -> Result<AssetFile, AssetError> {
         let asset = self.asset(who, kind, did).await?;
         let source = file(&asset, n).filter(|_| asset.withdrawn.is_none()).ok_or(AssetError::NotFound)?;
-        Ok(AssetFile { use_cases: self.clone(), who: who.clone(), asset, n, source: Secret::new(source) })
+        Ok(AssetFile { use_cases: self.clone(), who: who.clone(), asset, n, source })
     }
 }
 
-fn file(asset: &Asset, n: u32) -> Option<Value> {
+fn file(asset: &Asset, n: u32) -> Option<Source> {
     let service = asset.ddo.services().iter().find(|service| service.kind == ServiceKind::Access)?;
-    service_files(service)?.into_iter().nth(usize::try_from(n).ok()?)
+    service_files(service)?.files().get(usize::try_from(n).ok()?).cloned()
 }
 
 impl AssetFile {
     /// The digest that the file must have, if its publisher has said it: it is known before the file is fetched.
     #[must_use]
     pub fn declared_digest(&self) -> Option<Sha256> {
-        self.source.expose()["sha256"].as_str()?.parse().ok()
+        self.source.sha256()
     }
 
     /// Fetches the file from its source.
@@ -54,9 +54,8 @@ impl AssetFile {
     /// fetched.
     pub async fn fetch(self) -> Result<ReadableFile, DownloadError> {
         let Self { use_cases, who, asset, n, source } = self;
-        let sources = Secret::new(json!([source.expose()]));
         let patience = use_cases.options().patience;
-        let file = match use_cases.backend().inspect(who.account.clone(), sources, patience).await? {
+        let file = match use_cases.backend().inspect(who.account.clone(), source.into(), patience).await? {
             Inspection::Ready(files) => files.first().copied().ok_or(DownloadError::NotFound)?,
             Inspection::Pending => return Err(DownloadError::Pending),
             Inspection::Failed(why) => return Err(DownloadError::Source(why)),

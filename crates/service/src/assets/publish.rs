@@ -2,7 +2,7 @@ use super::{AssetError, sources::service_files};
 use crate::{EthereumAddress, Principal, UseCases};
 use cloister_model::{
     Account, Asset, AssetKind, AuditAction, AuditEvent, Ddo, FileDigest, Inspection, Manifest, ManifestError, Role,
-    Secret, Sha256,
+    Sha256,
 };
 use serde_json::{Value, json};
 
@@ -84,8 +84,8 @@ impl UseCases {
     /// services could be meant: then every request names one, and its files are checked when they run.
     async fn inspect_algorithm(&self, owner: &Account, ddo: &Ddo) -> Result<Option<Vec<FileDigest>>, AssetError> {
         let Ok(service) = ddo.service_meant(None) else { return Ok(None) };
-        let files = Secret::new(Value::from(service_files(service).unwrap_or_default()));
-        match self.backend().inspect(owner.clone(), files, self.options().patience).await? {
+        let files = service_files(service).ok_or_else(|| AssetError::field("services", "have no files"))?;
+        match self.backend().inspect(owner.clone(), files.clone(), self.options().patience).await? {
             Inspection::Ready(files) => Ok(Some(files)),
             Inspection::Pending => Err(AssetError::Pending),
             Inspection::Failed(why) => Err(AssetError::Source(why)),

@@ -2,20 +2,17 @@
 
 use super::AssetError;
 use crate::UseCases;
-use cloister_model::{
-    Account, Ddo, EngineError, JobId, Phase, Service, ServiceKind, SourceKind, Sources, file_objects,
-};
-use serde_json::Value;
+use cloister_model::{Account, Ddo, EngineError, JobId, Location, Phase, Service, ServiceFiles, ServiceKind, Sources};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
 };
 
-/// The file objects of a service; none if it has none that can be read here.
-pub(crate) fn service_files(service: &Service) -> Option<Vec<Value>> {
+/// The files of a service; none if it has none that can be fetched here.
+pub(crate) fn service_files(service: &Service) -> Option<&Sources> {
     match &service.files {
-        Some(Sources::Open(files)) => file_objects("files", files.expose()).ok().map(|(files, _)| files),
-        Some(Sources::Encrypted(_)) | None => None,
+        Some(ServiceFiles::Open(files)) => Some(files),
+        Some(ServiceFiles::Encrypted(_) | ServiceFiles::Unsupported(_)) | None => None,
     }
 }
 
@@ -29,25 +26,25 @@ impl UseCases {
         for (at, service) in ddo.services().iter().enumerate() {
             let path = format!("services[{at}].files");
             let files = match &service.files {
-                Some(Sources::Open(files)) => files.expose(),
-                Some(Sources::Encrypted(_)) => {
+                Some(ServiceFiles::Open(files)) => files,
+                Some(ServiceFiles::Unsupported(error)) => return Err(error.clone().into()),
+                Some(ServiceFiles::Encrypted(_)) => {
                     let problem = "is encrypted for another service; describe the files in the clear";
                     return Err(AssetError::field(path, problem));
                 }
                 None => return Err(AssetError::field(path, "is missing; say where the files are")),
             };
-            let (_, kinds) = file_objects(&path, files)?;
-            for (n, kind) in kinds.iter().enumerate() {
-                let own = match kind {
-                    SourceKind::Upload(sha256) => self.backend().upload(*sha256, owner.clone()).await?.is_some(),
-                    SourceKind::Result(job) => self.released_to(owner, job).await?,
-                    SourceKind::Local(path) => may_name(&self.options().local_roots, owner, path),
-                    SourceKind::Url | SourceKind::Ipfs | SourceKind::S3 | SourceKind::Inline => true,
+            for (n, source) in files.files().iter().enumerate() {
+                let own = match source.location() {
+                    Location::Upload(sha256) => self.backend().upload(*sha256, owner.clone()).await?.is_some(),
+                    Location::Result { job, index: _ } => self.released_to(owner, *job).await?,
+                    Location::Local(path) => may_name(&self.options().local_roots, owner, path.as_path()),
+                    Location::Url(_) | Location::Ipfs(_) | Location::S3(_) | Location::Inline(_) => true,
                 };
                 if !own {
-                    let problem = match kind {
-                        SourceKind::Local(_) => "is in no folder whose files you may name; ask the operator for one",
-                        SourceKind::Result(_) => "names no result of yours; take a job of yours that has finished",
+                    let problem = match source.location() {
+                        Location::Local(_) => "is in no folder whose files you may name; ask the operator for one",
+                        Location::Result { .. } => "names no result of yours; take a job of yours that has finished",
                         _ => "names no upload of yours; upload it first",
                     };
                     return Err(AssetError::field(format!("{path}[{n}]"), problem));
@@ -72,9 +69,8 @@ impl UseCases {
     }
 
     /// Whether the results of this job were released to this account.
-    async fn released_to(&self, owner: &Account, job: &str) -> Result<bool, EngineError> {
-        let Ok(id) = job.parse::<JobId>() else { return Ok(false) };
-        let found = async { Ok((self.backend().card(id).await?, self.backend().status(id).await?)) };
+    async fn released_to(&self, owner: &Account, job: JobId) -> Result<bool, EngineError> {
+        let found = async { Ok((self.backend().card(job).await?, self.backend().status(job).await?)) };
         match found.await {
             Ok((card, status)) => Ok(card.record.owner == *owner && status.phase == Phase::Finished),
             Err(EngineError::NoSuchJob(_)) => Ok(false),
@@ -85,8 +81,7 @@ impl UseCases {
 
 /// Whether a file of this machine may be the account's: it lies in a folder that the operator has given to the account. The
 /// path's text alone decides, so that the answer tells nothing about the disk.
-fn may_name(roots: &BTreeMap<String, Vec<PathBuf>>, owner: &Account, path: &str) -> bool {
-    let path = Path::new(path);
+fn may_name(roots: &BTreeMap<String, Vec<PathBuf>>, owner: &Account, path: &Path) -> bool {
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     let given = [owner.key(), "*"].into_iter().filter_map(|account| roots.get(account)).flatten();
     plain && given.into_iter().any(|root| path.starts_with(root))
@@ -111,7 +106,7 @@ mod tests {
             ("bob", "/srv/all/../alice/a.csv", false),
             ("alice", "/etc/passwd", false),
         ] {
-            assert_eq!(may_name(&roots, &who.parse().expect("an account"), path), expected, "{who} {path}");
+            assert_eq!(may_name(&roots, &who.parse().expect("an account"), Path::new(path)), expected, "{who} {path}");
         }
     }
 }

@@ -3,10 +3,11 @@ use super::{
     resolve::{self, Dataset, Program},
 };
 use crate::UseCases;
+use cloister_lifecycle::{Misfit, fits};
 use cloister_model::{
-    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, FilesChecksum, Limits, MOST_PARAMETER_BYTES,
-    Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Secret,
-    resolve_parameters,
+    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, FilesChecksum, InterpreterId, Limits,
+    MOST_PARAMETER_BYTES, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset,
+    RuntimeKind, Secret, resolve_parameters,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +21,7 @@ pub(super) struct Decided {
     pub(super) environment: EnvironmentStatus,
     pub(super) datasets: Vec<Dataset>,
     pub(super) program: Program,
-    pub(super) interpreter: Option<String>,
+    pub(super) interpreter: Option<InterpreterId>,
     pub(super) parameters: Option<Value>,
     pub(super) limits: Limits,
 }
@@ -34,7 +35,6 @@ pub(super) async fn decide(
     let environment = environment(use_cases, submission.environment.as_deref()).await?;
     let datasets = resolve::datasets(use_cases, owner, &submission.datasets).await?;
     let program = resolve::program(use_cases, owner, &submission.algorithm).await?;
-    let limits = limits(submission, &environment)?;
 
     let of_datasets: Vec<Parameter> =
         datasets.iter().flat_map(|dataset| dataset.service.consumer_parameters.clone()).collect();
@@ -42,6 +42,7 @@ pub(super) async fn decide(
     let parameters = parameters(&declared(&program), &of_datasets, given)?;
 
     let (runtime, interpreter) = runtime(&use_cases.options().images, &environment.interpreters, &program.container);
+    let limits = limits(submission, &environment, runtime)?;
     let algorithm = RequestedAlgorithm {
         origin: origin(&program).map_err(|error| SubmitError::field("algorithm", error.to_string()))?,
         runtime,
@@ -60,7 +61,7 @@ pub(super) async fn decide(
 async fn environment(use_cases: &UseCases, wanted: Option<&str>) -> Result<EnvironmentStatus, SubmitError> {
     let mut all = use_cases.environments().await?.into_iter();
     let found = match wanted {
-        Some(id) => all.find(|environment| environment.id == id),
+        Some(id) => all.find(|environment| environment.id.as_str() == id),
         None => all.next(),
     };
     found.ok_or_else(|| SubmitError::field("environment", "there is no such environment; /v1/environments lists them"))
@@ -92,21 +93,25 @@ fn origin(program: &Program) -> Result<AlgorithmOrigin, RequestError> {
 /// What an image stands for: the sandbox, with or without an installed interpreter, or a real container.
 fn runtime(
     images: &BTreeMap<String, String>,
-    interpreters: &BTreeSet<String>,
+    interpreters: &BTreeSet<InterpreterId>,
     container: &Container,
-) -> (RuntimeKind, Option<String>) {
+) -> (RuntimeKind, Option<InterpreterId>) {
     const WASM: &str = "wasm";
     match images.get(&container.image).map_or(container.image.as_str(), String::as_str) {
         WASM => (RuntimeKind::Wasm, None),
-        name if images.contains_key(&container.image) && interpreters.contains(name) => {
-            (RuntimeKind::Wasm, Some(name.to_owned()))
-        }
-        _ => (RuntimeKind::Container, None),
+        name => match interpreters.get(name).filter(|_| images.contains_key(&container.image)) {
+            Some(interpreter) => (RuntimeKind::Wasm, Some(interpreter.clone())),
+            None => (RuntimeKind::Container, None),
+        },
     }
 }
 
 /// What the run may use: what is asked for, otherwise the defaults, within what the environment gives one job.
-fn limits(submission: &Submission, environment: &EnvironmentStatus) -> Result<Limits, SubmitError> {
+fn limits(
+    submission: &Submission,
+    environment: &EnvironmentStatus,
+    runtime: RuntimeKind,
+) -> Result<Limits, SubmitError> {
     let wanted = submission.limits;
     let safe = Limits::default();
     let memory_bytes = wanted.memory_bytes.unwrap_or(safe.memory_bytes.min(environment.job_memory_bytes));
@@ -114,10 +119,11 @@ fn limits(submission: &Submission, environment: &EnvironmentStatus) -> Result<Li
     // A job that asks for hours means to compute all the while.
     let cpu_seconds = wanted.cpu_seconds.unwrap_or(safe.cpu_seconds.max(wall_ms.div_ceil(1000)));
     let limits = Limits { memory_bytes, wall_ms, cpu_seconds, fuel: wanted.fuel, ..safe };
-    let refused =
-        |error: cloister_model::LimitsError| SubmitError::field(format!("limits.{}", error.name), error.to_string());
-    environment.admits(&limits).map_err(refused)?;
-    Ok(limits)
+    match fits(environment, &limits, runtime) {
+        // The decision says which rule a container breaks.
+        Ok(()) | Err(Misfit::Runtime) => Ok(limits),
+        Err(misfit) => Err(SubmitError::field(misfit.field(), misfit.to_string())),
+    }
 }
 
 /// What becomes `algoCustomData.json`: what the consumer gives, as the algorithm and the datasets declare it. None if the
@@ -170,7 +176,7 @@ mod tests {
             .into_iter()
             .map(|(image, name)| (image.to_owned(), name.to_owned()))
             .collect();
-        let interpreters = BTreeSet::from(["python".to_owned(), "ruby".to_owned()]);
+        let interpreters = BTreeSet::from(["python", "ruby"].map(|name| name.parse().expect("a name")));
         let of = |image: &str| {
             let container =
                 Container { image: image.to_owned(), tag: None, entrypoint: "$ALGO".to_owned(), checksum: None };
@@ -178,7 +184,7 @@ mod tests {
         };
         assert_eq!(of("wasm"), (RuntimeKind::Wasm, None));
         assert_eq!(of("mine"), (RuntimeKind::Wasm, None));
-        assert_eq!(of("python"), (RuntimeKind::Wasm, Some("python".to_owned())));
+        assert_eq!(of("python"), (RuntimeKind::Wasm, Some("python".parse().expect("a name"))));
         for image in ["r", "ruby", "alpine", "Python", "library/python"] {
             assert_eq!(of(image), (RuntimeKind::Container, None), "{image}");
         }

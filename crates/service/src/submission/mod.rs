@@ -3,14 +3,12 @@
 //! [`Submission`] is what an API reads. [`UseCases::explain`] says whether it may run; [`UseCases::submit`] hands it to the
 //! engine together with its record.
 
-mod age;
 mod decide;
 mod error;
 mod job;
 mod request;
 mod resolve;
 
-pub use age::is_age_recipient;
 pub use error::SubmitError;
 pub use request::{Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
 

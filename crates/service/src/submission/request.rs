@@ -1,4 +1,4 @@
-use cloister_model::{AssetName, Container, Did, LabelError, Labels, Profile, Secret, Sha256};
+use cloister_model::{AgeRecipient, AssetName, Container, Did, HttpUrl, LabelError, Labels, Profile, Secret, Sha256};
 use serde_json::Value;
 use std::str::FromStr;
 
@@ -18,7 +18,7 @@ pub struct Submission {
     /// What it may use.
     pub limits: WantedLimits,
     /// The age recipient that its results are encrypted to.
-    pub encrypt_to: Option<String>,
+    pub encrypt_to: Option<AgeRecipient>,
     /// The dataset that its results become.
     pub register: Option<Register>,
     /// The Ocean agreement that it belongs to: it has at most one unfinished job.
@@ -65,7 +65,7 @@ pub enum RawSource {
     /// Uploaded before, by the same account.
     Upload(Sha256),
     /// At these URLs, at least one.
-    Urls(Secret<Vec<String>>),
+    Urls(Vec<HttpUrl>),
 }
 
 /// Limits that a job asks for; none: the default.

@@ -1,7 +1,6 @@
 use super::{AlgorithmRef, DatasetRef, RawSource, SubmitError};
 use crate::{UseCases, assets::service_files};
-use cloister_model::{Account, Asset, Container, Did, JobSource, Secret, Service};
-use serde_json::{Value, json};
+use cloister_model::{Account, Asset, Container, Did, JobSource, Service, Source, Sources};
 
 /// A dataset that was found, and the service that is meant.
 #[derive(Clone, Debug)]
@@ -61,12 +60,11 @@ pub(super) async fn program(
                         let problem = "you sent no such file; send it to /v1/uploads first";
                         return Err(SubmitError::field("algorithm.upload", problem));
                     }
-                    JobSource::Files(Secret::new(json!([{"type": "upload", "sha256": sha256}])))
+                    JobSource::Files(Source::upload(*sha256).into())
                 }
                 RawSource::Urls(urls) => {
-                    let files: Vec<Value> =
-                        urls.expose().iter().map(|url| json!({"type": "url", "url": url})).collect();
-                    JobSource::Files(Secret::new(files.into()))
+                    let files = Sources::new(urls.iter().cloned().map(Source::url).collect());
+                    JobSource::Files(files.map_err(|error| SubmitError::field(FIELD, error.to_string()))?)
                 }
             };
             let wasm =
@@ -98,5 +96,5 @@ fn source(service: &Service, field: &str) -> Result<JobSource, SubmitError> {
     let files = service_files(service).ok_or_else(|| {
         SubmitError::field(field, "its files are not described in a way that can be fetched here; ask its publisher")
     })?;
-    Ok(JobSource::Files(Secret::new(files.into())))
+    Ok(JobSource::Files(files.clone()))
 }

@@ -1,7 +1,7 @@
 use super::{asset::AssetForm, card::RecordForm, terms::TermsForm};
 use cloister_model::{
-    Container, Delivery, Did, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Labels, Limits, Secret, TimeLimits,
-    Timestamp,
+    AgeRecipient, Container, Delivery, Did, EnvironmentId, InterpreterId, JobAlgorithm, JobId, JobInput, JobSource,
+    JobSpec, Labels, Limits, Secret, TimeLimits, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(crate) struct SpecForm {
     id: JobId,
     created: Timestamp,
-    environment: String,
+    environment: EnvironmentId,
     queue: String,
     inputs: Vec<InputForm>,
     algorithm: AlgorithmForm,
@@ -30,7 +30,7 @@ pub(crate) struct SpecForm {
 struct InputForm {
     did: Did,
     ddo: Option<Value>,
-    source: SourceForm,
+    source: JobSource,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,8 +39,8 @@ struct AlgorithmForm {
     did: Option<Did>,
     ddo: Option<Value>,
     container: ContainerForm,
-    interpreter: Option<String>,
-    source: SourceForm,
+    interpreter: Option<InterpreterId>,
+    source: JobSource,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,13 +50,6 @@ struct ContainerForm {
     tag: Option<String>,
     entrypoint: String,
     checksum: Option<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum SourceForm {
-    Files(Secret<Value>),
-    Rawcode(Secret<String>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,7 +64,7 @@ struct TimesForm {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeliveryForm {
-    encrypt_to: Option<String>,
+    encrypt_to: Option<AgeRecipient>,
     register: Option<Box<AssetForm>>,
 }
 
@@ -155,14 +148,14 @@ impl From<SpecForm> for JobSpec {
 impl From<&JobInput> for InputForm {
     fn from(input: &JobInput) -> Self {
         let JobInput { did, ddo, source } = input;
-        Self { did: did.clone(), ddo: ddo.clone(), source: source.into() }
+        Self { did: did.clone(), ddo: ddo.clone(), source: source.clone() }
     }
 }
 
 impl From<InputForm> for JobInput {
     fn from(form: InputForm) -> Self {
         let InputForm { did, ddo, source } = form;
-        Self { did, ddo, source: source.into() }
+        Self { did, ddo, source }
     }
 }
 
@@ -171,7 +164,7 @@ impl From<&JobAlgorithm> for AlgorithmForm {
         let JobAlgorithm { did, ddo, container, interpreter, source } = algorithm.clone();
         let Container { image, tag, entrypoint, checksum } = container;
         let container = ContainerForm { image, tag, entrypoint, checksum };
-        Self { did, ddo, container, interpreter, source: (&source).into() }
+        Self { did, ddo, container, interpreter, source }
     }
 }
 
@@ -180,24 +173,6 @@ impl From<AlgorithmForm> for JobAlgorithm {
         let AlgorithmForm { did, ddo, container, interpreter, source } = form;
         let ContainerForm { image, tag, entrypoint, checksum } = container;
         let container = Container { image, tag, entrypoint, checksum };
-        Self { did, ddo, container, interpreter, source: source.into() }
-    }
-}
-
-impl From<&JobSource> for SourceForm {
-    fn from(source: &JobSource) -> Self {
-        match source {
-            JobSource::Files(files) => Self::Files(files.clone()),
-            JobSource::Rawcode(code) => Self::Rawcode(code.clone()),
-        }
-    }
-}
-
-impl From<SourceForm> for JobSource {
-    fn from(form: SourceForm) -> Self {
-        match form {
-            SourceForm::Files(files) => Self::Files(files),
-            SourceForm::Rawcode(code) => Self::Rawcode(code),
-        }
+        Self { did, ddo, container, interpreter, source }
     }
 }

@@ -9,6 +9,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::fmt::Debug;
 
+const RECIPIENT: &str = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj";
+
 fn account() -> Account {
     "alice".parse().expect("an account")
 }
@@ -32,7 +34,8 @@ fn spec() -> JobSpec {
     let mut spec = job(1);
     spec.algorithm.source = JobSource::Rawcode(Secret::new("code".to_owned()));
     spec.parameters = Some(Secret::new(json!({"bins": 20})));
-    spec.delivery = Delivery { encrypt_to: Some("age1".to_owned()), register: Some(Box::new(asset())) };
+    spec.delivery =
+        Delivery { encrypt_to: Some(RECIPIENT.parse().expect("a recipient")), register: Some(Box::new(asset())) };
     let asset =
         RecordedAsset { did: "d".parse().expect("a DID"), service: "s".to_owned(), publisher: account(), revision: 1 };
     spec.record.algorithm = Some(asset.clone());

@@ -1,18 +1,15 @@
 use super::{
     super::{
-        DbError, Fail, Write, claims,
+        DbError, Write, claims,
         forms::{CardForm, FileForm, SpecForm, StatusForm},
     },
     ms,
     read::status,
 };
-use crate::{
-    schedule::Waiting,
-    times::{Deadlines, now},
-};
+use crate::clock::now;
+use cloister_lifecycle::{Deadlines, Waiting, expires_once_unneeded};
 use cloister_model::{
-    Did, Event, JobCard, JobId, JobSpec, JobStatus, Phase, Progress, Reason, Report, ResultFile, Review, StatusError,
-    TimeLimits, Timestamp,
+    Did, JobCard, JobId, JobSpec, JobStatus, Phase, Progress, Report, ResultFile, TimeLimits, Timestamp,
 };
 use rusqlite::{OptionalExtension as _, params};
 use std::time::Instant;
@@ -41,23 +38,9 @@ pub(crate) struct New {
 
 impl New {
     /// Its deadlines, counted from a moment at which it was just submitted.
-    pub(crate) fn deadlines(&self, instant: Instant) -> Deadlines {
+    pub(crate) fn deadlines(&self, instant: Instant) -> Deadlines<Instant> {
         Deadlines::of(&self.status, &self.times, now(), instant)
     }
-}
-
-/// Why a job did not take a step.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
-    #[error("there is no such job")]
-    Gone,
-    /// A stop was requested: the job takes no other step.
-    #[error("it was asked to stop")]
-    Stopping,
-    #[error(transparent)]
-    Impossible(#[from] StatusError),
-    #[error(transparent)]
-    Db(#[from] DbError),
 }
 
 /// Stores a new job.
@@ -97,66 +80,14 @@ pub(crate) fn put_card(db: &rusqlite::Connection, seq: i64, card: &JobCard) -> R
     Ok(())
 }
 
-/// Takes a job through events, at one moment. Phases change here and in [`review`] only. The end of a job gives up its
-/// claims in the same transaction.
-///
-/// # Errors
-/// [`Refused`]; then nothing has changed. A job that was asked to stop takes [`Event::Stop`] only.
-pub(crate) fn step(
-    write: &mut Write<'_>,
-    job: JobId,
-    events: &[Event],
-    at: Timestamp,
-    reason: Option<&Reason>,
-) -> Result<JobStatus, Fail<Refused>> {
-    advance(write, job, events, at, reason, None)
-}
-
-/// Stores a reviewer's decision, and takes the job through the events that follow from it.
-///
-/// # Errors
-/// As [`step`].
-pub(crate) fn review(
-    write: &mut Write<'_>,
-    job: JobId,
-    events: &[Event],
-    reason: Option<&Reason>,
-    review: Review,
-) -> Result<JobStatus, Fail<Refused>> {
-    advance(write, job, events, review.at, reason, Some(review))
-}
-
-fn advance(
-    write: &mut Write<'_>,
-    job: JobId,
-    events: &[Event],
-    at: Timestamp,
-    reason: Option<&Reason>,
-    review: Option<Review>,
-) -> Result<JobStatus, Fail<Refused>> {
-    let Some(before) = status(write.db, job)? else { return Err(Fail::Rejected(Refused::Gone)) };
-    let mut after = before.clone();
-    after.review = review.or(after.review);
-    for event in events {
-        if before.stop_requested.is_some() && *event != Event::Stop {
-            return Err(Fail::Rejected(Refused::Stopping));
-        }
-        // History stays in order although the clock was set back.
-        let at = at.max(after.changed);
-        after = after.after(*event, at, reason.cloned()).map_err(|error| Fail::Rejected(error.into()))?;
+/// Stores the status of a job after a transition: phases change here only. The end of a job gives up its claims.
+pub(crate) fn put_status(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), DbError> {
+    if after.phase.has_ended() {
+        let sql = "DELETE FROM outgoing WHERE seq = (SELECT seq FROM job WHERE id = ?1)";
+        write.db.prepare_cached(sql)?.execute([after.id.as_bytes()])?;
+        claims::give_up_all(write, after.id)?;
     }
-    if let Some(ended) = after.ended {
-        let (seq, keep): (i64, u64) = write
-            .db
-            .prepare_cached("SELECT seq, keep_ms FROM job WHERE id = ?1")?
-            .query_row([job.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let kept = write.db.prepare_cached("SELECT 1 FROM kept WHERE job = ?1")?.exists([job.as_bytes()])?;
-        after.expires = (!kept).then(|| Timestamp::from_unix_ms(ended.unix_ms().saturating_add(keep)));
-        write.db.prepare_cached("DELETE FROM outgoing WHERE seq = ?1")?.execute([seq])?;
-        claims::give_up_all(write, job)?;
-    }
-    put(write, &before, &after)?;
-    Ok(after)
+    put(write, before, after)
 }
 
 fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), DbError> {
@@ -297,7 +228,7 @@ pub(crate) fn unkeep(write: &mut Write<'_>, job: JobId, now: Timestamp) -> Resul
         .prepare_cached("SELECT keep_ms FROM job WHERE id = ?1")?
         .query_row([job.as_bytes()], |row| row.get(0))
         .optional()?;
-    let expires = Timestamp::from_unix_ms(now.unix_ms().saturating_add(keep.unwrap_or_default()));
+    let expires = expires_once_unneeded(now, keep.unwrap_or_default());
     let after = JobStatus { expires: Some(expires), revision: before.revision + 1, ..before.clone() };
     put(write, &before, &after)
 }

@@ -1,8 +1,11 @@
 use super::{no, store};
 use crate::{
-    store::{Change, DbError, Durability, Store, Tally, Write, jobs, jobs::Refused},
+    drive::Unrecorded,
+    store::{Change, DbError, Durability, Store, Tally, Write, jobs},
+    testing,
     testing::{at, job, report},
 };
+use cloister_lifecycle::NotApplied;
 use cloister_model::{
     EngineError, Event, Fault, JobCursor, JobQuery, JobSpec, JobStatus, Labels, Phase, Progress, Reason,
 };
@@ -15,10 +18,10 @@ async fn insert(store: &Store, spec: &JobSpec) -> JobStatus {
     store.write::<_, DbError, _>(Durability::Process, put).await.expect("stored")
 }
 
-async fn step(store: &Store, spec: &JobSpec, events: &'static [Event], ms: u64) -> Result<JobStatus, Refused> {
+async fn step(store: &Store, spec: &JobSpec, events: &'static [Event], ms: u64) -> Result<JobStatus, Unrecorded> {
     let job = spec.id;
     let reason = Reason::new("because", Fault::System);
-    store.write(Durability::Process, move |write| jobs::step(write, job, events, at(ms), Some(&reason))).await
+    store.write(Durability::Process, move |write| testing::step(write, job, events, at(ms), Some(&reason))).await
 }
 
 #[tokio::test]
@@ -41,7 +44,7 @@ async fn a_job_goes_from_phase_to_phase_and_leaves_nothing_when_it_is_removed() 
     step(&store, &spec, &[Event::Accept, Event::Configure], 2000).await.expect("a step");
     // A clock that was set back turns no history round, and a failed chain of steps changes nothing.
     let error = step(&store, &spec, &[Event::Provisioned, Event::Passed], 1).await.expect_err("impossible");
-    assert!(matches!(error, Refused::Impossible(_)));
+    assert!(matches!(error, Unrecorded::NotApplied(NotApplied::Impossible(_))));
     let put =
         move |write: &mut Write<'_>| Ok(jobs::progress(write, id, Progress { done_bytes: 1, total_bytes: None })?);
     store.write::<_, DbError, _>(Durability::Process, put).await.expect("progress");
@@ -94,7 +97,7 @@ async fn a_job_that_is_to_stop_takes_no_other_step() {
     let asked = ask(7).await.expect("asked").expect("a job");
     assert_eq!((asked.stop_requested, asked.revision), (Some(at(7)), 3));
     assert_eq!(ask(8).await.expect("asked"), None, "asked before");
-    assert_eq!(step(&store, &spec, &[Event::Configure], 9).await, Err(Refused::Stopping));
+    assert_eq!(step(&store, &spec, &[Event::Configure], 9).await, Err(Unrecorded::NotApplied(NotApplied::Stopping)));
     assert_eq!(step(&store, &spec, &[Event::Stop], 9).await.expect("a step").phase, Phase::Stopped);
     assert_eq!(ask(10).await.expect("asked"), None, "it has ended");
 }

@@ -4,8 +4,10 @@ use crate::{
     store::{
         DbError, Durability, Fail, Store, Write, assets, audit, claims, claims::Holder, jobs, keys, receipts, uploads,
     },
+    testing,
     testing::{at, event, job, report},
 };
+use cloister_lifecycle::Transition;
 use cloister_model::{
     Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, Claim, Ddo, Event, FileDigest, JobSpec, JobStatus,
     Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, StoredReceipt, Upload,
@@ -108,15 +110,16 @@ fn fill(write: &mut Write<'_>) -> Result<(), Fail<DbError>> {
     claims::take(write, &nonce, Holder::Other)?;
     let (first, second) = (released().id, reviewed().id);
     for id in [first, second] {
-        jobs::step(write, id, TO_REVIEW, at(2000), None).map_err(|e| failed("step")(format!("{e:?}")))?;
+        testing::step(write, id, TO_REVIEW, at(2000), None).map_err(|e| failed("step")(format!("{e:?}")))?;
         jobs::put_report(write, id, &report())?;
         jobs::put_outgoing(write, id, &files())?;
     }
-    jobs::review(write, first, &[Event::Approved], None, review()).map_err(|e| failed("review")(format!("{e:?}")))?;
+    let approved = Transition { review: Some(review()), ..testing::transition(&[Event::Approved], None) };
+    testing::apply(write, first, &approved, review().at).map_err(|e| failed("review")(format!("{e:?}")))?;
     assets::put(write, &asset(), None).map_err(|e| failed("asset")(format!("{e:?}")))?;
     jobs::put_results(write, first, &files(), Some(asset().ddo.id()))?;
     receipts::put(write, first, &receipt())?;
-    jobs::step(write, first, &[Event::Published], at(4000), None).map_err(|e| failed("end")(format!("{e:?}")))?;
+    testing::step(write, first, &[Event::Published], at(4000), None).map_err(|e| failed("end")(format!("{e:?}")))?;
     keys::put(write, &key()).map_err(|e| failed("key")(format!("{e:?}")))?;
     uploads::put(write, &upload(), 100).map_err(|e| failed("upload")(format!("{e:?}")))?;
     Ok(())

@@ -1,0 +1,42 @@
+use cloister_model::{AuditAction, AuditEvent, Did, JobId, ResultFile, Sha256, Timestamp};
+use serde_json::{Value, json};
+use sha2::Digest as _;
+
+/// The actor of events that a job's own progress puts on record.
+pub const ENGINE: &str = "engine";
+
+/// An event that a job's own progress puts on record, without its moment: the moment is that of the transition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// What was done.
+    pub action: AuditAction,
+    /// The particulars. No secrets, and no text of the guest.
+    pub detail: Value,
+}
+
+impl Recorded {
+    /// Results became readable.
+    pub(crate) fn released(files: &[ResultFile], registered: Option<&Did>) -> Self {
+        let list = serde_json::to_vec(files).unwrap_or_default();
+        let detail = json!({
+            "files": files.len(),
+            "bytes": files.iter().map(|file| file.bytes).sum::<u64>(),
+            "resultsSha256": Sha256::from_bytes(sha2::Sha256::digest(list).into()),
+            "registered": registered,
+        });
+        Self { action: AuditAction::Released, detail }
+    }
+
+    /// Results were kept back, because of this rule.
+    pub(crate) fn refused(rule: &str) -> Self {
+        Self { action: AuditAction::ReleaseRefused, detail: json!({ "rule": rule }) }
+    }
+
+    /// The event for the audit log.
+    #[must_use]
+    pub fn event(&self, job: JobId, at: Timestamp) -> AuditEvent {
+        let Self { action, detail } = self;
+        let (actor, subject) = (ENGINE.to_owned(), job.to_string());
+        AuditEvent { at, actor, action: *action, subject, detail: detail.to_string() }
+    }
+}

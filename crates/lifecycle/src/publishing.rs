@@ -1,0 +1,102 @@
+use crate::{
+    LogFate, Recorded, Transition,
+    step::{Answer, answer},
+};
+use cloister_model::{
+    Asset, Ddo, Event, Fault, FileDigest, JobId, JobSpec, Reason, ResultFile, ResultKind, StepName, StepReport,
+    StepResult,
+};
+use serde_json::{Value, json};
+
+/// What the name of an encrypted result ends in.
+pub const ENCRYPTED: &str = ".age";
+
+/// What becomes readable when a job finishes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Release {
+    /// The results, in order.
+    pub files: Vec<ResultFile>,
+    /// The dataset to register them under.
+    pub asset: Option<Asset>,
+}
+
+/// What publishing's report means for a job in [`Phase::Publishing`](cloister_model::Phase::Publishing). `checked` is what
+/// filtering let pass. None: it is done again.
+pub(crate) fn published(spec: &JobSpec, checked: &[ResultFile], report: &StepReport) -> Option<Transition> {
+    match answer(spec, StepName::Publish, report) {
+        Answer::Again => None,
+        Answer::Failed { event: _, rule: _, reason } => Some(failed(spec, reason)),
+        Answer::Done(result) => {
+            let StepResult::Published { files } = result else { return None };
+            Some(released(spec, checked, files))
+        }
+    }
+}
+
+/// The end of a job whose dataset cannot be registered because of its name.
+pub(crate) fn name_taken(spec: &JobSpec) -> Transition {
+    let text = "the results cannot be registered: their owner has another dataset of that name";
+    failed(spec, Reason::new(text, Fault::Algorithm))
+}
+
+/// The end of a job of which nobody knows what may leave.
+pub(crate) fn without_list(spec: &JobSpec) -> Transition {
+    failed(spec, Reason::new("the results could not be stored: the list of checked files is lost", Fault::System))
+}
+
+fn released(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFile]) -> Transition {
+    if !are_those_checked(spec, checked, stored) {
+        let text = "the results that were stored are not the ones that were checked";
+        return failed(spec, Reason::new(text, Fault::System));
+    }
+    let files = stored.to_vec();
+    let asset = match spec.delivery.register.as_deref().map(|asset| registered(asset, spec.id, &files)).transpose() {
+        Ok(asset) => asset,
+        Err(problem) => {
+            let text = format!("the results cannot be registered as a dataset: {problem}");
+            return failed(spec, Reason::new(&text, Fault::Algorithm));
+        }
+    };
+    let did = asset.as_ref().map(|asset| asset.ddo.id());
+    Transition {
+        records: vec![Recorded::released(&files, did)],
+        log: LogFate::Kept,
+        release: Some(Box::new(Release { files, asset })),
+        ..Transition::step(&[Event::Published], crate::Durability::Disk)
+    }
+}
+
+fn failed(spec: &JobSpec, reason: Reason) -> Transition {
+    let ended = Transition::end(&[Event::PublishFailed], reason, LogFate::without_release(&spec.terms));
+    Transition { discard_results: true, ..ended }
+}
+
+/// Whether what was stored is what was checked, in the same order. Encrypted files have other sizes and digests: the step
+/// itself compares what it reads with the order, and stores nothing that differs.
+fn are_those_checked(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFile]) -> bool {
+    let plain = spec.delivery.encrypt_to.is_none();
+    let ending = if plain { "" } else { ENCRYPTED };
+    let same = |(stored, checked): (&ResultFile, &ResultFile)| {
+        let ResultFile { name, kind, bytes, sha256 } = stored;
+        name.strip_suffix(ending) == Some(checked.name.as_str())
+            && *kind == checked.kind
+            && (!plain || (*bytes == checked.bytes && *sha256 == checked.sha256))
+    };
+    stored.len() == checked.len() && stored.iter().zip(checked).all(same)
+}
+
+/// The dataset that the service has prepared, with the outputs of the job as its files.
+fn registered(asset: &Asset, job: JobId, results: &[ResultFile]) -> Result<Asset, String> {
+    let outputs = || results.iter().enumerate().filter(|(_, file)| file.kind == ResultKind::Output);
+    let sources: Vec<Value> =
+        outputs().map(|(index, _)| json!({"type": "result", "job": job, "index": index})).collect();
+    let mut document = serde_json::to_value(&asset.ddo).map_err(|error| error.to_string())?;
+    for service in document.get_mut("services").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(service) = service.as_object_mut() {
+            service.insert("files".to_owned(), Value::from(sources.clone()));
+        }
+    }
+    let digests = outputs().map(|(_, file)| FileDigest { sha256: file.sha256, bytes: file.bytes }).collect();
+    let ddo = Ddo::from_value(document).map_err(|error| error.to_string())?;
+    Ok(Asset { ddo, files: Some(digests), ..asset.clone() })
+}

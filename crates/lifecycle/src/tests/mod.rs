@@ -1,0 +1,64 @@
+mod decisions;
+mod whole_lives;
+
+use crate::{Facts, RunFacts, TimeLimit};
+use cloister_model::{JobSpec, JobStatus, Report, ResultFile, StepReport};
+
+/// What an engine observes, owned.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    pub(crate) spec: JobSpec,
+    pub(crate) status: JobStatus,
+    pub(crate) has_turn: bool,
+    pub(crate) overdue: Option<TimeLimit>,
+    pub(crate) run_ended: bool,
+    pub(crate) configured: Option<StepReport>,
+    pub(crate) algorithm_is_wasm: bool,
+    pub(crate) run: RunFacts,
+    pub(crate) report: Option<Report>,
+    pub(crate) filtered: Option<StepReport>,
+    pub(crate) checked: Option<Vec<ResultFile>>,
+    pub(crate) published: Option<StepReport>,
+    pub(crate) name_taken: bool,
+    pub(crate) cleaned: bool,
+}
+
+impl Observed {
+    pub(crate) fn new(spec: JobSpec, status: JobStatus) -> Self {
+        Self {
+            spec,
+            status,
+            has_turn: false,
+            overdue: None,
+            run_ended: false,
+            configured: None,
+            algorithm_is_wasm: false,
+            run: RunFacts::default(),
+            report: None,
+            filtered: None,
+            checked: None,
+            published: None,
+            name_taken: false,
+            cleaned: false,
+        }
+    }
+
+    pub(crate) fn facts(&self) -> Facts<'_> {
+        Facts {
+            spec: &self.spec,
+            status: &self.status,
+            has_turn: self.has_turn,
+            overdue: self.overdue,
+            run_ended: self.run_ended,
+            configured: self.configured.as_ref(),
+            algorithm_is_wasm: self.algorithm_is_wasm,
+            run: &self.run,
+            report: self.report.as_ref(),
+            filtered: self.filtered.as_ref(),
+            checked: self.checked.as_deref(),
+            published: self.published.as_ref(),
+            name_taken: self.name_taken,
+            cleaned: self.cleaned,
+        }
+    }
+}

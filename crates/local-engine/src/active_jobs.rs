@@ -1,0 +1,305 @@
+//! In-memory index of the jobs that have not ended. The store's commit hook updates it; it yields the tasks to start.
+
+use crate::store::{Change, Tally};
+use cloister_lifecycle::{Capacity, Deadlines, Schedule, TimeLimit, Turn, Waiting};
+use cloister_model::{JobId, JobStatus, Phase, TimeLimits};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A job that has not ended.
+#[derive(Debug)]
+struct ActiveJob {
+    waiting: Waiting,
+    times: TimeLimits,
+    phase: Phase,
+    deadlines: Deadlines<Instant>,
+    /// Cancelled when the job is asked to stop.
+    cancel: CancellationToken,
+    /// Whether a task drives it at present.
+    has_driver: bool,
+}
+
+/// Work to start for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Drive it from where it is.
+    Drive(JobId),
+    /// It ended without a driver: remove its folder.
+    Clean(JobId),
+}
+
+/// The exclusive right to drive a job, and what interrupts its work.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    /// Cancelled when the job is asked to stop.
+    pub(crate) cancel: CancellationToken,
+    deadline: Option<(Instant, TimeLimit)>,
+}
+
+impl Lease {
+    /// The time limit that has passed.
+    pub(crate) fn overdue(&self, now: Instant) -> Option<TimeLimit> {
+        self.deadline.filter(|(at, _)| *at <= now).map(|(_, limit)| limit)
+    }
+
+    /// Whether the job was asked to stop, or a time limit has passed.
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.cancel.is_cancelled() || self.overdue(Instant::now()).is_some()
+    }
+
+    /// Does work, unless the job is asked to stop or a time limit passes before the work has ended. The work is dropped then.
+    pub(crate) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let deadline = async {
+            match self.deadline {
+                None => std::future::pending().await,
+                Some((at, _)) => tokio::time::sleep_until(tokio::time::Instant::from_std(at)).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => None,
+            () = deadline => None,
+            done = work => Some(done),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct ActiveJobs {
+    schedule: Schedule,
+    jobs: HashMap<JobId, ActiveJob>,
+    /// When the time limits of waiting jobs pass.
+    due: BTreeSet<(Instant, JobId)>,
+    tasks: Vec<Task>,
+    tally: Tally,
+}
+
+impl ActiveJobs {
+    pub(crate) fn new(capacity: Capacity) -> Self {
+        Self {
+            schedule: Schedule::new(capacity),
+            jobs: HashMap::new(),
+            due: BTreeSet::new(),
+            tasks: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    pub(crate) fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// Adds an unfinished job when the program starts. It continues where it is.
+    pub(crate) fn recover(
+        &mut self,
+        status: &JobStatus,
+        waiting: Waiting,
+        times: TimeLimits,
+        deadlines: Deadlines<Instant>,
+    ) {
+        let job = status.id;
+        match status.phase {
+            Phase::Queued => self.schedule.wait(waiting.clone()),
+            // Nothing is done for it before the reviewer decides.
+            Phase::InReview => {}
+            // It gave up its place when its review began.
+            Phase::Publishing if status.history.iter().any(|step| step.phase == Phase::InReview) => {
+                self.tasks.push(Task::Drive(job));
+            }
+            _ => {
+                self.schedule.resume(job, waiting.memory_bytes);
+                if status.phase == Phase::Publishing {
+                    self.schedule.rest(job);
+                }
+                self.tasks.push(Task::Drive(job));
+            }
+        }
+        self.insert(job, status.phase, waiting, times, deadlines);
+        if status.stop_requested.is_some() {
+            self.cancel(job);
+        }
+    }
+
+    fn insert(&mut self, job: JobId, phase: Phase, waiting: Waiting, times: TimeLimits, deadlines: Deadlines<Instant>) {
+        let known = ActiveJob { waiting, times, phase, deadlines, cancel: CancellationToken::new(), has_driver: false };
+        self.jobs.insert(job, known);
+        self.set_due(job);
+    }
+
+    /// Notes when the time limit of a waiting job passes.
+    fn set_due(&mut self, job: JobId) {
+        if let Some(known) = self.jobs.get(&job)
+            && matches!(known.phase, Phase::Queued | Phase::InReview)
+            && let Some((at, _)) = known.deadlines.next(known.phase)
+        {
+            self.due.insert((at, job));
+        }
+    }
+
+    fn unset_due(&mut self, job: JobId) {
+        if let Some(known) = self.jobs.get(&job)
+            && let Some((at, _)) = known.deadlines.next(known.phase)
+        {
+            self.due.remove(&(at, job));
+        }
+    }
+
+    fn cancel(&mut self, job: JobId) {
+        if let Some(known) = self.jobs.get(&job) {
+            known.cancel.cancel();
+        }
+    }
+
+    /// Takes note of a commit. Called in the order of commits.
+    pub(crate) fn committed(&mut self, tally: &Tally, changes: &[Change], now: Instant) {
+        self.tally = *tally;
+        for change in changes {
+            self.changed(change, now);
+        }
+    }
+
+    fn changed(&mut self, change: &Change, now: Instant) {
+        let Change { job, before: _, after, stop, new } = change;
+        if let Some(new) = new {
+            self.schedule.wait(new.waiting.clone());
+            self.insert(*job, Phase::Queued, new.waiting.clone(), new.times, new.deadlines(now));
+            return;
+        }
+        let Some(known) = self.jobs.get_mut(job) else { return };
+        let (before, after) = (known.phase, after.unwrap_or(Phase::Stopped));
+        if before != after {
+            self.unset_due(*job);
+            let Some(known) = self.jobs.get_mut(job) else { return };
+            known.phase = after;
+            if after == Phase::InReview {
+                let times = known.times;
+                known.deadlines.review_begins(&times, now);
+            }
+            if after == Phase::Publishing {
+                self.schedule.rest(*job);
+            }
+            if before == Phase::InReview {
+                known.deadlines.review_ends(now);
+            }
+            if before == Phase::Queued {
+                // No effect if the schedule has started it.
+                let queue = known.waiting.queue.clone();
+                self.schedule.leave(*job, &queue);
+            }
+            self.set_due(*job);
+            self.follow_up(*job, after);
+        }
+        if *stop {
+            self.cancel(*job);
+        }
+    }
+
+    /// Adds the task that a job without a driver needs in its new phase.
+    fn follow_up(&mut self, job: JobId, phase: Phase) {
+        let Some(known) = self.jobs.get(&job).filter(|job| !job.has_driver) else { return };
+        if phase.has_ended() {
+            known.cancel.cancel();
+            self.jobs.remove(&job);
+            self.schedule.end(job);
+            self.tasks.push(Task::Clean(job));
+        } else if phase == Phase::Publishing {
+            self.tasks.push(Task::Drive(job));
+        }
+    }
+
+    /// The tasks to start now. Each is returned once.
+    pub(crate) fn tasks(&mut self) -> Vec<Task> {
+        let started = self.schedule.decide();
+        self.tasks.extend(started.into_iter().map(|waiting| Task::Drive(waiting.job)));
+        std::mem::take(&mut self.tasks)
+    }
+
+    /// Takes the right to drive a job; none if it has ended, or has a driver.
+    pub(crate) fn take(&mut self, job: JobId) -> Option<Lease> {
+        self.unset_due(job);
+        let Some(known) = self.jobs.get_mut(&job) else {
+            // It ended between the decision and now.
+            self.schedule.end(job);
+            return None;
+        };
+        if known.has_driver {
+            // Its driver frees its place.
+            return None;
+        }
+        known.has_driver = true;
+        let phase = if known.phase == Phase::Queued { Phase::Accepted } else { known.phase };
+        Some(Lease { cancel: known.cancel.clone(), deadline: known.deadlines.next(phase) })
+    }
+
+    /// Gives up the right to drive a job, because it has ended and its folder is gone, or because it waits for a reviewer. Its
+    /// place becomes free.
+    pub(crate) fn give_back(&mut self, job: JobId) {
+        self.schedule.end(job);
+        let Some(known) = self.jobs.get_mut(&job) else { return };
+        known.has_driver = false;
+        let phase = known.phase;
+        if phase.has_ended() {
+            self.jobs.remove(&job);
+        } else {
+            self.set_due(job);
+            self.follow_up(job, phase);
+        }
+    }
+
+    /// The waiting jobs whose time limit has passed, each once: see [`ActiveJobs::put_off`].
+    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(JobId, TimeLimit)> {
+        let mut found = Vec::new();
+        while let Some(&(at, job)) = self.due.first().filter(|(at, _)| *at <= now) {
+            self.due.remove(&(at, job));
+            if let Some(known) = self.jobs.get(&job).filter(|job| !job.has_driver)
+                && let Some((_, limit)) = known.deadlines.next(known.phase)
+            {
+                found.push((job, limit));
+            }
+        }
+        found
+    }
+
+    /// Makes a job that could not be ended due again in a second.
+    pub(crate) fn put_off(&mut self, job: JobId, now: Instant) {
+        if self.jobs.contains_key(&job) {
+            self.due.insert((now + Duration::from_secs(1), job));
+        }
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The place of a waiting job in the queue.
+    pub(crate) fn turn(&self, job: JobId) -> Option<Turn> {
+        let Waiting { job: _, queue, memory_bytes } = &self.jobs.get(&job)?.waiting;
+        let (ahead, memory_bytes) = (self.schedule.ahead(job, queue)?, *memory_bytes);
+        Some(Turn { ahead, lacking: self.schedule.lacking(memory_bytes), memory_bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::{Labels, Timestamp};
+
+    #[test]
+    fn a_job_has_one_driver_and_keeps_its_place() {
+        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1 });
+        let at = Timestamp::from_unix_ms(1);
+        let [first, second] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
+        for job in [first, second] {
+            let status = JobStatus::queued(job, Labels::new(), at);
+            let times = TimeLimits::default();
+            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
+            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
+        }
+        assert_eq!(jobs.tasks(), [Task::Drive(first)]);
+        assert!(jobs.take(first).is_some() && jobs.take(first).is_none());
+        assert_eq!(jobs.tasks(), [], "there is no room for the second");
+    }
+}

@@ -1,0 +1,228 @@
+//! One job, driven from wherever it is to its end: observe, decide, perform, and again.
+//!
+//! What comes next is decided by `cloister-lifecycle` from the database and from the job's work folder, never from what this
+//! process remembers alone: an engine that was killed and one that was not do the same.
+
+mod configure;
+mod filter;
+mod publish;
+mod record;
+mod run;
+
+pub(crate) use record::{Unrecorded, read, record, record_waiting};
+
+use crate::{
+    active_jobs::Lease,
+    engine::core::{Core, blocking},
+    store::{DbError, jobs},
+    work_folder,
+};
+use cloister_lifecycle::{Action, Facts, RunFacts, decide};
+use cloister_model::{JobId, JobSpec, Phase, StepReport};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long to wait before doing again what the database or the disk refused.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The most that a pause grows to while nothing but an operator can help.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How driving a job goes on after an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Observe and decide again.
+    Continue,
+    /// The job has ended, or waits for a reviewer.
+    Leave,
+}
+
+/// What this process knows of a job beyond what is stored. All of it can be lost.
+#[derive(Debug, Default)]
+struct Memory {
+    run_ended: bool,
+    configured: Option<StepReport>,
+    algorithm_is_wasm: bool,
+    run: RunFacts,
+    filtered: Option<StepReport>,
+    published: Option<StepReport>,
+    name_taken: bool,
+    cleaned: bool,
+}
+
+/// A job, and what is needed to drive it.
+#[derive(Debug)]
+struct Drive<'a> {
+    core: &'a Arc<Core>,
+    spec: JobSpec,
+    lease: &'a Lease,
+    memory: Memory,
+}
+
+/// Drives a job until it has ended or waits for a reviewer, and leaves nothing of it behind but what is kept.
+pub(crate) async fn drive(core: Arc<Core>, job: JobId) {
+    let Some(lease) = core.active_jobs().take(job) else { return };
+    let ending = core.shared.ending.clone();
+    tokio::select! {
+        biased;
+        // The job stays where it is, and the next engine of this folder continues with it.
+        () = ending.cancelled() => return,
+        () = to_its_end(&core, job, &lease) => {}
+    }
+    core.active_jobs().give_back(job);
+    core.shared.wake.notify_one();
+    core.shared.due.notify_one();
+}
+
+async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
+    let mut drive: Option<Drive<'_>> = None;
+    let mut failures = 0;
+    loop {
+        let next = match &mut drive {
+            Some(drive) => drive.step().await,
+            None => core.store.read(|db| jobs::spec(db, job)).map_or_else(
+                |error| Err(error.into()),
+                |spec| {
+                    let spec = spec.ok_or(Unrecorded::Gone)?;
+                    drive = Some(Drive { core, spec, lease, memory: Memory::default() });
+                    Ok(Next::Continue)
+                },
+            ),
+        };
+        let error = match next {
+            Ok(Next::Continue) => {
+                failures = 0;
+                continue;
+            }
+            Ok(Next::Leave) => return,
+            Err(Unrecorded::Gone) => {
+                // It was removed, which only an ended job is.
+                if let Err(error) = work_folder::clear(&core.home.job(job)).await {
+                    tracing::warn!(%job, %error, "the folder of a job stays until the next start");
+                }
+                return;
+            }
+            Err(error) => error,
+        };
+        tracing::error!(%job, %error, "a job cannot go on; it is tried again");
+        let pause = tokio::time::sleep(pause(&error, failures));
+        failures += 1;
+        // A request to stop is not kept waiting.
+        if lease.is_interrupted() {
+            pause.await;
+        } else {
+            let _ = lease.unless_interrupted(pause).await;
+        }
+    }
+}
+
+/// How long to wait after a failure: longer and longer where waiting alone does not help.
+fn pause(error: &Unrecorded, failures: u32) -> Duration {
+    match error {
+        Unrecorded::Db(error) if error.is_passing() => PAUSE,
+        _ => PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(LONGEST_PAUSE),
+    }
+}
+
+impl Drive<'_> {
+    fn job(&self) -> JobId {
+        self.spec.id
+    }
+
+    /// Observes, decides and performs once.
+    async fn step(&mut self) -> Result<Next, Unrecorded> {
+        let action = self.decide().await?;
+        self.perform(action).await
+    }
+
+    async fn decide(&mut self) -> Result<Action, Unrecorded> {
+        let job = self.job();
+        let status = self.core.store.read(|db| jobs::status(db, job))?.ok_or(Unrecorded::Gone)?;
+        if status.phase == Phase::Running {
+            let folder = self.core.home.job(job);
+            self.memory.run.trace = blocking(move || Ok(cloister_runner::look(&folder))).await?.map_err(unusable)?;
+        }
+        let report = match status.phase {
+            Phase::Filtering => self.core.store.read(|db| jobs::report(db, job))?.ok_or(Unrecorded::Gone)?,
+            _ => None,
+        };
+        let checked = match status.phase {
+            Phase::Publishing => self.core.store.read(|db| jobs::outgoing(db, job))?.ok_or(Unrecorded::Gone)?,
+            _ => None,
+        };
+        let memory = &self.memory;
+        Ok(decide(&Facts {
+            has_turn: true,
+            overdue: self.lease.overdue(Instant::now()),
+            run_ended: memory.run_ended,
+            configured: memory.configured.as_ref(),
+            algorithm_is_wasm: memory.algorithm_is_wasm,
+            run: &memory.run,
+            report: report.as_ref(),
+            filtered: memory.filtered.as_ref(),
+            checked: checked.as_deref(),
+            published: memory.published.as_ref(),
+            name_taken: memory.name_taken,
+            cleaned: memory.cleaned,
+            ..Facts::of(&self.spec, &status)
+        }))
+    }
+
+    /// Performs an action. Work that takes long ends early when the job is asked to stop or a time limit passes; the next
+    /// decision takes note of that.
+    async fn perform(&mut self, action: Action) -> Result<Next, Unrecorded> {
+        let lease = self.lease;
+        match action {
+            Action::Record(transition) => self.record(*transition).await?,
+            Action::Configure(order) => {
+                if let Some(done) = lease.unless_interrupted(self.configure(&order)).await {
+                    let (report, is_wasm) = done?;
+                    (self.memory.configured, self.memory.algorithm_is_wasm) = (Some(report), is_wasm);
+                }
+            }
+            Action::StartRun => {
+                if let Some(run) = lease.unless_interrupted(self.start_run()).await {
+                    self.memory.run = run?;
+                }
+            }
+            Action::AwaitRun => {
+                let folder = self.core.home.job(self.job());
+                if let Some(ended) = lease.unless_interrupted(cloister_runner::wait_for_end(&folder)).await {
+                    ended.map_err(unusable)?;
+                }
+            }
+            Action::Filter(order) => {
+                if let Some(report) = lease.unless_interrupted(self.filter(*order)).await {
+                    self.memory.filtered = Some(report?);
+                }
+            }
+            Action::Publish(order) => {
+                if let Some(report) = lease.unless_interrupted(self.publish(&order)).await {
+                    self.memory.published = Some(report);
+                }
+            }
+            Action::EndRun => {
+                if let Err(error) = work_folder::stop(&self.core.home.job(self.job())).await {
+                    // The job ends all the same; its folder is cleared afterwards, and that tries again.
+                    tracing::error!(job = %self.job(), %error, "a sandbox could not be ended");
+                }
+                self.memory.run_ended = true;
+            }
+            Action::Clean => {
+                if let Err(error) = work_folder::clear(&self.core.home.job(self.job())).await {
+                    tracing::warn!(job = %self.job(), %error, "the folder of a job stays until the next start");
+                }
+                self.memory.cleaned = true;
+            }
+            Action::Wait | Action::Nothing => return Ok(Next::Leave),
+        }
+        Ok(Next::Continue)
+    }
+}
+
+/// A work folder that cannot be used. It is tried again.
+fn unusable(error: cloister_runner::RunnerError) -> DbError {
+    DbError::Disk(error.to_string())
+}

@@ -1,0 +1,149 @@
+//! What a decision stores, all of it or nothing.
+
+use super::Drive;
+use crate::{
+    clock::now,
+    engine::core::Core,
+    store::{DbError, Durability, Fail, Write, assets, audit, jobs, receipts},
+    work_folder,
+};
+use cloister_lifecycle::{
+    Action, EndedJob, Facts, LogFate, NotApplied, Release, Retention, TimeLimit, Transition, decide,
+};
+use cloister_model::{JobId, JobSpec, JobStatus, StoreError, Timestamp};
+
+/// Why a transition was not stored. Nothing has changed then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unrecorded {
+    /// The job was removed.
+    #[error("there is no such job")]
+    Gone,
+    /// The status has changed since the facts were observed.
+    #[error(transparent)]
+    NotApplied(#[from] NotApplied),
+    /// The name of the dataset to be registered belongs to another one.
+    #[error("the owner has another dataset of that name")]
+    NameTaken,
+    /// The database or the disk failed.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+impl Drive<'_> {
+    /// Stores a transition, with what has to be done to files before and after it.
+    pub(super) async fn record(&mut self, transition: Transition) -> Result<(), Unrecorded> {
+        let (core, job) = (self.core, self.job());
+        let Transition { log, discard_results, durability, .. } = transition;
+        // Before: once the job has ended, its folder may go at any moment.
+        if log == LogFate::Kept {
+            work_folder::keep_log(&core.home, job).await?;
+        }
+        let spec = self.spec.clone();
+        let stored = core.store.write(durability, move |write| record(write, &spec, &transition, now())).await;
+        let status = match stored {
+            Ok(status) => status,
+            // The next decision ends the job.
+            Err(Unrecorded::NameTaken) => {
+                self.memory.name_taken = true;
+                return Ok(());
+            }
+            // The next decision stops it.
+            Err(Unrecorded::NotApplied(NotApplied::Stopping)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if log == LogFate::Discarded && status.phase.has_ended() {
+            // A release that was not stored may have moved it there.
+            work_folder::discard_log(&core.home, job).await?;
+        }
+        if discard_results && let Err(error) = core.results.remove(job).await {
+            tracing::warn!(%job, %error, "a part of its results stays until the next start");
+        }
+        Ok(())
+    }
+}
+
+/// Ends a job that waited too long for its turn or for a reviewer. Nothing happens if it does not wait any more.
+pub(crate) async fn record_waiting(core: &Core, job: JobId, limit: TimeLimit) -> Result<(), Unrecorded> {
+    let expire = move |write: &mut Write<'_>| {
+        let Some((spec, status)) = read(write, job)? else { return Ok(()) };
+        let facts = Facts { overdue: Some(limit), ..Facts::of(&spec, &status) };
+        match decide(&facts) {
+            Action::Record(transition) => record(write, &spec, &transition, now()).map(drop),
+            // It started meanwhile: its driver ends it.
+            _ => Ok(()),
+        }
+    };
+    core.store.write(Durability::Disk, expire).await
+}
+
+/// A job and its status, as this transaction finds them.
+pub(crate) fn read(write: &Write<'_>, job: JobId) -> Result<Option<(JobSpec, JobStatus)>, DbError> {
+    let Some(status) = jobs::status(write.db, job)? else { return Ok(None) };
+    let spec = jobs::spec(write.db, job)?;
+    let spec = spec.ok_or_else(|| DbError::Damaged(format!("job {job} is not there as it was submitted")))?;
+    Ok(Some((spec, status)))
+}
+
+/// Stores a transition: status, documents, audit records, and at the end of the job its receipt.
+pub(crate) fn record(
+    write: &mut Write<'_>,
+    spec: &JobSpec,
+    transition: &Transition,
+    at: Timestamp,
+) -> Result<JobStatus, Fail<Unrecorded>> {
+    let job = spec.id;
+    let Some(before) = jobs::status(write.db, job)? else { return Err(Fail::Rejected(Unrecorded::Gone)) };
+    let retention = Retention { keep_ms: spec.times.keep_ms, needed: jobs::kept_job(write.db, job)?.is_some() };
+    let applied =
+        transition.apply(&before, at, retention).map_err(|error| Fail::Rejected(Unrecorded::NotApplied(error)))?;
+    let Transition { report, checked, release, .. } = transition;
+    if let Some(report) = report {
+        jobs::put_report(write, job, report)?;
+    }
+    if let Some(files) = checked {
+        jobs::put_outgoing(write, job, files)?;
+    }
+    if let Some(release) = release {
+        put_release(write, job, release)?;
+    }
+    jobs::put_status(write, &before, &applied.status)?;
+    for event in applied.records {
+        audit::record(write, event)?;
+    }
+    if applied.status.phase.has_ended() {
+        put_receipt(write, spec, &applied.status, transition)?;
+    }
+    Ok(applied.status)
+}
+
+fn put_release(write: &mut Write<'_>, job: JobId, release: &Release) -> Result<(), Fail<Unrecorded>> {
+    let Release { files, asset } = release;
+    if let Some(asset) = asset {
+        assets::put(write, asset, Some(job)).map_err(|error| match error {
+            Fail::Rejected(StoreError::Conflict) => Fail::Rejected(Unrecorded::NameTaken),
+            Fail::Rejected(other) => Fail::Db(DbError::Other(other.to_string())),
+            Fail::Db(error) => Fail::Db(error),
+        })?;
+    }
+    Ok(jobs::put_results(write, job, files, asset.as_ref().map(|asset| asset.ddo.id()))?)
+}
+
+/// Makes the receipt of a job that has just ended.
+fn put_receipt(
+    write: &mut Write<'_>,
+    spec: &JobSpec,
+    status: &JobStatus,
+    transition: &Transition,
+) -> Result<(), Fail<Unrecorded>> {
+    let stored = match &transition.report {
+        Some(_) => None,
+        None => jobs::report(write.db, spec.id)?.flatten(),
+    };
+    let report = transition.report.as_deref().or(stored.as_ref());
+    let released = transition.release.as_ref().map(|release| release.files.as_slice()).unwrap_or_default();
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|error| DbError::Other(format!("no random bytes: {error}")))?;
+    let receipt = cloister_lifecycle::receipt(&EndedJob { spec, status, report, released }, &secret)
+        .map_err(|error| DbError::Other(error.to_string()))?;
+    Ok(receipts::put(write, spec.id, &receipt)?)
+}

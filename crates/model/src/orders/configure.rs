@@ -1,0 +1,63 @@
+use super::StepVersion;
+use crate::{
+    AdmittedDataset, Denial, Did, FilesChecksum, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Secret,
+    check_files_checksum,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Fetch these files and lay them out as the guest sees them.
+///
+/// It holds credentials of sources: keep it where only this step can read it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigureOrder {
+    /// Which form this is.
+    pub version: StepVersion,
+    /// Which job.
+    pub job: JobId,
+    /// What runs.
+    pub algorithm: OrderedAlgorithm,
+    /// The datasets, in the order of `DIDS`.
+    pub inputs: Vec<JobInput>,
+    /// What becomes `algoCustomData.json`; none: no such file.
+    pub parameters: Option<Secret<Value>>,
+    /// The datasets that trust the algorithm with certain files only, and which these are.
+    pub trusted: Vec<AdmittedDataset>,
+}
+
+/// The algorithm of a [`ConfigureOrder`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OrderedAlgorithm {
+    /// Which; none for a raw one.
+    pub did: Option<Did>,
+    /// What is found at `/data/ddos/<did>`, if anything.
+    pub ddo: Option<Value>,
+    /// Where its files are.
+    pub source: JobSource,
+}
+
+impl ConfigureOrder {
+    /// The order for a job.
+    #[must_use]
+    pub fn of(job: &JobSpec) -> Self {
+        let JobAlgorithm { did, ddo, container: _, interpreter: _, source } = &job.algorithm;
+        Self {
+            version: StepVersion::V1,
+            job: job.id,
+            algorithm: OrderedAlgorithm { did: did.clone(), ddo: ddo.clone(), source: source.clone() },
+            inputs: job.inputs.clone(),
+            parameters: job.parameters.clone(),
+            trusted: job.terms.admitted.iter().filter(|dataset| dataset.files_checksums.is_some()).cloned().collect(),
+        }
+    }
+
+    /// Checks the algorithm's files, by the step that holds the bytes that are about to run.
+    ///
+    /// # Errors
+    /// Every dataset that trusts the algorithm with other files only.
+    pub fn check_files(&self, files: &FilesChecksum) -> Result<(), Vec<Denial>> {
+        check_files_checksum(&self.trusted, files)
+    }
+}

@@ -1,0 +1,24 @@
+//! The last step of a job: results, where their consumer can fetch them. Nothing of a job can be read before everything
+//! is there.
+//!
+//! ```text
+//! <job>/files/<index>    one result, as it is or encrypted; never a name that a guest chose
+//! <job>/parts/<index>    while publishing: that the file is complete, and of what
+//! <job>/manifest.json    names and digests; written last, and nothing is read without it
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod error;
+mod folder;
+mod manifest;
+mod objects;
+mod outgoing;
+mod part;
+mod publish;
+mod store;
+
+pub use error::PublishError;
+pub use outgoing::Outgoing;
+pub use store::{ResultStore, StoreConfig};

@@ -1,0 +1,311 @@
+use super::{
+    PublishError,
+    backend::{Key, Shipment},
+};
+use bytes::Bytes;
+use cloister_model::{FileDigest, JobId, escape};
+use futures_util::TryStreamExt;
+use object_store::{
+    ClientConfigKey, ClientOptions, Error, ObjectStore, ObjectStoreExt, WriteMultipart,
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
+    client::{HttpClient, HttpConnector},
+    path::Path,
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    io::{self, Write},
+    time::Duration,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of a part of an upload; S3 wants at least 5 MiB, and takes 10,000: so files up to 80 GB.
+const PART_BYTES: usize = 8 * 1024 * 1024;
+/// Parts that are under way at a time, and in memory.
+const PARTS_AT_ONCE: usize = 2;
+/// Removals that are under way at a time.
+const REMOVALS_AT_ONCE: usize = 8;
+/// What is left to say to a store after its caller gave up.
+const LAST_WORD: Duration = Duration::from_millis(300);
+/// Options that make the store look for keys by itself, on this machine or at a metadata service.
+const AMBIENT: &[AmazonS3ConfigKey] = &[
+    AmazonS3ConfigKey::ImdsV1Fallback,
+    AmazonS3ConfigKey::MetadataEndpoint,
+    AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
+    AmazonS3ConfigKey::ContainerCredentialsFullUri,
+    AmazonS3ConfigKey::ContainerAuthorizationTokenFile,
+    AmazonS3ConfigKey::WebIdentityTokenFile,
+    AmazonS3ConfigKey::RoleArn,
+    AmazonS3ConfigKey::RoleSessionName,
+    AmazonS3ConfigKey::StsEndpoint,
+];
+
+/// Results in an S3 store.
+pub(super) struct Objects {
+    store: AmazonS3,
+    prefix: String,
+}
+
+impl fmt::Debug for Objects {
+    /// The store shows its keys, so it is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Objects").finish_non_exhaustive()
+    }
+}
+
+/// Requests without proxies of the environment. The store is the operator's own, so it may be anywhere.
+#[derive(Debug)]
+struct Direct(reqwest::Client);
+
+impl HttpConnector for Direct {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(HttpClient::new(self.0.clone()))
+    }
+}
+
+impl Objects {
+    pub(super) fn open(bucket: &str, prefix: &str, options: &BTreeMap<String, String>) -> Result<Self, PublishError> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(60))
+            .build()
+            .map_err(|_| PublishError::Config("requests cannot be made".to_owned()))?;
+        let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_http_connector(Direct(client));
+        let (mut keys, mut signs) = (0, true);
+        for (name, value) in options {
+            let shown = escape(name.as_bytes(), 60);
+            let unknown = |_| PublishError::Config(format!("`{shown}` is no option of S3 stores"));
+            let key: AmazonS3ConfigKey = name.to_ascii_lowercase().parse().map_err(unknown)?;
+            if AMBIENT.contains(&key) {
+                let text = format!("`{shown}` would look for keys on this machine; give them as options");
+                return Err(PublishError::Config(text));
+            }
+            match &key {
+                AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp) if matches!(value.as_str(), "true" | "false") => {
+                }
+                AmazonS3ConfigKey::Client(_) => {
+                    return Err(PublishError::Config(format!("`{shown}` has no such value, or is not used here")));
+                }
+                _ => {}
+            }
+            keys += i32::from(matches!(key, AmazonS3ConfigKey::AccessKeyId | AmazonS3ConfigKey::SecretAccessKey));
+            signs &= !matches!(key, AmazonS3ConfigKey::SkipSignature);
+            if matches!(key, AmazonS3ConfigKey::Endpoint | AmazonS3ConfigKey::S3Endpoint)
+                && value.starts_with("http://")
+            {
+                builder = builder.with_allow_http(true);
+            }
+            builder = builder.with_config(key, value);
+        }
+        match (keys, signs) {
+            (2, _) => {}
+            // Without keys it would ask the machine's metadata service for some.
+            (0, true) => builder = builder.with_skip_signature(true),
+            (0, false) => {}
+            _ => {
+                let text = "`access_key_id` and `secret_access_key` go together";
+                return Err(PublishError::Config(text.to_owned()));
+            }
+        }
+        let unusable = |_| PublishError::Config("the options of the S3 store cannot be used together".to_owned());
+        Ok(Self { store: builder.build().map_err(unusable)?, prefix: prefix.to_owned() })
+    }
+
+    pub(super) async fn send(&self, job: JobId, key: Key, shipment: Shipment) -> Result<FileDigest, PublishError> {
+        let path = self.path(job, key);
+        let (sender, mut chunks) = mpsc::channel(1);
+        let cancel = shipment.cancel.clone();
+        let reader = tokio::task::spawn_blocking(move || {
+            let Shipment { file, recipient, progress, cancel, alone: _alone } = shipment;
+            let (mut pipe, digest) = file.pour(Pipe::new(sender), recipient.as_ref(), &progress, &cancel)?;
+            pipe.flush().map_err(|error| PublishError::folder(&error))?;
+            Ok(digest)
+        });
+        let failed = |error: Error| PublishError::objects(&error);
+        let first: Bytes = chunks.recv().await.unwrap_or_default();
+        if first.len() < PART_BYTES {
+            // All of it, or all there will ever be.
+            let digest = joined(reader.await)?;
+            until(&cancel, async { self.store.put(&path, first.into()).await.map_err(failed) }).await?;
+            return Ok(digest);
+        }
+        let upload = until(&cancel, async { self.store.put_multipart(&path).await.map_err(failed) }).await?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PART_BYTES);
+        let mut chunk = Some(first);
+        let sent = until(&cancel, async {
+            while let Some(bytes) = chunk {
+                upload.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)?;
+                upload.put(bytes);
+                chunk = chunks.recv().await;
+            }
+            Ok(())
+        })
+        .await;
+        // The reader's word first: an error of its own also ends the stream.
+        drop(chunks);
+        let digest = match (joined(reader.await), sent) {
+            (Ok(digest), Ok(())) => digest,
+            (Err(error), _) | (_, Err(error)) => {
+                let _ = timeout(LAST_WORD, upload.abort()).await;
+                return Err(error);
+            }
+        };
+        until(&cancel, async { upload.finish().await.map_err(failed) }).await?;
+        Ok(digest)
+    }
+
+    pub(super) async fn put(&self, job: JobId, key: Key, content: Vec<u8>) -> Result<(), PublishError> {
+        self.store.put(&self.path(job, key), content.into()).await.map_err(|error| PublishError::objects(&error))?;
+        Ok(())
+    }
+
+    pub(super) async fn get(&self, job: JobId, key: Key) -> Result<Option<Vec<u8>>, PublishError> {
+        let found = match self.store.get(&self.path(job, key)).await {
+            Ok(found) => found.bytes().await,
+            Err(error) => Err(error),
+        };
+        if_there(found.map(|bytes| bytes.to_vec()))
+    }
+
+    pub(super) async fn size(&self, job: JobId, key: Key) -> Result<Option<u64>, PublishError> {
+        if_there(self.store.head(&self.path(job, key)).await.map(|found| found.size))
+    }
+
+    pub(super) async fn read(&self, job: JobId, key: Key, offset: u64, length: u32) -> Result<Vec<u8>, PublishError> {
+        let range = offset..offset.saturating_add(u64::from(length));
+        let bytes = if_there(self.store.get_range(&self.path(job, key), range).await)?;
+        bytes.map(Vec::from).ok_or(PublishError::Missing(job))
+    }
+
+    pub(super) async fn remove(&self, job: JobId, key: Key) -> Result<(), PublishError> {
+        if_there(self.store.delete(&self.path(job, key)).await).map(|_| ())
+    }
+
+    pub(super) async fn remove_all(&self, job: JobId) -> Result<(), PublishError> {
+        let failed = |error: Error| PublishError::objects(&error);
+        let found = self.store.list(Some(&self.below(&job.to_string())));
+        let remove = |path: Path| async move { if_there(self.store.delete(&path).await).map(|_| ()) };
+        found
+            .map_err(failed)
+            .map_ok(|found| remove(found.location))
+            .try_buffer_unordered(REMOVALS_AT_ONCE)
+            .try_collect::<()>()
+            .await
+    }
+
+    pub(super) async fn jobs(&self) -> Result<Vec<JobId>, PublishError> {
+        let prefix = Some(self.below("")).filter(|prefix| !prefix.as_ref().is_empty());
+        let found =
+            self.store.list_with_delimiter(prefix.as_ref()).await.map_err(|error| PublishError::objects(&error))?;
+        let name = |path: &Path| path.filename().and_then(|name| name.parse().ok());
+        Ok(found.common_prefixes.iter().filter_map(name).collect())
+    }
+
+    fn path(&self, job: JobId, key: Key) -> Path {
+        self.below(&format!("{job}/{key}"))
+    }
+
+    fn below(&self, rest: &str) -> Path {
+        Path::from(format!("{}/{rest}", self.prefix))
+    }
+}
+
+/// Hands over what is written in parts of one size; the last one may be smaller.
+struct Pipe {
+    sender: mpsc::Sender<Bytes>,
+    part: Vec<u8>,
+}
+
+impl Pipe {
+    fn new(sender: mpsc::Sender<Bytes>) -> Self {
+        Self { sender, part: Vec::with_capacity(PART_BYTES) }
+    }
+
+    fn hand_over(&mut self, next: usize) -> io::Result<()> {
+        let part = std::mem::replace(&mut self.part, Vec::with_capacity(next));
+        // Nobody is there any more: the upload has failed, and says why.
+        self.sender.blocking_send(part.into()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let taken = buffer.len().min(PART_BYTES - self.part.len());
+        self.part.extend_from_slice(&buffer[..taken]);
+        if self.part.len() == PART_BYTES {
+            self.hand_over(PART_BYTES)?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.part.is_empty() { Ok(()) } else { self.hand_over(0) }
+    }
+}
+
+fn joined(
+    result: Result<Result<FileDigest, PublishError>, tokio::task::JoinError>,
+) -> Result<FileDigest, PublishError> {
+    result.unwrap_or_else(|_| Err(PublishError::Store("a step of publishing broke".to_owned())))
+}
+
+async fn until<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, PublishError>>,
+) -> Result<T, PublishError> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(PublishError::Cancelled),
+        done = work => done,
+    }
+}
+
+fn if_there<T>(result: Result<T, Error>) -> Result<Option<T>, PublishError> {
+    match result {
+        Err(Error::NotFound { .. }) => Ok(None),
+        other => other.map(Some).map_err(|error| PublishError::objects(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(options: &[(&str, &str)]) -> Result<Objects, PublishError> {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Objects::open("bucket", "", &options)
+    }
+
+    #[test]
+    fn keys_are_given_or_there_are_none() {
+        open(&[]).expect("anonymous");
+        open(&[("endpoint", "http://127.0.0.1:1"), ("access_key_id", "SECRET"), ("secret_access_key", "SECRET")])
+            .expect("signed");
+        for options in [
+            [("access_key_id", "SECRET")].as_slice(),
+            &[("secret_access_key", "SECRET")],
+            &[("web_identity_token_file", "/SECRET")],
+            &[("metadata_endpoint", "http://SECRET")],
+            &[("SECRET_OPTION_x", "SECRET")],
+            &[("allow_http", "SECRET")],
+            &[("proxy_url", "http://SECRET")],
+        ] {
+            let text = open(options).expect_err("refused").to_string();
+            assert!(!text.contains("SECRET") || text.contains("SECRET_OPTION"), "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_have_one_size() {
+        let (sender, mut parts) = mpsc::channel(9);
+        let mut pipe = Pipe::new(sender);
+        pipe.write_all(&vec![1; PART_BYTES + 5]).expect("written");
+        pipe.flush().expect("flushed");
+        drop(pipe);
+        let sizes: Vec<usize> = std::iter::from_fn(|| parts.try_recv().ok()).map(|part| part.len()).collect();
+        assert_eq!(sizes, [PART_BYTES, 5]);
+    }
+}

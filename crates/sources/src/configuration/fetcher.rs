@@ -1,0 +1,124 @@
+use super::FetcherError;
+use crate::{
+    Cache, FetchError, SourcePolicy,
+    fetch::{Ask, Clients, HttpFile, LocalRoots, Meter},
+};
+use cloister_files::Watch;
+use cloister_model::{FileDigest, HttpUrl, HttpUrlError, Sha256, Sources, StoredResults};
+use futures_util::StreamExt;
+use reqwest::{
+    Method,
+    header::{ACCEPT, HeaderMap, HeaderValue},
+};
+use serde_json::Value;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+use tokio::sync::Semaphore;
+
+/// All jobs together may fetch so many times as many files at once as one job.
+const JOBS_AT_ONCE: usize = 4;
+
+/// The longest wait for a document of [`Fetcher::get_json`].
+const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Fetches files.
+#[derive(Debug)]
+pub struct Fetcher {
+    pub(super) policy: SourcePolicy,
+    pub(super) cache: Arc<Cache>,
+    pub(super) uploads: PathBuf,
+    pub(super) results: Arc<dyn StoredResults>,
+    pub(super) clients: Clients,
+    pub(super) roots: LocalRoots,
+    pub(super) turns: Semaphore,
+    /// Sources that are being fetched: who wants the same waits, and finds it in the cache.
+    under_way: Mutex<HashMap<Sha256, Weak<tokio::sync::Mutex<()>>>>,
+}
+
+impl Fetcher {
+    /// One that keeps this policy, fetches into this cache, and finds uploads (by their digests) and results there.
+    ///
+    /// # Errors
+    /// If the policy cannot be kept: a folder that does not exist, a bound of zero.
+    pub fn new(
+        policy: SourcePolicy,
+        cache: Arc<Cache>,
+        uploads: PathBuf,
+        results: Arc<dyn StoredResults>,
+    ) -> Result<Self, FetcherError> {
+        for (zero, field) in [(policy.attempts == 0, "attempts"), (policy.parallel == 0, "parallel")] {
+            if zero {
+                return Err(FetcherError::Zero(field));
+            }
+        }
+        let clients = Clients::new(&policy).map_err(|_| FetcherError::Client("TLS cannot be set up".to_owned()))?;
+        let roots = LocalRoots::new(&policy.local_roots, &policy.closed)?;
+        let turns = policy.parallel.saturating_mul(JOBS_AT_ONCE).min(Semaphore::MAX_PERMITS);
+        let (turns, under_way) = (Semaphore::new(turns), Mutex::default());
+        Ok(Self { policy, cache, uploads, results, clients, roots, turns, under_way })
+    }
+
+    /// Fetches files into the cache and says what they are, in their order. They stay there until others need the room;
+    /// [`Cache::path`] finds them.
+    ///
+    /// # Errors
+    /// The first file that could not be had.
+    pub async fn fetch(&self, sources: &Sources, watch: &Watch) -> Result<Vec<FileDigest>, FetchError> {
+        let meter = Meter::new(watch, &self.policy);
+        let held = tokio::select! {
+            biased;
+            () = watch.cancel.cancelled() => return Err(FetchError::Cancelled),
+            held = self.gather(sources.files(), &meter) => held?,
+        };
+        meter.report();
+        Ok(held.iter().map(|held| held.file()).collect())
+    }
+
+    /// A JSON document behind a URL, by the same rules as any source, at most so many bytes. Asked once, for half a
+    /// minute at most.
+    ///
+    /// # Errors
+    /// If it cannot be had, is larger, or is not JSON.
+    pub async fn get_json(&self, url: &str, most_bytes: usize) -> Result<Value, FetchError> {
+        let mut place = "a URL".to_owned();
+        let document = tokio::time::timeout(DOCUMENT_DEADLINE, self.document(url, most_bytes, &mut place)).await;
+        let failed = |cause: String| crate::fetch::Failure::Source(cause);
+        document
+            .unwrap_or_else(|_| Err(failed("it did not answer in time".to_owned())))
+            .map_err(|failure| failure.of(0, place))
+    }
+
+    async fn document(&self, url: &str, most: usize, place: &mut String) -> Result<Value, crate::fetch::Failure> {
+        use crate::fetch::Failure;
+        let url: HttpUrl = url.parse().map_err(|error: HttpUrlError| Failure::Refused(error.to_string()))?;
+        *place = url.site();
+        let headers: HeaderMap = [(ACCEPT, HeaderValue::from_static("application/json"))].into_iter().collect();
+        let file = HttpFile::new(Ask { method: Method::GET, url: url.url().clone(), headers, body: None });
+        let mut arriving = file.open(&self.clients, self.policy.max_redirects, None).await?;
+        let mut text = Vec::new();
+        while let Some(chunk) = arriving.body.next().await {
+            let chunk = chunk?;
+            if chunk.len() > most.saturating_sub(text.len()) {
+                return Err(Failure::Refused(format!("a document may have {most} bytes, this one has more")));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        serde_json::from_slice(&text).map_err(|_| Failure::Content("it is not JSON".to_owned()))
+    }
+
+    /// The lock of one source, for as long as somebody has it.
+    pub(super) fn under_way(&self, source: Sha256) -> Arc<tokio::sync::Mutex<()>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = under_way.get(&source).and_then(Weak::upgrade) {
+            return lock;
+        }
+        under_way.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        under_way.insert(source, Arc::downgrade(&lock));
+        lock
+    }
+}

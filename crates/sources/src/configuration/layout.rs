@@ -1,0 +1,218 @@
+//! The tree that the guest sees as `/data`.
+
+use super::{ConfigurationError, Fetcher};
+use crate::{
+    FetchError,
+    cache::Held,
+    fetch::{Failure, Meter},
+};
+use cloister_files::{Watch, digest_of};
+use cloister_model::{ConfigureOrder, Did, Fault, FileDigest, FilesChecksum, GuestFile, JobSource, StepResult};
+use futures_util::future::try_join_all;
+use std::{
+    fs::{self, File, Permissions},
+    io::{self, Write},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+use tokio_util::sync::CancellationToken;
+
+/// What a guest will see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configured {
+    /// The datasets, in the order of `DIDS`.
+    pub datasets: Vec<Did>,
+    /// Every file, by its path below `/data`, sorted.
+    pub files: Vec<(String, FileDigest)>,
+    /// The algorithm's files.
+    pub algorithm: FilesChecksum,
+}
+
+impl From<Configured> for StepResult {
+    fn from(configured: Configured) -> Self {
+        let Configured { datasets, files, algorithm } = configured;
+        let files = files.into_iter().map(|(path, file)| GuestFile { path, file }).collect();
+        Self::Configured { datasets, files, algorithm }
+    }
+}
+
+/// The algorithm's checksum, its files, and those of every dataset.
+type Gathered = (FilesChecksum, Vec<Content>, Vec<Vec<Content>>);
+
+/// The tree as far as it is laid out.
+struct Tree<'a> {
+    root: &'a Path,
+    files: Vec<(String, FileDigest)>,
+}
+
+/// What the tree is made of.
+enum Content {
+    /// A file of the cache.
+    Shared(Held),
+    /// This text.
+    Written(Vec<u8>),
+}
+
+impl Fetcher {
+    /// Lays out `into` as a job's `/data`: `inputs/<did>/<n>`, `inputs/algoCustomData.json`, `ddos/<did>` and
+    /// `transformations/algorithm` (more files of an algorithm are `transformations/1`, `2`, ...), all read-only. The
+    /// algorithm comes first: what may not run needs no data. What an earlier, broken attempt left there is removed.
+    ///
+    /// # Errors
+    /// The first thing that could not be provided. What was laid out by then is left for the caller to remove.
+    pub async fn configure(
+        &self,
+        order: &ConfigureOrder,
+        into: &Path,
+        watch: &Watch,
+    ) -> Result<Configured, ConfigurationError> {
+        let (checksum, algorithm, data) = tokio::select! {
+            biased;
+            () = watch.cancel.cancelled() => return Err(ConfigurationError::Cancelled),
+            gathered = self.gather_job(order, watch) => gathered?,
+        };
+        // From here on a thread writes below `into`. It is waited for, so that nobody removes what it still makes.
+        let (root, cancel) = (into.to_owned(), watch.cancel.clone());
+        let plan = plan(order, algorithm, data);
+        let folders: Vec<PathBuf> = order.inputs.iter().map(|input| Path::new("inputs").join(input.did.id())).collect();
+        let laid_out = tokio::task::spawn_blocking(move || build(&root, &folders, plan, &cancel)).await;
+        let laid_out = laid_out.unwrap_or_else(|_| Err(io::Error::other("a step of configuration broke")));
+        if watch.cancel.is_cancelled() {
+            return Err(ConfigurationError::Cancelled);
+        }
+        let failed = |error: io::Error| format!("the inputs of the job cannot be laid out ({})", error.kind());
+        let mut files = laid_out.map_err(|error| ConfigurationError::System(failed(error)))?;
+        files.sort();
+        let datasets = order.inputs.iter().map(|input| input.did.clone()).collect();
+        Ok(Configured { datasets, files, algorithm: checksum })
+    }
+
+    /// All files of a job: the algorithm's checksum, its files, and those of every dataset.
+    async fn gather_job(&self, order: &ConfigureOrder, watch: &Watch) -> Result<Gathered, ConfigurationError> {
+        let meter = Meter::new(watch, &self.policy);
+        let algorithm = self.files(&order.algorithm.source, &meter).await;
+        let algorithm = algorithm.map_err(|error| ConfigurationError::algorithm(&error))?;
+        let digests = algorithm.iter().map(|content| content.digest().sha256).collect();
+        let wrong = |reason: String| ConfigurationError::Algorithm { reason, fault: Fault::Algorithm };
+        let checksum = FilesChecksum::of(digests).map_err(|error| wrong(error.to_string()))?;
+        order.check_files(&checksum).map_err(|denials| {
+            let rules: Vec<String> = denials.iter().map(ToString::to_string).collect();
+            wrong(format!("the files to run have the checksum {}; {}", short(&checksum), rules.join("; ")))
+        })?;
+        let mut fetches = Vec::new();
+        for input in &order.inputs {
+            let files = self.files(&input.source, &meter);
+            fetches.push(async move { files.await.map_err(|error| ConfigurationError::data(&input.did, &error)) });
+        }
+        let data = try_join_all(fetches).await?;
+        meter.report();
+        Ok((checksum, algorithm, data))
+    }
+
+    async fn files(&self, source: &JobSource, meter: &Meter) -> Result<Vec<Content>, FetchError> {
+        match source {
+            JobSource::Files(files) => {
+                Ok(self.gather(files.files(), meter).await?.into_iter().map(Content::Shared).collect())
+            }
+            JobSource::Unsupported(files) => Err(FetchError::Unsupported(files.problem().to_string())),
+            JobSource::Rawcode(code) => {
+                let code = code.expose().clone().into_bytes();
+                let bytes = u64::try_from(code.len()).unwrap_or(u64::MAX);
+                meter.expect([Some(bytes)]);
+                meter.charge(bytes).map_err(|failure: Failure| failure.of(0, "code in the job".to_owned()))?;
+                Ok(vec![Content::Written(code)])
+            }
+        }
+    }
+}
+
+/// What goes where, below `/data`.
+fn plan(order: &ConfigureOrder, algorithm: Vec<Content>, data: Vec<Vec<Content>>) -> Vec<(PathBuf, Content)> {
+    let mut plan: Vec<(PathBuf, Content)> = Vec::new();
+    for (number, content) in algorithm.into_iter().enumerate() {
+        let name = if number == 0 { "algorithm".to_owned() } else { number.to_string() };
+        plan.push((Path::new("transformations").join(name), content));
+    }
+    for (input, files) in order.inputs.iter().zip(data) {
+        let folder = Path::new("inputs").join(input.did.id());
+        plan.extend(files.into_iter().enumerate().map(|(number, content)| (folder.join(number.to_string()), content)));
+    }
+    let described = order.inputs.iter().map(|input| (Some(&input.did), input.ddo.as_ref()));
+    let described = described.chain([(order.algorithm.did.as_ref(), order.algorithm.ddo.as_ref())]);
+    for (did, ddo) in described {
+        if let (Some(did), Some(ddo)) = (did, ddo) {
+            let path = Path::new("ddos").join(did.id());
+            // An algorithm may be one of the datasets, too.
+            if !plan.iter().any(|(other, _)| *other == path) {
+                plan.push((path, Content::Written(ddo.to_string().into_bytes())));
+            }
+        }
+    }
+    if let Some(parameters) = &order.parameters {
+        let path = Path::new("inputs").join("algoCustomData.json");
+        plan.push((path, Content::Written(parameters.expose().to_string().into_bytes())));
+    }
+    plan
+}
+
+/// A checksum of many files is long.
+fn short(checksum: &FilesChecksum) -> String {
+    match checksum.files() {
+        [one] => one.to_string(),
+        [first, rest @ ..] => format!("{first}... ({} files)", rest.len() + 1),
+        [] => String::new(),
+    }
+}
+
+/// Makes the tree. Blocking.
+fn build(
+    root: &Path,
+    folders: &[PathBuf],
+    plan: Vec<(PathBuf, Content)>,
+    cancel: &CancellationToken,
+) -> io::Result<Vec<(String, FileDigest)>> {
+    fs::create_dir_all(root)?;
+    for part in ["inputs", "ddos", "transformations"] {
+        match fs::remove_dir_all(root.join(part)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => fs::create_dir(root.join(part))?,
+        }
+    }
+    for folder in folders {
+        fs::create_dir(root.join(folder))?;
+    }
+    let mut tree = Tree { root, files: Vec::new() };
+    for (path, content) in plan {
+        if cancel.is_cancelled() {
+            return Err(io::Error::other("cancelled"));
+        }
+        tree.add(&path, content, cancel)?;
+    }
+    Ok(tree.files)
+}
+
+impl Tree<'_> {
+    fn add(&mut self, path: &Path, content: Content, cancel: &CancellationToken) -> io::Result<()> {
+        let digest = content.digest();
+        let to = self.root.join(path);
+        match content {
+            Content::Shared(held) => held.link(&to, cancel)?,
+            Content::Written(text) => {
+                File::options().write(true).create_new(true).mode(0o600).open(&to)?.write_all(&text)?;
+                fs::set_permissions(&to, Permissions::from_mode(0o444))?;
+            }
+        }
+        let name = path.to_str().ok_or(io::ErrorKind::InvalidData)?;
+        self.files.push((name.to_owned(), digest));
+        Ok(())
+    }
+}
+
+impl Content {
+    fn digest(&self) -> FileDigest {
+        match self {
+            Self::Shared(held) => held.file(),
+            Self::Written(text) => digest_of(text),
+        }
+    }
+}

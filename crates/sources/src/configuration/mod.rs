@@ -1,0 +1,11 @@
+//! The first step of a job: every input and the algorithm, laid out as the guest sees them.
+
+mod error;
+mod fetcher;
+mod gather;
+mod layout;
+mod origin;
+
+pub use error::{ConfigurationError, FetcherError};
+pub use fetcher::Fetcher;
+pub use layout::Configured;

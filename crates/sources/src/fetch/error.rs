@@ -1,0 +1,88 @@
+use std::{io, time::Duration};
+
+/// Why a file could not be fetched. Safe to show: names a source by its place and, at most, its scheme and host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// The files are described in a way that cannot be fetched.
+    #[error("file objects: {0}; the publisher has to correct them and publish again")]
+    Unsupported(String),
+    /// The source did not give the file.
+    #[error("file {index} ({place}): the source failed: {cause}")]
+    Source {
+        /// Its place in the list.
+        index: usize,
+        /// Where it was asked for.
+        place: String,
+        /// What happened.
+        cause: String,
+    },
+    /// The operator's policy does not let it be fetched.
+    #[error("file {index} ({place}): not allowed here: {cause}")]
+    Refused {
+        /// Its place in the list.
+        index: usize,
+        /// Where it would have been asked for.
+        place: String,
+        /// Which rule.
+        cause: String,
+    },
+    /// The source gave something else than was agreed: another digest or size.
+    #[error("file {index} ({place}): not the agreed content: {cause}")]
+    Content {
+        /// Its place in the list.
+        index: usize,
+        /// Where it came from.
+        place: String,
+        /// The difference.
+        cause: String,
+    },
+    /// Somebody ended it.
+    #[error("fetching was cancelled")]
+    Cancelled,
+    /// This machine failed: its disk, its cache.
+    #[error("this machine failed: {0}; the operator can check its disk")]
+    System(String),
+}
+
+/// Why one file could not be had, before it is said which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Another attempt may go better; not before so long, if the server said so.
+    Passing(String, Option<Duration>),
+    /// What was there before has changed: begin again.
+    Changed(String),
+    /// The source will not give it.
+    Source(String),
+    /// It must not be asked.
+    Refused(String),
+    /// It gave something else.
+    Content(String),
+    /// Somebody ended it.
+    Cancelled,
+    /// This machine.
+    System(String),
+}
+
+impl Failure {
+    pub(crate) fn passing(cause: String) -> Self {
+        Self::Passing(cause, None)
+    }
+
+    /// A file of this machine. Paths of the machine are not a stranger's business.
+    pub(crate) fn disk(error: &io::Error) -> Self {
+        Self::System(format!("a file of the cache cannot be written or read ({})", error.kind()))
+    }
+
+    /// The error for the file at this place of the list.
+    pub(crate) fn of(self, index: usize, place: String) -> FetchError {
+        match self {
+            Self::Passing(cause, _) | Self::Changed(cause) | Self::Source(cause) => {
+                FetchError::Source { index, place, cause }
+            }
+            Self::Refused(cause) => FetchError::Refused { index, place, cause },
+            Self::Content(cause) => FetchError::Content { index, place, cause },
+            Self::Cancelled => FetchError::Cancelled,
+            Self::System(cause) => FetchError::System(cause),
+        }
+    }
+}

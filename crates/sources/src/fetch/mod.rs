@@ -1,0 +1,32 @@
+//! Getting one file from wherever it is into the cache.
+//!
+//! [`addresses`] decides where a request may go, [`client`] keeps that decision whatever a name resolves to,
+//! [`redirects`] follows by hand. [`transfer`] is the loop over attempts, the same for every kind of server; [`http`],
+//! [`s3`] and [`ipfs`] open one attempt. [`local`] opens files of this machine.
+
+mod addresses;
+mod arriving;
+mod backoff;
+mod client;
+mod error;
+mod http;
+mod http_headers;
+mod ipfs;
+mod local;
+mod meter;
+mod policy;
+mod redirects;
+mod s3;
+mod transfer;
+
+pub(crate) use client::Clients;
+pub(crate) use error::Failure;
+pub use error::FetchError;
+pub(crate) use http::HttpFile;
+pub(crate) use ipfs::file as ipfs_file;
+pub(crate) use local::{LocalFile, LocalRoots};
+pub(crate) use meter::Meter;
+pub use policy::{Ipfs, SourcePolicy};
+pub(crate) use redirects::Ask;
+pub(crate) use s3::S3File;
+pub(crate) use transfer::{Bounds, Remote, transfer};

@@ -1,0 +1,272 @@
+use crate::{
+    place::{Place, did, digest, files, input, job, policy, source, tree},
+    server::{Answer, Server},
+};
+use cloister_files::Watch;
+use cloister_model::{
+    AdmittedBy, AdmittedDataset, ConfigureOrder, Fault, FilesChecksum, JobId, JobSource, ResultKind, Secret, Sha256,
+};
+use cloister_results::Outgoing;
+use cloister_sources::{ConfigurationError, SourcePolicy};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    sync::Arc,
+};
+use tokio_util::sync::CancellationToken;
+
+fn inline(text: &str) -> Value {
+    json!({"type": "inline", "content": text})
+}
+
+fn trusting(checksum: FilesChecksum) -> AdmittedDataset {
+    AdmittedDataset {
+        did: did("d1"),
+        service: "compute".to_owned(),
+        by: AdmittedBy::TrustedAlgorithm,
+        files_checksums: Some([checksum].into()),
+    }
+}
+
+#[tokio::test]
+async fn lays_out_what_a_guest_sees() {
+    let server = Server::start(|_, _| Answer::ok(b"from a server")).await;
+    let place = Place::new();
+    let into = place.home.path().join("jobs/1/data");
+    let datasets = vec![
+        input(
+            "d2",
+            json!([inline("zero"), {"type": "url", "url": server.url("/")}, {"type": "inline", "base64": "/w=="}]),
+        ),
+        input("d1", json!([inline("zero")])),
+    ];
+    let mut job = job(datasets, source(json!([inline("main"), inline("lib")])));
+    let checksum = FilesChecksum::of(vec![digest(b"main").sha256, digest(b"lib").sha256]).expect("files");
+    job.terms.admitted = vec![trusting(checksum.clone())];
+    let configured =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await.expect("configured");
+    let found = tree(&into);
+    let expected = [
+        ("ddos/algo", br#"{"id":"did:op:algo"}"#.as_slice()),
+        ("ddos/d1", br#"{"id":"did:op:d1"}"#),
+        ("ddos/d2", br#"{"id":"did:op:d2"}"#),
+        ("inputs/algoCustomData.json", br#"{"k":5}"#),
+        ("inputs/d1/0", b"zero"),
+        ("inputs/d2/0", b"zero"),
+        ("inputs/d2/1", b"from a server"),
+        ("inputs/d2/2", b"\xff"),
+        ("transformations/1", b"lib"),
+        ("transformations/algorithm", b"main"),
+    ];
+    assert_eq!(found, expected.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())).collect());
+    assert_eq!(configured.datasets, [did("d2"), did("d1")]);
+    assert_eq!(configured.algorithm, checksum);
+    let digests: Vec<_> = expected.iter().map(|(name, content)| ((*name).to_owned(), digest(content))).collect();
+    assert_eq!(configured.files, digests);
+    for name in found.keys() {
+        assert_eq!(fs::metadata(into.join(name)).expect("a file").permissions().mode() & 0o7777, 0o444, "{name}");
+    }
+    let (one, two) = (fs::metadata(into.join("inputs/d1/0")), fs::metadata(into.join("inputs/d2/0")));
+    assert_eq!(one.expect("a file").ino(), two.expect("a file").ino(), "one file, linked");
+    // Once more, after a crash: the same.
+    fs::write(into.join("inputs/left-over"), "x").expect("a file");
+    assert_eq!(place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await, Ok(configured));
+    assert_eq!(tree(&into), found);
+}
+
+#[tokio::test]
+async fn no_parameters_no_file_and_code_of_the_job_is_the_algorithm() {
+    let place = Place::new();
+    let mut job = job(vec![input("d1", json!([inline("x")]))], JobSource::Rawcode(Secret::new("print(1)".to_owned())));
+    job.parameters = None;
+    job.algorithm.did = None;
+    job.algorithm.ddo = None;
+    let into = place.home.path().join("data");
+    let configured =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await.expect("configured");
+    assert_eq!(configured.algorithm.files(), [digest(b"print(1)").sha256]);
+    let names: Vec<String> = tree(&into).into_keys().collect();
+    assert_eq!(names, ["ddos/d1", "inputs/d1/0", "transformations/algorithm"]);
+}
+
+#[tokio::test]
+async fn another_algorithm_than_trusted_does_not_run_and_no_data_is_fetched() {
+    let server = Server::start(|_, _| Answer::ok(b"data")).await;
+    let place = Place::new();
+    let data = input("d1", json!([{"type": "url", "url": server.url("/")}]));
+    let mut job = job(vec![data], source(json!([inline("evil")])));
+    let trusted = FilesChecksum::of(vec![digest(b"good").sha256]).expect("a file");
+    job.terms.admitted = vec![trusting(trusted)];
+    let error =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &place.home.path().join("data"), &Watch::unwatched()).await;
+    let Err(ConfigurationError::Algorithm { reason, fault: Fault::Algorithm }) = error else { panic!("{error:?}") };
+    assert!(reason.contains("did:op:d1: the dataset trusts this algorithm with other files only"), "{reason}");
+    assert_eq!(server.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn whose_fault_it_is_is_said_and_no_secret() {
+    let server = Server::start(|_, _| Answer::new("404 Not Found", &[("Content-Length", "0".to_owned())], b"")).await;
+    let place = Place::new();
+    let into = place.home.path().join("data");
+    let failing =
+        json!([inline("x"), {"type": "url", "url": server.url("/SECRET?SECRET"), "headers": {"A": "SECRET"}}]);
+    let data = job(vec![input("d1", failing.clone())], source(json!([inline("a")])));
+    let error = place.fetcher.configure(&ConfigureOrder::of(&data), &into, &Watch::unwatched()).await.expect_err("404");
+    let ConfigurationError::Data { did: named, reason, fault: Fault::System } = &error else { panic!("{error:?}") };
+    assert_eq!(*named, did("d1"));
+    assert_eq!(reason, "file 1 (http://127.0.0.1): the source failed: it answered 404");
+    let algorithm = job(vec![], source(failing));
+    let error =
+        place.fetcher.configure(&ConfigureOrder::of(&algorithm), &into, &Watch::unwatched()).await.expect_err("404");
+    assert!(matches!(&error, ConfigurationError::Algorithm { fault: Fault::System, .. }), "{error:?}");
+    for (object, fault) in [
+        (json!({"type": "inline", "content": "SECRET", "sha256": "ab".repeat(32)}), Fault::Algorithm),
+        (json!({"type": "nonsense", "url": "SECRET"}), Fault::Algorithm),
+        (json!({"type": "local", "path": "/SECRET"}), Fault::Algorithm),
+    ] {
+        let algorithm = job(vec![], source(json!([object])));
+        let error = place
+            .fetcher
+            .configure(&ConfigureOrder::of(&algorithm), &into, &Watch::unwatched())
+            .await
+            .expect_err("refused");
+        assert!(matches!(&error, ConfigurationError::Algorithm { fault: f, .. } if *f == fault), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("SECRET"), "{error:?}");
+    }
+    assert!(!format!("{:?}", place.fetcher).contains("SECRET"));
+}
+
+/// Whoever knows all but a little of the data could try what the digest fits.
+#[tokio::test]
+async fn a_digest_of_data_is_told_to_no_consumer() {
+    let place = Place::new();
+    let (wanted, found) = ("ab".repeat(32), digest(b"salary: 100").sha256.to_string());
+    let data = json!([{"type": "inline", "content": "salary: 100", "sha256": wanted}]);
+    let data = job(vec![input("d1", data)], source(json!([inline("a")])));
+    let error =
+        place.fetcher.configure(&ConfigureOrder::of(&data), &place.home.path().join("data"), &Watch::unwatched()).await;
+    let Err(ConfigurationError::Data { reason, .. }) = error else { panic!("{error:?}") };
+    assert!(reason.starts_with("file 0: not the agreed content"), "{reason}");
+    assert!(!reason.contains(&wanted) && !reason.contains(&found), "{reason}");
+}
+
+#[tokio::test]
+async fn secrets_of_sources_do_not_reach_the_tree() {
+    let server = Server::start(|_, _| Answer::ok(b"data")).await;
+    let place = Place::new();
+    let into = place.home.path().join("data");
+    let url = format!("http://user:SECRET@127.0.0.1:{}/?sig=SECRET", server.port);
+    let object = json!({"type": "url", "url": url, "headers": {"X-Key": "SECRET"}, "sha256": digest(b"data").sha256});
+    let job = job(vec![input("d1", json!([object]))], source(json!([inline("a")])));
+    let configured =
+        place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await.expect("configured");
+    assert!(!format!("{configured:?}").contains("SECRET"));
+    for (name, content) in tree(place.home.path()) {
+        assert!(!name.contains("SECRET") && !content.windows(6).any(|window| window == b"SECRET"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn local_files_uploads_and_results_are_read_here() {
+    let home = tempfile::tempdir().expect("a folder");
+    fs::create_dir(home.path().join("root")).expect("a folder");
+    fs::write(home.path().join("root/a.csv"), "a,b\n").expect("a file");
+    fs::write(home.path().join("outside"), "SECRET").expect("a file");
+    symlink("../outside", home.path().join("root/out")).expect("a link");
+    let place = Place::at(home, |home| SourcePolicy { local_roots: vec![home.join("root")], ..policy() });
+    let at = |name: &str| place.home.path().join(name).display().to_string();
+    let local = |name: &str| json!({"type": "local", "path": at(name)});
+    let file = place.fetch(local("root/a.csv")).await.expect("a file");
+    assert_eq!(file, digest(b"a,b\n"));
+    // A later change is seen, and does not change what was given before.
+    let given = place.content(file);
+    fs::write(at("root/a.csv"), "c,d\n").expect("a file");
+    assert_eq!(place.fetch(local("root/a.csv")).await, Ok(digest(b"c,d\n")));
+    assert_eq!(place.content(file), given);
+    for bad in ["root/out", "outside", "root/missing", "root"] {
+        let error = place.fetch(local(bad)).await.expect_err(bad);
+        assert!(!error.to_string().contains(bad) && !error.to_string().contains("SECRET"), "{error}");
+    }
+
+    let sha256 = digest(b"uploaded").sha256;
+    fs::write(at(&format!("uploads/{sha256}")), "uploaded").expect("a file");
+    assert_eq!(place.fetch(json!({"type": "upload", "sha256": sha256})).await, Ok(digest(b"uploaded")));
+    let other: Sha256 = digest(b"other").sha256;
+    fs::write(at(&format!("uploads/{other}")), "broken on the disk").expect("a file");
+    place.fetch(json!({"type": "upload", "sha256": other})).await.expect_err("not what its name says");
+    place.fetch(json!({"type": "upload", "sha256": digest(b"missing").sha256})).await.expect_err("missing");
+
+    let id = JobId::from_bytes([7; 16]);
+    let content: Vec<u8> = (0..251).cycle().take(3_000_000).collect();
+    fs::write(at("result"), &content).expect("a file");
+    let outgoing = Outgoing {
+        name: "r".to_owned(),
+        kind: ResultKind::Output,
+        path: at("result").into(),
+        expected: digest(&content),
+    };
+    place.results.publish(id, &[outgoing], None, &Watch::unwatched()).await.expect("published");
+    assert_eq!(place.fetch(json!({"type": "result", "job": id, "index": 0})).await, Ok(digest(&content)));
+    place.fetch(json!({"type": "result", "job": id, "index": 1})).await.expect_err("no such result");
+    place.results.remove(id).await.expect("removed");
+    place.fetch(json!({"type": "result", "job": id, "index": 0})).await.expect_err("gone, whatever the cache has");
+}
+
+#[tokio::test]
+async fn many_files_come_at_once_within_the_bound() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (counted, highest) = (now.clone(), most.clone());
+    let router = axum::Router::new().fallback(move || {
+        let (now, most) = (counted.clone(), highest.clone());
+        async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+            "hello"
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let place = Place::with(SourcePolicy { parallel: 3, idle_timeout: std::time::Duration::from_secs(30), ..policy() });
+    let list = |from: usize| {
+        (from..from + 10).map(|i| json!({"type": "url", "url": format!("http://127.0.0.1:{port}/{i}")})).collect()
+    };
+    let inputs = vec![input("d1", list(0)), input("d2", list(10))];
+    let job = job(inputs, source(json!([inline("a")])));
+    place
+        .fetcher
+        .configure(&ConfigureOrder::of(&job), &place.home.path().join("data"), &Watch::unwatched())
+        .await
+        .expect("configured");
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn cancelled_before_it_begins() {
+    let place = Place::new();
+    let watch = Watch { cancel: CancellationToken::new(), progress: Arc::new(|_| ()) };
+    watch.cancel.cancel();
+    let job = job(vec![input("d1", json!([inline("x")]))], source(json!([inline("a")])));
+    let cancelled = place.fetcher.configure(&ConfigureOrder::of(&job), &place.home.path().join("data"), &watch).await;
+    assert_eq!(cancelled, Err(ConfigurationError::Cancelled));
+}
+
+/// An engine runs these on whatever thread there is.
+#[test]
+fn calls_can_be_spawned() {
+    fn sendable<T: Send>(_: impl FnOnce(Arc<Place>) -> T) {}
+    sendable(|place| async move { place.fetcher.get_json("", 0).await });
+    sendable(|place| async move { place.fetcher.fetch(&files(Value::Null), &Watch::unwatched()).await });
+    sendable(|place| async move {
+        let job = job(vec![], source(Value::Null));
+        place.fetcher.configure(&ConfigureOrder::of(&job), place.home.path(), &Watch::unwatched()).await
+    });
+    sendable(
+        |place| async move { place.results.publish(JobId::from_bytes([0; 16]), &[], None, &Watch::unwatched()).await },
+    );
+    sendable(|place| async move { place.results.remove(JobId::from_bytes([0; 16])).await });
+}
