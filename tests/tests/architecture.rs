@@ -105,7 +105,14 @@ const LAYERS: &[Layer] = &[
         never: ENGINES,
     },
     Layer { name: "cloister-k8s-engine", ours: &["cloister-model", "cloister-lifecycle"], only: None, never: ENGINES },
-    Layer { name: "cloister-api", ours: &["cloister-model", "cloister-admission"], only: None, never: ENGINES },
+    Layer {
+        name: "cloister-service",
+        ours: &["cloister-model", "cloister-admission", "cloister-lifecycle"],
+        only: None,
+        // Use cases know neither HTTP nor an engine.
+        never: &["axum", "hyper", "reqwest", "wasmtime", "wasmtime-wasi", "cranelift-codegen", "wasmer", "wasmi"],
+    },
+    Layer { name: "cloister-api", ours: &["cloister-model", "cloister-service"], only: None, never: ENGINES },
     Layer {
         name: "cloister-cli",
         ours: &[

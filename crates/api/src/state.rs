@@ -1,4 +1,4 @@
-//! What handlers work with: the use cases, who asks (identity), and what surrounds answers (HTTP). Each handler takes the
+//! What handlers work with: the use cases, authentication (identity), and what surrounds answers (HTTP). Each handler takes the
 //! part that it needs.
 
 use crate::{

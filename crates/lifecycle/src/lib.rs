@@ -47,7 +47,7 @@ pub use audit::{ENGINE, Recorded};
 pub use deadlines::{Deadlines, Moment, TimeLimit};
 pub use decide::{Action, Facts, decide};
 pub use explain::{Turn, explain};
-pub use fits::{Misfit, fits, fits_job, limits_fit};
+pub use fits::{Misfit, fits, fits_job};
 pub use log::{LogFate, readable_log_bytes};
 pub use publishing::{ENCRYPTED, Release};
 pub use queue::{Capacity, Lacking, Schedule, Waiting};

@@ -14,8 +14,8 @@ pub enum Actor {
 /// An Ocean Provider. It reaches the jobs that were started through it, and no others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Provider {
-    /// The Ethereum account that signed the request; none: the operator allows requests that nobody has signed, and such a
-    /// request reaches the jobs of every Provider.
+    /// The Ethereum account that signed the request; none: the operator allows requests without a valid signature, and
+    /// such a request reaches the jobs of every Provider.
     pub account: Option<Account>,
     /// The consumer that it speaks for; none: all of its consumers.
     pub consumer: Option<Account>,

@@ -45,25 +45,18 @@ impl FromStr for EthereumAddress {
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).ok_or(AddressError)?;
-        let mut address = [0; 20];
-        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-        if pairs.len() != address.len() || !rest.is_empty() {
+        // Checked first, because the decoder accepts another `0x`.
+        if digits.len() != 2 * 20 {
             return Err(AddressError);
         }
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        for (byte, [high, low]) in address.iter_mut().zip(pairs) {
-            let (high, low) = (digit(*high).ok_or(AddressError)?, digit(*low).ok_or(AddressError)?);
-            *byte = high << 4 | low;
-        }
-        Ok(Self(address))
+        const_hex::decode_to_array(digits).map(Self).map_err(|_| AddressError)
     }
 }
 
 impl fmt::Display for EthereumAddress {
     /// In lower case.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("0x")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&const_hex::encode_prefixed(self.0))
     }
 }
 

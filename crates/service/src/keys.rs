@@ -121,8 +121,7 @@ impl UseCases {
         Ok(made)
     }
 
-    /// The keys of an account, the newest first; without an account, all keys for an operator and the caller's own for
-    /// anybody else.
+    /// The keys of an account, the newest first. Without an account: all keys for an operator, the caller's own for others.
     ///
     /// # Errors
     /// [`KeyError::OthersKey`], [`KeyError::Store`].
@@ -181,7 +180,7 @@ impl UseCases {
     }
 }
 
-/// When a key stops working that is made with one that stops working then: no later. Otherwise, somebody with a key for a
+/// When a key stops working that is made with one that stops working then: no later. Otherwise, the holder of a key for a
 /// day could make one that lasts for ever.
 fn within(wanted: Option<Timestamp>, most: Option<Timestamp>) -> Result<Option<Timestamp>, KeyError> {
     match (wanted, most) {

@@ -139,7 +139,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn anybody_can_verify_a_signature() {
+    fn a_signature_can_be_verified() {
         let signer = Signer::new(&[7; 32]).expect("a key");
         let public = BASE64_STANDARD.decode(signer.public_key()).expect("base64");
         let signature = BASE64_STANDARD.decode(signer.sign("text")).expect("base64");

@@ -69,8 +69,8 @@ pub(crate) async fn count_address(State(identity): State<Identity>, request: Req
     }
 }
 
-/// The address that a request counts against. The last entry of `X-Forwarded-For` is what the proxy in front saw; anybody can
-/// write the entries before it. Without a readable entry, the address is the proxy's own, so that every request counts
+/// The address that a request counts against. The last entry of `X-Forwarded-For` is what the proxy in front saw; a client
+/// can write the entries before it. Without a readable entry, the address is the proxy's own, so that every request counts
 /// against some address.
 fn client_address(behind_proxy: bool, request: &Request) -> Option<IpAddr> {
     let forwarded = || {
@@ -106,7 +106,7 @@ mod tests {
             client_address(behind_proxy, &request).expect("an address").to_string()
         };
         assert_eq!(asked(true, Some("203.0.113.9, 192.0.2.7")), "192.0.2.7", "the proxy wrote it");
-        assert_eq!(asked(false, Some("192.0.2.7")), "10.0.0.1", "anybody can write it");
+        assert_eq!(asked(false, Some("192.0.2.7")), "10.0.0.1", "a client can write it");
         for nonsense in [None, Some(""), Some("192.0.2.7, unknown"), Some("192.0.2.7:443")] {
             assert_eq!(asked(true, nonsense), "10.0.0.1", "{nonsense:?}");
         }

@@ -79,7 +79,7 @@ impl Identity {
     }
 
     /// Uses up a nonce of an account: false if it was used before. To be called once the signature was verified; otherwise,
-    /// anybody could use up the nonces of another account.
+    /// a stranger could use up the nonces of an account.
     pub(crate) async fn claim_nonce(
         &self,
         account: &Account,
@@ -137,7 +137,7 @@ impl Identity {
     }
 }
 
-/// Credentials that were refused for a reason that may be told.
+/// Credentials that are refused for a reason that the sender may learn.
 pub(super) fn refused(why: &dyn fmt::Display) -> Problem {
     Problem { detail: format!("the credentials are refused: {why}"), ..Problem::unauthenticated() }
 }

@@ -1,4 +1,4 @@
-//! Who asks: API keys, tokens, signed requests, and how many requests each account and address may send.
+//! Authentication: API keys, tokens, signed requests, and how many requests each account and address may send.
 
 mod caller;
 mod identity;

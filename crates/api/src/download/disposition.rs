@@ -1,9 +1,14 @@
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 /// Characters of a file's name that are kept.
 const MOST_CHARACTERS: usize = 120;
 
-/// `Content-Disposition` for a file that a guest named: to be stored, under a name that is safe everywhere. The last segment
-/// of its path, all but ASCII letters, digits, `.`, `-` and `_` replaced, no dot in front; and the whole last segment,
-/// percent-encoded, for clients that know how to (RFC 6266).
+/// The characters that are percent-encoded in a name.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
+
+/// `Content-Disposition` for a file that a guest named: an attachment with a name that is safe everywhere. The name is the last
+/// segment of the path, with everything but ASCII letters, digits, `.`, `-` and `_` replaced, and without dots in front. The
+/// whole last segment follows percent-encoded, for clients that understand it (RFC 6266).
 pub(super) fn attachment(path: &str) -> String {
     let segment: String = path.rsplit('/').next().unwrap_or_default().chars().take(MOST_CHARACTERS).collect();
     let safe: String = segment
@@ -20,18 +25,9 @@ pub(super) fn attachment(path: &str) -> String {
     if safe == segment {
         return format!("attachment; filename=\"{safe}\"");
     }
-    let mut encoded = String::new();
-    for byte in segment.trim_start_matches('.').bytes() {
-        if byte.is_ascii_alphanumeric() || b".-_".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    if encoded.is_empty() {
-        format!("attachment; filename=\"{safe}\"")
-    } else {
-        format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{encoded}")
+    match utf8_percent_encode(segment.trim_start_matches('.'), ENCODED).to_string() {
+        encoded if encoded.is_empty() => format!("attachment; filename=\"{safe}\""),
+        encoded => format!("attachment; filename=\"{safe}\"; filename*=UTF-8''{encoded}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signatures of Ethereum accounts: who signed a text, and whether a signed request is fresh. No chain is asked.
+//! Signatures of Ethereum accounts: who signed a text, and whether a signed request is fresh. No chain is queried.
 
 mod nonce;
 mod request;

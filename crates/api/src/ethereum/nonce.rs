@@ -1,7 +1,7 @@
 use cloister_model::Timestamp;
 use std::{fmt, str::FromStr, time::Duration};
 
-/// What makes a signed text good for once: the Unix time of signing, as decimal digits, in seconds, milliseconds,
+/// Makes a signed text valid once (replay protection): the Unix time of signing, as decimal digits, in seconds, milliseconds,
 /// microseconds or nanoseconds, with a fraction if the signer's clock has one.
 ///
 /// Which unit it is shows in its size: Ocean's clients use all four, and the next few thousand years of one are not those
@@ -12,7 +12,7 @@ pub(crate) struct Nonce {
     signed: Timestamp,
 }
 
-/// How long a signed text is good for.
+/// How long a signed text is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NonceWindow {
     /// After it was signed.
@@ -21,7 +21,7 @@ pub(crate) struct NonceWindow {
     pub(crate) ahead: Duration,
 }
 
-/// Why a nonce is not good.
+/// Why a nonce is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NonceError {
     /// Not a time.
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_nonce() {
+    fn refuses_other_texts() {
         for text in
             ["", "0", "01795363289", "-1", "+1", "1e9", "0x1", "1_0", " 1", "1 ", "1.", ".1", "1.2.3", "١", "NaN"]
         {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn is_good_within_the_window_only() {
+    fn is_fresh_within_the_window_only() {
         let nonce: Nonce = "1795363289000".parse().expect("a nonce");
         let admit = |now| NonceWindow::default().admit(&nonce, Timestamp::from_unix_ms(now));
         let at = 1_795_363_289_000;

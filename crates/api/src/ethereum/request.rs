@@ -8,18 +8,18 @@ const SCHEME: &str = "Ethereum";
 /// Bytes of the header's value: an address, a nonce, a signature and their names have fewer than 300.
 const MOST_BYTES: usize = 512;
 
-/// What `Authorization: Ethereum address=0x..,nonce=<Unix time>,signature=0x..` says: who claims to send this request, and
-/// the signature that proves it.
+/// The value of `Authorization: Ethereum address=0x..,nonce=<Unix time>,signature=0x..`: the account that claims to send the
+/// request, and the signature that proves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SignedRequest {
-    /// Who claims to send it.
+    /// The account that claims to send it.
     pub(crate) address: EthereumAddress,
-    /// What makes it good for once.
+    /// Makes it valid once.
     pub(crate) nonce: Nonce,
     signature: Signature,
 }
 
-/// Why a header does not prove anything. Shows nothing of the header.
+/// Why a header proves nothing. It shows nothing of the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SignedRequestError {
     /// Not the three fields, each once.
@@ -34,7 +34,7 @@ pub(crate) enum SignedRequestError {
     /// The signature.
     #[error(transparent)]
     Signature(#[from] SignatureError),
-    /// Somebody else signed, or something else was signed.
+    /// Another account signed, or another text was signed.
     #[error(
         "the signature is not this account's over this request; sign the address of this service if it has one, method, path and \
          query, nonce and body digest"
@@ -42,9 +42,9 @@ pub(crate) enum SignedRequestError {
     Signer,
 }
 
-/// The text that an account signs (`personal_sign`) to send a request. The body by its digest, so that a large one can be
-/// checked while it arrives. With the address of the service it is for, if that has one: else whoever runs another service
-/// could show what was signed for theirs to this one.
+/// The text that an account signs (`personal_sign`) to send a request. It holds the digest of the body, so that a large body
+/// can be checked while it arrives, and the address of the service, if the service is configured with one: otherwise, the
+/// operator of another service could replay a request that was signed for that service.
 fn request_text(service: Option<&str>, method: &str, path_and_query: &str, nonce: &str, body: &Sha256) -> String {
     let service = service.map(|url| format!(" {}", url.trim_end_matches('/'))).unwrap_or_default();
     format!("cloister-request{service}\n{method}\n{path_and_query}\n{nonce}\n{body}")
@@ -150,9 +150,9 @@ mod tests {
         assert_eq!(request.verify(None, "GET", "/v1/whoami", &digest(b"")), Err(SignedRequestError::Signer));
     }
 
-    /// Somebody else's service is shown a request that was signed for it, and shows it to this one.
+    /// The operator of another service replays a request that was signed for that service.
     #[test]
-    fn a_request_to_another_service_is_none_to_this_one() {
+    fn a_request_to_another_service_is_refused() {
         let (wallet, body) = (Wallet::new(1), digest(b""));
         let signed = |service: Option<&str>| {
             let signature = wallet.sign(&request_text(service, "POST", "/v1/keys", "1795363289", &body));

@@ -3,18 +3,18 @@ use k256::ecdsa::{self, RecoveryId, VerifyingKey};
 use sha3::{Digest as _, Keccak256};
 use std::{fmt, str::FromStr};
 
-/// A signature that says who made it: `r || s || v`, 65 bytes.
+/// A signature from which its signer can be recovered: `r || s || v`, 65 bytes.
 ///
-/// Only the one with the low `s` is taken. For each signature there is a second one (`n - s`) that anybody can make of
-/// the first without the key; Ethereum forbids it since EIP-2 and no wallet or library makes it, so that one text has one
-/// signature of an account.
+/// Only signatures with the low `s` are accepted. For each signature there is a second one (`n - s`) that can be computed
+/// from the first without the key (malleability). Ethereum forbids it since EIP-2, and no wallet or library makes it, so one
+/// text has one signature of an account.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Signature {
     scalars: ecdsa::Signature,
     recovery: RecoveryId,
 }
 
-/// Why a signature is none.
+/// Why a text is not a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SignatureError {
     /// Not 65 bytes in hexadecimal digits.
@@ -23,11 +23,11 @@ pub(crate) enum SignatureError {
     /// The last byte.
     #[error("the last byte of a signature is 0, 1, 27 or 28")]
     Recovery,
-    /// The numbers are none that a signature can have, or the malleable twin of a signature.
+    /// The numbers cannot be those of a signature, or they are the malleable twin of one.
     #[error("`r` or `s` of the signature is out of range; `s` must be the lower of the two that are possible")]
     Range,
-    /// No key can have made it for this text.
-    #[error("the signature belongs to no account")]
+    /// No key can have made it over this text.
+    #[error("no account can have made the signature")]
     NoAccount,
 }
 
@@ -55,9 +55,9 @@ fn personal(message: &[u8]) -> [u8; 32] {
 }
 
 impl Signature {
-    /// Who signed.
+    /// The address that signed.
     ///
-    /// A wrong text gives some other address, not an error: compare it with those that may.
+    /// A wrong text gives some other address, not an error: compare it with those that are allowed.
     ///
     /// # Errors
     /// [`SignatureError::NoAccount`].
@@ -75,7 +75,11 @@ impl FromStr for Signature {
 
     fn from_str(text: &str) -> Result<Self, SignatureError> {
         let digits = text.strip_prefix("0x").unwrap_or(text);
-        let bytes: [u8; 65] = unhex(digits).ok_or(SignatureError::Form)?;
+        // Checked first, because the decoder accepts another `0x`.
+        if digits.len() != 2 * 65 {
+            return Err(SignatureError::Form);
+        }
+        let bytes: [u8; 65] = const_hex::decode_to_array(digits).map_err(|_| SignatureError::Form)?;
         let [scalars @ .., last] = bytes;
         let recovery = match last {
             0 | 27 => RecoveryId::new(false, false),
@@ -92,20 +96,6 @@ impl fmt::Debug for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Signature(..)")
     }
-}
-
-/// Exactly `N` bytes of hexadecimal digits in either case.
-pub(super) fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(high)? << 4 | digit(low)?;
-    }
-    Some(bytes)
 }
 
 /// Signing, for tests: the program itself has no Ethereum key.
@@ -146,7 +136,7 @@ pub(crate) mod testing {
 
     /// As `0x...`.
     pub(crate) fn hex(bytes: &[u8]) -> String {
-        bytes.iter().fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+        const_hex::encode_prefixed(bytes)
     }
 }
 
@@ -239,7 +229,9 @@ mod tests {
     #[test]
     fn refuses_the_malleable_twin_and_numbers_out_of_range() {
         let (_, _, signature, _) = SIGNED[0];
-        let scalars = ecdsa::Signature::from_slice(&unhex::<64>(&signature[..128]).expect("hex")).expect("a signature");
+        let scalars =
+            ecdsa::Signature::from_slice(&const_hex::decode_to_array::<_, 64>(&signature[..128]).expect("hex"))
+                .expect("a signature");
         let twin = ecdsa::Signature::from_scalars(scalars.r(), -scalars.s()).expect("a signature");
         let twin = format!("{}1c", hex(&twin.to_bytes()));
         assert_eq!(twin.parse::<Signature>(), Err(SignatureError::Range));
@@ -249,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_signature() {
+    fn refuses_other_texts() {
         let signature = SIGNED[0].2;
         for text in ["", "0x", &signature[1..], &format!("{signature}00"), &format!("0x0x{signature}"), &"é".repeat(65)]
         {

@@ -1,9 +1,7 @@
-use super::views::DidSchema;
+use super::schemas::{DidSchema, ProfileSchema};
 use crate::problem::Problem;
 use cloister_model::{AgeRecipientError, AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
-use cloister_service::{
-    AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits,
-};
+use cloister_service::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use std::fmt;
@@ -199,17 +197,6 @@ pub(super) struct RegisterChoice {
     title: Option<String>,
 }
 
-/// What an algorithm may learn of time and chance.
-#[derive(ToSchema)]
-#[schema(as = Profile, rename_all = "kebab-case")]
-#[expect(dead_code, reason = "describes `Profile` to readers of the documentation")]
-pub(super) enum ProfileSchema {
-    /// Virtual clock, seeded randomness.
-    Deterministic,
-    /// Real clock and entropy.
-    Standard,
-}
-
 impl<'de> Deserialize<'de> for DatasetChoice {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either;
@@ -233,7 +220,7 @@ impl<'de> Deserialize<'de> for DatasetChoice {
 }
 
 impl JobRequest {
-    /// Digest of what is asked for, however it is spelled.
+    /// A digest of the request, the same for all spellings of it.
     pub(super) fn digest(&self) -> Sha256 {
         Sha256::of(&serde_json::to_vec(self).unwrap_or_default())
     }

@@ -1,5 +1,6 @@
 use super::{
     job_request::JobRequest,
+    schemas::PhaseSchema,
     views::{JobView, Page},
 };
 use crate::{
@@ -98,29 +99,6 @@ pub(super) struct JobsQuery {
 enum StateSchema {
     Active,
     Ended,
-}
-
-/// Where a job is.
-#[derive(utoipa::ToSchema)]
-#[expect(dead_code, reason = "describes the parameter to readers of the documentation")]
-enum PhaseSchema {
-    Queued,
-    Accepted,
-    Configuring,
-    Configured,
-    Running,
-    Filtering,
-    InReview,
-    Publishing,
-    Finished,
-    DataProvisioningFailed,
-    AlgorithmProvisioningFailed,
-    AlgorithmFailed,
-    LimitExceeded,
-    OutputRefused,
-    PublishingFailed,
-    Stopped,
-    Expired,
 }
 
 /// How many of a list are asked for.

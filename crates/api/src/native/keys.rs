@@ -1,4 +1,4 @@
-use super::views::List;
+use super::{schemas::RoleSchema, views::List};
 use crate::{
     auth::Caller,
     date,
@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields)]
 #[schema(as = KeyRequest, example = json!({"role": "consumer", "label": "laptop"}))]
 pub(super) struct KeyBody {
-    /// Whose it is; yours if absent. Others' only for operators.
+    /// Its account; yours if absent. Only operators may name another.
     #[schema(value_type = Option<String>, pattern = "^[!-~]{1,128}$")]
     account: Option<Account>,
     /// What it may do: at most what you may. `consumer` if absent.
@@ -29,16 +29,6 @@ pub(super) struct KeyBody {
     /// then if absent.
     #[schema(format = DateTime)]
     expires: Option<String>,
-}
-
-/// What somebody may do.
-#[derive(ToSchema)]
-#[schema(as = Role, rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes `Role` to readers of the documentation")]
-pub(super) enum RoleSchema {
-    Consumer,
-    Publisher,
-    Operator,
 }
 
 /// A key.
@@ -56,7 +46,7 @@ pub(super) struct KeyView {
     expires: Option<String>,
     #[schema(format = DateTime)]
     revoked: Option<String>,
-    /// The key itself, which is shown only now: nobody keeps it but you.
+    /// The key itself. It is shown only now, and not stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<String>,
 }
@@ -121,7 +111,7 @@ pub(super) async fn list(
 /// Revoke a key
 #[utoipa::path(
     delete, path = "/v1/keys/{id}", tag = "keys", params(("id" = String, Path, pattern = "^[0-9a-f]{16}$")),
-    responses((status = 204, description = "It is of no use any more"))
+    responses((status = 204, description = "It no longer works"))
 )]
 pub(super) async fn revoke(
     State(use_cases): State<UseCases>,

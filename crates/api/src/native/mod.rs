@@ -13,6 +13,7 @@ mod openapi;
 mod outputs;
 mod review;
 pub(crate) mod routes;
+mod schemas;
 mod uploads;
 mod views;
 

@@ -47,7 +47,7 @@ struct Problem {
     tags(
         (name = "jobs", description = "One run of one algorithm on one or more datasets"),
         (name = "results", description = "What came out"),
-        (name = "review", description = "Outputs that wait for a person's word"),
+        (name = "review", description = "Outputs that wait for a reviewer's decision"),
         (name = "assets", description = "Datasets and algorithms"),
         (name = "permissions", description = "Who may run what"),
         (name = "uploads", description = "Files that you send"),
@@ -92,18 +92,18 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
 }
 
-/// Gives an operation a name that no other has: handlers are called `list` in more than one place, and clients are made
-/// from these names.
+/// Gives an operation a unique name: handlers are called `list` in more than one place, and clients are generated from these
+/// names.
 fn name(operation: &mut Operation) {
     if let (Some(tag), Some(name)) = (operation.tags.as_ref().and_then(|tags| tags.first()), &operation.operation_id) {
         operation.operation_id = Some(format!("{tag}_{name}"));
     }
 }
 
-/// What every operation of its kind can answer, beside what it says itself; and the form of problems.
+/// Adds the answers that every operation of its kind can give, and the form of problems.
 fn complete(operation: &mut Operation) {
     let known = operation.security.is_none();
-    let mut statuses = vec![("408", "It takes too long"), ("500", "The service failed")];
+    let mut statuses = vec![("500", "The service failed"), ("503", "It cannot answer now")];
     if known {
         statuses.extend([
             ("400", "It cannot be read"),
@@ -112,19 +112,18 @@ fn complete(operation: &mut Operation) {
             ("404", "Nothing there that you may see"),
             ("422", "A field is not valid"),
             ("429", "Too many requests"),
-            ("503", "Not now"),
         ]);
     }
     if operation.request_body.is_some() {
         statuses.extend([
-            ("409", "It does not fit what is there"),
+            ("409", "It conflicts with the present state"),
             ("413", "Too large"),
-            ("415", "Another media type is needed"),
-            ("507", "No room"),
+            ("415", "The media type is not supported"),
+            ("507", "The storage is full"),
         ]);
     }
     if operation.parameters.iter().flatten().any(|parameter| parameter.name == "Range") {
-        statuses.push(("416", "There is no such part"));
+        statuses.push(("416", "The file has no such range"));
     }
     for (status, description) in statuses {
         let response = || RefOr::T(Response::new(description));

@@ -107,8 +107,8 @@ pub(super) async fn result(
 
 /// What the host reports of the run
 ///
-/// See `schemas/report.v1.json`. Without the outputs until they are released, and for good if they never are.
-/// A publisher sees nothing of other publishers' files and of the parameters.
+/// See `schemas/report.v1.json`. It says nothing about outputs unless they are
+/// released. A publisher sees neither other publishers' files nor the parameters.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/report", tag = "results", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Object))

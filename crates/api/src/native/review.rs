@@ -16,12 +16,12 @@ use cloister_service::UseCases;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-/// A reviewer's word.
+/// A reviewer's decision.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ReviewRequest {
     verdict: VerdictChoice,
-    /// Why not, as the consumer is told. Needed to refuse.
+    /// Why not: the consumer reads it. Required for a refusal.
     #[schema(min_length = 1, max_length = 500)]
     reason: Option<String>,
 }
@@ -36,7 +36,7 @@ pub(super) enum VerdictChoice {
     Refuse,
 }
 
-/// Outputs that wait for your word
+/// Outputs that wait for your decision
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/review", tag = "review", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = List<ResultView>), (status = 409, description = "It is not in review"))
@@ -49,7 +49,7 @@ pub(super) async fn list(
     Ok(axum::Json(ResultView::list(&use_cases.outputs_under_review(&who, id).await?)))
 }
 
-/// One of the outputs that wait for your word
+/// One of the outputs that wait for your decision
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/review/{index}", tag = "review",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("index" = u32, Path),
@@ -73,7 +73,7 @@ pub(super) async fn read(
     Download::of_file(file).answer(&http.metrics, &method, &headers).await
 }
 
-/// Say whether outputs may leave
+/// Decide whether outputs may leave
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/review", tag = "review", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     request_body = ReviewRequest,

@@ -40,7 +40,7 @@ pub(super) struct UploadView {
     post, path = "/v1/uploads", tag = "uploads",
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     params(("Content-Digest" = Option<String>, Header, description = "`sha-256=:<base64>:`; refused if it is another file")),
-    responses((status = 201, body = UploadView), (status = 507, description = "You have sent all that you may"))
+    responses((status = 201, body = UploadView), (status = 408, description = "No byte of the body came for a minute"), (status = 507, description = "You have sent all that you may"))
 )]
 pub(super) async fn upload(
     State(use_cases): State<UseCases>,

@@ -43,10 +43,10 @@ pub(super) struct JobView {
     changed: String,
     #[schema(format = DateTime)]
     ended: Option<String>,
-    /// When somebody asked for it to be stopped.
+    /// When it was asked to stop.
     #[schema(format = DateTime)]
     stop_requested: Option<String>,
-    /// When its results go.
+    /// When its results are deleted.
     #[schema(format = DateTime)]
     expires: Option<String>,
     /// Grows with every change.
@@ -219,9 +219,3 @@ pub(super) fn terms(terms: &Terms) -> Value {
         "network": terms.network,
     })
 }
-
-/// The DID of an asset: `did:op:` and its identifier, or the identifier alone.
-#[derive(ToSchema)]
-#[schema(as = Did, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
-#[expect(dead_code, reason = "describes `Did` to readers of the documentation")]
-pub(super) struct DidSchema(String);

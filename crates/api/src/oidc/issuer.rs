@@ -5,7 +5,8 @@ use cloister_model::{Account, Role};
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 
-/// Checks the issuers that an operator trusts: each account belongs to one of them, and nobody on the way can put in keys.
+/// Checks the issuers that an operator trusts: each account belongs to one of them, and keys come over a connection that
+/// cannot be changed on the way.
 pub(super) fn check(issuers: &[Issuer]) -> Result<(), SettingsError> {
     for (place, issuer) in issuers.iter().enumerate() {
         let others = issuers.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, other)| other);
@@ -47,14 +48,14 @@ fn problem<'a>(issuer: &Issuer, mut others: impl Iterator<Item = &'a Issuer>) ->
         if other.issuer == *url {
             Some("it is configured twice")
         } else if other.account_prefix.starts_with(account_prefix) {
-            Some("its accounts could not be told from another issuer's; no `account_prefix` may begin another")
+            Some("an account of it could be an account of another issuer; no `account_prefix` may be the beginning of another")
         } else {
             None
         }
     })
 }
 
-/// Whether nobody on the way can change what comes from there.
+/// Whether answers from there cannot be changed on the way.
 pub(super) fn is_safe_url(url: &str) -> bool {
     let Ok(parsed) = url.parse::<Uri>() else { return false };
     let Some(host) = parsed.host() else { return false };
@@ -68,8 +69,8 @@ pub(super) fn is_safe_url(url: &str) -> bool {
     }
 }
 
-/// Who the owner of a token is: the prefix and the claim. What cannot stand in an account is written as `%` and two digits,
-/// so that different claims are different accounts.
+/// The account of a token: the prefix and the claim. A byte that an account cannot have is written as `%` and two digits, so
+/// that different claims are different accounts.
 pub(super) fn account(issuer: &Issuer, claims: &Map<String, Value>) -> Result<Account, OidcError> {
     let name = claims.get(&issuer.account_claim).and_then(Value::as_str).ok_or(OidcError::Account)?;
     if name.is_empty() {
@@ -86,7 +87,7 @@ pub(super) fn account(issuer: &Issuer, claims: &Map<String, Value>) -> Result<Ac
     account.parse().map_err(|_| OidcError::Account)
 }
 
-/// What the owner of a token may do: the most of what its roles stand for; none: nothing.
+/// The role of a token: the highest of those that its claim stands for; none: it has no role here.
 pub(super) fn role(issuer: &Issuer, claims: &Map<String, Value>) -> Option<Role> {
     let named = |value: &Value| value.as_str().and_then(|name| issuer.roles.get(name)).copied();
     let claim = issuer.role_claim.as_ref().and_then(|name| claim_at(claims, name));
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn issuers_must_not_be_mistaken_for_each_other() {
+    fn accounts_of_different_issuers_stay_apart() {
         let refused = |issuers: &[Issuer]| check(issuers).is_err();
         assert!(!refused(&[issuer("https://a.example", "a:"), issuer("https://b.example", "b:")]));
         assert!(refused(&[issuer("https://a.example", "a:"), issuer("https://a.example", "b:")]), "twice");
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_a_safe_way() {
+    fn keys_come_over_safe_connections() {
         for url in ["https://a.example/x", "http://127.0.0.1:80/x", "http://[::1]/x", "http://localhost/x"] {
             assert!(is_safe_url(url), "{url}");
         }
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_found_in_a_claim_and_the_highest_counts() {
+    fn the_highest_role_of_a_claim_counts() {
         let with =
             |claim: Option<&str>| Issuer { role_claim: claim.map(str::to_owned), ..issuer("https://a.example", "a:") };
         let claims = map(json!({

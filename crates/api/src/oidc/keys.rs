@@ -34,7 +34,7 @@ pub(super) struct KeyCache {
     jwks_url: Option<String>,
     get_json: GetJson,
     known: Mutex<Known>,
-    /// Held by whoever fetches.
+    /// Held while keys are fetched.
     fetching: tokio::sync::Mutex<()>,
 }
 
@@ -51,7 +51,7 @@ struct Known {
 enum Step {
     /// Use what is known.
     Use,
-    /// Use what is known, if somebody else is fetching.
+    /// Use what is known, if another request is fetching.
     UseOrFetch,
     /// Fetch first.
     Fetch,
@@ -94,7 +94,7 @@ impl KeyCache {
             },
             Step::Fetch => self.fetching.lock().await,
         };
-        // Somebody else may have fetched while this one waited.
+        // Another request may have fetched while this one waited.
         match self.known().step(key_id, now) {
             Step::Use => return Ok(self.known().keys),
             Step::Refuse => return Err(self.refusal(now)),
@@ -181,5 +181,4 @@ fn read(document: &Value) -> Result<KeySet, String> {
 }
 
 #[cfg(test)]
-#[path = "keys_tests.rs"]
 mod tests;

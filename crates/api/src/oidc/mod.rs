@@ -1,8 +1,8 @@
 //! Tokens of OpenID Connect issuers: signed by a key of a configured issuer, for this service, now.
 //!
-//! Nothing that a token says is believed before its signature is checked, but which issuer and key to check it with: its
-//! issuer must be configured, its key must be among those that this issuer publishes, and the algorithm must be one of a
-//! public key of that kind. Keys and addresses of keys inside tokens are not looked at.
+//! Nothing in a token is trusted before its signature is verified, except which issuer and key to verify it with: the issuer
+//! must be configured, the issuer must publish the key, and the algorithm must be one of a public key of that kind. Keys and
+//! addresses of keys inside tokens are ignored.
 
 mod error;
 mod issuer;
@@ -17,7 +17,7 @@ use cloister_service::{Principal, Via};
 use keys::KeyCache;
 use std::sync::Arc;
 
-/// Checks tokens.
+/// Verifies tokens.
 pub(crate) struct Verifier {
     issuers: Vec<Trusted>,
 }
@@ -29,17 +29,17 @@ struct Trusted {
 }
 
 impl Verifier {
-    /// For these issuers. Their keys are fetched when the first token comes.
+    /// A verifier for these issuers. Their keys are fetched when the first token comes.
     ///
     /// # Errors
-    /// An issuer whose tokens could not be told from those of another or from other accounts, or could not be checked.
+    /// An issuer whose tokens or accounts could be mistaken for those of another, or whose tokens could not be verified.
     pub(crate) fn new(issuers: Vec<Issuer>, get_json: Option<GetJson>) -> Result<Self, SettingsError> {
         issuer::check(&issuers)?;
         let Some(get_json) = get_json else {
             return match issuers.into_iter().next() {
                 None => Ok(Self { issuers: Vec::new() }),
                 Some(Issuer { issuer, .. }) => {
-                    let problem = "its keys cannot be fetched: this service has no way to".to_owned();
+                    let problem = "this service has no way to fetch its keys".to_owned();
                     Err(SettingsError::Issuer { issuer, problem })
                 }
             };
@@ -51,10 +51,10 @@ impl Verifier {
         Ok(Self { issuers: issuers.into_iter().map(trusted).collect() })
     }
 
-    /// Who has this token.
+    /// The principal of a token.
     ///
     /// # Errors
-    /// Why it is not taken. The one who sent it is told no more than that it is not.
+    /// Why the token is refused. Its sender learns only that it is.
     pub(crate) async fn verify(&self, token: &str, now: Timestamp) -> Result<Principal, OidcError> {
         let unverified = token::Unverified::read(token)?;
         let Trusted { issuer, keys } = self
@@ -74,5 +74,4 @@ impl Verifier {
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -118,12 +118,12 @@ async fn claims_say_who_it_is_and_what_they_may_do() {
         let principal = verifier.verify(&claims[name], NOW).await.expect(name);
         assert_eq!((principal.account.as_str(), principal.role, principal.via), (account, role, Via::Token), "{name}");
     }
-    let nobody = verifier(vec![Issuer { default_role: None, role_claim: Some("roles".to_owned()), ..issuer() }]);
-    assert_eq!(nobody.verify(&group("good")["ES256"], NOW).await.err(), Some(OidcError::Role));
+    let strict = verifier(vec![Issuer { default_role: None, role_claim: Some("roles".to_owned()), ..issuer() }]);
+    assert_eq!(strict.verify(&group("good")["ES256"], NOW).await.err(), Some(OidcError::Role));
 }
 
 #[tokio::test]
-async fn nobody_is_trusted_unless_configured() {
+async fn no_issuer_is_trusted_unless_configured() {
     let other = Issuer { issuer: "https://login.example/realms/other".to_owned(), ..issuer() };
     for verifier in [verifier(Vec::new()), verifier(vec![other]), Verifier::new(Vec::new(), None).expect("a verifier")]
     {

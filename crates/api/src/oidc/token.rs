@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 /// Bytes of a token: larger ones do not fit into the headers of most servers either.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// What a clock may be wrong by, in seconds.
+/// How far clocks may be apart, in seconds.
 const LEEWAY: f64 = 30.0;
 
-/// A token of which only its form is known to be right.
+/// A token whose signature was not verified yet.
 pub(super) struct Unverified<'a> {
     token: &'a str,
     algorithm: Algorithm,
@@ -23,12 +23,12 @@ pub(super) struct Unverified<'a> {
 }
 
 impl<'a> Unverified<'a> {
-    /// Reads what says how to check it.
+    /// Reads the parts that say how to verify it.
     pub(super) fn read(token: &'a str) -> Result<Self, OidcError> {
         if token.len() > MOST_BYTES || token.split('.').count() != 3 {
             return Err(OidcError::Form);
         }
-        // An algorithm that the library does not know, `none` included, is none of its words.
+        // The library refuses algorithms that it does not know, `none` included.
         let header = jsonwebtoken::decode_header(token).map_err(|_| OidcError::Header)?;
         let algorithm = header.alg;
         if algorithm.family() == AlgorithmFamily::Hmac || header.crit.is_some() {

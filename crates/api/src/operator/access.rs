@@ -197,7 +197,7 @@ mod tests {
         let refused = |subject: &str, nonce: &str, signature: &str, allowed: &[u8]| {
             ask(subject, nonce, signature, allowed).expect_err("refused").status
         };
-        assert_eq!(refused(&subject, NONCE, &signature, &[]), 401, "nobody is allowed");
+        assert_eq!(refused(&subject, NONCE, &signature, &[]), 401, "no Provider is allowed");
         assert_eq!(refused(&subject, NONCE, &signature, &[2]), 401, "another is allowed");
         assert_eq!(refused(OWNER, NONCE, &signature, &[1]), 401, "another text");
         assert_eq!(refused(&subject.to_ascii_lowercase(), NONCE, &signature, &[1]), 401, "letter case is signed");

@@ -1,4 +1,4 @@
-//! What operators see. Ocean leaves `runningjobs` open to anybody, and never implemented `info`, `list` and `logs`.
+//! What operators see. Ocean leaves `runningjobs` open, and never implemented `info`, `list` and `logs`.
 
 use super::{
     access::{Origin, Voucher},
@@ -121,7 +121,7 @@ pub(super) async fn list(State(use_cases): State<UseCases>) -> Result<Json<Vec<S
     Ok(Json(jobs.iter().map(|job| job.id.to_string()).collect()))
 }
 
-/// Tells how a job is doing, whoever owns it.
+/// Tells how a job is doing, of any owner.
 #[utoipa::path(get, path = "/api/v1/operator/info", tag = "admin", params(("jobId" = String, Query)),
     responses((status = 200, body = StatusBody), (status = 401), (status = 404)))]
 pub(super) async fn info(
@@ -133,7 +133,7 @@ pub(super) async fn info(
     jobs::shown(&use_cases, &actor, &job).await?.map(Json).ok_or_else(|| unknown(JobError::NotFound))
 }
 
-/// Gives the beginning of a job's algorithm log, whoever owns the job, as far as it is not held back with the outputs.
+/// Gives the beginning of the algorithm log of a job of any owner, as far as the log is not held back with the outputs.
 #[utoipa::path(get, path = "/api/v1/operator/logs", tag = "admin",
     params(("jobId" = String, Query), ("component" = Option<String>, Query, description = "`algorithm`: no other step has a log")),
     responses((status = 200, content_type = "text/plain"), (status = 401), (status = 404)))]

@@ -51,10 +51,3 @@ pub(crate) fn routes(state: AppState) -> Router<AppState> {
         .route("/spec", get(spec::get))
         .nest("/api/v1/operator", operator)
 }
-
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod world;

@@ -121,7 +121,7 @@ mod tests {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(Body::from(r#"{"jobId": "1"}"#))
                 .expect("a request");
-            request.extensions_mut().insert(ExpectedDigest(sha256(digest)));
+            request.extensions_mut().insert(ExpectedDigest(Sha256::of(digest)));
             request
         };
         assert!(Parameters::from_request(signed(br#"{"jobId": "1"}"#), &()).await.is_ok());

@@ -1,4 +1,4 @@
-//! How a job looks to Ocean's clients.
+//! A job in Ocean's form.
 
 use cloister_model::{Did, JobStatus, Phase, ResultFile, escape};
 use cloister_service::{AGREEMENT, ALGORITHM, OWNER, OWNER_AS_SENT};
@@ -22,7 +22,7 @@ pub(super) struct StatusBody {
     /// `""` until there are any, then a list of `{filename, filesize, type}`. A result's place in it is its index.
     #[schema(value_type = Object)]
     results: Value,
-    /// 1: somebody asked to stop it. 2: it met a time limit outside its run.
+    /// 1: it was asked to stop. 2: it met a time limit outside its run.
     stopreq: u8,
     /// Always 0: a removed job is not listed.
     removed: u8,

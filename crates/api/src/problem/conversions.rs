@@ -54,7 +54,7 @@ impl From<TooMany> for Problem {
     }
 }
 
-/// A fault of this program: the log says what happened, the caller is not told.
+/// A fault of this program: the log says what happened, the answer does not.
 fn internal(what: &'static str) -> Problem {
     tracing::error!(what, "a request failed");
     Problem::internal()

@@ -13,7 +13,7 @@ use std::fmt;
 /// The beginning of the `type` of every problem.
 const TYPES: &str = "https://cloister.dev/problems/";
 
-/// Why a request was not done, as its sender is told (RFC 9457). Safe to show: it holds no secret, and strangers' texts are
+/// Why a request was not done, for its sender (RFC 9457). Safe to show: it holds no secret, and strangers' texts are
 /// escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -135,7 +135,7 @@ impl Problem {
         Self { retry_after: Some(5), ..problem }
     }
 
-    /// A fault of this program. The log says which; the caller is not told.
+    /// A fault of this program. The log says which; the answer does not.
     #[must_use]
     pub(crate) fn internal() -> Self {
         let detail = "the service failed; tell the operator the value of the `X-Request-Id` header";

@@ -9,8 +9,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-/// A connection that fails if the other side takes nothing for too long. Without it, whoever asks for a file and never reads
-/// it would keep a connection, and the memory of its buffers, for ever.
+/// A connection that fails if the other side takes nothing for too long. Without it, a client that asks for a file
+/// and never reads it would keep a connection, and the memory of its buffers, for ever.
 pub(super) struct Unstalled<T> {
     inner: T,
     limit: Duration,

@@ -7,10 +7,10 @@ use std::sync::Arc;
 /// Why certificate and key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The certificate is no PEM text, or none is in it.
+    /// The text is not PEM, or holds no certificate.
     #[error("the certificate cannot be read: {0}; give a PEM file, the server's own certificate first")]
     Certificate(String),
-    /// The key is no PEM text, or none is in it.
+    /// The text is not PEM, or holds no key.
     #[error("the private key cannot be read; give a PEM file with one unencrypted key")]
     Key,
     /// They do not fit each other, or are of an unknown kind.

@@ -7,7 +7,7 @@ use crate::{
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cloister_model::JobId;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::path::PathBuf;
 
 /// Which receipt.
@@ -59,27 +59,16 @@ fn check(document: &Value, job: Option<&str>, key: Option<&str>) -> Result<(), &
         return Err("it is signed with another key");
     }
     let signature = bytes("signature").ok_or("it has no signature")?;
-    let text = canonical(receipt).to_string();
+    // What is signed is this text, letter for letter.
+    let text = document["text"].as_str().ok_or("it has no field `text`")?;
     let verified = UnparsedPublicKey::new(&ED25519, public).verify(text.as_bytes(), &signature);
     verified.map_err(|_| "the signature does not match: it was changed")?;
+    if serde_json::from_str::<Value>(text).ok().as_ref() != Some(receipt) {
+        return Err("its field `receipt` is not the text that was signed");
+    }
     match job {
         Some(job) if receipt["job"].as_str() != Some(job) => Err("it is about another job"),
         _ => Ok(()),
-    }
-}
-
-/// The document with the fields of every object sorted by name. What is signed is its JSON without spaces.
-fn canonical(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let mut sorted: Vec<_> = fields.iter().collect();
-            sorted.sort_by(|one, other| one.0.cmp(other.0));
-            Value::Object(
-                sorted.into_iter().map(|(name, value)| (name.clone(), canonical(value))).collect::<Map<_, _>>(),
-            )
-        }
-        Value::Array(items) => items.iter().map(canonical).collect(),
-        other => other.clone(),
     }
 }
 
@@ -91,8 +80,11 @@ mod tests {
 
     fn signed(seed: u8, receipt: &Value) -> Value {
         let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).expect("a key");
-        let signature = BASE64_STANDARD.encode(pair.sign(canonical(receipt).to_string().as_bytes()).as_ref());
-        json!({"receipt": receipt, "signature": signature, "publicKey": BASE64_STANDARD.encode(pair.public_key().as_ref())})
+        // In an order of its own: the letters count, not the fields.
+        let text = format!(" {receipt}");
+        let signature = BASE64_STANDARD.encode(pair.sign(text.as_bytes()).as_ref());
+        let key = BASE64_STANDARD.encode(pair.public_key().as_ref());
+        json!({"receipt": receipt, "text": text, "signature": signature, "publicKey": key})
     }
 
     #[test]
@@ -104,6 +96,9 @@ mod tests {
         assert_eq!(check(&good, Some("b"), None), Err("it is about another job"));
         let mut changed = good.clone();
         changed["receipt"]["outputs"][0]["b"] = json!(3);
+        assert_eq!(check(&changed, None, None), Err("its field `receipt` is not the text that was signed"));
+        let mut changed = good.clone();
+        changed["text"] = json!(good["text"].as_str().expect("a text").replace("Finished", "Stopped"));
         assert!(check(&changed, None, None).is_err());
         assert_eq!(check(&signed(2, &receipt), None, Some(&key)), Err("it is signed with another key"));
         for wrong in [json!({}), json!([]), json!({"receipt": {}, "publicKey": "x", "signature": "y"})] {

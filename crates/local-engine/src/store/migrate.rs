@@ -26,6 +26,9 @@ pub(super) const MIGRATIONS: [Migration; 2] = [
 /// The label under which version 1 kept the agreement of a job.
 const AGREEMENT: &str = "agreement";
 
+/// The label under which version 1 kept the Ocean Provider that started a job.
+const PROVIDER: &str = "provider";
+
 /// The tables that a database of a version has at least.
 pub(super) fn tables(version: usize) -> Vec<&'static str> {
     let mut tables =
@@ -101,7 +104,8 @@ fn card(spec: &Value) -> Result<CardForm, serde_json::Error> {
 /// What an unfinished job holds from now on: its agreement, and the name that it will register.
 fn claims_of(db: &Connection, job: JobId, spec: &Value) -> Result<(), DbError> {
     if let Some(agreement) = spec["labels"][AGREEMENT].as_str() {
-        claim(db, &Claim::agreement(agreement), Some(job))?;
+        let provider = spec["labels"][PROVIDER].as_str().and_then(|provider| provider.parse().ok());
+        claim(db, &Claim::agreement_of(provider.as_ref(), agreement), Some(job))?;
     }
     // A job whose asset cannot be read cannot be continued either.
     match serde_json::from_value::<Option<AssetForm>>(spec["delivery"]["register"].clone()) {

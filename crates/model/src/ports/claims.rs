@@ -41,6 +41,19 @@ impl Claim {
         Self::new(ClaimKind::Agreement, "the agreement".to_owned(), &[agreement], None)
     }
 
+    /// The claim on an agreement of an Ocean Provider: no Provider can take the agreements of another. Requests that no
+    /// Provider vouches for have agreements of their own.
+    #[must_use]
+    pub fn agreement_of(provider: Option<&Account>, agreement: &str) -> Self {
+        match provider {
+            None => Self::agreement(agreement),
+            Some(provider) => {
+                let parts = [provider.key(), agreement];
+                Self::new(ClaimKind::Agreement, "the agreement".to_owned(), &parts, None)
+            }
+        }
+    }
+
     /// The claim of an account on a name for an asset.
     #[must_use]
     pub fn asset_name(owner: &Account, kind: AssetKind, name: &str) -> Self {
@@ -106,12 +119,14 @@ mod tests {
             Claim::nonce(&account("ab"), "c", at),
             Claim::nonce(&account("a"), "bc", at),
             Claim::agreement("abc"),
+            Claim::agreement_of(Some(&account("a")), "bc"),
+            Claim::agreement_of(Some(&account("ab")), "c"),
             Claim::asset_name(&account("a"), AssetKind::Dataset, "bc"),
             Claim::asset_name(&account("a"), AssetKind::Algorithm, "bc"),
         ]
         .map(|claim| claim.key());
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
-        assert_eq!(Claim::agreement("x"), Claim::agreement("x"));
+        assert_eq!(Claim::agreement("x"), Claim::agreement_of(None, "x"));
     }
 }

@@ -4,7 +4,7 @@ use cloister_model::{AssetKind, DdoError, EngineError, FieldError, ManifestError
 /// Why something was not done with an asset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AssetError {
-    /// The asset does not exist, or the caller may not see or change it: these are not told apart.
+    /// The asset does not exist, or the caller may not see or change it: the answer is the same.
     #[error("there is no such asset that you may see")]
     NotFound,
     /// The dataset has no compute service of the id that was named.

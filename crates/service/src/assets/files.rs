@@ -30,14 +30,14 @@ impl UseCases {
         n: u32,
     ) -> Result<AssetFile, AssetError> {
         let asset = self.asset(who, kind, did).await?;
-        let source = file(&asset, n).filter(|_| asset.withdrawn.is_none()).cloned().ok_or(AssetError::NotFound)?;
+        let source = file(&asset, n).filter(|_| asset.withdrawn.is_none()).ok_or(AssetError::NotFound)?;
         Ok(AssetFile { use_cases: self.clone(), who: who.clone(), asset, n, source })
     }
 }
 
-fn file(asset: &Asset, n: u32) -> Option<&Source> {
+fn file(asset: &Asset, n: u32) -> Option<Source> {
     let service = asset.ddo.services().iter().find(|service| service.kind == ServiceKind::Access)?;
-    service_files(service)?.files().get(usize::try_from(n).ok()?)
+    service_files(service)?.files().get(usize::try_from(n).ok()?).cloned()
 }
 
 impl AssetFile {

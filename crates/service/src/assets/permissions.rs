@@ -6,7 +6,7 @@ use cloister_model::{
 };
 use serde_json::{Map, Value, json};
 
-/// The state in which a change expects an asset, so that it does not undo somebody else's change.
+/// The state in which a change expects an asset, so that it does not undo another change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Precondition {
     /// Whatever state it is in.
@@ -180,7 +180,9 @@ fn trust(permissions: &Permissions, algorithm: &Asset) -> Result<Value, AssetErr
     };
     let files = algorithm.files.iter().flatten().map(|file| file.sha256).collect();
     let files = FilesChecksum::of(files).map_err(|_| {
-        AssetError::field("algorithm", "the digests of its files are not known; its publisher has to publish it again")
+        let problem = "the digests of its files are not known, because it has several services; write its entry into \
+            `publisherTrustedAlgorithms` yourself";
+        AssetError::field("algorithm", problem)
     })?;
     let (mut document, mut entries) = without(permissions, algorithm.ddo.id());
     entries.push(json!({

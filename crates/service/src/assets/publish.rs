@@ -43,7 +43,7 @@ impl UseCases {
             return Ok(Published { asset, new: false });
         }
         let files = match kind {
-            AssetKind::Algorithm => Some(self.inspect_algorithm(owner, &ddo).await?),
+            AssetKind::Algorithm => self.inspect_algorithm(owner, &ddo).await?,
             AssetKind::Dataset => None,
         };
         let now = self.now();
@@ -80,12 +80,13 @@ impl UseCases {
         Ok(self.backend().put_asset(asset.clone(), record).await?)
     }
 
-    /// The digests of an algorithm's files: those of the service that is meant if a request names none.
-    async fn inspect_algorithm(&self, owner: &Account, ddo: &Ddo) -> Result<Vec<FileDigest>, AssetError> {
-        let service = ddo.service_meant(None).map_err(|error| AssetError::field("services", error.to_string()))?;
+    /// The digests of an algorithm's files: those of the service that is meant if a request names none. None if several
+    /// services could be meant: then every request names one, and its files are checked when they run.
+    async fn inspect_algorithm(&self, owner: &Account, ddo: &Ddo) -> Result<Option<Vec<FileDigest>>, AssetError> {
+        let Ok(service) = ddo.service_meant(None) else { return Ok(None) };
         let files = service_files(service).ok_or_else(|| AssetError::field("services", "have no files"))?;
         match self.backend().inspect(owner.clone(), files.clone(), self.options().patience).await? {
-            Inspection::Ready(files) => Ok(files),
+            Inspection::Ready(files) => Ok(Some(files)),
             Inspection::Pending => Err(AssetError::Pending),
             Inspection::Failed(why) => Err(AssetError::Source(why)),
         }
@@ -110,7 +111,7 @@ fn describe(owner: &Account, document: Value) -> Result<(Ddo, String), AssetErro
 
 /// Whether an asset that is published as a DDO may have its DID. A DID of 64 hexadecimal digits looks like those that this
 /// registry derives from owner and name. So it must be the one that Ocean derives from the asset's NFT and chain (SHA-256 of
-/// the address in its checksummed spelling, and the number); otherwise, anybody could take the DID of another publisher's
+/// the address in its checksummed spelling, and the number); otherwise, a publisher could take the DID of another publisher's
 /// asset before the asset is published.
 fn may_be_called(ddo: &Ddo) -> bool {
     let id = ddo.id().id();

@@ -2,9 +2,7 @@
 
 use super::AssetError;
 use crate::UseCases;
-use cloister_model::{
-    Account, Ddo, EngineError, JobId, Location, Phase, Service, ServiceFiles, ServiceKind, Sources,
-};
+use cloister_model::{Account, Ddo, EngineError, JobId, Location, Phase, Service, ServiceFiles, ServiceKind, Sources};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
@@ -71,8 +69,8 @@ impl UseCases {
     }
 
     /// Whether the results of this job were released to this account.
-    async fn released_to(&self, owner: &Account, id: JobId) -> Result<bool, EngineError> {
-        let found = async { Ok((self.backend().card(id).await?, self.backend().status(id).await?)) };
+    async fn released_to(&self, owner: &Account, job: JobId) -> Result<bool, EngineError> {
+        let found = async { Ok((self.backend().card(job).await?, self.backend().status(job).await?)) };
         match found.await {
             Ok((card, status)) => Ok(card.record.owner == *owner && status.phase == Phase::Finished),
             Err(EngineError::NoSuchJob(_)) => Ok(false),

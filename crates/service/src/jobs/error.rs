@@ -3,7 +3,7 @@ use cloister_model::{EngineError, JobId, StoreError};
 /// Why something was not done with a job.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// The job or a part of it does not exist, or the caller may not see it: the two are not told apart.
+    /// The job or a part of it does not exist, or the caller may not see it: the answer is the same.
     #[error("there is no such job that you may see")]
     NotFound,
     /// Only an ended job can be removed.

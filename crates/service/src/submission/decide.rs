@@ -3,11 +3,11 @@ use super::{
     resolve::{self, Dataset, Program},
 };
 use crate::UseCases;
-use cloister_lifecycle::limits_fit;
+use cloister_lifecycle::{Misfit, fits};
 use cloister_model::{
-    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, FilesChecksum, InterpreterId, Limits, MOST_PARAMETER_BYTES,
-    Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Secret,
-    resolve_parameters,
+    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, FilesChecksum, InterpreterId, Limits,
+    MOST_PARAMETER_BYTES, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset,
+    RuntimeKind, Secret, resolve_parameters,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,6 @@ pub(super) async fn decide(
     let environment = environment(use_cases, submission.environment.as_deref()).await?;
     let datasets = resolve::datasets(use_cases, owner, &submission.datasets).await?;
     let program = resolve::program(use_cases, owner, &submission.algorithm).await?;
-    let limits = limits(submission, &environment)?;
 
     let of_datasets: Vec<Parameter> =
         datasets.iter().flat_map(|dataset| dataset.service.consumer_parameters.clone()).collect();
@@ -43,6 +42,7 @@ pub(super) async fn decide(
     let parameters = parameters(&declared(&program), &of_datasets, given)?;
 
     let (runtime, interpreter) = runtime(&use_cases.options().images, &environment.interpreters, &program.container);
+    let limits = limits(submission, &environment, runtime)?;
     let algorithm = RequestedAlgorithm {
         origin: origin(&program).map_err(|error| SubmitError::field("algorithm", error.to_string()))?,
         runtime,
@@ -107,7 +107,11 @@ fn runtime(
 }
 
 /// What the run may use: what is asked for, otherwise the defaults, within what the environment gives one job.
-fn limits(submission: &Submission, environment: &EnvironmentStatus) -> Result<Limits, SubmitError> {
+fn limits(
+    submission: &Submission,
+    environment: &EnvironmentStatus,
+    runtime: RuntimeKind,
+) -> Result<Limits, SubmitError> {
     let wanted = submission.limits;
     let safe = Limits::default();
     let memory_bytes = wanted.memory_bytes.unwrap_or(safe.memory_bytes.min(environment.job_memory_bytes));
@@ -115,8 +119,11 @@ fn limits(submission: &Submission, environment: &EnvironmentStatus) -> Result<Li
     // A job that asks for hours means to compute all the while.
     let cpu_seconds = wanted.cpu_seconds.unwrap_or(safe.cpu_seconds.max(wall_ms.div_ceil(1000)));
     let limits = Limits { memory_bytes, wall_ms, cpu_seconds, fuel: wanted.fuel, ..safe };
-    limits_fit(environment, &limits).map_err(|misfit| SubmitError::field(misfit.field(), misfit.to_string()))?;
-    Ok(limits)
+    match fits(environment, &limits, runtime) {
+        // The decision says which rule a container breaks.
+        Ok(()) | Err(Misfit::Runtime) => Ok(limits),
+        Err(misfit) => Err(SubmitError::field(misfit.field(), misfit.to_string())),
+    }
 }
 
 /// What becomes `algoCustomData.json`: what the consumer gives, as the algorithm and the datasets declare it. None if the

@@ -116,9 +116,8 @@ pub(super) async fn job(
 /// What no other job may have at the same time: its agreement, and the name under which its results are registered.
 fn claims(actor: &Actor, owner: &Account, submission: &Submission) -> Vec<Claim> {
     let agreement = submission.agreement.as_ref().map(|agreement| {
-        // A Provider cannot take the agreements of another. Labels have no space, so no two pairs give the same text.
-        let provider = actor.provider().and_then(|Provider { account, .. }| account.as_ref()).map_or("", Account::key);
-        Claim::agreement(&format!("{provider} {}", agreement.as_str()))
+        let provider = actor.provider().and_then(|Provider { account, .. }| account.as_ref());
+        Claim::agreement_of(provider, agreement.as_str())
     });
     let name = submission.register.as_ref();
     let name = name.map(|register| Claim::asset_name(owner, AssetKind::Dataset, register.name.as_str()));

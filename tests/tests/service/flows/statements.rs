@@ -30,17 +30,29 @@ fn the_report_matches_the_committed_schema() {
     assert!(!walls.is_empty() && walls.values().all(|wall| wall["state"] == "enforced"), "{walls:#?}");
 }
 
-/// Another library checks the signature, over a text that it writes itself.
+/// Another library checks the signature, and that the openings open what they say.
 const VERIFY: &str = r#"
-import base64, json, sys
+import base64, hashlib, json, sys
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 document = json.loads(sys.argv[1])
-text = json.dumps(document["receipt"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+text = document["text"]
 key = Ed25519PublicKey.from_public_bytes(base64.b64decode(document["publicKey"]))
+def commitment(opening):
+    value = json.dumps(opening["value"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    digest = hashlib.sha256()
+    for part in [b"cloister.dev/commitment/v1", opening["pointer"].encode(), bytes.fromhex(opening["salt"]), value]:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return {"state": "committed", "commitment": digest.hexdigest()}
+def sealed(pointer):
+    value = document["receipt"]
+    for name in pointer.split("/")[1:]:
+        value = value[int(name)] if isinstance(value, list) else value[name]
+    return value
 try:
     key.verify(base64.b64decode(document["signature"]), text.encode())
-    print("good")
+    opened = all(commitment(opening) == sealed(opening["pointer"]) for opening in document["openings"])
+    print("good" if json.loads(text) == document["receipt"] and opened else "bad")
 except InvalidSignature:
     print("bad")
 "#;
@@ -55,26 +67,42 @@ fn a_receipt_can_be_verified_by_anybody() {
     let job = service.finish(carol, &job);
     let document = service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
     assert_eq!(Python::run(VERIFY, &[&document.to_string()]).trim(), "good", "{document:#}");
-    // The publisher's says the same, but for what the consumer's parameters were.
-    let hers = service.get(alice, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
-    assert_eq!(Python::run(VERIFY, &[&hers.to_string()]).trim(), "good", "{hers:#}");
-    let mut expected = document["receipt"].clone();
-    (expected["parametersSha256"], expected["reportSha256"]) = (Value::Null, hers["receipt"]["reportSha256"].clone());
-    assert_eq!(hers["receipt"], expected);
+    // Every reader gets the same text and signature; the publisher opens the files of their own dataset.
+    for (who, pointers) in [
+        (alice, vec!["/datasets/0/files"]),
+        (&service.operator, vec!["/datasets/0/files", "/parameters", "/report"]),
+        (carol, vec!["/datasets/0/files", "/parameters", "/report"]),
+    ] {
+        let theirs = service.get(who, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
+        assert_eq!(Python::run(VERIFY, &[&theirs.to_string()]).trim(), "good", "{theirs:#}");
+        assert_eq!((&theirs["text"], &theirs["signature"]), (&document["text"], &document["signature"]));
+        let openings = theirs["openings"].as_array().expect("openings");
+        let mut seen: Vec<String> = openings.iter().map(|opening| text(opening, "pointer")).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, pointers, "{theirs:#}");
+    }
 
     // It says what ran on what, and what came out.
     let receipt = &document["receipt"];
     assert_eq!((&receipt["job"], &receipt["phase"]), (&json!(job), &json!("Finished")));
-    assert_eq!((&receipt["datasets"][0]["did"], &receipt["algorithm"]["did"]), (&json!(dataset), &json!(algorithm)));
+    assert_eq!((&receipt["datasets"][0]["did"], &receipt["algorithm"]), (&json!(dataset), &json!(algorithm)));
     let digest = hex(&Sha256::digest(crate::people::penguins()));
-    assert_eq!(text(&receipt["datasets"][0]["files"][0], "sha256"), digest, "{receipt:#}");
+    let openings = document["openings"].as_array().expect("openings");
+    let files = openings.iter().find(|opening| opening["pointer"] == "/datasets/0/files").expect("an opening");
+    assert_eq!(text(&files["value"][0], "sha256"), digest, "{files:#}");
     let statistics = service.result(carol, &job, "statistics.json");
-    let outputs = receipt["outputs"].as_array().expect("outputs");
+    let outputs = receipt["outputs"]["files"].as_array().expect("outputs");
     let output = outputs.iter().find(|output| output["name"] == "statistics.json").expect("the output");
     assert_eq!(text(output, "sha256"), hex(&Sha256::digest(statistics)));
 
     // A changed word is seen.
-    for (pointer, value) in [("/receipt/job", json!("0".repeat(32))), ("/receipt/outputs/0/bytes", json!(1))] {
+    let forged = text(&document, "text").replace("Finished", "Stopped");
+    for (pointer, value) in [
+        ("/receipt/job", json!("0".repeat(32))),
+        ("/receipt/outputs/files/0/bytes", json!(1)),
+        ("/text", json!(forged)),
+        ("/openings/0/value", json!("another")),
+    ] {
         let mut changed = document.clone();
         *changed.pointer_mut(pointer).expect(pointer) = value;
         assert_eq!(Python::run(VERIFY, &[&changed.to_string()]).trim(), "bad", "{pointer}");

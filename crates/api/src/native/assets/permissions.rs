@@ -2,7 +2,7 @@ use crate::{
     auth::Caller,
     download::{EntityTag, precondition},
     extract::{Json, PathParam, PathParams, Query},
-    native::views::DidSchema,
+    native::schemas::DidSchema,
     problem::Problem,
 };
 use axum::{

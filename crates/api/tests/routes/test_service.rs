@@ -1,4 +1,4 @@
-//! A Cloister in a folder of its own, and people with keys.
+//! A service with an engine in a folder of its own, and accounts with keys.
 
 use axum::{
     Router,
@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tower::ServiceExt as _;
 
-pub(crate) struct House {
+pub(crate) struct TestService {
     pub(crate) router: Router,
-    pub(crate) service: Service,
+    pub(crate) api: Service,
     pub(crate) engine: Arc<LocalEngine>,
     keys: BTreeMap<&'static str, String>,
     _folder: tempfile::TempDir,
@@ -53,22 +53,27 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// A WebAssembly program, from its text.
+pub(crate) fn program(text: &str) -> Vec<u8> {
+    wat::parse_str(text).expect("a program")
+}
+
 /// A guest that was built before.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
     let path = root().join("target/guests").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run scripts/guests.sh", path.display()))
 }
 
-pub(crate) async fn house() -> House {
-    house_with(|settings| settings.rates = many()).await
+pub(crate) async fn service() -> TestService {
+    service_with(|settings| settings.rates = many()).await
 }
 
 /// Rates that no test meets by accident.
-fn many() -> RateLimits {
+pub(crate) fn many() -> RateLimits {
     RateLimits { account_per_second: 10_000, account_burst: 10_000, address_per_second: 10_000, address_burst: 10_000 }
 }
 
-pub(crate) async fn house_with(change: impl FnOnce(&mut Settings)) -> House {
+pub(crate) async fn service_with(change: impl FnOnce(&mut Settings)) -> TestService {
     let folder = tempfile::tempdir().expect("a folder");
     let sandbox = root().join("target/release/sandbox");
     assert!(sandbox.exists(), "{} is not there; run make build", sandbox.display());
@@ -97,8 +102,8 @@ pub(crate) async fn house_with(change: impl FnOnce(&mut Settings)) -> House {
     let mut settings = Settings::new([1; 32], [2; 32]);
     change(&mut settings);
     let backend: Arc<dyn Backend> = engine.clone();
-    let service = Service::new(backend, settings).expect("a service");
-    let mut house = House { router: service.router(), service, engine, keys: BTreeMap::new(), _folder: folder };
+    let api = Service::new(backend, settings).expect("a service");
+    let mut service = TestService { router: api.router(), api, engine, keys: BTreeMap::new(), _folder: folder };
     for (name, role) in [
         ("alice", Role::Publisher),
         ("bob", Role::Consumer),
@@ -106,9 +111,9 @@ pub(crate) async fn house_with(change: impl FnOnce(&mut Settings)) -> House {
         ("mallory", Role::Publisher),
         ("olga", Role::Operator),
     ] {
-        house.add(name, role).await;
+        service.add(name, role).await;
     }
-    house
+    service
 }
 
 pub(crate) fn now() -> Timestamp {
@@ -122,7 +127,7 @@ pub(crate) fn key_made() -> AuditEvent {
     AuditEvent { at: now(), actor, action: AuditAction::KeyCreated, subject, detail: "{}".to_owned() }
 }
 
-impl House {
+impl TestService {
     async fn add(&mut self, name: &'static str, role: Role) {
         let key = new_key(name.parse().expect("an account"), role, String::new(), None, now()).expect("a key");
         self.engine.put_key(key.stored, key_made()).await.expect("stored");
@@ -194,9 +199,9 @@ impl House {
         answer["did"].as_str().expect("a DID").to_owned()
     }
 
-    /// An algorithm of mallory's that any of the guests is.
-    pub(crate) async fn algorithm(&self, name: &str, program: &str) -> String {
-        let sha256 = self.upload("mallory", guest(program)).await;
+    /// An algorithm of mallory's: this program.
+    pub(crate) async fn algorithm(&self, name: &str, program: Vec<u8>) -> String {
+        let sha256 = self.upload("mallory", program).await;
         let manifest = json!({
             "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": name},
             "spec": {"files": [{"type": "upload", "sha256": sha256}]}
@@ -217,13 +222,26 @@ impl House {
 
     /// The job, once it is in this phase or has ended.
     pub(crate) async fn until(&self, job: &str, phase: &str) -> Value {
+        self.until_seen("bob", job, phase).await
+    }
+
+    /// The same, as this account sees it.
+    pub(crate) async fn until_seen(&self, who: &str, job: &str, phase: &str) -> Value {
         for _ in 0..1200 {
-            let answer = self.get("bob", &format!("/v1/jobs/{job}")).await.expect(200).json();
+            let answer = self.get(who, &format!("/v1/jobs/{job}")).await.expect(200).json();
             if answer["phase"] == phase || !answer["ended"].is_null() {
                 return answer;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("the job does not get to {phase}");
+    }
+
+    /// The actions on record, without those about keys and assets, in their order.
+    pub(crate) async fn actions(&self) -> Vec<String> {
+        let audit = self.get("olga", "/v1/audit?limit=1000").await.expect(200).json();
+        let records = audit["items"].as_array().expect("records").iter();
+        let actions = records.map(|record| record["action"].as_str().expect("an action").to_owned());
+        actions.filter(|action| action.starts_with("job-") || action.starts_with("result-")).collect()
     }
 }

@@ -1,50 +1,16 @@
 //! Requests that an Ethereum account signed.
 
-use crate::house::{House, house_with, now};
+use crate::{
+    test_service::{TestService, service_with},
+    wallet::{Wallet, nonce},
+};
 use axum::{body::Body, http::Request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cloister_model::Role;
-use k256::ecdsa::SigningKey;
 use sha2::Digest as _;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-struct Wallet(SigningKey);
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn keccak(bytes: &[u8]) -> Vec<u8> {
-    use sha3::Digest as _;
-    sha3::Keccak256::digest(bytes).to_vec()
-}
-
-fn nonce() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    (now().unix_ms() * 1_000_000 + NEXT.fetch_add(1, Ordering::Relaxed)).to_string()
-}
-
-impl Wallet {
-    fn new(seed: u8) -> Self {
-        Self(SigningKey::from_slice(&[seed; 32]).expect("a key"))
-    }
-
-    fn address(&self) -> String {
-        let point = self.0.verifying_key().to_encoded_point(false);
-        format!("0x{}", hex(&keccak(&point.as_bytes()[1..])[12..]))
-    }
-
-    fn header(&self, method: &str, path: &str, nonce: &str, body: &[u8]) -> String {
-        let text = format!("cloister-request\n{method}\n{path}\n{nonce}\n{}", hex(&sha2::Sha256::digest(body)));
-        let message = format!("\x19Ethereum Signed Message:\n{}{text}", text.len());
-        let (signature, recovery) = self.0.sign_prehash_recoverable(&keccak(message.as_bytes())).expect("a signature");
-        let signature = format!("0x{}{:02x}", hex(&signature.to_bytes()), recovery.to_byte() + 27);
-        format!("Ethereum address={},nonce={nonce},signature={signature}", self.address())
-    }
-}
-
-async fn house() -> House {
-    house_with(|settings| settings.ethereum_role = Some(Role::Consumer)).await
+async fn service() -> TestService {
+    service_with(|settings| settings.ethereum_role = Some(Role::Consumer)).await
 }
 
 fn request(method: &str, path: &str, header: &str, body: &[u8]) -> Request<Body> {
@@ -54,14 +20,14 @@ fn request(method: &str, path: &str, header: &str, body: &[u8]) -> Request<Body>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signature_is_good_once_and_for_one_request() {
-    let (house, wallet) = (house().await, Wallet::new(7));
+    let (service, wallet) = (service().await, Wallet::new(7));
     let header = wallet.header("GET", "/v1/whoami", &nonce(), b"");
-    let answer = house.send(request("GET", "/v1/whoami", &header, b"")).await.expect(200).json();
+    let answer = service.send(request("GET", "/v1/whoami", &header, b"")).await.expect(200).json();
     assert_eq!(
         (answer["account"].as_str(), answer["via"].as_str()),
         (Some(wallet.address().as_str()), Some("signature"))
     );
-    house.send(request("GET", "/v1/whoami", &header, b"")).await.expect(401);
+    service.send(request("GET", "/v1/whoami", &header, b"")).await.expect(401);
     for (method, path, body) in [
         ("GET", "/v1/jobs", &b""[..]),
         ("GET", "/v1/whoami?x=1", b""),
@@ -69,20 +35,20 @@ async fn a_signature_is_good_once_and_for_one_request() {
         ("HEAD", "/v1/whoami", b""),
     ] {
         let header = wallet.header("GET", "/v1/whoami", &nonce(), b"");
-        house.send(request(method, path, &header, body)).await.expect(401);
+        service.send(request(method, path, &header, body)).await.expect(401);
     }
     for old in ["1", "1700000000", "99999999999999999999"] {
         let header = wallet.header("GET", "/v1/whoami", old, b"");
-        house.send(request("GET", "/v1/whoami", &header, b"")).await.expect(401);
+        service.send(request("GET", "/v1/whoami", &header, b"")).await.expect(401);
     }
     let stolen =
         wallet.header("GET", "/v1/whoami", &nonce(), b"").replace(&wallet.address(), &Wallet::new(8).address());
-    house.send(request("GET", "/v1/whoami", &stolen, b"")).await.expect(401);
+    service.send(request("GET", "/v1/whoami", &stolen, b"")).await.expect(401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_body_is_checked_while_it_arrives() {
-    let (house, wallet) = (house().await, Wallet::new(7));
+    let (service, wallet) = (service().await, Wallet::new(7));
     let body = vec![5_u8; 6 * 1024 * 1024];
     let digest = |body: &[u8]| format!("sha-256=:{}:", BASE64_STANDARD.encode(sha2::Sha256::digest(body)));
     let send = |claimed: String, sent: Vec<u8>| {
@@ -91,7 +57,7 @@ async fn a_large_body_is_checked_while_it_arrives() {
         if !claimed.is_empty() {
             request.headers_mut().insert("content-digest", claimed.parse().expect("a value"));
         }
-        house.send(request)
+        service.send(request)
     };
     send(digest(&body), body.clone()).await.expect(201);
     send(digest(&body), b"another".to_vec()).await.expect(400);
@@ -101,8 +67,8 @@ async fn a_large_body_is_checked_while_it_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_role_nobody_signs() {
-    let house = house_with(|_| {}).await;
+async fn without_a_role_signatures_are_refused() {
+    let service = service_with(|_| {}).await;
     let header = Wallet::new(7).header("GET", "/v1/whoami", &nonce(), b"");
-    house.send(request("GET", "/v1/whoami", &header, b"")).await.expect(401);
+    service.send(request("GET", "/v1/whoami", &header, b"")).await.expect(401);
 }

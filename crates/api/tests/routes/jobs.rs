@@ -1,6 +1,6 @@
 //! Jobs, from the request to the receipt.
 
-use crate::house::house;
+use crate::test_service::service;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use axum::body::Body;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -8,36 +8,43 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_runs_and_is_accounted_for() {
-    let house = house().await;
-    let dataset = house.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
-    let job = house.job(&dataset).await;
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
+    let job = service.job(&dataset).await;
     // Followed from before its end: the events end by themselves.
-    let events = house.get("bob", &format!("/v1/jobs/{job}/events")).await.expect(200);
+    let events = service.get("bob", &format!("/v1/jobs/{job}/events")).await.expect(200);
     assert_eq!(events.header("content-type"), "text/event-stream");
-    let ended = house.until(&job, "Finished").await;
+    let ended = service.until(&job, "Finished").await;
     assert_eq!(ended["phase"], "Finished", "{ended}");
     assert_eq!((ended["code"].as_u64(), ended["owner"].as_str()), (Some(70), Some("bob")));
     let text = events.text();
     let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().expect("an event");
     assert_eq!(serde_json::from_str::<Value>(last).expect("json"), ended);
-    let seen = [("last-event-id", ended["revision"].to_string())];
-    let seen: Vec<(&str, &str)> = seen.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    house.with("bob", "GET", &format!("/v1/jobs/{job}/events"), &seen, Body::empty()).await.expect(204);
+    let seen = text.lines().filter_map(|line| line.strip_prefix("id: ")).next_back().expect("an id");
+    let again = |seen: String| {
+        let (service, job) = (&service, &job);
+        async move {
+            let headers = [("last-event-id", seen.as_str())];
+            service.with("bob", "GET", &format!("/v1/jobs/{job}/events"), &headers, Body::empty()).await
+        }
+    };
+    again(seen.to_owned()).await.expect(204);
+    assert_eq!(again("of another service".to_owned()).await.expect(200).text().matches("event: job").count(), 1);
 
     // Results: whole, in parts, again.
-    let results = house.get("bob", &format!("/v1/jobs/{job}/results")).await.expect(200).json();
+    let results = service.get("bob", &format!("/v1/jobs/{job}/results")).await.expect(200).json();
     let results = results["items"].as_array().expect("results");
     let output = results.iter().find(|file| file["kind"] == "output").expect("an output");
     let path = format!("/v1/jobs/{job}/results/{}", output["index"]);
-    let whole = house.get("bob", &path).await.expect(200);
+    let whole = service.get("bob", &path).await.expect(200);
     assert_eq!(whole.body.len() as u64, output["bytes"].as_u64().expect("bytes"));
     assert_eq!(whole.header("etag"), format!("\"{}\"", output["sha256"].as_str().expect("a digest")));
     assert_eq!(whole.header("content-length"), whole.body.len().to_string());
     let ask = |headers: Vec<(&'static str, String)>, method: &'static str| {
-        let (house, path) = (&house, &path);
+        let (service, path) = (&service, &path);
         async move {
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            house.with("bob", method, path, &headers, Body::empty()).await
+            service.with("bob", method, path, &headers, Body::empty()).await
         }
     };
     let tag = whole.header("etag").to_owned();
@@ -50,22 +57,22 @@ async fn a_job_runs_and_is_accounted_for() {
     let head = ask(Vec::new(), "HEAD").await.expect(200);
     assert!(head.body.is_empty() && head.header("content-length") == whole.header("content-length"));
 
-    // Nobody but the owner reads them, whoever administers included.
+    // Only the owner reads them; operators do not either.
     for who in ["alice", "olga", "carol"] {
-        house.get(who, &path).await.expect(404);
-        house.get(who, &format!("/v1/jobs/{job}/results")).await.expect(404);
+        service.get(who, &path).await.expect(404);
+        service.get(who, &format!("/v1/jobs/{job}/results")).await.expect(404);
     }
     for (who, status) in [("alice", 200), ("olga", 200), ("mallory", 404)] {
         for part in ["", "/report", "/receipt", "/explain"] {
-            house.get(who, &format!("/v1/jobs/{job}{part}")).await.expect(status);
+            service.get(who, &format!("/v1/jobs/{job}{part}")).await.expect(status);
         }
     }
-    house.get("alice", &format!("/v1/jobs/{job}/log")).await.expect(404);
-    let log = house.get("bob", &format!("/v1/jobs/{job}/log")).await.expect(200);
-    assert_eq!(house.get("bob", &format!("/v1/jobs/{job}/log?follow=true")).await.expect(200).body, log.body);
+    service.get("alice", &format!("/v1/jobs/{job}/log")).await.expect(404);
+    let log = service.get("bob", &format!("/v1/jobs/{job}/log")).await.expect(200);
+    assert_eq!(service.get("bob", &format!("/v1/jobs/{job}/log?follow=true")).await.expect(200).body, log.body);
 
     // The receipt holds, and says what came out.
-    let receipt = house.get("bob", &format!("/v1/jobs/{job}/receipt")).await.expect(200).json();
+    let receipt = service.get("bob", &format!("/v1/jobs/{job}/receipt")).await.expect(200).json();
     let decode = |name: &str| BASE64_STANDARD.decode(receipt[name].as_str().expect("a text")).expect("base64");
     let text = receipt["text"].as_str().expect("a text");
     let key = UnparsedPublicKey::new(&ED25519, decode("publicKey"));
@@ -73,32 +80,35 @@ async fn a_job_runs_and_is_accounted_for() {
     assert!(key.verify(text.replace("bob", "eve").as_bytes(), &[0; 64]).is_err());
     let statement: Value = serde_json::from_str(text).expect("json");
     assert_eq!(statement, receipt["receipt"]);
-    assert_eq!(statement["datasets"][0]["files"][0]["bytes"], 24);
-    assert!(statement["outputs"].as_array().expect("outputs").iter().any(|file| file["sha256"] == output["sha256"]));
-    assert_eq!(house.get("", "/v1/receipt-key").await.expect(200).json()["publicKey"], receipt["publicKey"]);
+    let outputs = &statement["outputs"];
+    assert_eq!(outputs["state"], "released");
+    assert!(outputs["files"].as_array().expect("outputs").iter().any(|file| file["sha256"] == output["sha256"]));
+    assert_eq!(service.get("", "/v1/receipt-key").await.expect(200).json()["publicKey"], receipt["publicKey"]);
 
-    let audit = house.get("olga", "/v1/audit?limit=1000").await.expect(200).json();
+    let audit = service.get("olga", "/v1/audit?limit=1000").await.expect(200).json();
     let of = |action: &str| {
         let all = audit["items"].as_array().expect("records");
         all.iter().filter(|record| record["action"] == action && record["subject"] == job.as_str()).count()
     };
-    assert_eq!((of("job-allowed"), of("result-downloaded")), (1, 3));
+    // Several reads of one file by one reader on one day are one record; around midnight, there are two.
+    assert_eq!(of("job-allowed"), 1);
+    assert!((1..=2).contains(&of("result-downloaded")), "{audit}");
 
-    house.delete("carol", &format!("/v1/jobs/{job}")).await.expect(404);
-    house.delete("bob", &format!("/v1/jobs/{job}")).await.expect(204);
-    house.get("bob", &format!("/v1/jobs/{job}")).await.expect(404);
+    service.delete("carol", &format!("/v1/jobs/{job}")).await.expect(404);
+    service.delete("bob", &format!("/v1/jobs/{job}")).await.expect(204);
+    service.get("bob", &format!("/v1/jobs/{job}")).await.expect(404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_is_the_same_job() {
-    let house = house().await;
-    let dataset = house.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
     let send = |who: &'static str, key: &'static str, code: &'static str| {
         let body = json!({"datasets": [dataset], "algorithm": {"rawcode": code}}).to_string();
-        let house = &house;
+        let service = &service;
         async move {
             let headers = [("content-type", "application/json"), ("idempotency-key", key)];
-            house.with(who, "POST", "/v1/jobs", &headers, Body::from(body)).await
+            service.with(who, "POST", "/v1/jobs", &headers, Body::from(body)).await
         }
     };
     let (one, other) = tokio::join!(send("bob", "k1", "a"), send("bob", "k1", "a"));
@@ -114,8 +124,8 @@ async fn the_same_key_is_the_same_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_field_of_a_request_is_checked() {
-    let house = house().await;
-    let dataset = house.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
     let base = json!({"datasets": [dataset], "algorithm": {"rawcode": "x"}});
     for (field, value, expected) in [
         ("environment", json!("nowhere"), "environment"),
@@ -135,13 +145,13 @@ async fn every_field_of_a_request_is_checked() {
     ] {
         let mut request = base.clone();
         request[field] = value;
-        let answer = house.post("bob", "/v1/jobs", &request).await;
+        let answer = service.post("bob", "/v1/jobs", &request).await;
         assert!([422, 404].contains(&answer.status.as_u16()), "{field}: {}", answer.text());
         assert_eq!(answer.json()["field"], expected, "{}", answer.text());
     }
     let container = json!({"datasets": [dataset], "algorithm":
         {"rawcode": "x", "container": {"image": "alpine", "entrypoint": "sh $ALGO"}}});
-    let denied = house.post("bob", "/v1/jobs", &container).await.expect(403).json();
+    let denied = service.post("bob", "/v1/jobs", &container).await.expect(403).json();
     let rules: Vec<&str> =
         denied["rules"].as_array().expect("rules").iter().filter_map(|rule| rule["rule"].as_str()).collect();
     assert_eq!(rules, ["runtime", "environment-runtime"]);
@@ -149,17 +159,17 @@ async fn every_field_of_a_request_is_checked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_of_ones_own_and_come_in_pages() {
-    let house = house().await;
-    let dataset = house.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
     let mut jobs = Vec::new();
     for _ in 0..5 {
         let request = json!({"datasets": [dataset], "algorithm": {"rawcode": "x"}});
-        jobs.push(house.post("bob", "/v1/jobs", &request).await.expect(201).json()["id"].clone());
+        jobs.push(service.post("bob", "/v1/jobs", &request).await.expect(201).json()["id"].clone());
     }
     let mut found = Vec::new();
     let mut path = "/v1/jobs?limit=2".to_owned();
     loop {
-        let page = house.get("bob", &path).await.expect(200).json();
+        let page = service.get("bob", &path).await.expect(200).json();
         found.extend(page["items"].as_array().expect("items").iter().map(|job| job["id"].clone()));
         match page["next"].as_str() {
             Some(next) => path = format!("/v1/jobs?limit=2&cursor={next}"),
@@ -169,8 +179,8 @@ async fn lists_are_of_ones_own_and_come_in_pages() {
     assert_eq!(found.len(), 5);
     assert!(jobs.iter().all(|job| found.contains(job)));
     let count = |who: &'static str, path: String| {
-        let house = &house;
-        async move { house.get(who, &path).await.expect(200).json()["items"].as_array().expect("items").len() }
+        let service = &service;
+        async move { service.get(who, &path).await.expect(200).json()["items"].as_array().expect("items").len() }
     };
     assert_eq!(count("carol", "/v1/jobs".to_owned()).await, 0);
     assert_eq!(count("olga", "/v1/jobs".to_owned()).await, 5);
@@ -181,29 +191,29 @@ async fn lists_are_of_ones_own_and_come_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asked_for_a_review_decides() {
-    let house = house().await;
+async fn the_publisher_that_asks_for_a_review_decides() {
+    let service = service().await;
     let compute = json!({"allowRawAlgorithm": true, "outputContract": {"review": true}});
-    let dataset = house.dataset("reviewed", compute).await;
-    let job = house.job(&dataset).await;
-    assert_eq!(house.until(&job, "InReview").await["phase"], "InReview");
+    let dataset = service.dataset("reviewed", compute).await;
+    let job = service.job(&dataset).await;
+    assert_eq!(service.until(&job, "InReview").await["phase"], "InReview");
     let path = format!("/v1/jobs/{job}/review");
     for who in ["bob", "mallory", "carol"] {
-        house.get(who, &path).await.expect(404);
-        house.post(who, &path, &json!({"verdict": "approve"})).await.expect(404);
+        service.get(who, &path).await.expect(404);
+        service.post(who, &path, &json!({"verdict": "approve"})).await.expect(404);
     }
-    assert_eq!(house.get("bob", &format!("/v1/jobs/{job}/results")).await.expect(200).json()["items"], json!([]));
-    let held = house.get("alice", &path).await.expect(200).json();
+    assert_eq!(service.get("bob", &format!("/v1/jobs/{job}/results")).await.expect(200).json()["items"], json!([]));
+    let held = service.get("alice", &path).await.expect(200).json();
     assert!(!held["items"].as_array().expect("held").is_empty());
-    house.get("alice", &format!("{path}/0")).await.expect(200);
-    house.post("alice", &path, &json!({"verdict": "refuse"})).await.expect(422);
-    house.post("alice", &path, &json!({"verdict": "refuse", "reason": "too small a group"})).await.expect(200);
-    let ended = house.until(&job, "OutputRefused").await;
+    service.get("alice", &format!("{path}/0")).await.expect(200);
+    service.post("alice", &path, &json!({"verdict": "refuse"})).await.expect(422);
+    service.post("alice", &path, &json!({"verdict": "refuse", "reason": "too small a group"})).await.expect(200);
+    let ended = service.until(&job, "OutputRefused").await;
     assert_eq!(ended["phase"], "OutputRefused");
     assert!(ended["reason"]["text"].as_str().expect("a reason").contains("too small a group"), "{ended}");
-    house.post("alice", &path, &json!({"verdict": "approve"})).await.expect(409);
+    service.post("alice", &path, &json!({"verdict": "approve"})).await.expect(409);
     assert_eq!(
-        house.get("bob", &format!("/v1/jobs/{job}/results")).await.expect(200).json()["items"]
+        service.get("bob", &format!("/v1/jobs/{job}/results")).await.expect(200).json()["items"]
             .as_array()
             .map(|items| items.iter().filter(|file| file["kind"] == "output").count()),
         Some(0)
@@ -212,22 +222,22 @@ async fn whoever_asked_for_a_review_decides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn results_can_become_a_dataset_of_ones_own() {
-    let house = house().await;
-    let dataset = house.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
-    let sha256 = house.upload("bob", crate::house::guest("column-stats.p1.wasm")).await;
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
+    let sha256 = service.upload("bob", crate::test_service::guest("column-stats.p1.wasm")).await;
     let mut request = json!({"datasets": [dataset], "algorithm": {"upload": sha256}, "register": {"name": "derived"}});
-    let job = house.post("bob", "/v1/jobs", &request).await.expect(201).json();
-    let job = house.until(job["id"].as_str().expect("an id"), "Finished").await;
+    let job = service.post("bob", "/v1/jobs", &request).await.expect(201).json();
+    let job = service.until(job["id"].as_str().expect("an id"), "Finished").await;
     assert_eq!(job["phase"], "Finished", "{job}");
-    let derived = house.get("bob", "/v1/datasets?owner=bob&name=derived").await.expect(200).json();
+    let derived = service.get("bob", "/v1/datasets?owner=bob&name=derived").await.expect(200).json();
     let derived = derived["items"][0]["did"].as_str().expect("a DID").to_owned();
     for who in ["alice", "carol"] {
-        house.get(who, &format!("/v1/datasets/{derived}")).await.expect(404);
+        service.get(who, &format!("/v1/datasets/{derived}")).await.expect(404);
     }
-    assert_eq!(house.post("bob", "/v1/jobs", &request).await.expect(422).json()["field"], "register.name");
+    assert_eq!(service.post("bob", "/v1/jobs", &request).await.expect(422).json()["field"], "register.name");
     request = json!({"datasets": [derived], "algorithm": {"upload": sha256}});
-    house.post("carol", "/v1/jobs", &request).await.expect(404);
-    let second = house.post("bob", "/v1/jobs", &request).await.expect(201).json();
-    let second = house.until(second["id"].as_str().expect("an id"), "Finished").await;
+    service.post("carol", "/v1/jobs", &request).await.expect(404);
+    let second = service.post("bob", "/v1/jobs", &request).await.expect(201).json();
+    let second = service.until(second["id"].as_str().expect("an id"), "Finished").await;
     assert!(["Finished", "AlgorithmFailed"].contains(&second["phase"].as_str().expect("a phase")), "{second}");
 }

@@ -1,6 +1,6 @@
 //! Real connections.
 
-use crate::house::house;
+use crate::test_service::service;
 use cloister_api::{ServeOptions, serve};
 use serde_json::json;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use tokio::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn followers_are_let_go_when_the_service_shuts_down() {
-    let house = house().await;
+    let service = service().await;
     let dataset =
-        house.dataset("reviewed", json!({"allowRawAlgorithm": true, "outputContract": {"review": true}})).await;
-    let job = house.job(&dataset).await;
-    house.until(&job, "InReview").await;
+        service.dataset("reviewed", json!({"allowRawAlgorithm": true, "outputContract": {"review": true}})).await;
+    let job = service.job(&dataset).await;
+    service.until(&job, "InReview").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let closing = house.service.closing();
-    let serving = tokio::spawn(serve(listener, house.router.clone(), ServeOptions::default(), closing.clone()));
+    let closing = service.api.closing();
+    let serving = tokio::spawn(serve(listener, service.router.clone(), ServeOptions::default(), closing.clone()));
     let mut followers = Vec::new();
     for path in [format!("/v1/jobs/{job}/events"), format!("/v1/jobs/{job}/log?follow=true")] {
         let mut stream = TcpStream::connect(address).await.expect("a connection");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", house.key("bob"));
+        let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", service.key("bob"));
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut begin = [0; 15];
         stream.read_exact(&mut begin).await.expect("an answer");
@@ -43,12 +43,12 @@ async fn followers_are_let_go_when_the_service_shuts_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_are_bounded() {
-    let house = house().await;
+    let service = service().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let closing = house.service.closing();
+    let closing = service.api.closing();
     let options = ServeOptions { header_timeout: Duration::from_millis(200), ..ServeOptions::default() };
-    let serving = tokio::spawn(serve(listener, house.router.clone(), options, closing.clone()));
+    let serving = tokio::spawn(serve(listener, service.router.clone(), options, closing.clone()));
     let headers: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
     for (request, status) in [
         (format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(64 * 1024)), "431"),

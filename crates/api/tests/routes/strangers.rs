@@ -1,12 +1,12 @@
-//! What nobody, and somebody who has nothing to do with it, learn: nothing.
+//! Requests without credentials, and of accounts that have nothing to do with a thing, learn nothing.
 
-use crate::house::{House, house, house_with};
+use crate::test_service::{TestService, service, service_with};
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
 
-const NOBODYS: &str = "00000000000000000000000000000000";
+const UNKNOWN: &str = "00000000000000000000000000000000";
 
-/// Every route that needs somebody known, with a body where it takes one.
+/// Every route that needs credentials, with a body where it takes one.
 fn routes(openapi: &Value) -> Vec<(String, String, bool)> {
     let mut routes = Vec::new();
     for (path, item) in openapi["paths"].as_object().expect("paths") {
@@ -28,18 +28,18 @@ fn filled(path: &str, job: &str, did: &str) -> String {
         .replace("{n}", "0")
 }
 
-async fn openapi(house: &House) -> Value {
-    house.get("", "/openapi.json").await.expect(200).json()
+async fn openapi(service: &TestService) -> Value {
+    service.get("", "/openapi.json").await.expect(200).json()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_gets_in_anywhere() {
-    let house = house().await;
-    let routes = routes(&openapi(&house).await);
+async fn no_route_works_without_credentials() {
+    let service = service().await;
+    let routes = routes(&openapi(&service).await);
     assert!(routes.len() >= 35, "{}", routes.len());
-    let wrong = format!("Bearer {}A", &house.key("bob")[..house.key("bob").len() - 1]);
+    let wrong = format!("Bearer {}A", &service.key("bob")[..service.key("bob").len() - 1]);
     for (method, path, _) in &routes {
-        let path = filled(path, NOBODYS, "did:op:a");
+        let path = filled(path, UNKNOWN, "did:op:a");
         for credentials in [
             None,
             Some("Bearer"),
@@ -55,7 +55,7 @@ async fn nobody_gets_in_anywhere() {
             if let Some(credentials) = credentials {
                 request = request.header("authorization", credentials);
             }
-            let answer = house.send(request.body(Body::empty()).expect("a request")).await;
+            let answer = service.send(request.body(Body::empty()).expect("a request")).await;
             assert_eq!(answer.status, 401, "{method} {path} {credentials:?}: {}", answer.text());
             assert!(answer.header("www-authenticate").contains("Bearer"), "{method} {path}");
             assert_eq!(answer.header("content-type"), "application/problem+json");
@@ -63,13 +63,13 @@ async fn nobody_gets_in_anywhere() {
     }
 }
 
-/// What is there and what is not look alike to whoever may not see it, letter for letter.
+/// To an account that may not see a thing, it looks as if it did not exist, letter for letter.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_hidden_is_not_there() {
-    let house = house().await;
-    let dataset = house.dataset("hidden", json!({"allowRawAlgorithm": true})).await;
-    let job = house.job(&dataset).await;
-    house.until(&job, "Finished").await;
+    let service = service().await;
+    let dataset = service.dataset("hidden", json!({"allowRawAlgorithm": true})).await;
+    let job = service.job(&dataset).await;
+    service.until(&job, "Finished").await;
     // From now on the dataset is alice's and bob's.
     let manifest = json!({
         "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "hidden"},
@@ -78,8 +78,8 @@ async fn what_is_hidden_is_not_there() {
             "credentials": {"allow": [{"type": "address", "values": ["alice", "bob"]}]}
         }
     });
-    house.post("alice", "/v1/datasets", &manifest).await.expect(200);
-    house.get("bob", &format!("/v1/datasets/{dataset}")).await.expect(200);
+    service.post("alice", "/v1/datasets", &manifest).await.expect(200);
+    service.get("bob", &format!("/v1/datasets/{dataset}")).await.expect(200);
 
     let body = |path: &str| match path {
         "/v1/jobs/{id}/review" => json!({"verdict": "approve"}),
@@ -87,21 +87,22 @@ async fn what_is_hidden_is_not_there() {
         _ => json!({}),
     };
     let mut seen = 0;
-    for (method, path, has_body) in routes(&openapi(&house).await) {
+    for (method, path, has_body) in routes(&openapi(&service).await) {
         if !path.contains('{') {
             continue;
         }
         let ask = async |path: String, template: &str| {
             let headers = [("content-type", "application/json")];
             let content = if has_body { Body::from(body(template).to_string()) } else { Body::empty() };
-            house.with("carol", &method, &path, if has_body { &headers } else { &[] }, content).await
+            service.with("carol", &method, &path, if has_body { &headers } else { &[] }, content).await
         };
         let there = ask(filled(&path, &job, &dataset), &path).await;
-        let not_there = ask(filled(&path, NOBODYS, "did:op:nobody"), &path).await;
+        let not_there = ask(filled(&path, UNKNOWN, "did:op:nobody"), &path).await;
         assert_eq!(there.status, 404, "{method} {path}: {}", there.text());
         assert_eq!((there.status, &there.body), (not_there.status, &not_there.body), "{method} {path}");
-        let names =
-            |answer: &crate::house::Answer| -> Vec<String> { answer.headers.keys().map(ToString::to_string).collect() };
+        let names = |answer: &crate::test_service::Answer| -> Vec<String> {
+            answer.headers.keys().map(ToString::to_string).collect()
+        };
         assert_eq!(names(&there), names(&not_there), "{method} {path}");
         seen += 1;
     }
@@ -110,8 +111,8 @@ async fn what_is_hidden_is_not_there() {
     // Nor does asking for a job tell.
     let request = |did: &str| json!({"datasets": [did], "algorithm": {"rawcode": "x"}});
     for path in ["/v1/jobs", "/v1/explain"] {
-        let there = house.post("carol", path, &request(&dataset)).await.expect(404);
-        let not_there = house.post("carol", path, &request("did:op:nobody")).await.expect(404);
+        let there = service.post("carol", path, &request(&dataset)).await.expect(404);
+        let not_there = service.post("carol", path, &request("did:op:nobody")).await.expect(404);
         assert_eq!(there.body, not_there.body);
         assert_eq!(there.json()["field"], "datasets[0]");
     }
@@ -119,45 +120,45 @@ async fn what_is_hidden_is_not_there() {
     for path in
         ["/v1/jobs", "/v1/datasets", &format!("/v1/jobs?dataset={dataset}"), "/v1/datasets?name=hidden&owner=alice"]
     {
-        assert_eq!(house.get("carol", path).await.expect(200).json()["items"], json!([]), "{path}");
+        assert_eq!(service.get("carol", path).await.expect(200).json()["items"], json!([]), "{path}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_are_kept() {
-    let house = house().await;
+    let service = service().await;
     for path in ["/v1/datasets", "/v1/algorithms"] {
-        house.post("bob", path, &json!({})).await.expect(403);
+        service.post("bob", path, &json!({})).await.expect(403);
     }
-    house.get("alice", "/v1/audit").await.expect(403);
-    house.get("bob", "/v1/jobs?owner=alice").await.expect(403);
-    house.get("bob", "/v1/keys?account=alice").await.expect(403);
+    service.get("alice", "/v1/audit").await.expect(403);
+    service.get("bob", "/v1/jobs?owner=alice").await.expect(403);
+    service.get("bob", "/v1/keys?account=alice").await.expect(403);
     assert_eq!(
-        house.get("bob", "/v1/whoami").await.expect(200).json(),
+        service.get("bob", "/v1/whoami").await.expect(200).json(),
         json!({"account": "bob", "role": "consumer", "via": "key"})
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_counted() {
-    let house = house_with(|settings| {
+    let service = service_with(|settings| {
         settings.rates.account_per_second = 1;
         settings.rates.account_burst = 3;
     })
     .await;
     for _ in 0..3 {
-        house.get("bob", "/v1/whoami").await.expect(200);
+        service.get("bob", "/v1/whoami").await.expect(200);
     }
-    let answer = house.get("bob", "/v1/whoami").await.expect(429);
+    let answer = service.get("bob", "/v1/whoami").await.expect(429);
     assert!(answer.header("retry-after").parse::<u64>().expect("seconds") >= 1);
-    house.get("carol", "/v1/whoami").await.expect(200);
+    service.get("carol", "/v1/whoami").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_meant_is_refused_in_the_right_way() {
-    let house = house().await;
+    let service = service().await;
     let json = [("content-type", "application/json")];
-    let send = |method, path, headers, body: &'static str| house.with("bob", method, path, headers, Body::from(body));
+    let send = |method, path, headers, body: &'static str| service.with("bob", method, path, headers, Body::from(body));
     let answer = send("PATCH", "/v1/jobs", &json, "").await.expect(405);
     assert_eq!(answer.header("content-type"), "application/problem+json");
     let mut allowed: Vec<&str> = answer.header("allow").split(',').map(str::trim).collect();
@@ -175,22 +176,22 @@ async fn what_is_not_meant_is_refused_in_the_right_way() {
     send("GET", "/v1/jobs/..%2f..%2fetc", &[], "").await.expect(404);
     send("GET", "/v2", &[], "").await.expect(404);
     let large = "x".repeat(5 * 1024 * 1024);
-    house.with("bob", "POST", "/v1/jobs", &json, Body::from(format!("\"{large}\""))).await.expect(413);
+    service.with("bob", "POST", "/v1/jobs", &json, Body::from(format!("\"{large}\""))).await.expect(413);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_is_protected() {
-    let house = house().await;
+    let service = service().await;
     for path in ["/v1/whoami", "/healthz", "/readyz", "/metrics", "/openapi.json", "/nothing", "/v1/receipt-key"] {
-        let answer = house.get("bob", path).await;
+        let answer = service.get("bob", path).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");
         assert_eq!(answer.header("x-request-id").len(), 32, "{path}");
         assert!(answer.header("access-control-allow-origin").is_empty());
     }
-    let page = house.get("", "/docs/").await.expect(200);
+    let page = service.get("", "/docs/").await.expect(200);
     assert!(page.header("content-security-policy").contains("default-src 'none'"));
-    let metrics = house.get("", "/metrics").await.expect(200).text();
+    let metrics = service.get("", "/metrics").await.expect(200).text();
     assert!(
         metrics.contains(r#"route="/v1/whoami",method="GET",status="2xx""#) && !metrics.contains("/nothing"),
         "{metrics}"
@@ -199,12 +200,12 @@ async fn every_answer_is_protected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_listed_pages_may_call() {
-    let house = house_with(|settings| settings.cors_origins = vec!["https://console.example.org".to_owned()]).await;
+    let service = service_with(|settings| settings.cors_origins = vec!["https://console.example.org".to_owned()]).await;
     for (origin, allowed) in
         [("https://console.example.org", "https://console.example.org"), ("https://evil.example", "")]
     {
         let headers = [("origin", origin), ("access-control-request-method", "GET")];
-        let answer = house.with("", "OPTIONS", "/v1/jobs", &headers, Body::empty()).await;
+        let answer = service.with("", "OPTIONS", "/v1/jobs", &headers, Body::empty()).await;
         assert_eq!(answer.header("access-control-allow-origin"), allowed, "{origin}");
         assert!(answer.header("access-control-allow-credentials").is_empty());
     }

@@ -1,0 +1,172 @@
+//! Publishing, and who may use what.
+
+use crate::test_service::{guest, service};
+use serde_json::json;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publishing_again_changes_and_sources_stay_hidden() {
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({})).await;
+    let seen = service.get("bob", &format!("/v1/datasets/{dataset}")).await.expect(200);
+    assert!(!seen.text().contains("Kyoto") && seen.header("etag") == "\"1\"");
+    assert!(service.get("alice", &format!("/v1/datasets/{dataset}")).await.expect(200).text().contains("Kyoto"));
+    assert!(!service.get("olga", &format!("/v1/datasets/{dataset}")).await.expect(200).text().contains("Kyoto"));
+    assert!(!service.get("bob", "/v1/datasets").await.expect(200).text().contains("Kyoto"));
+
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
+        "spec": {"title": "Penguins", "files": [{"type": "inline", "content": "a"}]}
+    });
+    let changed = service.post("alice", "/v1/datasets", &manifest).await.expect(200).json();
+    assert_eq!((changed["revision"].as_u64(), changed["did"].as_str()), (Some(2), Some(dataset.as_str())));
+    // Publishing the same again changes nothing.
+    let again = service.post("alice", "/v1/datasets", &manifest).await.expect(200).json();
+    assert_eq!(again["revision"].as_u64(), Some(2));
+    // The same name of another owner is another dataset.
+    assert_ne!(service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json()["did"], dataset.as_str());
+    // A DDO cannot take the DID of another owner's asset, whether the DID has our form or is in use already.
+    let ddo = |did: &str| {
+        json!({"id": did, "metadata": {"type": "dataset", "name": "mine"},
+        "services": [{"id": "c", "type": "compute", "files": [{"type": "inline", "content": "x"}]}]})
+    };
+    service.post("mallory", "/v1/datasets", &ddo(&dataset)).await.expect(422);
+    service.post("alice", "/v1/datasets", &ddo("did:op:lake")).await.expect(201);
+    service.post("mallory", "/v1/datasets", &ddo("did:op:lake")).await.expect(409);
+    // A file of the machine can be used only if the operator has given its folder to the account.
+    let mut local = manifest.clone();
+    local["spec"]["files"] = json!([{"type": "local", "path": "/etc/passwd"}]);
+    service.post("alice", "/v1/datasets", &local).await.expect(422);
+    service.post("alice", "/v1/algorithms", &manifest).await.expect(422);
+
+    service.delete("mallory", &format!("/v1/datasets/{dataset}")).await.expect(404);
+    service.delete("alice", &format!("/v1/datasets/{dataset}")).await.expect(204);
+    service.get("bob", &format!("/v1/datasets/{dataset}")).await.expect(404);
+    assert!(service.get("alice", &format!("/v1/datasets/{dataset}")).await.expect(200).json()["withdrawn"].is_string());
+    let request = json!({"datasets": [dataset], "algorithm": {"rawcode": "x"}});
+    service.post("alice", "/v1/jobs", &request).await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_check_outputs_are_the_publishers_own() {
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({})).await;
+    let (mine, theirs) = (service.upload("alice", vec![1]).await, service.upload("bob", vec![2]).await);
+    let contract = |sha256: &str| json!({"outputContract": {"checks": [{"name": "small groups", "sha256": sha256}]}});
+    let path = format!("/v1/datasets/{dataset}/permissions");
+    for sha256 in [theirs, "ab".repeat(32)] {
+        let refused = service.put("alice", &path, &contract(&sha256), "").await.expect(422).json();
+        assert_eq!(refused["field"], "services[0].compute.outputContract.checks[0]");
+    }
+    service.put("alice", &path, &contract(&mine), "").await.expect(200);
+    // Operators can change them for their owner.
+    service.put("olga", &path, &contract(&mine), "").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trust_is_in_bytes() {
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({})).await;
+    let algorithm = service.algorithm("stats", guest("column-stats.p1.wasm")).await;
+    let request = json!({"datasets": [dataset], "algorithm": {"did": algorithm}});
+    let denied = service.post("bob", "/v1/jobs", &request).await.expect(403).json();
+    assert_eq!(denied["rules"][0]["rule"], "algorithm-not-trusted");
+    assert_eq!(denied["rules"][0]["subject"], dataset.as_str());
+    let path = format!("/v1/datasets/{dataset}/allow");
+    service.post("mallory", &path, &json!({"algorithm": algorithm})).await.expect(404);
+    let unknown = service.post("alice", &path, &json!({"algorithm": "did:op:nobody"})).await.expect(404).json();
+    assert_eq!(unknown["field"], "algorithm");
+    let named = json!({"algorithm": {"owner": "mallory", "name": "stats"}});
+    let permissions = service.post("alice", &path, &named).await.expect(200).json();
+    assert_eq!(permissions["publisherTrustedAlgorithms"][0]["did"], algorithm.as_str());
+    let explained = service.post("bob", "/v1/explain", &request).await.expect(200).json();
+    assert_eq!(
+        (explained["allowed"].as_bool(), &explained["terms"]["admitted"][0]["by"]),
+        (Some(true), &json!("trusted-algorithm"))
+    );
+
+    // The same name with other bytes is trusted no more.
+    let sha256 = service.upload("mallory", crate::test_service::guest("exfiltrate.p1.wasm")).await;
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": "stats"},
+        "spec": {"files": [{"type": "upload", "sha256": sha256}]}
+    });
+    service.post("mallory", "/v1/algorithms", &manifest).await.expect(200);
+    let denied = service.post("bob", "/v1/jobs", &request).await.expect(403).json();
+    assert_eq!(denied["rules"][0]["rule"], "files-checksum");
+
+    service.delete("alice", &format!("{path}/{algorithm}")).await.expect(204);
+    service.delete("alice", &format!("{path}/{algorithm}")).await.expect(404);
+    let explained = service.post("bob", "/v1/explain", &request).await.expect(200).json();
+    assert_eq!(explained["rules"][0]["rule"], "algorithm-not-trusted");
+    let audit = service.get("olga", "/v1/audit?limit=1000").await.expect(200).text();
+    assert!(audit.contains("job-denied") && audit.contains("permissions-changed"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permissions_are_changed_by_one_at_a_time() {
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({})).await;
+    let path = format!("/v1/datasets/{dataset}/permissions");
+    let tag = service.get("alice", &path).await.expect(200).header("etag").to_owned();
+    let open = json!({"allowRawAlgorithm": true});
+    let changed = service.put("alice", &path, &open, &tag).await.expect(200);
+    assert_eq!(changed.json()["allowRawAlgorithm"], true);
+    service.put("alice", &path, &open, &tag).await.expect(412);
+    service.put("olga", &path, &open, changed.header("etag")).await.expect(200);
+    for (wrong, field) in [
+        (json!({"allowRawAlgorithms": true}), "allowRawAlgorithms"),
+        (json!({"allowRawAlgorithm": "yes"}), "services[0].compute.allowRawAlgorithm"),
+        (json!({"runtimes": ["x"]}), "services[0].compute.runtimes[0]"),
+    ] {
+        assert_eq!(service.put("alice", &path, &wrong, "").await.expect(422).json()["field"], field);
+    }
+    service.put("alice", &path, &json!([]), "").await.expect(422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_may_be_downloaded_is() {
+    let service = service().await;
+    let dataset = service.dataset("computed", json!({"allowRawAlgorithm": true})).await;
+    for who in ["bob", "alice", "olga"] {
+        service.get(who, &format!("/v1/datasets/{dataset}/files/0")).await.expect(404);
+    }
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "sample"},
+        "spec": {"services": [{"type": "access", "files": [{"type": "inline", "content": "0123456789"}]}]}
+    });
+    let sample = service.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
+    let path = format!("/v1/datasets/{}/files/0", sample["did"].as_str().expect("a DID"));
+    let whole = service.get("bob", &path).await.expect(200);
+    assert_eq!((whole.text().as_str(), whole.header("content-type")), ("0123456789", "application/octet-stream"));
+    assert!(whole.header("content-disposition").starts_with("attachment"));
+    let part = [("range", "bytes=3-5")];
+    let part = service.with("bob", "GET", &path, &part, axum::body::Body::empty()).await.expect(206);
+    assert_eq!((part.text().as_str(), part.header("content-range")), ("345", "bytes 3-5/10"));
+    service.get("bob", &path.replace("/0", "/1")).await.expect(404);
+    assert!(service.get("olga", "/v1/audit?limit=1000").await.expect(200).text().contains("file-downloaded"));
+}
+
+/// Larger than what is read at once: every border between two reads, and parts across it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_comes_whole_and_in_parts() {
+    let service = service().await;
+    let content: Vec<u8> = (0..1_700_000_u32).flat_map(|n| n.to_le_bytes().into_iter().take(1)).collect();
+    let sha256 = service.upload("alice", content.clone()).await;
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "large"},
+        "spec": {"services": [{"type": "access", "files": [{"type": "upload", "sha256": sha256}]}]}
+    });
+    let large = service.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
+    let path = format!("/v1/datasets/{}/files/0", large["did"].as_str().expect("a DID"));
+    let whole = service.get("bob", &path).await.expect(200);
+    assert!(whole.body == content && whole.header("etag") == format!("\"{sha256}\""));
+    let chunk = 512 * 1024;
+    for (first, last) in
+        [(0, chunk - 1), (chunk - 1, chunk), (1, 2 * chunk), (chunk, content.len() - 1), (5, content.len() - 2)]
+    {
+        let range = format!("bytes={first}-{last}");
+        let part = service.with("bob", "GET", &path, &[("range", &range)], axum::body::Body::empty()).await.expect(206);
+        assert!(part.body == content[first..=last], "{range}: {} bytes", part.body.len());
+        assert_eq!(part.header("content-length"), (last - first + 1).to_string());
+    }
+}

@@ -1,0 +1,17 @@
+//! The routes of both APIs over a real engine: requests go through the whole router, jobs run in the real sandbox.
+
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod assets;
+mod connections;
+mod jobs;
+mod keys;
+mod ocean;
+mod operator;
+mod receipts;
+mod secrecy;
+mod signatures;
+mod strangers;
+mod test_service;
+mod uploads;
+mod wallet;
