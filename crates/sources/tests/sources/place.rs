@@ -67,7 +67,12 @@ impl Place {
 
     /// Nothing is left of downloads. The thread that writes one removes it as soon as it sees that nobody goes on.
     pub(crate) async fn nothing_left(&self) {
-        while fs::read_dir(self.home.path().join("cache/partial")).expect("a folder").count() > 0 {
+        let in_flight = || {
+            let folders = fs::read_dir(self.home.path().join("cache/partial")).expect("a folder");
+            let folders = folders.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+            folders.map(|folder| fs::read_dir(folder).expect("a folder").count()).sum::<usize>()
+        };
+        while in_flight() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
