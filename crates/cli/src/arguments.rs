@@ -7,7 +7,7 @@ use crate::{
     exit::{EXIT_CODES, code_of, is_closed_pipe},
     job, key,
     output::{Format, Table, note, print_document, print_line},
-    serve,
+    serve, step,
 };
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -54,6 +54,9 @@ enum Command {
     /// Who the service takes you for
     Whoami,
     Demo(demo::Demo),
+    // For engines: people have no use for it, and help that lists it would say otherwise.
+    #[command(subcommand, hide = true)]
+    Step(step::StepCommand),
     /// Print the description of the HTTP interface (OpenAPI) and end
     Openapi,
     /// Print a completion script for a shell
@@ -104,6 +107,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Serve(command) => command.execute(context),
         Command::Demo(command) => command.execute(),
+        Command::Step(command) => command.execute(context),
         Command::Openapi => openapi(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
