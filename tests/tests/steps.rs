@@ -2,9 +2,9 @@
 //! filter`, `cloister step publish`. What a pod of each step would do.
 
 use cloister_model::{
-    Check, ConfigureOrder, FileReport, FilterOrder, FilesChecksum, JobId, JobInput, JobSource, Limits, OrderedAlgorithm,
-    OutputContract, PublishOrder, ReleaseRules, Report, ResultFile, Sha256, Source, StepFailure, StepName, StepReport,
-    StepResult, StepVersion,
+    Check, ConfigureOrder, FileReport, FilesChecksum, FilterOrder, JobId, JobInput, JobSource, Limits,
+    OrderedAlgorithm, OutputContract, PublishOrder, ReleaseRules, Report, ResultFile, Sha256, Source, StepFailure,
+    StepName, StepReport, StepResult, StepVersion,
 };
 use cloister_tests::{guest, program, sandbox, service, service::Server, shared_home};
 use serde::Serialize;
@@ -174,7 +174,9 @@ fn outputs_that_a_program_refuses_do_not_leave() {
     let refuses = place.upload(&wat::parse_str(service::EXITS_WITH_7).expect("a guest"));
     let check = Check { name: "small groups".to_owned(), sha256: refuses };
     let report = place.report(&place.filter(&filter_order(outputs, 0, vec![check])), 1);
-    let StepResult::Failed { failure: StepFailure::Outputs, rule, reason } = report.result else { panic!("{report:?}") };
+    let StepResult::Failed { failure: StepFailure::Outputs, rule, reason } = report.result else {
+        panic!("{report:?}")
+    };
     assert_eq!(rule.as_deref(), Some("check"));
     assert!(reason.text().contains("small groups"), "{}", reason.text());
 }

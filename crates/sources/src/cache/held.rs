@@ -9,7 +9,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that are copied before it is asked whether anybody still wants them.
+/// Bytes that are copied between two looks at the cancellation.
 const COPY_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A file of the cache, held by a link of this process: it stays while this exists, whatever becomes of its name in the
