@@ -121,11 +121,15 @@ impl Cache {
         match self.hold(file) {
             Ok(held) => Some(held),
             Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!(sha256 = %file.sha256, "a file of the cache is cut or cannot be read; it is fetched again");
-                    let _ = fs::remove_file(self.file_path(file.sha256));
+                match error.kind() {
+                    io::ErrorKind::NotFound => drop(fs::remove_file(self.origin_path(origin))),
+                    io::ErrorKind::InvalidData => {
+                        tracing::warn!(sha256 = %file.sha256, "a file of the cache is cut; it is fetched again");
+                        let _ = fs::remove_file(self.file_path(file.sha256));
+                        let _ = fs::remove_file(self.origin_path(origin));
+                    }
+                    _ => tracing::warn!(sha256 = %file.sha256, %error, "a file of the cache cannot be used"),
                 }
-                let _ = fs::remove_file(self.origin_path(origin));
                 None
             }
         }
@@ -198,7 +202,7 @@ impl Cache {
                 if left <= enough {
                     break;
                 }
-                fs::remove_file(self.file_path(file.sha256))?;
+                process::if_there(fs::remove_file(self.file_path(file.sha256)))?;
                 let _ = fs::remove_file(self.used_path(file.sha256));
                 left -= file.bytes;
             }

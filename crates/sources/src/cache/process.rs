@@ -44,32 +44,39 @@ impl Drop for ProcessFolder {
     }
 }
 
+/// Removes the folders of processes that are gone, and everything that belongs to no process. Processes that end meanwhile
+/// remove theirs themselves, so anything may be gone by the time that it is looked at.
 fn remove_abandoned(partial: &Path) -> io::Result<()> {
     for entry in fs::read_dir(partial)? {
         let path = entry?.path();
-        if path.extension() == Some(OsStr::new("lock")) {
-            continue;
-        }
-        let lock_path = path.with_extension("lock");
-        match File::open(&lock_path) {
-            Ok(lock) => match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => {
-                    remove(&path)?;
-                    fs::remove_file(&lock_path)?;
-                }
-                Err(rustix::io::Errno::WOULDBLOCK) => {}
+        let is_lock = path.extension() == Some(OsStr::new("lock"));
+        let (folder, lock_path) = (path.with_extension(""), path.with_extension("lock"));
+        let lock = if_there(File::open(&lock_path))?;
+        if let Some(lock) = &lock {
+            match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => continue,
                 Err(error) => return Err(error.into()),
-            },
-            // Without a lock it belongs to no process.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => remove(&path)?,
-            Err(error) => return Err(error),
+            }
+        }
+        remove(if is_lock { &folder } else { &path })?;
+        if lock.is_some() {
+            if_there(fs::remove_file(&lock_path))?;
         }
     }
     Ok(())
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    let Some(found) = if_there(path.symlink_metadata())? else { return Ok(()) };
+    if_there(if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }).map(drop)
+}
+
+pub(super) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 fn random_name() -> io::Result<String> {
