@@ -1,8 +1,9 @@
 use super::*;
 use crate::{
-    AdmittedBy, AdmittedDataset, Container, Delivery, Event, Fault, FileReport, FilesChecksum, JobAlgorithm, JobId,
-    JobInput, JobSource, JobSpec, Labels, Limits, OutputContract, Profile, Reason, ReleaseRules, ResultFile,
-    ResultKind, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp,
+    AdmittedBy, AdmittedDataset, AlgorithmReport, Container, Delivery, EngineReport, Event, Fault, FileReport,
+    FilesChecksum, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Labels, Limits, LogReport, Outcome,
+    OutputContract, Profile, REPORT_VERSION, Reason, ReleaseRules, Report, ResultFile, ResultKind, RuntimeKind, Secret,
+    Sha256, Terms, TimeLimits, Timestamp, Usage,
 };
 use serde_json::{Value, json};
 
