@@ -9,7 +9,7 @@ use crate::{
     failure::{code_of, is_closed_pipe},
     job, key,
     output::{Format, Table, note, print_document, print_line},
-    serve,
+    serve, step,
 };
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -56,6 +56,9 @@ enum Command {
     /// Show your account and role
     Whoami,
     Demo(demo::Demo),
+    // For engines: people have no use for it, so the help does not list it.
+    #[command(subcommand, hide = true)]
+    Step(step::StepCommand),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Print a completion script for a shell
@@ -87,6 +90,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Serve(command) => command.execute(context),
         Command::Demo(command) => command.execute(),
+        Command::Step(command) => command.execute(context),
         Command::Openapi => openapi(),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -19,6 +19,7 @@ mod job;
 mod key;
 mod output;
 mod serve;
+mod step;
 
 fn main() -> ExitCode {
     arguments::main()

@@ -12,7 +12,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// One that nobody follows or ends.
+    /// One that is never cancelled and reports to nothing.
     #[must_use]
     pub fn unwatched() -> Self {
         Self { cancel: CancellationToken::new(), progress: Arc::new(|_| ()) }

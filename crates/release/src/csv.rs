@@ -14,9 +14,9 @@ use std::{cell::Cell, fs::File, io, rc::Rc};
 pub(super) enum Form {
     /// Every record has so many cells.
     Regular { columns: usize },
-    /// It is no CSV, or readers disagree about it.
+    /// It is not CSV, or readers disagree about it.
     Irregular,
-    /// A record is larger than anybody reads.
+    /// A record is larger than is read.
     TooLarge,
 }
 
@@ -40,7 +40,7 @@ impl Records {
     }
 }
 
-/// What an error of the reader says: that it is no CSV, or that the disk failed.
+/// What an error of the reader says: that it is not CSV, or that the disk failed.
 fn form_of(error: ::csv::Error) -> io::Result<Form> {
     match error.into_kind() {
         ErrorKind::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref::<NotStrict>()) {
@@ -70,11 +70,11 @@ pub(super) fn check(file: &Found, facts: &Facts, rules: &CsvRules) -> Result<(),
         Err(error) => content::unreadable(&file.name, &error),
         Ok(Form::TooLarge) => refused("csv-parse", &NotStrict::Record.to_string()),
         Ok(_) => {
-            refused("csv-parse", "it is no CSV: rows differ in length, a line is empty, or a quote is out of place")
+            refused("csv-parse", "it is not CSV: rows differ in length, a line is empty, or a quote is out of place")
         }
     };
     if !facts.text && !facts.empty {
-        return Err(refused("csv-parse", "it is no CSV: it has bytes that are no text"));
+        return Err(refused("csv-parse", "it is not CSV: it has bytes that are not text"));
     }
     let mut records = Records::of(file.open()?);
     let header = match records.next().map_err(broken)? {

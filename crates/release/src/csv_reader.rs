@@ -15,7 +15,7 @@ pub(super) struct Strict<R> {
     at: At,
     /// What the line that is read has so far.
     line: Line,
-    /// Bytes given since the last record was complete: set to 0 by whoever takes records.
+    /// Bytes given since the last record was complete: the caller that takes records sets it to 0.
     since: Rc<Cell<u64>>,
 }
 

@@ -17,7 +17,7 @@ pub(super) fn check(file: &Found, facts: &Facts, rules: &JsonRules) -> Result<()
             let most = max_depth.unwrap_or(MOST_DEPTH).min(MOST_DEPTH);
             return refused("json-depth", format!("values may lie {most} deep, some lie deeper"));
         }
-        _ => return refused("json-parse", "it is no JSON".to_owned()),
+        _ => return refused("json-parse", "it is not JSON".to_owned()),
     };
     if let Some(most) = max_depth.filter(|most| depth > *most) {
         return refused("json-depth", format!("values may lie {most} deep, some lie {depth} deep"));

@@ -10,7 +10,7 @@ pub struct OutputRefusal {
     /// The rule that says so: `output-...` for the folder and its budgets, `media-type`, `csv-...`, `json-...`. These
     /// names do not change.
     pub rule: &'static str,
-    /// Which file, and what was allowed. Safe to show: it does nothing to whoever sees it. But it may hold words of the
+    /// Which file, and what was allowed. Escaped, so that showing it is harmless. But it may hold words of the
     /// guest's, such as a name: see [`OutputRefusal::without_words_of_the_guest`].
     pub text: String,
 }

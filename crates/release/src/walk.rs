@@ -60,7 +60,7 @@ pub(super) fn walk(outputs: &Path, contract: &OutputContract) -> Result<Outputs,
             let lossy = raw.to_string_lossy();
             let path = if folder.is_empty() { lossy.to_string() } else { format!("{folder}/{lossy}") };
             if raw.to_str().is_err() {
-                return Err(refuse("output-path", Some(&path), "its name is no UTF-8"));
+                return Err(refuse("output-path", Some(&path), "its name is not UTF-8"));
             }
             let stat =
                 statat(&directory, raw, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| unreadable(Some(&path), error))?;
@@ -110,7 +110,7 @@ impl Outputs {
         if stat.st_nlink > 1 {
             return Err(refuse("output-link", Some(&name), "it has another name; a file that leaves has one"));
         }
-        // A size below zero is no size.
+        // A negative size counts as the largest.
         let bytes = u64::try_from(stat.st_size).unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > contract.max_bytes {

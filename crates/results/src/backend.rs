@@ -30,7 +30,7 @@ pub(super) struct Shipment {
     pub(super) recipient: Option<Recipient>,
     pub(super) progress: Arc<ProgressCounter>,
     pub(super) cancel: CancellationToken,
-    /// Nobody else publishes this job while it is under way.
+    /// The job's lock: no other call publishes this job while the file is under way.
     pub(super) alone: Arc<OwnedMutexGuard<()>>,
 }
 

@@ -13,7 +13,7 @@ pub enum PublishError {
     /// There is no such result.
     #[error("job {0} has no such result in the store")]
     Missing(JobId),
-    /// Somebody ended it.
+    /// It was cancelled.
     #[error("publishing was cancelled")]
     Cancelled,
     /// A file that was to leave cannot be read.
@@ -27,7 +27,7 @@ pub enum PublishError {
     Store(String),
 }
 
-/// Ends a blocking step. An error of its own, because those of the system are tried again by whoever copies.
+/// Ends a blocking step. An error of its own, because `io::copy` and `write_all` retry some errors of the system.
 #[derive(Debug, thiserror::Error)]
 #[error("cancelled")]
 pub(super) struct CancelledError;

@@ -77,7 +77,7 @@ impl Objects {
         let (mut keys, mut signs) = (0, true);
         for (name, value) in options {
             let shown = escape(name.as_bytes(), 60);
-            let unknown = |_| PublishError::Config(format!("`{shown}` is no option of S3 stores"));
+            let unknown = |_| PublishError::Config(format!("`{shown}` is not an option of S3 stores"));
             let key: AmazonS3ConfigKey = name.to_ascii_lowercase().parse().map_err(unknown)?;
             if AMBIENT.contains(&key) {
                 let text = format!("`{shown}` would look for keys on this machine; give them as options");
@@ -226,7 +226,7 @@ impl Pipe {
 
     fn hand_over(&mut self, next: usize) -> io::Result<()> {
         let part = std::mem::replace(&mut self.part, Vec::with_capacity(next));
-        // Nobody is there any more: the upload has failed, and says why.
+        // The receiver is gone: the upload has failed, and its own error says why.
         self.sender.blocking_send(part.into()).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }

@@ -42,7 +42,7 @@ impl ResultStore {
             () = watch.cancel.cancelled() => return Err(PublishError::Cancelled),
             alone = self.alone(job).lock_owned() => Arc::new(alone),
         };
-        // If the caller drops this, the thread that reads and writes must end, too; until then nobody else begins.
+        // If the caller drops this, the thread that reads and writes must end, too. Until then it holds the job's lock.
         let watch = Watch { cancel: watch.cancel.child_token(), progress: watch.progress.clone() };
         let _ended = watch.cancel.clone().drop_guard();
         self.publish_alone(job, files, encrypt_to, &watch, alone).await
@@ -112,7 +112,9 @@ impl ResultStore {
         if self.backend.size(job, Key::File(index)).await? != Some(part.stored.bytes) {
             return Ok(None);
         }
-        let same = part.version == version || (!encrypted && digest(file.clone()).await? == part.stored);
+        // The version covers what was checked. Another version of the file may still hold the same bytes.
+        let same = part.version == version
+            || (!encrypted && part.stored == file.expected && digest(file.clone()).await? == part.stored);
         Ok(same.then_some(part.stored))
     }
 

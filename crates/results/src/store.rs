@@ -117,8 +117,8 @@ impl ResultStore {
         Err(PublishError::Store("a result is shorter than its manifest says".to_owned()))
     }
 
-    /// Removes a job's results, the manifest first: they cannot be read any more, wherever this is cut. That there are
-    /// none is no error.
+    /// Removes a job's results, the manifest first: they cannot be read any more, wherever this is cut. It is not an
+    /// error if there are none.
     ///
     /// # Errors
     /// If the store fails.

@@ -203,11 +203,14 @@ async fn what_was_complete_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_file_that_changed_between_attempts_is_sent_again() {
+async fn a_file_that_changed_between_attempts_is_refused_until_it_was_checked_again() {
     let case = Case::new();
-    let files = [case.outgoing("first", &vec![1; 2_000_000]), case.outgoing("second", b"x")];
+    let mut files = [case.outgoing("first", &vec![1; 2_000_000]), case.outgoing("second", b"x")];
     cut_before(&case, 1, &files, None).await;
     fs::write(&files[0].path, vec![3; 2_000_000]).expect("written");
+    let refused = case.store().publish(job(2), &files, None, &Watch::unwatched()).await;
+    assert_eq!(refused, Err(PublishError::Changed("first".to_owned())));
+    files[0].expected = cloister_files::digest_of(&vec![3; 2_000_000]);
     let published = case.store().publish(job(2), &files, None, &Watch::unwatched()).await.expect("published");
     assert_eq!(published[0].sha256, sha256(&vec![3; 2_000_000]));
     assert_eq!(whole(&case.store(), job(2), 0).await, vec![3; 2_000_000]);

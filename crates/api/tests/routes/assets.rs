@@ -46,6 +46,36 @@ async fn publishing_again_changes_and_sources_stay_hidden() {
     service.post("alice", "/v1/jobs", &request).await.expect(404);
 }
 
+/// A publisher hears at publication what every consumer's job would end with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_fetch_could_not_read_is_refused_when_it_is_published() {
+    let service = service().await;
+    let job = "0123456789abcdef0123456789abcdef";
+    for (file, field) in [
+        (json!({"type": "url", "url": "not a URL"}), "files[1].url"),
+        (json!({"type": "url", "url": "ftp://a.example/x"}), "files[1].url"),
+        (json!({"type": "url", "url": "https://a.example/", "headers": {"Host": "b.example"}}), "files[1].headers"),
+        (json!({"type": "url", "url": "https://a.example/", "checksum": "x"}), "files[1]"),
+        (json!({"type": "s3", "s3Access": {"bucket": "b", "objectKey": "k"}}), "files[1].s3Access.endpoint"),
+        (json!({"type": "local", "path": "/srv/../etc/passwd"}), "files[1].path"),
+        (json!({"type": "inline", "base64": "!"}), "files[1].base64"),
+        (json!({"type": "result", "job": job, "index": 4_294_967_296_u64}), "files[1].index"),
+        (json!({"type": "graphql", "query": "{ a }"}), "files[1].type"),
+    ] {
+        let files = json!([{"type": "inline", "content": "a"}, file]);
+        let manifest = json!({
+            "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "broken"},
+            "spec": {"files": files}
+        });
+        let ddo = json!({"id": "did:op:broken", "metadata": {"type": "dataset", "name": "broken"},
+            "services": [{"id": "c", "type": "compute", "files": files}]});
+        for (document, parent) in [(manifest, "spec."), (ddo, "services[0].")] {
+            let problem = service.post("alice", "/v1/datasets", &document).await.expect(422).json();
+            assert_eq!(problem["field"], format!("{parent}{field}"), "{file}: {problem}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn programs_that_check_outputs_are_the_publishers_own() {
     let service = service().await;

@@ -9,7 +9,9 @@ mod service;
 mod settings;
 mod telemetry;
 
+pub(crate) use sandbox::find as find_sandbox;
 pub(crate) use service::openapi;
+pub(crate) use settings::{own_folders, results, sources};
 
 use crate::{
     client::DEFAULT_HOME,
@@ -149,7 +151,7 @@ impl Serve {
 }
 
 /// Our environment variables as text. Others may contain anything.
-fn environment() -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn environment() -> anyhow::Result<Vec<(String, String)>> {
     let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CLOISTER_"));
     ours.map(|(name, value)| {
         let name = name.to_string_lossy().into_owned();

@@ -9,7 +9,7 @@ use std::{
 const NAME: &str = "sandbox";
 
 /// Finds the sandbox program: the one that was named, else the one beside this program, else the first on PATH.
-pub(super) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub(crate) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     let beside = env::current_exe().ok().and_then(|own| own.parent().map(Path::to_owned));
     find_in(given, beside.as_deref(), env::var_os("PATH").as_deref())
 }

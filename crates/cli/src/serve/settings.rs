@@ -8,11 +8,14 @@ use crate::{
 use cloister_api::{GetJson, Issuer, OperatorSettings, RateLimits, Settings as DoorSettings};
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
-use cloister_results::StoreConfig;
+use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::{Ipfs, SourcePolicy};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 use url::Url;
 
 /// What the engine wants to know.
@@ -45,7 +48,27 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
     })
 }
 
-fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
+/// Where results are kept.
+pub(crate) fn results(settings: &Settings) -> anyhow::Result<StoreConfig> {
+    let url = match &settings.results_url {
+        Some(url) => url.clone(),
+        None => {
+            let folder = std::path::absolute(settings.home.join("results"));
+            let url = folder.ok().and_then(|folder| Url::from_file_path(folder).ok());
+            url.ok_or_else(|| Usage::error("the folder of results has no absolute path"))?.into()
+        }
+    };
+    Ok(StoreConfig { url, options: settings.results_options.clone() })
+}
+
+/// Folders that no source may be in: keys, uploads and results of all accounts.
+pub(crate) fn own_folders(settings: &Settings, results: &ResultStore) -> anyhow::Result<Vec<PathBuf>> {
+    std::fs::create_dir_all(&settings.home)?;
+    Ok([Some(settings.home.as_path()), results.folder()].into_iter().flatten().map(Path::to_owned).collect())
+}
+
+/// Where files may be fetched from.
+pub(crate) fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
     let url = |key: &str, text: &str| {
         Url::parse(text)
             .map_err(|error| Usage::error(format!("`{key}` is not a URL ({error}); write http://host:port")))

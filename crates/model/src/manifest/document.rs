@@ -72,7 +72,8 @@ impl<'de> Deserialize<'de> for AssetName {
 /// ```
 ///
 /// `files`, `compute` and `consumerParameters` in `spec` stand for `services` with one service: id and type `compute`.
-/// Nothing that is absent allows anything. Unknown fields are refused: a misspelt rule must not be no rule.
+/// Nothing that is absent allows anything. Unknown fields are refused, so that a typing error cannot silently drop a
+/// restriction.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Manifest {
     kind: AssetKind,
@@ -87,7 +88,7 @@ pub enum ManifestError {
     /// A field is not what it must be.
     #[error("manifest: {0}; correct it and publish again")]
     Field(#[from] FieldError),
-    /// What it becomes is no DDO. Fields are named as they stand in the DDO.
+    /// What it becomes is not a DDO. Fields are named as they stand in the DDO.
     #[error(transparent)]
     Ddo(#[from] DdoError),
 }
@@ -163,8 +164,8 @@ impl Manifest {
             written.insert("credentials".to_owned(), credentials.value().clone());
         }
         let manifest = Self { kind, name, document: written };
-        // Whatever the owner is: what can be wrong is found here.
-        manifest.with_id("nobody")?;
+        // The id is the only part that depends on the owner: everything that can be wrong is found here.
+        manifest.with_id("owner")?;
         Ok(manifest)
     }
 

@@ -1,8 +1,9 @@
 use super::*;
 use crate::{
-    AdmittedBy, AdmittedDataset, Container, Delivery, Event, Fault, FileReport, FilesChecksum, JobAlgorithm, JobId,
-    JobInput, JobRecord, JobSource, JobSpec, Labels, Limits, OutputContract, Profile, Reason, ReleaseRules, ResultFile,
-    ResultKind, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp,
+    AdmittedBy, AdmittedDataset, AlgorithmReport, Container, Delivery, EngineReport, Event, Fault, FileReport,
+    FilesChecksum, JobAlgorithm, JobId, JobInput, JobRecord, JobSource, JobSpec, Labels, Limits, LogReport, Outcome,
+    OutputContract, Profile, REPORT_VERSION, Reason, ReleaseRules, Report, ResultFile, ResultKind, RuntimeKind, Secret,
+    Sha256, Terms, TimeLimits, Timestamp, Usage,
 };
 use serde_json::{Value, json};
 
@@ -68,16 +69,23 @@ fn file(name: &str) -> ResultFile {
 }
 
 fn filter_order(job: &JobSpec) -> FilterOrder {
-    let report: crate::Report = serde_json::from_value(json!({
-        "version": crate::REPORT_VERSION, "outcome": {"status": "succeeded"},
-        "algorithm": {"sha256": "ab".repeat(32), "bytes": 1, "kind": null, "runtime": null},
-        "engine": {"name": "HIDDEN", "version": "1", "configSha256": "ab".repeat(32)}, "profile": "deterministic",
-        "limits": job.limits, "outputContract": job.terms.output_contract, "usage": crate::Usage::default(),
-        "isolation": null, "datasets": [], "inputs": [],
-        "outputs": [{"path": "a.csv", "bytes": 3, "sha256": "03".repeat(32)}], "outputDirectories": 2,
-        "log": crate::LogReport::default(),
-    }))
-    .expect("a report");
+    let digest = Sha256::from_bytes([9; 32]);
+    let report = Report {
+        version: REPORT_VERSION.to_owned(),
+        outcome: Outcome::Succeeded,
+        algorithm: AlgorithmReport { sha256: digest, bytes: 1, kind: None, runtime: None },
+        engine: EngineReport { name: "HIDDEN".to_owned(), version: "HIDDEN".to_owned(), config_sha256: digest },
+        profile: Profile::Deterministic,
+        limits: job.limits.clone(),
+        output_contract: job.terms.output_contract.clone(),
+        usage: Usage::default(),
+        isolation: None,
+        datasets: Vec::new(),
+        inputs: vec![FileReport { path: "HIDDEN".to_owned(), bytes: 1, sha256: digest }],
+        outputs: vec![FileReport { path: "a.csv".to_owned(), bytes: 3, sha256: Sha256::from_bytes([3; 32]) }],
+        output_directories: 2,
+        log: LogReport::default(),
+    };
     FilterOrder::of(job, &report)
 }
 

@@ -18,7 +18,7 @@ pub(super) const MOST_URL_BYTES: usize = 8192;
 pub struct WorkflowInput {
     /// Which.
     pub did: Did,
-    /// Where its files are; none if the document leaves that to whoever holds the dataset.
+    /// Where its files are; none if the document leaves that to the registry that has the dataset.
     pub source: Option<WorkflowSource>,
 }
 

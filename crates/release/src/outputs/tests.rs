@@ -273,9 +273,9 @@ fn csv_rules_hold() {
         ("g,n\na,ten\n", "csv-minimum", "row 1"),
         ("g,n\na,\n", "csv-minimum", "row 1"),
         ("", "csv-minimum", "`n`"),
-        ("g,n\na\n", "csv-parse", "no CSV"),
-        ("g,n\na,\"10\n", "csv-parse", "no CSV"),
-        ("g,n\na,\0\n", "csv-parse", "no CSV"),
+        ("g,n\na\n", "csv-parse", "not CSV"),
+        ("g,n\na,\"10\n", "csv-parse", "not CSV"),
+        ("g,n\na,\0\n", "csv-parse", "not CSV"),
     ] {
         case(text).refused(rule, about);
     }

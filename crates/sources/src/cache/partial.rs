@@ -123,12 +123,9 @@ impl Fresh {
         self.file
     }
 
-    pub(super) fn become_file(mut self, path: &Path) -> io::Result<()> {
-        if let Some(from) = &self.path {
-            fs::rename(from, path)?;
-        }
-        self.path = None;
-        Ok(())
+    /// Where it is, from now on for the caller to remove.
+    pub(super) fn keep_path(mut self) -> io::Result<PathBuf> {
+        self.path.take().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 

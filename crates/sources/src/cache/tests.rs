@@ -9,6 +9,12 @@ async fn keep(cache: &Arc<Cache>, content: &str, origin: Option<u8>) -> Held {
     cache.keep(fresh, origin.map(|byte| Sha256::from_bytes([byte; 32]))).expect("kept")
 }
 
+/// What processes have in flight or hold.
+fn in_flight(dir: &Path) -> usize {
+    let folders = fs::read_dir(dir.join("partial")).expect("a folder").map(|entry| entry.expect("an entry").path());
+    folders.filter(|path| path.is_dir()).map(|path| fs::read_dir(path).expect("a folder").count()).sum()
+}
+
 fn names(dir: &Path, part: &str) -> usize {
     fs::read_dir(dir.join(part)).expect("a folder").count()
 }
@@ -20,8 +26,10 @@ async fn keeps_once_what_comes_twice_and_links_read_only() {
     let (one, two) = (keep(&cache, "hello", None).await, keep(&cache, "hello", None).await);
     assert_eq!((one.file(), cache.bytes()), (two.file(), 5));
     let dir = home.path().join("cache");
-    assert_eq!((names(&dir, "files"), names(&dir, "partial")), (1, 0));
+    assert_eq!((names(&dir, "files"), in_flight(&dir)), (1, 2));
     one.link(&home.path().join("a"), &CancellationToken::new()).expect("a link");
+    drop((one, two));
+    assert_eq!(in_flight(&dir), 0);
     let linked = fs::metadata(home.path().join("a")).expect("a file");
     assert_eq!((linked.nlink(), linked.permissions().mode() & 0o7777), (2, 0o444));
     assert_eq!(fs::metadata(&dir).expect("a folder").permissions().mode() & 0o777, 0o700);
@@ -42,23 +50,22 @@ async fn a_digest_alone_gets_nothing() {
 }
 
 #[tokio::test]
-async fn the_least_lately_used_goes_and_what_is_held_stays() {
+async fn the_least_lately_used_goes_and_what_is_held_can_still_be_given() {
     let home = tempfile::tempdir().expect("a folder");
     let cache = Arc::new(Cache::open(home.path(), 10).expect("a cache"));
-    let a = keep(&cache, "aaaa", Some(1)).await;
-    drop(keep(&cache, "bbbb", Some(2)).await);
+    let origin = |byte| Sha256::from_bytes([byte; 32]);
+    drop(keep(&cache, "aaaa", Some(1)).await);
+    let b = keep(&cache, "bbbb", Some(2)).await;
+    assert!(cache.hold_from(origin(1), None).is_some(), "used again");
     drop(keep(&cache, "cccc", Some(3)).await);
     assert_eq!(cache.bytes(), 8);
-    let origin = |byte| Sha256::from_bytes([byte; 32]);
-    assert!(cache.hold_from(origin(2), None).is_none(), "the oldest that is not held");
-    assert!(cache.hold_from(origin(3), None).is_some());
-    let large = keep(&cache, "0123456789", None).await;
-    assert_eq!(cache.bytes(), 14, "both are held");
-    drop(large);
-    drop(a);
-    assert!(cache.bytes() <= 10);
-    drop(keep(&cache, "larger than the whole cache", Some(4)).await);
-    assert_eq!((cache.bytes(), names(home.path(), "origins")), (0, 0));
+    assert!(cache.hold_from(origin(2), None).is_none(), "the one that was used least lately");
+    assert!(cache.hold_from(origin(1), None).is_some() && cache.hold_from(origin(3), None).is_some());
+    b.link(&home.path().join("b"), &CancellationToken::new()).expect("held by a link of its own");
+    assert_eq!(fs::read(home.path().join("b")).expect("a file"), b"bbbb");
+    let large = keep(&cache, "larger than the whole cache", Some(4)).await;
+    assert_eq!((cache.bytes(), names(home.path(), "origins"), names(home.path(), "used")), (0, 0, 0));
+    large.link(&home.path().join("large"), &CancellationToken::new()).expect("it was fetched for a job");
 }
 
 #[tokio::test]
@@ -76,16 +83,22 @@ async fn what_is_cut_or_gone_is_not_given() {
 }
 
 #[tokio::test]
-async fn what_is_cut_short_leaves_nothing() {
+async fn what_is_cut_short_leaves_nothing_and_what_goes_on_is_left_alone() {
     let home = tempfile::tempdir().expect("a folder");
     let cache = Arc::new(Cache::open(home.path(), 100).expect("a cache"));
     let mut partial = cache.begin().expect("a file");
     partial.write(Bytes::from_static(b"half")).await.expect("written");
     fs::write(home.path().join("partial/of-a-crash"), "half").expect("a file");
-    drop(partial);
-    drop(cache);
-    let again = Cache::open(home.path(), 100).expect("a cache");
-    assert_eq!((again.bytes(), names(home.path(), "partial"), names(home.path(), "files")), (0, 0, 0));
+    fs::create_dir(home.path().join("partial/dead")).expect("a folder");
+    fs::write(home.path().join("partial/dead/file"), "half").expect("a file");
+    fs::write(home.path().join("partial/dead.lock"), "").expect("a file");
+    let neighbour = Cache::open(home.path(), 100).expect("a cache");
+    assert_eq!((in_flight(home.path()), names(home.path(), "partial")), (1, 4), "another's download is left alone");
+    partial.write(Bytes::from_static(b" and half")).await.expect("written");
+    let whole = partial.finish().await.expect("finished");
+    assert_eq!(cache.keep(whole, None).expect("kept").file().bytes, 13);
+    drop((cache, neighbour));
+    assert_eq!((names(home.path(), "partial"), names(home.path(), "files")), (0, 1));
 }
 
 #[tokio::test]
@@ -95,14 +108,18 @@ async fn an_upload_is_adopted_without_a_copy() {
     let upload = home.path().join("upload");
     fs::write(&upload, "hello").expect("a file");
     let held = cache.keep(cache.adopt(&upload).expect("adopted"), None).expect("kept");
-    assert_eq!(fs::metadata(held.path()).expect("a file").nlink(), 2);
+    assert_eq!(
+        fs::metadata(held.path()).expect("a file").nlink(),
+        3,
+        "the upload, the cache, and the link that holds it"
+    );
     assert_eq!(held.file().bytes, 5);
 }
 
 #[tokio::test]
 async fn another_file_system_gets_a_copy() {
     let home = tempfile::tempdir().expect("a folder");
-    let Ok(other) = tempfile::tempdir_in("/dev/shm") else { return };
+    let other = tempfile::tempdir_in("/dev/shm").expect("a folder of another file system");
     let cache = Arc::new(Cache::open(home.path(), 100).expect("a cache"));
     let held = keep(&cache, "hello", None).await;
     let to = other.path().join("a");

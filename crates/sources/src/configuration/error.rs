@@ -36,7 +36,7 @@ pub enum ConfigurationError {
         /// Whose doing it was.
         fault: Fault,
     },
-    /// Somebody ended it.
+    /// It was cancelled.
     #[error("configuration was cancelled")]
     Cancelled,
     /// This machine failed.

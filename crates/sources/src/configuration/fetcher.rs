@@ -35,7 +35,7 @@ pub struct Fetcher {
     pub(super) clients: Clients,
     pub(super) roots: LocalRoots,
     pub(super) turns: Semaphore,
-    /// Sources that are being fetched: who wants the same waits, and finds it in the cache.
+    /// Sources that are being fetched. A second fetch of the same source waits, and then finds the file in the cache.
     under_way: Mutex<HashMap<Sha256, Weak<tokio::sync::Mutex<()>>>>,
 }
 
@@ -110,7 +110,7 @@ impl Fetcher {
         serde_json::from_slice(&text).map_err(|_| Failure::Content("it is not JSON".to_owned()))
     }
 
-    /// The lock of one source, for as long as somebody has it.
+    /// The lock of one source. It exists while a fetch holds it or waits for it.
     pub(super) fn under_way(&self, source: Sha256) -> Arc<tokio::sync::Mutex<()>> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = under_way.get(&source).and_then(Weak::upgrade) {

@@ -71,7 +71,7 @@ impl Fetcher {
             () = watch.cancel.cancelled() => return Err(ConfigurationError::Cancelled),
             gathered = self.gather_job(order, watch) => gathered?,
         };
-        // From here on a thread writes below `into`. It is waited for, so that nobody removes what it still makes.
+        // From here on a thread writes below `into`. Wait for it even when cancelled: the caller removes the folder next.
         let (root, cancel) = (into.to_owned(), watch.cancel.clone());
         let plan = plan(order, algorithm, data);
         let folders: Vec<PathBuf> = order.inputs.iter().map(|input| Path::new("inputs").join(input.did.id())).collect();

@@ -25,7 +25,7 @@ pub(crate) struct Clients {
 }
 
 /// A client that connects to allowed addresses only: names are resolved once, by it, and connections are made to what
-/// was checked. There is no second look-up that could answer otherwise.
+/// was checked. A second look-up could answer otherwise (DNS rebinding), so there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded {
     client: reqwest::Client,
@@ -45,7 +45,7 @@ impl Clients {
 }
 
 /// No proxy of the environment, no redirect, no cookie, no silent repetition, and no connection used twice: what a
-/// server sends beyond its answer is nobody's answer.
+/// server sends beyond its answer must not be read as the next answer.
 fn builder(policy: &SourcePolicy) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("cloister/", env!("CARGO_PKG_VERSION")))
@@ -195,7 +195,7 @@ mod tests {
         }
         let request =
             reqwest::Request::new(reqwest::Method::GET, Url::parse("http://127.0.0.1:1/?SECRET").expect("a URL"));
-        let error = clients.open.execute(request).await.expect_err("nobody listens");
+        let error = clients.open.execute(request).await.expect_err("no server listens");
         assert!(format!("{:?}", failure(&error)).contains("cannot be reached"));
         assert!(!format!("{:?}", failure(&error)).contains("SECRET"));
     }

@@ -36,7 +36,7 @@ pub enum FetchError {
         /// The difference.
         cause: String,
     },
-    /// Somebody ended it.
+    /// It was cancelled.
     #[error("fetching was cancelled")]
     Cancelled,
     /// This machine failed: its disk, its cache.
@@ -57,7 +57,7 @@ pub(crate) enum Failure {
     Refused(String),
     /// It gave something else.
     Content(String),
-    /// Somebody ended it.
+    /// It was cancelled.
     Cancelled,
     /// This machine.
     System(String),

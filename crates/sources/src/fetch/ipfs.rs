@@ -16,7 +16,8 @@ pub(crate) fn file(ipfs: Option<&Ipfs>, hash: &str) -> Result<HttpFile, Failure>
         Ipfs::Gateway(base) => (base, Method::GET),
         Ipfs::Node(base) => (base, Method::POST),
     };
-    let url = below(base, ipfs, hash).ok_or_else(|| Failure::System("the IPFS gateway is no URL".to_owned()))?;
+    let url = below(base, ipfs, hash)
+        .ok_or_else(|| Failure::System("the address of the IPFS gateway cannot hold a path".to_owned()))?;
     let own = Some(url.origin());
     let ask = Ask { method, url, headers: HeaderMap::new(), body: None };
     let (length_header, offset_parameter) = match ipfs {

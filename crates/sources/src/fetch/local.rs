@@ -54,7 +54,8 @@ impl LocalRoots {
             let rest = path.strip_prefix(written).or_else(|_| path.strip_prefix(real)).ok()?;
             Some((real, rest))
         });
-        // Of folders in each other, the innermost: it may be somebody's who must not lead into the others by a link.
+        // Of nested folders, the innermost: a link in it, made by the account that it belongs to, must not lead into the
+        // outer one.
         let Some((root, rest)) = below.min_by_key(|(_, rest)| rest.components().count()) else {
             return Err(Failure::Refused("it is below none of the folders that the operator listed".to_owned()));
         };
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    /// A folder of somebody in one of somebody else, who puts a link into it.
+    /// One account's folder inside another's, with a link that leads out of it.
     #[test]
     fn of_folders_in_each_other_the_innermost_holds() {
         let home = tempfile::tempdir().expect("a folder");
@@ -149,7 +150,7 @@ mod tests {
         }
     }
 
-    /// An operator who lists a folder that holds the service's own gives nobody the service's keys.
+    /// An operator may list a folder that holds the service's own; the service's keys stay closed all the same.
     #[test]
     fn a_closed_folder_is_closed_whatever_holds_it() {
         let home = tempfile::tempdir().expect("a folder");

@@ -38,20 +38,22 @@ impl Ask {
     }
 }
 
-/// What to ask next; none if the answer is no redirect.
+/// What to ask next; none if the answer is not a redirect.
 pub(crate) fn follow(ask: &Ask, status: StatusCode, location: Option<&HeaderValue>) -> Result<Option<Ask>, Failure> {
     if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
     let broken = |why: &str| Failure::Source(format!("it redirects {why}"));
     let location = location.ok_or_else(|| broken("to nowhere"))?;
-    let location = location.to_str().map_err(|_| broken("to what is no URL"))?;
-    let mut url = ask.url.join(location).map_err(|_| broken("to what is no URL"))?;
+    let location = location.to_str().map_err(|_| broken("to something that is not a URL"))?;
+    let mut url = ask.url.join(location).map_err(|_| broken("to something that is not a URL"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(Failure::Refused("it redirects to something other than http or https".to_owned()));
     }
     if ask.url.scheme() == "https" && url.scheme() == "http" {
-        return Err(Failure::Refused("it redirects from https to http, where anybody can change the file".to_owned()));
+        return Err(Failure::Refused(
+            "it redirects from https to http, where the network can change the file".to_owned(),
+        ));
     }
     url.set_fragment(None);
     let same_origin = url.origin() == ask.url.origin();
@@ -60,9 +62,9 @@ pub(crate) fn follow(ask: &Ask, status: StatusCode, location: Option<&HeaderValu
         return Err(Failure::Refused("it redirects a POST to another server, which must not see its body".to_owned()));
     }
     if !same_origin {
-        // A server may name another one, but not whom we say we are there.
+        // A server may name another one, but not choose the credentials that it gets.
         let cleared = url.set_username("").and_then(|()| url.set_password(None));
-        cleared.map_err(|()| broken("to what is no URL"))?;
+        cleared.map_err(|()| broken("to something that is not a URL"))?;
     }
     Ok(Some(Ask {
         method: if becomes_get { Method::GET } else { ask.method.clone() },

@@ -4,4 +4,5 @@ mod configure;
 mod place;
 mod redirects;
 mod server;
+mod shared_cache;
 mod transfers;

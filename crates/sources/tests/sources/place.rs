@@ -67,7 +67,12 @@ impl Place {
 
     /// Nothing is left of downloads. The thread that writes one removes it as soon as it sees that nobody goes on.
     pub(crate) async fn nothing_left(&self) {
-        while fs::read_dir(self.home.path().join("cache/partial")).expect("a folder").count() > 0 {
+        let in_flight = || {
+            let folders = fs::read_dir(self.home.path().join("cache/partial")).expect("a folder");
+            let folders = folders.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir());
+            folders.map(|folder| fs::read_dir(folder).expect("a folder").count()).sum::<usize>()
+        };
+        while in_flight() > 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
@@ -143,11 +148,13 @@ pub(crate) fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(folder) = waiting.pop() {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
-            if path.is_dir() {
+            if path.is_dir() && !path.is_symlink() {
                 waiting.push(path);
             } else {
                 let name = path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
-                found.insert(name, fs::read(&path).expect("a file"));
+                // A link says where it leads, wherever that is.
+                let link = fs::read_link(&path).map(|to| to.to_string_lossy().into_owned().into_bytes());
+                found.insert(name, link.unwrap_or_else(|_| fs::read(&path).expect("a file")));
             }
         }
     }

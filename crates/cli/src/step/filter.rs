@@ -1,0 +1,112 @@
+use super::{Common, files};
+use crate::{arguments::Context, config::Settings, serve};
+use anyhow::Context as _;
+use cloister_model::{Check, FilterOrder, Report};
+use cloister_release::{CheckRun, OutputFile, filter, lay_out_check};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Decide whether the outputs of a run may leave
+///
+/// Uses the settings `sandbox` and `sandbox_home` if programs must agree.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Filter {
+    #[command(flatten)]
+    common: Common,
+    /// What the algorithm wrote
+    #[arg(long, value_name = "DIR")]
+    outputs: PathBuf,
+    /// What the algorithm printed; cut to what may leave of it
+    #[arg(long, value_name = "FILE")]
+    log: PathBuf,
+    /// Where programs that must agree are, by their digests [default: `uploads` in the service's folder]
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+    /// A folder for the runs of these programs, on the file system of the outputs; emptied
+    #[arg(long, value_name = "DIR")]
+    scratch: PathBuf,
+}
+
+/// Runs programs that must agree, each in a sandbox of its own.
+struct Runner {
+    sandbox: PathBuf,
+    sandbox_home: PathBuf,
+    programs: PathBuf,
+    scratch: PathBuf,
+}
+
+impl Filter {
+    pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let Self { common, outputs, log, programs, scratch } = self;
+        let order: FilterOrder = files::read(&common.order)?;
+        let settings = common.settings(context)?;
+        // What an earlier attempt left are other names of the outputs, which may have one name each.
+        empty(&scratch).context("the scratch folder")?;
+        let runner =
+            if order.release.checks.is_empty() { None } else { Some(Runner::new(&settings, programs, &scratch)?) };
+        let report = tokio::task::spawn_blocking(move || {
+            filter(&order, &outputs, &log, &mut |number, check, how, files| match &runner {
+                Some(runner) => {
+                    runner.run(number, check, how, files).map_err(|error| format!("could not be run: {error}"))
+                }
+                None => Err("could not be run: there is no sandbox".to_owned()),
+            })
+        });
+        let report = report.await.context("filtering broke")?;
+        empty(&scratch).context("the scratch folder")?;
+        common.finish(&report)
+    }
+}
+
+impl Runner {
+    fn new(settings: &Settings, programs: Option<PathBuf>, scratch: &Path) -> anyhow::Result<Self> {
+        let absolute = |path: &Path| std::path::absolute(path).with_context(|| path.display().to_string());
+        let sandbox_home = settings.sandbox_home.clone().unwrap_or_else(|| settings.home.join("sandbox"));
+        Ok(Self {
+            sandbox: serve::find_sandbox(settings.sandbox.as_deref())?,
+            sandbox_home: absolute(&sandbox_home)?,
+            programs: absolute(&programs.unwrap_or_else(|| settings.home.join("uploads")))?,
+            scratch: absolute(scratch)?,
+        })
+    }
+
+    fn run(&self, number: usize, check: &Check, how: &CheckRun, files: &[OutputFile]) -> io::Result<Report> {
+        let CheckRun { datasets, contract, limits, profile } = how;
+        let folder = self.scratch.join(number.to_string());
+        fs::create_dir_all(folder.join("outputs"))?;
+        lay_out_check(&folder.join("data"), check, files)?;
+        fs::write(folder.join("contract.json"), serde_json::to_vec(contract)?)?;
+        fs::write(folder.join("limits.json"), serde_json::to_vec(limits)?)?;
+        let dids: Vec<&str> = datasets.iter().map(cloister_model::Did::id).collect();
+        let exit = Command::new(&self.sandbox)
+            .arg("run")
+            .arg(self.programs.join(check.sha256.to_string()))
+            .args(["--data", "data", "--outputs", "outputs", "--contract", "contract.json", "--limits", "limits.json"])
+            .args(["--profile", profile.as_str(), "--report", "report.json", "--log", "log"])
+            .args(["--json", "--require-isolation", "--home"])
+            .arg(&self.sandbox_home)
+            .args(["--dids", &dids.join(",")])
+            .current_dir(&folder)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()?;
+        match fs::read(folder.join("report.json")) {
+            Ok(report) => Ok(serde_json::from_slice(&report)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(io::Error::other(format!("the sandbox ended without a report ({exit})")))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn empty(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => fs::create_dir_all(folder),
+    }
+}

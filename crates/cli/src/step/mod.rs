@@ -1,0 +1,102 @@
+//! `cloister step`: one step of a job as a program, for engines that run steps apart from each other. The service calls
+//! the same functions.
+
+mod configure;
+mod files;
+mod filter;
+mod publish;
+
+use crate::{
+    arguments::Context,
+    config::{Layers, Settings},
+    exit::{Ended, FAILED},
+    serve,
+};
+use anyhow::Context as _;
+use cloister_files::Watch;
+use cloister_model::{StepReport, StepResult};
+use std::path::PathBuf;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// One step of a job: reads an order, does what it says, writes a report. For engines; see docs/operators.md
+///
+/// Settings are those of `cloister serve`: from a configuration file, from $CLOISTER_... and from --set. The exit code is 0
+/// if the step was done, 1 if the report says why it was not, and another one if there is no report.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum StepCommand {
+    Configure(configure::Configure),
+    Filter(filter::Filter),
+    Publish(publish::Publish),
+}
+
+/// What every step has.
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// The order, a JSON file
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+    /// Where the report is written, a JSON file
+    #[arg(long, value_name = "FILE")]
+    report: PathBuf,
+    /// The configuration file [default: $CLOISTER_CONFIG, if it is set]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Any setting of `cloister serve`. May be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl StepCommand {
+    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
+        runtime.block_on(async {
+            let watch = watch()?;
+            match self {
+                Self::Configure(command) => command.execute(context, &watch).await,
+                Self::Filter(command) => command.execute(context).await,
+                Self::Publish(command) => command.execute(context, &watch).await,
+            }
+        })
+    }
+}
+
+impl Common {
+    fn settings(&self, context: &Context) -> anyhow::Result<Settings> {
+        let mut layers = Layers::default();
+        if let Some(file) = self.config.clone().or_else(|| std::env::var_os("CLOISTER_CONFIG").map(PathBuf::from)) {
+            layers.file(&file)?;
+        }
+        layers.environment(serve::environment()?)?;
+        let home = context.connection.home.as_ref().map(|home| home.to_string_lossy().into_owned());
+        layers.flag("--home", "home", home)?;
+        for pair in &self.set {
+            layers.set(pair)?;
+        }
+        Ok(Settings::resolve(&layers)?)
+    }
+
+    /// Writes the report, and ends as it says.
+    fn finish(&self, report: &StepReport) -> anyhow::Result<()> {
+        files::write(&self.report, report)?;
+        match &report.result {
+            StepResult::Failed { reason, .. } => Err(Ended::error(FAILED, reason.text())),
+            StepResult::Configured { .. } | StepResult::Passed { .. } | StepResult::Published { .. } => Ok(()),
+        }
+    }
+}
+
+/// Ends a step when the program is told to end.
+fn watch() -> anyhow::Result<Watch> {
+    let watch = Watch::unwatched();
+    let cancel = watch.cancel.clone();
+    let mut terminated = signal(SignalKind::terminate()).context("signals")?;
+    let mut interrupted = signal(SignalKind::interrupt()).context("signals")?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(watch)
+}

@@ -1,0 +1,226 @@
+//! The steps of a job as programs, one after the other, by hand: `cloister step configure`, `sandbox run`, `cloister step
+//! filter`, `cloister step publish`. What a pod of each step would do.
+
+use cloister_model::{
+    Check, ConfigureOrder, FileReport, FilesChecksum, FilterOrder, JobId, JobInput, JobSource, Limits,
+    OrderedAlgorithm, OutputContract, PublishOrder, ReleaseRules, Report, ResultFile, Sha256, Source, StepFailure,
+    StepName, StepReport, StepResult, StepVersion,
+};
+use cloister_tests::{guest, program, sandbox, service, service::Server, shared_home};
+use serde::Serialize;
+use serde_json::json;
+use sha2::Digest as _;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+const JOB: JobId = JobId::from_bytes([7; 16]);
+const PENGUINS: &[u8] = include_bytes!("../../data/penguins.csv");
+
+/// A service's folder, and a job's beside it.
+struct Place {
+    directory: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let directory = TempDir::new().expect("a folder");
+        for folder in ["home/uploads", "job"] {
+            fs::create_dir_all(directory.path().join(folder)).expect("a folder");
+        }
+        Self { directory }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn upload(&self, bytes: &[u8]) -> Sha256 {
+        let sha256 = sha256(bytes);
+        fs::write(self.at("home/uploads").join(sha256.to_string()), bytes).expect("a file");
+        sha256
+    }
+
+    /// Runs a step, with nothing else in its environment.
+    fn step(&self, name: &str, order: &impl Serialize, more: &[&str]) -> Output {
+        fs::write(self.at("order.json"), serde_json::to_vec(order).expect("json")).expect("an order");
+        let _ = fs::remove_file(self.at("report.json"));
+        let mut command = Command::new(service::cloister());
+        command.env_clear().current_dir(self.directory.path()).args(["step", name, "--home", "home"]);
+        command.args(["--order", "order.json", "--report", "report.json"]);
+        command.args(["--set", "sources.allow_networks=127.0.0.0/8"]).arg("--set");
+        command.arg(format!("sandbox_home={}", shared_home().display())).arg("--set");
+        command.arg(format!("sandbox={}", sandbox().display())).args(more);
+        command.output().expect("a process")
+    }
+
+    #[track_caller]
+    fn report(&self, output: &Output, code: i32) -> StepReport {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        serde_json::from_slice(&fs::read(self.at("report.json")).expect("a report")).expect("a report")
+    }
+
+    fn publish(&self, order: &PublishOrder) -> Output {
+        self.step("publish", order, &["--outputs", "job/outputs", "--log", "job/log"])
+    }
+
+    fn filter(&self, order: &FilterOrder) -> Output {
+        self.step("filter", order, &["--outputs", "job/outputs", "--log", "job/log", "--scratch", "job/checks"])
+    }
+}
+
+fn sha256(bytes: &[u8]) -> Sha256 {
+    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+}
+
+fn configure_order(algorithm: Sha256, url: &str) -> ConfigureOrder {
+    let file = json!([{"type": "url", "url": url, "sha256": sha256(PENGUINS)}]);
+    let did = || "penguins".parse().expect("a DID");
+    ConfigureOrder {
+        version: StepVersion::V1,
+        job: JOB,
+        algorithm: OrderedAlgorithm {
+            did: None,
+            ddo: None,
+            source: JobSource::Files(Source::upload(algorithm).into()),
+        },
+        inputs: vec![JobInput {
+            did: did(),
+            ddo: Some(json!({"id": "did:op:penguins"})),
+            source: JobSource::Files(serde_json::from_value(file).expect("sources")),
+        }],
+        parameters: None,
+        trusted: serde_json::from_value(json!([{
+            "did": did(), "service": "compute", "by": "trusted-algorithm",
+            "filesChecksums": [FilesChecksum::of(vec![algorithm]).expect("a checksum")],
+        }]))
+        .expect("trusted"),
+    }
+}
+
+fn run_algorithm(place: &Place) -> Report {
+    let data = place.at("job/data");
+    let output = program()
+        .current_dir(place.at("job"))
+        .arg("run")
+        .arg(data.join("transformations/algorithm"))
+        .args(["--data", "data", "--outputs", "outputs", "--report", "report.json", "--log", "log"])
+        .args(["--dids", "penguins", "--require-isolation", "--json"])
+        .output()
+        .expect("a process");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&fs::read(place.at("job/report.json")).expect("a report")).expect("a report")
+}
+
+fn filter_order(outputs: Vec<FileReport>, output_directories: u64, checks: Vec<Check>) -> FilterOrder {
+    FilterOrder {
+        version: StepVersion::V1,
+        job: JOB,
+        contract: OutputContract::default(),
+        release: ReleaseRules { checks, ..ReleaseRules::default() },
+        check_limits: Limits::default(),
+        outputs,
+        output_directories,
+    }
+}
+
+fn publish_order(files: Vec<ResultFile>) -> PublishOrder {
+    PublishOrder { version: StepVersion::V1, job: JOB, files, encrypt_to: None }
+}
+
+#[test]
+fn a_job_can_be_carried_out_by_hand() {
+    let place = Place::new();
+    let server = Server::of(PENGUINS);
+    let algorithm = place.upload(&fs::read(guest("column-stats.p1.wasm")).expect("the sample"));
+
+    let order = configure_order(algorithm, &server.url("/penguins.csv"));
+    let report = place.report(&place.step("configure", &order, &["--into", "job/data"]), 0);
+    let StepResult::Configured { files, algorithm: checksum, .. } = &report.result else { panic!("{report:?}") };
+    let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    assert_eq!(paths, ["ddos/penguins", "inputs/penguins/0", "transformations/algorithm"]);
+    assert_eq!((report.job, report.step, checksum.files()), (JOB, StepName::Configure, [algorithm].as_slice()));
+    assert_eq!(fs::read(place.at("job/data/inputs/penguins/0")).expect("the data"), PENGUINS);
+    let fetched = report.progress.expect("progress").done_bytes;
+    assert!(fetched >= u64::try_from(PENGUINS.len()).expect("a size"), "{fetched}");
+
+    let run = run_algorithm(&place);
+    assert!(!run.outputs.is_empty(), "column-stats writes a table");
+
+    let agrees = place.upload(&wat::parse_str(service::NOTHING).expect("a guest"));
+    let check = |sha256| Check { name: "small groups".to_owned(), sha256 };
+    let order = filter_order(run.outputs.clone(), run.output_directories, vec![check(agrees)]);
+    let report = place.report(&place.filter(&order), 0);
+    let StepResult::Passed { files } = report.result else { panic!("{report:?}") };
+    assert_eq!(files.len(), run.outputs.len() + 1, "the outputs and the log");
+
+    let report = place.report(&place.publish(&publish_order(files.clone())), 0);
+    let StepResult::Published { files: stored } = &report.result else { panic!("{report:?}") };
+    assert_eq!(*stored, files);
+    let stored = fs::read(place.at("home/results").join(JOB.to_string()).join("files/0")).expect("a result");
+    assert_eq!(stored, fs::read(place.at("job/outputs").join(&files[0].name)).expect("an output"));
+}
+
+#[test]
+fn outputs_that_a_program_refuses_do_not_leave() {
+    let place = Place::new();
+    fs::create_dir(place.at("job/outputs")).expect("a folder");
+    fs::write(place.at("job/outputs/a.csv"), "a\n1\n").expect("an output");
+    let outputs = vec![FileReport { path: "a.csv".to_owned(), bytes: 4, sha256: sha256(b"a\n1\n") }];
+    let refuses = place.upload(&wat::parse_str(service::EXITS_WITH_7).expect("a guest"));
+    let check = Check { name: "small groups".to_owned(), sha256: refuses };
+    let report = place.report(&place.filter(&filter_order(outputs, 0, vec![check])), 1);
+    let StepResult::Failed { failure: StepFailure::Outputs, rule, reason } = report.result else {
+        panic!("{report:?}")
+    };
+    assert_eq!(rule.as_deref(), Some("check"));
+    assert!(reason.text().contains("small groups"), "{}", reason.text());
+}
+
+#[test]
+fn what_was_changed_after_it_was_checked_is_not_stored() {
+    let place = Place::new();
+    fs::create_dir(place.at("job/outputs")).expect("a folder");
+    fs::write(place.at("job/log"), "").expect("a log");
+    fs::write(place.at("job/outputs/a.csv"), "a\n1\n").expect("an output");
+    let outputs = vec![FileReport { path: "a.csv".to_owned(), bytes: 4, sha256: sha256(b"a\n1\n") }];
+    let report = place.report(&place.filter(&filter_order(outputs, 0, Vec::new())), 0);
+    let StepResult::Passed { files } = report.result else { panic!("{report:?}") };
+    fs::write(place.at("job/outputs/a.csv"), "a\n2\n").expect("an output");
+    let report = place.report(&place.publish(&publish_order(files)), 1);
+    let StepResult::Failed { failure: StepFailure::Results, .. } = report.result else { panic!("{report:?}") };
+    assert!(!place.at("home/results").join(JOB.to_string()).join("manifest.json").exists());
+}
+
+#[test]
+fn other_files_than_trusted_do_not_run_and_no_data_is_fetched() {
+    let place = Place::new();
+    let server = Server::of(PENGUINS);
+    let mut order = configure_order(place.upload(b"trusted"), &server.url("/"));
+    order.algorithm.source = JobSource::Files(Source::upload(place.upload(b"another")).into());
+    let report = place.report(&place.step("configure", &order, &["--into", "job/data"]), 1);
+    let StepResult::Failed { failure: StepFailure::Algorithm, .. } = report.result else { panic!("{report:?}") };
+    assert_eq!(server.seen().len(), 0);
+}
+
+#[test]
+fn an_order_of_another_step_or_version_is_refused_without_quoting_it() {
+    let place = Place::new();
+    let order = configure_order(sha256(b"x"), "http://user:SECRET@127.0.0.1:9/");
+    let mut later = serde_json::to_value(&order).expect("json");
+    later["version"] = "SECRET".into();
+    for (step, order, more) in [
+        ("publish", json!(order), ["--outputs", "job", "--log", "job/log"].as_slice()),
+        ("configure", later, &["--into", "job/data"]),
+    ] {
+        let output = place.step(step, &order, more);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("is not an order for this step") && !said.contains("SECRET"), "{said}");
+        assert!(!Path::exists(&place.at("report.json")));
+    }
+}
