@@ -1,14 +1,14 @@
 //! A folder with many jobs in it, made by the engine itself: each asks for more memory than there is, and ends at once.
 
 use crate::places::Places;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
 use cloister_model::{
-    AdmittedBy, AdmittedDataset, Container, Delivery, Engine as _, JobAlgorithm, JobId, JobInput, JobSource, JobSpec,
-    Labels, Limits, OutputContract, Profile, ReleaseRules, RuntimeKind, Secret, Terms, TimeLimits, Timestamp,
+    AdmittedBy, AdmittedDataset, AuditAction, AuditEvent, Did, JobAlgorithm, JobId, JobInput, JobRecord, JobSpec,
+    Jobs as _, Limits, Terms,
 };
 use serde_json::json;
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{path::Path, sync::Arc};
 
 /// Jobs that are submitted at once; the engine stores them together.
 const AT_ONCE: u64 = 512;
@@ -34,7 +34,12 @@ pub(crate) fn fill(places: &Places, home: &Path, jobs: u64) -> Result<Vec<JobId>
 }
 
 async fn ended(engine: Arc<LocalEngine>, id: JobId) -> Result<()> {
-    let status = engine.submit(spec(id)?).await?;
+    let record = AuditEvent {
+        actor: OWNER.to_owned(),
+        subject: id.to_string(),
+        ..cloister_testkit::event(AuditAction::JobAllowed, cloister_testkit::now())
+    };
+    let status = engine.submit(spec(id)?, Vec::new(), record).await?;
     ensure!(status.phase.has_ended(), "a job that cannot run waits");
     Ok(())
 }
@@ -47,11 +52,6 @@ fn id(number: u64) -> JobId {
     first.copy_from_slice(&mixed.to_be_bytes());
     second.copy_from_slice(&mixed.rotate_left(29).to_be_bytes());
     JobId::from_bytes(bytes)
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn options(places: &Places, home: &Path) -> Options {
@@ -77,56 +77,26 @@ fn options(places: &Places, home: &Path) -> Options {
     }
 }
 
-/// As the door makes them of a small request.
+/// A job as the service makes it of a small request.
 fn spec(id: JobId) -> Result<JobSpec> {
-    let did: cloister_model::Did = "5d1".repeat(21).parse()?;
-    let files = json!([{"type": "inline", "content": "a,b\n1,2\n"}]);
+    let did: Did = "5d1".repeat(21).parse()?;
     let labels = [("owner", OWNER), ("environment", "local"), ("d-5d15d15d15d15d15d15d15d15d15", did.id())];
-    let labels = labels.into_iter().try_fold(Labels::new(), |labels, (name, value)| labels.with(name, value));
-    let dataset = json!({"did": did, "service": "compute", "publisher": "somebody", "revision": 1, "review": false});
-    let record = json!({"owner": OWNER, "request": null, "datasets": [dataset], "algorithm": null});
+    let job = cloister_testkit::job(0, cloister_testkit::now());
+    let dataset = cloister_testkit::recorded_dataset(did.id(), "somebody", false);
+    let source = cloister_testkit::inline("a,b\n1,2\n");
+    let ddo = Some(json!({"id": did.to_string(), "version": "4.1.0"}));
+    let service = "compute".to_owned();
+    let admitted =
+        vec![AdmittedDataset { did: did.clone(), service, by: AdmittedBy::AllowRawAlgorithm, files_checksums: None }];
     Ok(JobSpec {
         id,
-        created: now(),
-        environment: "local".to_owned(),
         queue: OWNER.to_owned(),
-        inputs: vec![JobInput {
-            did: did.clone(),
-            ddo: Some(json!({"id": did.to_string(), "version": "4.1.0"})),
-            source: JobSource::Files(Secret::new(files.clone())),
-        }],
-        algorithm: JobAlgorithm {
-            did: None,
-            ddo: None,
-            container: Container {
-                image: "wasm".to_owned(),
-                tag: None,
-                entrypoint: "$ALGO".to_owned(),
-                checksum: None,
-            },
-            interpreter: None,
-            source: JobSource::Files(Secret::new(files)),
-        },
-        parameters: None,
-        terms: Terms {
-            admitted: vec![AdmittedDataset {
-                did,
-                service: "compute".to_owned(),
-                by: AdmittedBy::AllowRawAlgorithm,
-                files_checksums: None,
-            }],
-            output_contract: OutputContract::default(),
-            release: ReleaseRules::default(),
-            runtime: RuntimeKind::Wasm,
-            profile: Profile::Deterministic,
-            network: false,
-            runtimes: [RuntimeKind::Wasm].into(),
-            profiles: [Profile::Deterministic].into(),
-        },
+        inputs: vec![JobInput { did, ddo, source: source.clone() }],
+        algorithm: JobAlgorithm { source, ..job.algorithm },
+        terms: Terms { admitted, ..job.terms },
         limits: Limits::default(),
-        times: TimeLimits::default(),
-        delivery: Delivery::default(),
-        labels: labels.context("labels")?,
-        record: Secret::new(record),
+        labels: cloister_testkit::labels(&labels),
+        record: JobRecord { owner: OWNER.parse()?, datasets: vec![dataset], ..job.record },
+        ..job
     })
 }
