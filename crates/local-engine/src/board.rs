@@ -189,11 +189,15 @@ impl Board {
     /// Somebody carries a job out from now on; none if there is nothing to carry out.
     pub(crate) fn take(&mut self, job: JobId) -> Option<Lease> {
         self.unset_due(job);
-        let Some(known) = self.jobs.get_mut(&job).filter(|known| !known.driven) else {
+        let Some(known) = self.jobs.get_mut(&job) else {
             // It ended between the decision and now.
             self.schedule.end(job);
             return None;
         };
+        if known.driven {
+            // Whoever drives it frees its place.
+            return None;
+        }
         known.driven = true;
         let phase = if known.phase == Phase::Queued { Phase::Accepted } else { known.phase };
         Some(Lease { cancel: known.cancel.clone(), deadline: known.deadlines.next(phase) })
@@ -244,5 +248,27 @@ impl Board {
         let waiting = &self.jobs.get(&job)?.waiting;
         let ahead = self.schedule.ahead(job, &waiting.queue)?;
         Some((ahead, self.schedule.lacking(waiting.memory_bytes), waiting.memory_bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::{Labels, Timestamp};
+
+    #[test]
+    fn a_job_that_is_driven_keeps_its_place_whoever_asks_for_it() {
+        let mut board = Board::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1 });
+        let at = Timestamp::from_unix_ms(1);
+        let [first, second] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
+        for job in [first, second] {
+            let status = JobStatus::queued(job, Labels::new(), at);
+            let times = TimeLimits::default();
+            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
+            board.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
+        }
+        assert_eq!(board.tasks(), [Task::Carry(first)]);
+        assert!(board.take(first).is_some() && board.take(first).is_none());
+        assert_eq!(board.tasks(), [], "there is no room for the second");
     }
 }

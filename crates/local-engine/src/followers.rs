@@ -5,18 +5,18 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// Those who wait for a job to change.
+/// The callers that wait for a job to change.
 #[derive(Debug, Default)]
 pub(crate) struct Followers(Mutex<HashMap<JobId, watch::Sender<()>>>);
 
 impl Followers {
-    /// Hears of every change from now on.
+    /// Subscribes to the changes of a job.
     pub(crate) fn follow(&self, job: JobId) -> watch::Receiver<()> {
         let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         followed.entry(job).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
-    /// Tells those who follow the job, and forgets it if nobody does any more.
+    /// Wakes the followers of a job, and forgets the job if it has none any more.
     pub(crate) fn changed(&self, job: JobId) {
         let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if followed.get(&job).is_some_and(|sender| sender.send(()).is_err()) {
@@ -24,7 +24,7 @@ impl Followers {
         }
     }
 
-    /// Forgets a job that nobody follows any more.
+    /// Ends a subscription, and forgets the job if it was the last one.
     pub(crate) fn leave(&self, job: JobId, receiver: watch::Receiver<()>) {
         drop(receiver);
         let mut followed = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! The folder of one service: what is where in it, and that one service at a time has it.
+//! The folder of one service: its layout, and the lock that lets one service at a time use it.
 
 use crate::OpenError;
 use cloister_model::{JobId, Sha256};
@@ -12,13 +12,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The database in the folder.
+/// The name of the database in the folder.
 pub(crate) const DATABASE: &str = "cloister.db";
 
-/// How long somebody else's lock is waited for.
+/// How long to wait for the lock of another process.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The folder, held: its lock goes with the process.
+/// The folder, locked. The kernel releases the lock when the process ends.
 #[derive(Debug)]
 pub(crate) struct Home {
     root: PathBuf,
@@ -27,15 +27,15 @@ pub(crate) struct Home {
 }
 
 impl Home {
-    /// Makes the folder if it is not there, closes it to others, and takes its lock. What the sandbox program keeps is
-    /// below it, or where it is said to be.
+    /// Creates the folder if it does not exist, makes it private to this user, and locks it. `sandbox` is where the sandbox
+    /// program keeps compiled code and interpreters; none: below the folder.
     pub(crate) fn open(root: &Path, sandbox: Option<&Path>) -> Result<Self, OpenError> {
         let fault = |error| OpenError::Home { path: root.to_owned(), error };
         directory(root).map_err(fault)?;
-        // The program that runs jobs has another place to start from.
+        // Absolute, because the sandbox program runs in another working directory.
         let root = root.canonicalize().map_err(fault)?;
         if fs::metadata(&root).map_err(fault)?.uid() != rustix::process::geteuid().as_raw() {
-            // Whoever it belongs to can open it again whenever they like.
+            // Its owner could open it to others again at any time.
             let problem = "it belongs to another user; give this service a folder of its own";
             return Err(fault(io::Error::new(io::ErrorKind::PermissionDenied, problem)));
         }
@@ -47,7 +47,7 @@ impl Home {
         for path in parts.iter().map(PathBuf::as_path).chain([sandbox]) {
             directory(path).map_err(|error| OpenError::Home { path: path.to_owned(), error })?;
         }
-        // As for the folder itself: jobs start from another place.
+        // Absolute, as above.
         let place = sandbox.canonicalize();
         let sandbox = place.map_err(|error| OpenError::Home { path: sandbox.to_owned(), error })?;
         Ok(Self { root, sandbox, _lock: lock })
@@ -100,12 +100,12 @@ impl Home {
     }
 }
 
-/// Makes a directory for this user alone.
+/// Creates a directory that only this user can read.
 pub(crate) fn directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Removes a folder with all that is in it, read-only directories included. None is no error.
+/// Removes a folder with everything in it, read-only directories included. A missing folder is not an error.
 pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),
@@ -118,7 +118,7 @@ pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets this user write to every directory of a tree. Follows no link.
+/// Makes every directory of a tree writable for this user. Follows no link.
 fn open_up(root: &Path) -> io::Result<()> {
     let mut open = vec![root.to_owned()];
     while let Some(path) = open.pop() {
@@ -151,8 +151,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
-            // A service that was killed while it started a sandbox: until that process has become the sandbox, it has all
-            // that the service had, the lock included.
+            // A service was killed between the fork and the exec of a sandbox: until the exec, the child holds the lock.
             Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < PATIENCE => thread::sleep(PATIENCE / 50),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
@@ -173,7 +172,7 @@ mod tests {
 
     /// As when a service is killed while it starts a sandbox, and started again at once.
     #[test]
-    fn a_lock_that_is_let_go_in_a_moment_is_waited_for() {
+    fn a_lock_that_is_released_in_a_moment_is_waited_for() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("home");
         let first = Home::open(&root, None).expect("a home");
@@ -182,11 +181,11 @@ mod tests {
             drop(first);
         });
         Home::open(&root, None).expect("free in a moment");
-        held.join().expect("let go");
+        held.join().expect("released");
     }
 
     #[test]
-    fn one_service_at_a_time_has_the_folder() {
+    fn one_service_at_a_time_uses_the_folder() {
         let directory = tempfile::tempdir().expect("a directory");
         let root = directory.path().join("home");
         let first = Home::open(&root, None).expect("a home");
@@ -197,15 +196,15 @@ mod tests {
         Home::open(&root, None).expect("free again");
     }
 
-    /// Somebody makes the folder first, where everybody may make one.
+    /// Another user creates the folder first, in a place where every user may create one.
     #[test]
-    fn a_folder_of_another_user_is_not_taken() {
+    fn a_folder_of_another_user_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
-        let root = directory.path().join("home");
+        let mut root = directory.path().join("home");
         fs::create_dir(&root).expect("a folder");
-        // Only who may do everything can give a folder away.
+        // Only root can give a folder away; other users find one that belongs to root.
         if std::os::unix::fs::chown(&root, Some(65_534), None).is_err() {
-            return;
+            root = PathBuf::from("/usr");
         }
         let error = Home::open(&root, None).expect_err("not ours").to_string();
         assert!(error.contains("another user"), "{error}");
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn read_only_trees_go_and_what_links_point_at_stays() {
+    fn read_only_trees_are_removed_and_the_targets_of_links_stay() {
         let directory = tempfile::tempdir().expect("a directory");
         let tree = directory.path().join("tree");
         fs::create_dir_all(tree.join("a/b")).expect("made");

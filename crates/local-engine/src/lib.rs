@@ -15,19 +15,23 @@
 //! - `schedule` decides which jobs start; `board` knows what there is to do.
 //! - `carry` takes a job from step to step, from wherever it is.
 //! - `program` starts the sandbox so that it outlives this program, and finds it again.
-//! - `engine` starts, recovers, tidies; `calls` is what the door asks for.
+//! - `engine` starts, recovers and tidies up; `backend` implements the ports.
 //!
 //! An engine that is killed at any moment leaves every job where the next one takes it up. An algorithm is run at most
 //! once: the sandbox makes a claim before it begins, and a claim can be made once.
 
 #![forbid(unsafe_code)]
 
+mod backend;
 mod board;
-mod calls;
 mod carry;
 mod engine;
 mod followers;
 mod home;
+mod incoming;
+mod inspections;
+mod interpreters;
+mod keys;
 mod options;
 mod program;
 mod schedule;
@@ -37,7 +41,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod times;
-mod uploads;
 
 pub use engine::LocalEngine;
 pub use options::{EnvironmentOptions, OpenError, Options};

@@ -2,24 +2,24 @@ use crate::store::DatabaseError;
 use cloister_stages::{SourcePolicy, StoreConfig};
 use std::{io, path::PathBuf};
 
-/// What a service on this machine is made of.
+/// The settings of an engine on this machine.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its folder. One service at a time has it.
+    /// Its folder. One engine at a time uses it.
     pub home: PathBuf,
     /// The `sandbox` program.
     pub sandbox: PathBuf,
     /// Where that program keeps compiled code and interpreters; none: below the folder. Several services may share one.
     pub sandbox_home: Option<PathBuf>,
-    /// What jobs may use.
+    /// What jobs may use of this machine.
     pub environment: EnvironmentOptions,
     /// Where files may come from.
     pub sources: SourcePolicy,
-    /// The most bytes of input files that are kept for later jobs.
+    /// The most bytes of input files that are cached for later jobs.
     pub cache_bytes: u64,
     /// Where results are stored; none: below the folder.
     pub results: Option<StoreConfig>,
-    /// The most bytes that one account may upload.
+    /// The most bytes that the uploads of one account may have together.
     pub upload_bytes_per_account: u64,
 }
 
@@ -28,12 +28,12 @@ pub struct Options {
 pub struct EnvironmentOptions {
     /// Its name, which jobs give.
     pub id: String,
-    /// What its operator says of it.
+    /// Its description, written by the operator.
     pub description: String,
     /// The most jobs at once, from the start of their configuration to their end. With twice as many as processors, some
-    /// compute while results of others are stored.
+    /// compute while the results of others are stored.
     pub max_jobs: u64,
-    /// Processors for all jobs. Each takes one until its outputs are checked.
+    /// Processors for all jobs. Each job takes one until its outputs are checked.
     pub cpus: u32,
     /// Memory for all jobs, in bytes.
     pub memory_bytes: u64,
@@ -45,7 +45,7 @@ pub struct EnvironmentOptions {
     pub max_wall_ms: u64,
 }
 
-/// Why a service does not start.
+/// Why an engine does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder, or something in it.
@@ -53,16 +53,16 @@ pub enum OpenError {
     Home {
         /// Where.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         error: io::Error,
     },
-    /// Another service has the folder.
+    /// Another service uses the folder.
     #[error("`{home}` is used by a running service{}; stop that one, or give another --home",
         pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     InUse {
         /// The folder.
         home: PathBuf,
-        /// The service's process, if it says so.
+        /// The process of that service, if its lock file names it.
         pid: Option<u32>,
     },
     /// The database.
@@ -76,15 +76,15 @@ pub enum OpenError {
         /// What is wrong.
         problem: String,
     },
-    /// Where results are to be kept is not said in a way that can be used.
+    /// The setting of the result store cannot be used.
     #[error("{0}; correct where results are kept")]
     Results(String),
-    /// Sources, cache or result store: see their own words.
+    /// Sources, cache or result store, with their own message.
     #[error("{what}: {problem}")]
     Stage {
         /// Which of them.
         what: &'static str,
-        /// What it says.
+        /// Its message.
         problem: String,
     },
 }

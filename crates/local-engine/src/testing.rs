@@ -1,9 +1,9 @@
 //! Facts for tests.
 
 use cloister_model::{
-    AlgorithmReport, Container, Delivery, EngineReport, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Labels,
-    Limits, LogReport, Outcome, OutputContract, Profile, REPORT_VERSION, ReleaseRules, Report, RuntimeKind, Secret,
-    Sha256, Terms, TimeLimits, Timestamp, Usage,
+    AlgorithmReport, AuditAction, AuditEvent, Container, Delivery, EngineReport, JobAlgorithm, JobId, JobInput,
+    JobRecord, JobSource, JobSpec, Labels, Limits, LogReport, Outcome, OutputContract, Profile, REPORT_VERSION,
+    ReleaseRules, Report, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp, Usage,
 };
 use serde_json::json;
 
@@ -71,14 +71,25 @@ pub(crate) fn job(number: u64) -> JobSpec {
         times: TimeLimits::default(),
         delivery: Delivery::default(),
         labels: Labels::new().with("owner", "alice").expect("a label"),
-        record: Secret::new(json!({})),
+        record: JobRecord {
+            owner: "alice".parse().expect("an account"),
+            request: None,
+            attempt: number,
+            datasets: Vec::new(),
+            algorithm: None,
+        },
     }
 }
 
-/// Something for the record.
-pub(crate) fn event(action: cloister_model::AuditAction) -> cloister_model::AuditEvent {
+/// Something for the record, at a moment.
+pub(crate) fn event_at(action: AuditAction, at: Timestamp) -> AuditEvent {
     let (actor, subject) = ("alice".to_owned(), "something".to_owned());
-    cloister_model::AuditEvent { at: at(1), actor, action, subject, detail: "{}".to_owned() }
+    AuditEvent { at, actor, action, subject, detail: "{}".to_owned() }
+}
+
+/// Something for the record.
+pub(crate) fn event(action: AuditAction) -> AuditEvent {
+    event_at(action, at(1))
 }
 
 pub(crate) fn at(ms: u64) -> Timestamp {

@@ -6,7 +6,7 @@ use crate::{
     },
     home::directory,
     program::DATA,
-    store::{Db, Durability, jobs, jobs::Refused},
+    store::{DbError, Durability, jobs, jobs::Refused},
 };
 use cloister_model::{Event, Fault, JobId, Phase, Progress, Reason};
 use cloister_stages::{ConfigurationError, Watch};
@@ -38,7 +38,7 @@ pub(super) async fn configure(work: &Work, phase: Phase) -> Result<Next, Refused
 pub(super) async fn lay_out(work: &Work) -> Result<Result<(), (&'static [Event], Reason)>, Refused> {
     let Work { core, spec, lease } = work;
     let folder = core.home.job(spec.id);
-    clear(&folder).await.map_err(|error| Db::Other(format!("the job's folder: {error}")))?;
+    clear(&folder).await.map_err(|error| DbError::Other(format!("the job's folder: {error}")))?;
     let made = folder.clone();
     blocking(move || directory(&made)).await?;
     let watch = Watch { cancel: lease.cancel.child_token(), progress: reporter(core, spec.id) };
@@ -78,7 +78,7 @@ fn reporter(core: &Arc<Core>, job: JobId) -> Arc<dyn Fn(Progress) + Send + Sync>
         };
         tasks.spawn_on(
             async move {
-                let written: Result<(), Db> =
+                let written: Result<(), DbError> =
                     core.store.write(Durability::Process, move |write| Ok(jobs::progress(write, job, progress)?)).await;
                 if let Err(error) = written {
                     tracing::debug!(%job, %error, "progress could not be stored");

@@ -1,4 +1,4 @@
-use super::PAUSE;
+use super::pause;
 use crate::{
     engine::{
         clear,
@@ -23,6 +23,7 @@ pub(crate) async fn end_waiting(
 /// Ends a job wherever it is: its run first, then its life. Tries until that is stored.
 pub(super) async fn cut_short(core: &Core, job: JobId, events: &'static [Event], reason: Reason) {
     let folder = core.home.job(job);
+    let mut failures = 0;
     loop {
         if let Err(error) = program::stop(&folder).await {
             tracing::error!(%job, %error, "a sandbox could not be ended");
@@ -52,7 +53,8 @@ pub(super) async fn cut_short(core: &Core, job: JobId, events: &'static [Event],
             }
             Err(Refused::Db(error)) => {
                 tracing::error!(%job, %error, "a job could not be ended; it is tried again");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause(&error, failures)).await;
+                failures += 1;
             }
             Err(Refused::Gone | Refused::Impossible(_) | Refused::Stopping) => return,
         }

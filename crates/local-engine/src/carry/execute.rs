@@ -2,7 +2,7 @@ use super::{Next, Work, configure::lay_out, end};
 use crate::{
     engine::core::blocking,
     program::{DATA, Order, Trace, event_of, has_ended, look, said, without_report},
-    store::{Db, Durability, jobs, jobs::Refused},
+    store::{DbError, Durability, jobs, jobs::Refused},
 };
 use cloister_model::{Event, Fault, JobSpec, Reason, Report};
 use std::{
@@ -87,15 +87,16 @@ pub(super) async fn run(core: &crate::engine::core::Core, order: Order) -> Resul
         Ok(child) => child,
         // Somebody looked at its lock just now.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            return Err(Db::Other("the run's folder is in use".to_owned()).into());
+            return Err(DbError::Other("the run's folder is in use".to_owned()).into());
         }
         Err(error) => return Ok(Err(error)),
     };
-    let exit = child.wait().await.map_err(|error| Db::Other(format!("a sandbox cannot be waited for: {error}")))?;
+    let exit =
+        child.wait().await.map_err(|error| DbError::Other(format!("a sandbox cannot be waited for: {error}")))?;
     Ok(Ok(exit.to_string()))
 }
 
-pub(super) async fn looked(folder: &Path) -> Result<Trace, Db> {
+pub(super) async fn looked(folder: &Path) -> Result<Trace, DbError> {
     let folder = folder.to_owned();
     blocking(move || look(&folder)).await
 }

@@ -6,12 +6,12 @@ use crate::{
     },
     home::directory,
     program::{self, DATA, LOG, OUTPUTS, Order},
-    store::{Db, Durability, audit, jobs, jobs::Outgoing, jobs::Refused},
+    store::{DbError, Durability, audit, jobs, jobs::Refused},
     times::now,
 };
 use cloister_model::{
     AuditAction, AuditEvent, Check, Did, Event, Fault, JobId, JobSpec, Limits, Outcome, OutputContract, Profile,
-    Reason, Report, ResultKind, Sha256,
+    Reason, Report, ResultFile, ResultKind, Sha256,
 };
 use cloister_stages::{OutputFile, check_outputs};
 use serde_json::json;
@@ -40,7 +40,7 @@ pub(super) async fn filter(work: &Work) -> Result<Next, Refused> {
     let Work { core, spec, lease: _ } = work;
     let job = work.job();
     let Some(report) = core.store.read(|db| jobs::report(db, job))?.ok_or(Refused::Gone)? else {
-        return Err(Db::Damaged(format!("job {job} has no report")).into());
+        return Err(DbError::Damaged(format!("job {job} has no report")).into());
     };
     match check(core, spec, report).await? {
         Ok(files) => {
@@ -69,9 +69,11 @@ pub(crate) fn refusal(job: JobId, rule: &str) -> AuditEvent {
     }
 }
 
-async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec<Outgoing>, Refusal>, Refused> {
+async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec<ResultFile>, Refusal>, Refused> {
     let folder = core.home.job(spec.id);
-    clear_checks(&folder.join(CHECKS)).await.map_err(|error| Db::Other(format!("the folder of checks: {error}")))?;
+    clear_checks(&folder.join(CHECKS))
+        .await
+        .map_err(|error| DbError::Other(format!("the folder of checks: {error}")))?;
     let (outputs, contract, rules) =
         (folder.join(OUTPUTS), spec.terms.output_contract.clone(), spec.terms.release.clone());
     let checked = blocking(move || Ok(check_outputs(&outputs, &report, &contract, &rules))).await?;
@@ -88,7 +90,7 @@ async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec
             return Ok(Err(Refusal { rule: "check".to_owned(), reason }));
         }
     }
-    let outgoing = files.into_iter().map(|OutputFile { name, path: _, bytes, sha256 }| Outgoing {
+    let outgoing = files.into_iter().map(|OutputFile { name, path: _, bytes, sha256 }| ResultFile {
         name,
         kind: ResultKind::Output,
         bytes,
@@ -96,7 +98,7 @@ async fn check(core: &Core, spec: &JobSpec, report: Report) -> Result<Result<Vec
     });
     let most = spec.terms.output_contract.max_log_bytes;
     let (bytes, sha256) = blocking(move || cut_log(&folder.join(LOG), most)).await?;
-    let log = Outgoing { name: LOG_NAME.to_owned(), kind: ResultKind::AlgorithmLog, bytes, sha256 };
+    let log = ResultFile { name: LOG_NAME.to_owned(), kind: ResultKind::AlgorithmLog, bytes, sha256 };
     Ok(Ok(outgoing.chain([log]).collect()))
 }
 
@@ -147,12 +149,12 @@ async fn run_check(
     files: &[OutputFile],
 ) -> Result<Result<(), Reason>, Refused> {
     let folder = core.home.job(spec.id).join(CHECKS).join(number.to_string());
-    clear(&folder).await.map_err(|error| Db::Other(format!("the check's folder: {error}")))?;
+    clear(&folder).await.map_err(|error| DbError::Other(format!("the check's folder: {error}")))?;
     let (data, list) = (folder.join(DATA), files.to_vec());
     let name = check.name.clone();
     blocking(move || lay_out(&data, &name, &list)).await?;
     let Ok(dataset) = DATASET.parse::<Did>() else {
-        return Err(Db::Other("the name of the outputs is no DID; this is a bug".to_owned()).into());
+        return Err(DbError::Other("the name of the outputs is no DID; this is a bug".to_owned()).into());
     };
     let order = Order {
         folder: folder.clone(),

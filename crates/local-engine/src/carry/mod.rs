@@ -15,7 +15,7 @@ pub(crate) use filter::{CHECKS, refusal};
 use crate::{
     board::Lease,
     engine::core::Core,
-    store::{Durability, jobs, jobs::Refused},
+    store::{DbError, Durability, jobs, jobs::Refused},
 };
 use cloister_model::{Event, Fault, JobId, JobSpec, Phase, Reason};
 use std::{
@@ -23,8 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long to wait before trying again what the database or the disk refused.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait before trying again what the database or the disk refused, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
+
+/// How long to wait after so many failures in a row. What is damaged stays so until an operator has acted.
+fn pause(error: &DbError, failures: u32) -> Duration {
+    let [least, most] = PAUSES;
+    if error.is_passing() { least.saturating_mul(1 << failures.min(6)).min(most) } else { most }
+}
 
 /// Why nothing more is done for a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +116,7 @@ async fn advance(core: &Arc<Core>, job: JobId, lease: &Lease) -> Cut {
     let mut work = None;
     // Whether the inputs in its folder were laid out by this program and in this life.
     let mut configured = false;
+    let mut failures = 0;
     loop {
         let next = match &work {
             Some(work) => take_step(work, &mut configured).await,
@@ -119,7 +126,7 @@ async fn advance(core: &Arc<Core>, job: JobId, lease: &Lease) -> Cut {
             }),
         };
         match next {
-            Ok(Next::Look) => {}
+            Ok(Next::Look) => failures = 0,
             Ok(Next::Done) | Err(Refused::Gone) => return Cut::Done,
             Err(Refused::Stopping) => return Cut::Stop,
             Err(Refused::Impossible(error)) => {
@@ -129,7 +136,8 @@ async fn advance(core: &Arc<Core>, job: JobId, lease: &Lease) -> Cut {
             }
             Err(Refused::Db(error)) => {
                 tracing::error!(%job, %error, "a job cannot go on; it is tried again");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(pause(&error, failures)).await;
+                failures += 1;
             }
         }
     }

@@ -1,7 +1,7 @@
 use super::{Next, Work, end};
 use crate::{
     program::OUTPUTS,
-    store::{Db, Durability, Fail, Write, assets, audit, jobs, jobs::Refused},
+    store::{DbError, Durability, Fail, Write, assets, audit, jobs, jobs::Refused},
     times::now,
 };
 use cloister_model::{
@@ -18,7 +18,7 @@ pub(super) async fn publish(work: &Work) -> Result<Next, Refused> {
     let Work { core, spec, lease } = work;
     let job = work.job();
     let Some(files) = core.store.read(|db| jobs::outgoing(db, job))?.ok_or(Refused::Gone)? else {
-        return Err(Db::Damaged(format!("job {job} has nothing to publish")).into());
+        return Err(DbError::Damaged(format!("job {job} has nothing to publish")).into());
     };
     let outputs = core.home.job(job).join(OUTPUTS);
     let outgoing: Vec<Outgoing> = files
@@ -39,7 +39,7 @@ pub(super) async fn publish(work: &Work) -> Result<Next, Refused> {
             return failed(work, Reason::new(&format!("the results could not be stored: {error}"), fault)).await;
         }
     };
-    let same = |(stored, checked): (&ResultFile, &jobs::Outgoing)| {
+    let same = |(stored, checked): (&ResultFile, &ResultFile)| {
         stored.sha256 == checked.sha256 && stored.bytes == checked.bytes
     };
     if stored.len() != files.len() || (encrypt_to.is_none() && !stored.iter().zip(&files).all(same)) {
@@ -80,8 +80,8 @@ enum Unreleased {
     Taken,
 }
 
-impl From<Db> for Unreleased {
-    fn from(error: Db) -> Self {
+impl From<DbError> for Unreleased {
+    fn from(error: DbError) -> Self {
         Self::Refused(error.into())
     }
 }
@@ -94,9 +94,9 @@ fn release(
     asset: Option<&Asset>,
 ) -> Result<(), Fail<Unreleased>> {
     if let Some(asset) = asset {
-        assets::put(write, asset).map_err(|error| match error {
-            Fail::Said(StoreError::Conflict) => Fail::Said(Unreleased::Taken),
-            Fail::Said(other) => Fail::Db(Db::Other(other.to_string())),
+        assets::put(write, asset, Some(job)).map_err(|error| match error {
+            Fail::Rejected(StoreError::Conflict) => Fail::Rejected(Unreleased::Taken),
+            Fail::Rejected(other) => Fail::Db(DbError::Other(other.to_string())),
             Fail::Db(error) => Fail::Db(error),
         })?;
     }
@@ -104,7 +104,7 @@ fn release(
     jobs::put_results(write, job, files, did)?;
     let at = now();
     jobs::step(write, job, &[Event::Published], at, None).map_err(|error| match error {
-        Fail::Said(refused) => Fail::Said(Unreleased::Refused(refused)),
+        Fail::Rejected(refused) => Fail::Rejected(Unreleased::Refused(refused)),
         Fail::Db(error) => Fail::Db(error),
     })?;
     let list = serde_json::to_vec(files)?;

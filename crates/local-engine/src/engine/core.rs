@@ -3,18 +3,20 @@ use crate::{
     board::Board,
     followers::Followers,
     home::Home,
+    incoming::Incoming,
+    inspections::Inspecting,
+    interpreters::Interpreters,
+    keys::KnownKeys,
     program::Program,
-    store::{Db, Durability, Fail, Store, Write, jobs},
+    store::{DbError, Durability, Fail, Store, Write, jobs},
     times::now,
-    uploads::Uploads,
 };
-use cloister_model::{ApiKey, Event, JobId, JobSpec, JobStatus, KeyId, Reason};
+use cloister_model::{Event, JobId, JobSpec, JobStatus, Reason};
 use cloister_stages::{Cache, Fetcher, ResultStore};
 use std::{
-    collections::HashMap,
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,25 +31,26 @@ pub(crate) struct Core {
     pub(crate) cache: Arc<Cache>,
     pub(crate) fetcher: Arc<Fetcher>,
     pub(crate) results: Arc<ResultStore>,
-    pub(crate) uploads: Uploads,
-    /// Keys that were asked for. Asked on every request, and changed here only.
-    pub(crate) keys: RwLock<HashMap<KeyId, ApiKey>>,
+    pub(crate) incoming: Incoming,
+    pub(crate) inspecting: Inspecting,
+    pub(crate) interpreters: Interpreters,
+    pub(crate) keys: KnownKeys,
     pub(crate) shared: Arc<Shared>,
     pub(crate) tasks: TaskTracker,
 }
 
-/// What the thread that writes tells of every commit.
+/// What every commit updates.
 #[derive(Debug)]
 pub(crate) struct Shared {
     board: Mutex<Board>,
     pub(crate) followers: Followers,
-    /// There may be something to do.
+    /// There may be tasks to start.
     pub(crate) wake: Notify,
-    /// Another job may be the next to have waited too long.
+    /// The next deadline may have changed.
     pub(crate) due: Notify,
-    /// Files may have to go.
+    /// There may be files to delete.
     pub(crate) sweep: Notify,
-    /// The program ends: jobs stay where they are.
+    /// The program is ending: jobs stay where they are.
     pub(crate) ending: CancellationToken,
 }
 
@@ -101,14 +104,14 @@ impl Core {
     }
 }
 
-/// Runs what waits for the disk on a thread that may wait.
+/// Runs work on files on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Db> {
+) -> Result<T, DbError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::StorageFull => Err(Db::Full),
-        Ok(Err(error)) => Err(Db::Other(format!("the folder: {error}"))),
-        Err(_) => Err(Db::Other("work on files was cut off; this is a bug".to_owned())),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::StorageFull => Err(DbError::Full),
+        Ok(Err(error)) => Err(DbError::Disk(error.to_string())),
+        Err(_) => Err(DbError::Other("work on files was cut off; this is a bug".to_owned())),
     }
 }

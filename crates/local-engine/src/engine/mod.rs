@@ -1,4 +1,4 @@
-//! The engine: how it starts, what it does by itself, how it ends.
+//! The engine: how it starts, what it does on its own, how it ends.
 
 pub(crate) mod core;
 mod open;
@@ -11,26 +11,30 @@ use self::core::Core;
 use cloister_stages::Fetcher;
 use std::{sync::Arc, time::Duration};
 
-/// How long work that must not be cut off may take when the program ends.
+/// How long a shutdown waits for work that should not be interrupted.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Jobs on this machine.
 ///
-/// Dropped, it works no more, and leaves jobs where they are for the next.
+/// When it is dropped, it stops working and leaves jobs where they are for the next engine of its folder.
 #[derive(Debug)]
 pub struct LocalEngine {
     pub(crate) core: Arc<Core>,
 }
 
 impl LocalEngine {
-    /// Stops taking up work. Sandboxes that run go on, and the next engine of this folder takes them up.
+    /// Stops working. Sandboxes that run go on, and the next engine of this folder continues with them. Afterwards the
+    /// database is whole without its log, so that a copy of the file is a backup.
     pub async fn shutdown(&self) {
         self.core.shared.ending.cancel();
         self.core.tasks.close();
         let _ = tokio::time::timeout(PATIENCE, self.core.tasks.wait()).await;
+        if let Err(error) = self.core.store.checkpoint().await {
+            tracing::warn!(%error, "the database keeps a log beside it; copy both for a backup");
+        }
     }
 
-    /// What fetches files for jobs, for others who have to fetch by the same rules.
+    /// The fetcher of jobs, for other documents that must be fetched by the same rules.
     #[must_use]
     pub fn fetcher(&self) -> Arc<Fetcher> {
         Arc::clone(&self.core.fetcher)

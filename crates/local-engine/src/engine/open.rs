@@ -3,20 +3,16 @@ use crate::{
     LocalEngine, OpenError, Options,
     board::Board,
     home::Home,
+    incoming::Incoming,
+    inspections::Inspecting,
+    interpreters::Interpreters,
+    keys::KnownKeys,
     program::Program,
     schedule::Capacity,
     store::{OnCommit, Store},
-    uploads::Uploads,
 };
 use cloister_stages::{Cache, Fetcher, PublishError, ResultStore, StoreConfig};
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt::Write as _,
-    os::unix::ffi::OsStrExt as _,
-    path::Path,
-    sync::{Arc, RwLock},
-    time::Instant,
-};
+use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc, time::Instant};
 use tokio_util::task::TaskTracker;
 
 impl LocalEngine {
@@ -47,24 +43,43 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         other => OpenError::Stage { what: "results", problem: other.to_string() },
     })?);
     let cache = Arc::new(Cache::open(&home.cache(), cache_bytes).map_err(|e| stage("cache")(e.to_string()))?);
-    // Keys, uploads and results of everybody are no file of anybody.
+    // No account may use the service's own folders as a `local` source: they hold the keys and files of all accounts.
     let mut sources = sources;
     sources.closed.extend([Some(home.root()), results.folder()].into_iter().flatten().map(Path::to_owned));
-    let fetcher = Fetcher::new(sources, Arc::clone(&cache), home.uploads(), Arc::clone(&results));
-    let fetcher = Arc::new(fetcher.map_err(|e| stage("sources")(e.to_string()))?);
+    let fetcher = || {
+        let fetcher = Fetcher::new(sources.clone(), Arc::clone(&cache), home.uploads(), Arc::clone(&results));
+        fetcher.map(Arc::new).map_err(|e| stage("sources")(e.to_string()))
+    };
+    // Two, so that inspections do not take the turns of jobs.
+    let (fetcher, inspecting) = (fetcher()?, Inspecting::new(fetcher()?));
     let shared = Arc::new(Shared::new(Board::new(Capacity {
         jobs: environment.max_jobs,
         cpus: u64::from(environment.cpus),
         memory_bytes: environment.memory_bytes,
     })));
-    let store = Store::open(&home.database(), told(&shared))?;
-    let uploads = Uploads::new(home.uploads(), upload_bytes_per_account);
-    let (keys, tasks) = (RwLock::new(HashMap::new()), TaskTracker::new());
-    Ok(Core { home, program, environment, store, cache, fetcher, results, uploads, keys, shared, tasks })
+    let store = Store::open(&home.database(), on_commit(&shared))?;
+    let incoming = Incoming::new(home.uploads(), upload_bytes_per_account);
+    let interpreters = Interpreters::new(&home.sandbox());
+    let (keys, tasks) = (KnownKeys::default(), TaskTracker::new());
+    Ok(Core {
+        home,
+        program,
+        environment,
+        store,
+        cache,
+        fetcher,
+        results,
+        incoming,
+        inspecting,
+        interpreters,
+        keys,
+        shared,
+        tasks,
+    })
 }
 
-/// What is done with every commit, on the thread that writes: little.
-fn told(shared: &Arc<Shared>) -> OnCommit {
+/// Updates what is known in memory, on the thread that writes. It has to be quick: all writers wait for it.
+fn on_commit(shared: &Arc<Shared>) -> OnCommit {
     let shared = Arc::clone(shared);
     Arc::new(move |tally, changes| {
         shared.board().committed(tally, &changes, Instant::now());

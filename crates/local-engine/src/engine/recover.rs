@@ -1,4 +1,4 @@
-//! The first moments: every job goes on where it is, and what nobody needs goes.
+//! The start: every job continues where it is, and files that are no longer needed are removed.
 
 use super::core::{Core, blocking};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     home::remove_tree,
     program,
     schedule::Waiting,
-    store::{Db, jobs, uploads},
+    store::{DbError, jobs, uploads},
     times::{Deadlines, now},
 };
 use cloister_model::{JobId, JobStatus, Sha256};
@@ -18,14 +18,14 @@ use std::{
     time::Instant,
 };
 
-/// Takes up every job that has not ended, and removes folders of all others.
+/// Continues every job that has not ended, and removes the folders of all others.
 pub(super) async fn recover(core: &Arc<Core>) -> Result<(), OpenError> {
-    let unusable = |error: Db| OpenError::Stage { what: "jobs", problem: error.to_string() };
+    let unusable = |error: DbError| OpenError::Stage { what: "jobs", problem: error.to_string() };
     let unended = core.store.read(jobs::unended).map_err(unusable)?;
     let live: HashSet<JobId> = unended.iter().map(|status| status.id).collect();
     let stale = stale_folders(&core.home.jobs(), &live).map_err(|error| home_error(core, error))?;
     for folder in stale {
-        // A sandbox may still run there: the job was ended, and the program before it could end that.
+        // A sandbox may still run there, if the service was killed between the end of the job and the end of its process.
         clear(&folder).await.map_err(|error| OpenError::Home { path: folder.clone(), error })?;
     }
     tidy_uploads(core).await.map_err(unusable)?;
@@ -33,29 +33,35 @@ pub(super) async fn recover(core: &Arc<Core>) -> Result<(), OpenError> {
         take_up(core, status).map_err(unusable)?;
     }
     if !unended.is_empty() {
-        tracing::info!(jobs = unended.len(), "jobs go on where they are");
+        tracing::info!(jobs = unended.len(), "unfinished jobs continue where they are");
     }
     Ok(())
 }
 
-/// Removes uploads that were cut off.
-async fn tidy_uploads(core: &Arc<Core>) -> Result<(), Db> {
+/// Removes uploads that were interrupted.
+async fn tidy_uploads(core: &Arc<Core>) -> Result<(), DbError> {
     let core = Arc::clone(core);
-    // What the database cannot say, stays.
+    // A file stays if the database cannot say whether it is needed.
     let known = move |core: &Core, sha256: &Sha256| core.store.read(|db| uploads::exists(db, sha256)).unwrap_or(true);
-    blocking(move || core.uploads.tidy(|sha256| known(&core, sha256))).await
+    blocking(move || core.incoming.tidy(|sha256| known(&core, sha256))).await
 }
 
-fn take_up(core: &Core, status: &JobStatus) -> Result<(), Db> {
-    let Some(spec) = core.store.read(|db| jobs::spec(db, status.id))? else {
-        return Err(Db::Damaged(format!("job {} is not there as it was submitted", status.id)));
+fn take_up(core: &Core, status: &JobStatus) -> Result<(), DbError> {
+    let spec = match core.store.read(|db| jobs::spec(db, status.id)) {
+        Ok(Some(spec)) => spec,
+        // One damaged job does not keep all others from going on.
+        Ok(None) | Err(DbError::Damaged(_)) => {
+            tracing::error!(job = %status.id, "a job cannot be read and is not continued; restore the database from a backup");
+            return Ok(());
+        }
+        Err(error) => return Err(error),
     };
     let deadlines = Deadlines::of(status, &spec.times, now(), Instant::now());
     core.board().recover(status, Waiting::of(&spec), spec.times, deadlines);
     Ok(())
 }
 
-/// Everything in the folder of jobs that is not of a live one.
+/// Everything in the folder of jobs that does not belong to an unfinished job.
 fn stale_folders(jobs: &Path, live: &HashSet<JobId>) -> io::Result<Vec<PathBuf>> {
     let mut stale = Vec::new();
     for entry in fs::read_dir(jobs)? {
@@ -68,7 +74,7 @@ fn stale_folders(jobs: &Path, live: &HashSet<JobId>) -> io::Result<Vec<PathBuf>>
     Ok(stale)
 }
 
-/// Ends whatever runs in a folder or in those below it, and removes it.
+/// Ends the processes that run in a folder or in those below it, and removes it.
 pub(crate) async fn clear(folder: &Path) -> io::Result<()> {
     let metadata = match fs::symlink_metadata(folder) {
         Ok(metadata) => metadata,
@@ -90,7 +96,7 @@ pub(crate) async fn clear(folder: &Path) -> io::Result<()> {
         let path = folder.to_owned();
         match blocking(move || remove_tree(&path)).await {
             Ok(()) => return Ok(()),
-            // Work that was cut off may still write its last file there.
+            // Work that was cancelled may still write its last file there.
             Err(error) if tries >= 20 => return Err(io::Error::other(error.to_string())),
             Err(_) => tries += 1,
         }

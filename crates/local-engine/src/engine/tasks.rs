@@ -1,4 +1,4 @@
-//! What the engine does by itself: start jobs, end those that waited too long, remove what nobody needs.
+//! What the engine does on its own: start jobs, end those that waited too long, remove what is no longer needed.
 
 use super::{
     core::{Core, blocking},
@@ -7,7 +7,7 @@ use super::{
 use crate::{
     board::Task,
     carry::{carry, end_waiting},
-    store::{Db, Durability, jobs},
+    store::{DbError, Durability, jobs},
     times::now,
 };
 use cloister_model::{Event, Fault, JobId, Phase, Reason};
@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The longest that files that nobody needs stay, if nothing says that there are any.
+/// How often to look for files that are no longer needed, if no commit says that there are some.
 const SWEEP: Duration = Duration::from_secs(60);
 /// Jobs that are removed at once.
 const MOST_AT_ONCE: u32 = 100;
@@ -36,7 +36,7 @@ fn boxed(task: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box<d
     Box::pin(task)
 }
 
-/// Gives out what there is to do.
+/// Starts the tasks of jobs as they come up.
 async fn start_jobs(core: Arc<Core>) {
     loop {
         let tasks = core.board().tasks();
@@ -75,10 +75,10 @@ async fn end_overdue(core: Arc<Core>) {
     }
 }
 
-/// Removes jobs whose time to be kept is over, and files of jobs that are gone.
+/// Removes jobs that were kept for their time, and the files of removed jobs.
 async fn sweep(core: Arc<Core>) {
     if let Err(error) = tidy(&core).await {
-        tracing::warn!(%error, "files that nobody needs could not be removed; the next start tries again");
+        tracing::warn!(%error, "files that are no longer needed could not be removed; the next start tries again");
     }
     loop {
         if let Err(error) = sweep_once(&core).await {
@@ -91,35 +91,39 @@ async fn sweep(core: Arc<Core>) {
     }
 }
 
-async fn sweep_once(core: &Arc<Core>) -> Result<(), Db> {
+async fn sweep_once(core: &Arc<Core>) -> Result<(), DbError> {
     let unneeded = core.store.read(jobs::unneeded)?;
     for job in unneeded {
         let unkeep = move |write: &mut crate::store::Write<'_>| Ok(jobs::unkeep(write, job, now())?);
-        core.store.write::<_, Db, _>(Durability::Process, unkeep).await?;
+        core.store.write::<_, DbError, _>(Durability::Process, unkeep).await?;
     }
     loop {
         let expired = core.store.read(|db| jobs::expired(db, now(), MOST_AT_ONCE))?;
         let more = !expired.is_empty();
         for job in expired {
-            core.store.write::<_, Db, _>(Durability::Process, move |write| Ok(jobs::remove(write, job)?)).await?;
+            core.store.write::<_, DbError, _>(Durability::Process, move |write| Ok(jobs::remove(write, job)?)).await?;
         }
         if !more {
             break;
         }
     }
     for job in core.store.read(jobs::gone)? {
-        remove_files(core, job).await?;
-        core.store.write::<_, Db, _>(Durability::Process, move |write| Ok(jobs::forget_gone(write, job)?)).await?;
+        if let Err(error) = remove_files(core, job).await {
+            // One that cannot be removed does not hold up the others.
+            tracing::warn!(%job, %error, "the files of a job could not be removed; it is tried again");
+            continue;
+        }
+        core.store.write::<_, DbError, _>(Durability::Process, move |write| Ok(jobs::forget_gone(write, job)?)).await?;
     }
     Ok(())
 }
 
-/// Removes what a job that is gone has left, but results that an asset needs.
-async fn remove_files(core: &Core, job: JobId) -> Result<(), Db> {
+/// Removes the files of a removed job, except for results that an asset needs.
+async fn remove_files(core: &Core, job: JobId) -> Result<(), DbError> {
     let log = core.home.log(job);
     blocking(move || remove_file(&log)).await?;
     if core.store.read(|db| jobs::kept_job(db, job))?.is_none() {
-        core.results.remove(job).await.map_err(|error| Db::Other(error.to_string()))?;
+        core.results.remove(job).await.map_err(|error| DbError::Other(error.to_string()))?;
     }
     Ok(())
 }
@@ -131,15 +135,15 @@ fn remove_file(path: &std::path::Path) -> io::Result<()> {
     }
 }
 
-/// Once: what a program that was killed has left behind.
-async fn tidy(core: &Arc<Core>) -> Result<(), Db> {
-    let stored = core.results.jobs().await.map_err(|error| Db::Other(error.to_string()))?;
+/// Removes, once, what a killed process left behind.
+async fn tidy(core: &Arc<Core>) -> Result<(), DbError> {
+    let stored = core.results.jobs().await.map_err(|error| DbError::Other(error.to_string()))?;
     for job in stored {
         let status = core.store.read(|db| jobs::status(db, job))?;
         let kept = core.store.read(|db| jobs::kept_job(db, job))?.is_some();
         let needed = status.is_some_and(|status| !status.phase.has_ended() || status.phase == Phase::Finished);
         if !kept && !needed {
-            core.results.remove(job).await.map_err(|error| Db::Other(error.to_string()))?;
+            core.results.remove(job).await.map_err(|error| DbError::Other(error.to_string()))?;
         }
     }
     let logs = core.home.logs();

@@ -1,5 +1,5 @@
-use super::{Db, Fail, Write};
-use cloister_model::{Account, Asset, AssetKind, AssetQuery, Did, StoreError};
+use super::{DbError, Fail, Write, claims, claims::Holder, forms::AssetForm};
+use cloister_model::{Account, Asset, AssetKind, AssetQuery, Claim, Did, JobId, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 fn kind_number(kind: AssetKind) -> i64 {
@@ -9,27 +9,28 @@ fn kind_number(kind: AssetKind) -> i64 {
     }
 }
 
-/// Stores an asset whose revision is one above the stored one's.
-pub(crate) fn put(write: &mut Write<'_>, asset: &Asset) -> Result<(), Fail<StoreError>> {
-    let did = asset.ddo.id().to_string();
-    let stored: Option<u64> = write
-        .db
-        .prepare_cached("SELECT revision FROM asset WHERE did = ?1")?
-        .query_row([&did], |row| row.get(0))
-        .optional()?;
-    if asset.revision != stored.unwrap_or(0) + 1 {
-        return Err(Fail::Said(StoreError::Conflict));
+/// Stores an asset whose revision is one above the stored one's. Its name is claimed: a name that another asset has, or
+/// that a job has claimed for what it will register, is a conflict, except for the job that registers this asset.
+pub(crate) fn put(write: &mut Write<'_>, asset: &Asset, by: Option<JobId>) -> Result<(), Fail<StoreError>> {
+    let stored = get(write.db, asset.ddo.id())?;
+    if asset.revision != stored.as_ref().map_or(0, |stored| stored.revision) + 1 {
+        return Err(Fail::Rejected(StoreError::Conflict));
     }
+    let claim = name_claim(asset);
+    let before = stored.as_ref().map(name_claim);
+    if before.as_ref() != Some(&claim) {
+        if let Some(before) = before {
+            claims::give_up(write, &before)?;
+        }
+        match (claims::holder(write, &claim)?, by) {
+            (None, _) => drop(claims::take(write, &claim, Holder::Other)?),
+            (Some(Holder::Job(holder)), Some(job)) if holder == job => claims::hand_over(write, &claim, job)?,
+            (Some(_), _) => return Err(Fail::Rejected(StoreError::Conflict)),
+        }
+    }
+    let did = asset.ddo.id().to_string();
     let kind = kind_number(asset.ddo.kind());
     let owner = asset.owner.key();
-    let namesake: Option<String> = write
-        .db
-        .prepare_cached("SELECT did FROM asset WHERE owner = ?1 AND kind = ?2 AND name = ?3")?
-        .query_row(params![owner, kind, asset.name], |row| row.get(0))
-        .optional()?;
-    if namesake.is_some_and(|other| other != did) {
-        return Err(Fail::Said(StoreError::Conflict));
-    }
     let withdrawn = asset.withdrawn.map(|at| i64::try_from(at.unix_ms()).unwrap_or(i64::MAX));
     write
         .db
@@ -44,26 +45,35 @@ pub(crate) fn put(write: &mut Write<'_>, asset: &Asset) -> Result<(), Fail<Store
             asset.name,
             i64::try_from(asset.revision).unwrap_or(i64::MAX),
             withdrawn,
-            serde_json::to_string(asset)?
+            serde_json::to_string(&AssetForm::from(asset))?
         ])?;
     Ok(())
 }
 
-fn one(db: &Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Option<Asset>, Db> {
-    let text: Option<String> = db.prepare_cached(sql)?.query_row(parameters, |row| row.get(0)).optional()?;
-    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+/// The claim of an asset on its name.
+pub(crate) fn name_claim(asset: &Asset) -> Claim {
+    Claim::asset_name(&asset.owner, asset.ddo.kind(), &asset.name)
 }
 
-pub(crate) fn get(db: &Connection, did: &Did) -> Result<Option<Asset>, Db> {
+fn parse(text: &str) -> Result<Asset, DbError> {
+    Ok(serde_json::from_str::<AssetForm>(text)?.into())
+}
+
+fn one(db: &Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Option<Asset>, DbError> {
+    let text: Option<String> = db.prepare_cached(sql)?.query_row(parameters, |row| row.get(0)).optional()?;
+    text.as_deref().map(parse).transpose()
+}
+
+pub(crate) fn get(db: &Connection, did: &Did) -> Result<Option<Asset>, DbError> {
     one(db, "SELECT asset FROM asset WHERE did = ?1", params![did.to_string()])
 }
 
-pub(crate) fn named(db: &Connection, owner: &Account, kind: AssetKind, name: &str) -> Result<Option<Asset>, Db> {
+pub(crate) fn named(db: &Connection, owner: &Account, kind: AssetKind, name: &str) -> Result<Option<Asset>, DbError> {
     let sql = "SELECT asset FROM asset WHERE owner = ?1 AND kind = ?2 AND name = ?3";
     one(db, sql, params![owner.key(), kind_number(kind), name])
 }
 
-pub(crate) fn list(db: &Connection, query: &AssetQuery) -> Result<Vec<Asset>, Db> {
+pub(crate) fn list(db: &Connection, query: &AssetQuery) -> Result<Vec<Asset>, DbError> {
     let AssetQuery { kind, owner, after, withdrawn, at_most } = query;
     let after = after.as_ref().map(Did::to_string).unwrap_or_default();
     let live = if *withdrawn { "" } else { "AND withdrawn IS NULL" };
@@ -77,7 +87,7 @@ pub(crate) fn list(db: &Connection, query: &AssetQuery) -> Result<Vec<Asset>, Db
     };
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        found.push(parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
     }
     Ok(found)
 }

@@ -1,4 +1,4 @@
-use super::{DatabaseError, Db, Write, schema};
+use super::{DatabaseError, DbError, Write, schema};
 use cloister_model::{AuditEvent, AuditRecord, Sha256};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use std::path::Path;
@@ -6,16 +6,17 @@ use std::path::Path;
 /// Records that are read at a time.
 const PAGE: u32 = 1000;
 
-/// The last record's place and hash.
-pub(super) fn head(db: &Connection) -> Result<Option<(u64, Sha256)>, Db> {
+/// The sequence number and the hash of the last record.
+pub(super) fn head(db: &Connection) -> Result<Option<(u64, Sha256)>, DbError> {
     let sql = "SELECT record FROM audit ORDER BY sequence DESC LIMIT 1";
     let text: Option<String> = db.prepare(sql)?.query_row([], |row| row.get(0)).optional()?;
     let record: Option<AuditRecord> = text.map(|text| serde_json::from_str(&text)).transpose()?;
     Ok(record.map(|record| (record.sequence, record.hash)))
 }
 
-/// Puts an event on record, chained to the one before it: in the one thread that writes, so that there is one order.
-pub(crate) fn record(write: &mut Write<'_>, event: AuditEvent) -> Result<(), Db> {
+/// Records an event, chained to the record before it. A record is stored letter for letter, because its hash covers the
+/// letters.
+pub(crate) fn record(write: &mut Write<'_>, event: AuditEvent) -> Result<(), DbError> {
     let record = AuditRecord::next(*write.audit_head, event);
     write
         .db
@@ -25,7 +26,7 @@ pub(crate) fn record(write: &mut Write<'_>, event: AuditEvent) -> Result<(), Db>
     Ok(())
 }
 
-pub(crate) fn records(db: &Connection, after: u64, at_most: u32) -> Result<Vec<AuditRecord>, Db> {
+pub(crate) fn records(db: &Connection, after: u64, at_most: u32) -> Result<Vec<AuditRecord>, DbError> {
     let sql = "SELECT record FROM audit WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params![i64::try_from(after).unwrap_or(i64::MAX), at_most])?;
@@ -36,15 +37,15 @@ pub(crate) fn records(db: &Connection, after: u64, at_most: u32) -> Result<Vec<A
     Ok(found)
 }
 
-/// The record in a service's folder, read from its database without the service, whether one runs or not. Until the
-/// reader has seen enough (answers false), or the end.
+/// Reads the audit log from the database in a service's folder, whether the service runs or not. Calls `each` with every
+/// record in order, until it returns false.
 ///
 /// # Errors
-/// If there is no database of ours, or it is damaged.
+/// If the folder has no database of ours, or it is damaged.
 pub fn read_audit(home: &Path, each: &mut dyn FnMut(AuditRecord) -> bool) -> Result<(), DatabaseError> {
     let path = home.join(crate::home::DATABASE);
     schema::check(&path)?;
-    let mut read = || -> Result<(), Db> {
+    let mut read = || -> Result<(), DbError> {
         let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         db.busy_timeout(schema::PATIENCE)?;
         let mut after = 0;

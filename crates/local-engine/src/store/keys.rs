@@ -1,25 +1,29 @@
-use super::{Db, Fail, Write};
+use super::{DbError, Fail, Write, forms::KeyForm};
 use cloister_model::{Account, ApiKey, KeyId, StoreError, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// Keys of one list.
+/// The most keys of one list.
 const MOST: u32 = 10_000;
 
 pub(crate) fn put(write: &mut Write<'_>, key: &ApiKey) -> Result<(), Fail<StoreError>> {
     let sql = "INSERT INTO key (id, account, created, key) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
     let created = i64::try_from(key.created.unix_ms()).unwrap_or(i64::MAX);
-    let text = serde_json::to_string(key)?;
+    let text = serde_json::to_string(&KeyForm::from(key))?;
     let rows = write.db.prepare_cached(sql)?.execute(params![key.id.as_str(), key.account.key(), created, text])?;
-    if rows == 0 { Err(Fail::Said(StoreError::Conflict)) } else { Ok(()) }
+    if rows == 0 { Err(Fail::Rejected(StoreError::Conflict)) } else { Ok(()) }
 }
 
-pub(crate) fn get(db: &Connection, id: &KeyId) -> Result<Option<ApiKey>, Db> {
+pub(crate) fn get(db: &Connection, id: &KeyId) -> Result<Option<ApiKey>, DbError> {
     let sql = "SELECT key FROM key WHERE id = ?1";
     let text: Option<String> = db.prepare_cached(sql)?.query_row([id.as_str()], |row| row.get(0)).optional()?;
-    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+    text.as_deref().map(parse).transpose()
 }
 
-pub(crate) fn list(db: &Connection, account: Option<&Account>) -> Result<Vec<ApiKey>, Db> {
+fn parse(text: &str) -> Result<ApiKey, DbError> {
+    Ok(serde_json::from_str::<KeyForm>(text)?.into())
+}
+
+pub(crate) fn list(db: &Connection, account: Option<&Account>) -> Result<Vec<ApiKey>, DbError> {
     let owned = if account.is_some() { "WHERE account = ?2" } else { "" };
     let sql = format!("SELECT key FROM key {owned} ORDER BY created DESC, id DESC LIMIT ?1");
     let mut statement = db.prepare_cached(&sql)?;
@@ -29,19 +33,19 @@ pub(crate) fn list(db: &Connection, account: Option<&Account>) -> Result<Vec<Api
     };
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        found.push(parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
     }
     Ok(found)
 }
 
 /// The key as it is now, and whether it was changed.
 pub(crate) fn revoke(write: &mut Write<'_>, id: &KeyId, at: Timestamp) -> Result<(ApiKey, bool), Fail<StoreError>> {
-    let Some(key) = get(write.db, id)? else { return Err(Fail::Said(StoreError::Missing)) };
+    let Some(key) = get(write.db, id)? else { return Err(Fail::Rejected(StoreError::Missing)) };
     if key.revoked.is_some() {
         return Ok((key, false));
     }
     let key = ApiKey { revoked: Some(at), ..key };
     let sql = "UPDATE key SET key = ?2 WHERE id = ?1";
-    write.db.prepare_cached(sql)?.execute(params![id.as_str(), serde_json::to_string(&key)?])?;
+    write.db.prepare_cached(sql)?.execute(params![id.as_str(), serde_json::to_string(&KeyForm::from(&key))?])?;
     Ok((key, true))
 }

@@ -2,11 +2,14 @@
 
 pub(crate) mod assets;
 pub(crate) mod audit;
+pub(crate) mod claims;
 mod fault;
+mod forms;
 pub(crate) mod jobs;
 pub(crate) mod keys;
-pub(crate) mod nonces;
+mod migrate;
 mod readers;
+pub(crate) mod receipts;
 mod schema;
 mod tally;
 #[cfg(test)]
@@ -15,7 +18,7 @@ pub(crate) mod uploads;
 mod writer;
 
 pub use audit::read_audit;
-pub(crate) use fault::{Db, Fail};
+pub(crate) use fault::{DbError, Fail};
 pub(crate) use jobs::Change;
 pub use schema::DatabaseError;
 pub(crate) use tally::Tally;
@@ -36,7 +39,7 @@ pub(crate) struct Store {
     path: PathBuf,
     requests: mpsc::Sender<Request>,
     readers: Readers,
-    /// For what takes longer, so that nobody else waits for it.
+    /// For reads that take longer, so that short ones do not wait for them.
     long_readers: Arc<Readers>,
 }
 
@@ -47,50 +50,58 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the database, makes it if there is none, and starts its thread. `told` hears of every commit.
-    pub(crate) fn open(path: &Path, told: OnCommit) -> Result<Self, DatabaseError> {
+    /// Opens the database, creates it if there is none, and starts its thread, which calls `on_commit` after every commit.
+    pub(crate) fn open(path: &Path, on_commit: OnCommit) -> Result<Self, DatabaseError> {
         let db = schema::open(path)?;
-        let unusable = |error: Db| DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() };
+        let unusable = |error: DbError| DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() };
         let state =
             State { tally: jobs::tally(&db).map_err(unusable)?, audit_head: audit::head(&db).map_err(unusable)? };
         let readers = Readers::open(path).map_err(unusable)?;
         let long_readers = Arc::new(Readers::open(path).map_err(unusable)?);
-        told(&state.tally, Vec::new());
+        on_commit(&state.tally, Vec::new());
         let (requests, inbox) = mpsc::channel(MOST_WAITING);
         std::thread::Builder::new()
             .name("database".to_owned())
-            .spawn(move || writer::write_on(&db, inbox, state, &told))
-            .map_err(|error| unusable(Db::Other(error.to_string())))?;
+            .spawn(move || writer::write_on(&db, inbox, state, &on_commit))
+            .map_err(|error| unusable(DbError::Other(error.to_string())))?;
         Ok(Self { path: path.to_owned(), requests, readers, long_readers })
     }
 
-    /// Reads. Only what takes microseconds: it runs where it is asked for.
-    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Db>) -> Result<T, Db> {
+    /// Reads on the calling thread: only for reads that take microseconds.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
         self.readers.read(read)
     }
 
-    /// Reads what may take longer, such as a list, on a thread that may wait.
+    /// Reads on a thread that may block: for reads that may take longer, such as a list.
     pub(crate) async fn read_long<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, Db> + Send + 'static,
-    ) -> Result<T, Db> {
+        read: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
         let readers = Arc::clone(&self.long_readers);
         let done = tokio::task::spawn_blocking(move || readers.read(read)).await;
-        done.unwrap_or_else(|_| Err(Db::Other("a read was cut off".to_owned())))
+        done.unwrap_or_else(|_| Err(DbError::Other("a read was cut off".to_owned())))
     }
 
     /// Runs an operation in the writer's next transaction. Done when it is committed; an operation that fails has changed
-    /// nothing. Dropping the future does not take it back.
+    /// nothing. Dropping the future does not undo it.
     pub(crate) async fn write<T, E, F>(&self, durability: Durability, operation: F) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Db> + Send + 'static,
+        E: From<DbError> + Send + 'static,
         F: FnOnce(&mut Write<'_>) -> Result<T, Fail<E>> + Send + 'static,
     {
-        let closed = || E::from(Db::Other("the service is ending".to_owned()));
+        let closed = || E::from(DbError::Ending);
         let (answer, answered) = oneshot::channel();
-        let operation = Box::new(Call { operation: Some(operation), said: None, answer });
-        self.requests.send(Request { durability, operation }).await.map_err(|_| closed())?;
+        let operation = Box::new(Call { operation: Some(operation), outcome: None, answer });
+        self.requests.send(Request::Write { durability, operation }).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
+    }
+
+    /// Moves what SQLite's log holds into the database's file, so that the file alone is the whole database. For a clean
+    /// shutdown; a log that stays is no harm.
+    pub(crate) async fn checkpoint(&self) -> Result<(), DbError> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(Request::Checkpoint(answer)).await.map_err(|_| DbError::Ending)?;
+        answered.await.map_err(|_| DbError::Ending)?
     }
 }

@@ -1,4 +1,4 @@
-use super::{Db, schema::PATIENCE};
+use super::{DbError, schema::PATIENCE};
 use rusqlite::{Connection, OpenFlags};
 use std::{
     path::Path,
@@ -8,11 +8,10 @@ use std::{
     },
 };
 
-/// Connections that read at once.
+/// The number of connections.
 const READERS: usize = 4;
 
-/// Connections that only read, for point reads and ranges of an index: microseconds each, done where they are asked for.
-/// Writers never hold them up.
+/// Connections that only read. The writer never blocks them (SQLite's write-ahead log).
 #[derive(Debug)]
 pub(super) struct Readers {
     connections: Vec<Mutex<Connection>>,
@@ -20,8 +19,8 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn open(path: &Path) -> Result<Self, Db> {
-        let connect = || -> Result<Mutex<Connection>, Db> {
+    pub(super) fn open(path: &Path) -> Result<Self, DbError> {
+        let connect = || -> Result<Mutex<Connection>, DbError> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let db = Connection::open_with_flags(path, flags)?;
             db.busy_timeout(PATIENCE)?;
@@ -33,7 +32,7 @@ impl Readers {
         Ok(Self { connections, turn: AtomicUsize::new(0) })
     }
 
-    pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Db>) -> Result<T, Db> {
+    pub(super) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
         for turn in 0..READERS {
             if let Some(connection) = self.connections.get(first.wrapping_add(turn) % READERS)
@@ -43,7 +42,7 @@ impl Readers {
             }
         }
         let Some(connection) = self.connections.get(first % READERS) else {
-            return Err(Db::Other("no connection to read with; this is a bug".to_owned()));
+            return Err(DbError::Other("no connection to read with; this is a bug".to_owned()));
         };
         read(&connection.lock().unwrap_or_else(PoisonError::into_inner))
     }

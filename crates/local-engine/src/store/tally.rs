@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 pub(crate) struct Tally([u64; Phase::ALL.len()]);
 
 impl Tally {
-    /// One job went from a phase (none: it is new) to another (none: it is gone).
+    /// Counts a job that went from one phase (none: it is new) to another (none: it was removed).
     pub(crate) fn moved(&mut self, before: Option<Phase>, after: Option<Phase>) {
         if let Some(count) = before.and_then(|phase| self.0.get_mut(place(phase))) {
             *count = count.saturating_sub(1);

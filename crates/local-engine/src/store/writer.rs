@@ -1,7 +1,7 @@
 //! The one thread that writes. It takes every operation that waits, runs each in a savepoint of one transaction, commits
 //! once, and answers all: many callers share one flush of the disk.
 
-use super::{Change, Db, Fail, Tally};
+use super::{Change, DbError, Fail, Tally};
 use cloister_model::Sha256;
 use rusqlite::Connection;
 use std::{
@@ -12,16 +12,15 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The most operations of one transaction.
 const MOST_AT_ONCE: usize = 256;
-/// The most operations that wait; whoever comes then waits for room.
+/// The most operations that wait. Further callers wait for room.
 pub(super) const MOST_WAITING: usize = 1024;
 
-/// Whether an operation's answer is a promise that outlives a power cut. One that is not outlives the program all the
-/// same.
+/// The durability of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// It does.
+    /// It survives a power cut (fsync).
     Disk,
-    /// It need not.
+    /// It survives the end of this process, killed or not; a power cut may undo it.
     Process,
 }
 
@@ -33,53 +32,55 @@ pub(crate) struct Write<'a> {
     pub(crate) tally: &'a mut Tally,
     /// The last record of the audit log.
     pub(crate) audit_head: &'a mut Option<(u64, Sha256)>,
-    /// What followers, scheduler and counters are told once it is committed.
+    /// What followers, scheduler and counters learn once it is committed.
     pub(crate) changes: &'a mut Vec<Change>,
 }
 
-/// What is told of every commit, in the order of commits, before anybody is answered.
+/// Called after every commit, in the order of commits, before the callers get their answers.
 pub(crate) type OnCommit = Arc<dyn Fn(&Tally, Vec<Change>) + Send + Sync>;
 
 pub(super) trait Operation: Send {
     fn run(&mut self, write: &mut Write<'_>) -> bool;
-    fn answer(self: Box<Self>, committed: Result<(), Db>);
+    fn answer(self: Box<Self>, committed: Result<(), DbError>);
 }
 
-pub(super) struct Request {
-    pub(super) durability: Durability,
-    pub(super) operation: Box<dyn Operation>,
+pub(super) enum Request {
+    /// An operation, for the next transaction.
+    Write { durability: Durability, operation: Box<dyn Operation> },
+    /// Write SQLite's log into the file, and truncate the log.
+    Checkpoint(oneshot::Sender<Result<(), DbError>>),
 }
 
-/// An operation with its way back.
+/// An operation, and where its answer goes.
 pub(super) struct Call<T, E, F> {
     pub(super) operation: Option<F>,
-    pub(super) said: Option<Result<T, Fail<E>>>,
+    pub(super) outcome: Option<Result<T, Fail<E>>>,
     pub(super) answer: oneshot::Sender<Result<T, E>>,
 }
 
 impl<T, E, F> Operation for Call<T, E, F>
 where
     T: Send,
-    E: From<Db> + Send,
+    E: From<DbError> + Send,
     F: FnOnce(&mut Write<'_>) -> Result<T, Fail<E>> + Send,
 {
     fn run(&mut self, write: &mut Write<'_>) -> bool {
         let Some(operation) = self.operation.take() else { return false };
-        let said = catch_unwind(AssertUnwindSafe(|| operation(write)))
-            .unwrap_or_else(|_| Err(Fail::Db(Db::Other("an operation failed; this is a bug".to_owned()))));
-        let ok = said.is_ok();
-        self.said = Some(said);
+        let outcome = catch_unwind(AssertUnwindSafe(|| operation(write)))
+            .unwrap_or_else(|_| Err(Fail::Db(DbError::Other("an operation failed; this is a bug".to_owned()))));
+        let ok = outcome.is_ok();
+        self.outcome = Some(outcome);
         ok
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), Db>) {
-        let answer = match (self.said, committed) {
-            (Some(Err(said)), _) => Err(said.into_said()),
+    fn answer(self: Box<Self>, committed: Result<(), DbError>) {
+        let answer = match (self.outcome, committed) {
+            (Some(Err(fail)), _) => Err(fail.into_error()),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (_, Err(error)) => Err(error.into()),
-            (None, Ok(())) => Err(Db::Other("an operation was not run; this is a bug".to_owned()).into()),
+            (None, Ok(())) => Err(DbError::Other("an operation was not run; this is a bug".to_owned()).into()),
         };
-        // Whoever asked may have gone.
+        // The caller may be gone.
         let _ = self.answer.send(answer);
     }
 }
@@ -90,61 +91,82 @@ pub(super) struct State {
     pub(super) audit_head: Option<(u64, Sha256)>,
 }
 
-/// Works until nobody can ask any more.
-pub(super) fn write_on(db: &Connection, mut requests: mpsc::Receiver<Request>, mut state: State, told: &OnCommit) {
+/// Works until every sender is gone.
+pub(super) fn write_on(db: &Connection, mut requests: mpsc::Receiver<Request>, mut state: State, on_commit: &OnCommit) {
     let mut durability = None;
     while let Some(first) = requests.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < MOST_AT_ONCE
-            && let Ok(next) = requests.try_recv()
-        {
-            batch.push(next);
-        }
-        let wanted = match batch.iter().any(|request| request.durability == Durability::Disk) {
-            true => Durability::Disk,
-            false => Durability::Process,
-        };
-        if durability != Some(wanted) {
-            let level = if wanted == Durability::Disk { "FULL" } else { "NORMAL" };
-            // What cannot be set is tried again with the next batch; until then, the stricter one must be in force.
-            durability = db.pragma_update(None, "synchronous", level).ok().map(|()| wanted);
-            if durability.is_none() {
-                batch.into_iter().for_each(|request| {
-                    request.operation.answer(Err(Db::Other("the disk's promise could not be asked for".to_owned())));
-                });
-                continue;
+        let (mut batch, mut checkpoints) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Write { durability, operation } => batch.push((durability, operation)),
+                Request::Checkpoint(answer) => checkpoints.push(answer),
             }
+            next = if batch.len() < MOST_AT_ONCE { requests.try_recv().ok() } else { None };
         }
-        let mut after = state.clone();
-        let mut changes = Vec::new();
-        let committed = transact(db, &mut batch, &mut after, &mut changes);
-        match &committed {
-            Ok(()) => {
-                state = after;
-                told(&state.tally, changes);
-            }
-            Err(error) => {
-                tracing::error!(%error, operations = batch.len(), "a commit failed");
-                if !db.is_autocommit() {
-                    let _ = db.execute_batch("ROLLBACK");
-                }
-            }
+        if !batch.is_empty() {
+            write(db, batch, &mut state, &mut durability, on_commit);
         }
-        batch.into_iter().for_each(|request| request.operation.answer(committed.clone()));
+        for answer in checkpoints {
+            let done = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            let _ = answer.send(done.map_err(DbError::from));
+        }
     }
 }
 
-fn transact(db: &Connection, batch: &mut [Request], state: &mut State, changes: &mut Vec<Change>) -> Result<(), Db> {
+type Batch = Vec<(Durability, Box<dyn Operation>)>;
+
+fn write(
+    db: &Connection,
+    mut batch: Batch,
+    state: &mut State,
+    durability: &mut Option<Durability>,
+    on_commit: &OnCommit,
+) {
+    let wanted = match batch.iter().any(|(durability, _)| *durability == Durability::Disk) {
+        true => Durability::Disk,
+        false => Durability::Process,
+    };
+    if *durability != Some(wanted) {
+        let level = if wanted == Durability::Disk { "FULL" } else { "NORMAL" };
+        // If it cannot be set, the next batch tries again: until then, no answer may promise more than is in force.
+        *durability = db.pragma_update(None, "synchronous", level).ok().map(|()| wanted);
+        if durability.is_none() {
+            batch.into_iter().for_each(|(_, operation)| {
+                operation.answer(Err(DbError::Other("the durability of a commit could not be set".to_owned())));
+            });
+            return;
+        }
+    }
+    let mut after = state.clone();
+    let mut changes = Vec::new();
+    let committed = transact(db, &mut batch, &mut after, &mut changes);
+    match &committed {
+        Ok(()) => {
+            *state = after;
+            on_commit(&state.tally, changes);
+        }
+        Err(error) => {
+            tracing::error!(%error, operations = batch.len(), "a commit failed");
+            if !db.is_autocommit() {
+                let _ = db.execute_batch("ROLLBACK");
+            }
+        }
+    }
+    batch.into_iter().for_each(|(_, operation)| operation.answer(committed.clone()));
+}
+
+fn transact(db: &Connection, batch: &mut Batch, state: &mut State, changes: &mut Vec<Change>) -> Result<(), DbError> {
     let run = |sql: &str| db.prepare_cached(sql).and_then(|mut statement| statement.execute([]).map(drop));
     run("BEGIN IMMEDIATE")?;
-    for request in batch {
+    for (_, operation) in batch {
         run("SAVEPOINT operation")?;
         let before = (state.clone(), changes.len());
         let State { tally, audit_head } = &mut *state;
-        let kept = request.operation.run(&mut Write { db, tally, audit_head, changes });
+        let kept = operation.run(&mut Write { db, tally, audit_head, changes });
         if db.is_autocommit() {
-            // A full disk makes SQLite give up the whole transaction, and with it what others were promised in it.
-            return Err(Db::Full);
+            // A full disk makes SQLite roll the whole transaction back, the operations before this one included.
+            return Err(DbError::Full);
         }
         if kept {
             run("RELEASE operation")?;

@@ -1,6 +1,8 @@
-use super::{Place, close, ended, guests, run};
+use super::{Place, close, ended, guests, remove, run, soon, stop, submit};
 use crate::testing;
-use cloister_model::{Engine as _, EngineError, Files as _, JobQuery, Keyring as _, Phase, StoreError};
+use cloister_model::{
+    EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, Phase, Seen, StoreError, Uploads as _,
+};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -8,7 +10,7 @@ async fn followers_see_every_end_and_nobody_waits_for_old_news() {
     let place = Place::new();
     let engine = place.open().await;
     let job = place.job(&engine, guests::FAILS).await;
-    let first = engine.submit(job.clone()).await.expect("submitted");
+    let first = submit(&engine, job.clone()).await.expect("submitted");
     let followers: Vec<_> = (0..20)
         .map(|_| {
             let engine = std::sync::Arc::clone(&engine);
@@ -18,9 +20,9 @@ async fn followers_see_every_end_and_nobody_waits_for_old_news() {
     for follower in followers {
         assert_eq!(follower.await.expect("no panic").phase, Phase::AlgorithmFailed);
     }
-    let status = engine.wait(job.id, 0).await.expect("at once");
+    let status = engine.wait(job.id, Seen::default()).await.expect("at once");
     assert!(status.revision > first.revision);
-    assert_eq!(engine.wait(job.id, status.revision).await.expect("nothing comes any more"), status);
+    assert_eq!(engine.wait(job.id, status.seen()).await.expect("nothing comes any more"), status);
     close(engine).await;
 }
 
@@ -33,18 +35,18 @@ async fn a_follower_of_a_job_that_is_removed_is_told() {
     close(engine).await;
     let engine = place.open_with(options).await;
     let job = testing::job(77);
-    let status = engine.submit(job.clone()).await.expect("submitted");
+    let status = submit(&engine, job.clone()).await.expect("submitted");
     let follower = {
         let engine = std::sync::Arc::clone(&engine);
-        tokio::spawn(async move { engine.wait(job.id, status.revision + 2).await })
+        tokio::spawn(async move { engine.wait(job.id, status.seen()).await })
     };
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(engine.remove(job.id).await, Err(EngineError::NotEnded(job.id)));
-    engine.stop(job.id, testing::at(1)).await.expect("stopped");
+    assert_eq!(remove(&engine, job.id).await, Err(EngineError::NotEnded(job.id)));
+    stop(&engine, job.id).await.expect("stopped");
     let seen = follower.await.expect("no panic");
     assert!(seen.is_ok_and(|status| status.phase == Phase::Stopped));
-    engine.remove(job.id).await.expect("removed");
-    assert_eq!(engine.wait(job.id, 0).await, Err(EngineError::NoSuchJob(job.id)));
+    remove(&engine, job.id).await.expect("removed");
+    assert_eq!(engine.wait(job.id, Seen::default()).await, Err(EngineError::NoSuchJob(job.id)));
     close(engine).await;
 }
 
@@ -55,13 +57,13 @@ async fn a_queue_that_is_full_takes_no_more_and_names_are_taken_once() {
     (options.environment.max_jobs, options.environment.max_queued) = (0, 2);
     let engine = place.open_with(options).await;
     let first = testing::job(1);
-    engine.submit(first.clone()).await.expect("submitted");
-    engine.submit(first.clone()).await.expect("the same");
+    submit(&engine, first.clone()).await.expect("submitted");
+    submit(&engine, first.clone()).await.expect("the same");
     let mut other = first.clone();
     other.queue = "bob".to_owned();
-    assert_eq!(engine.submit(other).await, Err(EngineError::JobExists(first.id)));
-    engine.submit(testing::job(2)).await.expect("submitted");
-    assert_eq!(engine.submit(testing::job(3)).await, Err(EngineError::Full));
+    assert_eq!(submit(&engine, other).await, Err(EngineError::JobExists(first.id)));
+    submit(&engine, testing::job(2)).await.expect("submitted");
+    assert_eq!(submit(&engine, testing::job(3)).await, Err(EngineError::Full));
     assert_eq!(engine.explain(testing::job(2).id).await.expect("explained").ahead, Some(1));
     let query = JobQuery { at_most: 10, ..JobQuery::default() };
     assert_eq!(engine.list(query).await.expect("a list").len(), 2);
@@ -80,7 +82,7 @@ async fn uploads_are_whole_or_not_there() {
     assert_eq!(upload.file.bytes, 20);
     assert_eq!(engine.append_upload(number, vec![1]).await, Err(StoreError::Missing));
     let range = cloister_model::ByteRange { offset: 8, at_most: 4 };
-    assert_eq!(engine.read_file(upload.file.sha256, range).await.expect("read"), [1, 1, 2, 2]);
+    assert_eq!(engine.read_inspected(upload.file.sha256, range).await.expect("read"), [1, 1, 2, 2]);
     let found = engine.upload(upload.file.sha256, owner.clone()).await.expect("asked");
     assert_eq!(found, Some(upload.clone()));
     assert_eq!(engine.upload(upload.file.sha256, "bob".parse().expect("an account")).await, Ok(None));
@@ -151,5 +153,40 @@ async fn counts_are_those_of_the_database_after_a_restart() {
     let engine = place.open().await;
     assert_eq!(engine.environments().await.expect("one").remove(0).phases, before);
     assert_eq!(before.get(&Phase::AlgorithmFailed), Some(&3));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_stopped_leaves_its_database_in_one_file() {
+    let place = Place::new();
+    let engine = place.open().await;
+    submit(&engine, testing::job(1)).await.expect("submitted");
+    engine.shutdown().await;
+    let log = place.home().join("cloister.db-wal");
+    assert!(std::fs::metadata(&log).map_or(0, |log| log.len()) == 0, "the file alone is a backup");
+    drop(engine);
+    assert!(
+        matches!(place.open().await.list(JobQuery { at_most: 9, ..JobQuery::default() }).await, Ok(jobs) if jobs.len() == 1)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_files_cannot_be_removed_holds_up_no_other() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let jobs = [place.job(&engine, guests::FAILS).await, place.job(&engine, guests::FAILS).await];
+    let log = |job: &cloister_model::JobSpec| place.home().join("logs").join(job.id.to_string());
+    for job in &jobs {
+        run(&engine, job).await;
+        assert!(log(job).is_file());
+    }
+    let [stuck, other] = &jobs;
+    std::fs::remove_file(log(stuck)).expect("removed");
+    std::fs::create_dir(log(stuck)).expect("a folder is not removed as a file");
+    for job in &jobs {
+        remove(&engine, job.id).await.expect("removed");
+    }
+    soon("the other log goes", || !log(other).exists()).await;
+    assert!(log(stuck).exists());
     close(engine).await;
 }

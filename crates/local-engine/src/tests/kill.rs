@@ -1,7 +1,7 @@
 //! Services that are killed, for real: this test's program once more, as a process that is sent SIGKILL.
 
-use super::{Place, close, ended, guests, soon, why};
-use cloister_model::{Engine as _, JobSpec, Phase, Shelf};
+use super::{Place, close, ended, guests, soon, submit, why};
+use cloister_model::{JobSpec, Outputs as _, Phase, ResultSet};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -24,7 +24,7 @@ async fn service() {
     loop {
         for entry in fs::read_dir(&jobs).into_iter().flatten().flatten() {
             let job: JobSpec = serde_json::from_slice(&fs::read(entry.path()).expect("read")).expect("a job");
-            engine.submit(job).await.expect("submitted");
+            submit(&engine, job).await.expect("submitted");
             let _ = fs::remove_file(entry.path());
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -53,14 +53,14 @@ async fn thirty_services_that_are_killed_run_nothing_twice_and_lose_nothing() {
         jobs.push(place.job(&engine, guest).await);
     }
     close(engine).await;
-    let submit = place.home().join("submit");
-    fs::create_dir(&submit).expect("made");
+    let waiting_jobs = place.home().join("submit");
+    fs::create_dir(&waiting_jobs).expect("made");
     let mut waiting = jobs.iter();
     for round in 0..30_u64 {
         for job in waiting.by_ref().take(2) {
             let draft = place.home().join("draft");
             fs::write(&draft, serde_json::to_vec(job).expect("json")).expect("written");
-            fs::rename(draft, submit.join(job.id.to_string())).expect("there");
+            fs::rename(draft, waiting_jobs.join(job.id.to_string())).expect("there");
         }
         let mut child = start(&place);
         // Everywhere in a job's life, which takes some fifty milliseconds.
@@ -72,10 +72,10 @@ async fn thirty_services_that_are_killed_run_nothing_twice_and_lose_nothing() {
     let mut cut_off = 0;
     for (number, job) in jobs.iter().enumerate() {
         // What was killed before it was answered was not promised.
-        engine.submit(job.clone()).await.expect("the same");
+        submit(&engine, job.clone()).await.expect("the same");
         let status = ended(&engine, job.id).await;
         match status.phase {
-            Phase::Finished => assert_eq!(engine.results(job.id, Shelf::Released).await.expect("results").len(), 2),
+            Phase::Finished => assert_eq!(engine.results(job.id, ResultSet::Released).await.expect("results").len(), 2),
             Phase::AlgorithmFailed if number % 2 == 1 => assert_eq!(why(&status), "algorithm failed with exit code 3"),
             other => panic!("{other:?}: {}", why(&status)),
         }

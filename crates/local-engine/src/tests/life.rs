@@ -1,8 +1,8 @@
-use super::{Place, close, ended, guests, log, phases, run, soon, until, why};
+use super::{Place, close, ended, guests, log, phases, remove, run, soon, stop, submit, until, why};
 use crate::testing;
 use cloister_model::{
-    Backend as _, Engine as _, EngineError, Fault, Files as _, JobSource, JobSpec, Limits, Outcome, Phase, Profile,
-    RuntimeKind, Secret, Shelf, TimeLimits,
+    Backend as _, EngineError, Fault, Inspection, Inspections as _, JobSource, JobSpec, Jobs as _, Limits, Outcome,
+    Outputs as _, Phase, Profile, ResultSet, RuntimeKind, Secret, TimeLimits,
 };
 use cloister_stages::StoreConfig;
 use serde_json::json;
@@ -21,7 +21,7 @@ async fn ends_are_told_by_rule_and_fault_and_leave_their_log_and_report_only() {
     assert_eq!(log(&engine, fails.id).await, "a,b\n");
     let report = engine.report(fails.id).await.expect("a report").expect("a report");
     assert_eq!(report.outcome, Outcome::AlgorithmFailed { exit_code: 3 });
-    assert_eq!(engine.results(fails.id, Shelf::Released).await, Ok(vec![]));
+    assert_eq!(engine.results(fails.id, ResultSet::Released).await, Ok(vec![]));
 
     let endless = place.job(&engine, guests::ENDLESS).await;
     let limits = Limits { wall_ms: 300, ..endless.limits.clone() };
@@ -55,10 +55,10 @@ async fn what_this_engine_cannot_run_ends_at_once_and_says_why() {
     long.limits.wall_ms = 1 << 40;
     let elsewhere = JobSpec { environment: "mars".to_owned(), ..testing::job(4) };
     for (job, text) in [(container, "Kubernetes"), (large, "memory"), (long, "may run for"), (elsewhere, "mars")] {
-        let status = engine.submit(job.clone()).await.expect("submitted");
+        let status = submit(&engine, job.clone()).await.expect("submitted");
         assert_eq!(status.phase, Phase::AlgorithmProvisioningFailed);
         assert!(why(&status).contains(text), "{}", why(&status));
-        assert_eq!(engine.submit(job).await.expect("the same"), status);
+        assert_eq!(submit(&engine, job).await.expect("the same"), status);
     }
     let phases = engine.environments().await.expect("one").remove(0).phases;
     assert_eq!(phases.get(&Phase::AlgorithmProvisioningFailed), Some(&4));
@@ -74,29 +74,29 @@ async fn a_job_stops_wherever_it_is_within_a_second() {
     let engine = place.open_with(options).await;
     let running = place.job(&engine, guests::ENDLESS).await;
     let waiting = place.job(&engine, guests::ENDLESS).await;
-    engine.submit(running.clone()).await.expect("submitted");
+    submit(&engine, running.clone()).await.expect("submitted");
     until(&engine, running.id, |status| status.phase == Phase::Running).await;
-    engine.submit(waiting.clone()).await.expect("submitted");
+    submit(&engine, waiting.clone()).await.expect("submitted");
     let explained = engine.explain(waiting.id).await.expect("explained");
     assert_eq!(explained.ahead, Some(0));
     assert!(explained.text.contains("all places are taken"), "{}", explained.text);
 
-    let stopped = engine.stop(waiting.id, testing::at(5)).await.expect("stopped");
+    let stopped = stop(&engine, waiting.id).await.expect("stopped");
     assert_eq!(stopped.phase, Phase::Stopped);
     soon("something is printed", || place.folder(running.id).join("log").metadata().is_ok_and(|log| log.len() > 0))
         .await;
     assert_eq!(log(&engine, running.id).await, "a,b\n");
 
     let began = Instant::now();
-    engine.stop(running.id, testing::at(5)).await.expect("asked");
+    stop(&engine, running.id).await.expect("asked");
     let status = ended(&engine, running.id).await;
     assert_eq!((status.phase, why(&status)), (Phase::Stopped, "stopped"));
     assert!(began.elapsed() < Duration::from_secs(10));
-    assert_eq!(engine.stop(running.id, testing::at(9)).await.expect("nothing to do"), status);
+    assert_eq!(stop(&engine, running.id).await.expect("nothing to do"), status);
     assert_eq!(log(&engine, running.id).await, "a,b\n");
     soon("the folders go", || place.leftovers().is_empty()).await;
 
-    engine.remove(running.id).await.expect("removed");
+    remove(&engine, running.id).await.expect("removed");
     assert_eq!(engine.status(running.id).await, Err(EngineError::NoSuchJob(running.id)));
     assert_eq!(engine.log(running.id, super::ALL).await, Err(EngineError::NoSuchJob(running.id)));
     let kept = place.home().join("logs").join(running.id.to_string());
@@ -114,7 +114,7 @@ async fn a_job_whose_source_never_answers_can_be_stopped_and_is_taken_up_again()
     let engine = place.open_with(options.clone()).await;
     let mut job = place.job(&engine, guests::TRIVIAL).await;
     job.inputs[0].source = JobSource::Files(Secret::new(json!([{"type": "url", "url": url}])));
-    engine.submit(job.clone()).await.expect("submitted");
+    submit(&engine, job.clone()).await.expect("submitted");
     until(&engine, job.id, |status| status.phase == Phase::Configuring).await;
     let explained = engine.explain(job.id).await.expect("explained");
     assert!(explained.text.contains("are being fetched"), "{}", explained.text);
@@ -123,7 +123,7 @@ async fn a_job_whose_source_never_answers_can_be_stopped_and_is_taken_up_again()
     let engine = place.open_with(options).await;
     assert_eq!(engine.status(job.id).await.expect("a job").phase, Phase::Configuring);
     tokio::time::sleep(Duration::from_millis(100)).await;
-    engine.stop(job.id, testing::at(5)).await.expect("asked");
+    stop(&engine, job.id).await.expect("asked");
     assert_eq!(ended(&engine, job.id).await.phase, Phase::Stopped);
     soon("the folders go", || place.leftovers().is_empty()).await;
     close(engine).await;
@@ -159,7 +159,7 @@ async fn times_that_are_over_end_a_job() {
     let second = JobSpec { times: times(200, 60_000), ..place.job(&engine, guests::ENDLESS).await };
     for job in [&first, &second] {
         let created = crate::times::now();
-        engine.submit(JobSpec { created, ..job.clone() }).await.expect("submitted");
+        submit(&engine, JobSpec { created, ..job.clone() }).await.expect("submitted");
     }
     let status = ended(&engine, second.id).await;
     assert_eq!(status.phase, Phase::Expired);
@@ -210,12 +210,16 @@ async fn the_services_own_files_are_no_source() {
     options.results = Some(StoreConfig { url: format!("file://{}", kept.display()), options: [].into() });
     let engine = place.open_with(options).await;
     std::fs::write(kept.join("result"), "SECRET").expect("a file");
-    let fetch =
-        async |path: &std::path::Path| engine.fetch_files(Secret::new(json!([{"type": "local", "path": path}]))).await;
-    fetch(&all.join("data.csv")).await.expect("a file of the operator's folder");
+    let inspect = async |path: &std::path::Path| {
+        let account = "alice".parse().expect("an account");
+        let sources = Secret::new(json!([{"type": "local", "path": path}]));
+        engine.inspect(account, sources, Duration::from_secs(60)).await.expect("inspected")
+    };
+    let found = inspect(&all.join("data.csv")).await;
+    assert!(matches!(found, Inspection::Ready(_)), "a file of the operator's folder: {found:?}");
     for own in [place.home().join("cloister.db"), place.home().join("lock"), kept.join("result")] {
-        let error = fetch(&own).await.expect_err("the service's own").to_string();
-        assert!(error.contains("the service's own"), "{error}");
+        let found = inspect(&own).await;
+        assert!(matches!(&found, Inspection::Failed(text) if text.contains("the service's own")), "{found:?}");
     }
     close(engine).await;
 }

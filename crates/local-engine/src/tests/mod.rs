@@ -2,15 +2,18 @@
 
 mod changes;
 mod guests;
+mod inspections;
 mod kill;
 mod life;
+mod records;
 mod recovery;
 mod release;
-mod speed;
+mod versions;
 
 use crate::{EnvironmentOptions, LocalEngine, OpenError, Options, testing};
 use cloister_model::{
-    ByteRange, Engine as _, Files as _, JobId, JobSource, JobSpec, JobStatus, Phase, Secret, Sha256, Shelf,
+    AuditAction, ByteRange, EngineError, JobId, JobSource, JobSpec, JobStatus, Jobs as _, Outputs as _, Phase,
+    ResultSet, ReviewVerdict, Secret, Seen, Sha256, Uploads as _,
 };
 use cloister_stages::SourcePolicy;
 use serde_json::json;
@@ -120,15 +123,15 @@ async fn upload(engine: &LocalEngine, bytes: &[u8]) -> Sha256 {
 
 /// Follows a job until it is as wanted.
 async fn until(engine: &LocalEngine, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
-    let mut seen = 0;
+    let mut seen = Seen::default();
     let follow = async {
         loop {
-            let status = engine.wait(job, seen).await.expect("a job");
+            let status = engine.wait(job, seen.clone()).await.expect("a job");
             if wanted(&status) {
                 return status;
             }
             assert!(!status.phase.has_ended(), "ended otherwise: {status:?}");
-            seen = status.revision;
+            seen = status.seen();
         }
     };
     tokio::time::timeout(Duration::from_secs(60), follow).await.expect("in time")
@@ -138,8 +141,24 @@ async fn ended(engine: &LocalEngine, job: JobId) -> JobStatus {
     until(engine, job, |status| status.phase.has_ended()).await
 }
 
+async fn submit(engine: &LocalEngine, job: JobSpec) -> Result<JobStatus, EngineError> {
+    engine.submit(job, Vec::new(), testing::event(AuditAction::JobAllowed)).await
+}
+
+async fn stop(engine: &LocalEngine, job: JobId) -> Result<JobStatus, EngineError> {
+    engine.stop(job, testing::event(AuditAction::JobStopped)).await
+}
+
+async fn remove(engine: &LocalEngine, job: JobId) -> Result<(), EngineError> {
+    engine.remove(job, testing::event(AuditAction::JobRemoved)).await
+}
+
+async fn review(engine: &LocalEngine, job: JobId, verdict: ReviewVerdict) -> Result<JobStatus, EngineError> {
+    engine.review(job, verdict, testing::event_at(AuditAction::Reviewed, crate::times::now())).await
+}
+
 async fn run(engine: &LocalEngine, job: &JobSpec) -> JobStatus {
-    engine.submit(job.clone()).await.expect("submitted");
+    submit(engine, job.clone()).await.expect("submitted");
     ended(engine, job.id).await
 }
 
@@ -150,14 +169,14 @@ fn why(status: &JobStatus) -> &str {
 const ALL: ByteRange = ByteRange { offset: 0, at_most: 1 << 20 };
 
 async fn log(engine: &LocalEngine, job: JobId) -> String {
-    String::from_utf8(engine.log(job, ALL).await.expect("a log")).expect("text")
+    String::from_utf8(engine.log(job, ALL).await.expect("a log").bytes).expect("text")
 }
 
-/// What is on a shelf, by name.
-async fn shelf(engine: &LocalEngine, job: JobId, shelf: Shelf) -> Vec<(String, String)> {
+/// The files of a set, by name.
+async fn files(engine: &LocalEngine, job: JobId, set: ResultSet) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for (index, file) in (0..).zip(engine.results(job, shelf).await.expect("results")) {
-        let bytes = engine.read_result(job, shelf, index, ALL).await.expect("a result");
+    for (index, file) in (0..).zip(engine.results(job, set).await.expect("results")) {
+        let bytes = engine.read_result(job, set, index, ALL).await.expect("a result");
         assert_eq!(bytes.len() as u64, file.bytes);
         found.push((file.name, String::from_utf8(bytes).expect("text")));
     }

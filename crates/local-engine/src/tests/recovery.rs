@@ -1,8 +1,8 @@
 //! Services that end at any moment, and what the next one makes of it.
 
-use super::{Place, close, ended, guests, log, run, soon, until, upload, why};
+use super::{Place, close, ended, guests, log, run, soon, stop, submit, until, upload, why};
 use crate::program::{has_ended, look};
-use cloister_model::{Check, Engine as _, Event, Fault, JobSpec, Phase, Profile};
+use cloister_model::{Check, Event, Fault, JobSpec, Jobs as _, Outputs as _, Phase, Profile};
 use std::{fs, path::Path, time::Duration};
 
 /// Counts how often an algorithm was begun: the one claim of each.
@@ -16,7 +16,7 @@ async fn a_run_goes_on_without_its_service_and_the_next_takes_it_up() {
     let engine = place.open().await;
     let mut job = place.job(&engine, guests::SLEEPS).await;
     job.terms.profile = Profile::Standard;
-    engine.submit(job.clone()).await.expect("submitted");
+    submit(&engine, job.clone()).await.expect("submitted");
     let folder = place.folder(job.id);
     soon("it runs", || begun(&folder)).await;
     let claim = fs::read_to_string(folder.join("claim")).expect("a claim");
@@ -39,7 +39,7 @@ async fn a_run_that_ended_while_nobody_looked_counts() {
     let job = place.job(&engine, guests::FAILS).await;
     let endless = place.job(&engine, guests::ENDLESS).await;
     for job in [&job, &endless] {
-        engine.submit(job.clone()).await.expect("submitted");
+        submit(&engine, job.clone()).await.expect("submitted");
     }
     // Whatever it was doing: the job may be anywhere now.
     close(engine).await;
@@ -48,7 +48,7 @@ async fn a_run_that_ended_while_nobody_looked_counts() {
     let status = ended(&engine, job.id).await;
     assert_eq!((status.phase, why(&status)), (Phase::AlgorithmFailed, "algorithm failed with exit code 3"));
     assert_eq!(log(&engine, job.id).await, "a,b\n");
-    engine.stop(endless.id, crate::testing::at(1)).await.expect("asked");
+    stop(&engine, endless.id).await.expect("asked");
     assert_eq!(ended(&engine, endless.id).await.phase, Phase::Stopped);
     soon("the folders go", || place.leftovers().is_empty()).await;
     close(engine).await;
@@ -59,7 +59,7 @@ async fn a_run_whose_sandbox_was_killed_is_not_begun_again() {
     let place = Place::new();
     let engine = place.open().await;
     let job = place.job(&engine, guests::ENDLESS).await;
-    engine.submit(job.clone()).await.expect("submitted");
+    submit(&engine, job.clone()).await.expect("submitted");
     let folder = place.folder(job.id);
     soon("it runs", || begun(&folder)).await;
     close(engine).await;
@@ -88,7 +88,7 @@ async fn outputs_whose_check_was_cut_off_are_checked_again() {
     let sha256 = upload(&engine, &wat::parse_str(guests::COUNTS).expect("a guest")).await;
     let mut job = place.job(&engine, guests::WRITES).await;
     job.terms.release.checks = vec![Check { name: "patient".to_owned(), sha256 }];
-    engine.submit(job.clone()).await.expect("submitted");
+    submit(&engine, job.clone()).await.expect("submitted");
     let check = place.folder(job.id).join("checks/0");
     soon("it is checked", || begun(&check)).await;
     close(engine).await;
@@ -106,7 +106,7 @@ async fn a_sandbox_that_is_killed_under_a_living_service_ends_its_job() {
     let place = Place::new();
     let engine = place.open().await;
     let job = place.job(&engine, guests::ENDLESS).await;
-    engine.submit(job.clone()).await.expect("submitted");
+    submit(&engine, job.clone()).await.expect("submitted");
     let folder = place.folder(job.id);
     soon("it runs", || begun(&folder) && look(&folder).is_ok_and(|trace| trace.locked)).await;
     kill(&folder);
@@ -121,7 +121,7 @@ async fn a_wish_to_stop_outlives_the_service() {
     let place = Place::new();
     let engine = place.open().await;
     let job = place.job(&engine, guests::ENDLESS).await;
-    engine.submit(job.clone()).await.expect("submitted");
+    submit(&engine, job.clone()).await.expect("submitted");
     let folder = place.folder(job.id);
     soon("it runs", || begun(&folder)).await;
     close(engine).await;
@@ -135,7 +135,7 @@ async fn a_wish_to_stop_outlives_the_service() {
 
 /// Puts a job into the database as a service that was killed would have left it.
 fn write_phase(place: &Place, job: &JobSpec, events: &'static [Event], stop: bool) {
-    use crate::store::{Db, Durability, Fail, Store, jobs};
+    use crate::store::{DbError, Durability, Fail, Store, jobs};
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let (path, spec) = (place.home().join("cloister.db"), job.clone());
     std::thread::spawn(move || {
@@ -146,13 +146,13 @@ fn write_phase(place: &Place, job: &JobSpec, events: &'static [Event], stop: boo
             }
             let at = crate::times::now();
             let step = jobs::step(write, spec.id, events, at, None);
-            step.map_err(|error| Fail::Db(Db::Other(format!("{error:?}"))))?;
-            if stop {
-                jobs::ask_to_stop(write, spec.id, at)?;
+            step.map_err(|error| Fail::Db(DbError::Other(format!("{error:?}"))))?;
+            if let Some(status) = jobs::status(write.db, spec.id)?.filter(|_| stop) {
+                jobs::ask_to_stop(write, &status, at)?;
             }
             Ok(())
         };
-        runtime.block_on(store.write::<_, Db, _>(Durability::Disk, put)).expect("stored");
+        runtime.block_on(store.write::<_, DbError, _>(Durability::Disk, put)).expect("stored");
     })
     .join()
     .expect("no panic");
@@ -234,7 +234,7 @@ async fn services_that_end_again_and_again_run_nothing_twice() {
     let mut jobs = Vec::new();
     for _ in 0..6 {
         let job = place.job(&engine, guests::FAILS).await;
-        engine.submit(job.clone()).await.expect("submitted");
+        submit(&engine, job.clone()).await.expect("submitted");
         jobs.push(job);
     }
     close(engine).await;

@@ -1,8 +1,8 @@
-use super::{Place, close, ended, guests, log, run, shelf, soon, until, upload, why};
+use super::{Place, close, ended, files, guests, log, remove, review, run, soon, stop, submit, until, upload, why};
 use crate::testing;
 use cloister_model::{
-    Asset, AssetKind, AuditAction, AuditLog as _, Check, Ddo, Delivery, Engine as _, EngineError, FileDigest, JobSpec,
-    NamePattern, OutputContract, Phase, Registry as _, ReviewVerdict, Shelf, TimeLimits,
+    Asset, AssetKind, AuditAction, AuditLog as _, Check, Ddo, Delivery, EngineError, FileDigest, JobSpec, NamePattern,
+    OutputContract, Outputs as _, Phase, Registry as _, ResultSet, ReviewVerdict, TimeLimits,
 };
 use serde_json::json;
 
@@ -30,17 +30,18 @@ async fn results_are_there_from_the_release_on_and_go_with_the_job() {
         Phase::Finished,
     ];
     assert_eq!(super::phases(&status), steps);
-    assert_eq!(shelf(&engine, job.id, Shelf::Released).await, expected());
-    assert_eq!(shelf(&engine, job.id, Shelf::Held).await, []);
+    assert_eq!(files(&engine, job.id, ResultSet::Released).await, expected());
+    assert_eq!(files(&engine, job.id, ResultSet::UnderReview).await, []);
     assert_eq!(log(&engine, job.id).await, "a,b\n");
     let missing = EngineError::NoSuchResult { job: job.id, index: 2 };
-    assert_eq!(engine.read_result(job.id, Shelf::Released, 2, super::ALL).await, Err(missing));
+    assert_eq!(engine.read_result(job.id, ResultSet::Released, 2, super::ALL).await, Err(missing));
     let records = engine.records(0, 10).await.expect("records");
-    assert_eq!(records.iter().map(|record| record.event.action).collect::<Vec<_>>(), [AuditAction::Released]);
+    let actions: Vec<_> = records.iter().map(|record| record.event.action).collect();
+    assert_eq!(actions, [AuditAction::JobAllowed, AuditAction::Released]);
     soon("the folders go", || place.leftovers().is_empty()).await;
 
-    engine.remove(job.id).await.expect("removed");
-    assert_eq!(engine.results(job.id, Shelf::Released).await, Err(EngineError::NoSuchJob(job.id)));
+    remove(&engine, job.id).await.expect("removed");
+    assert_eq!(engine.results(job.id, ResultSet::Released).await, Err(EngineError::NoSuchJob(job.id)));
     for _ in 0..400 {
         if engine.core.results.jobs().await.expect("a list").is_empty() {
             break;
@@ -59,7 +60,7 @@ async fn outputs_that_break_a_rule_do_not_leave() {
     job.terms.release.media_types = Some(["image/png".parse().expect("a media type")].into());
     let status = run(&engine, &job).await;
     assert_eq!(status.phase, Phase::OutputRefused);
-    assert_eq!(engine.results(job.id, Shelf::Released).await, Ok(vec![]));
+    assert_eq!(engine.results(job.id, ResultSet::Released).await, Ok(vec![]));
     assert_eq!(log(&engine, job.id).await, "a,b\n");
 
     // The sandbox keeps what is not allowed from being written at all.
@@ -68,7 +69,7 @@ async fn outputs_that_break_a_rule_do_not_leave() {
     job.terms.output_contract = OutputContract { names, max_log_bytes: 2, ..OutputContract::default() };
     let status = run(&engine, &job).await;
     assert_eq!(log(&engine, job.id).await, "a,", "{status:?}");
-    assert!(shelf(&engine, job.id, Shelf::Released).await.iter().all(|(name, _)| name == "algorithm.log"));
+    assert!(files(&engine, job.id, ResultSet::Released).await.iter().all(|(name, _)| name == "algorithm.log"));
     let records = engine.records(0, 10).await.expect("records");
     assert!(records.iter().any(|record| record.event.action == AuditAction::ReleaseRefused));
     close(engine).await;
@@ -103,32 +104,32 @@ async fn a_review_holds_outputs_and_log_until_somebody_speaks() {
     for _ in 0..3 {
         let mut job = place.job(&engine, guests::WRITES).await;
         job.terms.release.review = true;
-        engine.submit(job.clone()).await.expect("submitted");
+        submit(&engine, job.clone()).await.expect("submitted");
         until(&engine, job.id, |status| status.phase == Phase::InReview).await;
         assert_eq!(log(&engine, job.id).await, "");
-        assert_eq!(shelf(&engine, job.id, Shelf::Released).await, []);
-        assert_eq!(shelf(&engine, job.id, Shelf::Held).await, expected());
+        assert_eq!(files(&engine, job.id, ResultSet::Released).await, []);
+        assert_eq!(files(&engine, job.id, ResultSet::UnderReview).await, expected());
         jobs.push(job);
     }
     let [approved, refused, stopped] = jobs.as_slice() else { panic!("three jobs") };
     // Across a restart, too.
     close(engine).await;
     let engine = place.open().await;
-    assert_eq!(shelf(&engine, approved.id, Shelf::Held).await, expected());
+    assert_eq!(files(&engine, approved.id, ResultSet::UnderReview).await, expected());
 
-    engine.review(approved.id, ReviewVerdict::Approve, crate::times::now()).await.expect("approved");
+    review(&engine, approved.id, ReviewVerdict::Approve).await.expect("approved");
     assert_eq!(ended(&engine, approved.id).await.phase, Phase::Finished);
-    assert_eq!(shelf(&engine, approved.id, Shelf::Released).await, expected());
+    assert_eq!(files(&engine, approved.id, ResultSet::Released).await, expected());
     assert_eq!(log(&engine, approved.id).await, "a,b\n");
-    let again = engine.review(approved.id, ReviewVerdict::Approve, crate::times::now()).await;
+    let again = review(&engine, approved.id, ReviewVerdict::Approve).await;
     assert_eq!(again, Err(EngineError::NotInReview(approved.id)));
 
     let verdict = ReviewVerdict::Refuse("too\nfine".to_owned());
-    let status = engine.review(refused.id, verdict, crate::times::now()).await.expect("refused");
+    let status = review(&engine, refused.id, verdict).await.expect("refused");
     assert_eq!((status.phase, why(&status)), (Phase::OutputRefused, r"refused in review: too\nfine"));
     assert_eq!(log(&engine, refused.id).await, "");
 
-    engine.stop(stopped.id, crate::times::now()).await.expect("stopped");
+    stop(&engine, stopped.id).await.expect("stopped");
     assert_eq!(ended(&engine, stopped.id).await.phase, Phase::Stopped);
     soon("the folders go", || place.leftovers().is_empty()).await;
     close(engine).await;
@@ -168,7 +169,7 @@ async fn programs_that_check_outputs_must_agree() {
         let status = run(&engine, &job).await;
         if text.is_empty() {
             assert_eq!(status.phase, Phase::Finished, "{}", why(&status));
-            assert_eq!(shelf(&engine, job.id, Shelf::Released).await, expected());
+            assert_eq!(files(&engine, job.id, ResultSet::Released).await, expected());
         } else {
             assert_eq!(status.phase, Phase::OutputRefused, "{}", why(&status));
             assert!(why(&status).contains(text) && why(&status).contains("`groups`"), "{}", why(&status));
@@ -206,7 +207,7 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
     let status = run(&engine, &job).await;
     assert_eq!((status.phase, status.expires), (Phase::Finished, None));
     let stored = engine.asset(asset.ddo.id().clone()).await.expect("asked").expect("an asset");
-    let result = engine.results(job.id, Shelf::Released).await.expect("results").remove(0);
+    let result = engine.results(job.id, ResultSet::Released).await.expect("results").remove(0);
     assert_eq!(stored.files, Some(vec![FileDigest { sha256: result.sha256, bytes: result.bytes }]));
     let document = serde_json::to_value(&stored.ddo).expect("json");
     assert_eq!(document["services"][0]["files"], json!([{"type": "result", "job": job.id, "index": 0}]));
@@ -216,7 +217,7 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
     let second = JobSpec { delivery, ..place.job(&engine, guests::WRITES).await };
     let status = run(&engine, &second).await;
     assert_eq!(status.phase, Phase::PublishingFailed, "{}", why(&status));
-    assert_eq!(engine.results(second.id, Shelf::Released).await, Ok(vec![]));
+    assert_eq!(engine.results(second.id, ResultSet::Released).await, Ok(vec![]));
     assert_eq!(
         engine
             .assets(cloister_model::AssetQuery {
@@ -233,8 +234,8 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
     );
 
     // The job goes and its results stay, until the asset is withdrawn.
-    engine.remove(job.id).await.expect("removed");
-    assert_eq!(engine.submit(job.clone()).await, Err(EngineError::JobExists(job.id)));
+    remove(&engine, job.id).await.expect("removed");
+    assert_eq!(submit(&engine, job.clone()).await, Err(EngineError::JobExists(job.id)));
     close(engine).await;
     let engine = place.open().await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;

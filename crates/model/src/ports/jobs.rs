@@ -36,8 +36,8 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// the engine gives them up when the job ends, or keeps them for as long as what the job registered needs them.
     ///
     /// # Errors
-    /// [`EngineError::JobExists`] for a different job of that id; [`EngineError::Claimed`] if another holder has one of
-    /// the claims; [`EngineError::Full`]; [`EngineError::Unavailable`].
+    /// [`EngineError::JobExists`] for a different job of that id, also if it was removed, because its receipt stays;
+    /// [`EngineError::Claimed`] if another holder has one of the claims; [`EngineError::Full`]; [`EngineError::Unavailable`].
     fn submit(&self, job: JobSpec, claims: Vec<Claim>, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 
     /// The present status of a job.

@@ -1,19 +1,19 @@
 use super::{
-    super::Db,
+    super::DbError,
     read::{page, place},
 };
 use cloister_model::{JobQuery, JobStatus, Phase};
 use rusqlite::Connection;
 use std::collections::BTreeSet;
 
-/// Labels counted further than this are all the same: many.
+/// Counting the jobs of a label stops here: labels with more are equally common.
 const MANY: i64 = 1000;
 
-/// A page of jobs, newest first: a range of one index, whose rows are filtered by what else is asked.
+/// A page of jobs, newest first: a range of one index, filtered by the other conditions of the query.
 ///
-/// By phases, if only phases of jobs that have not ended are asked for: those are few. Else by the label that the fewest
-/// jobs have. Else by phase, or by age.
-pub(crate) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<JobStatus>, Db> {
+/// The index is that of phases if the query asks for phases of unfinished jobs only, because those jobs are few; otherwise
+/// that of the label that the fewest jobs have; otherwise that of phases or of age.
+pub(crate) fn list(db: &Connection, query: &JobQuery) -> Result<Vec<JobStatus>, DbError> {
     let JobQuery { labels, phases, after, at_most } = query;
     let most = usize::try_from(*at_most).unwrap_or(usize::MAX);
     if most == 0 || phases.as_ref().is_some_and(BTreeSet::is_empty) {
@@ -55,14 +55,14 @@ fn of_phase(
     most: usize,
     fits: &dyn Fn(&JobStatus) -> bool,
     found: &mut Vec<JobStatus>,
-) -> Result<(), Db> {
+) -> Result<(), DbError> {
     let sql = "SELECT status FROM job WHERE phase = :phase AND (created, id) < (:created, :id)
         ORDER BY created DESC, id DESC";
     let most = found.len().saturating_add(most);
     page(db, sql, &[start[0], start[1], (":phase", &phase.code())], |status| take(status, &fits, most, found))
 }
 
-/// Keeps a job that fits, and says whether there is room for more.
+/// Keeps a job that fits; returns whether there is room for more.
 fn take(status: JobStatus, fits: &dyn Fn(&JobStatus) -> bool, most: usize, found: &mut Vec<JobStatus>) -> bool {
     if fits(&status) {
         found.push(status);
@@ -71,7 +71,7 @@ fn take(status: JobStatus, fits: &dyn Fn(&JobStatus) -> bool, most: usize, found
 }
 
 /// The label that the fewest jobs have.
-fn rarest<'a>(db: &Connection, labels: &'a cloister_model::Labels) -> Result<Option<(&'a str, &'a str)>, Db> {
+fn rarest<'a>(db: &Connection, labels: &'a cloister_model::Labels) -> Result<Option<(&'a str, &'a str)>, DbError> {
     let all: Vec<_> = labels.iter().collect();
     if let &[one] = all.as_slice() {
         return Ok(Some(one));

@@ -1,54 +1,72 @@
-use super::{super::Db, key, ms};
+use super::{
+    super::{
+        DbError,
+        forms::{CardForm, FileForm, SpecForm, StatusForm},
+    },
+    ms,
+};
 use crate::store::Tally;
-use cloister_model::{Did, JobId, JobSpec, JobStatus, Phase, Report, ResultFile, ResultKind, Sha256, Timestamp};
+use cloister_model::{Did, JobCard, JobId, JobSpec, JobStatus, Phase, Report, ResultFile, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
-/// A file that filtering let pass, until it is stored for the consumer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Outgoing {
-    pub(crate) name: String,
-    pub(crate) kind: ResultKind,
-    pub(crate) bytes: u64,
-    pub(crate) sha256: Sha256,
+/// A status as it stands in a row.
+fn parse(text: &str) -> Result<JobStatus, DbError> {
+    Ok(serde_json::from_str::<StatusForm>(text)?.into())
 }
 
-/// How a job is doing. Asked for on every request: one row by its key.
-pub(crate) fn status(db: &Connection, job: JobId) -> Result<Option<JobStatus>, Db> {
+/// The status of a job. Asked for on every request: one row by its key.
+pub(crate) fn status(db: &Connection, job: JobId) -> Result<Option<JobStatus>, DbError> {
     let mut statement = db.prepare_cached("SELECT status FROM job WHERE id = ?1")?;
-    let mut rows = statement.query([key(job)])?;
+    let mut rows = statement.query([job.as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(serde_json::from_str(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?))
+    parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?).map(Some)
 }
 
 /// A document of a job; the outer none: no such job.
-fn document<T: DeserializeOwned>(db: &Connection, job: JobId, sql: &str) -> Result<Option<Option<T>>, Db> {
-    let text: Option<Option<String>> = db.prepare_cached(sql)?.query_row([key(job)], |row| row.get(0)).optional()?;
+fn document<T: DeserializeOwned>(db: &Connection, job: JobId, sql: &str) -> Result<Option<Option<T>>, DbError> {
+    let text: Option<Option<String>> =
+        db.prepare_cached(sql)?.query_row([job.as_bytes()], |row| row.get(0)).optional()?;
     let Some(text) = text else { return Ok(None) };
     Ok(Some(text.map(|text| serde_json::from_str(&text)).transpose()?))
 }
 
-pub(crate) fn spec(db: &Connection, job: JobId) -> Result<Option<JobSpec>, Db> {
+pub(crate) fn spec(db: &Connection, job: JobId) -> Result<Option<JobSpec>, DbError> {
     let sql = "SELECT spec FROM job LEFT JOIN spec USING (seq) WHERE id = ?1";
-    Ok(document(db, job, sql)?.flatten())
+    Ok(document::<SpecForm>(db, job, sql)?.flatten().map(JobSpec::from))
 }
 
-pub(crate) fn report(db: &Connection, job: JobId) -> Result<Option<Option<Report>>, Db> {
+/// The part of a job that answers about it need: a small row of its own, without secrets.
+pub(crate) fn card(db: &Connection, job: JobId) -> Result<Option<JobCard>, DbError> {
+    let sql = "SELECT card FROM job LEFT JOIN card USING (seq) WHERE id = ?1";
+    match document::<CardForm>(db, job, sql)? {
+        None => Ok(None),
+        Some(Some(card)) => Ok(Some(card.into())),
+        Some(None) => Err(DbError::Damaged(format!("job {job} has no card"))),
+    }
+}
+
+pub(crate) fn report(db: &Connection, job: JobId) -> Result<Option<Option<Report>>, DbError> {
     document(db, job, "SELECT report FROM job LEFT JOIN report USING (seq) WHERE id = ?1")
 }
 
-pub(crate) fn results(db: &Connection, job: JobId) -> Result<Option<Vec<ResultFile>>, Db> {
+pub(crate) fn results(db: &Connection, job: JobId) -> Result<Option<Vec<ResultFile>>, DbError> {
     let sql = "SELECT files FROM job LEFT JOIN result USING (seq) WHERE id = ?1";
-    Ok(document(db, job, sql)?.map(Option::unwrap_or_default))
+    Ok(document(db, job, sql)?.map(|found| files(found.unwrap_or_default())))
 }
 
-pub(crate) fn outgoing(db: &Connection, job: JobId) -> Result<Option<Option<Vec<Outgoing>>>, Db> {
-    document(db, job, "SELECT files FROM job LEFT JOIN outgoing USING (seq) WHERE id = ?1")
+/// The files that may leave and are not stored for the consumer yet; the inner none: the outputs were not checked yet.
+pub(crate) fn outgoing(db: &Connection, job: JobId) -> Result<Option<Option<Vec<ResultFile>>>, DbError> {
+    let sql = "SELECT files FROM job LEFT JOIN outgoing USING (seq) WHERE id = ?1";
+    Ok(document(db, job, sql)?.map(|found| found.map(files)))
+}
+
+fn files(forms: Vec<FileForm>) -> Vec<ResultFile> {
+    forms.into_iter().map(ResultFile::from).collect()
 }
 
 /// Every job that has not ended, in the order of submission.
-pub(crate) fn unended(db: &Connection) -> Result<Vec<JobStatus>, Db> {
+pub(crate) fn unended(db: &Connection) -> Result<Vec<JobStatus>, DbError> {
     let phases: Vec<String> =
         Phase::ALL.iter().filter(|phase| !phase.has_ended()).map(|phase| phase.code().to_string()).collect();
     let sql = format!("SELECT status FROM job WHERE phase IN ({}) ORDER BY seq", phases.join(","));
@@ -56,42 +74,45 @@ pub(crate) fn unended(db: &Connection) -> Result<Vec<JobStatus>, Db> {
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(serde_json::from_str(&row.get::<_, String>(0)?)?);
+        found.push(parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
     }
     Ok(found)
 }
 
 /// How many jobs are in each phase: once, when the program starts.
-pub(crate) fn tally(db: &Connection) -> Result<Tally, Db> {
+pub(crate) fn tally(db: &Connection) -> Result<Tally, DbError> {
     let mut tally = Tally::default();
     let mut statement = db.prepare("SELECT phase, count(*) FROM job GROUP BY phase")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (code, jobs): (u16, u64) = (row.get(0)?, row.get(1)?);
-        let phase = Phase::from_code(code).ok_or_else(|| Db::Damaged(format!("a job in an unknown phase {code}")))?;
+        let phase =
+            Phase::from_code(code).ok_or_else(|| DbError::Damaged(format!("a job in an unknown phase {code}")))?;
         tally.add(phase, jobs);
     }
     Ok(tally)
 }
 
 /// When the next job goes.
-pub(crate) fn next_expiry(db: &Connection) -> Result<Option<Timestamp>, Db> {
+pub(crate) fn next_expiry(db: &Connection) -> Result<Option<Timestamp>, DbError> {
     let sql = "SELECT min(expires) FROM job WHERE expires IS NOT NULL";
     let next: Option<u64> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
     Ok(next.map(Timestamp::from_unix_ms))
 }
 
 /// The asset that needs a job's results.
-pub(crate) fn kept_job(db: &Connection, job: JobId) -> Result<Option<Did>, Db> {
+pub(crate) fn kept_job(db: &Connection, job: JobId) -> Result<Option<Did>, DbError> {
     let mut statement = db.prepare_cached("SELECT did FROM kept WHERE job = ?1")?;
-    let did: Option<String> = statement.query_row([key(job)], |row| row.get(0)).optional()?;
-    did.map(|did| did.parse().map_err(|error| Db::Damaged(format!("a DID: {error}")))).transpose()
+    let did: Option<String> = statement.query_row([job.as_bytes()], |row| row.get(0)).optional()?;
+    did.map(|did| did.parse().map_err(|error| DbError::Damaged(format!("a DID: {error}")))).transpose()
 }
 
-/// Whether something is left of a removed job of this name: files that are still to go, or results that an asset needs.
-pub(crate) fn lingers(db: &Connection, job: JobId) -> Result<bool, Db> {
-    let sql = "SELECT 1 FROM gone WHERE job = ?1 UNION ALL SELECT 1 FROM kept WHERE job = ?1";
-    Ok(db.prepare_cached(sql)?.exists([key(job)])?)
+/// Whether something is left of a removed job with this id: files that are still to be deleted, results that an asset needs,
+/// or its receipt.
+pub(crate) fn lingers(db: &Connection, job: JobId) -> Result<bool, DbError> {
+    let sql = "SELECT 1 FROM gone WHERE job = ?1 UNION ALL SELECT 1 FROM kept WHERE job = ?1
+        UNION ALL SELECT 1 FROM receipt WHERE job = ?1";
+    Ok(db.prepare_cached(sql)?.exists([job.as_bytes()])?)
 }
 
 /// Jobs of a page that starts after a place: rows of an index, newest first.
@@ -100,12 +121,11 @@ pub(super) fn page(
     sql: &str,
     parameters: &[(&str, &dyn rusqlite::ToSql)],
     mut take: impl FnMut(JobStatus) -> bool,
-) -> Result<(), Db> {
+) -> Result<(), DbError> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(parameters)?;
     while let Some(row) = rows.next()? {
-        let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
-        if !take(serde_json::from_str(text)?) {
+        if !take(parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?) {
             break;
         }
     }
@@ -114,5 +134,5 @@ pub(super) fn page(
 
 /// The place of a cursor; after the newest of all if there is none.
 pub(super) fn place(after: Option<cloister_model::JobCursor>) -> (i64, [u8; 16]) {
-    after.map_or((i64::MAX, [0xff; 16]), |cursor| (ms(cursor.created), key(cursor.job)))
+    after.map_or((i64::MAX, [0xff; 16]), |cursor| (ms(cursor.created), *cursor.job.as_bytes()))
 }

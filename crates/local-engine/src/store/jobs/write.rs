@@ -1,20 +1,23 @@
 use super::{
-    super::{Db, Fail, Write},
-    key, ms,
-    read::{Outgoing, status},
+    super::{
+        DbError, Fail, Write, claims,
+        forms::{CardForm, FileForm, SpecForm, StatusForm},
+    },
+    ms,
+    read::status,
 };
 use crate::{
     schedule::Waiting,
     times::{Deadlines, now},
 };
 use cloister_model::{
-    Did, Event, JobId, JobSpec, JobStatus, Phase, Progress, Reason, Report, ResultFile, StatusError, TimeLimits,
-    Timestamp,
+    Did, Event, JobCard, JobId, JobSpec, JobStatus, Phase, Progress, Reason, Report, ResultFile, Review, StatusError,
+    TimeLimits, Timestamp,
 };
 use rusqlite::{OptionalExtension as _, params};
 use std::time::Instant;
 
-/// What became of a job in a commit.
+/// How a commit changed a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) job: JobId,
@@ -22,13 +25,13 @@ pub(crate) struct Change {
     pub(crate) before: Option<Phase>,
     /// None: it is gone.
     pub(crate) after: Option<Phase>,
-    /// Whether somebody wants it to stop.
+    /// Whether a stop was requested.
     pub(crate) stop: bool,
-    /// What the scheduler has to know of it, if it is new.
+    /// What the scheduler needs, for a new job.
     pub(crate) new: Option<Box<New>>,
 }
 
-/// A job that was just taken in.
+/// A job that was just submitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct New {
     pub(crate) waiting: Waiting,
@@ -37,7 +40,7 @@ pub(crate) struct New {
 }
 
 impl New {
-    /// When its times are over, if it is that moment now.
+    /// Its deadlines, counted from a moment at which it was just submitted.
     pub(crate) fn deadlines(&self, instant: Instant) -> Deadlines {
         Deadlines::of(&self.status, &self.times, now(), instant)
     }
@@ -48,29 +51,30 @@ impl New {
 pub(crate) enum Refused {
     #[error("there is no such job")]
     Gone,
-    /// The only step left is to stop.
-    #[error("somebody wants it to stop")]
+    /// A stop was requested: the job takes no other step.
+    #[error("it was asked to stop")]
     Stopping,
     #[error(transparent)]
     Impossible(#[from] StatusError),
     #[error(transparent)]
-    Db(#[from] Db),
+    Db(#[from] DbError),
 }
 
-/// Takes a new job in.
-pub(crate) fn insert(write: &mut Write<'_>, spec: &JobSpec) -> Result<JobStatus, Db> {
+/// Stores a new job.
+pub(crate) fn insert(write: &mut Write<'_>, spec: &JobSpec) -> Result<JobStatus, DbError> {
     let status = JobStatus::queued(spec.id, spec.labels.clone(), spec.created);
     let keep = i64::try_from(spec.times.keep_ms).unwrap_or(i64::MAX);
-    let (id, created) = (key(spec.id), ms(spec.created));
+    let (id, created) = (spec.id.as_bytes(), ms(spec.created));
     write
         .db
         .prepare_cached("INSERT INTO job (id, created, phase, keep_ms, status) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![id, created, status.phase.code(), keep, serde_json::to_string(&status)?])?;
+        .execute(params![id, created, status.phase.code(), keep, serde_json::to_string(&StatusForm::from(&status))?])?;
     let seq = write.db.last_insert_rowid();
     write
         .db
         .prepare_cached("INSERT INTO spec (seq, spec) VALUES (?1, ?2)")?
-        .execute(params![seq, serde_json::to_string(spec)?])?;
+        .execute(params![seq, serde_json::to_string(&SpecForm::from(spec))?])?;
+    put_card(write.db, seq, &spec.card())?;
     let mut label =
         write.db.prepare_cached("INSERT INTO label (name, value, created, id, seq) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (name, value) in spec.labels.iter() {
@@ -87,10 +91,17 @@ pub(crate) fn insert(write: &mut Write<'_>, spec: &JobSpec) -> Result<JobStatus,
     Ok(status)
 }
 
-/// Takes a job through events, at one moment. Here and nowhere else does a phase change.
+pub(crate) fn put_card(db: &rusqlite::Connection, seq: i64, card: &JobCard) -> Result<(), DbError> {
+    let text = serde_json::to_string(&CardForm::from(card))?;
+    db.prepare_cached("INSERT INTO card (seq, card) VALUES (?1, ?2)")?.execute(params![seq, text])?;
+    Ok(())
+}
+
+/// Takes a job through events, at one moment. Phases change here and in [`review`] only. The end of a job gives up its
+/// claims in the same transaction.
 ///
 /// # Errors
-/// [`Refused`]; then nothing has changed. A job that somebody wants to stop takes [`Event::Stop`] only.
+/// [`Refused`]; then nothing has changed. A job that was asked to stop takes [`Event::Stop`] only.
 pub(crate) fn step(
     write: &mut Write<'_>,
     job: JobId,
@@ -98,35 +109,62 @@ pub(crate) fn step(
     at: Timestamp,
     reason: Option<&Reason>,
 ) -> Result<JobStatus, Fail<Refused>> {
-    let Some(before) = status(write.db, job)? else { return Err(Fail::Said(Refused::Gone)) };
+    advance(write, job, events, at, reason, None)
+}
+
+/// Stores a reviewer's decision, and takes the job through the events that follow from it.
+///
+/// # Errors
+/// As [`step`].
+pub(crate) fn review(
+    write: &mut Write<'_>,
+    job: JobId,
+    events: &[Event],
+    reason: Option<&Reason>,
+    review: Review,
+) -> Result<JobStatus, Fail<Refused>> {
+    advance(write, job, events, review.at, reason, Some(review))
+}
+
+fn advance(
+    write: &mut Write<'_>,
+    job: JobId,
+    events: &[Event],
+    at: Timestamp,
+    reason: Option<&Reason>,
+    review: Option<Review>,
+) -> Result<JobStatus, Fail<Refused>> {
+    let Some(before) = status(write.db, job)? else { return Err(Fail::Rejected(Refused::Gone)) };
     let mut after = before.clone();
+    after.review = review.or(after.review);
     for event in events {
         if before.stop_requested.is_some() && *event != Event::Stop {
-            return Err(Fail::Said(Refused::Stopping));
+            return Err(Fail::Rejected(Refused::Stopping));
         }
-        // A clock that was set back does not turn a history round.
+        // History stays in order although the clock was set back.
         let at = at.max(after.changed);
-        after = after.after(*event, at, reason.cloned()).map_err(|error| Fail::Said(error.into()))?;
+        after = after.after(*event, at, reason.cloned()).map_err(|error| Fail::Rejected(error.into()))?;
     }
     if let Some(ended) = after.ended {
         let (seq, keep): (i64, u64) = write
             .db
             .prepare_cached("SELECT seq, keep_ms FROM job WHERE id = ?1")?
-            .query_row([key(job)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let kept = write.db.prepare_cached("SELECT 1 FROM kept WHERE job = ?1")?.exists([key(job)])?;
+            .query_row([job.as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let kept = write.db.prepare_cached("SELECT 1 FROM kept WHERE job = ?1")?.exists([job.as_bytes()])?;
         after.expires = (!kept).then(|| Timestamp::from_unix_ms(ended.unix_ms().saturating_add(keep)));
         write.db.prepare_cached("DELETE FROM outgoing WHERE seq = ?1")?.execute([seq])?;
+        claims::give_up_all(write, job)?;
     }
     put(write, &before, &after)?;
     Ok(after)
 }
 
-fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), Db> {
+fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), DbError> {
     write.db.prepare_cached("UPDATE job SET phase = ?2, expires = ?3, status = ?4 WHERE id = ?1")?.execute(params![
-        key(after.id),
+        after.id.as_bytes(),
         after.phase.code(),
         after.expires.map(ms),
-        serde_json::to_string(after)?
+        serde_json::to_string(&StatusForm::from(after))?
     ])?;
     write.tally.moved(Some(before.phase), Some(after.phase));
     write.changes.push(Change {
@@ -139,19 +177,22 @@ fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(
     Ok(())
 }
 
-/// Puts down that somebody wants a job to stop; nothing if somebody did before, or it has ended.
-pub(crate) fn ask_to_stop(write: &mut Write<'_>, job: JobId, at: Timestamp) -> Result<Option<JobStatus>, Db> {
-    let Some(before) = status(write.db, job)? else { return Ok(None) };
+/// Stores a request to stop a job; none for a job that has ended or was asked to stop before.
+pub(crate) fn ask_to_stop(
+    write: &mut Write<'_>,
+    before: &JobStatus,
+    at: Timestamp,
+) -> Result<Option<JobStatus>, DbError> {
     if before.phase.has_ended() || before.stop_requested.is_some() {
-        return Ok(Some(before));
+        return Ok(None);
     }
     let after = JobStatus { stop_requested: Some(at), revision: before.revision + 1, ..before.clone() };
-    put(write, &before, &after)?;
+    put(write, before, &after)?;
     Ok(Some(after))
 }
 
-/// Puts down how far the fetching is, unless it is over.
-pub(crate) fn progress(write: &mut Write<'_>, job: JobId, progress: Progress) -> Result<(), Db> {
+/// Stores how far the fetching is, unless it is over.
+pub(crate) fn progress(write: &mut Write<'_>, job: JobId, progress: Progress) -> Result<(), DbError> {
     let Some(before) = status(write.db, job)? else { return Ok(()) };
     if before.phase != Phase::Configuring || before.progress == Some(progress) {
         return Ok(());
@@ -160,48 +201,50 @@ pub(crate) fn progress(write: &mut Write<'_>, job: JobId, progress: Progress) ->
     put(write, &before, &after)
 }
 
-pub(crate) fn put_report(write: &mut Write<'_>, job: JobId, report: &Report) -> Result<(), Db> {
+pub(crate) fn put_report(write: &mut Write<'_>, job: JobId, report: &Report) -> Result<(), DbError> {
     let sql = "INSERT OR REPLACE INTO report (seq, report) SELECT seq, ?2 FROM job WHERE id = ?1";
-    write.db.prepare_cached(sql)?.execute(params![key(job), serde_json::to_string(report)?])?;
+    write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), serde_json::to_string(report)?])?;
     Ok(())
 }
 
-pub(crate) fn put_outgoing(write: &mut Write<'_>, job: JobId, files: &[Outgoing]) -> Result<(), Db> {
+fn text_of(files: &[ResultFile]) -> Result<String, DbError> {
+    Ok(serde_json::to_string(&files.iter().map(FileForm::from).collect::<Vec<_>>())?)
+}
+
+pub(crate) fn put_outgoing(write: &mut Write<'_>, job: JobId, files: &[ResultFile]) -> Result<(), DbError> {
     let sql = "INSERT OR REPLACE INTO outgoing (seq, files) SELECT seq, ?2 FROM job WHERE id = ?1";
-    write.db.prepare_cached(sql)?.execute(params![key(job), serde_json::to_string(files)?])?;
+    write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), text_of(files)?])?;
     Ok(())
 }
 
-/// Puts down what was released, and the asset that needs it.
+/// Stores which files were released, and the asset that needs them.
 pub(crate) fn put_results(
     write: &mut Write<'_>,
     job: JobId,
     files: &[ResultFile],
     kept_for: Option<&Did>,
-) -> Result<(), Db> {
+) -> Result<(), DbError> {
     let sql = "INSERT OR REPLACE INTO result (seq, files) SELECT seq, ?2 FROM job WHERE id = ?1";
-    write.db.prepare_cached(sql)?.execute(params![key(job), serde_json::to_string(files)?])?;
+    write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), text_of(files)?])?;
     if let Some(did) = kept_for {
         let sql = "INSERT OR REPLACE INTO kept (job, did) VALUES (?1, ?2)";
-        write.db.prepare_cached(sql)?.execute(params![key(job), did.to_string()])?;
+        write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), did.to_string()])?;
     }
     Ok(())
 }
 
-/// Removes an ended job. Its files are still to go: see [`gone`].
-///
-/// # Errors
-/// False if it has not ended.
-pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, Db> {
+/// Removes an ended job; false if it has not ended. Its files are deleted afterwards: see [`gone`].
+pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, DbError> {
     let Some(status) = status(write.db, job)? else { return Ok(None) };
     if !status.phase.has_ended() {
         return Ok(Some(false));
     }
-    let (id, created) = (key(job), ms(status.created));
+    let (id, created) = (job.as_bytes(), ms(status.created));
     let seq: i64 = write.db.prepare_cached("SELECT seq FROM job WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
     for sql in [
         "DELETE FROM job WHERE seq = ?1",
         "DELETE FROM spec WHERE seq = ?1",
+        "DELETE FROM card WHERE seq = ?1",
         "DELETE FROM outgoing WHERE seq = ?1",
         "DELETE FROM result WHERE seq = ?1",
         "DELETE FROM report WHERE seq = ?1",
@@ -219,47 +262,47 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
     Ok(Some(true))
 }
 
-/// Jobs whose time to be kept is over, at most so many.
-pub(crate) fn expired(db: &rusqlite::Connection, now: Timestamp, at_most: u32) -> Result<Vec<JobId>, Db> {
+/// Jobs that were kept for their time, at most so many.
+pub(crate) fn expired(db: &rusqlite::Connection, now: Timestamp, at_most: u32) -> Result<Vec<JobId>, DbError> {
     let sql = "SELECT id FROM job WHERE expires IS NOT NULL AND expires <= ?1 ORDER BY expires LIMIT ?2";
     ids(db, sql, params![ms(now), at_most])
 }
 
-/// Removed jobs whose files are still to go.
-pub(crate) fn gone(db: &rusqlite::Connection) -> Result<Vec<JobId>, Db> {
+/// Removed jobs whose files are still to be deleted.
+pub(crate) fn gone(db: &rusqlite::Connection) -> Result<Vec<JobId>, DbError> {
     ids(db, "SELECT job FROM gone LIMIT 1000", params![])
 }
 
-pub(crate) fn forget_gone(write: &mut Write<'_>, job: JobId) -> Result<(), Db> {
-    write.db.prepare_cached("DELETE FROM gone WHERE job = ?1")?.execute([key(job)])?;
+pub(crate) fn forget_gone(write: &mut Write<'_>, job: JobId) -> Result<(), DbError> {
+    write.db.prepare_cached("DELETE FROM gone WHERE job = ?1")?.execute([job.as_bytes()])?;
     Ok(())
 }
 
-/// Jobs whose results were kept for an asset that is not there any more, or withdrawn.
-pub(crate) fn unneeded(db: &rusqlite::Connection) -> Result<Vec<JobId>, Db> {
+/// Jobs whose results were kept for an asset that no longer exists or was withdrawn.
+pub(crate) fn unneeded(db: &rusqlite::Connection) -> Result<Vec<JobId>, DbError> {
     let sql = "SELECT job FROM kept WHERE NOT EXISTS
         (SELECT 1 FROM asset WHERE asset.did = kept.did AND asset.withdrawn IS NULL) LIMIT 1000";
     ids(db, sql, params![])
 }
 
-/// A job's results are not needed by an asset any more: they go with the job, from now on.
-pub(crate) fn unkeep(write: &mut Write<'_>, job: JobId, now: Timestamp) -> Result<(), Db> {
-    write.db.prepare_cached("DELETE FROM kept WHERE job = ?1")?.execute([key(job)])?;
+/// Ends the keeping of a job's results for an asset: from now on they are removed with the job.
+pub(crate) fn unkeep(write: &mut Write<'_>, job: JobId, now: Timestamp) -> Result<(), DbError> {
+    write.db.prepare_cached("DELETE FROM kept WHERE job = ?1")?.execute([job.as_bytes()])?;
     let Some(before) = status(write.db, job)? else {
-        write.db.prepare_cached("INSERT OR IGNORE INTO gone (job) VALUES (?1)")?.execute([key(job)])?;
+        write.db.prepare_cached("INSERT OR IGNORE INTO gone (job) VALUES (?1)")?.execute([job.as_bytes()])?;
         return Ok(());
     };
     let keep: Option<u64> = write
         .db
         .prepare_cached("SELECT keep_ms FROM job WHERE id = ?1")?
-        .query_row([key(job)], |row| row.get(0))
+        .query_row([job.as_bytes()], |row| row.get(0))
         .optional()?;
     let expires = Timestamp::from_unix_ms(now.unix_ms().saturating_add(keep.unwrap_or_default()));
     let after = JobStatus { expires: Some(expires), revision: before.revision + 1, ..before.clone() };
     put(write, &before, &after)
 }
 
-fn ids(db: &rusqlite::Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<JobId>, Db> {
+fn ids(db: &rusqlite::Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<JobId>, DbError> {
     let mut statement = db.prepare_cached(sql)?;
     let found = statement.query_map(parameters, |row| row.get::<_, [u8; 16]>(0).map(JobId::from_bytes))?;
     Ok(found.collect::<Result<_, _>>()?)

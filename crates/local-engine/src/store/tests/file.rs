@@ -2,7 +2,7 @@
 
 use super::store;
 use crate::{
-    store::{DatabaseError, Db, Durability, Store, audit, jobs},
+    store::{DatabaseError, DbError, Durability, Store, audit, jobs},
     testing::{at, job},
 };
 use cloister_model::{AuditAction, AuditEvent, EngineError};
@@ -97,7 +97,7 @@ async fn a_full_disk_fails_the_operation_and_nothing_else() {
         detail: "x".repeat(1000),
     };
     let limit = |pages: u64| {
-        store.write::<_, Db, _>(Durability::Process, move |write| {
+        store.write::<_, DbError, _>(Durability::Process, move |write| {
             Ok(write.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?)
         })
     };

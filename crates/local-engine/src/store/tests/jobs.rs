@@ -1,6 +1,6 @@
 use super::{no, store};
 use crate::{
-    store::{Change, Db, Durability, Store, Tally, Write, jobs, jobs::Refused},
+    store::{Change, DbError, Durability, Store, Tally, Write, jobs, jobs::Refused},
     testing::{at, job, report},
 };
 use cloister_model::{
@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, sync::Arc};
 async fn insert(store: &Store, spec: &JobSpec) -> JobStatus {
     let spec = spec.clone();
     let put = move |write: &mut Write<'_>| Ok(jobs::insert(write, &spec)?);
-    store.write::<_, Db, _>(Durability::Process, put).await.expect("stored")
+    store.write::<_, DbError, _>(Durability::Process, put).await.expect("stored")
 }
 
 async fn step(store: &Store, spec: &JobSpec, events: &'static [Event], ms: u64) -> Result<JobStatus, Refused> {
@@ -31,7 +31,8 @@ async fn a_job_goes_from_phase_to_phase_and_leaves_nothing_when_it_is_removed() 
 
     let id = spec.id;
     let remove = |store: Store| async move {
-        let removed = store.write::<_, Db, _>(Durability::Process, move |write| Ok(jobs::remove(write, id)?)).await;
+        let removed =
+            store.write::<_, DbError, _>(Durability::Process, move |write| Ok(jobs::remove(write, id)?)).await;
         (store, removed.expect("asked"))
     };
     let (store, removed) = remove(store).await;
@@ -43,13 +44,13 @@ async fn a_job_goes_from_phase_to_phase_and_leaves_nothing_when_it_is_removed() 
     assert!(matches!(error, Refused::Impossible(_)));
     let put =
         move |write: &mut Write<'_>| Ok(jobs::progress(write, id, Progress { done_bytes: 1, total_bytes: None })?);
-    store.write::<_, Db, _>(Durability::Process, put).await.expect("progress");
+    store.write::<_, DbError, _>(Durability::Process, put).await.expect("progress");
     let status = step(&store, &spec, &[Event::Provisioned, Event::Run], 1).await.expect("a step");
     assert_eq!((status.phase, status.changed, status.progress), (Phase::Running, at(2000), None));
     assert_eq!(status.revision, 6);
 
     let put = move |write: &mut Write<'_>| Ok(jobs::put_report(write, id, &report())?);
-    store.write::<_, Db, _>(Durability::Process, put).await.expect("a report");
+    store.write::<_, DbError, _>(Durability::Process, put).await.expect("a report");
     let ended = step(&store, &spec, &[Event::Failed], 3000).await.expect("a step");
     assert_eq!(ended.expires, Some(at(3000 + spec.times.keep_ms)));
     assert_eq!(store.read(|db| jobs::status(db, id)).expect("read"), Some(ended));
@@ -62,7 +63,7 @@ async fn a_job_goes_from_phase_to_phase_and_leaves_nothing_when_it_is_removed() 
     assert_eq!(store.read(jobs::gone).expect("read"), [id]);
     let rows = store.read(|db| {
         let mut rows = 0_i64;
-        for table in ["job", "spec", "label", "outgoing", "result", "report"] {
+        for table in ["job", "spec", "card", "label", "outgoing", "result", "report"] {
             rows += db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))?;
         }
         Ok(rows)
@@ -84,13 +85,18 @@ async fn a_job_that_is_to_stop_takes_no_other_step() {
     insert(&store, &spec).await;
     step(&store, &spec, &[Event::Accept], 1).await.expect("a step");
     let id = spec.id;
-    let ask = |ms| store.write::<_, Db, _>(Durability::Process, move |write| Ok(jobs::ask_to_stop(write, id, at(ms))?));
+    let ask = |ms| {
+        store.write::<_, DbError, _>(Durability::Process, move |write| {
+            let Some(before) = jobs::status(write.db, id)? else { return Ok(None) };
+            Ok(jobs::ask_to_stop(write, &before, at(ms))?)
+        })
+    };
     let asked = ask(7).await.expect("asked").expect("a job");
     assert_eq!((asked.stop_requested, asked.revision), (Some(at(7)), 3));
-    assert_eq!(ask(8).await.expect("asked"), Some(asked));
+    assert_eq!(ask(8).await.expect("asked"), None, "asked before");
     assert_eq!(step(&store, &spec, &[Event::Configure], 9).await, Err(Refused::Stopping));
     assert_eq!(step(&store, &spec, &[Event::Stop], 9).await.expect("a step").phase, Phase::Stopped);
-    assert_eq!(ask(10).await.expect("asked").map(|status| status.revision), Some(4));
+    assert_eq!(ask(10).await.expect("asked"), None, "it has ended");
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
-//! Assets, keys, nonces, uploads, and the record.
+//! Assets, keys, claims, uploads, and the record.
 
 use super::store;
 use crate::{
-    store::{Db, Durability, Store, Write, assets, audit, keys, nonces, uploads},
+    store::{DbError, Durability, Store, Write, assets, audit, claims, claims::Holder, keys, uploads},
     testing::at,
 };
 use cloister_model::{
-    Account, ApiKey, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Ddo, FileDigest, Role, Sha256, StoreError,
-    Upload,
+    Account, ApiKey, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Claim, Ddo, FileDigest, JobId, Role,
+    Sha256, StoreError, Upload,
 };
 use serde_json::json;
 
@@ -31,7 +31,7 @@ fn asset(did: &str, owner: &str, name: &str, revision: u64) -> Asset {
 
 async fn put(store: &Store, asset: &Asset) -> Result<(), StoreError> {
     let asset = asset.clone();
-    store.write(Durability::Process, move |write| assets::put(write, &asset)).await
+    store.write(Durability::Process, move |write| assets::put(write, &asset, None)).await
 }
 
 #[tokio::test]
@@ -108,23 +108,57 @@ async fn keys_are_made_once_and_revoked_once() {
 }
 
 #[tokio::test]
-async fn a_nonce_counts_once_and_goes_when_its_time_is_over() {
+async fn a_nonce_counts_once_and_is_forgotten_after_its_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = store(&directory.path().join("cloister.db"));
     let claim = |who: &str, nonce: &str, until, now| {
-        let (who, nonce) = (account(who), nonce.to_owned());
-        store.write::<_, Db, _>(Durability::Process, move |write| {
-            Ok(nonces::claim(write, &who, &nonce, at(until), at(now))?)
+        let claim = Claim::nonce(&account(who), nonce, at(until));
+        store.write::<_, DbError, _>(Durability::Process, move |write| {
+            claims::purge(write, at(now))?;
+            Ok(claims::take(write, &claim, Holder::Other)?)
         })
     };
     let address = "0x52A4Fc5B2cD5Cb0F3dF6c6E0f2Ee9d8C1B7a0bE1";
     assert_eq!(claim(address, "1", 100, 0).await, Ok(true));
-    assert_eq!(claim(&address.to_lowercase().replace("0X", "0x"), "1", 100, 0).await, Ok(false));
+    assert_eq!(claim(&address.to_lowercase(), "1", 100, 0).await, Ok(false));
     assert_eq!(claim("bob", "1", 100, 0).await, Ok(true));
     assert_eq!(claim(address, "1", 200, 100).await, Ok(false));
     assert_eq!(claim(address, "2", 200, 101).await, Ok(true));
-    let left = store.read(|db| Ok(db.query_row("SELECT count(*) FROM nonce", [], |row| row.get::<_, i64>(0))?));
+    let left = store.read(|db| Ok(db.query_row("SELECT count(*) FROM claim", [], |row| row.get::<_, i64>(0))?));
     assert_eq!(left, Ok(1));
+}
+
+#[tokio::test]
+async fn a_name_has_one_holder_and_the_job_that_claimed_it_registers_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    let [holder, other] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
+    let claim = |name: &str, job| {
+        let claim = Claim::asset_name(&account("alice"), AssetKind::Dataset, name);
+        store.write::<_, DbError, _>(Durability::Process, move |write| {
+            Ok(claims::take(write, &claim, Holder::Job(job))?)
+        })
+    };
+    let put = |asset: Asset, by| {
+        store.write::<(), StoreError, _>(Durability::Process, move |write| assets::put(write, &asset, by))
+    };
+    let give_up =
+        |job| store.write::<(), DbError, _>(Durability::Process, move |write| Ok(claims::give_up_all(write, job)?));
+    assert_eq!(claim("one", holder).await, Ok(true));
+    assert_eq!(claim("one", other).await, Ok(false));
+    assert_eq!(put(asset("a", "alice", "one", 1), None).await, Err(StoreError::Conflict));
+    assert_eq!(put(asset("a", "alice", "one", 1), Some(other)).await, Err(StoreError::Conflict));
+    put(asset("b", "bob", "one", 1), None).await.expect("another owner");
+    put(asset("a", "alice", "one", 1), Some(holder)).await.expect("what the job registers");
+    // The asset has its name for good, also when the job has ended.
+    give_up(holder).await.expect("given up");
+    assert_eq!(claim("one", other).await, Ok(false));
+    // An asset that gets another name frees the first one.
+    put(asset("a", "alice", "two", 2), None).await.expect("renamed");
+    assert_eq!(claim("two", other).await, Ok(false));
+    assert_eq!(claim("one", other).await, Ok(true));
+    give_up(other).await.expect("given up");
+    put(asset("c", "alice", "one", 1), None).await.expect("free again");
 }
 
 #[tokio::test]
@@ -146,7 +180,7 @@ async fn uploads_have_a_quota_and_the_same_file_again_costs_nothing() {
 
 async fn record(store: &Store, event: AuditEvent) {
     let put = move |write: &mut Write<'_>| Ok(audit::record(write, event)?);
-    store.write::<(), Db, _>(Durability::Disk, put).await.expect("on record");
+    store.write::<(), DbError, _>(Durability::Disk, put).await.expect("on record");
 }
 
 #[tokio::test]
@@ -166,7 +200,7 @@ async fn the_record_only_grows_and_every_change_of_it_shows() {
             record(&store, event(number)).await;
         }
         for sql in ["UPDATE audit SET record = ''", "DELETE FROM audit"] {
-            let tried: Result<(), Db> =
+            let tried: Result<(), DbError> =
                 store.write(Durability::Process, move |write| Ok(write.db.execute_batch(sql)?)).await;
             assert!(tried.expect_err("refused").to_string().contains("only grows"));
         }

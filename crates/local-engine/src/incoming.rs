@@ -1,4 +1,4 @@
-//! Files on their way in.
+//! Uploads that are under way.
 
 use crate::home::directory;
 use cloister_model::{FileDigest, Sha256, StoreError};
@@ -18,14 +18,14 @@ use std::{
 
 /// Uploads that are under way at once.
 const MOST_AT_ONCE: usize = 256;
-/// How long an upload may rest before its place is given to another.
-const REST: Duration = Duration::from_secs(600);
-/// How the name of a file begins that is not whole yet.
+/// How long an upload may be idle before another one may take its place.
+const IDLE: Duration = Duration::from_secs(600);
+/// The prefix of the name of an incomplete file.
 const PART: &str = ".part-";
 
 /// Uploads that were begun.
 #[derive(Debug)]
-pub(crate) struct Uploads {
+pub(crate) struct Incoming {
     folder: PathBuf,
     most_bytes: u64,
     next: AtomicU64,
@@ -39,7 +39,7 @@ struct Part {
     hash: sha2::Sha256,
     bytes: u64,
     touched: Instant,
-    /// Over: an addition failed, or it was taken to be finished.
+    /// Whether appending failed, or the upload was finished.
     over: bool,
 }
 
@@ -51,12 +51,12 @@ impl Drop for Part {
 
 fn unavailable(error: &io::Error) -> StoreError {
     match error.kind() {
-        io::ErrorKind::StorageFull => StoreError::Full("the disk is full; nothing was kept".to_owned()),
-        _ => StoreError::Unavailable(format!("an upload cannot be kept: {error}")),
+        io::ErrorKind::StorageFull => StoreError::Full("the disk is full; nothing was stored".to_owned()),
+        _ => StoreError::Unavailable(format!("an upload cannot be stored: {error}")),
     }
 }
 
-impl Uploads {
+impl Incoming {
     pub(crate) fn new(folder: PathBuf, most_bytes: u64) -> Self {
         Self { folder, most_bytes, next: AtomicU64::new(1), begun: Mutex::new(HashMap::new()) }
     }
@@ -70,7 +70,7 @@ impl Uploads {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes what a program that ended has left half-sent, and what `known` does not know.
+    /// Removes incomplete files of an earlier process, and those that `known` does not know.
     pub(crate) fn tidy(&self, known: impl Fn(&Sha256) -> bool) -> io::Result<()> {
         directory(&self.folder)?;
         for entry in fs::read_dir(&self.folder)? {
@@ -86,9 +86,9 @@ impl Uploads {
     pub(crate) fn begin(&self) -> Result<u64, StoreError> {
         let mut begun = self.begun();
         if begun.len() >= MOST_AT_ONCE {
-            let resting =
-                |part: &Arc<Mutex<Part>>| part.try_lock().is_ok_and(|part| part.over || part.touched.elapsed() > REST);
-            begun.retain(|_, part| !resting(part));
+            let idle =
+                |part: &Arc<Mutex<Part>>| part.try_lock().is_ok_and(|part| part.over || part.touched.elapsed() > IDLE);
+            begun.retain(|_, part| !idle(part));
         }
         if begun.len() >= MOST_AT_ONCE {
             return Err(StoreError::Full(format!("{MOST_AT_ONCE} uploads are under way; try again later")));
@@ -106,19 +106,19 @@ impl Uploads {
         self.begun().get(&number).cloned().ok_or(StoreError::Missing)
     }
 
-    /// Adds to an upload. One that cannot be added to is over.
+    /// Appends to an upload. An error ends it.
     pub(crate) fn append(&self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let part = self.part(number)?;
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         let total = part.bytes.saturating_add(bytes.len() as u64);
-        let added = if total > self.most_bytes {
+        let appended = if total > self.most_bytes {
             Err(StoreError::Full(format!("one account may upload {} bytes", self.most_bytes)))
         } else if part.over {
             Err(StoreError::Missing)
         } else {
             part.file.write_all(bytes).map_err(|error| unavailable(&error))
         };
-        match added {
+        match appended {
             Ok(()) => {
                 part.hash.update(bytes);
                 part.bytes = total;
@@ -134,7 +134,7 @@ impl Uploads {
         }
     }
 
-    /// Puts a whole file where it can be named. Who may name it is for the database to say.
+    /// Moves a complete file to its digest. The database says who may name it.
     pub(crate) fn finish(&self, number: u64) -> Result<FileDigest, StoreError> {
         let part = self.begun().remove(&number).ok_or(StoreError::Missing)?;
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);

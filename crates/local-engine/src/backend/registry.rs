@@ -1,0 +1,36 @@
+use super::MOST;
+use crate::{
+    LocalEngine,
+    store::{Durability, Write, assets, audit},
+};
+use cloister_model::{Account, Asset, AssetKind, AssetQuery, AuditEvent, Did, Registry, StoreFuture};
+
+impl Registry for LocalEngine {
+    fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()> {
+        Box::pin(async {
+            let put = move |write: &mut Write<'_>| {
+                assets::put(write, &asset, None)?;
+                Ok(audit::record(write, record)?)
+            };
+            self.core.store.write(Durability::Disk, put).await?;
+            // A withdrawn asset no longer needs the results that were kept for it.
+            self.core.shared.sweep.notify_one();
+            Ok(())
+        })
+    }
+
+    fn asset(&self, did: Did) -> StoreFuture<'_, Option<Asset>> {
+        Box::pin(async move { Ok(self.core.store.read(|db| assets::get(db, &did))?) })
+    }
+
+    fn asset_named(&self, owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>> {
+        Box::pin(async move { Ok(self.core.store.read(|db| assets::named(db, &owner, kind, &name))?) })
+    }
+
+    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, Vec<Asset>> {
+        Box::pin(async move {
+            let query = AssetQuery { at_most: query.at_most.min(MOST), ..query };
+            Ok(self.core.store.read_long(move |db| assets::list(db, &query)).await?)
+        })
+    }
+}

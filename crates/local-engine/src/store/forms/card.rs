@@ -1,0 +1,102 @@
+use super::terms::TermsForm;
+use cloister_model::{Account, Did, JobCard, JobId, JobRecord, RecordedAsset, RecordedDataset, Sha256, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A [`JobCard`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CardForm {
+    id: JobId,
+    created: Timestamp,
+    record: RecordForm,
+    terms: TermsForm,
+    inputs: Vec<Did>,
+}
+
+/// A [`JobRecord`].
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RecordForm {
+    owner: Account,
+    request: Option<Sha256>,
+    attempt: u64,
+    datasets: Vec<RecordedDatasetForm>,
+    algorithm: Option<RecordedAssetForm>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordedDatasetForm {
+    #[serde(flatten)]
+    asset: RecordedAssetForm,
+    review: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordedAssetForm {
+    did: Did,
+    service: String,
+    publisher: Account,
+    revision: u64,
+}
+
+impl From<&JobCard> for CardForm {
+    fn from(card: &JobCard) -> Self {
+        let JobCard { id, created, record, terms, inputs } = card;
+        Self { id: *id, created: *created, record: record.into(), terms: terms.into(), inputs: inputs.clone() }
+    }
+}
+
+impl From<CardForm> for JobCard {
+    fn from(form: CardForm) -> Self {
+        let CardForm { id, created, record, terms, inputs } = form;
+        Self { id, created, record: record.into(), terms: terms.into(), inputs }
+    }
+}
+
+impl From<&JobRecord> for RecordForm {
+    fn from(record: &JobRecord) -> Self {
+        let JobRecord { owner, request, attempt, datasets, algorithm } = record.clone();
+        let datasets = datasets.into_iter();
+        Self {
+            owner,
+            request,
+            attempt,
+            datasets: datasets
+                .map(|RecordedDataset { asset, review }| RecordedDatasetForm { asset: asset.into(), review })
+                .collect(),
+            algorithm: algorithm.map(Into::into),
+        }
+    }
+}
+
+impl From<RecordForm> for JobRecord {
+    fn from(form: RecordForm) -> Self {
+        let RecordForm { owner, request, attempt, datasets, algorithm } = form;
+        let datasets = datasets.into_iter();
+        Self {
+            owner,
+            request,
+            attempt,
+            datasets: datasets
+                .map(|RecordedDatasetForm { asset, review }| RecordedDataset { asset: asset.into(), review })
+                .collect(),
+            algorithm: algorithm.map(Into::into),
+        }
+    }
+}
+
+impl From<RecordedAsset> for RecordedAssetForm {
+    fn from(asset: RecordedAsset) -> Self {
+        let RecordedAsset { did, service, publisher, revision } = asset;
+        Self { did, service, publisher, revision }
+    }
+}
+
+impl From<RecordedAssetForm> for RecordedAsset {
+    fn from(form: RecordedAssetForm) -> Self {
+        let RecordedAssetForm { did, service, publisher, revision } = form;
+        Self { did, service, publisher, revision }
+    }
+}

@@ -1,0 +1,76 @@
+use cloister_model::{
+    AdmittedBy, AdmittedDataset, Did, FilesChecksum, OutputContract, Profile, ReleaseRules, RuntimeKind, Terms,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// [`Terms`]. An unknown field may be a restriction: it is refused.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct TermsForm {
+    admitted: Vec<AdmittedForm>,
+    output_contract: OutputContract,
+    release: ReleaseRules,
+    runtime: RuntimeKind,
+    profile: Profile,
+    network: bool,
+    runtimes: BTreeSet<RuntimeKind>,
+    profiles: BTreeSet<Profile>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AdmittedForm {
+    did: Did,
+    service: String,
+    by: AdmittedBy,
+    files_checksums: Option<BTreeSet<FilesChecksum>>,
+}
+
+impl From<&Terms> for TermsForm {
+    fn from(terms: &Terms) -> Self {
+        let Terms { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = terms.clone();
+        let admitted = admitted.into_iter();
+        Self {
+            admitted: admitted
+                .map(|AdmittedDataset { did, service, by, files_checksums }| AdmittedForm {
+                    did,
+                    service,
+                    by,
+                    files_checksums,
+                })
+                .collect(),
+            output_contract,
+            release,
+            runtime,
+            profile,
+            network,
+            runtimes,
+            profiles,
+        }
+    }
+}
+
+impl From<TermsForm> for Terms {
+    fn from(form: TermsForm) -> Self {
+        let TermsForm { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = form;
+        let admitted = admitted.into_iter();
+        Self {
+            admitted: admitted
+                .map(|AdmittedForm { did, service, by, files_checksums }| AdmittedDataset {
+                    did,
+                    service,
+                    by,
+                    files_checksums,
+                })
+                .collect(),
+            output_contract,
+            release,
+            runtime,
+            profile,
+            network,
+            runtimes,
+            profiles,
+        }
+    }
+}

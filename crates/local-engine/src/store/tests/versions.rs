@@ -1,0 +1,179 @@
+//! A database of the present version, kept so that the next one can be tested with it.
+
+use crate::{
+    store::{
+        DbError, Durability, Fail, Store, Write, assets, audit, claims, claims::Holder, jobs, keys, receipts, uploads,
+    },
+    testing::{at, event, job, report},
+};
+use cloister_model::{
+    Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, Claim, Ddo, Event, FileDigest, JobSpec, JobStatus,
+    Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, StoredReceipt, Upload,
+};
+use rusqlite::Connection;
+use serde_json::json;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Writes the database anew. Only until its version is released: afterwards it is what folders in use look like.
+const BLESS: &str = "CLOISTER_BLESS";
+
+const TO_REVIEW: &[Event] =
+    &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run, Event::Succeeded, Event::ReviewAsked];
+
+fn fixture() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v2/cloister.db")
+}
+
+fn account() -> Account {
+    "alice".parse().expect("an account")
+}
+
+fn sha256() -> Sha256 {
+    Sha256::from_bytes([7; 32])
+}
+
+fn released() -> JobSpec {
+    JobSpec { created: at(1000), ..job(1) }
+}
+
+fn reviewed() -> JobSpec {
+    JobSpec { created: at(1001), ..job(2) }
+}
+
+fn queued() -> JobSpec {
+    JobSpec { created: at(1002), ..job(3) }
+}
+
+fn files() -> Vec<ResultFile> {
+    vec![ResultFile { name: "a.csv".to_owned(), kind: ResultKind::Output, bytes: 4, sha256: sha256() }]
+}
+
+fn asset() -> Asset {
+    let ddo = json!({"id": "did:op:a", "metadata": {"type": "dataset", "name": "a"}});
+    Asset {
+        ddo: Ddo::from_value(ddo).expect("a DDO"),
+        owner: account(),
+        name: "a".to_owned(),
+        created: at(1),
+        updated: at(1),
+        revision: 1,
+        withdrawn: None,
+        files: Some(vec![FileDigest { sha256: sha256(), bytes: 4 }]),
+    }
+}
+
+fn key() -> ApiKey {
+    ApiKey {
+        id: "00000000000000aa".parse().expect("an id"),
+        account: account(),
+        role: Role::Publisher,
+        label: "laptop".to_owned(),
+        sha256: sha256(),
+        created: at(1),
+        expires: Some(at(2)),
+        revoked: None,
+    }
+}
+
+fn upload() -> Upload {
+    Upload { file: FileDigest { sha256: sha256(), bytes: 4 }, owner: account(), created: at(1) }
+}
+
+fn receipt() -> StoredReceipt {
+    let opening = Opening::new(&[1; 32], "/parameters", json!({"bins": 20}));
+    StoredReceipt { text: "{}".to_owned(), openings: Secret::new(vec![opening]), record: released().record }
+}
+
+fn review() -> Review {
+    Review { approved: true, by: account(), at: at(3000) }
+}
+
+fn claims() -> [Claim; 2] {
+    [Claim::agreement("x"), Claim::nonce(&account(), "1", at(4_102_444_800_000))]
+}
+
+/// One row of everything.
+fn fill(write: &mut Write<'_>) -> Result<(), Fail<DbError>> {
+    let failed = |what: &'static str| move |error: String| Fail::Db(DbError::Other(format!("{what}: {error}")));
+    for spec in [released(), reviewed(), queued()] {
+        jobs::insert(write, &spec)?;
+        audit::record(write, event(AuditAction::JobAllowed))?;
+    }
+    let [agreement, nonce] = claims();
+    claims::take(write, &agreement, Holder::Job(queued().id))?;
+    claims::take(write, &nonce, Holder::Other)?;
+    let (first, second) = (released().id, reviewed().id);
+    for id in [first, second] {
+        jobs::step(write, id, TO_REVIEW, at(2000), None).map_err(|e| failed("step")(format!("{e:?}")))?;
+        jobs::put_report(write, id, &report())?;
+        jobs::put_outgoing(write, id, &files())?;
+    }
+    jobs::review(write, first, &[Event::Approved], None, review()).map_err(|e| failed("review")(format!("{e:?}")))?;
+    assets::put(write, &asset(), None).map_err(|e| failed("asset")(format!("{e:?}")))?;
+    jobs::put_results(write, first, &files(), Some(asset().ddo.id()))?;
+    receipts::put(write, first, &receipt())?;
+    jobs::step(write, first, &[Event::Published], at(4000), None).map_err(|e| failed("end")(format!("{e:?}")))?;
+    keys::put(write, &key()).map_err(|e| failed("key")(format!("{e:?}")))?;
+    uploads::put(write, &upload(), 100).map_err(|e| failed("upload")(format!("{e:?}")))?;
+    Ok(())
+}
+
+async fn bless() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloister.db");
+    let store = Store::open(&path, Arc::new(|_, _| ())).expect("a store");
+    store.write::<_, DbError, _>(Durability::Disk, fill).await.expect("filled");
+    fs::create_dir_all(fixture().parent().expect("a folder")).expect("made");
+    let _ = fs::remove_file(fixture());
+    let db = Connection::open(&path).expect("open");
+    db.execute("VACUUM INTO ?1", [fixture().to_str().expect("text")]).expect("kept");
+}
+
+#[tokio::test]
+async fn a_database_of_this_version_is_read_as_it_was_written() {
+    if std::env::var_os(BLESS).is_some() {
+        bless().await;
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloister.db");
+    fs::copy(fixture(), &path).expect("copied");
+    let store = Store::open(&path, Arc::new(|_, _| ())).expect("a store");
+    let read = store.read(|db| {
+        let id = released().id;
+        for spec in [released(), reviewed(), queued()] {
+            assert_eq!(jobs::spec(db, spec.id)?, Some(spec.clone()));
+            assert_eq!(jobs::card(db, spec.id)?, Some(spec.card()));
+        }
+        let status: JobStatus = jobs::status(db, id)?.expect("a job");
+        assert_eq!((status.phase, &status.review, status.ended), (Phase::Finished, &Some(review()), Some(at(4000))));
+        assert_eq!(jobs::results(db, id)?, Some(files()));
+        assert_eq!(jobs::report(db, id)?, Some(Some(Report { ..report() })));
+        assert_eq!(jobs::kept_job(db, id)?.as_ref(), Some(asset().ddo.id()));
+        assert_eq!(receipts::get(db, id)?, Some(receipt()));
+        let status: JobStatus = jobs::status(db, reviewed().id)?.expect("a job");
+        assert_eq!((status.phase, &status.review), (Phase::InReview, &None));
+        assert_eq!(jobs::outgoing(db, reviewed().id)?, Some(Some(files())));
+        assert_eq!(assets::get(db, asset().ddo.id())?, Some(asset()));
+        assert_eq!(assets::named(db, &account(), AssetKind::Dataset, "a")?, Some(asset()));
+        assert_eq!(keys::get(db, &key().id)?, Some(key()));
+        assert_eq!(uploads::get(db, &sha256(), &account())?, Some(upload()));
+        audit::records(db, 0, 10)
+    });
+    let records: Vec<AuditRecord> = read.expect("read");
+    assert_eq!(records.len(), 3);
+    let mut last = None;
+    for record in &records {
+        record.verify(last).expect("a chain");
+        last = Some((record.sequence, record.hash));
+    }
+    let name = Claim::asset_name(&account(), AssetKind::Dataset, "a");
+    let taken = store.write::<_, DbError, _>(Durability::Process, move |write| {
+        let [agreement, nonce] = claims();
+        Ok([&agreement, &nonce, &name].map(|claim| claims::take(write, claim, Holder::Other)))
+    });
+    assert_eq!(taken.await, Ok([Ok(false), Ok(false), Ok(false)]));
+}
