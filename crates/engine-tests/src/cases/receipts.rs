@@ -114,10 +114,16 @@ pub async fn of_a_finished_job(trial: &mut Trial) {
     assert_eq!(facts.algorithm_sha256, Some(digest(&program)));
     assert!(facts.outcome.as_ref().is_some_and(cloister_model::Outcome::is_success));
     assert!(facts.engine.is_some() && facts.isolation.is_some());
-    assert_eq!(opened(&stored, "/parameters"), &json!({ "bins": PARAMETER }));
-    assert!(opened(&stored, "/datasets/0/files").to_string().contains(&digest(DATASET.as_bytes()).to_string()));
+    // What is sealed is the digest of the parameters and of the report, and the files of each dataset.
+    let parameters = job.parameters.as_ref().map(|parameters| parameters.expose().to_string()).unwrap_or_default();
+    assert_eq!(opened(&stored, "/parameters"), &json!({ "sha256": digest(parameters.as_bytes()) }));
     let report = trial.engine().report(job.id).await.expect("asked").expect("a report");
-    assert_eq!(opened(&stored, "/report"), &serde_json::to_value(&report).expect("json"));
+    let report = serde_json::to_vec(&report).expect("json");
+    assert_eq!(opened(&stored, "/report"), &json!({ "sha256": digest(&report) }));
+    let files = opened(&stored, "/datasets/0/files").as_array().cloned().unwrap_or_default();
+    let files: Vec<_> = files.iter().map(|file| (&file["bytes"], &file["sha256"])).collect();
+    let expected = (&json!(DATASET.len()), &json!(digest(DATASET.as_bytes())));
+    assert_eq!(files, [expected]);
 }
 
 /// A job without parameters says that there are none.
