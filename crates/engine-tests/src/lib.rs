@@ -130,6 +130,7 @@ macro_rules! conformance_tests {
                 only_an_ended_job_can_be_removed
                 of_many_removals_one_is_recorded
                 a_job_goes_when_its_time_is_over_and_leaves_its_receipt
+                the_id_of_a_removed_job_stays_taken
             }
             review {
                 outputs_and_log_wait_for_the_reviewer

@@ -109,3 +109,19 @@ pub async fn a_job_goes_when_its_time_is_over_and_leaves_its_receipt(trial: &mut
     is_not_there(trial, job.id).await;
     assert_eq!(trial.engine().receipt(job.id).await, Ok(receipt));
 }
+
+/// The id of a removed job stays taken, because its receipt stays: neither the same job nor another one gets it.
+pub async fn the_id_of_a_removed_job_stays_taken(trial: &mut Trial) {
+    let job = trial.job(guests::FAILS).await;
+    trial.run(&job).await;
+    trial.engine().remove(job.id, trial.event(AuditAction::JobRemoved)).await.expect("removed");
+    let other = JobSpec { queue: "bob".to_owned(), ..job.clone() };
+    for _ in 0..2 {
+        for again in [&job, &other] {
+            let event = trial.event(AuditAction::JobAllowed);
+            let answer = trial.engine().submit(again.clone(), Vec::new(), event.clone()).await;
+            assert_eq!((answer, trial.recorded(&event).await), (Err(EngineError::JobExists(job.id)), 0));
+        }
+        trial.restart().await;
+    }
+}
