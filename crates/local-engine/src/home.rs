@@ -198,7 +198,7 @@ mod tests {
 
     /// Another user creates the folder first, in a place where every user may create one.
     #[test]
-    fn a_folder_of_another_user_is_refused() {
+    fn a_folder_of_another_user_is_not_taken() {
         let directory = tempfile::tempdir().expect("a directory");
         let mut root = directory.path().join("home");
         fs::create_dir(&root).expect("a folder");

@@ -9,6 +9,10 @@ fn kind_number(kind: AssetKind) -> i64 {
     }
 }
 
+pub(super) fn kind_of(number: i64) -> Option<AssetKind> {
+    [AssetKind::Dataset, AssetKind::Algorithm].into_iter().find(|kind| kind_number(*kind) == number)
+}
+
 /// Stores an asset whose revision is one above the stored one's. Its name is claimed: a name that another asset has, or
 /// that a job has claimed for what it will register, is a conflict, except for the job that registers this asset.
 pub(crate) fn put(write: &mut Write<'_>, asset: &Asset, by: Option<JobId>) -> Result<(), Fail<StoreError>> {

@@ -2,11 +2,11 @@
 
 use super::{
     DbError, assets, claims,
-    forms::{AssetForm, SpecForm, StatusForm},
-    jobs,
+    forms::{AssetForm, CardForm},
 };
-use cloister_model::{Account, Asset, Claim, JobSpec, JobStatus, Timestamp};
+use cloister_model::{Account, Asset, Claim, JobId, Phase, Timestamp};
 use rusqlite::{Connection, Transaction, params};
+use serde_json::{Value, json};
 
 /// What a migration does that needs more than statements.
 type Conversion = fn(&Connection) -> Result<(), DbError>;
@@ -53,21 +53,31 @@ pub(super) fn migrate(transaction: &Transaction<'_>, version: usize) -> Result<(
 }
 
 /// Cards and claims, which version 1 did not have, from what it had.
+///
+/// It reads the JSON of version 1 rather than the present forms, so that it stays the same when those change, and so that a
+/// job with something that this version cannot carry out still has its card.
 fn version2(db: &Connection) -> Result<(), DbError> {
-    each(db, "SELECT asset FROM asset", |text: String| {
-        let asset = Asset::from(serde_json::from_str::<AssetForm>(&text)?);
-        claim(db, &assets::name_claim(&asset), None)
+    each_row(db, "SELECT owner, kind, name FROM asset", |row| {
+        let (owner, kind, name): (String, i64, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (Ok(owner), Some(kind)) = (owner.parse(), assets::kind_of(kind)) else {
+            return Err(DbError::Damaged("an asset has no owner or no kind".to_owned()));
+        };
+        claim(db, &Claim::asset_name(&owner, kind, &name), None)
     })?;
-    each(db, "SELECT seq FROM job ORDER BY seq", |seq: i64| {
-        let sql = "SELECT status, spec FROM job JOIN spec USING (seq) WHERE seq = ?1";
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        let (status, spec): (String, String) = db.prepare_cached(sql)?.query_row([seq], read)?;
-        let status = JobStatus::from(serde_json::from_str::<StatusForm>(&status)?);
-        // One row that cannot be read does not keep the others from the next version.
-        match serde_json::from_str::<SpecForm>(&spec) {
-            Ok(spec) => job(db, seq, &status, &spec.into()),
+    each_row(db, "SELECT seq, id, phase, spec FROM job JOIN spec USING (seq) ORDER BY seq", |row| {
+        let (seq, id, code): (i64, [u8; 16], u16) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let id = JobId::from_bytes(id);
+        let spec: Result<Value, _> = serde_json::from_str(&row.get::<_, String>(3)?);
+        let unfinished = Phase::from_code(code).is_none_or(|phase| !phase.has_ended());
+        match spec.and_then(|spec| Ok((card(&spec)?, spec))) {
+            Ok((card, spec)) => {
+                let sql = "INSERT INTO card (seq, card) VALUES (?1, ?2)";
+                db.prepare_cached(sql)?.execute(params![seq, serde_json::to_string(&card)?])?;
+                if unfinished { claims_of(db, id, &spec) } else { Ok(()) }
+            }
+            // One row that cannot be read does not keep the others from the next version.
             Err(error) => {
-                tracing::error!(job = %status.id, %error, "a job cannot be read; restore it from a backup if it is needed");
+                tracing::error!(job = %id, %error, "a job cannot be read; restore it from a backup if it is needed");
                 Ok(())
             }
         }
@@ -81,36 +91,33 @@ fn version2(db: &Connection) -> Result<(), DbError> {
     Ok(())
 }
 
-fn job(db: &Connection, seq: i64, status: &JobStatus, spec: &JobSpec) -> Result<(), DbError> {
-    jobs::put_card(db, seq, &spec.card())?;
-    if status.phase.has_ended() {
-        return Ok(());
-    }
-    if let Some(asset) = &spec.delivery.register {
-        claim(db, &assets::name_claim(asset), Some(spec))?;
-    }
-    if let Some(agreement) = spec.labels.get(AGREEMENT) {
-        claim(db, &Claim::agreement(agreement), Some(spec))?;
-    }
-    Ok(())
+fn card(spec: &Value) -> Result<CardForm, serde_json::Error> {
+    let inputs: Vec<&Value> = spec["inputs"].as_array().into_iter().flatten().map(|input| &input["did"]).collect();
+    serde_json::from_value(json!({
+        "id": spec["id"], "created": spec["created"], "record": spec["record"], "terms": spec["terms"], "inputs": inputs,
+    }))
 }
 
-/// Claims for what version 1 let in. It checked less, so some may be taken: then the first one has it.
-fn claim(db: &Connection, claim: &Claim, job: Option<&JobSpec>) -> Result<(), DbError> {
-    let kind = claims::number(claim.kind());
-    let sql = "INSERT INTO claim (kind, key, job, until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    let job = job.map(|job| job.id.as_bytes());
+/// What an unfinished job holds from now on: its agreement, and the name that it will register.
+fn claims_of(db: &Connection, job: JobId, spec: &Value) -> Result<(), DbError> {
+    if let Some(agreement) = spec["labels"][AGREEMENT].as_str() {
+        claim(db, &Claim::agreement(agreement), Some(job))?;
+    }
+    // A job whose asset cannot be read cannot be continued either.
+    match serde_json::from_value::<Option<AssetForm>>(spec["delivery"]["register"].clone()) {
+        Ok(Some(asset)) => claim(db, &assets::name_claim(&Asset::from(asset)), Some(job)),
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+/// A claim for what version 1 let in. It checked less, so two may have wanted the same: the first one has it.
+fn claim(db: &Connection, claim: &Claim, job: Option<JobId>) -> Result<(), DbError> {
+    let (kind, key) = (claims::number(claim.kind()), claim.key());
     let until = claim.until().map(|at| i64::try_from(at.unix_ms()).unwrap_or(i64::MAX));
-    db.prepare_cached(sql)?.execute(params![kind, claim.key().as_bytes(), job, until])?;
+    let sql = "INSERT INTO claim (kind, key, job, until) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+    let job = job.as_ref().map(JobId::as_bytes);
+    db.prepare_cached(sql)?.execute(params![kind, key.as_bytes(), job, until])?;
     Ok(())
-}
-
-fn each<T: rusqlite::types::FromSql>(
-    db: &Connection,
-    sql: &str,
-    mut each: impl FnMut(T) -> Result<(), DbError>,
-) -> Result<(), DbError> {
-    each_row(db, sql, |row| each(row.get(0)?))
 }
 
 fn each_row(

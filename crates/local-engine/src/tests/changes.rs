@@ -1,12 +1,13 @@
-use super::{Place, close, ended, guests, remove, run, soon, stop, submit};
+use super::{Place, close, ended, guests, remove, review, run, soon, stop, submit, until};
 use crate::testing;
 use cloister_model::{
-    EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, Phase, Seen, StoreError, Uploads as _,
+    EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, Outputs as _, Phase, ReviewVerdict,
+    Seen, StoreError, Uploads as _,
 };
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn followers_see_every_end_and_nobody_waits_for_old_news() {
+async fn followers_see_every_end_and_what_has_changed_before_is_returned_at_once() {
     let place = Place::new();
     let engine = place.open().await;
     let job = place.job(&engine, guests::FAILS).await;
@@ -27,7 +28,7 @@ async fn followers_see_every_end_and_nobody_waits_for_old_news() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_of_a_job_that_is_removed_is_told() {
+async fn a_follower_learns_that_its_job_ended_and_was_removed() {
     let place = Place::new();
     let engine = place.open().await;
     let mut options = place.options();
@@ -51,7 +52,7 @@ async fn a_follower_of_a_job_that_is_removed_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_is_full_takes_no_more_and_names_are_taken_once() {
+async fn a_full_queue_takes_no_more_jobs_and_an_id_is_used_once() {
     let place = Place::new();
     let mut options = place.options();
     (options.environment.max_jobs, options.environment.max_queued) = (0, 2);
@@ -71,7 +72,7 @@ async fn a_queue_that_is_full_takes_no_more_and_names_are_taken_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_are_whole_or_not_there() {
+async fn an_upload_is_complete_or_absent() {
     let place = Place::new();
     let engine = place.open().await;
     let owner: cloister_model::Account = "alice".parse().expect("an account");
@@ -188,5 +189,43 @@ async fn a_job_whose_files_cannot_be_removed_holds_up_no_other() {
     }
     soon("the other log goes", || !log(other).exists()).await;
     assert!(log(stuck).exists());
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_says_how_long_it_is_and_whether_it_is_complete() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let read = async |job: &cloister_model::JobSpec, offset, at_most| {
+        engine.log(job.id, cloister_model::ByteRange { offset, at_most }).await.expect("a log")
+    };
+    let part = |text: &str, total, ended| LogPart { bytes: text.as_bytes().to_vec(), total, ended };
+    let failed = place.job(&engine, guests::FAILS).await;
+    let mut short = place.job(&engine, guests::FAILS).await;
+    short.terms.output_contract.max_log_bytes = 2;
+    for job in [&failed, &short] {
+        run(&engine, job).await;
+    }
+    assert_eq!(read(&failed, 0, 100).await, part("a,b\n", 4, true));
+    assert_eq!(read(&failed, 2, 1).await, part("b", 4, true));
+    assert_eq!(read(&failed, 9, 1).await, part("", 4, true));
+    assert_eq!(read(&short, 1, 100).await, part(",", 2, true));
+
+    let endless = place.job(&engine, guests::ENDLESS).await;
+    submit(&engine, endless.clone()).await.expect("submitted");
+    let log = place.folder(endless.id).join("log");
+    soon("something is printed", || log.metadata().is_ok_and(|log| log.len() > 0)).await;
+    assert_eq!(read(&endless, 0, 100).await, part("a,b\n", 4, false));
+    stop(&engine, endless.id).await.expect("asked");
+    ended(&engine, endless.id).await;
+    assert_eq!(read(&endless, 0, 100).await, part("a,b\n", 4, true));
+
+    let mut held = place.job(&engine, guests::WRITES).await;
+    held.terms.release.review = true;
+    submit(&engine, held.clone()).await.expect("submitted");
+    until(&engine, held.id, |status| status.phase == Phase::InReview).await;
+    assert_eq!(read(&held, 0, 100).await, part("", 0, false));
+    review(&engine, held.id, ReviewVerdict::Refuse("no".to_owned())).await.expect("refused");
+    assert_eq!(read(&held, 0, 100).await, part("", 0, true));
     close(engine).await;
 }

@@ -3,12 +3,13 @@
 use super::{Place, close, remove, review, stop, submit};
 use crate::{
     LocalEngine,
-    store::{DbError, Durability, Fail, Write, jobs},
+    store::{DbError, Durability, Fail, Write, jobs, receipts},
     testing,
 };
 use cloister_model::{
     Account, ApiKey, Asset, AssetKind, AuditAction, AuditLog as _, Backend as _, Claim, Ddo, EngineError, Event, JobId,
-    JobSpec, Jobs as _, Keyring as _, Phase, Registry as _, ReviewVerdict, Role, Sha256, StoreError, Unavailability,
+    JobSpec, Jobs as _, Keyring as _, Opening, Outputs as _, Phase, Registry as _, ReviewVerdict, Role, Secret, Sha256,
+    StoreError, StoredReceipt, Unavailability,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -253,5 +254,49 @@ async fn a_job_says_who_reviewed_it() {
         assert_ne!(status.seen(), before.seen());
         assert_eq!(engine.status(job.id).await, Ok(status));
     }
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_outlives_its_job_and_keeps_its_id() {
+    let place = Place::new();
+    let engine = idle(&place).await;
+    let job = testing::job(1);
+    assert_eq!(engine.receipt(job.id).await, Err(EngineError::NoSuchJob(job.id)));
+    submit(&engine, job.clone()).await.expect("submitted");
+    assert_eq!(engine.receipt(job.id).await, Ok(None));
+    let receipt = |text: &str| {
+        let openings = Secret::new(vec![Opening::new(&[1; 32], "/report", json!(1))]);
+        StoredReceipt { text: text.to_owned(), openings, record: job.record.clone() }
+    };
+    for text in ["{}", "{\"another\": 1}"] {
+        let (id, receipt) = (job.id, receipt(text));
+        let put = move |write: &mut Write<'_>| Ok(receipts::put(write, id, &receipt)?);
+        engine.core.store.write::<(), DbError, _>(Durability::Process, put).await.expect("stored");
+    }
+    stop(&engine, job.id).await.expect("stopped");
+    remove(&engine, job.id).await.expect("removed");
+    close(engine).await;
+    let engine = idle(&place).await;
+    assert_eq!(engine.receipt(job.id).await, Ok(Some(receipt("{}"))), "the first one counts");
+    assert_eq!(submit(&engine, job.clone()).await, Err(EngineError::JobExists(job.id)));
+    close(engine).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_damaged_job_keeps_no_other_from_going_on() {
+    let place = Place::new();
+    let engine = idle(&place).await;
+    let [damaged, other] = [1, 2].map(testing::job);
+    for job in [&damaged, &other] {
+        submit(&engine, job.clone()).await.expect("submitted");
+    }
+    sql(&engine, "UPDATE spec SET spec = '{' WHERE seq = 1; UPDATE card SET card = '{' WHERE seq = 1;").await;
+    close(engine).await;
+    let engine = idle(&place).await;
+    assert_eq!(engine.explain(other.id).await.map(|explanation| explanation.ahead), Ok(Some(0)));
+    let error = engine.card(damaged.id).await.expect_err("damaged");
+    let EngineError::Unavailable { kind: Unavailability::Store, text } = &error else { panic!("{error:?}") };
+    assert!(text.contains("backup"), "{text}");
     close(engine).await;
 }

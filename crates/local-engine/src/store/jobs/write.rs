@@ -11,7 +11,7 @@ use crate::{
     times::{Deadlines, now},
 };
 use cloister_model::{
-    Did, Event, JobCard, JobId, JobSpec, JobStatus, Phase, Progress, Reason, Report, ResultFile, Review, StatusError,
+    Did, Event, JobId, JobSpec, JobStatus, Phase, Progress, Reason, Report, ResultFile, Review, StatusError,
     TimeLimits, Timestamp,
 };
 use rusqlite::{OptionalExtension as _, params};
@@ -74,7 +74,10 @@ pub(crate) fn insert(write: &mut Write<'_>, spec: &JobSpec) -> Result<JobStatus,
         .db
         .prepare_cached("INSERT INTO spec (seq, spec) VALUES (?1, ?2)")?
         .execute(params![seq, serde_json::to_string(&SpecForm::from(spec))?])?;
-    put_card(write.db, seq, &spec.card())?;
+    write
+        .db
+        .prepare_cached("INSERT INTO card (seq, card) VALUES (?1, ?2)")?
+        .execute(params![seq, serde_json::to_string(&CardForm::from(&spec.card()))?])?;
     let mut label =
         write.db.prepare_cached("INSERT INTO label (name, value, created, id, seq) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (name, value) in spec.labels.iter() {
@@ -89,12 +92,6 @@ pub(crate) fn insert(write: &mut Write<'_>, spec: &JobSpec) -> Result<JobStatus,
         new: Some(Box::new(New { waiting: Waiting::of(spec), times: spec.times, status: status.clone() })),
     });
     Ok(status)
-}
-
-pub(crate) fn put_card(db: &rusqlite::Connection, seq: i64, card: &JobCard) -> Result<(), DbError> {
-    let text = serde_json::to_string(&CardForm::from(card))?;
-    db.prepare_cached("INSERT INTO card (seq, card) VALUES (?1, ?2)")?.execute(params![seq, text])?;
-    Ok(())
 }
 
 /// Takes a job through events, at one moment. Phases change here and in [`review`] only. The end of a job gives up its

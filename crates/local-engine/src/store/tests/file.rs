@@ -1,4 +1,4 @@
-//! What is not this program's database stays as it is.
+//! A file that is not a database of this program is not touched.
 
 use super::store;
 use crate::{
@@ -38,7 +38,7 @@ fn made(path: &Path) {
 }
 
 #[test]
-fn a_newer_or_damaged_one_is_left_alone() {
+fn a_newer_or_damaged_database_is_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("cloister.db");
     made(&path);
@@ -64,7 +64,7 @@ fn a_newer_or_damaged_one_is_left_alone() {
 }
 
 #[test]
-fn a_draft_that_was_cut_off_does_not_matter() {
+fn an_incomplete_draft_is_replaced() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("cloister.db");
     fs::write(path.with_extension("db.new"), "half").expect("written");

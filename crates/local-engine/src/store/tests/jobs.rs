@@ -78,7 +78,7 @@ async fn a_job_goes_from_phase_to_phase_and_leaves_nothing_when_it_is_removed() 
 }
 
 #[tokio::test]
-async fn a_job_that_is_to_stop_takes_no_other_step() {
+async fn a_job_that_was_asked_to_stop_takes_no_other_step() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = store(&directory.path().join("cloister.db"));
     let spec = job(1);
@@ -100,7 +100,7 @@ async fn a_job_that_is_to_stop_takes_no_other_step() {
 }
 
 #[tokio::test]
-async fn one_that_fails_takes_nothing_of_the_others_with_it() {
+async fn an_operation_that_fails_undoes_nothing_of_the_others() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, heard) = store(&directory.path().join("cloister.db"));
     let store = Arc::new(store);

@@ -35,7 +35,7 @@ async fn put(store: &Store, asset: &Asset) -> Result<(), StoreError> {
 }
 
 #[tokio::test]
-async fn an_asset_changes_by_one_revision_and_keeps_its_name_to_itself() {
+async fn an_asset_changes_by_one_revision_and_its_name_is_unique() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = store(&directory.path().join("cloister.db"));
     assert_eq!(put(&store, &asset("a", "alice", "one", 2)).await, Err(StoreError::Conflict));
@@ -69,7 +69,7 @@ async fn an_asset_changes_by_one_revision_and_keeps_its_name_to_itself() {
 }
 
 #[tokio::test]
-async fn keys_are_made_once_and_revoked_once() {
+async fn keys_are_stored_once_and_revoked_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = store(&directory.path().join("cloister.db"));
     let key = |id: &str, owner: &str, ms| ApiKey {
