@@ -1,4 +1,4 @@
-//! Any JSON is a manifest or not: if it is, it becomes a DDO of whichever owner.
+//! Any JSON is a manifest or not: if it is, it becomes a DDO for any owner.
 
 #![no_main]
 

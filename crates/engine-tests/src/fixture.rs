@@ -8,7 +8,7 @@ pub type FixtureFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conditions {
-    /// The most jobs at once; 0: jobs wait for ever.
+    /// The most jobs at once; 0: no job starts.
     pub max_jobs: u64,
     /// The most jobs that may wait.
     pub max_queued: u64,

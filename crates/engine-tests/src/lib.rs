@@ -46,10 +46,10 @@ macro_rules! conformance_tests {
                 a_job_keeps_its_claims_from_others
             }
             deadlines {
-                a_job_does_not_wait_for_its_turn_for_ever
+                a_job_that_waits_too_long_for_its_turn_expires
                 a_deadline_passes_while_the_engine_is_away
                 a_running_job_ends_when_its_time_is_over
-                a_review_does_not_wait_for_ever
+                a_review_that_takes_too_long_expires
             }
             environments {
                 an_open_engine_is_ready

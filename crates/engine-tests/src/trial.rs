@@ -17,7 +17,7 @@ use std::{
 /// A whole file, as far as tests write any.
 pub const ALL: ByteRange = ByteRange { offset: 0, at_most: 1 << 20 };
 
-/// The longest that anything may take. It ends a test that would wait for ever, and is no measure of an engine.
+/// The longest that anything may take. It ends a test that hangs; it does not measure an engine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The pause between two looks at something of which the ports announce no change.
@@ -245,7 +245,7 @@ impl Trial {
     }
 }
 
-/// Waits, and fails if it takes for ever.
+/// Waits for a future, and fails if it hangs.
 pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
         Ok(value) => value,

@@ -1,5 +1,7 @@
 //! The engine of this machine keeps the promises that every engine must keep. Runs the built sandbox program.
 
+#![expect(clippy::panic, reason = "a fixture fails tests by panicking")]
+
 use cloister_engine_tests::{Conditions, Fixture, FixtureFuture, conformance_tests};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, OpenError, Options};
 use cloister_model::Backend;

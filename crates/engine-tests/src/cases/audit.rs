@@ -60,7 +60,7 @@ pub async fn records_are_read_page_after_page(trial: &mut Trial) {
     }
 }
 
-/// Many writers at the same time, in whichever process, make one chain that holds every event once.
+/// Many writers at the same time, in all processes, make one chain that holds every event once.
 pub async fn many_writers_make_one_chain(trial: &mut Trial) {
     let mut tasks = Vec::new();
     for engine in trial.processes().into_iter().cycle().take(16) {

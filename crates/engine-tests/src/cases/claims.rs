@@ -25,14 +25,14 @@ pub async fn a_nonce_counts_once(trial: &mut Trial) {
     }
     assert!(claim(trial, &nonce("alice", "2", until)).await);
     assert!(claim(trial, &nonce("bob", "1", until)).await);
-    // Ethereum addresses are one account in whichever case they are written.
+    // Ethereum addresses are one account in upper and lower case.
     let address = "0x52A4Fc5B2cD5Cb0F3dF6c6E0f2Ee9d8C1B7a0bE1";
     let lower = format!("0x{}", address.trim_start_matches("0x").to_lowercase());
     assert!(claim(trial, &nonce(address, "1", until)).await);
     assert!(!claim(trial, &nonce(&lower, "1", until)).await);
 }
 
-/// Of many who claim one nonce at the same time, in whichever process, one gets it.
+/// Many callers claim one nonce at the same time, in all processes: one of them gets it.
 pub async fn of_many_claims_at_once_one_is_granted(trial: &mut Trial) {
     for round in 0..4 {
         let nonce = Claim::nonce(&account("alice"), &format!("n{round}"), later(trial));

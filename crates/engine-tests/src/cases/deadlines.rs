@@ -11,7 +11,7 @@ fn expired(status: &JobStatus) {
 }
 
 /// A job that waits too long for its turn expires.
-pub async fn a_job_does_not_wait_for_its_turn_for_ever(trial: &mut Trial) {
+pub async fn a_job_that_waits_too_long_for_its_turn_expires(trial: &mut Trial) {
     trial.start_no_jobs().await;
     let times = TimeLimits { queue_ms: 300, ..TimeLimits::default() };
     let job = JobSpec { times, created: trial.now(), ..trial.idle_job() };
@@ -36,8 +36,8 @@ pub async fn a_running_job_ends_when_its_time_is_over(trial: &mut Trial) {
     expired(&trial.run(&job).await);
 }
 
-/// A review that nobody does ends, and nothing leaves.
-pub async fn a_review_does_not_wait_for_ever(trial: &mut Trial) {
+/// A job whose review takes too long expires, and nothing leaves.
+pub async fn a_review_that_takes_too_long_expires(trial: &mut Trial) {
     let times = TimeLimits { review_ms: 300, ..TimeLimits::default() };
     let job = JobSpec { times, ..trial.job_for_review(guests::WRITES).await };
     let status = trial.run(&job).await;

@@ -18,7 +18,7 @@ pub async fn an_open_engine_is_ready(trial: &mut Trial) {
         }
         trial.restart().await;
     }
-    assert_eq!(trial.records().await, [], "a probe is no change");
+    assert_eq!(trial.records().await, [], "a probe changed something");
 }
 
 /// An environment says what it offers, as it was set up.

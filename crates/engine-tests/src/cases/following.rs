@@ -5,7 +5,8 @@ use cloister_model::{AuditAction, EngineError, Phase, Seen};
 use cloister_testkit::guests;
 use std::sync::Arc;
 
-/// A follower whose text is not a state of the job gets the present state, before a follower who has seen that.
+/// A follower whose text is not a state of the job gets the present state at once. A follower who has seen the present
+/// state waits longer.
 pub async fn a_follower_who_has_seen_another_state_gets_the_present_one(trial: &mut Trial) {
     trial.start_no_jobs().await;
     let job = trial.idle_job();
@@ -97,7 +98,7 @@ pub async fn every_follower_sees_the_end(trial: &mut Trial) {
     assert_eq!(within("an answer", trial.engine().wait(job.id, status.seen())).await, Ok(status));
 }
 
-/// Nobody follows a job that was never there or is there no more.
+/// A job that was never submitted, or that was removed, cannot be followed.
 pub async fn a_job_that_is_not_there_cannot_be_followed(trial: &mut Trial) {
     trial.start_no_jobs().await;
     let job = trial.idle_job();

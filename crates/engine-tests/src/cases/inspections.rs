@@ -113,7 +113,7 @@ pub async fn stalled_inspections_delay_no_job(trial: &mut Trial) {
     assert!(!matches!(other, Err(StoreError::Full(_))), "{other:?}");
 }
 
-/// What nobody inspected or uploaded cannot be read.
+/// A file that was neither inspected nor uploaded cannot be read.
 pub async fn a_file_that_was_not_inspected_is_missing(trial: &mut Trial) {
     assert_eq!(trial.engine().read_inspected(digest(b"never seen"), ALL).await, Err(StoreError::Missing));
 }

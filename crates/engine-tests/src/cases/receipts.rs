@@ -126,7 +126,7 @@ pub async fn of_a_finished_job(trial: &mut Trial) {
     assert_eq!(files, [expected]);
 }
 
-/// A job without parameters says that there are none.
+/// A job without parameters says so.
 pub async fn of_a_job_without_parameters(trial: &mut Trial) {
     let job = JobSpec { parameters: None, ..job(trial, guests::WRITES).await };
     trial.run(&job).await;

@@ -157,7 +157,8 @@ fn registering(job: JobSpec, asset: &Asset) -> (JobSpec, Claim) {
     (JobSpec { delivery: Delivery { register: Some(Box::new(asset.clone())), ..Delivery::default() }, ..job }, claim)
 }
 
-/// A name that a job has claimed is nobody else's, and is free again when the job ends without registering anything.
+/// No other asset and no other job gets a name that a job has claimed. The name is free again when the job ends without
+/// registering anything.
 pub async fn a_job_holds_the_name_of_its_asset_until_it_fails(trial: &mut Trial) {
     trial.start_no_jobs().await;
     let (job, claim) = registering(trial.idle_job(), &dataset("results", OWNER, "results"));

@@ -65,7 +65,7 @@ pub async fn a_refusal_lets_nothing_out(trial: &mut Trial) {
     assert_eq!(trial.log(job.id).await, "");
 }
 
-/// The first decision counts. A later one, whichever it is, is an error and is not recorded.
+/// The first decision counts. A later one is an error and is not recorded.
 pub async fn the_first_decision_counts(trial: &mut Trial) {
     for first in [ReviewVerdict::Approve, ReviewVerdict::Refuse("no".to_owned())] {
         let job = in_review(trial).await;

@@ -8,7 +8,7 @@ fn agreement(name: &str) -> Claim {
     Claim::agreement(name)
 }
 
-/// Submits once more, by whichever process, and hands back how that ended and whether it is on record.
+/// Submits a job, and returns the answer and how often the submission is on record.
 async fn submit_again(trial: &Trial, job: &JobSpec, claims: Vec<Claim>) -> (Result<JobStatus, EngineError>, usize) {
     let event = trial.event(AuditAction::JobAllowed);
     let answer = trial.engine().submit(job.clone(), claims, event.clone()).await;
@@ -126,7 +126,7 @@ pub async fn of_many_jobs_with_one_claim_one_is_taken_in(trial: &mut Trial) {
     assert_eq!((taken, trial.all_jobs().await.len()), (1, 1));
 }
 
-/// A job gives its claims up when it ends, in whichever way.
+/// A job gives its claims up when it ends: finished, failed or stopped.
 pub async fn claims_are_free_when_their_job_has_ended(trial: &mut Trial) {
     let fails = trial.job(guests::FAILS).await;
     let finishes = trial.job(guests::WRITES).await;
@@ -142,7 +142,7 @@ pub async fn claims_are_free_when_their_job_has_ended(trial: &mut Trial) {
     trial.submit_with(&trial.idle_job(), vec![agreement("0x1")]).await;
 }
 
-/// A job that no setting of the engine could ever run ends in a failure that says why, and does not wait for ever.
+/// A job that asks for more than the environment has does not wait for it. It fails and says why.
 pub async fn a_job_that_never_fits_ends_and_says_why(trial: &mut Trial) {
     let mut job = trial.job(guests::WRITES).await;
     job.limits.memory_bytes = 1 << 44;
