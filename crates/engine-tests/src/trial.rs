@@ -129,7 +129,8 @@ impl Trial {
 
     /// A job that was never submitted, allowed just now, whose algorithm cannot run: for cases in which it need not.
     pub fn idle_job(&self) -> JobSpec {
-        JobSpec { environment: self.fixture.environment(), ..cloister_testkit::job(self.number(), self.now()) }
+        let environment = self.fixture.environment().parse().expect("the name of an environment");
+        JobSpec { environment, ..cloister_testkit::job(self.number(), self.now()) }
     }
 
     /// A job that runs this guest.

@@ -10,7 +10,7 @@ const CREATED: Timestamp = Timestamp::from_unix_ms(1);
 fn a_job_is_stored_and_read_again_and_shows_no_secret() {
     let mut job = job(1, CREATED);
     job.inputs[0].ddo = Some(json!({"id": "did:op:d"}));
-    job.inputs[0].source = url("https://user:SECRET@example.org/data.csv");
+    job.inputs[0].source = url("https://example.org/data.csv?token=SECRET");
     job.algorithm.source = cloister_model::JobSource::Rawcode(Secret::new("SECRET".to_owned()));
     job.parameters = Some(Secret::new(json!({"token": "SECRET"})));
     assert!(!format!("{job:?}").contains("SECRET"));

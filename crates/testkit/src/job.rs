@@ -84,7 +84,7 @@ pub fn job(number: u64, created: Timestamp) -> JobSpec {
     JobSpec {
         id: job_id(number),
         created,
-        environment: "local".to_owned(),
+        environment: "local".parse().expect("the name of an environment"),
         queue: OWNER.to_owned(),
         inputs: vec![JobInput { did: "d".parse().expect("a DID"), ddo: None, source: inline("1,2,3\n") }],
         algorithm: JobAlgorithm {

@@ -213,7 +213,7 @@ pub async fn a_finished_job_registers_its_results(trial: &mut Trial) {
     let reads = trial.job(guests::TRIVIAL).await;
     let stored = trial.engine().asset(asset.ddo.id().clone()).await.expect("asked").expect("an asset");
     let sources = serde_json::to_value(&stored.ddo).expect("json")["services"][0]["files"].clone();
-    let source = cloister_model::JobSource::Files(cloister_model::Secret::new(sources));
+    let source = cloister_model::JobSource::Files(serde_json::from_value(sources).expect("sources"));
     let reads = JobSpec { inputs: vec![cloister_model::JobInput { source, ..reads.inputs[0].clone() }], ..reads };
     assert_eq!(trial.run(&reads).await.phase, Phase::Finished);
 }
