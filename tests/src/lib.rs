@@ -9,6 +9,7 @@
 mod python;
 pub mod service;
 
+pub use cloister_testkit::{root, target};
 pub use python::install_python;
 
 use cloister_model::{Outcome, Report};
@@ -20,38 +21,22 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The repository.
-#[must_use]
-pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
-}
-
-/// Where cargo puts what it builds.
-#[must_use]
-pub fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
-}
-
 /// The built program.
 ///
 /// # Panics
-/// If it was not built.
+/// If it was not built. The message says how to build it.
 #[must_use]
 pub fn sandbox() -> PathBuf {
-    let path = std::env::var_os("CLOISTERDEV_SANDBOX").map_or_else(|| target().join("release/sandbox"), PathBuf::from);
-    assert!(path.exists(), "`{}` is not there: cargo build --release --bin sandbox", path.display());
-    path
+    cloister_testkit::program("sandbox").unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// A guest that `scripts/guests.sh` built.
 ///
 /// # Panics
-/// If it was not built.
+/// If it was not built. The message says how to build it.
 #[must_use]
 pub fn guest(name: &str) -> PathBuf {
-    let path = root().join("target/guests").join(name);
-    assert!(path.exists(), "guest `{name}` is not built: run scripts/guests.sh, which says why if it cannot be");
-    path
+    cloister_testkit::guest(name).unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// The directory that all tests share for compiled artifacts and runtimes.

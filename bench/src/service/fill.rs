@@ -1,15 +1,14 @@
 //! A folder with many jobs in it, made by the engine itself: each asks for more memory than there is, and ends at once.
 
 use crate::places::Places;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
 use cloister_model::{
-    AdmittedBy, AdmittedDataset, AuditAction, AuditEvent, Container, Delivery, JobAlgorithm, JobId, JobInput,
-    JobRecord, JobSource, JobSpec, Jobs as _, Labels, Limits, OutputContract, Profile, RecordedAsset, RecordedDataset,
-    ReleaseRules, RuntimeKind, Secret, Sources, Terms, TimeLimits, Timestamp,
+    AdmittedBy, AdmittedDataset, AuditAction, AuditEvent, Did, JobAlgorithm, JobId, JobInput, JobRecord, JobSpec,
+    Jobs as _, Limits, Terms,
 };
 use serde_json::json;
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{path::Path, sync::Arc};
 
 /// Jobs that are submitted at once; the engine stores them together.
 const AT_ONCE: u64 = 512;
@@ -17,7 +16,7 @@ const AT_ONCE: u64 = 512;
 /// Who the jobs belong to.
 pub(crate) const OWNER: &str = "bench";
 
-/// Fills a folder with so many jobs, and returns their ids.
+/// Fills a folder with so many jobs, and gives their ids.
 pub(crate) fn fill(places: &Places, home: &Path, jobs: u64) -> Result<Vec<JobId>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -36,11 +35,9 @@ pub(crate) fn fill(places: &Places, home: &Path, jobs: u64) -> Result<Vec<JobId>
 
 async fn ended(engine: Arc<LocalEngine>, id: JobId) -> Result<()> {
     let record = AuditEvent {
-        at: now(),
         actor: OWNER.to_owned(),
-        action: AuditAction::JobAllowed,
         subject: id.to_string(),
-        detail: "{}".to_owned(),
+        ..cloister_testkit::event(AuditAction::JobAllowed, cloister_testkit::now())
     };
     let status = engine.submit(spec(id)?, Vec::new(), record).await?;
     ensure!(status.phase.has_ended(), "a job that cannot run waits");
@@ -55,11 +52,6 @@ fn id(number: u64) -> JobId {
     first.copy_from_slice(&mixed.to_be_bytes());
     second.copy_from_slice(&mixed.rotate_left(29).to_be_bytes());
     JobId::from_bytes(bytes)
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn options(places: &Places, home: &Path) -> Result<Options> {
@@ -85,63 +77,26 @@ fn options(places: &Places, home: &Path) -> Result<Options> {
     })
 }
 
-/// As the service makes them from a small request.
+/// A job as the service makes it of a small request.
 fn spec(id: JobId) -> Result<JobSpec> {
-    let did: cloister_model::Did = "5d1".repeat(21).parse()?;
-    let files: Sources = serde_json::from_value(json!([{"type": "inline", "content": "a,b\n1,2\n"}]))?;
+    let did: Did = "5d1".repeat(21).parse()?;
     let labels = [("owner", OWNER), ("environment", "local"), ("d-5d15d15d15d15d15d15d15d15d15", did.id())];
-    let labels = labels.into_iter().try_fold(Labels::new(), |labels, (name, value)| labels.with(name, value));
-    let asset =
-        RecordedAsset { did: did.clone(), service: "compute".to_owned(), publisher: "publisher".parse()?, revision: 1 };
-    let record = JobRecord {
-        owner: OWNER.parse()?,
-        request: None,
-        attempt: 1,
-        datasets: vec![RecordedDataset { asset, review: false }],
-        algorithm: None,
-    };
+    let job = cloister_testkit::job(0, cloister_testkit::now());
+    let dataset = cloister_testkit::recorded_dataset(did.id(), "somebody", false);
+    let source = cloister_testkit::inline("a,b\n1,2\n");
+    let ddo = Some(json!({"id": did.to_string(), "version": "4.1.0"}));
+    let service = "compute".to_owned();
+    let admitted =
+        vec![AdmittedDataset { did: did.clone(), service, by: AdmittedBy::AllowRawAlgorithm, files_checksums: None }];
     Ok(JobSpec {
         id,
-        created: now(),
-        environment: "local".parse()?,
         queue: OWNER.to_owned(),
-        inputs: vec![JobInput {
-            did: did.clone(),
-            ddo: Some(json!({"id": did.to_string(), "version": "4.1.0"})),
-            source: JobSource::Files(files.clone()),
-        }],
-        algorithm: JobAlgorithm {
-            did: None,
-            ddo: None,
-            container: Container {
-                image: "wasm".to_owned(),
-                tag: None,
-                entrypoint: "$ALGO".to_owned(),
-                checksum: None,
-            },
-            interpreter: None,
-            source: JobSource::Files(files),
-        },
-        parameters: None,
-        terms: Terms {
-            admitted: vec![AdmittedDataset {
-                did,
-                service: "compute".to_owned(),
-                by: AdmittedBy::AllowRawAlgorithm,
-                files_checksums: None,
-            }],
-            output_contract: OutputContract::default(),
-            release: ReleaseRules::default(),
-            runtime: RuntimeKind::Wasm,
-            profile: Profile::Deterministic,
-            network: false,
-            runtimes: [RuntimeKind::Wasm].into(),
-            profiles: [Profile::Deterministic].into(),
-        },
+        inputs: vec![JobInput { did, ddo, source: source.clone() }],
+        algorithm: JobAlgorithm { source, ..job.algorithm },
+        terms: Terms { admitted, ..job.terms },
         limits: Limits::default(),
-        times: TimeLimits::default(),
-        delivery: Delivery::default(),
-        labels: labels.context("labels")?,
-        record,
+        labels: cloister_testkit::labels(&labels),
+        record: JobRecord { owner: OWNER.parse()?, datasets: vec![dataset], ..job.record },
+        ..job
     })
 }

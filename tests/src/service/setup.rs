@@ -1,5 +1,5 @@
 use super::{PATIENCE, Service, Who};
-use crate::{sandbox, shared_home, target};
+use crate::{sandbox, shared_home};
 use std::{
     fs,
     net::SocketAddr,
@@ -26,12 +26,10 @@ pub(super) struct Started {
 /// The built program.
 ///
 /// # Panics
-/// If it was not built.
+/// If it was not built. The message says how to build it.
 #[must_use]
 pub fn cloister() -> PathBuf {
-    let path = std::env::var_os("CLOISTERDEV_PROGRAM").map_or_else(|| target().join("release/cloister"), PathBuf::from);
-    assert!(path.exists(), "`{}` is not there: cargo build --release --bins", path.display());
-    path
+    cloister_testkit::program("cloister").unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 impl Default for Setup {

@@ -19,7 +19,7 @@ use cloister_model::{
 use cloister_sources::SourcePolicy;
 use serde_json::json;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -30,12 +30,9 @@ use tempfile::TempDir;
 
 const MIB: u64 = 1024 * 1024;
 
-/// The built program: `CLOISTER_SANDBOX`, or where `cargo build --release` leaves it.
+/// The built program.
 fn sandbox() -> PathBuf {
-    let built = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/release/sandbox");
-    let path = std::env::var_os("CLOISTER_SANDBOX").map_or(built, PathBuf::from);
-    assert!(path.is_file(), "no sandbox program at {}; run `make build`", path.display());
-    path
+    cloister_testkit::program("sandbox").unwrap_or_else(|missing| panic!("{missing}"))
 }
 
 /// A folder for one service after the other.

@@ -198,7 +198,6 @@ impl From<StoredSource> for JobSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OutputContract, Profile, ReleaseRules, RuntimeKind};
     use proptest::prelude::*;
 
     #[test]

@@ -18,7 +18,9 @@ fn results_are_registered_and_computed_on() {
     // It is hers: no other account computes on it, or sees where it lies.
     let raw = service.raw(mallory, &writing(&[]));
     let answer = service.post(mallory, "/v1/jobs", &json!({"datasets": [registered], "algorithm": raw}));
-    assert!(matches!(answer.status, 403 | 404), "{}", answer.shown());
+    let problem = answer.problem(404);
+    assert_eq!(problem["type"], "https://cloister.dev/problems/no-such-asset");
+    assert_eq!(problem["field"], "datasets[0]");
 
     // She allows herself what she likes, and takes the second step.
     let permissions = format!("/v1/datasets/{registered}/permissions");
@@ -36,5 +38,5 @@ fn results_are_registered_and_computed_on() {
     let mut again = town.raw_job(&dataset, &writing(&[("a", "")]));
     again["register"] = json!({"name": "first-step"});
     let answer = service.post(carol, "/v1/jobs", &again);
-    assert!(matches!(answer.status, 409 | 422), "{}", answer.shown());
+    assert_eq!(answer.problem(422)["field"], "register.name");
 }

@@ -62,14 +62,16 @@ fn outputs_that_break_a_rule_are_kept_back_and_the_rule_is_named() {
 #[test]
 fn output_budgets_hold_while_outputs_are_written() {
     let town = Town::new();
-    for (name, contract, wat) in [
-        ("bytes", json!({"maxBytes": 10}), writing(&[("a", "12345678901")])),
-        ("files", json!({"maxFiles": 1}), writing(&[("a", ""), ("b", "")])),
-        ("names", json!({"names": ["*.csv"]}), writing(&[("a.txt", "x")])),
+    // A name that the contract forbids cannot be opened, and the program gives up on the error.
+    for (name, contract, wat, ends, said) in [
+        ("bytes", json!({"maxBytes": 10}), writing(&[("a", "12345678901")]), Phase::LimitExceeded, "output-bytes"),
+        ("files", json!({"maxFiles": 1}), writing(&[("a", ""), ("b", "")]), Phase::LimitExceeded, "output-files"),
+        ("names", json!({"names": ["*.csv"]}), writing(&[("a.txt", "x")]), Phase::AlgorithmFailed, "unreachable"),
     ] {
         let dataset = town.dataset_with_contract(name, &contract);
         let ended = town.service.run(&town.carol, &town.raw_job(&dataset, &wat));
-        assert!(phase(&ended).has_ended() && !phase(&ended).is_success(), "{ended:#}");
+        assert_eq!(phase(&ended), ends, "{name}: {ended:#}");
+        assert!(reason(&ended).contains(said), "{name}: {ended:#}");
         assert_eq!(town.service.results(&town.carol, &text(&ended, "id")), Vec::<Value>::new());
     }
 }
@@ -132,14 +134,15 @@ fn a_job_on_several_datasets_keeps_the_rules_of_each() {
     assert_eq!(receipt["outputContract"]["maxFiles"], 1);
     assert_eq!(receipt["outputContract"]["names"], json!(["*.csv"]));
     assert_eq!(receipt["releaseRules"]["mediaTypes"], json!(["text/csv"]));
-    for wat in [
-        writing(&[("a.csv", CSV), ("b.csv", CSV)]),
-        writing(&[("t.json", "{}")]),
-        writing(&[("t.txt", "x")]),
-        writing(&[("t.csv", "\u{89}PNG\r\n\u{1a}\nrest")]),
+    for (wat, ends, said) in [
+        (writing(&[("a.csv", CSV), ("b.csv", CSV)]), Phase::LimitExceeded, "output-files"),
+        (writing(&[("t.json", "{}")]), Phase::AlgorithmFailed, "unreachable"),
+        (writing(&[("t.txt", "x")]), Phase::AlgorithmFailed, "unreachable"),
+        (writing(&[("t.csv", "\u{89}PNG\r\n\u{1a}\nrest")]), Phase::OutputRefused, "media-type"),
     ] {
         let ended = service.run(carol, &job(&wat));
-        assert!(phase(&ended).has_ended() && !phase(&ended).is_success(), "{ended:#}");
+        assert_eq!(phase(&ended), ends, "{ended:#}");
+        assert!(reason(&ended).contains(said), "{ended:#}");
     }
     // Contracts that have nothing in common let nothing run.
     let other = town.dataset_with_contract("other", &json!({"names": ["*.png"]}));

@@ -1,0 +1,219 @@
+//! `Registry`: assets, and the names that jobs claim for theirs.
+
+use crate::Trial;
+use cloister_model::{
+    Account, Asset, AssetKind, AssetQuery, AuditAction, Claim, Delivery, EngineError, FileDigest, JobSpec, Phase,
+    ResultSet, StoreError, Timestamp,
+};
+use cloister_testkit::{OWNER, account, dataset, guests};
+
+/// Stores an asset, and checks that it has its record if it was stored, and none otherwise.
+async fn put(trial: &Trial, asset: Asset) -> Result<(), StoreError> {
+    let event = trial.event(AuditAction::AssetPublished);
+    let answer = trial.engine().put_asset(asset, event.clone()).await;
+    assert_eq!(trial.recorded(&event).await, usize::from(answer.is_ok()), "{answer:?}");
+    answer
+}
+
+fn revised(asset: &Asset, revision: u64) -> Asset {
+    Asset { revision, updated: Timestamp::from_unix_ms(revision), ..asset.clone() }
+}
+
+fn algorithm(did: &str, owner: &str, name: &str) -> Asset {
+    let container = serde_json::json!({"image": "wasm", "entrypoint": "$ALGO"});
+    let document = serde_json::json!({
+        "id": format!("did:op:{did}"),
+        "metadata": {"type": "algorithm", "name": name, "algorithm": {"container": container}},
+        "services": [{"id": "compute", "type": "compute"}]
+    });
+    Asset { ddo: cloister_model::Ddo::from_value(document).expect("a DDO"), ..dataset(did, owner, name) }
+}
+
+fn query(kind: AssetKind) -> AssetQuery {
+    AssetQuery { kind, owner: None, after: None, withdrawn: false, at_most: 100 }
+}
+
+async fn listed(trial: &Trial, query: AssetQuery) -> Vec<String> {
+    let found = trial.engine().assets(query).await.expect("a list");
+    found.iter().map(|asset| asset.ddo.id().id().to_owned()).collect()
+}
+
+async fn named(trial: &Trial, owner: &str, kind: AssetKind, name: &str) -> Option<Asset> {
+    let owner: Account = account(owner);
+    trial.engine().asset_named(owner, kind, name.to_owned()).await.expect("an answer")
+}
+
+/// An asset is stored whole, with its record, and read again by its DID and its name, also after a restart.
+pub async fn an_asset_is_read_as_it_was_stored(trial: &mut Trial) {
+    let files = Some(vec![FileDigest { sha256: cloister_model::Sha256::from_bytes([5; 32]), bytes: 7 }]);
+    let asset = Asset { files, ..dataset("a", OWNER, "one") };
+    let did = asset.ddo.id().clone();
+    assert_eq!(trial.engine().asset(did.clone()).await, Ok(None));
+    assert_eq!(put(trial, asset.clone()).await, Ok(()));
+    for _ in 0..2 {
+        assert_eq!(trial.engine().asset(did.clone()).await, Ok(Some(asset.clone())));
+        assert_eq!(named(trial, OWNER, AssetKind::Dataset, "one").await, Some(asset.clone()));
+        assert_eq!(named(trial, "eve", AssetKind::Dataset, "one").await, None);
+        assert_eq!(named(trial, OWNER, AssetKind::Algorithm, "one").await, None);
+        assert_eq!(named(trial, OWNER, AssetKind::Dataset, "two").await, None);
+        trial.restart().await;
+    }
+}
+
+/// A revision follows the stored one, or nothing is stored and nothing recorded.
+pub async fn revisions_follow_each_other(trial: &mut Trial) {
+    let asset = dataset("a", OWNER, "one");
+    let stored =
+        async || trial.engine().asset(asset.ddo.id().clone()).await.expect("asked").map(|asset| asset.revision);
+    for (revision, answer, then) in [
+        (0, Err(StoreError::Conflict), None),
+        (2, Err(StoreError::Conflict), None),
+        (1, Ok(()), Some(1)),
+        (1, Err(StoreError::Conflict), Some(1)),
+        (3, Err(StoreError::Conflict), Some(1)),
+        (2, Ok(()), Some(2)),
+        (1, Err(StoreError::Conflict), Some(2)),
+        (3, Ok(()), Some(3)),
+    ] {
+        assert_eq!((put(trial, revised(&asset, revision)).await, stored().await), (answer, then), "{revision}");
+    }
+}
+
+/// Of many changes at the same time, one counts.
+pub async fn of_many_changes_at_once_one_counts(trial: &mut Trial) {
+    let asset = dataset("a", OWNER, "one");
+    assert_eq!(put(trial, asset.clone()).await, Ok(()));
+    let mut tasks = Vec::new();
+    for engine in trial.processes().into_iter().cycle().take(8) {
+        let (next, event) = (revised(&asset, 2), trial.event(AuditAction::PermissionsChanged));
+        tasks.push(tokio::spawn(async move { (engine.put_asset(next, event.clone()).await, event) }));
+    }
+    let mut stored = 0;
+    for task in tasks {
+        let (answer, event) = task.await.expect("no panic");
+        assert!(matches!(answer, Ok(()) | Err(StoreError::Conflict)), "{answer:?}");
+        assert_eq!(trial.recorded(&event).await, usize::from(answer.is_ok()));
+        stored += usize::from(answer.is_ok());
+    }
+    assert_eq!(stored, 1);
+}
+
+/// An owner has one asset of a kind and name. Other owners and the other kind have names of their own.
+pub async fn a_name_is_unique_for_owner_and_kind(trial: &mut Trial) {
+    assert_eq!(put(trial, dataset("a", OWNER, "one")).await, Ok(()));
+    assert_eq!(put(trial, dataset("b", OWNER, "one")).await, Err(StoreError::Conflict));
+    assert_eq!(put(trial, dataset("b", "bob", "one")).await, Ok(()));
+    assert_eq!(put(trial, dataset("c", OWNER, "two")).await, Ok(()));
+    assert_eq!(put(trial, algorithm("d", OWNER, "one")).await, Ok(()));
+    assert_eq!(put(trial, algorithm("e", OWNER, "one")).await, Err(StoreError::Conflict));
+    trial.restart().await;
+    assert_eq!(put(trial, dataset("f", OWNER, "one")).await, Err(StoreError::Conflict));
+    assert_eq!(put(trial, revised(&dataset("a", OWNER, "one"), 2)).await, Ok(()));
+    assert_eq!(listed(trial, query(AssetKind::Dataset)).await, ["a", "b", "c"]);
+    assert_eq!(listed(trial, query(AssetKind::Algorithm)).await, ["d"]);
+}
+
+/// A withdrawn asset is read by its DID and its name, and listed for those who ask for withdrawn ones.
+pub async fn a_withdrawn_asset_stays_readable(trial: &mut Trial) {
+    let asset = dataset("a", OWNER, "one");
+    let withdrawn = Asset { withdrawn: Some(trial.now()), ..revised(&asset, 2) };
+    for asset in [asset, dataset("b", OWNER, "two"), withdrawn.clone()] {
+        assert_eq!(put(trial, asset).await, Ok(()));
+    }
+    for _ in 0..2 {
+        assert_eq!(trial.engine().asset(withdrawn.ddo.id().clone()).await, Ok(Some(withdrawn.clone())));
+        assert_eq!(named(trial, OWNER, AssetKind::Dataset, "one").await, Some(withdrawn.clone()));
+        assert_eq!(listed(trial, query(AssetKind::Dataset)).await, ["b"]);
+        let all = AssetQuery { withdrawn: true, ..query(AssetKind::Dataset) };
+        assert_eq!(listed(trial, all).await, ["a", "b"]);
+        trial.restart().await;
+    }
+}
+
+/// Lists are sorted by DID, by owner and page after page.
+pub async fn lists_are_sorted_by_did(trial: &mut Trial) {
+    for (did, owner) in [("d", "bob"), ("b", OWNER), ("a", "bob"), ("c", OWNER)] {
+        assert_eq!(put(trial, dataset(did, owner, did)).await, Ok(()));
+    }
+    let after = |did: &str| Some(did.parse().expect("a DID"));
+    let all = query(AssetKind::Dataset);
+    for (query, expected) in [
+        (all.clone(), vec!["a", "b", "c", "d"]),
+        (AssetQuery { at_most: 3, ..all.clone() }, vec!["a", "b", "c"]),
+        (AssetQuery { after: after("c"), ..all.clone() }, vec!["d"]),
+        (AssetQuery { after: after("bb"), ..all.clone() }, vec!["c", "d"]),
+        (AssetQuery { owner: Some(account("bob")), ..all.clone() }, vec!["a", "d"]),
+        (AssetQuery { owner: Some(account("bob")), after: after("a"), ..all.clone() }, vec!["d"]),
+        (AssetQuery { owner: Some(account("eve")), ..all.clone() }, vec![]),
+        (query(AssetKind::Algorithm), vec![]),
+    ] {
+        assert_eq!(listed(trial, query).await, expected);
+    }
+}
+
+/// A job that registers its results under a name.
+fn registering(job: JobSpec, asset: &Asset) -> (JobSpec, Claim) {
+    let claim = Claim::asset_name(&asset.owner, AssetKind::Dataset, &asset.name);
+    (JobSpec { delivery: Delivery { register: Some(Box::new(asset.clone())), ..Delivery::default() }, ..job }, claim)
+}
+
+/// No other asset and no other job gets a name that a job has claimed. The name is free again when the job ends without
+/// registering anything.
+pub async fn a_job_holds_the_name_of_its_asset_until_it_fails(trial: &mut Trial) {
+    trial.start_no_jobs().await;
+    let (job, claim) = registering(trial.idle_job(), &dataset("results", OWNER, "results"));
+    trial.submit_with(&job, vec![claim.clone()]).await;
+    for _ in 0..2 {
+        assert_eq!(put(trial, dataset("other", OWNER, "results")).await, Err(StoreError::Conflict));
+        let (second, event) = (trial.idle_job(), trial.event(AuditAction::JobAllowed));
+        let answer = trial.engine().submit(second, vec![claim.clone()], event).await;
+        assert_eq!(answer, Err(EngineError::Claimed(claim.clone())));
+        trial.restart().await;
+    }
+    // Others' names and the other kind are not touched.
+    assert_eq!(put(trial, dataset("bobs", "bob", "results")).await, Ok(()));
+    assert_eq!(put(trial, algorithm("algorithm", OWNER, "results")).await, Ok(()));
+    trial.stop(job.id).await;
+    assert_eq!(trial.engine().asset(dataset("results", OWNER, "results").ddo.id().clone()).await, Ok(None));
+    assert_eq!(put(trial, dataset("other", OWNER, "results")).await, Ok(()));
+}
+
+/// A job cannot claim the name of an asset that exists.
+pub async fn the_name_of_an_asset_cannot_be_claimed(trial: &mut Trial) {
+    trial.start_no_jobs().await;
+    assert_eq!(put(trial, dataset("a", OWNER, "results")).await, Ok(()));
+    let (job, claim) = registering(trial.idle_job(), &dataset("results", OWNER, "results"));
+    let event = trial.event(AuditAction::JobAllowed);
+    let answer = trial.engine().submit(job.clone(), vec![claim.clone()], event.clone()).await;
+    assert_eq!(answer, Err(EngineError::Claimed(claim)));
+    assert_eq!(trial.recorded(&event).await, 0);
+    assert_eq!(trial.engine().status(job.id).await, Err(EngineError::NoSuchJob(job.id)));
+}
+
+/// A finished job's results are an asset under the name that it claimed, which stays taken. They outlive the job.
+pub async fn a_finished_job_registers_its_results(trial: &mut Trial) {
+    let asset = dataset("results", OWNER, "results");
+    let (job, claim) = registering(trial.job(guests::WRITES).await, &asset);
+    trial.submit_with(&job, vec![claim.clone()]).await;
+    let status = trial.ended(job.id).await;
+    assert_eq!((status.phase, status.expires), (Phase::Finished, None), "kept for as long as the asset");
+    let result = trial.engine().results(job.id, ResultSet::Released).await.expect("results").remove(0);
+    let files = Some(vec![FileDigest { sha256: result.sha256, bytes: result.bytes }]);
+    for _ in 0..2 {
+        let stored = trial.engine().asset(asset.ddo.id().clone()).await.expect("asked").expect("an asset");
+        assert_eq!((stored.owner, stored.name, stored.revision), (account(OWNER), "results".to_owned(), 1));
+        assert_eq!(stored.files, files);
+        assert_eq!(put(trial, dataset("other", OWNER, "results")).await, Err(StoreError::Conflict));
+        let (second, event) = (trial.idle_job(), trial.event(AuditAction::JobAllowed));
+        let answer = trial.engine().submit(second, vec![claim.clone()], event).await;
+        assert_eq!(answer, Err(EngineError::Claimed(claim.clone())));
+        trial.restart().await;
+    }
+    trial.engine().remove(job.id, trial.event(AuditAction::JobRemoved)).await.expect("removed");
+    let reads = trial.job(guests::TRIVIAL).await;
+    let stored = trial.engine().asset(asset.ddo.id().clone()).await.expect("asked").expect("an asset");
+    let sources = serde_json::to_value(&stored.ddo).expect("json")["services"][0]["files"].clone();
+    let source = cloister_model::JobSource::Files(serde_json::from_value(sources).expect("sources"));
+    let reads = JobSpec { inputs: vec![cloister_model::JobInput { source, ..reads.inputs[0].clone() }], ..reads };
+    assert_eq!(trial.run(&reads).await.phase, Phase::Finished);
+}
