@@ -58,14 +58,6 @@ pub fn fits(environment: &EnvironmentStatus, limits: &Limits, runtime: RuntimeKi
     if !environment.offers.runtimes.contains(&runtime) {
         return Err(Misfit::Runtime);
     }
-    limits_fit(environment, limits)
-}
-
-/// Whether an environment gives one job as much as these limits say.
-///
-/// # Errors
-/// As [`fits`].
-pub fn limits_fit(environment: &EnvironmentStatus, limits: &Limits) -> Result<(), Misfit> {
     let most = environment.job_memory_bytes.min(environment.memory_bytes);
     if limits.memory_bytes > most {
         return Err(Misfit::Memory { asked: limits.memory_bytes, most });

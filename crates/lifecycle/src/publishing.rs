@@ -39,7 +39,7 @@ pub(crate) fn name_taken(spec: &JobSpec) -> Transition {
     failed(spec, Reason::new(text, Fault::Algorithm))
 }
 
-/// The end of a job of which nobody knows what may leave.
+/// The end of a job whose list of checked files is lost, so that nothing says what may leave.
 pub(crate) fn without_list(spec: &JobSpec) -> Transition {
     failed(spec, Reason::new("the results could not be stored: the list of checked files is lost", Fault::System))
 }

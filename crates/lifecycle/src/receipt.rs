@@ -1,6 +1,6 @@
 use cloister_model::{
-    JobSpec, JobStatus, Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Report, ResultFile, Sealed,
-    Secret, Sha256, StoredReceipt, Timestamp,
+    JobSpec, JobStatus, Opening, RECEIPT_VERSION, Reason, Receipt, ReceiptDataset, ReceiptOutputs, Report, ResultFile,
+    Sealed, Secret, Sha256, StoredReceipt, Timestamp,
 };
 use serde_json::{Value, json};
 use sha2::Digest as _;
@@ -16,6 +16,20 @@ pub struct EndedJob<'a> {
     pub report: Option<&'a Report>,
     /// The files that were released; empty if nothing was.
     pub released: &'a [ResultFile],
+    /// The rule that kept the outputs back; none if no rule did.
+    pub rule: Option<&'a str>,
+}
+
+/// Rules whose reasons hold no text of the guest: what the engine, a check program, a reviewer or a step says.
+const WITHOUT_GUEST_TEXT: [&str; 4] = ["check", "files-checksum", "review", "step"];
+
+/// The reason as it stands in a receipt. Where the consumer may be told the name of an output that was kept back, the readers
+/// of the receipt are told the rule alone.
+fn reason_for_all_readers(reason: &Reason, rule: Option<&str>) -> Reason {
+    match rule.filter(|rule| !WITHOUT_GUEST_TEXT.contains(rule)) {
+        Some(rule) => Reason::new(&format!("the outputs may not leave: {rule}"), reason.fault()),
+        None => reason.clone(),
+    }
 }
 
 /// Why there is no receipt.
@@ -37,8 +51,8 @@ pub enum NoReceipt {
 /// # Errors
 /// [`NoReceipt`].
 pub fn receipt(job: &EndedJob<'_>, secret: &[u8; 32]) -> Result<StoredReceipt, NoReceipt> {
-    let EndedJob { spec, status, report, released } = job;
-    let (Some(ended), Some(reason)) = (status.ended, status.reason.clone()) else { return Err(NoReceipt::NotEnded) };
+    let EndedJob { spec, status, report, released, rule } = job;
+    let (Some(ended), Some(reason)) = (status.ended, &status.reason) else { return Err(NoReceipt::NotEnded) };
     let mut openings = Vec::new();
     let mut seal = |pointer: &str, value: Option<Value>| match value {
         None => Sealed::Absent,
@@ -70,7 +84,7 @@ pub fn receipt(job: &EndedJob<'_>, secret: &[u8; 32]) -> Result<StoredReceipt, N
         ended: rfc3339(ended),
         phase: status.phase,
         code: status.phase.code(),
-        reason,
+        reason: reason_for_all_readers(reason, *rule),
         datasets,
         algorithm: spec.algorithm.did.clone(),
         algorithm_sha256: report.map(|report| report.algorithm.sha256),

@@ -3,21 +3,21 @@ use cloister_model::{Event, Fault, JobSpec, JobStatus, Phase, Reason};
 
 /// The end of a job that was asked to stop.
 pub(crate) fn stopped(spec: &JobSpec, status: &JobStatus) -> Transition {
-    cut(spec, status, Event::Stop, Reason::new("stopped", Fault::Nobody))
+    end_early(spec, status, Event::Stop, Reason::new("stopped", Fault::Nobody))
 }
 
 /// The end of a job that took too long.
 pub(crate) fn expired(spec: &JobSpec, status: &JobStatus, limit: TimeLimit) -> Transition {
-    cut(spec, status, Event::Expire, Reason::new(&format!("expired: {}", limit.text()), Fault::System))
+    end_early(spec, status, Event::Expire, Reason::new(&format!("expired: {}", limit.text()), Fault::System))
 }
 
-fn cut(spec: &JobSpec, status: &JobStatus, event: Event, reason: Reason) -> Transition {
+fn end_early(spec: &JobSpec, status: &JobStatus, event: Event, reason: Reason) -> Transition {
     let publishing = status.history.iter().any(|step| step.phase == Phase::Publishing);
     let ended = Transition::end(&[event], reason, LogFate::without_release(&spec.terms));
     Transition { discard_results: publishing, ..ended }
 }
 
-/// The end of a job that its environment cannot carry out ([`fits`](crate::fits)), for a job in [`Phase::Queued`]. It ends where
+/// The end of a job that its environment cannot run ([`fits`](crate::fits)), for a job in [`Phase::Queued`]. It ends where
 /// its algorithm would be prepared.
 #[must_use]
 pub fn ended_unfit(reason: &str) -> Transition {

@@ -50,7 +50,7 @@ fn report() -> Report {
     }
 }
 
-/// A process of the sandbox may hold the lock for a moment after the sandbox has exited. Whoever looks then must not take the
+/// A process of the sandbox may hold the lock for a moment after the sandbox has exited. An engine that looks then must not take the
 /// run for a lost one: there is a report.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_has_ended_when_its_lock_is_free_and_not_when_its_process_exits() {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::*;
-use cloister_model::{Event, Outcome};
+use cloister_model::{Event, Fault, Outcome};
 
 const SECRET: [u8; 32] = [5; 32];
 
@@ -9,7 +9,7 @@ fn finished() -> JobStatus {
 }
 
 fn made(status: &JobStatus, report: Option<&Report>, released: &[ResultFile]) -> StoredReceipt {
-    receipt(&EndedJob { spec: &spec(), status, report, released }, &SECRET).expect("a receipt")
+    receipt(&EndedJob { spec: &spec(), status, report, released, rule: None }, &SECRET).expect("a receipt")
 }
 
 fn opening<'a>(receipt: &'a StoredReceipt, pointer: &str) -> Option<&'a Opening> {
@@ -48,7 +48,8 @@ fn a_job_that_never_ran_says_so() {
     let stopped = status(&[Event::Stop]);
     let mut without = spec();
     without.parameters = None;
-    let receipt = receipt(&EndedJob { spec: &without, status: &stopped, report: None, released: &[] }, &SECRET);
+    let receipt =
+        receipt(&EndedJob { spec: &without, status: &stopped, report: None, released: &[], rule: None }, &SECRET);
     let receipt = receipt.expect("a receipt");
     let text: Value = serde_json::from_str(&receipt.text).expect("JSON");
     let absent = json!({"state": "absent"});
@@ -70,6 +71,13 @@ fn outputs_that_were_not_released_do_not_stand_in_a_receipt() {
     let path = "a-name-that-says-too-much".to_owned();
     report.outputs.push(cloister_model::FileReport { path: path.clone(), bytes: 1, sha256 });
     let refused = status(&[RUNNING.as_slice(), &[Event::Succeeded, Event::Refused]].concat());
+    // The consumer is told the name, because the log may leave as it is.
+    let reason = Reason::new("the outputs may not leave: csv-rows: `a-name-that-says-too-much`", Fault::Algorithm);
+    let quoting = JobStatus { reason: Some(reason), ..refused.clone() };
+    let facts =
+        EndedJob { spec: &spec(), status: &quoting, report: Some(&report), released: &[], rule: Some("csv-rows") };
+    let text = super::receipt(&facts, &SECRET).expect("a receipt").text;
+    assert!(text.contains("csv-rows") && !text.contains("a-name-that-says-too-much"), "{text}");
     // Even if the caller passes files.
     let receipt = made(&refused, Some(&report), &checked());
     for hidden in [path, sha256.to_string(), "a.csv".to_owned()] {
@@ -83,14 +91,15 @@ fn the_same_facts_give_the_same_text_and_another_secret_other_commitments() {
     let report = report(Outcome::Succeeded);
     let first = made(&finished(), Some(&report), &checked());
     assert_eq!(first, made(&finished(), Some(&report), &checked()));
-    let facts = EndedJob { spec: &spec(), status: &finished(), report: Some(&report), released: &checked() };
+    let facts =
+        EndedJob { spec: &spec(), status: &finished(), report: Some(&report), released: &checked(), rule: None };
     let other = receipt(&facts, &[6; 32]).expect("a receipt");
     assert_ne!(first.text, other.text);
 }
 
 #[test]
 fn a_job_that_has_not_ended_has_no_receipt() {
-    let facts = EndedJob { spec: &spec(), status: &running(), report: None, released: &[] };
+    let facts = EndedJob { spec: &spec(), status: &running(), report: None, released: &[], rule: None };
     assert!(matches!(receipt(&facts, &SECRET), Err(NoReceipt::NotEnded)));
 }
 

@@ -312,7 +312,7 @@ fn a_failed_publication_leaves_nothing_in_the_store() {
     for (observed, fault) in [
         (Observed { published: Some(report()), ..at_publishing() }, Fault::System),
         (Observed { published: Some(published(checked())), name_taken: true, ..at_publishing() }, Fault::Algorithm),
-        // Nobody knows what may leave.
+        // The list of checked files is lost.
         (Observed { published: Some(published(checked())), checked: None, ..at_publishing() }, Fault::System),
     ] {
         let found = transition(&observed);

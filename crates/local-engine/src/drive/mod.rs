@@ -56,7 +56,7 @@ struct Memory {
 #[derive(Debug)]
 struct Drive<'a> {
     core: &'a Arc<Core>,
-    spec: JobSpec,
+    spec: Arc<JobSpec>,
     lease: &'a Lease,
     memory: Memory,
 }
@@ -85,7 +85,7 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
             None => core.store.read(|db| jobs::spec(db, job)).map_or_else(
                 |error| Err(error.into()),
                 |spec| {
-                    let spec = spec.ok_or(Unrecorded::Gone)?;
+                    let spec = Arc::new(spec.ok_or(Unrecorded::Gone)?);
                     drive = Some(Drive { core, spec, lease, memory: Memory::default() });
                     Ok(Next::Continue)
                 },
@@ -106,7 +106,11 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
             }
             Err(error) => error,
         };
-        tracing::error!(%job, %error, "a job cannot go on; it is tried again");
+        if is_race(&error, failures) {
+            tracing::debug!(%job, %error, "the job changed meanwhile");
+        } else {
+            tracing::error!(%job, %error, "a job cannot go on; it is tried again");
+        }
         let pause = tokio::time::sleep(pause(&error, failures));
         failures += 1;
         // A request to stop is not kept waiting.
@@ -118,9 +122,15 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
     }
 }
 
+/// Whether the job was ended by another task between the look and the write: the next look shows it.
+fn is_race(error: &Unrecorded, failures: u32) -> bool {
+    failures == 0 && matches!(error, Unrecorded::NotApplied(_))
+}
+
 /// How long to wait after a failure: longer and longer where waiting alone does not help.
 fn pause(error: &Unrecorded, failures: u32) -> Duration {
     match error {
+        error if is_race(error, failures) => Duration::ZERO,
         Unrecorded::Db(error) if error.is_passing() => PAUSE,
         _ => PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(LONGEST_PAUSE),
     }

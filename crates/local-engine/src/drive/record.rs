@@ -10,7 +10,8 @@ use crate::{
 use cloister_lifecycle::{
     Action, EndedJob, Facts, LogFate, NotApplied, Release, Retention, TimeLimit, Transition, decide,
 };
-use cloister_model::{JobId, JobSpec, JobStatus, StoreError, Timestamp};
+use cloister_model::{AuditAction, JobId, JobSpec, JobStatus, StoreError, Timestamp};
+use std::sync::Arc;
 
 /// Why a transition was not stored. Nothing has changed then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +39,7 @@ impl Drive<'_> {
         if log == LogFate::Kept {
             work_folder::keep_log(&core.home, job).await?;
         }
-        let spec = self.spec.clone();
+        let spec = Arc::clone(&self.spec);
         let stored = core.store.write(durability, move |write| record(write, &spec, &transition, now())).await;
         let status = match stored {
             Ok(status) => status,
@@ -143,7 +144,9 @@ fn put_receipt(
     let released = transition.release.as_ref().map(|release| release.files.as_slice()).unwrap_or_default();
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| DbError::Other(format!("no random bytes: {error}")))?;
-    let receipt = cloister_lifecycle::receipt(&EndedJob { spec, status, report, released }, &secret)
+    let refusal = transition.records.iter().find(|record| record.action == AuditAction::ReleaseRefused);
+    let rule = refusal.and_then(|record| record.detail["rule"].as_str());
+    let receipt = cloister_lifecycle::receipt(&EndedJob { spec, status, report, released, rule }, &secret)
         .map_err(|error| DbError::Other(error.to_string()))?;
     Ok(receipts::put(write, spec.id, &receipt)?)
 }

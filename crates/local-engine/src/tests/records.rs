@@ -100,7 +100,7 @@ async fn no_command_takes_effect_without_its_record() {
     let place = Place::new();
     let engine = idle(&place).await;
     let [queued, ended, approved, refused, running, unfit] = [1, 2, 3, 4, 5, 6].map(testing::job);
-    let unfit = JobSpec { environment: "elsewhere".to_owned(), ..unfit };
+    let unfit = JobSpec { environment: "elsewhere".parse().expect("a name"), ..unfit };
     for job in [&queued, &ended, &approved, &refused, &running] {
         submit(&engine, job.clone()).await.expect("submitted");
     }

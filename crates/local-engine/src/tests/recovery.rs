@@ -33,7 +33,7 @@ async fn a_run_goes_on_without_its_service_and_the_next_takes_it_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_ended_while_nobody_looked_counts() {
+async fn a_run_that_ended_while_no_engine_was_open_counts() {
     let place = Place::new();
     let engine = place.open().await;
     let job = place.job(&engine, guests::FAILS).await;
@@ -173,14 +173,14 @@ async fn every_phase_and_whatever_lies_in_the_folder_leads_to_the_one_end() {
             cases.push((place.job(&engine, guests::FAILS).await, events, rubbish));
         }
     }
-    // A folder of nobody's, and a file.
+    // A folder of no job, and a file.
     fs::create_dir_all(place.home().join("jobs/nobody/data")).expect("made");
     fs::write(place.home().join("jobs/file"), "x").expect("written");
     close(engine).await;
     for (job, events, rubbish) in &cases {
         write_phase(&place, job, events, false);
         if *rubbish {
-            // Half a configuration, outputs and a report of no run, and a lock that nobody holds.
+            // Half a configuration, outputs and a report of no run, and a lock that no process holds.
             let folder = place.folder(job.id);
             fs::create_dir_all(folder.join("data/inputs/d")).expect("made");
             fs::create_dir_all(folder.join("outputs")).expect("made");

@@ -97,7 +97,7 @@ async fn a_refusal_repeats_the_algorithm_only_where_its_log_may_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_holds_outputs_and_log_until_somebody_speaks() {
+async fn a_review_holds_outputs_and_log_until_the_reviewer_decides() {
     let place = Place::new();
     let engine = place.open().await;
     let mut jobs = Vec::new();
@@ -136,7 +136,7 @@ async fn a_review_holds_outputs_and_log_until_somebody_speaks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_waits_for_a_reviewer_for_ever() {
+async fn a_review_that_takes_too_long_ends_the_job() {
     let place = Place::new();
     let engine = place.open().await;
     let mut job = place.job(&engine, guests::WRITES).await;

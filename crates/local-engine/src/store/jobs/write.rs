@@ -8,9 +8,7 @@ use super::{
 };
 use crate::clock::now;
 use cloister_lifecycle::{Deadlines, Waiting, expires_once_unneeded};
-use cloister_model::{
-    Did, JobId, JobSpec, JobStatus, Phase, Progress, Report, ResultFile, TimeLimits, Timestamp,
-};
+use cloister_model::{Did, JobId, JobSpec, JobStatus, Phase, Progress, Report, ResultFile, TimeLimits, Timestamp};
 use rusqlite::{OptionalExtension as _, params};
 use std::time::Instant;
 
