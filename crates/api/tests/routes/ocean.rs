@@ -1,7 +1,7 @@
 //! Ocean's Providers and what they send.
 
 use crate::{
-    test_service::{Answer, TestService, guest, program, service_with},
+    test_service::{Answer, TestService, WRITES, program, service_with},
     wallet::{Wallet, nonce},
 };
 use axum::{
@@ -62,7 +62,7 @@ impl Ocean {
         let permissions = json!({"allowRawAlgorithm": true, "publisherTrustedAlgorithmPublishers": ["*"]});
         let dataset = service.dataset("data", permissions.clone()).await;
         let second = service.dataset("more", permissions).await;
-        let algorithm = service.algorithm("stats", guest("column-stats.p1.wasm")).await;
+        let algorithm = service.algorithm("stats", program(WRITES)).await;
         let endless = service.algorithm("endless", program(ENDLESS)).await;
         let failing = service.algorithm("fails", program(FAILS)).await;
         Self { service, dataset, second, algorithm, endless, failing }

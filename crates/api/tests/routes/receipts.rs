@@ -1,6 +1,6 @@
 //! Receipts: one text for every reader, and what each reader can open of it.
 
-use crate::test_service::{TestService, guest, service};
+use crate::test_service::{TestService, WRITES, program, service};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cloister_model::{Opening, Sha256};
@@ -15,7 +15,7 @@ async fn finished(service: &TestService) -> (String, [String; 2]) {
     });
     let theirs = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
     let theirs = theirs["did"].as_str().expect("a DID").to_owned();
-    let sha256 = service.upload("bob", guest("column-stats.p1.wasm")).await;
+    let sha256 = service.upload("bob", program(WRITES)).await;
     let request = json!({"datasets": [hers, theirs], "algorithm": {"upload": sha256}, "parameters": {"bins": 20}});
     let job = service.post("bob", "/v1/jobs", &request).await.expect(201).json();
     let job = job["id"].as_str().expect("an id").to_owned();

@@ -53,6 +53,21 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+/// Writes `0123456789` to `result.csv`, whatever its parameters are.
+pub(crate) const WRITES: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\20\00\00\00\0a\00\00\00")
+  (data (i32.const 32) "0123456789")
+  (data (i32.const 64) "data/outputs/result.csv")
+  (func (export "_start")
+    (drop (call $open
+      (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 23) (i32.const 1)
+      (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)))
+    (drop (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 20)))))"#;
+
 /// A WebAssembly program, from its text.
 pub(crate) fn program(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("a program")
