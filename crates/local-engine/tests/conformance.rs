@@ -5,7 +5,7 @@
 use cloister_engine_tests::{Conditions, Fixture, FixtureFuture, conformance_tests};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, OpenError, Options};
 use cloister_model::Backend;
-use cloister_stages::SourcePolicy;
+use cloister_sources::SourcePolicy;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
@@ -31,7 +31,7 @@ impl Folder {
             sandbox: self.sandbox.clone(),
             sandbox_home: None,
             environment: EnvironmentOptions {
-                id: self.environment(),
+                id: self.environment().parse().expect("a name"),
                 description: "conformance".to_owned(),
                 max_jobs,
                 cpus: 4,

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, hash, str::FromStr};
 
-/// Who somebody is: an Ethereum address in Ocean's world, any short name where an operator has other accounts.
+/// The name of an account: an Ethereum address in Ocean's world, or any short name where an operator has other accounts.
 ///
 /// Kept as written, because Ocean's signatures cover the letters as sent. Two addresses are the same if they differ in
 /// letter case only (Ocean compares them in lower case); other names must be equal.

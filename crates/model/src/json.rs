@@ -25,10 +25,10 @@ pub enum FieldProblem {
     /// Another type, form or value than the one expected.
     #[error("must be {0}")]
     Expected(&'static str),
-    /// A longer text than anybody needs.
+    /// The text is longer than allowed.
     #[error("is longer than {0} bytes")]
     TooLong(usize),
-    /// More entries than anybody needs.
+    /// There are more entries than allowed.
     #[error("has more than {0} entries")]
     TooMany(usize),
     /// A field that does not belong here, by its name, escaped. Refused, because a misspelt field would be a rule that
@@ -71,7 +71,7 @@ impl<'a> Node<'a> {
         self.error(if self.is_absent() { FieldProblem::Missing } else { FieldProblem::Expected(what) })
     }
 
-    /// A field of this object; absent if this is no object.
+    /// A field of this object; absent if this is not an object.
     pub(crate) fn get(&self, name: &'static str) -> Self {
         let path = if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) };
         Self { path, value: self.value.get(name).unwrap_or(&Value::Null) }

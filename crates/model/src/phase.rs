@@ -35,7 +35,7 @@ pub enum Phase {
     OutputRefused,
     /// Ended: the results could not be stored.
     PublishingFailed,
-    /// Ended: somebody who may stop it did.
+    /// Ended: it was stopped on request.
     Stopped,
     /// Ended: it waited too long for its turn, its review or its time as a whole.
     Expired,
@@ -62,9 +62,9 @@ pub enum Event {
     Failed,
     /// The algorithm met a limit.
     MetLimit,
-    /// The outputs keep the contract, and nobody wants to see them first.
+    /// The outputs keep the contract, and no publisher reviews them.
     Passed,
-    /// The outputs keep the contract, and somebody wants to see them first.
+    /// The outputs keep the contract, and a publisher reviews them first.
     ReviewAsked,
     /// The outputs break the contract, or could not be checked; or the reviewer said no.
     Refused,
@@ -74,7 +74,7 @@ pub enum Event {
     Published,
     /// The results could not be stored.
     PublishFailed,
-    /// Somebody who may stop it does.
+    /// A request to stop it takes effect.
     Stop,
     /// A time limit outside the run passed.
     Expire,

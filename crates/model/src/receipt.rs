@@ -1,5 +1,5 @@
-//! Receipts: the statement of what ran on what and what came out. Made once, when a job ends, and never again: whoever
-//! asks, whenever, gets the same text with the same signature.
+//! Receipts: the statement of what ran on what and what came out. Made once, when a job ends, and never again:
+//! every reader, at any time, gets the same text with the same signature.
 
 use crate::{
     AdmittedDataset, Container, Did, EngineReport, Isolation, JobId, JobRecord, Limits, Outcome, OutputContract, Phase,
@@ -114,7 +114,7 @@ pub struct Opening {
     pub pointer: String,
     /// 32 random-looking bytes, different for every pointer of every receipt.
     pub salt: Sha256,
-    /// The value.
+    /// The value. For parameters and report it is their digest, `{"sha256": ...}`, not their text.
     pub value: Value,
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 /// Something that must not be shown: a source of data, a credential, a consumer's own program.
 ///
 /// `Debug` hides it and there is no `Display`, so that it cannot reach a log by accident. It is written out by
-/// `Serialize`, because engines must store it: whoever serialises it has to keep it where only stages can read.
+/// `Serialize`, because engines must store it. Keep what is serialised where only the step that needs it can read it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Secret<T>(T);

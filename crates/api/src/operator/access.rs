@@ -1,4 +1,4 @@
-//! Who vouches for a request: a Provider, which signed it, or nobody.
+//! Who vouches for a request: a Provider, which signed it, or no one.
 
 use super::{error::OperatorError, parameters::Parameters};
 use crate::{
@@ -16,7 +16,7 @@ use cloister_model::Account;
 use cloister_service::{Actor, EthereumAddress, Provider};
 use std::{collections::BTreeSet, convert::Infallible, net::IpAddr};
 
-/// Marks answers to requests that nobody vouches for.
+/// Marks answers to requests that no Provider vouches for.
 const UNVERIFIED: HeaderName = HeaderName::from_static("x-cloister-unverified");
 
 /// Who vouches for a request.
@@ -24,8 +24,8 @@ const UNVERIFIED: HeaderName = HeaderName::from_static("x-cloister-unverified");
 pub(super) enum Voucher {
     /// An allowed Provider.
     Provider(Account),
-    /// Nobody: `unverified_signatures` is on.
-    Nobody,
+    /// No Provider: `unverified_signatures` is on.
+    NoOne,
 }
 
 impl Voucher {
@@ -33,7 +33,7 @@ impl Voucher {
     pub(super) fn speaks_for(&self, consumer: Option<Account>) -> Provider {
         let account = match self {
             Self::Provider(account) => Some(account.clone()),
-            Self::Nobody => None,
+            Self::NoOne => None,
         };
         Provider { account, consumer }
     }
@@ -43,10 +43,10 @@ impl Voucher {
         Actor::Provider(self.speaks_for(consumer))
     }
 
-    /// The answer, marked if nobody vouches for the request.
+    /// The answer, marked if no Provider vouches for the request.
     pub(super) fn answer(&self, answer: Result<impl IntoResponse, OperatorError>) -> Response {
         let mut response = answer.map_or_else(IntoResponse::into_response, IntoResponse::into_response);
-        if *self == Self::Nobody {
+        if *self == Self::NoOne {
             response.headers_mut().insert(UNVERIFIED, HeaderValue::from_static("true"));
         }
         response
@@ -110,8 +110,8 @@ pub(super) async fn vouch(
     match verify(identity, ocean, parameters, job).await {
         Ok(provider) => Ok(Voucher::Provider(provider)),
         Err(_) if origin.may_be_unverified(ocean) => {
-            tracing::warn!(what, "accepted a request that nobody vouches for: `unverified_signatures` is on");
-            Ok(Voucher::Nobody)
+            tracing::warn!(what, "accepted a request that no Provider vouches for: `unverified_signatures` is on");
+            Ok(Voucher::NoOne)
         }
         Err(error) => {
             // Slows down those who guess. Requests with a voucher do not count against an address.

@@ -39,8 +39,8 @@ pub(super) async fn admit(State(state): State<AppState>, mut request: Request, n
     let Ok(origin) = Origin::from_request_parts(&mut parts, &()).await;
     request = Request::from_parts(parts, body);
     if is_unverified(&state.ocean, &origin, request.uri().path(), request.headers()) {
-        tracing::warn!(path = request.uri().path(), "accepted an operator's request that nobody vouches for");
-        return Voucher::Nobody.answer(Ok(next.run(request).await));
+        tracing::warn!(path = request.uri().path(), "accepted an operator's request that no Provider vouches for");
+        return Voucher::NoOne.answer(Ok(next.run(request).await));
     }
     if !request.headers().contains_key(header::AUTHORIZATION) {
         let Some(key) =

@@ -58,7 +58,7 @@ pub(super) async fn start(
 fn agreement(parameters: &Parameters, voucher: &Voucher) -> Result<Agreement, OperatorError> {
     let text = match (parameters.text("agreementId")?, voucher) {
         (Some(agreement), _) => agreement,
-        (None, Voucher::Nobody) => "None".to_owned(),
+        (None, Voucher::NoOne) => "None".to_owned(),
         (None, Voucher::Provider(_)) => return Err(OperatorError::required("agreementId", "POST:/compute")),
     };
     text.parse().map_err(|error| OperatorError::bad(format!("`agreementId`: {error}")))
@@ -66,7 +66,7 @@ fn agreement(parameters: &Parameters, voucher: &Voucher) -> Result<Agreement, Op
 
 async fn run(state: &AppState, voucher: &Voucher, wanted: Wanted) -> Result<Vec<StatusBody>, OperatorError> {
     let Wanted { mut workflow, agreement, owner, environment } = wanted;
-    if *voucher == Voucher::Nobody {
+    if *voucher == Voucher::NoOne {
         prefer_published(&mut workflow);
     }
     let workflow = Workflow::from_value(workflow)?;

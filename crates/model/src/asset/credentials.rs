@@ -10,7 +10,7 @@ const MOST: usize = 10_000;
 ///
 /// Ocean's rule: without an `allow` entry everybody may, except those that a `deny` entry names. Two differences, both
 /// stricter: a `deny` entry holds beside an `allow` entry too (Ocean then ignores it), and an `allow` entry with no
-/// accounts allows nobody (Ocean ignores it).
+/// accounts allows no account (Ocean ignores it).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// If there is any entry, one of them must name the consumer.
@@ -29,7 +29,7 @@ pub enum CredentialsEntry {
         /// Everybody: the value `*`.
         everybody: bool,
     },
-    /// A type that cannot be decided from the document, such as an access list on a chain: it allows nobody and denies
+    /// A type that cannot be decided from the document, such as an access list on a chain: it allows no account and denies
     /// everybody.
     Unknown,
 }
@@ -43,7 +43,7 @@ impl Credentials {
         Ok(Self { allow: list(node.get("allow"))?, deny: list(node.get("deny"))? })
     }
 
-    /// The rules that keep this account from using the asset; none: it may. An entry that cannot be decided allows nobody
+    /// The rules that keep this account from using the asset; none: it may. An entry that cannot be decided allows no account
     /// and denies everybody.
     #[must_use]
     pub fn refusals(&self, account: &Account) -> Vec<DenialRule> {

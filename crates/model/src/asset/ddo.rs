@@ -54,7 +54,7 @@ impl Ddo {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn from_json(text: &[u8]) -> Result<Self, DdoError> {
-        // Spaces do not count towards the limit, but nobody needs this many.
+        // Spaces do not count towards the limit, but no document needs this many.
         if text.len() > 4 * MOST_DDO_BYTES {
             return Err(DdoError::TooLarge);
         }
@@ -108,7 +108,7 @@ impl Ddo {
         self.chain_id
     }
 
-    /// The contract of its NFT, as the document says. No proof: anybody can write any address.
+    /// The contract of its NFT, as the document says. This proves nothing: a document can hold any address.
     #[must_use]
     pub fn nft_address(&self) -> Option<&str> {
         self.nft_address.as_deref()

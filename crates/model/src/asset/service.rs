@@ -28,7 +28,7 @@ pub struct Service {
 pub enum ServiceKind {
     /// The files may be downloaded.
     Access,
-    /// The files may only be computed on, by whom the permissions say. Without a `compute` section: by nobody.
+    /// The files may only be computed on, by the algorithms that the permissions allow. Without a `compute` section: by none.
     Compute(Box<Permissions>),
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 /// Characters of a reason.
 const MOST_REASON_CHARACTERS: usize = 500;
 
-/// A moment: milliseconds since 1970, UTC. Whoever has a clock gives it; this crate has none.
+/// A moment: milliseconds since 1970, UTC. The caller passes it in, because this crate reads no clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
@@ -50,9 +50,9 @@ pub struct JobStatus {
     pub changed: Timestamp,
     /// When it ended; none while it has not.
     pub ended: Option<Timestamp>,
-    /// When somebody asked to stop it; none if nobody did.
+    /// When it was asked to stop; none: it was not.
     pub stop_requested: Option<Timestamp>,
-    /// When its results go; none while it has not ended, or if they are kept for as long as somebody wants them.
+    /// When its results are deleted; none while it has not ended, or if an asset needs them.
     pub expires: Option<Timestamp>,
     /// The reviewer's decision, if there was one.
     #[serde(default)]
@@ -130,7 +130,7 @@ pub struct Reason {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Nobody's: it finished, or was stopped by somebody who may.
+    /// No fault: it finished, or was stopped on request.
     Nobody,
     /// The algorithm's: running it again will end the same way.
     Algorithm,

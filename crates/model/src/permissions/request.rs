@@ -113,7 +113,7 @@ impl RequestedDataset {
 }
 
 impl PublishedAlgorithm {
-    /// The algorithm that a DDO describes, through one of its services: published by nobody that is known, held
+    /// The algorithm that a DDO describes, through one of its services: without a known publisher, held
     /// elsewhere, its files not read. The caller adds what it has established.
     ///
     /// # Errors

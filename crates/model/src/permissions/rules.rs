@@ -12,13 +12,13 @@ const MOST_RULES: usize = 10_000;
 /// The rules of a compute service (DDO field `services[].compute`): which algorithms may run on the dataset, and how.
 ///
 /// The first four fields are Ocean's and mean what ocean-node makes of them, which is also what its documentation says
-/// today: empty lists admit nobody, `*` admits everybody, and an algorithm that either list admits is admitted.
+/// today: empty lists admit no algorithm, `*` admits every algorithm, and an algorithm that either list admits is admitted.
 /// (Provider took two empty lists for *everybody* and needed both lists where both had entries.) Absent, null and empty
 /// are the same. Fields of other programs are ignored here and kept by the [`Ddo`](crate::Ddo).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Permissions {
-    /// Whether a program that is no published asset may run. (ocean-node heeds this only beside a list with entries; here
+    /// Whether a program that is not a published asset may run. (ocean-node heeds this only beside a list with entries; here
     /// it stands for itself, as in Provider.)
     pub allow_raw_algorithm: bool,
     /// Whether an algorithm may have the network. Only containers can.
@@ -27,7 +27,7 @@ pub struct Permissions {
     pub publisher_trusted_algorithms: Vec<TrustedAlgorithm>,
     /// Publishers whose algorithms may run: the owner of an algorithm's NFT, or the NFT's contract.
     pub publisher_trusted_algorithm_publishers: Vec<Trusted<Account>>,
-    /// Whether every algorithm may run that is published in the same registry, whoever published it and whatever its
+    /// Whether every algorithm may run that is published in the same registry, whatever its publisher and its
     /// files become (Ocean's network or marketplace level). Cloister's own field.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_algorithms_published_here: bool,
@@ -126,7 +126,7 @@ impl FromStr for RuntimeKind {
 }
 
 impl Default for Permissions {
-    /// Nobody.
+    /// No algorithm.
     fn default() -> Self {
         Self {
             allow_raw_algorithm: false,

@@ -12,7 +12,7 @@ pub enum AuditAction {
     JobAllowed,
     /// A submission was denied.
     JobDenied,
-    /// Somebody asked for a job to be stopped.
+    /// An account asked for a job to be stopped.
     JobStopped,
     /// A job was removed.
     JobRemoved,

@@ -3,7 +3,7 @@ use crate::{Account, Sha256, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::{fmt, str::FromStr};
 
-/// What somebody may do. Each may do what the ones before it may.
+/// The rights of a key. Each role includes the roles before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -89,7 +89,7 @@ impl<'de> Deserialize<'de> for KeyId {
 pub struct ApiKey {
     /// Its public part.
     pub id: KeyId,
-    /// Who whoever has it is.
+    /// The account of its holder.
     pub account: Account,
     /// What they may do.
     pub role: Role,

@@ -30,7 +30,7 @@ pub struct Asset {
 pub struct AssetQuery {
     /// Datasets, or algorithms.
     pub kind: AssetKind,
-    /// Those of this owner; none: anybody's.
+    /// Those of this owner; none: of all owners.
     pub owner: Option<Account>,
     /// Those after this one; none: from the first on.
     pub after: Option<Did>,

@@ -260,7 +260,7 @@ fn csv_rules_hold() {
         "minimum": [{"column": "n", "least": 10}]}});
     let case = |text: &str| Case::with(text, "a.csv", rules.clone());
     case("g,n\na,10\nb,11\n").check().expect("allowed");
-    case("\u{feff}g,n\na,10\n").check().expect("a mark of the byte order is no part of a name");
+    case("\u{feff}g,n\na,10\n").check().expect("a byte order mark does not belong to a name");
     for (text, rule, about) in [
         ("g,n\na,10\nb,11\nc,12\n", "csv-rows", "2 rows"),
         ("g,n,m\na,10,1\n", "csv-columns", "2 columns"),

@@ -45,7 +45,7 @@ impl Drop for ProcessFolder {
 }
 
 /// Removes the folders of processes that are gone, and everything that belongs to no process. Processes that end meanwhile
-/// remove theirs themselves, so anything may be gone by the time that it is looked at.
+/// remove theirs themselves, so anything may be gone before this process reads it.
 fn remove_abandoned(partial: &Path) -> io::Result<()> {
     for entry in fs::read_dir(partial)? {
         let path = entry?.path();

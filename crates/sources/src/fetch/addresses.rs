@@ -1,6 +1,6 @@
 //! Where requests may go: a pure decision about one address.
 //!
-//! A source is a stranger's word, and this machine stands where strangers do not: next to services that trust whoever
+//! A source is a stranger's word, and this machine stands where strangers do not: next to services that trust every client who
 //! reaches them. So only addresses of the public Internet are taken, told by IANA's registries of special addresses
 //! (RFC 6890 and what came after), and whatever the operator adds.
 

@@ -138,7 +138,7 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
     assert!(!format!("{:?}", place.fetcher).contains("SECRET"));
 }
 
-/// Whoever knows all but a little of the data could try what the digest fits.
+/// An attacker who knows nearly all of the data could guess the rest with its digest.
 #[tokio::test]
 async fn a_digest_of_data_is_told_to_no_consumer() {
     let place = Place::new();

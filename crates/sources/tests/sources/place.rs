@@ -65,7 +65,7 @@ impl Place {
         self.fetch(json!({"type": "url", "url": url})).await
     }
 
-    /// Nothing is left of downloads. The thread that writes one removes it as soon as it sees that nobody goes on.
+    /// Nothing is left of downloads. The thread that writes one removes it as soon as it sees that the download was given up.
     pub(crate) async fn nothing_left(&self) {
         let in_flight = || {
             let folders = fs::read_dir(self.home.path().join("cache/partial")).expect("a folder");

@@ -37,7 +37,7 @@ pub(crate) enum Part {
     Bytes(Vec<u8>),
     /// So many zeros.
     Zeros(u64),
-    /// Nothing, for as long as anybody waits.
+    /// Nothing, for as long as the client waits.
     Stall,
 }
 

@@ -184,7 +184,7 @@ async fn a_body_is_what_its_length_says() {
     let short = Server::start(|_, _| Answer::new("200 OK", &[("Content-Length", "10".to_owned())], b"12345")).await;
     let error = place.fetch_url(&short.url("/")).await.expect_err("cut");
     assert!(source(&error).contains("cut"), "{error}");
-    // What follows the body is no part of it, and no answer to anybody's next request.
+    // What follows the body does not belong to it, and does not answer the next request.
     let long = Server::start(|_, _| {
         Answer::new(
             "200 OK",
@@ -259,8 +259,8 @@ async fn errors_of_servers_are_retried_or_not() {
     })
     .await;
     assert_eq!(place.fetch_url(&recovering.url("/")).await, Ok(digest(b"hello")));
-    let nobody = place.fetch_url("http://127.0.0.1:1/").await.expect_err("nobody listens");
-    assert!(source(&nobody).contains("cannot be reached"), "{nobody}");
+    let refused = place.fetch_url("http://127.0.0.1:1/").await.expect_err("no server listens");
+    assert!(source(&refused).contains("cannot be reached"), "{refused}");
 }
 
 #[tokio::test]
