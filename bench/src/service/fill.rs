@@ -81,8 +81,9 @@ fn options(places: &Places, home: &Path) -> Result<Options> {
 fn spec(id: JobId) -> Result<JobSpec> {
     let did: Did = "5d1".repeat(21).parse()?;
     let labels = [("owner", OWNER), ("environment", "local"), ("d-5d15d15d15d15d15d15d15d15d15", did.id())];
+    let labels = cloister_testkit::labels(&labels);
     let job = cloister_testkit::job(0, cloister_testkit::now());
-    let dataset = cloister_testkit::recorded_dataset(did.id(), "somebody", false);
+    let dataset = cloister_testkit::recorded_dataset(did.id(), "publisher", false);
     let source = cloister_testkit::inline("a,b\n1,2\n");
     let ddo = Some(json!({"id": did.to_string(), "version": "4.1.0"}));
     let service = "compute".to_owned();
@@ -95,7 +96,7 @@ fn spec(id: JobId) -> Result<JobSpec> {
         algorithm: JobAlgorithm { source, ..job.algorithm },
         terms: Terms { admitted, ..job.terms },
         limits: Limits::default(),
-        labels: cloister_testkit::labels(&labels),
+        labels,
         record: JobRecord { owner: OWNER.parse()?, datasets: vec![dataset], ..job.record },
         ..job
     })

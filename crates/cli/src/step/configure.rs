@@ -1,5 +1,5 @@
 use super::{Common, files};
-use crate::{arguments::Context, exit::Usage, serve};
+use crate::{context::Context, exit::Usage, serve};
 use anyhow::Context as _;
 use cloister_files::Watch;
 use cloister_model::{ConfigureOrder, StepName, StepReport, StepResult};

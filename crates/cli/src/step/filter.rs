@@ -1,5 +1,5 @@
 use super::{Common, files};
-use crate::{arguments::Context, config::Settings, serve};
+use crate::{config::Settings, context::Context, serve};
 use anyhow::Context as _;
 use cloister_model::{Check, FilterOrder, Report};
 use cloister_release::{CheckRun, OutputFile, filter, lay_out_check};

@@ -7,8 +7,8 @@ mod filter;
 mod publish;
 
 use crate::{
-    arguments::Context,
     config::{Layers, Settings},
+    context::Context,
     exit::{Ended, FAILED},
     serve,
 };

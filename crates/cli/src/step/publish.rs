@@ -1,5 +1,5 @@
 use super::{Common, files};
-use crate::{arguments::Context, exit::Usage, serve};
+use crate::{context::Context, exit::Usage, serve};
 use cloister_files::Watch;
 use cloister_model::PublishOrder;
 use cloister_results::ResultStore;
