@@ -239,59 +239,6 @@ mod tests {
         assert_eq!(written, serde_json::json!({"files": stored}));
     }
 
-    #[test]
-    fn a_job_is_stored_and_read_again_and_shows_no_secret() {
-        let secret = || Secret::new(serde_json::json!({"token": "SECRET"}));
-        let job = JobSpec {
-            id: JobId::from_bytes([1; 16]),
-            created: Timestamp::from_unix_ms(1),
-            environment: "local".parse().expect("a name"),
-            queue: "alice".to_owned(),
-            inputs: vec![JobInput {
-                did: "d".parse().expect("a DID"),
-                ddo: Some(serde_json::json!({"id": "did:op:d"})),
-                source: source(&serde_json::json!([{"type": "url", "url": "https://x.example/SECRET"}])),
-            }],
-            algorithm: JobAlgorithm {
-                did: None,
-                ddo: None,
-                container: Container {
-                    image: "wasm".to_owned(),
-                    tag: None,
-                    entrypoint: "$ALGO".to_owned(),
-                    checksum: None,
-                },
-                interpreter: None,
-                source: JobSource::Rawcode(Secret::new("SECRET".to_owned())),
-            },
-            parameters: Some(secret()),
-            terms: Terms {
-                admitted: Vec::new(),
-                output_contract: OutputContract::default(),
-                release: ReleaseRules::default(),
-                runtime: RuntimeKind::Wasm,
-                profile: Profile::Deterministic,
-                network: false,
-                runtimes: [RuntimeKind::Wasm].into(),
-                profiles: [Profile::Deterministic].into(),
-            },
-            limits: Limits::default(),
-            times: TimeLimits::default(),
-            delivery: Delivery::default(),
-            labels: Labels::new().with("owner", "0xab").expect("a label"),
-            record: JobRecord {
-                owner: "0xab".parse().expect("an account"),
-                request: None,
-                attempt: 1,
-                datasets: Vec::new(),
-                algorithm: None,
-            },
-        };
-        assert!(!format!("{job:?}").contains("SECRET"));
-        let json = serde_json::to_string(&job).expect("json");
-        assert_eq!(serde_json::from_str::<JobSpec>(&json).expect("a job"), job);
-    }
-
     proptest! {
         #[test]
         fn reads_what_it_writes(bytes: [u8; 16]) {

@@ -1,10 +1,7 @@
 //! A place where things are fetched, and the jobs that ask for them.
 
 use cloister_files::Watch;
-use cloister_model::{
-    Container, Delivery, Did, FileDigest, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Labels, Limits,
-    OutputContract, Profile, ReleaseRules, RuntimeKind, Secret, Sha256, Sources, Terms, TimeLimits, Timestamp,
-};
+use cloister_model::{Did, FileDigest, JobAlgorithm, JobInput, JobSource, JobSpec, Secret, Sha256, Sources, Timestamp};
 use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::{Cache, FetchError, Fetcher, SourcePolicy};
 use serde_json::{Value, json};
@@ -104,40 +101,17 @@ pub(crate) fn input(name: &str, files: Value) -> JobInput {
 }
 
 pub(crate) fn job(inputs: Vec<JobInput>, algorithm: JobSource) -> JobSpec {
+    let job = cloister_testkit::job(1, Timestamp::from_unix_ms(1));
     JobSpec {
-        id: JobId::from_bytes([1; 16]),
-        created: Timestamp::from_unix_ms(1),
-        environment: "local".parse().expect("a name"),
-        queue: "alice".to_owned(),
         inputs,
         algorithm: JobAlgorithm {
             did: Some(did("algo")),
             ddo: Some(json!({"id": "did:op:algo"})),
-            container: Container {
-                image: "wasm".to_owned(),
-                tag: None,
-                entrypoint: "$ALGO".to_owned(),
-                checksum: None,
-            },
-            interpreter: None,
             source: algorithm,
+            ..job.algorithm
         },
         parameters: Some(Secret::new(json!({"k": 5}))),
-        terms: Terms {
-            admitted: Vec::new(),
-            output_contract: OutputContract::default(),
-            release: ReleaseRules::default(),
-            runtime: RuntimeKind::Wasm,
-            profile: Profile::Deterministic,
-            network: false,
-            runtimes: [RuntimeKind::Wasm].into(),
-            profiles: [Profile::Deterministic].into(),
-        },
-        limits: Limits::default(),
-        times: TimeLimits::default(),
-        delivery: Delivery::default(),
-        labels: Labels::new(),
-        record: Secret::new(Value::Null),
+        ..job
     }
 }
 
