@@ -19,7 +19,7 @@ const MOST_OF_ACCOUNT: usize = 4;
 const MOST: usize = 64;
 /// Inspections that are remembered. When there are more, those that have ended are forgotten.
 const MOST_KNOWN: usize = 4096;
-/// How long the digests of an inspection are remembered.
+/// How long the result of an inspection is kept for the call that asks for it next.
 const KEPT: Duration = Duration::from_secs(300);
 /// An inspection that no call asked about for so long is cancelled.
 const ABANDONED: Duration = Duration::from_secs(120);
@@ -98,10 +98,9 @@ impl Inspecting {
         let Ok(found) = found.map(|found| found.clone()) else {
             return Err(StoreError::Unavailable("the service is shutting down".to_owned()));
         };
-        if matches!(found, Inspection::Failed(_)) {
-            // It was told. The next call starts over.
-            lock(&self.entries).retain(|other, entry| *other != key || entry.ended.is_none());
-        }
+        // A result is returned once, and the next call looks at the sources again: what lies there may have changed, and a
+        // publication must not record digests of earlier bytes.
+        lock(&self.entries).retain(|other, entry| *other != key || entry.ended.is_none());
         Ok(found)
     }
 

@@ -124,7 +124,7 @@ mod tests {
             Claim::asset_name(&account("a"), AssetKind::Dataset, "bc"),
             Claim::asset_name(&account("a"), AssetKind::Algorithm, "bc"),
         ]
-        .map(|claim| claim.key());
+        .map(|claim| (claim.kind(), claim.key()));
         let distinct: std::collections::BTreeSet<_> = keys.iter().collect();
         assert_eq!(distinct.len(), keys.len());
         assert_eq!(Claim::agreement("x"), Claim::agreement_of(None, "x"));

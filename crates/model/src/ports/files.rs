@@ -77,7 +77,8 @@ pub enum Inspection {
 /// at most.
 pub trait Inspections: fmt::Debug + Send + Sync {
     /// Starts an inspection of these sources for an account, or continues the one that is under way, and returns its
-    /// state: as soon as it has ended, and otherwise after `patience` as [`Inspection::Pending`].
+    /// state: as soon as it has ended, and otherwise after `patience` as [`Inspection::Pending`]. A result is returned
+    /// once; the next call looks at the sources again, because they may have changed.
     ///
     /// # Errors
     /// [`StoreError::Full`](super::StoreError::Full) if the account has too many inspections under way;

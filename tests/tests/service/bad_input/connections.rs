@@ -58,7 +58,8 @@ fn a_client_that_is_too_slow_is_disconnected() {
     );
     waiting.write_all(head.as_bytes()).expect("sent");
     let said = rest(&mut waiting);
-    assert!(said.is_empty() || said.starts_with("HTTP/1.1 4"), "{said}");
+    // The service does not know whether the client or the network is slow, so it does not answer 408.
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 503"), "{said}");
     let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
 }
 

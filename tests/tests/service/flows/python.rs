@@ -27,7 +27,7 @@ fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
     let summary = String::from_utf8(service.result(carol, &job, "summary.csv")).expect("text");
     assert!(summary.starts_with("group,column,count") && summary.contains("Gentoo"), "{summary}");
     let receipt = service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
-    assert_eq!(receipt["receipt"]["algorithm"]["runtime"]["name"], "python", "{receipt:#}");
+    assert_eq!(receipt["receipt"]["runtime"]["name"], "python", "{receipt:#}");
 
     // The script in the request itself, on a dataset that allows that.
     let open = service.publish_dataset(

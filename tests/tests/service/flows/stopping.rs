@@ -128,8 +128,12 @@ fn an_ended_job_does_not_change_and_can_be_removed() {
     assert_eq!((&before["code"], &before["history"]), (&after["code"], &after["history"]));
     let results = service.home().join("results").join(&job);
     assert!(fs::read_dir(&results).is_ok(), "{}", results.display());
+    let receipt = service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
     let _ = service.delete(carol, &format!("/v1/jobs/{job}")).expect(204);
-    for part in ["", "/results", "/results/0", "/log", "/report", "/receipt", "/explain", "/events"] {
+    // The receipt stays, for the same readers.
+    assert_eq!(service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200), receipt);
+    service.get(&town.mallory, &format!("/v1/jobs/{job}/receipt")).problem(404);
+    for part in ["", "/results", "/results/0", "/log", "/report", "/explain", "/events"] {
         service.get(carol, &format!("/v1/jobs/{job}{part}")).problem(404);
     }
     service.delete(carol, &format!("/v1/jobs/{job}")).problem(404);

@@ -35,7 +35,10 @@ fn fetch(town: &Town, file: &Value) -> Result<(String, u64), Value> {
         return Err(ended);
     }
     let receipt = town.service.get(&town.carol, &format!("/v1/jobs/{}/receipt", text(&ended, "id"))).expect_json(200);
-    let file = &receipt["receipt"]["datasets"][0]["files"][0];
+    let openings = receipt["openings"].as_array().expect("openings");
+    let files =
+        openings.iter().find(|opening| opening["pointer"] == "/datasets/0/files").expect("the files of the dataset");
+    let file = &files["value"][0];
     Ok((text(file, "sha256"), file["bytes"].as_u64().expect("a size")))
 }
 
