@@ -2,7 +2,7 @@
 # Runs all tests: installs what they need, builds, tests, fuzzes each target briefly, prints a summary.
 #
 # Without root, and without CI=true, a missing C++ compiler only skips the fuzzing, and the summary says so. Everything
-# else is required. FUZZ_SECONDS (20) is the time for each fuzz target.
+# else is required. FUZZ_SECONDS (10) is the time for each fuzz target.
 set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/.."
@@ -58,9 +58,9 @@ samples() { (cd algorithms && exec cargo test --release --workspace --locked --t
 fuzzed() {
     for source in fuzz/fuzz_targets/*.rs; do
         fuzz_target=$(basename "$source" .rs)
-        echo "fuzzing $fuzz_target for ${FUZZ_SECONDS:-20} s"
+        echo "fuzzing $fuzz_target for ${FUZZ_SECONDS:-10} s"
         # libFuzzer prints hundreds of lines: show the last ones, or all after a finding.
-        if ! fuzz/run.sh "$fuzz_target" "${FUZZ_SECONDS:-20}" >target/fuzz.log 2>&1; then
+        if ! fuzz/run.sh "$fuzz_target" "${FUZZ_SECONDS:-10}" >target/fuzz.log 2>&1; then
             cat target/fuzz.log
             return 1
         fi

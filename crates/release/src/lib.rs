@@ -1,8 +1,8 @@
 //! The step after the algorithm: whether what it wrote may leave.
 //!
-//! [`filter`] is the step. Of it, [`check_outputs`] reads the folder anew ([`walk`]): names, links and kinds first, then every byte once for its digest
-//! and for what can be told of it ([`content`]), and again for the rules about its type ([`csv`], [`json`]). Nothing is
-//! read into memory whole, whatever its size.
+//! [`filter`] is the step. Of it, [`check_outputs`] reads the folder anew (`walk`): names, links and kinds first, then every byte
+//! once for its digest and for its media type (`content`), and again for the rules about its type (`csv`, `json`). It reads no file
+//! into memory as a whole, whatever the file's size.
 //!
 //! This crate reads what strangers' programs wrote, so it has neither a network nor credentials: a test keeps every HTTP
 //! client out of its dependencies.
