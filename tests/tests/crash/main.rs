@@ -13,7 +13,7 @@ mod evidence;
 mod kinds;
 mod remains;
 mod source;
-mod world;
+mod workload;
 
 use chance::Chance;
 use cloister_tests::service::{Service, phase};
@@ -29,7 +29,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use world::{Submitted, World, fault, history, now_ms};
+use workload::{Submitted, Workload, fault, history, now_ms};
 
 /// Phases that a job is in for long enough to be found there.
 const PHASES: [&str; 6] = ["Queued", "Configuring", "Running", "Filtering", "InReview", "Publishing"];
@@ -49,11 +49,11 @@ fn kills(default: u64) -> u64 {
 #[test]
 fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
     let mut chance = Chance::new(told_seed());
-    let (world, mut service) = World::new();
-    let (submitted, killed_at) = under_load(&world, &mut chance, |chance| {
+    let (workload, mut service) = Workload::new();
+    let (submitted, killed_at) = under_load(&workload, &mut chance, |chance| {
         let mut killed_at = Vec::new();
         for number in 0..kills(110) {
-            aim(&world, chance, number);
+            aim(&workload, chance, number);
             service.kill();
             killed_at.push(now_ms());
             if chance.below(5) == 0 {
@@ -61,16 +61,16 @@ fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
                 killed_at.push(now_ms());
             }
             service.restart();
-            world.moved_to(service.address());
+            workload.moved_to(service.address());
         }
         killed_at
     });
 
-    let jobs = all_jobs_are_there(&world, &submitted);
+    let jobs = all_jobs_are_there(&workload, &submitted);
     for one in &submitted {
-        ended_as_it_must(&world, one, &jobs[&one.job]);
+        ended_as_it_must(&workload, one, &jobs[&one.job]);
     }
-    let runs = world.evidence.runs();
+    let runs = workload.evidence.runs();
     for (job, starts) in &runs {
         assert!(jobs.contains_key(job), "a sandbox was started for a job that is not there: {job}");
         assert_eq!(starts.len(), 1, "the algorithm of {job} was started again: {starts:?}");
@@ -82,37 +82,37 @@ fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
             reached.iter().any(|phase| phase == "Filtering") || reached.iter().any(|phase| phase == "LimitExceeded");
         assert!(!ran || runs.contains_key(id), "it ran, and nothing was started: {job:#}");
     }
-    show_coverage(&world, &jobs, &killed_at);
-    records_are_whole(&service, &world, &jobs);
+    show_coverage(&workload, &jobs, &killed_at);
+    records_are_whole(&service, &workload, &jobs);
     nothing_is_left(&mut service, &jobs);
 }
 
 #[test]
 fn a_service_killed_with_its_sandboxes_ends_their_jobs_and_runs_none_again() {
     let mut chance = Chance::new(told_seed());
-    let (world, mut service) = World::new();
+    let (workload, mut service) = Workload::new();
     let claims = Claims::watch(service.home().join("jobs"));
-    let (submitted, killed_at) = under_load(&world, &mut chance, |chance| {
+    let (submitted, killed_at) = under_load(&workload, &mut chance, |chance| {
         let mut killed_at = Vec::new();
         for number in 0..kills(25) {
-            aim(&world, chance, if number % 2 == 0 { RUNNING } else { ANYTHING });
+            aim(&workload, chance, if number % 2 == 0 { RUNNING } else { ANYTHING });
             let before = now_ms();
             service.kill();
             remains::kill_all_processes(&service.home());
             killed_at.push((before, now_ms()));
             service.restart();
-            world.moved_to(service.address());
+            workload.moved_to(service.address());
         }
         killed_at
     });
 
-    let jobs = all_jobs_are_there(&world, &submitted);
+    let jobs = all_jobs_are_there(&workload, &submitted);
     let mut interrupted = 0;
     for one in &submitted {
         let job = &jobs[&one.job];
         let is_cut = fault(job) == "system" && job["phase"] == "AlgorithmFailed";
         if !is_cut {
-            ended_as_it_must(&world, one, job);
+            ended_as_it_must(&workload, one, job);
             continue;
         }
         interrupted += 1;
@@ -124,7 +124,7 @@ fn a_service_killed_with_its_sandboxes_ends_their_jobs_and_runs_none_again() {
         assert!(was_hit, "nothing was killed while it ran: {job:#}");
     }
     assert!(interrupted > 0, "no algorithm was hit in {} kills", killed_at.len());
-    let runs = world.evidence.runs();
+    let runs = workload.evidence.runs();
     for (job, processes) in claims.end() {
         assert_eq!(processes, 1, "the run of {job} was begun {processes} times: {:?}", runs.get(&job));
     }
@@ -132,7 +132,7 @@ fn a_service_killed_with_its_sandboxes_ends_their_jobs_and_runs_none_again() {
         never_began(starts, &jobs[job]);
     }
     eprintln!("{interrupted} of {} jobs were cut off, each ended as a fault of the system", submitted.len());
-    records_are_whole(&service, &world, &jobs);
+    records_are_whole(&service, &workload, &jobs);
     nothing_is_left(&mut service, &jobs);
 }
 
@@ -150,7 +150,7 @@ fn told_seed() -> u64 {
 }
 
 /// Clients at work while `harm` runs, and afterwards until every job has ended.
-fn under_load<T>(world: &World, chance: &mut Chance, harm: impl FnOnce(&mut Chance) -> T) -> (Vec<Submitted>, T) {
+fn under_load<T>(workload: &Workload, chance: &mut Chance, harm: impl FnOnce(&mut Chance) -> T) -> (Vec<Submitted>, T) {
     let ready = Barrier::new(4);
     let began = Instant::now();
     let (submitted, harmed) = thread::scope(|scope| {
@@ -160,49 +160,49 @@ fn under_load<T>(world: &World, chance: &mut Chance, harm: impl FnOnce(&mut Chan
                 let ready = &ready;
                 scope.spawn(move || {
                     ready.wait();
-                    world.submit_jobs(name, chance, 130)
+                    workload.submit_jobs(name, chance, 130)
                 })
             })
             .into();
         let reviewer = chance.fork();
         let reviewing = scope.spawn(|| {
             ready.wait();
-            world.review_jobs(reviewer);
+            workload.review_jobs(reviewer);
         });
         ready.wait();
         let harmed = harm(chance);
-        world.no_more_jobs();
+        workload.no_more_jobs();
         reviewing.join().expect("a reviewer");
         let submitted = people.into_iter().flat_map(|one| one.join().expect("a submitting thread")).collect();
         (submitted, harmed)
     });
     let harm = began.elapsed();
-    world.finish();
+    workload.finish();
     let submitted: Vec<Submitted> = submitted;
     eprintln!(
         "{} jobs in {:.0} s and {:.0} s to end them; {} submissions were sent again, {} of them had been taken",
         submitted.len(),
         harm.as_secs_f64(),
         (began.elapsed() - harm).as_secs_f64(),
-        world.repeated.load(Ordering::Relaxed),
-        world.found.load(Ordering::Relaxed),
+        workload.repeated.load(Ordering::Relaxed),
+        workload.found.load(Ordering::Relaxed),
     );
     (submitted, harmed)
 }
 
 /// Waits for a moment to kill: a job in some phase, a submission on its way, or anything.
-fn aim(world: &World, chance: &mut Chance, number: u64) {
+fn aim(workload: &Workload, chance: &mut Chance, number: u64) {
     let since = Instant::now();
     let until = |is_there: &dyn Fn() -> bool| while !is_there() && since.elapsed() < AIM {};
     match usize::try_from(number % 12).ok().and_then(|place| PHASES.get(place)) {
         Some(phase) => {
             thread::sleep(chance.up_to_ms(100));
-            until(&|| world.has_job_in(phase));
+            until(&|| workload.has_job_in(phase));
             thread::sleep(chance.up_to_ms(3));
         }
         None if number % 12 < 9 => {
             thread::sleep(chance.up_to_ms(100));
-            until(&|| world.in_flight.load(Ordering::Relaxed) > 0);
+            until(&|| workload.in_flight.load(Ordering::Relaxed) > 0);
             thread::sleep(chance.up_to_ms(15));
         }
         None => thread::sleep(chance.up_to_ms(400)),
@@ -220,21 +220,21 @@ fn start_in_vain(service: &mut Service, chance: &mut Chance) {
 }
 
 /// Exactly the acknowledged jobs exist, and repeating a request returns the same job.
-fn all_jobs_are_there(world: &World, submitted: &[Submitted]) -> BTreeMap<String, Value> {
+fn all_jobs_are_there(workload: &Workload, submitted: &[Submitted]) -> BTreeMap<String, Value> {
     let id = |job: &Value| job["id"].as_str().expect("an id").to_owned();
-    let jobs: BTreeMap<String, Value> = world.all_jobs().into_iter().map(|job| (id(&job), job)).collect();
+    let jobs: BTreeMap<String, Value> = workload.all_jobs().into_iter().map(|job| (id(&job), job)).collect();
     let acknowledged: BTreeSet<&String> = submitted.iter().map(|one| &one.job).collect();
     assert_eq!(acknowledged.len(), submitted.len(), "two submissions are one job");
     assert_eq!(jobs.keys().collect::<BTreeSet<_>>(), acknowledged, "jobs, and those that were acknowledged");
     for one in submitted {
-        assert_eq!(world.submit_again(one), one.job, "{}", one.key);
+        assert_eq!(workload.submit_again(one), one.job, "{}", one.key);
     }
-    assert_eq!(world.all_jobs().len(), jobs.len());
+    assert_eq!(workload.all_jobs().len(), jobs.len());
     jobs
 }
 
 /// As its kind says, once through every phase, and with the result that it has.
-fn ended_as_it_must(world: &World, submitted: &Submitted, job: &Value) {
+fn ended_as_it_must(workload: &Workload, submitted: &Submitted, job: &Value) {
     let Submitted { key, kind, job: id } = submitted;
     let ended = phase(job);
     assert!(kind.ends.contains(&ended), "{key}, {}: {job:#}", kind.name);
@@ -245,7 +245,7 @@ fn ended_as_it_must(world: &World, submitted: &Submitted, job: &Value) {
         assert!(at >= last && reached.insert(phase), "not forward: {job:#}");
         last = at;
     }
-    let results = world.fetch(&format!("/v1/jobs/{id}/results")).expect_json(200);
+    let results = workload.fetch(&format!("/v1/jobs/{id}/results")).expect_json(200);
     let results = results["items"].as_array().expect("a list");
     if !ended.is_success() {
         assert!(results.is_empty(), "{key}, {}: {results:?}", kind.name);
@@ -255,7 +255,7 @@ fn ended_as_it_must(world: &World, submitted: &Submitted, job: &Value) {
         file["kind"] == "output" && file["name"].as_str().is_some_and(|name| name.starts_with("result.txt"))
     });
     let found = found.unwrap_or_else(|| panic!("no result: {results:?}"));
-    let bytes = world.fetch(&format!("/v1/jobs/{id}/results/{}", found["index"])).expect(200).body;
+    let bytes = workload.fetch(&format!("/v1/jobs/{id}/results/{}", found["index"])).expect(200).body;
     assert_eq!(bytes.len() as u64, found["bytes"], "{key}, {}", kind.name);
     assert_eq!(sha256(&bytes), found["sha256"], "{key}, {}", kind.name);
     if kind.also == Also::Encrypt {
@@ -271,7 +271,7 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// In which phases jobs were when the service was killed: from their histories, in which what came later came from a later
 /// life.
-fn show_coverage(world: &World, jobs: &BTreeMap<String, Value>, killed_at: &[u64]) {
+fn show_coverage(workload: &Workload, jobs: &BTreeMap<String, Value>, killed_at: &[u64]) {
     let mut kills: BTreeMap<String, u64> = BTreeMap::new();
     let histories: Vec<_> = jobs.values().map(history).collect();
     for killed in killed_at {
@@ -283,11 +283,11 @@ fn show_coverage(world: &World, jobs: &BTreeMap<String, Value>, killed_at: &[u64
     for phase in PHASES {
         assert!(kills.contains_key(phase), "never killed with a job in {phase}: {kills:?}");
     }
-    assert!(world.repeated.load(Ordering::Relaxed) > 0, "no submission was interrupted");
+    assert!(workload.repeated.load(Ordering::Relaxed) > 0, "no submission was interrupted");
 }
 
 /// The record is a chain, says what happened, and receipts are what they say.
-fn records_are_whole(service: &Service, world: &World, jobs: &BTreeMap<String, Value>) {
+fn records_are_whole(service: &Service, workload: &Workload, jobs: &BTreeMap<String, Value>) {
     let home = service.home();
     let verified = Command::new(cloister_tests::service::cloister())
         .args(["audit", "verify", "--home"])
@@ -297,7 +297,7 @@ fn records_are_whole(service: &Service, world: &World, jobs: &BTreeMap<String, V
         .expect("the program starts");
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     let mut counts: BTreeMap<(String, String), u64> = BTreeMap::new();
-    for record in world.all_records() {
+    for record in workload.all_records() {
         let field = |name: &str| record[name].as_str().unwrap_or_else(|| panic!("no {name}: {record:#}")).to_owned();
         *counts.entry((field("action"), field("subject"))).or_default() += 1;
     }
@@ -315,6 +315,6 @@ fn records_are_whole(service: &Service, world: &World, jobs: &BTreeMap<String, V
     }
     let finished = jobs.iter().filter(|(_, job)| job["phase"] == "Finished").map(|(id, _)| id);
     for id in finished.step_by(10) {
-        remains::receipt_is_good(world, id);
+        remains::receipt_is_good(workload, id);
     }
 }

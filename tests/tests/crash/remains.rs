@@ -1,6 +1,6 @@
 //! What must not be there any more when all jobs have ended, and what must be.
 
-use crate::world::{World, text};
+use crate::workload::{Workload, text};
 use cloister_tests::service::{Service, wait_for};
 use serde_json::Value;
 use std::{
@@ -88,8 +88,8 @@ pub(crate) fn kill_all_processes(home: &Path) {
 ///
 /// # Panics
 /// If it is none.
-pub(crate) fn receipt_is_good(world: &World, job: &str) {
-    let receipt = world.fetch(&format!("/v1/jobs/{job}/receipt")).expect_json(200);
+pub(crate) fn receipt_is_good(workload: &Workload, job: &str) {
+    let receipt = workload.fetch(&format!("/v1/jobs/{job}/receipt")).expect_json(200);
     let folder = tempfile::tempdir().expect("a folder");
     // An Ed25519 key as OpenSSL reads it (RFC 8410): always the same twelve bytes before it.
     let key = format!(

@@ -1,6 +1,6 @@
 //! The same from a terminal: the commands of `cloister`, as people and their scripts use them.
 
-use crate::people::{Town, penguins};
+use crate::scenario::{Scenario, penguins};
 use cloister_tests::{
     guest, root,
     service::{Who, cloister},
@@ -14,10 +14,10 @@ use std::{
 };
 
 /// A command with an account's key, in a folder of its own.
-fn command(town: &Town, who: &Who, folder: &Path, arguments: &[&str]) -> Output {
+fn command(scenario: &Scenario, who: &Who, folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(cloister());
     command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
-    command.env("CLOISTER_URL", town.service.url()).env("CLOISTER_KEY", &who.key);
+    command.env("CLOISTER_URL", scenario.service.url()).env("CLOISTER_KEY", &who.key);
     command.output().expect("the program starts")
 }
 
@@ -47,15 +47,15 @@ spec:
 
 #[test]
 fn publishing_allowing_computing_and_fetching_from_a_terminal() {
-    let town = Town::new();
-    let Town { service, alice, bob, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, .. } = &scenario;
     let folder = service.folder().join("desk");
     fs::create_dir(&folder).expect("made");
     fs::write(folder.join("penguins.csv"), penguins()).expect("written");
     fs::write(folder.join("dataset.yaml"), DATASET).expect("written");
     fs::write(folder.join("algorithm.yaml"), ALGORITHM).expect("written");
     fs::copy(guest("column-stats.p1.wasm"), folder.join("column-stats.wasm")).expect("copied");
-    let run = |who: &Who, arguments: &[&str]| command(&town, who, &folder, arguments);
+    let run = |who: &Who, arguments: &[&str]| command(&scenario, who, &folder, arguments);
 
     assert!(prints(&run(carol, &["whoami"]), 0).contains("consumer"));
     let _ = prints(&run(alice, &["apply", "-f", "dataset.yaml"]), 0);

@@ -9,7 +9,7 @@ mod bad_input;
 mod client;
 mod flows;
 mod ocean;
-mod people;
+mod scenario;
 mod schemathesis;
 mod sources;
 mod tenants;

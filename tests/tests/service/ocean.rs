@@ -1,6 +1,6 @@
 //! Ocean's operator API, as a Provider uses it: honest, and otherwise.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::{
     root,
     service::{Setup, tool},
@@ -15,12 +15,12 @@ const ADDRESS: &str = "0x1563915e194D8CfBA1943570603F7606A3115508";
 const OWNER: &str = "0x52A4Fc5B2cD5Cb0F3dF6c6E0f2Ee9d8C1B7a0bE1";
 
 /// Runs the Provider of `tests/conformance` against a service: whether all its checks held, and what it printed.
-fn provider(town: &Town, more: &[&str]) -> (bool, String) {
-    let (dataset, algorithm) = (town.penguins(), town.column_stats());
-    town.allow(&dataset, &algorithm);
+fn provider(scenario: &Scenario, more: &[&str]) -> (bool, String) {
+    let (dataset, algorithm) = (scenario.penguins(), scenario.column_stats());
+    scenario.allow(&dataset, &algorithm);
     let output = Command::new(tool("python"))
         .arg(root().join("tests/conformance/provider.py"))
-        .args([&town.service.url(), KEY, &dataset, &algorithm, "--owner", OWNER])
+        .args([&scenario.service.url(), KEY, &dataset, &algorithm, "--owner", OWNER])
         .args(more)
         .stdin(Stdio::null())
         .output()
@@ -37,21 +37,21 @@ fn failed(said: &str) -> Vec<Value> {
 
 #[test]
 fn a_provider_is_served_as_by_oceans_own_service_and_a_forged_request_is_refused() {
-    let town = Town::with(Setup::new().set("operator.providers", ADDRESS));
-    let (good, said) = provider(&town, &["--parameters", r#"{"groupBy": "species"}"#]);
+    let scenario = Scenario::with(Setup::new().set("operator.providers", ADDRESS));
+    let (good, said) = provider(&scenario, &["--parameters", r#"{"groupBy": "species"}"#]);
     assert!(good, "{:#?}\n{said}", failed(&said));
     assert!(said.lines().count() > 50, "it does check: {said}");
     // The jobs are the consumer's, decided and recorded as all others.
-    let audit = town.service.get(&town.service.operator, "/v1/audit?limit=1000").expect(200).text();
+    let audit = scenario.service.get(&scenario.service.operator, "/v1/audit?limit=1000").expect(200).text();
     assert!(audit.contains(&OWNER.to_lowercase()) && audit.contains("job-allowed"), "{audit}");
 }
 
 #[test]
 fn another_provider_is_refused() {
-    let town = Town::with(Setup::new().set("operator.providers", "0x0000000000000000000000000000000000000001"));
-    let (good, said) = provider(&town, &[]);
+    let scenario = Scenario::with(Setup::new().set("operator.providers", "0x0000000000000000000000000000000000000001"));
+    let (good, said) = provider(&scenario, &[]);
     assert!(!good, "{said}");
-    let jobs = town.service.get(&town.service.operator, "/v1/jobs").expect_json(200);
+    let jobs = scenario.service.get(&scenario.service.operator, "/v1/jobs").expect_json(200);
     assert_eq!(jobs["items"], serde_json::json!([]));
 }
 
@@ -62,11 +62,11 @@ fn oceans_own_suite_passes_behind_the_switch_for_it() {
         .set("operator.providers", ADDRESS)
         .set("operator.unverified_signatures", "true")
         .set("operator.unverified_signatures_insist", "true");
-    let town = Town::with(setup);
-    let (good, said) = provider(&town, &["--unverified"]);
+    let scenario = Scenario::with(setup);
+    let (good, said) = provider(&scenario, &["--unverified"]);
     let allowed = good || failed(&said).iter().all(|check| check["check"] == "running jobs");
     assert!(allowed, "{:#?}\n{said}", failed(&said));
-    assert!(town.service.logs().contains("unverified_signatures"), "it is said at the start");
+    assert!(scenario.service.logs().contains("unverified_signatures"), "it is said at the start");
     // The native API knows no such switch.
-    town.service.request("GET", "/v1/whoami").send().problem(401);
+    scenario.service.request("GET", "/v1/whoami").send().problem(401);
 }

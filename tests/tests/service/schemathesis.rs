@@ -1,6 +1,6 @@
 //! Schemathesis reads the description of the API that is served, and asks for all that it allows and forbids.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{text, tool, writing};
 use serde_json::json;
@@ -14,15 +14,15 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 response_headers_conformance,unsupported_method,use_after_free,ignored_auth";
 
 /// What is there, for requests that only ask: Schemathesis cannot guess names.
-fn things_to_ask_for(town: &Town) -> String {
-    let Town { service, alice, .. } = town;
+fn things_to_ask_for(scenario: &Scenario) -> String {
+    let Scenario { service, alice, .. } = scenario;
     let program = service.raw(alice, &writing(&[("a.csv", "n\n12\n")]));
     let open = json!({"services": [
         {"id": "open", "type": "access", "files": [{"type": "inline", "content": "x"}]},
         {"id": "closed", "type": "compute", "files": [{"type": "inline", "content": "x"}], "compute": {"allowRawAlgorithm": true}}
     ]});
     let open = service.publish_dataset(alice, "open", &open);
-    let reviewed = town.dataset_with_contract("reviewed", &json!({"review": true}));
+    let reviewed = scenario.dataset_with_contract("reviewed", &json!({"review": true}));
     let files = json!([{"type": "upload", "sha256": service.upload(alice, b"a script")}]);
     let spec = json!({"services": [{"id": "open", "type": "access", "files": files}]});
     let algorithm = service.publish_algorithm(alice, "open", &spec);
@@ -45,14 +45,14 @@ fn things_to_ask_for(town: &Town) -> String {
 
 #[test]
 fn the_service_behaves_as_its_openapi_description_says() {
-    let town = Town::new();
-    let service = &town.service;
+    let scenario = Scenario::new();
+    let service = &scenario.service;
     let folder = service.folder().join("schemathesis");
     fs::create_dir(&folder).expect("made");
-    fs::write(folder.join("schemathesis.toml"), things_to_ask_for(&town)).expect("written");
+    fs::write(folder.join("schemathesis.toml"), things_to_ask_for(&scenario)).expect("written");
     let output = Command::new(tool("schemathesis"))
         .args(["run", &format!("{}/openapi.json", service.url())])
-        .args(["--header", &format!("Authorization: Bearer {}", town.alice.key)])
+        .args(["--header", &format!("Authorization: Bearer {}", scenario.alice.key)])
         .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing,stateful"])
         .args(["--max-examples", "12", "--seed", "20", "--workers", "1", "--continue-on-failure"])
         .args(["--request-timeout", "60", "--suppress-health-check", "all", "--no-color"])
@@ -65,5 +65,5 @@ fn the_service_behaves_as_its_openapi_description_says() {
     assert!(output.status.success(), "{said}");
     // It was here, and the service still is.
     assert!(said.contains("passed") || said.contains("No issues found"), "{said}");
-    let _ = service.get(&town.carol, "/v1/whoami").expect(200);
+    let _ = service.get(&scenario.carol, "/v1/whoami").expect(200);
 }

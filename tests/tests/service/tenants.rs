@@ -2,7 +2,7 @@
 //!
 //! The routes are read from `/openapi.json`, so that a new one without a row here fails.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{Answer, ENDLESS, Request, Who, manifest, text, writing};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ use For::{Alice, Bob, Carol, Everyone, Known, Operator};
 
 /// What is there for the rows to be about.
 struct Scene {
-    town: Town,
+    scenario: Scenario,
     dataset: String,
     algorithm: String,
     finished: String,
@@ -39,8 +39,8 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let town = Town::new();
-        let Town { service, alice, bob, carol, .. } = &town;
+        let scenario = Scenario::new();
+        let Scenario { service, alice, bob, carol, .. } = &scenario;
         let allow = |names: &[&str]| json!({"allow": [{"type": "address", "values": names}]});
         let open = service.open_dataset(alice, "open");
         let sha256 = service.upload(bob, &wat::parse_str(writing(&[("a", "b")])).expect("a WAT text"));
@@ -64,22 +64,22 @@ impl Scene {
             }),
         );
         let program = writing(&[("a", "b")]);
-        let finished = service.finish(carol, &town.raw_job(&open, &program));
-        let removable = service.finish(carol, &town.raw_job(&open, &program));
-        let in_review = text(&service.submit(carol, &town.raw_job(&dataset, &program)), "id");
+        let finished = service.finish(carol, &scenario.raw_job(&open, &program));
+        let removable = service.finish(carol, &scenario.raw_job(&open, &program));
+        let in_review = text(&service.submit(carol, &scenario.raw_job(&dataset, &program)), "id");
         let _ = service.job_in(carol, &in_review, Phase::InReview);
-        let running = text(&service.submit(carol, &town.raw_job(&open, ENDLESS)), "id");
+        let running = text(&service.submit(carol, &scenario.raw_job(&open, ENDLESS)), "id");
         let _ = service.job_in(carol, &running, Phase::Running);
         let key = service.account("carol", "consumer").id;
-        Self { town, dataset, algorithm, finished, in_review, running, removable, key }
+        Self { scenario, dataset, algorithm, finished, in_review, running, removable, key }
     }
 
     fn who(&self, right: For) -> &Who {
         match right {
-            Alice => &self.town.alice,
-            Bob => &self.town.bob,
-            Operator => &self.town.service.operator,
-            Everyone | Known | Carol => &self.town.carol,
+            Alice => &self.scenario.alice,
+            Bob => &self.scenario.bob,
+            Operator => &self.scenario.service.operator,
+            Everyone | Known | Carol => &self.scenario.carol,
         }
     }
 }
@@ -92,7 +92,7 @@ fn nothing(_: &Scene) -> Value {
 }
 
 fn a_job(scene: &Scene) -> Value {
-    let program = scene.town.service.raw(&scene.town.carol, &writing(&[]));
+    let program = scene.scenario.service.raw(&scene.scenario.carol, &writing(&[]));
     json!({"datasets": [scene.dataset], "algorithm": program})
 }
 
@@ -185,7 +185,7 @@ fn path(scene: &Scene, (method, template, ..): &Row, exists: bool) -> String {
 
 fn request(scene: &Scene, row: &Row, exists: bool) -> Request {
     let (method, template, .., body) = row;
-    let request = scene.town.service.request(&method.to_uppercase(), &path(scene, row, exists));
+    let request = scene.scenario.service.request(&method.to_uppercase(), &path(scene, row, exists));
     if *template == "/v1/uploads" {
         return request.bytes("application/octet-stream", "bytes");
     }
@@ -206,7 +206,7 @@ fn told(answer: &Answer) -> (u16, Vec<(String, String)>, String) {
 #[test]
 fn every_route_answers_only_the_accounts_it_is_for() {
     let scene = Scene::new();
-    let service = &scene.town.service;
+    let service = &scene.scenario.service;
     let openapi = service.request("GET", "/openapi.json").send().expect_json(200);
     let described: BTreeSet<(String, String)> = openapi["paths"]
         .as_object()
@@ -225,7 +225,7 @@ fn every_route_answers_only_the_accounts_it_is_for() {
     assert!(gone.is_empty(), "these are described nowhere: {gone:?}");
 
     // No key, and a key that does not exist.
-    let mut forged = scene.town.carol.clone();
+    let mut forged = scene.scenario.carol.clone();
     let last = if forged.key.ends_with('A') { "B" } else { "A" };
     forged.key.replace_range(forged.key.len() - 1.., last);
     for row @ (method, template, right, ..) in ROWS {
@@ -244,18 +244,18 @@ fn every_route_answers_only_the_accounts_it_is_for() {
     // A stranger learns nothing: what is there and what is not look alike, to the letter.
     for row @ (method, template, right, ..) in ROWS {
         let what = format!("{method} {template}");
-        let stranger = request(&scene, row, true).by(&scene.town.mallory).send();
+        let stranger = request(&scene, row, true).by(&scene.scenario.mallory).send();
         match right {
             Everyone | Known => assert!(stranger.status < 300, "{what}: {}", stranger.shown()),
             Operator => drop(stranger.problem(403)),
             Alice if *method == "post" && matches!(*template, "/v1/datasets" | "/v1/algorithms") => {
                 assert_eq!(stranger.status, 201, "publishing is for every publisher: {}", stranger.shown());
-                let consumer = request(&scene, row, true).by(&scene.town.carol).send();
+                let consumer = request(&scene, row, true).by(&scene.scenario.carol).send();
                 consumer.problem(403);
             }
             Alice | Bob | Carol => {
                 stranger.problem(404);
-                let of_nothing = request(&scene, row, false).by(&scene.town.mallory).send();
+                let of_nothing = request(&scene, row, false).by(&scene.scenario.mallory).send();
                 assert_eq!(told(&stranger), told(&of_nothing), "{what} tells a stranger what exists");
             }
         }
@@ -272,10 +272,10 @@ fn every_route_answers_only_the_accounts_it_is_for() {
 #[test]
 fn lists_hold_nothing_of_other_accounts() {
     let scene = Scene::new();
-    let service = &scene.town.service;
+    let service = &scene.scenario.service;
     let list = |who: &Who, target: &str| service.get(who, target).expect(200).text();
     for target in ["/v1/jobs?limit=100", "/v1/datasets?limit=100", "/v1/algorithms?limit=100", "/v1/keys"] {
-        let told = list(&scene.town.mallory, target);
+        let told = list(&scene.scenario.mallory, target);
         for theirs in [&scene.dataset, &scene.algorithm, &scene.finished, &scene.in_review, &scene.running, &scene.key]
         {
             assert!(!told.contains(theirs.as_str()), "{target}: {told}");
@@ -283,9 +283,9 @@ fn lists_hold_nothing_of_other_accounts() {
     }
     for query in ["owner=carol", "account=carol"] {
         let target = if query.starts_with("owner") { "/v1/jobs" } else { "/v1/keys" };
-        service.get(&scene.town.mallory, &format!("{target}?{query}")).problem(403);
+        service.get(&scene.scenario.mallory, &format!("{target}?{query}")).problem(403);
     }
-    let hers = list(&scene.town.carol, "/v1/jobs?limit=100");
+    let hers = list(&scene.scenario.carol, "/v1/jobs?limit=100");
     assert!(hers.contains(&scene.finished) && hers.contains(&scene.running));
     assert!(list(&service.operator, "/v1/jobs?limit=100").contains(&scene.finished));
     assert!(list(&service.operator, "/v1/keys").contains(&scene.key));
@@ -296,7 +296,7 @@ fn lists_hold_nothing_of_other_accounts() {
 fn open_routes_name_no_account_job_or_asset() {
     let scene = Scene::new();
     for target in ["/metrics", "/healthz", "/readyz", "/v1/receipt-key", "/"] {
-        let told = scene.town.service.request("GET", target).send().text();
+        let told = scene.scenario.service.request("GET", target).send().text();
         for theirs in ["carol", "alice", &scene.dataset[7..], &scene.finished, &scene.key] {
             assert!(!told.contains(theirs), "{target}: {told}");
         }
@@ -305,28 +305,28 @@ fn open_routes_name_no_account_job_or_asset() {
 
 #[test]
 fn a_key_has_no_more_rights_than_its_maker_and_ends_when_revoked() {
-    let town = Town::new();
-    let service = &town.service;
+    let scenario = Scenario::new();
+    let service = &scenario.service;
     let keys = |who: &Who, body: &Value| service.post(who, "/v1/keys", body);
-    let mine = keys(&town.alice, &json!({"role": "consumer", "label": "laptop"})).expect_json(201);
+    let mine = keys(&scenario.alice, &json!({"role": "consumer", "label": "laptop"})).expect_json(201);
     let lesser = Who { account: "alice".to_owned(), id: text(&mine, "id"), key: text(&mine, "key") };
     assert_eq!(service.get(&lesser, "/v1/whoami").expect_json(200)["role"], "consumer");
     service.post(&lesser, "/v1/datasets", &a_dataset_manifest()).problem(403);
     for (who, body) in [
-        (&town.carol, json!({"role": "publisher"})),
+        (&scenario.carol, json!({"role": "publisher"})),
         (&lesser, json!({"role": "publisher"})),
-        (&town.alice, json!({"role": "operator"})),
-        (&town.alice, json!({"account": "carol"})),
+        (&scenario.alice, json!({"role": "operator"})),
+        (&scenario.alice, json!({"account": "carol"})),
     ] {
         keys(who, &body).problem(403);
     }
     // The list shows no key, only whose and which.
-    let listed = service.get(&town.alice, "/v1/keys").expect(200).text();
+    let listed = service.get(&scenario.alice, "/v1/keys").expect(200).text();
     assert!(listed.contains(&lesser.id) && !listed.contains(lesser.key.rsplit('_').next().expect("a secret")));
-    service.delete(&town.carol, &format!("/v1/keys/{}", lesser.id)).problem(404);
-    let _ = service.delete(&town.alice, &format!("/v1/keys/{}", lesser.id)).expect(204);
+    service.delete(&scenario.carol, &format!("/v1/keys/{}", lesser.id)).problem(404);
+    let _ = service.delete(&scenario.alice, &format!("/v1/keys/{}", lesser.id)).expect(204);
     service.get(&lesser, "/v1/whoami").problem(401);
-    let short = keys(&town.alice, &json!({"expires": "2020-01-01T00:00:00Z"}));
+    let short = keys(&scenario.alice, &json!({"expires": "2020-01-01T00:00:00Z"}));
     short.problem(422);
     for name in ["Basic abc", "Bearer", "Bearer clk_", "Ethereum address=0x0", "bearer  "] {
         let answer = service.request("GET", "/v1/whoami").header("Authorization", name).send();

@@ -1,6 +1,6 @@
 //! Connections that say nothing, too little, or nonsense.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{Setup, wait_for};
 use std::{
     io::{Read as _, Write as _},
@@ -18,8 +18,8 @@ fn rest(socket: &mut TcpStream) -> String {
 
 #[test]
 fn a_thousand_idle_connections_do_not_keep_other_clients_out() {
-    let town = Town::with(Setup::new().set("http.max_connections", "2000").set("http.header_timeout", "20s"));
-    let address = town.service.address();
+    let scenario = Scenario::with(Setup::new().set("http.max_connections", "2000").set("http.header_timeout", "20s"));
+    let address = scenario.service.address();
     let idle: Vec<TcpStream> = (0..1000)
         .map(|number| {
             let mut socket = TcpStream::connect(address).expect("a connection");
@@ -30,16 +30,16 @@ fn a_thousand_idle_connections_do_not_keep_other_clients_out() {
         })
         .collect();
     for _ in 0..20 {
-        let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
+        let _ = scenario.service.get(&scenario.carol, "/v1/whoami").expect(200);
     }
     drop(idle);
-    let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
+    let _ = scenario.service.get(&scenario.carol, "/v1/whoami").expect(200);
 }
 
 #[test]
 fn a_client_that_is_too_slow_is_disconnected() {
-    let town = Town::with(Setup::new().set("http.header_timeout", "1s").set("http.request_timeout", "2s"));
-    let address = town.service.address();
+    let scenario = Scenario::with(Setup::new().set("http.header_timeout", "1s").set("http.request_timeout", "2s"));
+    let address = scenario.service.address();
     // A head that comes letter by letter.
     let mut slow = TcpStream::connect(address).expect("a connection");
     slow.write_all(b"GET /v1/whoami HTTP/1.1\r\n").expect("sent");
@@ -54,26 +54,26 @@ fn a_client_that_is_too_slow_is_disconnected() {
     let mut waiting = TcpStream::connect(address).expect("a connection");
     let head = format!(
         "POST /v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{{",
-        town.carol.key
+        scenario.carol.key
     );
     waiting.write_all(head.as_bytes()).expect("sent");
     let said = rest(&mut waiting);
     // The service does not know whether the client or the network is slow, so it does not answer 408.
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 503"), "{said}");
-    let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
+    let _ = scenario.service.get(&scenario.carol, "/v1/whoami").expect(200);
 }
 
 /// Uploads that are there to be named.
-fn complete(town: &Town) -> usize {
-    let uploads = std::fs::read_dir(town.service.home().join("uploads"));
+fn complete(scenario: &Scenario) -> usize {
+    let uploads = std::fs::read_dir(scenario.service.home().join("uploads"));
     uploads.into_iter().flatten().flatten().filter(|entry| entry.file_name().len() == 64).count()
 }
 
 #[test]
 fn bytes_that_are_not_http_do_no_harm() {
-    let town = Town::new();
-    let address = town.service.address();
-    let key = &town.carol.key;
+    let scenario = Scenario::new();
+    let address = scenario.service.address();
+    let key = &scenario.carol.key;
     for bytes in [
         b"\x16\x03\x01\x02\x00\x01\x00".as_slice(),
         b"GET\r\n\r\n",
@@ -102,21 +102,21 @@ fn bytes_that_are_not_http_do_no_harm() {
     let said = rest(&mut socket);
     assert!(said.matches("HTTP/1.1 ").count() <= 1, "{said}");
     // Half an upload is none.
-    let before = complete(&town);
+    let before = complete(&scenario);
     let mut socket = TcpStream::connect(address).expect("a connection");
     let half = format!(
         "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\nContent-Length: 1000\r\n\r\nhalf"
     );
     socket.write_all(half.as_bytes()).expect("sent");
     drop(socket);
-    let _ = town.service.get(&town.carol, "/v1/whoami").expect(200);
-    assert_eq!(complete(&town), before);
+    let _ = scenario.service.get(&scenario.carol, "/v1/whoami").expect(200);
+    assert_eq!(complete(&scenario), before);
 }
 
 #[test]
 fn a_client_over_its_rate_is_told_when_to_retry() {
-    let town = Town::with(Setup::new().set("http.account_per_second", "1").set("http.account_burst", "5"));
-    let answers: Vec<_> = (0..12).map(|_| town.service.get(&town.carol, "/v1/whoami")).collect();
+    let scenario = Scenario::with(Setup::new().set("http.account_per_second", "1").set("http.account_burst", "5"));
+    let answers: Vec<_> = (0..12).map(|_| scenario.service.get(&scenario.carol, "/v1/whoami")).collect();
     assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 5);
     let refused = answers.iter().find(|answer| answer.status != 200).expect("one too many");
     refused.problem(429);
@@ -127,5 +127,5 @@ fn a_client_over_its_rate_is_told_when_to_retry() {
             .is_some_and(|seconds| seconds > 0)
     );
     // Others are not kept waiting.
-    let _ = town.service.get(&town.alice, "/v1/whoami").expect(200);
+    let _ = scenario.service.get(&scenario.alice, "/v1/whoami").expect(200);
 }

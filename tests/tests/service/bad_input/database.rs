@@ -1,6 +1,6 @@
 //! A database that is locked, damaged, newer than the program, or another program's.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{NOTHING, Python, Setup, text};
 use std::{
     fs,
@@ -14,10 +14,10 @@ use tempfile::TempDir;
 fn used_home() -> (TempDir, Vec<u8>) {
     let folder = TempDir::new().expect("a folder");
     let home = folder.path().join("home");
-    let mut town = Town::with(Setup::new().home(&home));
-    let dataset = town.service.open_dataset(&town.alice, "d");
-    let _ = town.service.finish(&town.carol, &town.raw_job(&dataset, NOTHING));
-    assert!(town.service.stop().success());
+    let mut scenario = Scenario::with(Setup::new().home(&home));
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
+    let _ = scenario.service.finish(&scenario.carol, &scenario.raw_job(&dataset, NOTHING));
+    assert!(scenario.service.stop().success());
     // As a backup would: what is in the log beside it belongs to it.
     let program =
         "import sqlite3, sys\ndb = sqlite3.connect(sys.argv[1])\ndb.execute('PRAGMA wal_checkpoint(TRUNCATE)')";
@@ -34,13 +34,13 @@ fn refused(folder: &TempDir) -> (i32, String) {
 #[test]
 fn a_second_service_on_the_same_folder_is_refused() {
     let folder = TempDir::new().expect("a folder");
-    let town = Town::with(Setup::new().home(&folder.path().join("home")));
+    let scenario = Scenario::with(Setup::new().home(&folder.path().join("home")));
     let (code, said) = refused(&folder);
     assert!(code != 0 && said.contains("is used by a running service"), "{code}: {said}");
     assert!(!said.contains("panicked"), "{said}");
     // The first one goes on.
-    let dataset = town.service.open_dataset(&town.alice, "d");
-    let _ = town.service.finish(&town.carol, &town.raw_job(&dataset, NOTHING));
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
+    let _ = scenario.service.finish(&scenario.carol, &scenario.raw_job(&dataset, NOTHING));
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn a_broken_database_is_left_as_it_is() {
     }
     // The right one is taken again.
     fs::write(&path, &good).expect("written");
-    let town = Setup::new().home(&folder.path().join("home")).start();
-    let jobs = town.get(&town.operator, "/v1/jobs").expect_json(200);
+    let scenario = Setup::new().home(&folder.path().join("home")).start();
+    let jobs = scenario.get(&scenario.operator, "/v1/jobs").expect_json(200);
     assert_eq!(jobs["items"].as_array().map(Vec::len), Some(1), "{jobs:#}");
 }
 
@@ -102,10 +102,10 @@ db.execute('ROLLBACK')
 
 #[test]
 fn a_locked_database_is_retried_and_then_reported() {
-    let town = Town::new();
-    let service = &town.service;
-    let dataset = service.open_dataset(&town.alice, "d");
-    let job = town.raw_job(&dataset, NOTHING);
+    let scenario = Scenario::new();
+    let service = &scenario.service;
+    let dataset = service.open_dataset(&scenario.alice, "d");
+    let job = scenario.raw_job(&dataset, NOTHING);
     let mut holder = Command::new(cloister_tests::service::tool("python"))
         .args(["-c", HOLD, &service.home().join("cloister.db").display().to_string()])
         .stdin(Stdio::piped())
@@ -116,7 +116,7 @@ fn a_locked_database_is_retried_and_then_reported() {
     std::io::Read::read_exact(holder.stdout.as_mut().expect("a pipe"), &mut said).expect("it holds it");
     // Nothing hangs for ever, nothing is taken that is not stored.
     let answer =
-        service.request("POST", "/v1/jobs").by(&town.carol).json(&job).patience(Duration::from_secs(90)).send();
+        service.request("POST", "/v1/jobs").by(&scenario.carol).json(&job).patience(Duration::from_secs(90)).send();
     let taken = answer.status == 201;
     if !taken {
         answer.problem(503);
@@ -127,11 +127,11 @@ fn a_locked_database_is_retried_and_then_reported() {
     drop(pipe);
     assert!(holder.wait().expect("it ended").success());
     if taken {
-        let _ = service.ended(&town.carol, &text(&answer.json(), "id"));
+        let _ = service.ended(&scenario.carol, &text(&answer.json(), "id"));
     } else {
-        assert_eq!(service.get(&town.carol, "/v1/jobs").expect_json(200)["items"], serde_json::json!([]));
+        assert_eq!(service.get(&scenario.carol, "/v1/jobs").expect_json(200)["items"], serde_json::json!([]));
     }
-    let _ = service.finish(&town.carol, &job);
+    let _ = service.finish(&scenario.carol, &job);
     let _ = service.request("GET", "/readyz").send().expect(200);
 }
 

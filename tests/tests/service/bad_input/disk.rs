@@ -1,6 +1,6 @@
 //! A disk that is full.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{NOTHING, Setup, phase, writing};
 use serde_json::json;
@@ -44,10 +44,10 @@ fn not_tested() {
 #[test]
 fn a_full_disk_fails_jobs_and_loses_none() {
     let Some(small) = Small::mount() else { return not_tested() };
-    let town = Town::with(Setup::new().home(&small.path().join("home")));
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::with(Setup::new().home(&small.path().join("home")));
+    let Scenario { service, alice, carol, .. } = &scenario;
     let open = service.open_dataset(alice, "open");
-    let before = service.finish(carol, &town.raw_job(&open, &writing(&[("a", "kept")])));
+    let before = service.finish(carol, &scenario.raw_job(&open, &writing(&[("a", "kept")])));
     // An input that does not fit: the job fails, by no fault of the algorithm.
     let large = service.file("large.bin", vec![7; 40 << 20]);
     let dataset = service.publish_dataset(
@@ -55,7 +55,7 @@ fn a_full_disk_fails_jobs_and_loses_none() {
         "large",
         &json!({"files": [{"type": "local", "path": large}], "compute": {"allowRawAlgorithm": true}}),
     );
-    let ended = service.run(carol, &town.raw_job(&dataset, NOTHING));
+    let ended = service.run(carol, &scenario.raw_job(&dataset, NOTHING));
     assert_eq!(phase(&ended), Phase::DataProvisioningFailed, "{ended:#}");
     assert_eq!(ended["reason"]["fault"], "system", "{ended:#}");
     // An upload that does not fit is refused, and leaves nothing.
@@ -63,10 +63,10 @@ fn a_full_disk_fails_jobs_and_loses_none() {
     request.send().problem(507);
     // What was there is still there, and the next job runs.
     assert_eq!(service.result(carol, &before, "a"), b"kept");
-    let _ = service.finish(carol, &town.raw_job(&open, &writing(&[("b", "again")])));
+    let _ = service.finish(carol, &scenario.raw_job(&open, &writing(&[("b", "again")])));
 
     // To the last byte: nothing is taken that cannot be stored, and with room again everything goes on.
-    let job = town.raw_job(&open, NOTHING);
+    let job = scenario.raw_job(&open, NOTHING);
     let filler = small.path().join("filler");
     drop(fill(&filler));
     let mut taken = Vec::new();

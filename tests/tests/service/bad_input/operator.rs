@@ -1,12 +1,12 @@
 //! Workflows of Ocean's API that are no jobs. What an honest Provider does is tried in `ocean`.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use serde_json::{Value, json};
 
 #[test]
 fn requests_without_a_listed_provider_are_refused() {
-    let town = Town::new();
-    let service = &town.service;
+    let scenario = Scenario::new();
+    let service = &scenario.service;
     let compute = "/api/v1/operator/compute";
     for body in [
         json!({}),

@@ -1,15 +1,15 @@
 //! Requests that cannot be read.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{NOTHING, Request, manifest};
 use serde_json::json;
 
 #[test]
 fn malformed_bodies_are_refused() {
-    let town = Town::new();
-    let service = &town.service;
-    let dataset = service.open_dataset(&town.alice, "d");
-    let post = |target: &str| service.request("POST", target).by(&town.carol);
+    let scenario = Scenario::new();
+    let service = &scenario.service;
+    let dataset = service.open_dataset(&scenario.alice, "d");
+    let post = |target: &str| service.request("POST", target).by(&scenario.carol);
     let deep = "[".repeat(100_000);
     for body in ["", "{", "nonsense", "{\"datasets\": [}", "\u{feff}{}", "{\"a\": 1e999}", &deep, "{}{}", "NaN"] {
         let answer = post("/v1/jobs").bytes("application/json", body).send();
@@ -18,7 +18,7 @@ fn malformed_bodies_are_refused() {
     }
     let not_text = post("/v1/jobs").bytes("application/json", b"{\"datasets\": \"\xff\xfe\"}".as_slice()).send();
     assert!(matches!(not_text.status, 400 | 422), "{}", not_text.shown());
-    let good = json!({"datasets": [dataset], "algorithm": service.raw(&town.carol, NOTHING)});
+    let good = json!({"datasets": [dataset], "algorithm": service.raw(&scenario.carol, NOTHING)});
     for media_type in ["text/plain", "application/xml", "", "application/x-www-form-urlencoded"] {
         post("/v1/jobs").bytes(media_type, good.to_string()).send().problem(415);
     }
@@ -47,27 +47,27 @@ fn malformed_bodies_are_refused() {
         for (name, value) in change.as_object().expect("an object") {
             body[name] = value.clone();
         }
-        let answer = service.post(&town.carol, "/v1/jobs", &body);
+        let answer = service.post(&scenario.carol, "/v1/jobs", &body);
         assert!(matches!(answer.status, 400 | 422), "{change}: {}", answer.shown());
         let problem = answer.problem(answer.status).to_string();
         assert!(problem.contains(said), "{change}: {problem}");
     }
-    let _ = service.finish(&town.carol, &good);
+    let _ = service.finish(&scenario.carol, &good);
 }
 
 #[test]
 fn text_of_a_stranger_is_escaped_or_left_out_of_answers() {
-    let town = Town::new();
-    let service = &town.service;
+    let scenario = Scenario::new();
+    let service = &scenario.service;
     let nasty = "\u{1b}[31mred\u{202e}\r\nX-Forged: 1";
     let mut answers = vec![
-        service.post(&town.carol, "/v1/jobs", &json!({nasty: 1})),
-        service.post(&town.carol, "/v1/jobs", &json!({"datasets": [nasty], "algorithm": {"rawcode": nasty}})),
-        service.post(&town.alice, "/v1/datasets", &json!({"kind": nasty})),
-        service.post(&town.alice, "/v1/datasets", &manifest("Dataset", nasty, &json!({nasty: nasty}))),
-        service.post(&town.carol, "/v1/keys", &json!({"label": nasty.repeat(9), "role": nasty})),
+        service.post(&scenario.carol, "/v1/jobs", &json!({nasty: 1})),
+        service.post(&scenario.carol, "/v1/jobs", &json!({"datasets": [nasty], "algorithm": {"rawcode": nasty}})),
+        service.post(&scenario.alice, "/v1/datasets", &json!({"kind": nasty})),
+        service.post(&scenario.alice, "/v1/datasets", &manifest("Dataset", nasty, &json!({nasty: nasty}))),
+        service.post(&scenario.carol, "/v1/keys", &json!({"label": nasty.repeat(9), "role": nasty})),
     ];
-    answers.push(service.get(&town.carol, "/v1/jobs?phase=%1b%5b31m&limit=%0d%0a"));
+    answers.push(service.get(&scenario.carol, "/v1/jobs?phase=%1b%5b31m&limit=%0d%0a"));
     for answer in answers {
         assert!((400..500).contains(&answer.status), "{}", answer.shown());
         let problem = answer.problem(answer.status);
@@ -83,17 +83,18 @@ fn text_of_a_stranger_is_escaped_or_left_out_of_answers() {
 
 #[test]
 fn bodies_over_the_limit_are_refused_and_not_stored() {
-    let town = Town::with(
+    let scenario = Scenario::with(
         cloister_tests::service::Setup::new().set("http.max_upload", "1MiB").set("uploads.per_account", "2MiB"),
     );
-    let service = &town.service;
+    let service = &scenario.service;
     let spaces = vec![b' '; 5 << 20];
     for target in ["/v1/jobs", "/v1/explain", "/v1/keys"] {
-        let answer = service.request("POST", target).by(&town.carol).bytes("application/json", spaces.clone()).send();
+        let answer =
+            service.request("POST", target).by(&scenario.carol).bytes("application/json", spaces.clone()).send();
         answer.problem(413);
     }
     let upload = |bytes: Vec<u8>| {
-        service.request("POST", "/v1/uploads").by(&town.carol).bytes("application/octet-stream", bytes)
+        service.request("POST", "/v1/uploads").by(&scenario.carol).bytes("application/octet-stream", bytes)
     };
     upload(vec![1; (1 << 20) + 1]).send().problem(413);
     let _ = upload(vec![1; 1 << 20]).send().expect(201);
@@ -103,7 +104,7 @@ fn bodies_over_the_limit_are_refused_and_not_stored() {
     upload(vec![3; 900_000]).send().problem(507);
     // Another account has its own.
     let other =
-        service.request("POST", "/v1/uploads").by(&town.alice).bytes("application/octet-stream", vec![3; 900_000]);
+        service.request("POST", "/v1/uploads").by(&scenario.alice).bytes("application/octet-stream", vec![3; 900_000]);
     let _ = other.send().expect(201);
     let kept: u64 = std::fs::read_dir(service.home().join("uploads"))
         .expect("uploads")
@@ -114,18 +115,18 @@ fn bodies_over_the_limit_are_refused_and_not_stored() {
         .sum();
     assert!(kept <= (1 << 20) + 2 * 900_000, "{kept}");
     // Names are each account's own, too: what another sent cannot be named.
-    let sha256 = service.upload(&town.alice, b"hers");
-    let dataset = service.open_dataset(&town.alice, "d");
+    let sha256 = service.upload(&scenario.alice, b"hers");
+    let dataset = service.open_dataset(&scenario.alice, "d");
     let job = json!({"datasets": [dataset], "algorithm": {"upload": sha256}});
-    let answer = service.post(&town.carol, "/v1/jobs", &job);
+    let answer = service.post(&scenario.carol, "/v1/jobs", &job);
     assert!(matches!(answer.status, 404 | 422), "{}", answer.shown());
 }
 
 #[test]
 fn oversized_and_malformed_headers_are_refused() {
-    let town = Town::new();
-    let service = &town.service;
-    let get = |target: &str| service.request("GET", target).by(&town.carol);
+    let scenario = Scenario::new();
+    let service = &scenario.service;
+    let get = |target: &str| service.request("GET", target).by(&scenario.carol);
     for request in [
         get("/v1/jobs").header("X-Large", &"x".repeat(100_000)),
         get(&format!("/v1/jobs?cursor={}", "x".repeat(100_000))),
@@ -153,7 +154,7 @@ fn oversized_and_malformed_headers_are_refused() {
             answer.shown()
         );
     }
-    service.request("PATCH", "/v1/jobs").by(&town.carol).send().problem(405);
+    service.request("PATCH", "/v1/jobs").by(&scenario.carol).send().problem(405);
     let two = get("/v1/whoami").header("Authorization", "Bearer x").send();
     two.problem(401);
     let _ = get("/v1/whoami").send().expect(200);

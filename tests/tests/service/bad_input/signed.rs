@@ -1,6 +1,6 @@
 //! Requests that are signed with an Ethereum account: right, changed, old, again.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{Python, Request, Setup};
 use serde_json::{Value, json};
 
@@ -29,8 +29,8 @@ fn signed(asks: &Value) -> (String, Vec<String>) {
 
 #[test]
 fn a_signature_is_valid_for_one_request_and_cannot_be_replayed() {
-    let town = Town::with(Setup::new().set("auth.ethereum_role", "consumer"));
-    let service = &town.service;
+    let scenario = Scenario::with(Setup::new().set("auth.ethereum_role", "consumer"));
+    let service = &scenario.service;
     let body = json!({"label": "mine"}).to_string();
     let get = json!({"method": "GET", "target": "/v1/whoami", "body": ""});
     let (address, headers) = signed(&json!([
@@ -83,18 +83,19 @@ fn a_signature_is_valid_for_one_request_and_cannot_be_replayed() {
 
 #[test]
 fn used_nonces_are_remembered_across_a_restart() {
-    let mut town = Town::with(Setup::new().set("auth.ethereum_role", "consumer"));
+    let mut scenario = Scenario::with(Setup::new().set("auth.ethereum_role", "consumer"));
     let (_, headers) = signed(&json!([{"method": "GET", "target": "/v1/whoami", "body": ""}]));
-    let send = |town: &Town| town.service.request("GET", "/v1/whoami").header("Authorization", &headers[0]).send();
-    let _ = send(&town).expect(200);
-    town.service.kill();
-    town.service.restart();
-    send(&town).problem(401);
+    let send =
+        |scenario: &Scenario| scenario.service.request("GET", "/v1/whoami").header("Authorization", &headers[0]).send();
+    let _ = send(&scenario).expect(200);
+    scenario.service.kill();
+    scenario.service.restart();
+    send(&scenario).problem(401);
 }
 
 #[test]
 fn signatures_are_refused_unless_the_operator_turns_them_on() {
-    let town = Town::new();
+    let scenario = Scenario::new();
     let (_, headers) = signed(&json!([{"method": "GET", "target": "/v1/whoami", "body": ""}]));
-    town.service.request("GET", "/v1/whoami").header("Authorization", &headers[0]).send().problem(401);
+    scenario.service.request("GET", "/v1/whoami").header("Authorization", &headers[0]).send().problem(401);
 }

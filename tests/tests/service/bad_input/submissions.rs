@@ -1,15 +1,15 @@
 //! Jobs that make no sense, and inputs that cannot be had.
 
-use crate::people::{Town, reason};
+use crate::scenario::{Scenario, reason};
 use cloister_model::Phase;
 use cloister_tests::service::{NOTHING, Setup, manifest, phase, text};
 use serde_json::json;
 
 #[test]
 fn submissions_that_name_missing_or_unsuitable_assets_are_refused() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
-    let (dataset, algorithm) = (service.open_dataset(alice, "d"), town.algorithm("a", NOTHING));
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let (dataset, algorithm) = (service.open_dataset(alice, "d"), scenario.algorithm("a", NOTHING));
     let raw = service.raw(carol, NOTHING);
     let missing = format!("did:op:{}", "0".repeat(64));
     let access = service.publish_dataset(
@@ -37,8 +37,8 @@ fn submissions_that_name_missing_or_unsuitable_assets_are_refused() {
 
 #[test]
 fn manifests_with_unknown_or_missing_fields_are_refused() {
-    let town = Town::new();
-    let service = &town.service;
+    let scenario = Scenario::new();
+    let service = &scenario.service;
     let good = json!({"files": [{"type": "inline", "content": "x"}]});
     let with = |name: &str, value: serde_json::Value| {
         let mut spec = good.clone();
@@ -61,28 +61,28 @@ fn manifests_with_unknown_or_missing_fields_are_refused() {
         with("title", json!("x".repeat(2_000))),
         with("algorithm", json!({})),
     ] {
-        let answer = service.post(&town.alice, "/v1/datasets", &manifest("Dataset", "d", &spec));
+        let answer = service.post(&scenario.alice, "/v1/datasets", &manifest("Dataset", "d", &spec));
         assert!(matches!(answer.status, 400 | 422), "{spec}: {}", answer.shown());
         let problem = answer.problem(answer.status);
         assert!(text(&problem, "detail").len() > 20, "it says what to do: {problem:#}");
     }
     for name in ["", "Name", "a b", "../x", &"a".repeat(64)] {
-        service.post(&town.alice, "/v1/datasets", &manifest("Dataset", name, &good)).problem(422);
+        service.post(&scenario.alice, "/v1/datasets", &manifest("Dataset", name, &good)).problem(422);
     }
     let mut other_version = manifest("Dataset", "d", &good);
     other_version["apiVersion"] = "cloister.dev/v9".into();
-    service.post(&town.alice, "/v1/datasets", &other_version).problem(422);
-    assert_eq!(service.get(&town.alice, "/v1/datasets").expect_json(200)["items"], json!([]));
+    service.post(&scenario.alice, "/v1/datasets", &other_version).problem(422);
+    assert_eq!(service.get(&scenario.alice, "/v1/datasets").expect_json(200)["items"], json!([]));
     // An algorithm's file is read when the algorithm is published. If it cannot be read, publication is refused.
     let away = json!({"files": [{"type": "url", "url": "http://127.0.0.1:1/a.wasm"}]});
-    let answer = service.post(&town.bob, "/v1/algorithms", &manifest("Algorithm", "a", &away));
+    let answer = service.post(&scenario.bob, "/v1/algorithms", &manifest("Algorithm", "a", &away));
     assert!(matches!(answer.status, 422 | 502), "{}", answer.shown());
 }
 
 #[test]
 fn a_file_that_is_not_a_program_is_refused_as_the_algorithms_fault() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
     let empty = service.request("POST", "/v1/uploads").by(carol).bytes("application/octet-stream", "").send();
     empty.problem(400);
@@ -114,10 +114,10 @@ fn a_file_that_is_not_a_program_is_refused_as_the_algorithms_fault() {
 
 #[test]
 fn a_full_queue_says_so_and_empties() {
-    let town = Town::with(Setup::new().set("engine.max_jobs", "1").set("engine.max_queued", "2"));
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::with(Setup::new().set("engine.max_jobs", "1").set("engine.max_queued", "2"));
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let endless = town.raw_job(&dataset, cloister_tests::service::ENDLESS);
+    let endless = scenario.raw_job(&dataset, cloister_tests::service::ENDLESS);
     let running = text(&service.submit(carol, &endless), "id");
     let _ = service.job_in(carol, &running, Phase::Running);
     let mut taken = vec![running];
@@ -137,5 +137,5 @@ fn a_full_queue_says_so_and_empties() {
     for job in &taken {
         assert_eq!(phase(&service.ended(carol, job)), Phase::Stopped);
     }
-    let _ = service.finish(carol, &town.raw_job(&dataset, NOTHING));
+    let _ = service.finish(carol, &scenario.raw_job(&dataset, NOTHING));
 }

@@ -1,6 +1,6 @@
 //! Clocks that jump: keys and results end by the clock that there is, and no job is lost.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{NOTHING, Setup, faketime, phase, wait_for};
 use std::fs;
 use tempfile::TempDir;
@@ -16,31 +16,31 @@ fn a_clock_that_jumps_loses_no_job() {
         .variable("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string())
         .variable("FAKETIME_NO_CACHE", "1")
         .variable("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let mut town = Town::with(setup);
-    let dataset = town.service.open_dataset(&town.alice, "d");
-    let job = town.raw_job(&dataset, NOTHING);
-    let first = town.service.finish(&town.carol, &job);
+    let mut scenario = Scenario::with(setup);
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
+    let job = scenario.raw_job(&dataset, NOTHING);
+    let first = scenario.service.finish(&scenario.carol, &job);
     // An hour back: as when a machine without a clock finds the network.
     turn("-1h");
-    let second = town.service.finish(&town.carol, &job);
-    let listed = town.service.get(&town.carol, "/v1/jobs").expect(200).text();
+    let second = scenario.service.finish(&scenario.carol, &job);
+    let listed = scenario.service.get(&scenario.carol, "/v1/jobs").expect(200).text();
     assert!(listed.contains(&first) && listed.contains(&second), "{listed}");
     // A day ahead: nothing that is kept for a month goes.
     turn("+1d");
-    let third = town.service.finish(&town.carol, &job);
+    let third = scenario.service.finish(&scenario.carol, &job);
     for id in [&first, &second, &third] {
-        assert!(phase(&town.service.job(&town.carol, id)).is_success());
+        assert!(phase(&scenario.service.job(&scenario.carol, id)).is_success());
     }
     // After a restart, too.
-    assert!(town.service.stop().success());
+    assert!(scenario.service.stop().success());
     turn("-1d");
-    town.service.restart();
-    let _ = town.service.finish(&town.carol, &job);
+    scenario.service.restart();
+    let _ = scenario.service.finish(&scenario.carol, &job);
     // And once the month is over, results go.
-    assert!(town.service.stop().success());
+    assert!(scenario.service.stop().success());
     turn("+40d");
-    town.service.restart();
+    scenario.service.restart();
     let target = format!("/v1/jobs/{first}");
-    wait_for("old jobs to go", || (town.service.get(&town.carol, &target).status == 404).then_some(()));
-    let _ = town.service.finish(&town.carol, &job);
+    wait_for("old jobs to go", || (scenario.service.get(&scenario.carol, &target).status == 404).then_some(()));
+    let _ = scenario.service.finish(&scenario.carol, &job);
 }

@@ -1,6 +1,6 @@
 //! Publishing, changing, withdrawing; what others see of an asset.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{NOTHING, manifest, phase, text};
 use serde_json::{Value, json};
@@ -9,8 +9,8 @@ use std::fs;
 
 #[test]
 fn publishing_again_changes_the_asset_and_publishing_the_same_changes_nothing() {
-    let town = Town::new();
-    let Town { service, alice, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, .. } = &scenario;
     let publish = |title: &str| {
         let spec = json!({"title": title, "files": [{"type": "inline", "content": "x"}], "compute": {}});
         service.post(alice, "/v1/datasets", &manifest("Dataset", "d", &spec))
@@ -35,9 +35,9 @@ fn publishing_again_changes_the_asset_and_publishing_the_same_changes_nothing() 
 
 #[test]
 fn only_the_owner_sees_sources() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
-    let dataset = town.penguins();
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let dataset = scenario.penguins();
     let sees_source =
         |who| service.get(who, &format!("/v1/datasets/{dataset}")).expect(200).text().contains("penguins.csv");
     assert!(sees_source(alice));
@@ -46,8 +46,8 @@ fn only_the_owner_sees_sources() {
 
 #[test]
 fn credentials_decide_who_sees_and_who_computes() {
-    let town = Town::new();
-    let Town { service, alice, bob, carol, mallory } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, mallory } = &scenario;
     let spec = |credentials: Value| json!({"files": [{"type": "inline", "content": "x"}], "compute": {"allowRawAlgorithm": true}, "credentials": credentials});
     let only_carol = spec(json!({"allow": [{"type": "address", "values": ["carol"]}]}));
     let not_bob = spec(json!({"deny": [{"type": "address", "values": ["bob"]}]}));
@@ -83,10 +83,10 @@ fn credentials_decide_who_sees_and_who_computes() {
 
 #[test]
 fn a_withdrawn_asset_cannot_be_used_until_it_is_published_again() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = town.raw_job(&dataset, NOTHING);
+    let job = scenario.raw_job(&dataset, NOTHING);
     let done = service.finish(carol, &job);
     let _ = service.delete(alice, &format!("/v1/datasets/{dataset}")).expect(204);
     let refused = service.post(carol, "/v1/jobs", &job);
@@ -105,8 +105,8 @@ fn a_withdrawn_asset_cannot_be_used_until_it_is_published_again() {
 
 #[test]
 fn an_access_service_serves_its_files_and_a_compute_service_never_does() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let path = service.file("open.txt", "open to all");
     let spec = json!({"services": [
         {"id": "open", "type": "access", "files": [{"type": "local", "path": path}]},
@@ -125,10 +125,10 @@ fn an_access_service_serves_its_files_and_a_compute_service_never_does() {
     let closed = service.open_dataset(alice, "closed");
     service.get(carol, &format!("/v1/datasets/{closed}/files/0")).problem(404);
     // A job takes the service that is for computing, or the one that it names.
-    let copy = cloister_tests::service::copying(&format!("inputs/{}/0", crate::people::id(&dataset)));
-    let job = service.finish(carol, &town.raw_job(&dataset, &copy));
+    let copy = cloister_tests::service::copying(&format!("inputs/{}/0", crate::scenario::id(&dataset)));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &copy));
     assert_eq!(service.result(carol, &job, "copy"), b"closed");
-    let mut job = town.raw_job(&closed, &copy);
+    let mut job = scenario.raw_job(&closed, &copy);
     job["datasets"] = json!([{"did": dataset, "service": "open"}, closed]);
     let job = service.finish(carol, &job);
     assert_eq!(service.result(carol, &job, "copy"), b"open to all");
@@ -136,15 +136,15 @@ fn an_access_service_serves_its_files_and_a_compute_service_never_does() {
 
 #[test]
 fn a_file_that_changes_between_two_jobs_is_fetched_again() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let path = service.file("changing.txt", "before");
     let spec = json!({"files": [{"type": "local", "path": path}], "compute": {"allowRawAlgorithm": true}});
     let dataset = service.publish_dataset(alice, "changing", &spec);
-    let copy = cloister_tests::service::copying(&format!("inputs/{}/0", crate::people::id(&dataset)));
-    let job = service.finish(carol, &town.raw_job(&dataset, &copy));
+    let copy = cloister_tests::service::copying(&format!("inputs/{}/0", crate::scenario::id(&dataset)));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &copy));
     assert_eq!(service.result(carol, &job, "copy"), b"before");
     fs::write(&path, "after that").expect("written");
-    let job = service.finish(carol, &town.raw_job(&dataset, &copy));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &copy));
     assert_eq!(service.result(carol, &job, "copy"), b"after that");
 }

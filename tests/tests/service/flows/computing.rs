@@ -1,6 +1,6 @@
 //! From a private dataset to a result that was agreed.
 
-use crate::people::{Town, id, penguins};
+use crate::scenario::{Scenario, id, penguins};
 use cloister_model::Phase;
 use cloister_tests::service::{NOTHING, copying, phase, text, writing};
 use serde_json::{Value, json};
@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 /// The whole story: published, refused, allowed, run, fetched. And the data do not leave.
 #[test]
 fn a_job_on_private_data_releases_only_what_was_agreed() {
-    let town = Town::new();
-    let Town { service, bob, carol, .. } = &town;
-    let (dataset, algorithm) = (town.penguins(), town.column_stats());
+    let scenario = Scenario::new();
+    let Scenario { service, bob, carol, .. } = &scenario;
+    let (dataset, algorithm) = (scenario.penguins(), scenario.column_stats());
     let job = json!({
         "datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": {"groupBy": "species"}
     });
@@ -28,7 +28,7 @@ fn a_job_on_private_data_releases_only_what_was_agreed() {
     );
     assert_eq!(service.get(carol, "/v1/jobs").expect_json(200)["items"], json!([]), "a denied job is not stored");
 
-    town.allow(&dataset, &algorithm);
+    scenario.allow(&dataset, &algorithm);
     let explained = service.post(carol, "/v1/explain", &job).expect_json(200);
     assert_eq!((&explained["allowed"], &explained["rules"]), (&json!(true), &json!([])), "{explained:#}");
     assert_eq!(explained["terms"]["profile"], "deterministic");
@@ -93,8 +93,8 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn a_guest_sees_its_inputs_its_parameters_and_ddos_without_sources() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let path = service.file("hello.txt", "hello, world\n");
     let files = json!([{"type": "inline", "content": "first"}, {"type": "local", "path": path}]);
     let dataset = service.publish_dataset(
@@ -103,7 +103,7 @@ fn a_guest_sees_its_inputs_its_parameters_and_ddos_without_sources() {
         &json!({"title": "Two files", "files": files, "compute": {"allowRawAlgorithm": true}}),
     );
     let copy_of = |path: &str| {
-        let mut job = town.raw_job(&dataset, &copying(path));
+        let mut job = scenario.raw_job(&dataset, &copying(path));
         job["parameters"] = json!({"bins": 20});
         let job = service.finish(carol, &job);
         String::from_utf8(service.result(carol, &job, "copy")).expect("text")
@@ -120,20 +120,20 @@ fn a_guest_sees_its_inputs_its_parameters_and_ddos_without_sources() {
 
 #[test]
 fn raw_code_needs_an_installed_interpreter() {
-    let town = Town::new();
-    let dataset = town.service.open_dataset(&town.alice, "d");
+    let scenario = Scenario::new();
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
     let job = json!({"datasets": [dataset], "algorithm": {"rawcode": "print(1)",
         "container": {"image": "julia", "tag": "1", "entrypoint": "julia $ALGO"}}});
-    let answer = town.service.post(&town.carol, "/v1/jobs", &job);
+    let answer = scenario.service.post(&scenario.carol, "/v1/jobs", &job);
     assert!(matches!(answer.status, 403 | 422), "{}", answer.shown());
 }
 
 #[test]
 fn the_same_idempotency_key_returns_the_same_job() {
-    let town = Town::new();
-    let Town { service, alice, carol, mallory, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, mallory, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = town.raw_job(&dataset, NOTHING);
+    let job = scenario.raw_job(&dataset, NOTHING);
     let ask = |who, body: &Value, key: &str| {
         service.request("POST", "/v1/jobs").by(who).header("Idempotency-Key", key).json(body).send()
     };
@@ -147,7 +147,7 @@ fn the_same_idempotency_key_returns_the_same_job() {
     let request = service.request("POST", "/v1/jobs").by(carol).header("Idempotency-Key", "one");
     assert_eq!(text(&request.bytes("application/json", spelled).send().expect_json(200), "id"), id);
     // Another job of that name is none; another name is another job; and names are each account's own.
-    let other = town.raw_job(&dataset, &writing(&[("a", "b")]));
+    let other = scenario.raw_job(&dataset, &writing(&[("a", "b")]));
     ask(carol, &other, "one").problem(409);
     assert_ne!(text(&ask(carol, &job, "two").expect_json(201), "id"), id);
     let theirs = json!({"datasets": [dataset], "algorithm": service.raw(mallory, NOTHING)});
@@ -162,8 +162,8 @@ fn the_same_idempotency_key_returns_the_same_job() {
 
 #[test]
 fn a_failed_algorithm_is_a_failed_job_and_says_why() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
     for (wat, wanted, said) in [
         (cloister_tests::service::EXITS_WITH_7, Phase::AlgorithmFailed, "7"),
@@ -173,15 +173,15 @@ fn a_failed_algorithm_is_a_failed_job_and_says_why() {
             "unreachable",
         ),
     ] {
-        let ended = service.run(carol, &town.raw_job(&dataset, wat));
+        let ended = service.run(carol, &scenario.raw_job(&dataset, wat));
         assert_eq!(phase(&ended), wanted, "{ended:#}");
         assert_eq!(ended["reason"]["fault"], "algorithm");
-        assert!(crate::people::reason(&ended).contains(said), "{ended:#}");
+        assert!(crate::scenario::reason(&ended).contains(said), "{ended:#}");
         assert_eq!(service.results(carol, &text(&ended, "id")), Vec::<Value>::new());
     }
-    let mut job = town.raw_job(&dataset, cloister_tests::service::ENDLESS);
+    let mut job = scenario.raw_job(&dataset, cloister_tests::service::ENDLESS);
     job["limits"] = json!({"wallMs": 300});
     let ended = service.run(carol, &job);
     assert_eq!(phase(&ended), Phase::LimitExceeded, "{ended:#}");
-    assert!(crate::people::reason(&ended).contains("wall"), "{ended:#}");
+    assert!(crate::scenario::reason(&ended).contains("wall"), "{ended:#}");
 }

@@ -1,17 +1,17 @@
 //! Results that only their consumer can read.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{text, writing};
 use sha2::{Digest as _, Sha256};
 use std::{fs, io::Read as _};
 
 #[test]
 fn results_are_encrypted_to_the_consumers_key_and_stored_nowhere_in_plaintext() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
     let identity = age::x25519::Identity::generate();
-    let mut job = town.raw_job(&dataset, &writing(&[("a.csv", "count\n123456\n")]));
+    let mut job = scenario.raw_job(&dataset, &writing(&[("a.csv", "count\n123456\n")]));
     job["encryptTo"] = identity.to_public().to_string().into();
     let job = service.finish(carol, &job);
     let result = service
@@ -48,7 +48,7 @@ fn results_are_encrypted_to_the_consumers_key_and_stored_nowhere_in_plaintext() 
         }
     }
     for wrong in ["age1", "ssh-ed25519 AAAA", ""] {
-        let mut job = town.raw_job(&dataset, &writing(&[]));
+        let mut job = scenario.raw_job(&dataset, &writing(&[]));
         job["encryptTo"] = wrong.into();
         let problem = service.post(carol, "/v1/jobs", &job).problem(422);
         assert_eq!(problem["field"], "encryptTo");

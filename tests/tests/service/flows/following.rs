@@ -1,6 +1,6 @@
 //! Following a job while it goes on: events, and its log.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{
     ENDLESS, NOTHING, PATIENCE, Service, Stream, Who, phase, printing, printing_for_ever, text,
@@ -25,10 +25,10 @@ fn all(mut stream: Stream) -> Vec<(u64, Value)> {
 
 #[test]
 fn events_come_in_order_and_the_stream_ends_with_the_job() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, NOTHING)), "id");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, NOTHING)), "id");
     let events = all(service.events(carol, &job));
     assert!(events.windows(2).all(|pair| pair[0].0 < pair[1].0), "revisions grow");
     let phases: Vec<Phase> = events.iter().map(|(_, job)| phase(job)).collect();
@@ -52,10 +52,10 @@ fn events_come_in_order_and_the_stream_ends_with_the_job() {
 
 #[test]
 fn a_reconnecting_follower_continues_where_it_was() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, ENDLESS)), "id");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, ENDLESS)), "id");
     let mut stream = service.events(carol, &job);
     let seen = loop {
         let (revision, job) = next(&mut stream).expect("an event");
@@ -74,21 +74,21 @@ fn a_reconnecting_follower_continues_where_it_was() {
 
 #[test]
 fn streams_end_when_the_service_does() {
-    let mut town = Town::new();
-    let dataset = town.service.open_dataset(&town.alice, "d");
-    let job = text(&town.service.submit(&town.carol, &town.raw_job(&dataset, ENDLESS)), "id");
-    let _ = town.service.job_in(&town.carol, &job, Phase::Running);
-    let mut events = town.service.events(&town.carol, &job);
+    let mut scenario = Scenario::new();
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
+    let job = text(&scenario.service.submit(&scenario.carol, &scenario.raw_job(&dataset, ENDLESS)), "id");
+    let _ = scenario.service.job_in(&scenario.carol, &job, Phase::Running);
+    let mut events = scenario.service.events(&scenario.carol, &job);
     let _ = next(&mut events);
-    let mut log = log(&town.service, &town.carol, &job, "?follow=true");
-    assert!(town.service.stop().success());
+    let mut log = log(&scenario.service, &scenario.carol, &job, "?follow=true");
+    assert!(scenario.service.stop().success());
     while matches!(events.event(), Ok(Some(_))) {}
     drop(log.read_to_end(&mut Vec::new()));
     // What ran goes on, and is taken up by the next.
-    town.service.restart();
-    let _ = town.service.job_in(&town.carol, &job, Phase::Running);
-    let _ = town.service.post(&town.carol, &format!("/v1/jobs/{job}/stop"), &Value::Null).expect(202);
-    assert_eq!(phase(&town.service.ended(&town.carol, &job)), Phase::Stopped);
+    scenario.service.restart();
+    let _ = scenario.service.job_in(&scenario.carol, &job, Phase::Running);
+    let _ = scenario.service.post(&scenario.carol, &format!("/v1/jobs/{job}/stop"), &Value::Null).expect(202);
+    assert_eq!(phase(&scenario.service.ended(&scenario.carol, &job)), Phase::Stopped);
 }
 
 fn log(service: &Service, who: &Who, job: &str, query: &str) -> Stream {
@@ -100,10 +100,10 @@ fn log(service: &Service, who: &Who, job: &str, query: &str) -> Stream {
 
 #[test]
 fn a_log_can_be_read_while_it_grows() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, &printing_for_ever("line 1\nline 2\n"))), "id");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, &printing_for_ever("line 1\nline 2\n"))), "id");
     let mut stream = log(service, carol, &job, "?follow=true");
     let mut beginning = [0; 14];
     stream.read_exact(&mut beginning).expect("the log so far");
@@ -123,10 +123,10 @@ fn a_log_can_be_read_while_it_grows() {
 
 #[test]
 fn a_log_with_terminal_escapes_is_sent_as_bytes_and_never_as_html() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = service.finish(carol, &town.raw_job(&dataset, &printing("<script>\u{1b}[2J")));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &printing("<script>\u{1b}[2J")));
     let log = service.get(carol, &format!("/v1/jobs/{job}/log")).expect(200);
     assert_eq!(log.text(), "<script>\u{1b}[2J");
     assert_eq!(log.header("content-type"), Some("text/plain; charset=utf-8"));

@@ -1,6 +1,6 @@
 //! Lists, page by page.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{NOTHING, Service, Who, text};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -28,19 +28,19 @@ fn ids(items: &[Value], field: &str) -> Vec<String> {
 
 #[test]
 fn jobs_come_newest_first_page_by_page_and_filtered() {
-    let town = Town::new();
-    let Town { service, alice, bob, carol, mallory } = &town;
-    let (open, algorithm) = (service.open_dataset(alice, "open"), town.algorithm("nothing", NOTHING));
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, mallory } = &scenario;
+    let (open, algorithm) = (service.open_dataset(alice, "open"), scenario.algorithm("nothing", NOTHING));
     let trusting = service.publish_dataset(
         alice,
         "trusting",
         &json!({"files": [{"type": "inline", "content": "x"}], "compute": {"publisherTrustedAlgorithmPublishers": ["bob"]}}),
     );
-    let raw = town.raw_job(&open, NOTHING);
+    let raw = scenario.raw_job(&open, NOTHING);
     let mut mine: Vec<String> = (0..4).map(|_| service.finish(carol, &raw)).collect();
     mine.push(service.finish(carol, &json!({"datasets": [trusting], "algorithm": {"did": algorithm}})));
     let theirs = service.finish(mallory, &json!({"datasets": [open], "algorithm": service.raw(mallory, NOTHING)}));
-    let failed = text(&service.run(carol, &town.raw_job(&open, cloister_tests::service::EXITS_WITH_7)), "id");
+    let failed = text(&service.run(carol, &scenario.raw_job(&open, cloister_tests::service::EXITS_WITH_7)), "id");
     mine.push(failed.clone());
     mine.reverse();
 
@@ -74,8 +74,8 @@ fn jobs_come_newest_first_page_by_page_and_filtered() {
 
 #[test]
 fn assets_and_the_record_come_page_by_page() {
-    let town = Town::new();
-    let Town { service, alice, bob, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, .. } = &scenario;
     let mut all: Vec<String> = (0..5).map(|number| service.open_dataset(alice, &format!("d{number}"))).collect();
     all.push(service.open_dataset(bob, "his"));
     all.sort();

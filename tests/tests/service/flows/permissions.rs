@@ -1,6 +1,6 @@
 //! Who may run what: allowed, taken back, changed, and checked again at the bytes.
 
-use crate::people::{Town, reason};
+use crate::scenario::{Scenario, reason};
 use cloister_model::Phase;
 use cloister_tests::service::{NOTHING, manifest, phase, text, writing};
 use serde_json::{Value, json};
@@ -8,9 +8,9 @@ use std::fs;
 
 #[test]
 fn a_permission_can_be_revoked() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
-    let (dataset, algorithm) = (town.penguins(), town.algorithm("nothing", NOTHING));
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let (dataset, algorithm) = (scenario.penguins(), scenario.algorithm("nothing", NOTHING));
     let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}});
     assert_eq!(service.denied(carol, &job), ["algorithm-not-trusted"]);
     // By the name that its owner gave it, too.
@@ -35,11 +35,11 @@ fn a_permission_can_be_revoked() {
 
 #[test]
 fn permissions_are_replaced_as_a_whole_and_only_if_they_did_not_change_meanwhile() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
-    let dataset = town.penguins();
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let dataset = scenario.penguins();
     let target = format!("/v1/datasets/{dataset}/permissions");
-    let job = town.raw_job(&dataset, NOTHING);
+    let job = scenario.raw_job(&dataset, NOTHING);
     assert_eq!(service.denied(carol, &job), ["raw-algorithm"]);
     let before = service.get(alice, &target).expect(200);
     let etag = before.header("etag").expect("an ETag").to_owned();
@@ -61,9 +61,9 @@ fn permissions_are_replaced_as_a_whole_and_only_if_they_did_not_change_meanwhile
 
 #[test]
 fn the_asset_of_another_account_cannot_be_changed() {
-    let town = Town::new();
-    let Town { service, alice, bob, carol, mallory } = &town;
-    let (dataset, algorithm) = (town.penguins(), town.algorithm("nothing", NOTHING));
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, mallory } = &scenario;
+    let (dataset, algorithm) = (scenario.penguins(), scenario.algorithm("nothing", NOTHING));
     for who in [bob, carol, mallory] {
         for (method, target, body) in [
             ("PUT", format!("/v1/datasets/{dataset}/permissions"), json!({"allowRawAlgorithm": true})),
@@ -80,7 +80,7 @@ fn the_asset_of_another_account_cannot_be_changed() {
             assert!(matches!(answer.status, 403 | 404), "{who:?} {method} {target}: {}", answer.shown());
         }
     }
-    assert_eq!(service.denied(carol, &town.raw_job(&dataset, NOTHING)), ["raw-algorithm"]);
+    assert_eq!(service.denied(carol, &scenario.raw_job(&dataset, NOTHING)), ["raw-algorithm"]);
     // The same name is another asset where another account publishes it.
     let spec = json!({"files": [{"type": "inline", "content": "mine"}], "compute": {"allowRawAlgorithm": true}});
     let theirs = service.publish_dataset(mallory, "penguins", &spec);
@@ -96,15 +96,15 @@ fn the_asset_of_another_account_cannot_be_changed() {
 /// The permissions say its DID with a checksum; what the file has become since is not run, wherever that is noticed.
 #[test]
 fn an_algorithm_whose_bytes_changed_is_refused_when_it_would_run() {
-    let town = Town::new();
-    let Town { service, carol, bob, .. } = &town;
-    let dataset = town.penguins();
+    let scenario = Scenario::new();
+    let Scenario { service, carol, bob, .. } = &scenario;
+    let dataset = scenario.penguins();
     let good = wat::parse_str(writing(&[("a.txt", "good")])).expect("a WAT text");
     let evil = wat::parse_str(writing(&[("a.txt", "evil")])).expect("a WAT text");
     let path = service.file("algorithm.wasm", &good);
     let spec = json!({"files": [{"type": "local", "path": path}]});
     let algorithm = service.publish_algorithm(bob, "changing", &spec);
-    town.allow(&dataset, &algorithm);
+    scenario.allow(&dataset, &algorithm);
     let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}});
     let done = service.finish(carol, &job);
     assert_eq!(service.result(carol, &done, "a.txt"), b"good");
@@ -118,19 +118,19 @@ fn an_algorithm_whose_bytes_changed_is_refused_when_it_would_run() {
     // Published again, it is another version: it is not trusted until a publisher trusts it.
     let _ = service.post(bob, "/v1/algorithms", &manifest("Algorithm", "changing", &spec)).expect_json(200);
     assert_eq!(service.denied(carol, &job), ["files-checksum"]);
-    town.allow(&dataset, &algorithm);
+    scenario.allow(&dataset, &algorithm);
     let done = service.finish(carol, &job);
     assert_eq!(service.result(carol, &done, "a.txt"), b"evil");
 }
 
 #[test]
 fn a_different_container_section_is_a_different_algorithm() {
-    let town = Town::new();
-    let Town { service, carol, bob, .. } = &town;
-    let (dataset, sha256) = (town.penguins(), service.upload(bob, &wat::parse_str(NOTHING).expect("a WAT text")));
+    let scenario = Scenario::new();
+    let Scenario { service, carol, bob, .. } = &scenario;
+    let (dataset, sha256) = (scenario.penguins(), service.upload(bob, &wat::parse_str(NOTHING).expect("a WAT text")));
     let spec = |entrypoint: &str| json!({"files": [{"type": "upload", "sha256": sha256}], "algorithm": {"container": {"entrypoint": entrypoint}}});
     let algorithm = service.publish_algorithm(bob, "a", &spec("$ALGO"));
-    town.allow(&dataset, &algorithm);
+    scenario.allow(&dataset, &algorithm);
     let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}});
     let _ = service.finish(carol, &job);
     let _ = service.post(bob, "/v1/algorithms", &manifest("Algorithm", "a", &spec("$ALGO --other"))).expect_json(200);
@@ -139,9 +139,9 @@ fn a_different_container_section_is_a_different_algorithm() {
 
 #[test]
 fn trusted_publishers_and_the_wildcard_must_be_explicit() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
-    let (dataset, algorithm) = (town.penguins(), town.algorithm("nothing", NOTHING));
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let (dataset, algorithm) = (scenario.penguins(), scenario.algorithm("nothing", NOTHING));
     let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}});
     for (permissions, allowed) in [
         (json!({"publisherTrustedAlgorithmPublishers": []}), false),
@@ -167,15 +167,15 @@ fn trusted_publishers_and_the_wildcard_must_be_explicit() {
     let _ = service
         .put(alice, &format!("/v1/datasets/{dataset}/permissions"), &json!({"allowRawAlgorithm": true}))
         .expect(200);
-    let mut job = town.raw_job(&dataset, NOTHING);
+    let mut job = scenario.raw_job(&dataset, NOTHING);
     job["profile"] = json!("standard");
     assert_eq!(service.denied(carol, &job), ["profile"]);
 }
 
 #[test]
 fn only_declared_parameters_are_accepted() {
-    let town = Town::new();
-    let Town { service, bob, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, bob, carol, .. } = &scenario;
     let sha256 = service.upload(bob, &wat::parse_str(NOTHING).expect("a WAT text"));
     let algorithm = service.publish_algorithm(
         bob,
@@ -186,8 +186,8 @@ fn only_declared_parameters_are_accepted() {
              "options": [{"a": "A"}, {"b": "B"}]},
         ]}}),
     );
-    let dataset = town.penguins();
-    town.allow(&dataset, &algorithm);
+    let dataset = scenario.penguins();
+    scenario.allow(&dataset, &algorithm);
     let job =
         |parameters: &Value| json!({"datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": parameters});
     for (parameters, said) in [

@@ -1,6 +1,6 @@
 //! An Ocean algorithm in Python, unchanged.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::{install_python, root};
 use serde_json::{Value, json};
 use std::fs;
@@ -8,11 +8,11 @@ use std::fs;
 #[test]
 fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
     install_python();
-    let town = Town::new();
-    let Town { service, bob, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, bob, carol, .. } = &scenario;
     let environments = service.get(carol, "/v1/environments").expect_json(200);
     assert_eq!(environments["items"][0]["interpreters"], json!(["python"]), "{environments:#}");
-    let dataset = town.penguins();
+    let dataset = scenario.penguins();
     let script = fs::read(root().join("algorithms/python-summary/algorithm.py")).expect("a sample");
     let sha256 = service.upload(bob, &script);
     let algorithm = service.publish_algorithm(
@@ -21,7 +21,7 @@ fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
         &json!({"files": [{"type": "upload", "sha256": sha256}], "algorithm": {"language": "python",
             "container": {"image": "python", "tag": "3.12", "entrypoint": "python3 $ALGO"}}}),
     );
-    town.allow(&dataset, &algorithm);
+    scenario.allow(&dataset, &algorithm);
     let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": {"groupBy": "species"}});
     let job = service.finish(carol, &job);
     let summary = String::from_utf8(service.result(carol, &job, "summary.csv")).expect("text");
@@ -31,7 +31,7 @@ fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
 
     // The script in the request itself, on a dataset that allows that.
     let open = service.publish_dataset(
-        &town.alice,
+        &scenario.alice,
         "open",
         &json!({"files": [{"type": "inline", "content": "a,b\n1,2\n3,4\n"}], "compute": {"allowRawAlgorithm": true}}),
     );

@@ -1,15 +1,15 @@
 //! Results that become a dataset.
 
-use crate::people::{Town, id};
+use crate::scenario::{Scenario, id};
 use cloister_tests::service::{Setup, copying, phase, text, wait_for, writing};
 use serde_json::json;
 
 #[test]
 fn results_are_registered_and_computed_on() {
-    let town = Town::with(Setup::new().set("times.keep", "1s"));
-    let Town { service, alice, carol, mallory, .. } = &town;
+    let scenario = Scenario::with(Setup::new().set("times.keep", "1s"));
+    let Scenario { service, alice, carol, mallory, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let mut job = town.raw_job(&dataset, &writing(&[("a.csv", "x\n1\n"), ("b.csv", "y\n2\n")]));
+    let mut job = scenario.raw_job(&dataset, &writing(&[("a.csv", "x\n1\n"), ("b.csv", "y\n2\n")]));
     job["register"] = json!({"name": "first-step", "title": "First step"});
     let job = service.finish(carol, &job);
     let mine = service.get(carol, "/v1/datasets?owner=carol&name=first-step").expect_json(200);
@@ -25,17 +25,18 @@ fn results_are_registered_and_computed_on() {
     // She allows herself what she likes, and takes the second step.
     let permissions = format!("/v1/datasets/{registered}/permissions");
     let _ = service.put(carol, &permissions, &json!({"allowRawAlgorithm": true})).expect(200);
-    let second = service.finish(carol, &town.raw_job(&registered, &copying(&format!("inputs/{}/1", id(&registered)))));
+    let second =
+        service.finish(carol, &scenario.raw_job(&registered, &copying(&format!("inputs/{}/1", id(&registered)))));
     assert_eq!(service.result(carol, &second, "copy"), b"y\n2\n");
 
     // Results in a dataset are kept for as long as it is; others went when their time was over.
     let target = format!("/v1/jobs/{second}");
     wait_for("the second job to go", || (service.get(carol, &target).status == 404).then_some(()));
     assert!(phase(&service.job(carol, &job)).is_success());
-    let _ = service.finish(carol, &town.raw_job(&registered, &copying(&format!("inputs/{}/0", id(&registered)))));
+    let _ = service.finish(carol, &scenario.raw_job(&registered, &copying(&format!("inputs/{}/0", id(&registered)))));
 
     // The name is taken now.
-    let mut again = town.raw_job(&dataset, &writing(&[("a", "")]));
+    let mut again = scenario.raw_job(&dataset, &writing(&[("a", "")]));
     again["register"] = json!({"name": "first-step"});
     let answer = service.post(carol, "/v1/jobs", &again);
     assert_eq!(answer.problem(422)["field"], "register.name");

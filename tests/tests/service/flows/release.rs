@@ -1,27 +1,27 @@
 //! The rules that outputs meet before they leave.
 
-use crate::people::{Town, reason};
+use crate::scenario::{Scenario, reason};
 use cloister_model::Phase;
 use cloister_tests::service::{phase, printing, text, writing};
 use serde_json::{Value, json};
 
 /// Runs a program whose outputs have to be kept back under a contract; gives the reason.
-fn refused(town: &Town, contract: &Value, wat: &str) -> String {
+fn refused(scenario: &Scenario, contract: &Value, wat: &str) -> String {
     let name = format!(
         "c{}",
-        town.service.get(&town.alice, "/v1/datasets?limit=100").expect_json(200)["items"]
+        scenario.service.get(&scenario.alice, "/v1/datasets?limit=100").expect_json(200)["items"]
             .as_array()
             .map_or(0, Vec::len)
     );
-    let dataset = town.dataset_with_contract(&name, contract);
-    let ended = town.service.run(&town.carol, &town.raw_job(&dataset, wat));
+    let dataset = scenario.dataset_with_contract(&name, contract);
+    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, wat));
     assert_eq!(phase(&ended), Phase::OutputRefused, "{contract}: {ended:#}");
     let id = text(&ended, "id");
-    assert_eq!(town.service.results(&town.carol, &id), Vec::<Value>::new());
+    assert_eq!(scenario.service.results(&scenario.carol, &id), Vec::<Value>::new());
     for index in 0..3 {
-        town.service.get(&town.carol, &format!("/v1/jobs/{id}/results/{index}")).problem(404);
+        scenario.service.get(&scenario.carol, &format!("/v1/jobs/{id}/results/{index}")).problem(404);
     }
-    assert!(!town.service.home().join("results").join(&id).exists());
+    assert!(!scenario.service.home().join("results").join(&id).exists());
     reason(&ended).to_owned()
 }
 
@@ -29,7 +29,7 @@ const CSV: &str = "group,count,mean\na,12,1.5\nb,7,2.5\n";
 
 #[test]
 fn outputs_that_break_a_rule_are_kept_back_and_the_rule_is_named() {
-    let town = Town::new();
+    let scenario = Scenario::new();
     let csv = writing(&[("table.csv", CSV)]);
     for (contract, wat, said) in [
         (json!({"mediaTypes": ["application/json"]}), &csv, "text/csv"),
@@ -43,7 +43,7 @@ fn outputs_that_break_a_rule_are_kept_back_and_the_rule_is_named() {
         (json!({"json": {"maxDepth": 2}}), &writing(&[("a.json", r#"{"a": {"b": {"c": 1}}}"#)]), "deep"),
         (json!({"json": {"maxValues": 2}}), &writing(&[("a.json", "[1, 2, 3]")]), "values"),
     ] {
-        let reason = refused(&town, &contract, wat);
+        let reason = refused(&scenario, &contract, wat);
         assert!(reason.to_lowercase().contains(said), "{contract}: {reason}");
         assert!(!reason.contains("2.5"), "a reason holds nothing of the data: {reason}");
     }
@@ -51,28 +51,28 @@ fn outputs_that_break_a_rule_are_kept_back_and_the_rule_is_named() {
     let contract = json!({"mediaTypes": ["text/*"], "csv": {
         "minimum": [{"column": "count", "least": 5}], "maxRows": 2, "maxColumns": 3, "columns": ["group", "count", "mean"]
     }});
-    let dataset = town.dataset_with_contract("kept", &contract);
-    let job = town.service.finish(&town.carol, &town.raw_job(&dataset, &csv));
-    assert_eq!(town.service.result(&town.carol, &job, "table.csv"), CSV.as_bytes());
+    let dataset = scenario.dataset_with_contract("kept", &contract);
+    let job = scenario.service.finish(&scenario.carol, &scenario.raw_job(&dataset, &csv));
+    assert_eq!(scenario.service.result(&scenario.carol, &job, "table.csv"), CSV.as_bytes());
     // Who kept what back is on record.
-    let audit = town.service.get(&town.service.operator, "/v1/audit?limit=100").expect_json(200).to_string();
+    let audit = scenario.service.get(&scenario.service.operator, "/v1/audit?limit=100").expect_json(200).to_string();
     assert!(audit.contains("release-refused"));
 }
 
 #[test]
 fn output_budgets_hold_while_outputs_are_written() {
-    let town = Town::new();
+    let scenario = Scenario::new();
     // A name that the contract forbids cannot be opened, and the program gives up on the error.
     for (name, contract, wat, ends, said) in [
         ("bytes", json!({"maxBytes": 10}), writing(&[("a", "12345678901")]), Phase::LimitExceeded, "output-bytes"),
         ("files", json!({"maxFiles": 1}), writing(&[("a", ""), ("b", "")]), Phase::LimitExceeded, "output-files"),
         ("names", json!({"names": ["*.csv"]}), writing(&[("a.txt", "x")]), Phase::AlgorithmFailed, "unreachable"),
     ] {
-        let dataset = town.dataset_with_contract(name, &contract);
-        let ended = town.service.run(&town.carol, &town.raw_job(&dataset, &wat));
+        let dataset = scenario.dataset_with_contract(name, &contract);
+        let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, &wat));
         assert_eq!(phase(&ended), ends, "{name}: {ended:#}");
         assert!(reason(&ended).contains(said), "{name}: {ended:#}");
-        assert_eq!(town.service.results(&town.carol, &text(&ended, "id")), Vec::<Value>::new());
+        assert_eq!(scenario.service.results(&scenario.carol, &text(&ended, "id")), Vec::<Value>::new());
     }
 }
 
@@ -93,41 +93,42 @@ const BEGINS_WITH_A: &str = r#"(module
 
 #[test]
 fn a_publishers_check_program_must_succeed() {
-    let town = Town::new();
-    let sha256 = town.service.upload(&town.alice, &wat::parse_str(BEGINS_WITH_A).expect("a WAT text"));
+    let scenario = Scenario::new();
+    let sha256 = scenario.service.upload(&scenario.alice, &wat::parse_str(BEGINS_WITH_A).expect("a WAT text"));
     let contract = json!({"checks": [{"name": "begins with a", "sha256": sha256}]});
-    let dataset = town.dataset_with_contract("checked", &contract);
-    let job = town.service.finish(&town.carol, &town.raw_job(&dataset, &writing(&[("x", "all is well")])));
-    assert_eq!(town.service.result(&town.carol, &job, "x"), b"all is well");
-    let ended = town.service.run(&town.carol, &town.raw_job(&dataset, &writing(&[("x", "bad")])));
+    let dataset = scenario.dataset_with_contract("checked", &contract);
+    let job = scenario.service.finish(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("x", "all is well")])));
+    assert_eq!(scenario.service.result(&scenario.carol, &job, "x"), b"all is well");
+    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("x", "bad")])));
     assert_eq!(phase(&ended), Phase::OutputRefused, "{ended:#}");
     assert!(reason(&ended).contains("begins with a"), "{ended:#}");
     // The log is an output like others: held back with them.
-    let job = text(&town.service.submit(&town.carol, &town.raw_job(&dataset, &printing("secret"))), "id");
-    let ended = town.service.ended(&town.carol, &job);
+    let job = text(&scenario.service.submit(&scenario.carol, &scenario.raw_job(&dataset, &printing("secret"))), "id");
+    let ended = scenario.service.ended(&scenario.carol, &job);
     assert_eq!(phase(&ended), Phase::OutputRefused, "there is no first output: {ended:#}");
-    assert_eq!(town.service.get(&town.carol, &format!("/v1/jobs/{job}/log")).expect(200).text(), "");
+    assert_eq!(scenario.service.get(&scenario.carol, &format!("/v1/jobs/{job}/log")).expect(200).text(), "");
 }
 
 #[test]
 fn a_contract_that_names_a_missing_check_program_is_refused() {
-    let town = Town::new();
+    let scenario = Scenario::new();
     let contract = json!({"checks": [{"name": "c", "sha256": "ab".repeat(32)}]});
     let manifest = cloister_tests::service::manifest(
         "Dataset",
         "d",
         &json!({"files": [{"type": "inline", "content": "x"}], "compute": {"outputContract": contract}}),
     );
-    let answer = town.service.post(&town.alice, "/v1/datasets", &manifest);
+    let answer = scenario.service.post(&scenario.alice, "/v1/datasets", &manifest);
     assert_eq!(answer.status, 422, "{}", answer.shown());
 }
 
 #[test]
 fn a_job_on_several_datasets_keeps_the_rules_of_each() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
-    let few = town.dataset_with_contract("few", &json!({"maxFiles": 1, "names": ["*.csv", "*.json"]}));
-    let typed = town.dataset_with_contract("typed", &json!({"mediaTypes": ["text/csv"], "names": ["*.csv", "*.txt"]}));
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let few = scenario.dataset_with_contract("few", &json!({"maxFiles": 1, "names": ["*.csv", "*.json"]}));
+    let typed =
+        scenario.dataset_with_contract("typed", &json!({"mediaTypes": ["text/csv"], "names": ["*.csv", "*.txt"]}));
     let job = |wat: &str| json!({"datasets": [few, typed], "algorithm": service.raw(carol, wat)});
     let finished = service.finish(carol, &job(&writing(&[("t.csv", CSV)])));
     let receipt = service.get(carol, &format!("/v1/jobs/{finished}/receipt")).expect_json(200)["receipt"].clone();
@@ -145,7 +146,7 @@ fn a_job_on_several_datasets_keeps_the_rules_of_each() {
         assert!(reason(&ended).contains(said), "{ended:#}");
     }
     // Contracts that have nothing in common let nothing run.
-    let other = town.dataset_with_contract("other", &json!({"names": ["*.png"]}));
+    let other = scenario.dataset_with_contract("other", &json!({"names": ["*.png"]}));
     let job = json!({"datasets": [typed, other], "algorithm": service.raw(carol, &writing(&[("a.png", "")]))});
     assert_eq!(service.denied(carol, &job), ["output-contract"]);
     // One dataset twice is a mistake, and one that forbids is enough.

@@ -1,6 +1,6 @@
 //! Fetching results: whole, in parts, again.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cloister_tests::service::{Answer, Request, text, writing};
 use serde_json::json;
@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 
 #[test]
 fn a_result_can_be_fetched_by_range_and_verified() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
     let content = "0123456789".repeat(500);
-    let job = service.finish(carol, &town.raw_job(&dataset, &writing(&[("result.html", &content)])));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &writing(&[("result.html", &content)])));
     let result = service.results(carol, &job).into_iter().find(|result| result["name"] == "result.html").expect("it");
     assert_eq!((&result["kind"], &result["bytes"]), (&json!("output"), &json!(5000)));
     let target = format!("/v1/jobs/{job}/results/{}", result["index"]);
@@ -68,12 +68,12 @@ fn a_result_can_be_fetched_by_range_and_verified() {
 
 #[test]
 fn result_names_are_never_used_as_paths() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
     let names = ["a \"quoted\".csv", "Größe.csv", "semi;colon.csv", "..hidden", "percent%41.csv", "back\\slash"];
     let files: Vec<_> = names.iter().map(|name| (*name, *name)).collect();
-    let job = service.finish(carol, &town.raw_job(&dataset, &writing(&files)));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &writing(&files)));
     let results = service.results(carol, &job);
     assert_eq!(results.len(), names.len() + 1, "{results:#?}");
     for result in results.iter().filter(|result| result["kind"] == "output") {
@@ -97,10 +97,10 @@ fn result_names_are_never_used_as_paths() {
 
 #[test]
 fn results_are_deleted_when_they_expire() {
-    let town = Town::with(cloister_tests::service::Setup::new().set("times.keep", "1s"));
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::with(cloister_tests::service::Setup::new().set("times.keep", "1s"));
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let id = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let id = text(&service.submit(carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
     let target = format!("/v1/jobs/{id}");
     cloister_tests::service::wait_for("it to end and to go", || {
         (service.get(carol, &target).status == 404).then_some(())

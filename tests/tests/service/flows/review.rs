@@ -1,16 +1,16 @@
 //! A person's word before results leave.
 
-use crate::people::{Town, reason};
+use crate::scenario::{Scenario, reason};
 use cloister_model::Phase;
 use cloister_tests::service::{phase, text, writing};
 use serde_json::{Value, json};
 
 #[test]
 fn a_publisher_reviews_held_outputs_and_releases_them() {
-    let town = Town::new();
-    let Town { service, alice, bob, carol, mallory } = &town;
-    let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a.csv", "n\n12\n")]))), "id");
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, mallory } = &scenario;
+    let dataset = scenario.dataset_with_contract("reviewed", &json!({"review": true}));
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, &writing(&[("a.csv", "n\n12\n")]))), "id");
     let held = service.job_in(carol, &job, Phase::InReview);
     assert_eq!(held["code"], 55);
     // The consumer sees nothing of it yet, and has no say.
@@ -45,10 +45,10 @@ fn a_publisher_reviews_held_outputs_and_releases_them() {
 
 #[test]
 fn a_reviewer_refuses_and_says_why() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
-    let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a.csv", "n\n1\n")]))), "id");
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let dataset = scenario.dataset_with_contract("reviewed", &json!({"review": true}));
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, &writing(&[("a.csv", "n\n1\n")]))), "id");
     let _ = service.job_in(carol, &job, Phase::InReview);
     service.post(alice, &format!("/v1/jobs/{job}/review"), &json!({"verdict": "maybe"})).problem(422);
     let word = json!({"verdict": "refuse", "reason": "group of one \u{1b}[31m"});
@@ -62,8 +62,8 @@ fn a_reviewer_refuses_and_says_why() {
 
 #[test]
 fn a_reviewer_must_own_every_dataset_that_asks_for_review() {
-    let town = Town::new();
-    let Town { service, alice, bob, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, .. } = &scenario;
     let reviewed = json!({"allowRawAlgorithm": true, "outputContract": {"review": true}});
     let spec = json!({"files": [{"type": "inline", "content": "x"}], "compute": reviewed});
     let datasets = [service.publish_dataset(alice, "hers", &spec), service.publish_dataset(bob, "his", &spec)];
@@ -80,20 +80,21 @@ fn a_reviewer_must_own_every_dataset_that_asks_for_review() {
 
 #[test]
 fn a_review_survives_a_restart_and_expires() {
-    let mut town = Town::new();
-    let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
-    let job = text(&town.service.submit(&town.carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
-    let _ = town.service.job_in(&town.carol, &job, Phase::InReview);
-    assert!(town.service.stop().success());
-    town.service.restart();
-    assert_eq!(phase(&town.service.job(&town.carol, &job)), Phase::InReview);
-    let _ = town.service.post(&town.alice, &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"}));
-    assert_eq!(phase(&town.service.ended(&town.carol, &job)), Phase::Finished);
+    let mut scenario = Scenario::new();
+    let dataset = scenario.dataset_with_contract("reviewed", &json!({"review": true}));
+    let job =
+        text(&scenario.service.submit(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let _ = scenario.service.job_in(&scenario.carol, &job, Phase::InReview);
+    assert!(scenario.service.stop().success());
+    scenario.service.restart();
+    assert_eq!(phase(&scenario.service.job(&scenario.carol, &job)), Phase::InReview);
+    let _ = scenario.service.post(&scenario.alice, &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"}));
+    assert_eq!(phase(&scenario.service.ended(&scenario.carol, &job)), Phase::Finished);
 
-    let setup = town.service.setup().clone().set("times.review", "1s");
-    let town = Town::with(setup);
-    let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
-    let ended = town.service.run(&town.carol, &town.raw_job(&dataset, &writing(&[("a", "b")])));
+    let setup = scenario.service.setup().clone().set("times.review", "1s");
+    let scenario = Scenario::with(setup);
+    let dataset = scenario.dataset_with_contract("reviewed", &json!({"review": true}));
+    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")])));
     assert_eq!(phase(&ended), Phase::Expired, "{ended:#}");
-    assert_eq!(town.service.results(&town.carol, &text(&ended, "id")), Vec::<Value>::new());
+    assert_eq!(scenario.service.results(&scenario.carol, &text(&ended, "id")), Vec::<Value>::new());
 }

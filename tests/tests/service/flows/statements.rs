@@ -1,6 +1,6 @@
 //! What the service says of a job afterwards: report, receipt, explanation.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::{
     root,
     service::{Python, text, writing},
@@ -11,10 +11,10 @@ use std::fs;
 
 #[test]
 fn the_report_matches_the_committed_schema() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = service.finish(carol, &town.raw_job(&dataset, &writing(&[("a.txt", "b")])));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &writing(&[("a.txt", "b")])));
     let schema = fs::read_to_string(root().join("schemas/report.v1.json")).expect("a schema");
     let validator = jsonschema::validator_for(&serde_json::from_str(&schema).expect("JSON")).expect("a schema");
     // Its consumer, the publisher of its dataset and the operator read the same.
@@ -59,10 +59,10 @@ except InvalidSignature:
 
 #[test]
 fn a_receipt_can_be_verified_by_anybody() {
-    let mut town = Town::new();
-    let (dataset, algorithm) = (town.penguins(), town.column_stats());
-    town.allow(&dataset, &algorithm);
-    let Town { service, carol, alice, .. } = &town;
+    let mut scenario = Scenario::new();
+    let (dataset, algorithm) = (scenario.penguins(), scenario.column_stats());
+    scenario.allow(&dataset, &algorithm);
+    let Scenario { service, carol, alice, .. } = &scenario;
     let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": {"groupBy": "island"}});
     let job = service.finish(carol, &job);
     let document = service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
@@ -86,7 +86,7 @@ fn a_receipt_can_be_verified_by_anybody() {
     let receipt = &document["receipt"];
     assert_eq!((&receipt["job"], &receipt["phase"]), (&json!(job), &json!("Finished")));
     assert_eq!((&receipt["datasets"][0]["did"], &receipt["algorithm"]), (&json!(dataset), &json!(algorithm)));
-    let digest = hex(&Sha256::digest(crate::people::penguins()));
+    let digest = hex(&Sha256::digest(crate::scenario::penguins()));
     let openings = document["openings"].as_array().expect("openings");
     let files = openings.iter().find(|opening| opening["pointer"] == "/datasets/0/files").expect("an opening");
     assert_eq!(text(&files["value"][0], "sha256"), digest, "{files:#}");
@@ -109,9 +109,9 @@ fn a_receipt_can_be_verified_by_anybody() {
     }
     // The key stays: who noted it once can check every later receipt.
     let key = text(&document, "publicKey");
-    assert!(town.service.stop().success());
-    town.service.restart();
-    let later = town.service.get(&town.carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
+    assert!(scenario.service.stop().success());
+    scenario.service.restart();
+    let later = scenario.service.get(&scenario.carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
     assert_eq!((text(&later, "publicKey"), &later["receipt"]), (key, &document["receipt"]));
 }
 
@@ -121,10 +121,10 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn an_ended_job_is_explained_with_its_decision() {
-    let town = Town::new();
-    let (dataset, algorithm) = (town.penguins(), town.column_stats());
-    town.allow(&dataset, &algorithm);
-    let Town { service, carol, alice, .. } = &town;
+    let scenario = Scenario::new();
+    let (dataset, algorithm) = (scenario.penguins(), scenario.column_stats());
+    scenario.allow(&dataset, &algorithm);
+    let Scenario { service, carol, alice, .. } = &scenario;
     let job = service.finish(carol, &json!({"datasets": [dataset], "algorithm": {"did": algorithm}}));
     for who in [carol, alice, &service.operator] {
         let explained: Value = service.get(who, &format!("/v1/jobs/{job}/explain")).expect_json(200);

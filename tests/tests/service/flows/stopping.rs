@@ -1,6 +1,6 @@
 //! Stopping a job wherever it is, and removing it.
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{ENDLESS, NOTHING, Server, Service, Setup, Who, phase, text, wait_for, writing};
 use serde_json::{Value, json};
@@ -23,12 +23,12 @@ fn assert_stopped(service: &Service, who: &Who, job: &str) {
 
 #[test]
 fn a_queued_job_and_a_running_job_can_be_stopped() {
-    let town = Town::with(Setup::new().set("engine.max_jobs", "1"));
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::with(Setup::new().set("engine.max_jobs", "1"));
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let running = text(&service.submit(carol, &town.raw_job(&dataset, ENDLESS)), "id");
+    let running = text(&service.submit(carol, &scenario.raw_job(&dataset, ENDLESS)), "id");
     let _ = service.job_in(carol, &running, Phase::Running);
-    let waiting = text(&service.submit(carol, &town.raw_job(&dataset, NOTHING)), "id");
+    let waiting = text(&service.submit(carol, &scenario.raw_job(&dataset, NOTHING)), "id");
     let explained = service.get(carol, &format!("/v1/jobs/{waiting}/explain")).expect_json(200);
     assert_eq!(explained["phase"], "Queued", "{explained:#}");
     stop(service, carol, &waiting);
@@ -37,7 +37,7 @@ fn a_queued_job_and_a_running_job_can_be_stopped() {
     stop(service, carol, &running);
     assert_stopped(service, carol, &running);
     // Its sandbox is gone, too: the next one has its place.
-    let _ = service.finish(carol, &town.raw_job(&dataset, NOTHING));
+    let _ = service.finish(carol, &scenario.raw_job(&dataset, NOTHING));
 }
 
 #[test]
@@ -50,14 +50,14 @@ fn a_job_can_be_stopped_while_its_inputs_are_fetched() {
         }
         Ok(())
     });
-    let town = Town::with(Setup::new().set("sources.allow_networks", "127.0.0.0/8"));
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::with(Setup::new().set("sources.allow_networks", "127.0.0.0/8"));
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.publish_dataset(
         alice,
         "slow",
         &json!({"files": [{"type": "url", "url": slow.url("/slow.csv")}], "compute": {"allowRawAlgorithm": true}}),
     );
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, NOTHING)), "id");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, NOTHING)), "id");
     let _ = service.job_in(carol, &job, Phase::Configuring);
     // How far it is, and of how much: the file, and the few bytes of the algorithm.
     wait_for("progress", || {
@@ -71,12 +71,12 @@ fn a_job_can_be_stopped_while_its_inputs_are_fetched() {
 
 #[test]
 fn a_job_can_be_stopped_while_its_outputs_are_checked() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let sha256 = service.upload(alice, &wat::parse_str(ENDLESS).expect("a WAT text"));
     let contract = json!({"checks": [{"name": "never ends", "sha256": sha256}]});
-    let dataset = town.dataset_with_contract("checked", &contract);
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let dataset = scenario.dataset_with_contract("checked", &contract);
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
     let _ = service.job_in(carol, &job, Phase::Filtering);
     stop(service, carol, &job);
     assert_stopped(service, carol, &job);
@@ -94,10 +94,10 @@ fn a_job_can_be_stopped_while_its_results_are_stored() {
         "access_key_id": "a", "secret_access_key": "b"
     });
     let setup = Setup::new().set("results.url", "s3://silent/results").set("results.options", &options.to_string());
-    let town = Town::with(setup);
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::with(setup);
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
     let _ = service.job_in(carol, &job, Phase::Publishing);
     stop(service, carol, &job);
     let ended = service.ended(carol, &job);
@@ -106,22 +106,22 @@ fn a_job_can_be_stopped_while_its_results_are_stored() {
 
 #[test]
 fn a_job_can_be_stopped_during_its_review() {
-    let town = Town::new();
-    let Town { service, carol, .. } = &town;
-    let dataset = town.dataset_with_contract("reviewed", &json!({"review": true}));
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
+    let scenario = Scenario::new();
+    let Scenario { service, carol, .. } = &scenario;
+    let dataset = scenario.dataset_with_contract("reviewed", &json!({"review": true}));
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")]))), "id");
     let _ = service.job_in(carol, &job, Phase::InReview);
     stop(service, carol, &job);
     assert_stopped(service, carol, &job);
-    service.post(&town.alice, &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"})).problem(409);
+    service.post(&scenario.alice, &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"})).problem(409);
 }
 
 #[test]
 fn an_ended_job_does_not_change_and_can_be_removed() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = service.finish(carol, &town.raw_job(&dataset, &writing(&[("a", "b")])));
+    let job = service.finish(carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")])));
     let before = service.job(carol, &job);
     stop(service, carol, &job);
     let after = service.job(carol, &job);
@@ -132,7 +132,7 @@ fn an_ended_job_does_not_change_and_can_be_removed() {
     let _ = service.delete(carol, &format!("/v1/jobs/{job}")).expect(204);
     // The receipt stays, for the same readers.
     assert_eq!(service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200), receipt);
-    service.get(&town.mallory, &format!("/v1/jobs/{job}/receipt")).problem(404);
+    service.get(&scenario.mallory, &format!("/v1/jobs/{job}/receipt")).problem(404);
     for part in ["", "/results", "/results/0", "/log", "/report", "/explain", "/events"] {
         service.get(carol, &format!("/v1/jobs/{job}{part}")).problem(404);
     }
@@ -142,10 +142,10 @@ fn an_ended_job_does_not_change_and_can_be_removed() {
 
 #[test]
 fn an_active_job_cannot_be_removed() {
-    let town = Town::new();
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, ENDLESS)), "id");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, ENDLESS)), "id");
     let _ = service.job_in(carol, &job, Phase::Running);
     service.delete(carol, &format!("/v1/jobs/{job}")).problem(409);
     stop(service, carol, &job);

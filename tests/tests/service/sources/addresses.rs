@@ -1,13 +1,13 @@
 //! Where a source must not point: this machine, its neighbours, the cloud's metadata.
 
-use super::{assert_arrives, assert_fails, town};
-use crate::people::Town;
+use super::{assert_arrives, assert_fails, scenario};
+use crate::scenario::Scenario;
 use cloister_tests::service::{Server, Setup};
 use serde_json::json;
 
 #[test]
 fn loopback_and_private_addresses_are_refused_unless_the_operator_allows_them() {
-    let town = Town::new();
+    let scenario = Scenario::new();
     let inner = Server::of(b"SECRET of an inner service");
     let port = inner.address().port();
     for host in [
@@ -24,7 +24,7 @@ fn loopback_and_private_addresses_are_refused_unless_the_operator_allows_them() 
         "localhost.",
         "127.0.0.1.",
     ] {
-        let ended = assert_fails(&town, &json!({"type": "url", "url": format!("http://{host}:{port}/a")}), &[]);
+        let ended = assert_fails(&scenario, &json!({"type": "url", "url": format!("http://{host}:{port}/a")}), &[]);
         assert!(!ended.to_string().contains("SECRET"), "{host}: {ended:#}");
     }
     for url in [
@@ -33,14 +33,14 @@ fn loopback_and_private_addresses_are_refused_unless_the_operator_allows_them() 
         "http://192.168.0.1/",
         "http://[fd00:ec2::254]/",
     ] {
-        assert_fails(&town, &json!({"type": "url", "url": url}), &["not allowed"]);
+        assert_fails(&scenario, &json!({"type": "url", "url": url}), &["not allowed"]);
     }
     assert_eq!(inner.seen(), Vec::<String>::new(), "it received a request");
 }
 
 #[test]
 fn other_schemes_are_refused_when_they_are_published() {
-    let town = Town::new();
+    let scenario = Scenario::new();
     for (number, url) in
         ["file:///etc/passwd", "ftp://a.example/x", "gopher://a.example/", "data:text/plain,x", "javascript:1", "//a/b"]
             .iter()
@@ -48,14 +48,15 @@ fn other_schemes_are_refused_when_they_are_published() {
     {
         let spec = json!({"files": [{"type": "url", "url": url}], "compute": {"allowRawAlgorithm": true}});
         let manifest = cloister_tests::service::manifest("Dataset", &format!("d{number}"), &spec);
-        town.service.post(&town.alice, "/v1/datasets", &manifest).problem(422);
+        scenario.service.post(&scenario.alice, "/v1/datasets", &manifest).problem(422);
     }
 }
 
 #[test]
 fn redirects_cannot_reach_forbidden_addresses() {
     // The network of the server is allowed, and nothing else is.
-    let town = Town::with(Setup::new().set("sources.allow_networks", "127.0.0.1/32").set("sources.attempts", "1"));
+    let scenario =
+        Scenario::with(Setup::new().set("sources.allow_networks", "127.0.0.1/32").set("sources.attempts", "1"));
     let inner = Server::of(b"SECRET");
     let port = inner.address().port();
     for (target, said) in [
@@ -69,18 +70,18 @@ fn redirects_cannot_reach_forbidden_addresses() {
     ] {
         let location = format!("Location: {target}\r\n");
         let server = Server::start(move |conversation| conversation.answer("302 Found", &location, b""));
-        let ended = assert_fails(&town, &json!({"type": "url", "url": server.url("/a")}), &[said]);
+        let ended = assert_fails(&scenario, &json!({"type": "url", "url": server.url("/a")}), &[said]);
         assert!(!ended.to_string().contains("SECRET"));
     }
     assert_eq!(inner.seen(), Vec::<String>::new());
     let circle = Server::start(|conversation| conversation.answer("302 Found", "Location: /again\r\n", b""));
-    assert_fails(&town, &json!({"type": "url", "url": circle.url("/a")}), &["redirect"]);
+    assert_fails(&scenario, &json!({"type": "url", "url": circle.url("/a")}), &["redirect"]);
     assert!(circle.seen().len() <= 10, "{}", circle.seen().len());
 }
 
 #[test]
 fn a_redirect_carries_no_secret_to_another_host() {
-    let town = town();
+    let scenario = scenario();
     let other = Server::start(|conversation| conversation.answer("200 OK", "", b"arrived"));
     let location = format!("Location: {}\r\n", other.url("/b"));
     let server = Server::start(move |conversation| match conversation.target.as_str() {
@@ -89,37 +90,37 @@ fn a_redirect_carries_no_secret_to_another_host() {
         _ => conversation.answer("307 Temporary Redirect", &location, b""),
     });
     let with_key = |path: &str| json!({"type": "url", "url": server.url(path), "headers": {"X-Api-Key": "s3cr3t", "Authorization": "Bearer s3cr3t"}});
-    assert_arrives(&town, &with_key("/local"), b"stayed");
-    assert_arrives(&town, &with_key("/away"), b"arrived");
+    assert_arrives(&scenario, &with_key("/local"), b"stayed");
+    assert_arrives(&scenario, &with_key("/away"), b"arrived");
     let seen = other.seen();
     assert!(!seen.is_empty() && seen.iter().all(|head| !head.contains("s3cr3t")), "{seen:#?}");
 }
 
 #[test]
 fn local_sources_must_lie_in_the_operators_folders() {
-    let town = Town::new();
-    let outside = town.service.folder().join("outside");
+    let scenario = Scenario::new();
+    let outside = scenario.service.folder().join("outside");
     std::fs::write(&outside, "SECRET").expect("written");
-    std::os::unix::fs::symlink(&outside, town.service.data().join("link")).expect("a link");
-    std::fs::create_dir(town.service.data().join("folder")).expect("made");
+    std::os::unix::fs::symlink(&outside, scenario.service.data().join("link")).expect("a link");
+    std::fs::create_dir(scenario.service.data().join("folder")).expect("made");
     for path in [
         outside.display().to_string(),
-        town.service.data().join("link").display().to_string(),
-        town.service.data().join("folder").display().to_string(),
-        town.service.data().join("missing").display().to_string(),
-        format!("{}/../outside", town.service.data().display()),
-        town.service.home().join("operator.key").display().to_string(),
+        scenario.service.data().join("link").display().to_string(),
+        scenario.service.data().join("folder").display().to_string(),
+        scenario.service.data().join("missing").display().to_string(),
+        format!("{}/../outside", scenario.service.data().display()),
+        scenario.service.home().join("operator.key").display().to_string(),
         "/etc/passwd".to_owned(),
         "/dev/zero".to_owned(),
         "/proc/self/environ".to_owned(),
     ] {
         let spec = json!({"files": [{"type": "local", "path": path}], "compute": {"allowRawAlgorithm": true}});
         let manifest = cloister_tests::service::manifest("Dataset", "d", &spec);
-        if town.service.post(&town.alice, "/v1/datasets", &manifest).status < 300 {
-            let ended = assert_fails(&town, &json!({"type": "local", "path": path}), &[]);
+        if scenario.service.post(&scenario.alice, "/v1/datasets", &manifest).status < 300 {
+            let ended = assert_fails(&scenario, &json!({"type": "local", "path": path}), &[]);
             assert!(!ended.to_string().contains("SECRET"), "{ended:#}");
         }
     }
-    let good = town.service.file("good", "data");
-    assert_arrives(&town, &json!({"type": "local", "path": good}), b"data");
+    let good = scenario.service.file("good", "data");
+    assert_arrives(&scenario, &json!({"type": "local", "path": good}), b"data");
 }

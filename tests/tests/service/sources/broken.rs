@@ -1,7 +1,7 @@
 //! Servers that do not do what they promise.
 
-use super::{assert_arrives, assert_fails, content, digest, near, town};
-use crate::people::Town;
+use super::{assert_arrives, assert_fails, content, digest, near, scenario};
+use crate::scenario::Scenario;
 use cloister_tests::service::{Conversation, Server};
 use serde_json::{Value, json};
 use std::{io::Result, sync::Arc, time::Duration};
@@ -45,8 +45,8 @@ fn an_interrupted_transfer_resumes() {
         }
         Some(_) => honest(conversation, &sent, "ETag: \"one\"\r\n"),
     });
-    let town = town();
-    assert_arrives(&town, &file(&server, "/a"), &bytes);
+    let scenario = scenario();
+    assert_arrives(&scenario, &file(&server, "/a"), &bytes);
     let seen = server.seen();
     assert!(seen.len() >= 3 && seen[1].to_lowercase().contains("if-range: \"one\""), "{seen:#?}");
     assert!(seen.iter().skip(1).all(|head| head.to_lowercase().contains("range: bytes=")), "{seen:#?}");
@@ -60,7 +60,7 @@ fn a_server_without_range_support_is_asked_from_the_beginning() {
         0 => cut(conversation, &sent, 700_000, "ETag: \"one\"\r\n"),
         _ => conversation.answer("200 OK", "ETag: \"one\"\r\n", &sent),
     });
-    assert_arrives(&town(), &file(&server, "/a"), &bytes);
+    assert_arrives(&scenario(), &file(&server, "/a"), &bytes);
 }
 
 #[test]
@@ -75,13 +75,13 @@ fn a_file_that_changes_between_two_attempts_is_never_mixed() {
             }
             _ => honest(conversation, &after, "ETag: \"new\"\r\n"),
         });
-        assert_arrives(&town(), &file(&server, "/a"), &new);
+        assert_arrives(&scenario(), &file(&server, "/a"), &new);
     }
 }
 
 #[test]
 fn transient_errors_are_retried_and_permanent_ones_are_not() {
-    let town = Town::with(near().set("sources.attempts", "3"));
+    let scenario = Scenario::with(near().set("sources.attempts", "3"));
     for (status, headers) in [
         ("500 Internal Server Error", ""),
         ("503 Service Unavailable", "Retry-After: 1\r\n"),
@@ -92,36 +92,36 @@ fn transient_errors_are_retried_and_permanent_ones_are_not() {
             0 => conversation.answer(status, headers, b"not yet"),
             _ => conversation.answer("200 OK", "", b"at last"),
         });
-        assert_arrives(&town, &file(&server, "/a"), b"at last");
+        assert_arrives(&scenario, &file(&server, "/a"), b"at last");
         assert_eq!(server.seen().len(), 2, "{status}");
     }
     let server =
         Server::start(|conversation| conversation.answer("500 Internal Server Error", "", b"SECRET of theirs"));
-    let ended = assert_fails(&town, &file(&server, "/a"), &["500"]);
+    let ended = assert_fails(&scenario, &file(&server, "/a"), &["500"]);
     assert!(!ended.to_string().contains("SECRET"), "{ended:#}");
     assert_eq!(server.seen().len(), 3);
     for status in ["404 Not Found", "403 Forbidden", "410 Gone"] {
         let server = Server::start(move |conversation| conversation.answer(status, "", b"SECRET of theirs"));
-        assert_fails(&town, &file(&server, "/a"), &[&status[..3]]);
+        assert_fails(&scenario, &file(&server, "/a"), &[&status[..3]]);
         assert_eq!(server.seen().len(), 1, "{status}");
     }
 }
 
 #[test]
 fn a_wrong_content_length_is_detected() {
-    let town = Town::with(near().set("sources.attempts", "2"));
+    let scenario = Scenario::with(near().set("sources.attempts", "2"));
     // Fewer bytes than promised, every time.
     let short = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")?;
         conversation.send("only this")
     });
-    assert_fails(&town, &file(&short, "/a"), &["cut"]);
+    assert_fails(&scenario, &file(&short, "/a"), &["cut"]);
     // More bytes than promised: what comes after the promised ones belongs to no answer.
     let long = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")?;
         conversation.send("data and more")
     });
-    assert_arrives(&town, &file(&long, "/a"), b"data");
+    assert_arrives(&scenario, &file(&long, "/a"), b"data");
     // No number, two numbers, negative.
     for length in ["Content-Length: x", "Content-Length: 4\r\nContent-Length: 5", "Content-Length: -1"] {
         let head = format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n");
@@ -129,23 +129,23 @@ fn a_wrong_content_length_is_detected() {
             conversation.send(&head)?;
             conversation.send("data!")
         });
-        assert_fails(&town, &file(&server, "/a"), &[]);
+        assert_fails(&scenario, &file(&server, "/a"), &[]);
     }
     // Other bytes, and another size, than was agreed.
     let server = Server::of(b"data");
     let mut agreed = file(&server, "/a");
     agreed["sha256"] = digest(b"other").into();
-    assert_fails(&town, &agreed, &["agreed content"]);
+    assert_fails(&scenario, &agreed, &["agreed content"]);
     agreed["sha256"] = digest(b"data").into();
     agreed["bytes"] = 5.into();
-    assert_fails(&town, &agreed, &["agreed content"]);
+    assert_fails(&scenario, &agreed, &["agreed content"]);
     agreed["bytes"] = 4.into();
-    assert_arrives(&town, &agreed, b"data");
+    assert_arrives(&scenario, &agreed, b"data");
 }
 
 #[test]
 fn an_endless_response_is_cut_off() {
-    let town = Town::with(near().set("sources.max_file", "8MiB").set("sources.attempts", "2"));
+    let scenario = Scenario::with(near().set("sources.max_file", "8MiB").set("sources.attempts", "2"));
     let chunks = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
         let chunk = [b"10000\r\n".to_vec(), vec![b'x'; 0x10000], b"\r\n".to_vec()].concat();
@@ -154,7 +154,7 @@ fn an_endless_response_is_cut_off() {
         }
         Ok(())
     });
-    assert_fails(&town, &file(&chunks, "/a"), &["8388608"]);
+    assert_fails(&scenario, &file(&chunks, "/a"), &["8388608"]);
     assert_eq!(chunks.seen().len(), 1, "more bytes will not help");
     // One that says beforehand what is too much is not even read.
     let honest = Server::start(|conversation| {
@@ -164,7 +164,7 @@ fn an_endless_response_is_cut_off() {
         }
         Ok(())
     });
-    assert_fails(&town, &file(&honest, "/a"), &["8388608"]);
+    assert_fails(&scenario, &file(&honest, "/a"), &["8388608"]);
     // Headers without end.
     let headers = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\n")?;
@@ -173,32 +173,32 @@ fn an_endless_response_is_cut_off() {
         }
         Ok(())
     });
-    assert_fails(&town, &file(&headers, "/a"), &[]);
+    assert_fails(&scenario, &file(&headers, "/a"), &[]);
     // All files of a job together.
-    let town = Town::with(near().set("sources.max_job", "1MiB"));
+    let scenario = Scenario::with(near().set("sources.max_job", "1MiB"));
     let parts: Vec<Value> = (0_u8..4)
-        .map(|n| json!({"type": "local", "path": town.service.file(&format!("part-{n}"), vec![n; 300_000])}))
+        .map(|n| json!({"type": "local", "path": scenario.service.file(&format!("part-{n}"), vec![n; 300_000])}))
         .collect();
     let spec = json!({"files": parts, "compute": {"allowRawAlgorithm": true}});
-    let dataset = town.service.publish_dataset(&town.alice, "much", &spec);
-    let ended = town.service.run(&town.carol, &town.raw_job(&dataset, cloister_tests::service::NOTHING));
-    assert!(crate::people::reason(&ended).contains("1048576"), "{ended:#}");
+    let dataset = scenario.service.publish_dataset(&scenario.alice, "much", &spec);
+    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, cloister_tests::service::NOTHING));
+    assert!(crate::scenario::reason(&ended).contains("1048576"), "{ended:#}");
 }
 
 #[test]
 fn a_silent_source_times_out() {
-    let town = Town::with(near().set("sources.attempts", "1").set("sources.deadline", "3s"));
+    let scenario = Scenario::with(near().set("sources.attempts", "1").set("sources.deadline", "3s"));
     let silent = Server::start(|conversation| {
         conversation.pause(Duration::from_secs(600));
         Ok(())
     });
-    assert_fails(&town, &file(&silent, "/a"), &["within 3 s"]);
+    assert_fails(&scenario, &file(&silent, "/a"), &["within 3 s"]);
     let stalled = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbeginning")?;
         conversation.pause(Duration::from_secs(600));
         Ok(())
     });
-    assert_fails(&town, &file(&stalled, "/a"), &["within 3 s"]);
+    assert_fails(&scenario, &file(&stalled, "/a"), &["within 3 s"]);
     // A source that sends a byte now and then does not hold a job for ever, either.
     let slow = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")?;
@@ -208,7 +208,7 @@ fn a_silent_source_times_out() {
         }
         Ok(())
     });
-    assert_fails(&town, &file(&slow, "/a"), &["within 3 s"]);
+    assert_fails(&scenario, &file(&slow, "/a"), &["within 3 s"]);
     let slow_head = Server::start(|conversation| {
         conversation.send("HTTP/1.1 200 OK\r\n")?;
         while !conversation.is_over() {
@@ -217,14 +217,14 @@ fn a_silent_source_times_out() {
         }
         Ok(())
     });
-    assert_fails(&town, &file(&slow_head, "/a"), &["within 3 s"]);
+    assert_fails(&scenario, &file(&slow_head, "/a"), &["within 3 s"]);
     // No server listens at all.
     let gone = Server::of(b"");
     let url = gone.url("/a");
     let port = gone.address().port();
     drop(gone);
     let _ = port;
-    assert_fails(&town, &json!({"type": "url", "url": url}), &["reached"]);
+    assert_fails(&scenario, &json!({"type": "url", "url": url}), &["reached"]);
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn requests_are_made_as_the_publisher_wrote_them() {
     posted["method"] = "post".into();
     posted["headers"] = json!({"X-Token": "letter by letter"});
     posted["body"] = "{\"query\": 1}".into();
-    assert_arrives(&town(), &posted, b"posted");
+    assert_arrives(&scenario(), &posted, b"posted");
     let heads = server.seen();
     assert!(
         heads.iter().all(|head| head.starts_with("POST /a?b=c ") && head.contains("user-agent: cloister/")),
@@ -257,9 +257,9 @@ fn a_fetched_file_with_a_declared_digest_is_not_fetched_again() {
     let server = Server::of(b"the same for everybody");
     let mut known = file(&server, "/a");
     known["sha256"] = digest(b"the same for everybody").into();
-    let town = town();
+    let scenario = scenario();
     for _ in 0..3 {
-        assert_arrives(&town, &known, b"the same for everybody");
+        assert_arrives(&scenario, &known, b"the same for everybody");
     }
     assert_eq!(server.seen().len(), 1, "{:#?}", server.seen());
 }

@@ -1,7 +1,7 @@
 //! Content of IPFS, through the operator's gateway.
 
 use super::{assert_arrives, assert_fails};
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{Server, Setup};
 use serde_json::json;
 
@@ -17,21 +17,21 @@ fn an_ipfs_gateway_serves_content_by_cid() {
         }
     });
     // The operator's own gateway may be on this machine; what a publisher names may not.
-    let town = Town::with(Setup::new().set("sources.ipfs_gateway", &gateway.url("")));
-    assert_arrives(&town, &json!({"type": "ipfs", "hash": CID}), b"of everybody");
-    assert_fails(&town, &json!({"type": "ipfs", "hash": format!("{CID}/missing.csv")}), &["404"]);
+    let scenario = Scenario::with(Setup::new().set("sources.ipfs_gateway", &gateway.url("")));
+    assert_arrives(&scenario, &json!({"type": "ipfs", "hash": CID}), b"of everybody");
+    assert_fails(&scenario, &json!({"type": "ipfs", "hash": format!("{CID}/missing.csv")}), &["404"]);
     let url = format!("{}/ipfs/{CID}", gateway.url(""));
-    assert_fails(&town, &json!({"type": "url", "url": url}), &["not allowed"]);
+    assert_fails(&scenario, &json!({"type": "url", "url": url}), &["not allowed"]);
     // A gateway that points into the operator's own network does not get there.
     let inner = Server::of(b"SECRET");
     let location = format!("Location: {}\r\n", inner.url("/"));
     let pointing = Server::start(move |conversation| conversation.answer("302 Found", &location, b""));
-    let town = Town::with(Setup::new().set("sources.ipfs_gateway", &pointing.url("")));
-    assert_fails(&town, &json!({"type": "ipfs", "hash": CID}), &["not allowed"]);
+    let scenario = Scenario::with(Setup::new().set("sources.ipfs_gateway", &pointing.url("")));
+    assert_fails(&scenario, &json!({"type": "ipfs", "hash": CID}), &["not allowed"]);
     assert_eq!(inner.seen(), Vec::<String>::new());
 }
 
 #[test]
 fn ipfs_sources_need_a_gateway() {
-    assert_fails(&Town::new(), &json!({"type": "ipfs", "hash": CID}), &["gateway"]);
+    assert_fails(&Scenario::new(), &json!({"type": "ipfs", "hash": CID}), &["gateway"]);
 }

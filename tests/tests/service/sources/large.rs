@@ -1,7 +1,7 @@
 //! Files larger than what the service may keep in memory.
 
 use super::{fetch, near};
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::Server;
 use serde_json::json;
 use std::fs;
@@ -39,13 +39,13 @@ fn zeros(bytes: u64) -> Server {
 }
 
 fn arrives(bytes: u64) {
-    let town = Town::with(near());
+    let scenario = Scenario::with(near());
     let server = zeros(bytes);
     // Warm: what a first job takes is not what a large one takes.
-    super::assert_arrives(&town, &json!({"type": "inline", "content": "x"}), b"x");
-    let pid = town.service.pid();
+    super::assert_arrives(&scenario, &json!({"type": "inline", "content": "x"}), b"x");
+    let pid = scenario.service.pid();
     let before = memory(pid, "VmRSS");
-    let arrived = fetch(&town, &json!({"type": "url", "url": server.url("/zeros")}));
+    let arrived = fetch(&scenario, &json!({"type": "url", "url": server.url("/zeros")}));
     let (_, size) = arrived.unwrap_or_else(|ended| panic!("{ended:#}"));
     assert_eq!(size, bytes);
     let (peak, after) = (memory(pid, "VmHWM"), memory(pid, "VmRSS"));

@@ -8,16 +8,16 @@ mod large;
 mod s3;
 mod secrets;
 
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{NOTHING, Setup, phase, text};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A town whose service may fetch from this machine.
-fn town() -> Town {
-    Town::with(near())
+/// A scenario whose service may fetch from this machine.
+fn scenario() -> Scenario {
+    Scenario::with(near())
 }
 
 fn near() -> Setup {
@@ -25,16 +25,17 @@ fn near() -> Setup {
 }
 
 /// Runs a job on a dataset of this one file: what arrived (its digest and size), or the job if it failed.
-fn fetch(town: &Town, file: &Value) -> Result<(String, u64), Value> {
+fn fetch(scenario: &Scenario, file: &Value) -> Result<(String, u64), Value> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("source-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let spec = json!({"files": [file], "compute": {"allowRawAlgorithm": true}});
-    let dataset = town.service.publish_dataset(&town.alice, &name, &spec);
-    let ended = town.service.run(&town.carol, &town.raw_job(&dataset, NOTHING));
+    let dataset = scenario.service.publish_dataset(&scenario.alice, &name, &spec);
+    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, NOTHING));
     if phase(&ended) != Phase::Finished {
         return Err(ended);
     }
-    let receipt = town.service.get(&town.carol, &format!("/v1/jobs/{}/receipt", text(&ended, "id"))).expect_json(200);
+    let receipt =
+        scenario.service.get(&scenario.carol, &format!("/v1/jobs/{}/receipt", text(&ended, "id"))).expect_json(200);
     let openings = receipt["openings"].as_array().expect("openings");
     let files =
         openings.iter().find(|opening| opening["pointer"] == "/datasets/0/files").expect("the files of the dataset");
@@ -44,10 +45,10 @@ fn fetch(town: &Town, file: &Value) -> Result<(String, u64), Value> {
 
 /// Asserts that the file does not arrive, that the reason has these words, and that the service goes on.
 #[track_caller]
-fn assert_fails(town: &Town, file: &Value, words: &[&str]) -> Value {
-    let ended = fetch(town, file).expect_err("it should not arrive");
+fn assert_fails(scenario: &Scenario, file: &Value, words: &[&str]) -> Value {
+    let ended = fetch(scenario, file).expect_err("it should not arrive");
     assert_eq!(phase(&ended), Phase::DataProvisioningFailed, "{file}: {ended:#}");
-    let reason = crate::people::reason(&ended).to_lowercase();
+    let reason = crate::scenario::reason(&ended).to_lowercase();
     for word in words {
         assert!(reason.contains(&word.to_lowercase()), "{file}: no `{word}` in: {reason}");
     }
@@ -56,8 +57,8 @@ fn assert_fails(town: &Town, file: &Value, words: &[&str]) -> Value {
 
 /// Asserts that exactly these bytes arrive.
 #[track_caller]
-fn assert_arrives(town: &Town, file: &Value, bytes: &[u8]) {
-    match fetch(town, file) {
+fn assert_arrives(scenario: &Scenario, file: &Value, bytes: &[u8]) {
+    match fetch(scenario, file) {
         Ok(arrived) => assert_eq!(arrived, (digest(bytes), bytes.len() as u64), "{file}"),
         Err(ended) => panic!("{file}: {ended:#}"),
     }

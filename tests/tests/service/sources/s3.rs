@@ -1,23 +1,23 @@
 //! Objects of an S3 store: as inputs, with the publisher's keys, and as the place for results, with the operator's.
 
-use super::{assert_arrives, assert_fails, content, near, town};
-use crate::people::Town;
+use super::{assert_arrives, assert_fails, content, near, scenario};
+use crate::scenario::Scenario;
 use cloister_tests::service::{S3, Setup, phase, text, writing};
 use serde_json::{Value, json};
 
 #[test]
 fn an_object_is_an_input_for_a_publisher_who_has_its_key() {
-    let (s3, town, bytes) = (S3::start(), town(), content(1_500_000));
+    let (s3, scenario, bytes) = (S3::start(), scenario(), content(1_500_000));
     s3.put("folder/with space/data.bin", &bytes);
-    assert_arrives(&town, &s3.source("folder/with space/data.bin"), &bytes);
+    assert_arrives(&scenario, &s3.source("folder/with space/data.bin"), &bytes);
     let mut agreed = s3.source("folder/with space/data.bin");
     agreed["sha256"] = super::digest(&bytes).into();
-    assert_arrives(&town, &agreed, &bytes);
-    assert_fails(&town, &s3.source("missing"), &["no such object"]);
+    assert_arrives(&scenario, &agreed, &bytes);
+    assert_fails(&scenario, &s3.source("missing"), &["no such object"]);
     for (field, value) in [("secretAccessKey", "wr0ng-s3cr3t"), ("accessKeyId", "AKIAWRONGWRONGWRONG0")] {
         let mut wrong = s3.source("folder/with space/data.bin");
         wrong["s3Access"][field] = value.into();
-        let ended = assert_fails(&town, &wrong, &["keys"]);
+        let ended = assert_fails(&scenario, &wrong, &["keys"]);
         for secret in [value, &s3.secret_access_key, &s3.access_key_id] {
             assert!(!ended.to_string().contains(secret), "{ended:#}");
         }
@@ -26,9 +26,9 @@ fn an_object_is_an_input_for_a_publisher_who_has_its_key() {
     let mut open = s3.source("folder/with space/data.bin");
     let access = open["s3Access"].as_object_mut().expect("an object");
     access.retain(|name, _| !name.contains("Key") || name == "objectKey");
-    assert_fails(&town, &open, &[]);
+    assert_fails(&scenario, &open, &[]);
     // And a store on this machine is none where the operator has not said so.
-    assert_fails(&Town::new(), &s3.source("folder/with space/data.bin"), &["not allowed"]);
+    assert_fails(&Scenario::new(), &s3.source("folder/with space/data.bin"), &["not allowed"]);
 }
 
 fn results_in(s3: &S3, secret: &str) -> Setup {
@@ -42,24 +42,24 @@ fn results_in(s3: &S3, secret: &str) -> Setup {
 #[test]
 fn results_are_kept_in_a_bucket_and_come_back_through_the_service() {
     let s3 = S3::start();
-    let mut town = Town::with(results_in(&s3, &s3.secret_access_key));
-    let dataset = town.service.open_dataset(&town.alice, "d");
+    let mut scenario = Scenario::with(results_in(&s3, &s3.secret_access_key));
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
     let large = "0123456789".repeat(5000);
     let wat = writing(&[("large.txt", &large), ("b.txt", "")]);
-    let job = town.service.finish(&town.carol, &town.raw_job(&dataset, &wat));
+    let job = scenario.service.finish(&scenario.carol, &scenario.raw_job(&dataset, &wat));
     let keys = s3.list("results/");
     assert!(keys.len() >= 3 && keys.iter().all(|key| key.contains(&job)), "{keys:?}");
-    assert_eq!(town.service.result(&town.carol, &job, "large.txt"), large.as_bytes());
-    let results = town.service.results(&town.carol, &job);
+    assert_eq!(scenario.service.result(&scenario.carol, &job, "large.txt"), large.as_bytes());
+    let results = scenario.service.results(&scenario.carol, &job);
     let index = results.iter().find(|result| result["name"] == "large.txt").expect("it")["index"].clone();
-    let request = town.service.request("GET", &format!("/v1/jobs/{job}/results/{index}")).by(&town.carol);
+    let request = scenario.service.request("GET", &format!("/v1/jobs/{job}/results/{index}")).by(&scenario.carol);
     let part = request.header("Range", "bytes=49995-").send().expect(206);
     assert_eq!((part.text().as_str(), part.header("content-range")), ("56789", Some("bytes 49995-49999/50000")));
     // Another life of the service finds them again.
-    assert!(town.service.stop().success());
-    town.service.restart();
-    assert_eq!(town.service.result(&town.carol, &job, "large.txt"), large.as_bytes());
-    let _ = town.service.delete(&town.carol, &format!("/v1/jobs/{job}")).expect(204);
+    assert!(scenario.service.stop().success());
+    scenario.service.restart();
+    assert_eq!(scenario.service.result(&scenario.carol, &job, "large.txt"), large.as_bytes());
+    let _ = scenario.service.delete(&scenario.carol, &format!("/v1/jobs/{job}")).expect(204);
     let left: Vec<String> = cloister_tests::service::wait_for("the objects to go", || {
         let left = s3.list("results/");
         left.is_empty().then_some(left)
@@ -70,14 +70,14 @@ fn results_are_kept_in_a_bucket_and_come_back_through_the_service() {
 #[test]
 fn a_store_that_refuses_is_a_fault_of_the_system_and_shows_no_key() {
     let s3 = S3::start();
-    let town = Town::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator").set("times.total", "20s"));
-    let dataset = town.service.open_dataset(&town.alice, "d");
-    let ended = town.service.run(&town.carol, &town.raw_job(&dataset, &writing(&[("a", "b")])));
+    let scenario = Scenario::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator").set("times.total", "20s"));
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
+    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")])));
     assert!(phase(&ended).has_ended() && !phase(&ended).is_success(), "{ended:#}");
     assert_eq!(ended["reason"]["fault"], "system", "{ended:#}");
     let id = text(&ended, "id");
-    assert_eq!(town.service.results(&town.carol, &id), Vec::<Value>::new());
-    for shown in [ended.to_string(), town.service.logs()] {
+    assert_eq!(scenario.service.results(&scenario.carol, &id), Vec::<Value>::new());
+    for shown in [ended.to_string(), scenario.service.logs()] {
         assert!(!shown.contains("wr0ng-s3cr3t-of-the-operator") && !shown.contains(&s3.access_key_id), "{shown}");
     }
 }

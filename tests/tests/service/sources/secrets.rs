@@ -1,7 +1,7 @@
 //! A publisher's secrets do not come out: not in an answer to another account, not in a log, not in a file of a job.
 
 use super::near;
-use crate::people::Town;
+use crate::scenario::Scenario;
 use cloister_tests::service::{NOTHING, S3, Server, Stream, copying, phase, text};
 use serde_json::{Value, json};
 use std::{fs, path::Path};
@@ -13,8 +13,8 @@ const MARK: &str = "hush0f7c";
 fn secrets_of_sources_appear_in_no_answer_and_no_log() {
     let s3 = S3::start();
     s3.put("data.csv", b"a\n1\n");
-    let town = Town::with(near().set("sources.attempts", "2").set("log.level", "trace"));
-    let Town { service, alice, carol, bob, mallory } = &town;
+    let scenario = Scenario::with(near().set("sources.attempts", "2").set("log.level", "trace"));
+    let Scenario { service, alice, carol, bob, mallory } = &scenario;
     let good = Server::of(b"a\n1\n");
     let failing = Server::start(|conversation| {
         // It says back what it was told.
@@ -47,8 +47,8 @@ fn secrets_of_sources_appear_in_no_answer_and_no_log() {
         let spec = json!({"files": [file], "compute": {"allowRawAlgorithm": true}});
         let dataset = service.publish_dataset(alice, &format!("d{number}"), &spec);
         // A program that shows all that it can see.
-        for wat in [NOTHING.to_owned(), copying(&format!("ddos/{}", crate::people::id(&dataset)))] {
-            let ended = service.run(carol, &town.raw_job(&dataset, &wat));
+        for wat in [NOTHING.to_owned(), copying(&format!("ddos/{}", crate::scenario::id(&dataset)))] {
+            let ended = service.run(carol, &scenario.raw_job(&dataset, &wat));
             assert!(phase(&ended).has_ended());
             jobs.push(text(&ended, "id"));
         }
@@ -118,12 +118,12 @@ fn each_file(folder: &Path, act: &mut dyn FnMut(&Path, &[u8])) {
 #[test]
 fn a_running_jobs_folder_holds_no_secret() {
     let good = Server::of(b"data");
-    let town = Town::with(near());
-    let Town { service, alice, carol, .. } = &town;
+    let scenario = Scenario::with(near());
+    let Scenario { service, alice, carol, .. } = &scenario;
     let url = good.url(&format!("/?token={MARK}-query"));
     let spec = json!({"files": [{"type": "url", "url": url}], "compute": {"allowRawAlgorithm": true}});
     let dataset = service.publish_dataset(alice, "d", &spec);
-    let job = text(&service.submit(carol, &town.raw_job(&dataset, cloister_tests::service::ENDLESS)), "id");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, cloister_tests::service::ENDLESS)), "id");
     let _ = service.job_in(carol, &job, cloister_model::Phase::Running);
     let mut files = Vec::new();
     each_file(&service.home().join("jobs").join(&job), &mut |path, content| {

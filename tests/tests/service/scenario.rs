@@ -5,9 +5,9 @@ use cloister_tests::{
 use serde_json::{Value, json};
 use std::fs;
 
-/// A service, and people who know nothing of one another.
+/// A running service, and accounts that have nothing to do with one another.
 #[derive(Debug)]
-pub(crate) struct Town {
+pub(crate) struct Scenario {
     pub(crate) service: Service,
     /// Has data.
     pub(crate) alice: Who,
@@ -19,7 +19,7 @@ pub(crate) struct Town {
     pub(crate) mallory: Who,
 }
 
-impl Town {
+impl Scenario {
     pub(crate) fn new() -> Self {
         Self::with(Setup::new())
     }

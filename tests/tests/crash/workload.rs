@@ -23,7 +23,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Everything that does not change while the service comes and goes.
-pub(crate) struct World {
+pub(crate) struct Workload {
     _folder: TempDir,
     pub(crate) evidence: Evidence,
     pub(crate) operator: Who,
@@ -48,7 +48,7 @@ pub(crate) struct Submitted {
     pub(crate) job: String,
 }
 
-impl World {
+impl Workload {
     pub(crate) fn new() -> (Self, Service) {
         let folder = TempDir::new().expect("a temporary directory");
         let evidence = Evidence::new(folder.path(), &sandbox());
@@ -63,7 +63,7 @@ impl World {
             .start();
         let (publisher, consumer) = (service.account("paula", "publisher"), service.account("carol", "publisher"));
         let (kinds, reviews) = prepare(&service, &publisher, &consumer, source::serve());
-        let world = Self {
+        let workload = Self {
             _folder: folder,
             evidence,
             operator: service.operator.clone(),
@@ -76,7 +76,7 @@ impl World {
             repeated: AtomicU64::new(0),
             found: AtomicU64::new(0),
         };
-        (world, service)
+        (workload, service)
     }
 
     pub(crate) fn moved_to(&self, address: SocketAddr) {
