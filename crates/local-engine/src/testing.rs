@@ -1,90 +1,27 @@
 //! Facts for tests.
 
+pub(crate) use cloister_testkit::report;
+
 use crate::{
     drive::{Unrecorded, read, record},
     store::{Durability, Fail, Write},
 };
 use cloister_lifecycle::{LogFate, Transition};
 use cloister_model::{
-    AlgorithmReport, AuditAction, AuditEvent, Container, Delivery, EngineReport, Event, JobAlgorithm, JobId, JobInput,
-    JobRecord, JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile,
-    REPORT_VERSION, Reason, ReleaseRules, Report, RuntimeKind, Secret, Sha256, Terms, TimeLimits, Timestamp, Usage,
+    AuditAction, AuditEvent, Event, JobId, JobRecord, JobSource, JobSpec, JobStatus, Reason, Timestamp,
 };
-use serde_json::{Value, json};
-
-pub(crate) fn report() -> Report {
-    let sha256 = Sha256::from_bytes([7; 32]);
-    Report {
-        version: REPORT_VERSION.to_owned(),
-        outcome: Outcome::Succeeded,
-        algorithm: AlgorithmReport { sha256, bytes: 1, kind: None, runtime: None },
-        engine: EngineReport { name: "wasmtime".to_owned(), version: "48".to_owned(), config_sha256: sha256 },
-        profile: Profile::Deterministic,
-        limits: Limits::default(),
-        output_contract: OutputContract::default(),
-        usage: Usage::default(),
-        isolation: None,
-        datasets: vec![],
-        inputs: vec![],
-        outputs: vec![],
-        output_directories: 0,
-        log: LogReport::default(),
-    }
-}
+use serde_json::Value;
 
 /// Files to fetch.
 pub(crate) fn source(files: Value) -> JobSource {
     JobSource::Files(serde_json::from_value(files).expect("sources"))
 }
 
-/// The job with this number: an inline dataset, and whatever algorithm a test puts in.
+/// The job with this number, allowed just now: on an inline dataset without a recorded publisher, with whatever algorithm a test
+/// puts in.
 pub(crate) fn job(number: u64) -> JobSpec {
-    let mut id = [0; 16];
-    // Spread like real ones, which are random.
-    id[..8].copy_from_slice(&number.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes());
-    id[8..].copy_from_slice(&number.to_be_bytes());
-    let files = json!([{"type": "inline", "content": "1,2,3\n"}]);
-    JobSpec {
-        id: JobId::from_bytes(id),
-        created: crate::clock::now(),
-        environment: "local".parse().expect("a name"),
-        queue: "alice".to_owned(),
-        inputs: vec![JobInput { did: "d".parse().expect("a DID"), ddo: None, source: source(files) }],
-        algorithm: JobAlgorithm {
-            did: None,
-            ddo: None,
-            container: Container {
-                image: "wasm".to_owned(),
-                tag: None,
-                entrypoint: "$ALGO".to_owned(),
-                checksum: None,
-            },
-            interpreter: None,
-            source: JobSource::Rawcode(Secret::new(String::new())),
-        },
-        parameters: None,
-        terms: Terms {
-            admitted: Vec::new(),
-            output_contract: OutputContract::default(),
-            release: ReleaseRules::default(),
-            runtime: RuntimeKind::Wasm,
-            profile: Profile::Deterministic,
-            network: false,
-            runtimes: [RuntimeKind::Wasm].into(),
-            profiles: [Profile::Deterministic].into(),
-        },
-        limits: Limits { memory_bytes: 64 * 1024 * 1024, ..Limits::default() },
-        times: TimeLimits::default(),
-        delivery: Delivery::default(),
-        labels: Labels::new().with("owner", "alice").expect("a label"),
-        record: JobRecord {
-            owner: "alice".parse().expect("an account"),
-            request: None,
-            attempt: number,
-            datasets: Vec::new(),
-            algorithm: None,
-        },
-    }
+    let job = cloister_testkit::job(number, crate::clock::now());
+    JobSpec { record: JobRecord { datasets: Vec::new(), ..job.record }, ..job }
 }
 
 /// Something for the record, at a moment.

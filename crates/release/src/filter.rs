@@ -11,15 +11,12 @@ use std::{fs::OpenOptions, io, path::Path};
 /// What the algorithm log is called among results.
 pub const LOG_NAME: &str = "algorithm.log";
 
-/// Decides whether the outputs of a run may leave, and cuts its log to what may leave of it. `run_check` runs one program
-/// over the outputs in a sandbox, by its place in the order, and gives the report of that run, or says why there is none.
-/// Blocking.
-pub fn filter(
-    order: &FilterOrder,
-    outputs: &Path,
-    log: &Path,
-    run_check: &mut dyn FnMut(usize, &Check, &CheckRun, &[OutputFile]) -> Result<Report, String>,
-) -> StepReport {
+/// Runs one program over the outputs in a sandbox, by its place in the order, and gives the report of that run, or says why
+/// there is none.
+pub type RunCheck<'a> = dyn FnMut(usize, &Check, &CheckRun, &[OutputFile]) -> Result<Report, String> + 'a;
+
+/// Decides whether the outputs of a run may leave, and cuts its log to what may leave of it. Blocking.
+pub fn filter(order: &FilterOrder, outputs: &Path, log: &Path, run_check: &mut RunCheck<'_>) -> StepReport {
     let result = match decide(order, outputs, log, run_check) {
         Ok(files) => StepResult::Passed { files },
         Err((rule, reason)) => StepResult::Failed { failure: StepFailure::Outputs, rule: Some(rule), reason },
@@ -31,7 +28,7 @@ fn decide(
     order: &FilterOrder,
     outputs: &Path,
     log: &Path,
-    run_check: &mut dyn FnMut(usize, &Check, &CheckRun, &[OutputFile]) -> Result<Report, String>,
+    run_check: &mut RunCheck<'_>,
 ) -> Result<Vec<ResultFile>, (String, Reason)> {
     let files = check_outputs(outputs, order).map_err(|refusal| {
         let shown = if order.may_quote_the_guest() { refusal.clone() } else { refusal.without_words_of_the_guest() };

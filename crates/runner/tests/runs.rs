@@ -1,11 +1,9 @@
 //! Starting, finding and stopping, with shell scripts in place of the sandbox: what matters here is the claim, the lock and the
 //! report, not the guest.
 
-use cloister_model::{
-    AlgorithmReport, EngineReport, Limits, LogReport, Outcome, OutputContract, Profile, REPORT_VERSION, Report, Sha256,
-    Usage,
-};
+use cloister_model::{Limits, OutputContract, Profile, Report};
 use cloister_runner::{Run, RunnerError, Sandbox, has_ended, look, stop};
+use cloister_testkit::report;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -27,26 +25,6 @@ fn run(folder: &Path) -> Run {
         limits: Limits::default(),
         profile: Profile::Deterministic,
         interpreter: None,
-    }
-}
-
-fn report() -> Report {
-    let sha256 = Sha256::from_bytes([7; 32]);
-    Report {
-        version: REPORT_VERSION.to_owned(),
-        outcome: Outcome::Succeeded,
-        algorithm: AlgorithmReport { sha256, bytes: 1, kind: None, runtime: None },
-        engine: EngineReport { name: "wasmtime".to_owned(), version: "48".to_owned(), config_sha256: sha256 },
-        profile: Profile::Deterministic,
-        limits: Limits::default(),
-        output_contract: OutputContract::default(),
-        usage: Usage::default(),
-        isolation: None,
-        datasets: vec![],
-        inputs: vec![],
-        outputs: vec![],
-        output_directories: 0,
-        log: LogReport::default(),
     }
 }
 

@@ -66,7 +66,7 @@ impl Machine {
                     Err(NotApplied::Stopping) => prop_assert!(self.status.stop_requested.is_some()),
                     Err(NotApplied::Impossible(error)) => prop_assert!(false, "{error}"),
                 }
-                if transition.release.is_some() && fate % 8 == 0 && !self.status.phase.has_ended() {
+                if transition.release.is_some() && fate.is_multiple_of(8) && !self.status.phase.has_ended() {
                     memory.name_taken = true;
                 }
                 self.checked = transition.checked.or(self.checked.take());

@@ -1,7 +1,6 @@
 //! Whole jobs, through the engine and the built sandbox program.
 
 mod changes;
-mod guests;
 mod inspections;
 mod kill;
 mod life;
@@ -17,6 +16,7 @@ use cloister_model::{
     ReviewVerdict, Seen, Sha256, Uploads as _,
 };
 use cloister_sources::SourcePolicy;
+use cloister_testkit::guests;
 use serde_json::json;
 use std::{
     path::PathBuf,
