@@ -10,7 +10,7 @@
 #                  Without that: wasm32-wasip1. With []: none (a native tool). A binary with one target becomes
 #                  NAME.wasm, with both NAME.p1.wasm and NAME.p2.wasm.
 #   NAME-c/        main.c, with the compiler that c-wasi.sh finds, becomes NAME-c.wasm
-#   NAME-go/       main.go, with the Go that go-wasi.sh finds, becomes NAME-go.wasm
+#   NAME-go/       main.go, with the Go that go.sh finds, becomes NAME-go.wasm
 #
 # Prints one line per guest: built, up to date, or could NOT be built and why. A guest that fails to compile, or a
 # missing Rust toolchain, is exit 1. A missing C or Go toolchain is a warning, unless --require names the language or
@@ -219,7 +219,7 @@ for source in "$algorithms"/*-go/main.go; do
     wanted "$name" || continue
     if ! stale "$name.wasm" "$folder"; then
         report "$name.wasm" 'up to date'
-    elif go=$("$script_dir/go-wasi.sh"); then
+    elif go=$("$script_dir/go.sh"); then
         compiled "$name.wasm" build_go "$go" "$folder" "$work/$name.wasm"
     else
         missing go "$name.wasm"

@@ -4,7 +4,7 @@
 // Writes  counts.json: [{"dataset":"...","file":"0","lines":345,"bytes":15241}]
 // Params  none
 //
-// Only the standard library. Compile with GOOS=wasip1 GOARCH=wasm, or natively; see scripts/go-wasi.sh.
+// Only the standard library. Compile with GOOS=wasip1 GOARCH=wasm, or natively; see scripts/go.sh.
 package main
 
 import (
