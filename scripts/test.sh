@@ -1,8 +1,9 @@
 #!/bin/sh
 # Runs all tests: installs what they need, builds, tests, fuzzes each target briefly, prints a summary.
 #
-# Without root, and without CI=true, a missing C++ compiler only skips the fuzzing, and the summary says so. Everything
-# else is required. FUZZ_SECONDS (10) is the time for each fuzz target.
+# Without root, and without CI=true, a missing C++ compiler only skips the fuzzing, and the summary says so. Without root, the
+# tests that change the root directory are not run, and the summary says so. Everything else is required. FUZZ_SECONDS (10) is
+# the time for each fuzz target. Tests that need Kubernetes are in scripts/test-k8s.sh.
 set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/.."
@@ -77,6 +78,12 @@ stage 'Tools for tests' scripts/test-tools.sh || finish
 
 stage 'Tests of the workspace' logged cargo test --release --workspace --locked --no-fail-fast || :
 stage 'Tests of the sample algorithms, as native programs' logged samples || :
+if [ "$(id -u)" -eq 0 ]; then
+    stage 'Programs in an empty root file system' \
+        logged cargo test --release --workspace --locked --test empty_root -- --ignored || :
+else
+    note 'NOT RUN' 'Programs in an empty root file system: needs root' 0
+fi
 if cxx=$(scripts/cxx.sh 2>&1); then
     stage 'Fuzzing, a moment for each target' fuzzed || :
 elif [ "${CI:-}" = true ]; then

@@ -24,7 +24,9 @@ pub use landlock::{Paths, restrict_files};
 pub use memfd::{create_memfd, is_sealed, seal_memfd};
 pub use openat2::openat2_works;
 pub use probe::{Probe, probe};
-pub use process::{PeakMemory, deny_new_code, ignore_file_size_signal, no_new_privs, undumpable};
+pub use process::{
+    PeakMemory, deny_new_code, end_on_signals_as_process_one, ignore_file_size_signal, no_new_privs, undumpable,
+};
 pub use seccomp::{Role, permitted_syscalls, restrict_syscalls};
 pub use spawn::{Cause, Child, Exit, Program, Rlimits};
 pub use status::Status;

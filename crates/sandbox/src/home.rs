@@ -5,6 +5,7 @@
     reason = "this file decides which directory is the home, and checks that it is private"
 )]
 
+use rustix::fs::StatVfsMountFlags;
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
@@ -28,6 +29,14 @@ pub enum HomeError {
         "`{0}` belongs to or can be written by another user: `chown` it and `chmod 700` it, or give another --home"
     )]
     NotPrivate(PathBuf),
+    /// The file system is mounted read-only.
+    #[error("home `{0}` is on a read-only file system: give --home a directory that can be written, such as a volume")]
+    ReadOnly(PathBuf),
+    /// The file system is mounted `noexec`, so compiled code cannot be mapped from it.
+    #[error(
+        "home `{0}` is on a file system that is mounted noexec: compiled code must be executable, give another --home"
+    )]
+    NotExecutable(PathBuf),
     /// The file system refused an operation.
     #[error("home `{path}`: {error}")]
     Io {
@@ -66,6 +75,12 @@ impl Home {
     pub fn artifacts(&self) -> Result<PathBuf, HomeError> {
         let path = self.root.join("artifacts");
         Self::private_directory(&path)?;
+        let flags = rustix::fs::statvfs(&path)
+            .map_err(|error| HomeError::Io { path: path.clone(), error: error.into() })?
+            .f_flag;
+        if flags.contains(StatVfsMountFlags::NOEXEC) {
+            return Err(HomeError::NotExecutable(path));
+        }
         Ok(path)
     }
 
@@ -105,7 +120,10 @@ impl Home {
     fn make_key(&self, path: &Path) -> io::Result<()> {
         let mut key = [0; 32];
         rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
-        let draft = self.root.join(format!("artifact.key.{}", std::process::id()));
+        // Not named by the process id: in containers that share a home, every process is number 1.
+        let mut random = [0; 8];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
+        let draft = self.root.join(format!("artifact.key.{:016x}", u64::from_le_bytes(random)));
         let mut options = fs::OpenOptions::new();
         io::Write::write_all(&mut options.write(true).create_new(true).mode(0o600).open(&draft)?, &key)?;
         let linked = fs::hard_link(&draft, path);
@@ -120,6 +138,7 @@ impl Home {
         let fault = |error| HomeError::Io { path: path.to_owned(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => fault(io::ErrorKind::NotADirectory.into()),
+            io::ErrorKind::ReadOnlyFilesystem => HomeError::ReadOnly(path.to_owned()),
             _ => fault(error),
         })?;
         let metadata = fs::symlink_metadata(path).map_err(fault)?;
@@ -128,5 +147,28 @@ impl Home {
             return Err(HomeError::NotPrivate(path.to_owned()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home(directory: &tempfile::TempDir) -> Home {
+        Home::find(Some(&directory.path().join("home")), |_| None).expect("a home")
+    }
+
+    /// Containers number their processes separately, so two of them may have the same id at the same time.
+    #[test]
+    fn processes_with_one_number_agree_on_one_key() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = home(&directory);
+        let left_by_another = home.root.join(format!("artifact.key.{}", std::process::id()));
+        fs::write(&left_by_another, b"unfinished").expect("written");
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| home.artifact_key().expect("a key"))).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
     }
 }

@@ -82,8 +82,19 @@ impl Program {
     }
 }
 
-fn open(path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty())?)
+fn open(path: &'static str, flags: OFlags) -> io::Result<OwnedFd> {
+    rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| {
+        let source = io::Error::from(errno);
+        io::Error::new(source.kind(), MissingFile { path, source })
+    })
+}
+
+/// A file that every system has, and that an empty root file system lacks.
+#[derive(Debug, thiserror::Error)]
+#[error("`{path}`: {source}. A container needs /proc and /dev, as container runtimes mount them")]
+struct MissingFile {
+    path: &'static str,
+    source: io::Error,
 }
 
 /// The same descriptor with a number of at least `end`.

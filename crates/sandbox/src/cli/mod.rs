@@ -79,6 +79,10 @@ enum Command {
 /// Runs the command line and returns the exit code.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Err(error) = cloister_isolation::end_on_signals_as_process_one() {
+        complain(&format!("cannot install a handler for SIGTERM: {error}"));
+        return ExitCode::from(HOST_FAULT);
+    }
     #[expect(clippy::disallowed_methods, reason = "the command line is the one place that reads the environment")]
     let home = || Home::find(arguments.home.as_deref(), |name| std::env::var_os(name).map(PathBuf::from));
     let code = match arguments.command {
