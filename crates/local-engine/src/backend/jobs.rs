@@ -4,7 +4,7 @@ use crate::{
     clock::now,
     drive::{Unrecorded, read, record},
     engine::core::{Core, blocking},
-    store::{DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs},
+    store::{DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs, jobs::NewJob},
 };
 use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, reviewed};
 use cloister_model::{
@@ -30,7 +30,8 @@ impl Jobs for LocalEngine {
             self.core.refuse_if_ending()?;
             let (most, unfit) =
                 (self.core.environment.max_queued, fits_job(&environment(&self.core, BTreeSet::new()), &job).err());
-            let submit = move |write: &mut Write<'_>| submit(write, &job, &claims, record, most, unfit);
+            let rows = NewJob::of(&job)?;
+            let submit = move |write: &mut Write<'_>| submit(write, (&job, rows), &claims, record, most, unfit);
             self.core.store.write(Durability::Disk, submit).await
         })
     }
@@ -122,7 +123,7 @@ fn environment(core: &Core, interpreters: BTreeSet<InterpreterId>) -> Environmen
 /// Job, claims and record, or nothing of it.
 fn submit(
     write: &mut Write<'_>,
-    job: &JobSpec,
+    (job, rows): (&JobSpec, NewJob),
     wanted: &[Claim],
     event: AuditEvent,
     most: u64,
@@ -145,7 +146,7 @@ fn submit(
             return Err(Fail::Rejected(EngineError::Claimed(claim.clone())));
         }
     }
-    let status = jobs::insert(write, job)?;
+    let status = jobs::insert(write, rows)?;
     audit::record(write, event)?;
     match unfit {
         None => Ok(status),

@@ -18,7 +18,7 @@ use crate::{
     work_folder,
 };
 use cloister_lifecycle::{Action, Facts, RunFacts, decide};
-use cloister_model::{JobId, JobSpec, Phase, StepReport};
+use cloister_model::{JobId, JobSpec, JobStatus, Phase, StepReport};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -42,6 +42,9 @@ enum Next {
 /// What this process knows of a job beyond what is stored. All of it can be lost.
 #[derive(Debug, Default)]
 struct Memory {
+    /// The status as this process stored it last. While a job is driven, only a request to stop it changes what is decided
+    /// from its status, and that interrupts the lease: until then, reading it again would tell nothing new.
+    status: Option<JobStatus>,
     run_ended: bool,
     configured: Option<StepReport>,
     algorithm_is_wasm: bool,
@@ -149,7 +152,10 @@ impl Drive<'_> {
 
     async fn decide(&mut self) -> Result<Action, Unrecorded> {
         let job = self.job();
-        let status = self.core.store.read(|db| jobs::status(db, job))?.ok_or(Unrecorded::Gone)?;
+        let status = match self.memory.status.take().filter(|_| !self.lease.is_interrupted()) {
+            Some(status) => status,
+            None => self.core.store.read(|db| jobs::status(db, job))?.ok_or(Unrecorded::Gone)?,
+        };
         if status.phase == Phase::Running {
             let folder = self.core.home.job(job);
             self.memory.run.trace = blocking(move || Ok(cloister_runner::look(&folder))).await?.map_err(unusable)?;
@@ -163,7 +169,7 @@ impl Drive<'_> {
             _ => None,
         };
         let memory = &self.memory;
-        Ok(decide(&Facts {
+        let action = decide(&Facts {
             has_turn: true,
             overdue: self.lease.overdue(Instant::now()),
             run_ended: memory.run_ended,
@@ -177,7 +183,9 @@ impl Drive<'_> {
             name_taken: memory.name_taken,
             cleaned: memory.cleaned,
             ..Facts::of(&self.spec, &status)
-        }))
+        });
+        self.memory.status = Some(status);
+        Ok(action)
     }
 
     /// Performs an action. Work that takes long ends early when the job is asked to stop or a time limit passes; the next

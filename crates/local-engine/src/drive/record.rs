@@ -40,6 +40,7 @@ impl Drive<'_> {
             work_folder::keep_log(&core.home, job).await?;
         }
         let spec = Arc::clone(&self.spec);
+        self.memory.status = None;
         let stored = core.store.write(durability, move |write| record(write, &spec, &transition, now())).await;
         let status = match stored {
             Ok(status) => status,
@@ -56,6 +57,7 @@ impl Drive<'_> {
             // A release that was not stored may have moved it there.
             work_folder::discard_log(&core.home, job).await?;
         }
+        self.memory.status = Some(status);
         if discard_results && let Err(error) = core.results.remove(job).await {
             tracing::warn!(%job, %error, "a part of its results stays until the next start");
         }

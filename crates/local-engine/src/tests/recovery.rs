@@ -142,7 +142,7 @@ fn write_phase(place: &Place, job: &JobSpec, events: &'static [Event], stop: boo
         let store = Store::open(&path, std::sync::Arc::new(|_, _| ())).expect("a store");
         let put = move |write: &mut crate::store::Write<'_>| {
             if jobs::status(write.db, spec.id)?.is_none() {
-                jobs::insert(write, &spec)?;
+                jobs::insert(write, jobs::NewJob::of(&spec)?)?;
             }
             let at = crate::clock::now();
             let step = crate::testing::step(write, spec.id, events, at, None);

@@ -7,7 +7,7 @@ mod write;
 pub(crate) use list::list;
 pub(crate) use read::{card, kept_job, lingers, next_expiry, outgoing, report, results, spec, status, tally, unended};
 pub(crate) use write::{
-    Change, ask_to_stop, expired, forget_gone, gone, insert, progress, put_outgoing, put_report, put_results,
+    Change, NewJob, ask_to_stop, expired, forget_gone, gone, insert, progress, put_outgoing, put_report, put_results,
     put_status, remove, unkeep, unneeded,
 };
 

@@ -41,36 +41,57 @@ impl New {
     }
 }
 
+/// A new job as its rows hold it.
+///
+/// It is made by the caller, because encoding takes longer than storing, and every other caller waits for the one thread
+/// that stores.
+#[derive(Debug)]
+pub(crate) struct NewJob {
+    status: JobStatus,
+    keep_ms: i64,
+    status_text: String,
+    spec_text: String,
+    card_text: String,
+    scheduling: Box<New>,
+}
+
+impl NewJob {
+    pub(crate) fn of(spec: &JobSpec) -> Result<Self, DbError> {
+        let status = JobStatus::queued(spec.id, spec.labels.clone(), spec.created);
+        Ok(Self {
+            keep_ms: i64::try_from(spec.times.keep_ms).unwrap_or(i64::MAX),
+            status_text: serde_json::to_string(&StatusForm::from(&status))?,
+            spec_text: serde_json::to_string(&SpecForm::from(spec))?,
+            card_text: serde_json::to_string(&CardForm::from(&spec.card()))?,
+            scheduling: Box::new(New { waiting: Waiting::of(spec), times: spec.times, status: status.clone() }),
+            status,
+        })
+    }
+}
+
 /// Stores a new job.
-pub(crate) fn insert(write: &mut Write<'_>, spec: &JobSpec) -> Result<JobStatus, DbError> {
-    let status = JobStatus::queued(spec.id, spec.labels.clone(), spec.created);
-    let keep = i64::try_from(spec.times.keep_ms).unwrap_or(i64::MAX);
-    let (id, created) = (spec.id.as_bytes(), ms(spec.created));
+pub(crate) fn insert(write: &mut Write<'_>, new: NewJob) -> Result<JobStatus, DbError> {
+    let NewJob { status, keep_ms, status_text, spec_text, card_text, scheduling } = new;
+    let (id, created) = (status.id.as_bytes(), ms(status.created));
     write
         .db
         .prepare_cached("INSERT INTO job (id, created, phase, keep_ms, status) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![id, created, status.phase.code(), keep, serde_json::to_string(&StatusForm::from(&status))?])?;
+        .execute(params![id, created, status.phase.code(), keep_ms, status_text])?;
     let seq = write.db.last_insert_rowid();
-    write
-        .db
-        .prepare_cached("INSERT INTO spec (seq, spec) VALUES (?1, ?2)")?
-        .execute(params![seq, serde_json::to_string(&SpecForm::from(spec))?])?;
-    write
-        .db
-        .prepare_cached("INSERT INTO card (seq, card) VALUES (?1, ?2)")?
-        .execute(params![seq, serde_json::to_string(&CardForm::from(&spec.card()))?])?;
+    write.db.prepare_cached("INSERT INTO spec (seq, spec) VALUES (?1, ?2)")?.execute(params![seq, spec_text])?;
+    write.db.prepare_cached("INSERT INTO card (seq, card) VALUES (?1, ?2)")?.execute(params![seq, card_text])?;
     let mut label =
         write.db.prepare_cached("INSERT INTO label (name, value, created, id, seq) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (name, value) in spec.labels.iter() {
+    for (name, value) in status.labels.iter() {
         label.execute(params![name, value, created, id, seq])?;
     }
     write.tally.moved(None, Some(status.phase));
     write.changes.push(Change {
-        job: spec.id,
+        job: status.id,
         before: None,
         after: Some(status.phase),
         stop: false,
-        new: Some(Box::new(New { waiting: Waiting::of(spec), times: spec.times, status: status.clone() })),
+        new: Some(scheduling),
     });
     Ok(status)
 }

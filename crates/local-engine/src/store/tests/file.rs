@@ -106,7 +106,7 @@ async fn a_full_disk_fails_the_operation_and_nothing_else() {
     for number in 0..50 {
         let (event, spec) = (event.clone(), job(number));
         let put = store.write::<_, EngineError, _>(Durability::Disk, move |write| {
-            jobs::insert(write, &spec)?;
+            jobs::insert(write, jobs::NewJob::of(&spec)?)?;
             audit::record(write, event)?;
             Ok(())
         });
@@ -119,7 +119,7 @@ async fn a_full_disk_fails_the_operation_and_nothing_else() {
     limit(1_000_000).await.expect("room");
     let (event, spec) = (event.clone(), job(99));
     let put = move |write: &mut crate::store::Write<'_>| {
-        jobs::insert(write, &spec)?;
+        jobs::insert(write, jobs::NewJob::of(&spec)?)?;
         Ok(audit::record(write, event)?)
     };
     store.write::<_, EngineError, _>(Durability::Disk, put).await.expect("goes on");

@@ -14,7 +14,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 async fn insert(store: &Store, spec: &JobSpec) -> JobStatus {
     let spec = spec.clone();
-    let put = move |write: &mut Write<'_>| Ok(jobs::insert(write, &spec)?);
+    let put = move |write: &mut Write<'_>| Ok(jobs::insert(write, jobs::NewJob::of(&spec)?)?);
     store.write::<_, DbError, _>(Durability::Process, put).await.expect("stored")
 }
 
@@ -113,7 +113,7 @@ async fn an_operation_that_fails_undoes_nothing_of_the_others() {
             let (store, spec) = (Arc::clone(&store), job(number));
             tokio::spawn(async move {
                 let put = move |write: &mut Write<'_>| {
-                    jobs::insert(write, &spec)?;
+                    jobs::insert(write, jobs::NewJob::of(&spec)?)?;
                     assert_ne!(number % 10, 9, "an operation that breaks");
                     if number % 3 == 0 { Err(no("no")) } else { Ok(()) }
                 };

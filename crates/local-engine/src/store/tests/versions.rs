@@ -102,7 +102,7 @@ fn claims() -> [Claim; 2] {
 fn fill(write: &mut Write<'_>) -> Result<(), Fail<DbError>> {
     let failed = |what: &'static str| move |error: String| Fail::Db(DbError::Other(format!("{what}: {error}")));
     for spec in [released(), reviewed(), queued()] {
-        jobs::insert(write, &spec)?;
+        jobs::insert(write, jobs::NewJob::of(&spec)?)?;
         audit::record(write, event(AuditAction::JobAllowed))?;
     }
     let [agreement, nonce] = claims();
