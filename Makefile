@@ -7,10 +7,10 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BUILD = cargo build --release --workspace --bins --examples --locked
 
-.PHONY: help build demo test bench fuzz lint doc clean
+.PHONY: help build demo test test-k8s bench fuzz lint doc clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the programs, in target/release
 	$(BUILD)
@@ -20,6 +20,9 @@ demo: ## build, start a service, publish a dataset, compute on it in Rust and pa
 
 test: ## everything that is tested: installs what it needs, builds, tests, fuzzes for a moment
 	@scripts/test.sh
+
+test-k8s: ## the tests that need Kubernetes: on the cluster in KUBECONFIG, otherwise on one that is started here (root)
+	@scripts/test-k8s.sh
 
 bench: ## measure the sandbox and the service against bare ones; ARGS="--quick" and the like are passed on
 	$(BUILD)

@@ -1,0 +1,16 @@
+# The image of the service, the engine and the configuration and publishing pods: one static program, and the certificate
+# authorities that it trusts when it fetches and stores.
+#
+#     docker build -f deploy/images/cloister.Dockerfile -t REGISTRY/cloister:TAG .
+#
+# deploy/images/build.sh makes the same root file system without Docker.
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --workspace --bins --examples --locked
+
+FROM scratch
+COPY --from=build /src/target/release/cloister /cloister
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+USER 65532:65532
+ENTRYPOINT ["/cloister"]

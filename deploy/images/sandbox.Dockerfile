@@ -1,0 +1,14 @@
+# The image of algorithm pods: one static program, and nothing else: no shell, no library, no file of a distribution.
+#
+#     docker build -f deploy/images/sandbox.Dockerfile -t REGISTRY/cloister-sandbox:TAG .
+#
+# deploy/images/build.sh makes the same root file system without Docker.
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --workspace --bins --examples --locked
+
+FROM scratch
+COPY --from=build /src/target/release/sandbox /sandbox
+USER 65532:65532
+ENTRYPOINT ["/sandbox"]

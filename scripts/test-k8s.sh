@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# Runs the tests that need Kubernetes:
+#
+#     scripts/test-k8s.sh [--control-plane | --nodes] [-- ARGUMENTS OF THE TEST PROGRAMS]
+#
+#   control_plane   crates/k8s-engine/tests/control_plane: a real API server without nodes. The tests play scheduler and
+#                   kubelet, so they run only against a control plane that this script starts.
+#   k8s             tests/tests/k8s: a whole cluster. The one in $KUBECONFIG, if that is set; otherwise this script starts
+#                   one, runs the tests with NetworkPolicies in force at once (strict) and those named network:: again with
+#                   policies that are late (open:500ms).
+#
+# Without arguments, both. Clusters are started with tests/cluster/up, in target/test-cluster, and stopped at the end.
+# CLOISTERDEV_KEEP_CLUSTER=1 leaves the one with nodes running, and prints its kubeconfig.
+#
+# Exit codes: 0 all passed; 1 a test failed, or a cluster that should start did not; 77 nothing failed, but something was not
+# run, because this machine cannot start a cluster (no root, no namespaces, no cgroups, not Debian). The last lines say what.
+set -euo pipefail
+exec </dev/null
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+unset MAKEFLAGS MFLAGS MAKELEVEL
+
+want_control_plane=1 want_nodes=1
+arguments=()
+while [ $# -gt 0 ]; do
+    case $1 in
+    --control-plane) want_nodes= ;;
+    --nodes) want_control_plane= ;;
+    --)
+        shift
+        arguments=("$@")
+        break
+        ;;
+    *)
+        sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+
+folder=$PWD/target/test-cluster
+cargo_test() { cargo test --release --workspace --locked "$@" -- --ignored "${arguments[@]}"; }
+passed=() missing=() failed=()
+say() { printf '\n== %s\n' "$*"; }
+
+# Why this machine cannot start a cluster of tests/cluster; nothing if it can.
+obstacle() {
+    [ "$(uname -s) $(uname -m)" = 'Linux x86_64' ] || { echo 'a cluster starts only on Linux on x86-64'; return; }
+    [ "$(id -u)" = 0 ] || { echo 'a cluster needs root'; return; }
+    command -v apt-get >/dev/null || { echo 'a cluster needs apt-get, for its Debian packages'; return; }
+    unshare --fork --pid --mount --net --uts --ipc --mount-proc true 2>/dev/null ||
+        { echo 'this machine does not let root make namespaces'; return; }
+    local group
+    for group in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+        [ -d "$group" ] && mkdir "$group/cloister-try" 2>/dev/null && rmdir "$group/cloister-try" && return
+    done
+    echo 'this machine does not let root make control groups'
+}
+
+# start FOLDER ARGUMENTS...: starts or repairs a cluster; KUBECONFIG names it.
+start() {
+    local at=$1
+    shift
+    local log=$at.log
+    mkdir -p "$at"
+    if ! tests/cluster/up --dir "$at" "$@" 2>&1 | tee "$log"; then
+        return 1
+    fi
+    KUBECONFIG=$(tail -n 1 "$log")
+    export KUBECONFIG
+}
+# shellcheck disable=SC2329 # called by the trap
+stop() {
+    [ ! -e "$folder/control-plane" ] || tests/cluster/down --dir "$folder/control-plane" --wipe
+    if [ "${CLOISTERDEV_KEEP_CLUSTER:-}" = 1 ] && [ -e "$folder/nodes/kubeconfig" ]; then
+        echo "the cluster goes on: export KUBECONFIG=$folder/nodes/kubeconfig; tests/cluster/down --dir $folder/nodes --wipe"
+    else
+        [ ! -e "$folder/nodes" ] || tests/cluster/down --dir "$folder/nodes" --wipe
+    fi
+}
+
+control_plane_tests() {
+    say 'Tests against an API server without nodes'
+    [ -e crates/k8s-engine/tests/control_plane ] || [ -e crates/k8s-engine/tests/control_plane.rs ] || return 0
+    if [ -n "$obstacle" ]; then
+        missing+=("tests against an API server: $obstacle")
+        return
+    fi
+    # A port of its own: the cluster with nodes may run at the same time.
+    export CLOISTERDEV_CLUSTER_API_PORT=16443
+    if start "$folder/control-plane" --control-plane && cargo_test --test control_plane; then
+        passed+=('tests against an API server')
+    else
+        failed+=('tests against an API server')
+    fi
+    tests/cluster/down --dir "$folder/control-plane" --wipe
+    unset CLOISTERDEV_CLUSTER_API_PORT
+}
+
+node_tests() { # WHAT FILTER...
+    local what=$1
+    shift
+    if cargo_test --test k8s "$@"; then passed+=("$what"); else failed+=("$what"); fi
+}
+
+given=${KUBECONFIG:-}
+obstacle=$(obstacle)
+trap stop EXIT
+trap 'exit 130' HUP INT TERM
+
+[ -z "$want_control_plane" ] || control_plane_tests
+
+if [ -n "$want_nodes" ]; then
+    say 'Tests on a whole cluster'
+    if [ -n "$given" ]; then
+        echo "the cluster in KUBECONFIG: $given"
+        export KUBECONFIG=$given
+        deploy/images/build.sh
+        node_tests 'tests on the cluster in KUBECONFIG'
+    elif [ -n "$obstacle" ]; then
+        missing+=("tests on a whole cluster: $obstacle. Set KUBECONFIG to use another one")
+    elif start "$folder/nodes" --netpol strict; then
+        export CLOISTERDEV_CLUSTER_DIR=$folder/nodes
+        deploy/images/build.sh --load
+        node_tests 'tests on a whole cluster, NetworkPolicies in force at once'
+        if start "$folder/nodes" --netpol open:500ms; then
+            arguments=(network:: "${arguments[@]}")
+            node_tests 'tests of the network, NetworkPolicies late'
+        else
+            failed+=('restarting with late NetworkPolicies')
+        fi
+    else
+        failed+=('starting a cluster')
+    fi
+fi
+
+say 'Kubernetes'
+[ ${#passed[@]} = 0 ] || printf '  passed   %s\n' "${passed[@]}"
+[ ${#missing[@]} = 0 ] || printf '  NOT RUN  %s\n' "${missing[@]}"
+[ ${#failed[@]} = 0 ] || printf '  FAILED   %s\n' "${failed[@]}"
+[ ${#failed[@]} = 0 ] || exit 1
+[ ${#missing[@]} = 0 ] || exit 77

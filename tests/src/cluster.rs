@@ -1,0 +1,180 @@
+//! A Kubernetes cluster for tests, through `kubectl`, as its users see it.
+//!
+//! `KUBECONFIG` names the cluster; `make test-k8s` sets it. Tests that use one are `#[ignore]`d, so that without a cluster they
+//! count as not run.
+
+use serde_json::Value;
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long anything may take that has to happen. Generous: other things run on the machine.
+pub const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A namespace of its own for a test, deleted with everything in it when this is dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+/// The cluster of `tests/cluster` that runs these tests, if it is one: `CLOISTERDEV_CLUSTER_DIR`. Other clusters have no class
+/// `sized` and no node that may be killed.
+#[must_use]
+pub fn own_cluster() -> Option<PathBuf> {
+    std::env::var_os("CLOISTERDEV_CLUSTER_DIR").map(PathBuf::from)
+}
+
+fn kubectl() -> Command {
+    assert!(
+        std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()),
+        "KUBECONFIG names no cluster: run `make test-k8s`"
+    );
+    let own = own_cluster().map(|folder| folder.join("bin/kubectl")).filter(|program| program.exists());
+    Command::new(own.unwrap_or_else(|| PathBuf::from("kubectl")))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs `kubectl` with these arguments and this on its standard input.
+///
+/// # Panics
+/// If it cannot be started.
+pub fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = kubectl();
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("kubectl: {error}; put it on PATH"));
+    child.stdin.take().expect("piped").write_all(input).expect("kubectl reads its input");
+    child.wait_with_output().expect("kubectl ends")
+}
+
+impl Namespace {
+    /// Creates a namespace whose pods must comply with this level of the Pod Security Standards.
+    ///
+    /// # Panics
+    /// If the cluster refuses it.
+    #[must_use]
+    pub fn new(purpose: &str, pod_security: &str) -> Self {
+        let unique = TempName::new();
+        let namespace = Self { name: format!("cloister-{purpose}-{unique}") };
+        let manifest = serde_json::json!({
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": namespace.name, "labels": {"pod-security.kubernetes.io/enforce": pod_security}},
+        });
+        let output = run(&["create", "-f", "-"], &serde_json::to_vec(&manifest).expect("JSON"));
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        // Pods are refused until the controllers have made the service account.
+        namespace.until("the service account", |namespace| {
+            let output = namespace.kubectl(&["get", "serviceaccount", "default"]);
+            output.status.success().then_some(())
+        });
+        namespace
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `kubectl` in this namespace.
+    pub fn kubectl(&self, arguments: &[&str]) -> Output {
+        run(&[&["--namespace", &self.name], arguments].concat(), b"")
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// What the cluster answers.
+    pub fn try_create(&self, manifest: &Value) -> Result<(), String> {
+        let manifest = serde_json::to_vec(manifest).expect("JSON");
+        let output = run(&["--namespace", &self.name, "create", "-f", "-"], &manifest);
+        if output.status.success() { Ok(()) } else { Err(text(&output.stderr)) }
+    }
+
+    /// Creates an object.
+    ///
+    /// # Panics
+    /// If the cluster refuses it.
+    pub fn create(&self, manifest: &Value) {
+        self.try_create(manifest).unwrap_or_else(|error| panic!("{error}: {manifest}"));
+    }
+
+    /// Reads an object, such as `pod/name`.
+    ///
+    /// # Panics
+    /// If it does not exist.
+    #[must_use]
+    pub fn get(&self, object: &str) -> Value {
+        let output = self.kubectl(&["get", object, "-o", "json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
+    /// Waits until a pod has ended, and returns its phase: `Succeeded` or `Failed`.
+    ///
+    /// # Panics
+    /// If it does not end.
+    #[must_use]
+    pub fn ended(&self, pod: &str) -> String {
+        self.until(pod, |namespace| {
+            let pod = namespace.get(&format!("pod/{pod}"));
+            let phase = pod["status"]["phase"].as_str().unwrap_or_default().to_owned();
+            matches!(phase.as_str(), "Succeeded" | "Failed").then_some(phase)
+        })
+    }
+
+    /// What the only container of a pod wrote to its stdout and stderr.
+    #[must_use]
+    pub fn logs(&self, pod: &str) -> String {
+        let output = self.kubectl(&["logs", pod]);
+        text(&output.stdout) + &text(&output.stderr)
+    }
+
+    /// Tries again until there is a result.
+    ///
+    /// # Panics
+    /// If there is none within [`PATIENCE`]. Shows what is in the namespace.
+    pub fn until<T>(&self, what: &str, attempt: impl Fn(&Self) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(result) = attempt(self) {
+                return result;
+            }
+            if Instant::now() > end {
+                let events = self.kubectl(&["get", "events,pods", "-o", "wide"]);
+                panic!("gave up waiting for {what}:\n{}", text(&events.stdout));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // Not waited for: the next test need not wait until the last pod is gone.
+        let _ = run(&["delete", "namespace", &self.name, "--wait=false"], b"");
+    }
+}
+
+/// A suffix that no other test has.
+struct TempName(String);
+
+impl TempName {
+    fn new() -> Self {
+        let directory = tempfile::Builder::new().prefix("").rand_bytes(8).tempdir().expect("a directory");
+        let name = directory.path().file_name().expect("a name").to_string_lossy().to_lowercase();
+        Self(name)
+    }
+}
+
+impl std::fmt::Display for TempName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

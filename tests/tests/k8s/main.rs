@@ -1,0 +1,6 @@
+//! Tests on a whole cluster: `make test-k8s`. See `tests/cluster/README.md`.
+//!
+//! Every test is `#[ignore]`d, so that `cargo test` shows it as not run where there is no cluster. Tests of the network stand in
+//! a module `network`: they run a second time on a cluster whose NetworkPolicies take effect late.
+
+mod images;
