@@ -60,6 +60,7 @@ impl Service {
         for rate in ["account_per_second", "account_burst", "address_per_second", "address_burst"] {
             command.arg("--set").arg(format!("http.{rate}=1000000"));
         }
+        command.args(["--set", "http.address_connections=100000"]);
         for (name, value) in settings {
             command.arg("--set").arg(format!("{name}={value}"));
         }

@@ -24,7 +24,8 @@ mod use_cases;
 pub use actor::{Actor, Provider};
 pub use address::{AddressError, EthereumAddress};
 pub use assets::{
-    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, Precondition, Published, permissions_document,
+    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, KnownFile, Precondition, Published,
+    permissions_document,
 };
 pub use audit::{AuditError, AuditPage};
 pub use downloads::{DownloadError, OpenFile, ReadableFile};

@@ -1,4 +1,4 @@
-use crate::{downloads::RecordedDownloads, permits::Permits, receipts::Signer};
+use crate::{assets::RecentFiles, downloads::RecordedDownloads, permits::Permits, receipts::Signer};
 use cloister_model::{AuditEvent, Backend, EngineError, EnvironmentStatus, Secret, StoreError, TimeLimits, Timestamp};
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -51,6 +51,7 @@ struct Inner {
     /// Programs are read whole to be examined: one at a time.
     examining: Semaphore,
     downloads: RecordedDownloads,
+    recent_files: RecentFiles,
 }
 
 impl UseCases {
@@ -67,6 +68,7 @@ impl UseCases {
             uploading: Permits::new(MOST_UPLOADS, "uploads"),
             examining: Semaphore::new(1),
             downloads: RecordedDownloads::default(),
+            recent_files: RecentFiles::default(),
         })))
     }
 
@@ -88,6 +90,10 @@ impl UseCases {
 
     pub(crate) fn downloads(&self) -> &RecordedDownloads {
         &self.0.downloads
+    }
+
+    pub(crate) fn recent_files(&self) -> &RecentFiles {
+        &self.0.recent_files
     }
 
     /// What the use cases were made with.

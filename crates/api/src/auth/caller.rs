@@ -2,7 +2,7 @@ use super::identity::{Identity, refused};
 use crate::{ethereum::SignedRequest, problem::Problem};
 use axum::{
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -43,21 +43,48 @@ pub(crate) async fn authenticate(State(identity): State<Identity>, request: Requ
 }
 
 async fn identify(identity: &Identity, request: Request) -> Result<Request, Problem> {
-    if let Some(address) = client_address(identity.behind_proxy(), &request) {
-        identity.count_address(address)?;
-    }
+    let address = client_address(identity.behind_proxy(), &request);
     let credentials = credentials(request.headers())?.to_owned();
-    let (principal, mut request) = match SignedRequest::from_header(&credentials) {
-        Some(signed) => {
-            let signed = signed.map_err(|error| refused(&error))?;
-            identity.signer(&signed, request).await?
+    let unknown = match address {
+        Some(address) => {
+            identity.count_address(address)?;
+            identity.may_try(address, &credentials)?;
+            Some(identity.begin(address)?)
         }
-        None => (identity.bearer(&credentials).await?, request),
+        None => None,
     };
+    let verified = verify(identity, &credentials, request).await;
+    drop(unknown);
+    if let (Err(problem), Some(address)) = (&verified, address)
+        && problem.status == StatusCode::UNAUTHORIZED
+    {
+        identity.count_failure(address);
+    }
+    let (principal, mut request) = verified?;
     identity.count_account(&principal.account)?;
     tracing::Span::current().record("account", principal.account.key());
     request.extensions_mut().insert(Caller(principal));
     Ok(request)
+}
+
+/// The principal of these credentials, and the request, which may have been read in part.
+async fn verify(identity: &Identity, credentials: &str, request: Request) -> Result<(Principal, Request), Problem> {
+    match SignedRequest::from_header(credentials) {
+        Some(signed) => {
+            let signed = signed.map_err(|error| refused(&error))?;
+            identity.signer(&signed, request).await
+        }
+        None => Ok((identity.bearer(credentials).await?, request)),
+    }
+}
+
+/// Bounds requests whose sender is known only from their bodies: one network address has so many at once.
+pub(crate) async fn bound_address(State(identity): State<Identity>, request: Request, next: Next) -> Response {
+    let address = client_address(identity.behind_proxy(), &request);
+    match address.map(|address| identity.begin(address)).transpose() {
+        Ok(_unknown) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
 }
 
 /// Counts requests that need no credentials, because answering them is some work.

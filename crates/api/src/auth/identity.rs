@@ -1,4 +1,8 @@
-use super::{caller::ExpectedDigest, rates::Rates};
+use super::{
+    addresses::{Failures, PerNetwork, Taken},
+    caller::ExpectedDigest,
+    rates::Rates,
+};
 use crate::{
     ethereum::{Nonce, NonceWindow, SignedRequest},
     extract::{content_digest, read_body},
@@ -9,13 +13,18 @@ use crate::{
 use axum::{
     body::{Body, Bytes},
     extract::Request,
+    http::{HeaderMap, StatusCode, header},
 };
 use cloister_model::{Account, Claim, Claims, Role, Sha256, StoreError, Timestamp};
 use cloister_service::{Principal, UseCases, Via};
 use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
-/// Bytes of a body that is held in memory to check a signature over it.
-const MOST_SIGNED_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a body that is held in memory to check a signature over it: anyone can send such a body. The digest of a larger one
+/// comes in a header, so that the signature is checked before the body is read.
+const MOST_SIGNED_BYTES: usize = 64 * 1024;
+
+/// Requests of one network whose sender is not known yet, at once.
+const MOST_UNKNOWN: usize = 64;
 
 /// How far the clock of a signer may be ahead of ours.
 const AHEAD: Duration = Duration::from_secs(30);
@@ -29,6 +38,8 @@ struct Inner {
     claims: Arc<dyn Claims>,
     oidc: oidc::Verifier,
     rates: Rates,
+    unknown: Arc<PerNetwork>,
+    failures: Failures,
     behind_proxy: bool,
     public_url: Option<String>,
     ethereum_role: Option<Role>,
@@ -47,6 +58,8 @@ impl Identity {
             claims,
             oidc: oidc::Verifier::new(settings.oidc.clone(), settings.get_json.clone())?,
             rates: Rates::new(settings.rates)?,
+            unknown: PerNetwork::new(MOST_UNKNOWN),
+            failures: Failures::default(),
             behind_proxy: settings.behind_proxy,
             public_url: settings.public_url.clone(),
             ethereum_role: settings.ethereum_role,
@@ -63,6 +76,31 @@ impl Identity {
     /// Counts a request from a network address.
     pub(crate) fn count_address(&self, address: IpAddr) -> Result<(), Problem> {
         self.0.rates.address(address)
+    }
+
+    /// A place for a request whose sender is not known yet.
+    ///
+    /// # Errors
+    /// If the network of the address has the most of them.
+    pub(crate) fn begin(&self, address: IpAddr) -> Result<Taken, Problem> {
+        self.0.unknown.take(address).ok_or_else(|| Problem::rate_limited(1))
+    }
+
+    /// Counts an authentication that failed.
+    pub(super) fn count_failure(&self, address: IpAddr) {
+        self.0.failures.count(address);
+    }
+
+    /// Whether credentials that cost much to check are checked for this address: not after many that failed. API keys are
+    /// always checked, because that costs little, and another client behind the same address may send them.
+    ///
+    /// # Errors
+    /// When to try again.
+    pub(super) fn may_try(&self, address: IpAddr, credentials: &str) -> Result<(), Problem> {
+        if bearer_token(credentials).is_some_and(UseCases::looks_like_a_key) {
+            return Ok(());
+        }
+        self.0.failures.wait(address).map_or(Ok(()), |seconds| Err(Problem::rate_limited(seconds)))
     }
 
     /// Counts a request of an account.
@@ -91,10 +129,7 @@ impl Identity {
 
     /// The principal that sends `Authorization: Bearer ...`.
     pub(super) async fn bearer(&self, credentials: &str) -> Result<Principal, Problem> {
-        let token = match credentials.split_once(' ') {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_matches(' '),
-            _ => return Err(Problem::unauthenticated()),
-        };
+        let token = bearer_token(credentials).ok_or_else(Problem::unauthenticated)?;
         if UseCases::looks_like_a_key(token) {
             return self.0.use_cases.principal_of_key(token).await?.ok_or_else(Problem::unauthenticated);
         }
@@ -123,7 +158,12 @@ impl Identity {
                 (digest, body)
             }
             None => {
-                let bytes: Bytes = read_body(body, MOST_SIGNED_BYTES).await?;
+                if announced(&parts.headers).is_some_and(|bytes| bytes > MOST_SIGNED_BYTES) {
+                    return Err(too_large_without_digest());
+                }
+                let bytes: Bytes = read_body(body, MOST_SIGNED_BYTES).await.map_err(|problem| {
+                    if problem.status == StatusCode::PAYLOAD_TOO_LARGE { too_large_without_digest() } else { problem }
+                })?;
                 (Sha256::of(&bytes), Body::from(bytes))
             }
         };
@@ -135,6 +175,25 @@ impl Identity {
         }
         Ok((Principal { account, role, via: Via::Signature }, Request::from_parts(parts, body)))
     }
+}
+
+/// The token of `Bearer ...`.
+fn bearer_token(credentials: &str) -> Option<&str> {
+    let (scheme, token) = credentials.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+/// The size of the body, as the sender announces it.
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large_without_digest() -> Problem {
+    let detail = format!(
+        "a signed request with a body of more than {MOST_SIGNED_BYTES} bytes needs the header `Content-Digest: \
+         sha-256=:<base64>:`, so that its signature can be checked before its body is read"
+    );
+    Problem { detail, ..Problem::too_large(u64::try_from(MOST_SIGNED_BYTES).unwrap_or(u64::MAX)) }
 }
 
 /// Credentials that are refused for a reason that the sender may learn.

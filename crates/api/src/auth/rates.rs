@@ -1,3 +1,4 @@
+use super::addresses::network;
 use crate::{
     problem::Problem,
     settings::{RateLimits, SettingsError},
@@ -46,14 +47,7 @@ impl Rates {
 
     /// Counts a request from a network address. An IPv6 client usually has a whole /64 network, so that is what counts.
     pub(crate) fn address(&self, address: IpAddr) -> Result<(), Problem> {
-        let key = match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(six) => match six.to_ipv4_mapped() {
-                Some(four) => IpAddr::V4(four),
-                None => IpAddr::V6((u128::from(six) & !u128::from(u64::MAX)).into()),
-            },
-        };
-        self.addresses.check(&key)
+        self.addresses.check(&network(address))
     }
 }
 

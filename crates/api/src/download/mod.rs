@@ -2,8 +2,10 @@
 
 mod answer;
 mod conditions;
+mod description;
 mod disposition;
 mod range;
 
-pub(crate) use answer::{Download, not_modified};
+pub(crate) use answer::Download;
 pub(crate) use conditions::{EntityTag, precondition};
+pub(crate) use description::Description;

@@ -16,7 +16,7 @@ mod spec;
 mod start;
 mod status;
 
-use crate::{settings::OperatorSettings, state::AppState};
+use crate::{auth::bound_address, settings::OperatorSettings, state::AppState};
 use axum::{
     Router, middleware,
     routing::{get, post},
@@ -39,13 +39,14 @@ pub(crate) fn routes(state: AppState) -> Router<AppState> {
         .route("/logs", get(admin::logs))
         .route("/pgsqlinit", post(admin::pgsqlinit))
         .route_layer(middleware::from_fn(admin::require_operator))
-        .route_layer(middleware::from_fn_with_state(state, admin::admit));
+        .route_layer(middleware::from_fn_with_state(state.clone(), admin::admit));
     let operator = Router::new()
         .route("/compute", get(jobs::status).post(start::start).put(jobs::stop).delete(jobs::delete))
         .route("/getResult", get(result::get))
         .route("/environments", get(environments::list))
         .route("/spec", get(spec::get))
-        .merge(admin);
+        .merge(admin)
+        .route_layer(middleware::from_fn_with_state(state, bound_address));
     Router::new()
         .route("/", get(environments::discovery))
         .route("/spec", get(spec::get))

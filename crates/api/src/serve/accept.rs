@@ -1,5 +1,5 @@
 use super::{ServeOptions, stall::Unstalled};
-use crate::auth::ClientAddress;
+use crate::auth::{ClientAddress, PerNetwork};
 use axum::{Router, body::Body};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,6 +30,7 @@ pub async fn serve(
     listener.local_addr()?;
     let options = Arc::new(options);
     let room = Arc::new(Semaphore::new(options.max_connections));
+    let of_addresses = PerNetwork::new(options.max_connections_per_address);
     let connections = TaskTracker::new();
     let abandoned = CancellationToken::new();
     loop {
@@ -39,6 +40,10 @@ pub async fn serve(
             accepted = accept(&listener, &room) => accepted,
         };
         let Some((stream, address, permit)) = accepted else { continue };
+        let Some(of_address) = of_addresses.take(address.ip()) else {
+            tracing::debug!(%address, "a connection was closed, because its address has the most there may be");
+            continue;
+        };
         let (router, options) = (router.clone(), Arc::clone(&options));
         let (closing, abandoned) = (closing.clone(), abandoned.clone());
         connections.spawn(async move {
@@ -46,7 +51,7 @@ pub async fn serve(
                 () = connection(stream, address, router, &options, &closing) => {}
                 () = abandoned.cancelled() => {}
             }
-            drop(permit);
+            drop((permit, of_address));
         });
     }
     drop(listener);

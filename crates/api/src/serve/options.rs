@@ -16,6 +16,9 @@ pub struct ServeOptions {
     pub stall_timeout: Duration,
     /// The most connections at once. More wait until one ends.
     pub max_connections: usize,
+    /// The most connections of one network address (of one /64 network, for IPv6). Those beyond are closed at once. Behind a
+    /// proxy, every connection has the proxy's address.
+    pub max_connections_per_address: usize,
     /// How long requests may take to end when the service shuts down.
     pub drain: Duration,
 }
@@ -30,6 +33,7 @@ impl Default for ServeOptions {
             max_headers: 64,
             stall_timeout: Duration::from_secs(60),
             max_connections: 1024,
+            max_connections_per_address: 256,
             drain: Duration::from_secs(20),
         }
     }

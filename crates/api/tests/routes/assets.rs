@@ -173,7 +173,36 @@ async fn only_what_may_be_downloaded_is() {
     let part = service.with("bob", "GET", &path, &part, axum::body::Body::empty()).await.expect(206);
     assert_eq!((part.text().as_str(), part.header("content-range")), ("345", "bytes 3-5/10"));
     service.get("bob", &path.replace("/0", "/1")).await.expect(404);
+    let head = service.with("bob", "HEAD", &path, &[], axum::body::Body::empty()).await.expect(200);
+    assert_eq!((head.header("etag"), head.header("content-length")), (whole.header("etag"), "10"));
     assert!(service.get("olga", "/v1/audit?limit=1000").await.expect(200).text().contains("file-downloaded"));
+}
+
+/// The source of this file cannot be reached, so an answer other than 502 was given without fetching the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_and_conditions_need_no_fetch() {
+    use axum::body::Body;
+    let service = service().await;
+    let sha256 = "ab".repeat(32);
+    let url = "http://192.0.2.1/data.csv";
+    let files = json!([{"type": "url", "url": url}, {"type": "url", "url": url, "bytes": 10, "sha256": sha256}]);
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "far"},
+        "spec": {"services": [{"type": "access", "files": files}]}
+    });
+    let dataset = service.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
+    let path = format!("/v1/datasets/{}/files", dataset["did"].as_str().expect("a DID"));
+    let (unknown, declared) = (format!("{path}/0"), format!("{path}/1"));
+    service.get("bob", &unknown).await.expect(502);
+    let head = service.with("bob", "HEAD", &unknown, &[], Body::empty()).await.expect(200);
+    assert_eq!((head.header("etag"), head.header("content-length")), ("", ""), "what is not known is not said");
+    let head = service.with("bob", "HEAD", &declared, &[], Body::empty()).await.expect(200);
+    assert_eq!((head.header("etag"), head.header("content-length")), (format!("\"{sha256}\"").as_str(), "10"));
+    let beyond = service.with("bob", "GET", &declared, &[("range", "bytes=10-")], Body::empty()).await.expect(416);
+    assert_eq!(beyond.header("content-range"), "bytes */10");
+    let tag = format!("\"{sha256}\"");
+    service.with("bob", "GET", &declared, &[("if-none-match", &tag)], Body::empty()).await.expect(304);
+    service.with("bob", "GET", &declared, &[("range", "bytes=0-1")], Body::empty()).await.expect(502);
 }
 
 /// Larger than what is read at once: every border between two reads, and parts across it.

@@ -41,6 +41,36 @@ async fn followers_are_let_go_when_the_service_shuts_down() {
     assert!(TcpStream::connect(address).await.is_err());
 }
 
+/// What a stranger on one machine can take of the connections that there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_address_has_so_many_connections_and_no_more() {
+    let service = service().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let closing = service.api.closing();
+    let options = ServeOptions { max_connections_per_address: 2, ..ServeOptions::default() };
+    let serving = tokio::spawn(serve(listener, service.router.clone(), options, closing.clone()));
+    async fn asks(stream: &mut TcpStream) -> bool {
+        let mut begin = [0; 15];
+        let sent = stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        sent.is_ok() && stream.read_exact(&mut begin).await.is_ok() && &begin == b"HTTP/1.1 200 OK"
+    }
+    let mut streams = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        assert!(asks(&mut stream).await);
+        streams.push(stream);
+    }
+    assert!(!asks(&mut TcpStream::connect(address).await.expect("a connection")).await, "it is closed");
+    streams.clear();
+    // The service learns that the others have gone.
+    while !asks(&mut TcpStream::connect(address).await.expect("a connection")).await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    closing.cancel();
+    serving.await.expect("no panic").expect("well");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_are_bounded() {
     let service = service().await;

@@ -7,6 +7,7 @@ use crate::{
 use axum::{body::Body, http::Request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cloister_model::Role;
+use futures_util::StreamExt as _;
 use sha2::Digest as _;
 
 async fn service() -> TestService {
@@ -63,7 +64,25 @@ async fn a_large_body_is_checked_while_it_arrives() {
     send(digest(&body), b"another".to_vec()).await.expect(400);
     send(digest(b"another"), b"another".to_vec()).await.expect(401);
     // Without the header it is held in memory, and that has a bound.
-    send(String::new(), body.clone()).await.expect(413);
+    let refused = send(String::new(), body.clone()).await.expect(413);
+    assert!(refused.text().contains("Content-Digest"), "{}", refused.text());
+}
+
+/// A stranger can sign with a key pair of a moment ago, and can send anything as a body.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_body_is_not_read_before_the_signature_is_checked() {
+    let (service, wallet) = (service().await, Wallet::new(7));
+    let polled = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = polled.clone();
+    let endless = futures_util::stream::repeat_with(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        Ok::<_, std::convert::Infallible>(vec![b' '; 64 * 1024])
+    });
+    let header = wallet.header("POST", "/v1/jobs", &nonce(), b"");
+    let request = Request::post("/v1/jobs").header("authorization", &header);
+    let request = request.header("content-type", "application/json").header("content-length", "3000000");
+    service.send(request.body(Body::from_stream(endless.take(48))).expect("a request")).await.expect(413);
+    assert_eq!(polled.load(std::sync::atomic::Ordering::SeqCst), 0, "the announced size was enough to refuse it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

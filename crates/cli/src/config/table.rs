@@ -71,6 +71,7 @@ settings! {
     "tls.key" tls_key: Option<PathBuf> = "", false, "PEM file with the private key.";
     "http.max_upload" http_max_upload: Size = "1GiB", false, "Maximum size of one uploaded file.";
     "http.max_connections" http_max_connections: u32 = "1024", false, "Maximum number of simultaneous connections.";
+    "http.address_connections" http_address_connections: u32 = "256", false, "Maximum number of simultaneous connections of one network address. Not applied with `http.behind_proxy`.";
     "http.account_per_second" http_account_per_second: u32 = "50", false, "Average number of requests per second for one account.";
     "http.account_burst" http_account_burst: u32 = "200", false, "Number of requests that one account may send in a burst.";
     "http.address_per_second" http_address_per_second: u32 = "100", false, "Average number of requests per second for one network address.";

@@ -81,6 +81,10 @@ fn serve_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) ->
         tls,
         header_timeout: settings.http_header_timeout.0,
         max_connections: usize::try_from(settings.http_max_connections).unwrap_or(usize::MAX),
+        max_connections_per_address: match settings.http_behind_proxy {
+            true => usize::MAX,
+            false => usize::try_from(settings.http_address_connections).unwrap_or(usize::MAX),
+        },
         ..ServeOptions::default()
     }
 }

@@ -53,7 +53,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         let fetcher = Fetcher::new(sources.clone(), Arc::clone(&cache), home.uploads(), results.clone());
         fetcher.map(Arc::new).map_err(|e| stage("sources")(e.to_string()))
     };
-    // Two, so that inspections do not take the turns of jobs.
+    // Two, so that a job never waits for an inspection of the same source.
     let (fetcher, inspecting) = (fetcher()?, Inspecting::new(fetcher()?));
     let shared = Arc::new(Shared::new(ActiveJobs::new(Capacity {
         jobs: environment.max_jobs,

@@ -52,7 +52,7 @@ async fn a_failure_is_told_and_the_next_call_starts_over() {
     close(engine).await;
 }
 
-/// Sources that never answer take the turns of inspections, and none of those that jobs have.
+/// Sources that never answer hold up the inspections of the account that named them, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_inspections_hold_up_no_job_and_no_other_account() {
     let place = Place::new();
@@ -64,7 +64,6 @@ async fn slow_inspections_hold_up_no_job_and_no_other_account() {
     let mut options = place.options();
     options.sources.allow_networks = vec!["127.0.0.0/8".parse().expect("a network")];
     options.sources.local_roots = vec![place.directory.path().join("shared")];
-    // Then four fetches take all turns.
     options.sources.parallel = 1;
     let engine = place.open_with(options).await;
     let slow = |number: u32| sources_of(json!([{"type": "url", "url": format!("http://{address}/{number}")}]));
@@ -76,11 +75,13 @@ async fn slow_inspections_hold_up_no_job_and_no_other_account() {
     }
     let found = engine.inspect(account("alice"), slow(4), Duration::ZERO).await;
     assert!(matches!(found, Err(StoreError::Full(_))), "{found:?}");
-    let found = engine.inspect(account("bob"), inline("b"), LONG).await;
+    // This reads a file, as a fetch does, unlike a source whose content stands in it.
+    let local = || json!([{"type": "local", "path": file}]);
+    let found = engine.inspect(account("bob"), sources_of(local()), LONG).await;
     assert!(matches!(found, Ok(Inspection::Ready(_))), "{found:?}");
 
     let mut job = place.job(&engine, super::guests::TRIVIAL).await;
-    job.inputs[0].source = testing::source(json!([{"type": "local", "path": file}]));
+    job.inputs[0].source = testing::source(local());
     assert_eq!(run(&engine, &job).await.phase, Phase::Finished);
     close(engine).await;
 }

@@ -8,10 +8,11 @@ mod read;
 mod sources;
 
 pub use error::AssetError;
-pub use files::AssetFile;
+pub use files::{AssetFile, KnownFile};
 pub use permissions::{AlgorithmName, Precondition, permissions_document};
 pub use publish::Published;
 pub use read::{AssetFilter, AssetPage};
 
+pub(crate) use files::RecentFiles;
 pub(crate) use read::may_see;
 pub(crate) use sources::service_files;

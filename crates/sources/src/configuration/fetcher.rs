@@ -17,15 +17,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
-use tokio::sync::Semaphore;
-
-/// All jobs together may fetch so many times as many files at once as one job.
-const JOBS_AT_ONCE: usize = 4;
 
 /// The longest wait for a document of [`Fetcher::get_json`].
 const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Fetches files.
+/// Fetches files. Every job has turns of its own ([`SourcePolicy::parallel`]), and there are none that all jobs share: the
+/// number of jobs that are in progress is bounded, and a slow source holds up the job that named it and no other.
 #[derive(Debug)]
 pub struct Fetcher {
     pub(super) policy: SourcePolicy,
@@ -34,7 +31,6 @@ pub struct Fetcher {
     pub(super) results: Arc<dyn StoredResults>,
     pub(super) clients: Clients,
     pub(super) roots: LocalRoots,
-    pub(super) turns: Semaphore,
     /// Sources that are being fetched. A second fetch of the same source waits, and then finds the file in the cache.
     under_way: Mutex<HashMap<Sha256, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -57,9 +53,7 @@ impl Fetcher {
         }
         let clients = Clients::new(&policy).map_err(|_| FetcherError::Client("TLS cannot be set up".to_owned()))?;
         let roots = LocalRoots::new(&policy.local_roots, &policy.closed)?;
-        let turns = policy.parallel.saturating_mul(JOBS_AT_ONCE).min(Semaphore::MAX_PERMITS);
-        let (turns, under_way) = (Semaphore::new(turns), Mutex::default());
-        Ok(Self { policy, cache, uploads, results, clients, roots, turns, under_way })
+        Ok(Self { policy, cache, uploads, results, clients, roots, under_way: Mutex::default() })
     }
 
     /// Fetches files into the cache and says what they are, in their order. They stay there until others need the room;

@@ -15,7 +15,6 @@ use std::{
     path::PathBuf,
     sync::Arc,
 };
-use tokio::sync::SemaphorePermit;
 
 /// Bytes of a local file or a result that are in memory at a time.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -46,7 +45,6 @@ impl Fetcher {
         };
         // Only what cannot change is the same the next time: what is named by a digest, or by its own.
         if bounds.sha256.is_none() && !matches!(location, Location::Ipfs(_)) {
-            let _turn = self.turn(meter).await?;
             return self.keep(self.remote(&remote, bounds, meter).await?, None).await;
         }
         // Waiting for another fetch of the same source takes no turn.
@@ -55,7 +53,6 @@ impl Fetcher {
         if let Some(held) = self.known(origin, bounds, meter)? {
             return Ok(held);
         }
-        let _turn = self.turn(meter).await?;
         self.keep(self.remote(&remote, bounds, meter).await?, Some(origin)).await
     }
 
@@ -74,7 +71,7 @@ impl Fetcher {
         }
         bounds.fits(local.bytes)?;
         meter.total(bounds.file, local.bytes);
-        let _turn = self.turn(meter).await?;
+        let _turn = meter.turn().await?;
         let (fresh, origin) = self.copy_local(local, bounds, meter).await?;
         self.keep(fresh, origin).await
     }
@@ -160,7 +157,7 @@ impl Fetcher {
         }
         bounds.fits(file.bytes)?;
         meter.total(bounds.file, file.bytes);
-        let _turn = self.turn(meter).await?;
+        let _turn = meter.turn().await?;
         let (mut partial, mut bytes) = (self.begin()?, 0_u64);
         while bytes < file.bytes {
             let range = ByteRange { offset: bytes, at_most: u32::try_from(CHUNK_BYTES).unwrap_or(u32::MAX) };
@@ -189,12 +186,6 @@ impl Fetcher {
     async fn keep(&self, fresh: Fresh, origin: Option<Origin>) -> Result<Held, Failure> {
         let cache = Arc::clone(&self.cache);
         blocking(move || cache.keep(fresh, origin)).await.map_err(|error| Failure::disk(&error))
-    }
-
-    /// One of the job's turns, and one of everybody's.
-    async fn turn<'a>(&'a self, meter: &'a Meter) -> Result<[SemaphorePermit<'a>; 2], Failure> {
-        let of_job = meter.turns().acquire().await.map_err(|_| Failure::Cancelled)?;
-        Ok([of_job, self.turns.acquire().await.map_err(|_| Failure::Cancelled)?])
     }
 }
 

@@ -1,6 +1,6 @@
 use super::{Failure, SourcePolicy};
 use cloister_files::{ProgressCounter, Watch};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Counts the bytes of all files of a job against what a job may have, and reports progress.
 #[derive(Debug)]
@@ -16,9 +16,9 @@ impl Meter {
         Self { progress: ProgressCounter::new(watch), max_bytes: policy.max_job_bytes, turns }
     }
 
-    /// Files that the job may fetch at a time.
-    pub(crate) fn turns(&self) -> &Semaphore {
-        &self.turns
+    /// One of the turns of the job, until it is dropped: the job reads so many files at a time.
+    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        self.turns.acquire().await.map_err(|_| Failure::Cancelled)
     }
 
     /// Expects so many files more; the number of the first.

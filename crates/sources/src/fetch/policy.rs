@@ -28,7 +28,7 @@ pub struct SourcePolicy {
     pub idle_timeout: Duration,
     /// Time for one file, all attempts together.
     pub deadline: Duration,
-    /// Files fetched at a time for one job; over all jobs four times as many, so that one slow source does not stop all.
+    /// Files fetched at a time for one job.
     pub parallel: usize,
 }
 

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use cloister_model::Sha256;
 use futures_util::StreamExt;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::{
+    sync::SemaphorePermit,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 
 /// A file of another machine.
 pub(crate) enum Remote {
@@ -37,6 +40,8 @@ struct Have<'a> {
 
 /// Fetches a file, in as many attempts as it takes: each goes on where the last one was cut, if the source can do that
 /// and still has the same file, and begins again if not. Dropped, it leaves nothing.
+///
+/// It takes one of the job's turns for every attempt, and none while it waits for the next attempt.
 pub(crate) async fn transfer(
     remote: &Remote,
     clients: &Clients,
@@ -45,8 +50,11 @@ pub(crate) async fn transfer(
     bounds: Bounds,
     meter: &Meter,
 ) -> Result<Fresh, Failure> {
+    // Waiting for the first turn is not the source's time.
+    let turn = meter.turn().await?;
     let deadline = Instant::now() + policy.deadline;
-    let all = attempts(remote, clients, policy, Have { bytes: 0, validator: None, partial, bounds, meter });
+    let have = Have { bytes: 0, validator: None, partial, bounds, meter };
+    let all = attempts(remote, clients, policy, have, turn);
     timeout_at(deadline, all).await.unwrap_or_else(|_| {
         Err(Failure::Source(format!("it did not give the file within {} s", policy.deadline.as_secs())))
     })
@@ -57,6 +65,7 @@ async fn attempts(
     clients: &Clients,
     policy: &SourcePolicy,
     mut have: Have<'_>,
+    mut turn: SemaphorePermit<'_>,
 ) -> Result<Fresh, Failure> {
     let (mut most, mut fruitless) = (0, 0);
     loop {
@@ -78,7 +87,9 @@ async fn attempts(
         if fruitless >= policy.attempts {
             return Err(Failure::Source(format!("{cause}, and {fruitless} attempts in a row brought nothing new")));
         }
+        drop(turn);
         sleep(backoff::pause(fruitless, backoff::chance(), wish)).await;
+        turn = have.meter.turn().await?;
     }
 }
 

@@ -245,6 +245,28 @@ async fn many_files_come_at_once_within_the_bound() {
     assert_eq!(most.load(Ordering::SeqCst), 3);
 }
 
+/// The first file is not there before the second one was asked for, and one file is fetched at a time.
+#[tokio::test]
+async fn a_source_that_is_waited_for_takes_no_turn() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let other = AtomicBool::new(false);
+    let server = Server::start(move |request, _| match request.target.as_str() {
+        "/busy" if !other.load(Ordering::SeqCst) => Answer::new("503 Busy", &[("Content-Length", "0".to_owned())], b""),
+        "/busy" => Answer::ok(b"late"),
+        _ => {
+            other.store(true, Ordering::SeqCst);
+            Answer::ok(b"other")
+        }
+    })
+    .await;
+    let place = Place::with(SourcePolicy { parallel: 1, ..policy() });
+    let of = |path: &str| json!([{"type": "url", "url": server.url(path)}]);
+    let job = job(vec![input("d1", of("/busy")), input("d2", of("/other"))], source(json!([inline("a")])));
+    let data = place.home.path().join("data");
+    let configured = place.fetcher.configure(&ConfigureOrder::of(&job), &data, &Watch::unwatched()).await;
+    configured.expect("configured");
+}
+
 #[tokio::test]
 async fn cancelled_before_it_begins() {
     let place = Place::new();

@@ -18,7 +18,8 @@ fn rest(socket: &mut TcpStream) -> String {
 
 #[test]
 fn a_thousand_idle_connections_do_not_keep_other_clients_out() {
-    let scenario = Scenario::with(Setup::new().set("http.max_connections", "2000").set("http.header_timeout", "20s"));
+    let setup = Setup::new().set("http.max_connections", "2000").set("http.address_connections", "2000");
+    let scenario = Scenario::with(setup.set("http.header_timeout", "20s"));
     let address = scenario.service.address();
     let idle: Vec<TcpStream> = (0..1000)
         .map(|number| {

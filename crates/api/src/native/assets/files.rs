@@ -1,6 +1,6 @@
 use crate::{
     auth::Caller,
-    download::{Download, not_modified},
+    download::{Description, Download},
     extract::PathParams,
     problem::Problem,
     state::Http,
@@ -11,7 +11,7 @@ use axum::{
     response::Response,
 };
 use cloister_model::{AssetKind, Did};
-use cloister_service::{Principal, UseCases};
+use cloister_service::{KnownFile, Principal, UseCases};
 
 /// A file of a dataset that may be downloaded
 #[utoipa::path(
@@ -65,8 +65,9 @@ async fn send(
     (method, headers): (&Method, &HeaderMap),
 ) -> Result<Response, Problem> {
     let file = use_cases.asset_file(who, kind, did, n).await?;
-    // A client that has the file already is answered without fetching it.
-    if let Some(response) = file.declared_digest().and_then(|sha256| not_modified(sha256, headers)) {
+    let KnownFile { name, sha256, bytes } = file.known();
+    let known = Description { name, media_type: "application/octet-stream", bytes, sha256 };
+    if let Some(response) = known.answer_without_bytes(method, headers) {
         return Ok(response);
     }
     Download::of_file(file.fetch().await?).answer(&http.metrics, method, headers).await
