@@ -39,8 +39,8 @@ mod workflow;
 pub use account::{Account, AccountError};
 pub use admission::{Admission, Capability, Import, MemoryType, ModuleKind, Refusal, Rule, Toolchain, Verdict};
 pub use asset::{
-    Algorithm, AssetKind, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES, Metadata, Service,
-    ServiceError, ServiceFiles, ServiceKind,
+    Algorithm, AssetKind, AssetSummary, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES,
+    Metadata, Service, ServiceError, ServiceFiles, ServiceKind, ServiceSummary,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};
@@ -73,10 +73,10 @@ pub use permissions::{
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
-    ApiKey, Asset, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, Claim, ClaimKind,
-    Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections, JobQuery,
-    Jobs, KeyId, KeyIdError, Keyring, LogPart, Outputs, Registry, ReviewVerdict, Role, StoreError, StoreFuture,
-    Unavailability, Upload, Uploads,
+    ApiKey, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, Claim,
+    ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections,
+    JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, Outputs, Registry, ReviewVerdict, Role, StoreError,
+    StoreFuture, Unavailability, Upload, Uploads,
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};

@@ -35,7 +35,7 @@ fn query(kind: AssetKind) -> AssetQuery {
 
 async fn listed(trial: &Trial, query: AssetQuery) -> Vec<String> {
     let found = trial.engine().assets(query).await.expect("a list");
-    found.iter().map(|asset| asset.ddo.id().id().to_owned()).collect()
+    found.assets.iter().map(|asset| asset.did.id().to_owned()).collect()
 }
 
 async fn named(trial: &Trial, owner: &str, kind: AssetKind, name: &str) -> Option<Asset> {

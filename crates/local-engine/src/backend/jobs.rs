@@ -130,7 +130,8 @@ fn submit(
     unfit: Option<Misfit>,
 ) -> Result<JobStatus, Fail<EngineError>> {
     if let Some(status) = jobs::status(write.db, job.id)? {
-        let same = jobs::spec(write.db, job.id)?.is_some_and(|stored| stored == *job);
+        // Version 2 wrote a specification in another form, so that only its values can be compared.
+        let same = rows.is_stored(write.db)? || jobs::spec(write.db, job.id)?.is_some_and(|stored| stored == *job);
         return if same { Ok(status) } else { Err(Fail::Rejected(EngineError::JobExists(job.id))) };
     }
     // What is left of a removed job must not become the results or the receipt of another one.

@@ -3,7 +3,7 @@ use crate::{
     LocalEngine,
     store::{Durability, Write, assets, audit},
 };
-use cloister_model::{Account, Asset, AssetKind, AssetQuery, AuditEvent, Did, Registry, StoreFuture};
+use cloister_model::{Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Did, Registry, StoreFuture};
 
 impl Registry for LocalEngine {
     fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()> {
@@ -27,7 +27,7 @@ impl Registry for LocalEngine {
         Box::pin(async move { Ok(self.core.store.read(|db| assets::named(db, &owner, kind, &name))?) })
     }
 
-    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, Vec<Asset>> {
+    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList> {
         Box::pin(async move {
             let query = AssetQuery { at_most: query.at_most.min(MOST), ..query };
             Ok(self.core.store.read_long(move |db| assets::list(db, &query)).await?)

@@ -82,7 +82,7 @@ pub(crate) async fn record_waiting(core: &Core, job: JobId, limit: TimeLimit) ->
 /// A job and its status, as this transaction finds them.
 pub(crate) fn read(write: &Write<'_>, job: JobId) -> Result<Option<(JobSpec, JobStatus)>, DbError> {
     let Some(status) = jobs::status(write.db, job)? else { return Ok(None) };
-    let spec = jobs::spec(write.db, job)?;
+    let spec = jobs::spec_without_documents(write.db, job)?;
     let spec = spec.ok_or_else(|| DbError::Damaged(format!("job {job} is not there as it was submitted")))?;
     Ok(Some((spec, status)))
 }

@@ -48,7 +48,7 @@ async fn tidy_uploads(core: &Arc<Core>) -> Result<(), DbError> {
 }
 
 fn take_up(core: &Core, status: &JobStatus) -> Result<(), DbError> {
-    let spec = match core.store.read(|db| jobs::spec(db, status.id)) {
+    let spec = match core.store.read(|db| jobs::spec_without_documents(db, status.id)) {
         Ok(Some(spec)) => spec,
         // One damaged job does not keep all others from going on.
         Ok(None) | Err(DbError::Damaged(_)) => {

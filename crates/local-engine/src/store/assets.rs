@@ -1,6 +1,13 @@
-use super::{DbError, Fail, Write, claims, claims::Holder, forms::AssetForm};
-use cloister_model::{Account, Asset, AssetKind, AssetQuery, Claim, Did, JobId, StoreError};
+use super::{
+    DbError, Fail, Write, claims,
+    claims::Holder,
+    forms::{AssetForm, SummaryForm},
+};
+use cloister_model::{Account, Asset, AssetKind, AssetList, AssetQuery, AssetSummary, Claim, Did, JobId, StoreError};
 use rusqlite::{Connection, OptionalExtension as _, params};
+
+/// Bytes of the summaries of one list.
+const MOST_LIST_BYTES: usize = 1024 * 1024;
 
 fn kind_number(kind: AssetKind) -> i64 {
     match kind {
@@ -39,8 +46,9 @@ pub(crate) fn put(write: &mut Write<'_>, asset: &Asset, by: Option<JobId>) -> Re
     write
         .db
         .prepare_cached(
-            "INSERT INTO asset (did, kind, owner, name, revision, withdrawn, asset) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-            ON CONFLICT (did) DO UPDATE SET kind = ?2, owner = ?3, name = ?4, revision = ?5, withdrawn = ?6, asset = ?7",
+            "INSERT INTO asset (did, kind, owner, name, revision, withdrawn, asset, summary)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (did) DO UPDATE SET
+            kind = ?2, owner = ?3, name = ?4, revision = ?5, withdrawn = ?6, asset = ?7, summary = ?8",
         )?
         .execute(params![
             did,
@@ -49,7 +57,8 @@ pub(crate) fn put(write: &mut Write<'_>, asset: &Asset, by: Option<JobId>) -> Re
             asset.name,
             i64::try_from(asset.revision).unwrap_or(i64::MAX),
             withdrawn,
-            serde_json::to_string(&AssetForm::from(asset))?
+            serde_json::to_string(&AssetForm::from(asset))?,
+            summary_text(asset)?
         ])?;
     Ok(())
 }
@@ -77,21 +86,36 @@ pub(crate) fn named(db: &Connection, owner: &Account, kind: AssetKind, name: &st
     one(db, sql, params![owner.key(), kind_number(kind), name])
 }
 
-pub(crate) fn list(db: &Connection, query: &AssetQuery) -> Result<Vec<Asset>, DbError> {
+/// The summary of an asset, as its row holds it.
+pub(super) fn summary_text(asset: &Asset) -> Result<String, DbError> {
+    Ok(serde_json::to_string(&SummaryForm::from(&asset.summary()))?)
+}
+
+/// A part of a list. It reads summaries only, and ends early rather than with more than [`MOST_LIST_BYTES`] of them.
+pub(crate) fn list(db: &Connection, query: &AssetQuery) -> Result<AssetList, DbError> {
     let AssetQuery { kind, owner, after, withdrawn, at_most } = query;
     let after = after.as_ref().map(Did::to_string).unwrap_or_default();
     let live = if *withdrawn { "" } else { "AND withdrawn IS NULL" };
-    let owned = if owner.is_some() { "AND owner = ?4" } else { "" };
-    let sql = format!("SELECT asset FROM asset WHERE kind = ?1 AND did > ?2 {live} {owned} ORDER BY did LIMIT ?3");
+    let owned = if owner.is_some() { "AND owner = ?3" } else { "" };
+    let sql = format!(
+        "SELECT summary FROM asset WHERE kind = ?1 AND did > ?2 AND summary IS NOT NULL {live} {owned} ORDER BY did"
+    );
     let mut statement = db.prepare_cached(&sql)?;
     let kind = kind_number(*kind);
     let mut rows = match owner {
-        Some(owner) => statement.query(params![kind, after, at_most, owner.key()])?,
-        None => statement.query(params![kind, after, at_most])?,
+        Some(owner) => statement.query(params![kind, after, owner.key()])?,
+        None => statement.query(params![kind, after])?,
     };
-    let mut found = Vec::new();
+    let (mut list, mut bytes) = (AssetList::default(), 0_usize);
     while let Some(row) = rows.next()? {
-        found.push(parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        bytes = bytes.saturating_add(text.len());
+        let full = list.assets.len() as u64 >= u64::from(*at_most);
+        if full || (bytes > MOST_LIST_BYTES && !list.assets.is_empty()) {
+            list.next = list.assets.last().map(|last: &AssetSummary| last.did.clone());
+            break;
+        }
+        list.assets.push(serde_json::from_str::<SummaryForm>(text)?.into());
     }
-    Ok(found)
+    Ok(list)
 }

@@ -18,9 +18,10 @@ pub(super) struct Migration {
 }
 
 /// The version of a database is the number of migrations that it has had.
-pub(super) const MIGRATIONS: [Migration; 2] = [
+pub(super) const MIGRATIONS: [Migration; 3] = [
     Migration { sql: include_str!("version1.sql"), conversion: None },
     Migration { sql: include_str!("version2.sql"), conversion: Some(version2) },
+    Migration { sql: include_str!("version3.sql"), conversion: Some(version3) },
 ];
 
 /// The label under which version 1 kept the agreement of a job.
@@ -36,7 +37,8 @@ pub(super) fn tables(version: usize) -> Vec<&'static str> {
     match version {
         0 => tables.clear(),
         1 => tables.push("nonce"),
-        _ => tables.extend(["card", "claim", "receipt"]),
+        2 => tables.extend(["card", "claim", "receipt"]),
+        _ => tables.extend(["card", "claim", "receipt", "document", "job_document"]),
     }
     tables
 }
@@ -92,6 +94,23 @@ fn version2(db: &Connection) -> Result<(), DbError> {
     })?;
     db.execute_batch("DROP TABLE nonce")?;
     Ok(())
+}
+
+/// The summaries of assets. Specifications of jobs keep the texts that they hold.
+fn version3(db: &Connection) -> Result<(), DbError> {
+    each_row(db, "SELECT did, asset FROM asset", |row| {
+        let (did, text): (String, String) = (row.get(0)?, row.get(1)?);
+        match serde_json::from_str::<AssetForm>(&text) {
+            Ok(asset) => {
+                let summary = assets::summary_text(&Asset::from(asset))?;
+                db.prepare_cached("UPDATE asset SET summary = ?2 WHERE did = ?1")?.execute(params![did, summary])?;
+            }
+            Err(error) => {
+                tracing::error!(did, %error, "an asset cannot be read; restore it from a backup if it is needed")
+            }
+        }
+        Ok(())
+    })
 }
 
 fn card(spec: &Value) -> Result<CardForm, serde_json::Error> {

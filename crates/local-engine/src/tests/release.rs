@@ -229,6 +229,7 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
             })
             .await
             .expect("a list")
+            .assets
             .len(),
         1
     );

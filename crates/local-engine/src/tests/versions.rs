@@ -98,10 +98,10 @@ async fn assets_keys_and_uploads_of_version_1_are_whole() {
     let engine = opened(&place, "v1").await;
     let query = |kind| AssetQuery { kind, owner: None, after: None, withdrawn: true, at_most: 100 };
     let datasets = engine.assets(query(AssetKind::Dataset)).await.expect("a list");
-    let mut names: Vec<&str> = datasets.iter().map(|asset| asset.name.as_str()).collect();
+    let mut names: Vec<&str> = datasets.assets.iter().map(|asset| asset.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["derived", "penguins", "reviewed", "withdrawn"]);
-    assert_eq!(engine.assets(query(AssetKind::Algorithm)).await.expect("a list").len(), 1);
+    assert_eq!(engine.assets(query(AssetKind::Algorithm)).await.expect("a list").assets.len(), 1);
     let penguins = engine.asset(did(PENGUINS)).await.expect("asked").expect("an asset");
     assert_eq!((penguins.owner.as_str(), penguins.revision), ("publisher", 2));
     let trusted = serde_json::to_value(&penguins.ddo).expect("json").to_string();

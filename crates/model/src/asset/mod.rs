@@ -5,11 +5,13 @@ mod ddo;
 mod meant;
 mod metadata;
 mod service;
+mod summary;
 
 pub use credentials::{Credentials, CredentialsEntry};
 pub use ddo::{Ddo, DdoError, MOST_DDO_BYTES};
 pub use meant::ServiceError;
 pub use metadata::{Algorithm, AssetKind, Container, Metadata};
 pub use service::{Service, ServiceFiles, ServiceKind};
+pub use summary::{AssetSummary, ServiceSummary};
 
 pub(crate) use metadata::read_container;

@@ -17,7 +17,7 @@ pub use jobs::{
 };
 pub use keyring::{ApiKey, KeyId, KeyIdError, Keyring, Role};
 pub use outputs::{LogPart, Outputs};
-pub use registry::{Asset, AssetQuery, Registry};
+pub use registry::{Asset, AssetList, AssetQuery, Registry};
 
 /// Why a store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

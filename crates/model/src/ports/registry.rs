@@ -1,5 +1,5 @@
 use super::{AuditEvent, StoreFuture};
-use crate::{Account, AssetKind, Ddo, Did, Timestamp};
+use crate::{Account, AssetKind, AssetSummary, Ddo, Did, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -40,6 +40,15 @@ pub struct AssetQuery {
     pub at_most: u32,
 }
 
+/// A part of the assets that are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AssetList {
+    /// The assets, sorted by DID.
+    pub assets: Vec<AssetSummary>,
+    /// The asset after which the rest begins; none: this is the end.
+    pub next: Option<Did>,
+}
+
 /// The assets of this Cloister.
 pub trait Registry: fmt::Debug + Send + Sync {
     /// Stores an asset whose revision is one above the stored one's, 1 for a new one, and puts that on record: both or
@@ -55,6 +64,7 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// One asset by its owner's name for it.
     fn asset_named(&self, owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>>;
 
-    /// The assets that are asked for.
-    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, Vec<Asset>>;
+    /// The assets that are asked for, without their descriptions. A list ends earlier than asked for once it has about a
+    /// megabyte.
+    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList>;
 }

@@ -1,6 +1,8 @@
 use super::AssetError;
 use crate::{Principal, UseCases};
-use cloister_model::{Account, Asset, AssetKind, AssetQuery, AuditAction, Did, Role};
+use cloister_model::{
+    Account, Asset, AssetKind, AssetList, AssetQuery, AssetSummary, AuditAction, Credentials, Did, Role,
+};
 use serde_json::json;
 
 /// Pages of the registry that are read for one page of an answer, because assets that the caller may not see are left out.
@@ -25,7 +27,7 @@ pub struct AssetFilter {
 #[derive(Clone, Debug, Default)]
 pub struct AssetPage {
     /// The assets.
-    pub assets: Vec<Asset>,
+    pub assets: Vec<AssetSummary>,
     /// The asset after which the rest begins; none: this is the end. A page may be empty and still have a rest.
     pub next: Option<Did>,
 }
@@ -33,7 +35,16 @@ pub struct AssetPage {
 /// Whether a principal may see that an asset exists: its owner and operators always, others as long as it is not withdrawn
 /// and its `credentials` admit them.
 pub(crate) fn may_see(asset: &Asset, who: &Principal) -> bool {
-    who.is_or_operates(&asset.owner) || (asset.withdrawn.is_none() && asset.ddo.credentials().admit(&who.account))
+    may(who, &asset.owner, asset.withdrawn.is_some(), asset.ddo.credentials())
+}
+
+/// The same, for an asset of a list.
+fn may_see_listed(asset: &AssetSummary, who: &Principal) -> bool {
+    may(who, &asset.owner, asset.withdrawn.is_some(), &asset.credentials)
+}
+
+fn may(who: &Principal, owner: &Account, withdrawn: bool, credentials: &Credentials) -> bool {
+    who.is_or_operates(owner) || (!withdrawn && credentials.admit(&who.account))
 }
 
 impl UseCases {
@@ -67,27 +78,28 @@ impl UseCases {
         let AssetFilter { kind, owner, name, mut after, at_most } = filter;
         if let (Some(owner), Some(name)) = (&owner, &name) {
             let found = self.backend().asset_named(owner.clone(), kind, name.clone()).await?;
-            let assets = found.into_iter().filter(|asset| may_see(asset, who)).collect();
+            let assets = found.into_iter().filter(|asset| may_see(asset, who)).map(|asset| asset.summary()).collect();
             return Ok(AssetPage { assets, next: None });
         }
         let mut assets = Vec::new();
         for _ in 0..MOST_PAGES {
             let withdrawn = owner.as_ref().is_some_and(|owner| who.is_or_operates(owner));
             let query = AssetQuery { kind, owner: owner.clone(), after: after.clone(), withdrawn, at_most };
-            let page = self.backend().assets(query).await?;
-            let full = page.len() >= at_most as usize;
+            let AssetList { assets: page, next } = self.backend().assets(query).await?;
             for asset in page {
-                after = Some(asset.ddo.id().clone());
-                if name.as_ref().is_none_or(|name| asset.name == *name) && may_see(&asset, who) {
-                    assets.push(asset);
+                after = Some(asset.did.clone());
+                if name.as_ref().is_none_or(|name| asset.name == *name) && may_see_listed(&asset, who) {
+                    // Who may see it was its use.
+                    assets.push(AssetSummary { credentials: Credentials::default(), ..asset });
                 }
                 if assets.len() == at_most as usize {
                     return Ok(AssetPage { assets, next: after });
                 }
             }
-            if !full {
+            if next.is_none() {
                 return Ok(AssetPage { assets, next: None });
             }
+            after = next;
         }
         Ok(AssetPage { assets, next: after })
     }

@@ -73,7 +73,7 @@ async fn list(
     }
     let filter = AssetFilter { kind, owner, name, after: cursor, at_most };
     let AssetPage { assets, next } = use_cases.assets(who, filter).await?;
-    let items = assets.iter().map(|asset| AssetView::new(asset, who)).collect();
+    let items = assets.into_iter().map(AssetView::listed).collect();
     Ok(Json(Page { items, next: next.map(|did| did.to_string()) }))
 }
 

@@ -1,5 +1,5 @@
 use crate::date;
-use cloister_model::{Asset, AssetKind, FilesChecksum, ServiceKind, container_section_checksum};
+use cloister_model::{Asset, AssetKind, AssetSummary, ServiceSummary};
 use cloister_service::Principal;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -18,9 +18,10 @@ pub(crate) struct AssetView {
     owner: String,
     title: String,
     services: Vec<ServiceView>,
-    /// Its description. Where its files are, only its owner sees.
-    #[schema(value_type = Object)]
-    ddo: Value,
+    /// Its description. Where its files are, only its owner sees. Lists leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    ddo: Option<Value>,
     /// Grows with every change.
     revision: u64,
     #[schema(format = DateTime)]
@@ -50,38 +51,51 @@ pub(crate) struct ServiceView {
 impl AssetView {
     /// As this principal may see it.
     pub(super) fn new(asset: &Asset, who: &Principal) -> Self {
-        let Asset { ddo, owner, name, created, updated, revision, withdrawn, files, .. } = asset;
-        let algorithm = ddo.metadata().algorithm.as_ref();
-        let files = files.iter().flatten().map(|file| file.sha256).collect();
-        let document = if *owner == who.account { json!(ddo) } else { ddo.without_open_sources() };
+        let ddo = if asset.owner == who.account { json!(asset.ddo) } else { asset.ddo.without_open_sources() };
+        Self { ddo: Some(ddo), ..Self::listed(asset.summary()) }
+    }
+
+    /// In a list.
+    pub(super) fn listed(asset: AssetSummary) -> Self {
+        let AssetSummary {
+            did,
+            kind,
+            owner,
+            name,
+            title,
+            services,
+            credentials: _,
+            created,
+            updated,
+            revision,
+            withdrawn,
+            files_checksum,
+            container_section_checksum,
+        } = asset;
+        let service = |ServiceSummary { id, is_access }| ServiceView {
+            id,
+            r#type: match is_access {
+                true => "access",
+                false => "compute",
+            },
+        };
         Self {
-            did: ddo.id().to_string(),
-            kind: match ddo.kind() {
+            did: did.to_string(),
+            kind: match kind {
                 AssetKind::Dataset => "dataset",
                 AssetKind::Algorithm => "algorithm",
             },
-            name: name.clone(),
+            name,
             owner: owner.to_string(),
-            title: ddo.metadata().name.clone(),
-            services: ddo
-                .services()
-                .iter()
-                .map(|service| ServiceView {
-                    id: service.id.clone(),
-                    r#type: match service.kind {
-                        ServiceKind::Access => "access",
-                        ServiceKind::Compute(_) => "compute",
-                    },
-                })
-                .collect(),
-            ddo: document,
-            revision: *revision,
-            created: date::write(*created),
-            updated: date::write(*updated),
+            title,
+            services: services.into_iter().map(service).collect(),
+            ddo: None,
+            revision,
+            created: date::write(created),
+            updated: date::write(updated),
             withdrawn: withdrawn.map(date::write),
-            files_checksum: algorithm.and(FilesChecksum::of(files).ok()).map(|checksum| checksum.to_string()),
-            container_section_checksum: algorithm
-                .map(|algorithm| container_section_checksum(&algorithm.container).to_string()),
+            files_checksum: files_checksum.map(|checksum| checksum.to_string()),
+            container_section_checksum: container_section_checksum.map(|checksum| checksum.to_string()),
         }
     }
 }

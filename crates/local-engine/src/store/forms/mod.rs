@@ -27,6 +27,7 @@ mod receipt;
 mod results;
 mod spec;
 mod status;
+mod summary;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub(crate) use card::CardForm;
 pub(crate) use key::KeyForm;
 pub(crate) use receipt::ReceiptForm;
 pub(crate) use results::FileForm;
-pub(crate) use spec::SpecForm;
+pub(crate) use spec::{Documents, SpecForm};
 pub(crate) use status::StatusForm;
+pub(crate) use summary::SummaryForm;
 pub(crate) use upload::UploadForm;

@@ -1,9 +1,9 @@
-use super::{AssetForm, CardForm, FileForm, KeyForm, ReceiptForm, SpecForm, StatusForm, UploadForm};
+use super::{AssetForm, CardForm, FileForm, KeyForm, ReceiptForm, SpecForm, StatusForm, SummaryForm, UploadForm};
 use crate::testing::{at, job};
 use cloister_model::{
-    Account, ApiKey, Asset, Ddo, Delivery, Event, Fault, FileDigest, JobCard, JobSource, JobSpec, JobStatus, Opening,
-    Progress, Reason, RecordedAsset, RecordedDataset, ResultFile, ResultKind, Review, Role, Secret, Sha256,
-    StoredReceipt, Upload,
+    Account, ApiKey, Asset, AssetSummary, Ddo, Delivery, Event, Fault, FileDigest, JobCard, JobSource, JobSpec,
+    JobStatus, Opening, Progress, Reason, RecordedAsset, RecordedDataset, ResultFile, ResultKind, Review, Role, Secret,
+    Sha256, StoredReceipt, Upload,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -78,6 +78,28 @@ where
     }
 }
 
+fn read_spec(row: Value) -> Result<JobSpec, crate::store::DbError> {
+    serde_json::from_value::<SpecForm>(row)?.with_documents(&mut |sha256| panic!("{sha256} stands elsewhere"))
+}
+
+#[test]
+fn large_texts_stand_outside_and_come_back() {
+    let mut spec = spec();
+    let ddo = json!({"id": "did:op:a", "text": "x".repeat(5000)});
+    (spec.inputs[0].ddo, spec.algorithm.ddo) = (Some(ddo.clone()), Some(ddo));
+    spec.algorithm.source = JobSource::Rawcode(Secret::new("code\"".repeat(1000)));
+    let (form, documents) = SpecForm::of(&spec);
+    assert_eq!(documents.iter().count(), 2, "a description that is named twice stands once");
+    let row = serde_json::to_string(&form).expect("a row");
+    assert!(row.len() < 5000 && !row.contains("xxx"), "{row}");
+    let form = || serde_json::from_str::<SpecForm>(&row).expect("a form");
+    let find = |wanted| documents.iter().find(|(sha256, _)| **sha256 == wanted).map(|(_, text)| text.clone());
+    let whole = form().with_documents(&mut |sha256| Ok(find(sha256).expect("a text"))).expect("whole");
+    assert_eq!(whole, spec);
+    let bare = form().without_documents().expect("bare");
+    assert_eq!((&bare.inputs[0].ddo, &bare.terms, bare.card()), (&None, &spec.terms, spec.card()));
+}
+
 #[test]
 fn what_is_written_is_read_and_a_field_of_a_later_version_is_ignored_unless_it_may_restrict() {
     check::<StatusForm, JobStatus>(&status(), true);
@@ -88,7 +110,13 @@ fn what_is_written_is_read_and_a_field_of_a_later_version_is_ignored_unless_it_m
     let file = ResultFile { name: "a".to_owned(), kind: ResultKind::AlgorithmLog, bytes: 1, sha256: file.sha256 };
     check::<FileForm, ResultFile>(&file, true);
 
-    check::<SpecForm, JobSpec>(&spec(), false);
+    let (form, documents) = SpecForm::of(&spec());
+    assert_eq!(documents.iter().count(), 0, "short texts stand in the specification");
+    let mut row = serde_json::to_value(form).expect("a row");
+    assert_eq!(read_spec(row.clone()).expect("read"), spec());
+    row["ofALaterVersion"] = json!(1);
+    read_spec(row).expect_err("it may restrict");
+    check::<SummaryForm, AssetSummary>(&asset().summary(), false);
     check::<AssetForm, Asset>(&asset(), false);
     let key = ApiKey {
         id: "00000000000000aa".parse().expect("an id"),
@@ -106,9 +134,9 @@ fn what_is_written_is_read_and_a_field_of_a_later_version_is_ignored_unless_it_m
 #[test]
 fn an_unknown_restriction_is_never_dropped() {
     for pointer in ["/terms", "/terms/outputContract", "/terms/release", "/limits", "/delivery", "/times"] {
-        let mut row = serde_json::to_value(SpecForm::from(&spec())).expect("a row");
+        let mut row = serde_json::to_value(SpecForm::of(&spec()).0).expect("a row");
         row.pointer_mut(pointer).expect(pointer)["atMost"] = json!(1);
-        assert!(read::<SpecForm, JobSpec>(row).is_err(), "{pointer}");
+        assert!(read_spec(row).is_err(), "{pointer}");
     }
     let mut row = serde_json::to_value(CardForm::from(&spec().card())).expect("a row");
     row["terms"]["atMost"] = json!(1);
@@ -124,6 +152,6 @@ fn a_status_of_version_1_has_no_review() {
 
 #[test]
 fn secrets_are_not_shown() {
-    let text = format!("{:?} {:?}", SpecForm::from(&spec()), ReceiptForm::from(&receipt()));
+    let text = format!("{:?} {:?}", SpecForm::of(&spec()), ReceiptForm::from(&receipt()));
     assert!(!text.contains("bins") && !text.contains("code\""), "{text}");
 }

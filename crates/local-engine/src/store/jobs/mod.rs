@@ -1,11 +1,15 @@
 //! Jobs: a small row for the status, and others for what a status does not need to be read for.
 
+mod documents;
 mod list;
 mod read;
 mod write;
 
 pub(crate) use list::list;
-pub(crate) use read::{card, kept_job, lingers, next_expiry, outgoing, report, results, spec, status, tally, unended};
+pub(crate) use read::{
+    card, kept_job, lingers, next_expiry, outgoing, report, results, spec, spec_without_documents, status, tally,
+    unended,
+};
 pub(crate) use write::{
     Change, NewJob, ask_to_stop, expired, forget_gone, gone, insert, progress, put_outgoing, put_report, put_results,
     put_status, remove, unkeep, unneeded,

@@ -3,7 +3,7 @@ use super::{
         DbError,
         forms::{CardForm, FileForm, SpecForm, StatusForm},
     },
-    ms,
+    documents, ms,
 };
 use crate::store::Tally;
 use cloister_model::{Did, JobCard, JobId, JobSpec, JobStatus, Phase, Report, ResultFile, Timestamp};
@@ -31,9 +31,19 @@ fn document<T: DeserializeOwned>(db: &Connection, job: JobId, sql: &str) -> Resu
     Ok(Some(text.map(|text| serde_json::from_str(&text)).transpose()?))
 }
 
+/// A job as it was submitted, with every text that it refers to.
 pub(crate) fn spec(db: &Connection, job: JobId) -> Result<Option<JobSpec>, DbError> {
-    let sql = "SELECT spec FROM job LEFT JOIN spec USING (seq) WHERE id = ?1";
-    Ok(document::<SpecForm>(db, job, sql)?.flatten().map(JobSpec::from))
+    let form = spec_form(db, job)?;
+    form.map(|form| form.with_documents(&mut |sha256| documents::text(db, sha256))).transpose()
+}
+
+/// The same without the texts that it refers to, which may have megabytes: what decisions and records need.
+pub(crate) fn spec_without_documents(db: &Connection, job: JobId) -> Result<Option<JobSpec>, DbError> {
+    spec_form(db, job)?.map(SpecForm::without_documents).transpose()
+}
+
+fn spec_form(db: &Connection, job: JobId) -> Result<Option<SpecForm>, DbError> {
+    Ok(document(db, job, "SELECT spec FROM job LEFT JOIN spec USING (seq) WHERE id = ?1")?.flatten())
 }
 
 /// The part of a job that answers about it need: a small row of its own, without secrets.

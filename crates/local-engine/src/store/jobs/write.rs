@@ -1,9 +1,9 @@
 use super::{
     super::{
         DbError, Write, claims,
-        forms::{CardForm, FileForm, SpecForm, StatusForm},
+        forms::{CardForm, Documents, FileForm, SpecForm, StatusForm},
     },
-    ms,
+    documents, ms,
     read::status,
 };
 use crate::clock::now;
@@ -51,17 +51,26 @@ pub(crate) struct NewJob {
     keep_ms: i64,
     status_text: String,
     spec_text: String,
+    documents: Documents,
     card_text: String,
     scheduling: Box<New>,
 }
 
 impl NewJob {
+    /// Whether a stored job was written from the same specification.
+    pub(crate) fn is_stored(&self, db: &rusqlite::Connection) -> Result<bool, DbError> {
+        let sql = "SELECT 1 FROM job JOIN spec USING (seq) WHERE id = ?1 AND spec = ?2";
+        Ok(db.prepare_cached(sql)?.exists(params![self.status.id.as_bytes(), self.spec_text])?)
+    }
+
     pub(crate) fn of(spec: &JobSpec) -> Result<Self, DbError> {
         let status = JobStatus::queued(spec.id, spec.labels.clone(), spec.created);
+        let (form, documents) = SpecForm::of(spec);
         Ok(Self {
             keep_ms: i64::try_from(spec.times.keep_ms).unwrap_or(i64::MAX),
             status_text: serde_json::to_string(&StatusForm::from(&status))?,
-            spec_text: serde_json::to_string(&SpecForm::from(spec))?,
+            spec_text: serde_json::to_string(&form)?,
+            documents,
             card_text: serde_json::to_string(&CardForm::from(&spec.card()))?,
             scheduling: Box::new(New { waiting: Waiting::of(spec), times: spec.times, status: status.clone() }),
             status,
@@ -71,7 +80,7 @@ impl NewJob {
 
 /// Stores a new job.
 pub(crate) fn insert(write: &mut Write<'_>, new: NewJob) -> Result<JobStatus, DbError> {
-    let NewJob { status, keep_ms, status_text, spec_text, card_text, scheduling } = new;
+    let NewJob { status, keep_ms, status_text, spec_text, documents, card_text, scheduling } = new;
     let (id, created) = (status.id.as_bytes(), ms(status.created));
     write
         .db
@@ -80,6 +89,7 @@ pub(crate) fn insert(write: &mut Write<'_>, new: NewJob) -> Result<JobStatus, Db
     let seq = write.db.last_insert_rowid();
     write.db.prepare_cached("INSERT INTO spec (seq, spec) VALUES (?1, ?2)")?.execute(params![seq, spec_text])?;
     write.db.prepare_cached("INSERT INTO card (seq, card) VALUES (?1, ?2)")?.execute(params![seq, card_text])?;
+    documents::put(write, seq, &documents)?;
     let mut label =
         write.db.prepare_cached("INSERT INTO label (name, value, created, id, seq) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (name, value) in status.labels.iter() {
@@ -198,6 +208,7 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
     ] {
         write.db.prepare_cached(sql)?.execute([seq])?;
     }
+    documents::remove(write, seq)?;
     let mut label =
         write.db.prepare_cached("DELETE FROM label WHERE name = ?1 AND value = ?2 AND created = ?3 AND id = ?4")?;
     for (name, value) in status.labels.iter() {

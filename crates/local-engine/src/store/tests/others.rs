@@ -56,7 +56,7 @@ async fn an_asset_changes_by_one_revision_and_its_name_is_unique() {
             at_most,
         };
         let found = store.read(|db| assets::list(db, &query)).expect("a list");
-        found.iter().map(|asset| asset.ddo.id().id().to_owned()).collect::<Vec<_>>()
+        found.assets.iter().map(|asset| asset.did.id().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(list(None, false, None, 9), ["b", "c"]);
     assert_eq!(list(None, true, None, 2), ["a", "b"]);
