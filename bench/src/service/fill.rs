@@ -67,6 +67,9 @@ fn options(places: &Places, home: &Path) -> Result<Options> {
             // Too little for any of the jobs.
             memory_bytes: 1,
             job_memory_bytes: 1,
+            reserved_jobs: 0,
+            max_queued_per_account: u64::MAX,
+            min_free_bytes: 0,
             max_queued: AT_ONCE,
             max_wall_ms: 60 * 60 * 1000,
         },

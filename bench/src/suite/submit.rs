@@ -23,7 +23,7 @@ pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
         Scale::Quick => (1_000, 2_000),
     };
     let home = fresh_home(places, "submit")?;
-    let settings = [("engine.max_jobs", "1"), ("engine.max_queued", "100000")];
+    let settings = [("engine.max_jobs", "1"), ("engine.max_queued", "100000"), ("engine.account_queued", "100000")];
     let service = Service::start(places, &home, &settings)?;
     let key = service.key_for("alice", "consumer")?;
     let (did, program) = (service.publish_small()?, service.upload_by(&key, &guests::small()?)?);
@@ -142,7 +142,8 @@ fn at(times: &[f64], percent: usize) -> f64 {
 /// The same while the jobs run, on the same processors.
 fn with_running(places: &Places, jobs: u64) -> Result<Row> {
     let home = fresh_home(places, "submit")?;
-    let service = Service::start(places, &home, &[("engine.max_queued", "100000")])?;
+    let service =
+        Service::start(places, &home, &[("engine.max_queued", "100000"), ("engine.account_queued", "100000")])?;
     let (did, program) = (service.publish_small()?, service.upload(&guests::small()?)?);
     service.finish(&job(&did, &program))?;
     let submission = |_| Ask {

@@ -12,6 +12,8 @@ pub struct Conditions {
     pub max_jobs: u64,
     /// The most jobs that may wait.
     pub max_queued: u64,
+    /// The most jobs of one account that may wait.
+    pub max_queued_per_account: u64,
     /// The most bytes that one account may upload.
     pub upload_bytes_per_account: u64,
 }
@@ -19,7 +21,7 @@ pub struct Conditions {
 impl Default for Conditions {
     /// Four jobs at once, a hundred that wait, 16 MiB.
     fn default() -> Self {
-        Self { max_jobs: 4, max_queued: 100, upload_bytes_per_account: 16 * 1024 * 1024 }
+        Self { max_jobs: 4, max_queued: 100, max_queued_per_account: 100, upload_bytes_per_account: 16 * 1024 * 1024 }
     }
 }
 

@@ -156,6 +156,7 @@ macro_rules! conformance_tests {
                 an_identical_job_again_changes_nothing
                 a_different_job_of_the_same_id_is_refused
                 a_full_queue_takes_no_more_jobs_and_no_claims
+                an_account_has_so_many_waiting_jobs_and_no_more
                 a_job_whose_claim_is_taken_leaves_nothing
                 of_many_jobs_with_one_claim_one_is_taken_in
                 claims_are_free_when_their_job_has_ended

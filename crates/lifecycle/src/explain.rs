@@ -58,6 +58,10 @@ fn waiting(turn: Option<Turn>) -> Explanation {
     let lacking = match lacking {
         Lacking::Place => "all places are taken".to_owned(),
         Lacking::Processor => "all processors are taken".to_owned(),
+        Lacking::Share(left) => format!(
+            "it may use {memory_bytes} bytes of memory, and {left} are left for you beside your running jobs: the rest is kept \
+             for other accounts"
+        ),
         Lacking::Memory(free) => format!("it may use {memory_bytes} bytes of memory, and {free} are free"),
         Lacking::Nothing => "there is room".to_owned(),
     };

@@ -2,6 +2,10 @@
 //!
 //! Within a queue, first in, first out. Between queues, round robin: a queue whose job started goes to the end of the round. A
 //! job that does not fit lets others pass, but not for ever: after a bounded number of them nothing starts before it.
+//!
+//! No job is taken from its place for another one. So that long jobs of one queue do not keep all others out, a queue
+//! without a job in progress may use places and processors beyond the others' ([`Capacity::reserved`]), and a queue with one
+//! may not use the last quarter of the memory.
 
 use cloister_model::{JobId, JobSpec};
 use std::collections::{HashMap, VecDeque};
@@ -38,6 +42,8 @@ pub struct Capacity {
     pub cpus: u64,
     /// Memory, in bytes.
     pub memory_bytes: u64,
+    /// Places and processors beyond those, for jobs of queues that have no job in progress.
+    pub reserved: u64,
 }
 
 /// Why the first of the jobs that wait does not start.
@@ -47,6 +53,8 @@ pub enum Lacking {
     Place,
     /// All processors are.
     Processor,
+    /// The queue's own jobs use so much memory that the rest is kept for others: so much is left for it, in bytes.
+    Share(u64),
     /// So much memory is free, in bytes.
     Memory(u64),
     /// Nothing: it starts at once.
@@ -67,8 +75,15 @@ pub struct Schedule {
     queues: HashMap<String, Queue>,
     /// The queues with jobs, whose turn it is first.
     round: VecDeque<String>,
-    /// What each running job has of memory; none once it needs neither that nor a processor any more.
-    running: HashMap<JobId, Option<u64>>,
+    running: HashMap<JobId, Running>,
+}
+
+/// A job that has its place.
+#[derive(Clone, Debug)]
+struct Running {
+    queue: String,
+    /// What it has of memory; none once it needs neither that nor a processor any more.
+    memory_bytes: Option<u64>,
 }
 
 impl Schedule {
@@ -104,14 +119,21 @@ impl Schedule {
     }
 
     /// A job has its place already: it was running when the program ended.
-    pub fn resume(&mut self, job: JobId, memory_bytes: u64) {
-        self.running.insert(job, Some(memory_bytes));
+    pub fn resume(&mut self, waiting: &Waiting) {
+        let Waiting { job, queue, memory_bytes } = waiting;
+        self.running.insert(*job, Running { queue: queue.clone(), memory_bytes: Some(*memory_bytes) });
+    }
+
+    /// How many jobs of a queue wait.
+    #[must_use]
+    pub fn waiting(&self, queue: &str) -> u64 {
+        self.queues.get(queue).map_or(0, |queue| queue.jobs.len() as u64)
     }
 
     /// A job needs neither memory nor a processor any more.
     pub fn rest(&mut self, job: JobId) {
-        if let Some(memory) = self.running.get_mut(&job) {
-            *memory = None;
+        if let Some(running) = self.running.get_mut(&job) {
+            running.memory_bytes = None;
         }
     }
 
@@ -120,26 +142,36 @@ impl Schedule {
         self.running.remove(&job);
     }
 
-    fn free_memory(&self) -> u64 {
-        self.capacity.memory_bytes.saturating_sub(self.running.values().flatten().sum())
-    }
-
-    fn has_place(&self) -> bool {
-        (self.running.len() as u64) < self.capacity.jobs
-    }
-
-    fn has_processor(&self) -> bool {
-        (self.running.values().flatten().count() as u64) < self.capacity.cpus
+    /// What a job of this queue and size lacks at present.
+    #[must_use]
+    pub fn lacking(&self, queue: &str, memory_bytes: u64) -> Lacking {
+        let own = self.running.values().filter(|running| running.queue == queue);
+        let (mut jobs, mut own_memory) = (0_u64, 0_u64);
+        own.for_each(|running| (jobs, own_memory) = (jobs + 1, own_memory + running.memory_bytes.unwrap_or_default()));
+        let Capacity { jobs: places, cpus, memory_bytes: memory, reserved } = self.capacity;
+        // Without places there is nothing to be fair about.
+        let beyond = if jobs == 0 && places > 0 { reserved } else { 0 };
+        if self.running.len() as u64 >= places.saturating_add(beyond) {
+            return Lacking::Place;
+        }
+        let computing = self.running.values().filter_map(|running| running.memory_bytes);
+        let (processors, used) = computing.fold((0_u64, 0_u64), |(count, sum), bytes| (count + 1, sum + bytes));
+        if processors >= cpus.saturating_add(beyond) {
+            return Lacking::Processor;
+        }
+        let free = memory.saturating_sub(used);
+        if memory_bytes > free {
+            return Lacking::Memory(free);
+        }
+        let share = (memory - memory / 4).saturating_sub(own_memory);
+        if jobs > 0 && reserved > 0 && memory_bytes > share { Lacking::Share(share) } else { Lacking::Nothing }
     }
 
     /// The jobs that start now. They count as running.
     pub fn decide(&mut self) -> Vec<Waiting> {
         let mut started = Vec::new();
-        while self.has_place()
-            && self.has_processor()
-            && let Some(next) = self.next()
-        {
-            self.running.insert(next.job, Some(next.memory_bytes));
+        while let Some(next) = self.next() {
+            self.resume(&next);
             started.push(next);
         }
         started
@@ -147,21 +179,26 @@ impl Schedule {
 
     /// The first job of the round that fits, unless one before it has let enough pass.
     fn next(&mut self) -> Option<Waiting> {
-        let free = self.free_memory();
-        let mut turn = None;
+        if self.running.len() as u64 >= self.capacity.jobs.saturating_add(self.capacity.reserved) {
+            return None;
+        }
+        let (mut turn, mut passed) = (None, Vec::new());
         for (place, name) in self.round.iter().enumerate() {
             let queue = self.queues.get(name)?;
-            if queue.jobs.front()?.memory_bytes <= free {
-                turn = Some(place);
-                break;
-            }
-            if queue.passed >= MOST_PASSES {
-                return None;
+            match self.lacking(name, queue.jobs.front()?.memory_bytes) {
+                Lacking::Nothing => {
+                    turn = Some(place);
+                    break;
+                }
+                Lacking::Memory(_) if queue.passed >= MOST_PASSES => return None,
+                Lacking::Memory(_) => passed.push(name.clone()),
+                // What it lacks is kept for others, or is there for no queue.
+                Lacking::Place | Lacking::Processor | Lacking::Share(_) => {}
             }
         }
         let turn = turn?;
-        for name in self.round.iter().take(turn) {
-            self.queues.get_mut(name)?.passed += 1;
+        for name in passed {
+            self.queues.get_mut(&name)?.passed += 1;
         }
         let name = self.round.remove(turn)?;
         let queue = self.queues.get_mut(&name)?;
@@ -191,19 +228,6 @@ impl Schedule {
             ahead += self.queues.get(name).map_or(0, |queue| queue.jobs.len().min(turns));
         }
         Some(ahead as u64)
-    }
-
-    /// What a job of this size lacks at present.
-    #[must_use]
-    pub fn lacking(&self, memory_bytes: u64) -> Lacking {
-        if !self.has_place() {
-            return Lacking::Place;
-        }
-        if !self.has_processor() {
-            return Lacking::Processor;
-        }
-        let free = self.free_memory();
-        if memory_bytes > free { Lacking::Memory(free) } else { Lacking::Nothing }
     }
 }
 

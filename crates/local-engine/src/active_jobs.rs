@@ -110,7 +110,7 @@ impl ActiveJobs {
                 self.tasks.push(Task::Drive(job));
             }
             _ => {
-                self.schedule.resume(job, waiting.memory_bytes);
+                self.schedule.resume(&waiting);
                 if status.phase == Phase::Publishing {
                     self.schedule.rest(job);
                 }
@@ -210,11 +210,16 @@ impl ActiveJobs {
         }
     }
 
-    /// The tasks to start now. Each is returned once.
-    pub(crate) fn tasks(&mut self) -> Vec<Task> {
-        let started = self.schedule.decide();
+    /// The tasks to start now. Each is returned once. No job leaves the queue if `holds`.
+    pub(crate) fn tasks(&mut self, holds: bool) -> Vec<Task> {
+        let started = if holds { Vec::new() } else { self.schedule.decide() };
         self.tasks.extend(started.into_iter().map(|waiting| Task::Drive(waiting.job)));
         std::mem::take(&mut self.tasks)
+    }
+
+    /// How many jobs of a queue wait, as of the last commit.
+    pub(crate) fn queued(&self, queue: &str) -> u64 {
+        self.schedule.waiting(queue)
     }
 
     /// Takes the right to drive a job; none if it has ended, or has a driver.
@@ -278,7 +283,7 @@ impl ActiveJobs {
     pub(crate) fn turn(&self, job: JobId) -> Option<Turn> {
         let Waiting { job: _, queue, memory_bytes } = &self.jobs.get(&job)?.waiting;
         let (ahead, memory_bytes) = (self.schedule.ahead(job, queue)?, *memory_bytes);
-        Some(Turn { ahead, lacking: self.schedule.lacking(memory_bytes), memory_bytes })
+        Some(Turn { ahead, lacking: self.schedule.lacking(queue, memory_bytes), memory_bytes })
     }
 }
 
@@ -289,7 +294,7 @@ mod tests {
 
     #[test]
     fn a_job_has_one_driver_and_keeps_its_place() {
-        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1 });
+        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1, reserved: 0 });
         let at = Timestamp::from_unix_ms(1);
         let [first, second] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
         for job in [first, second] {
@@ -298,8 +303,9 @@ mod tests {
             let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
             jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
         }
-        assert_eq!(jobs.tasks(), [Task::Drive(first)]);
+        assert_eq!(jobs.tasks(true), [], "the queue is held");
+        assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
         assert!(jobs.take(first).is_some() && jobs.take(first).is_none());
-        assert_eq!(jobs.tasks(), [], "there is no room for the second");
+        assert_eq!(jobs.tasks(false), [], "there is no room for the second");
     }
 }

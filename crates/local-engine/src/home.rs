@@ -15,6 +15,9 @@ use std::{
 /// The name of the database in the folder.
 pub(crate) const DATABASE: &str = "cloister.db";
 
+/// Bytes that are set aside for a start on a full disk.
+const SET_ASIDE: u64 = 8 * 1024 * 1024;
+
 /// How long to wait for the lock of another process.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -41,6 +44,9 @@ impl Home {
         }
         fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(fault)?;
         let lock = lock(&root)?;
+        if let Err(error) = set_aside(&root) {
+            tracing::debug!(%error, "nothing is set aside for a full disk");
+        }
         let parts = ["cache", "uploads", "jobs", "results", "logs"].map(|part| root.join(part));
         let own = root.join("sandbox");
         let sandbox = sandbox.unwrap_or(&own);
@@ -161,9 +167,38 @@ fn lock(root: &Path) -> Result<File, OpenError> {
             Err(error) => return Err(fault(error.into())),
         }
     }
-    file.set_len(0).and_then(|()| file.rewind()).map_err(fault)?;
-    file.write_all(format!("{}\n", std::process::id()).as_bytes()).map_err(fault)?;
+    // The number is for messages only, and a full disk does not keep the service from starting.
+    let note = file.set_len(0).and_then(|()| file.rewind());
+    let note = note.and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+    if let Err(error) = note {
+        tracing::debug!(%error, "the lock does not name its process");
+    }
     Ok(file)
+}
+
+/// Free bytes of the file system of a folder, as far as this user may use them.
+pub(crate) fn free_bytes(folder: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(folder)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Sets a few megabytes aside, and gives them back if the disk is full when the service starts: the database needs some to
+/// open, and its operator needs the service to remove jobs and make room.
+fn set_aside(root: &Path) -> io::Result<()> {
+    let (path, free) = (root.join("reserve"), free_bytes(root)?);
+    if free < SET_ASIDE {
+        match fs::remove_file(&path) {
+            Ok(()) => tracing::warn!(
+                "the disk is full; what was set aside for this is used to start. Remove jobs to make room"
+            ),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    } else if free >= SET_ASIDE * 16 && !path.exists() {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, SET_ASIDE)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod clock;
 mod drive;
 mod engine;
 mod followers;
+mod hold;
 mod home;
 mod incoming;
 mod inspections;

@@ -41,8 +41,15 @@ pub struct EnvironmentOptions {
     pub memory_bytes: u64,
     /// The most memory of one job, in bytes.
     pub job_memory_bytes: u64,
+    /// Jobs beyond `max_jobs` and `cpus` for accounts that have no job in progress, so that long jobs of one account do not
+    /// keep all others out. They share the processors.
+    pub reserved_jobs: u64,
     /// The most jobs that may wait.
     pub max_queued: u64,
+    /// The most jobs of one account that may wait.
+    pub max_queued_per_account: u64,
+    /// No job starts while the disk of the folder has fewer free bytes: it would fail for want of room.
+    pub min_free_bytes: u64,
     /// The longest that one algorithm may run, in milliseconds.
     pub max_wall_ms: u64,
 }

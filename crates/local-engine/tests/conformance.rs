@@ -25,7 +25,7 @@ fn folder() -> Folder {
 
 impl Folder {
     fn options(&self, conditions: Conditions) -> Options {
-        let Conditions { max_jobs, max_queued, upload_bytes_per_account } = conditions;
+        let Conditions { max_jobs, max_queued, max_queued_per_account, upload_bytes_per_account } = conditions;
         Options {
             home: self.directory.path().join("home"),
             sandbox: self.sandbox.clone(),
@@ -38,6 +38,9 @@ impl Folder {
                 memory_bytes: 1024 * MIB,
                 job_memory_bytes: 512 * MIB,
                 max_queued,
+                reserved_jobs: 0,
+                max_queued_per_account,
+                min_free_bytes: 0,
                 max_wall_ms: 600_000,
             },
             sources: SourcePolicy {

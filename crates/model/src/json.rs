@@ -152,6 +152,11 @@ const MOST_PARSED_BYTES: usize = 64_000;
 
 /// Whether the value, written as JSON without spaces, has at most this many bytes. Stops counting there.
 pub(crate) fn fits(value: &Value, most_bytes: usize) -> bool {
+    size(value, most_bytes).is_some()
+}
+
+/// The bytes that a value has as JSON; none if it has more than so many.
+pub(crate) fn size(value: &Value, most_bytes: usize) -> Option<usize> {
     struct Left(usize);
     impl std::io::Write for Left {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -163,7 +168,8 @@ pub(crate) fn fits(value: &Value, most_bytes: usize) -> bool {
             Ok(())
         }
     }
-    serde_json::to_writer(Left(most_bytes), value).is_ok()
+    let mut left = Left(most_bytes);
+    serde_json::to_writer(&mut left, value).ok().map(|()| most_bytes - left.0)
 }
 
 #[cfg(test)]

@@ -64,6 +64,14 @@ impl Sandbox {
         Ok(Self { path: found, home })
     }
 
+    /// Whether the program is still there and may be run.
+    ///
+    /// # Errors
+    /// [`RunnerError::Program`].
+    pub fn check(&self) -> Result<(), RunnerError> {
+        Self::find(&self.path, self.home.clone()).map(drop)
+    }
+
     /// Starts a run. When this returns, the sandbox alone holds the lock.
     ///
     /// # Errors

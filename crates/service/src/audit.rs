@@ -28,6 +28,10 @@ impl UseCases {
     /// If the caller is not an operator, or the store cannot be reached.
     pub async fn audit(&self, who: &Principal, after: u64, at_most: u32) -> Result<AuditPage, AuditError> {
         who.must_be(Role::Operator)?;
+        let counted = self.denials().flush();
+        if !counted.is_empty() {
+            self.backend().record(counted).await?;
+        }
         // One more, to know whether there are more.
         let mut records = self.backend().records(after, at_most.saturating_add(1)).await?;
         let more = records.len() > at_most as usize;

@@ -6,8 +6,8 @@ use serde_json::json;
 /// The beginning of every key, so that people and secret scanners recognise one.
 const PREFIX: &str = "clk_";
 
-/// Keys that one account may make, those that no longer work included. Without a bound, the keys of one account would push
-/// those of the others out of the operators' list.
+/// Keys of one account that work at the same time. (The engine forgets all but the latest of those that no longer work.) Without a
+/// bound, the keys of one account would push those of the others out of the operators' list.
 const MOST_KEYS: usize = 1000;
 
 /// Bytes of a label.
@@ -54,7 +54,7 @@ pub enum KeyError {
     #[error("a key lasts no longer than the one that makes it")]
     OutlivesMaker(Timestamp),
     /// The account has made all keys that it may.
-    #[error("you have made {MOST_KEYS} keys, which is the most; ask an operator for one")]
+    #[error("you have {MOST_KEYS} keys that work, which is the most; revoke one first")]
     TooMany,
     /// The key does not exist, or the caller may not see it.
     #[error("there is no such key that you may see")]
@@ -111,8 +111,11 @@ impl UseCases {
         if expires.is_some_and(|at| at <= now) {
             return Err(KeyError::ExpiresInThePast);
         }
-        if !who.is(Role::Operator) && self.backend().keys(Some(account.clone())).await?.len() >= MOST_KEYS {
-            return Err(KeyError::TooMany);
+        if !who.is(Role::Operator) {
+            let keys = self.backend().keys(Some(account.clone())).await?;
+            if keys.iter().filter(|key| works(key, now)).count() >= MOST_KEYS {
+                return Err(KeyError::TooMany);
+            }
         }
         let expires = within(expires, self.expiry_of_maker(who).await?)?;
         let made = new_key(account, role, label, expires, now).map_err(|_| KeyError::NoRandomBytes)?;

@@ -10,6 +10,7 @@ mod actor;
 mod address;
 mod assets;
 mod audit;
+mod denials;
 mod downloads;
 mod jobs;
 mod keys;

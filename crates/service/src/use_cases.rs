@@ -1,4 +1,7 @@
-use crate::{assets::RecentFiles, downloads::RecordedDownloads, permits::Permits, receipts::Signer};
+use crate::{
+    assets::RecentFiles, denials::Denials, downloads::RecordedDownloads, permits::Permits, receipts::Signer,
+    submission::Shares,
+};
 use cloister_model::{AuditEvent, Backend, EngineError, EnvironmentStatus, Secret, StoreError, TimeLimits, Timestamp};
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -52,6 +55,8 @@ struct Inner {
     examining: Semaphore,
     downloads: RecordedDownloads,
     recent_files: RecentFiles,
+    denials: Denials,
+    shares: Shares,
 }
 
 impl UseCases {
@@ -69,6 +74,8 @@ impl UseCases {
             examining: Semaphore::new(1),
             downloads: RecordedDownloads::default(),
             recent_files: RecentFiles::default(),
+            denials: Denials::default(),
+            shares: Shares::default(),
         })))
     }
 
@@ -90,6 +97,14 @@ impl UseCases {
 
     pub(crate) fn downloads(&self) -> &RecordedDownloads {
         &self.0.downloads
+    }
+
+    pub(crate) fn denials(&self) -> &Denials {
+        &self.0.denials
+    }
+
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.0.shares
     }
 
     pub(crate) fn recent_files(&self) -> &RecentFiles {

@@ -3,7 +3,7 @@
 use super::Problem;
 use crate::date;
 use axum::http::StatusCode;
-use cloister_model::{AssetKind, EngineError, StoreError};
+use cloister_model::{AssetKind, EngineError, StoreError, Unavailability};
 use cloister_service::{
     AssetError, AuditError, DownloadError, JobError, KeyError, NeedsRole, ReceiptError, SubmitError, TooMany,
     UploadError,
@@ -18,6 +18,8 @@ impl From<EngineError> for Problem {
             EngineError::NotEnded(_) => Self::conflict("not-ended", error.to_string()),
             EngineError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
             EngineError::Full => Self { retry_after: Some(30), ..Self::unavailable(error.to_string()) },
+            EngineError::FullForAccount(_) => Self { detail: error.to_string(), ..Self::rate_limited(30) },
+            EngineError::Unavailable { kind: Unavailability::Held, text } => Self::unavailable(text),
             EngineError::Unavailable { kind, text } => {
                 tracing::error!(?kind, why = %text, "the engine cannot be reached");
                 Self::unavailable("the engine cannot be reached; try again, and ask the operator if it stays so")

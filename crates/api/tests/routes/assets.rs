@@ -178,6 +178,36 @@ async fn only_what_may_be_downloaded_is() {
     assert!(service.get("olga", "/v1/audit?limit=1000").await.expect(200).text().contains("file-downloaded"));
 }
 
+/// Each description may have a megabyte. Many of them are in no list and in no job.
+#[tokio::test(flavor = "multi_thread")]
+async fn large_descriptions_are_in_no_list_and_bounded_in_a_job() {
+    let service = service().await;
+    let mut datasets = Vec::new();
+    for number in 0..9 {
+        let ddo = json!({
+            "id": format!("did:op:large-{number}"), "version": "4.1.0",
+            "metadata": {"type": "dataset", "name": "large", "description": "x".repeat(1_000_000)},
+            "services": [{
+                "id": "compute", "type": "compute", "files": [{"type": "inline", "content": "a"}],
+                "compute": {"allowRawAlgorithm": true}
+            }]
+        });
+        let published = service.post("alice", "/v1/datasets", &ddo).await.expect(201).json();
+        datasets.push(published["did"].as_str().expect("a DID").to_owned());
+    }
+    let list = service.get("bob", "/v1/datasets?limit=100").await.expect(200);
+    assert_eq!(list.json()["items"].as_array().map(Vec::len), Some(9));
+    assert!(list.body.len() < 20_000, "{} bytes", list.body.len());
+    assert_eq!(list.json()["items"][0]["services"][0]["type"], "compute");
+    let sha256 = service.upload("bob", super::test_service::guest("column-stats.p1.wasm")).await;
+    let job = json!({"datasets": datasets, "algorithm": {"upload": sha256}});
+    let refused = service.post("bob", "/v1/jobs", &job).await.expect(422).json();
+    assert_eq!(refused["field"], "datasets[8]", "{refused}");
+    let fewer = json!({"datasets": datasets[..8], "algorithm": {"upload": sha256}});
+    let taken = service.post("bob", "/v1/jobs", &fewer).await.expect(201).json();
+    service.until(taken["id"].as_str().expect("an id"), "Finished").await;
+}
+
 /// The source of this file cannot be reached, so an answer other than 502 was given without fetching the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_and_conditions_need_no_fetch() {

@@ -96,8 +96,11 @@ settings! {
     "engine.max_jobs" engine_max_jobs: Option<u64> = "", false, "Maximum number of jobs in progress, including fetching and publishing. Empty: two per processor.";
     "engine.cpus" engine_cpus: Option<u32> = "", false, "Processors for all jobs. Empty: all of this machine.";
     "engine.memory" engine_memory: Option<Size> = "", false, "Memory for all jobs. Empty: three quarters of this machine's memory.";
-    "engine.job_memory" engine_job_memory: Option<Size> = "", false, "Maximum memory of one job. Empty: as much as for all jobs.";
+    "engine.job_memory" engine_job_memory: Option<Size> = "", false, "Maximum memory of one job. Empty: half of the memory for all jobs.";
     "engine.max_queued" engine_max_queued: u64 = "1000", false, "Maximum number of queued jobs.";
+    "engine.account_queued" engine_account_queued: u64 = "200", false, "Maximum number of queued jobs of one account.";
+    "engine.reserved_jobs" engine_reserved_jobs: u64 = "1", false, "Jobs beyond `engine.max_jobs` and `engine.cpus` for accounts that have no job in progress.";
+    "engine.min_free" engine_min_free: Size = "256MiB", false, "No job starts while the disk of `home` has less free space. The queue waits.";
     "engine.max_wall" engine_max_wall: Span = "1h", false, "Maximum running time of one algorithm.";
     "times.queue" times_queue: Span = "1d", false, "How long a job may wait in the queue.";
     "times.total" times_total: Span = "1d", false, "How long a job may take in total, not counting a review.";

@@ -75,6 +75,9 @@ pub(crate) struct Serve {
     /// Create a new operator's key, as at the first start. Earlier keys stay valid until they are revoked
     #[arg(long)]
     new_operator_key: bool,
+    /// Create a new key for receipts if `receipt.key` is lost. Receipts that were given out cannot be verified with it
+    #[arg(long)]
+    new_receipt_key: bool,
     /// Write the address to this file once the service listens
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
@@ -91,6 +94,7 @@ pub(crate) struct Serve {
 struct Start {
     settings: Settings,
     new_operator_key: bool,
+    new_receipt_key: bool,
     ready_file: Option<PathBuf>,
     until_eof: bool,
 }
@@ -102,11 +106,11 @@ impl Serve {
         if self.print_config {
             return Ok(print(&settings, &layers, io::stdout().lock())?);
         }
-        let Self { new_operator_key, ready_file, until_eof, .. } = self;
+        let Self { new_operator_key, new_receipt_key, ready_file, until_eof, .. } = self;
         // Dropped last, when the service's runtime is gone: the remaining spans are sent then.
         let traces = Traces::start(&settings)?;
         logging::start(settings.log_format, settings.log_level, traces.as_ref());
-        service::run(Start { settings, new_operator_key, ready_file, until_eof })
+        service::run(Start { settings, new_operator_key, new_receipt_key, ready_file, until_eof })
     }
 
     /// Collects the settings of all layers.

@@ -25,6 +25,9 @@ use tokio::{
     sync::oneshot,
 };
 
+/// The file with the seed of the key that signs receipts.
+const RECEIPT_KEY: &str = "receipt.key";
+
 /// The most bytes of a document that an issuer of tokens answers with.
 const MOST_ISSUER_BYTES: usize = 1024 * 1024;
 
@@ -37,7 +40,9 @@ pub(super) fn run(start: Start) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Start) -> anyhow::Result<()> {
+async fn serve(
+    Start { settings, new_operator_key, new_receipt_key, ready_file, until_eof }: Start,
+) -> anyhow::Result<()> {
     let end = ended(until_eof)?;
     // First, before anything is changed: another program may use the address.
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| cannot_listen(settings.listen, &error))?;
@@ -46,9 +51,12 @@ async fn serve(Start { settings, new_operator_key, ready_file, until_eof }: Star
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let engine = LocalEngine::open(settings::engine(&settings)?).await.map_err(cannot_open)?;
+    // Before the database is made, so that a start that is interrupted leaves a folder that counts as new.
+    let is_new = !LocalEngine::is_used(&settings.home);
+    let options = settings::engine(&settings)?;
+    let engine = LocalEngine::open(options).await.map_err(cannot_open)?;
     let backend: Arc<dyn Backend> = Arc::clone(&engine) as Arc<dyn Backend>;
-    let secrets = secrets(&settings.home)?;
+    let secrets = secrets(&settings.home, is_new, new_receipt_key)?;
     let door = settings::door(&settings, secrets, get_json(&engine))?;
     let service = Service::new(Arc::clone(&backend), door)?;
     if let Some(key) = operator_key::ensure(&*backend, &settings.home, new_operator_key, now()).await? {
@@ -176,12 +184,24 @@ fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 's
     })
 }
 
-fn secrets(home: &Path) -> anyhow::Result<DoorSecrets> {
+/// The secrets of the service. They are made for a new folder. In a folder that was used, one that is missing was removed, and
+/// another one would give receipts that the earlier public key does not verify.
+fn secrets(home: &Path, is_new: bool, new_receipt_key: bool) -> anyhow::Result<DoorSecrets> {
     let secret = |name: &str| {
         let path = home.join(name);
+        if name == RECEIPT_KEY && !is_new && !new_receipt_key && !path.exists() {
+            return Err(Ended::error(
+                CONFLICT,
+                format!(
+                    "`{}` is missing: it signs receipts, and the public key that readers know belongs to it. Restore it from a \
+                     backup. If it is lost, start once with --new-receipt-key, and tell the readers of receipts",
+                    path.display()
+                ),
+            ));
+        }
         private_file::secret(&path).with_context(|| format!("`{}`", path.display()))
     };
-    Ok(DoorSecrets { secret: secret("service.secret")?, receipt_key: secret("receipt.key")? })
+    Ok(DoorSecrets { secret: secret("service.secret")?, receipt_key: secret(RECEIPT_KEY)? })
 }
 
 /// Fetches the keys of issuers, by the rules for sources.

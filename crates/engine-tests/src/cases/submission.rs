@@ -84,6 +84,22 @@ pub async fn a_full_queue_takes_no_more_jobs_and_no_claims(trial: &mut Trial) {
     trial.submit_with(&trial.idle_job(), vec![agreement("0x1")]).await;
 }
 
+/// An account that fills its part of the queue keeps no other account out.
+pub async fn an_account_has_so_many_waiting_jobs_and_no_more(trial: &mut Trial) {
+    trial.reopen(Conditions { max_jobs: 0, max_queued_per_account: 2, ..Conditions::default() }).await;
+    let of = |trial: &Trial, queue: &str| JobSpec { queue: queue.to_owned(), ..trial.idle_job() };
+    let first = of(trial, "alice");
+    trial.submit(&first).await;
+    trial.submit(&of(trial, "alice")).await;
+    let third = of(trial, "alice");
+    assert_eq!(submit_again(trial, &third, vec![agreement("0x1")]).await, (Err(EngineError::FullForAccount(2)), 0));
+    trial.submit_with(&of(trial, "bob"), vec![agreement("0x1")]).await;
+    trial.restart().await;
+    assert_eq!(submit_again(trial, &third, Vec::new()).await.0, Err(EngineError::FullForAccount(2)));
+    trial.stop(first.id).await;
+    trial.submit(&third).await;
+}
+
 /// Of several claims, one that is taken keeps the job and all other claims out.
 pub async fn a_job_whose_claim_is_taken_leaves_nothing(trial: &mut Trial) {
     trial.start_no_jobs().await;

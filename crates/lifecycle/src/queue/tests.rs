@@ -9,7 +9,7 @@ fn waiting(number: u8, queue: &str, memory_bytes: u64) -> Waiting {
 }
 
 fn schedule(jobs: u64, memory_bytes: u64) -> Schedule {
-    Schedule::new(Capacity { jobs, cpus: 100, memory_bytes })
+    Schedule::new(Capacity { jobs, cpus: 100, memory_bytes, reserved: 0 })
 }
 
 fn number(waiting: &Waiting) -> u8 {
@@ -46,12 +46,43 @@ fn queues_take_turns_and_each_is_first_in_first_out() {
 }
 
 #[test]
+fn long_jobs_of_one_queue_do_not_keep_the_others_out() {
+    let mut schedule = Schedule::new(Capacity { jobs: 4, cpus: 2, memory_bytes: 8 * GIB, reserved: 1 });
+    (1..=5).for_each(|number| schedule.wait(waiting(number, "a", GIB)));
+    assert_eq!(schedule.decide().len(), 2, "all processors");
+    assert_eq!(schedule.lacking("a", GIB), Lacking::Processor);
+    schedule.wait(waiting(6, "b", GIB));
+    schedule.wait(waiting(7, "b", GIB));
+    assert_eq!(schedule.decide().iter().map(number).collect::<Vec<_>>(), [6]);
+    assert_eq!(schedule.lacking("b", GIB), Lacking::Processor, "one beyond, and no more");
+    assert_eq!(schedule.lacking("c", GIB), Lacking::Processor);
+}
+
+#[test]
+fn large_jobs_of_one_queue_leave_memory_to_the_others() {
+    let mut schedule = Schedule::new(Capacity { jobs: 9, cpus: 9, memory_bytes: 8 * GIB, reserved: 1 });
+    (1..=5).for_each(|number| schedule.wait(waiting(number, "a", 3 * GIB)));
+    assert_eq!(schedule.decide().len(), 2);
+    assert_eq!(schedule.lacking("a", 2 * GIB), Lacking::Share(0));
+    schedule.wait(waiting(6, "b", 2 * GIB));
+    assert_eq!(schedule.decide().len(), 1);
+    assert_eq!(schedule.lacking("c", GIB), Lacking::Memory(0));
+}
+
+#[test]
+fn without_places_nothing_starts() {
+    let mut schedule = Schedule::new(Capacity { jobs: 0, cpus: 1, memory_bytes: GIB, reserved: 1 });
+    schedule.wait(waiting(1, "a", 1));
+    assert_eq!(schedule.decide(), []);
+}
+
+#[test]
 fn processors_count_as_places_do() {
-    let mut schedule = Schedule::new(Capacity { jobs: 10, cpus: 2, memory_bytes: GIB });
+    let mut schedule = Schedule::new(Capacity { jobs: 10, cpus: 2, memory_bytes: GIB, reserved: 0 });
     (1..=3).for_each(|number| schedule.wait(waiting(number, "a", 1)));
     let started = schedule.decide();
     assert_eq!(started.len(), 2);
-    assert_eq!(schedule.lacking(1), Lacking::Processor);
+    assert_eq!(schedule.lacking("a", 1), Lacking::Processor);
     // Results of one are being stored: others may compute.
     schedule.rest(started[0].job);
     assert_eq!(schedule.decide().len(), 1);
@@ -63,7 +94,7 @@ fn a_job_that_rests_keeps_its_place() {
     (1..=2).for_each(|number| schedule.wait(waiting(number, "a", GIB)));
     let started = schedule.decide();
     schedule.rest(started[0].job);
-    assert_eq!((schedule.decide(), schedule.lacking(1)), (vec![], Lacking::Place));
+    assert_eq!((schedule.decide(), schedule.lacking("a", 1)), (vec![], Lacking::Place));
     schedule.end(started[0].job);
     assert_eq!(schedule.decide().len(), 1);
 }
@@ -74,7 +105,7 @@ fn a_big_job_is_passed_but_not_for_ever() {
     schedule.wait(waiting(1, "small", GIB / 2));
     assert_eq!(schedule.decide().len(), 1);
     schedule.wait(waiting(200, "big", GIB));
-    assert_eq!(schedule.lacking(GIB), Lacking::Memory(GIB / 2));
+    assert_eq!(schedule.lacking("a", GIB), Lacking::Memory(GIB / 2));
     // Small ones without end, each as soon as one has ended.
     let mut last = waiting(1, "small", GIB / 2).job;
     for step in 2..100 {
@@ -120,7 +151,7 @@ fn act() -> impl Strategy<Value = Act> {
 proptest! {
     #[test]
     fn limits_hold_order_holds_and_everybody_gets_a_turn(acts in vec(act(), 0..200), jobs in 1_u64..5, cpus in 1_u64..5) {
-        let mut schedule = Schedule::new(Capacity { jobs, cpus, memory_bytes: 100 });
+        let mut schedule = Schedule::new(Capacity { jobs, cpus, memory_bytes: 100, reserved: 0 });
         let (mut running, mut queued) = (Vec::<Waiting>::new(), Vec::<Waiting>::new());
         let mut next = 0_u8;
         let mut started = HashSet::new();

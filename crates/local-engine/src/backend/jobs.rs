@@ -4,7 +4,7 @@ use crate::{
     clock::now,
     drive::{Unrecorded, read, record},
     engine::core::{Core, blocking},
-    store::{DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs, jobs::NewJob},
+    store::{Change, DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs, jobs::NewJob},
 };
 use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, reviewed};
 use cloister_model::{
@@ -28,10 +28,14 @@ impl Jobs for LocalEngine {
     fn submit(&self, job: JobSpec, claims: Vec<Claim>, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
         Box::pin(async {
             self.core.refuse_if_ending()?;
-            let (most, unfit) =
-                (self.core.environment.max_queued, fits_job(&environment(&self.core, BTreeSet::new()), &job).err());
+            let unfit = fits_job(&environment(&self.core, BTreeSet::new()), &job).err();
+            let environment = &self.core.environment;
+            let most = Most { all: environment.max_queued, of_account: environment.max_queued_per_account };
+            let shared = Arc::clone(&self.core.shared);
+            let queued = move |queue: &str| shared.active_jobs().queued(queue);
             let rows = NewJob::of(&job)?;
-            let submit = move |write: &mut Write<'_>| submit(write, (&job, rows), &claims, record, most, unfit);
+            let submit =
+                move |write: &mut Write<'_>| submit(write, (&job, rows), &claims, record, (most, &queued), unfit);
             self.core.store.write(Durability::Disk, submit).await
         })
     }
@@ -65,8 +69,19 @@ impl Jobs for LocalEngine {
     }
 
     fn explain(&self, job: JobId) -> EngineFuture<'_, Explanation> {
-        let explanation = self.core.status(job).map(|status| explain(&status, self.core.active_jobs().turn(job)));
-        Box::pin(std::future::ready(explanation))
+        Box::pin(async move {
+            let status = self.core.status(job)?;
+            let explanation = explain(&status, self.core.active_jobs().turn(job));
+            if status.phase != Phase::Queued || status.stop_requested.is_some() {
+                return Ok(explanation);
+            }
+            let core = Arc::clone(&self.core);
+            let hold = blocking(move || Ok(core.hold())).await?;
+            Ok(match hold {
+                None => explanation,
+                Some(why) => Explanation { text: format!("it waits in the queue: {why}"), ..explanation },
+            })
+        })
     }
 
     fn card(&self, job: JobId) -> EngineFuture<'_, JobCard> {
@@ -120,13 +135,20 @@ fn environment(core: &Core, interpreters: BTreeSet<InterpreterId>) -> Environmen
     }
 }
 
+/// How many jobs may wait.
+#[derive(Clone, Copy, Debug)]
+struct Most {
+    all: u64,
+    of_account: u64,
+}
+
 /// Job, claims and record, or nothing of it.
 fn submit(
     write: &mut Write<'_>,
     (job, rows): (&JobSpec, NewJob),
     wanted: &[Claim],
     event: AuditEvent,
-    most: u64,
+    (most, queued): (Most, &dyn Fn(&str) -> u64),
     unfit: Option<Misfit>,
 ) -> Result<JobStatus, Fail<EngineError>> {
     if let Some(status) = jobs::status(write.db, job.id)? {
@@ -138,8 +160,14 @@ fn submit(
     if jobs::lingers(write.db, job.id)? {
         return Err(Fail::Rejected(EngineError::JobExists(job.id)));
     }
-    if write.tally.of(Phase::Queued) >= most {
+    if write.tally.of(Phase::Queued) >= most.all {
         return Err(Fail::Rejected(EngineError::Full));
+    }
+    // Those of the last commit, and those before this one in the present transaction.
+    let of_account = |change: &&Change| change.new.as_ref().is_some_and(|new| new.waiting.queue == job.queue);
+    let here = write.changes.iter().filter(of_account).count() as u64;
+    if queued(&job.queue).saturating_add(here) >= most.of_account {
+        return Err(Fail::Rejected(EngineError::FullForAccount(most.of_account)));
     }
     claims::purge(write, now())?;
     for claim in wanted {

@@ -14,8 +14,8 @@ use crate::{
     engine::core::{Core, blocking},
     store::{DbError, Durability, jobs as rows},
 };
-use cloister_model::{Backend, EngineError, EngineFuture, JobId, JobStatus};
-use std::{fs, io, time::Duration};
+use cloister_model::{Backend, EngineError, EngineFuture, JobId, JobStatus, Unavailability};
+use std::{fs, io, sync::Arc, time::Duration};
 
 /// The most entries of one list.
 const MOST: u32 = 1000;
@@ -38,6 +38,10 @@ impl Backend for LocalEngine {
                 }))
             })
             .await?;
+            let core = Arc::clone(&self.core);
+            if let Some(why) = blocking(move || Ok(core.hold())).await? {
+                return Err(EngineError::unavailable(Unavailability::Held, why.to_string()));
+            }
             let nothing = self.core.store.write::<(), EngineError, _>(Durability::Process, |_| Ok(()));
             let slow = || DbError::Other(format!("it did not answer within {} seconds", PATIENCE.as_secs()));
             tokio::time::timeout(PATIENCE, nothing).await.map_err(|_| slow())?

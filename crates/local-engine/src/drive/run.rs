@@ -11,6 +11,10 @@ impl Drive<'_> {
             Ok(running) => running,
             // Another process looked at its lock in this instant.
             Err(error @ RunnerError::InUse) => return Err(DbError::Disk(error.to_string()).into()),
+            // Nothing could run now. The job waits, as those in the queue do.
+            Err(error @ RunnerError::Start(_)) if self.core.sandbox.check().is_err() => {
+                return Err(DbError::Disk(error.to_string()).into());
+            }
             Err(error) => return Ok(RunFacts { start_error: Some(error.to_string()), ..RunFacts::default() }),
         };
         let exit = running.wait().await.map_err(super::unusable)?;

@@ -2,6 +2,7 @@ use crate::{
     EnvironmentOptions,
     active_jobs::ActiveJobs,
     followers::Followers,
+    hold::Holds,
     home::Home,
     incoming::Incoming,
     inspections::Inspecting,
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) inspecting: Inspecting,
     pub(crate) interpreters: Interpreters,
     pub(crate) keys: KnownKeys,
+    pub(crate) holds: Holds,
     pub(crate) shared: Arc<Shared>,
     pub(crate) tasks: TaskTracker,
 }

@@ -7,7 +7,7 @@ mod tasks;
 
 use self::core::Core;
 use cloister_sources::Fetcher;
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long a shutdown waits for work that should not be interrupted.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,6 +21,18 @@ pub struct LocalEngine {
 }
 
 impl LocalEngine {
+    /// Whether a service has used this folder: it has audit records.
+    #[must_use]
+    pub fn is_used(home: &Path) -> bool {
+        let mut used = false;
+        // A folder that cannot be read is not opened either.
+        let _ = crate::read_audit(home, &mut |_| {
+            used = true;
+            false
+        });
+        used
+    }
+
     /// Stops working. Sandboxes that run go on, and the next engine of this folder continues with them. Afterwards the
     /// database is whole without its log, so that a copy of the file is a backup.
     pub async fn shutdown(&self) {

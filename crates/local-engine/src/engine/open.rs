@@ -2,6 +2,7 @@ use super::{core::Core, core::Shared, recover::recover, tasks};
 use crate::{
     LocalEngine, OpenError, Options,
     active_jobs::ActiveJobs,
+    hold::Holds,
     home::Home,
     incoming::Incoming,
     inspections::Inspecting,
@@ -59,6 +60,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         jobs: environment.max_jobs,
         cpus: u64::from(environment.cpus),
         memory_bytes: environment.memory_bytes,
+        reserved: environment.reserved_jobs,
     })));
     let store = Store::open(&home.database(), on_commit(&shared))?;
     let incoming = Incoming::new(home.uploads(), upload_bytes_per_account);
@@ -76,6 +78,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         inspecting,
         interpreters,
         keys,
+        holds: Holds::default(),
         shared,
         tasks,
     })

@@ -17,6 +17,8 @@ use std::{
 
 /// How often to look for files that are no longer needed, if no commit says that there are some.
 const SWEEP: Duration = Duration::from_secs(60);
+/// How often to look whether the queue still has to wait.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Jobs that are removed at once.
 const MOST_AT_ONCE: u32 = 100;
 
@@ -37,7 +39,9 @@ fn boxed(task: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box<d
 /// Starts the tasks of jobs as they come up.
 async fn start_jobs(core: Arc<Core>) {
     loop {
-        let tasks = core.active_jobs().tasks();
+        let looking = Arc::clone(&core);
+        let holds = blocking(move || Ok(looking.hold().is_some())).await.unwrap_or(false);
+        let tasks = core.active_jobs().tasks(holds);
         for task in tasks {
             let core_of_job = Arc::clone(&core);
             match task {
@@ -49,7 +53,10 @@ async fn start_jobs(core: Arc<Core>) {
                 }),
             };
         }
-        core.shared.wake.notified().await;
+        match holds {
+            false => core.shared.wake.notified().await,
+            true => drop(tokio::time::timeout(LOOK_AGAIN, core.shared.wake.notified()).await),
+        }
     }
 }
 

@@ -4,13 +4,23 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// The most keys of one list.
 const MOST: u32 = 10_000;
+/// Keys of an account that no longer work and are still listed, the latest.
+const MOST_DEAD: u32 = 100;
 
 pub(crate) fn put(write: &mut Write<'_>, key: &ApiKey) -> Result<(), Fail<StoreError>> {
     let sql = "INSERT INTO key (id, account, created, key) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
     let created = i64::try_from(key.created.unix_ms()).unwrap_or(i64::MAX);
     let text = serde_json::to_string(&KeyForm::from(key))?;
     let rows = write.db.prepare_cached(sql)?.execute(params![key.id.as_str(), key.account.key(), created, text])?;
-    if rows == 0 { Err(Fail::Rejected(StoreError::Conflict)) } else { Ok(()) }
+    if rows == 0 {
+        return Err(Fail::Rejected(StoreError::Conflict));
+    }
+    // Those that no longer work tell when they were made and revoked, and the audit log tells that, too.
+    let sql = "DELETE FROM key WHERE id IN (SELECT id FROM key WHERE account = ?1 AND
+        (json_extract(key, '$.revoked') IS NOT NULL OR json_extract(key, '$.expires') <= ?2)
+        ORDER BY created DESC, id DESC LIMIT -1 OFFSET ?3)";
+    write.db.prepare_cached(sql)?.execute(params![key.account.key(), created, MOST_DEAD])?;
+    Ok(())
 }
 
 pub(crate) fn get(db: &Connection, id: &KeyId) -> Result<Option<ApiKey>, DbError> {

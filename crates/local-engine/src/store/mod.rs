@@ -1,5 +1,6 @@
 //! The state: one SQLite file, one thread that writes to it, a few connections that read.
 
+mod anchor;
 pub(crate) mod assets;
 pub(crate) mod audit;
 pub(crate) mod claims;
@@ -25,6 +26,7 @@ pub use schema::DatabaseError;
 pub(crate) use tally::Tally;
 pub(crate) use writer::{OnCommit, Write};
 
+use anchor::Anchor;
 use readers::Readers;
 use rusqlite::Connection;
 use std::{
@@ -57,13 +59,14 @@ impl Store {
         let unusable = |error: DbError| DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() };
         let state =
             State { tally: jobs::tally(&db).map_err(unusable)?, audit_head: audit::head(&db).map_err(unusable)? };
+        let anchor = Anchor::open(path, &db)?;
         let readers = Readers::open(path).map_err(unusable)?;
         let long_readers = Arc::new(Readers::open(path).map_err(unusable)?);
         on_commit(&state.tally, Vec::new());
         let (requests, inbox) = mpsc::channel(MOST_WAITING);
         std::thread::Builder::new()
             .name("database".to_owned())
-            .spawn(move || writer::write_on(&db, inbox, state, &on_commit))
+            .spawn(move || writer::write_on(&db, inbox, state, &on_commit, &anchor))
             .map_err(|error| unusable(DbError::Other(error.to_string())))?;
         Ok(Self { path: path.to_owned(), requests, readers, long_readers })
     }

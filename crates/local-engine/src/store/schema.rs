@@ -45,6 +45,20 @@ pub enum DatabaseError {
         /// What is wrong with it.
         problem: String,
     },
+    /// It lacks an audit record that was stored for good.
+    #[error(
+        "`{path}` has lost audit record {sequence} and what came after it: the write-ahead log beside it was removed, an \
+         older copy was put back, or records were cut off. Restore the folder from a backup. To go on without what is lost, \
+         remove `{note}`"
+    )]
+    Shortened {
+        /// The file.
+        path: PathBuf,
+        /// The record.
+        sequence: u64,
+        /// The file that names the record.
+        note: PathBuf,
+    },
     /// In use.
     #[error("`{0}` is locked by another program; end it and start again")]
     Locked(PathBuf),

@@ -1,7 +1,7 @@
 //! The one thread that writes. It takes every operation that waits, runs each in a savepoint of one transaction, commits
 //! once, and answers all: many callers share one flush of the disk.
 
-use super::{Change, DbError, Fail, Tally};
+use super::{Change, DbError, Fail, Tally, anchor::Anchor};
 use cloister_lifecycle::Durability;
 use cloister_model::Sha256;
 use rusqlite::Connection;
@@ -84,7 +84,13 @@ pub(super) struct State {
 }
 
 /// Works until every sender is gone.
-pub(super) fn write_on(db: &Connection, mut requests: mpsc::Receiver<Request>, mut state: State, on_commit: &OnCommit) {
+pub(super) fn write_on(
+    db: &Connection,
+    mut requests: mpsc::Receiver<Request>,
+    mut state: State,
+    on_commit: &OnCommit,
+    anchor: &Anchor,
+) {
     let mut durability = None;
     while let Some(first) = requests.blocking_recv() {
         let (mut batch, mut checkpoints) = (Vec::new(), Vec::new());
@@ -97,7 +103,7 @@ pub(super) fn write_on(db: &Connection, mut requests: mpsc::Receiver<Request>, m
             next = if batch.len() < MOST_AT_ONCE { requests.try_recv().ok() } else { None };
         }
         if !batch.is_empty() {
-            write(db, batch, &mut state, &mut durability, on_commit);
+            write(db, batch, &mut state, &mut durability, on_commit, anchor);
         }
         for answer in checkpoints {
             let done = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -114,6 +120,7 @@ fn write(
     state: &mut State,
     durability: &mut Option<Durability>,
     on_commit: &OnCommit,
+    anchor: &Anchor,
 ) {
     let wanted = match batch.iter().any(|(durability, _)| *durability == Durability::Disk) {
         true => Durability::Disk,
@@ -135,7 +142,12 @@ fn write(
     let committed = transact(db, &mut batch, &mut after, &mut changes);
     match &committed {
         Ok(()) => {
-            *state = after;
+            let before = std::mem::replace(state, after);
+            if let Some(head) = state.audit_head.filter(|head| before.audit_head != Some(*head))
+                && wanted == Durability::Disk
+            {
+                anchor.note(head);
+            }
             on_commit(&state.tally, changes);
         }
         Err(error) => {

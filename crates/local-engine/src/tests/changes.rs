@@ -1,8 +1,8 @@
 use super::{Place, close, ended, guests, remove, review, run, soon, stop, submit, until};
 use crate::testing;
 use cloister_model::{
-    EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, Outputs as _, Phase, ReviewVerdict,
-    Seen, StoreError, Uploads as _,
+    Backend as _, EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, Outputs as _, Phase,
+    ReviewVerdict, Seen, StoreError, Uploads as _,
 };
 use std::time::Duration;
 
@@ -48,6 +48,49 @@ async fn a_follower_learns_that_its_job_ended_and_was_removed() {
     assert!(seen.is_ok_and(|status| status.phase == Phase::Stopped));
     remove(&engine, job.id).await.expect("removed");
     assert_eq!(engine.wait(job.id, Seen::default()).await, Err(EngineError::NoSuchJob(job.id)));
+    close(engine).await;
+}
+
+/// The sandbox program is gone for a while: nothing that waits is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_can_run_nothing_holds_its_queue_and_says_why() {
+    let place = Place::new();
+    let program = place.directory.path().join("sandbox");
+    std::fs::copy(super::sandbox(), &program).expect("copied");
+    let engine = place.open_with(crate::Options { sandbox: program.clone(), ..place.options() }).await;
+    engine.ready().await.expect("ready");
+    let gone = place.directory.path().join("gone");
+    std::fs::rename(&program, &gone).expect("moved");
+    while engine.ready().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let error = engine.ready().await.expect_err("it can run nothing").to_string();
+    assert!(error.contains("sandbox program"), "{error}");
+    let job = place.job(&engine, super::guests::TRIVIAL).await;
+    submit(&engine, job.clone()).await.expect("taken");
+    let explained = engine.explain(job.id).await.expect("explained");
+    assert!(explained.text.contains("sandbox program"), "{}", explained.text);
+    assert_eq!(engine.status(job.id).await.expect("a job").phase, Phase::Queued);
+    std::fs::rename(&gone, &program).expect("moved");
+    super::until(&engine, job.id, |status| status.phase == Phase::Finished).await;
+    close(engine).await;
+}
+
+/// A disk without the room that a job needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_nearly_full_disk_holds_the_queue() {
+    let place = Place::new();
+    let mut options = place.options();
+    options.environment.min_free_bytes = u64::MAX;
+    let engine = place.open_with(options).await;
+    let error = engine.ready().await.expect_err("no room").to_string();
+    assert!(error.contains("make room"), "{error}");
+    let job = place.job(&engine, super::guests::TRIVIAL).await;
+    submit(&engine, job.clone()).await.expect("taken");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(engine.status(job.id).await.expect("a job").phase, Phase::Queued);
+    // It is stopped, so that the operator can make room.
+    super::stop(&engine, job.id).await.expect("stopped");
     close(engine).await;
 }
 

@@ -29,6 +29,7 @@ pub struct Ddo {
     metadata: Metadata,
     services: Vec<Service>,
     credentials: Credentials,
+    size: usize,
 }
 
 /// Why a document is not a DDO.
@@ -66,9 +67,7 @@ impl Ddo {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn from_value(document: Value) -> Result<Self, DdoError> {
-        if !json::fits(&document, MOST_DDO_BYTES) {
-            return Err(DdoError::TooLarge);
-        }
+        let size = json::size(&document, MOST_DDO_BYTES).ok_or(DdoError::TooLarge)?;
         let root = Node::root("", &document);
         root.object()?;
         let services: Vec<Service> =
@@ -87,7 +86,14 @@ impl Ddo {
             services,
             credentials: Credentials::read(&root.get("credentials"))?,
             document,
+            size,
         })
+    }
+
+    /// Its size as JSON, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.size
     }
 
     /// Its name.

@@ -39,7 +39,8 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`EngineError::JobExists`] for a different job of that id, also if it was removed, because its receipt stays;
-    /// [`EngineError::Claimed`] if another holder has one of the claims; [`EngineError::Full`]; [`EngineError::Unavailable`].
+    /// [`EngineError::Claimed`] if another holder has one of the claims; [`EngineError::Full`];
+    /// [`EngineError::FullForAccount`] (accounts are told apart by [`JobSpec::queue`]); [`EngineError::Unavailable`].
     fn submit(&self, job: JobSpec, claims: Vec<Claim>, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 
     /// The present status of a job.
@@ -164,6 +165,8 @@ pub enum Unavailability {
     Store,
     /// The cluster does not answer.
     Cluster,
+    /// The engine could run nothing now, and holds its queue until it can. The text says why, and may be shown to anyone.
+    Held,
     /// The service is shutting down.
     Ending,
 }
@@ -197,6 +200,11 @@ pub enum EngineError {
     /// The environment takes no more jobs for now.
     #[error("the environment has all the jobs that it takes; try again later")]
     Full,
+    /// The account has as many waiting jobs as one account may have.
+    #[error(
+        "you have {0} jobs in the queue, which is the most for one account; wait until some have started, or stop some of them"
+    )]
+    FullForAccount(u64),
     /// Its store, its cluster or its disk does not answer.
     #[error("the engine cannot be reached: {text}; try again, and ask the operator if it stays so")]
     Unavailable {

@@ -8,9 +8,11 @@ mod error;
 mod job;
 mod request;
 mod resolve;
+mod shares;
 
 pub use error::SubmitError;
 pub use request::{Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
+pub(crate) use shares::Shares;
 
 use crate::{Actor, UseCases};
 use cloister_model::{
@@ -45,11 +47,17 @@ impl UseCases {
         {
             return Ok(Submitted { status, admitted: Vec::new(), repeated: true });
         }
+        let _share = self.shares().take(owner, submission.datasets.len()).await;
         let decided = decide(self, owner, submission).await?;
         let terms = match &decided.decision {
             Decision::Allowed(terms) => terms.as_ref().clone(),
             Decision::Denied(denials) => {
-                self.record(denied(actor, owner, &decided, denials, named.now)).await?;
+                let denial = denied(actor, owner, &decided, denials, named.now);
+                let rules = json!(denials).to_string();
+                let events = self.denials().events(denial, &rules);
+                if !events.is_empty() {
+                    self.backend().record(events).await?;
+                }
                 return Err(SubmitError::Denied(denials.clone()));
             }
         };
@@ -71,6 +79,7 @@ impl UseCases {
     /// # Errors
     /// What of the request cannot be used.
     pub async fn explain(&self, owner: &Account, submission: &Submission) -> Result<Decision, SubmitError> {
+        let _share = self.shares().take(owner, submission.datasets.len()).await;
         Ok(decide(self, owner, submission).await?.decision)
     }
 

@@ -2,6 +2,9 @@ use super::{AlgorithmRef, DatasetRef, RawSource, SubmitError};
 use crate::{UseCases, assets::service_files};
 use cloister_model::{Account, Asset, Container, Did, JobSource, Service, Source, Sources};
 
+/// Bytes that the descriptions of all datasets of a job may have together.
+const MOST_DESCRIPTION_BYTES: usize = 8 * 1024 * 1024;
+
 /// A dataset that was found, and the service that is meant.
 #[derive(Clone, Debug)]
 pub(super) struct Dataset {
@@ -24,11 +27,19 @@ pub(super) async fn datasets(
     owner: &Account,
     wanted: &[DatasetRef],
 ) -> Result<Vec<Dataset>, SubmitError> {
-    let mut datasets = Vec::with_capacity(wanted.len());
+    let (mut datasets, mut bytes) = (Vec::with_capacity(wanted.len()), 0_usize);
     for DatasetRef { did, service, field } in wanted {
         let (asset, service) = find(use_cases, owner, did, service.as_deref(), field).await?;
         if asset.ddo.metadata().algorithm.is_some() {
             return Err(SubmitError::field(field, "the asset is an algorithm; name a dataset"));
+        }
+        // They are in memory at once, and every job gives its program a copy.
+        bytes = bytes.saturating_add(asset.ddo.size());
+        if bytes > MOST_DESCRIPTION_BYTES {
+            let problem = format!(
+                "the descriptions of the datasets have more than {MOST_DESCRIPTION_BYTES} bytes together; name fewer datasets"
+            );
+            return Err(SubmitError::field(field, problem));
         }
         let source = source(&service, field)?;
         datasets.push(Dataset { asset, service, source });

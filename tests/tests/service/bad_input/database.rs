@@ -90,6 +90,20 @@ fn a_newer_database_is_not_touched() {
     assert!(fs::read(&path).expect("a database") == before, "it was changed");
 }
 
+#[test]
+fn a_removed_receipt_key_is_not_replaced_silently() {
+    let (folder, _) = used_home();
+    let key = folder.path().join("home/receipt.key");
+    let before = fs::read(&key).expect("a key");
+    fs::remove_file(&key).expect("removed");
+    let (code, said) = refused(&folder);
+    assert!(code != 0 && said.contains("receipt.key") && said.contains("--new-receipt-key"), "{code}: {said}");
+    assert!(!key.exists(), "none was made");
+    fs::write(&key, before).expect("restored");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("private");
+    drop(Setup::new().home(&folder.path().join("home")).start());
+}
+
 /// Holds the database as a backup program might.
 const HOLD: &str = r"
 import sqlite3, sys

@@ -44,7 +44,7 @@ fn not_tested() {
 #[test]
 fn a_full_disk_fails_jobs_and_loses_none() {
     let Some(small) = Small::mount() else { return not_tested() };
-    let scenario = Scenario::with(Setup::new().home(&small.path().join("home")));
+    let scenario = Scenario::with(Setup::new().home(&small.path().join("home")).set("engine.min_free", "0"));
     let Scenario { service, alice, carol, .. } = &scenario;
     let open = service.open_dataset(alice, "open");
     let before = service.finish(carol, &scenario.raw_job(&open, &writing(&[("a", "kept")])));

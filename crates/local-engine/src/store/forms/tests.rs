@@ -110,10 +110,11 @@ fn what_is_written_is_read_and_a_field_of_a_later_version_is_ignored_unless_it_m
     let file = ResultFile { name: "a".to_owned(), kind: ResultKind::AlgorithmLog, bytes: 1, sha256: file.sha256 };
     check::<FileForm, ResultFile>(&file, true);
 
-    let (form, documents) = SpecForm::of(&spec());
+    let spec = spec();
+    let (form, documents) = SpecForm::of(&spec);
     assert_eq!(documents.iter().count(), 0, "short texts stand in the specification");
     let mut row = serde_json::to_value(form).expect("a row");
-    assert_eq!(read_spec(row.clone()).expect("read"), spec());
+    assert_eq!(read_spec(row.clone()).expect("read"), spec);
     row["ofALaterVersion"] = json!(1);
     read_spec(row).expect_err("it may restrict");
     check::<SummaryForm, AssetSummary>(&asset().summary(), false);

@@ -24,6 +24,35 @@ async fn step(store: &Store, spec: &JobSpec, events: &'static [Event], ms: u64) 
     store.write(Durability::Process, move |write| testing::step(write, job, events, at(ms), Some(&reason))).await
 }
 
+/// Many jobs that name one large description hold it once, and it goes with the last of them.
+#[tokio::test]
+async fn a_text_that_many_jobs_name_is_stored_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    let ddo = serde_json::json!({"id": "did:op:d", "text": "x".repeat(100_000)});
+    let texts = |store: &Store| {
+        let count = store.read(|db| Ok(db.query_row("SELECT count(*) FROM document", [], |row| row.get::<_, u64>(0))?));
+        count.expect("a number")
+    };
+    let mut specs: Vec<JobSpec> = (0..5).map(job).collect();
+    for spec in &mut specs {
+        spec.inputs[0].ddo = Some(ddo.clone());
+        insert(&store, spec).await;
+        assert_eq!(store.read(|db| jobs::spec(db, spec.id)).expect("read").as_ref(), Some(&*spec));
+        let bare = store.read(|db| jobs::spec_without_documents(db, spec.id)).expect("read").expect("a job");
+        assert_eq!((&bare.inputs[0].ddo, bare.card()), (&None, spec.card()));
+    }
+    assert_eq!(texts(&store), 1);
+    for spec in &specs {
+        assert_eq!(texts(&store), 1);
+        step(&store, spec, &[Event::Stop], 2000).await.expect("ended");
+        let id = spec.id;
+        let remove = move |write: &mut Write<'_>| Ok(jobs::remove(write, id)?);
+        assert_eq!(store.write::<_, DbError, _>(Durability::Process, remove).await, Ok(Some(true)));
+    }
+    assert_eq!(texts(&store), 0);
+}
+
 #[tokio::test]
 async fn a_job_goes_from_phase_to_phase_and_leaves_nothing_when_it_is_removed() {
     let directory = tempfile::tempdir().expect("a directory");

@@ -34,6 +34,86 @@ async fn put(store: &Store, asset: &Asset) -> Result<(), StoreError> {
     store.write(Durability::Process, move |write| assets::put(write, &asset, None)).await
 }
 
+/// As when the write-ahead log is removed, or an older copy of the database is put back.
+#[tokio::test]
+async fn a_database_that_lost_records_is_not_opened() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloister.db");
+    let (store, _) = store(&path);
+    let record = || {
+        let event = crate::testing::event(AuditAction::Released);
+        let put = move |write: &mut Write<'_>| Ok(audit::record(write, event)?);
+        store.write::<_, DbError, _>(Durability::Disk, put)
+    };
+    record().await.expect("on record");
+    store.checkpoint().await.expect("in the file");
+    let other = directory.path().join("other");
+    std::fs::create_dir(&other).expect("made");
+    let copy = other.join("cloister.db");
+    std::fs::copy(&path, &copy).expect("copied");
+    record().await.expect("on record");
+    let note = other.join("cloister.audit-head");
+    std::fs::copy(path.with_extension("audit-head"), &note).expect("copied");
+    let open = || Store::open(&copy, std::sync::Arc::new(|_, _| ()));
+    let error = open().expect_err("it lost a record").to_string();
+    assert!(error.contains("audit record 2") && error.contains("cloister.audit-head"), "{error}");
+    std::fs::remove_file(&note).expect("removed");
+    let store = open().expect("the operator wants to go on without");
+    assert_eq!(store.read(|db| audit::records(db, 0, 10)).expect("read").len(), 1);
+}
+
+/// A list ends at about a megabyte, and the next one goes on there.
+#[tokio::test]
+async fn a_list_of_large_assets_comes_in_parts() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    let accounts: Vec<String> = (0..9_000).map(|number| format!("{number:0>60}")).collect();
+    for did in ["a", "b", "c", "d", "e"] {
+        let document = json!({
+            "id": format!("did:op:{did}"), "metadata": {"type": "dataset", "name": did, "description": "x".repeat(300_000)},
+            "credentials": {"allow": [{"type": "address", "values": accounts}]}
+        });
+        let asset = Asset { ddo: Ddo::from_value(document).expect("a DDO"), ..asset(did, "alice", did, 1) };
+        put(&store, &asset).await.expect("stored");
+    }
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let query = AssetQuery { kind: AssetKind::Dataset, owner: None, after, withdrawn: false, at_most: 100 };
+        let list = store.read(|db| assets::list(db, &query)).expect("a list");
+        assert!((1..=2).contains(&list.assets.len()), "{}", list.assets.len());
+        found.extend(list.assets.into_iter().map(|asset| asset.did.id().to_owned()));
+        after = list.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test]
+async fn keys_that_no_longer_work_are_forgotten_but_for_the_latest() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, _) = store(&directory.path().join("cloister.db"));
+    let key = |number: u64, revoked: bool| ApiKey {
+        id: format!("{number:016x}").parse().expect("an id"),
+        account: account("alice"),
+        role: Role::Consumer,
+        label: String::new(),
+        sha256: Sha256::from_bytes([7; 32]),
+        created: at(number),
+        expires: None,
+        revoked: revoked.then(|| at(number)),
+    };
+    for number in 0..150 {
+        let key = key(number, number != 3);
+        store.write(Durability::Process, move |write| keys::put(write, &key)).await.expect("stored");
+    }
+    let listed = store.read(|db| keys::list(db, None)).expect("a list");
+    assert_eq!(listed.len(), 101);
+    assert!(listed.iter().any(|key| key.created == at(3)), "one that works stays");
+    assert!(listed.iter().any(|key| key.created == at(149)) && !listed.iter().any(|key| key.created == at(10)));
+}
+
 #[tokio::test]
 async fn an_asset_changes_by_one_revision_and_its_name_is_unique() {
     let directory = tempfile::tempdir().expect("a directory");
