@@ -24,10 +24,14 @@ const MOST: u32 = 1000;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Backend for LocalEngine {
-    /// Whether the disk takes a file, and the thread that writes the database takes a transaction. Changes no row.
+    /// Whether a job could run, the disk takes a file, and the thread that writes the database takes a transaction. Changes no row.
     fn ready(&self) -> EngineFuture<'_, ()> {
         Box::pin(async {
             self.core.refuse_if_ending()?;
+            let core = Arc::clone(&self.core);
+            if let Some(why) = blocking(move || Ok(core.hold())).await? {
+                return Err(EngineError::unavailable(Unavailability::Held, why.to_string()));
+            }
             let probe = self.core.home.jobs().join(".ready");
             blocking(move || {
                 let written = fs::write(&probe, [0; 4096]);
@@ -38,10 +42,6 @@ impl Backend for LocalEngine {
                 }))
             })
             .await?;
-            let core = Arc::clone(&self.core);
-            if let Some(why) = blocking(move || Ok(core.hold())).await? {
-                return Err(EngineError::unavailable(Unavailability::Held, why.to_string()));
-            }
             let nothing = self.core.store.write::<(), EngineError, _>(Durability::Process, |_| Ok(()));
             let slow = || DbError::Other(format!("it did not answer within {} seconds", PATIENCE.as_secs()));
             tokio::time::timeout(PATIENCE, nothing).await.map_err(|_| slow())?
