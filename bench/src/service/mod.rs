@@ -12,7 +12,7 @@ pub(crate) use usage::{Cpu, flushes_per_second, own_cpu};
 
 use crate::places::Places;
 use anyhow::{Context as _, Result, bail, ensure};
-use client::Connection;
+pub(crate) use client::Connection;
 use serde_json::{Value, json};
 use std::{
     fs,

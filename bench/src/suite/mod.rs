@@ -3,6 +3,7 @@
 pub(crate) mod container;
 mod csv;
 mod download;
+mod hostile;
 mod jobs;
 mod kernels;
 mod many;
@@ -34,4 +35,5 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     ("jobs", jobs::measure),
     ("download", download::measure),
     ("memory", memory::measure),
+    ("hostile", hostile::measure),
 ];
