@@ -2,6 +2,12 @@ use crate::Sha256;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
+/// The media type that [`CsvRules`] are about.
+const CSV: &str = "text/csv";
+
+/// The media type that [`JsonRules`] are about.
+const JSON: &str = "application/json";
+
 /// Programs that check the outputs of one job.
 pub const MOST_CHECKS: usize = 8;
 
@@ -12,10 +18,11 @@ pub const MOST_CHECKS: usize = 8;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ReleaseRules {
-    /// The media types that may leave, told by content and not by name. None: any.
+    /// The media types that may leave, told by content and not by name. None: those that the rules `csv` and `json` are about,
+    /// or any if there is no such rule ([`ReleaseRules::allowed_types`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_types: Option<BTreeSet<MediaPattern>>,
-    /// What every CSV file must keep.
+    /// What every CSV file must keep. A table has two columns at least: text with one column is `text/plain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub csv: Option<CsvRules>,
     /// What every JSON file must keep.
@@ -171,12 +178,23 @@ impl ReleaseRules {
         self.review || !self.checks.is_empty()
     }
 
+    /// The media types that may leave; none: any. Rules about one type mean that no other type leaves, because no rule would
+    /// look at it: another type has to be listed.
+    #[must_use]
+    pub fn allowed_types(&self) -> Option<BTreeSet<MediaPattern>> {
+        let Self { media_types, csv, json, checks: _, review: _ } = self;
+        let ruled = [csv.as_ref().map(|_| CSV), json.as_ref().map(|_| JSON)];
+        let ruled: BTreeSet<_> = ruled.into_iter().flatten().map(|name| MediaPattern(name.to_owned())).collect();
+        media_types.clone().or((!ruled.is_empty()).then_some(ruled))
+    }
+
     /// Rules that keep all of these; none if they allow no media type in common. The order does not matter.
     #[must_use]
     pub fn strictest<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let mut strictest = Self::default();
-        for Self { media_types, csv, json, checks, review } in all {
-            strictest.media_types = both(strictest.media_types, media_types.clone(), |ours, theirs| {
+        for rules in all {
+            let Self { media_types: _, csv, json, checks, review } = rules;
+            strictest.media_types = both(strictest.media_types, rules.allowed_types(), |ours, theirs| {
                 let narrow = |one: &BTreeSet<MediaPattern>, other: &BTreeSet<MediaPattern>| {
                     one.iter().filter(|a| other.iter().any(|b| b.covers(a))).cloned().collect::<BTreeSet<_>>()
                 };
@@ -271,6 +289,24 @@ mod tests {
         assert_eq!(ReleaseRules::strictest([&other, &one]), Some(both));
         assert_eq!(ReleaseRules::strictest([&one, &rules(json!({"mediaTypes": ["text/html"]}))]), None);
         assert_eq!(ReleaseRules::strictest([]), Some(ReleaseRules::default()));
+    }
+
+    #[test]
+    fn rules_about_one_type_let_no_other_type_out() {
+        let types =
+            |value| rules(value).allowed_types().map(|types| Vec::from_iter(types.iter().map(ToString::to_string)));
+        let some = |names: &[&str]| Some(names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(types(json!({})), None);
+        assert_eq!(types(json!({"review": true})), None);
+        assert_eq!(types(json!({"csv": {}})), some(&["text/csv"]));
+        assert_eq!(types(json!({"json": {"maxDepth": 1}})), some(&["application/json"]));
+        assert_eq!(types(json!({"csv": {}, "json": {}})), some(&["application/json", "text/csv"]));
+        assert_eq!(types(json!({"csv": {}, "mediaTypes": ["image/*"]})), some(&["image/*"]));
+        // Each of two datasets counts for itself.
+        let (csv, json) = (rules(json!({"csv": {}})), rules(json!({"json": {}})));
+        assert_eq!(ReleaseRules::strictest([&csv, &json]), None);
+        let both = ReleaseRules::strictest([&csv, &rules(json!({"csv": {}, "json": {}}))]).expect("tables may leave");
+        assert_eq!(both.allowed_types(), csv.allowed_types());
     }
 
     #[test]

@@ -48,18 +48,11 @@ pub fn check_outputs(outputs: &Path, order: &FilterOrder) -> Result<Vec<OutputFi
 
 /// The rules about what a file is.
 fn check_content(file: &walk::Found, facts: &content::Facts, rules: &ReleaseRules) -> Result<(), OutputRefusal> {
-    let ReleaseRules { media_types, csv, json, checks: _, review: _ } = rules;
-    if media_types.is_none() && csv.is_none() && json.is_none() {
-        return Ok(());
-    }
+    let ReleaseRules { media_types: _, csv, json, checks: _, review: _ } = rules;
+    // Where there are rules about a type, there is a list of types, too.
+    let Some(allowed) = rules.allowed_types() else { return Ok(()) };
     let media::Media { name: media_type, json: is_json } = media::media_type(file, facts)?;
-    if let Some(allowed) = media_types
-        && !allowed.iter().any(|pattern| pattern.matches(media_type))
-    {
-        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        let text = format!("it is {media_type}; allowed: {}", allowed.join(", "));
-        return Err(refuse("media-type", Some(&file.name), &text));
-    }
+    // First the rule that says most about what is wrong.
     if let Some(rules) = csv
         && (media_type == media::CSV || named(&file.name, ".csv"))
     {
@@ -69,6 +62,11 @@ fn check_content(file: &walk::Found, facts: &content::Facts, rules: &ReleaseRule
         && (is_json || named(&file.name, ".json"))
     {
         json::check(file, facts, rules)?;
+    }
+    if !allowed.iter().any(|pattern| pattern.matches(media_type)) {
+        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+        let text = format!("it is {media_type}; allowed: {}", allowed.join(", "));
+        return Err(refuse("media-type", Some(&file.name), &text));
     }
     Ok(())
 }

@@ -282,7 +282,12 @@ fn csv_rules_hold() {
     // By content, whatever its name; and by its name, whatever its content.
     Case::with("g,n\na,1\n", "a.txt", rules.clone()).refused("csv-minimum", "row 1");
     Case::with("[1, 2]", "A.CSV", rules.clone()).refused("csv-column-names", "[1");
-    Case::with("words", "a.txt", rules).check().expect("no CSV, and does not say so");
+    // What no rule looks at does not leave, unless the publisher lists its type.
+    Case::with("words", "a.txt", rules.clone()).refused("media-type", "it is text/plain; allowed: text/csv");
+    Case::with("[1]", "a.json", rules.clone()).refused("media-type", "application/json");
+    let mut listed = rules;
+    listed["mediaTypes"] = json!(["text/*"]);
+    Case::with("words", "a.txt", listed).check().expect("listed");
 }
 
 #[test]
@@ -305,7 +310,8 @@ fn json_rules_hold() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     case(&deep).refused("json-depth", "3 deep");
     Case::with(&deep, "a.txt", rules.clone()).refused("json-depth", "3 deep");
-    Case::with("[[[1]]]", "a.txt", rules).refused("json-depth", "3 deep");
+    Case::with("[[[1]]]", "a.txt", rules.clone()).refused("json-depth", "3 deep");
+    Case::with("g,n\na,1\n", "a.csv", rules).refused("media-type", "it is text/csv; allowed: application/json");
 }
 
 #[test]
