@@ -142,7 +142,10 @@ fn a_job_can_be_carried_out_by_hand() {
     let report = place.report(&place.step("configure", &order, &["--into", "job/data"]), 0);
     let StepResult::Configured { files, algorithm: checksum, .. } = &report.result else { panic!("{report:?}") };
     let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    assert_eq!(paths, ["ddos/penguins", "inputs/penguins/0", "transformations/algorithm"]);
+    assert_eq!(
+        paths,
+        ["ddos/penguins", "inputs/algoCustomData.json", "inputs/penguins/0", "transformations/algorithm"]
+    );
     assert_eq!((report.job, report.step, checksum.files()), (JOB, StepName::Configure, [algorithm].as_slice()));
     assert_eq!(fs::read(place.at("job/data/inputs/penguins/0")).expect("the data"), PENGUINS);
     let fetched = report.progress.expect("progress").done_bytes;
@@ -174,7 +177,7 @@ fn outputs_that_a_program_refuses_do_not_leave() {
     let refuses = place.upload(&wat::parse_str(service::EXITS_WITH_7).expect("a guest"));
     let check = Check { name: "small groups".to_owned(), sha256: refuses };
     let report = place.report(&place.filter(&filter_order(outputs, 0, vec![check])), 1);
-    let StepResult::Failed { failure: StepFailure::Outputs, rule, reason } = report.result else {
+    let StepResult::Failed { failure: StepFailure::Outputs, rule, reason, .. } = report.result else {
         panic!("{report:?}")
     };
     assert_eq!(rule.as_deref(), Some("check"));

@@ -83,7 +83,7 @@ pub struct JobSpec {
     pub inputs: Vec<JobInput>,
     /// What runs.
     pub algorithm: JobAlgorithm,
-    /// What becomes `algoCustomData.json`; none: no such file.
+    /// What becomes `algoCustomData.json`; none: `{}`.
     pub parameters: Option<Secret<Value>>,
     /// What was decided at submission: how it runs, what may leave, which bytes may run.
     pub terms: Terms,

@@ -20,7 +20,7 @@ pub struct ConfigureOrder {
     pub algorithm: OrderedAlgorithm,
     /// The datasets, in the order of `DIDS`.
     pub inputs: Vec<JobInput>,
-    /// What becomes `algoCustomData.json`; none: no such file.
+    /// What becomes `algoCustomData.json`; none: `{}`.
     pub parameters: Option<Secret<Value>>,
     /// The datasets that trust the algorithm with certain files only, and which these are.
     pub trusted: Vec<AdmittedDataset>,

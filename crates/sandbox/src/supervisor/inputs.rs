@@ -69,17 +69,26 @@ pub(super) struct Opened {
     mounts: Vec<(String, Dir)>,
 }
 
+/// The author's file, which the guest finds as `/data/transformations/algorithm`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AuthorsFile<'a> {
+    pub(super) file: &'a File,
+    /// Whether an interpreter runs it: then it is all that the directory holds.
+    pub(super) is_script: bool,
+}
+
 impl Opened {
-    /// Opens everything that a run may read. `script` is the author's file, if an interpreter runs it.
+    /// Opens everything that a run may read.
     #[expect(clippy::disallowed_methods, reason = "opens the directories that the user names")]
     pub(super) fn open(
         inputs: &Inputs,
         params: Option<&Path>,
         ddos: &[(Did, PathBuf)],
-        script: Option<&File>,
+        author: AuthorsFile<'_>,
     ) -> Result<Self, InputError> {
         let mut opened = Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![] };
         let mut taken = BTreeSet::new();
+        let mut places_algorithm = true;
         match inputs {
             Inputs::Files { files, dids } => {
                 if dids.is_empty() {
@@ -110,8 +119,11 @@ impl Opened {
                     let path = root.join(name);
                     match Dir::open_ambient_dir(&path, ambient_authority()) {
                         // The author's script replaces this directory of the tree.
-                        Ok(_) if name == "transformations" && script.is_some() => {}
-                        Ok(directory) => opened.place_mount(name, directory, &path)?,
+                        Ok(_) if name == "transformations" && author.is_script => {}
+                        Ok(directory) => {
+                            places_algorithm &= name != "transformations";
+                            opened.place_mount(name, directory, &path)?;
+                        }
                         Err(error) if error.kind() == io::ErrorKind::NotFound && !required => {
                             opened.placed.push(Placed::Empty(format!("/data/{name}")));
                         }
@@ -120,9 +132,10 @@ impl Opened {
                 }
             }
         }
-        if let Some(script) = script {
+        if places_algorithm {
             let path = "transformations/algorithm".to_owned();
-            let copy = script.try_clone().map_err(|error| InputError::Host { path: PathBuf::from(&path), error })?;
+            let copy =
+                author.file.try_clone().map_err(|error| InputError::Host { path: PathBuf::from(&path), error })?;
             opened.place_file(path, copy)?;
         }
         opened.placed.push(Placed::Empty("/data/logs".to_owned()));

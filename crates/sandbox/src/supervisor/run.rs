@@ -1,5 +1,9 @@
 use super::{
-    Job, JobError, Observer, Phase, execute::execute, inputs::Opened, outputs::open_outputs, report::Draft,
+    Job, JobError, Observer, Phase,
+    execute::execute,
+    inputs::{AuthorsFile, Opened},
+    outputs::open_outputs,
+    report::Draft,
     walls::require_walls,
 };
 use crate::{
@@ -38,8 +42,8 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
         );
         return Err(JobError::Algorithm { path: job.algorithm.clone(), error }.into());
     }
-    let script = runtime.is_some().then_some(&algorithm);
-    let opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, script).map_err(JobError::from)?;
+    let author = AuthorsFile { file: &algorithm, is_script: runtime.is_some() };
+    let opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, author).map_err(JobError::from)?;
     let outputs = open_outputs(&job.outputs, &job.inputs)?;
     let (algorithm_sha256, algorithm_bytes) =
         sha256(&algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;

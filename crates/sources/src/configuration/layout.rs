@@ -54,7 +54,7 @@ enum Content {
 }
 
 impl Fetcher {
-    /// Lays out `into` as a job's `/data`: `inputs/<did>/<n>`, `inputs/algoCustomData.json`, `ddos/<did>` and
+    /// Lays out `into` as a job's `/data`: `inputs/<did>/<n>`, `inputs/algoCustomData.json` (`{}` without parameters), `ddos/<did>` and
     /// `transformations/algorithm` (more files of an algorithm are `transformations/1`, `2`, ...), all read-only. The
     /// algorithm comes first: what may not run needs no data. What an earlier, broken attempt left there is removed.
     ///
@@ -91,9 +91,13 @@ impl Fetcher {
     async fn gather_job(&self, order: &ConfigureOrder, watch: &Watch) -> Result<Gathered, ConfigurationError> {
         let meter = Meter::new(watch, &self.policy);
         let algorithm = self.files(&order.algorithm.source, &meter).await;
-        let algorithm = algorithm.map_err(|error| ConfigurationError::algorithm(&error))?;
+        let algorithm =
+            algorithm.map_err(|error| ConfigurationError::algorithm(order.algorithm.did.as_ref(), &error))?;
         let digests = algorithm.iter().map(|content| content.digest().sha256).collect();
-        let wrong = |reason: String| ConfigurationError::Algorithm { reason, fault: Fault::Algorithm };
+        let wrong = |reason: String| {
+            let did = order.algorithm.did.clone();
+            ConfigurationError::Algorithm { did, reason, detail: None, fault: Fault::Algorithm }
+        };
         let checksum = FilesChecksum::of(digests).map_err(|error| wrong(error.to_string()))?;
         order.check_files(&checksum).map_err(|denials| {
             let rules: Vec<String> = denials.iter().map(ToString::to_string).collect();
@@ -148,10 +152,9 @@ fn plan(order: &ConfigureOrder, algorithm: Vec<Content>, data: Vec<Vec<Content>>
             }
         }
     }
-    if let Some(parameters) = &order.parameters {
-        let path = Path::new("inputs").join("algoCustomData.json");
-        plan.push((path, Content::Written(parameters.expose().to_string().into_bytes())));
-    }
+    // Always there, as the sandbox program gives it: algorithms read it without asking whether it exists.
+    let parameters = order.parameters.as_ref().map_or_else(|| "{}".to_owned(), |given| given.expose().to_string());
+    plan.push((Path::new("inputs").join("algoCustomData.json"), Content::Written(parameters.into_bytes())));
     plan
 }
 

@@ -13,3 +13,4 @@ mod results;
 mod review;
 mod statements;
 mod stopping;
+mod tree;
