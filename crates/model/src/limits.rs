@@ -104,7 +104,8 @@ impl Limits {
             compile,
         } = self;
         let CompileLimits { wall_ms: compile_wall_ms, memory_bytes: compile_memory, artifact_bytes } = compile;
-        let day_ms = 24 * 60 * 60 * 1000;
+        let day_seconds = 24 * 60 * 60;
+        let day_ms = day_seconds * 1000;
         for (name, value, least, most) in [
             ("memoryBytes", *memory_bytes, 64 * 1024, machine_memory_bytes),
             ("tableElements", *table_elements, 1, 100_000_000),
@@ -113,7 +114,7 @@ impl Limits {
             ("handles", u64::from(*handles), 8, 4096),
             ("callBytes", *call_bytes, 4096, 128 * MIB),
             ("wallMs", *wall_ms, 1, 365 * day_ms),
-            ("cpuSeconds", *cpu_seconds, 1, 365 * day_ms),
+            ("cpuSeconds", *cpu_seconds, 1, 365 * day_seconds),
             ("fuel", fuel.unwrap_or(1), 1, u64::MAX),
             ("moduleBytes", *module_bytes, 8, 1024 * MIB),
             ("compile.wallMs", *compile_wall_ms, 1, day_ms),
@@ -215,6 +216,17 @@ mod tests {
         assert_eq!(beyond.check(machine).expect_err("beyond the machine").most, machine);
         let no_fuel = Limits { fuel: Some(0), ..Limits::default() };
         assert_eq!(no_fuel.check(machine).expect_err("no fuel").name, "fuel");
+    }
+
+    /// Both are a year: milliseconds on the wall, seconds of the processor.
+    #[test]
+    fn no_run_takes_longer_than_a_year() {
+        let most = |limits: Limits| limits.check(u64::MAX).expect_err("too long");
+        let wall = most(Limits { wall_ms: u64::MAX, ..Limits::default() });
+        assert_eq!((wall.name, wall.most), ("wallMs", 31_536_000_000));
+        let cpu = most(Limits { cpu_seconds: 31_536_001, ..Limits::default() });
+        assert_eq!((cpu.name, cpu.most), ("cpuSeconds", 31_536_000));
+        assert_eq!(Limits { cpu_seconds: 31_536_000, ..Limits::default() }.check(u64::MAX), Ok(()));
     }
 
     #[test]

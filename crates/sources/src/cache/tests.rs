@@ -35,6 +35,23 @@ async fn keeps_once_what_comes_twice_and_links_read_only() {
     assert_eq!(fs::metadata(&dir).expect("a folder").permissions().mode() & 0o777, 0o700);
 }
 
+/// A file that cannot be kept leaves nothing behind: neither a link that holds it, nor what was fetched.
+#[tokio::test]
+async fn what_cannot_be_kept_is_not_held_either() {
+    let home = tempfile::tempdir().expect("a folder");
+    let cache = Arc::new(Cache::open(home.path(), 1000).expect("a cache"));
+    let mut partial = cache.begin().expect("a file");
+    partial.write(Bytes::from_static(b"hello")).await.expect("written");
+    let fresh = partial.finish().await.expect("finished");
+    // Not even root can rename a file into a folder that is not there.
+    fs::rename(home.path().join("files"), home.path().join("elsewhere")).expect("renamed");
+    cache.keep(fresh, None).expect_err("there is no folder for it");
+    assert_eq!(in_flight(home.path()), 0);
+    fs::rename(home.path().join("elsewhere"), home.path().join("files")).expect("renamed");
+    drop(keep(&cache, "hello", None).await);
+    assert_eq!((names(home.path(), "files"), in_flight(home.path())), (1, 0));
+}
+
 #[tokio::test]
 async fn a_digest_alone_gets_nothing() {
     let home = tempfile::tempdir().expect("a folder");
