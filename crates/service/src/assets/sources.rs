@@ -2,11 +2,17 @@
 
 use super::AssetError;
 use crate::UseCases;
-use cloister_model::{Account, Ddo, EngineError, JobId, Location, Phase, Service, ServiceFiles, ServiceKind, Sources};
+use cloister_model::{
+    Account, AssetKind, Ddo, EngineError, JobId, Location, Phase, Service, ServiceFiles, ServiceKind, Sources,
+};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
 };
+
+/// Why an algorithm with several files is refused: an interpreter would be given the first one, and the others would be missing
+/// without a word.
+pub(crate) const ONE_FILE: &str = "an algorithm has one file, which is what runs; put its parts into one file";
 
 /// The files of a service; none if it has none that can be fetched here.
 pub(crate) fn service_files(service: &Service) -> Option<&Sources> {
@@ -34,6 +40,9 @@ impl UseCases {
                 }
                 None => return Err(AssetError::field(path, "is missing; say where the files are")),
             };
+            if ddo.kind() == AssetKind::Algorithm && files.files().len() > 1 {
+                return Err(AssetError::field(path, ONE_FILE));
+            }
             for (n, source) in files.files().iter().enumerate() {
                 let own = match source.location() {
                     Location::Upload(sha256) => self.backend().upload(*sha256, owner.clone()).await?.is_some(),

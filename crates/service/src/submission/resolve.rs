@@ -1,5 +1,8 @@
 use super::{AlgorithmRef, DatasetRef, RawSource, SubmitError};
-use crate::{UseCases, assets::service_files};
+use crate::{
+    UseCases,
+    assets::{ONE_FILE, service_files},
+};
 use cloister_model::{Account, Asset, Container, Did, JobSource, Service, Source, Sources};
 
 /// Bytes that the descriptions of all datasets of a job may have together.
@@ -47,11 +50,21 @@ pub(super) async fn datasets(
     Ok(datasets)
 }
 
+/// The algorithm of a request: one file.
 pub(super) async fn program(
     use_cases: &UseCases,
     owner: &Account,
     wanted: &AlgorithmRef,
 ) -> Result<Program, SubmitError> {
+    let program = find_program(use_cases, owner, wanted).await?;
+    // Earlier versions published algorithms with several files.
+    match &program.source {
+        JobSource::Files(files) if files.files().len() > 1 => Err(SubmitError::field("algorithm", ONE_FILE)),
+        _ => Ok(program),
+    }
+}
+
+async fn find_program(use_cases: &UseCases, owner: &Account, wanted: &AlgorithmRef) -> Result<Program, SubmitError> {
     const FIELD: &str = "algorithm";
     match wanted {
         AlgorithmRef::Published { did, service } => {
