@@ -12,4 +12,4 @@ mod fetch;
 
 pub use cache::{Cache, CacheError};
 pub use configuration::{ConfigurationError, Configured, Fetcher, FetcherError};
-pub use fetch::{FetchError, Ipfs, SourcePolicy};
+pub use fetch::{DocumentFetcher, FetchError, HostPattern, HostPatternError, Ipfs, KnownServer, SourcePolicy};

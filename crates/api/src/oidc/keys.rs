@@ -1,5 +1,5 @@
 use super::{OidcError, issuer::is_safe_url};
-use crate::settings::GetJson;
+use crate::settings::{GetJson, IssuerDocument};
 use cloister_model::{Timestamp, escape};
 use jsonwebtoken::jwk::Jwk;
 use serde_json::Value;
@@ -145,11 +145,15 @@ impl KeyCache {
             Some(url) => url.clone(),
             None => {
                 let issuer = self.issuer.trim_end_matches('/');
-                let document = (self.get_json)(format!("{issuer}/.well-known/openid-configuration")).await?;
+                let document = self.get(format!("{issuer}/.well-known/openid-configuration")).await?;
                 discovered(&document, &self.issuer)?
             }
         };
-        read(&(self.get_json)(url).await?)
+        read(&self.get(url).await?)
+    }
+
+    async fn get(&self, url: String) -> Result<Value, String> {
+        (self.get_json)(IssuerDocument { issuer: self.issuer.clone(), url }).await
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     output::{note, print_line},
 };
 use anyhow::Context as _;
-use cloister_api::{GetJson, ServeOptions, Service, tls_config};
+use cloister_api::{ServeOptions, Service, tls_config};
 use cloister_local_engine::{LocalEngine, OpenError};
 use cloister_model::{Backend, Timestamp};
 use std::{
@@ -27,9 +27,6 @@ use tokio::{
 
 /// The file with the seed of the key that signs receipts.
 const RECEIPT_KEY: &str = "receipt.key";
-
-/// The most bytes of a document that an issuer of tokens answers with.
-const MOST_ISSUER_BYTES: usize = 1024 * 1024;
 
 /// Runs the service until it is told to end.
 pub(super) fn run(start: Start) -> anyhow::Result<()> {
@@ -57,7 +54,7 @@ async fn serve(
     let engine = LocalEngine::open(options).await.map_err(cannot_open)?;
     let backend: Arc<dyn Backend> = Arc::clone(&engine) as Arc<dyn Backend>;
     let secrets = secrets(&settings.home, is_new, new_receipt_key)?;
-    let door = settings::door(&settings, secrets, get_json(&engine))?;
+    let door = settings::door(&settings, secrets, settings::issuer_documents(&settings)?)?;
     let service = Service::new(Arc::clone(&backend), door)?;
     if let Some(key) = operator_key::ensure(&*backend, &settings.home, new_operator_key, now()).await? {
         let place = settings.home.join(KEY_FILE);
@@ -202,15 +199,6 @@ fn secrets(home: &Path, is_new: bool, new_receipt_key: bool) -> anyhow::Result<D
         private_file::secret(&path).with_context(|| format!("`{}`", path.display()))
     };
     Ok(DoorSecrets { secret: secret("service.secret")?, receipt_key: secret(RECEIPT_KEY)? })
-}
-
-/// Fetches the keys of issuers, by the rules for sources.
-fn get_json(engine: &LocalEngine) -> GetJson {
-    let fetcher = engine.fetcher();
-    Arc::new(move |url| {
-        let fetcher = Arc::clone(&fetcher);
-        Box::pin(async move { fetcher.get_json(&url, MOST_ISSUER_BYTES).await.map_err(|error| error.to_string()) })
-    })
 }
 
 fn now() -> Timestamp {

@@ -5,18 +5,23 @@ use crate::{
     config::{ConfigError, Settings},
     exit::Usage,
 };
-use cloister_api::{GetJson, Issuer, OperatorSettings, RateLimits, Settings as DoorSettings};
+use cloister_api::{GetJson, Issuer, IssuerDocument, OperatorSettings, RateLimits, Settings as DoorSettings};
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
 use cloister_results::{ResultStore, StoreConfig};
-use cloister_sources::{Ipfs, SourcePolicy};
+use cloister_sources::{DocumentFetcher, HostPattern, Ipfs, KnownServer, SourcePolicy};
+use ipnet::IpNet;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 use url::Url;
+
+/// The most bytes of a document that an issuer of tokens answers with.
+const MOST_ISSUER_BYTES: usize = 1024 * 1024;
 
 /// What the engine wants to know.
 pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
@@ -85,6 +90,7 @@ pub(crate) fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
     Ok(SourcePolicy {
         local_roots: settings.local_roots().into_values().flatten().collect(),
         allow_networks: settings.sources_allow_networks.clone(),
+        servers: servers(settings)?,
         ipfs,
         max_file_bytes: settings.sources_max_file.map_or(built_in.max_file_bytes, |size| size.0),
         max_job_bytes: settings.sources_max_job.map_or(built_in.max_job_bytes, |size| size.0),
@@ -92,6 +98,65 @@ pub(crate) fn sources(settings: &Settings) -> anyhow::Result<SourcePolicy> {
         attempts: settings.sources_attempts.unwrap_or(built_in.attempts),
         ..built_in
     })
+}
+
+/// A server of sources, as it is written in the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenServer {
+    host: String,
+    #[serde(default)]
+    networks: Vec<IpNet>,
+    ca: Option<PathBuf>,
+}
+
+/// Servers of sources that the operator knows by name.
+fn servers(settings: &Settings) -> anyhow::Result<Vec<KnownServer>> {
+    let read = |(place, table): (usize, &Map<String, Value>)| {
+        let wrong =
+            |error: &dyn std::fmt::Display| Usage::error(format!("`sources.servers`, server {}: {error}", place + 1));
+        let WrittenServer { host, networks, ca } =
+            serde_json::from_value(Value::Object(table.clone())).map_err(|error| wrong(&error))?;
+        let ca = ca.as_deref().map(authorities).transpose().map_err(|error| wrong(&error))?;
+        Ok(KnownServer { host: host.parse().map_err(|error| wrong(&error))?, networks, ca })
+    };
+    settings.sources_servers.iter().enumerate().map(read).collect()
+}
+
+/// A file of certificate authorities.
+fn authorities(path: &Path) -> Result<Vec<u8>, String> {
+    let pem = std::fs::read(path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+    match reqwest::Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(pem),
+        _ => Err(format!("`{}` holds no certificates in PEM form", path.display())),
+    }
+}
+
+/// What fetches the documents of each issuer: as sources are fetched, and for the hosts that the operator has written down, in
+/// the networks and with the authorities of that issuer.
+pub(super) fn issuer_documents(settings: &Settings) -> anyhow::Result<GetJson> {
+    let policy = sources(settings)?;
+    let mut fetchers = BTreeMap::new();
+    for written in written_issuers(settings)? {
+        let WrittenIssuer { issuer, jwks_url, networks, ca, .. } = written;
+        let wrong = |error: &dyn std::fmt::Display| Usage::error(format!("`auth.oidc`, issuer `{issuer}`: {error}"));
+        let ca = ca.as_deref().map(authorities).transpose().map_err(|error| wrong(&error))?;
+        let hosts = [Some(&issuer), jwks_url.as_ref()].into_iter().flatten();
+        let hosts = hosts.filter_map(|url| Url::parse(url).ok()?.host_str()?.parse::<HostPattern>().ok());
+        let special = !networks.is_empty() || ca.is_some();
+        let own = hosts.map(|host| KnownServer { host, networks: networks.clone(), ca: ca.clone() });
+        let own = own.filter(|_| special);
+        let servers = own.chain(policy.servers.iter().cloned()).collect();
+        let fetcher = DocumentFetcher::new(&SourcePolicy { servers, ..policy.clone() });
+        fetchers.insert(issuer.clone(), Arc::new(fetcher.map_err(|error| wrong(&error))?));
+    }
+    Ok(Arc::new(move |IssuerDocument { issuer, url }| {
+        let fetcher = fetchers.get(&issuer).cloned();
+        Box::pin(async move {
+            let fetcher = fetcher.ok_or_else(|| "the issuer is not configured".to_owned())?;
+            fetcher.get_json(&url, MOST_ISSUER_BYTES).await.map_err(|error| error.to_string())
+        })
+    }))
 }
 
 /// The secrets of the door, which the service's folder keeps.
@@ -141,7 +206,7 @@ pub(super) fn door(
         },
         max_upload_bytes: settings.http_max_upload.0,
         request_timeout: settings.http_request_timeout.0,
-        metrics: settings.http_metrics,
+        metrics: settings.http_metrics.0,
         operator: operator(settings)?,
         ..DoorSettings::new(secret, receipt_key)
     })
@@ -194,17 +259,28 @@ struct WrittenIssuer {
     #[serde(default)]
     roles: BTreeMap<String, Role>,
     default_role: Option<Role>,
+    /// Networks beyond the public ones that its server may be in.
+    #[serde(default)]
+    networks: Vec<IpNet>,
+    /// The certificate authorities of its server.
+    ca: Option<PathBuf>,
 }
 
 fn subject() -> String {
     "sub".to_owned()
 }
 
+fn written_issuers(settings: &Settings) -> Result<Vec<WrittenIssuer>, ConfigError> {
+    let read = |(place, table): (usize, &Map<String, Value>)| {
+        serde_json::from_value(Value::Object(table.clone()))
+            .map_err(|error| ConfigError::Contradiction(format!("`auth.oidc`, issuer {}: {error}", place + 1)))
+    };
+    settings.auth_oidc.iter().enumerate().map(read).collect()
+}
+
 /// The issuers of tokens.
 fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
-    let read = |(place, table): (usize, &Map<String, Value>)| {
-        let written: WrittenIssuer = serde_json::from_value(Value::Object(table.clone()))
-            .map_err(|error| ConfigError::Contradiction(format!("`auth.oidc`, issuer {}: {error}", place + 1)))?;
+    let issuer = |written: WrittenIssuer| {
         let WrittenIssuer {
             issuer,
             audience,
@@ -214,10 +290,12 @@ fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
             role_claim,
             roles,
             default_role,
+            networks: _,
+            ca: _,
         } = written;
-        Ok(Issuer { issuer, audience, jwks_url, account_claim, account_prefix, role_claim, roles, default_role })
+        Issuer { issuer, audience, jwks_url, account_claim, account_prefix, role_claim, roles, default_role }
     };
-    settings.auth_oidc.iter().enumerate().map(read).collect()
+    Ok(written_issuers(settings)?.into_iter().map(issuer).collect())
 }
 
 /// A role in a setting.
@@ -273,5 +351,25 @@ mod tests {
         assert_eq!((policy.max_file_bytes, policy.allow_networks.len()), (1024, 1));
         assert!(matches!(policy.ipfs, Some(Ipfs::Node(_))));
         assert!(sources(&with(&["sources.ipfs_node=nowhere"])).is_err());
+    }
+
+    #[test]
+    fn a_known_server_is_read_whole_or_not_at_all() {
+        let servers = |text: &str| super::servers(&with(&[&format!("sources.servers={text}")]));
+        let read = servers(r#"[{"host": "Data.Example.org", "networks": ["10.1.2.3/32"]}]"#).expect("servers");
+        assert!(read[0].host.fits("data.example.org") && read[0].networks.len() == 1 && read[0].ca.is_none());
+        let folder = tempfile::tempdir().expect("a folder");
+        let no_pem = folder.path().join("ca.pem");
+        std::fs::write(&no_pem, "nothing").expect("written");
+        for wrong in [
+            r#"[{"networks": []}]"#.to_owned(),
+            r#"[{"host": "a b"}]"#.to_owned(),
+            r#"[{"host": "a", "network": []}]"#.to_owned(),
+            r#"[{"host": "a", "networks": ["10.1.2.3/99"]}]"#.to_owned(),
+            r#"[{"host": "a", "ca": "/nowhere.pem"}]"#.to_owned(),
+            format!(r#"[{{"host": "a", "ca": "{}"}}]"#, no_pem.display()),
+        ] {
+            assert!(servers(&wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -6,7 +6,6 @@ mod recover;
 mod tasks;
 
 use self::core::Core;
-use cloister_sources::Fetcher;
 use std::{path::Path, sync::Arc, time::Duration};
 
 /// How long a shutdown waits for work that should not be interrupted.
@@ -42,12 +41,6 @@ impl LocalEngine {
         if let Err(error) = self.core.store.checkpoint().await {
             tracing::warn!(%error, "the database keeps a log beside it; copy both for a backup");
         }
-    }
-
-    /// The fetcher of jobs, for other documents that must be fetched by the same rules.
-    #[must_use]
-    pub fn fetcher(&self) -> Arc<Fetcher> {
-        Arc::clone(&self.core.fetcher)
     }
 }
 

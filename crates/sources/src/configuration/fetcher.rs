@@ -1,25 +1,15 @@
 use super::FetcherError;
 use crate::{
     Cache, FetchError, SourcePolicy,
-    fetch::{Ask, Clients, HttpFile, LocalRoots, Meter},
+    fetch::{Clients, LocalRoots, Meter},
 };
 use cloister_files::Watch;
-use cloister_model::{FileDigest, HttpUrl, HttpUrlError, Sha256, Sources, StoredResults};
-use futures_util::StreamExt;
-use reqwest::{
-    Method,
-    header::{ACCEPT, HeaderMap, HeaderValue},
-};
-use serde_json::Value;
+use cloister_model::{FileDigest, Sha256, Sources, StoredResults};
 use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
 };
-
-/// The longest wait for a document of [`Fetcher::get_json`].
-const DOCUMENT_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Fetches files. Every job has turns of its own ([`SourcePolicy::parallel`]), and there are none that all jobs share: the
 /// number of jobs that are in progress is bounded, and a slow source holds up the job that named it and no other.
@@ -51,7 +41,7 @@ impl Fetcher {
                 return Err(FetcherError::Zero(field));
             }
         }
-        let clients = Clients::new(&policy).map_err(|_| FetcherError::Client("TLS cannot be set up".to_owned()))?;
+        let clients = Clients::new(&policy).map_err(|_| FetcherError::tls())?;
         let roots = LocalRoots::new(&policy.local_roots, &policy.closed)?;
         Ok(Self { policy, cache, uploads, results, clients, roots, under_way: Mutex::default() })
     }
@@ -70,38 +60,6 @@ impl Fetcher {
         };
         meter.report();
         Ok(held.iter().map(|held| held.file()).collect())
-    }
-
-    /// A JSON document behind a URL, by the same rules as any source, at most so many bytes. Asked once, for half a
-    /// minute at most.
-    ///
-    /// # Errors
-    /// If it cannot be had, is larger, or is not JSON.
-    pub async fn get_json(&self, url: &str, most_bytes: usize) -> Result<Value, FetchError> {
-        let mut place = "a URL".to_owned();
-        let document = tokio::time::timeout(DOCUMENT_DEADLINE, self.document(url, most_bytes, &mut place)).await;
-        let failed = |cause: String| crate::fetch::Failure::Source(cause);
-        document
-            .unwrap_or_else(|_| Err(failed("it did not answer in time".to_owned())))
-            .map_err(|failure| failure.of(0, place))
-    }
-
-    async fn document(&self, url: &str, most: usize, place: &mut String) -> Result<Value, crate::fetch::Failure> {
-        use crate::fetch::Failure;
-        let url: HttpUrl = url.parse().map_err(|error: HttpUrlError| Failure::Refused(error.to_string()))?;
-        *place = url.site();
-        let headers: HeaderMap = [(ACCEPT, HeaderValue::from_static("application/json"))].into_iter().collect();
-        let file = HttpFile::new(Ask { method: Method::GET, url: url.url().clone(), headers, body: None });
-        let mut arriving = file.open(&self.clients, self.policy.max_redirects, None).await?;
-        let mut text = Vec::new();
-        while let Some(chunk) = arriving.body.next().await {
-            let chunk = chunk?;
-            if chunk.len() > most.saturating_sub(text.len()) {
-                return Err(Failure::Refused(format!("a document may have {most} bytes, this one has more")));
-            }
-            text.extend_from_slice(&chunk);
-        }
-        serde_json::from_slice(&text).map_err(|_| Failure::Content("it is not JSON".to_owned()))
     }
 
     /// The lock of one source. It exists while a fetch holds it or waits for it.

@@ -1,5 +1,5 @@
 use super::{
-    Failure, SourcePolicy,
+    Failure, HostPattern, KnownServer, SourcePolicy,
     addresses::{self, AddressRefused},
 };
 use ipnet::IpNet;
@@ -24,10 +24,18 @@ pub(crate) struct Clients {
     pub(crate) open: reqwest::Client,
 }
 
-/// A client that connects to allowed addresses only: names are resolved once, by it, and connections are made to what
-/// was checked. A second look-up could answer otherwise (DNS rebinding), so there is none.
+/// Clients that connect to allowed addresses only: names are resolved once, by them, and connections are made to what was
+/// checked. A second look-up could answer otherwise (DNS rebinding), so there is none.
 #[derive(Clone, Debug)]
 pub(crate) struct Guarded {
+    ordinary: AddressedClient,
+    /// Those for servers that the operator knows by name.
+    known: Arc<[(HostPattern, AddressedClient)]>,
+}
+
+/// A client and the networks that it may connect to beyond the public ones.
+#[derive(Clone, Debug)]
+struct AddressedClient {
     client: reqwest::Client,
     allowed: Arc<[IpNet]>,
 }
@@ -38,9 +46,25 @@ struct Resolver {
 
 impl Clients {
     pub(crate) fn new(policy: &SourcePolicy) -> Result<Self, reqwest::Error> {
-        let allowed: Arc<[IpNet]> = policy.allow_networks.clone().into();
-        let guarded = builder(policy).dns_resolver(Resolver { allowed: allowed.clone() }).build()?;
-        Ok(Self { guarded: Guarded { client: guarded, allowed }, open: builder(policy).build()? })
+        let ordinary = AddressedClient::new(builder(policy), policy.allow_networks.clone())?;
+        let known = policy.servers.iter().map(|KnownServer { host, networks, ca }| {
+            let builder = match ca {
+                Some(pem) => builder(policy).tls_certs_only(reqwest::Certificate::from_pem_bundle(pem)?),
+                None => builder(policy),
+            };
+            let networks = policy.allow_networks.iter().chain(networks).copied().collect();
+            Ok((host.clone(), AddressedClient::new(builder, networks)?))
+        });
+        let known = known.collect::<Result<Vec<_>, reqwest::Error>>()?;
+        Ok(Self { guarded: Guarded { ordinary, known: known.into() }, open: builder(policy).build()? })
+    }
+}
+
+impl AddressedClient {
+    fn new(builder: reqwest::ClientBuilder, networks: Vec<IpNet>) -> Result<Self, reqwest::Error> {
+        let allowed: Arc<[IpNet]> = networks.into();
+        let client = builder.dns_resolver(Resolver { allowed: allowed.clone() }).build()?;
+        Ok(Self { client, allowed })
     }
 }
 
@@ -62,8 +86,14 @@ fn builder(policy: &SourcePolicy) -> reqwest::ClientBuilder {
 impl Guarded {
     /// Makes a request, if its address may be asked.
     pub(crate) async fn execute(&self, request: reqwest::Request) -> Result<reqwest::Response, Failure> {
-        check_host(request.url(), &self.allowed).map_err(|refused| Failure::Refused(refused.to_string()))?;
-        self.client.execute(request).await.map_err(|error| failure(&error))
+        let AddressedClient { client, allowed } = self.client_for(request.url());
+        check_host(request.url(), allowed).map_err(|refused| Failure::Refused(refused.to_string()))?;
+        client.execute(request).await.map_err(|error| failure(&error))
+    }
+
+    fn client_for(&self, url: &Url) -> &AddressedClient {
+        let host = url.host_str().unwrap_or_default();
+        self.known.iter().find(|(pattern, _)| pattern.fits(host)).map_or(&self.ordinary, |(_, client)| client)
     }
 }
 
@@ -74,8 +104,15 @@ pub(crate) fn failure<'a>(error: &'a (dyn Error + 'static)) -> Failure {
         return Failure::Refused(refused.to_string());
     }
     if let Some(error) = causes().find_map(|error| error.downcast_ref::<reqwest::Error>()) {
-        let cause = if error.is_timeout() {
+        if let Some(error) = causes().find_map(tls_error) {
+            return Failure::passing(format!("the TLS connection failed: {}", tls_cause(error)));
+        }
+        let cause = if error.is_timeout() && error.is_connect() {
+            "the connection timed out"
+        } else if error.is_timeout() {
             "it did not answer in time"
+        } else if causes().any(|error| error.is::<NotResolved>()) {
+            "its name cannot be resolved (DNS)"
         } else if error.is_connect() {
             "it cannot be reached"
         } else if error.is_body() || error.is_decode() || error.is_request() {
@@ -87,11 +124,45 @@ pub(crate) fn failure<'a>(error: &'a (dyn Error + 'static)) -> Failure {
         };
         // Of the causes, only the kinds that hold no text of the URL or the server.
         let detail = causes().find_map(|error| error.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
-        let detail = detail.filter(|kind| *kind != std::io::ErrorKind::Other);
+        let detail = detail.filter(|kind| *kind != std::io::ErrorKind::Other && !error.is_timeout());
         return Failure::passing(detail.map_or_else(|| cause.to_owned(), |kind| format!("{cause} ({kind})")));
     }
     Failure::passing("the request failed".to_owned())
 }
+
+/// The TLS library's error, if one of an error's causes is one. It is wrapped in errors of connections, which do not name it as
+/// their cause.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.downcast_ref().or_else(|| inner?.downcast_ref())
+}
+
+/// What is wrong with a TLS connection, in words of ours: the library's hold names of the server.
+fn tls_cause(error: &rustls::Error) -> &'static str {
+    use rustls::{CertificateError as Certificate, Error};
+    match error {
+        Error::InvalidCertificate(Certificate::UnknownIssuer) => {
+            "no authority that is trusted here vouches for its certificate; the operator can name one (`ca`)"
+        }
+        Error::InvalidCertificate(Certificate::Expired | Certificate::ExpiredContext { .. }) => {
+            "its certificate has expired"
+        }
+        Error::InvalidCertificate(Certificate::NotValidYet | Certificate::NotValidYetContext { .. }) => {
+            "its certificate is not valid yet"
+        }
+        Error::InvalidCertificate(Certificate::NotValidForName | Certificate::NotValidForNameContext { .. }) => {
+            "its certificate is for another name"
+        }
+        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => "its certificate is not accepted",
+        Error::AlertReceived(_) => "it refused the handshake",
+        _ => "it does not speak TLS as expected",
+    }
+}
+
+/// A name that cannot be resolved.
+#[derive(Debug, thiserror::Error)]
+#[error("the name cannot be resolved")]
+struct NotResolved;
 
 /// Names are checked when they are resolved; addresses in URLs are never resolved, so they are checked here.
 fn check_host(url: &Url, allowed: &[IpNet]) -> Result<(), AddressRefused> {
@@ -108,7 +179,7 @@ impl Resolve for Resolver {
         let allowed = self.allowed.clone();
         Box::pin(async move {
             let mut refused = None;
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|_| NotResolved)?;
             let addresses: Vec<SocketAddr> = found
                 .filter(|address| match addresses::check(address.ip(), &allowed) {
                     Ok(()) => true,
@@ -145,8 +216,9 @@ impl HttpService for Guarded {
         Box::pin(async move {
             let url = Url::parse(&request.uri().to_string())
                 .map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-            check_host(&url, &self.allowed).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-            self.client.call(request).await
+            let AddressedClient { client, allowed } = self.client_for(&url);
+            check_host(&url, allowed).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
+            client.call(request).await
         })
     }
 }
@@ -185,6 +257,41 @@ mod tests {
         );
     }
 
+    /// An operator who lets one server be at a private address does not let publishers reach its neighbours.
+    #[tokio::test]
+    async fn a_known_server_opens_its_own_name_only() {
+        let policy = |host: &str| SourcePolicy {
+            servers: vec![KnownServer {
+                host: host.parse().expect("a host"),
+                networks: vec!["127.0.0.0/8".parse().expect("a network")],
+                ca: None,
+            }],
+            ..SourcePolicy::default()
+        };
+        let ask = async |policy: SourcePolicy, url: &str| {
+            let request = reqwest::Request::new(reqwest::Method::GET, Url::parse(url).expect("a URL"));
+            Clients::new(&policy).expect("clients").guarded.execute(request).await.expect_err("no server listens")
+        };
+        let reached = |failure: &Failure| matches!(failure, Failure::Passing(cause, _) if cause.contains("refused"));
+        let found = ask(policy("localhost"), "http://localhost:1/").await;
+        assert!(reached(&found), "{found:?}");
+        for other in ["http://127.0.0.1:1/", "http://127.0.0.2:1/", "http://[::1]:1/"] {
+            let found = ask(policy("localhost"), other).await;
+            assert!(matches!(found, Failure::Refused(_)), "{other}: {found:?}");
+        }
+        let found = ask(policy("127.0.0.1"), "http://127.0.0.1:1/").await;
+        assert!(reached(&found), "{found:?}");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_does_not_exist_is_a_failure_of_dns() {
+        let clients = Clients::new(&SourcePolicy::default()).expect("clients");
+        let url = Url::parse("http://does-not-exist.invalid/").expect("a URL");
+        let request = reqwest::Request::new(reqwest::Method::GET, url);
+        let failure = clients.guarded.execute(request).await.expect_err("no such name");
+        assert!(format!("{failure:?}").contains("DNS"), "{failure:?}");
+    }
+
     #[tokio::test]
     async fn a_refusal_is_told_from_a_failure() {
         let clients = Clients::new(&SourcePolicy::default()).expect("clients");
@@ -196,7 +303,7 @@ mod tests {
         let request =
             reqwest::Request::new(reqwest::Method::GET, Url::parse("http://127.0.0.1:1/?SECRET").expect("a URL"));
         let error = clients.open.execute(request).await.expect_err("no server listens");
-        assert!(format!("{:?}", failure(&error)).contains("cannot be reached"));
+        assert!(format!("{:?}", failure(&error)).contains("cannot be reached (connection refused)"));
         assert!(!format!("{:?}", failure(&error)).contains("SECRET"));
     }
 }

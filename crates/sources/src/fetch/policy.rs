@@ -1,5 +1,5 @@
 use ipnet::IpNet;
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 use url::Url;
 
 /// From where files may be fetched, and how much of everything that may take. The operator's word; the default allows
@@ -12,6 +12,8 @@ pub struct SourcePolicy {
     pub closed: Vec<PathBuf>,
     /// Networks beyond the public ones that sources may be in.
     pub allow_networks: Vec<IpNet>,
+    /// Servers with rules of their own. The first whose name fits counts.
+    pub servers: Vec<KnownServer>,
     /// Where `ipfs` sources are asked for. None: nowhere.
     pub ipfs: Option<Ipfs>,
     /// Bytes of one file.
@@ -32,6 +34,64 @@ pub struct SourcePolicy {
     pub parallel: usize,
 }
 
+/// A server that the operator knows by name: requests to this name, and no others, may go to these networks, and its certificate
+/// is compared with these authorities.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KnownServer {
+    /// Its name.
+    pub host: HostPattern,
+    /// Networks beyond the public ones that it may be in.
+    pub networks: Vec<IpNet>,
+    /// The certificate authorities that alone may vouch for it (PEM); none: those of this machine.
+    pub ca: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for KnownServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownServer")
+            .field("host", &self.host)
+            .field("networks", &self.networks)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A host name (`data.example.org`), or all names below one (`*.example.org`). Without letter case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPattern(String);
+
+/// The text is no host name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a host is a name such as `data.example.org`, `*.example.org` for all names below one, or an address")]
+pub struct HostPatternError;
+
+impl FromStr for HostPattern {
+    type Err = HostPatternError;
+
+    fn from_str(text: &str) -> Result<Self, HostPatternError> {
+        let name = text.strip_prefix("*.").unwrap_or(text);
+        // As a URL writes it: names in ASCII, addresses in their shortest form.
+        let host = url::Host::parse(name).map_err(|_| HostPatternError)?;
+        let wild = name.len() < text.len();
+        match host {
+            url::Host::Domain(name) if name.contains('*') => Err(HostPatternError),
+            url::Host::Domain(name) if wild => Ok(Self(format!("*.{name}"))),
+            host if !wild => Ok(Self(host.to_string())),
+            _ => Err(HostPatternError),
+        }
+    }
+}
+
+impl HostPattern {
+    /// Whether a host, as a URL writes it, is meant.
+    #[must_use]
+    pub fn fits(&self, host: &str) -> bool {
+        match self.0.strip_prefix('*') {
+            Some(end) => host.len() > end.len() && host.ends_with(end),
+            None => self.0 == host,
+        }
+    }
+}
+
 /// Who is asked for content of IPFS. The operator's own: it need not be at a public address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ipfs {
@@ -49,6 +109,7 @@ impl Default for SourcePolicy {
             local_roots: Vec::new(),
             closed: Vec::new(),
             allow_networks: Vec::new(),
+            servers: Vec::new(),
             ipfs: None,
             max_file_bytes: 10 * GIB,
             max_job_bytes: 50 * GIB,
@@ -58,6 +119,25 @@ impl Default for SourcePolicy {
             idle_timeout: Duration::from_secs(30),
             deadline: Duration::from_secs(60 * 60),
             parallel: 4,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_all_names_below_one() {
+        let pattern = |text: &str| text.parse::<HostPattern>();
+        let fits = |text: &str, host: &str| pattern(text).expect("a host").fits(host);
+        assert!(fits("data.example.org", "data.example.org") && fits("DATA.example.org", "data.example.org"));
+        assert!(!fits("data.example.org", "x.data.example.org") && !fits("data.example.org", "data.example.org.evil"));
+        assert!(fits("*.example.org", "a.example.org") && fits("*.example.org", "a.b.example.org"));
+        assert!(!fits("*.example.org", "example.org") && !fits("*.example.org", "evilexample.org"));
+        assert!(fits("10.1.2.3", "10.1.2.3") && fits("[::1]", "[::1]"));
+        for wrong in ["", "*", "*.", "*.10.0.0.1", "https://a", "a/b", "a b"] {
+            assert_eq!(pattern(wrong), Err(HostPatternError), "{wrong}");
         }
     }
 }

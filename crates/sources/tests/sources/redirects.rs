@@ -2,7 +2,7 @@ use crate::{
     place::{Place, digest, policy},
     server::{Answer, Server},
 };
-use cloister_sources::{FetchError, SourcePolicy};
+use cloister_sources::{DocumentFetcher, FetchError, SourcePolicy};
 use serde_json::json;
 
 #[track_caller]
@@ -41,7 +41,8 @@ async fn addresses_that_are_not_public_are_refused() {
         let text = refused(place.fetch(json!({"type": "s3", "s3Access": access})).await);
         assert!(!text.contains("SECRET"), "{text}");
     }
-    let document = place.fetcher.get_json(&server.url("/jwks"), 1000).await;
+    let documents = DocumentFetcher::new(&SourcePolicy::default()).expect("a fetcher");
+    let document = documents.get_json(&server.url("/jwks"), 1000).await;
     assert!(matches!(document, Err(FetchError::Refused { .. })));
     assert_eq!(server.asked().len(), 0, "nothing was sent");
 }
@@ -151,7 +152,7 @@ async fn documents_are_small_json() {
         _ => Answer::ok(b"<html>SECRET"),
     })
     .await;
-    let fetcher = Place::new().fetcher;
+    let fetcher = DocumentFetcher::new(&policy()).expect("a fetcher");
     for path in ["/jwks", "/moved"] {
         assert_eq!(fetcher.get_json(&server.url(path), 1000).await, Ok(json!({"keys": []})));
     }

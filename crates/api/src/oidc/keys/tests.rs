@@ -15,7 +15,7 @@ struct Source {
 impl Source {
     fn cache(&self, jwks_url: Option<&str>) -> KeyCache {
         let this = self.clone();
-        let get_json: GetJson = Arc::new(move |url| {
+        let get_json: GetJson = Arc::new(move |IssuerDocument { issuer: _, url }| {
             let this = this.clone();
             Box::pin(async move {
                 this.asked.fetch_add(1, Ordering::SeqCst);
