@@ -25,5 +25,7 @@ mod streams;
 pub use cloister_service::{NewKey, Principal, Via, new_key};
 pub use native::openapi;
 pub use serve::{ServeOptions, TlsError, serve, tls_config};
-pub use settings::{GetJson, Issuer, OperatorSettings, RateLimits, Settings, SettingsError};
+pub use settings::{
+    GetJson, Issuer, IssuerDocument, MetricsFor, OperatorSettings, RateLimits, Settings, SettingsError,
+};
 pub use state::Service;

@@ -6,6 +6,7 @@ use crate::{
     observe::observe,
     operator,
     problem::Problem,
+    settings::MetricsFor,
     state::{Http, Service},
 };
 use axum::{
@@ -23,11 +24,17 @@ impl Service {
         let state = self.state.clone();
         let (known, _) = routes::authenticated().split_for_parts();
         let (open, _) = routes::open().split_for_parts();
+        let (metrics, _) = routes::metrics().split_for_parts();
         let authenticated = from_fn_with_state(state.clone(), authenticate);
         let counted = from_fn_with_state(state.clone(), count_address);
+        let metrics = match state.http.metrics_for {
+            MetricsFor::Operators => metrics.route_layer(authenticated.clone()),
+            MetricsFor::Everyone | MetricsFor::NoOne => metrics.route_layer(counted.clone()),
+        };
         let router = Router::new()
             .merge(known.route_layer(authenticated))
             .merge(open.route_layer(counted))
+            .merge(metrics)
             .merge(operator::routes(state.clone()))
             .with_state(state.clone())
             .merge(SwaggerUi::new("/docs").url("/openapi.json", native::openapi()))

@@ -10,8 +10,18 @@ use std::{
     time::Duration,
 };
 
+/// A document of an issuer that is to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerDocument {
+    /// The issuer, as in [`Issuer::issuer`]. Its operator may have named an authority or networks for it alone.
+    pub issuer: String,
+    /// Where the document is.
+    pub url: String,
+}
+
 /// A guarded HTTP GET of a JSON document, to fetch the keys of an issuer. Errors are texts for the log.
-pub type GetJson = Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> + Send + Sync>;
+pub type GetJson =
+    Arc<dyn Fn(IssuerDocument) -> Pin<Box<dyn Future<Output = Result<Value, String>> + Send>> + Send + Sync>;
 
 /// What an operator decides about the service. Every default is the safe one.
 #[derive(Clone)]
@@ -52,8 +62,8 @@ pub struct Settings {
     pub max_upload_bytes: u64,
     /// The longest that a request may take, streams and uploads excepted.
     pub request_timeout: Duration,
-    /// Whether `/metrics` is answered.
-    pub metrics: bool,
+    /// Whom `/metrics` answers.
+    pub metrics: MetricsFor,
     /// Ocean's operator API.
     pub operator: OperatorSettings,
     /// What tells the time.
@@ -76,6 +86,18 @@ pub struct OperatorSettings {
     /// Values of the header `Admin` that are accepted besides operators' API keys, compared without letter case. Only while
     /// `unverified_signatures` is on.
     pub unverified_admins: Vec<Secret<String>>,
+}
+
+/// Whom `/metrics` answers. It tells how busy the service is, with which kinds of requests, and how decisions fall.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MetricsFor {
+    /// No one: there is no such route.
+    NoOne,
+    /// Operators, with their keys or tokens.
+    #[default]
+    Operators,
+    /// Everyone who can reach the service.
+    Everyone,
 }
 
 /// How many requests are accepted, on average and at once.
@@ -155,7 +177,7 @@ impl Settings {
             times: TimeLimits::default(),
             max_upload_bytes: 1024 * 1024 * 1024,
             request_timeout: Duration::from_secs(60),
-            metrics: true,
+            metrics: MetricsFor::default(),
             operator: OperatorSettings::default(),
             clock: Arc::new(system_clock),
         }

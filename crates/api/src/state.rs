@@ -4,7 +4,7 @@
 use crate::{
     auth::Identity,
     metrics::Metrics,
-    settings::{OperatorSettings, Settings, SettingsError, is_origin},
+    settings::{MetricsFor, OperatorSettings, Settings, SettingsError, is_origin},
 };
 use axum::extract::FromRef;
 use cloister_model::{Backend, Claims};
@@ -43,8 +43,8 @@ pub(crate) struct Http {
     pub(crate) closing: CancellationToken,
     /// The longest that a request may take, streams and uploads excepted.
     pub(crate) request_timeout: Duration,
-    /// Whether `/metrics` is answered.
-    pub(crate) shows_metrics: bool,
+    /// Whom `/metrics` answers.
+    pub(crate) metrics_for: MetricsFor,
     /// Web pages whose scripts may call.
     pub(crate) cors_origins: Arc<[String]>,
 }
@@ -76,7 +76,7 @@ impl Service {
             streams: Permits::new(MOST_STREAMS, "streams"),
             closing: CancellationToken::new(),
             request_timeout: settings.request_timeout,
-            shows_metrics: settings.metrics,
+            metrics_for: settings.metrics,
             cors_origins: settings.cors_origins.into(),
         };
         Ok(Self { state: AppState { use_cases, identity, http, ocean: Arc::new(settings.operator) } })

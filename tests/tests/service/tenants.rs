@@ -32,6 +32,7 @@ struct Scene {
     algorithm: String,
     finished: String,
     in_review: String,
+    silent: String,
     running: String,
     removable: String,
     key: String,
@@ -68,10 +69,12 @@ impl Scene {
         let removable = service.finish(carol, &scenario.raw_job(&open, &program));
         let in_review = text(&service.submit(carol, &scenario.raw_job(&dataset, &program)), "id");
         let _ = service.job_in(carol, &in_review, Phase::InReview);
+        let quiet = scenario.dataset_with_contract("quiet", &json!({"maxLogBytes": 0}));
+        let silent = service.finish(carol, &scenario.raw_job(&quiet, &program));
         let running = text(&service.submit(carol, &scenario.raw_job(&open, ENDLESS)), "id");
         let _ = service.job_in(carol, &running, Phase::Running);
         let key = service.account("carol", "consumer").id;
-        Self { scenario, dataset, algorithm, finished, in_review, running, removable, key }
+        Self { scenario, dataset, algorithm, finished, in_review, silent, running, removable, key }
     }
 
     fn who(&self, right: For) -> &Who {
@@ -112,7 +115,6 @@ fn a_program(_: &Scene) -> Value {
 const ROWS: &[Row] = &[
     ("get", "/healthz", Everyone, 200, nothing),
     ("get", "/readyz", Everyone, 200, nothing),
-    ("get", "/metrics", Everyone, 200, nothing),
     ("get", "/v1/receipt-key", Everyone, 200, nothing),
     ("get", "/v1/whoami", Known, 200, nothing),
     ("get", "/v1/environments", Known, 200, nothing),
@@ -123,6 +125,7 @@ const ROWS: &[Row] = &[
     ("post", "/v1/keys", Known, 201, |_| json!({})),
     ("post", "/v1/uploads", Known, 201, nothing),
     ("get", "/v1/audit", Operator, 200, nothing),
+    ("get", "/metrics", Operator, 200, nothing),
     ("post", "/v1/datasets", Alice, 201, a_dataset),
     ("post", "/v1/algorithms", Alice, 201, a_program),
     ("get", "/v1/datasets/{did}", Alice, 200, nothing),
@@ -145,6 +148,8 @@ const ROWS: &[Row] = &[
     ("get", "/v1/jobs/{id}/events", Carol, 200, nothing),
     ("get", "/v1/jobs/{id}/explain", Carol, 200, nothing),
     ("get", "/v1/jobs/{id}/log", Carol, 200, nothing),
+    ("get", "/v1/jobs/{id}/withheld-log", Alice, 200, nothing),
+    ("post", "/v1/jobs/{id}/withheld-log/release", Alice, 200, nothing),
     ("get", "/v1/jobs/{id}/report", Carol, 200, nothing),
     ("get", "/v1/jobs/{id}/receipt", Carol, 200, nothing),
     ("get", "/v1/jobs/{id}/results", Carol, 200, nothing),
@@ -164,6 +169,7 @@ fn path(scene: &Scene, (method, template, ..): &Row, exists: bool) -> String {
     let job = match (*method, *template) {
         _ if !exists => "0123456789abcdef0123456789abcdef",
         (_, template) if template.contains("/review") => &scene.in_review,
+        (_, template) if template.contains("/withheld-log") => &scene.silent,
         (_, "/v1/jobs/{id}/stop") => &scene.running,
         ("delete", _) => &scene.removable,
         _ => &scene.finished,
@@ -291,15 +297,38 @@ fn lists_hold_nothing_of_other_accounts() {
     assert!(list(&service.operator, "/v1/keys").contains(&scene.key));
 }
 
-/// Every client that reaches the service can read the metrics, so they name no account, job or asset.
+/// Every client that reaches the service can read these, and the metrics if the operator says so. They name no account, job or
+/// asset.
 #[test]
 fn open_routes_name_no_account_job_or_asset() {
     let scene = Scene::new();
     for target in ["/metrics", "/healthz", "/readyz", "/v1/receipt-key", "/"] {
-        let told = scene.scenario.service.request("GET", target).send().text();
+        let told = scene.scenario.service.get(&scene.scenario.service.operator, target).text();
         for theirs in ["carol", "alice", &scene.dataset[7..], &scene.finished, &scene.key] {
             assert!(!told.contains(theirs), "{target}: {told}");
         }
+    }
+}
+
+/// Metrics tell how busy the service is and how decisions fall: strangers get them only if the operator says so.
+#[test]
+fn metrics_are_for_operators_unless_the_setting_says_otherwise() {
+    for (setting, stranger, consumer, operator) in [
+        (None, 401, 403, 200),
+        (Some("operators"), 401, 403, 200),
+        (Some("everyone"), 200, 200, 200),
+        (Some("no-one"), 404, 404, 404),
+    ] {
+        let setup = cloister_tests::service::Setup::new();
+        let setup = setting.into_iter().fold(setup, |setup, value| setup.set("http.metrics", value));
+        let scenario = Scenario::with(setup);
+        let Scenario { service, carol, .. } = &scenario;
+        let found = [
+            service.request("GET", "/metrics").send().status,
+            service.get(carol, "/metrics").status,
+            service.get(&service.operator, "/metrics").status,
+        ];
+        assert_eq!(found, [stranger, consumer, operator], "{setting:?}");
     }
 }
 

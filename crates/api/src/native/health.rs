@@ -1,11 +1,12 @@
-//! Whether the service runs and can take work, and its metrics. Without credentials.
+//! Whether the service runs and can take work, without credentials; and its metrics.
 
-use crate::{metrics, problem::Problem, state::Http};
+use crate::{auth::Caller, metrics, problem::Problem, settings::MetricsFor, state::Http};
 use axum::{
     extract::State,
-    http::header,
+    http::{Extensions, header},
     response::{IntoResponse as _, Response},
 };
+use cloister_model::Role;
 use cloister_service::UseCases;
 
 /// Whether the program runs
@@ -30,11 +31,22 @@ pub(super) async fn readyz(
 }
 
 /// What is counted, for Prometheus
-#[utoipa::path(get, path = "/metrics", tag = "about", security(()),
+///
+/// For operators, unless the setting `http.metrics` says otherwise.
+#[utoipa::path(get, path = "/metrics", tag = "about",
     responses((status = 200, content_type = "application/openmetrics-text", body = String), (status = 404, description = "It is switched off")))]
-pub(super) async fn metrics(State(use_cases): State<UseCases>, State(http): State<Http>) -> Result<Response, Problem> {
-    if !http.shows_metrics {
-        return Err(Problem::not_found());
+pub(super) async fn metrics(
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
+    extensions: Extensions,
+) -> Result<Response, Problem> {
+    match http.metrics_for {
+        MetricsFor::NoOne => return Err(Problem::not_found()),
+        MetricsFor::Operators => {
+            let Caller(who) = extensions.get::<Caller>().ok_or_else(Problem::unauthenticated)?;
+            who.must_be(Role::Operator)?;
+        }
+        MetricsFor::Everyone => {}
     }
     // The counters are useful even if the engine cannot be reached.
     let environments = use_cases.environments().await.unwrap_or_default();

@@ -64,6 +64,7 @@ pub fn openapi() -> OpenApi {
     let (_, mut openapi) = OpenApiRouter::with_openapi(Frame::openapi())
         .merge(routes::authenticated())
         .merge(routes::open())
+        .merge(routes::metrics())
         .split_for_parts();
     secure(&mut openapi);
     for item in openapi.paths.paths.values_mut() {

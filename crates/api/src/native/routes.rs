@@ -16,6 +16,8 @@ pub(crate) fn authenticated() -> OpenApiRouter<AppState> {
         .routes(routes!(explain::explain_request))
         .routes(routes!(explain::explain_job))
         .routes(routes!(outputs::log))
+        .routes(routes!(outputs::withheld_log))
+        .routes(routes!(outputs::release_log))
         .routes(routes!(outputs::results))
         .routes(routes!(outputs::result))
         .routes(routes!(outputs::report))
@@ -43,5 +45,9 @@ pub(crate) fn open() -> OpenApiRouter<AppState> {
         .routes(routes!(about::receipt_key))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
-        .routes(routes!(health::metrics))
+}
+
+/// The route whose readers the operator chooses.
+pub(crate) fn metrics() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(health::metrics))
 }

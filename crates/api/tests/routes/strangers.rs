@@ -198,7 +198,7 @@ async fn every_answer_is_protected() {
     }
     let page = service.get("", "/docs/").await.expect(200);
     assert!(page.header("content-security-policy").contains("default-src 'none'"));
-    let metrics = service.get("", "/metrics").await.expect(200).text();
+    let metrics = service.get("olga", "/metrics").await.expect(200).text();
     assert!(
         metrics.contains(r#"route="/v1/whoami",method="GET",status="2xx""#) && !metrics.contains("/nothing"),
         "{metrics}"

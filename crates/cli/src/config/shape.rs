@@ -173,6 +173,34 @@ impl Shape for Map<String, Value> {
     }
 }
 
+/// Whom `/metrics` answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MetricsFor(pub(crate) cloister_api::MetricsFor);
+
+impl Shape for MetricsFor {
+    const EXPECTED: &'static str = "`operators`, `everyone` or `no-one`";
+
+    fn read(value: &Value) -> Option<Self> {
+        use cloister_api::MetricsFor::{Everyone, NoOne, Operators};
+        // Until 0.1, a switch.
+        let text = value.as_bool().map(|on| on.to_string()).or_else(|| value.as_str().map(str::to_owned))?;
+        match text.trim() {
+            "operators" | "true" => Some(Self(Operators)),
+            "everyone" => Some(Self(Everyone)),
+            "no-one" | "false" => Some(Self(NoOne)),
+            _ => None,
+        }
+    }
+
+    fn show(&self) -> String {
+        quoted(match self.0 {
+            cloister_api::MetricsFor::NoOne => "no-one",
+            cloister_api::MetricsFor::Operators => "operators",
+            cloister_api::MetricsFor::Everyone => "everyone",
+        })
+    }
+}
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {

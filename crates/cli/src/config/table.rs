@@ -1,5 +1,5 @@
 use super::{
-    ConfigError, Layers, LogFormat, LogLevel,
+    ConfigError, Layers, LogFormat, LogLevel, MetricsFor,
     shape::Shape,
     unit::{Size, Span},
 };
@@ -80,8 +80,8 @@ settings! {
     "http.request_timeout" http_request_timeout: Span = "1m", false, "How long a request may take, unless it streams.";
     "http.behind_proxy" http_behind_proxy: bool = "false", false, "Trust the last entry of X-Forwarded-For. Only if every request comes through a proxy.";
     "http.cors_origins" http_cors_origins: Vec<String> = "", false, "Web origins whose pages may call the service (CORS).";
-    "http.metrics" http_metrics: bool = "true", false, "Whether /metrics answers.";
-    "auth.oidc" auth_oidc: Vec<Map<String, Value>> = "", false, "OpenID Connect issuers: a list of tables with `issuer`, `audience` and the fields that each needs.";
+    "http.metrics" http_metrics: MetricsFor = "operators", false, "Whom /metrics answers: `operators` with their keys, `everyone` without credentials, or `no-one`. `true` and `false` are read as `operators` and `no-one`.";
+    "auth.oidc" auth_oidc: Vec<Map<String, Value>> = "", false, "OpenID Connect issuers: a list of tables with `issuer`, `audience` and the fields that each needs. `networks` and `ca` are for an issuer on a private network or with a private certificate authority.";
     "auth.nonce_window" auth_nonce_window: Span = "5m", false, "How old a signed request may be.";
     "auth.ethereum_role" auth_ethereum_role: Option<String> = "", false, "Role of every Ethereum account that signs a request: `consumer` or `publisher`. Empty: such signatures are refused.";
     "auth.ethereum_roles" auth_ethereum_roles: BTreeMap<String, String> = "", false, "Roles of individual Ethereum accounts, by address.";
@@ -108,6 +108,7 @@ settings! {
     "times.keep" times_keep: Span = "30d", false, "How long results, logs and reports are kept.";
     "sources.local_roots" sources_local_roots: BTreeMap<String, String> = "", false, "Folders on this machine whose files an account may publish: account = folders, separated by `:`. `*` stands for every account. Empty: none.";
     "sources.allow_networks" sources_allow_networks: Vec<ipnet::IpNet> = "", false, "Private networks that sources may be in, such as `10.1.0.0/16`. Empty: none.";
+    "sources.servers" sources_servers: Vec<Map<String, Value>> = "", false, "Servers of sources with rules of their own: a list of tables with `host` (a name, or `*.` and a name), `networks` that this name alone may be in, and `ca`, a PEM file with the certificate authorities of this server.";
     "sources.ipfs_gateway" sources_ipfs_gateway: Option<String> = "", false, "The IPFS gateway that files are fetched through.";
     "sources.ipfs_node" sources_ipfs_node: Option<String> = "", false, "The API of an IPFS node that files are fetched from.";
     "sources.max_file" sources_max_file: Option<Size> = "", false, "Maximum size of one input file. Empty: the built-in limit.";
