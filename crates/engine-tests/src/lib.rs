@@ -57,6 +57,9 @@ macro_rules! conformance_tests {
                 jobs_are_counted_by_phase
                 every_job_says_why_it_is_where_it_is
             }
+            failures {
+                a_failing_source_is_its_publishers_fault_and_stays_theirs_to_know
+            }
             following {
                 a_follower_who_has_seen_another_state_gets_the_present_one
                 what_was_seen_is_the_same_wherever_it_is_read
@@ -84,6 +87,11 @@ macro_rules! conformance_tests {
                 all_labels_of_a_query_must_be_there
                 phases_select_jobs
                 no_more_jobs_are_listed_than_were_asked_for
+            }
+            logs {
+                a_withheld_log_is_kept_for_the_publishers
+                a_withheld_log_is_released_once
+                a_log_that_is_not_withheld_cannot_be_released
             }
             outputs {
                 a_log_has_a_length_and_an_end

@@ -1,7 +1,7 @@
 use crate::{Conditions, Fixture};
 use cloister_model::{
     AuditAction, AuditEvent, AuditRecord, Backend, ByteRange, Claim, JobId, JobQuery, JobSource, JobSpec, JobStatus,
-    Phase, ResultSet, Seen, Sha256, Timestamp,
+    LogScope, Phase, ResultSet, Seen, Sha256, Timestamp,
 };
 use cloister_testkit::{OWNER, SourceServer, account, uploaded, url};
 use serde_json::json;
@@ -221,7 +221,7 @@ impl Trial {
 
     /// The log of a job as text.
     pub async fn log(&self, job: JobId) -> String {
-        String::from_utf8(self.engine().log(job, ALL).await.expect("a log").bytes).expect("text")
+        String::from_utf8(self.engine().log(job, LogScope::Readable, ALL).await.expect("a log").bytes).expect("text")
     }
 
     /// Names and texts of the files of one set, each read to its end.

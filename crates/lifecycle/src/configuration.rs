@@ -11,11 +11,13 @@ pub(crate) fn configured(spec: &JobSpec, phase: Phase, report: &StepReport) -> O
     let failed = |event, reason| {
         // There is no way back to the codes of configuration.
         let event = if configuring { event } else { Event::Failed };
-        Some(Transition::end(&[event], reason, LogFate::without_release(&spec.terms)))
+        Some(Transition::end(&[event], reason, LogFate::Discarded))
     };
     match answer(spec, StepName::Configure, report) {
         Answer::Again => None,
-        Answer::Failed { event, rule: _, reason } => failed(event, reason),
+        Answer::Failed { event, rule: _, reason, detail } => {
+            failed(event, reason).map(|ended| Transition { detail, ..ended })
+        }
         Answer::Done(StepResult::Configured { datasets: _, files: _, algorithm })
             if spec.terms.check_files(algorithm).is_err() =>
         {

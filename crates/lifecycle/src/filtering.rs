@@ -8,7 +8,7 @@ use cloister_model::{Event, Fault, JobSpec, Reason, StepName, StepReport, StepRe
 pub(crate) fn filtered(spec: &JobSpec, report: &StepReport) -> Option<Transition> {
     match answer(spec, StepName::Filter, report) {
         Answer::Again => None,
-        Answer::Failed { event: _, rule, reason } => Some(refused(spec, rule.unwrap_or("step"), reason)),
+        Answer::Failed { event: _, rule, reason, detail: _ } => Some(refused(spec, rule.unwrap_or("step"), reason)),
         Answer::Done(result) => {
             let StepResult::Passed { files } = result else { return None };
             let event = if spec.terms.release.review { Event::ReviewAsked } else { Event::Passed };
@@ -25,6 +25,6 @@ pub(crate) fn without_report(spec: &JobSpec) -> Transition {
 }
 
 fn refused(spec: &JobSpec, rule: &str, reason: Reason) -> Transition {
-    let ended = Transition::end(&[Event::Refused], reason, LogFate::without_release(&spec.terms));
+    let ended = Transition::end(&[Event::Refused], reason, LogFate::without_release(spec));
     Transition { records: vec![Recorded::refused(rule)], ..ended }
 }

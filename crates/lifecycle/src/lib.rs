@@ -48,7 +48,7 @@ pub use deadlines::{Deadlines, Moment, TimeLimit};
 pub use decide::{Action, Facts, decide};
 pub use explain::{Turn, explain};
 pub use fits::{Misfit, fits, fits_job};
-pub use log::{LogFate, readable_log_bytes};
+pub use log::{KEPT_LOG_BYTES, LogFate, log_bytes, log_released, run_contract};
 pub use publishing::{ENCRYPTED, Release};
 pub use queue::{Capacity, Lacking, Schedule, Waiting};
 pub use receipt::{EndedJob, NoReceipt, receipt};

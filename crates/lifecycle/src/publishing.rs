@@ -25,7 +25,7 @@ pub struct Release {
 pub(crate) fn published(spec: &JobSpec, checked: &[ResultFile], report: &StepReport) -> Option<Transition> {
     match answer(spec, StepName::Publish, report) {
         Answer::Again => None,
-        Answer::Failed { event: _, rule: _, reason } => Some(failed(spec, reason)),
+        Answer::Failed { event: _, rule: _, reason, detail: _ } => Some(failed(spec, reason)),
         Answer::Done(result) => {
             let StepResult::Published { files } = result else { return None };
             Some(released(spec, checked, files))
@@ -60,14 +60,14 @@ fn released(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFile]) -> Tr
     let did = asset.as_ref().map(|asset| asset.ddo.id());
     Transition {
         records: vec![Recorded::released(&files, did)],
-        log: LogFate::Kept,
+        log: LogFate::with_release(spec),
         release: Some(Box::new(Release { files, asset })),
         ..Transition::step(&[Event::Published], crate::Durability::Disk)
     }
 }
 
 fn failed(spec: &JobSpec, reason: Reason) -> Transition {
-    let ended = Transition::end(&[Event::PublishFailed], reason, LogFate::without_release(&spec.terms));
+    let ended = Transition::end(&[Event::PublishFailed], reason, LogFate::without_release(spec));
     Transition { discard_results: true, ..ended }
 }
 

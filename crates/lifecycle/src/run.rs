@@ -58,7 +58,7 @@ pub(crate) fn next(spec: &JobSpec, run: &RunFacts) -> Next {
 }
 
 pub(crate) fn failed(spec: &JobSpec, reason: Reason) -> Transition {
-    Transition::end(&[Event::Failed], reason, LogFate::without_release(&spec.terms))
+    Transition::end(&[Event::Failed], reason, LogFate::without_release(spec))
 }
 
 /// What a report means for its job.
@@ -74,7 +74,7 @@ fn reported(spec: &JobSpec, report: &Report) -> Transition {
         // Not durable: the report stays in the work folder until filtering has ended.
         None => Transition { report: stored, ..Transition::step(&[event], Durability::Process) },
         Some(reason) => {
-            let ended = Transition::end(&[event], reason, LogFate::without_release(&spec.terms));
+            let ended = Transition::end(&[event], reason, LogFate::without_release(spec));
             Transition { report: stored, ..ended }
         }
     }

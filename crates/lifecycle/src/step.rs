@@ -1,4 +1,4 @@
-use cloister_model::{Event, Fault, JobSpec, Reason, StepFailure, StepName, StepReport, StepResult};
+use cloister_model::{Event, FailureDetail, Fault, JobSpec, Reason, StepFailure, StepName, StepReport, StepResult};
 
 /// What a step answered.
 pub(crate) enum Answer<'a> {
@@ -12,6 +12,8 @@ pub(crate) enum Answer<'a> {
         rule: Option<&'a str>,
         /// For the consumer.
         reason: Reason,
+        /// For the publisher and the operator.
+        detail: Option<FailureDetail>,
     },
     /// It was told to end before it was done: it is done again.
     Again,
@@ -28,13 +30,14 @@ pub(crate) fn answer<'a>(spec: &JobSpec, step: StepName, report: &'a StepReport)
     };
     if *job != spec.id || *found != step || !fits {
         let text = "the report of a step belongs to another job or another step";
-        return Answer::Failed { event: failed(step, None), rule: None, reason: Reason::new(text, Fault::System) };
+        let reason = Reason::new(text, Fault::System);
+        return Answer::Failed { event: failed(step, None), rule: None, reason, detail: None };
     }
     match result {
         StepResult::Failed { failure: StepFailure::Cancelled, .. } => Answer::Again,
-        StepResult::Failed { failure, rule, reason } => {
+        StepResult::Failed { failure, rule, reason, detail } => {
             let event = failed(step, Some(*failure));
-            Answer::Failed { event, rule: rule.as_deref(), reason: reason.clone() }
+            Answer::Failed { event, rule: rule.as_deref(), reason: reason.clone(), detail: detail.clone() }
         }
         done => Answer::Done(done),
     }

@@ -13,7 +13,9 @@ pub(crate) fn expired(spec: &JobSpec, status: &JobStatus, limit: TimeLimit) -> T
 
 fn end_early(spec: &JobSpec, status: &JobStatus, event: Event, reason: Reason) -> Transition {
     let publishing = status.history.iter().any(|step| step.phase == Phase::Publishing);
-    let ended = Transition::end(&[event], reason, LogFate::without_release(&spec.terms));
+    let ran = status.history.iter().any(|step| step.phase == Phase::Running);
+    let log = if ran { LogFate::without_release(spec) } else { LogFate::Discarded };
+    let ended = Transition::end(&[event], reason, log);
     Transition { discard_results: publishing, ..ended }
 }
 

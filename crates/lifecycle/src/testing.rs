@@ -3,8 +3,8 @@
 use cloister_model::{
     AlgorithmReport, Container, Delivery, EngineReport, Event, Fault, FileReport, FilesChecksum, JobAlgorithm, JobId,
     JobInput, JobRecord, JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile,
-    REPORT_VERSION, Reason, ReleaseRules, Report, ResultFile, ResultKind, RuntimeKind, Secret, Sha256, StepFailure,
-    StepName, StepReport, StepResult, Terms, TimeLimits, Timestamp, Usage,
+    REPORT_VERSION, Reason, RecordedAsset, RecordedDataset, ReleaseRules, Report, ResultFile, ResultKind, RuntimeKind,
+    Secret, Sha256, StepFailure, StepName, StepReport, StepResult, Terms, TimeLimits, Timestamp, Usage,
 };
 use serde_json::json;
 
@@ -79,7 +79,16 @@ pub(crate) fn spec() -> JobSpec {
             owner: "alice".parse().expect("an account"),
             request: None,
             attempt: 1,
-            datasets: Vec::new(),
+            datasets: vec![RecordedDataset {
+                asset: RecordedAsset {
+                    did: "d".parse().expect("a DID"),
+                    service: "compute".to_owned(),
+                    publisher: "bob".parse().expect("an account"),
+                    revision: 1,
+                },
+                review: false,
+                log_bytes: OutputContract::default().max_log_bytes,
+            }],
             algorithm: None,
         },
     }
@@ -89,6 +98,20 @@ pub(crate) fn spec() -> JobSpec {
 pub(crate) fn reviewed_spec() -> JobSpec {
     let mut spec = spec();
     spec.terms.release.review = true;
+    spec.record.datasets[0].log_bytes = 0;
+    spec
+}
+
+/// What becomes of the log of a job whose dataset withholds it.
+pub(crate) fn withheld() -> crate::LogFate {
+    crate::LogFate::Withheld(vec!["d".parse().expect("a DID")])
+}
+
+/// A job whose log may not leave.
+pub(crate) fn silent_spec() -> JobSpec {
+    let mut spec = spec();
+    spec.terms.output_contract.max_log_bytes = 0;
+    spec.record.datasets[0].log_bytes = 0;
     spec
 }
 
@@ -106,6 +129,10 @@ pub(crate) const RUNNING: [Event; 4] = [Event::Accept, Event::Configure, Event::
 
 pub(crate) fn running() -> JobStatus {
     status(&RUNNING)
+}
+
+pub(crate) fn algorithm_failed() -> JobStatus {
+    status(&[RUNNING.as_slice(), &[Event::Failed]].concat())
 }
 
 pub(crate) fn filtering() -> JobStatus {
@@ -155,5 +182,5 @@ pub(crate) fn published(files: Vec<ResultFile>) -> StepReport {
 
 pub(crate) fn failure(step: StepName, failure: StepFailure, rule: Option<&str>, fault: Fault) -> StepReport {
     let reason = Reason::new("it failed", fault);
-    step_report(step, StepResult::Failed { failure, rule: rule.map(str::to_owned), reason })
+    step_report(step, StepResult::Failed { failure, rule: rule.map(str::to_owned), reason, detail: None })
 }

@@ -1,5 +1,7 @@
 use crate::{LogFate, Recorded, Release, Retention};
-use cloister_model::{AuditEvent, Event, JobStatus, Phase, Reason, Report, ResultFile, Review, StatusError, Timestamp};
+use cloister_model::{
+    AuditEvent, Event, FailureDetail, JobStatus, Phase, Reason, Report, ResultFile, Review, StatusError, Timestamp,
+};
 
 /// How long a stored change must last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Transition {
     pub events: Vec<Event>,
     /// Why it ends; none if it does not, or if it finishes.
     pub reason: Option<Reason>,
+    /// What is known beyond the reason, for some readers.
+    pub detail: Option<FailureDetail>,
     /// The reviewer's decision that is the step.
     pub review: Option<Review>,
     /// What goes on record with it.
@@ -61,6 +65,7 @@ impl Transition {
         Self {
             events: events.to_vec(),
             reason: None,
+            detail: None,
             review: None,
             records: Vec::new(),
             report: None,
@@ -99,6 +104,8 @@ impl Transition {
         }
         if let Some(ended) = after.ended {
             let registered = self.release.as_ref().is_some_and(|release| release.asset.is_some());
+            after.detail.clone_from(&self.detail);
+            after.withheld_log = self.log.withheld();
             after.expires = Retention { needed: retention.needed || registered, ..retention }.expires(ended);
         }
         let records = self.records.iter().map(|record| record.event(after.id, at)).collect();

@@ -44,6 +44,7 @@ pub(crate) fn transition(events: &[Event], reason: Option<&Reason>) -> Transitio
     Transition {
         events: events.to_vec(),
         reason: reason.cloned(),
+        detail: None,
         review: None,
         records: Vec::new(),
         report: None,

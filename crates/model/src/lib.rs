@@ -49,9 +49,10 @@ pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
 pub use job::{
-    ByteRange, Delivery, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput, JobRecord, JobSource,
-    JobSpec, JobStatus, LabelError, Labels, Progress, Reason, RecordedAsset, RecordedDataset, ResultFile, ResultKind,
-    ResultSet, Review, Seen, StatusError, Step, TimeLimits, Timestamp,
+    ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,
+    JobRecord, JobSource, JobSpec, JobStatus, LabelError, Labels, LogRelease, Progress, Reason, RecordedAsset,
+    RecordedDataset, ResultFile, ResultKind, ResultSet, Review, Seen, StatusError, Step, TimeLimits, Timestamp,
+    WithheldLog,
 };
 pub use json::{FieldError, FieldProblem};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
@@ -75,7 +76,7 @@ pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
     ApiKey, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, Claim,
     ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections,
-    JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, Outputs, Registry, ReviewVerdict, Role, StoreError,
+    JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Registry, ReviewVerdict, Role, StoreError,
     StoreFuture, Unavailability, Upload, Uploads,
 };
 pub use profile::Profile;

@@ -6,7 +6,11 @@ use cloister_model::{
     Check, Fault, FileDigest, FilterOrder, Reason, Report, ResultFile, ResultKind, StepFailure, StepName, StepReport,
     StepResult,
 };
-use std::{fs::OpenOptions, io, path::Path};
+use std::{
+    fs::OpenOptions,
+    io::{self, Read as _},
+    path::Path,
+};
 
 /// What the algorithm log is called among results.
 pub const LOG_NAME: &str = "algorithm.log";
@@ -15,11 +19,13 @@ pub const LOG_NAME: &str = "algorithm.log";
 /// there is none.
 pub type RunCheck<'a> = dyn FnMut(usize, &Check, &CheckRun, &[OutputFile]) -> Result<Report, String> + 'a;
 
-/// Decides whether the outputs of a run may leave, and cuts its log to what may leave of it. Blocking.
+/// Decides whether the outputs of a run may leave, and how much of its log. Blocking.
 pub fn filter(order: &FilterOrder, outputs: &Path, log: &Path, run_check: &mut RunCheck<'_>) -> StepReport {
     let result = match decide(order, outputs, log, run_check) {
         Ok(files) => StepResult::Passed { files },
-        Err((rule, reason)) => StepResult::Failed { failure: StepFailure::Outputs, rule: Some(rule), reason },
+        Err((rule, reason)) => {
+            StepResult::Failed { failure: StepFailure::Outputs, rule: Some(rule), reason, detail: None }
+        }
     };
     StepReport::new(order.job, StepName::Filter, result)
 }
@@ -41,7 +47,7 @@ fn decide(
             .map_err(|problem| refused(checks::check_failed(check, &problem, Fault::System)))?;
         checks::judge(check, &report).map_err(refused)?;
     }
-    let FileDigest { sha256, bytes } = cut_log(log, order.contract.max_log_bytes).map_err(|error| {
+    let FileDigest { sha256, bytes } = leaving_log(log, order.contract.max_log_bytes).map_err(|error| {
         let text = format!("the outputs may not leave: the log cannot be read ({})", error.kind());
         ("log".to_owned(), Reason::new(&text, Fault::System))
     })?;
@@ -49,16 +55,11 @@ fn decide(
     Ok(files.into_iter().map(ResultFile::from).chain([log]).collect())
 }
 
-/// Cuts a log to at most so many bytes, and says what it is then. A log that is missing becomes an empty one. Blocking.
-///
-/// # Errors
-/// If it cannot be read or written.
-pub fn cut_log(log: &Path, most_bytes: u64) -> io::Result<FileDigest> {
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(log)?;
-    if file.metadata()?.len() > most_bytes {
-        file.set_len(most_bytes)?;
-    }
-    hash_reader(&mut file)
+/// What leaves of a log: its first bytes, at most so many. The log itself stays whole, for the publishers of the datasets. A
+/// log that is missing becomes an empty one.
+fn leaving_log(log: &Path, most_bytes: u64) -> io::Result<FileDigest> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(log)?;
+    hash_reader(&mut file.take(most_bytes))
 }
 
 impl From<OutputFile> for ResultFile {
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_listed_with_the_cut_log_last() {
+    fn what_passes_is_listed_with_what_leaves_of_the_log_last() {
         let home = tempfile::tempdir().expect("a folder");
         let (outputs, log) = (home.path().join("outputs"), home.path().join("log"));
         fs::create_dir(&outputs).expect("a folder");
@@ -107,7 +108,8 @@ mod tests {
         let StepResult::Passed { files } = &report.result else { panic!("{report:?}") };
         let names: Vec<_> = files.iter().map(|file| (file.name.as_str(), file.bytes)).collect();
         assert_eq!(names, [("a", 3), ("b", 3), (LOG_NAME, 4)]);
-        assert_eq!(fs::read(&log).expect("a log"), b"prin");
+        // The rest stays for the publishers.
+        assert_eq!(fs::read(&log).expect("a log"), b"printed");
         assert_eq!(files[2].sha256, cloister_files::digest_of(b"prin").sha256);
     }
 
@@ -121,7 +123,9 @@ mod tests {
         for (review, quotes) in [(false, true), (true, false)] {
             order.release.review = review;
             let report = filter(&order, &outputs, &home.path().join("log"), &mut |_, _, _, _| Err(String::new()));
-            let StepResult::Failed { failure: StepFailure::Outputs, rule, reason } = report.result else { panic!() };
+            let StepResult::Failed { failure: StepFailure::Outputs, rule, reason, .. } = report.result else {
+                panic!()
+            };
             assert_eq!((rule.as_deref(), reason.fault()), (Some("output-report"), Fault::Algorithm));
             assert_eq!(reason.text().contains("SECRET"), quotes, "{}", reason.text());
         }

@@ -23,6 +23,6 @@ mod reported;
 mod walk;
 
 pub use checks::{CheckRun, check_failed, judge, lay_out_check};
-pub use filter::{LOG_NAME, RunCheck, cut_log, filter};
+pub use filter::{LOG_NAME, RunCheck, filter};
 pub use outputs::{OutputFile, check_outputs};
 pub use refusal::OutputRefusal;

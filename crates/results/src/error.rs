@@ -44,7 +44,7 @@ impl From<PublishError> for StepResult {
             | PublishError::Store(_) => (StepFailure::Results, Fault::System),
         };
         let reason = Reason::new(&format!("the results could not be stored: {error}"), fault);
-        Self::Failed { failure, rule: None, reason }
+        Self::Failed { failure, rule: None, reason, detail: None }
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Outgoing {
     pub kind: ResultKind,
     /// Where it is.
     pub path: PathBuf,
-    /// What was checked: these bytes leave, or none.
+    /// What was checked: these bytes leave, or none. Of an output, they are the whole file; of a log, its beginning.
     pub expected: FileDigest,
 }
 
@@ -53,8 +53,14 @@ impl Outgoing {
         Self { name: name.clone(), kind: *kind, path, expected: FileDigest { sha256: *sha256, bytes: *bytes } }
     }
 
-    /// Opens it: a regular file, and no link to one.
-    pub(super) fn open(&self) -> Result<File, PublishError> {
+    /// Opens what leaves of it.
+    pub(super) fn open(&self) -> Result<impl Read + use<>, PublishError> {
+        let most = if self.kind == ResultKind::Output { u64::MAX } else { self.expected.bytes };
+        Ok(self.file()?.take(most))
+    }
+
+    /// Opens its file: a regular file, and no link to one.
+    fn file(&self) -> Result<File, PublishError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let failed = |error: io::Error| PublishError::file(&self.name, &error);
         let file =
@@ -65,12 +71,13 @@ impl Outgoing {
 
     /// Its size.
     pub(super) fn bytes(&self) -> Result<u64, PublishError> {
-        self.open()?.metadata().map(|found| found.len()).map_err(|error| PublishError::file(&self.name, &error))
+        let found = self.file()?.metadata().map_err(|error| PublishError::file(&self.name, &error))?.len();
+        Ok(if self.kind == ResultKind::Output { found } else { found.min(self.expected.bytes) })
     }
 
     /// Names this version of the file on this machine, without saying anything of its content.
     pub(super) fn version(&self, encrypt_to: Option<&AgeRecipient>) -> Result<Sha256, PublishError> {
-        let m = self.open()?.metadata().map_err(|error| PublishError::file(&self.name, &error))?;
+        let m = self.file()?.metadata().map_err(|error| PublishError::file(&self.name, &error))?;
         let mut hash = sha2::Sha256::new_with_prefix(b"outgoing\n");
         [m.dev(), m.ino(), m.size()].iter().for_each(|number| hash.update(number.to_be_bytes()));
         [m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]

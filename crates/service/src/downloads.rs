@@ -52,9 +52,12 @@ pub enum DownloadError {
     /// It is still being fetched from where it is.
     #[error("the file is still being fetched from its source; asking again continues")]
     Pending,
-    /// Its source could not be read.
-    #[error("the file could not be fetched from its source: {0}")]
+    /// Its source could not be read, and why: for the publisher of the file and operators.
+    #[error("the file could not be fetched from where it is kept: {0}")]
     Source(String),
+    /// The same, for every other reader: not where the file is kept.
+    #[error("the file could not be fetched from where its publisher keeps it; ask its publisher")]
+    Unavailable,
     /// The engine.
     #[error(transparent)]
     Engine(EngineError),
@@ -106,11 +109,7 @@ impl ReadableFile {
     /// If it cannot be recorded.
     pub async fn open(self) -> Result<OpenFile, DownloadError> {
         let Self { use_cases, content, record, .. } = self;
-        let key = RecordedDownloads::key(&record);
-        if !use_cases.downloads().contains(&key) {
-            use_cases.record(record).await?;
-            use_cases.downloads().insert(key);
-        }
+        use_cases.record_download(record).await?;
         Ok(OpenFile { use_cases, content })
     }
 }
@@ -130,6 +129,16 @@ impl OpenFile {
 }
 
 impl UseCases {
+    /// Puts a download on record, unless the same reader's download of the same file is on record for this day.
+    pub(crate) async fn record_download(&self, record: AuditEvent) -> Result<(), StoreError> {
+        let key = RecordedDownloads::key(&record);
+        if !self.downloads().contains(&key) {
+            self.record(record).await?;
+            self.downloads().insert(key);
+        }
+        Ok(())
+    }
+
     /// A released file of a job, by its place.
     ///
     /// # Errors

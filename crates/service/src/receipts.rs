@@ -159,6 +159,7 @@ mod tests {
                 revision: 1,
             },
             review: false,
+            log_bytes: 0,
         };
         let record = JobRecord {
             owner: "carol".parse().expect("an account"),

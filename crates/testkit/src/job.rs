@@ -70,7 +70,8 @@ pub fn terms() -> Terms {
 pub fn recorded_dataset(did: &str, publisher: &str, review: bool) -> RecordedDataset {
     let did = did.parse().expect("a DID");
     let asset = RecordedAsset { did, service: "compute".to_owned(), publisher: account(publisher), revision: 1 };
-    RecordedDataset { asset, review }
+    let log_bytes = if review { 0 } else { OutputContract::default().max_log_bytes };
+    RecordedDataset { asset, review, log_bytes }
 }
 
 /// The job with this number, allowed at `created`: [`OWNER`]'s, on one inline dataset, with an empty algorithm. A test

@@ -77,6 +77,10 @@ fn answer(mut stream: TcpStream, stalled: &Mutex<Vec<TcpStream>>) {
         stalled.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
         return;
     }
+    if head.windows(9).any(|part| part == b" /missing") {
+        let _ = write!(stream, "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        return;
+    }
     let content = SourceServer::CONTENT;
     let length = content.len();
     let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{content}");

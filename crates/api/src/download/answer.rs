@@ -58,6 +58,12 @@ impl Download {
         Self { description, bytes, open }
     }
 
+    /// The same, as an attachment of this name.
+    #[must_use]
+    pub(crate) fn named(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
+    }
+
     /// The answer: the whole file, or the part that the headers ask for. The download is recorded once it is clear that bytes
     /// will be sent, and before the first of them is.
     ///

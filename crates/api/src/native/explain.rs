@@ -11,7 +11,7 @@ use crate::{
 };
 use axum::extract::State;
 use cloister_model::{Decision, JobId};
-use cloister_service::{Identity, UseCases};
+use cloister_service::{ExplainedJob, Identity, UseCases};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -55,11 +55,15 @@ pub(super) async fn explain_request(
 /// Why a job is where it is.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobExplanation)]
-pub(super) struct ExplainedJob {
+pub(super) struct ExplainedJobView {
     text: String,
     phase: &'static str,
     /// Jobs that come before it; null if it does not wait for its turn.
     ahead: Option<u64>,
+    /// What you may know of its failure beyond that, as the publisher of the files that could not be had, as the one who brought
+    /// them, or as an operator. It can name where they are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
     /// What was decided when it was submitted.
     #[schema(value_type = Object)]
     terms: Value,
@@ -69,18 +73,19 @@ pub(super) struct ExplainedJob {
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/explain", operation_id = "explain", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
-    responses((status = 200, body = ExplainedJob))
+    responses((status = 200, body = ExplainedJobView))
 )]
 pub(super) async fn explain_job(
     State(use_cases): State<UseCases>,
     Caller(who): Caller,
     PathParam(id): PathParam<JobId>,
-) -> Result<axum::Json<ExplainedJob>, Problem> {
-    let (status, explanation, allowed) = use_cases.explain_job(&who, id).await?;
-    Ok(axum::Json(ExplainedJob {
+) -> Result<axum::Json<ExplainedJobView>, Problem> {
+    let ExplainedJob { status, explanation, detail, terms: allowed } = use_cases.explain_job(&who, id).await?;
+    Ok(axum::Json(ExplainedJobView {
         text: explanation.text,
         phase: status.phase.as_str(),
         ahead: explanation.ahead,
+        detail,
         terms: terms(&allowed),
     }))
 }

@@ -1,6 +1,6 @@
 //! What comes out of a job: log, results, report, receipt.
 
-use super::views::{List, ResultView};
+use super::views::{JobView, List, ResultView};
 use crate::{
     auth::Caller,
     download::Download,
@@ -13,14 +13,17 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, Method, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
     response::{IntoResponse as _, Response},
 };
-use cloister_model::{ByteRange, JobId, Opening, Report};
+use cloister_model::{JobId, Opening, Report};
 use cloister_service::{Actor, SignedReceipt, UseCases};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
+
+/// Names the datasets that withhold a log.
+const WITHHELD: HeaderName = HeaderName::from_static("x-cloister-log-withheld");
 
 /// How a log is read.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -32,12 +35,16 @@ pub(super) struct LogQuery {
 }
 
 /// The algorithm log, as far as it may be seen and is written
+///
+/// Empty while it is held with the outputs. If it is still withheld when the job has ended, it stays empty, and the header
+/// `X-Cloister-Log-Withheld` names the datasets that withhold it.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/log", tag = "results", params(LogQuery,
         ("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
         ("Range" = Option<String>, Header, description = "One range of bytes; ignored when following")),
     responses(
-        (status = 200, content_type = "text/plain", body = String),
+        (status = 200, content_type = "text/plain", body = String,
+            headers(("X-Cloister-Log-Withheld" = String, description = "DIDs of the datasets that withhold it, if any"))),
         (status = 206, content_type = "text/plain", body = String),
     )
 )]
@@ -51,6 +58,7 @@ pub(super) async fn log(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let log = use_cases.job_log(&Actor::from(who.clone()), id).await?;
+    let withheld = log.withheld().map(|log| log.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     if query.follow == Some(true) {
         let body = if method == Method::HEAD {
             Body::empty()
@@ -60,8 +68,56 @@ pub(super) async fn log(
         };
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
     }
-    let bytes = log.read(ByteRange { offset: 0, at_most: 0 }).await?.total;
+    let bytes = log.length().await?;
+    let mut response = Download::of_log(log, bytes).answer(&http.metrics, &method, &headers).await?;
+    if let Some(value) = withheld.and_then(|by| HeaderValue::from_str(&by).ok()) {
+        response.headers_mut().insert(WITHHELD, value);
+    }
+    Ok(response)
+}
+
+/// The log of an ended job that is withheld from its consumer, for a publisher of its datasets
+///
+/// What an algorithm printed may hold data of every dataset. So a publisher sees what the datasets of the other publishers let
+/// out, and all of it if there are no others. The reading is recorded.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/withheld-log", tag = "review", params(
+        ("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
+        ("Range" = Option<String>, Header, description = "One range of bytes")),
+    responses(
+        (status = 200, content_type = "text/plain", body = String),
+        (status = 206, content_type = "text/plain", body = String),
+        (status = 409, description = "It has not ended, or its log is not withheld"),
+    )
+)]
+pub(super) async fn withheld_log(
+    State(use_cases): State<UseCases>,
+    State(http): State<Http>,
+    Caller(who): Caller,
+    PathParam(id): PathParam<JobId>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let log = use_cases.withheld_log(&who, id).await?;
+    let bytes = log.length().await?;
     Download::of_log(log, bytes).answer(&http.metrics, &method, &headers).await
+}
+
+/// Release a withheld log: let the consumer read what you may read of it
+///
+/// The first release counts. The receipt of the job stays as it is; the release is in the audit log.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/withheld-log/release", tag = "review",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    responses((status = 200, body = JobView),
+        (status = 409, description = "It has not ended, or its log is not withheld"))
+)]
+pub(super) async fn release_log(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    PathParam(id): PathParam<JobId>,
+) -> Result<Json<JobView>, Problem> {
+    Ok(Json(JobView::from(&use_cases.release_log(&who, id).await?)))
 }
 
 /// What was released

@@ -35,6 +35,8 @@ pub(super) struct JobView {
     phase_text: &'static str,
     /// Why it ended.
     reason: Option<ReasonView>,
+    /// Its log, if it has ended and the rules of its datasets keep the log from its consumer.
+    withheld_log: Option<WithheldLogView>,
     /// When it was allowed.
     #[schema(format = DateTime)]
     created: String,
@@ -70,8 +72,22 @@ pub(super) struct JobView {
 #[schema(as = Reason)]
 pub(super) struct ReasonView {
     text: String,
-    /// `nobody`, `algorithm` or `system`.
+    /// `nobody`, `algorithm`, `publisher` or `system`.
     fault: Value,
+}
+
+/// A log that the rules of datasets keep from the consumer. Their publishers can read it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = WithheldLog)]
+pub(super) struct WithheldLogView {
+    /// The datasets whose rules withhold it.
+    by: Vec<String>,
+    /// When a publisher released it; null: the consumer may not read it.
+    #[schema(format = DateTime)]
+    released: Option<String>,
+    /// The same as a text, with what can be done.
+    text: String,
 }
 
 /// How far its inputs are fetched.
@@ -110,12 +126,14 @@ impl From<&JobStatus> for JobView {
             labels,
             phase,
             reason,
+            detail: _,
             created,
             changed,
             ended,
             stop_requested,
             expires,
             review: _,
+            withheld_log,
             revision,
             progress,
             history,
@@ -129,6 +147,11 @@ impl From<&JobStatus> for JobView {
             reason: reason.as_ref().map(|reason| ReasonView {
                 text: reason.text().to_owned(),
                 fault: serde_json::to_value(reason.fault()).unwrap_or_default(),
+            }),
+            withheld_log: withheld_log.as_ref().map(|log| WithheldLogView {
+                by: log.by.iter().map(ToString::to_string).collect(),
+                released: log.release.as_ref().map(|release| date::write(release.at)),
+                text: log.to_string(),
             }),
             created: date::write(*created),
             changed: date::write(*changed),

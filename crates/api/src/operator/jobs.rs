@@ -4,13 +4,16 @@ use super::{
     access::{Origin, Voucher, vouch},
     error::OperatorError,
     parameters::Parameters,
-    status::StatusBody,
+    status::{ListedResult, StatusBody},
 };
 use crate::state::AppState;
 use axum::{Json, extract::State, response::Response};
-use cloister_model::{Account, Did, JobStatus};
+use cloister_model::{Account, Did, JobStatus, ResultKind};
 use cloister_service::{Actor, JobError, ProviderFilter, UseCases};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+/// What the log of an algorithm is called among results.
+pub(super) const LOG_NAME: &str = "algorithm.log";
 
 /// The most jobs of one answer, the newest ones: Ocean has no pages.
 const MOST_LISTED: usize = 500;
@@ -175,9 +178,17 @@ pub(super) async fn shown(
     job: &JobStatus,
 ) -> Result<Option<StatusBody>, OperatorError> {
     let inputs = use_cases.datasets_of_job(actor, job).await;
-    match (inputs, use_cases.released_files(actor, job).await) {
+    match (inputs, results(use_cases, actor, job).await) {
         (Ok(inputs), Ok(results)) => Ok(Some(StatusBody::new(job, &inputs, &results))),
         (Err(JobError::NotFound), _) | (_, Err(JobError::NotFound)) => Ok(None),
         (Err(error), _) | (_, Err(error)) => Err(error.into()),
     }
+}
+
+/// The results of a job: what it released, or the log of an algorithm that failed, as far as it may be read.
+async fn results(use_cases: &UseCases, actor: &Actor, job: &JobStatus) -> Result<Vec<ListedResult>, JobError> {
+    if let Some((_, bytes)) = use_cases.log_as_result(actor, job).await? {
+        return Ok(vec![ListedResult { name: LOG_NAME.to_owned(), bytes, kind: ResultKind::AlgorithmLog }]);
+    }
+    Ok(use_cases.released_files(actor, job).await?.iter().map(ListedResult::from).collect())
 }

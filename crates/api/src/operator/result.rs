@@ -53,11 +53,20 @@ async fn send(
     let id: JobId = job.parse().map_err(|_| mismatch())?;
     let status = state.use_cases.job_status(actor, id).await.map_err(missing)?;
     let index = place(index)?;
+    let none = || OperatorError::missing(format!("No such index {index} in this compute job"));
+    if let Some((log, bytes)) = state.use_cases.log_as_result(actor, &status).await.map_err(missing)? {
+        if index != 0 {
+            return Err(none());
+        }
+        let log = Download::of_log(log, bytes).named(jobs::LOG_NAME);
+        let mut response = log.answer(&state.http.metrics, method, headers).await?;
+        as_ocean_names_it(response.headers_mut());
+        return Ok(response);
+    }
     let results = state.use_cases.released_files(actor, &status).await.map_err(missing)?;
     if results.is_empty() {
         return Err(mismatch());
     }
-    let none = || OperatorError::missing(format!("No such index {index} in this compute job"));
     let place = u32::try_from(index).map_err(|_| none())?;
     let file = state.use_cases.result_file(actor, id, place).await.map_err(|error| match error {
         JobError::NotFound => none(),

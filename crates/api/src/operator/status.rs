@@ -1,6 +1,6 @@
 //! A job in Ocean's form.
 
-use cloister_model::{Did, JobStatus, Phase, ResultFile, escape};
+use cloister_model::{Did, JobStatus, Phase, ResultFile, ResultKind, escape};
 use cloister_service::{AGREEMENT, ALGORITHM, OWNER, OWNER_AS_SENT};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ pub(super) struct StatusBody {
     stopreq: u8,
     /// Always 0: a removed job is not listed.
     removed: u8,
-    /// Not Ocean's: why a job ended other than well.
+    /// Not Ocean's: why a job ended other than well, and who withholds its log.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
 }
@@ -75,7 +75,7 @@ impl JobBody {
 
 impl StatusBody {
     /// `results` as they can be read: none yet, if there are none.
-    pub(super) fn new(job: &JobStatus, inputs: &[Did], results: &[ResultFile]) -> Self {
+    pub(super) fn new(job: &JobStatus, inputs: &[Did], results: &[ListedResult]) -> Self {
         let published = job.phase == Phase::Finished || !results.is_empty();
         Self {
             job: JobBody::new(job, inputs),
@@ -87,12 +87,34 @@ impl StatusBody {
                 _ => u8::from(job.stop_requested.is_some()),
             },
             removed: 0,
-            reason: job.reason.as_ref().filter(|_| !job.phase.is_success()).map(|reason| reason.text().to_owned()),
+            reason: reason(job),
         }
     }
 }
 
-fn result(file: &ResultFile) -> Value {
+/// What Ocean's clients are told of the end of a job that did not go well.
+fn reason(job: &JobStatus) -> Option<String> {
+    let reason = job.reason.as_ref().filter(|_| !job.phase.is_success())?.text();
+    let withheld = job.withheld_log.as_ref().filter(|log| log.release.is_none());
+    Some(withheld.map_or_else(|| reason.to_owned(), |log| format!("{reason}; {log}")))
+}
+
+/// A file in the list of results.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListedResult {
+    /// A stranger's text.
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) kind: ResultKind,
+}
+
+impl From<&ResultFile> for ListedResult {
+    fn from(file: &ResultFile) -> Self {
+        Self { name: file.name.clone(), bytes: file.bytes, kind: file.kind }
+    }
+}
+
+fn result(file: &ListedResult) -> Value {
     json!({"filename": escape(file.name.as_bytes(), 255).to_string(), "filesize": file.bytes, "type": file.kind})
 }
 
@@ -106,7 +128,7 @@ fn code(phase: Phase) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloister_model::{Event, Fault, JobId, Labels, Reason, ResultKind, Sha256, Timestamp};
+    use cloister_model::{Event, Fault, JobId, Labels, LogRelease, Reason, Timestamp, WithheldLog};
 
     fn job(events: &[Event]) -> JobStatus {
         let labels = [("owner", "0xab"), (OWNER_AS_SENT, "0xAB"), (AGREEMENT, "0x28"), ("algorithm", "e4d8")];
@@ -120,19 +142,14 @@ mod tests {
 
     const RUN: [Event; 4] = [Event::Accept, Event::Configure, Event::Provisioned, Event::Run];
 
-    fn body(job: &JobStatus, results: &[ResultFile]) -> Value {
+    fn body(job: &JobStatus, results: &[ListedResult]) -> Value {
         serde_json::to_value(StatusBody::new(job, &["did:op:5b1f".parse().expect("a DID")], results)).expect("json")
     }
 
     #[test]
     fn a_finished_job_looks_as_oceans_do() {
         let finished = job(&[RUN.as_slice(), &[Event::Succeeded, Event::Passed, Event::Published]].concat());
-        let file = |name: &str, kind, bytes| ResultFile {
-            name: name.to_owned(),
-            kind,
-            bytes,
-            sha256: Sha256::from_bytes([0; 32]),
-        };
+        let file = |name: &str, kind, bytes| ListedResult { name: name.to_owned(), kind, bytes };
         let results =
             [file("result.json", ResultKind::Output, 8), file("algorithm.log", ResultKind::AlgorithmLog, 210)];
         assert_eq!(
@@ -175,5 +192,15 @@ mod tests {
         let failed = body(&job(&[RUN.as_slice(), &[Event::Failed]].concat()), &[]);
         assert_eq!((&failed["status"], &failed["statusText"]), (&json!(41), &json!("Algorithm failed")));
         assert!(failed["dateFinished"].is_string());
+        // Who withholds the log is said where there is something to explain.
+        let log = |release| WithheldLog { by: vec!["did:op:5b1f".parse().expect("a DID")], release };
+        let silent = |release| JobStatus {
+            withheld_log: Some(log(release)),
+            ..job(&[RUN.as_slice(), &[Event::Failed]].concat())
+        };
+        let withheld = body(&silent(None), &[])["reason"].as_str().expect("a text").to_owned();
+        assert!(withheld.starts_with("limit; the log is withheld by the rules of did:op:5b1f"), "{withheld}");
+        let release = LogRelease { by: "bob".parse().expect("an account"), at: Timestamp::from_unix_ms(1), bytes: 9 };
+        assert_eq!(body(&silent(Some(release)), &[])["reason"], "limit");
     }
 }

@@ -17,6 +17,7 @@ impl From<EngineError> for Problem {
             EngineError::Claimed(_) => Self::conflict("claimed", error.to_string()),
             EngineError::NotEnded(_) => Self::conflict("not-ended", error.to_string()),
             EngineError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
+            EngineError::NoWithheldLog(_) => Self::conflict("no-withheld-log", error.to_string()),
             EngineError::Full => Self { retry_after: Some(30), ..Self::unavailable(error.to_string()) },
             EngineError::FullForAccount(_) => Self { detail: error.to_string(), ..Self::rate_limited(30) },
             EngineError::Unavailable { kind: Unavailability::Held, text } => Self::unavailable(text),
@@ -88,6 +89,7 @@ impl From<JobError> for Problem {
             JobError::NotFound => Self::not_found(),
             JobError::NotEnded(_) => Self::conflict("not-ended", error.to_string()),
             JobError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
+            JobError::NoWithheldLog(_) => Self::conflict("no-withheld-log", error.to_string()),
             JobError::OthersJobs => Self::forbidden(error.to_string()),
             JobError::Engine(error) => error.into(),
             JobError::Store(error) => error.into(),
@@ -128,7 +130,7 @@ impl From<DownloadError> for Problem {
         match error {
             DownloadError::NotFound => Self::not_found(),
             DownloadError::Pending => Self::unavailable(error.to_string()),
-            DownloadError::Source(_) => {
+            DownloadError::Source(_) | DownloadError::Unavailable => {
                 Self::new(StatusCode::BAD_GATEWAY, "source", "Source unavailable", error.to_string())
             }
             DownloadError::Engine(error) => error.into(),

@@ -34,6 +34,7 @@ pub(crate) struct Whoami {
 
 /// How a job is doing.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Job {
     pub(crate) id: JobId,
     /// A phase's name. Text, because a newer service may have more phases.
@@ -49,6 +50,17 @@ pub(crate) struct Job {
     pub(crate) progress: Option<Progress>,
     pub(crate) history: Vec<Step>,
     pub(crate) reason: Option<Reason>,
+    /// Absent in answers of an older service.
+    pub(crate) withheld_log: Option<WithheldLog>,
+}
+
+/// A log that rules of datasets keep from the consumer.
+#[derive(Debug, Deserialize)]
+pub(crate) struct WithheldLog {
+    /// When a publisher released it.
+    pub(crate) released: Option<String>,
+    /// Who withholds it, and what can be done.
+    pub(crate) text: String,
 }
 
 /// What a job runs.
@@ -77,7 +89,7 @@ pub(crate) struct Step {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reason {
     pub(crate) text: String,
-    /// `nobody`, `algorithm` or `system`.
+    /// `nobody`, `algorithm`, `publisher` or `system`. Text, because a newer service may know more.
     pub(crate) fault: String,
 }
 
@@ -88,8 +100,8 @@ pub(crate) struct JobExplanation {
     pub(crate) text: String,
     /// Jobs ahead of it in the queue.
     pub(crate) ahead: Option<u64>,
-    /// What was decided when it was submitted.
-    pub(crate) terms: Value,
+    /// What this reader may know beyond the text.
+    pub(crate) detail: Option<String>,
 }
 
 /// A result of a job.

@@ -9,7 +9,7 @@ mod request;
 
 pub(crate) use answer::{
     Asset, Environment, Job, JobAlgorithm, JobExplanation, Key, List, Progress, Reason, Record, ResultFile, Step,
-    Upload, Whoami, read, read_all,
+    Upload, Whoami, WithheldLog, read, read_all,
 };
 pub(crate) use connection::{Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE};
 pub(crate) use events::follow_job;

@@ -104,6 +104,9 @@ fn outcome(job: &Job) -> anyhow::Result<()> {
         return Ok(());
     }
     let reason = reason(job).map(|reason| format!(": {reason}")).unwrap_or_default();
+    if let Some(log) = job.withheld_log.as_ref().filter(|log| log.released.is_none()) {
+        note(&shown(&log.text));
+    }
     Err(Ended::error(FAILED, format!("job {id} ended in {}{reason}", shown(phase))))
 }
 

@@ -1,11 +1,10 @@
 use crate::{
-    client::{Client, ClientError, JobExplanation, read},
+    client::{Client, Job, read},
     context::Context,
-    output::note,
+    output::{note, shown},
 };
 use cloister_model::{JobId, escape};
 use reqwest::Method;
-use serde_json::Value;
 use std::io::{self, IsTerminal as _};
 
 /// Maximum length of one line on a terminal, in characters.
@@ -19,14 +18,23 @@ pub(crate) struct Logs {
     /// Keep printing until the job has ended
     #[arg(short, long)]
     follow: bool,
+    /// As a publisher of its datasets: print the log that is withheld from the job's consumer
+    #[arg(long, conflicts_with = "follow")]
+    withheld: bool,
 }
 
 impl Logs {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let Self { job, follow } = self;
-        let (client, job) = (context.client()?, job.to_string());
-        if copy(&client, &job, follow).await? == 0 && is_withheld(&client, &job).await? {
-            note("the log is empty: an output contract lets none out (maxLogBytes: 0); ask the dataset's publisher");
+        let Self { job, follow, withheld } = self;
+        let job = job.to_string();
+        let client = context.client()?;
+        let path = ["v1", "jobs", &job, if withheld { "withheld-log" } else { "log" }];
+        if copy(&client, &path, follow).await? > 0 || withheld {
+            return Ok(());
+        }
+        let job: Job = read(&client.get(&["v1", "jobs", &job], &[]).await?)?;
+        if let Some(log) = job.withheld_log.filter(|log| log.released.is_none()) {
+            note(&shown(&log.text));
         }
         Ok(())
     }
@@ -34,19 +42,13 @@ impl Logs {
 
 /// Prints the log as it grows, until the job has ended.
 pub(super) async fn follow(client: &Client, job: &str) -> anyhow::Result<()> {
-    copy(client, job, true).await.map(drop)
+    copy(client, &["v1", "jobs", job, "log"], true).await.map(drop)
 }
 
-/// Whether the job's output contract lets no log out.
-async fn is_withheld(client: &Client, job: &str) -> Result<bool, ClientError> {
-    let explanation: JobExplanation = read(&client.get(&["v1", "jobs", job, "explain"], &[]).await?)?;
-    Ok(explanation.terms.pointer("/outputContract/maxLogBytes").and_then(Value::as_u64) == Some(0))
-}
-
-/// Prints the log. Returns its length in bytes.
-async fn copy(client: &Client, job: &str, follow: bool) -> anyhow::Result<u64> {
+/// Prints a log. Returns its length in bytes.
+async fn copy(client: &Client, path: &[&str], follow: bool) -> anyhow::Result<u64> {
     let query = if follow { &[("follow", "true")][..] } else { &[] };
-    let mut response = client.send(client.patient_request(Method::GET, &["v1", "jobs", job, "log"], query)?).await?;
+    let mut response = client.send(client.patient_request(Method::GET, path, query)?).await?;
     let (mut printer, mut bytes) = (Printer::new(io::stdout().is_terminal()), 0);
     while let Some(chunk) = response.chunk().await.map_err(|error| client.fault(&error))? {
         bytes += chunk.len() as u64;

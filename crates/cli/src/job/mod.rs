@@ -10,7 +10,7 @@ mod review;
 mod submit;
 
 use crate::{
-    client::{Job, JobExplanation, Step, read},
+    client::{Job, JobExplanation, Step, WithheldLog, read},
     context::Context,
     exit::Usage,
     output::{Format, note, print_document, print_line, shown},
@@ -31,6 +31,8 @@ pub(crate) enum JobCommand {
     Follow(One),
     /// Print the algorithm's log
     Logs(log::Logs),
+    /// As a publisher of its datasets: let the consumer of a job read its withheld log
+    ReleaseLog(One),
     /// List the results; with --dir, download them
     Results(results::Results),
     /// Request that a job is stopped
@@ -65,6 +67,7 @@ impl JobCommand {
                 follow::conclude(context, &ended)
             }
             Self::Logs(command) => command.execute(context).await,
+            Self::ReleaseLog(One { job }) => release_log(context, job).await,
             Self::Results(command) => command.execute(context).await,
             Self::Stop(One { job }) => stop(context, job).await,
             Self::Delete(One { job }) => {
@@ -95,7 +98,21 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
     }
     let job: Job = read(&answer)?;
     let reason = follow::reason(&job).filter(|reason| reason != "finished");
-    let Job { id, phase, created, changed, ended, expires, owner, environment, datasets, algorithm, history, .. } = job;
+    let Job {
+        id,
+        phase,
+        created,
+        changed,
+        ended,
+        expires,
+        owner,
+        environment,
+        datasets,
+        algorithm,
+        history,
+        withheld_log,
+        ..
+    } = job;
     let algorithm = list::algorithm(algorithm);
     let lines = [
         ("id", Some(id.to_string())),
@@ -115,6 +132,9 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
     if let Some(reason) = reason {
         print_line(&format!("{:<12} {reason}", "reason"))?;
     }
+    if let Some(WithheldLog { text, .. }) = withheld_log {
+        print_line(&format!("{:<12} {}", "log", shown(&text)))?;
+    }
     for Step { phase, at } in history {
         print_line(&format!("{:<12} {} {}", "history", shown(&at), shown(&phase)))?;
     }
@@ -132,13 +152,27 @@ async fn stop(context: &Context, job: JobId) -> anyhow::Result<()> {
     Ok(())
 }
 
+async fn release_log(context: &Context, job: JobId) -> anyhow::Result<()> {
+    let client = context.client()?;
+    let path = ["v1", "jobs", &job.to_string(), "withheld-log", "release"];
+    let answer = client.send_json(Method::POST, &path, None, &serde_json::json!({})).await?.body;
+    if context.format != Format::Table {
+        return Ok(print_document(context.format, &answer)?);
+    }
+    note(&format!("the consumer of job {job} can read its log"));
+    Ok(())
+}
+
 async fn explain(context: &Context, job: JobId) -> anyhow::Result<()> {
     let answer = context.client()?.get(&["v1", "jobs", &job.to_string(), "explain"], &[]).await?;
     if context.format != Format::Table {
         return Ok(print_document(context.format, &answer)?);
     }
-    let JobExplanation { phase, text, ahead, terms: _ } = read(&answer)?;
+    let JobExplanation { phase, text, ahead, detail } = read(&answer)?;
     print_line(&format!("{}: {}", shown(&phase), shown(&text)))?;
+    if let Some(detail) = detail {
+        print_line(&shown(&detail))?;
+    }
     match ahead {
         None => Ok(()),
         Some(1) => Ok(print_line("1 job is ahead of it")?),

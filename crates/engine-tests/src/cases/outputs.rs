@@ -1,7 +1,7 @@
 //! `Outputs`: log, report and results. Receipts have a file of their own.
 
 use crate::{Trial, trial::ALL};
-use cloister_model::{ByteRange, EngineError, LogPart, Outcome, Phase, ResultKind, ResultSet};
+use cloister_model::{ByteRange, EngineError, LogPart, LogScope, Outcome, Phase, ResultKind, ResultSet};
 use cloister_testkit::{guests, missing_upload};
 
 /// Ranges of a text of four bytes, and what of it they hold.
@@ -17,7 +17,7 @@ const RANGES: [(u64, u32, &str); 8] = [
 ];
 
 async fn log_part(trial: &Trial, job: cloister_model::JobId, range: ByteRange) -> LogPart {
-    trial.engine().log(job, range).await.expect("a log")
+    trial.engine().log(job, LogScope::Readable, range).await.expect("a log")
 }
 
 /// The log can be read while the algorithm runs, has a length, and says whether it will grow.

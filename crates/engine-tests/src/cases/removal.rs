@@ -1,7 +1,9 @@
 //! `Jobs::remove`, and what is left of a job afterwards.
 
 use crate::{Trial, trial::ALL};
-use cloister_model::{AuditAction, EngineError, JobId, JobSpec, Phase, ResultSet, ReviewVerdict, Seen, TimeLimits};
+use cloister_model::{
+    AuditAction, EngineError, JobId, JobSpec, LogScope, Phase, ResultSet, ReviewVerdict, Seen, TimeLimits,
+};
 use cloister_testkit::guests;
 
 /// Every method that takes a job, but `receipt`, says that this one is not there.
@@ -12,18 +14,19 @@ async fn is_not_there(trial: &Trial, job: JobId) {
     assert_eq!(engine.wait(job, Seen::default()).await, Err(missing.clone()));
     assert_eq!(engine.explain(job).await, Err(missing.clone()));
     assert_eq!(engine.card(job).await, Err(missing.clone()));
-    assert_eq!(engine.log(job, ALL).await, Err(missing.clone()));
+    assert_eq!(engine.log(job, LogScope::Readable, ALL).await, Err(missing.clone()));
     assert_eq!(engine.report(job).await, Err(missing.clone()));
     for set in [ResultSet::Released, ResultSet::UnderReview] {
         assert_eq!(engine.results(job, set).await, Err(missing.clone()));
         assert_eq!(engine.read_result(job, set, 0, ALL).await, Err(missing.clone()));
     }
     let (stop, remove) = (trial.event(AuditAction::JobStopped), trial.event(AuditAction::JobRemoved));
-    let review = trial.event(AuditAction::Reviewed);
+    let (review, release) = (trial.event(AuditAction::Reviewed), trial.event(AuditAction::LogReleased));
     assert_eq!(engine.stop(job, stop.clone()).await, Err(missing.clone()));
     assert_eq!(engine.remove(job, remove.clone()).await, Err(missing.clone()));
-    assert_eq!(engine.review(job, ReviewVerdict::Approve, review.clone()).await, Err(missing));
-    for event in [stop, remove, review] {
+    assert_eq!(engine.review(job, ReviewVerdict::Approve, review.clone()).await, Err(missing.clone()));
+    assert_eq!(engine.release_log(job, 1, release.clone()).await, Err(missing));
+    for event in [stop, remove, review, release] {
         assert_eq!(trial.recorded(&event).await, 0, "{event:?}");
     }
     assert!(!trial.all_jobs().await.contains(&job));

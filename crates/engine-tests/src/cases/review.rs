@@ -4,7 +4,7 @@ use crate::{
     Trial,
     trial::{ALL, reason},
 };
-use cloister_model::{AuditAction, EngineError, JobSpec, LogPart, Phase, ResultSet, Review, ReviewVerdict};
+use cloister_model::{AuditAction, EngineError, JobSpec, LogPart, LogScope, Phase, ResultSet, Review, ReviewVerdict};
 use cloister_testkit::{account, guests};
 
 fn written() -> Vec<(String, String)> {
@@ -24,7 +24,7 @@ pub async fn outputs_and_log_wait_for_the_reviewer(trial: &mut Trial) {
     for _ in 0..2 {
         assert_eq!(trial.files(job.id, ResultSet::Released).await, []);
         assert_eq!(trial.files(job.id, ResultSet::UnderReview).await, written());
-        let LogPart { bytes, total, .. } = trial.engine().log(job.id, ALL).await.expect("a log");
+        let LogPart { bytes, total, .. } = trial.engine().log(job.id, LogScope::Readable, ALL).await.expect("a log");
         assert_eq!((bytes.as_slice(), total), (b"".as_slice(), 0), "the log is held with the outputs");
         assert_eq!(trial.status(job.id).await.review, None);
         trial.restart().await;

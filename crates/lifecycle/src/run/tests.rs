@@ -90,8 +90,8 @@ fn every_file_beside_the_program_counts_and_an_interpreter_is_given_the_first_al
 }
 
 #[test]
-fn a_log_that_is_held_is_not_kept_for_a_failed_run() {
+fn a_held_log_is_withheld_when_the_run_fails() {
     let failed = Outcome::AlgorithmFailed { exit_code: 1 };
     assert_eq!(after(&spec(), &report(failed.clone())).log, LogFate::Kept);
-    assert_eq!(after(&reviewed_spec(), &report(failed)).log, LogFate::Discarded);
+    assert_eq!(after(&reviewed_spec(), &report(failed)).log, withheld());
 }

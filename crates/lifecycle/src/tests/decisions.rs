@@ -238,7 +238,7 @@ fn outputs_leave_review_or_end_the_job() {
         (spec(), passed(), Event::Passed, None, LogFate::Discarded),
         (with_review.clone(), passed(), Event::ReviewAsked, None, LogFate::Discarded),
         (spec(), refused(Some("csv-rows")), Event::Refused, Some("csv-rows"), LogFate::Kept),
-        (with_review, refused(Some("csv-rows")), Event::Refused, Some("csv-rows"), LogFate::Discarded),
+        (with_review, refused(Some("csv-rows")), Event::Refused, Some("csv-rows"), withheld()),
         (spec(), refused(Some("check")), Event::Refused, Some("check"), LogFate::Kept),
         (spec(), refused(None), Event::Refused, Some("step"), LogFate::Kept),
     ] {

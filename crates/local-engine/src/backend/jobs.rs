@@ -6,7 +6,7 @@ use crate::{
     engine::core::{Core, blocking},
     store::{Change, DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs, jobs::NewJob},
 };
-use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, reviewed};
+use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, log_released, reviewed};
 use cloister_model::{
     Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation, InterpreterId,
     JobCard, JobId, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict, RuntimeKind, Seen,
@@ -110,6 +110,10 @@ impl Jobs for LocalEngine {
 
     fn review(&self, job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
         Box::pin(self.core.store.write(Durability::Disk, move |write| review(write, job, &verdict, record)))
+    }
+
+    fn release_log(&self, job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(self.core.store.write(Durability::Disk, move |write| release_log(write, job, bytes, record)))
     }
 }
 
@@ -215,12 +219,31 @@ fn review(
     if status.phase != Phase::InReview {
         return Err(Fail::Rejected(EngineError::NotInReview(job)));
     }
-    let by: Account = event
-        .actor
-        .parse()
-        .map_err(|_| DbError::Other("the record of a review does not name an account; this is a bug".to_owned()))?;
-    let at = event.at;
+    let (by, at) = (account(&event)?, event.at);
     let review = Review { approved: *verdict == ReviewVerdict::Approve, by, at };
     audit::record(write, event)?;
-    answer(job, record(write, &spec, &reviewed(&spec.terms, verdict, review), at))
+    answer(job, record(write, &spec, &reviewed(&spec, verdict, review), at))
+}
+
+fn release_log(
+    write: &mut Write<'_>,
+    job: JobId,
+    bytes: u64,
+    event: AuditEvent,
+) -> Result<JobStatus, Fail<EngineError>> {
+    let Some(before) = jobs::status(write.db, job)? else { return Err(Fail::Rejected(EngineError::NoSuchJob(job))) };
+    let Some(after) = log_released(&before, account(&event)?, event.at, bytes) else {
+        return Err(Fail::Rejected(EngineError::NoWithheldLog(job)));
+    };
+    if after != before {
+        jobs::put_log_release(write, &before, &after)?;
+        audit::record(write, event)?;
+    }
+    Ok(after)
+}
+
+/// The account that decided what an event records.
+fn account(event: &AuditEvent) -> Result<Account, DbError> {
+    let unnamed = |_| DbError::Other("the record of a decision does not name an account; this is a bug".to_owned());
+    event.actor.parse().map_err(unnamed)
 }

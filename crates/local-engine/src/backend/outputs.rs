@@ -3,10 +3,10 @@ use crate::{
     engine::core::{Core, blocking},
     store::{DbError, jobs, receipts},
 };
-use cloister_lifecycle::readable_log_bytes;
+use cloister_lifecycle::log_bytes;
 use cloister_model::{
-    ByteRange, EngineError, EngineFuture, JobId, LogPart, Outputs, Phase, Report, ResultFile, ResultKind, ResultSet,
-    StoredReceipt, Unavailability,
+    ByteRange, EngineError, EngineFuture, JobId, LogPart, LogScope, Outputs, Phase, Report, ResultFile, ResultKind,
+    ResultSet, StoredReceipt, Unavailability,
 };
 use cloister_results::PublishError;
 use cloister_runner::{LOG, OUTPUTS};
@@ -19,8 +19,8 @@ use std::{
 };
 
 impl Outputs for LocalEngine {
-    fn log(&self, job: JobId, range: ByteRange) -> EngineFuture<'_, LogPart> {
-        Box::pin(log(&self.core, job, range))
+    fn log(&self, job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart> {
+        Box::pin(log(&self.core, job, scope, range))
     }
 
     fn report(&self, job: JobId) -> EngineFuture<'_, Option<Report>> {
@@ -53,12 +53,12 @@ impl Outputs for LocalEngine {
     }
 }
 
-/// A part of the log, unless it is held with the outputs.
-async fn log(core: &Core, job: JobId, range: ByteRange) -> Result<LogPart, EngineError> {
+/// A part of the log, as far as the scope shows it.
+async fn log(core: &Core, job: JobId, scope: LogScope, range: ByteRange) -> Result<LogPart, EngineError> {
     // In this order: when the status says that the run has ended, its log is complete.
     let status = core.status(job)?;
     let card = core.store.read(|db| jobs::card(db, job))?.ok_or(EngineError::NoSuchJob(job))?;
-    let most = readable_log_bytes(&card.terms, status.phase);
+    let most = log_bytes(&card.terms, &status, scope);
     if most == 0 {
         return Ok(LogPart { bytes: Vec::new(), total: 0, ended: status.phase.has_ended() });
     }

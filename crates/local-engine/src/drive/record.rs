@@ -34,9 +34,10 @@ impl Drive<'_> {
     /// Stores a transition, with what has to be done to files before and after it.
     pub(super) async fn record(&mut self, transition: Transition) -> Result<(), Unrecorded> {
         let (core, job) = (self.core, self.job());
-        let Transition { log, discard_results, durability, .. } = transition;
+        let Transition { ref log, discard_results, durability, .. } = transition;
+        let discards_log = *log == LogFate::Discarded;
         // Before: once the job has ended, its folder may go at any moment.
-        if log == LogFate::Kept {
+        if !discards_log {
             work_folder::keep_log(&core.home, job).await?;
         }
         let spec = Arc::clone(&self.spec);
@@ -53,7 +54,7 @@ impl Drive<'_> {
             Err(Unrecorded::NotApplied(NotApplied::Stopping)) => return Ok(()),
             Err(error) => return Err(error),
         };
-        if log == LogFate::Discarded && status.phase.has_ended() {
+        if discards_log && status.phase.has_ended() {
             // A release that was not stored may have moved it there.
             work_folder::discard_log(&core.home, job).await?;
         }

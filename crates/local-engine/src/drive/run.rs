@@ -1,6 +1,6 @@
 use super::{Drive, Unrecorded};
 use crate::store::DbError;
-use cloister_lifecycle::RunFacts;
+use cloister_lifecycle::{RunFacts, run_contract};
 use cloister_runner::{DATA, Run, RunnerError};
 
 impl Drive<'_> {
@@ -28,7 +28,7 @@ impl Drive<'_> {
             did: spec.algorithm.did.clone(),
             folder: self.core.home.job(spec.id),
             datasets: spec.inputs.iter().map(|input| input.did.clone()).collect(),
-            contract: spec.terms.output_contract.clone(),
+            contract: run_contract(&spec.terms),
             limits: spec.limits.clone(),
             profile: spec.terms.profile,
             interpreter: spec.algorithm.interpreter.clone(),

@@ -1,7 +1,7 @@
 use super::{Place, close, ended, guests, remove, review, run, soon, stop, submit, until};
 use crate::testing;
 use cloister_model::{
-    Backend as _, EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, Outputs as _, Phase,
+    Backend as _, EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, LogScope, Outputs as _, Phase,
     ReviewVerdict, Seen, StoreError, Uploads as _,
 };
 use std::time::Duration;
@@ -240,7 +240,7 @@ async fn a_log_says_how_long_it_is_and_whether_it_is_complete() {
     let place = Place::new();
     let engine = place.open().await;
     let read = async |job: &cloister_model::JobSpec, offset, at_most| {
-        engine.log(job.id, cloister_model::ByteRange { offset, at_most }).await.expect("a log")
+        engine.log(job.id, LogScope::Readable, cloister_model::ByteRange { offset, at_most }).await.expect("a log")
     };
     let part = |text: &str, total, ended| LogPart { bytes: text.as_bytes().to_vec(), total, ended };
     let failed = place.job(&engine, guests::FAILS).await;

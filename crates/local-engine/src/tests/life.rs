@@ -1,8 +1,8 @@
 use super::{Place, close, ended, guests, log, phases, remove, run, soon, stop, submit, until, why};
 use crate::testing;
 use cloister_model::{
-    Backend as _, EngineError, Fault, Inspection, Inspections as _, JobSpec, Jobs as _, Limits, Outcome, Outputs as _,
-    Phase, Profile, ResultSet, RuntimeKind, TimeLimits,
+    Backend as _, EngineError, Fault, Inspection, Inspections as _, JobSpec, Jobs as _, Limits, LogScope, Outcome,
+    Outputs as _, Phase, Profile, ResultSet, RuntimeKind, TimeLimits,
 };
 use cloister_results::StoreConfig;
 use serde_json::json;
@@ -98,7 +98,7 @@ async fn a_job_stops_wherever_it_is_within_a_second() {
 
     remove(&engine, running.id).await.expect("removed");
     assert_eq!(engine.status(running.id).await, Err(EngineError::NoSuchJob(running.id)));
-    assert_eq!(engine.log(running.id, super::ALL).await, Err(EngineError::NoSuchJob(running.id)));
+    assert_eq!(engine.log(running.id, LogScope::Readable, super::ALL).await, Err(EngineError::NoSuchJob(running.id)));
     let kept = place.home().join("logs").join(running.id.to_string());
     soon("the log goes", || !kept.exists()).await;
     close(engine).await;

@@ -12,8 +12,8 @@ mod versions;
 
 use crate::{EnvironmentOptions, LocalEngine, OpenError, Options, testing};
 use cloister_model::{
-    AuditAction, ByteRange, EngineError, JobId, JobSpec, JobStatus, Jobs as _, Outputs as _, Phase, ResultSet,
-    ReviewVerdict, Seen, Sha256, Uploads as _,
+    AuditAction, ByteRange, EngineError, JobId, JobSpec, JobStatus, Jobs as _, LogScope, Outputs as _, Phase,
+    ResultSet, ReviewVerdict, Seen, Sha256, Uploads as _,
 };
 use cloister_sources::SourcePolicy;
 use cloister_testkit::guests;
@@ -170,7 +170,7 @@ fn why(status: &JobStatus) -> &str {
 const ALL: ByteRange = ByteRange { offset: 0, at_most: 1 << 20 };
 
 async fn log(engine: &LocalEngine, job: JobId) -> String {
-    String::from_utf8(engine.log(job, ALL).await.expect("a log").bytes).expect("text")
+    String::from_utf8(engine.log(job, LogScope::Readable, ALL).await.expect("a log").bytes).expect("text")
 }
 
 /// The files of a set, by name.

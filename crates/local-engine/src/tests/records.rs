@@ -6,10 +6,11 @@ use crate::{
     store::{DbError, Durability, Fail, Write, receipts},
     testing,
 };
+use cloister_lifecycle::{LogFate, Transition};
 use cloister_model::{
-    Account, ApiKey, Asset, AssetKind, AuditAction, AuditLog as _, Backend as _, Claim, Ddo, EngineError, Event, JobId,
-    JobSpec, Jobs as _, Keyring as _, Opening, Outputs as _, Phase, Registry as _, ReviewVerdict, Role, Secret, Sha256,
-    StoreError, StoredReceipt, Unavailability,
+    Account, ApiKey, Asset, AssetKind, AuditAction, AuditLog as _, Backend as _, Claim, Ddo, EngineError, Event, Fault,
+    JobId, JobSpec, Jobs as _, Keyring as _, Opening, Outputs as _, Phase, Reason, Registry as _, ReviewVerdict, Role,
+    Secret, Sha256, StoreError, StoredReceipt, Unavailability,
 };
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
@@ -29,6 +30,18 @@ async fn advance(engine: &LocalEngine, job: JobId, events: &'static [Event]) {
         step.map(drop).map_err(|error| Fail::Db(DbError::Other(format!("{error:?}"))))
     };
     engine.core.store.write::<(), DbError, _>(Durability::Process, step).await.expect("a step");
+}
+
+/// Ends a running job whose log may not leave, as an engine that runs it would.
+async fn end_withholding_log(engine: &LocalEngine, job: JobId) {
+    let end = move |write: &mut Write<'_>| {
+        let reason = Reason::new("it failed", Fault::Algorithm);
+        let ended =
+            Transition { log: LogFate::Withheld(Vec::new()), ..testing::transition(&[Event::Failed], Some(&reason)) };
+        let step = testing::apply(write, job, &ended, crate::clock::now());
+        step.map(drop).map_err(|error| Fail::Db(DbError::Other(format!("{error:?}"))))
+    };
+    engine.core.store.write::<(), DbError, _>(Durability::Process, end).await.expect("an end");
 }
 
 /// Every row of every table.
@@ -99,9 +112,9 @@ fn asset() -> Asset {
 async fn no_command_takes_effect_without_its_record() {
     let place = Place::new();
     let engine = idle(&place).await;
-    let [queued, ended, approved, refused, running, unfit] = [1, 2, 3, 4, 5, 6].map(testing::job);
+    let [queued, ended, approved, refused, running, unfit, silent] = [1, 2, 3, 4, 5, 6, 8].map(testing::job);
     let unfit = JobSpec { environment: "elsewhere".parse().expect("a name"), ..unfit };
-    for job in [&queued, &ended, &approved, &refused, &running] {
+    for job in [&queued, &ended, &approved, &refused, &running, &silent] {
         submit(&engine, job.clone()).await.expect("submitted");
     }
     stop(&engine, ended.id).await.expect("stopped");
@@ -109,6 +122,8 @@ async fn no_command_takes_effect_without_its_record() {
         advance(&engine, job.id, REVIEWED).await;
     }
     advance(&engine, running.id, &[Event::Accept]).await;
+    advance(&engine, silent.id, &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run]).await;
+    end_withholding_log(&engine, silent.id).await;
     engine.put_key(key(), testing::event(AuditAction::KeyCreated)).await.expect("stored");
 
     let other_key = || ApiKey { id: "00000000000000bb".parse().expect("an id"), ..key() };
@@ -125,6 +140,7 @@ async fn no_command_takes_effect_without_its_record() {
             $check!("remove", remove(&engine, ended.id));
             $check!("approve", review(&engine, approved.id, ReviewVerdict::Approve));
             $check!("refuse", review(&engine, refused.id, refusal()));
+            $check!("release a log", engine.release_log(silent.id, 1, testing::event(AuditAction::LogReleased)));
             $check!("put an asset", engine.put_asset(asset(), testing::event(AuditAction::AssetPublished)));
             $check!("put a key", engine.put_key(other_key(), testing::event(AuditAction::KeyCreated)));
             $check!("revoke", engine.revoke_key(key().id, testing::at(2), testing::event(AuditAction::KeyRevoked)));
@@ -157,7 +173,7 @@ async fn no_command_takes_effect_without_its_record() {
         };
     }
     every_command!(is_on_record);
-    assert_eq!(on_record, 18);
+    assert_eq!(on_record, 20);
     close(engine).await;
 }
 

@@ -4,8 +4,8 @@ use super::{Place, close, stop};
 use crate::{LocalEngine, testing};
 use cloister_model::{
     Account, AssetKind, AssetQuery, AuditAction, AuditLog as _, ByteRange, Claim, Claims as _, Did, JobId, JobQuery,
-    Jobs as _, Keyring as _, LogPart, Outcome, Outputs as _, Phase, Registry as _, ResultKind, ResultSet, Sha256,
-    StoreError, Timestamp, Uploads as _,
+    Jobs as _, Keyring as _, LogPart, LogScope, Outcome, Outputs as _, Phase, Registry as _, ResultKind, ResultSet,
+    Sha256, StoreError, Timestamp, Uploads as _,
 };
 use std::{fs, path::Path, sync::Arc};
 
@@ -84,7 +84,7 @@ async fn jobs_of_version_1_are_whole() {
     let held = engine.results(id(IN_REVIEW), ResultSet::UnderReview).await.expect("files");
     assert!(held.iter().any(|file| file.kind == ResultKind::Output));
     let range = ByteRange { offset: 0, at_most: 10 };
-    let log = engine.log(id(QUEUED), range).await.expect("a log");
+    let log = engine.log(id(QUEUED), LogScope::Readable, range).await.expect("a log");
     assert_eq!(log, LogPart { bytes: Vec::new(), total: 0, ended: false });
     // A job that this version did not start can be stopped by it.
     let stopped = stop(&engine, id(QUEUED)).await.expect("stopped");

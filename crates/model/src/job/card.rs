@@ -1,4 +1,4 @@
-use super::{JobId, JobSpec, Timestamp};
+use super::{FailureDetail, JobId, JobSpec, Timestamp};
 use crate::{Account, Did, Sha256, Terms};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct RecordedDataset {
     pub asset: RecordedAsset,
     /// Whether its owner must approve results before they leave.
     pub review: bool,
+    /// How many bytes of the algorithm log its rules alone let out unseen, to anyone: 0 if it lets none out, or holds the log
+    /// until a person or a program has seen the outputs.
+    pub log_bytes: u64,
 }
 
 /// An asset of a job.
@@ -57,6 +60,33 @@ impl JobRecord {
     pub fn reviewed_by(&self, account: &Account, terms: &Terms) -> bool {
         let mut wanted = self.datasets.iter().filter(|dataset| dataset.review).peekable();
         terms.release.review && wanted.peek().is_some() && wanted.all(|dataset| dataset.asset.publisher == *account)
+    }
+
+    /// Whether the account may read a failure's detail: it published the asset that the detail is about, or brought the
+    /// algorithm.
+    #[must_use]
+    pub fn may_read_detail(&self, account: &Account, detail: &FailureDetail) -> bool {
+        let Some(did) = detail.asset() else { return self.owner == *account };
+        let mut assets = self.datasets.iter().map(|dataset| &dataset.asset).chain(&self.algorithm);
+        assets.any(|asset| asset.did == *did && asset.publisher == *account)
+    }
+
+    /// The datasets that let no byte of the log out unseen.
+    #[must_use]
+    pub fn withholding_log(&self) -> Vec<Did> {
+        let withholding = self.datasets.iter().filter(|dataset| dataset.log_bytes == 0);
+        withholding.map(|dataset| dataset.asset.did.clone()).collect()
+    }
+
+    /// How many bytes of a withheld log the account may read and release. A log may hold data of every dataset, so each
+    /// dataset of another publisher limits it to what that dataset lets out. 0 for an account that published none.
+    #[must_use]
+    pub fn log_bytes_for(&self, account: &Account) -> u64 {
+        if !self.published_by(account) {
+            return 0;
+        }
+        let others = self.datasets.iter().filter(|dataset| dataset.asset.publisher != *account);
+        others.map(|dataset| dataset.log_bytes).min().unwrap_or(u64::MAX)
     }
 }
 
@@ -87,5 +117,61 @@ impl JobSpec {
             terms: self.terms.clone(),
             inputs: self.inputs.iter().map(|input| input.did.clone()).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(datasets: &[(&str, &str, u64)]) -> JobRecord {
+        let dataset = |(did, publisher, log_bytes): &(&str, &str, u64)| RecordedDataset {
+            asset: RecordedAsset {
+                did: did.parse().expect("a DID"),
+                service: "compute".to_owned(),
+                publisher: publisher.parse().expect("an account"),
+                revision: 1,
+            },
+            review: false,
+            log_bytes: *log_bytes,
+        };
+        let owner = "carol".parse().expect("an account");
+        JobRecord {
+            owner,
+            request: None,
+            attempt: 1,
+            datasets: datasets.iter().map(dataset).collect(),
+            algorithm: None,
+        }
+    }
+
+    #[test]
+    fn a_detail_is_for_the_publisher_of_its_asset() {
+        let record = record(&[("a", "alice", 0), ("b", "bob", 0)]);
+        let may = |account: &str, asset: Option<&str>| {
+            let detail = FailureDetail::new(asset.map(|did| did.parse().expect("a DID")), "it answered 404");
+            record.may_read_detail(&account.parse().expect("an account"), &detail)
+        };
+        assert!(may("alice", Some("a")) && may("bob", Some("b")) && may("carol", None));
+        assert!(
+            !may("alice", Some("b")) && !may("carol", Some("a")) && !may("alice", None) && !may("alice", Some("c"))
+        );
+    }
+
+    #[test]
+    fn a_publisher_reads_of_a_withheld_log_what_the_datasets_of_others_let_out() {
+        for (datasets, account, bytes) in [
+            (vec![("a", "alice", 0)], "alice", u64::MAX),
+            (vec![("a", "alice", 0)], "carol", 0),
+            (vec![("a", "alice", 0)], "bob", 0),
+            (vec![("a", "alice", 0), ("b", "alice", 9)], "alice", u64::MAX),
+            (vec![("a", "alice", 0), ("b", "bob", 9)], "alice", 9),
+            (vec![("a", "alice", 0), ("b", "bob", 9)], "bob", 0),
+            (vec![("a", "alice", 0), ("b", "bob", 0)], "alice", 0),
+        ] {
+            assert_eq!(record(&datasets).log_bytes_for(&account.parse().expect("an account")), bytes, "{datasets:?}");
+        }
+        let withholding = record(&[("a", "alice", 0), ("b", "bob", 9)]).withholding_log();
+        assert_eq!(withholding, ["a".parse().expect("a DID")]);
     }
 }

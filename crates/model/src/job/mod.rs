@@ -12,4 +12,7 @@ pub use cursor::JobCursor;
 pub use labels::{LabelError, Labels};
 pub use results::{ByteRange, ResultFile, ResultKind, ResultSet};
 pub use spec::{Delivery, JobAlgorithm, JobId, JobIdError, JobInput, JobSource, JobSpec, TimeLimits};
-pub use status::{Fault, JobStatus, Progress, Reason, Review, Seen, StatusError, Step, Timestamp};
+pub use status::{
+    FailureDetail, Fault, JobStatus, LogRelease, Progress, Reason, Review, Seen, StatusError, Step, Timestamp,
+    WithheldLog,
+};

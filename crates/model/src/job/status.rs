@@ -1,5 +1,5 @@
 use super::{JobId, Labels};
-use crate::{Account, Event, ImpossibleStep, Phase, escape};
+use crate::{Account, Did, Event, ImpossibleStep, Phase, escape};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
@@ -44,6 +44,9 @@ pub struct JobStatus {
     pub phase: Phase,
     /// Why it ended; none while it has not.
     pub reason: Option<Reason>,
+    /// What the publisher of an asset of the job, or its owner, is told beyond that: see [`FailureDetail::asset`].
+    #[serde(default)]
+    pub detail: Option<FailureDetail>,
     /// When it was allowed.
     pub created: Timestamp,
     /// When it came to its phase.
@@ -57,6 +60,9 @@ pub struct JobStatus {
     /// The reviewer's decision, if there was one.
     #[serde(default)]
     pub review: Option<Review>,
+    /// The log, if the job has ended and its consumer may read none of it without the publisher's consent.
+    #[serde(default)]
+    pub withheld_log: Option<WithheldLog>,
     /// Grows with every change that a follower wants to see, [`JobStatus::progress`] included. Followers compare
     /// [`JobStatus::seen`] instead: how revisions are counted is the engine's own affair.
     pub revision: u64,
@@ -97,6 +103,43 @@ pub struct Review {
     pub at: Timestamp,
 }
 
+/// A log that the rules of a dataset keep from the consumer. It is kept, bounded, for the publishers of the datasets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WithheldLog {
+    /// The datasets whose rules withhold it.
+    pub by: Vec<Did>,
+    /// Its release by a publisher; none: the consumer may not read it.
+    pub release: Option<LogRelease>,
+}
+
+/// A publisher's decision to let the consumer read a withheld log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LogRelease {
+    /// Who released it.
+    pub by: Account,
+    /// When.
+    pub at: Timestamp,
+    /// The most bytes of it, from its beginning, that the consumer may read.
+    pub bytes: u64,
+}
+
+impl fmt::Display for WithheldLog {
+    /// What the consumer is told: who withholds it, and who can change that.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { by, release } = self;
+        if release.is_some() {
+            return f.write_str("the publisher has released the log");
+        }
+        f.write_str("the log is withheld by the rules of ")?;
+        for (number, did) in by.iter().enumerate() {
+            write!(f, "{}{did}", if number == 0 { "" } else { ", " })?;
+        }
+        f.write_str("; its publisher can read the log and release it")
+    }
+}
+
 /// How far the fetching of inputs is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -134,8 +177,64 @@ pub enum Fault {
     Nobody,
     /// The algorithm's: running it again will end the same way.
     Algorithm,
-    /// The system's, a source of data included: running it again may help.
+    /// A publisher's: where the files of a dataset or an algorithm are kept, they cannot be fetched as described. Running it
+    /// again may help; otherwise the publisher has to mend it.
+    Publisher,
+    /// The system's: running it again may help.
     System,
+}
+
+/// What is known of a failure beyond its [`Reason`], and not for every reader: it may name where files are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureDetail {
+    asset: Option<Did>,
+    text: String,
+}
+
+impl FailureDetail {
+    /// One line, made safe to show and cut to 500 characters of input, about the files of this asset. None: those of an
+    /// algorithm that the job brought.
+    #[must_use]
+    pub fn new(asset: Option<Did>, text: &str) -> Self {
+        Self { asset, text: escape(text.as_bytes(), MOST_REASON_CHARACTERS).to_string() }
+    }
+
+    /// Whose files it is about: the publisher of this asset may read it. None: those that the job's owner brought.
+    #[must_use]
+    pub fn asset(&self) -> Option<&Did> {
+        self.asset.as_ref()
+    }
+
+    /// The line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<'de> Deserialize<'de> for FailureDetail {
+    /// As a [`Reason`] is read.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Written {
+            asset: Option<Did>,
+            text: String,
+        }
+        let Written { asset, text } = Written::deserialize(deserializer)?;
+        let text = if is_safe(&text) { text } else { Self::new(None, &text).text };
+        Ok(Self { asset, text })
+    }
+}
+
+/// Whether a line may be taken as it was written: it is escaped already, and not longer than a line that was escaped can be.
+fn is_safe(text: &str) -> bool {
+    // A text that escaping would only give more backslashes has been escaped before.
+    let undone = text.replace('\\', "");
+    let safe = escape(undone.as_bytes(), usize::MAX).to_string() == undone;
+    // Escaping makes at most ten characters of one.
+    safe && text.len() <= MOST_REASON_CHARACTERS * 10 + '…'.len_utf8()
 }
 
 /// A step that a status cannot take.
@@ -179,12 +278,7 @@ impl<'de> Deserialize<'de> for Reason {
             fault: Fault,
         }
         let Written { text, fault } = Written::deserialize(deserializer)?;
-        // A text that escaping would only give more backslashes has been escaped before.
-        let undone = text.replace('\\', "");
-        let safe = escape(undone.as_bytes(), usize::MAX).to_string() == undone;
-        // Escaping makes at most ten characters of one.
-        let short = text.len() <= MOST_REASON_CHARACTERS * 10 + '…'.len_utf8();
-        Ok(if safe && short { Self { text, fault } } else { Self::new(&text, fault) })
+        Ok(if is_safe(&text) { Self { text, fault } } else { Self::new(&text, fault) })
     }
 }
 
@@ -197,12 +291,14 @@ impl JobStatus {
             labels,
             phase: Phase::Queued,
             reason: None,
+            detail: None,
             created,
             changed: created,
             ended: None,
             stop_requested: None,
             expires: None,
             review: None,
+            withheld_log: None,
             revision: 1,
             progress: None,
             history: vec![Step { phase: Phase::Queued, at: created }],

@@ -1,5 +1,5 @@
 use super::StepVersion;
-use crate::{Did, Event, FileDigest, FilesChecksum, JobId, Progress, Reason, ResultFile};
+use crate::{Did, Event, FailureDetail, FileDigest, FilesChecksum, JobId, Progress, Reason, ResultFile};
 use serde::{Deserialize, Serialize};
 
 /// What a step answers: one form for all steps.
@@ -61,6 +61,9 @@ pub enum StepResult {
         rule: Option<String>,
         /// For the consumer.
         reason: Reason,
+        /// For the publisher and the operator.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<FailureDetail>,
     },
 }
 

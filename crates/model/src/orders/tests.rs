@@ -168,7 +168,7 @@ fn a_report_says_what_happened_to_the_job() {
         StepReport::new(
             JobId::from_bytes([1; 16]),
             StepName::Filter,
-            StepResult::Failed { failure, rule: None, reason },
+            StepResult::Failed { failure, rule: None, reason, detail: None },
         )
     };
     for (failure, event) in [

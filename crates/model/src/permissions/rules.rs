@@ -62,6 +62,12 @@ impl OutputPolicy {
             release: ReleaseRules::strictest(policies.iter().map(|policy| &policy.release))?,
         })
     }
+
+    /// How many bytes of the algorithm log it lets out unseen.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        if self.release.holds_log() { 0 } else { self.budgets.max_log_bytes }
+    }
 }
 
 /// Everything (`*`), or one thing.

@@ -22,8 +22,10 @@ pub enum AuditAction {
     ReleaseRefused,
     /// A reviewer said yes or no.
     Reviewed,
-    /// A released file was read.
+    /// A released file was read, or a withheld log.
     ResultDownloaded,
+    /// A publisher let the consumer read a withheld log.
+    LogReleased,
     /// A file of an asset was read.
     FileDownloaded,
     /// An asset was published or changed.
@@ -51,6 +53,7 @@ impl AuditAction {
             Self::ReleaseRefused => "release-refused",
             Self::Reviewed => "reviewed",
             Self::ResultDownloaded => "result-downloaded",
+            Self::LogReleased => "log-released",
             Self::FileDownloaded => "file-downloaded",
             Self::AssetPublished => "asset-published",
             Self::PermissionsChanged => "permissions-changed",

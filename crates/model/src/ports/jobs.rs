@@ -96,6 +96,13 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`EngineError::NotInReview`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn review(&self, job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+
+    /// Lets the consumer of an ended job read at most so many bytes of its withheld log ([`JobStatus::withheld_log`]):
+    /// decided by [`AuditEvent::actor`] at [`AuditEvent::at`]. A log that is released stays as it is and nothing is recorded.
+    ///
+    /// # Errors
+    /// [`EngineError::NoWithheldLog`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
+    fn release_log(&self, job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 }
 
 /// A reviewer's decision.
@@ -197,6 +204,9 @@ pub enum EngineError {
     /// There is nothing to review.
     #[error("job {0} is not in review; its phase says where it is")]
     NotInReview(JobId),
+    /// There is no log to release.
+    #[error("job {0} has no withheld log: it has not ended, or its consumer may read its log")]
+    NoWithheldLog(JobId),
     /// The environment takes no more jobs for now.
     #[error("the environment has all the jobs that it takes; try again later")]
     Full,

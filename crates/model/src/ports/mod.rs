@@ -16,7 +16,7 @@ pub use jobs::{
     EngineError, EngineFuture, EnvironmentStatus, Explanation, JobQuery, Jobs, ReviewVerdict, Unavailability,
 };
 pub use keyring::{ApiKey, KeyId, KeyIdError, Keyring, Role};
-pub use outputs::{LogPart, Outputs};
+pub use outputs::{LogPart, LogScope, Outputs};
 pub use registry::{Asset, AssetList, AssetQuery, Registry};
 
 /// Why a store did not do what it was asked.

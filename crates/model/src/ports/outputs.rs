@@ -4,13 +4,13 @@ use std::fmt;
 
 /// What comes out of jobs: log, report, results, receipt.
 pub trait Outputs: fmt::Debug + Send + Sync {
-    /// A part of the algorithm log. Empty, with a total of 0, while the log is held with the outputs
-    /// ([`ReleaseRules::holds_log`](crate::ReleaseRules::holds_log)).
+    /// A part of the algorithm log, as far as this scope shows it. Nothing of it is lost while the job is there: what the
+    /// consumer may not read is kept for the publishers of the datasets.
     ///
     /// # Errors
     /// [`EngineError::NoSuchJob`](super::EngineError::NoSuchJob),
     /// [`EngineError::Unavailable`](super::EngineError::Unavailable).
-    fn log(&self, job: JobId, range: ByteRange) -> EngineFuture<'_, LogPart>;
+    fn log(&self, job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart>;
 
     /// The host's report of the run; none before the run has ended, or if nothing ran.
     ///
@@ -40,12 +40,23 @@ pub trait Outputs: fmt::Debug + Send + Sync {
     fn receipt(&self, job: JobId) -> EngineFuture<'_, Option<StoredReceipt>>;
 }
 
+/// How much of a log is shown. Which of them a reader is given is the caller's decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogScope {
+    /// What the job's consumer may read: at most what the output contract lets out, and nothing while the log is held with the
+    /// outputs ([`ReleaseRules::holds_log`](crate::ReleaseRules::holds_log)), unless a publisher has released it
+    /// ([`Jobs::release_log`](super::Jobs::release_log)). Then the total is 0.
+    Readable,
+    /// All that is kept.
+    Kept,
+}
+
 /// A part of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPart {
     /// The bytes of the requested range that exist.
     pub bytes: Vec<u8>,
-    /// The length of the log at present, in bytes, as far as it may be read.
+    /// The length of the log at present, in bytes, as far as the scope shows it.
     pub total: u64,
     /// Whether the log is complete: no byte will be added.
     pub ended: bool,

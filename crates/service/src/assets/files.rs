@@ -71,8 +71,8 @@ impl AssetFile {
     /// can read it in parts.
     ///
     /// # Errors
-    /// [`DownloadError::Pending`] if that takes longer than this call waits; [`DownloadError::Source`] if it cannot be
-    /// fetched.
+    /// [`DownloadError::Pending`] if that takes longer than this call waits; [`DownloadError::Source`] and
+    /// [`DownloadError::Unavailable`] if it cannot be fetched.
     pub async fn fetch(self) -> Result<ReadableFile, DownloadError> {
         let (name, key) = (self.known().name, self.key());
         let file = match self.recent(&key).await? {
@@ -83,7 +83,10 @@ impl AssetFile {
                 let file = match backend.inspect(self.who.account.clone(), sources, patience).await? {
                     Inspection::Ready(files) => files.first().copied().ok_or(DownloadError::NotFound)?,
                     Inspection::Pending => return Err(DownloadError::Pending),
-                    Inspection::Failed(why) => return Err(DownloadError::Source(why)),
+                    Inspection::Failed(why) if self.who.is_or_operates(&self.asset.owner) => {
+                        return Err(DownloadError::Source(why));
+                    }
+                    Inspection::Failed(_) => return Err(DownloadError::Unavailable),
                 };
                 self.use_cases.recent_files().insert(key, file);
                 file

@@ -13,6 +13,8 @@ pub(crate) enum JobAccess {
     Results,
     /// See outputs before they leave, and decide: the publisher of all datasets that ask for it, and operators.
     Review,
+    /// Read and release a log that is withheld from the consumer: a publisher, as far as the datasets of others let logs out.
+    WithheldLog,
 }
 
 /// A job that the actor may have this access to.
@@ -60,7 +62,10 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
     let who = match actor {
         Actor::Principal(who) => who,
         // A Provider acts as the consumer, who owns the job, and never as a reviewer.
-        Actor::Provider(provider) => return access != JobAccess::Review && reaches(provider, &status.labels),
+        Actor::Provider(provider) => {
+            let as_owner = !matches!(access, JobAccess::Review | JobAccess::WithheldLog);
+            return as_owner && reaches(provider, &status.labels);
+        }
     };
     let owns = card.record.owner == who.account;
     let operates = who.is(Role::Operator);
@@ -68,6 +73,7 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
         JobAccess::Read => owns || operates || card.record.published_by(&who.account),
         JobAccess::Control => owns || operates,
         JobAccess::Results => owns,
+        JobAccess::WithheldLog => card.record.log_bytes_for(&who.account) > 0,
         JobAccess::Review => operates || card.record.reviewed_by(&who.account, &card.terms),
     }
 }

@@ -12,6 +12,9 @@ pub enum JobError {
     /// The job is not in review.
     #[error("job {0} is not in review; its phase says where it is")]
     NotInReview(JobId),
+    /// The job has no withheld log.
+    #[error("job {0} has no withheld log: it has not ended, or its consumer may read its log")]
+    NoWithheldLog(JobId),
     /// The jobs of another account were asked for.
     #[error("only operators see the jobs of others; leave `owner` out")]
     OthersJobs,
@@ -29,6 +32,7 @@ impl From<EngineError> for JobError {
             EngineError::NoSuchJob(_) | EngineError::NoSuchResult { .. } => Self::NotFound,
             EngineError::NotEnded(job) => Self::NotEnded(job),
             EngineError::NotInReview(job) => Self::NotInReview(job),
+            EngineError::NoWithheldLog(job) => Self::NoWithheldLog(job),
             other => Self::Engine(other),
         }
     }

@@ -4,12 +4,14 @@ mod access;
 mod control;
 mod error;
 mod list;
+mod log;
 mod outputs;
 mod watch;
 
 pub use error::JobError;
 pub use list::{JobFilter, JobPage, ProviderFilter};
-pub use outputs::JobLog;
+pub use log::JobLog;
+pub use outputs::ExplainedJob;
 pub use watch::JobWatch;
 
 pub(crate) use access::JobAccess;

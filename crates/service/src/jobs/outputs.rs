@@ -1,36 +1,10 @@
 use super::{JobAccess, JobError, access::FoundJob};
-use crate::{Actor, Principal, UseCases};
+use crate::{Principal, UseCases};
 use cloister_model::{
-    ByteRange, Explanation, JobId, JobRecord, JobStatus, LogPart, Phase, Report, ResultFile, ResultSet, Role, Terms,
+    Explanation, FailureDetail, JobId, JobRecord, JobStatus, Phase, Report, ResultFile, ResultSet, Role, Terms,
 };
 
-/// The algorithm log of a job, for an actor that may read it.
-#[derive(Clone, Debug)]
-pub struct JobLog {
-    use_cases: UseCases,
-    job: JobId,
-}
-
-impl JobLog {
-    /// A part of the log, as far as it is written and may be read.
-    ///
-    /// # Errors
-    /// [`JobError::NotFound`] if the job was removed; [`JobError::Engine`].
-    pub async fn read(&self, range: ByteRange) -> Result<LogPart, JobError> {
-        Ok(self.use_cases.backend().log(self.job, range).await?)
-    }
-}
-
 impl UseCases {
-    /// The algorithm log of a job.
-    ///
-    /// # Errors
-    /// [`JobError::NotFound`], [`JobError::Engine`].
-    pub async fn job_log(&self, actor: &Actor, job: JobId) -> Result<JobLog, JobError> {
-        self.find_job(actor, job, JobAccess::Control).await?;
-        Ok(JobLog { use_cases: self.clone(), job })
-    }
-
     /// What a job has released, for its owner.
     ///
     /// # Errors
@@ -54,10 +28,26 @@ impl UseCases {
     ///
     /// # Errors
     /// [`JobError::NotFound`], [`JobError::Engine`].
-    pub async fn explain_job(&self, who: &Principal, job: JobId) -> Result<(JobStatus, Explanation, Terms), JobError> {
+    pub async fn explain_job(&self, who: &Principal, job: JobId) -> Result<ExplainedJob, JobError> {
         let FoundJob { card, status } = self.find_job(&who.clone().into(), job, JobAccess::Read).await?;
-        Ok((status, self.backend().explain(job).await?, card.terms))
+        let may_read =
+            |detail: &&FailureDetail| who.is(Role::Operator) || card.record.may_read_detail(&who.account, detail);
+        let detail = status.detail.as_ref().filter(may_read).map(|detail| detail.text().to_owned());
+        Ok(ExplainedJob { explanation: self.backend().explain(job).await?, status, detail, terms: card.terms })
     }
+}
+
+/// Why a job is where it is, for one reader.
+#[derive(Clone, Debug)]
+pub struct ExplainedJob {
+    /// Its present status.
+    pub status: JobStatus,
+    /// Why it is where it is, as every reader is told.
+    pub explanation: Explanation,
+    /// What this reader may know of its failure beyond that: it can name where files are kept.
+    pub detail: Option<String>,
+    /// The terms on which it was allowed.
+    pub terms: Terms,
 }
 
 /// The part of a report that a reader may see.

@@ -8,7 +8,7 @@ use crate::{
 use aws_lc_rs::hmac;
 use cloister_model::{
     Account, Asset, AssetKind, Claim, Ddo, Delivery, JobAlgorithm, JobId, JobInput, JobRecord, JobSpec, Manifest,
-    RecordedAsset, RecordedDataset, Secret, Service, ServiceKind, Sha256, Terms, TimeLimits, Timestamp,
+    OutputPolicy, RecordedAsset, RecordedDataset, Secret, Service, ServiceKind, Sha256, Terms, TimeLimits, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -176,11 +176,13 @@ pub(super) fn summary(decided: &Decided) -> Value {
 }
 
 fn recorded_dataset(Dataset { asset, service, source: _ }: &Dataset) -> RecordedDataset {
-    let review = match &service.kind {
-        ServiceKind::Compute(permissions) => permissions.output_contract.release.review,
-        ServiceKind::Access => false,
+    let open = OutputPolicy::default();
+    let policy = match &service.kind {
+        ServiceKind::Compute(permissions) => &permissions.output_contract,
+        ServiceKind::Access => &open,
     };
-    RecordedDataset { asset: recorded(asset, service), review }
+    let (review, log_bytes) = (policy.release.review, policy.log_bytes());
+    RecordedDataset { asset: recorded(asset, service), review, log_bytes }
 }
 
 fn recorded(asset: &Asset, service: &Service) -> RecordedAsset {

@@ -1,5 +1,5 @@
 use crate::FetchError;
-use cloister_model::{Did, Fault, Reason, StepFailure, StepResult};
+use cloister_model::{Did, FailureDetail, Fault, Reason, StepFailure, StepResult};
 
 /// A policy that cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,12 @@ pub enum FetcherError {
     Zero(&'static str),
 }
 
+impl FetcherError {
+    pub(crate) fn tls() -> Self {
+        Self::Client("TLS cannot be set up, or a file of certificate authorities is not PEM".to_owned())
+    }
+}
+
 /// Why a job could not be configured. Safe to show.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
@@ -23,16 +29,22 @@ pub enum ConfigurationError {
     Data {
         /// Which.
         did: Did,
-        /// Why.
+        /// Why, for every reader.
         reason: String,
+        /// What its publisher has to know to mend it.
+        detail: Option<String>,
         /// Whose doing it was.
         fault: Fault,
     },
     /// The algorithm could not be provided.
     #[error("the algorithm: {reason}")]
     Algorithm {
-        /// Why.
+        /// Which; none: the job brought it.
+        did: Option<Did>,
+        /// Why, for every reader.
         reason: String,
+        /// What its publisher, or the job's owner, has to know to mend it.
+        detail: Option<String>,
         /// Whose doing it was.
         fault: Fault,
     },
@@ -47,10 +59,10 @@ pub enum ConfigurationError {
 impl From<ConfigurationError> for StepResult {
     fn from(error: ConfigurationError) -> Self {
         let (failure, text, fault) = match &error {
-            ConfigurationError::Data { did, reason, fault } => {
+            ConfigurationError::Data { did, reason, detail: _, fault } => {
                 (StepFailure::Data, format!("dataset {did} could not be provided: {reason}"), *fault)
             }
-            ConfigurationError::Algorithm { reason, fault } => {
+            ConfigurationError::Algorithm { did: _, reason, detail: _, fault } => {
                 (StepFailure::Algorithm, format!("the algorithm could not be provided: {reason}"), *fault)
             }
             ConfigurationError::Cancelled => (StepFailure::Cancelled, error.to_string(), Fault::Nobody),
@@ -58,34 +70,56 @@ impl From<ConfigurationError> for StepResult {
                 (StepFailure::Data, format!("the inputs could not be laid out: {error}"), Fault::System)
             }
         };
-        Self::Failed { failure, rule: None, reason: Reason::new(&text, fault) }
+        let detail = match &error {
+            ConfigurationError::Data { did, detail: Some(detail), .. } => {
+                Some(FailureDetail::new(Some(did.clone()), detail))
+            }
+            ConfigurationError::Algorithm { did, detail: Some(detail), .. } => {
+                Some(FailureDetail::new(did.clone(), detail))
+            }
+            _ => None,
+        };
+        Self::Failed { failure, rule: None, reason: Reason::new(&text, fault), detail }
     }
 }
 
 impl ConfigurationError {
     /// A dataset's files. Never the algorithm's doing, whatever is wrong with them.
     pub(super) fn data(did: &Did, error: &FetchError) -> Self {
-        match error {
-            FetchError::Cancelled => Self::Cancelled,
-            FetchError::System(_) => Self::System(error.to_string()),
-            // The consumer reads this. A digest of little data tells what it is.
-            FetchError::Content { index, .. } => {
-                let reason = format!("file {index}: not the agreed content; its publisher has to publish it again");
-                Self::Data { did: did.clone(), reason, fault: Fault::System }
+        match public_reason(error) {
+            Ok(reason) => {
+                let reason = format!("{reason}; ask its publisher");
+                Self::Data { did: did.clone(), reason, detail: Some(error.to_string()), fault: Fault::Publisher }
             }
-            _ => Self::Data { did: did.clone(), reason: error.to_string(), fault: Fault::System },
+            Err(other) => other,
         }
     }
 
-    /// The algorithm's files. What their description or their content is will be the same next time; whether their
-    /// source answers may not.
-    pub(super) fn algorithm(error: &FetchError) -> Self {
-        let fault = match error {
-            FetchError::Cancelled => return Self::Cancelled,
-            FetchError::System(_) => return Self::System(error.to_string()),
-            FetchError::Source { .. } => Fault::System,
-            FetchError::Unsupported(_) | FetchError::Refused { .. } | FetchError::Content { .. } => Fault::Algorithm,
+    /// The algorithm's files: its publisher's, or brought by the job.
+    pub(super) fn algorithm(did: Option<&Did>, error: &FetchError) -> Self {
+        let (fault, advice) = match did {
+            Some(_) => (Fault::Publisher, "ask its publisher"),
+            None => (Fault::Algorithm, "the job's owner can read more in the explanation of the job"),
         };
-        Self::Algorithm { reason: error.to_string(), fault }
+        match public_reason(error) {
+            Ok(reason) => {
+                let (reason, detail) = (format!("{reason}; {advice}"), Some(error.to_string()));
+                Self::Algorithm { did: did.cloned(), reason, detail, fault }
+            }
+            Err(other) => other,
+        }
+    }
+}
+
+/// What every reader is told of files that could not be fetched: neither where they are kept, nor the digest that they have or
+/// should have, because a digest of little data tells what it is. An error if the files are not to blame.
+fn public_reason(error: &FetchError) -> Result<String, ConfigurationError> {
+    match error {
+        FetchError::Cancelled => Err(ConfigurationError::Cancelled),
+        FetchError::System(_) => Err(ConfigurationError::System(error.to_string())),
+        FetchError::Unsupported(_) => Ok("its files are described in a way that cannot be fetched".to_owned()),
+        FetchError::Source { index, .. } => Ok(format!("file {index} could not be fetched from where it is kept")),
+        FetchError::Refused { index, .. } => Ok(format!("file {index} is kept where this service may not fetch it")),
+        FetchError::Content { index, .. } => Ok(format!("file {index}: not the agreed content")),
     }
 }

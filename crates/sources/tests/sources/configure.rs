@@ -5,9 +5,10 @@ use crate::{
 use cloister_files::Watch;
 use cloister_model::{
     AdmittedBy, AdmittedDataset, ConfigureOrder, Fault, FilesChecksum, JobId, JobSource, ResultKind, Secret, Sha256,
+    StepResult,
 };
 use cloister_results::Outgoing;
-use cloister_sources::{ConfigurationError, SourcePolicy};
+use cloister_sources::{ConfigurationError, DocumentFetcher, SourcePolicy};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -76,7 +77,7 @@ async fn lays_out_what_a_guest_sees() {
 }
 
 #[tokio::test]
-async fn no_parameters_no_file_and_code_of_the_job_is_the_algorithm() {
+async fn without_parameters_there_is_an_empty_object_and_code_of_the_job_is_the_algorithm() {
     let place = Place::new();
     let mut job = job(vec![input("d1", json!([inline("x")]))], JobSource::Rawcode(Secret::new("print(1)".to_owned())));
     job.parameters = None;
@@ -86,8 +87,10 @@ async fn no_parameters_no_file_and_code_of_the_job_is_the_algorithm() {
     let configured =
         place.fetcher.configure(&ConfigureOrder::of(&job), &into, &Watch::unwatched()).await.expect("configured");
     assert_eq!(configured.algorithm.files(), [digest(b"print(1)").sha256]);
-    let names: Vec<String> = tree(&into).into_keys().collect();
-    assert_eq!(names, ["ddos/d1", "inputs/d1/0", "transformations/algorithm"]);
+    let found = tree(&into);
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    assert_eq!(names, ["ddos/d1", "inputs/algoCustomData.json", "inputs/d1/0", "transformations/algorithm"]);
+    assert_eq!(found["inputs/algoCustomData.json"], b"{}");
 }
 
 #[tokio::test]
@@ -100,7 +103,7 @@ async fn another_algorithm_than_trusted_does_not_run_and_no_data_is_fetched() {
     job.terms.admitted = vec![trusting(trusted)];
     let error =
         place.fetcher.configure(&ConfigureOrder::of(&job), &place.home.path().join("data"), &Watch::unwatched()).await;
-    let Err(ConfigurationError::Algorithm { reason, fault: Fault::Algorithm }) = error else { panic!("{error:?}") };
+    let Err(ConfigurationError::Algorithm { reason, fault: Fault::Algorithm, .. }) = error else { panic!("{error:?}") };
     assert!(reason.contains("did:op:d1: the dataset trusts this algorithm with other files only"), "{reason}");
     assert_eq!(server.asked().len(), 0);
 }
@@ -114,17 +117,31 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
         json!([inline("x"), {"type": "url", "url": server.url("/SECRET?SECRET"), "headers": {"A": "SECRET"}}]);
     let data = job(vec![input("d1", failing.clone())], source(json!([inline("a")])));
     let error = place.fetcher.configure(&ConfigureOrder::of(&data), &into, &Watch::unwatched()).await.expect_err("404");
-    let ConfigurationError::Data { did: named, reason, fault: Fault::System } = &error else { panic!("{error:?}") };
+    let ConfigurationError::Data { did: named, reason, detail, fault: Fault::Publisher } = &error else {
+        panic!("{error:?}")
+    };
     assert_eq!(*named, did("d1"));
-    assert_eq!(reason, "file 1 (http://127.0.0.1): the source failed: it answered 404");
-    let algorithm = job(vec![], source(failing));
-    let error =
-        place.fetcher.configure(&ConfigureOrder::of(&algorithm), &into, &Watch::unwatched()).await.expect_err("404");
-    assert!(matches!(&error, ConfigurationError::Algorithm { fault: Fault::System, .. }), "{error:?}");
+    // Where the file is kept is its publisher's affair, down to scheme and host.
+    assert_eq!(reason, "file 1 could not be fetched from where it is kept; ask its publisher");
+    assert_eq!(detail.as_deref(), Some("file 1 (http://127.0.0.1): the source failed: it answered 404"));
+    let StepResult::Failed { reason, detail: Some(detail), .. } = StepResult::from(error) else { panic!() };
+    assert!(!reason.text().contains("http") && !reason.text().contains("127.0.0.1"), "{}", reason.text());
+    assert_eq!((reason.fault(), detail.asset()), (Fault::Publisher, Some(&did("d1"))));
+    for (brought, fault) in [(false, Fault::Publisher), (true, Fault::Algorithm)] {
+        let mut algorithm = job(vec![], source(failing.clone()));
+        if brought {
+            algorithm.algorithm.did = None;
+        }
+        let order = ConfigureOrder::of(&algorithm);
+        let error = place.fetcher.configure(&order, &into, &Watch::unwatched()).await.expect_err("404");
+        let StepResult::Failed { reason, detail: Some(detail), .. } = StepResult::from(error) else { panic!() };
+        assert_eq!((reason.fault(), detail.asset().is_none()), (fault, brought));
+        assert!(!reason.text().contains("127.0.0.1") && detail.text().contains("127.0.0.1"), "{}", reason.text());
+    }
     for (object, fault) in [
-        (json!({"type": "inline", "content": "SECRET", "sha256": "ab".repeat(32)}), Fault::Algorithm),
-        (json!({"type": "nonsense", "url": "SECRET"}), Fault::Algorithm),
-        (json!({"type": "local", "path": "/SECRET"}), Fault::Algorithm),
+        (json!({"type": "inline", "content": "SECRET", "sha256": "ab".repeat(32)}), Fault::Publisher),
+        (json!({"type": "nonsense", "url": "SECRET"}), Fault::Publisher),
+        (json!({"type": "local", "path": "/SECRET"}), Fault::Publisher),
     ] {
         let algorithm = job(vec![], source(json!([object])));
         let error = place
@@ -281,7 +298,7 @@ async fn cancelled_before_it_begins() {
 #[test]
 fn calls_can_be_spawned() {
     fn sendable<T: Send>(_: impl FnOnce(Arc<Place>) -> T) {}
-    sendable(|place| async move { place.fetcher.get_json("", 0).await });
+    sendable(|_| async move { DocumentFetcher::new(&policy()).expect("a fetcher").get_json("", 0).await });
     sendable(|place| async move { place.fetcher.fetch(&files(Value::Null), &Watch::unwatched()).await });
     sendable(|place| async move {
         let job = job(vec![], source(Value::Null));

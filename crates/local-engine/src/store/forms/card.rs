@@ -30,6 +30,9 @@ struct RecordedDatasetForm {
     #[serde(flatten)]
     asset: RecordedAssetForm,
     review: bool,
+    /// Since version 3. Where it is missing, the publisher of another dataset reads no withheld log.
+    #[serde(default)]
+    log_bytes: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,7 +67,11 @@ impl From<&JobRecord> for RecordForm {
             request,
             attempt,
             datasets: datasets
-                .map(|RecordedDataset { asset, review }| RecordedDatasetForm { asset: asset.into(), review })
+                .map(|RecordedDataset { asset, review, log_bytes }| RecordedDatasetForm {
+                    asset: asset.into(),
+                    review,
+                    log_bytes,
+                })
                 .collect(),
             algorithm: algorithm.map(Into::into),
         }
@@ -80,7 +87,11 @@ impl From<RecordForm> for JobRecord {
             request,
             attempt,
             datasets: datasets
-                .map(|RecordedDatasetForm { asset, review }| RecordedDataset { asset: asset.into(), review })
+                .map(|RecordedDatasetForm { asset, review, log_bytes }| RecordedDataset {
+                    asset: asset.into(),
+                    review,
+                    log_bytes,
+                })
                 .collect(),
             algorithm: algorithm.map(Into::into),
         }

@@ -1,4 +1,7 @@
-use cloister_model::{Account, JobId, JobStatus, Labels, Phase, Progress, Reason, Review, Step, Timestamp};
+use cloister_model::{
+    Account, Did, FailureDetail, JobId, JobStatus, Labels, LogRelease, Phase, Progress, Reason, Review, Step,
+    Timestamp, WithheldLog,
+};
 use serde::{Deserialize, Serialize};
 
 /// A [`JobStatus`].
@@ -9,6 +12,9 @@ pub(crate) struct StatusForm {
     labels: Labels,
     phase: Phase,
     reason: Option<Reason>,
+    /// Since version 3.
+    #[serde(default)]
+    detail: Option<FailureDetail>,
     created: Timestamp,
     changed: Timestamp,
     ended: Option<Timestamp>,
@@ -17,6 +23,9 @@ pub(crate) struct StatusForm {
     /// Since version 2.
     #[serde(default)]
     review: Option<ReviewForm>,
+    /// Since version 3. Earlier versions kept no log that they withheld.
+    #[serde(default)]
+    withheld_log: Option<WithheldLogForm>,
     revision: u64,
     progress: Option<ProgressForm>,
     history: Vec<StepForm>,
@@ -28,6 +37,21 @@ struct ReviewForm {
     approved: bool,
     by: Account,
     at: Timestamp,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WithheldLogForm {
+    by: Vec<Did>,
+    release: Option<LogReleaseForm>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogReleaseForm {
+    by: Account,
+    at: Timestamp,
+    bytes: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -51,12 +75,14 @@ impl From<&JobStatus> for StatusForm {
             labels,
             phase,
             reason,
+            detail,
             created,
             changed,
             ended,
             stop_requested,
             expires,
             review,
+            withheld_log,
             revision,
             progress,
             history,
@@ -66,12 +92,14 @@ impl From<&JobStatus> for StatusForm {
             labels,
             phase,
             reason,
+            detail,
             created,
             changed,
             ended,
             stop_requested,
             expires,
             review: review.map(|Review { approved, by, at }| ReviewForm { approved, by, at }),
+            withheld_log: withheld_log.map(Into::into),
             revision,
             progress: progress.map(|Progress { done_bytes, total_bytes }| ProgressForm { done_bytes, total_bytes }),
             history: history.into_iter().map(|Step { phase, at }| StepForm { phase, at }).collect(),
@@ -86,12 +114,14 @@ impl From<StatusForm> for JobStatus {
             labels,
             phase,
             reason,
+            detail,
             created,
             changed,
             ended,
             stop_requested,
             expires,
             review,
+            withheld_log,
             revision,
             progress,
             history,
@@ -101,15 +131,33 @@ impl From<StatusForm> for JobStatus {
             labels,
             phase,
             reason,
+            detail,
             created,
             changed,
             ended,
             stop_requested,
             expires,
             review: review.map(|ReviewForm { approved, by, at }| Review { approved, by, at }),
+            withheld_log: withheld_log.map(Into::into),
             revision,
             progress: progress.map(|ProgressForm { done_bytes, total_bytes }| Progress { done_bytes, total_bytes }),
             history: history.into_iter().map(|StepForm { phase, at }| Step { phase, at }).collect(),
         }
+    }
+}
+
+impl From<WithheldLog> for WithheldLogForm {
+    fn from(log: WithheldLog) -> Self {
+        let WithheldLog { by, release } = log;
+        let release = release.map(|LogRelease { by, at, bytes }| LogReleaseForm { by, at, bytes });
+        Self { by, release }
+    }
+}
+
+impl From<WithheldLogForm> for WithheldLog {
+    fn from(form: WithheldLogForm) -> Self {
+        let WithheldLogForm { by, release } = form;
+        let release = release.map(|LogReleaseForm { by, at, bytes }| LogRelease { by, at, bytes });
+        Self { by, release }
     }
 }

@@ -39,7 +39,7 @@ fn spec() -> JobSpec {
     let asset =
         RecordedAsset { did: "d".parse().expect("a DID"), service: "s".to_owned(), publisher: account(), revision: 1 };
     spec.record.algorithm = Some(asset.clone());
-    spec.record.datasets = vec![RecordedDataset { asset, review: true }];
+    spec.record.datasets = vec![RecordedDataset { asset, review: true, log_bytes: 7 }];
     spec
 }
 

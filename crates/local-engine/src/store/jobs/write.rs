@@ -116,6 +116,11 @@ pub(crate) fn put_status(write: &mut Write<'_>, before: &JobStatus, after: &JobS
     put(write, before, after)
 }
 
+/// Stores the release of an ended job's log.
+pub(crate) fn put_log_release(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), DbError> {
+    put(write, before, after)
+}
+
 fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), DbError> {
     write.db.prepare_cached("UPDATE job SET phase = ?2, expires = ?3, status = ?4 WHERE id = ?1")?.execute(params![
         after.id.as_bytes(),
