@@ -139,7 +139,7 @@ fn run(facts: &Facts<'_>) -> Action {
     let Facts { spec, run, algorithm_is_wasm, .. } = facts;
     match run::next(spec, run) {
         run::Next::Await => Action::AwaitRun,
-        run::Next::Ended(transition) => record(transition),
+        run::Next::Ended(transition) => Action::Record(transition),
         run::Next::Start => match configure(facts) {
             // The inputs are laid out, and the phase says so already.
             Action::Record(transition) if transition.reason.is_none() => {

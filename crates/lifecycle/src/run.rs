@@ -32,7 +32,7 @@ pub(crate) enum Next {
     /// It goes on: wait for its end.
     Await,
     /// It has ended.
-    Ended(Transition),
+    Ended(Box<Transition>),
 }
 
 /// Decides from what the run has left. A run is started only if nothing shows that one was begun before.
@@ -41,17 +41,17 @@ pub(crate) fn next(spec: &JobSpec, run: &RunFacts) -> Next {
     // The lock first: whatever else is there may still change while it is held.
     match trace {
         RunTrace { locked: true, .. } => Next::Await,
-        RunTrace { claimed: true, report: Some(report), .. } => Next::Ended(reported(spec, report)),
+        RunTrace { claimed: true, report: Some(report), .. } => Next::Ended(Box::new(reported(spec, report))),
         RunTrace { claimed: true, report: None, last_words, .. } => {
-            Next::Ended(failed(spec, without_report(last_words, exit.as_deref())))
+            Next::Ended(Box::new(failed(spec, without_report(last_words, exit.as_deref()))))
         }
         // A report without a claim does not belong to this run.
         RunTrace { claimed: false, last_words, .. } => match (start_error, exit) {
             (Some(error), _) => {
                 let text = format!("the sandbox could not be started: {error}");
-                Next::Ended(failed(spec, Reason::new(&text, Fault::System)))
+                Next::Ended(Box::new(failed(spec, Reason::new(&text, Fault::System))))
             }
-            (None, Some(exit)) => Next::Ended(failed(spec, without_report(last_words, Some(exit)))),
+            (None, Some(exit)) => Next::Ended(Box::new(failed(spec, without_report(last_words, Some(exit))))),
             (None, None) => Next::Start,
         },
     }

@@ -61,7 +61,7 @@ impl Download {
     /// The same, as an attachment of this name.
     #[must_use]
     pub(crate) fn named(self, name: &str) -> Self {
-        Self { name: name.to_owned(), ..self }
+        Self { description: Description { name: name.to_owned(), ..self.description }, ..self }
     }
 
     /// The answer: the whole file, or the part that the headers ask for. The download is recorded once it is clear that bytes

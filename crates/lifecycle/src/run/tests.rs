@@ -17,7 +17,7 @@ fn trusting(files: &[Sha256]) -> JobSpec {
 fn after(spec: &JobSpec, report: &Report) -> Transition {
     let trace = RunTrace { claimed: true, report: Some(Box::new(report.clone())), ..RunTrace::default() };
     match next(spec, &RunFacts { trace, ..RunFacts::default() }) {
-        Next::Ended(transition) => transition,
+        Next::Ended(transition) => *transition,
         Next::Start | Next::Await => panic!("it has ended"),
     }
 }

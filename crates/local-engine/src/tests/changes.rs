@@ -1,8 +1,8 @@
 use super::{Place, close, ended, guests, remove, review, run, soon, stop, submit, until};
 use crate::testing;
 use cloister_model::{
-    Backend as _, EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, LogScope, Outputs as _, Phase,
-    ReviewVerdict, Seen, StoreError, Uploads as _,
+    Backend as _, EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, LogScope, Outputs as _,
+    Phase, ReviewVerdict, Seen, StoreError, Uploads as _,
 };
 use std::time::Duration;
 
