@@ -83,6 +83,9 @@ pub enum ParameterRule {
 }
 
 impl Parameter {
+    /// Its fields, as they are written. A DDO of another catalogue may have more.
+    pub(crate) const FIELDS: [&str; 7] = ["name", "type", "label", "description", "required", "default", "options"];
+
     pub(crate) fn read_all(node: &Node<'_>) -> Result<Vec<Self>, FieldError> {
         let mut all: Vec<Self> = Vec::new();
         for entry in node.entries(MOST_PARAMETERS)? {

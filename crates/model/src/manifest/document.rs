@@ -1,5 +1,5 @@
 use crate::{
-    Account, AssetKind, Ddo, DdoError, Did, Permissions, Sha256, Sources,
+    Account, AssetKind, Ddo, DdoError, Did, Parameter, Permissions, Sha256, Sources, TrustedAlgorithm,
     json::{FieldError, FieldProblem, Node},
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -15,6 +15,9 @@ const MOST_TAGS: usize = 100;
 
 /// Services of an asset.
 const MOST_SERVICES: usize = 100;
+
+/// Entries of a list of rules. Whoever reads the list has a bound of its own, which is smaller or the same.
+const MOST_ENTRIES: usize = 10_000;
 
 /// What an owner calls an asset: 1 to 63 lower-case letters, digits and `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -161,6 +164,11 @@ impl Manifest {
         let credentials = spec.get("credentials");
         if !credentials.is_absent() {
             only(&credentials, &["allow", "deny"])?;
+            for list in ["allow", "deny"] {
+                for entry in credentials.get(list).entries(MOST_ENTRIES)? {
+                    only(&entry, &["type", "values"])?;
+                }
+            }
             written.insert("credentials".to_owned(), credentials.value().clone());
         }
         let manifest = Self { kind, name, document: written };
@@ -222,10 +230,18 @@ fn only(node: &Node<'_>, known: &[&str]) -> Result<(), ManifestError> {
     Ok(node.refuse_unknown(|name| known.contains(&name))?)
 }
 
+fn only_parameters(parameters: &Node<'_>) -> Result<(), ManifestError> {
+    for parameter in parameters.entries(MOST_ENTRIES)? {
+        only(&parameter, &Parameter::FIELDS)?;
+    }
+    Ok(())
+}
+
 fn read_algorithm(node: &Node<'_>) -> Result<Value, ManifestError> {
     let mut algorithm = Map::new();
     if !node.is_absent() {
         only(node, &["language", "version", "container", "consumerParameters"])?;
+        only_parameters(&node.get("consumerParameters"))?;
         algorithm = node.object()?.clone();
     }
     let container = node.get("container");
@@ -278,9 +294,13 @@ fn read_service(node: &Node<'_>, id: &str, service_type: &str, kind: AssetKind) 
             return Err(compute.expected("absent: only a dataset's service of type `compute` has permissions").into());
         }
         only(&compute, &Permissions::FIELDS)?;
+        for trusted in compute.get("publisherTrustedAlgorithms").entries(MOST_ENTRIES)? {
+            only(&trusted, &TrustedAlgorithm::FIELDS)?;
+        }
         service["compute"] = compute.value().clone();
     }
     let parameters = node.get("consumerParameters");
+    only_parameters(&parameters)?;
     if !parameters.is_absent() {
         service["consumerParameters"] = parameters.value().clone();
     }

@@ -77,6 +77,24 @@ fn a_wrong_field_is_named() {
         ("/spec", json!({"file": []}), "`spec` has a field `file`"),
         ("/spec/credentials", json!({"allowed": []}), "`spec.credentials` has a field `allowed`"),
         ("/spec/tags", json!([1]), "`spec.tags[0]`"),
+        // A misspelt restriction deeper in the document must not be no restriction either.
+        (
+            "/spec/credentials",
+            json!({"deny": [{"type": "address", "value": ["0xAA"]}]}),
+            "`spec.credentials.deny[0]` has a field `value`",
+        ),
+        (
+            "/spec/compute",
+            json!({"publisherTrustedAlgorithms": [{"did": "*", "filesCheksum": "ab"}]}),
+            "`spec.compute.publisherTrustedAlgorithms[0]` has a field `filesCheksum`",
+        ),
+        ("/spec/compute", json!({"outputContract": {"maxByte": 1}}), "outputContract` has a field `maxByte`"),
+        ("/spec/compute", json!({"outputContract": {"csv": {"maxRow": 1}}}), "outputContract` has a field `maxRow`"),
+        (
+            "/spec/consumerParameters",
+            json!([{"name": "n", "type": "number", "require": true}]),
+            "`spec.consumerParameters[0]` has a field `require`",
+        ),
     ] {
         let mut document = dataset();
         *document.pointer_mut(pointer).expect("a field") = value;

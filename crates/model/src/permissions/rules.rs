@@ -207,13 +207,23 @@ fn read_output_policy(node: &Node<'_>) -> Result<OutputPolicy, FieldError> {
         .iter()
         .map(|(name, value)| (name.clone(), value.clone()))
         .partition(|(name, _)| ReleaseRules::FIELDS.contains(&name.as_str()));
-    let unknown = |_| node.expected("an output contract: only its own fields, each of its own type");
-    let budgets = OutputContract::deserialize(Value::Object(budgets)).map_err(unknown)?;
-    let release = ReleaseRules::deserialize(Value::Object(rules)).map_err(unknown)?;
+    let wrong = |error: serde_json::Error| match unknown_field(&error) {
+        Some(name) => node.error(FieldProblem::Unknown(name)),
+        None => node.expected("an output contract: only its own fields, each of its own type"),
+    };
+    let budgets = OutputContract::deserialize(Value::Object(budgets)).map_err(wrong)?;
+    let release = ReleaseRules::deserialize(Value::Object(rules)).map_err(wrong)?;
     if budgets.check().is_err() || !release.is_usable() {
         return Err(node.expected("an output contract that can be kept; see its limits"));
     }
     Ok(OutputPolicy { budgets, release })
+}
+
+/// The name of the field that serde did not know, safe to show; none if another thing is wrong.
+fn unknown_field(error: &serde_json::Error) -> Option<String> {
+    let text = error.to_string();
+    let (name, _) = text.strip_prefix("unknown field `")?.split_once("`, ")?;
+    Some(escape(name.as_bytes(), 64).to_string())
 }
 
 impl<T: FromStr> Trusted<T> {
@@ -227,6 +237,9 @@ impl<T: FromStr> Trusted<T> {
 }
 
 impl TrustedAlgorithm {
+    /// Its fields, as they are written. A DDO of another catalogue may have more.
+    pub(crate) const FIELDS: [&str; 4] = ["did", "filesChecksum", "containerSectionChecksum", "serviceId"];
+
     fn read(node: &Node<'_>) -> Result<Self, FieldError> {
         node.object()?;
         Ok(Self {
