@@ -1,0 +1,348 @@
+use super::{ClusterStore, Inner};
+use crate::{
+    cluster::{CallError, call},
+    resources::{
+        ComputeJob, ComputeJobSpec, Environment, Order, OrderError, Payload, PayloadError, Removal, ReviewDecision,
+        StopRequest, Verdict,
+    },
+    store::{Holder, MANAGED_BY, Pending, Taken, give_up, secrets},
+};
+use cloister_model::{
+    AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation, JobCard, JobId,
+    JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
+};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Resource as _, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::Duration};
+use tokio::sync::broadcast::error::RecvError;
+
+mod environments;
+mod known;
+
+pub(super) use known::{KnownJob, read};
+
+/// The longest that a follower waits for one answer.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// The most jobs in one answer.
+const MOST: u32 = 10_000;
+
+/// How often a job that changes meanwhile is read again.
+const ATTEMPTS: u32 = 8;
+
+/// The label of a job's queue.
+const QUEUE: &str = "cloister.dev/queue";
+
+impl Jobs for ClusterStore {
+    fn environments(&self) -> EngineFuture<'_, Vec<EnvironmentStatus>> {
+        Box::pin(self.inner.environments())
+    }
+
+    fn submit(&self, job: JobSpec, claims: Vec<Claim>, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move { self.inner.submit(job, &claims, record).await })
+    }
+
+    fn status(&self, job: JobId) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move { Ok(self.inner.known(job).await?.status) })
+    }
+
+    fn wait(&self, job: JobId, seen: Seen) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move {
+            let mut changes = self.inner.jobs.changes();
+            let name = job.to_string();
+            let changed = async {
+                loop {
+                    let status = self.inner.known(job).await?.status;
+                    if status.seen() != seen || status.phase.has_ended() {
+                        return Ok(status);
+                    }
+                    loop {
+                        match changes.recv().await {
+                            Ok(changed) if changed != name => {}
+                            // Missed changes may have been this job's.
+                            Ok(_) | Err(RecvError::Lagged(_)) => break,
+                            Err(RecvError::Closed) => return Ok(status),
+                        }
+                    }
+                }
+            };
+            match tokio::time::timeout(WAIT, changed).await {
+                Ok(answer) => answer,
+                Err(_) => Ok(self.inner.known(job).await?.status),
+            }
+        })
+    }
+
+    fn explain(&self, job: JobId) -> EngineFuture<'_, Explanation> {
+        Box::pin(async move {
+            let KnownJob { status, ahead, explanation, .. } = self.inner.known(job).await?;
+            let own = cloister_lifecycle::explain(&status, None);
+            Ok(Explanation { text: explanation.unwrap_or(own.text), ahead })
+        })
+    }
+
+    fn card(&self, job: JobId) -> EngineFuture<'_, JobCard> {
+        Box::pin(async move { Ok((*self.inner.known(job).await?.card).clone()) })
+    }
+
+    fn list(&self, query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>> {
+        Box::pin(async move { Ok(self.inner.list(&query)) })
+    }
+
+    fn stop(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move {
+            self.inner
+                .change(job, &record, |found, record| {
+                    if found.spec.stop.is_some() || found.phase().has_ended() {
+                        return Ok(None);
+                    }
+                    Ok(Some(json!({"stop": StopRequest { at: record.at.into(), by: record.actor.clone() }})))
+                })
+                .await
+        })
+    }
+
+    fn remove(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, ()> {
+        Box::pin(async move {
+            self.inner
+                .change(job, &record, |found, record| {
+                    if !found.phase().has_ended() {
+                        return Err(EngineError::NotEnded(job));
+                    }
+                    Ok(Some(json!({"removal": Removal { at: record.at.into(), by: record.actor.clone() }})))
+                })
+                .await?;
+            self.inner.delete(job).await
+        })
+    }
+
+    fn review(&self, job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move {
+            self.inner
+                .change(job, &record, |found, record| {
+                    if found.phase() != Phase::InReview || found.spec.review.is_some() || found.spec.stop.is_some() {
+                        return Err(EngineError::NotInReview(job));
+                    }
+                    let (verdict, reason) = match &verdict {
+                        ReviewVerdict::Approve => (Verdict::Approve, None),
+                        ReviewVerdict::Refuse(reason) => (Verdict::Refuse, Some(reason.clone())),
+                    };
+                    let decision = ReviewDecision { verdict, reason, by: record.actor.clone(), at: record.at.into() };
+                    Ok(Some(json!({"review": decision})))
+                })
+                .await
+        })
+    }
+}
+
+impl Inner {
+    /// What is known of a job. What this process has not heard of, it looks for.
+    async fn known(&self, job: JobId) -> Result<KnownJob, EngineError> {
+        let name = job.to_string();
+        let known = match self.jobs.get(&name) {
+            Some(known) => Some(known),
+            None => self.stored(job).await?.as_ref().and_then(read),
+        };
+        known.filter(|known| !known.removed).ok_or(EngineError::NoSuchJob(job))
+    }
+
+    async fn stored(&self, job: JobId) -> Result<Option<ComputeJob>, CallError> {
+        let name = job.to_string();
+        call("read a job", || async { self.cluster.jobs::<ComputeJob>().get_opt(&name).await }).await
+    }
+
+    fn list(&self, query: &JobQuery) -> Vec<JobStatus> {
+        let JobQuery { labels, phases, after, at_most } = query;
+        let mut found = Vec::new();
+        self.jobs.each(|KnownJob { status, removed, .. }| {
+            let place = (status.created, status.id);
+            let wanted = !removed
+                && status.labels.matches(labels)
+                && phases.as_ref().is_none_or(|phases| phases.contains(&status.phase))
+                && after.is_none_or(|after| place < (after.created, after.job));
+            if wanted {
+                found.push(status.clone());
+            }
+        });
+        found.sort_by_key(|status| std::cmp::Reverse((status.created, status.id)));
+        found.truncate(usize::try_from((*at_most).min(MOST)).unwrap_or(usize::MAX));
+        found
+    }
+
+    /// Stores a change of a job together with its record. `wanted` says what the change is, or that there is none.
+    async fn change(
+        &self,
+        job: JobId,
+        record: &AuditEvent,
+        wanted: impl Fn(&ComputeJob, &AuditEvent) -> Result<Option<Value>, EngineError>,
+    ) -> Result<JobStatus, EngineError> {
+        let (api, name) = (self.cluster.jobs::<ComputeJob>(), job.to_string());
+        for _ in 0..ATTEMPTS {
+            let found = self.stored(job).await?.filter(|found| found.spec.removal.is_none());
+            let found = found.ok_or(EngineError::NoSuchJob(job))?;
+            let pending = Pending::of(found.metadata.annotations.as_ref())?;
+            let Some(spec) = wanted(&found, record)? else {
+                // A change that was stored by a process that was killed is put on record now.
+                self.flush(&api, &found).await?;
+                self.jobs.take_in(&found, read);
+                return status(job, &found);
+            };
+            let mut metadata = pending.with(&format!("job/{job}"), record.clone()).patch();
+            metadata["resourceVersion"] = json!(found.resource_version());
+            metadata["uid"] = json!(found.uid());
+            let patch = Patch::Merge(json!({"metadata": metadata, "spec": spec}));
+            match call("change a job", || async { api.patch(&name, &PatchParams::default(), &patch).await }).await {
+                Ok(changed) => {
+                    self.jobs.take_in(&changed, read);
+                    self.flush(&api, &changed).await?;
+                    return status(job, &changed);
+                }
+                Err(CallError::Conflict) => {}
+                Err(CallError::Missing) => return Err(EngineError::NoSuchJob(job)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(EngineError::unavailable(
+            Unavailability::Cluster,
+            format!("job {job} changes faster than it can be changed"),
+        ))
+    }
+
+    /// Deletes a removed job; what it owns goes with it.
+    async fn delete(&self, job: JobId) -> Result<(), EngineError> {
+        let Some(found) = self.stored(job).await? else { return Ok(()) };
+        let preconditions = Preconditions { uid: found.uid(), resource_version: None };
+        let this = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        let name = job.to_string();
+        match call("delete a job", || async { self.cluster.jobs::<ComputeJob>().delete(&name, &this).await }).await {
+            Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn submit(&self, job: JobSpec, claims: &[Claim], record: AuditEvent) -> Result<JobStatus, EngineError> {
+        let (payload, parts) = Payload::cut(&ConfigureOrder::of(&job)).map_err(too_large)?;
+        let order = Order::of(&job, payload).map_err(unusable)?;
+        if let Some(found) = self.stored(job.id).await? {
+            return self.submitted_before(&job, &order, parts, found).await;
+        }
+        self.refuse_if_full(&job).await?;
+        let holder = Holder::Job(job.id);
+        let mut taken = Vec::new();
+        for claim in claims {
+            match self.take(claim, &holder).await? {
+                Taken::Now => taken.push(claim),
+                Taken::Already => {}
+                Taken::By(_) => {
+                    self.give_back(&taken, &holder).await?;
+                    return Err(EngineError::Claimed(claim.clone()));
+                }
+            }
+        }
+        let resource = resource(&job, order.clone(), record);
+        let api = self.cluster.jobs::<ComputeJob>();
+        match call("create a job", || async { api.create(&PostParams::default(), &resource).await }).await {
+            Ok(created) => self.complete(job.id, parts, &created).await,
+            Err(CallError::Exists) => {
+                let found = self.stored(job.id).await?.ok_or(EngineError::NoSuchJob(job.id))?;
+                if found.spec.order != order {
+                    self.give_back(&taken, &holder).await?;
+                }
+                self.submitted_before(&job, &order, parts, found).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The answer for a job that is there: the same one is completed, because its submission may have been cut off.
+    async fn submitted_before(
+        &self,
+        job: &JobSpec,
+        order: &Order,
+        parts: Vec<Vec<u8>>,
+        found: ComputeJob,
+    ) -> Result<JobStatus, EngineError> {
+        if found.spec.removal.is_some() || found.spec.order != *order {
+            return Err(EngineError::JobExists(job.id));
+        }
+        self.complete(job.id, parts, &found).await
+    }
+
+    /// Stores the secrets of a job that exists, and puts it on record.
+    async fn complete(&self, job: JobId, parts: Vec<Vec<u8>>, created: &ComputeJob) -> Result<JobStatus, EngineError> {
+        let Some(owner) = created.controller_owner_ref(&()) else {
+            return Err(EngineError::unavailable(Unavailability::Cluster, "the API server answered without a uid"));
+        };
+        let api: Api<Secret> = self.cluster.jobs();
+        if !created.phase().has_ended() {
+            for secret in secrets(&created.spec.order.payload, parts, &owner) {
+                match call("store the secrets of a job", || async { api.create(&PostParams::default(), &secret).await })
+                    .await
+                {
+                    Ok(_) | Err(CallError::Exists) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        self.flush(&self.cluster.jobs::<ComputeJob>(), created).await?;
+        self.jobs.take_in(created, read);
+        status(job, created)
+    }
+
+    async fn give_back(&self, claims: &[&Claim], holder: &Holder) -> Result<(), CallError> {
+        for claim in claims {
+            give_up(&self.cluster, claim, holder).await?;
+        }
+        Ok(())
+    }
+
+    async fn refuse_if_full(&self, job: &JobSpec) -> Result<(), EngineError> {
+        let api: Api<Environment> = self.cluster.jobs();
+        let name = job.environment.as_str();
+        let found = call("read an environment", || async { api.get_opt(name).await }).await?;
+        let Some(environment) = found else {
+            let text = format!("there is no environment `{}`", cloister_model::escape(name.as_bytes(), 64));
+            return Err(EngineError::unavailable(Unavailability::Cluster, text));
+        };
+        let mut waiting = 0_u64;
+        self.jobs.each(|known| {
+            let KnownJob { status, environment, removed, .. } = known;
+            let waits = !removed && status.phase == Phase::Queued && status.stop_requested.is_none();
+            let waits = waits && *environment == job.environment;
+            waiting += u64::from(waits);
+        });
+        if waiting >= environment.spec.limits.queued { Err(EngineError::Full) } else { Ok(()) }
+    }
+}
+
+fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
+    let name = job.id.to_string();
+    let mut resource = ComputeJob::new(&name, ComputeJobSpec { order, stop: None, review: None, removal: None });
+    let mut annotations = BTreeMap::new();
+    let mut labels = BTreeMap::from([
+        (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),
+        (QUEUE.to_owned(), format!("q-{}", super::short_digest(&job.queue))),
+    ]);
+    Pending::default().with(&format!("job/{name}"), record).put(&mut annotations, &mut labels);
+    resource.metadata.annotations = Some(annotations);
+    resource.metadata.labels = Some(labels);
+    resource
+}
+
+fn status(job: JobId, resource: &ComputeJob) -> Result<JobStatus, EngineError> {
+    resource.status().map_err(|error| {
+        EngineError::unavailable(Unavailability::Cluster, format!("job {job} cannot be read: {error}"))
+    })
+}
+
+fn too_large(error: PayloadError) -> EngineError {
+    EngineError::unavailable(Unavailability::Cluster, error.to_string())
+}
+
+fn unusable(error: OrderError) -> EngineError {
+    EngineError::unavailable(Unavailability::Cluster, error.to_string())
+}

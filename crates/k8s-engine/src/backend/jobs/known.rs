@@ -1,0 +1,40 @@
+use crate::resources::ComputeJob;
+use cloister_model::{EnvironmentId, JobCard, JobStatus};
+use std::sync::Arc;
+
+/// What a process keeps of a job in memory.
+#[derive(Clone, Debug)]
+pub(in crate::backend) struct KnownJob {
+    pub(in crate::backend) status: JobStatus,
+    pub(in crate::backend) card: Arc<JobCard>,
+    pub(in crate::backend) environment: EnvironmentId,
+    /// Jobs that come before it.
+    pub(in crate::backend) ahead: Option<u64>,
+    /// What the controller says.
+    pub(in crate::backend) explanation: Option<String>,
+    /// Whether it counts as absent.
+    pub(in crate::backend) removed: bool,
+}
+
+/// A job that cannot be read is not shown: its order was written by another version, or changed by hand.
+pub(in crate::backend) fn read(resource: &ComputeJob) -> Option<KnownJob> {
+    let read = || -> Result<KnownJob, crate::resources::StatusFormError> {
+        let (status, job) = (resource.status()?, resource.job()?);
+        let written = resource.status.as_ref();
+        Ok(KnownJob {
+            status,
+            card: Arc::new(job.card()),
+            environment: job.environment,
+            ahead: written.and_then(|written| written.queue_ahead),
+            explanation: written.and_then(|written| written.explanation.clone()),
+            removed: resource.spec.removal.is_some(),
+        })
+    };
+    match read() {
+        Ok(known) => Some(known),
+        Err(error) => {
+            tracing::error!(%error, "a ComputeJob cannot be read, and is not shown");
+            None
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use super::{Inner, now};
+use crate::{
+    cluster::{CallError, call},
+    resources::{Algorithm, ApiKey, ComputeJob, Dataset},
+    store::{PENDING_LABEL, Pending},
+};
+use k8s_openapi::NamespaceResourceScope;
+use kube::{
+    Api, Resource, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams},
+};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use std::{fmt, sync::Weak, time::Duration};
+
+/// Between two looks for events that the process that made the change did not put on record.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// How old a change must be: the process that made it comes first.
+const GRACE_MS: u64 = 30_000;
+
+/// How often an object that changes meanwhile is read again.
+const ATTEMPTS: u32 = 5;
+
+/// An object whose changes are put on record.
+pub(super) trait Recorded:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + DeserializeOwned
+    + fmt::Debug
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Recorded for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + fmt::Debug
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+impl Inner {
+    /// Puts the events of an object on record, and takes them out of it. That they stay in it is no failure: the sweep finds
+    /// that they are on record.
+    pub(super) async fn flush<K: Recorded>(&self, api: &Api<K>, object: &K) -> Result<(), CallError> {
+        let pending = Pending::of(object.meta().annotations.as_ref())?;
+        if pending.is_empty() {
+            return Ok(());
+        }
+        self.audit.append(pending.entries()).await?;
+        if let Err(error) = clear(api, object, &pending).await {
+            tracing::warn!(%error, "events that are on record stay in their object for now");
+        }
+        Ok(())
+    }
+}
+
+/// Takes events that are on record out of their object.
+async fn clear<K: Recorded>(api: &Api<K>, object: &K, recorded: &Pending) -> Result<(), CallError> {
+    let name = object.name_any();
+    let mut object = object.clone();
+    for _ in 0..ATTEMPTS {
+        let rest = Pending::of(object.meta().annotations.as_ref())?.without(recorded);
+        let mut metadata = rest.patch();
+        metadata["resourceVersion"] = json!(object.meta().resource_version);
+        metadata["uid"] = json!(object.meta().uid);
+        let patch = Patch::Merge(json!({ "metadata": metadata }));
+        match call("clear the events of an object", || async {
+            api.patch(&name, &PatchParams::default(), &patch).await
+        })
+        .await
+        {
+            Ok(_) | Err(CallError::Missing) => return Ok(()),
+            Err(CallError::Conflict) => match call("read an object", || async { api.get_opt(&name).await }).await? {
+                Some(present) if present.meta().uid == object.meta().uid => object = present,
+                _ => return Ok(()),
+            },
+            Err(error) => return Err(error),
+        }
+    }
+    Err(CallError::Conflict)
+}
+
+/// Puts on record what other processes changed and did not: they were killed in between.
+pub(super) async fn sweep(store: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let Some(inner) = store.upgrade() else { return };
+        let cluster = &inner.cluster;
+        let swept = [
+            sweep_kind::<ApiKey>(&inner, cluster.system()).await,
+            sweep_kind::<Dataset>(&inner, cluster.assets()).await,
+            sweep_kind::<Algorithm>(&inner, cluster.assets()).await,
+            sweep_kind::<ComputeJob>(&inner, cluster.jobs()).await,
+        ];
+        for error in swept.into_iter().filter_map(Result::err) {
+            tracing::warn!(%error, "changes that are not on record could not be swept; they are tried again");
+        }
+    }
+}
+
+async fn sweep_kind<K: Recorded>(inner: &Inner, api: Api<K>) -> Result<(), CallError> {
+    let wanted = ListParams::default().labels(PENDING_LABEL).limit(500);
+    let found = call("list changes that are not on record", || async { api.list(&wanted).await }).await?;
+    for object in found.items {
+        let pending = Pending::of(object.meta().annotations.as_ref())?;
+        let old = |entry: &crate::store::Entry| now().unix_ms().saturating_sub(entry.event.at.unix_ms()) > GRACE_MS;
+        if pending.entries().iter().all(old) {
+            inner.flush(&api, &object).await?;
+        }
+    }
+    Ok(())
+}

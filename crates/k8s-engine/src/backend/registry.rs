@@ -1,0 +1,359 @@
+use super::{ClusterStore, Inner, outbox::Recorded, short_digest};
+use crate::{
+    cluster::{CallError, call},
+    resources::{Algorithm, AlgorithmSpec, Dataset, DatasetSpec, Moment, StoredAsset},
+    store::{Holder, MANAGED_BY, Pending, Taken},
+};
+use cloister_model::{
+    Account, Asset, AssetKind, AssetQuery, AuditEvent, Claim, Did, Registry, Sha256, StoreError, StoreFuture,
+};
+use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+};
+use serde_json::{Map, json};
+use sha2::Digest as _;
+use std::collections::BTreeMap;
+
+mod form;
+
+use form::AssetForm;
+
+/// The most assets in one answer.
+const MOST: u32 = 10_000;
+
+/// Bytes of a document: a Secret holds a mebibyte.
+const MOST_BYTES: usize = 1_000_000;
+
+/// Objects in one page of a list.
+const PAGE: u32 = 500;
+
+/// The label by which the assets of an owner are found.
+const OWNER: &str = "cloister.dev/owner";
+
+/// The label by which an asset is found by its owner's name for it.
+const NAME: &str = "cloister.dev/asset-name";
+
+/// The key in a Secret.
+const KEY: &str = "asset";
+
+impl Registry for ClusterStore {
+    fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            match kind(&asset) {
+                AssetKind::Dataset => self.inner.put::<Dataset>(&asset, record).await,
+                AssetKind::Algorithm => self.inner.put::<Algorithm>(&asset, record).await,
+            }
+        })
+    }
+
+    fn asset(&self, did: Did) -> StoreFuture<'_, Option<Asset>> {
+        Box::pin(async move {
+            // A DID does not say which of the two it is.
+            match self.inner.find::<Dataset>(&did).await? {
+                Some(asset) => Ok(Some(asset)),
+                None => self.inner.find::<Algorithm>(&did).await,
+            }
+        })
+    }
+
+    fn asset_named(&self, owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>> {
+        Box::pin(async move {
+            let wanted = format!("{NAME}={}", name_label(&owner, kind, &name));
+            let found = match kind {
+                AssetKind::Dataset => self.inner.listed::<Dataset>(&wanted).await?,
+                AssetKind::Algorithm => self.inner.listed::<Algorithm>(&wanted).await?,
+            };
+            match found.into_iter().find(|stored| stored.owner == owner && stored.name == name) {
+                Some(stored) => Ok(Some(self.inner.load(&stored).await?)),
+                None => Ok(None),
+            }
+        })
+    }
+
+    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, Vec<Asset>> {
+        Box::pin(async move {
+            let AssetQuery { kind, owner, after, withdrawn, at_most } = query;
+            let labels = owner.as_ref().map(|owner| format!("{OWNER}={}", owner_label(owner))).unwrap_or_default();
+            let mut found = match kind {
+                AssetKind::Dataset => self.inner.listed::<Dataset>(&labels).await?,
+                AssetKind::Algorithm => self.inner.listed::<Algorithm>(&labels).await?,
+            };
+            found.retain(|stored| {
+                owner.as_ref().is_none_or(|owner| stored.owner == *owner)
+                    && after.as_ref().is_none_or(|after| stored.did > *after)
+                    && (withdrawn || !stored.withdrawn)
+            });
+            found.sort_by(|one, other| one.did.cmp(&other.did));
+            found.truncate(usize::try_from(at_most.min(MOST)).unwrap_or(usize::MAX));
+            let mut assets = Vec::new();
+            for stored in found {
+                assets.push(self.inner.load(&stored).await?);
+            }
+            Ok(assets)
+        })
+    }
+}
+
+/// What an asset's resource says of it.
+#[derive(Clone, Debug)]
+struct Stored {
+    did: Did,
+    owner: Account,
+    name: String,
+    secret: String,
+    sha256: Sha256,
+    withdrawn: bool,
+    revision: u64,
+}
+
+/// A kind of resource that holds assets.
+trait Holds: Recorded {
+    fn holding(name: &str, stored: StoredAsset, withdrawn: Option<Moment>) -> Self;
+
+    fn stored(&self) -> Option<&StoredAsset>;
+
+    fn is_withdrawn(&self) -> bool;
+}
+
+macro_rules! holds {
+    ($resource:ident, $spec:ident) => {
+        impl Holds for $resource {
+            fn holding(name: &str, stored: StoredAsset, withdrawn: Option<Moment>) -> Self {
+                Self::new(name, $spec { withdrawn, stored: Some(stored), manifest: Map::new() })
+            }
+
+            fn stored(&self) -> Option<&StoredAsset> {
+                self.spec.stored.as_ref()
+            }
+
+            fn is_withdrawn(&self) -> bool {
+                self.spec.withdrawn.is_some()
+            }
+        }
+    };
+}
+
+holds!(Dataset, DatasetSpec);
+holds!(Algorithm, AlgorithmSpec);
+
+impl Inner {
+    async fn put<K: Holds + serde::Serialize>(&self, asset: &Asset, record: AuditEvent) -> Result<(), StoreError> {
+        let api: Api<K> = self.cluster.assets();
+        let name = object_name(asset.ddo.id());
+        let present = call("read an asset", || async { api.get_opt(&name).await }).await?;
+        if present.as_ref().map_or(0, revision) + 1 != asset.revision {
+            return Err(StoreError::Conflict);
+        }
+        if present.is_none() {
+            self.take_name(asset).await?;
+        }
+        let content =
+            serde_json::to_vec(&AssetForm::from(asset)).map_err(|error| unreadable(&name, &error.to_string()))?;
+        if content.len() > MOST_BYTES {
+            let text =
+                format!("the asset takes {} bytes with its sources, and a Secret holds {MOST_BYTES}", content.len());
+            return Err(StoreError::Full(text));
+        }
+        let sha256 = Sha256::from_bytes(sha2::Sha256::digest(&content).into());
+        let secret: String = format!("{name}-{}-{sha256}", asset.revision).chars().take(name.len() + 24).collect();
+        let stored = StoredAsset {
+            did: asset.ddo.id().to_string(),
+            owner: asset.owner.as_str().to_owned(),
+            name: asset.name.clone(),
+            secret: secret.clone(),
+            sha256,
+        };
+        let earlier = present.as_ref().and_then(Holds::stored).map(|stored| stored.secret.clone());
+        self.put_secret(&secret, content, present.as_ref().and_then(owner_reference)).await?;
+        let pending = Pending::of(present.as_ref().and_then(|present| present.meta().annotations.as_ref()))?
+            .with(&format!("asset/{name}"), record);
+        let withdrawn = asset.withdrawn.map(Moment::from);
+        let written = match &present {
+            None => {
+                let mut resource = K::holding(&name, stored, withdrawn);
+                let mut annotations = BTreeMap::new();
+                let mut labels = labels(asset);
+                pending.put(&mut annotations, &mut labels);
+                resource.meta_mut().annotations = Some(annotations);
+                resource.meta_mut().labels = Some(labels);
+                match call("store an asset", || async { api.create(&PostParams::default(), &resource).await }).await {
+                    // The first of two attempts may have been ours.
+                    Err(CallError::Exists) => {
+                        let found = call("read an asset", || async { api.get_opt(&name).await })
+                            .await?
+                            .ok_or(StoreError::Conflict)?;
+                        let ours = found.stored() == resource.stored()
+                            && revision(&found) == 1
+                            && found.meta().annotations == resource.meta().annotations;
+                        if ours { Ok(found) } else { Err(CallError::Conflict) }
+                    }
+                    answer => answer,
+                }
+            }
+            Some(present) => {
+                let mut metadata = pending.patch();
+                metadata["resourceVersion"] = json!(present.resource_version());
+                metadata["uid"] = json!(present.uid());
+                let patch =
+                    Patch::Merge(json!({"metadata": metadata, "spec": {"stored": stored, "withdrawn": withdrawn}}));
+                call("store an asset", || async { api.patch(&name, &PatchParams::default(), &patch).await }).await
+            }
+        };
+        let written = match written {
+            Ok(written) => written,
+            Err(CallError::Conflict) => {
+                // The other change counts. What was prepared for this one is nobody's.
+                if earlier.as_ref() != Some(&secret) {
+                    self.forget_secret(&secret).await;
+                }
+                return Err(StoreError::Conflict);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.flush(&api, &written).await?;
+        if let Some(earlier) = earlier.filter(|earlier| *earlier != secret) {
+            self.forget_secret(&earlier).await;
+        }
+        Ok(())
+    }
+
+    /// An owner has one asset of a kind and name.
+    async fn take_name(&self, asset: &Asset) -> Result<(), StoreError> {
+        let claim = Claim::asset_name(&asset.owner, kind(asset), &asset.name);
+        match self.take(&claim, &Holder::Asset(asset.ddo.id().clone())).await? {
+            Taken::Now | Taken::Already => Ok(()),
+            Taken::By(_) => Err(StoreError::Conflict),
+        }
+    }
+
+    async fn put_secret(&self, name: &str, content: Vec<u8>, owner: Option<OwnerReference>) -> Result<(), StoreError> {
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
+                owner_references: owner.map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            type_: Some("cloister.dev/asset".to_owned()),
+            data: Some([(KEY.to_owned(), ByteString(content))].into()),
+            immutable: Some(true),
+            ..Secret::default()
+        };
+        let api: Api<Secret> = self.cluster.assets();
+        match call("store the document of an asset", || async { api.create(&PostParams::default(), &secret).await })
+            .await
+        {
+            // Its name holds the digest of its content.
+            Ok(_) | Err(CallError::Exists) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn forget_secret(&self, name: &str) {
+        let api: Api<Secret> = self.cluster.assets();
+        if let Err(error) =
+            call("delete a document", || async { api.delete(name, &DeleteParams::default()).await }).await
+            && error != CallError::Missing
+        {
+            tracing::warn!(%error, secret = name, "the document of an asset that nobody needs any more stays");
+        }
+    }
+
+    async fn find<K: Holds>(&self, did: &Did) -> Result<Option<Asset>, StoreError> {
+        let api: Api<K> = self.cluster.assets();
+        let name = object_name(did);
+        let Some(resource) = call("read an asset", || async { api.get_opt(&name).await }).await? else {
+            return Ok(None);
+        };
+        let Some(stored) = read(&resource) else { return Ok(None) };
+        if stored.did != *did {
+            return Ok(None);
+        }
+        Ok(Some(self.load(&stored).await?))
+    }
+
+    /// Every stored asset with these labels.
+    async fn listed<K: Holds>(&self, labels: &str) -> Result<Vec<Stored>, StoreError> {
+        let api: Api<K> = self.cluster.assets();
+        let mut page = ListParams::default().labels(labels).limit(PAGE);
+        let mut found = Vec::new();
+        loop {
+            let listed = call("list assets", || async { api.list(&page).await }).await?;
+            found.extend(listed.items.iter().filter_map(read));
+            match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => page = page.continue_token(&next),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    /// The document of an asset.
+    async fn load(&self, stored: &Stored) -> Result<Asset, StoreError> {
+        let api: Api<Secret> = self.cluster.assets();
+        let name = &stored.secret;
+        // It was changed in this moment: the caller reads it again.
+        let secret = call("read the document of an asset", || async { api.get_opt(name).await })
+            .await?
+            .ok_or(StoreError::Conflict)?;
+        let content = secret.data.and_then(|mut data| data.remove(KEY)).map(|content| content.0).unwrap_or_default();
+        if Sha256::from_bytes(sha2::Sha256::digest(&content).into()) != stored.sha256 {
+            return Err(unreadable(name, "it is not what was stored"));
+        }
+        let form: AssetForm = serde_json::from_slice(&content).map_err(|_| unreadable(name, "it is not an asset"))?;
+        Ok(Asset { revision: stored.revision, ..form.into() })
+    }
+}
+
+fn read<K: Holds>(resource: &K) -> Option<Stored> {
+    let StoredAsset { did, owner, name, secret, sha256 } = resource.stored()?.clone();
+    Some(Stored {
+        did: did.parse().ok()?,
+        owner: owner.parse().ok()?,
+        name,
+        secret,
+        sha256,
+        withdrawn: resource.is_withdrawn(),
+        revision: revision(resource),
+    })
+}
+
+/// The API server counts the changes of a spec from 1.
+fn revision<K: Holds>(resource: &K) -> u64 {
+    resource.meta().generation.and_then(|generation| u64::try_from(generation).ok()).unwrap_or(0)
+}
+
+fn owner_reference<K: Holds>(resource: &K) -> Option<OwnerReference> {
+    resource.owner_ref(&())
+}
+
+fn kind(asset: &Asset) -> AssetKind {
+    if asset.ddo.metadata().algorithm.is_some() { AssetKind::Algorithm } else { AssetKind::Dataset }
+}
+
+/// The name of an asset's resource: one for each DID, so that etcd keeps DIDs unique.
+fn object_name(did: &Did) -> String {
+    format!("a-{}", short_digest(did.id()))
+}
+
+fn owner_label(owner: &Account) -> String {
+    short_digest(owner.key())
+}
+
+fn name_label(owner: &Account, kind: AssetKind, name: &str) -> String {
+    Claim::asset_name(owner, kind, name).key().to_string().chars().take(40).collect()
+}
+
+fn labels(asset: &Asset) -> BTreeMap<String, String> {
+    let pairs = [
+        (MANAGED_BY.0, MANAGED_BY.1.to_owned()),
+        (OWNER, owner_label(&asset.owner)),
+        (NAME, name_label(&asset.owner, kind(asset), &asset.name)),
+    ];
+    pairs.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+fn unreadable(name: &str, problem: &str) -> StoreError {
+    StoreError::Unavailable(format!("the document {name} of an asset cannot be used: {problem}"))
+}

@@ -1,0 +1,167 @@
+use super::{ComputeJobStatus, Moment, Order, OrderError, schema, status::StatusFormError};
+use cloister_model::{JobId, JobSpec, JobStatus, Labels, Phase};
+use kube::{CustomResource, KubeSchema, ResourceExt as _};
+use serde::{Deserialize, Serialize};
+use sha2::Digest as _;
+
+/// One run of one algorithm, as the service allowed it. Only the service creates one; people create a `JobRequest`.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "cloister.dev",
+    version = "v1alpha1",
+    kind = "ComputeJob",
+    namespaced,
+    status = "ComputeJobStatus",
+    derive = "PartialEq",
+    shortname = "cj",
+    category = "cloister",
+    doc = "One run of one algorithm on datasets that must not leave. The service creates it; people create a JobRequest.",
+    selectable = ".spec.order.environment",
+    selectable = ".status.phase",
+    selectable = ".status.over",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Code", type_ = "integer", json_path = ".status.code"),
+    printcolumn(name = "Ahead", type_ = "integer", json_path = ".status.queueAhead"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason.text"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Node", type_ = "string", json_path = ".status.node", priority = 1),
+    printcolumn(name = "Environment", type_ = "string", json_path = ".spec.order.environment", priority = 1),
+    printcolumn(name = "Algorithm", type_ = "string", json_path = ".spec.order.algorithm.did", priority = 1),
+    printcolumn(name = "Ended", type_ = "date", json_path = ".status.ended", priority = 1),
+    validation = Rule::new("self.metadata.name.matches('^[0-9a-f]{32}$')")
+        .message("the name of a ComputeJob is the id of a job, 32 lower-case hexadecimal digits; create a JobRequest instead"),
+    validation = Rule::new(
+        "!has(self.spec.review) || has(oldSelf.spec.review) || (has(self.status) && self.status.phase == 'InReview')"
+    ).message("a job can be reviewed only while its phase is InReview; status.phase says where it is")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(oldSelf.stop) || (has(self.stop) && self.stop == oldSelf.stop)")
+        .message("a request to stop is set once, and stays"),
+    validation = Rule::new("!has(oldSelf.review) || (has(self.review) && self.review == oldSelf.review)")
+        .message("a review is decided once, and stays"),
+    validation = Rule::new("!has(oldSelf.removal) || (has(self.removal) && self.removal == oldSelf.removal)")
+        .message("a removal is asked for once, and stays")
+)]
+pub struct ComputeJobSpec {
+    /// What was allowed. It never changes.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("an order never changes; submit another job"))]
+    pub order: Order,
+    /// A request to stop; none: nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopRequest>,
+    /// A reviewer's decision; none: there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<ReviewDecision>,
+    /// That the job was removed. It is deleted soon, and counts as absent already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
+}
+
+/// A request to stop a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct StopRequest {
+    /// When.
+    pub at: Moment,
+    /// Who.
+    #[schemars(schema_with = "schema::account")]
+    pub by: String,
+}
+
+/// A reviewer's decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct ReviewDecision {
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Why, for the consumer; none: no reason was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 5000))]
+    pub reason: Option<String>,
+    /// Who decided.
+    #[schemars(schema_with = "schema::account")]
+    pub by: String,
+    /// When.
+    pub at: Moment,
+}
+
+/// What a reviewer decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(inline)]
+pub enum Verdict {
+    /// The outputs may leave.
+    Approve,
+    /// They may not.
+    Refuse,
+}
+
+/// That a job was removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Removal {
+    /// When.
+    pub at: Moment,
+    /// Who.
+    #[schemars(schema_with = "schema::account")]
+    pub by: String,
+}
+
+impl ComputeJob {
+    /// Which job it is.
+    ///
+    /// # Errors
+    /// If its name is not the id of a job.
+    pub fn id(&self) -> Result<JobId, OrderError> {
+        self.name_any()
+            .parse()
+            .map_err(|_| OrderError::Name(cloister_model::escape(self.name_any().as_bytes(), 64).to_string()))
+    }
+
+    /// The job without its secrets: no source, no parameter, no code, no DDO.
+    ///
+    /// # Errors
+    /// [`OrderError`].
+    pub fn job(&self) -> Result<JobSpec, OrderError> {
+        self.spec.order.job(self.id()?)
+    }
+
+    /// How the job is doing. A job that the controller has not seen is queued. A request to stop counts from the moment
+    /// when it is stored.
+    ///
+    /// # Errors
+    /// If the order or the status cannot be read.
+    pub fn status(&self) -> Result<JobStatus, StatusFormError> {
+        let (id, order) = (self.id()?, self.spec.order.read()?);
+        let labels: Labels = order.labels().clone();
+        let created = order.created();
+        let mut status = match &self.status {
+            None => JobStatus::queued(id, labels, created),
+            Some(stored) => stored.status(id, labels, created)?,
+        };
+        if status.stop_requested.is_none() {
+            status.stop_requested = self.spec.stop.as_ref().map(|stop| stop.at.timestamp());
+        }
+        status.revision = digest(&status);
+        Ok(status)
+    }
+
+    /// The phase, if it is known.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.status.as_ref().map_or(Phase::Queued, |status| status.phase)
+    }
+}
+
+/// A number that differs where what a follower sees differs. The version of the object would differ more often: with every
+/// event that was put on record, and with every number that the controller notes for itself.
+fn digest(status: &JobStatus) -> u64 {
+    let unnumbered = JobStatus { revision: 0, ..status.clone() };
+    let text = serde_json::to_vec(&unnumbered).unwrap_or_default();
+    let digest: [u8; 32] = sha2::Sha256::digest(text).into();
+    // JSON numbers that every client reads exactly.
+    digest.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}

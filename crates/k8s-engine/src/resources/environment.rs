@@ -1,0 +1,386 @@
+use super::{Condition, Moment, schema};
+use cloister_model::{Profile, RuntimeKind};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where jobs run: a namespace, its limits, and what its pods may use. The operator writes it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "cloister.dev",
+    version = "v1alpha1",
+    kind = "Environment",
+    namespaced,
+    status = "EnvironmentStatus",
+    derive = "PartialEq",
+    shortname = "cenv",
+    category = "cloister",
+    doc = "Where jobs run: a namespace, its limits, and what its pods may use.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Running", type_ = "integer", json_path = ".status.running"),
+    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
+    printcolumn(name = "Most", type_ = "integer", json_path = ".spec.limits.jobs"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z0-9-]{1,63}$')")
+        .message("the name of an Environment has 1 to 63 lower-case letters, digits or `-`")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentSpec {
+    /// For consumers.
+    #[serde(default)]
+    #[schemars(length(max = 2000))]
+    pub description: String,
+    /// What all its jobs may use.
+    pub limits: EnvironmentLimits,
+    /// What algorithms can run in.
+    #[serde(default)]
+    pub runtimes: RuntimeRules,
+    /// Resources of the steps around a run.
+    #[serde(default)]
+    pub steps: Steps,
+    /// Labels of the nodes that its pods run on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "schema::node_labels")]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints that its pods tolerate.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub tolerations: Vec<Toleration>,
+    /// The volume of a job.
+    #[serde(default)]
+    pub storage: Storage,
+    /// Claims with large datasets, which are mounted read-only and not copied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub roots: Vec<Root>,
+    /// Interpreters, each an image pinned by digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub interpreters: Vec<Interpreter>,
+    /// Which interpreter runs the algorithms of which container image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub images: Vec<ImageInterpreter>,
+}
+
+/// What all jobs of an environment may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+#[x_kube(
+    validation = Rule::new("self.jobMemoryBytes <= self.memoryBytes")
+        .message("jobMemoryBytes, what one job may have, is more than memoryBytes, what all jobs have")
+)]
+pub struct EnvironmentLimits {
+    /// The most jobs at once; 0: none starts.
+    #[schemars(schema_with = "schema::amount")]
+    pub jobs: u64,
+    /// The most jobs that may wait.
+    #[schemars(schema_with = "schema::amount")]
+    pub queued: u64,
+    /// Processors for all jobs.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub cpus: u32,
+    /// Memory for all jobs.
+    #[schemars(schema_with = "schema::amount")]
+    pub memory_bytes: u64,
+    /// The most memory that one job may have.
+    #[schemars(schema_with = "schema::amount")]
+    pub job_memory_bytes: u64,
+    /// The longest that one algorithm may run.
+    #[schemars(schema_with = "schema::amount")]
+    pub wall_ms: u64,
+}
+
+/// What algorithms can run in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+#[x_kube(
+    validation = Rule::new("!has(self.kinds) || !('container' in self.kinds) || (has(self.registries) && size(self.registries) > 0)")
+        .message("containers are allowed and no registry is; name the prefixes of images that may run in registries"),
+    validation = Rule::new("!has(self.network) || !self.network || (has(self.kinds) && 'container' in self.kinds)")
+        .message("only containers can have the network; add container to kinds, or remove network")
+)]
+pub struct RuntimeRules {
+    /// `wasm`, `container`.
+    #[serde(default = "wasm")]
+    #[schemars(schema_with = "schema::runtimes")]
+    pub kinds: BTreeSet<RuntimeKind>,
+    /// `deterministic`, `standard`.
+    #[serde(default = "deterministic")]
+    #[schemars(schema_with = "schema::profiles")]
+    pub profiles: BTreeSet<Profile>,
+    /// Whether containers can have the network, where a publisher allows it.
+    #[serde(default)]
+    pub network: bool,
+    /// Prefixes of images that may run: a host, and path segments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 255)))]
+    pub registries: Vec<String>,
+    /// Secrets of this namespace for pulling images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 253), regex(pattern = schema::OBJECT_NAME)))]
+    pub pull_secrets: Vec<String>,
+    /// The runtime class of containers, such as gVisor's; WebAssembly does not use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub runtime_class: Option<String>,
+    /// Whether containers are refused where the network policy is not enforced.
+    #[serde(default = "yes")]
+    pub require_network_policy: bool,
+    /// Whether containers are refused where the size of volumes is not enforced.
+    #[serde(default = "yes")]
+    pub require_enforced_storage: bool,
+}
+
+fn wasm() -> BTreeSet<RuntimeKind> {
+    BTreeSet::from([RuntimeKind::Wasm])
+}
+
+fn deterministic() -> BTreeSet<Profile> {
+    BTreeSet::from([Profile::Deterministic])
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for RuntimeRules {
+    /// WebAssembly, repeatable. Containers, once they are allowed, want both walls.
+    fn default() -> Self {
+        Self {
+            kinds: wasm(),
+            profiles: deterministic(),
+            network: false,
+            registries: Vec::new(),
+            pull_secrets: Vec::new(),
+            runtime_class: None,
+            require_network_policy: true,
+            require_enforced_storage: true,
+        }
+    }
+}
+
+/// Resources of the steps around a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Steps {
+    /// Of configuration.
+    pub configuration: StepResources,
+    /// Of filtering and publishing.
+    pub publishing: StepResources,
+    /// What the host needs in the algorithm's pod beside what the guest may have.
+    pub algorithm_overhead: StepResources,
+}
+
+/// Resources of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct StepResources {
+    /// Thousandths of a processor.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub cpu_millis: u32,
+    /// Memory.
+    #[schemars(schema_with = "schema::amount")]
+    pub memory_bytes: u64,
+}
+
+impl Default for StepResources {
+    /// A tenth of a processor and 256 MiB.
+    fn default() -> Self {
+        Self { cpu_millis: 100, memory_bytes: 256 * 1024 * 1024 }
+    }
+}
+
+/// A taint that pods tolerate, as in a PodSpec.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Toleration {
+    /// Which taint; none: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
+    pub key: Option<String>,
+    /// `Exists` or `Equal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub operator: Option<String>,
+    /// Its value, with `Equal`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub value: Option<String>,
+    /// Its effect; none: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub effect: Option<String>,
+}
+
+/// The volume of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Storage {
+    /// Its storage class; none: the cluster's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), regex(pattern = schema::OBJECT_NAME))]
+    pub class: Option<String>,
+    /// Its size.
+    #[schemars(schema_with = "schema::amount")]
+    pub bytes: u64,
+    /// One claim for each job, or one that all jobs share.
+    pub mode: StorageMode,
+    /// The claim that is shared, with `shared`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), regex(pattern = schema::OBJECT_NAME))]
+    pub claim: Option<String>,
+}
+
+impl Default for Storage {
+    /// 2 GiB for each job.
+    fn default() -> Self {
+        Self { class: None, bytes: 2 * 1024 * 1024 * 1024, mode: StorageMode::PerJob, claim: None }
+    }
+}
+
+/// Whose a volume is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum StorageMode {
+    /// One claim for each job.
+    PerJob,
+    /// One claim for all, with a folder for each job: for WebAssembly only, because a container could fill it.
+    Shared,
+}
+
+/// The claims of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Root {
+    /// Whose datasets may lie there.
+    #[schemars(schema_with = "schema::account")]
+    pub account: String,
+    /// Where.
+    #[schemars(length(min = 1, max = 16))]
+    pub claims: Vec<RootClaim>,
+}
+
+/// A claim with datasets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct RootClaim {
+    /// The path that sources of type `local` begin with.
+    #[schemars(length(min = 2, max = 1024))]
+    #[x_kube(validation = Rule::new("self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')")
+        .message("path is an absolute path without `..`"))]
+    pub path: String,
+    /// The claim, in this namespace.
+    #[schemars(length(max = 253), regex(pattern = schema::OBJECT_NAME))]
+    pub claim: String,
+    /// The folder of the claim that stands for the path; none: the whole claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')")
+        .message("subPath is a path without `..` that does not begin with `/`"))]
+    pub sub_path: Option<String>,
+}
+
+/// An interpreter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Interpreter {
+    /// Its name, such as `python`.
+    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9][a-z0-9-]*$"))]
+    pub name: String,
+    /// The image that holds it.
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.matches('@sha256:[0-9a-f]{64}$')")
+        .message("an image is pinned by digest: NAME@sha256:DIGEST, because a tag can be moved"))]
+    pub image: String,
+}
+
+/// Which interpreter runs the algorithms of a container image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct ImageInterpreter {
+    /// The image, as in an algorithm's `container.image`.
+    #[schemars(length(min = 1, max = 500))]
+    pub image: String,
+    /// The interpreter, by name.
+    #[schemars(length(min = 1, max = 40))]
+    pub interpreter: String,
+}
+
+/// What the controller says of an environment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct EnvironmentStatus {
+    /// Jobs that run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub running: Option<u64>,
+    /// Jobs that wait for their turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub waiting: Option<u64>,
+    /// What the probes of its nodes found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub node_groups: Vec<NodeGroup>,
+    /// What the canary found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
+    /// The generation of the resource that this speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `NodesFit`, `NetworkPolicyEnforced`, `StorageWorks`.
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Nodes that are alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct NodeGroup {
+    /// The kernel that they run.
+    #[schemars(length(max = 253))]
+    pub kernel: String,
+    /// How many.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub nodes: u32,
+    /// The walls of the sandbox that they lack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 64)))]
+    pub missing: Vec<String>,
+    /// Whether pods can have a user namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_namespaces: Option<bool>,
+}
+
+/// What the canary found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Isolation {
+    /// When it looked.
+    pub at: Moment,
+    /// How long after its first instruction it still reached something; none: it reached nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub window_ms: Option<u64>,
+    /// What it reached.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 256)))]
+    pub reached: Vec<String>,
+}

@@ -1,0 +1,325 @@
+use super::{Condition, ConditionStatus, Moment, OrderError, schema};
+use cloister_model::{
+    Account, Fault, JobId, JobStatus, Labels, Phase, Progress, Reason, Review, Sha256, Step, Timestamp,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Phases that a job came to. A life has fewer.
+const MOST_HISTORY: usize = 32;
+
+/// How a job is doing, as the controller last wrote it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct ComputeJobStatus {
+    /// Where it is.
+    #[schemars(schema_with = "schema::phase")]
+    pub phase: Phase,
+    /// The number of the phase; those below 100 are Ocean's.
+    #[schemars(range(min = 0, max = 1000))]
+    pub code: u16,
+    /// Whether it has ended.
+    pub over: bool,
+    /// Why it ended; none while it has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<JobReason>,
+    /// When it came to its phase.
+    pub changed: Moment,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Moment>,
+    /// When its results are deleted; none: it has not ended, or an asset needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Moment>,
+    /// When it was asked to stop, as far as the controller has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_requested: Option<Moment>,
+    /// The review that took effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<StoredReview>,
+    /// Every phase that it came to, the present one last.
+    #[schemars(length(max = 32))]
+    pub history: Vec<HistoryStep>,
+    /// Jobs that come before it; none: it does not wait for its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub queue_ahead: Option<u64>,
+    /// How far its inputs are fetched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<JobProgress>,
+    /// Where its algorithm runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub node: Option<String>,
+    /// How often each step's pod was created.
+    #[serde(default)]
+    pub attempts: Attempts,
+    /// Why it is where it is, in a sentence that is safe to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub explanation: Option<String>,
+    /// The report of the run, which lies in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportDigest>,
+    /// What filtering let pass, or what was released: the list lies in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results: Option<ResultsDigest>,
+    /// The rule that kept the outputs back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub rule: Option<String>,
+    /// How many of the steps in `history` are in the audit log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub recorded: Option<u64>,
+    /// The generation of the resource that this speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+    /// `Complete` and `Failed` as a Job has them; `Admitted`, `Configured`, `Ran`, `Checked`, `Released`.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// Why a job ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct JobReason {
+    /// One line that is safe to show.
+    #[schemars(length(max = 6000))]
+    pub text: String,
+    /// Whose doing it was.
+    #[schemars(schema_with = "schema::fault")]
+    pub fault: Fault,
+}
+
+impl JobReason {
+    /// A text that was made safe when it was written stays as it is; any other is made safe.
+    fn read(&self) -> Reason {
+        let Self { text, fault } = self;
+        let written = serde_json::json!({"text": text, "fault": fault});
+        serde_json::from_value(written).unwrap_or_else(|_| Reason::new(text, *fault))
+    }
+}
+
+/// The review that took effect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct StoredReview {
+    /// Whether the outputs may leave.
+    pub approved: bool,
+    /// Who decided.
+    #[schemars(schema_with = "schema::account")]
+    pub by: String,
+    /// When.
+    pub at: Moment,
+}
+
+/// A phase that a job came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct HistoryStep {
+    /// Which.
+    #[schemars(schema_with = "schema::phase")]
+    pub phase: Phase,
+    /// When.
+    pub at: Moment,
+}
+
+/// How far inputs are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct JobProgress {
+    /// Bytes that are here.
+    #[schemars(schema_with = "schema::amount")]
+    pub done_bytes: u64,
+    /// Bytes in all; none if a source does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub total_bytes: Option<u64>,
+}
+
+/// How often the pod of each step was created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Attempts {
+    /// Configuration.
+    #[schemars(range(min = 0, max = 1000))]
+    pub configuration: u32,
+    /// The algorithm.
+    #[schemars(range(min = 0, max = 1000))]
+    pub algorithm: u32,
+    /// Filtering and publishing.
+    #[schemars(range(min = 0, max = 1000))]
+    pub publishing: u32,
+}
+
+/// The report of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct ReportDigest {
+    /// Its digest.
+    #[schemars(schema_with = "schema::sha256")]
+    pub sha256: Sha256,
+    /// Its size.
+    #[schemars(schema_with = "schema::amount")]
+    pub bytes: u64,
+    /// How the run ended, in a word.
+    #[schemars(length(max = 64))]
+    pub outcome: String,
+}
+
+/// A list of results.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct ResultsDigest {
+    /// The digest of the list.
+    #[schemars(schema_with = "schema::sha256")]
+    pub manifest_sha256: Sha256,
+    /// Files in it.
+    #[schemars(schema_with = "schema::amount")]
+    pub files: u64,
+    /// Bytes of these files.
+    #[schemars(schema_with = "schema::amount")]
+    pub bytes: u64,
+}
+
+/// Why a status cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusFormError {
+    /// The order cannot.
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    /// An account in it is none.
+    #[error("the status of job {0} names an account that is none; was it edited by hand?")]
+    Account(JobId),
+}
+
+impl ComputeJobStatus {
+    /// The status of a job, with the conditions that follow from its phase. What is not a part of [`JobStatus`] is taken
+    /// from the status before.
+    #[must_use]
+    pub fn of(status: &JobStatus, before: Option<&Self>, generation: Option<i64>) -> Self {
+        let JobStatus {
+            id: _,
+            labels: _,
+            phase,
+            reason,
+            created: _,
+            changed,
+            ended,
+            stop_requested,
+            expires,
+            review,
+            revision: _,
+            progress,
+            history,
+        } = status;
+        let skip = history.len().saturating_sub(MOST_HISTORY);
+        let mut new = Self {
+            phase: *phase,
+            code: phase.code(),
+            over: phase.has_ended(),
+            reason: reason.as_ref().map(|reason| JobReason { text: reason.text().to_owned(), fault: reason.fault() }),
+            changed: (*changed).into(),
+            ended: ended.map(Into::into),
+            expires: expires.map(Into::into),
+            stop_requested: stop_requested.map(Into::into),
+            review: review.as_ref().map(|Review { approved, by, at }| StoredReview {
+                approved: *approved,
+                by: by.as_str().to_owned(),
+                at: (*at).into(),
+            }),
+            history: history[skip..]
+                .iter()
+                .map(|Step { phase, at }| HistoryStep { phase: *phase, at: (*at).into() })
+                .collect(),
+            queue_ahead: None,
+            progress: progress.map(|Progress { done_bytes, total_bytes }| JobProgress { done_bytes, total_bytes }),
+            node: before.and_then(|before| before.node.clone()),
+            attempts: before.map(|before| before.attempts).unwrap_or_default(),
+            explanation: None,
+            report: before.and_then(|before| before.report.clone()),
+            results: before.and_then(|before| before.results.clone()),
+            rule: before.and_then(|before| before.rule.clone()),
+            recorded: before.and_then(|before| before.recorded),
+            observed_generation: generation,
+            conditions: before.map(|before| before.conditions.clone()).unwrap_or_default(),
+        };
+        new.set_conditions();
+        new
+    }
+
+    /// The status as the ports show it.
+    ///
+    /// # Errors
+    /// [`StatusFormError::Account`].
+    pub fn status(&self, id: JobId, labels: Labels, created: Timestamp) -> Result<JobStatus, StatusFormError> {
+        let review = match &self.review {
+            None => None,
+            Some(StoredReview { approved, by, at }) => {
+                let by: Account = by.parse().map_err(|_| StatusFormError::Account(id))?;
+                Some(Review { approved: *approved, by, at: at.timestamp() })
+            }
+        };
+        Ok(JobStatus {
+            id,
+            labels,
+            phase: self.phase,
+            reason: self.reason.as_ref().map(JobReason::read),
+            created,
+            changed: self.changed.timestamp(),
+            ended: self.ended.map(Moment::timestamp),
+            stop_requested: self.stop_requested.map(Moment::timestamp),
+            expires: self.expires.map(Moment::timestamp),
+            review,
+            revision: 0,
+            progress: self.progress.map(|JobProgress { done_bytes, total_bytes }| Progress { done_bytes, total_bytes }),
+            history: self.history.iter().map(|step| Step { phase: step.phase, at: step.at.timestamp() }).collect(),
+        })
+    }
+
+    fn set_conditions(&mut self) {
+        let came_to = |phase: Phase| self.history.iter().find(|step| step.phase == phase).map(|step| step.at);
+        let mut put = Vec::new();
+        let mut holds = |kind: &str, reason: &str, message: &str, at: Moment| {
+            put.push(Condition {
+                kind: kind.to_owned(),
+                status: ConditionStatus::True,
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+                last_transition_time: at,
+                observed_generation: self.observed_generation,
+            });
+        };
+        for (kind, phase, message) in [
+            ("Admitted", Phase::Accepted, "the queue gave the job its turn"),
+            ("Configured", Phase::Configured, "the inputs are laid out"),
+            ("Ran", Phase::Filtering, "the algorithm has ended"),
+            ("Checked", Phase::Publishing, "the outputs may leave"),
+            ("Released", Phase::Finished, "the results can be read"),
+        ] {
+            if let Some(at) = came_to(phase) {
+                holds(kind, kind, message, at);
+            }
+        }
+        if self.over {
+            let text = self.reason.as_ref().map_or("", |reason| reason.text.as_str());
+            let kind = if self.phase.is_success() { "Complete" } else { "Failed" };
+            let message: String = text.chars().take(4000).collect();
+            holds(kind, self.phase.as_str(), &message, self.changed);
+        }
+        for condition in put {
+            Condition::put(&mut self.conditions, condition);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+mod assets;
+mod bounds;
+mod jobs;

@@ -1,0 +1,154 @@
+//! A `ComputeJob` is a job of the model, in both directions.
+
+use crate::resources::{
+    ComputeJob, ComputeJobSpec, ComputeJobStatus, Condition, ConditionStatus, MOST_DOCUMENT_BYTES, Order, OrderError,
+    Payload, StopRequest,
+};
+use cloister_model::{ConfigureOrder, JobInput, JobSource, JobSpec, Phase, Secret, Sha256, Timestamp};
+use cloister_testkit::{job, labels, status_in, terms};
+use serde_json::json;
+
+fn payload() -> Payload {
+    Payload { secrets: vec!["x-p0".to_owned()], sha256: Sha256::from_bytes([7; 32]), bytes: 9 }
+}
+
+/// A job with secrets everywhere.
+fn secret_job() -> JobSpec {
+    let mut job = job(1, Timestamp::from_unix_ms(1_795_363_289_021));
+    job.parameters = Some(Secret::new(json!({"bins": "SECRET"})));
+    job.inputs[0].ddo = Some(json!({"id": "did:op:d", "more": "SECRET"}));
+    job.algorithm.source = JobSource::Rawcode(Secret::new("SECRET".to_owned()));
+    job.delivery.register = Some(Box::new(cloister_testkit::dataset("e", "alice", "results")));
+    job.limits.fuel = Some(u64::MAX);
+    job.times.keep_ms = u64::MAX;
+    job.labels = labels(&[("owner", "alice"), ("agreement", "0x1")]);
+    job
+}
+
+fn resource(job: &JobSpec) -> ComputeJob {
+    let order = Order::of(job, payload()).expect("an order");
+    ComputeJob::new(&job.id.to_string(), ComputeJobSpec { order, stop: None, review: None, removal: None })
+}
+
+#[test]
+fn an_order_and_its_payload_are_the_job() {
+    let job = secret_job();
+    let resource = resource(&job);
+    let written = serde_json::to_string(&resource).expect("json");
+    assert!(!written.contains("SECRET"), "{written}");
+    let read: ComputeJob = serde_json::from_str(&written).expect("a resource");
+    let without = read.job().expect("a job");
+    assert_eq!((&without.terms, &without.limits, &without.times), (&job.terms, &job.limits, &job.times));
+    assert_eq!((&without.labels, &without.record, &without.delivery), (&job.labels, &job.record, &job.delivery));
+    assert_eq!(without.parameters, None);
+    assert_eq!(read.spec.order.whole(job.id, ConfigureOrder::of(&job)).expect("the whole job"), job);
+}
+
+#[test]
+fn the_payload_of_another_job_is_refused() {
+    let job = secret_job();
+    let order = resource(&job).spec.order;
+    let mut other = ConfigureOrder::of(&job);
+    other.job = cloister_testkit::job_id(2);
+    assert!(matches!(order.whole(job.id, other), Err(OrderError::Contradiction { field: "payload", .. })));
+    let mut other = ConfigureOrder::of(&job);
+    other.inputs.pop();
+    assert!(matches!(order.whole(job.id, other), Err(OrderError::Contradiction { field: "payload.inputs", .. })));
+}
+
+/// Terms that a later version wrote must not become wider because this one does not know them.
+#[test]
+fn an_order_that_is_not_understood_is_refused() {
+    let mut later = resource(&secret_job());
+    later.spec.order.document =
+        later.spec.order.document.replacen("\"network\":", "\"onlyOnSundays\":true,\"network\":", 1);
+    assert!(matches!(later.job(), Err(OrderError::Document { .. })), "{:?}", later.job());
+    let mut version = resource(&secret_job());
+    version.spec.order.document = version.spec.order.document.replace("order/v1", "order/v2");
+    assert!(version.job().expect_err("another version").to_string().contains("version"));
+}
+
+/// People and selectors read the summary; the engine acts on the document.
+#[test]
+fn a_summary_that_says_something_else_is_refused() {
+    let changes: [(&str, fn(&mut ComputeJob)); 5] = [
+        ("environment", |job| job.spec.order.environment = "other".to_owned()),
+        ("queue", |job| job.spec.order.queue = "other".to_owned()),
+        ("inputs", |job| job.spec.order.inputs.clear()),
+        ("algorithm", |job| job.spec.order.algorithm.image = "python".to_owned()),
+        ("metadata.name", |job| job.metadata.name = Some("0".repeat(32))),
+    ];
+    for (expected, change) in changes {
+        let mut changed = resource(&secret_job());
+        change(&mut changed);
+        assert!(
+            matches!(changed.job(), Err(OrderError::Contradiction { field, .. }) if field == expected),
+            "{expected}: {:?}",
+            changed.job()
+        );
+    }
+}
+
+#[test]
+fn an_order_has_a_bound() {
+    let mut large = secret_job();
+    large.terms.admitted = (0..5000)
+        .map(|number| cloister_model::AdmittedDataset {
+            did: format!("d{number}").parse().expect("a DID"),
+            service: "compute".to_owned(),
+            by: cloister_model::AdmittedBy::AllowRawAlgorithm,
+            files_checksums: None,
+        })
+        .collect();
+    let error = Order::of(&large, payload()).expect_err("too large");
+    assert!(matches!(error, OrderError::TooLarge(bytes) if bytes > MOST_DOCUMENT_BYTES), "{error}");
+    // A hundred datasets fit.
+    let mut many = secret_job();
+    let one = many.record.datasets[0].clone();
+    many.record.datasets = vec![one; 100];
+    many.inputs = (0..100)
+        .map(|number| JobInput { did: format!("{number:064}").parse().expect("a DID"), ..many.inputs[0].clone() })
+        .collect();
+    many.terms = terms();
+    assert!(Order::of(&many, payload()).is_ok());
+}
+
+#[test]
+fn a_status_of_every_phase_is_read_as_it_was_written() {
+    for phase in Phase::ALL {
+        let mut written = resource(&secret_job());
+        let id = written.id().expect("an id");
+        let mut status = status_in(phase, id, Timestamp::from_unix_ms(1_795_363_289_021));
+        status.labels = secret_job().labels;
+        written.status = Some(ComputeJobStatus::of(&status, None, Some(1)));
+        let text = serde_json::to_string(&written).expect("json");
+        let read: ComputeJob = serde_json::from_str(&text).expect("a resource");
+        let found = read.status().expect("a status");
+        assert_eq!(found.seen(), written.status().expect("a status").seen());
+        status.revision = found.revision;
+        assert_eq!(found, status);
+        let stored = read.status.expect("a status");
+        assert_eq!((stored.over, stored.code), (phase.has_ended(), phase.code()));
+        let holds = |kind: &str| {
+            Condition::of(&stored.conditions, kind).is_some_and(|condition| condition.status == ConditionStatus::True)
+        };
+        assert_eq!(holds("Complete"), phase == Phase::Finished);
+        assert_eq!(holds("Failed"), phase.has_ended() && phase != Phase::Finished);
+    }
+}
+
+#[test]
+fn a_job_that_no_controller_has_seen_is_queued_and_may_be_asked_to_stop() {
+    let mut job = resource(&secret_job());
+    assert_eq!(job.status().expect("a status").phase, Phase::Queued);
+    let at = Timestamp::from_unix_ms(1_795_363_290_000);
+    job.spec.stop = Some(StopRequest { at: at.into(), by: "alice".to_owned() });
+    let asked = job.status().expect("a status");
+    assert_eq!(asked.stop_requested, Some(at));
+    // A follower sees that; what the service notes for itself wakes no follower.
+    job.spec.stop = None;
+    assert_ne!(job.status().expect("a status").seen(), asked.seen());
+    let before = job.status().expect("a status").seen();
+    job.metadata.annotations = Some([("cloister.dev/audit-pending".to_owned(), "[]".to_owned())].into());
+    assert_eq!(job.status().expect("a status").seen(), before);
+}

@@ -1,0 +1,181 @@
+use super::MANAGED_BY;
+use crate::cluster::{CallError, Cluster, call};
+use cloister_model::{Claim, ClaimKind, Did, JobId, Timestamp};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    api::{DeleteParams, ObjectMeta, PostParams, Preconditions},
+};
+use std::fmt;
+
+/// The label of a claim.
+const LABEL: &str = "cloister.dev/claim";
+
+/// The key of a claim's holder.
+const HOLDER: &str = "holder";
+
+/// Who holds a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A caller that nobody knows any more: until the claim is given up.
+    Caller,
+    /// A job, until it has ended.
+    Job(JobId),
+    /// An asset, for ever.
+    Asset(Did),
+    /// Something that a later version wrote.
+    Other(String),
+}
+
+/// The answer to a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It is the caller's.
+    Now,
+    /// It was the caller's before.
+    Already,
+    /// Another one has it.
+    By(Holder),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Caller => f.write_str("caller"),
+            Self::Job(job) => write!(f, "job/{job}"),
+            Self::Asset(did) => write!(f, "asset/{}", did.id()),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Holder {
+    fn read(text: &str) -> Self {
+        let known = match text.split_once('/') {
+            None if text == "caller" => Some(Self::Caller),
+            Some(("job", job)) => job.parse().ok().map(Self::Job),
+            Some(("asset", did)) => did.parse().ok().map(Self::Asset),
+            _ => None,
+        };
+        known.unwrap_or_else(|| Self::Other(text.to_owned()))
+    }
+}
+
+/// The name of the object that is the claim: that a name can be created once is the claim.
+pub(crate) fn claim_name(claim: &Claim) -> String {
+    let kind = match claim.kind() {
+        ClaimKind::Nonce => "nonce",
+        ClaimKind::Agreement => "agreement",
+        ClaimKind::AssetName => "asset-name",
+    };
+    format!("claim-{kind}-{}", claim.key())
+}
+
+/// The answer to one attempt to take a claim.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// It is the caller's.
+    Taken(Taken),
+    /// Another holder has it.
+    Held(Box<Held>),
+    /// It was given up in this moment.
+    Again,
+}
+
+/// A claim that another holder has.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Who.
+    pub(crate) holder: Holder,
+    /// Since when, in milliseconds.
+    pub(crate) age_ms: u64,
+    object: ConfigMap,
+}
+
+/// Tries to take a claim for a holder.
+pub(crate) async fn attempt(
+    cluster: &Cluster,
+    claim: &Claim,
+    holder: &Holder,
+    now: Timestamp,
+) -> Result<Attempt, CallError> {
+    let api: Api<ConfigMap> = cluster.system();
+    let name = claim_name(claim);
+    let labels = [(LABEL, "true"), MANAGED_BY].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let object = ConfigMap {
+        metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels.into()), ..ObjectMeta::default() },
+        data: Some([(HOLDER.to_owned(), holder.to_string())].into()),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    };
+    match call("take a claim", || async { api.create(&PostParams::default(), &object).await }).await {
+        Ok(_) => return Ok(Attempt::Taken(Taken::Now)),
+        Err(CallError::Exists) => {}
+        Err(error) => return Err(error),
+    }
+    let found = call("read a claim", || async { api.get_opt(&name).await }).await?;
+    let Some(object) = found else { return Ok(Attempt::Again) };
+    let other = holder_of(&object);
+    if other == *holder && *holder != Holder::Caller {
+        return Ok(Attempt::Taken(Taken::Already));
+    }
+    let taken = object.metadata.creation_timestamp.as_ref().and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
+    let age_ms = now.unix_ms().saturating_sub(taken.unwrap_or_default());
+    Ok(Attempt::Held(Box::new(Held { holder: other, age_ms, object })))
+}
+
+/// Frees a claim whose holder has given it up.
+pub(crate) async fn free(cluster: &Cluster, held: &Held) -> Result<(), CallError> {
+    delete(&cluster.system(), &held.object).await
+}
+
+fn holder_of(object: &ConfigMap) -> Holder {
+    Holder::read(object.data.as_ref().and_then(|data| data.get(HOLDER)).map_or("", String::as_str))
+}
+
+/// Gives up a claim, if this holder has it.
+pub(crate) async fn give_up(cluster: &Cluster, claim: &Claim, holder: &Holder) -> Result<(), CallError> {
+    let api: Api<ConfigMap> = cluster.system();
+    let Some(found) = call("read a claim", || async { api.get_opt(&claim_name(claim)).await }).await? else {
+        return Ok(());
+    };
+    if holder_of(&found) == *holder { delete(&api, &found).await } else { Ok(()) }
+}
+
+/// Deletes exactly this object, and no later one of its name.
+async fn delete(api: &Api<ConfigMap>, object: &ConfigMap) -> Result<(), CallError> {
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    let preconditions = Preconditions { uid: object.metadata.uid.clone(), resource_version: None };
+    let this = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match call("give up a claim", || async { api.delete(name, &this).await }).await {
+        Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_testkit::{account, job_id};
+
+    #[test]
+    fn holders_are_text_and_back() {
+        let did: Did = "abc".parse().expect("a DID");
+        for holder in [Holder::Caller, Holder::Job(job_id(7)), Holder::Asset(did), Holder::Other("room/1".to_owned())] {
+            assert_eq!(Holder::read(&holder.to_string()), holder);
+        }
+    }
+
+    #[test]
+    fn names_of_claims_are_names_of_objects() {
+        let claims =
+            [Claim::agreement("0x1"), Claim::asset_name(&account("alice"), cloister_model::AssetKind::Dataset, "a")];
+        for claim in claims {
+            let name = claim_name(&claim);
+            assert!(
+                name.len() <= 253
+                    && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+            );
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the service stores in the cluster beside custom resources: ConfigMaps that only grow (the audit log) or that exist
+//! or do not (claims), books of nonces, and the secrets of a job.
+
+mod audit;
+mod claims;
+mod group;
+mod nonces;
+mod outbox;
+mod payload;
+
+pub(crate) use audit::{Audit, Entry};
+pub(crate) use claims::{Attempt, Held, Holder, Taken, attempt, free, give_up};
+pub(crate) use nonces::Nonces;
+pub(crate) use outbox::{PENDING_LABEL, Pending};
+pub(crate) use payload::secrets;
+
+/// The label of every object that the service makes.
+pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "cloister");

@@ -1,0 +1,12 @@
+//! What a real API server makes of the resources and of the ports, without a node: nothing runs here, and the tests play
+//! the controller where one is needed.
+//!
+//! `make test-k8s` runs them; alone: `KUBECONFIG=... cargo test --release --workspace --test control_plane -- --ignored`.
+
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
+mod assets;
+mod cluster;
+mod conformance;
+mod outbox;
+mod rules;
