@@ -2,8 +2,8 @@ use super::{ClusterStore, Inner};
 use crate::{
     cluster::{CallError, call},
     resources::{
-        ComputeJob, ComputeJobSpec, Environment, Order, OrderError, Payload, PayloadError, Removal, ReviewDecision,
-        StopRequest, Verdict,
+        ComputeJob, ComputeJobSpec, Environment, LogDecision, Order, OrderError, Payload, PayloadError, Removal,
+        ReviewDecision, StopRequest, Verdict,
     },
     store::{Holder, MANAGED_BY, Pending, Taken, give_up, secrets},
 };
@@ -133,6 +133,25 @@ impl Jobs for ClusterStore {
                     };
                     let decision = ReviewDecision { verdict, reason, by: record.actor.clone(), at: record.at.into() };
                     Ok(Some(json!({"review": decision})))
+                })
+                .await
+        })
+    }
+
+    fn release_log(&self, job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move {
+            self.inner
+                .change(job, &record, |found, record| {
+                    if status(job, found)?.withheld_log.is_none() {
+                        return Err(EngineError::NoWithheldLog(job));
+                    }
+                    if found.spec.log_release.is_some() {
+                        return Ok(None);
+                    }
+                    // The API server's numbers end there.
+                    let bytes = bytes.min(i64::MAX.unsigned_abs());
+                    let decision = LogDecision { by: record.actor.clone(), at: record.at.into(), bytes };
+                    Ok(Some(json!({"logRelease": decision})))
                 })
                 .await
         })
@@ -308,20 +327,27 @@ impl Inner {
             let text = format!("there is no environment `{}`", cloister_model::escape(name.as_bytes(), 64));
             return Err(EngineError::unavailable(Unavailability::Cluster, text));
         };
-        let mut waiting = 0_u64;
+        let (mut waiting, mut of_account) = (0_u64, 0_u64);
         self.jobs.each(|known| {
-            let KnownJob { status, environment, removed, .. } = known;
+            let KnownJob { status, environment, queue, removed, .. } = known;
             let waits = !removed && status.phase == Phase::Queued && status.stop_requested.is_none();
             let waits = waits && *environment == job.environment;
             waiting += u64::from(waits);
+            of_account += u64::from(waits && *queue == job.queue);
         });
-        if waiting >= environment.spec.limits.queued { Err(EngineError::Full) } else { Ok(()) }
+        let limits = &environment.spec.limits;
+        let most = limits.queued_per_account.unwrap_or(limits.queued);
+        if waiting >= limits.queued {
+            return Err(EngineError::Full);
+        }
+        if of_account >= most { Err(EngineError::FullForAccount(most)) } else { Ok(()) }
     }
 }
 
 fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
     let name = job.id.to_string();
-    let mut resource = ComputeJob::new(&name, ComputeJobSpec { order, stop: None, review: None, removal: None });
+    let mut resource =
+        ComputeJob::new(&name, ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None });
     let mut annotations = BTreeMap::new();
     let mut labels = BTreeMap::from([
         (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),

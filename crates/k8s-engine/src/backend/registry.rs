@@ -5,7 +5,7 @@ use crate::{
     store::{Holder, MANAGED_BY, Pending, Taken},
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AssetQuery, AuditEvent, Claim, Did, Registry, Sha256, StoreError, StoreFuture,
+    Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Claim, Did, Registry, Sha256, StoreError, StoreFuture,
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
@@ -22,6 +22,9 @@ use form::AssetForm;
 
 /// The most assets in one answer.
 const MOST: u32 = 10_000;
+
+/// Bytes of the descriptions that one list summarises.
+const MOST_LIST_BYTES: usize = 1024 * 1024;
 
 /// Bytes of a document: a Secret holds a mebibyte.
 const MOST_BYTES: usize = 1_000_000;
@@ -72,7 +75,7 @@ impl Registry for ClusterStore {
         })
     }
 
-    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, Vec<Asset>> {
+    fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList> {
         Box::pin(async move {
             let AssetQuery { kind, owner, after, withdrawn, at_most } = query;
             let labels = owner.as_ref().map(|owner| format!("{OWNER}={}", owner_label(owner))).unwrap_or_default();
@@ -86,12 +89,20 @@ impl Registry for ClusterStore {
                     && (withdrawn || !stored.withdrawn)
             });
             found.sort_by(|one, other| one.did.cmp(&other.did));
-            found.truncate(usize::try_from(at_most.min(MOST)).unwrap_or(usize::MAX));
-            let mut assets = Vec::new();
+            let most = usize::try_from(at_most.min(MOST)).unwrap_or(usize::MAX);
+            let (mut list, mut bytes) = (AssetList::default(), 0_usize);
             for stored in found {
-                assets.push(self.inner.load(&stored).await?);
+                let full = list.assets.len() >= most || bytes > MOST_LIST_BYTES;
+                if full {
+                    list.next = list.assets.last().map(|last| last.did.clone());
+                    break;
+                }
+                let asset = self.inner.load(&stored).await?;
+                // A summary is smaller than its description.
+                bytes = bytes.saturating_add(asset.ddo.without_open_sources().to_string().len());
+                list.assets.push(asset.summary());
             }
-            Ok(assets)
+            Ok(list)
         })
     }
 }

@@ -1,5 +1,5 @@
 use super::{ComputeJobStatus, Moment, Order, OrderError, schema, status::StatusFormError};
-use cloister_model::{JobId, JobSpec, JobStatus, Labels, Phase};
+use cloister_model::{JobId, JobSpec, JobStatus, Labels, LogRelease, Phase};
 use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -40,6 +40,8 @@ use sha2::Digest as _;
         .message("a request to stop is set once, and stays"),
     validation = Rule::new("!has(oldSelf.review) || (has(self.review) && self.review == oldSelf.review)")
         .message("a review is decided once, and stays"),
+    validation = Rule::new("!has(oldSelf.logRelease) || (has(self.logRelease) && self.logRelease == oldSelf.logRelease)")
+        .message("a log is released once, and stays released"),
     validation = Rule::new("!has(oldSelf.removal) || (has(self.removal) && self.removal == oldSelf.removal)")
         .message("a removal is asked for once, and stays")
 )]
@@ -53,6 +55,9 @@ pub struct ComputeJobSpec {
     /// A reviewer's decision; none: there is none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewDecision>,
+    /// A publisher's decision to let the consumer read a withheld log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_release: Option<LogDecision>,
     /// That the job was removed. It is deleted soon, and counts as absent already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
@@ -96,6 +101,21 @@ pub enum Verdict {
     Approve,
     /// They may not.
     Refuse,
+}
+
+/// The release of a withheld log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct LogDecision {
+    /// Who released it.
+    #[schemars(schema_with = "schema::account")]
+    pub by: String,
+    /// When.
+    pub at: Moment,
+    /// The most bytes of it that the consumer may read; 2^63-1 for any more.
+    #[schemars(schema_with = "schema::amount")]
+    pub bytes: u64,
 }
 
 /// That a job was removed.
@@ -144,6 +164,10 @@ impl ComputeJob {
         };
         if status.stop_requested.is_none() {
             status.stop_requested = self.spec.stop.as_ref().map(|stop| stop.at.timestamp());
+        }
+        if let (Some(log), Some(decision)) = (&mut status.withheld_log, &self.spec.log_release) {
+            let by = decision.by.parse().map_err(|_| StatusFormError::Account(id))?;
+            log.release = Some(LogRelease { by, at: decision.at.timestamp(), bytes: decision.bytes });
         }
         status.revision = digest(&status);
         Ok(status)

@@ -79,6 +79,10 @@ pub struct EnvironmentLimits {
     /// The most jobs that may wait.
     #[schemars(schema_with = "schema::amount")]
     pub queued: u64,
+    /// The most jobs of one account that may wait; none: as many as may wait in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub queued_per_account: Option<u64>,
     /// Processors for all jobs.
     #[schemars(range(min = 1, max = 100_000))]
     pub cpus: u32,

@@ -33,7 +33,7 @@ mod tests;
 pub use algorithm::{Algorithm, AlgorithmSpec};
 pub use api_key::{ApiKey, ApiKeySpec, ApiKeyStatus, NotAKey};
 pub use asset::{AssetResource, AssetStatus, StoredAsset, Unusable, manifest, secrets_named};
-pub use compute_job::{ComputeJob, ComputeJobSpec, Removal, ReviewDecision, StopRequest, Verdict};
+pub use compute_job::{ComputeJob, ComputeJobSpec, LogDecision, Removal, ReviewDecision, StopRequest, Verdict};
 pub use condition::{Condition, ConditionStatus};
 pub use dataset::{Dataset, DatasetSpec};
 pub use definitions::{SCHEMA_HASH, definitions, schema_hash};
@@ -46,8 +46,8 @@ pub use moment::{Moment, NotAMoment};
 pub use order::{MOST_DOCUMENT_BYTES, Order, OrderError, OrderedAlgorithm};
 pub use payload::{Payload, PayloadError};
 pub use status::{
-    Attempts, ComputeJobStatus, HistoryStep, JobProgress, JobReason, ReportDigest, ResultsDigest, StatusFormError,
-    StoredReview,
+    Attempts, ComputeJobStatus, HistoryStep, JobDetail, JobProgress, JobReason, ReportDigest, ResultsDigest,
+    StatusFormError, StoredReview,
 };
 
 /// The API group of every kind.

@@ -175,6 +175,7 @@ struct RecordForm {
 struct RecordedDatasetForm {
     asset: RecordedAssetForm,
     review: bool,
+    log_bytes: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -383,8 +384,11 @@ impl From<TermsForm> for Terms {
 impl From<JobRecord> for RecordForm {
     fn from(record: JobRecord) -> Self {
         let JobRecord { owner, request, attempt, datasets, algorithm } = record;
-        let form =
-            |RecordedDataset { asset, review }: RecordedDataset| RecordedDatasetForm { asset: asset.into(), review };
+        let form = |RecordedDataset { asset, review, log_bytes }: RecordedDataset| RecordedDatasetForm {
+            asset: asset.into(),
+            review,
+            log_bytes,
+        };
         Self {
             owner,
             request,
@@ -398,9 +402,10 @@ impl From<JobRecord> for RecordForm {
 impl From<RecordForm> for JobRecord {
     fn from(form: RecordForm) -> Self {
         let RecordForm { owner, request, attempt, datasets, algorithm } = form;
-        let read = |RecordedDatasetForm { asset, review }: RecordedDatasetForm| RecordedDataset {
+        let read = |RecordedDatasetForm { asset, review, log_bytes }: RecordedDatasetForm| RecordedDataset {
             asset: asset.into(),
             review,
+            log_bytes,
         };
         Self {
             owner,

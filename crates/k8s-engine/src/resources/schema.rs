@@ -47,7 +47,7 @@ pub(super) fn phase(_: &mut SchemaGenerator) -> Schema {
 
 /// Whose doing it was.
 pub(super) fn fault(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "enum": ["nobody", "algorithm", "system"]})
+    json_schema!({"type": "string", "enum": ["nobody", "algorithm", "publisher", "system"]})
 }
 
 /// What algorithms can run in.

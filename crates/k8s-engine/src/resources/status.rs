@@ -1,6 +1,7 @@
 use super::{Condition, ConditionStatus, Moment, OrderError, schema};
 use cloister_model::{
-    Account, Fault, JobId, JobStatus, Labels, Phase, Progress, Reason, Review, Sha256, Step, Timestamp,
+    Account, Did, FailureDetail, Fault, JobId, JobStatus, Labels, Phase, Progress, Reason, Review, Sha256, Step,
+    Timestamp, WithheldLog,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,13 @@ pub struct ComputeJobStatus {
     /// Why it ended; none while it has not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<JobReason>,
+    /// What the publisher of an asset of the job, or its owner, is told beyond that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<JobDetail>,
+    /// The datasets that withhold the log of a job that has ended; none: its consumer may read what the contract lets out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128), inner(length(max = 71), regex(pattern = schema::DID)))]
+    pub log_withheld_by: Option<Vec<String>>,
     /// When it came to its phase.
     pub changed: Moment,
     /// When it ended.
@@ -94,6 +102,28 @@ pub struct JobReason {
     /// Whose doing it was.
     #[schemars(schema_with = "schema::fault")]
     pub fault: Fault,
+}
+
+/// What is known of a failure beyond its reason, for the publisher of one asset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct JobDetail {
+    /// Whose files it is about; none: those that the job's owner brought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = schema::DID))]
+    pub asset: Option<String>,
+    /// One line that is safe to show.
+    #[schemars(length(max = 6000))]
+    pub text: String,
+}
+
+impl JobDetail {
+    /// As a reason is read.
+    fn read(&self, job: JobId) -> Result<FailureDetail, StatusFormError> {
+        let written = serde_json::json!({"asset": self.asset, "text": self.text});
+        serde_json::from_value(written).map_err(|_| StatusFormError::Did(job))
+    }
 }
 
 impl JobReason {
@@ -199,6 +229,9 @@ pub enum StatusFormError {
     /// The order cannot.
     #[error(transparent)]
     Order(#[from] OrderError),
+    /// A DID in it is none.
+    #[error("the status of job {0} names an asset that is none; was it edited by hand?")]
+    Did(JobId),
     /// An account in it is none.
     #[error("the status of job {0} names an account that is none; was it edited by hand?")]
     Account(JobId),
@@ -214,7 +247,9 @@ impl ComputeJobStatus {
             labels: _,
             phase,
             reason,
+            detail,
             created: _,
+            withheld_log,
             changed,
             ended,
             stop_requested,
@@ -230,6 +265,12 @@ impl ComputeJobStatus {
             code: phase.code(),
             over: phase.has_ended(),
             reason: reason.as_ref().map(|reason| JobReason { text: reason.text().to_owned(), fault: reason.fault() }),
+            detail: detail.as_ref().map(|detail| JobDetail {
+                asset: detail.asset().map(ToString::to_string),
+                text: detail.text().to_owned(),
+            }),
+            // That a publisher has released it stands in the spec.
+            log_withheld_by: withheld_log.as_ref().map(|log| log.by.iter().map(ToString::to_string).collect()),
             changed: (*changed).into(),
             ended: ended.map(Into::into),
             expires: expires.map(Into::into),
@@ -271,11 +312,18 @@ impl ComputeJobStatus {
                 Some(Review { approved: *approved, by, at: at.timestamp() })
             }
         };
+        let did = |text: &String| text.parse::<Did>().map_err(|_| StatusFormError::Did(id));
+        let withheld = match &self.log_withheld_by {
+            None => None,
+            Some(by) => Some(WithheldLog { by: by.iter().map(did).collect::<Result<_, _>>()?, release: None }),
+        };
         Ok(JobStatus {
             id,
             labels,
             phase: self.phase,
             reason: self.reason.as_ref().map(JobReason::read),
+            detail: self.detail.as_ref().map(|detail| detail.read(id)).transpose()?,
+            withheld_log: withheld,
             created,
             changed: self.changed.timestamp(),
             ended: self.ended.map(Moment::timestamp),

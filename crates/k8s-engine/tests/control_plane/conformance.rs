@@ -12,10 +12,11 @@ use cloister_k8s_engine::{
 };
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
 use cloister_model::{
-    Account, ApiKey, Asset, AssetKind, AssetQuery, AuditEvent, AuditLog, AuditRecord, Backend, ByteRange, Claim,
-    Claims, Did, EngineError, EngineFuture, EnvironmentStatus, Explanation, Inspection, Inspections, JobCard, JobId,
-    JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LogPart, Outputs, Registry, Report, ResultFile, ResultSet,
-    ReviewVerdict, Seen, Sha256, Sources, StoreFuture, StoredReceipt, Timestamp, Unavailability, Upload, Uploads,
+    Account, ApiKey, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, AuditLog, AuditRecord, Backend, ByteRange,
+    Claim, Claims, Did, EngineError, EngineFuture, EnvironmentStatus, Explanation, Inspection, Inspections, JobCard,
+    JobId, JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LogPart, LogScope, Outputs, Registry, Report,
+    ResultFile, ResultSet, ReviewVerdict, Seen, Sha256, Sources, StoreFuture, StoredReceipt, Timestamp, Unavailability,
+    Upload, Uploads,
 };
 use cloister_sources::SourcePolicy;
 use kube::{
@@ -54,12 +55,13 @@ passes_on! { cluster:
         fn stop(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
         fn remove(job: JobId, record: AuditEvent) -> EngineFuture<'_, ()>;
         fn review(job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+        fn release_log(job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
     }
     Registry {
         fn put_asset(asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()>;
         fn asset(did: Did) -> StoreFuture<'_, Option<Asset>>;
         fn asset_named(owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>>;
-        fn assets(query: AssetQuery) -> StoreFuture<'_, Vec<Asset>>;
+        fn assets(query: AssetQuery) -> StoreFuture<'_, AssetList>;
     }
     Keyring {
         fn put_key(key: ApiKey, record: AuditEvent) -> StoreFuture<'_, ()>;
@@ -78,7 +80,7 @@ passes_on! { cluster:
 
 passes_on! { rest:
     Outputs {
-        fn log(job: JobId, range: ByteRange) -> EngineFuture<'_, LogPart>;
+        fn log(job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart>;
         fn report(job: JobId) -> EngineFuture<'_, Option<Report>>;
         fn results(job: JobId, set: ResultSet) -> EngineFuture<'_, Vec<ResultFile>>;
         fn read_result(job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>>;
@@ -137,6 +139,9 @@ impl Installation {
                 memory_bytes: 1024 * MIB,
                 job_memory_bytes: 512 * MIB,
                 max_queued: 1,
+                max_queued_per_account: 1,
+                reserved_jobs: 0,
+                min_free_bytes: 0,
                 max_wall_ms: 1000,
             },
             sources: SourcePolicy::default(),
@@ -157,12 +162,13 @@ impl Installation {
 
     /// Writes the environment as the operator does.
     async fn set_up(&self, conditions: Conditions) {
-        let Conditions { max_jobs, max_queued, upload_bytes_per_account: _ } = conditions;
+        let Conditions { max_jobs, max_queued, max_queued_per_account, upload_bytes_per_account: _ } = conditions;
         let spec = EnvironmentSpec {
             description: "conformance".to_owned(),
             limits: EnvironmentLimits {
                 jobs: max_jobs,
                 queued: max_queued,
+                queued_per_account: Some(max_queued_per_account),
                 cpus: 4,
                 memory_bytes: 1024 * MIB,
                 job_memory_bytes: 512 * MIB,
@@ -263,6 +269,7 @@ cases! {
         an_identical_job_again_changes_nothing
         a_different_job_of_the_same_id_is_refused
         a_full_queue_takes_no_more_jobs_and_no_claims
+        an_account_has_so_many_waiting_jobs_and_no_more
         a_job_whose_claim_is_taken_leaves_nothing
         of_many_jobs_with_one_claim_one_is_taken_in
     }

@@ -8,6 +8,7 @@ pub(in crate::backend) struct KnownJob {
     pub(in crate::backend) status: JobStatus,
     pub(in crate::backend) card: Arc<JobCard>,
     pub(in crate::backend) environment: EnvironmentId,
+    pub(in crate::backend) queue: String,
     /// Jobs that come before it.
     pub(in crate::backend) ahead: Option<u64>,
     /// What the controller says.
@@ -25,6 +26,7 @@ pub(in crate::backend) fn read(resource: &ComputeJob) -> Option<KnownJob> {
             status,
             card: Arc::new(job.card()),
             environment: job.environment,
+            queue: job.queue,
             ahead: written.and_then(|written| written.queue_ahead),
             explanation: written.and_then(|written| written.explanation.clone()),
             removed: resource.spec.removal.is_some(),

@@ -27,7 +27,10 @@ fn secret_job() -> JobSpec {
 
 fn resource(job: &JobSpec) -> ComputeJob {
     let order = Order::of(job, payload()).expect("an order");
-    ComputeJob::new(&job.id.to_string(), ComputeJobSpec { order, stop: None, review: None, removal: None })
+    ComputeJob::new(
+        &job.id.to_string(),
+        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None },
+    )
 }
 
 #[test]
