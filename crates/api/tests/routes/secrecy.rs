@@ -150,13 +150,17 @@ async fn a_key_lasts_no_longer_than_the_one_that_made_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_number_of_keys_of_an_account_is_bounded() {
     let service = service().await;
-    let one = || {
+    let one = |revoked| {
         let key =
             new_key("bob".parse().expect("an account"), Role::Consumer, String::new(), None, now()).expect("a key");
-        service.engine.put_key(ApiKey { revoked: Some(now()), ..key.stored }, key_made())
+        service.engine.put_key(ApiKey { revoked, ..key.stored }, key_made())
     };
-    futures_util::future::try_join_all((0..999).map(|_| one())).await.expect("stored");
+    futures_util::future::try_join_all((0..1100).map(|_| one(Some(now())))).await.expect("stored");
+    let made = service.post("bob", "/v1/keys", &json!({})).await.expect(201).json();
+    futures_util::future::try_join_all((0..998).map(|_| one(None))).await.expect("stored");
     service.post("bob", "/v1/keys", &json!({})).await.expect(409);
+    service.delete("bob", &format!("/v1/keys/{}", made["id"].as_str().expect("an id"))).await.expect(204);
+    service.post("bob", "/v1/keys", &json!({})).await.expect(201);
     service.post("carol", "/v1/keys", &json!({})).await.expect(201);
     service.post("olga", "/v1/keys", &json!({"account": "bob"})).await.expect(201);
 }

@@ -18,7 +18,8 @@ async fn a_run_goes_on_without_its_service_and_the_next_takes_it_up() {
     job.terms.profile = Profile::Standard;
     submit(&engine, job.clone()).await.expect("submitted");
     let folder = place.folder(job.id);
-    soon("it runs", || begun(&folder)).await;
+    // The claim exists for a moment before its line is written.
+    soon("it runs", || fs::read_to_string(folder.join("claim")).is_ok_and(|claim| claim.ends_with('\n'))).await;
     let claim = fs::read_to_string(folder.join("claim")).expect("a claim");
     close(engine).await;
     assert!(!has_ended(&folder).expect("a lock"), "the sandbox goes on");
