@@ -75,6 +75,10 @@ async fn a_compute_job_is_ordered_once_stopped_once_and_reviewed_in_review() {
     let conditions = ended["status"]["conditions"].as_array().expect("conditions").clone();
     assert!(conditions.iter().any(|condition| condition["type"] == "Complete" && condition["status"] == "True"));
 
+    let release = |bytes: u64| json!({"logRelease": {"at": "2026-01-02T03:04:08Z", "by": "bob", "bytes": bytes}});
+    change(release(9)).await.expect("a release");
+    refused(change(release(99)).await, "a log is released once");
+
     let removal = |at: &str| json!({"removal": {"at": at, "by": "alice"}});
     change(removal("2026-01-02T03:04:08Z")).await.expect("a removal");
     refused(change(removal("2026-01-02T03:04:09Z")).await, "a removal is asked for once");
