@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 use std::{
     fmt::Write as _,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -231,4 +232,113 @@ fn python_is_known_by_name() {
     assert!(said(&list).contains("python     CPython 3.15"), "{}", said(&list));
     let compiled = program().args(["compile", "--runtime", "python"]).output().expect("the program starts");
     assert!(compiled.status.success() && said(&compiled).starts_with("compiled earlier"), "{}", said(&compiled));
+}
+
+/// Makes a bundle of the workshop's interpreter, and returns its digest as it was printed.
+fn bundled(workshop: &Workshop, arguments: &[&str]) -> String {
+    assert!(workshop.add(&workshop.manifest).status.success());
+    let output = workshop.sandbox(&[&["runtime", "bundle", "tiny", "--output", "bundle"], arguments].concat());
+    assert!(output.status.success(), "{}", said(&output));
+    let printed = String::from_utf8(output.stdout).expect("text").trim_end().to_owned();
+    let index = fs::read(workshop.at("bundle/bundle.json")).expect("an index");
+    assert_eq!(printed, format!("sha256:{}", sha256(&index)));
+    printed
+}
+
+/// Runs a script with the bundle in an environment without any home.
+fn run_bundle(workshop: &Workshop, trusted: &str, arguments: &[&str]) -> Output {
+    let _ = fs::remove_dir_all(workshop.at("out"));
+    fs::write(workshop.at("script"), "0").expect("written");
+    fs::write(workshop.at("data"), "1").expect("written");
+    let mut command = program();
+    command.env_clear().current_dir(workshop.directory.path());
+    command.args(["run", "script", "--dataset", "d=data", "--outputs", "out", "--json"]);
+    command.args(["--runtime-bundle", "bundle", "--trust-artifact", trusted]).args(arguments);
+    command.output().expect("the program starts")
+}
+
+#[test]
+fn a_bundle_runs_without_a_home_and_compiles_nothing() {
+    let workshop = Workshop::new();
+    let trusted = bundled(&workshop, &[]);
+    for profile in ["deterministic", "standard"] {
+        let output = run_bundle(&workshop, &trusted, &["--profile", profile]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let report: Report = serde_json::from_slice(&output.stdout).expect("a report");
+        assert_eq!(report.outcome, Outcome::Succeeded);
+        assert_eq!(report.usage.compile_ms, None);
+        // The report is the same as with the runtime in a home.
+        let (words, home) = (["--runtime", "tiny", "--profile", profile], workshop.at("home"));
+        let _ = fs::remove_dir_all(workshop.at("out"));
+        let mut command = program();
+        command.env("CLOISTER_SANDBOX_HOME", home).current_dir(workshop.directory.path());
+        command.args(["run", "script", "--dataset", "d=data", "--outputs", "out", "--json"]).args(words);
+        let installed = command.output().expect("the program starts");
+        let installed: Report = serde_json::from_slice(&installed.stdout).expect("a report");
+        assert_eq!(report.engine, installed.engine);
+        assert_eq!(report.algorithm, installed.algorithm);
+    }
+    // The interpreter's module is not needed to run it.
+    assert!(!workshop.at("bundle/module.wasm").exists());
+    assert!(fs::metadata(workshop.at("bundle/deterministic.cwasm")).is_ok());
+}
+
+#[test]
+fn machine_code_that_the_operator_does_not_trust_is_not_loaded() {
+    let workshop = Workshop::new();
+    let trusted = bundled(&workshop, &[]);
+    let other = format!("sha256:{}", sha256(b"another bundle"));
+    let output = run_bundle(&workshop, &other, &[]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("belongs to another release"), "{}", said(&output));
+
+    for file in ["deterministic.cwasm", "bundle.json", "runtime.json", "file-0"] {
+        let path = workshop.at("bundle").join(file);
+        let good = fs::read(&path).expect("a file");
+        let mut bad = good.clone();
+        let last = bad.last_mut().expect("not empty");
+        *last = if *last == b' ' { b'\n' } else { b' ' };
+        fs::write(&path, bad).expect("written");
+        let output = run_bundle(&workshop, &trusted, &[]);
+        assert_eq!(output.status.code(), Some(2), "{file}: {}", said(&output));
+        assert!(said(&output).contains("changed"), "{file}: {}", said(&output));
+        assert!(output.stdout.is_empty(), "{file}: {}", said(&output));
+        fs::write(&path, good).expect("written");
+    }
+    assert_eq!(run_bundle(&workshop, &trusted, &[]).status.code(), Some(0));
+}
+
+#[test]
+fn machine_code_that_another_user_could_change_is_not_loaded() {
+    let workshop = Workshop::new();
+    let trusted = bundled(&workshop, &[]);
+    let code = workshop.at("bundle/deterministic.cwasm");
+    for (mode, exit_code) in [(0o646, 2), (0o664, 2), (0o644, 0), (0o444, 0)] {
+        fs::set_permissions(&code, fs::Permissions::from_mode(mode)).expect("changed");
+        let output = run_bundle(&workshop, &trusted, &[]);
+        assert_eq!(output.status.code(), Some(exit_code), "{mode:o}: {}", said(&output));
+        assert_eq!(said(&output).contains("can be changed by another user"), exit_code == 2, "{}", said(&output));
+    }
+}
+
+/// Machine code for another processor would end in an illegal instruction, in the middle of a run.
+#[test]
+fn a_bundle_for_another_processor_or_profile_is_refused_with_the_reason() {
+    let workshop = Workshop::new();
+    let trusted = bundled(&workshop, &["--profile", "standard"]);
+    let output = run_bundle(&workshop, &trusted, &["--profile", "deterministic"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("has no code for the deterministic profile"), "{}", said(&output));
+    let output = run_bundle(&workshop, &trusted, &["--profile", "standard", "--limits", "fuel=1000000"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("with a fuel limit"), "{}", said(&output));
+
+    let index = workshop.at("bundle/bundle.json");
+    let mut changed: Value = serde_json::from_slice(&fs::read(&index).expect("an index")).expect("JSON");
+    changed["code"][0]["target"]["features"] = json!(["avx1024"]);
+    fs::write(&index, changed.to_string()).expect("written");
+    let trusted = format!("sha256:{}", sha256(changed.to_string().as_bytes()));
+    let output = run_bundle(&workshop, &trusted, &["--profile", "standard"]);
+    assert_eq!(output.status.code(), Some(70), "{}", said(&output));
+    assert!(said(&output).contains("a processor with avx1024, which this one lacks"), "{}", said(&output));
 }

@@ -28,7 +28,7 @@ impl Program {
     /// Loads an artifact.
     ///
     /// Any byte of it may become machine code. The function is safe because [`AuthenticatedCode`] proves that this
-    /// host's compiler produced the bytes.
+    /// host's compiler produced the bytes, or that the operator trusts exactly these.
     ///
     /// # Errors
     /// If the artifact is damaged or was compiled for another engine.
@@ -41,13 +41,13 @@ impl Program {
             file.rewind()?;
             file.read_to_end(&mut bytes)?;
             // SAFETY: `AuthenticatedCode` exists only for bytes that our compiler process wrote and whose MAC the
-            // supervisor checked.
+            // supervisor checked, and for bytes whose digest the operator trusts.
             let component = unsafe { Component::deserialize(engine, bytes) }?;
             component.initialize_copy_on_write_image()?;
             Ok(Self::Component(component))
         } else {
             // SAFETY: as above. The cache directory is private to the user, and nothing writes to an artifact once it
-            // is stored, so the mapping does not change.
+            // is stored; a bundle's file can be written only by its owner, this user or root. So the mapping does not change.
             let module = unsafe { Module::deserialize_open_file(engine, file) }?;
             module.initialize_copy_on_write_image()?;
             Ok(Self::Module(module))

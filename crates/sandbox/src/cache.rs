@@ -11,7 +11,7 @@
 )]
 
 use crate::{
-    hash::feed,
+    hash::{feed, sha256},
     home::{Home, HomeError},
     host_file::open_regular,
     worker::spec::Descriptor,
@@ -48,7 +48,7 @@ pub struct Artifact {
     pub bytes: u64,
 }
 
-/// Machine code that this host compiled and whose MAC was verified.
+/// Machine code that this host compiled and whose MAC was verified, or that the operator vouches for by its digest.
 ///
 /// Loading other bytes would run them as machine code with the rights of this process, so no code outside this module
 /// can create a value of this type:
@@ -85,6 +85,17 @@ impl AuthenticatedCode {
     /// If the process was not given the descriptor.
     pub(crate) fn inherited() -> io::Result<Self> {
         cloister_isolation::take_fd(Descriptor::Artifact as i32).map(|fd| Self(fd.into()))
+    }
+
+    /// The code in a file, if it has the digest that the operator trusts. Returns also the digest and the length that it has.
+    ///
+    /// The caller ensures that the file does not change afterwards.
+    ///
+    /// # Errors
+    /// If reading fails.
+    pub(crate) fn trusted(file: File, expected: Sha256) -> io::Result<(Option<Self>, Sha256, u64)> {
+        let (found, bytes) = sha256(&file)?;
+        Ok(((found == expected).then_some(Self(file)), found, bytes))
     }
 
     /// The descriptor to hand to a worker process.

@@ -21,6 +21,58 @@ pub struct EngineSettings {
     pub fuel: bool,
 }
 
+/// What compiled code needs to run: the engine and the kind of processor that it was compiled for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Target {
+    wasmtime: String,
+    settings: u32,
+    arch: String,
+    features: Vec<String>,
+}
+
+/// The version of the fixed settings in [`EngineSettings::engine`]. It must be incremented by hand when they change.
+const FIXED_SETTINGS: u32 = 1;
+
+impl Target {
+    /// This program on this machine.
+    #[must_use]
+    pub fn here() -> Self {
+        Self {
+            wasmtime: WASMTIME_VERSION.to_owned(),
+            settings: FIXED_SETTINGS,
+            arch: std::env::consts::ARCH.to_owned(),
+            features: processor_features().into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// Whether code that was compiled for this target runs here: the same engine, and a processor that has at least the same
+    /// features.
+    ///
+    /// # Errors
+    /// What is different.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { wasmtime, settings, arch, features } = self;
+        let here = Self::here();
+        if (wasmtime, settings) != (&here.wasmtime, &here.settings) {
+            let (ours, theirs) = (&here.wasmtime, &here.settings);
+            return Err(format!(
+                "it was compiled by wasmtime {wasmtime} ({settings}), this program holds {ours} ({theirs})"
+            ));
+        }
+        if *arch != here.arch {
+            return Err(format!("it was compiled for {arch}, this processor is {}", here.arch));
+        }
+        let missing: Vec<_> = features.iter().filter(|feature| !here.features.contains(feature)).cloned().collect();
+        match missing.as_slice() {
+            [] => Ok(()),
+            missing => {
+                Err(format!("it was compiled for a processor with {}, which this one lacks", missing.join(", ")))
+            }
+        }
+    }
+}
+
 /// The purpose of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -92,15 +144,20 @@ impl EngineSettings {
     }
 
     /// A digest of everything that affects what a guest computes and which artifacts can run: these settings, the
-    /// engine's version and the processor's features. If the fixed settings above change, the number in the text must be
-    /// incremented by hand.
+    /// engine's version and the processor's features.
     #[must_use]
     pub fn digest(self) -> Sha256 {
+        self.digest_for(&Target::here())
+    }
+
+    /// The same for code that was compiled for another target.
+    #[must_use]
+    pub fn digest_for(self, target: &Target) -> Sha256 {
         let Self { profile, exceptions, fuel } = self;
+        let Target { wasmtime, settings, arch, features } = target;
+        let features = features.join(",");
         let text = format!(
-            "cloister engine 1\nwasmtime {WASMTIME_VERSION}\narch {}\nfeatures {}\nprofile {profile}\nexceptions {exceptions}\nfuel {fuel}\n",
-            std::env::consts::ARCH,
-            processor_features().join(",")
+            "cloister engine {settings}\nwasmtime {wasmtime}\narch {arch}\nfeatures {features}\nprofile {profile}\nexceptions {exceptions}\nfuel {fuel}\n",
         );
         sha256_bytes(text.as_bytes())
     }
@@ -137,6 +194,20 @@ mod tests {
         for other in others {
             assert_ne!(SETTINGS.digest(), other.digest(), "{other:?}");
         }
+    }
+
+    #[test]
+    fn code_runs_on_a_processor_with_more_features_and_on_no_other() {
+        let here = Target::here();
+        assert_eq!(here.check(), Ok(()));
+        assert_eq!(Target { features: Vec::new(), ..here.clone() }.check(), Ok(()));
+        let newer = Target { features: vec!["avx1024".to_owned()], ..here.clone() };
+        assert!(newer.check().expect_err("missing").contains("avx1024, which this one lacks"));
+        assert!(Target { arch: "m68k".to_owned(), ..here.clone() }.check().expect_err("another").contains("m68k"));
+        assert!(Target { wasmtime: "1.0.0".to_owned(), ..here.clone() }.check().expect_err("older").contains("1.0.0"));
+        assert!(Target { settings: 0, ..here.clone() }.check().is_err());
+        assert_ne!(SETTINGS.digest_for(&newer), SETTINGS.digest());
+        assert_eq!(SETTINGS.digest_for(&here), SETTINGS.digest());
     }
 
     /// One small module for each proposal that the two might treat differently.

@@ -16,7 +16,7 @@ use cloister_model::{Outcome, escape};
 use cloister_sandbox::{
     home::{Home, HomeError},
     host_file::{open_regular, read_bounded},
-    runtime::{InstallError, RuntimeError},
+    runtime::{BundleError, InstallError, RuntimeError},
     supervisor::{InputError, JobError},
 };
 use serde::de::DeserializeOwned;
@@ -112,6 +112,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
             || cause.is::<HomeError>()
             || cause.is::<RuntimeError>()
             || cause.is::<InstallError>()
+            || cause.downcast_ref::<BundleError>().is_some_and(|error| !matches!(error, BundleError::Machine(_)))
             || cause.is::<Usage>()
         {
             return USAGE;

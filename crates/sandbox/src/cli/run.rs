@@ -10,7 +10,7 @@ use super::{
     show,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, Outcome, OutputContract, Profile, Report};
+use cloister_model::{Did, InputFile, Inputs, Outcome, OutputContract, Profile, Report, Sha256};
 use cloister_sandbox::{
     home::{Home, HomeError},
     supervisor::{Job, RuntimeChoice, datasets_in, run},
@@ -59,6 +59,13 @@ pub(super) struct Run {
     /// The installed interpreter that runs the script
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
+    /// The interpreter that runs the script: a bundle that `sandbox runtime bundle` made. Nothing is compiled
+    #[arg(long, value_name = "DIR", conflicts_with = "runtime", requires = "trust_artifact")]
+    runtime_bundle: Option<PathBuf>,
+    /// The digest of the bundle, as `sandbox runtime bundle` printed it. Its machine code runs with the rights of this
+    /// program
+    #[arg(long, value_name = "sha256:HEX", requires = "runtime_bundle", value_parser = digest)]
+    trust_artifact: Option<Sha256>,
     /// Write the report to this file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -91,6 +98,8 @@ impl Run {
             limits,
             profile,
             runtime,
+            runtime_bundle,
+            trust_artifact,
             report,
             log,
             json,
@@ -102,7 +111,9 @@ impl Run {
         let job = Job {
             algorithm,
             did,
-            runtime: runtime.map(RuntimeChoice),
+            runtime: runtime.map(RuntimeChoice::Installed).or(runtime_bundle
+                .zip(trust_artifact)
+                .map(|(directory, trusted)| RuntimeChoice::Bundle { directory, trusted })),
             inputs: inputs(&datasets, data, dids)?,
             params,
             ddos: ddos
@@ -115,7 +126,6 @@ impl Run {
             profile,
             require_isolation,
         };
-        let home = home()?;
         let report_file = report.as_deref().map(|path| Reserved::new("report", path, &job)).transpose()?;
         let log_file = match log.as_deref().map(|path| Reserved::new("log", path, &job)).transpose() {
             Ok(log_file) => log_file,
@@ -125,7 +135,7 @@ impl Run {
             }
         };
         let mut progress = Progress::new(!json, log_file.as_ref().map(Reserved::handle).transpose()?);
-        let done = run(&home, &job, &mut progress);
+        let done = run(home, &job, &mut progress);
         progress.finish();
         let done = match done {
             Ok(done) => done,
@@ -145,6 +155,12 @@ impl Run {
         print(&if json { text } else { summary(&job, &done) });
         Ok(code_for(&done.outcome))
     }
+}
+
+/// Reads `sha256:` and 64 hexadecimal digits.
+fn digest(text: &str) -> Result<Sha256, String> {
+    let digits = text.strip_prefix("sha256:").ok_or("expected sha256: and 64 hexadecimal digits")?;
+    digits.parse().map_err(|error| format!("{error}"))
 }
 
 /// Fields of a publisher's contract that only the service understands.

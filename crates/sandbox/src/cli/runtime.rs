@@ -1,8 +1,9 @@
-use super::{complain, print, show};
+use super::{complain, print, progress::Progress, show};
 use clap::Subcommand;
+use cloister_model::Profile;
 use cloister_sandbox::{
     home::{Home, HomeError},
-    runtime::{add, list, remove},
+    runtime::{add, bundle, list, remove},
 };
 use std::path::PathBuf;
 
@@ -21,6 +22,18 @@ pub(super) enum Runtime {
         /// Print their manifests as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Make a bundle of an installed interpreter: its files and its compiled code, for `sandbox run --runtime-bundle` on any
+    /// number of machines. Prints the digest for --trust-artifact
+    Bundle {
+        /// The name of the interpreter
+        name: String,
+        /// The directory of the bundle. It must not exist
+        #[arg(long, value_name = "DIR")]
+        output: PathBuf,
+        /// The profile of the later runs. Can be repeated [default: both]
+        #[arg(long = "profile")]
+        profiles: Vec<Profile>,
     },
     /// Remove an installed interpreter
     Remove {
@@ -56,6 +69,17 @@ impl Runtime {
                         print(&format!("{:<10} {}", installed.manifest.name, installed.manifest.description));
                     }
                 }
+            }
+            Self::Bundle { name, output, mut profiles } => {
+                if profiles.is_empty() {
+                    profiles = vec![Profile::Deterministic, Profile::Standard];
+                }
+                profiles.sort();
+                profiles.dedup();
+                let mut progress = Progress::new(false, None);
+                let made = bundle(&home, &name, &output, &profiles, &mut progress);
+                progress.finish();
+                print(&format!("sha256:{}", made?));
             }
             Self::Remove { name } => {
                 remove(&home, &name)?;

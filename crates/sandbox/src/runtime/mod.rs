@@ -1,8 +1,10 @@
 //! Runtimes: interpreters that the operator installs, so that authors can submit scripts.
 
+mod bundle;
 mod install;
 mod manifest;
 
+pub use bundle::{Bundle, BundleError, bundle};
 pub use install::{InstallError, Installed, add, list, remove};
 pub use manifest::{Manifest, Needs, SupportFile};
 

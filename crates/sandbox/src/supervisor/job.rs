@@ -1,5 +1,5 @@
 use super::InputError;
-use cloister_model::{Did, Inputs, Limits, LimitsError, OutputContract, OutputContractError, Profile};
+use cloister_model::{Did, Inputs, Limits, LimitsError, OutputContract, OutputContractError, Profile, Sha256};
 use std::path::PathBuf;
 
 /// The request for one run.
@@ -29,9 +29,19 @@ pub struct Job {
     pub require_isolation: bool,
 }
 
-/// The name of an installed interpreter.
+/// Which interpreter runs a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuntimeChoice(pub String);
+pub enum RuntimeChoice {
+    /// The one that is installed in the home under this name.
+    Installed(String),
+    /// The one in a bundle, with its compiled code.
+    Bundle {
+        /// The directory of the bundle.
+        directory: PathBuf,
+        /// The digest of its index, which the operator trusts.
+        trusted: Sha256,
+    },
+}
 
 /// Why a run did not begin: a mistake in the request.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +74,9 @@ pub enum JobError {
     /// The runtime is not usable.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::RuntimeError),
+    /// The bundle is not usable.
+    #[error(transparent)]
+    Bundle(#[from] crate::runtime::BundleError),
     /// A wall is missing and the request requires all of them.
     #[error("not isolated, as --require-isolation demands: {0}. See `sandbox probe`")]
     NotIsolated(String),

@@ -1,5 +1,5 @@
 use super::{
-    Job, JobError, Observer, Phase,
+    Job, JobError, Observer, Phase, RuntimeChoice,
     execute::execute,
     inputs::{AuthorsFile, Opened},
     outputs::open_outputs,
@@ -9,30 +9,54 @@ use super::{
 use crate::{
     cache::{Artifact, Cache},
     compiler::{Compiled, Role, compile},
-    engine::{EngineSettings, WASMTIME_VERSION},
+    engine::{EngineSettings, Target, WASMTIME_VERSION},
     hash::sha256,
-    home::Home,
+    home::{Home, HomeError},
     host_file::open_regular,
-    runtime::Runtime,
+    runtime::{Bundle, BundleError, Runtime},
     worker::spec::{Placed, Spec, Start},
 };
 use anyhow::Result;
 use cloister_model::{AlgorithmReport, EngineReport, ModuleKind, Report};
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-/// Runs one algorithm and reports on it. A guest that fails is a report, not an error.
+/// Where the interpreter, if there is one, and machine code come from.
+enum Origin {
+    Home(Home),
+    Bundle(Bundle),
+}
+
+/// How the machine code is had.
+enum Code {
+    /// Compiled, unless it is in this cache.
+    Cache(Cache),
+    /// Ready in a bundle, compiled for that target.
+    Ready(Artifact, Target),
+}
+
+/// Runs one algorithm and reports on it. A guest that fails is a report, not an error. `home` is called only if something may
+/// have to be compiled: not for an interpreter in a bundle.
 ///
 /// # Errors
 /// [`JobError`] (in the chain) if the job itself is wrong; any other error is a failure of this host.
-pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report> {
+pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: &mut dyn Observer) -> Result<Report> {
     observer.phase(Phase::Reading);
     job.limits.check(machine_memory_bytes()).map_err(JobError::from)?;
     job.contract.check().map_err(JobError::from)?;
     if job.require_isolation {
         require_walls()?;
     }
-    let runtime =
-        job.runtime.as_ref().map(|choice| Runtime::find(home, &choice.0)).transpose().map_err(JobError::from)?;
+    let (runtime, origin) = match &job.runtime {
+        None => (None, Origin::Home(home()?)),
+        Some(RuntimeChoice::Installed(name)) => {
+            let home = home()?;
+            (Some(Runtime::find(&home, name).map_err(JobError::from)?), Origin::Home(home))
+        }
+        Some(RuntimeChoice::Bundle { directory, trusted }) => {
+            let bundle = Bundle::open(directory, *trusted).map_err(JobError::from)?;
+            (Some(bundle.runtime().map_err(JobError::from)?), Origin::Bundle(bundle))
+        }
+    };
     let algorithm =
         open_regular(&job.algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
     if runtime.is_some() && is_webassembly(&algorithm) {
@@ -53,6 +77,21 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
         Some(runtime) => runtime.needs().raise(&job.limits),
     };
     let settings = EngineSettings { profile: job.profile, exceptions: runtime.is_some(), fuel: limits.fuel.is_some() };
+    let code = match origin {
+        Origin::Home(home) => Code::Cache(Cache::open(&home)?),
+        Origin::Bundle(bundle) => {
+            let (artifact, target) = bundle.code(settings).map_err(|error| match error {
+                // Not a mistake in the request: another machine could run it.
+                BundleError::Machine(_) => anyhow::Error::from(error),
+                other => JobError::from(other).into(),
+            })?;
+            Code::Ready(artifact, target)
+        }
+    };
+    let target = match &code {
+        Code::Cache(_) => Target::here(),
+        Code::Ready(_, target) => target.clone(),
+    };
     let draft = Draft {
         algorithm: AlgorithmReport {
             sha256: algorithm_sha256,
@@ -63,7 +102,7 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
         engine: EngineReport {
             name: "wasmtime".to_owned(),
             version: WASMTIME_VERSION.to_owned(),
-            config_sha256: settings.digest(),
+            config_sha256: settings.digest_for(&target),
         },
         profile: job.profile,
         limits,
@@ -72,7 +111,6 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
         compile_ms: None,
     };
 
-    let cache = Cache::open(home)?;
     let (digest, role) = match &runtime {
         None => (algorithm_sha256, Role::Algorithm),
         Some(runtime) => (runtime.module_sha256(), runtime.role()),
@@ -81,7 +119,11 @@ pub fn run(home: &Home, job: &Job, observer: &mut dyn Observer) -> Result<Report
         None => Ok(algorithm.try_clone()?),
         Some(runtime) => Ok(runtime.open_module().map_err(JobError::from)?),
     };
-    match compile(&cache, module, digest, &role, settings, &draft.limits, observer)? {
+    let compiled = match code {
+        Code::Cache(cache) => compile(&cache, module, digest, &role, settings, &draft.limits, observer)?,
+        Code::Ready(artifact, _) => Compiled::Ready { artifact, elapsed: None },
+    };
+    match compiled {
         Compiled::Not { admission, outcome, elapsed } => {
             let kind = admission.and_then(|admission| admission.kind);
             Ok(draft.compiled(kind, Some(elapsed)).not_started(outcome))
