@@ -6,9 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod act;
 mod assets;
 mod backend;
+pub mod build;
 mod cluster;
+pub mod observe;
 pub mod resources;
 mod store;
 

@@ -1,6 +1,5 @@
-use cloister_model::{AuditAction, AuditEvent, Did, JobId, ResultFile, Sha256, Timestamp};
+use cloister_model::{AuditAction, AuditEvent, Did, JobId, ListDigest, Timestamp};
 use serde_json::{Value, json};
-use sha2::Digest as _;
 
 /// The actor of events that a job's own progress puts on record.
 pub const ENGINE: &str = "engine";
@@ -16,12 +15,12 @@ pub struct Recorded {
 
 impl Recorded {
     /// Results became readable.
-    pub(crate) fn released(files: &[ResultFile], registered: Option<&Did>) -> Self {
-        let list = serde_json::to_vec(files).unwrap_or_default();
+    pub(crate) fn released(list: &ListDigest, registered: Option<&Did>) -> Self {
+        let ListDigest { sha256, files, bytes } = list;
         let detail = json!({
-            "files": files.len(),
-            "bytes": files.iter().map(|file| file.bytes).sum::<u64>(),
-            "resultsSha256": Sha256::from_bytes(sha2::Sha256::digest(list).into()),
+            "files": files,
+            "bytes": bytes,
+            "resultsSha256": sha256,
             "registered": registered,
         });
         Self { action: AuditAction::Released, detail }

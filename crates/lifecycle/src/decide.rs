@@ -1,7 +1,8 @@
-use crate::{Durability, RunFacts, RunTrace, TimeLimit, Transition, configuration, filtering, publishing, run, stop};
-use cloister_model::{
-    ConfigureOrder, Event, FilterOrder, JobSpec, JobStatus, Phase, PublishOrder, Report, ResultFile, StepReport,
+use crate::{
+    Durability, ResultList, RunFacts, RunTrace, StepAnswer, StoredReport, TimeLimit, Transition, configuration,
+    filtering, publishing, run, stop,
 };
+use cloister_model::{ConfigureOrder, Event, FilterOrder, JobSpec, JobStatus, Phase, PublishOrder};
 
 /// What an engine observes about one job. What it could not observe, or lost when it was killed, is none or false: then the
 /// decision is to do the work again where that is harmless, and to end the job where it is not.
@@ -19,19 +20,19 @@ pub struct Facts<'a> {
     pub run_ended: bool,
     /// What configuration reported to this process. Its effect on the work folder may not have reached the disk, so that
     /// another process lays the inputs out again.
-    pub configured: Option<&'a StepReport>,
+    pub configured: Option<StepAnswer<'a>>,
     /// Whether the algorithm's file starts as a WebAssembly module does, once it is laid out.
     pub algorithm_is_wasm: bool,
     /// The run. Observed in [`Phase::Running`].
     pub run: &'a RunFacts,
     /// The report of the run, as it is stored. Observed in [`Phase::Filtering`].
-    pub report: Option<&'a Report>,
+    pub report: Option<StoredReport<'a>>,
     /// What filtering reported.
-    pub filtered: Option<&'a StepReport>,
+    pub filtered: Option<StepAnswer<'a>>,
     /// What filtering let pass, as it is stored. Observed in [`Phase::Publishing`].
-    pub checked: Option<&'a [ResultFile]>,
+    pub checked: Option<&'a ResultList>,
     /// What publishing reported.
-    pub published: Option<&'a StepReport>,
+    pub published: Option<StepAnswer<'a>>,
     /// Whether the release could not be stored because its dataset's name belongs to another one.
     pub name_taken: bool,
     /// Whether its work folder is gone, and everything else that it needed while it ran.
@@ -43,6 +44,8 @@ static NO_RUN: RunFacts = RunFacts {
     trace: RunTrace { claimed: false, locked: false, report: None, last_words: String::new() },
     exit: None,
     start_error: None,
+    summary: None,
+    end: None,
 };
 
 impl<'a> Facts<'a> {
@@ -157,7 +160,8 @@ fn filter(facts: &Facts<'_>) -> Action {
     let Facts { spec, report, filtered, .. } = facts;
     match (filtered.and_then(|report| filtering::filtered(spec, report)), report) {
         (Some(transition), _) => record(transition),
-        (None, Some(report)) => Action::Filter(Box::new(FilterOrder::of(spec, report))),
+        (None, Some(StoredReport::Here(report))) => Action::Filter(Box::new(FilterOrder::of(spec, report))),
+        (None, Some(StoredReport::Elsewhere)) => Action::Filter(Box::new(FilterOrder::without_outputs(spec))),
         (None, None) => record(filtering::without_report(spec)),
     }
 }
@@ -170,7 +174,7 @@ fn publish(facts: &Facts<'_>) -> Action {
     }
     match published.and_then(|report| publishing::published(spec, checked, report)) {
         Some(transition) => record(transition),
-        None => Action::Publish(Box::new(PublishOrder::of(spec, checked.to_vec()))),
+        None => Action::Publish(Box::new(PublishOrder::of(spec, checked.files().to_vec()))),
     }
 }
 

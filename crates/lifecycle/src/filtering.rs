@@ -1,19 +1,23 @@
 use crate::{
-    Durability, LogFate, Recorded, Transition,
-    step::{Answer, answer},
+    Durability, LogFate, Recorded, ResultList, StepAnswer, Transition,
+    step::{Answer, Done, answer},
 };
-use cloister_model::{Event, Fault, JobSpec, Reason, StepName, StepReport, StepResult};
+use cloister_model::{Event, Fault, JobSpec, Reason, Said, StepName, StepResult};
 
 /// What filtering's report means for a job in [`Phase::Filtering`](cloister_model::Phase::Filtering). None: it is done again.
-pub(crate) fn filtered(spec: &JobSpec, report: &StepReport) -> Option<Transition> {
+pub(crate) fn filtered(spec: &JobSpec, report: StepAnswer<'_>) -> Option<Transition> {
     match answer(spec, StepName::Filter, report) {
         Answer::Again => None,
         Answer::Failed { event: _, rule, reason, detail: _ } => Some(refused(spec, rule.unwrap_or("step"), reason)),
         Answer::Done(result) => {
-            let StepResult::Passed { files } = result else { return None };
+            let checked = match result {
+                Done::Report(StepResult::Passed { files }) => ResultList::Files(files.clone()),
+                Done::Message(Said::Passed { checked }) => ResultList::Digest(*checked),
+                Done::Report(_) | Done::Message(_) => return None,
+            };
             let event = if spec.terms.release.review { Event::ReviewAsked } else { Event::Passed };
             // Not durable: filtering can be done again.
-            Some(Transition { checked: Some(files.clone()), ..Transition::step(&[event], Durability::Process) })
+            Some(Transition { checked: Some(checked), ..Transition::step(&[event], Durability::Process) })
         }
     }
 }

@@ -21,6 +21,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
 mod audit;
 mod configuration;
 mod deadlines;
@@ -43,6 +44,7 @@ mod testing;
 mod tests;
 mod transition;
 
+pub use answer::{ResultList, StepAnswer, StoredReport};
 pub use audit::{ENGINE, Recorded};
 pub use deadlines::{Deadlines, Moment, TimeLimit};
 pub use decide::{Action, Facts, decide};
@@ -54,6 +56,6 @@ pub use queue::{Capacity, Lacking, Schedule, Waiting};
 pub use receipt::{EndedJob, NoReceipt, receipt};
 pub use retention::{Retention, expires_once_unneeded};
 pub use review::reviewed;
-pub use run::{RunFacts, RunTrace};
+pub use run::{ObservedEnd, RunFacts, RunTrace};
 pub use stop::ended_unfit;
 pub use transition::{Applied, Durability, NotApplied, Transition};

@@ -1,9 +1,9 @@
 use crate::{
-    LogFate, Recorded, Transition,
-    step::{Answer, answer},
+    LogFate, Recorded, ResultList, StepAnswer, Transition,
+    step::{Answer, Done, answer},
 };
 use cloister_model::{
-    Asset, Ddo, Event, Fault, FileDigest, JobId, JobSpec, Reason, ResultFile, ResultKind, StepName, StepReport,
+    Asset, Ddo, Event, Fault, FileDigest, JobId, JobSpec, ListDigest, Reason, ResultFile, ResultKind, Said, StepName,
     StepResult,
 };
 use serde_json::{Value, json};
@@ -15,20 +15,31 @@ pub const ENCRYPTED: &str = ".age";
 #[derive(Clone, Debug, PartialEq)]
 pub struct Release {
     /// The results, in order.
-    pub files: Vec<ResultFile>,
-    /// The dataset to register them under.
+    pub files: ResultList,
+    /// The dataset to register them under. None where [`Release::files`] is a digest: whoever has the list registers them.
     pub asset: Option<Asset>,
 }
 
 /// What publishing's report means for a job in [`Phase::Publishing`](cloister_model::Phase::Publishing). `checked` is what
 /// filtering let pass. None: it is done again.
-pub(crate) fn published(spec: &JobSpec, checked: &[ResultFile], report: &StepReport) -> Option<Transition> {
+pub(crate) fn published(spec: &JobSpec, checked: &ResultList, report: StepAnswer<'_>) -> Option<Transition> {
     match answer(spec, StepName::Publish, report) {
         Answer::Again => None,
         Answer::Failed { event: _, rule: _, reason, detail: _ } => Some(failed(spec, reason)),
         Answer::Done(result) => {
-            let StepResult::Published { files } = result else { return None };
-            Some(released(spec, checked, files))
+            let released = match (result, checked) {
+                (Done::Report(StepResult::Published { files }), ResultList::Files(checked)) => {
+                    are_those_checked(spec, checked, files).then(|| released(spec, files))
+                }
+                (Done::Message(Said::Published { checked: found, stored }), ResultList::Digest(checked)) => {
+                    are_those_of_digest(spec, *checked, *found, *stored).then(|| released_elsewhere(spec, *stored))
+                }
+                // One is a list and the other a digest of one.
+                (Done::Report(StepResult::Published { .. }) | Done::Message(Said::Published { .. }), _) => None,
+                (Done::Report(_) | Done::Message(_), _) => return None,
+            };
+            let text = "the results that were stored are not the ones that were checked";
+            Some(released.unwrap_or_else(|| failed(spec, Reason::new(text, Fault::System))))
         }
     }
 }
@@ -44,11 +55,7 @@ pub(crate) fn without_list(spec: &JobSpec) -> Transition {
     failed(spec, Reason::new("the results could not be stored: the list of checked files is lost", Fault::System))
 }
 
-fn released(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFile]) -> Transition {
-    if !are_those_checked(spec, checked, stored) {
-        let text = "the results that were stored are not the ones that were checked";
-        return failed(spec, Reason::new(text, Fault::System));
-    }
+fn released(spec: &JobSpec, stored: &[ResultFile]) -> Transition {
     let files = stored.to_vec();
     let asset = match spec.delivery.register.as_deref().map(|asset| registered(asset, spec.id, &files)).transpose() {
         Ok(asset) => asset,
@@ -58,12 +65,23 @@ fn released(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFile]) -> Tr
         }
     };
     let did = asset.as_ref().map(|asset| asset.ddo.id());
+    let record = Recorded::released(&ListDigest::of(&files), did);
+    let files = ResultList::Files(files);
+    Transition { release: Some(Box::new(Release { files, asset })), ..release(record, LogFate::with_release(spec)) }
+}
+
+/// The release of results whose list the result store has.
+fn released_elsewhere(spec: &JobSpec, stored: ListDigest) -> Transition {
+    let files = ResultList::Digest(stored);
+    let record = Recorded::released(&stored, None);
     Transition {
-        records: vec![Recorded::released(&files, did)],
-        log: LogFate::with_release(spec),
-        release: Some(Box::new(Release { files, asset })),
-        ..Transition::step(&[Event::Published], crate::Durability::Disk)
+        release: Some(Box::new(Release { files, asset: None })),
+        ..release(record, LogFate::with_release(spec))
     }
+}
+
+fn release(record: Recorded, log: LogFate) -> Transition {
+    Transition { records: vec![record], log, ..Transition::step(&[Event::Published], crate::Durability::Disk) }
 }
 
 fn failed(spec: &JobSpec, reason: Reason) -> Transition {
@@ -83,6 +101,13 @@ fn are_those_checked(spec: &JobSpec, checked: &[ResultFile], stored: &[ResultFil
             && (!plain || (*bytes == checked.bytes && *sha256 == checked.sha256))
     };
     stored.len() == checked.len() && stored.iter().zip(checked).all(same)
+}
+
+/// The same where there are digests alone. The step that stores the files compares names, sizes and digests; what it read
+/// of the list of checked files must be what filtering wrote.
+fn are_those_of_digest(spec: &JobSpec, checked: ListDigest, found: ListDigest, stored: ListDigest) -> bool {
+    let plain = spec.delivery.encrypt_to.is_none();
+    checked == found && checked.files == stored.files && (checked.sha256 == stored.sha256) == plain
 }
 
 /// The dataset that the service has prepared, with the outputs of the job as its files.

@@ -1,5 +1,5 @@
 use crate::{Durability, LogFate, Recorded, Transition};
-use cloister_model::{Event, Fault, FilesChecksum, JobSpec, Outcome, Reason, Report, Sha256, Terms};
+use cloister_model::{Event, Fault, FilesChecksum, JobSpec, Limit, Reason, Report, RunEnd, RunSummary, Terms};
 
 /// What a run has left, as it can be observed at any time by any process.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +23,26 @@ pub struct RunFacts {
     pub exit: Option<String>,
     /// Why this process could not start the sandbox.
     pub start_error: Option<String>,
+    /// What the sandbox said of its report, where the report itself is elsewhere.
+    pub summary: Option<RunSummary>,
+    /// How it ended, as the machine that ran it saw.
+    pub end: Option<ObservedEnd>,
+}
+
+/// How a run ended, as the machine that ran it saw: a run that is ended from outside says nothing itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObservedEnd {
+    /// The machine had to take memory back from it. Its own word does not count: a process that lost a child so may still
+    /// exit with 0.
+    OutOfMemory,
+    /// It took longer than the machine gave it.
+    Deadline,
+    /// It filled more of the machine's disk than it was given.
+    Disk,
+    /// An earlier run has its claim, and what that run left is lost.
+    Repeated,
+    /// It could not be carried on, for a reason that is not its own: one sentence.
+    CutOff(String),
 }
 
 /// What to do about a run.
@@ -37,21 +57,31 @@ pub(crate) enum Next {
 
 /// Decides from what the run has left. A run is started only if nothing shows that one was begun before.
 pub(crate) fn next(spec: &JobSpec, run: &RunFacts) -> Next {
-    let RunFacts { trace, exit, start_error } = run;
+    let RunFacts { trace, exit, start_error, summary, end } = run;
+    let ended = |transition| Next::Ended(Box::new(transition));
+    match (end, summary) {
+        (Some(ObservedEnd::OutOfMemory), _) => return ended(ended_outside(spec, &ObservedEnd::OutOfMemory)),
+        // What it said before it was ended counts.
+        (_, Some(summary)) => return ended(reported(spec, summary, None)),
+        (Some(end), None) => return ended(ended_outside(spec, end)),
+        (None, None) => {}
+    }
     // The lock first: whatever else is there may still change while it is held.
     match trace {
         RunTrace { locked: true, .. } => Next::Await,
-        RunTrace { claimed: true, report: Some(report), .. } => Next::Ended(Box::new(reported(spec, report))),
+        RunTrace { claimed: true, report: Some(report), .. } => {
+            ended(reported(spec, &RunSummary::of(report), Some(report.clone())))
+        }
         RunTrace { claimed: true, report: None, last_words, .. } => {
-            Next::Ended(Box::new(failed(spec, without_report(last_words, exit.as_deref()))))
+            ended(failed(spec, without_report(last_words, exit.as_deref())))
         }
         // A report without a claim does not belong to this run.
         RunTrace { claimed: false, last_words, .. } => match (start_error, exit) {
             (Some(error), _) => {
                 let text = format!("the sandbox could not be started: {error}");
-                Next::Ended(Box::new(failed(spec, Reason::new(&text, Fault::System))))
+                ended(failed(spec, Reason::new(&text, Fault::System)))
             }
-            (None, Some(exit)) => Next::Ended(Box::new(failed(spec, without_report(last_words, Some(exit))))),
+            (None, Some(exit)) => ended(failed(spec, without_report(last_words, Some(exit)))),
             (None, None) => Next::Start,
         },
     }
@@ -61,15 +91,34 @@ pub(crate) fn failed(spec: &JobSpec, reason: Reason) -> Transition {
     Transition::end(&[Event::Failed], reason, LogFate::without_release(spec))
 }
 
-/// What a report means for its job.
-fn reported(spec: &JobSpec, report: &Report) -> Transition {
-    let stored = Some(Box::new(report.clone()));
-    if let Err(reason) = ran_as_allowed(&spec.terms, report) {
+/// What the end of a run means that the machine saw and the sandbox did not report.
+fn ended_outside(spec: &JobSpec, end: &ObservedEnd) -> Transition {
+    let limit = |limit: Limit, text: &str| {
+        let text = format!("limit exceeded: {} ({text})", limit.as_str());
+        let reason = Reason::new(&text, Fault::Algorithm);
+        Transition::end(&[Event::MetLimit], reason, LogFate::without_release(spec))
+    };
+    let system = |text: &str| failed(spec, Reason::new(text, Fault::System));
+    match end {
+        ObservedEnd::OutOfMemory => limit(Limit::Memory, "the machine ended the run because it took more than it may"),
+        ObservedEnd::Deadline => limit(Limit::WallTime, "the machine ended the run because it took longer than it may"),
+        ObservedEnd::Disk => limit(Limit::OutputBytes, "the machine ended the run because it filled its disk"),
+        ObservedEnd::Repeated => system(
+            "the run was begun before, what it left is lost, and the algorithm is not run again; submit the job again",
+        ),
+        ObservedEnd::CutOff(text) => system(text),
+    }
+}
+
+/// What a report means for its job. `report` is the report itself, where it is at hand.
+fn reported(spec: &JobSpec, summary: &RunSummary, report: Option<Box<Report>>) -> Transition {
+    let stored = report;
+    if let Err(reason) = ran_as_allowed(&spec.terms, summary) {
         // What was not allowed to run may not speak either.
         let ended = Transition::end(&[Event::Failed], reason, LogFate::Discarded);
         return Transition { report: stored, records: vec![Recorded::refused("files-checksum")], ..ended };
     }
-    let (event, reason) = event_of(report);
+    let (event, reason) = event_of(summary);
     match reason {
         // Not durable: the report stays in the work folder until filtering has ended.
         None => Transition { report: stored, ..Transition::step(&[event], Durability::Process) },
@@ -81,36 +130,31 @@ fn reported(spec: &JobSpec, report: &Report) -> Transition {
 }
 
 /// What a run's end means for its job, and why it ended badly if it did.
-fn event_of(report: &Report) -> (Event, Option<Reason>) {
-    let text = report.outcome.to_string();
-    let because = |fault| Some(Reason::new(&text, fault));
-    match &report.outcome {
-        Outcome::Succeeded => (Event::Succeeded, None),
-        Outcome::AlgorithmFailed { .. } | Outcome::Crashed { .. } | Outcome::Refused { .. } => {
-            (Event::Failed, because(Fault::Algorithm))
-        }
-        Outcome::LimitExceeded { .. } => (Event::MetLimit, because(Fault::Algorithm)),
-        Outcome::HostFault { .. } => (Event::Failed, because(Fault::System)),
-    }
+fn event_of(summary: &RunSummary) -> (Event, Option<Reason>) {
+    let event = match summary.end {
+        RunEnd::Succeeded => return (Event::Succeeded, None),
+        RunEnd::Failed | RunEnd::Refused | RunEnd::HostFault => Event::Failed,
+        RunEnd::MetLimit => Event::MetLimit,
+    };
+    let fault = if summary.end == RunEnd::HostFault { Fault::System } else { Fault::Algorithm };
+    let unsaid = || Reason::new("the run ended badly, and its report does not say how", fault);
+    (event, Some(summary.reason.clone().unwrap_or_else(unsaid)))
 }
 
 /// Compares the bytes that ran, as the sandbox digested them, with those that the terms allow. Configuration checked the
 /// files before the run; this check holds even if they were replaced in between.
-fn ran_as_allowed(terms: &Terms, report: &Report) -> Result<(), Reason> {
-    match report.outcome {
+fn ran_as_allowed(terms: &Terms, summary: &RunSummary) -> Result<(), Reason> {
+    match summary.end {
         // Nothing ran.
-        Outcome::Refused { .. } | Outcome::HostFault { .. } => return Ok(()),
-        Outcome::Succeeded
-        | Outcome::AlgorithmFailed { .. }
-        | Outcome::Crashed { .. }
-        | Outcome::LimitExceeded { .. } => {}
+        RunEnd::Refused | RunEnd::HostFault => return Ok(()),
+        RunEnd::Succeeded | RunEnd::Failed | RunEnd::MetLimit => {}
     }
-    let allowed = if report.algorithm.runtime.is_some() {
+    let allowed = if summary.interpreted {
         // An interpreter is given the first file and no other.
-        let first = |files: &FilesChecksum| files.files().first() == Some(&report.algorithm.sha256);
+        let first = |files: &FilesChecksum| files.files().first() == Some(&summary.algorithm);
         terms.admitted.iter().filter_map(|dataset| dataset.files_checksums.as_ref()).all(|all| all.iter().any(first))
     } else {
-        FilesChecksum::of(algorithm_files(report)).is_ok_and(|files| terms.check_files(&files).is_ok())
+        terms.allows_files(summary.files)
     };
     if allowed {
         return Ok(());
@@ -118,18 +162,9 @@ fn ran_as_allowed(terms: &Terms, report: &Report) -> Result<(), Reason> {
     let text = format!(
         "the file that ran (sha256 {}) is not one that the datasets allow; nothing of the run is released. It was \
          replaced after it was checked; the operator has to find out how",
-        report.algorithm.sha256
+        summary.algorithm
     );
     Err(Reason::new(&text, Fault::System))
-}
-
-/// The digests of the algorithm's files in order: the one that ran, and those beside it in the guest's view.
-fn algorithm_files(report: &Report) -> Vec<Sha256> {
-    let beside = |number: usize| {
-        let path = format!("transformations/{number}");
-        report.inputs.iter().find(|file| file.path == path).map(|file| file.sha256)
-    };
-    std::iter::once(report.algorithm.sha256).chain((1..).map_while(beside)).collect()
 }
 
 /// Why a run ended without a report: what the sandbox said, if anything, and how it exited, if that was seen.

@@ -1,9 +1,13 @@
-use cloister_model::{Event, FailureDetail, Fault, JobSpec, Reason, StepFailure, StepName, StepReport, StepResult};
+use crate::StepAnswer;
+use cloister_model::{
+    Event, FailureDetail, Fault, JobId, JobSpec, Reason, Said, StepFailure, StepMessage, StepName, StepReport,
+    StepResult,
+};
 
 /// What a step answered.
 pub(crate) enum Answer<'a> {
     /// It was done.
-    Done(&'a StepResult),
+    Done(Done<'a>),
     /// It could not be done.
     Failed {
         /// What that means for the job.
@@ -19,8 +23,61 @@ pub(crate) enum Answer<'a> {
     Again,
 }
 
-/// Reads the report of a step of this job. A report of another job or step is a failure of the system.
-pub(crate) fn answer<'a>(spec: &JobSpec, step: StepName, report: &'a StepReport) -> Answer<'a> {
+/// What a step did.
+pub(crate) enum Done<'a> {
+    /// As its report says.
+    Report(&'a StepResult),
+    /// As its message says.
+    Message(&'a Said),
+}
+
+/// Reads the answer of a step of this job. An answer of another job or step is a failure of the system.
+pub(crate) fn answer<'a>(spec: &JobSpec, step: StepName, answer: StepAnswer<'a>) -> Answer<'a> {
+    match answer {
+        StepAnswer::Report(report) => reported(spec, step, report),
+        StepAnswer::Message(message) => said(spec, step, message),
+    }
+}
+
+fn said<'a>(spec: &JobSpec, step: StepName, message: &'a StepMessage) -> Answer<'a> {
+    let StepMessage { version: _, job, said } = message;
+    let of = match said {
+        Said::Configured { .. } => Some(StepName::Configure),
+        Said::Passed { .. } => Some(StepName::Filter),
+        Said::Published { .. } => Some(StepName::Publish),
+        Said::Failed { step, .. } => Some(*step),
+        Said::Ran(_) | Said::NotRun { .. } => None,
+    };
+    match said {
+        _ if !is_of(spec, step, *job, of) => foreign(step),
+        Said::Failed { step: _, failure, rule, reason } => failed_with(step, *failure, rule.as_deref(), reason, None),
+        done => Answer::Done(Done::Message(done)),
+    }
+}
+
+fn is_of(spec: &JobSpec, step: StepName, job: JobId, found: Option<StepName>) -> bool {
+    job == spec.id && found == Some(step)
+}
+
+fn foreign<'a>(step: StepName) -> Answer<'a> {
+    let text = "the report of a step belongs to another job or another step";
+    Answer::Failed { event: failed(step, None), rule: None, reason: Reason::new(text, Fault::System), detail: None }
+}
+
+fn failed_with<'a>(
+    step: StepName,
+    failure: StepFailure,
+    rule: Option<&'a str>,
+    reason: &Reason,
+    detail: Option<FailureDetail>,
+) -> Answer<'a> {
+    if failure == StepFailure::Cancelled {
+        return Answer::Again;
+    }
+    Answer::Failed { event: failed(step, Some(failure)), rule, reason: reason.clone(), detail }
+}
+
+fn reported<'a>(spec: &JobSpec, step: StepName, report: &'a StepReport) -> Answer<'a> {
     let StepReport { version: _, job, step: found, result, progress: _ } = report;
     let fits = match result {
         StepResult::Configured { .. } => step == StepName::Configure,
@@ -28,18 +85,12 @@ pub(crate) fn answer<'a>(spec: &JobSpec, step: StepName, report: &'a StepReport)
         StepResult::Published { .. } => step == StepName::Publish,
         StepResult::Failed { .. } => true,
     };
-    if *job != spec.id || *found != step || !fits {
-        let text = "the report of a step belongs to another job or another step";
-        let reason = Reason::new(text, Fault::System);
-        return Answer::Failed { event: failed(step, None), rule: None, reason, detail: None };
-    }
     match result {
-        StepResult::Failed { failure: StepFailure::Cancelled, .. } => Answer::Again,
+        _ if !fits || !is_of(spec, step, *job, Some(*found)) => foreign(step),
         StepResult::Failed { failure, rule, reason, detail } => {
-            let event = failed(step, Some(*failure));
-            Answer::Failed { event, rule: rule.as_deref(), reason: reason.clone(), detail: detail.clone() }
+            failed_with(step, *failure, rule.as_deref(), reason, detail.clone())
         }
-        done => Answer::Done(done),
+        done => Answer::Done(Done::Report(done)),
     }
 }
 

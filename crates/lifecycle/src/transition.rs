@@ -1,6 +1,6 @@
-use crate::{LogFate, Recorded, Release, Retention};
+use crate::{LogFate, Recorded, Release, ResultList, Retention};
 use cloister_model::{
-    AuditEvent, Event, FailureDetail, JobStatus, Phase, Reason, Report, ResultFile, Review, StatusError, Timestamp,
+    AuditEvent, Event, FailureDetail, JobStatus, Phase, Reason, Report, Review, StatusError, Timestamp,
 };
 
 /// How long a stored change must last.
@@ -28,7 +28,7 @@ pub struct Transition {
     /// The report of the run, to be stored.
     pub report: Option<Box<Report>>,
     /// The files that filtering let pass, to be stored until they are published.
-    pub checked: Option<Vec<ResultFile>>,
+    pub checked: Option<ResultList>,
     /// What becomes readable.
     pub release: Option<Box<Release>>,
     /// How long it must last.

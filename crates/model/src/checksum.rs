@@ -29,6 +29,12 @@ impl FilesChecksum {
         if (1..=MOST_FILES).contains(&files.len()) { Ok(Self(files)) } else { Err(FilesChecksumError) }
     }
 
+    /// The SHA-256 of its text, for a place that a thousand digests do not fit in.
+    #[must_use]
+    pub fn digest(&self) -> Sha256 {
+        Sha256::from_bytes(sha2::Sha256::digest(self.to_string()).into())
+    }
+
     /// The digest of every file, in order.
     #[must_use]
     pub fn files(&self) -> &[Sha256] {

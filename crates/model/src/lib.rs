@@ -59,8 +59,8 @@ pub use limits::{CompileLimits, Limit, Limits, LimitsError};
 pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError};
 pub use names::{EnvironmentId, InterpreterId, NameError};
 pub use orders::{
-    ConfigureOrder, FilterOrder, GuestFile, OrderedAlgorithm, PublishOrder, StepFailure, StepName, StepReport,
-    StepResult, StepVersion,
+    ConfigureOrder, FilterOrder, GuestFile, ListDigest, MOST_MESSAGE_BYTES, MessageVersion, OrderedAlgorithm,
+    PublishOrder, RunEnd, RunSummary, Said, StepFailure, StepMessage, StepName, StepReport, StepResult, StepVersion,
 };
 pub use outcome::{Outcome, TrapKind};
 pub use output_contract::{NamePattern, NamePatternError, OutputContract, OutputContractError};

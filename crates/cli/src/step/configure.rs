@@ -1,12 +1,14 @@
-use super::{Common, files};
+use super::Common;
 use crate::{context::Context, exit::Usage, serve};
 use anyhow::Context as _;
 use cloister_files::Watch;
-use cloister_model::{ConfigureOrder, StepName, StepReport, StepResult};
+use cloister_model::{ConfigureOrder, StepMessage, StepName, StepReport, StepResult};
 use cloister_results::ResultStore;
 use cloister_sources::{Cache, Fetcher};
 use std::{
-    path::PathBuf,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -26,7 +28,7 @@ pub(crate) struct Configure {
 impl Configure {
     pub(super) async fn execute(self, context: &Context, watch: &Watch) -> anyhow::Result<()> {
         let Self { common, into } = self;
-        let order: ConfigureOrder = files::read(&common.order)?;
+        let order: ConfigureOrder = common.order()?;
         let settings = common.settings(context)?;
         let results =
             Arc::new(ResultStore::open(&serve::results(&settings)?).map_err(|error| Usage::error(error.to_string()))?);
@@ -42,8 +44,20 @@ impl Configure {
         });
         let watch = Watch { cancel: watch.cancel.clone(), progress };
         let configured = fetcher.configure(&order, &into, &watch).await;
+        let is_wasm = configured.is_ok() && starts_as_wasm(&into.join("transformations").join("algorithm"))?;
+        if configured.is_ok() {
+            // Another pod reads them, also after a crash of this node.
+            rustix::fs::syncfs(File::open(&into)?).context("writing the inputs to the disk")?;
+        }
         let result = configured.map_or_else(StepResult::from, StepResult::from);
         let progress = last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        common.finish(&StepReport { progress, ..StepReport::new(order.job, StepName::Configure, result) })
+        let report = StepReport { progress, ..StepReport::new(order.job, StepName::Configure, result) };
+        common.finish_with(&report, &StepMessage::of(&report, None, is_wasm))
     }
+}
+
+/// Whether a file starts as a WebAssembly module does.
+fn starts_as_wasm(path: &Path) -> io::Result<bool> {
+    let mut magic = [0; 4];
+    Ok(File::open(path)?.read_exact(&mut magic).is_ok() && magic == *b"\0asm")
 }

@@ -2,10 +2,12 @@
 
 use crate::exit::Usage;
 use anyhow::Context as _;
+use cloister_model::{Sha256, StepMessage};
 use serde::{Serialize, de::DeserializeOwned};
+use sha2::Digest as _;
 use std::{
     fs::{self, File, OpenOptions},
-    io::{BufReader, Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -13,18 +15,76 @@ use std::{
 /// Bytes of an order: the descriptions of a hundred assets, and code.
 const MOST_ORDER_BYTES: u64 = 256 << 20;
 
-/// Reads an order.
-pub(super) fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
-    let shown = path.display();
-    let file =
-        File::open(path).map_err(|error| Usage::error(format!("the order `{shown}` cannot be read: {error}")))?;
-    // What serde says can quote the order, which holds credentials.
-    serde_json::from_reader(BufReader::new(file.take(MOST_ORDER_BYTES))).map_err(|error| {
+/// Reads an order: a file, a folder with its parts, or the argument itself. Refuses one of another digest.
+pub(super) fn order<T: DeserializeOwned>(given: &Path, sha256: Option<Sha256>) -> anyhow::Result<T> {
+    let (shown, text) = match given.to_str().filter(|text| text.starts_with('{')) {
+        Some(text) => ("the order in the argument".to_owned(), text.as_bytes().to_vec()),
+        None => {
+            let shown = format!("the order `{}`", given.display());
+            let unreadable = |error: io::Error| Usage::error(format!("{shown} cannot be read: {error}"));
+            let text = gather(given).map_err(unreadable)?;
+            (shown, text)
+        }
+    };
+    if sha256.is_some_and(|expected| digest(&text) != expected) {
+        return Err(Usage::error(format!("{shown} is not the one that was meant: it has another SHA-256 digest")));
+    }
+    parse(&shown, "an order for this step", &text)
+}
+
+/// Reads a report of another step, or of the run. Refuses one of another digest.
+pub(super) fn report<T: DeserializeOwned>(path: &Path, sha256: Option<Sha256>) -> anyhow::Result<T> {
+    let shown = format!("the report `{}`", path.display());
+    let text = read(path).map_err(|error| Usage::error(format!("{shown} cannot be read: {error}")))?;
+    if sha256.is_some_and(|expected| digest(&text) != expected) {
+        return Err(Usage::error(format!("{shown} is not the one that was meant: it has another SHA-256 digest")));
+    }
+    parse(&shown, "a report", &text)
+}
+
+fn parse<T: DeserializeOwned>(shown: &str, what: &str, text: &[u8]) -> anyhow::Result<T> {
+    // What serde says can quote the text, which holds credentials.
+    serde_json::from_slice(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        Usage::error(format!(
-            "`{shown}` is not an order for this step, or of another version (line {line}, column {column})"
-        ))
+        Usage::error(format!("{shown} is not {what}, or of another version (line {line}, column {column})"))
     })
+}
+
+fn digest(text: &[u8]) -> Sha256 {
+    Sha256::from_bytes(sha2::Sha256::digest(text).into())
+}
+
+/// A file, or all files of a folder in the order of their names. A mounted secret has hidden folders beside its files.
+fn gather(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_dir() {
+        return read(path);
+    }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    let mut text = Vec::new();
+    for name in names {
+        text.extend(read(&path.join(name))?);
+    }
+    Ok(text)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(MOST_ORDER_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_ORDER_BYTES { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(text) }
+}
+
+/// Writes a termination message into a file that the kubelet has made.
+pub(super) fn write_message(path: &Path, message: &StepMessage) -> anyhow::Result<()> {
+    let written = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+    let written = written.and_then(|mut file| file.write_all(&message.write()));
+    written.with_context(|| format!("the termination message `{}` cannot be written", path.display()))
 }
 
 /// Writes a report: whole, or not at all.

@@ -1,10 +1,11 @@
 use super::{Common, files};
 use crate::{config::Settings, context::Context, serve};
 use anyhow::Context as _;
-use cloister_model::{Check, FilterOrder, Report};
+use cloister_model::{Check, FilterOrder, Report, Sha256};
 use cloister_release::{CheckRun, OutputFile, filter, lay_out_check};
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -22,6 +23,15 @@ pub(crate) struct Filter {
     /// What the algorithm printed; cut to what may leave of it
     #[arg(long, value_name = "FILE")]
     log: PathBuf,
+    /// Leave the log as it is, and write what may leave of it to this file
+    #[arg(long, value_name = "FILE")]
+    log_copy: Option<PathBuf>,
+    /// The report of the run: what the run left is taken from it, and not from the order
+    #[arg(long, value_name = "FILE")]
+    run_report: Option<PathBuf>,
+    /// The digest that the report of the run must have
+    #[arg(long, value_name = "SHA256", requires = "run_report")]
+    run_report_sha256: Option<Sha256>,
     /// Where programs that must agree are, by their digests [default: `uploads` in the service's folder]
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
@@ -40,8 +50,19 @@ struct Runner {
 
 impl Filter {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let Self { common, outputs, log, programs, scratch } = self;
-        let order: FilterOrder = files::read(&common.order)?;
+        let Self { common, outputs, log, log_copy, run_report, run_report_sha256, programs, scratch } = self;
+        let mut order: FilterOrder = common.order()?;
+        if let Some(path) = run_report {
+            let report: Report = files::report(&path, run_report_sha256)?;
+            (order.outputs, order.output_directories) = (report.outputs, report.output_directories);
+        }
+        let log = match log_copy {
+            Some(copy) => {
+                copy_log(&log, &copy, order.contract.max_log_bytes).context("the log cannot be copied")?;
+                copy
+            }
+            None => log,
+        };
         let settings = common.settings(context)?;
         // What an earlier attempt left are other names of the outputs, which may have one name each.
         empty(&scratch).context("the scratch folder")?;
@@ -102,6 +123,15 @@ impl Runner {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Copies what may leave of a log. A log that is missing is left missing.
+fn copy_log(from: &Path, to: &Path, most_bytes: u64) -> io::Result<()> {
+    let from = match File::open(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        from => from?,
+    };
+    io::copy(&mut from.take(most_bytes), &mut File::create(to)?).map(drop)
 }
 
 fn empty(folder: &Path) -> io::Result<()> {

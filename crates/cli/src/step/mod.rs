@@ -14,7 +14,8 @@ use crate::{
 };
 use anyhow::Context as _;
 use cloister_files::Watch;
-use cloister_model::{StepReport, StepResult};
+use cloister_model::{Sha256, StepMessage, StepReport, StepResult};
+use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -32,12 +33,18 @@ pub(crate) enum StepCommand {
 /// What every step has.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// The order, a JSON file
+    /// The order: a JSON file, a folder with its parts (put together in the order of their names), or a JSON object
     #[arg(long, value_name = "FILE")]
     order: PathBuf,
+    /// The digest that the order must have
+    #[arg(long, value_name = "SHA256")]
+    order_sha256: Option<Sha256>,
     /// Where the report is written, a JSON file
     #[arg(long, value_name = "FILE")]
     report: PathBuf,
+    /// Also write a short account of the report to this file, as a pod's termination message
+    #[arg(long, value_name = "FILE")]
+    termination_message: Option<PathBuf>,
     /// The configuration file [default: $CLOISTER_CONFIG, if it is set]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -75,9 +82,21 @@ impl Common {
         Ok(Settings::resolve(&layers)?)
     }
 
+    fn order<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
+        files::order(&self.order, self.order_sha256)
+    }
+
     /// Writes the report, and ends as it says.
     fn finish(&self, report: &StepReport) -> anyhow::Result<()> {
+        self.finish_with(report, &StepMessage::of(report, None, false))
+    }
+
+    /// The same, with another termination message than the report alone would give.
+    fn finish_with(&self, report: &StepReport, message: &StepMessage) -> anyhow::Result<()> {
         files::write(&self.report, report)?;
+        if let Some(path) = &self.termination_message {
+            files::write_message(path, message)?;
+        }
         match &report.result {
             StepResult::Failed { reason, .. } => Err(Ended::error(FAILED, reason.text())),
             StepResult::Configured { .. } | StepResult::Passed { .. } | StepResult::Published { .. } => Ok(()),

@@ -1,7 +1,7 @@
 use super::{Common, files};
 use crate::{context::Context, exit::Usage, serve};
 use cloister_files::Watch;
-use cloister_model::PublishOrder;
+use cloister_model::{JobId, ListDigest, PublishOrder, ResultFile, StepMessage, StepReport, StepResult};
 use cloister_results::ResultStore;
 use std::path::PathBuf;
 
@@ -18,14 +18,29 @@ pub(crate) struct Publish {
     /// What the algorithm printed
     #[arg(long, value_name = "FILE")]
     log: PathBuf,
+    /// The report of filtering: what was checked is taken from it, and not from the order
+    #[arg(long, value_name = "FILE")]
+    filtered: Option<PathBuf>,
 }
 
 impl Publish {
     pub(super) async fn execute(self, context: &Context, watch: &Watch) -> anyhow::Result<()> {
-        let Self { common, outputs, log } = self;
-        let order: PublishOrder = files::read(&common.order)?;
+        let Self { common, outputs, log, filtered } = self;
+        let mut order: PublishOrder = common.order()?;
+        if let Some(path) = filtered {
+            order.files = checked(files::report(&path, None)?, order.job)?;
+        }
         let settings = common.settings(context)?;
         let store = ResultStore::open(&serve::results(&settings)?).map_err(|error| Usage::error(error.to_string()))?;
-        common.finish(&store.carry_out(&order, &outputs, &log, watch).await)
+        let report = store.carry_out(&order, &outputs, &log, watch).await;
+        common.finish_with(&report, &StepMessage::of(&report, Some(ListDigest::of(&order.files)), false))
+    }
+}
+
+/// The files that filtering let pass.
+fn checked(report: StepReport, job: JobId) -> anyhow::Result<Vec<ResultFile>> {
+    match report {
+        StepReport { job: found, result: StepResult::Passed { files }, .. } if found == job => Ok(files),
+        _ => Err(Usage::error("the report of filtering does not say that this job's outputs may leave".to_owned())),
     }
 }

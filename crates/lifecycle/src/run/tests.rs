@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::*;
-use cloister_model::{AdmittedBy, AdmittedDataset, FileReport, Limit, Phase, RuntimeReport, TrapKind};
+use cloister_model::{AdmittedBy, AdmittedDataset, FileReport, Limit, Outcome, Phase, RuntimeReport, Sha256, TrapKind};
 
 /// Terms under which one dataset trusts these files only.
 fn trusting(files: &[Sha256]) -> JobSpec {

@@ -1,7 +1,7 @@
 //! Tables: facts in, action out.
 
 use super::Observed;
-use crate::{Action, Durability, LogFate, RunFacts, RunTrace, TimeLimit, Transition, decide, testing::*};
+use crate::{Action, Durability, LogFate, ResultList, RunFacts, RunTrace, TimeLimit, Transition, decide, testing::*};
 use cloister_model::{
     AdmittedBy, AdmittedDataset, Event, Fault, FilesChecksum, JobStatus, Outcome, Phase, ResultFile, Sha256,
     StepFailure, StepName, StepReport,
@@ -40,9 +40,9 @@ fn the_work_of_each_phase() {
     let ran = Observed { report: Some(report(Outcome::Succeeded)), ..at(filtering()) };
     assert!(matches!(decide(&ran.facts()), Action::Filter(_)));
     assert_eq!(decide(&at(in_review()).facts()), Action::Wait);
-    let checked = Observed { checked: Some(checked()), ..at(publishing()) };
+    let checked = Observed { checked: Some(ResultList::Files(checked())), ..at(publishing()) };
     assert!(
-        matches!(decide(&checked.facts()), Action::Publish(order) if Some(&order.files) == checked.checked.as_ref())
+        matches!(decide(&checked.facts()), Action::Publish(order) if ResultList::Files(order.files.clone()) == *checked.checked.as_ref().expect("a list"))
     );
     let ended = at(status(&[Event::Stop]));
     assert_eq!(decide(&ended.facts()), Action::Clean);
@@ -193,7 +193,7 @@ fn a_run_is_started_only_if_nothing_was_ever_begun() {
         (false, false, None, Some("exit status: 5"), Ok(failed)),
     ] {
         let trace = RunTrace { claimed, locked, report, last_words: String::new() };
-        let run = RunFacts { trace, exit: exit.map(str::to_owned), start_error: None };
+        let run = RunFacts { trace, exit: exit.map(str::to_owned), ..RunFacts::default() };
         let observed = Observed { run, configured: Some(laid_out()), ..Observed::new(spec(), running()) };
         let found = match decide(&observed.facts()) {
             Action::Record(transition) => Ok(transition.events),
@@ -290,7 +290,7 @@ fn results_are_released_only_if_what_was_stored_is_what_was_checked() {
         (encrypting, plain(|_, _| ()), false),
     ] {
         let observed = Observed {
-            checked: Some(checked()),
+            checked: Some(ResultList::Files(checked())),
             published: Some(published(stored.clone())),
             ..Observed::new(spec, publishing())
         };
@@ -308,7 +308,8 @@ fn results_are_released_only_if_what_was_stored_is_what_was_checked() {
 #[test]
 fn a_failed_publication_leaves_nothing_in_the_store() {
     let report = || failure(StepName::Publish, StepFailure::Results, None, Fault::System);
-    let at_publishing = || Observed { checked: Some(checked()), ..Observed::new(spec(), publishing()) };
+    let at_publishing =
+        || Observed { checked: Some(ResultList::Files(checked())), ..Observed::new(spec(), publishing()) };
     for (observed, fault) in [
         (Observed { published: Some(report()), ..at_publishing() }, Fault::System),
         (Observed { published: Some(published(checked())), name_taken: true, ..at_publishing() }, Fault::Algorithm),

@@ -1,8 +1,9 @@
 mod decisions;
+mod messages;
 mod whole_lives;
 
-use crate::{Facts, RunFacts, TimeLimit};
-use cloister_model::{JobSpec, JobStatus, Report, ResultFile, StepReport};
+use crate::{Facts, ResultList, RunFacts, StepAnswer, StoredReport, TimeLimit};
+use cloister_model::{JobSpec, JobStatus, Report, StepReport};
 
 /// What an engine observes, owned.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub(crate) struct Observed {
     pub(crate) run: RunFacts,
     pub(crate) report: Option<Report>,
     pub(crate) filtered: Option<StepReport>,
-    pub(crate) checked: Option<Vec<ResultFile>>,
+    pub(crate) checked: Option<ResultList>,
     pub(crate) published: Option<StepReport>,
     pub(crate) name_taken: bool,
     pub(crate) cleaned: bool,
@@ -50,13 +51,13 @@ impl Observed {
             has_turn: self.has_turn,
             overdue: self.overdue,
             run_ended: self.run_ended,
-            configured: self.configured.as_ref(),
+            configured: self.configured.as_ref().map(StepAnswer::from),
             algorithm_is_wasm: self.algorithm_is_wasm,
             run: &self.run,
-            report: self.report.as_ref(),
-            filtered: self.filtered.as_ref(),
-            checked: self.checked.as_deref(),
-            published: self.published.as_ref(),
+            report: self.report.as_ref().map(StoredReport::Here),
+            filtered: self.filtered.as_ref().map(StepAnswer::from),
+            checked: self.checked.as_ref(),
+            published: self.published.as_ref().map(StepAnswer::from),
             name_taken: self.name_taken,
             cleaned: self.cleaned,
         }

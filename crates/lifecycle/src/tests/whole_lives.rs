@@ -1,10 +1,8 @@
 //! Whole lives against a simulated machine that fails, stops, expires and is killed at random.
 
 use super::Observed;
-use crate::{Action, NotApplied, RunFacts, RunTrace, TimeLimit, decide, testing::*};
-use cloister_model::{
-    Event, Fault, JobSpec, JobStatus, Outcome, Phase, Report, ResultFile, StepFailure, StepName, StepReport,
-};
+use crate::{Action, NotApplied, ResultList, RunFacts, RunTrace, TimeLimit, decide, testing::*};
+use cloister_model::{Event, Fault, JobSpec, JobStatus, Outcome, Phase, Report, StepFailure, StepName, StepReport};
 use proptest::{collection::vec, prelude::*};
 
 /// What happens next to the machine or to a piece of work: one number for each action.
@@ -14,7 +12,7 @@ type Fate = u8;
 struct Machine {
     spec: JobSpec,
     status: JobStatus,
-    checked: Option<Vec<ResultFile>>,
+    checked: Option<ResultList>,
     report: Option<Report>,
     trace: RunTrace,
     /// How often an algorithm began.
@@ -42,7 +40,12 @@ impl Machine {
             overdue,
             run_ended: *run_ended,
             configured: configured.clone(),
-            run: RunFacts { trace: self.trace.clone(), exit: exit.clone(), start_error: start_error.clone() },
+            run: RunFacts {
+                trace: self.trace.clone(),
+                exit: exit.clone(),
+                start_error: start_error.clone(),
+                ..RunFacts::default()
+            },
             report: self.report.clone(),
             filtered: filtered.clone(),
             checked: self.checked.clone(),

@@ -17,7 +17,7 @@ use crate::{
     store::{DbError, jobs},
     work_folder,
 };
-use cloister_lifecycle::{Action, Facts, RunFacts, decide};
+use cloister_lifecycle::{Action, Facts, ResultList, RunFacts, StepAnswer, StoredReport, decide};
 use cloister_model::{JobId, JobSpec, JobStatus, Phase, StepReport};
 use std::{
     sync::Arc,
@@ -165,7 +165,9 @@ impl Drive<'_> {
             _ => None,
         };
         let checked = match status.phase {
-            Phase::Publishing => self.core.store.read(|db| jobs::outgoing(db, job))?.ok_or(Unrecorded::Gone)?,
+            Phase::Publishing => {
+                self.core.store.read(|db| jobs::outgoing(db, job))?.ok_or(Unrecorded::Gone)?.map(ResultList::Files)
+            }
             _ => None,
         };
         let memory = &self.memory;
@@ -173,13 +175,13 @@ impl Drive<'_> {
             has_turn: true,
             overdue: self.lease.overdue(Instant::now()),
             run_ended: memory.run_ended,
-            configured: memory.configured.as_ref(),
+            configured: memory.configured.as_ref().map(StepAnswer::from),
             algorithm_is_wasm: memory.algorithm_is_wasm,
             run: &memory.run,
-            report: report.as_ref(),
-            filtered: memory.filtered.as_ref(),
-            checked: checked.as_deref(),
-            published: memory.published.as_ref(),
+            report: report.as_ref().map(StoredReport::Here),
+            filtered: memory.filtered.as_ref().map(StepAnswer::from),
+            checked: checked.as_ref(),
+            published: memory.published.as_ref().map(StepAnswer::from),
             name_taken: memory.name_taken,
             cleaned: memory.cleaned,
             ..Facts::of(&self.spec, &status)

@@ -104,8 +104,8 @@ pub(crate) fn record(
     if let Some(report) = report {
         jobs::put_report(write, job, report)?;
     }
-    if let Some(files) = checked {
-        jobs::put_outgoing(write, job, files)?;
+    if let Some(list) = checked {
+        jobs::put_outgoing(write, job, list.files())?;
     }
     if let Some(release) = release {
         put_release(write, job, release)?;
@@ -129,7 +129,7 @@ fn put_release(write: &mut Write<'_>, job: JobId, release: &Release) -> Result<(
             Fail::Db(error) => Fail::Db(error),
         })?;
     }
-    Ok(jobs::put_results(write, job, files, asset.as_ref().map(|asset| asset.ddo.id()))?)
+    Ok(jobs::put_results(write, job, files.files(), asset.as_ref().map(|asset| asset.ddo.id()))?)
 }
 
 /// Makes the receipt of a job that has just ended.
@@ -144,7 +144,7 @@ fn put_receipt(
         None => jobs::report(write.db, spec.id)?.flatten(),
     };
     let report = transition.report.as_deref().or(stored.as_ref());
-    let released = transition.release.as_ref().map(|release| release.files.as_slice()).unwrap_or_default();
+    let released = transition.release.as_ref().map(|release| release.files.files()).unwrap_or_default();
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(|error| DbError::Other(format!("no random bytes: {error}")))?;
     let refusal = transition.records.iter().find(|record| record.action == AuditAction::ReleaseRefused);

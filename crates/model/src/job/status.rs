@@ -255,6 +255,13 @@ impl Reason {
         Self { text: escape(text.as_bytes(), MOST_REASON_CHARACTERS).to_string(), fault }
     }
 
+    /// The same with another line, which is a part of this one: it is not escaped again.
+    #[must_use]
+    pub(crate) fn cut(&self, text: &str) -> Self {
+        debug_assert!(self.text.starts_with(text));
+        Self { text: text.to_owned(), fault: self.fault }
+    }
+
     /// The line.
     #[must_use]
     pub fn text(&self) -> &str {

@@ -26,14 +26,21 @@ impl FilterOrder {
     /// The order for a job whose run has ended with this report. A check gets as much memory as the algorithm had.
     #[must_use]
     pub fn of(job: &JobSpec, report: &Report) -> Self {
+        let outputs = report.outputs.clone();
+        Self { outputs, output_directories: report.output_directories, ..Self::without_outputs(job) }
+    }
+
+    /// The order for a step that takes what the run left from the run's report itself.
+    #[must_use]
+    pub fn without_outputs(job: &JobSpec) -> Self {
         Self {
             version: StepVersion::V1,
             job: job.id,
             contract: job.terms.output_contract.clone(),
             release: job.terms.release.clone(),
             check_limits: Limits { memory_bytes: job.limits.memory_bytes, ..Limits::default() },
-            outputs: report.outputs.clone(),
-            output_directories: report.output_directories,
+            outputs: Vec::new(),
+            output_directories: 0,
         }
     }
 

@@ -7,11 +7,13 @@
 
 mod configure;
 mod filter;
+mod message;
 mod publish;
 mod report;
 
 pub use configure::{ConfigureOrder, OrderedAlgorithm};
 pub use filter::FilterOrder;
+pub use message::{ListDigest, MOST_MESSAGE_BYTES, MessageVersion, RunEnd, RunSummary, Said, StepMessage};
 pub use publish::PublishOrder;
 pub use report::{GuestFile, StepFailure, StepName, StepReport, StepResult};
 

@@ -2,7 +2,7 @@ use super::{
     AlgorithmOrigin, Denial, DenialRule, Environment, OutputPolicy, Permissions, PublishedAlgorithm,
     RequestedAlgorithm, RequestedDataset, RuntimeKind, Trusted, TrustedAlgorithm,
 };
-use crate::{Account, Did, FilesChecksum, OutputContract, Profile, ReleaseRules};
+use crate::{Account, Did, FilesChecksum, OutputContract, Profile, ReleaseRules, Sha256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -140,6 +140,14 @@ impl Terms {
     /// Every dataset that trusts the algorithm with other files only.
     pub fn check_files(&self, files: &FilesChecksum) -> Result<(), Vec<Denial>> {
         check_files_checksum(&self.admitted, files)
+    }
+
+    /// Whether the algorithm may run with the files of this [digest](FilesChecksum::digest). None: files that no asset has.
+    #[must_use]
+    pub fn allows_files(&self, digest: Option<Sha256>) -> bool {
+        let allowed =
+            |checksums: &BTreeSet<FilesChecksum>| checksums.iter().any(|checksum| Some(checksum.digest()) == digest);
+        digest.is_some() && self.admitted.iter().filter_map(|dataset| dataset.files_checksums.as_ref()).all(allowed)
     }
 }
 

@@ -15,7 +15,7 @@ impl std::str::FromStr for LimitsArgument {
 }
 
 /// The help text of `--limits`.
-pub(super) const HELP: &str = "Limits: a JSON file, or pairs such as memory=512MiB,wall=60s,fuel=1000000000. \
+pub(super) const HELP: &str = "Limits: a JSON file, a JSON object, or pairs such as memory=512MiB,wall=60s,fuel=1000000000. \
     Names: memory, wall, cpu, fuel, stack, handles, tables, instances, call, module, compile-wall, compile-memory, artifact";
 
 impl LimitsArgument {
@@ -23,7 +23,7 @@ impl LimitsArgument {
     pub(super) fn resolve(given: &[Self]) -> anyhow::Result<Limits> {
         let mut limits = Limits::default();
         for Self(text) in given {
-            if text.contains('=') {
+            if text.contains('=') && !text.starts_with('{') {
                 for pair in text.split(',') {
                     set(&mut limits, pair)?;
                 }
@@ -90,6 +90,15 @@ mod tests {
         let limits = LimitsArgument::resolve(&given).expect("limits");
         assert_eq!((limits.memory_bytes, limits.wall_ms, limits.fuel), (512 << 20, 90_000, Some(7)));
         assert_eq!(limits.compile.wall_ms, 5_400_000);
+    }
+
+    #[test]
+    fn an_object_can_be_given_itself() {
+        let resolve = |text: &str| LimitsArgument::resolve(&[LimitsArgument(text.to_owned())]);
+        let limits = Limits { wall_ms: 7, ..Limits::default() };
+        assert_eq!(resolve(&serde_json::to_string(&limits).expect("JSON")).expect("limits"), limits);
+        assert!(resolve("{\"wallMs\": 7, \"color\": \"=\"}").is_err());
+        assert!(resolve("{").is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod claim;
 mod compile;
 mod inspect;
 mod limits;
+mod message;
 mod probe;
 mod progress;
 mod reserve;
@@ -146,8 +147,11 @@ impl Usage {
 /// The most bytes in a JSON file that the command line names.
 const MAX_JSON_BYTES: u64 = 1024 * 1024;
 
-/// Reads a JSON object from a file.
+/// Reads a JSON object: from a file, or from the argument itself if that begins with `{`.
 fn read_json<T: DeserializeOwned>(what: &str, path: &Path) -> anyhow::Result<T> {
+    if let Some(text) = path.to_str().filter(|text| text.starts_with('{')) {
+        return serde_json::from_str(text).map_err(|error| Usage(format!("{what}: {error}")).into());
+    }
     let wrong = |problem: &dyn std::fmt::Display| Usage::file(what, path, problem);
     let mut file = open_regular(path).map_err(|error| wrong(&error))?;
     let bytes = read_bounded(&mut file, MAX_JSON_BYTES).map_err(|error| wrong(&error))?;

@@ -3,6 +3,7 @@ use super::{
     claim::claim,
     code_for,
     limits::{HELP, LimitsArgument},
+    message::Message,
     print,
     progress::Progress,
     read_json,
@@ -10,7 +11,7 @@ use super::{
     show,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, Outcome, OutputContract, Profile, Report, Sha256};
+use cloister_model::{Did, InputFile, Inputs, JobId, Outcome, OutputContract, Profile, Report, Sha256};
 use cloister_sandbox::{
     home::{Home, HomeError},
     supervisor::{Job, RuntimeChoice, datasets_in, run},
@@ -48,7 +49,7 @@ pub(super) struct Run {
     /// The DDO of an asset; the algorithm reads it as /data/ddos/<did>. Can be repeated
     #[arg(long = "ddo", value_name = "DID=FILE")]
     ddos: Vec<String>,
-    /// The output contract, a JSON file: how much the algorithm may write, and under which names
+    /// The output contract, a JSON file or object: how much the algorithm may write, and under which names
     #[arg(long, value_name = "FILE")]
     contract: Option<PathBuf>,
     #[arg(long, value_name = "FILE | NAME=VALUE[,...]", help = HELP)]
@@ -75,6 +76,15 @@ pub(super) struct Run {
     /// Print the report as JSON instead of a summary
     #[arg(long)]
     json: bool,
+    /// Print nothing but errors of the sandbox itself: neither a summary nor the log
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Write a short account of the end to this file, as a pod's termination message
+    #[arg(long, value_name = "FILE", requires_all = ["job", "report"])]
+    termination_message: Option<PathBuf>,
+    /// The job that the termination message is about
+    #[arg(long, value_name = "ID", requires = "termination_message")]
+    job: Option<JobId>,
     /// Do not start the algorithm if a wall is missing
     #[arg(long)]
     require_isolation: bool,
@@ -85,6 +95,16 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn execute(self, home: impl FnOnce() -> Result<Home, HomeError>) -> anyhow::Result<u8> {
+        let message = self.termination_message.clone().zip(self.job).map(|(path, job)| Message::new(path, job));
+        let report = self.report.clone();
+        let ended = self.run(home, message.as_ref());
+        if let (Err(error), Some(message)) = (&ended, message) {
+            message.not_run(error, report.as_deref());
+        }
+        ended
+    }
+
+    fn run(self, home: impl FnOnce() -> Result<Home, HomeError>, message: Option<&Message>) -> anyhow::Result<u8> {
         let Self {
             algorithm,
             did,
@@ -103,6 +123,9 @@ impl Run {
             report,
             log,
             json,
+            quiet,
+            termination_message: _,
+            job: _,
             require_isolation,
             claim: claim_file,
         } = self;
@@ -134,7 +157,7 @@ impl Run {
                 return Err(error);
             }
         };
-        let mut progress = Progress::new(!json, log_file.as_ref().map(Reserved::handle).transpose()?);
+        let mut progress = Progress::new(!json && !quiet, log_file.as_ref().map(Reserved::handle).transpose()?);
         let done = run(home, &job, &mut progress);
         progress.finish();
         let done = match done {
@@ -150,9 +173,16 @@ impl Run {
         }
         let text = show::json(&done)?;
         if let Some(file) = report_file {
-            file.fill(&format!("{text}\n"))?;
+            let content = format!("{text}\n");
+            file.fill(&content)?;
+            // Last: who reads the message may rely on the report.
+            if let Some(message) = message {
+                message.ran(&done, content.as_bytes());
+            }
         }
-        print(&if json { text } else { summary(&job, &done) });
+        if !quiet {
+            print(&if json { text } else { summary(&job, &done) });
+        }
         Ok(code_for(&done.outcome))
     }
 }

@@ -1,0 +1,139 @@
+//! The pod that runs the algorithm: no network, no secret, no token, and inputs that it cannot write.
+
+use super::{
+    Owner, PodSettings, PodStep, StepResources,
+    frame::{Parts, container, pod, resources, scratch, scratch_mount},
+    layout::{Folder, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
+};
+use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile};
+use k8s_openapi::{
+    api::core::v1::{Pod, PodDNSConfig, PodSpec},
+    apimachinery::pkg::api::resource::Quantity,
+};
+
+/// The name of the container.
+pub const CONTAINER: &str = "sandbox";
+/// Memory of the sandbox itself, in bytes: the host's program, its threads and what it reads and writes.
+const SANDBOX_BYTES: u64 = 256 << 20;
+/// The most of the node's disk for `/tmp` and compiled artifacts beyond the artifact itself, in bytes.
+const DISK_BYTES: u64 = 64 << 20;
+/// Seconds that the pod may take beyond the limits of its run: it waits for its image and its volume, and digests inputs.
+const WAITING_SECONDS: u64 = 900;
+/// The sandbox ends its guest at SIGTERM.
+const GRACE_SECONDS: i64 = 10;
+
+/// A run, as the sandbox in the pod is told it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The algorithm; none for a raw one.
+    pub did: Option<Did>,
+    /// The datasets, in the order of `DIDS`.
+    pub datasets: Vec<Did>,
+    /// What it may leave.
+    pub contract: OutputContract,
+    /// What it may use.
+    pub limits: Limits,
+    /// What it may learn of time and chance.
+    pub profile: Profile,
+    /// The installed interpreter; none: the file is a WebAssembly program itself.
+    pub interpreter: Option<InterpreterId>,
+}
+
+impl Run {
+    /// The run of a job.
+    #[must_use]
+    pub fn of(spec: &JobSpec) -> Self {
+        Self {
+            did: spec.algorithm.did.clone(),
+            datasets: spec.inputs.iter().map(|input| input.did.clone()).collect(),
+            contract: spec.terms.output_contract.clone(),
+            limits: spec.limits.clone(),
+            profile: spec.terms.profile,
+            interpreter: spec.algorithm.interpreter.clone(),
+        }
+    }
+}
+
+/// What is reserved for a run, in bytes: its memory and the sandbox's. Compiling may take more for a moment, up to
+/// [`memory_limit`].
+#[must_use]
+pub fn memory_request(limits: &Limits) -> u64 {
+    limits.memory_bytes.saturating_add(SANDBOX_BYTES)
+}
+
+/// The most memory of a run, in bytes.
+#[must_use]
+pub fn memory_limit(limits: &Limits) -> u64 {
+    limits.memory_bytes.max(limits.compile.memory_bytes).saturating_add(SANDBOX_BYTES)
+}
+
+/// The pod that runs the algorithm. The claim on the volume lets it begin once, however often the pod is created.
+#[must_use]
+pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> Pod {
+    let Run { did: _, datasets: _, contract: _, limits, profile: _, interpreter: _ } = run;
+    let mounts = vec![
+        Folder::Inputs.read_only(),
+        Folder::Outputs.writable(),
+        Folder::Run.writable(),
+        Folder::Claim.writable(),
+        scratch_mount(),
+    ];
+    let disk_bytes = limits.compile.artifact_bytes.saturating_add(DISK_BYTES);
+    let mut container = container(CONTAINER, &settings.sandbox_image, SANDBOX, arguments(owner.job, run), mounts);
+    let mut wanted = resources(StepResources {
+        cpu_millis: settings.algorithm_cpu_millis,
+        memory_bytes: memory_request(limits),
+        disk_bytes,
+    });
+    if let Some(limits_of_pod) = &mut wanted.limits {
+        limits_of_pod.insert("memory".to_owned(), Quantity(memory_limit(limits).to_string()));
+    }
+    container.resources = Some(wanted);
+    let milliseconds = limits.wall_ms.saturating_add(limits.compile.wall_ms);
+    let seconds = milliseconds.div_ceil(1000).saturating_add(WAITING_SECONDS);
+    let parts = Parts {
+        step: PodStep::Algorithm,
+        before: Vec::new(),
+        container,
+        volumes: vec![scratch(disk_bytes)],
+        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
+        grace_seconds: GRACE_SECONDS,
+    };
+    let mut pod = pod(settings, owner, attempt, parts);
+    let spec = pod.spec.get_or_insert_with(PodSpec::default);
+    spec.runtime_class_name = settings.runtime_class.clone();
+    spec.hostname = Some("algorithm".to_owned());
+    // `None` needs at least one server; nothing listens there.
+    spec.dns_policy = Some("None".to_owned());
+    spec.dns_config = Some(PodDNSConfig { nameservers: Some(vec!["127.0.0.1".to_owned()]), ..PodDNSConfig::default() });
+    pod
+}
+
+fn arguments(job: JobId, run: &Run) -> Vec<String> {
+    let Run { did, datasets, contract, limits, profile, interpreter } = run;
+    let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let dids: Vec<&str> = datasets.iter().map(Did::id).collect();
+    let mut arguments = vec!["run".to_owned(), Folder::Inputs.file("transformations/algorithm")];
+    let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
+    option("claim", Folder::Claim.file("claim"));
+    option("data", Folder::Inputs.path());
+    option("dids", dids.join(","));
+    option("outputs", Folder::Outputs.path());
+    option("report", Folder::Run.file("report.json"));
+    option("log", Folder::Run.file("log"));
+    option("termination-message", TERMINATION_MESSAGE.to_owned());
+    option("job", job.to_string());
+    option("contract", json(serde_json::to_string(contract)));
+    option("limits", json(serde_json::to_string(limits)));
+    option("profile", profile.as_str().to_owned());
+    option("home", format!("{SCRATCH}/home"));
+    if let Some(did) = did {
+        option("did", did.id().to_owned());
+    }
+    if let Some(name) = interpreter {
+        option("runtime", name.as_str().to_owned());
+    }
+    // Nothing of the guest on stdout or stderr: a cluster ships them to places outside every contract.
+    arguments.extend(["--quiet", "--require-isolation"].map(str::to_owned));
+    arguments
+}

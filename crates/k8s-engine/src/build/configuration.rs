@@ -1,0 +1,106 @@
+//! The pod that fetches the inputs. It is the only one that reads the order with the sources' credentials, and it sees
+//! nothing of what the algorithm writes.
+
+use super::{
+    Owner, PodSettings, PodStep,
+    frame::{Parts, config, config_arguments, container, pod, resources, scratch, scratch_mount},
+    layout::{CLOISTER, Folder, ORDER, SCRATCH, TERMINATION_MESSAGE},
+};
+use cloister_model::Sha256;
+use k8s_openapi::api::core::v1::{
+    KeyToPath, Pod, PodSpec, ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+};
+
+/// The name of the container.
+pub const CONTAINER: &str = "configure";
+/// The key of each secret of an order.
+pub const PART: &str = "part";
+
+/// Seconds for a grace period: a fetch is cut off at once.
+const GRACE_SECONDS: i64 = 30;
+
+/// Where the order of configuration is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderParts {
+    /// The secrets that hold it, in order.
+    pub secrets: Vec<String>,
+    /// The digest of the whole order.
+    pub sha256: Sha256,
+}
+
+/// The pod that carries out the order of configuration.
+///
+/// `seconds` is the most that it may take; `memory_bytes` is what the algorithm's pod needs. Configuration asks for no less,
+/// so that the node that it chooses, and with it the place of the volume, has room for the algorithm, too.
+#[must_use]
+pub fn build(
+    settings: &PodSettings,
+    owner: &Owner,
+    attempt: u32,
+    order: &OrderParts,
+    seconds: i64,
+    memory_bytes: u64,
+) -> Pod {
+    let mut arguments = vec!["step", "configure", "--order", ORDER, "--order-sha256"]
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    arguments.push(order.sha256.to_string());
+    arguments.extend(["--into".to_owned(), Folder::Inputs.path()]);
+    arguments.extend(["--report".to_owned(), Folder::Control.file("configure.json")]);
+    arguments.extend(["--termination-message".to_owned(), TERMINATION_MESSAGE.to_owned()]);
+    arguments.extend(["--home".to_owned(), format!("{SCRATCH}/home")]);
+    let mut mounts = vec![order_mount(), Folder::Inputs.writable(), Folder::Control.writable(), scratch_mount()];
+    let mut volumes = vec![order_volume(order), scratch(settings.configuration.disk_bytes)];
+    if let Some(secret) = &settings.sources_secret {
+        let (volume, mount) = config(secret);
+        volumes.push(volume);
+        mounts.push(mount);
+        arguments.extend(config_arguments());
+    }
+    let mut container = container(CONTAINER, &settings.cloister_image, CLOISTER, arguments, mounts);
+    let mut wanted = settings.configuration;
+    wanted.memory_bytes = wanted.memory_bytes.max(memory_bytes);
+    container.resources = Some(resources(wanted));
+    let parts = Parts {
+        step: PodStep::Configuration,
+        before: Vec::new(),
+        container,
+        volumes,
+        seconds,
+        grace_seconds: GRACE_SECONDS,
+    };
+    let mut pod = pod(settings, owner, attempt, parts);
+    pod.spec.get_or_insert_with(PodSpec::default).dns_policy = Some("ClusterFirst".to_owned());
+    pod
+}
+
+fn order_volume(order: &OrderParts) -> Volume {
+    // Every secret has its part under one key; in the pod, parts are put together in the order of their names.
+    let part = |(number, secret): (usize, &String)| VolumeProjection {
+        secret: Some(SecretProjection {
+            name: secret.clone(),
+            items: Some(vec![KeyToPath { key: PART.to_owned(), path: format!("{number:04}"), ..KeyToPath::default() }]),
+            optional: Some(false),
+        }),
+        ..VolumeProjection::default()
+    };
+    Volume {
+        name: "order".to_owned(),
+        projected: Some(ProjectedVolumeSource {
+            default_mode: Some(0o440),
+            sources: Some(order.secrets.iter().enumerate().map(part).collect()),
+            ..ProjectedVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+fn order_mount() -> VolumeMount {
+    VolumeMount {
+        name: "order".to_owned(),
+        mount_path: ORDER.to_owned(),
+        read_only: Some(true),
+        ..VolumeMount::default()
+    }
+}

@@ -1,0 +1,94 @@
+//! Settings and a job for tests.
+
+use super::{
+    Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm, configuration::OrderParts,
+    publishing::Outputs,
+};
+use cloister_model::{
+    FilterOrder, JobId, Limits, OutputContract, Profile, PublishOrder, ReleaseRules, Sha256, StepVersion,
+};
+use k8s_openapi::api::core::v1::Pod;
+use std::collections::BTreeMap;
+
+pub(crate) const JOB: JobId = JobId::from_bytes([7; 16]);
+pub(crate) const REPORT: Sha256 = Sha256::from_bytes([9; 32]);
+
+pub(crate) fn settings() -> PodSettings {
+    let resources = StepResources { cpu_millis: 100, memory_bytes: 256 << 20, disk_bytes: 1 << 30 };
+    PodSettings {
+        namespace: "cloister-jobs".to_owned(),
+        cloister_image: format!("registry.example/cloister@sha256:{}", "1".repeat(64)),
+        sandbox_image: format!("registry.example/sandbox@sha256:{}", "2".repeat(64)),
+        image_pull_secrets: vec!["pull".to_owned()],
+        node_selector: BTreeMap::from([("pool".to_owned(), "jobs".to_owned())]),
+        tolerations: Vec::new(),
+        priority_class: Some("jobs".to_owned()),
+        runtime_class: Some("fast".to_owned()),
+        user_namespaces: true,
+        selinux_levels: true,
+        strict_groups: true,
+        storage: Storage { class: Some("local".to_owned()), bytes: 4 << 30 },
+        configuration: resources,
+        publishing: resources,
+        algorithm_cpu_millis: 1000,
+        sources_secret: Some("sources".to_owned()),
+        results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
+    }
+}
+
+/// Everything that can be left out is.
+pub(crate) fn bare_settings() -> PodSettings {
+    PodSettings {
+        image_pull_secrets: Vec::new(),
+        node_selector: BTreeMap::new(),
+        priority_class: None,
+        runtime_class: None,
+        user_namespaces: false,
+        selinux_levels: false,
+        strict_groups: false,
+        storage: Storage { class: None, bytes: 1 },
+        sources_secret: None,
+        results: ResultStoreAccess { secret: "results".to_owned(), claim: None },
+        ..settings()
+    }
+}
+
+pub(crate) fn owner() -> Owner {
+    Owner { job: JOB, uid: "5f2c1d3e-0000-4000-8000-000000000000".to_owned() }
+}
+
+pub(crate) fn run() -> algorithm::Run {
+    algorithm::Run {
+        did: Some("did:op:algorithm".parse().expect("a DID")),
+        datasets: vec!["did:op:one".parse().expect("a DID"), "did:op:two".parse().expect("a DID")],
+        contract: OutputContract::default(),
+        limits: Limits::default(),
+        profile: Profile::Deterministic,
+        interpreter: Some("python".parse().expect("a name")),
+    }
+}
+
+pub(crate) fn configuration(settings: &PodSettings) -> Pod {
+    let secrets = vec![format!("{JOB}-p0"), format!("{JOB}-p1")];
+    let order = OrderParts { secrets, sha256: Sha256::from_bytes([8; 32]) };
+    super::configuration::build(settings, &owner(), 1, &order, 3600, algorithm::memory_request(&run().limits))
+}
+
+pub(crate) fn algorithm(settings: &PodSettings) -> Pod {
+    algorithm::build(settings, &owner(), 2, &run())
+}
+
+pub(crate) fn publishing(settings: &PodSettings) -> Pod {
+    let filter = FilterOrder {
+        version: StepVersion::V1,
+        job: JOB,
+        contract: OutputContract::default(),
+        release: ReleaseRules::default(),
+        check_limits: Limits::default(),
+        outputs: Vec::new(),
+        output_directories: 0,
+    };
+    let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
+    let outputs = Outputs { filter: &filter, publish: &publish, report: REPORT };
+    super::publishing::build(settings, &owner(), 1, &outputs, 3600)
+}

@@ -1,0 +1,219 @@
+//! The rights of the three pods, field by field; and the whole objects, as they are sent.
+
+use super::{PodSettings, PodStep, testing::*, volume};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+fn pods(settings: &PodSettings) -> [(PodStep, Pod); 3] {
+    [
+        (PodStep::Configuration, configuration(settings)),
+        (PodStep::Algorithm, algorithm(settings)),
+        (PodStep::Publishing, publishing(settings)),
+    ]
+}
+
+fn spec(pod: &Pod) -> &PodSpec {
+    pod.spec.as_ref().expect("a spec")
+}
+
+fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    let spec = spec(pod);
+    spec.init_containers.iter().flatten().chain(&spec.containers)
+}
+
+fn mounts(container: &Container) -> &[VolumeMount] {
+    container.volume_mounts.as_deref().unwrap_or_default()
+}
+
+/// The folders of the job's volume that a container sees, and whether it may write them.
+fn folders(container: &Container) -> Vec<(&str, bool)> {
+    let of_job = mounts(container).iter().filter(|mount| mount.name == "job");
+    of_job.map(|mount| (mount.sub_path.as_deref().expect("a folder"), mount.read_only == Some(false))).collect()
+}
+
+#[test]
+fn the_objects_are_those_of_the_golden_files() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
+    let settings = settings();
+    let mut objects: Vec<(String, Value)> =
+        pods(&settings).iter().map(|(step, pod)| (step.as_str().to_owned(), json!(pod))).collect();
+    objects.push(("volume".to_owned(), json!(volume::build(&settings, &owner()))));
+    for (name, object) in objects {
+        let file = folder.join(format!("{name}.yaml"));
+        let text = serde_saphyr::to_string(&object).expect("YAML");
+        if std::env::var_os("CLOISTERDEV_BLESS").is_some() {
+            fs::write(&file, &text).expect("written");
+        }
+        let golden = fs::read_to_string(&file).unwrap_or_default();
+        assert_eq!(text, golden, "{name}: if the change is meant, bless it: CLOISTERDEV_BLESS=1");
+    }
+}
+
+/// Pod Security Standard `restricted`, and what it does not ask for.
+#[test]
+fn every_container_has_the_least_rights() {
+    for settings in [settings(), bare_settings()] {
+        for (step, pod) in pods(&settings) {
+            let spec = spec(&pod);
+            assert_eq!(spec.automount_service_account_token, Some(false), "{step:?}");
+            assert_eq!(spec.enable_service_links, Some(false), "{step:?}");
+            assert_eq!(spec.restart_policy.as_deref(), Some("Never"), "{step:?}");
+            for shared in [spec.host_network, spec.host_pid, spec.host_ipc, spec.share_process_namespace] {
+                assert_eq!(shared, Some(false), "{step:?}");
+            }
+            assert_eq!(spec.host_users, settings.user_namespaces.then_some(false), "{step:?}");
+            assert!(spec.active_deadline_seconds.is_some_and(|seconds| seconds > 0), "{step:?}");
+            let context = spec.security_context.as_ref().expect("a security context");
+            assert_eq!(context.run_as_non_root, Some(true), "{step:?}");
+            assert_eq!([context.run_as_user, context.run_as_group, context.fs_group], [Some(65532); 3], "{step:?}");
+            let seccomp = context.seccomp_profile.as_ref().expect("a profile");
+            assert_eq!(seccomp.type_, "RuntimeDefault", "{step:?}");
+            for container in containers(&pod) {
+                let context = container.security_context.as_ref().expect("a security context");
+                assert_eq!(context.allow_privilege_escalation, Some(false), "{step:?}");
+                assert_eq!(context.privileged, Some(false), "{step:?}");
+                assert_eq!(context.read_only_root_filesystem, Some(true), "{step:?}");
+                let capabilities = context.capabilities.as_ref().expect("capabilities");
+                assert_eq!(capabilities.drop.as_deref(), Some(["ALL".to_owned()].as_slice()), "{step:?}");
+                assert!(capabilities.add.is_none(), "{step:?}");
+                assert!(container.ports.is_none() && container.env_from.is_none() && container.env.is_none());
+                let program = if step == PodStep::Algorithm { "/sandbox" } else { "/cloister" };
+                assert_eq!(container.command.as_deref(), Some([program.to_owned()].as_slice()), "{step:?}");
+                assert!(container.lifecycle.is_none());
+                assert_eq!(container.termination_message_policy.as_deref(), Some("File"), "{step:?}");
+                let resources = container.resources.as_ref().expect("resources");
+                let limits = resources.limits.as_ref().expect("limits");
+                assert!(limits.contains_key("memory") && limits.contains_key("ephemeral-storage"), "{step:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_step_sees_the_folders_that_it_needs() {
+    let settings = settings();
+    let configuration = configuration(&settings);
+    assert_eq!(folders(&spec(&configuration).containers[0]), [("in", true), ("control", true)]);
+    let algorithm = algorithm(&settings);
+    let expected = [("in", false), ("out", true), ("run", true), ("claim", true)];
+    assert_eq!(folders(&spec(&algorithm).containers[0]), expected);
+    let publishing = publishing(&settings);
+    for container in containers(&publishing) {
+        assert_eq!(folders(container), [("out", false), ("run", false)], "{}", container.name);
+    }
+    for (_, pod) in pods(&settings) {
+        for mount in containers(&pod).flat_map(mounts) {
+            assert!(mount.mount_propagation.is_none() && mount.sub_path_expr.is_none());
+            let whole = mount.name == "job" && mount.sub_path.is_none();
+            assert!(!whole, "no step sees the whole volume");
+            let read_only = mount.read_only == Some(true) && mount.name == "job";
+            assert_eq!(mount.recursive_read_only.is_some(), read_only, "{mount:?}");
+        }
+    }
+}
+
+/// Names of the secrets that a container can read.
+fn secrets<'a>(pod: &'a Pod, container: &'a Container) -> BTreeSet<&'a str> {
+    let mounted: BTreeSet<&str> = mounts(container).iter().map(|mount| mount.name.as_str()).collect();
+    let volumes = spec(pod).volumes.iter().flatten().filter(|volume| mounted.contains(volume.name.as_str()));
+    volumes.flat_map(secrets_of).collect()
+}
+
+fn secrets_of(volume: &Volume) -> Vec<&str> {
+    let plain = volume.secret.iter().filter_map(|secret| secret.secret_name.as_deref());
+    let projected = volume.projected.iter().flat_map(|projected| projected.sources.iter().flatten());
+    let projected = projected.map(|source| {
+        assert!(source.service_account_token.is_none(), "no step has an API token");
+        source.secret.as_ref().expect("a secret and nothing else").name.as_str()
+    });
+    plain.chain(projected).collect()
+}
+
+#[test]
+fn each_step_reads_its_own_secrets() {
+    let settings = settings();
+    let order = [format!("{JOB}-p0"), format!("{JOB}-p1")];
+    let pod = configuration(&settings);
+    let found = secrets(&pod, &spec(&pod).containers[0]);
+    assert_eq!(found, BTreeSet::from([order[0].as_str(), order[1].as_str(), "sources"]));
+    let pod = algorithm(&settings);
+    assert_eq!(secrets(&pod, &spec(&pod).containers[0]), BTreeSet::new());
+    let pod = publishing(&settings);
+    let found: Vec<(&str, BTreeSet<&str>)> =
+        containers(&pod).map(|container| (container.name.as_str(), secrets(&pod, container))).collect();
+    // What reads strangers' outputs has no credentials.
+    assert_eq!(found, [("filter", BTreeSet::new()), ("publish", BTreeSet::from(["results"]))]);
+}
+
+#[test]
+fn the_algorithm_has_nothing_but_its_volume() {
+    let pod = algorithm(&settings());
+    let spec = spec(&pod);
+    let kinds: Vec<(&str, bool)> = spec
+        .volumes
+        .iter()
+        .flatten()
+        .map(|volume| (volume.name.as_str(), volume.empty_dir.is_some() || volume.persistent_volume_claim.is_some()))
+        .collect();
+    assert_eq!(kinds, [("scratch", true), ("job", true)]);
+    assert_eq!((spec.containers.len(), spec.init_containers.is_none()), (1, true));
+    assert_eq!(spec.dns_policy.as_deref(), Some("None"));
+    let servers = spec.dns_config.as_ref().and_then(|config| config.nameservers.clone());
+    assert_eq!(servers, Some(vec!["127.0.0.1".to_owned()]));
+    assert_eq!(spec.containers[0].image, Some(settings().sandbox_image));
+    let arguments = spec.containers[0].args.clone().expect("arguments");
+    for needed in ["--require-isolation", "--quiet", "--claim", "--termination-message"] {
+        assert!(arguments.iter().any(|argument| argument == needed), "{needed}");
+    }
+}
+
+#[test]
+fn a_run_reserves_its_memory_and_a_compiler_may_exceed_it_for_a_moment() {
+    let quantity = |limits: cloister_model::Limits| {
+        (super::algorithm::memory_request(&limits), super::algorithm::memory_limit(&limits))
+    };
+    let limits = cloister_model::Limits::default();
+    assert_eq!(quantity(limits.clone()), ((1024 + 256) << 20, (4096 + 256) << 20));
+    assert_eq!(quantity(cloister_model::Limits { memory_bytes: 8 << 30, ..limits.clone() }), (8448 << 20, 8448 << 20));
+    assert_eq!(quantity(cloister_model::Limits { memory_bytes: u64::MAX, ..limits }), (u64::MAX, u64::MAX));
+}
+
+#[test]
+fn configuration_asks_for_the_memory_that_the_algorithm_needs() {
+    let pod = configuration(&settings());
+    let requests = spec(&pod).containers[0].resources.as_ref().and_then(|found| found.requests.clone());
+    let memory = requests.expect("requests")["memory"].0.clone();
+    assert_eq!(memory, super::algorithm::memory_request(&run().limits).to_string());
+}
+
+/// Pods that share a volume must agree on their SELinux level, and no other job has it.
+#[test]
+fn the_three_pods_have_one_selinux_level() {
+    let level = |pod: &Pod| {
+        let context = spec(pod).security_context.as_ref().and_then(|context| context.se_linux_options.clone());
+        context.and_then(|options| options.level)
+    };
+    let levels: BTreeSet<_> = pods(&settings()).iter().map(|(_, pod)| level(pod)).collect();
+    assert_eq!(levels, BTreeSet::from([Some("s0:c528,c775".to_owned())]));
+    assert!(pods(&bare_settings()).iter().all(|(_, pod)| level(pod).is_none()));
+}
+
+#[test]
+fn every_object_belongs_to_its_job() {
+    let claim = volume::build(&settings(), &owner()).metadata;
+    for metadata in pods(&settings()).into_iter().map(|(_, pod)| pod.metadata).chain([claim]) {
+        let owners = metadata.owner_references.expect("an owner");
+        assert_eq!(owners.len(), 1);
+        assert_eq!((owners[0].name.clone(), owners[0].uid.clone()), (JOB.to_string(), owner().uid));
+        assert_eq!((owners[0].controller, owners[0].block_owner_deletion), (Some(true), Some(false)));
+        let labels = metadata.labels.expect("labels");
+        assert_eq!(labels[super::JOB], JOB.to_string());
+        assert_eq!(labels[super::MANAGED_BY], "cloister");
+        assert!(metadata.finalizers.is_none(), "nothing of a job can hold up the deletion of its namespace");
+    }
+    for (step, pod) in pods(&settings()) {
+        assert_eq!(pod.metadata.name, Some(step.pod_name(JOB)));
+        assert_eq!(pod.metadata.labels.expect("labels")[super::STEP], step.as_str());
+    }
+}

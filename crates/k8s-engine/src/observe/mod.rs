@@ -1,0 +1,12 @@
+//! What the objects of a job show, and what that means for the step that they carry out. Pure: objects and a moment in,
+//! facts and verdicts out.
+//!
+//! - [`pod`]: what a pod does at present, in our words. It is the only file that reads what kubelet, scheduler and node
+//!   controller write.
+//! - [`verdict`]: what comes of a step: wait, create its pod once more, or believe what it said or how it ended.
+
+pub mod pod;
+pub mod verdict;
+
+pub use pod::{PodEnd, PodFacts, PodState, WaitingOn};
+pub use verdict::{Patience, Verdict, verdict};

@@ -1,0 +1,265 @@
+//! Every state that a pod can be seen in, and what comes of its step: no state waits for ever.
+
+use super::*;
+use cloister_model::{Fault, JobId, Reason, RunEnd, RunSummary, Sha256, StepFailure, StepName};
+use k8s_openapi::api::core::v1::Pod;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
+
+fn later(seconds: u64) -> Timestamp {
+    after(NOW, Duration::from_secs(seconds))
+}
+
+/// A pod of the algorithm with this status, as the API server shows it.
+fn pod(bound: bool, status: &Value) -> PodFacts {
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "a", "uid": "u", "annotations": {"cloister.dev/attempt": "1"}},
+        "spec": {"containers": [], "nodeName": if bound { json!("node-1") } else { Value::Null }},
+        "status": status,
+    }))
+    .expect("a pod");
+    PodFacts::of(&pod)
+}
+
+fn container(state: &Value) -> Value {
+    json!({"name": "sandbox", "image": "i", "imageID": "i", "ready": false, "restartCount": 0, "state": state})
+}
+
+fn waits_for(reason: &str) -> Value {
+    json!({"phase": "Pending", "containerStatuses": [container(&json!({"waiting": {"reason": reason, "message": "words"}}))]})
+}
+
+fn terminated(phase: &str, code: i32, reason: &str, message: Option<&StepMessage>) -> Value {
+    let message = message.map(|message| String::from_utf8(message.write()).expect("text"));
+    let ended = json!({"terminated": {"exitCode": code, "reason": reason, "message": message}});
+    json!({"phase": phase, "containerStatuses": [container(&ended)]})
+}
+
+fn ran() -> StepMessage {
+    let digest = Sha256::from_bytes([1; 32]);
+    let summary = RunSummary {
+        end: RunEnd::Succeeded,
+        reason: None,
+        algorithm: digest,
+        interpreted: false,
+        files: Some(digest),
+        report: Some(digest),
+    };
+    StepMessage::new(JobId::from_bytes([7; 16]), Said::Ran(summary))
+}
+
+fn of(pod: Option<&PodFacts>, attempts: u32, now: Timestamp) -> Verdict {
+    verdict(PodStep::Algorithm, pod, attempts, &mut Patience::default(), now)
+}
+
+/// What is expected of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Comes {
+    Create,
+    Wait,
+    Again,
+    Said,
+    OutOfMemory,
+    Deadline,
+    Disk,
+    Repeated,
+    CutOff,
+}
+
+fn comes(verdict: &Verdict) -> Comes {
+    match verdict {
+        Verdict::Create => Comes::Create,
+        Verdict::Wait { .. } => Comes::Wait,
+        Verdict::Again { .. } => Comes::Again,
+        Verdict::Said(_) => Comes::Said,
+        Verdict::Ended(ObservedEnd::OutOfMemory) => Comes::OutOfMemory,
+        Verdict::Ended(ObservedEnd::Deadline) => Comes::Deadline,
+        Verdict::Ended(ObservedEnd::Disk) => Comes::Disk,
+        Verdict::Ended(ObservedEnd::Repeated) => Comes::Repeated,
+        Verdict::Ended(ObservedEnd::CutOff(_)) => Comes::CutOff,
+    }
+}
+
+#[test]
+fn every_wait_has_a_deadline_and_a_sentence() {
+    let unscheduled = json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes: 3 Insufficient memory"},
+    ]});
+    for (bound, status, on, then) in [
+        (false, unscheduled, WaitingOn::Node, Comes::CutOff),
+        // The scheduler has not looked at it yet.
+        (false, json!({"phase": "Pending"}), WaitingOn::Node, Comes::CutOff),
+        (true, waits_for("ContainerCreating"), WaitingOn::Start, Comes::Again),
+        (true, waits_for("PodInitializing"), WaitingOn::Start, Comes::Again),
+        // A reboot of the node between the pod's creation and its start.
+        (true, json!({"phase": "Pending"}), WaitingOn::Start, Comes::Again),
+        (true, Value::Null, WaitingOn::Start, Comes::Again),
+        (true, waits_for("ErrImagePull"), WaitingOn::Image, Comes::CutOff),
+        (true, waits_for("ImagePullBackOff"), WaitingOn::Image, Comes::CutOff),
+        (true, waits_for("ErrImageNeverPull"), WaitingOn::Image, Comes::CutOff),
+        (true, waits_for("InvalidImageName"), WaitingOn::ImageName, Comes::CutOff),
+        (true, waits_for("CreateContainerConfigError"), WaitingOn::Parts, Comes::CutOff),
+        (true, waits_for("RunContainerError"), WaitingOn::Parts, Comes::CutOff),
+        // A reason of a later kubelet.
+        (true, waits_for("SomethingNew"), WaitingOn::Start, Comes::Again),
+    ] {
+        let pod = pod(bound, &status);
+        let PodState::Waiting { on: found, .. } = pod.state else { panic!("{pod:?}") };
+        assert_eq!(found, on, "{status}");
+        let mut patience = Patience::default();
+        let at =
+            |seconds, patience: &mut Patience| verdict(PodStep::Algorithm, Some(&pod), 1, patience, later(seconds));
+        let limit = on.limit().as_secs();
+        if limit > 0 {
+            let Verdict::Wait { text, until } = at(0, &mut patience) else { panic!("{status}") };
+            assert!(!text.is_empty());
+            assert_eq!(until, Some(later(limit)), "{status}");
+            assert_eq!(comes(&at(limit - 1, &mut patience)), Comes::Wait, "{status}");
+        }
+        assert_eq!(comes(&at(limit, &mut patience)), then, "{status}");
+    }
+}
+
+/// A registry that answers again ends the wait for it, and a later hiccup has its whole patience again.
+#[test]
+fn patience_counts_for_one_wait_and_one_pod() {
+    let mut patience = Patience::default();
+    assert_eq!(patience.since("u", WaitingOn::Image, NOW), NOW);
+    assert_eq!(patience.since("u", WaitingOn::Image, later(50)), NOW);
+    assert_eq!(patience.since("u", WaitingOn::Start, later(60)), later(60));
+    assert_eq!(patience.since("u", WaitingOn::Image, later(70)), later(70));
+    assert_eq!(patience.since("v", WaitingOn::Image, later(80)), later(80));
+    patience.forget("u");
+    assert_eq!(patience.since("u", WaitingOn::Image, later(90)), later(90));
+}
+
+#[test]
+fn an_end_is_what_the_kubelet_or_the_program_says() {
+    let said = ran();
+    let failed = |reason: &str, message: &str| json!({"phase": "Failed", "reason": reason, "message": message});
+    let disrupted = json!({"phase": "Failed", "conditions": [
+        {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "taint"},
+    ]});
+    for (status, expected) in [
+        (terminated("Succeeded", 0, "Completed", Some(&said)), Comes::Said),
+        (terminated("Failed", 1, "Error", Some(&said)), Comes::Said),
+        // The claim was taken, and the report of the run that took it is there.
+        (terminated("Failed", 6, "Error", Some(&said)), Comes::Said),
+        (terminated("Failed", 6, "Error", None), Comes::Repeated),
+        // Out of memory is out of memory, whatever the program said and exited with.
+        (terminated("Succeeded", 0, "OOMKilled", Some(&said)), Comes::OutOfMemory),
+        (terminated("Failed", 137, "OOMKilled", None), Comes::OutOfMemory),
+        (terminated("Failed", 137, "Error", None), Comes::Again),
+        (terminated("Failed", 137, "ContainerStatusUnknown", None), Comes::Again),
+        (terminated("Succeeded", 0, "Completed", None), Comes::CutOff),
+        (terminated("Failed", 2, "Error", None), Comes::CutOff),
+        (terminated("Failed", 128, "StartError", None), Comes::CutOff),
+        (terminated("Failed", 128, "ContainerCannotRun", None), Comes::CutOff),
+        (failed("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"), Comes::Deadline),
+        (
+            failed("Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."),
+            Comes::Disk,
+        ),
+        (failed("Evicted", "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Gi\"."), Comes::Disk),
+        (failed("Evicted", "The node was low on resource: memory."), Comes::Again),
+        (failed("Evicted", "The node was low on resource: ephemeral-storage. Threshold exceeded"), Comes::Again),
+        (failed("NodeLost", ""), Comes::Again),
+        (failed("OutOfmemory", "Pod was rejected: Node didn't have enough resource: memory"), Comes::Again),
+        (failed("", ""), Comes::Again),
+        (disrupted, Comes::Again),
+        (json!({"phase": "Unknown"}), Comes::Again),
+    ] {
+        let pod = pod(true, &status);
+        assert!(matches!(pod.state, PodState::Ended(_)), "{status}: {pod:?}");
+        assert_eq!(comes(&of(Some(&pod), 1, NOW)), expected, "{status}");
+    }
+}
+
+/// A success that was seen is a success that is kept: the deadline and the deletion of the pod come after it.
+#[test]
+fn what_a_program_said_counts_more_than_how_its_pod_went() {
+    let said = ran();
+    let mut status = terminated("Failed", 0, "Completed", Some(&said));
+    status["reason"] = json!("DeadlineExceeded");
+    assert_eq!(of(Some(&pod(true, &status)), 1, NOW), Verdict::Said(said.clone()));
+    let deleted: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "a", "uid": "u", "deletionTimestamp": "2026-11-29T00:00:00Z"},
+        "spec": {"containers": [], "nodeName": "node-1"},
+        "status": terminated("Succeeded", 0, "Completed", Some(&said)),
+    }))
+    .expect("a pod");
+    assert_eq!(of(Some(&PodFacts::of(&deleted)), 1, NOW), Verdict::Said(said));
+}
+
+#[test]
+fn a_pod_is_created_three_times_and_not_more() {
+    assert_eq!(of(None, 0, NOW), Verdict::Create);
+    let lost = pod(true, &json!({"phase": "Failed", "reason": "NodeLost"}));
+    for gone in [None, Some(&lost)] {
+        for attempts in 1..MOST_ATTEMPTS {
+            assert_eq!(comes(&of(gone, attempts, NOW)), Comes::Again);
+        }
+        let Verdict::Ended(ObservedEnd::CutOff(text)) = of(gone, MOST_ATTEMPTS, NOW) else { panic!("again") };
+        assert!(text.contains("created 3 times"), "{text}");
+    }
+}
+
+#[test]
+fn a_pod_whose_node_does_not_answer_is_given_up() {
+    let leaving: Pod = serde_json::from_value(json!({
+        "metadata": {
+            "name": "a", "uid": "u", "deletionTimestamp": "2027-01-15T08:00:30Z", "deletionGracePeriodSeconds": 30,
+        },
+        "spec": {"containers": [], "nodeName": "node-1"},
+        "status": {"phase": "Running", "containerStatuses": [container(&json!({"running": {}}))]},
+    }))
+    .expect("a pod");
+    let facts = PodFacts::of(&leaving);
+    // 2027-01-15T08:00:00Z
+    assert_eq!(facts.state, PodState::Leaving { since: NOW, grace_seconds: 30 });
+    assert_eq!(comes(&of(Some(&facts), 1, later(89))), Comes::Wait);
+    let Verdict::Ended(ObservedEnd::CutOff(text)) = of(Some(&facts), 1, later(90)) else { panic!("it waits") };
+    assert!(text.contains("does not answer"), "{text}");
+}
+
+/// The container with the credentials does not run where the outputs may not leave.
+#[test]
+fn a_refusal_of_the_first_container_is_what_publishing_says() {
+    let refused = StepMessage::new(
+        JobId::from_bytes([7; 16]),
+        Said::Failed {
+            step: StepName::Filter,
+            failure: StepFailure::Outputs,
+            rule: Some("csv-rows".to_owned()),
+            reason: Reason::new("why", Fault::Algorithm),
+        },
+    );
+    let text = String::from_utf8(refused.write()).expect("text");
+    let filter = json!({"terminated": {"exitCode": 1, "reason": "Error", "message": text}});
+    let mut first = container(&filter);
+    first["name"] = json!("filter");
+    let mut second = container(&json!({"waiting": {"reason": "PodInitializing"}}));
+    second["name"] = json!("publish");
+    let status = json!({"phase": "Failed", "initContainerStatuses": [first], "containerStatuses": [second]});
+    let facts = pod(true, &status);
+    assert_eq!(facts.messages, BTreeMap::from([("filter".to_owned(), refused.clone())]));
+    let found = verdict(PodStep::Publishing, Some(&facts), 1, &mut Patience::default(), NOW);
+    assert_eq!(found, Verdict::Said(refused));
+}
+
+#[test]
+fn texts_of_the_cluster_are_safe_to_show() {
+    let hostile = "\u{1b}[31m".repeat(1000);
+    let status = json!({"phase": "Failed", "reason": "Evicted", "message": hostile});
+    let Verdict::Again { text } = of(Some(&pod(true, &status)), 1, NOW) else { panic!("not again") };
+    assert!(!text.contains('\u{1b}') && text.len() < 4000, "{text}");
+}
+
+#[test]
+fn a_message_that_is_none_is_no_word_of_the_step() {
+    let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "{\"result\": \"succeeded\"}"}});
+    let status = json!({"phase": "Succeeded", "containerStatuses": [container(&ended)]});
+    assert_eq!(comes(&of(Some(&pod(true, &status)), 1, NOW)), Comes::CutOff);
+}

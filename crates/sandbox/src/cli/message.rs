@@ -1,0 +1,62 @@
+//! The termination message: what a supervisor of pods learns of a run without its files.
+
+#![expect(clippy::disallowed_methods, reason = "writes the file that the user names, and reads the report beside it")]
+
+use super::{claim::Claimed, complain};
+use cloister_model::{Fault, JobId, Reason, Report, RunSummary, Said, Sha256, StepMessage};
+use cloister_sandbox::host_file::{open_regular, read_bounded};
+use sha2::Digest as _;
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// The most bytes of an earlier run's report.
+const MAX_REPORT_BYTES: u64 = 1 << 30;
+
+/// Where the message is written, and about which job.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    path: PathBuf,
+    job: JobId,
+}
+
+impl Message {
+    pub(super) fn new(path: PathBuf, job: JobId) -> Self {
+        Self { path, job }
+    }
+
+    /// The run has ended with this report, whose file has this content.
+    pub(super) fn ran(&self, report: &Report, file: &[u8]) {
+        let sha256 = Sha256::from_bytes(sha2::Sha256::digest(file).into());
+        self.write(Said::Ran(RunSummary { report: Some(sha256), ..RunSummary::of(report) }));
+    }
+
+    /// Nothing was run. If that is because it was run before, the report of that run is repeated, so that a run is not lost
+    /// whose supervisor looked away at its end.
+    pub(super) fn not_run(&self, error: &anyhow::Error, report: Option<&Path>) {
+        if error.is::<Claimed>() {
+            let file = report.and_then(|path| {
+                let mut file = open_regular(path).ok()?;
+                read_bounded(&mut file, MAX_REPORT_BYTES).ok()
+            });
+            if let Some(file) = file
+                && let Ok(earlier) = serde_json::from_slice(&file)
+            {
+                self.ran(&earlier, &file);
+            }
+            return;
+        }
+        self.write(Said::NotRun { reason: Reason::new(&format!("{error:#}"), Fault::System) });
+    }
+
+    fn write(&self, said: Said) {
+        let mut options = OpenOptions::new();
+        let text = StepMessage::new(self.job, said).write();
+        let written = options.write(true).create(true).truncate(true).open(&self.path);
+        if let Err(error) = written.and_then(|mut file| file.write_all(&text)) {
+            complain(&format!("the termination message `{}` cannot be written: {error}", self.path.display()));
+        }
+    }
+}

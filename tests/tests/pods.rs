@@ -1,0 +1,306 @@
+//! The programs of a job's three pods, run with the very arguments that the pods are built with, over folders laid out like
+//! the volume and the mounts of the pods.
+
+use cloister_k8s_engine::build::{
+    Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm, configuration, publishing,
+};
+use cloister_model::{
+    ConfigureOrder, Did, FilterOrder, JobId, JobInput, JobSource, Limits, ListDigest, OrderedAlgorithm, OutputContract,
+    Profile, PublishOrder, ReleaseRules, RunEnd, RunSummary, Said, Sha256, StepFailure, StepMessage, StepName,
+    StepVersion,
+};
+use cloister_tests::{guest, sandbox, service, service::Server};
+use serde_json::{Value, json};
+use sha2::Digest as _;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+const JOB: JobId = JobId::from_bytes([7; 16]);
+const PENGUINS: &[u8] = include_bytes!("../../data/penguins.csv");
+const CONFIG: &str = "[sources]\nallow_networks = [\"127.0.0.0/8\"]\n";
+
+/// What the three pods see: the folders of the volume, and what is mounted into single pods.
+struct Node {
+    directory: TempDir,
+}
+
+fn sha256(bytes: &[u8]) -> Sha256 {
+    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+}
+
+fn did(name: &str) -> Did {
+    name.parse().expect("a DID")
+}
+
+fn settings() -> PodSettings {
+    let resources = StepResources { cpu_millis: 100, memory_bytes: 1, disk_bytes: 1 };
+    PodSettings {
+        namespace: "jobs".to_owned(),
+        cloister_image: "cloister".to_owned(),
+        sandbox_image: "sandbox".to_owned(),
+        image_pull_secrets: Vec::new(),
+        node_selector: BTreeMap::new(),
+        tolerations: Vec::new(),
+        priority_class: None,
+        runtime_class: None,
+        user_namespaces: true,
+        selinux_levels: true,
+        strict_groups: true,
+        storage: Storage { class: None, bytes: 1 },
+        configuration: resources,
+        publishing: resources,
+        algorithm_cpu_millis: 1,
+        sources_secret: Some("sources".to_owned()),
+        results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
+    }
+}
+
+fn owner() -> Owner {
+    Owner { job: JOB, uid: "uid".to_owned() }
+}
+
+fn run() -> algorithm::Run {
+    algorithm::Run {
+        did: Some(did("did:op:algorithm")),
+        datasets: vec![did("penguins")],
+        contract: OutputContract::default(),
+        limits: Limits::default(),
+        profile: Profile::Deterministic,
+        interpreter: None,
+    }
+}
+
+impl Node {
+    fn new() -> Self {
+        let node = Self { directory: TempDir::new().expect("a folder") };
+        for folder in
+            ["work/in", "work/out", "work/run", "work/claim", "work/control", "scratch", "order", "etc/cloister"]
+        {
+            fs::create_dir_all(node.at(folder)).expect("a folder");
+        }
+        node
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Starts the next pod: its scratch folder and its termination messages are its own.
+    fn next_pod(&self, config: &str) {
+        fs::remove_dir_all(self.at("scratch")).expect("removed");
+        fs::create_dir(self.at("scratch")).expect("a folder");
+        fs::write(self.at("etc/cloister/cloister.toml"), config).expect("a configuration");
+    }
+
+    /// Runs a container's program with its arguments, their paths below the node's folder.
+    fn run(&self, program: &Path, container: &Value) -> (Output, Option<StepMessage>) {
+        let message = self.at("dev/termination-log");
+        fs::create_dir_all(self.at("dev")).expect("a folder");
+        fs::write(&message, "").expect("a file");
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(self.directory.path());
+        for argument in container["args"].as_array().expect("arguments") {
+            let argument = argument.as_str().expect("a text");
+            let mounted = ["/work/", "/scratch", "/order", "/etc/cloister", "/dev/termination-log"];
+            match mounted.iter().any(|mount| argument.starts_with(mount)) {
+                true => command.arg(self.at(&argument[1..])),
+                false => command.arg(argument),
+            };
+        }
+        let output = command.output().expect("a process");
+        let text = fs::read(message).expect("a message");
+        assert!(text.len() <= 3584, "{} bytes", text.len());
+        (output, StepMessage::read(&text))
+    }
+
+    fn configure(&self, order: &ConfigureOrder) -> (Output, Option<StepMessage>) {
+        let text = serde_json::to_vec(order).expect("an order");
+        // In several parts, beside the hidden folders of a mounted secret.
+        fs::create_dir_all(self.at("order/..data")).expect("a folder");
+        for (number, part) in text.chunks(100).enumerate() {
+            fs::write(self.at(&format!("order/{number:04}")), part).expect("a part");
+        }
+        let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(&text) };
+        let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
+        self.next_pod(CONFIG);
+        self.run(&service::cloister(), &pod["spec"]["containers"][0])
+    }
+
+    fn algorithm(&self, run: &algorithm::Run) -> (Output, Option<StepMessage>) {
+        let pod = json!(algorithm::build(&settings(), &owner(), 1, run));
+        self.next_pod("");
+        self.run(&sandbox(), &pod["spec"]["containers"][0])
+    }
+
+    /// The containers of the publishing pod, one after the other; the second one only if the first has ended well.
+    fn publish(&self, contract: OutputContract, report: Sha256) -> Vec<(Output, Option<StepMessage>)> {
+        let filter = FilterOrder {
+            version: StepVersion::V1,
+            job: JOB,
+            contract,
+            release: ReleaseRules::default(),
+            check_limits: Limits::default(),
+            outputs: Vec::new(),
+            output_directories: 0,
+        };
+        let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
+        let outputs = publishing::Outputs { filter: &filter, publish: &publish, report };
+        let pod = json!(publishing::build(&settings(), &owner(), 1, &outputs, 60));
+        self.next_pod(&format!("[results]\nurl = \"file://{}\"\n", self.at("results").display()));
+        let mut ended = vec![self.run(&service::cloister(), &pod["spec"]["initContainers"][0])];
+        if ended[0].0.status.success() {
+            ended.push(self.run(&service::cloister(), &pod["spec"]["containers"][0]));
+        }
+        ended
+    }
+
+    fn ran(&self) -> RunSummary {
+        let (output, message) = self.algorithm(&run());
+        match said(&output, message, 0) {
+            Said::Ran(summary) => summary,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[track_caller]
+fn said(output: &Output, message: Option<StepMessage>, code: i32) -> Said {
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{complaint}");
+    assert!(output.stdout.is_empty(), "nothing is shipped to a cluster's logs: {:?}", output.stdout);
+    let message = message.unwrap_or_else(|| panic!("no message: {complaint}"));
+    assert_eq!(message.job, JOB);
+    message.said
+}
+
+fn order(algorithm: &Server, data: &Server) -> ConfigureOrder {
+    let source =
+        |url: String| JobSource::Files(serde_json::from_value(json!([{"type": "url", "url": url}])).expect("a source"));
+    ConfigureOrder {
+        version: StepVersion::V1,
+        job: JOB,
+        algorithm: OrderedAlgorithm { did: None, ddo: None, source: source(algorithm.url("/algorithm")) },
+        inputs: vec![JobInput { did: did("penguins"), ddo: None, source: source(data.url("/penguins.csv")) }],
+        parameters: None,
+        trusted: Vec::new(),
+    }
+}
+
+/// A node on which configuration has laid out this algorithm.
+fn configured(algorithm: &[u8]) -> Node {
+    let (node, program, data) = (Node::new(), Server::of(algorithm), Server::of(PENGUINS));
+    let (output, message) = node.configure(&order(&program, &data));
+    let Said::Configured { algorithm: files, is_wasm } = said(&output, message, 0) else { panic!("not configured") };
+    assert_eq!(files, sha256(sha256(algorithm).to_string().as_bytes()));
+    assert_eq!(is_wasm, algorithm.starts_with(b"\0asm"));
+    node
+}
+
+fn sample() -> Vec<u8> {
+    fs::read(guest("column-stats.p1.wasm")).expect("the sample")
+}
+
+#[test]
+fn three_pods_carry_a_job_from_its_order_to_its_results() {
+    let algorithm = sample();
+    let node = configured(&algorithm);
+    let summary = node.ran();
+    assert_eq!((summary.end, summary.algorithm), (RunEnd::Succeeded, sha256(&algorithm)));
+    let report = fs::read(node.at("work/run/report.json")).expect("a report");
+    assert_eq!(summary.report, Some(sha256(&report)), "the message binds the report");
+
+    let mut ended = node.publish(OutputContract::default(), sha256(&report)).into_iter();
+    let (output, message) = ended.next().expect("filtering");
+    let Said::Passed { checked } = said(&output, message, 0) else { panic!("not passed") };
+    let (output, message) = ended.next().expect("publishing");
+    let Said::Published { checked: found, stored } = said(&output, message, 0) else { panic!("not published") };
+    assert_eq!((found, stored), (checked, checked));
+    let manifest = fs::read(node.at("results").join(JOB.to_string()).join("manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    let files: Vec<cloister_model::ResultFile> = serde_json::from_value(manifest["files"].clone()).expect("a list");
+    assert_eq!(ListDigest::of(&files), stored, "the message binds the manifest");
+}
+
+#[test]
+fn a_second_pod_of_a_run_runs_nothing_and_repeats_its_report() {
+    let node = configured(&sample());
+    let first = node.ran();
+    let outputs = fs::read_dir(node.at("work/out")).expect("outputs").count();
+    let (output, message) = node.algorithm(&run());
+    let Said::Ran(second) = said(&output, message, 6) else { panic!("it ran again") };
+    assert_eq!(second, first);
+    assert_eq!(fs::read_dir(node.at("work/out")).expect("outputs").count(), outputs);
+    // A run that was cut off has left a claim and no report.
+    fs::remove_file(node.at("work/run/report.json")).expect("removed");
+    let (output, message) = node.algorithm(&run());
+    assert_eq!((output.status.code(), message), (Some(6), None));
+}
+
+#[test]
+fn a_run_that_cannot_begin_says_why_and_a_module_that_is_refused_too() {
+    let node = configured(b"#!/bin/sh\n");
+    let (output, message) = node.algorithm(&run());
+    let Said::Ran(summary) = said(&output, message, 4) else { panic!("not refused") };
+    assert_eq!((summary.end, summary.files.is_some()), (RunEnd::Refused, true));
+    assert!(summary.reason.is_some());
+    let node = Node::new();
+    let (output, message) = node.algorithm(&run());
+    assert_ne!(output.status.code(), Some(0));
+    assert!(matches!(message.map(|message| message.said), Some(Said::NotRun { .. } | Said::Ran(_))));
+}
+
+#[test]
+fn configuration_says_what_could_not_be_fetched() {
+    let (node, program) = (Node::new(), Server::of(&sample()));
+    let mut order = order(&program, &program);
+    order.inputs[0].source = JobSource::Files(
+        serde_json::from_value(json!([{"type": "url", "url": "http://127.0.0.1:9/"}])).expect("a source"),
+    );
+    let (output, message) = node.configure(&order);
+    match said(&output, message, 1) {
+        Said::Failed { step: StepName::Configure, failure: StepFailure::Data, .. } => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(!node.at("work/in/inputs/penguins/0").exists());
+}
+
+#[test]
+fn an_order_that_was_exchanged_is_not_carried_out() {
+    let (node, server) = (Node::new(), Server::of(PENGUINS));
+    let meant = order(&server, &server);
+    let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(b"another order") };
+    fs::write(node.at("order/0000"), serde_json::to_vec(&meant).expect("an order")).expect("a part");
+    let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
+    node.next_pod(CONFIG);
+    let (output, message) = node.run(&service::cloister(), &pod["spec"]["containers"][0]);
+    assert_eq!((output.status.code(), message), (Some(2), None));
+    assert_eq!(server.seen().len(), 0);
+}
+
+#[test]
+fn outputs_that_are_refused_are_not_published() {
+    let node = configured(&sample());
+    let report = node.ran().report.expect("a digest");
+    let contract = OutputContract { max_files: 0, ..OutputContract::default() };
+    let ended = node.publish(contract, report);
+    assert_eq!(ended.len(), 1, "the container with the credentials does not start");
+    match ended[0].1.clone().expect("a message").said {
+        Said::Failed { step: StepName::Filter, failure: StepFailure::Outputs, rule: Some(_), .. } => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(!node.at("results").exists());
+}
+
+#[test]
+fn a_report_that_was_exchanged_is_not_believed() {
+    let node = configured(&sample());
+    node.ran();
+    let ended = node.publish(OutputContract::default(), sha256(b"another report"));
+    assert_eq!(ended.len(), 1);
+    assert_eq!((ended[0].0.status.code(), ended[0].1.clone()), (Some(2), None));
+}
