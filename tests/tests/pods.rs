@@ -78,9 +78,7 @@ fn run() -> algorithm::Run {
 impl Node {
     fn new() -> Self {
         let node = Self { directory: TempDir::new().expect("a folder") };
-        for folder in
-            ["work/in", "work/out", "work/run", "work/claim", "work/control", "scratch", "order", "etc/cloister"]
-        {
+        for folder in ["job/in", "job/out", "job/run", "job/claim", "job/control", "scratch", "order", "etc/cloister"] {
             fs::create_dir_all(node.at(folder)).expect("a folder");
         }
         node
@@ -106,7 +104,7 @@ impl Node {
         command.env_clear().current_dir(self.directory.path());
         for argument in container["args"].as_array().expect("arguments") {
             let argument = argument.as_str().expect("a text");
-            let mounted = ["/work/", "/scratch", "/order", "/etc/cloister", "/dev/termination-log"];
+            let mounted = ["/job/", "/scratch", "/order", "/etc/cloister", "/dev/termination-log"];
             match mounted.iter().any(|mount| argument.starts_with(mount)) {
                 true => command.arg(self.at(&argument[1..])),
                 false => command.arg(argument),
@@ -192,7 +190,7 @@ fn order(algorithm: &Server, data: &Server) -> ConfigureOrder {
 }
 
 /// A node on which configuration has laid out this algorithm.
-fn configured(algorithm: &[u8]) -> Node {
+fn configured(algorithm: &'static [u8]) -> Node {
     let (node, program, data) = (Node::new(), Server::of(algorithm), Server::of(PENGUINS));
     let (output, message) = node.configure(&order(&program, &data));
     let Said::Configured { algorithm: files, is_wasm } = said(&output, message, 0) else { panic!("not configured") };
@@ -201,17 +199,18 @@ fn configured(algorithm: &[u8]) -> Node {
     node
 }
 
-fn sample() -> Vec<u8> {
-    fs::read(guest("column-stats.p1.wasm")).expect("the sample")
+/// For as long as a server may need it.
+fn sample() -> &'static [u8] {
+    fs::read(guest("column-stats.p1.wasm")).expect("the sample").leak()
 }
 
 #[test]
 fn three_pods_carry_a_job_from_its_order_to_its_results() {
     let algorithm = sample();
-    let node = configured(&algorithm);
+    let node = configured(algorithm);
     let summary = node.ran();
-    assert_eq!((summary.end, summary.algorithm), (RunEnd::Succeeded, sha256(&algorithm)));
-    let report = fs::read(node.at("work/run/report.json")).expect("a report");
+    assert_eq!((summary.end, summary.algorithm), (RunEnd::Succeeded, sha256(algorithm)));
+    let report = fs::read(node.at("job/run/report.json")).expect("a report");
     assert_eq!(summary.report, Some(sha256(&report)), "the message binds the report");
 
     let mut ended = node.publish(OutputContract::default(), sha256(&report)).into_iter();
@@ -224,19 +223,21 @@ fn three_pods_carry_a_job_from_its_order_to_its_results() {
     let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
     let files: Vec<cloister_model::ResultFile> = serde_json::from_value(manifest["files"].clone()).expect("a list");
     assert_eq!(ListDigest::of(&files), stored, "the message binds the manifest");
+    let kept = fs::read(node.at("results").join(JOB.to_string()).join("report.json")).expect("the report");
+    assert_eq!(kept, report);
 }
 
 #[test]
 fn a_second_pod_of_a_run_runs_nothing_and_repeats_its_report() {
-    let node = configured(&sample());
+    let node = configured(sample());
     let first = node.ran();
-    let outputs = fs::read_dir(node.at("work/out")).expect("outputs").count();
+    let outputs = fs::read_dir(node.at("job/out")).expect("outputs").count();
     let (output, message) = node.algorithm(&run());
     let Said::Ran(second) = said(&output, message, 6) else { panic!("it ran again") };
     assert_eq!(second, first);
-    assert_eq!(fs::read_dir(node.at("work/out")).expect("outputs").count(), outputs);
+    assert_eq!(fs::read_dir(node.at("job/out")).expect("outputs").count(), outputs);
     // A run that was cut off has left a claim and no report.
-    fs::remove_file(node.at("work/run/report.json")).expect("removed");
+    fs::remove_file(node.at("job/run/report.json")).expect("removed");
     let (output, message) = node.algorithm(&run());
     assert_eq!((output.status.code(), message), (Some(6), None));
 }
@@ -256,7 +257,7 @@ fn a_run_that_cannot_begin_says_why_and_a_module_that_is_refused_too() {
 
 #[test]
 fn configuration_says_what_could_not_be_fetched() {
-    let (node, program) = (Node::new(), Server::of(&sample()));
+    let (node, program) = (Node::new(), Server::of(sample()));
     let mut order = order(&program, &program);
     order.inputs[0].source = JobSource::Files(
         serde_json::from_value(json!([{"type": "url", "url": "http://127.0.0.1:9/"}])).expect("a source"),
@@ -266,7 +267,7 @@ fn configuration_says_what_could_not_be_fetched() {
         Said::Failed { step: StepName::Configure, failure: StepFailure::Data, .. } => {}
         other => panic!("{other:?}"),
     }
-    assert!(!node.at("work/in/inputs/penguins/0").exists());
+    assert!(!node.at("job/in/inputs/penguins/0").exists());
 }
 
 #[test]
@@ -284,7 +285,7 @@ fn an_order_that_was_exchanged_is_not_carried_out() {
 
 #[test]
 fn outputs_that_are_refused_are_not_published() {
-    let node = configured(&sample());
+    let node = configured(sample());
     let report = node.ran().report.expect("a digest");
     let contract = OutputContract { max_files: 0, ..OutputContract::default() };
     let ended = node.publish(contract, report);
@@ -298,7 +299,7 @@ fn outputs_that_are_refused_are_not_published() {
 
 #[test]
 fn a_report_that_was_exchanged_is_not_believed() {
-    let node = configured(&sample());
+    let node = configured(sample());
     node.ran();
     let ended = node.publish(OutputContract::default(), sha256(b"another report"));
     assert_eq!(ended.len(), 1);

@@ -12,6 +12,7 @@ mod backend;
 pub mod build;
 mod cluster;
 pub mod observe;
+pub mod plan;
 pub mod resources;
 mod store;
 

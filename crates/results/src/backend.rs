@@ -12,6 +12,7 @@ pub(super) enum Key {
     File(u32),
     Part(u32),
     Manifest,
+    Report,
 }
 
 impl fmt::Display for Key {
@@ -20,6 +21,7 @@ impl fmt::Display for Key {
             Self::File(index) => write!(f, "files/{index}"),
             Self::Part(index) => write!(f, "parts/{index}"),
             Self::Manifest => f.write_str("manifest.json"),
+            Self::Report => f.write_str("report.json"),
         }
     }
 }

@@ -4,7 +4,8 @@
 //! ```text
 //! <job>/files/<index>    one result, as it is or encrypted; never a name that a guest chose
 //! <job>/parts/<index>    while publishing: that the file is complete, and of what
-//! <job>/manifest.json    names and digests; written last, and nothing is read without it
+//! <job>/manifest.json    names and digests; written last, and no result is read without it
+//! <job>/report.json      the report of the run, where an engine keeps it here; whether it may be shown, the engine decides
 //! ```
 
 #![forbid(unsafe_code)]

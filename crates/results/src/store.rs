@@ -117,6 +117,22 @@ impl ResultStore {
         Err(PublishError::Store("a result is shorter than its manifest says".to_owned()))
     }
 
+    /// Keeps the report of a job's run, for an engine that has no place of its own for it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn put_report(&self, job: JobId, report: Vec<u8>) -> Result<(), PublishError> {
+        self.backend.put(job, Key::Report, report).await
+    }
+
+    /// The report that was kept; none if none was.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn report(&self, job: JobId) -> Result<Option<Vec<u8>>, PublishError> {
+        self.backend.get(job, Key::Report).await
+    }
+
     /// Removes a job's results, the manifest first: they cannot be read any more, wherever this is cut. It is not an
     /// error if there are none.
     ///

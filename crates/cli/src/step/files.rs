@@ -34,12 +34,17 @@ pub(super) fn order<T: DeserializeOwned>(given: &Path, sha256: Option<Sha256>) -
 
 /// Reads a report of another step, or of the run. Refuses one of another digest.
 pub(super) fn report<T: DeserializeOwned>(path: &Path, sha256: Option<Sha256>) -> anyhow::Result<T> {
+    parse(&format!("the report `{}`", path.display()), "a report", &report_text(path, sha256)?)
+}
+
+/// The same as it is written.
+pub(super) fn report_text(path: &Path, sha256: Option<Sha256>) -> anyhow::Result<Vec<u8>> {
     let shown = format!("the report `{}`", path.display());
     let text = read(path).map_err(|error| Usage::error(format!("{shown} cannot be read: {error}")))?;
     if sha256.is_some_and(|expected| digest(&text) != expected) {
         return Err(Usage::error(format!("{shown} is not the one that was meant: it has another SHA-256 digest")));
     }
-    parse(&shown, "a report", &text)
+    Ok(text)
 }
 
 fn parse<T: DeserializeOwned>(shown: &str, what: &str, text: &[u8]) -> anyhow::Result<T> {

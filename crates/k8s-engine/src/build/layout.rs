@@ -36,7 +36,7 @@ impl Folder {
 
     /// Its path in a pod.
     pub(super) fn path(self) -> String {
-        format!("/work/{}", self.sub_path())
+        format!("/job/{}", self.sub_path())
     }
 
     /// A file in it, as a pod sees it.

@@ -10,11 +10,11 @@ use cloister_lifecycle::ObservedEnd;
 use cloister_model::{Said, StepMessage, Timestamp};
 use std::{collections::HashMap, time::Duration};
 
-/// How often the pod of a step is created at most.
+/// How many pods of a step may come to nothing.
 pub const MOST_ATTEMPTS: u32 = 3;
 
 /// How long after its grace period a pod that is being deleted may stay.
-const LEAVING: Duration = Duration::from_secs(60);
+pub(crate) const LEAVING: Duration = Duration::from_secs(60);
 
 /// The code that the sandbox exits with if an earlier run has the claim.
 const CLAIM_TAKEN: i32 = 6;
@@ -92,8 +92,8 @@ impl WaitingOn {
     }
 }
 
-/// What comes of a step whose pod shows this. `attempts` is how often the pod was created so far, as the status of the job
-/// says.
+/// What comes of a step whose pod shows this. `attempts` is how many pods of the step came to nothing, the present one
+/// included, as the status of the job says.
 #[must_use]
 pub fn verdict(
     step: PodStep,
@@ -102,13 +102,9 @@ pub fn verdict(
     patience: &mut Patience,
     now: Timestamp,
 ) -> Verdict {
-    let Some(pod) = pod else {
-        return if attempts == 0 {
-            Verdict::Create
-        } else {
-            again(attempts, "its pod was deleted from outside before it had ended".to_owned())
-        };
-    };
+    // Whether it was never created, or was deleted from outside, or the engine was killed before it could create it: an
+    // algorithm that has begun left its claim.
+    let Some(pod) = pod else { return Verdict::Create };
     match &pod.state {
         PodState::Waiting { on, text } => waiting(*on, text, attempts, patience.since(&pod.uid, *on, now), now),
         PodState::Running => Verdict::Wait { text: running(step).to_owned(), until: None },
@@ -164,7 +160,7 @@ fn again(attempts: u32, text: String) -> Verdict {
     if attempts < MOST_ATTEMPTS {
         Verdict::Again { text }
     } else {
-        cut_off(format!("{text}. Its pod was created {attempts} times"))
+        cut_off(format!("{text}. {attempts} pods came to nothing"))
     }
 }
 

@@ -1,0 +1,149 @@
+//! What the engine does next for one job: what exists in, one act out. Pure.
+//!
+//! What comes next in the life of a job is decided by `cloister-lifecycle`; here stands how a cluster does it. The engine
+//! looks, plans, performs the act, and looks again. It remembers nothing about a job that it could not lose, so an engine that
+//! was killed at any moment and one that was not do the same.
+
+mod steps;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use world::{Act, Attempts, Stored, World};
+
+use crate::{
+    build::{PodSettings, PodStep},
+    observe::{Patience, PodState},
+};
+use cloister_lifecycle::{
+    Action, Deadlines, Facts, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition, decide, reviewed,
+};
+use cloister_model::{AuditAction, Phase, StepMessage, Timestamp};
+use steps::{Seen, Steps};
+
+/// How soon to look again after a step that could not be stored.
+const RETRY_MS: u64 = 1000;
+
+/// What comes next for a job.
+#[must_use]
+pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now: Timestamp) -> Act {
+    let Stored { status, attempts, report, results, rule: _ } = &world.stored;
+    if status.phase == Phase::InReview
+        && status.stop_requested.is_none()
+        && let Some((verdict, review)) = &world.review
+    {
+        return store(world, &reviewed(&world.spec.terms, verdict, review.clone()), None, now);
+    }
+    // A pod of an attempt that was given up makes room for the next one.
+    if let Some((step, pod)) = world.pods.iter().find(|(step, pod)| pod.attempt < attempts.of(**step)) {
+        return match pod.state {
+            PodState::Leaving { .. } if !status.phase.has_ended() => wait("its pod is being deleted", None),
+            _ => Act::DeletePod { step: *step, uid: pod.uid.clone() },
+        };
+    }
+    let steps = match Steps::look(world, patience, now) {
+        Ok(steps) => steps,
+        Err(step) => return again(world, step),
+    };
+    let deadlines = Deadlines::of(status, &world.spec.times, now, now);
+    let checked = results.map(ResultList::Digest);
+    let action = decide(&Facts {
+        has_turn: world.has_turn,
+        overdue: deadlines.passed(status.phase, now),
+        run_ended: world.nothing_runs(now),
+        configured: steps.configured.as_ref().map(StepAnswer::from),
+        algorithm_is_wasm: steps.is_wasm(),
+        run: &steps.run,
+        report: report.is_some().then_some(StoredReport::Elsewhere),
+        filtered: steps.filtered.as_ref().map(StepAnswer::from),
+        checked: checked.as_ref(),
+        published: steps.published.as_ref().map(StepAnswer::from),
+        name_taken: false,
+        cleaned: world.pods.is_empty() && !world.has_volume,
+        ..Facts::of(&world.spec, status)
+    });
+    let next = deadlines.next(status.phase).map(|(at, _)| at);
+    let act = match action {
+        Action::Record(transition) => store(world, &transition, Some(&steps), now),
+        Action::Configure(_) => steps.create(PodStep::Configuration, world, settings),
+        Action::StartRun => steps.create(PodStep::Algorithm, world, settings),
+        Action::AwaitRun => steps.wait(PodStep::Algorithm),
+        Action::Filter(_) | Action::Publish(_) => steps.create(PodStep::Publishing, world, settings),
+        Action::EndRun => end_run(world),
+        Action::Wait => wait("it waits for its turn or for a reviewer", None),
+        Action::Clean => clean(world),
+        Action::Nothing => Act::Nothing,
+    };
+    match act {
+        Act::Wait { text, until } => Act::Wait { text, until: [until, next].into_iter().flatten().min() },
+        act => act,
+    }
+}
+
+fn wait(text: &str, until: Option<Timestamp>) -> Act {
+    Act::Wait { text: text.to_owned(), until }
+}
+
+/// Gives the pod of a step up: the next look deletes it, because its attempt is not the present one.
+fn again(world: &World, step: PodStep) -> Act {
+    let stored = Stored { attempts: world.stored.attempts.after(step), ..world.stored.clone() };
+    Act::Store { stored: Box::new(stored), records: Vec::new() }
+}
+
+/// Stores a transition, with the digests that belong to it.
+fn store(world: &World, transition: &Transition, steps: Option<&Steps>, now: Timestamp) -> Act {
+    let before = &world.stored;
+    let retention = Retention { keep_ms: world.spec.times.keep_ms, needed: false };
+    let applied = match transition.apply(&before.status, now, retention) {
+        Ok(applied) => applied,
+        // Facts and status are of one look: this cannot be, and if it is, the next look shows something else.
+        Err(NotApplied::Stopping | NotApplied::Impossible(_)) => {
+            return wait("it is looked at again", Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)));
+        }
+    };
+    let Transition { checked, release, records, .. } = transition;
+    let listed = release.as_ref().map(|release| &release.files).or(checked.as_ref());
+    let summary = steps.and_then(|steps| steps.run.summary.as_ref());
+    let refusal = records.iter().find(|record| record.action == AuditAction::ReleaseRefused);
+    let stored = Stored {
+        status: applied.status,
+        attempts: before.attempts,
+        report: summary.and_then(|summary| summary.report).or(before.report),
+        results: listed.map(ResultList::digest).or(before.results),
+        rule: refusal.and_then(|record| Some(record.detail.get("rule")?.as_str()?.to_owned())).or(before.rule.clone()),
+    };
+    Act::Store { stored: Box::new(stored), records: applied.records }
+}
+
+/// Deletes what runs, one pod at a look.
+fn end_run(world: &World) -> Act {
+    for (step, pod) in &world.pods {
+        match pod.state {
+            PodState::Waiting { .. } | PodState::Running => {
+                return Act::DeletePod { step: *step, uid: pod.uid.clone() };
+            }
+            PodState::Leaving { .. } | PodState::Ended(_) => {}
+        }
+    }
+    wait("its pods are being deleted", None)
+}
+
+/// Removes what an ended job has left: pods first, because a claim stays while a pod refers to it.
+fn clean(world: &World) -> Act {
+    let leaving = |state: &PodState| matches!(state, PodState::Leaving { .. });
+    if let Some((step, pod)) = world.pods.iter().find(|(_, pod)| !leaving(&pod.state)) {
+        return Act::DeletePod { step: *step, uid: pod.uid.clone() };
+    }
+    if !world.pods.is_empty() {
+        return wait("its pods are being deleted", None);
+    }
+    if world.volume_leaving { wait("its volume is being deleted", None) } else { Act::DeleteVolume }
+}
+
+/// What a step said or came to, in the form that lifecycle decides on.
+fn answer(seen: &Seen) -> Option<StepMessage> {
+    match seen {
+        Seen::Message(message) => Some(message.clone()),
+        Seen::Missing | Seen::Waiting { .. } | Seen::Ended(_) => None,
+    }
+}

@@ -1,0 +1,180 @@
+//! What the pods of a job came to, and how the next one is made.
+
+use super::{Act, Stored, World, answer};
+use crate::{
+    build::{
+        PodSettings, PodStep, algorithm, configuration,
+        publishing::{self, FILTER, Outputs},
+        volume,
+    },
+    observe::{Patience, Verdict, verdict},
+};
+use cloister_lifecycle::{ObservedEnd, RunFacts, RunTrace};
+use cloister_model::{
+    Fault, FilterOrder, Phase, PublishOrder, Reason, Said, Sha256, StepFailure, StepMessage, StepName, Timestamp,
+};
+
+/// Seconds that a step's pod may take beyond what the job's own limits say.
+const SLACK_SECONDS: u64 = 600;
+
+/// What was seen of a step.
+#[derive(Clone, Debug)]
+pub(super) enum Seen {
+    /// It has no pod.
+    Missing,
+    /// Its pod waits or works.
+    Waiting { text: String, until: Option<Timestamp> },
+    /// It said what became of it.
+    Message(StepMessage),
+    /// It ended without a word.
+    Ended(ObservedEnd),
+}
+
+/// What was seen of the steps of a job.
+#[derive(Clone, Debug)]
+pub(super) struct Steps {
+    configuration: Seen,
+    algorithm: Seen,
+    publishing: Seen,
+    pub(super) configured: Option<StepMessage>,
+    pub(super) run: RunFacts,
+    pub(super) filtered: Option<StepMessage>,
+    pub(super) published: Option<StepMessage>,
+}
+
+impl Steps {
+    /// Looks at every step.
+    ///
+    /// # Errors
+    /// The step that needs another pod, because its present one came to nothing.
+    pub(super) fn look(world: &World, patience: &mut Patience, now: Timestamp) -> Result<Self, PodStep> {
+        let phase = world.stored.status.phase;
+        let mut look = |step: PodStep| {
+            let attempts = world.stored.attempts.of(step).max(1);
+            Ok(match verdict(step, world.pods.get(&step), attempts, patience, now) {
+                Verdict::Create => Seen::Missing,
+                Verdict::Wait { text, until } => Seen::Waiting { text, until },
+                // Only the step that the job is at is tried again.
+                Verdict::Again { .. } if is_at(phase, step) => return Err(step),
+                Verdict::Again { text } => Seen::Ended(ObservedEnd::CutOff(text)),
+                Verdict::Said(message) => Seen::Message(message),
+                Verdict::Ended(end) => Seen::Ended(end),
+            })
+        };
+        let configuration = look(PodStep::Configuration)?;
+        let algorithm = look(PodStep::Algorithm)?;
+        let publishing = look(PodStep::Publishing)?;
+        let configured = ended(world, StepName::Configure, &configuration);
+        let of_filter = world.pods.get(&PodStep::Publishing).and_then(|pod| pod.messages.get(FILTER)).cloned();
+        let filtered = of_filter.or_else(|| ended(world, StepName::Filter, &publishing));
+        let published = ended(world, StepName::Publish, &publishing);
+        let run = run(&algorithm);
+        Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published })
+    }
+
+    /// Whether the algorithm's file starts as a WebAssembly module does.
+    pub(super) fn is_wasm(&self) -> bool {
+        matches!(&self.configured, Some(StepMessage { said: Said::Configured { is_wasm: true, .. }, .. }))
+    }
+
+    fn of(&self, step: PodStep) -> &Seen {
+        match step {
+            PodStep::Configuration => &self.configuration,
+            PodStep::Algorithm => &self.algorithm,
+            PodStep::Publishing => &self.publishing,
+        }
+    }
+
+    /// Waits for a step.
+    pub(super) fn wait(&self, step: PodStep) -> Act {
+        match self.of(step) {
+            Seen::Waiting { text, until } => Act::Wait { text: text.clone(), until: *until },
+            Seen::Missing | Seen::Message(_) | Seen::Ended(_) => super::wait("its pod is looked at", None),
+        }
+    }
+
+    /// Creates the pod of a step, the volume before it; waits if it is there.
+    pub(super) fn create(&self, step: PodStep, world: &World, settings: &PodSettings) -> Act {
+        if !matches!(self.of(step), Seen::Missing) {
+            // One that was told to end has ended, and is done again by another pod.
+            return match self.of(step) {
+                Seen::Message(_) => super::again(world, step),
+                _ => self.wait(step),
+            };
+        }
+        if world.volume_leaving {
+            return super::wait("its volume is being deleted from outside", None);
+        }
+        if !world.has_volume {
+            return Act::CreateVolume(Box::new(volume::build(settings, &world.owner)));
+        }
+        let attempts = world.stored.attempts.begun(step);
+        let fence = Stored { attempts, ..world.stored.clone() };
+        let pod = pod(step, attempts.of(step), world, settings);
+        Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod) }
+    }
+}
+
+/// Whether a job in this phase is at this step.
+fn is_at(phase: Phase, step: PodStep) -> bool {
+    match step {
+        // Before the algorithm's pod is created, the inputs may have to be laid out again.
+        PodStep::Configuration => matches!(phase, Phase::Configuring | Phase::Configured | Phase::Running),
+        PodStep::Algorithm => phase == Phase::Running,
+        PodStep::Publishing => matches!(phase, Phase::Filtering | Phase::InReview | Phase::Publishing),
+    }
+}
+
+/// What a step said; where it ended without a word, that it failed.
+fn ended(world: &World, step: StepName, seen: &Seen) -> Option<StepMessage> {
+    let Seen::Ended(end) = seen else { return answer(seen) };
+    let text = match end {
+        ObservedEnd::OutOfMemory => "it took more memory than the operator gives it".to_owned(),
+        ObservedEnd::Deadline => "it took longer than it may".to_owned(),
+        ObservedEnd::Disk => "it filled more of its node's disk than the operator gives it".to_owned(),
+        ObservedEnd::Repeated => "it was begun before".to_owned(),
+        ObservedEnd::CutOff(text) => text.clone(),
+    };
+    let (failure, what) = match step {
+        StepName::Configure => (StepFailure::Data, "the inputs could not be fetched"),
+        StepName::Filter => (StepFailure::Outputs, "the outputs could not be checked"),
+        StepName::Publish => (StepFailure::Results, "the results could not be stored"),
+    };
+    let reason = Reason::new(&format!("{what}: {text}"), Fault::System);
+    Some(StepMessage::new(world.spec.id, Said::Failed { step, failure, rule: None, reason }))
+}
+
+fn run(seen: &Seen) -> RunFacts {
+    let end = |text: String| RunFacts { end: Some(ObservedEnd::CutOff(text)), ..RunFacts::default() };
+    match seen {
+        Seen::Missing => RunFacts::default(),
+        Seen::Waiting { .. } => {
+            RunFacts { trace: RunTrace { locked: true, ..RunTrace::default() }, ..RunFacts::default() }
+        }
+        Seen::Ended(ended) => RunFacts { end: Some(ended.clone()), ..RunFacts::default() },
+        Seen::Message(message) => match &message.said {
+            Said::Ran(summary) => RunFacts { summary: Some(summary.clone()), ..RunFacts::default() },
+            Said::NotRun { reason } => end(format!("the sandbox could not run it: {}", reason.text())),
+            _ => end("the pod of the algorithm said what no sandbox says".to_owned()),
+        },
+    }
+}
+
+fn pod(step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> k8s_openapi::api::core::v1::Pod {
+    let World { spec, order, owner, .. } = world;
+    let seconds = i64::try_from((spec.times.total_ms / 1000).saturating_add(SLACK_SECONDS)).unwrap_or(i64::MAX);
+    match step {
+        PodStep::Configuration => {
+            let memory = algorithm::memory_request(&spec.limits);
+            configuration::build(settings, owner, attempt, order, seconds, memory)
+        }
+        PodStep::Algorithm => algorithm::build(settings, owner, attempt, &algorithm::Run::of(spec)),
+        PodStep::Publishing => {
+            let (filter, publish) = (FilterOrder::without_outputs(spec), PublishOrder::of(spec, Vec::new()));
+            // Without a report no outputs are checked; the step refuses a report of another digest.
+            let report = world.stored.report.unwrap_or(Sha256::from_bytes([0; 32]));
+            let outputs = Outputs { filter: &filter, publish: &publish, report };
+            publishing::build(settings, owner, attempt, &outputs, seconds)
+        }
+    }
+}

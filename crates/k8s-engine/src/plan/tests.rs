@@ -1,0 +1,316 @@
+//! Whole lives of jobs against a simulated cluster, whose pods fail, are evicted and are deleted at random, and whose engine is
+//! killed between any two acts.
+
+use super::*;
+use crate::{
+    build::{Owner, configuration::OrderParts, testing},
+    observe::{PodEnd, PodFacts, WaitingOn},
+};
+use cloister_model::{
+    Account, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, RunEnd, RunSummary, Said,
+    Sha256,
+};
+use proptest::{collection::vec, prelude::*};
+use std::collections::BTreeMap;
+
+const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
+const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
+
+/// What exists in the cluster and on the job's volume.
+struct Cluster {
+    spec: JobSpec,
+    stored: Stored,
+    /// Asked for by the service, and not yet in `stored`.
+    stop: bool,
+    has_volume: bool,
+    pods: BTreeMap<PodStep, PodFacts>,
+    /// The claim on the volume.
+    claimed: bool,
+    /// The report on the volume.
+    reported: bool,
+    begun: u32,
+    created: u32,
+    now: u64,
+}
+
+impl Cluster {
+    fn new(review: bool) -> Self {
+        let mut spec = cloister_testkit::job(1, Timestamp::from_unix_ms(1000));
+        spec.terms.release.review = review;
+        let status = JobStatus::queued(spec.id, spec.labels.clone(), spec.created);
+        let stored = Stored { status, attempts: Attempts::default(), report: None, results: None, rule: None };
+        Self {
+            spec,
+            stored,
+            stop: false,
+            has_volume: false,
+            pods: BTreeMap::new(),
+            claimed: false,
+            reported: false,
+            begun: 0,
+            created: 0,
+            now: 1000,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.now)
+    }
+
+    fn world(&self) -> World {
+        let mut stored = self.stored.clone();
+        if self.stop && stored.status.stop_requested.is_none() && !stored.status.phase.has_ended() {
+            stored.status.stop_requested = Some(self.now());
+        }
+        let by: Account = "bob".parse().expect("an account");
+        let review = Review { approved: true, by, at: self.now() };
+        World {
+            order: OrderParts { secrets: vec!["p0".to_owned()], sha256: DIGEST },
+            owner: Owner { job: self.spec.id, uid: "uid".to_owned() },
+            spec: self.spec.clone(),
+            stored,
+            review: Some((ReviewVerdict::Approve, review)),
+            has_turn: true,
+            has_volume: self.has_volume,
+            volume_leaving: false,
+            pods: self.pods.clone(),
+        }
+    }
+
+    /// Performs an act; false if the job is done.
+    fn perform(&mut self, act: Act) -> Result<bool, TestCaseError> {
+        match act {
+            Act::Store { stored, .. } => {
+                prop_assert!(stored.status.phase >= self.stored.status.phase);
+                self.stored = *stored;
+            }
+            Act::CreateVolume(_) => {
+                prop_assert!(!self.has_volume);
+                self.has_volume = true;
+            }
+            Act::CreatePod { step, fence, pod } => {
+                prop_assert!(!self.stop && !self.stored.status.phase.has_ended(), "created after a stop or an end");
+                prop_assert!(self.has_volume && !self.pods.contains_key(&step));
+                self.stored = *fence;
+                let facts = PodFacts {
+                    created: self.now(),
+                    state: PodState::Waiting { on: WaitingOn::Start, text: String::new() },
+                    ..PodFacts::of(&pod)
+                };
+                prop_assert_eq!(facts.attempt, self.stored.attempts.of(step));
+                self.created += 1;
+                self.pods.insert(step, PodFacts { uid: self.created.to_string(), ..facts });
+            }
+            Act::DeletePod { step, uid } => {
+                let is_this = self.pods.get(&step).is_some_and(|pod| pod.uid == uid);
+                prop_assert!(is_this);
+                self.pods.remove(&step);
+            }
+            Act::DeleteVolume => {
+                prop_assert!(self.pods.is_empty() && self.stored.status.phase.has_ended());
+                self.has_volume = false;
+            }
+            Act::Wait { text, until } => {
+                prop_assert!(!text.is_empty());
+                // Nothing changes by itself: time passes.
+                if let Some(until) = until {
+                    self.now = self.now.max(until.unix_ms()).min(self.now + 30_000);
+                }
+            }
+            Act::Nothing => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A pod goes on, or the cluster does something to it.
+    fn advance(&mut self, fate: u8) {
+        self.now += 100;
+        let steps: Vec<PodStep> = self.pods.keys().copied().collect();
+        let Some(step) = steps.get(usize::from(fate) % steps.len().max(1)).copied() else { return };
+        if fate % 16 == 15 {
+            // Deleted from outside, at any moment.
+            self.pods.remove(&step);
+            return;
+        }
+        let begins = |cluster: &mut Self| -> bool {
+            if step != PodStep::Algorithm {
+                return true;
+            }
+            let first = !cluster.claimed;
+            cluster.claimed = true;
+            cluster.begun += u32::from(first);
+            first
+        };
+        let state = self.pods[&step].state.clone();
+        let (state, said) = match (state, fate % 8) {
+            (PodState::Waiting { .. }, 0) => (PodState::Ended(PodEnd::NodeGaveUp("evicted".to_owned())), None),
+            (PodState::Waiting { .. }, 1) => (PodState::Waiting { on: WaitingOn::Image, text: String::new() }, None),
+            (PodState::Waiting { .. }, _) => {
+                if begins(self) {
+                    (PodState::Running, None)
+                } else if self.reported {
+                    (PodState::Ended(PodEnd::Exit(6)), Some(self.word(step)))
+                } else {
+                    (PodState::Ended(PodEnd::Exit(6)), None)
+                }
+            }
+            (PodState::Running, 0) => (PodState::Ended(PodEnd::NodeGaveUp("drained".to_owned())), None),
+            (PodState::Running, 1) => (PodState::Ended(PodEnd::OutOfMemory), None),
+            (PodState::Running, 2) => (PodState::Ended(PodEnd::Exit(137)), None),
+            (PodState::Running, _) => {
+                self.reported |= step == PodStep::Algorithm;
+                (PodState::Ended(PodEnd::Exit(0)), Some(self.word(step)))
+            }
+            (state, _) => (state, None),
+        };
+        let Some(pod) = self.pods.get_mut(&step) else { return };
+        pod.state = state;
+        for (container, message) in said.into_iter().flatten() {
+            pod.messages.insert(container.to_owned(), message);
+        }
+    }
+
+    /// What a step says that ends well.
+    fn word(&self, step: PodStep) -> Vec<(&'static str, StepMessage)> {
+        let message = |said| StepMessage::new(self.spec.id, said);
+        let files = FilesChecksum::of(vec![DIGEST]).expect("a checksum").digest();
+        match step {
+            PodStep::Configuration => {
+                let said = Said::Configured { algorithm: files, is_wasm: true };
+                vec![(crate::build::configuration::CONTAINER, message(said))]
+            }
+            PodStep::Algorithm => {
+                let summary = RunSummary {
+                    end: RunEnd::Succeeded,
+                    reason: None,
+                    algorithm: DIGEST,
+                    interpreted: false,
+                    files: Some(files),
+                    report: Some(DIGEST),
+                };
+                vec![(crate::build::algorithm::CONTAINER, message(Said::Ran(summary)))]
+            }
+            PodStep::Publishing => vec![
+                (FILTER, message(Said::Passed { checked: LIST })),
+                (crate::build::publishing::PUBLISH, message(Said::Published { checked: LIST, stored: LIST })),
+            ],
+        }
+    }
+}
+
+use crate::build::publishing::FILTER;
+
+/// Drives a job whose pods all end well.
+fn to_its_end(cluster: &mut Cluster) -> Vec<Phase> {
+    let (settings, mut patience) = (testing::settings(), Patience::default());
+    for _ in 0..200 {
+        let act = plan(&cluster.world(), &settings, &mut patience, cluster.now());
+        let waits = matches!(act, Act::Wait { .. });
+        if !cluster.perform(act).expect("performed") {
+            return cluster.stored.status.history.iter().map(|step| step.phase).collect();
+        }
+        if waits {
+            cluster.advance(3);
+            cluster.advance(4);
+            cluster.advance(5);
+        }
+    }
+    panic!("it does not end: {:?} {:?}", cluster.stored, cluster.pods)
+}
+
+#[test]
+fn a_job_goes_through_its_three_pods_and_leaves_nothing() {
+    for review in [false, true] {
+        let mut cluster = Cluster::new(review);
+        let phases = to_its_end(&mut cluster);
+        assert_eq!(phases.contains(&Phase::InReview), review);
+        assert_eq!(phases.last(), Some(&Phase::Finished), "{:?}", cluster.stored.status.reason);
+        assert_eq!((cluster.created, cluster.begun), (3, 1));
+        assert!(cluster.pods.is_empty() && !cluster.has_volume);
+        let Stored { report, results, rule, .. } = &cluster.stored;
+        assert_eq!((*report, *results, rule.as_deref()), (Some(DIGEST), Some(LIST), None));
+    }
+}
+
+#[test]
+fn a_job_whose_turn_has_not_come_has_nothing_in_the_cluster() {
+    let cluster = Cluster::new(false);
+    let world = World { has_turn: false, ..cluster.world() };
+    let act = plan(&world, &testing::settings(), &mut Patience::default(), cluster.now());
+    // The queue's time limit is the next moment.
+    assert!(matches!(act, Act::Wait { until: Some(_), .. }), "{act:?}");
+}
+
+/// An engine that was killed between the fence and the creation creates the same attempt, and one that was killed after the
+/// creation finds its pod.
+#[test]
+fn a_pod_that_was_fenced_and_not_created_is_created_as_the_same_attempt() {
+    let (settings, mut cluster) = (testing::settings(), Cluster::new(false));
+    let mut patience = Patience::default();
+    loop {
+        let act = plan(&cluster.world(), &settings, &mut patience, cluster.now());
+        if let Act::CreatePod { fence, .. } = &act {
+            cluster.stored = *fence.clone();
+            let again = plan(&cluster.world(), &settings, &mut Patience::default(), cluster.now());
+            assert_eq!(again, act);
+            return;
+        }
+        assert!(cluster.perform(act).expect("performed"));
+    }
+}
+
+/// A pod that another attempt made is never taken for the present one.
+#[test]
+fn a_pod_of_an_earlier_attempt_is_deleted() {
+    let mut cluster = Cluster::new(false);
+    to_phase(&mut cluster, Phase::Configuring);
+    while cluster.pods.is_empty() {
+        let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
+        assert!(cluster.perform(act).expect("performed"));
+    }
+    cluster.stored.attempts = cluster.stored.attempts.after(PodStep::Configuration);
+    let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
+    assert_eq!(act, Act::DeletePod { step: PodStep::Configuration, uid: "1".to_owned() });
+}
+
+fn to_phase(cluster: &mut Cluster, phase: Phase) {
+    while cluster.stored.status.phase < phase {
+        let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
+        assert!(cluster.perform(act).expect("performed"));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Whatever happens, a job ends, its algorithm begins once at most, and nothing of it is left.
+    #[test]
+    fn every_job_ends_and_leaves_nothing(
+        fates in vec(any::<u8>(), 1..300),
+        stop_at in proptest::option::of(0_usize..60),
+        review: bool,
+    ) {
+        let (settings, mut cluster, mut patience) = (testing::settings(), Cluster::new(review), Patience::default());
+        let mut done = false;
+        for (number, fate) in fates.iter().copied().chain(std::iter::repeat_n(5, 3000)).enumerate() {
+            cluster.stop |= stop_at == Some(number);
+            if fate % 7 == 0 {
+                // A killed engine forgets since when pods wait.
+                patience = Patience::default();
+            }
+            let act = plan(&cluster.world(), &settings, &mut patience, cluster.now());
+            if !cluster.perform(act)? {
+                done = true;
+                break;
+            }
+            cluster.advance(fate);
+            prop_assert!(cluster.begun <= 1, "an algorithm began twice");
+        }
+        prop_assert!(done, "it does not end: {:?} {:?}", cluster.stored, cluster.pods);
+        let status = &cluster.stored.status;
+        prop_assert!(status.phase.has_ended() && status.reason.is_some());
+        prop_assert!(cluster.pods.is_empty() && !cluster.has_volume);
+        prop_assert!(cluster.created <= 30, "{} pods", cluster.created);
+        let _: JobId = status.id;
+    }
+}

@@ -1,0 +1,149 @@
+use crate::{
+    build::{Owner, PodStep, configuration::OrderParts},
+    observe::{PodFacts, PodState, verdict::LEAVING},
+};
+use cloister_model::{AuditEvent, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, Sha256, Timestamp};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use std::collections::BTreeMap;
+
+/// What exists of a job.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// The job without its secrets.
+    pub spec: JobSpec,
+    /// Where its secrets are.
+    pub order: OrderParts,
+    /// The object that everything of it belongs to.
+    pub owner: Owner,
+    /// What is stored of it. [`JobStatus::stop_requested`] holds as soon as a stop was asked for.
+    pub stored: Stored,
+    /// A reviewer's decision.
+    pub review: Option<(ReviewVerdict, Review)>,
+    /// Whether the queue has given it its turn.
+    pub has_turn: bool,
+    /// Whether the claim of its volume exists.
+    pub has_volume: bool,
+    /// Whether that claim is being deleted.
+    pub volume_leaving: bool,
+    /// Its pods.
+    pub pods: BTreeMap<PodStep, PodFacts>,
+}
+
+/// What is stored of a job, in the status of its object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    /// How it is doing.
+    pub status: JobStatus,
+    /// Which attempt of each step is the present one.
+    pub attempts: Attempts,
+    /// The digest of the report of its run.
+    pub report: Option<Sha256>,
+    /// The list of what filtering let pass; once it has finished, of what was released.
+    pub results: Option<ListDigest>,
+    /// The rule that kept its outputs back.
+    pub rule: Option<String>,
+}
+
+/// Which attempt of each step is the present one: 0 before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// Of configuration.
+    pub configuration: u32,
+    /// Of the algorithm.
+    pub algorithm: u32,
+    /// Of filtering and publishing.
+    pub publishing: u32,
+}
+
+impl Attempts {
+    /// Of a step.
+    #[must_use]
+    pub fn of(self, step: PodStep) -> u32 {
+        match step {
+            PodStep::Configuration => self.configuration,
+            PodStep::Algorithm => self.algorithm,
+            PodStep::Publishing => self.publishing,
+        }
+    }
+
+    /// With the next attempt of a step.
+    #[must_use]
+    pub fn after(self, step: PodStep) -> Self {
+        let next = self.of(step).max(1).saturating_add(1);
+        self.with(step, next)
+    }
+
+    /// With at least the first attempt of a step.
+    #[must_use]
+    pub fn begun(self, step: PodStep) -> Self {
+        self.with(step, self.of(step).max(1))
+    }
+
+    fn with(mut self, step: PodStep, attempt: u32) -> Self {
+        *match step {
+            PodStep::Configuration => &mut self.configuration,
+            PodStep::Algorithm => &mut self.algorithm,
+            PodStep::Publishing => &mut self.publishing,
+        } = attempt;
+        self
+    }
+}
+
+/// What to do next for a job. Afterwards the engine looks again.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Store this, if nothing was stored since the look.
+    Store {
+        /// What is stored.
+        stored: Box<Stored>,
+        /// What goes on record with it.
+        records: Vec<AuditEvent>,
+    },
+    /// Create the claim of its volume.
+    CreateVolume(Box<PersistentVolumeClaim>),
+    /// Create a pod. First store `fence`, if nothing was stored since the look: an engine that is behind, or that missed a
+    /// stop, fails there.
+    CreatePod {
+        /// Of which step.
+        step: PodStep,
+        /// What is stored before.
+        fence: Box<Stored>,
+        /// The pod.
+        pod: Box<Pod>,
+    },
+    /// Delete this very pod.
+    DeletePod {
+        /// Of which step.
+        step: PodStep,
+        /// Its `uid`.
+        uid: String,
+    },
+    /// Delete the claim of its volume.
+    DeleteVolume,
+    /// Nothing before something changes, or this moment has come.
+    Wait {
+        /// What the job waits for, in a sentence.
+        text: String,
+        /// When to look again; none: when something has changed.
+        until: Option<Timestamp>,
+    },
+    /// It has ended, and nothing is left of it but its object and its results.
+    Nothing,
+}
+
+impl World {
+    /// Whether nothing of the job runs. A pod whose node does not answer is not waited for longer than its grace period and a
+    /// minute: whatever it still does, its claim is taken, and nothing of it is released.
+    pub(super) fn nothing_runs(&self, now: Timestamp) -> bool {
+        let over = |since: Timestamp, grace_seconds: u64| {
+            let left =
+                grace_seconds.saturating_mul(1000).saturating_add(u64::try_from(LEAVING.as_millis()).unwrap_or(0));
+            now.unix_ms() >= since.unix_ms().saturating_add(left)
+        };
+        self.pods.values().all(|pod| match pod.state {
+            PodState::Ended(_) => true,
+            PodState::Leaving { since, grace_seconds } => over(since, grace_seconds),
+            PodState::Waiting { .. } | PodState::Running => false,
+        })
+    }
+}
