@@ -32,7 +32,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         && status.stop_requested.is_none()
         && let Some((verdict, review)) = &world.review
     {
-        return store(world, &reviewed(&world.spec.terms, verdict, review.clone()), None, now);
+        return store(world, &reviewed(&world.spec, verdict, review.clone()), None, now);
     }
     // A pod of an attempt that was given up makes room for the next one.
     if let Some((step, pod)) = world.pods.iter().find(|(step, pod)| pod.attempt < attempts.of(**step)) {
