@@ -1,4 +1,7 @@
-use super::identity::{Identity, refused};
+use super::{
+    identity::{Identity, refused},
+    rates::Counted,
+};
 use crate::{ethereum::SignedRequest, problem::Problem};
 use axum::{
     extract::{FromRequestParts, Request, State},
@@ -36,18 +39,21 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
 /// Establishes who sends a request before anything else of it is read, and counts the request.
 pub(crate) async fn authenticate(State(identity): State<Identity>, request: Request, next: Next) -> Response {
-    match identify(&identity, request).await {
+    let mut counted = Counted::default();
+    let mut response = match identify(&identity, request, &mut counted).await {
         Ok(request) => next.run(request).await,
         Err(problem) => problem.into_response(),
-    }
+    };
+    counted.describe(response.headers_mut());
+    response
 }
 
-async fn identify(identity: &Identity, request: Request) -> Result<Request, Problem> {
+async fn identify(identity: &Identity, request: Request, counted: &mut Counted) -> Result<Request, Problem> {
     let address = client_address(identity.behind_proxy(), &request);
     let credentials = credentials(request.headers())?.to_owned();
     let unknown = match address {
         Some(address) => {
-            identity.count_address(address)?;
+            counted.note(identity.count_address(address))?;
             identity.may_try(address, &credentials)?;
             Some(identity.begin(address)?)
         }
@@ -61,7 +67,7 @@ async fn identify(identity: &Identity, request: Request) -> Result<Request, Prob
         identity.count_failure(address);
     }
     let (principal, mut request) = verified?;
-    identity.count_account(&principal.account)?;
+    counted.note(identity.count_account(&principal.account))?;
     tracing::Span::current().record("account", principal.account.key());
     request.extensions_mut().insert(Caller(principal));
     Ok(request)
@@ -89,11 +95,14 @@ pub(crate) async fn bound_address(State(identity): State<Identity>, request: Req
 
 /// Counts requests that need no credentials, because answering them is some work.
 pub(crate) async fn count_address(State(identity): State<Identity>, request: Request, next: Next) -> Response {
+    let mut counted = Counted::default();
     let address = client_address(identity.behind_proxy(), &request);
-    match address.map_or(Ok(()), |address| identity.count_address(address)) {
+    let mut response = match address.map_or(Ok(()), |address| counted.note(identity.count_address(address))) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
-    }
+    };
+    counted.describe(response.headers_mut());
+    response
 }
 
 /// The address that a request counts against. The last entry of `X-Forwarded-For` is what the proxy in front saw; a client

@@ -1,7 +1,7 @@
 use super::{
     addresses::{Failures, PerNetwork, Taken},
     caller::ExpectedDigest,
-    rates::Rates,
+    rates::{Allowance, Exceeded, Rates},
 };
 use crate::{
     ethereum::{Nonce, NonceWindow, SignedRequest},
@@ -74,7 +74,10 @@ impl Identity {
     }
 
     /// Counts a request from a network address.
-    pub(crate) fn count_address(&self, address: IpAddr) -> Result<(), Problem> {
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub(crate) fn count_address(&self, address: IpAddr) -> Result<Allowance, Exceeded> {
         self.0.rates.address(address)
     }
 
@@ -104,7 +107,10 @@ impl Identity {
     }
 
     /// Counts a request of an account.
-    pub(super) fn count_account(&self, account: &Account) -> Result<(), Problem> {
+    ///
+    /// # Errors
+    /// [`Exceeded`].
+    pub(super) fn count_account(&self, account: &Account) -> Result<Allowance, Exceeded> {
         self.0.rates.account(account)
     }
 

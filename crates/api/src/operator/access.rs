@@ -4,6 +4,7 @@ use super::{error::OperatorError, parameters::Parameters};
 use crate::{
     auth::{ClientAddress, Identity},
     ethereum::{Nonce, Signature, hashed_digest},
+    problem::Problem,
     settings::OperatorSettings,
     state::AppState,
 };
@@ -116,7 +117,7 @@ pub(super) async fn vouch(
         Err(error) => {
             // Slows down those who guess. Requests with a voucher do not count against an address.
             if let Some(address) = origin.address {
-                identity.count_address(address)?;
+                identity.count_address(address).map_err(Problem::from)?;
             }
             Err(error)
         }
