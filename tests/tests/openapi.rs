@@ -1,6 +1,9 @@
 //! The description of the HTTP interface, for those who write clients: what is committed is what the program serves.
 
-use cloister_tests::{root, service::cloister};
+use cloister_tests::{
+    root,
+    service::{cloister, tool},
+};
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -22,6 +25,18 @@ fn the_committed_description_is_the_one_that_is_served() {
         "schemas/openapi.json is not what `cloister openapi` prints. Clients are made from it: if the change is meant, run \
          CLOISTERDEV_BLESS=1 cargo test --release -p cloister-tests --test openapi"
     );
+}
+
+/// By rules that others wrote: those of OpenAPI 3.1 and of JSON Schema 2020-12.
+#[test]
+fn the_description_is_valid() {
+    let output = Command::new(tool("openapi-spec-validator"))
+        .args(["--schema", "3.1", "--validation-errors", "all"])
+        .arg(root().join("schemas/openapi.json"))
+        .output()
+        .expect("the validator starts");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("OK"), "{said}");
 }
 
 #[test]

@@ -31,13 +31,14 @@ impl Service {
             MetricsFor::Operators => metrics.route_layer(authenticated.clone()),
             MetricsFor::Everyone | MetricsFor::NoOne => metrics.route_layer(counted.clone()),
         };
+        let description = native::openapi(state.http.public_url.as_deref().unwrap_or("/"));
         let router = Router::new()
             .merge(known.route_layer(authenticated))
             .merge(open.route_layer(counted))
             .merge(metrics)
             .merge(operator::routes(state.clone()))
             .with_state(state.clone())
-            .merge(SwaggerUi::new("/docs").url("/openapi.json", native::openapi()))
+            .merge(SwaggerUi::new("/docs").external_url_unchecked("/openapi.json", description))
             .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(async || {
                 let detail = "this route does not take this method; the header `Allow` lists those that it takes";
@@ -59,7 +60,7 @@ fn cors(http: &Http) -> Option<CorsLayer> {
     let origins = http.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let exposed =
         [header::ETAG, header::LOCATION, header::RETRY_AFTER, header::CONTENT_RANGE, header::CONTENT_DISPOSITION];
-    let others = ["x-request-id", "repr-digest"].map(HeaderName::from_static);
+    let others = ["x-request-id", "repr-digest", "ratelimit", "ratelimit-policy"].map(HeaderName::from_static);
     let asked = ["idempotency-key", "last-event-id", "content-digest"].map(HeaderName::from_static);
     let ordinary = [
         header::AUTHORIZATION,

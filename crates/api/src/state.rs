@@ -45,6 +45,8 @@ pub(crate) struct Http {
     pub(crate) request_timeout: Duration,
     /// Whom `/metrics` answers.
     pub(crate) metrics_for: MetricsFor,
+    /// The address at which clients reach the service, if it is known.
+    pub(crate) public_url: Option<String>,
     /// Web pages whose scripts may call.
     pub(crate) cors_origins: Arc<[String]>,
 }
@@ -77,6 +79,7 @@ impl Service {
             closing: CancellationToken::new(),
             request_timeout: settings.request_timeout,
             metrics_for: settings.metrics,
+            public_url: settings.public_url.clone(),
             cors_origins: settings.cors_origins.into(),
         };
         Ok(Self { state: AppState { use_cases, identity, http, ocean: Arc::new(settings.operator) } })

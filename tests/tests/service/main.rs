@@ -8,6 +8,7 @@
 mod bad_input;
 mod client;
 mod flows;
+mod generated_clients;
 mod ocean;
 mod scenario;
 mod schemathesis;

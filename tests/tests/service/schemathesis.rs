@@ -10,8 +10,21 @@ use std::{
 };
 
 /// No lies about what is answered: statuses, media types, bodies, headers; and nothing that makes the service fail.
-const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,\
-response_headers_conformance,unsupported_method,use_after_free,ignored_auth";
+const CHECKS: [&str; 8] = [
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_schema_conformance",
+    "response_headers_conformance",
+    "unsupported_method",
+    "use_after_free",
+    "ignored_auth",
+];
+
+fn checks() -> String {
+    let checks: String = CHECKS.iter().map(|check| format!("{check}.enabled = true\n")).collect();
+    format!("[checks]\nenabled = false\n{checks}\n")
+}
 
 /// What is there, for requests that only ask: Schemathesis cannot guess names.
 fn things_to_ask_for(scenario: &Scenario) -> String {
@@ -35,10 +48,17 @@ fn things_to_ask_for(scenario: &Scenario) -> String {
             "[[operations]]\ninclude-path-regex = '^{path}'\ninclude-method = 'GET'\nparameters = {{ {parameters} }}\n\n"
         )
     };
-    operations(
-        "/v1/jobs/[^/]+(/(events|explain|log|report|receipt|results).*)?$",
-        &format!("'path.id' = '{finished}', 'path.index' = [0, 1]"),
-    ) + &operations("/v1/jobs/[^/]+/review", &format!("'path.id' = '{in_review}', 'path.index' = [0, 1]"))
+    // Schemathesis compares each event with a schema that is meant for the whole stream: a text.
+    let events = format!(
+        "[[operations]]\ninclude-path = '/v1/jobs/{{id}}/events'\nparameters = {{ 'path.id' = '{finished}' }}\n\
+         checks = {{ response_schema_conformance = {{ enabled = false }} }}\n\n"
+    );
+    events
+        + &operations(
+            "/v1/jobs/[^/]+(/(events|explain|log|report|receipt|results).*)?$",
+            &format!("'path.id' = '{finished}', 'path.index' = [0, 1]"),
+        )
+        + &operations("/v1/jobs/[^/]+/review", &format!("'path.id' = '{in_review}', 'path.index' = [0, 1]"))
         + &operations("/v1/datasets/", &format!("'path.did' = '{open}', 'path.n' = 0"))
         + &operations("/v1/algorithms/", &format!("'path.did' = '{algorithm}', 'path.n' = 0"))
 }
@@ -49,11 +69,11 @@ fn the_service_behaves_as_its_openapi_description_says() {
     let service = &scenario.service;
     let folder = service.folder().join("schemathesis");
     fs::create_dir(&folder).expect("made");
-    fs::write(folder.join("schemathesis.toml"), things_to_ask_for(&scenario)).expect("written");
+    fs::write(folder.join("schemathesis.toml"), checks() + &things_to_ask_for(&scenario)).expect("written");
     let output = Command::new(tool("schemathesis"))
         .args(["run", &format!("{}/openapi.json", service.url())])
         .args(["--header", &format!("Authorization: Bearer {}", scenario.alice.key)])
-        .args(["--checks", CHECKS, "--phases", "examples,coverage,fuzzing,stateful"])
+        .args(["--phases", "examples,coverage,fuzzing,stateful"])
         .args(["--max-examples", "12", "--seed", "20", "--workers", "1", "--continue-on-failure"])
         .args(["--request-timeout", "60", "--suppress-health-check", "all", "--no-color"])
         .args(["--generation-database", "none"])

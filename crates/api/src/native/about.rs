@@ -1,27 +1,53 @@
-use super::views::List;
+use super::{
+    schemas::{ProfileSchema, RoleSchema, RuntimeSchema},
+    views::List,
+};
 use crate::{auth::Caller, problem::Problem};
 use axum::{Json, extract::State};
-use cloister_model::{EnvironmentStatus, Phase};
-use cloister_service::UseCases;
+use cloister_model::{EnvironmentStatus, Phase, Profile, Role, RuntimeKind};
+use cloister_service::{UseCases, Via};
 use serde::Serialize;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 
 /// Who you are here.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Whoami {
     account: String,
-    /// `consumer`, `publisher` or `operator`.
-    role: String,
-    /// `key`, `token` or `signature`.
-    via: String,
+    #[schema(value_type = RoleSchema)]
+    role: Role,
+    via: ViaView,
+}
+
+/// How an account has shown who it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Via)]
+enum ViaView {
+    /// With an API key.
+    Key,
+    /// With a token of an issuer that the operator trusts.
+    Token,
+    /// With an Ethereum signature over the request.
+    Signature,
+}
+
+impl From<&Via> for ViaView {
+    fn from(via: &Via) -> Self {
+        match via {
+            Via::Key(_) => Self::Key,
+            Via::Token => Self::Token,
+            Via::Signature => Self::Signature,
+        }
+    }
 }
 
 /// Who you are here
-#[utoipa::path(get, path = "/v1/whoami", tag = "about", responses((status = 200, body = Whoami)))]
+#[utoipa::path(
+    get, path = "/v1/whoami", operation_id = "whoami", tag = "about", responses((status = 200, body = Whoami))
+)]
 pub(super) async fn whoami(Caller(who): Caller) -> Json<Whoami> {
-    Json(Whoami { account: who.account.to_string(), role: who.role.to_string(), via: who.via.to_string() })
+    Json(Whoami { account: who.account.to_string(), role: who.role, via: ViaView::from(&who.via) })
 }
 
 /// Where jobs run.
@@ -31,10 +57,12 @@ pub(super) async fn whoami(Caller(who): Caller) -> Json<Whoami> {
 pub(super) struct EnvironmentView {
     id: String,
     description: String,
-    /// What algorithms can run in: `wasm`, `container`.
-    runtimes: Value,
-    /// What they can learn of time and chance: `deterministic`, `standard`.
-    profiles: Value,
+    /// What algorithms can run in.
+    #[schema(value_type = Vec<RuntimeSchema>)]
+    runtimes: BTreeSet<RuntimeKind>,
+    /// What they can learn of time and chance.
+    #[schema(value_type = Vec<ProfileSchema>)]
+    profiles: BTreeSet<Profile>,
     /// Installed interpreters.
     interpreters: Vec<String>,
     /// Image names, and what runs their scripts in the sandbox.
@@ -80,8 +108,8 @@ impl EnvironmentView {
             running: count(|phase| phase != Phase::Queued && !phase.has_ended()),
             queued: count(|phase| phase == Phase::Queued),
             phases: phases.iter().map(|(phase, count)| (phase.as_str(), *count)).collect(),
-            runtimes: json!(offers.runtimes),
-            profiles: json!(offers.profiles),
+            runtimes: offers.runtimes,
+            profiles: offers.profiles,
             interpreters: interpreters.iter().map(ToString::to_string).collect(),
             id: id.to_string(),
             description,
@@ -96,7 +124,10 @@ impl EnvironmentView {
 }
 
 /// Where jobs run, and how much is going on there
-#[utoipa::path(get, path = "/v1/environments", tag = "about", responses((status = 200, body = List<EnvironmentView>)))]
+#[utoipa::path(
+    get, path = "/v1/environments", operation_id = "list_environments", tag = "about",
+    responses((status = 200, body = List<EnvironmentView>))
+)]
 pub(super) async fn environments(
     State(use_cases): State<UseCases>,
     _caller: Caller,
@@ -110,14 +141,22 @@ pub(super) async fn environments(
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ReceiptKey {
-    /// `Ed25519`.
-    algorithm: &'static str,
+    algorithm: SignatureAlgorithm,
     /// 32 bytes in base64.
     public_key: String,
 }
 
+/// How receipts are signed (RFC 8032).
+#[derive(Debug, Serialize, ToSchema)]
+enum SignatureAlgorithm {
+    Ed25519,
+}
+
 /// The public key of receipts
-#[utoipa::path(get, path = "/v1/receipt-key", tag = "about", security(()), responses((status = 200, body = ReceiptKey)))]
+#[utoipa::path(
+    get, path = "/v1/receipt-key", operation_id = "get_receipt_key", tag = "about", security(()),
+    responses((status = 200, body = ReceiptKey))
+)]
 pub(super) async fn receipt_key(State(use_cases): State<UseCases>) -> Json<ReceiptKey> {
-    Json(ReceiptKey { algorithm: "Ed25519", public_key: use_cases.receipt_key() })
+    Json(ReceiptKey { algorithm: SignatureAlgorithm::Ed25519, public_key: use_cases.receipt_key() })
 }

@@ -1,6 +1,7 @@
+use super::schemas::ActionSchema;
 use crate::{auth::Caller, date, extract::Query, problem::Problem};
 use axum::{Json, extract::State};
-use cloister_model::{AuditEvent, AuditRecord};
+use cloister_model::{AuditAction, AuditEvent, AuditRecord};
 use cloister_service::{AuditPage, UseCases};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -39,7 +40,8 @@ pub(super) struct RecordView {
     /// The same in milliseconds since 1970, which the hash covers.
     at_ms: u64,
     actor: String,
-    action: &'static str,
+    #[schema(value_type = ActionSchema)]
+    action: AuditAction,
     subject: String,
     /// The particulars as JSON text: the hash covers its letters.
     detail: String,
@@ -58,7 +60,7 @@ impl From<AuditRecord> for RecordView {
             at: date::write(at),
             at_ms: at.unix_ms(),
             actor,
-            action: action.as_str(),
+            action,
             subject,
             detail,
             previous: previous.to_string(),
@@ -68,7 +70,10 @@ impl From<AuditRecord> for RecordView {
 }
 
 /// What was decided, released and read
-#[utoipa::path(get, path = "/v1/audit", tag = "audit", params(AuditQuery), responses((status = 200, body = PageView)))]
+#[utoipa::path(
+    get, path = "/v1/audit", operation_id = "list_audit_records", tag = "audit", params(AuditQuery),
+    responses((status = 200, body = PageView))
+)]
 pub(super) async fn list(
     State(use_cases): State<UseCases>,
     Caller(who): Caller,

@@ -18,31 +18,18 @@ use cloister_model::{JobId, JobStatus, Seen};
 use cloister_service::UseCases;
 use futures_util::StreamExt as _;
 use std::convert::Infallible;
-use utoipa::ToSchema;
-
-/// One event of a stream: the fields of Server-sent events.
-#[derive(ToSchema)]
-#[schema(as = JobEvent)]
-#[expect(dead_code, reason = "describes events to readers of the documentation")]
-pub(super) struct EventSchema {
-    /// `job`.
-    event: String,
-    /// Names the state of the job. Send it back as `Last-Event-ID`; it means nothing else.
-    id: String,
-    /// The job, as JSON.
-    data: String,
-}
 
 /// Follow a job
 ///
-/// Server-sent events: `event: job`, `id: <state>`, `data: <Job>`. The first comes at once, the last when the job has
-/// ended. With `Last-Event-ID`, only what came after it.
+/// Server-sent events: `event: job`, `id: <state>`, `data: <Job>`, where the job is JSON of the schema `Job` on one line. The
+/// first comes at once, the last when the job has ended. With `Last-Event-ID`, only what came after it. The id names the state
+/// of the job and means nothing else.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/events", tag = "jobs",
+    get, path = "/v1/jobs/{id}/events", operation_id = "follow_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the event that was seen last")),
     responses(
-        (status = 200, description = "A stream of these", content_type = "text/event-stream", body = EventSchema),
+        (status = 200, description = "A stream of events", content_type = "text/event-stream", body = String),
         (status = 204, description = "The end was seen: do not come again"),
     )
 )]

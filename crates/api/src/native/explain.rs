@@ -2,6 +2,7 @@
 
 use super::{
     job_request::JobRequest,
+    schemas::PhaseSchema,
     views::{RuleView, terms},
 };
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
     problem::Problem,
 };
 use axum::extract::State;
-use cloister_model::{Decision, JobId};
+use cloister_model::{Decision, JobId, Phase};
 use cloister_service::{ExplainedJob, Identity, UseCases};
 use serde::Serialize;
 use serde_json::Value;
@@ -57,7 +58,8 @@ pub(super) async fn explain_request(
 #[schema(as = JobExplanation)]
 pub(super) struct ExplainedJobView {
     text: String,
-    phase: &'static str,
+    #[schema(value_type = PhaseSchema)]
+    phase: Phase,
     /// Jobs that come before it; null if it does not wait for its turn.
     ahead: Option<u64>,
     /// What you may know of its failure beyond that, as the publisher of the files that could not be had, as the one who brought
@@ -71,7 +73,7 @@ pub(super) struct ExplainedJobView {
 
 /// Explain a job: why it is where it is
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/explain", operation_id = "explain", tag = "jobs",
+    get, path = "/v1/jobs/{id}/explain", operation_id = "explain_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = ExplainedJobView))
 )]
@@ -83,7 +85,7 @@ pub(super) async fn explain_job(
     let ExplainedJob { status, explanation, detail, terms: allowed } = use_cases.explain_job(&who, id).await?;
     Ok(axum::Json(ExplainedJobView {
         text: explanation.text,
-        phase: status.phase.as_str(),
+        phase: status.phase,
         ahead: explanation.ahead,
         detail,
         terms: terms(&allowed),

@@ -10,14 +10,14 @@ use cloister_model::Role;
 use cloister_service::UseCases;
 
 /// Whether the program runs
-#[utoipa::path(get, path = "/healthz", tag = "about", security(()),
+#[utoipa::path(get, path = "/healthz", operation_id = "get_health", tag = "about", security(()),
     responses((status = 200, content_type = "text/plain", body = String)))]
 pub(super) async fn healthz() -> &'static str {
     std::future::ready("ok\n").await
 }
 
 /// Whether it can take work
-#[utoipa::path(get, path = "/readyz", tag = "about", security(()),
+#[utoipa::path(get, path = "/readyz", operation_id = "get_readiness", tag = "about", security(()),
     responses((status = 200, content_type = "text/plain", body = String), (status = 503, description = "It cannot")))]
 pub(super) async fn readyz(
     State(use_cases): State<UseCases>,
@@ -33,7 +33,7 @@ pub(super) async fn readyz(
 /// What is counted, for Prometheus
 ///
 /// For operators, unless the setting `http.metrics` says otherwise.
-#[utoipa::path(get, path = "/metrics", tag = "about",
+#[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "about",
     responses((status = 200, content_type = "application/openmetrics-text", body = String), (status = 404, description = "It is switched off")))]
 pub(super) async fn metrics(
     State(use_cases): State<UseCases>,

@@ -1,4 +1,4 @@
-use super::schemas::{DidSchema, ProfileSchema};
+use super::schemas::{DidText, ProfileSchema};
 use crate::problem::Problem;
 use cloister_model::{AgeRecipientError, AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
 use cloister_service::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
@@ -20,9 +20,8 @@ const MOST_DATASETS: usize = 100;
 }))]
 pub(super) struct JobRequest {
     /// What it computes on, each once: a DID, or a DID and the id of a service.
-    #[schema(value_type = Vec<DatasetSchema>, min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 100)]
     datasets: Vec<DatasetChoice>,
-    #[schema(value_type = AlgorithmSchema)]
     algorithm: AlgorithmChoice,
     /// What becomes `algoCustomData.json`, checked against what the algorithm and the datasets declare.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,21 +48,11 @@ pub(super) struct JobRequest {
 }
 
 /// A dataset: its DID, or an object.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-enum DatasetChoice {
-    Did(Did),
-    Service(DatasetService),
-}
-
-/// A dataset: its DID, or an object.
-#[derive(ToSchema)]
-#[schema(as = DatasetChoice)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes `DatasetChoice` to readers of the documentation")]
-pub(super) enum DatasetSchema {
+pub(super) enum DatasetChoice {
     /// Its DID.
-    Did(DidSchema),
+    Did(DidText),
     /// Its DID, and through which service.
     Service(DatasetService),
 }
@@ -80,68 +69,58 @@ pub(super) struct DatasetService {
     service: Option<String>,
 }
 
-/// What a job runs: exactly one of `did`, `rawcode` and `upload`.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct AlgorithmChoice {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    did: Option<Did>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rawcode: Option<Secret<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upload: Option<Sha256>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    container: Option<ContainerChoice>,
-}
-
 /// What a job runs.
-#[derive(ToSchema)]
-#[schema(as = AlgorithmChoice)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes `AlgorithmChoice` to readers of the documentation")]
-pub(super) enum AlgorithmSchema {
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(untagged, try_from = "AlgorithmFields")]
+pub(super) enum AlgorithmChoice {
     /// A published algorithm.
-    Published(PublishedSchema),
+    Published(PublishedAlgorithm),
     /// A program in the request itself.
-    Rawcode(RawcodeSchema),
+    Raw(RawAlgorithm),
     /// A program that was uploaded before.
-    Upload(UploadSchema),
+    Uploaded(UploadedAlgorithm),
 }
 
 /// A published algorithm.
-#[derive(ToSchema)]
-#[schema(as = PublishedAlgorithm)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes `AlgorithmChoice` to readers of the documentation")]
-pub(super) struct PublishedSchema {
-    #[schema(pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
-    did: String,
+pub(super) struct PublishedAlgorithm {
+    #[schema(value_type = String, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
+    did: Did,
     /// The id of the service; its only compute service if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 128)]
     service: Option<String>,
 }
 
 /// A program in the request itself, such as a script.
-#[derive(ToSchema)]
-#[schema(as = RawAlgorithm)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes `AlgorithmChoice` to readers of the documentation")]
-pub(super) struct RawcodeSchema {
-    #[schema(min_length = 1, max_length = 1_048_576)]
-    rawcode: String,
+pub(super) struct RawAlgorithm {
+    #[schema(value_type = String, min_length = 1, max_length = 1_048_576)]
+    rawcode: Secret<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<ContainerChoice>,
 }
 
 /// A program that was uploaded before, by the same account.
-#[derive(ToSchema)]
-#[schema(as = UploadedAlgorithm)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "describes `AlgorithmChoice` to readers of the documentation")]
-pub(super) struct UploadSchema {
-    #[schema(pattern = "^[0-9a-fA-F]{64}$")]
-    upload: String,
+pub(super) struct UploadedAlgorithm {
+    #[schema(value_type = String, pattern = "^[0-9a-fA-F]{64}$")]
+    upload: Sha256,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    container: Option<ContainerChoice>,
+}
+
+/// The fields of all kinds of algorithms, so that a wrong combination is named.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlgorithmFields {
+    did: Option<Did>,
+    service: Option<String>,
+    rawcode: Option<Secret<String>>,
+    upload: Option<Sha256>,
     container: Option<ContainerChoice>,
 }
 
@@ -208,7 +187,7 @@ impl<'de> Deserialize<'de> for DatasetChoice {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<DatasetChoice, E> {
-                text.parse().map(DatasetChoice::Did).map_err(E::custom)
+                text.parse().map(|did| DatasetChoice::Did(DidText(did))).map_err(E::custom)
             }
 
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<DatasetChoice, A::Error> {
@@ -244,7 +223,7 @@ impl JobRequest {
         let datasets = datasets.into_iter().enumerate().map(|(at, choice)| {
             let field = format!("datasets[{at}]");
             match choice {
-                DatasetChoice::Did(did) => DatasetRef { did, service: None, field },
+                DatasetChoice::Did(DidText(did)) => DatasetRef { did, service: None, field },
                 DatasetChoice::Service(DatasetService { did, service }) => DatasetRef { did, service, field },
             }
         });
@@ -263,32 +242,44 @@ impl JobRequest {
     }
 }
 
+impl TryFrom<AlgorithmFields> for AlgorithmChoice {
+    type Error = &'static str;
+
+    fn try_from(fields: AlgorithmFields) -> Result<Self, &'static str> {
+        match fields {
+            AlgorithmFields { did: Some(did), service, rawcode: None, upload: None, container: None } => {
+                Ok(Self::Published(PublishedAlgorithm { did, service }))
+            }
+            AlgorithmFields { did: Some(_), rawcode: None, upload: None, container: Some(_), service: _ } => {
+                Err("a published algorithm has its container in its description; leave `container` out")
+            }
+            AlgorithmFields { did: None, service: Some(_), .. } => Err("only a published algorithm has services"),
+            AlgorithmFields { did: None, service: None, rawcode: Some(rawcode), upload: None, container } => {
+                Ok(Self::Raw(RawAlgorithm { rawcode, container }))
+            }
+            AlgorithmFields { did: None, service: None, rawcode: None, upload: Some(upload), container } => {
+                Ok(Self::Uploaded(UploadedAlgorithm { upload, container }))
+            }
+            _ => Err("give exactly one of `did`, `rawcode` and `upload`"),
+        }
+    }
+}
+
 impl AlgorithmChoice {
     fn into_reference(self) -> Result<AlgorithmRef, Problem> {
-        let wrong = |detail: &str| Err(Problem::field("algorithm", detail));
-        match self {
-            Self { did: Some(did), service, rawcode: None, upload: None, container: None } => {
-                Ok(AlgorithmRef::Published { did, service })
+        let (source, container) = match self {
+            Self::Published(PublishedAlgorithm { did, service }) => {
+                return Ok(AlgorithmRef::Published { did, service });
             }
-            Self { did: Some(_), rawcode: None, upload: None, container: Some(_), service: _ } => {
-                wrong("a published algorithm has its container in its description; leave `container` out")
+            Self::Raw(RawAlgorithm { rawcode, .. }) if !(1..=MOST_RAWCODE_BYTES).contains(&rawcode.expose().len()) => {
+                let detail = format!("has to have 1 to {MOST_RAWCODE_BYTES} bytes; send larger ones to /v1/uploads");
+                return Err(Problem::field("algorithm.rawcode", detail));
             }
-            Self { did: None, service: Some(_), .. } => wrong("only a published algorithm has services"),
-            Self { did: None, service: None, rawcode: Some(code), upload: None, container } => {
-                if code.expose().is_empty() || code.expose().len() > MOST_RAWCODE_BYTES {
-                    let detail =
-                        format!("has to have 1 to {MOST_RAWCODE_BYTES} bytes; send larger ones to /v1/uploads");
-                    return Err(Problem::field("algorithm.rawcode", detail));
-                }
-                let container = container.map(ContainerChoice::check).transpose()?;
-                Ok(AlgorithmRef::Raw { source: RawSource::Code(code), container })
-            }
-            Self { did: None, service: None, rawcode: None, upload: Some(sha256), container } => {
-                let container = container.map(ContainerChoice::check).transpose()?;
-                Ok(AlgorithmRef::Raw { source: RawSource::Upload(sha256), container })
-            }
-            _ => wrong("give exactly one of `did`, `rawcode` and `upload`"),
-        }
+            Self::Raw(RawAlgorithm { rawcode, container }) => (RawSource::Code(rawcode), container),
+            Self::Uploaded(UploadedAlgorithm { upload, container }) => (RawSource::Upload(upload), container),
+        };
+        let container = container.map(ContainerChoice::check).transpose()?;
+        Ok(AlgorithmRef::Raw { source, container })
     }
 }
 
@@ -314,9 +305,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(value: Value) -> Result<Submission, Problem> {
-        let request: JobRequest = serde_json::from_value(value).expect("a request");
-        request.into_submission(Identity::Random)
+    fn read(value: Value) -> Result<Submission, String> {
+        let request: JobRequest = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        request.into_submission(Identity::Random).map_err(|problem| problem.to_string())
     }
 
     #[test]
@@ -351,6 +342,18 @@ mod tests {
             assert!(read(json!({"datasets": ["d"], "algorithm": bad})).is_err(), "{bad}");
         }
         assert!(read(json!({"datasets": [], "algorithm": {"rawcode": "x"}})).is_err());
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_refused() {
+        for twice in [
+            r#"{"datasets": ["d"], "datasets": ["d"], "algorithm": {"rawcode": "x"}}"#,
+            r#"{"datasets": ["d"], "algorithm": {"rawcode": "x", "rawcode": "y"}}"#,
+            r#"{"datasets": [{"did": "d", "did": "e"}], "algorithm": {"rawcode": "x"}}"#,
+        ] {
+            let error = serde_json::from_str::<JobRequest>(twice).expect_err("a duplicate");
+            assert!(error.to_string().contains("duplicate field"), "{error}");
+        }
     }
 
     #[test]

@@ -17,7 +17,8 @@ use axum::{
 use cloister_model::{Account, Did, JobCursor, JobId, Phase};
 use cloister_service::{Identity, JobFilter, JobPage, Submitted, UseCases};
 use serde::Deserialize;
-use utoipa::IntoParams;
+use std::collections::BTreeSet;
+use utoipa::{IntoParams, ToSchema};
 
 /// Bytes of an idempotency key.
 const MOST_KEY_BYTES: usize = 255;
@@ -26,7 +27,7 @@ const MOST_KEY_BYTES: usize = 255;
 ///
 /// The same request with the same `Idempotency-Key` gives the same job.
 #[utoipa::path(
-    post, path = "/v1/jobs", tag = "jobs", request_body = JobRequest,
+    post, path = "/v1/jobs", operation_id = "submit_job", tag = "jobs", request_body = JobRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to ask again",
         max_length = 255, min_length = 1, pattern = "^[!-~]+$")),
     responses(
@@ -69,12 +70,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct JobsQuery {
-    /// `active` or `ended`.
-    #[param(inline, value_type = Option<StateSchema>)]
-    state: Option<String>,
-    /// One phase, by its name.
+    /// Jobs that have ended, or those that have not.
+    #[param(inline)]
+    state: Option<JobState>,
+    /// Jobs in this phase.
     #[param(inline, value_type = Option<PhaseSchema>)]
-    phase: Option<String>,
+    phase: Option<Phase>,
     /// Jobs on this dataset: your own, or everybody's if the dataset is yours.
     #[param(value_type = Option<String>, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
     dataset: Option<Did>,
@@ -93,10 +94,9 @@ pub(super) struct JobsQuery {
 }
 
 /// Whether a job has ended.
-#[derive(utoipa::ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "describes the parameter to readers of the documentation")]
-enum StateSchema {
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum JobState {
     Active,
     Ended,
 }
@@ -113,7 +113,7 @@ pub(super) fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
 ///
 /// Your own; everybody's for operators, and on your datasets if you ask for one of them.
 #[utoipa::path(
-    get, path = "/v1/jobs", tag = "jobs", params(JobsQuery),
+    get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", params(JobsQuery),
     responses((status = 200, body = Page<JobView>))
 )]
 pub(super) async fn list(
@@ -124,7 +124,7 @@ pub(super) async fn list(
     let at_most = page_size(query.limit)?;
     let after = query.cursor.as_deref().map(str::parse::<JobCursor>).transpose();
     let after = after.map_err(|_| Problem::field("cursor", "is not from `next` of a page of jobs"))?;
-    let phases = phases(query.state.as_deref(), query.phase.as_deref())?;
+    let phases = phases(query.state, query.phase);
     let JobsQuery { dataset, algorithm, owner, .. } = query;
     let filter = JobFilter { owner, dataset, algorithm, phases, after, at_most };
     let JobPage { jobs, next } = use_cases.jobs(&who, filter).await?;
@@ -132,28 +132,22 @@ pub(super) async fn list(
     Ok(axum::Json(Page { items: jobs.iter().map(JobView::from).collect(), next }))
 }
 
-fn phases(state: Option<&str>, phase: Option<&str>) -> Result<Option<std::collections::BTreeSet<Phase>>, Problem> {
-    let in_state: fn(Phase) -> bool = match state {
-        None => |_| true,
-        Some("active") => |phase| !phase.has_ended(),
-        Some("ended") => Phase::has_ended,
-        Some(_) => return Err(Problem::field("state", "has to be `active` or `ended`")),
+fn phases(state: Option<JobState>, phase: Option<Phase>) -> Option<BTreeSet<Phase>> {
+    if state.is_none() && phase.is_none() {
+        return None;
+    }
+    let in_state = |candidate: &Phase| match state {
+        None => true,
+        Some(JobState::Active) => !candidate.has_ended(),
+        Some(JobState::Ended) => candidate.has_ended(),
     };
-    let wanted = match phase {
-        None if state.is_none() => return Ok(None),
-        None => None,
-        Some(name) => Some(
-            Phase::from_name(name)
-                .ok_or_else(|| Problem::field("phase", "is not the name of a phase, such as `Running`"))?,
-        ),
-    };
-    let all = Phase::ALL.into_iter().filter(|phase| in_state(*phase) && wanted.is_none_or(|wanted| wanted == *phase));
-    Ok(Some(all.collect()))
+    let in_phase = |candidate: &Phase| phase.is_none_or(|phase| phase == *candidate);
+    Some(Phase::ALL.into_iter().filter(|candidate| in_state(candidate) && in_phase(candidate)).collect())
 }
 
 /// How a job is doing
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}", tag = "jobs",
+    get, path = "/v1/jobs/{id}", operation_id = "get_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = JobView))
 )]
@@ -167,7 +161,7 @@ pub(super) async fn get(
 
 /// Ask for a job to be stopped
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/stop", tag = "jobs",
+    post, path = "/v1/jobs/{id}/stop", operation_id = "stop_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 202, description = "It will be", body = JobView))
 )]
@@ -182,7 +176,7 @@ pub(super) async fn stop(
 
 /// Remove a job that has ended, with its log and its results
 #[utoipa::path(
-    delete, path = "/v1/jobs/{id}", tag = "jobs",
+    delete, path = "/v1/jobs/{id}", operation_id = "remove_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 204, description = "It is gone"), (status = 409, description = "It has not ended"))
 )]

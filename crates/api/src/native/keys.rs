@@ -37,8 +37,8 @@ pub(super) struct KeyBody {
 pub(super) struct KeyView {
     id: String,
     account: String,
-    /// `consumer`, `publisher` or `operator`.
-    role: String,
+    #[schema(value_type = RoleSchema)]
+    role: Role,
     label: String,
     #[schema(format = DateTime)]
     created: String,
@@ -57,7 +57,7 @@ impl From<&ApiKey> for KeyView {
         Self {
             id: id.to_string(),
             account: account.to_string(),
-            role: role.to_string(),
+            role: *role,
             label: escape(label.as_bytes(), 100).to_string(),
             created: date::write(*created),
             expires: expires.map(date::write),
@@ -69,7 +69,7 @@ impl From<&ApiKey> for KeyView {
 
 /// Make a key
 #[utoipa::path(
-    post, path = "/v1/keys", tag = "keys", request_body = KeyBody, responses((status = 201, body = KeyView))
+    post, path = "/v1/keys", operation_id = "create_key", tag = "keys", request_body = KeyBody, responses((status = 201, body = KeyView))
 )]
 pub(super) async fn create(
     State(use_cases): State<UseCases>,
@@ -98,7 +98,10 @@ pub(super) struct KeysQuery {
 }
 
 /// Keys, the newest first
-#[utoipa::path(get, path = "/v1/keys", tag = "keys", params(KeysQuery), responses((status = 200, body = List<KeyView>)))]
+#[utoipa::path(
+    get, path = "/v1/keys", operation_id = "list_keys", tag = "keys", params(KeysQuery),
+    responses((status = 200, body = List<KeyView>))
+)]
 pub(super) async fn list(
     State(use_cases): State<UseCases>,
     Caller(who): Caller,
@@ -110,7 +113,7 @@ pub(super) async fn list(
 
 /// Revoke a key
 #[utoipa::path(
-    delete, path = "/v1/keys/{id}", tag = "keys", params(("id" = String, Path, pattern = "^[0-9a-f]{16}$")),
+    delete, path = "/v1/keys/{id}", operation_id = "revoke_key", tag = "keys", params(("id" = String, Path, pattern = "^[0-9a-f]{16}$")),
     responses((status = 204, description = "It no longer works"))
 )]
 pub(super) async fn revoke(

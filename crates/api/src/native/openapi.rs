@@ -1,11 +1,12 @@
+mod answers;
+
 use super::routes;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::{
     OpenApi as _, ToSchema,
     openapi::{
-        Content, OpenApi, Ref, RefOr, Response,
-        path::{Operation, PathItem},
-        schema::Schema,
+        OpenApi,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
@@ -58,22 +59,34 @@ struct Problem {
 )]
 struct Frame;
 
-/// The description of the native API (OpenAPI 3.1).
+/// The description of the native API (OpenAPI 3.1) of a service that clients reach at this address. `/` is where the description
+/// itself was read.
 #[must_use]
-pub fn openapi() -> OpenApi {
+pub fn openapi(server: &str) -> Value {
     let (_, mut openapi) = OpenApiRouter::with_openapi(Frame::openapi())
         .merge(routes::authenticated())
         .merge(routes::open())
         .merge(routes::metrics())
         .split_for_parts();
     secure(&mut openapi);
-    for item in openapi.paths.paths.values_mut() {
-        for operation in operations(item) {
-            name(operation);
-            complete(operation);
+    // As JSON from here on: the types know no references to headers.
+    let mut document = serde_json::to_value(openapi).expect("the description has no values that JSON lacks");
+    document["servers"] = json!([{"url": server, "description": "The service"}]);
+    refer(&mut document);
+    answers::complete(&mut document);
+    document
+}
+
+/// Lets lists refer to what they hold: the derived description of a generic list repeats it.
+fn refer(document: &mut Value) {
+    let schemas = document["components"]["schemas"].clone();
+    let lists = document["components"]["schemas"].as_object_mut().into_iter().flatten();
+    for items in lists.filter_map(|(_, list)| list.pointer_mut("/properties/items/items")) {
+        let known = schemas.as_object().into_iter().flatten().find(|(_, schema)| *schema == items);
+        if let Some((name, _)) = known {
+            *items = json!({"$ref": format!("#/components/schemas/{name}")});
         }
     }
-    openapi
 }
 
 fn secure(openapi: &mut OpenApi) {
@@ -89,75 +102,38 @@ fn secure(openapi: &mut OpenApi) {
     openapi.security = Some(either.to_vec());
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().filter_map(Option::as_mut)
-}
-
-/// Gives an operation a unique name: handlers are called `list` in more than one place, and clients are generated from these
-/// names.
-fn name(operation: &mut Operation) {
-    if let (Some(tag), Some(name)) = (operation.tags.as_ref().and_then(|tags| tags.first()), &operation.operation_id) {
-        operation.operation_id = Some(format!("{tag}_{name}"));
-    }
-}
-
-/// Adds the answers that every operation of its kind can give, and the form of problems.
-fn complete(operation: &mut Operation) {
-    let known = operation.security.is_none();
-    let mut statuses = vec![("500", "The service failed"), ("503", "It cannot answer now")];
-    if known {
-        statuses.extend([
-            ("400", "It cannot be read"),
-            ("401", "No valid credentials"),
-            ("403", "Your role may not, or the rules of an asset do not allow it"),
-            ("404", "Nothing there that you may see"),
-            ("422", "A field is not valid"),
-            ("429", "Too many requests"),
-        ]);
-    }
-    if operation.request_body.is_some() {
-        statuses.extend([
-            ("409", "It conflicts with the present state"),
-            ("413", "Too large"),
-            ("415", "The media type is not supported"),
-            ("507", "The storage is full"),
-        ]);
-    }
-    if operation.parameters.iter().flatten().any(|parameter| parameter.name == "Range") {
-        statuses.push(("416", "The file has no such range"));
-    }
-    for (status, description) in statuses {
-        let response = || RefOr::T(Response::new(description));
-        operation.responses.responses.entry(status.to_owned()).or_insert_with(response);
-    }
-    for (status, response) in &mut operation.responses.responses {
-        if let RefOr::T(response) = response
-            && status.as_str() >= "400"
-            && response.content.is_empty()
-        {
-            let problem: RefOr<Schema> = RefOr::Ref(Ref::from_schema_name("Problem"));
-            response.content.insert("application/problem+json".to_owned(), Content::new(Some(problem)));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_operation_says_what_can_go_wrong() {
-        let openapi = serde_json::to_value(openapi()).expect("json");
+        let openapi = openapi("/");
         assert_eq!(openapi["openapi"], "3.1.0");
         let paths = openapi["paths"].as_object().expect("paths");
         assert!(paths.len() >= 28, "{}", paths.len());
         for (path, item) in paths {
             for (method, operation) in item.as_object().expect("methods") {
                 let responses = &operation["responses"];
-                assert!(responses["500"]["content"]["application/problem+json"].is_object(), "{method} {path}");
+                for (status, response) in responses.as_object().expect("responses") {
+                    let response = match response["$ref"].as_str() {
+                        Some(reference) => openapi.pointer(&reference[1..]).expect("a response"),
+                        None => response,
+                    };
+                    let at = format!("{method} {path} {status}");
+                    let problem = response["content"]["application/problem+json"]["schema"]["$ref"].is_string();
+                    assert_eq!(problem, status.as_str() >= "400", "{at}");
+                    let waits = matches!(status.as_str(), "429" | "503");
+                    assert_eq!(response["headers"]["Retry-After"].is_object(), waits, "{at}");
+                    assert!(response["headers"]["RateLimit"].is_object(), "{at}");
+                }
+                assert!(responses["500"].is_object() && responses["429"].is_object(), "{method} {path}");
                 let open = operation["security"].is_array();
                 assert_eq!(responses["401"].is_object(), !open, "{method} {path}");
-                assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{method} {path}");
+                assert!(operation["summary"].is_string(), "{method} {path}");
+                // A verb and what it is done to; not by accident the name of a function of ours.
+                let name = operation["operationId"].as_str().unwrap_or_default();
+                assert!(name.contains('_') || name == "whoami", "{method} {path}: give `{name}` an `operation_id`");
                 let good = responses.as_object().expect("responses").keys().any(|status| status.starts_with('2'));
                 assert!(good, "{method} {path}");
             }
@@ -165,8 +141,50 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_binary_and_streams_are_text() {
+        let document = openapi("/");
+        let mut seen = 0;
+        for operation in answers::operations(&document) {
+            let responses = operation["responses"].as_object().into_iter().flatten().map(|(_, response)| response);
+            for content in responses.chain([&operation["requestBody"]]).map(|body| &body["content"]) {
+                for (media_type, content) in content.as_object().into_iter().flatten() {
+                    let schema = &content["schema"];
+                    match media_type.as_str() {
+                        "application/octet-stream" => {
+                            assert_eq!(schema, &json!({"type": "string", "format": "binary"}));
+                        }
+                        text if text.starts_with("text/") => assert_eq!(schema, &json!({"type": "string"})),
+                        _ => continue,
+                    }
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 12, "{seen}");
+    }
+
+    #[test]
+    fn lists_refer_to_their_items() {
+        let document = openapi("/");
+        let schemas = document["components"]["schemas"].as_object().expect("schemas");
+        let lists = schemas.iter().filter(|(name, _)| name.starts_with("Page_") || name.starts_with("List_"));
+        for (name, list) in lists {
+            let item = name.split_once('_').expect("two parts").1;
+            let items = &list["properties"]["items"]["items"];
+            assert_eq!(items, &json!({"$ref": format!("#/components/schemas/{item}")}), "{name}");
+            assert!(schemas.contains_key(item), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_server_is_where_clients_reach_it() {
+        let known = openapi("https://cloister.example.org");
+        assert_eq!(known["servers"][0]["url"], "https://cloister.example.org");
+    }
+
+    #[test]
     fn phases_are_those_of_the_model() {
-        let openapi = serde_json::to_value(openapi()).expect("json");
+        let openapi = openapi("/");
         let parameters = openapi["paths"]["/v1/jobs"]["get"]["parameters"].as_array().expect("parameters");
         let phase = parameters.iter().find(|parameter| parameter["name"] == "phase").expect("the parameter");
         let names: Vec<String> =
@@ -190,7 +208,7 @@ mod tests {
                 _ => {}
             }
         }
-        let openapi = serde_json::to_value(openapi()).expect("json");
+        let openapi = openapi("/");
         check(&openapi, &openapi);
     }
 }

@@ -1,6 +1,9 @@
 //! What comes out of a job: log, results, report, receipt.
 
-use super::views::{JobView, List, ResultView};
+use super::{
+    schemas::{BytesSchema, PartSchema},
+    views::{JobView, List, ResultView},
+};
 use crate::{
     auth::Caller,
     download::Download,
@@ -39,7 +42,7 @@ pub(super) struct LogQuery {
 /// Empty while it is held with the outputs. If it is still withheld when the job has ended, it stays empty, and the header
 /// `X-Cloister-Log-Withheld` names the datasets that withhold it.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/log", tag = "results", params(LogQuery,
+    get, path = "/v1/jobs/{id}/log", operation_id = "get_log", tag = "results", params(LogQuery,
         ("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
         ("Range" = Option<String>, Header, description = "One range of bytes; ignored when following")),
     responses(
@@ -81,7 +84,7 @@ pub(super) async fn log(
 /// What an algorithm printed may hold data of every dataset. So a publisher sees what the datasets of the other publishers let
 /// out, and all of it if there are no others. The reading is recorded.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/withheld-log", tag = "review", params(
+    get, path = "/v1/jobs/{id}/withheld-log", operation_id = "get_withheld_log", tag = "review", params(
         ("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
         ("Range" = Option<String>, Header, description = "One range of bytes")),
     responses(
@@ -107,7 +110,7 @@ pub(super) async fn withheld_log(
 ///
 /// The first release counts. The receipt of the job stays as it is; the release is in the audit log.
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/withheld-log/release", tag = "review",
+    post, path = "/v1/jobs/{id}/withheld-log/release", operation_id = "release_withheld_log", tag = "review",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = JobView),
         (status = 409, description = "It has not ended, or its log is not withheld"))
@@ -122,7 +125,8 @@ pub(super) async fn release_log(
 
 /// What was released
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/results", tag = "results", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    get, path = "/v1/jobs/{id}/results", operation_id = "list_results", tag = "results",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = List<ResultView>))
 )]
 pub(super) async fn results(
@@ -135,17 +139,11 @@ pub(super) async fn results(
 
 /// One released file, or a part of it
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/results/{index}", tag = "results",
-    params(
-        ("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("index" = u32, Path),
-        ("Range" = Option<String>, Header, description = "One range of bytes"),
-        ("If-Range" = Option<String>, Header, description = "Only if it is still this, else all of it"),
-        ("If-None-Match" = Option<String>, Header, description = "Only if it is not this")
-    ),
+    get, path = "/v1/jobs/{id}/results/{index}", operation_id = "download_result", tag = "results",
+    params(PartSchema, ("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("index" = u32, Path)),
     responses(
-        (status = 200, content_type = "application/octet-stream", body = Vec<u8>,
-            headers(("ETag" = String), ("Repr-Digest" = String), ("Content-Disposition" = String))),
-        (status = 206, content_type = "application/octet-stream", body = Vec<u8>, headers(("Content-Range" = String))),
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = inline(BytesSchema)),
+        (status = 206, description = "The part", content_type = "application/octet-stream", body = inline(BytesSchema)),
         (status = 304, description = "You have it"),
     )
 )]
@@ -166,7 +164,8 @@ pub(super) async fn result(
 /// See `schemas/report.v1.json`. It says nothing about outputs unless they are
 /// released. A publisher sees neither other publishers' files nor the parameters.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/report", tag = "results", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    get, path = "/v1/jobs/{id}/report", operation_id = "get_report", tag = "results",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Object))
 )]
 pub(super) async fn report(
@@ -215,7 +214,8 @@ pub(super) struct OpeningView {
 /// Made once, when the job ends, and kept when the job is removed. Every reader gets the same text and signature. Values
 /// that not every reader may see are sealed in it; `openings` has those that you may see.
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/receipt", tag = "results", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    get, path = "/v1/jobs/{id}/receipt", operation_id = "get_receipt", tag = "results",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = Receipt),
         (status = 404, description = "There is no such job that you may see, or it ended under an earlier version of the service, without a receipt"),
         (status = 409, description = "It has not ended"))

@@ -1,4 +1,7 @@
-use super::views::{JobView, List, ResultView};
+use super::{
+    schemas::{BytesSchema, PartSchema},
+    views::{JobView, List, ResultView},
+};
 use crate::{
     auth::Caller,
     download::Download,
@@ -38,7 +41,8 @@ pub(super) enum VerdictChoice {
 
 /// Outputs that wait for your decision
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/review", tag = "review", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    get, path = "/v1/jobs/{id}/review", operation_id = "list_outputs_under_review", tag = "review",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = List<ResultView>), (status = 409, description = "It is not in review"))
 )]
 pub(super) async fn list(
@@ -51,12 +55,11 @@ pub(super) async fn list(
 
 /// One of the outputs that wait for your decision
 #[utoipa::path(
-    get, path = "/v1/jobs/{id}/review/{index}", tag = "review",
-    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("index" = u32, Path),
-        ("Range" = Option<String>, Header, description = "One range of bytes")),
+    get, path = "/v1/jobs/{id}/review/{index}", operation_id = "download_output_under_review", tag = "review",
+    params(PartSchema, ("id" = String, Path, pattern = "^[0-9a-f]{32}$"), ("index" = u32, Path)),
     responses(
-        (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = inline(BytesSchema)),
+        (status = 206, description = "The part", content_type = "application/octet-stream", body = inline(BytesSchema)),
         (status = 304, description = "You have it"),
         (status = 409, description = "It is not in review"),
     )
@@ -75,7 +78,8 @@ pub(super) async fn read(
 
 /// Decide whether outputs may leave
 #[utoipa::path(
-    post, path = "/v1/jobs/{id}/review", tag = "review", params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    post, path = "/v1/jobs/{id}/review", operation_id = "review_outputs", tag = "review",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     request_body = ReviewRequest,
     responses((status = 200, body = JobView), (status = 409, description = "It is not in review"))
 )]

@@ -1,3 +1,4 @@
+use super::schemas::BytesSchema;
 use crate::{
     auth::{Caller, ExpectedDigest},
     extract::content_digest,
@@ -37,8 +38,8 @@ pub(super) struct UploadView {
 ///
 /// A program for a job, or a file of an asset. Kept for you alone; name it by its digest.
 #[utoipa::path(
-    post, path = "/v1/uploads", tag = "uploads",
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    post, path = "/v1/uploads", operation_id = "upload_file", tag = "uploads",
+    request_body(content = inline(BytesSchema), content_type = "application/octet-stream"),
     params(("Content-Digest" = Option<String>, Header, description = "`sha-256=:<base64>:`; refused if it is another file")),
     responses((status = 201, body = UploadView), (status = 408, description = "No byte of the body came for a minute"), (status = 507, description = "You have sent all that you may"))
 )]

@@ -1,5 +1,6 @@
+use super::schemas::{FaultSchema, PhaseSchema, ResultKindSchema, RuleSchema};
 use crate::date;
-use cloister_model::{Denial, Did, JobStatus, ResultFile, ResultKind, Terms, escape};
+use cloister_model::{Denial, DenialRule, Did, Fault, JobStatus, Phase, ResultFile, ResultKind, Terms, escape};
 use cloister_service::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of};
 use serde::Serialize;
 use serde_json::Value;
@@ -28,7 +29,8 @@ pub(super) struct JobView {
     #[schema(pattern = "^[0-9a-f]{32}$")]
     id: String,
     /// Where it is.
-    phase: &'static str,
+    #[schema(value_type = PhaseSchema)]
+    phase: Phase,
     /// The same as a number, in Ocean's numbers.
     code: u16,
     /// The same as a text.
@@ -72,8 +74,8 @@ pub(super) struct JobView {
 #[schema(as = Reason)]
 pub(super) struct ReasonView {
     text: String,
-    /// `nobody`, `algorithm`, `publisher` or `system`.
-    fault: Value,
+    #[schema(value_type = FaultSchema)]
+    fault: Fault,
 }
 
 /// A log that the rules of datasets keep from the consumer. Their publishers can read it.
@@ -103,7 +105,8 @@ pub(super) struct ProgressView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
 pub(super) struct StepView {
-    phase: &'static str,
+    #[schema(value_type = PhaseSchema)]
+    phase: Phase,
     #[schema(format = DateTime)]
     at: String,
 }
@@ -141,13 +144,10 @@ impl From<&JobStatus> for JobView {
         let did = labels.get(ALGORITHM).and_then(|id| id.parse::<Did>().ok()).map(|did| did.to_string());
         Self {
             id: id.to_string(),
-            phase: phase.as_str(),
+            phase: *phase,
             code: phase.code(),
             phase_text: phase.text(),
-            reason: reason.as_ref().map(|reason| ReasonView {
-                text: reason.text().to_owned(),
-                fault: serde_json::to_value(reason.fault()).unwrap_or_default(),
-            }),
+            reason: reason.as_ref().map(|reason| ReasonView { text: reason.text().to_owned(), fault: reason.fault() }),
             withheld_log: withheld_log.as_ref().map(|log| WithheldLogView {
                 by: log.by.iter().map(ToString::to_string).collect(),
                 released: log.release.as_ref().map(|release| date::write(release.at)),
@@ -161,10 +161,7 @@ impl From<&JobStatus> for JobView {
             revision: *revision,
             progress: progress
                 .map(|progress| ProgressView { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes }),
-            history: history
-                .iter()
-                .map(|step| StepView { phase: step.phase.as_str(), at: date::write(step.at) })
-                .collect(),
+            history: history.iter().map(|step| StepView { phase: step.phase, at: date::write(step.at) }).collect(),
             owner: labels.get(OWNER).map(str::to_owned),
             environment: labels.get(ENVIRONMENT).map(str::to_owned),
             datasets: datasets_of(labels).iter().map(ToString::to_string).collect(),
@@ -182,8 +179,7 @@ pub(super) struct ResultView {
     index: usize,
     /// Its path below `/data/outputs`, or a log's name; made safe to show.
     name: String,
-    /// `output`, `algorithmLog`, `configrationLog`, `filteringLog` or `publishLog`.
-    #[schema(value_type = String)]
+    #[schema(value_type = ResultKindSchema)]
     kind: ResultKind,
     bytes: u64,
     #[schema(pattern = "^[0-9a-f]{64}$")]
@@ -207,8 +203,8 @@ impl ResultView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Rule)]
 pub(super) struct RuleView {
-    #[schema(value_type = String)]
-    rule: cloister_model::DenialRule,
+    #[schema(value_type = RuleSchema)]
+    rule: DenialRule,
     /// The asset whose rule it is; null if it is about the job as a whole.
     subject: Option<String>,
     /// What is wrong.

@@ -14,5 +14,5 @@ pub(crate) use layers::Origin;
 pub(crate) use layers::{ConfigError, Layers};
 pub(crate) use shape::{LogFormat, LogLevel, MetricsFor};
 pub(crate) use show::print;
-pub(crate) use table::Settings;
+pub(crate) use table::{DEFAULT_LISTEN, Settings};
 pub(crate) use unit::{Size, Span};

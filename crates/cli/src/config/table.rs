@@ -61,6 +61,9 @@ macro_rules! settings {
     };
 }
 
+/// Where a service listens if nothing else is set.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8090";
+
 settings! {
     "home" home: PathBuf = "cloister-data", false, "The folder that holds everything: state, cache, results, the operator's key.";
     "listen" listen: SocketAddr = "127.0.0.1:8090", false, "Address and port that the service listens on. Port 0: any free port.";
@@ -187,6 +190,7 @@ mod tests {
     fn defaults_are_valid() {
         let settings = with(&[]).expect("settings");
         assert!(settings.listen.ip().is_loopback() && !settings.insecure_http);
+        assert_eq!(settings.listen.to_string(), DEFAULT_LISTEN);
         assert!(settings.operator_providers.is_empty() && settings.sources_local_roots.is_empty());
         assert_eq!(settings.shown().len(), TABLE.len());
     }

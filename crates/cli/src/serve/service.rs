@@ -4,7 +4,7 @@ use super::{
 };
 use crate::{
     client::{KEY_FILE, URL_FILE},
-    config::Settings,
+    config::{DEFAULT_LISTEN, Settings},
     exit::{CONFLICT, Ended, USAGE, Usage},
     output::{note, print_line},
 };
@@ -206,7 +206,8 @@ fn now() -> Timestamp {
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// The description of the HTTP interface.
+/// The description of the HTTP interface, at the address where a service listens by default.
 pub(crate) fn openapi() -> anyhow::Result<String> {
-    Ok(serde_json::to_string_pretty(&cloister_api::openapi())?)
+    let server = format!("http://{DEFAULT_LISTEN}");
+    Ok(serde_json::to_string_pretty(&cloister_api::openapi(&server))?)
 }

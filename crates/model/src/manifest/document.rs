@@ -97,6 +97,33 @@ pub enum ManifestError {
 }
 
 impl Manifest {
+    /// The fields of a manifest.
+    pub const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+
+    /// The fields of `spec`.
+    pub const SPEC_FIELDS: [&str; 11] = [
+        "title",
+        "author",
+        "description",
+        "license",
+        "tags",
+        "services",
+        "files",
+        "compute",
+        "consumerParameters",
+        "credentials",
+        "algorithm",
+    ];
+
+    /// The fields of an entry of `services`.
+    pub const SERVICE_FIELDS: [&str; 5] = ["id", "type", "files", "compute", "consumerParameters"];
+
+    /// The fields of `algorithm`.
+    pub const ALGORITHM_FIELDS: [&str; 4] = ["language", "version", "container", "consumerParameters"];
+
+    /// The fields of the `container` of an algorithm.
+    pub const CONTAINER_FIELDS: [&str; 4] = ["image", "tag", "entrypoint", "checksum"];
+
     /// Whether a document means to be a manifest, rather than a DDO.
     #[must_use]
     pub fn is_meant(document: &Value) -> bool {
@@ -109,7 +136,7 @@ impl Manifest {
     /// The first thing that is wrong with it.
     pub fn from_value(document: &Value) -> Result<Self, ManifestError> {
         let root = Node::root("", document);
-        only(&root, &["apiVersion", "kind", "metadata", "spec"])?;
+        only(&root, &Self::FIELDS)?;
         if root.get("apiVersion").text(100)? != API_VERSION {
             return Err(root.get("apiVersion").expected("`cloister.dev/v1alpha1`").into());
         }
@@ -122,22 +149,7 @@ impl Manifest {
         only(&metadata, &["name"])?;
         let name: AssetName = metadata.get("name").parsed("1 to 63 lower-case letters, digits or `-`")?;
         let spec = root.get("spec");
-        only(
-            &spec,
-            &[
-                "title",
-                "author",
-                "description",
-                "license",
-                "tags",
-                "services",
-                "files",
-                "compute",
-                "consumerParameters",
-                "credentials",
-                "algorithm",
-            ],
-        )?;
+        only(&spec, &Self::SPEC_FIELDS)?;
         let mut described =
             json!({"type": kind_name(kind), "name": spec.get("title").text_or_absent(1000)?.unwrap_or(name.as_str())});
         for (field, most) in [("author", 1000), ("description", 20_000), ("license", 1000)] {
@@ -240,14 +252,14 @@ fn only_parameters(parameters: &Node<'_>) -> Result<(), ManifestError> {
 fn read_algorithm(node: &Node<'_>) -> Result<Value, ManifestError> {
     let mut algorithm = Map::new();
     if !node.is_absent() {
-        only(node, &["language", "version", "container", "consumerParameters"])?;
+        only(node, &Manifest::ALGORITHM_FIELDS)?;
         only_parameters(&node.get("consumerParameters"))?;
         algorithm = node.object()?.clone();
     }
     let container = node.get("container");
     let mut written = json!({"image": "wasm", "entrypoint": "$ALGO"});
     if !container.is_absent() {
-        only(&container, &["image", "tag", "entrypoint", "checksum"])?;
+        only(&container, &Manifest::CONTAINER_FIELDS)?;
         for (name, value) in container.object()? {
             written[name] = value.clone();
         }
@@ -271,7 +283,7 @@ fn read_services(spec: &Node<'_>, kind: AssetKind) -> Result<Vec<Value>, Manifes
         return Err(services.expected("a list with at least one service").into());
     }
     let read = |entry: &Node<'_>| {
-        only(entry, &["id", "type", "files", "compute", "consumerParameters"])?;
+        only(entry, &Manifest::SERVICE_FIELDS)?;
         let service_type = entry.get("type").text(64)?;
         let id = entry.get("id").text_or_absent(128)?.unwrap_or(service_type);
         read_service(entry, id, service_type, kind)

@@ -2,6 +2,7 @@ use crate::{
     auth::Caller,
     download::{Description, Download},
     extract::PathParams,
+    native::schemas::{BytesSchema, PartSchema},
     problem::Problem,
     state::Http,
 };
@@ -15,12 +16,11 @@ use cloister_service::{KnownFile, Principal, UseCases};
 
 /// A file of a dataset that may be downloaded
 #[utoipa::path(
-    get, path = "/v1/datasets/{did}/files/{n}", tag = "assets",
-    params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"), ("n" = u32, Path),
-        ("Range" = Option<String>, Header, description = "One range of bytes")),
+    get, path = "/v1/datasets/{did}/files/{n}", operation_id = "download_dataset_file", tag = "assets",
+    params(PartSchema, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"), ("n" = u32, Path)),
     responses(
-        (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = inline(BytesSchema)),
+        (status = 206, description = "The part", content_type = "application/octet-stream", body = inline(BytesSchema)),
         (status = 304, description = "You have it"), (status = 502, description = "Its source cannot be read"),
     )
 )]
@@ -37,12 +37,11 @@ pub(crate) async fn dataset_file(
 
 /// A file of an algorithm that may be downloaded
 #[utoipa::path(
-    get, path = "/v1/algorithms/{did}/files/{n}", tag = "assets",
-    params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"), ("n" = u32, Path),
-        ("Range" = Option<String>, Header, description = "One range of bytes")),
+    get, path = "/v1/algorithms/{did}/files/{n}", operation_id = "download_algorithm_file", tag = "assets",
+    params(PartSchema, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"), ("n" = u32, Path)),
     responses(
-        (status = 200, content_type = "application/octet-stream", body = Vec<u8>),
-        (status = 206, content_type = "application/octet-stream", body = Vec<u8>),
+        (status = 200, description = "The file", content_type = "application/octet-stream", body = inline(BytesSchema)),
+        (status = 206, description = "The part", content_type = "application/octet-stream", body = inline(BytesSchema)),
         (status = 304, description = "You have it"), (status = 502, description = "Its source cannot be read"),
     )
 )]

@@ -1,7 +1,9 @@
-//! Manifests and DDOs for readers of the documentation. `cloister_model::Manifest` reads them.
+//! Manifests, DDOs and permissions for readers of the documentation. `cloister_model::{Manifest, Ddo, Permissions}` read them,
+//! and the tests compare the fields.
 
 #![expect(dead_code, reason = "describes what another type reads")]
 
+use crate::native::schemas::{ProfileSchema, RuntimeSchema};
 use utoipa::ToSchema;
 
 /// What is published: a manifest, or a DDO of Ocean's format 4.x with its files in the clear.
@@ -9,7 +11,7 @@ use utoipa::ToSchema;
 #[schema(as = AssetDocument)]
 #[serde(untagged)]
 pub(crate) enum DocumentSchema {
-    Manifest(ManifestSchema),
+    Manifest(Box<ManifestSchema>),
     Ddo(DdoSchema),
 }
 
@@ -72,18 +74,82 @@ struct ManifestSpec {
     #[schema(value_type = Option<Vec<Object>>, min_items = 1, max_items = 1000)]
     files: (),
     /// Which algorithms may run on it, and how. Absent: none.
-    #[schema(value_type = Option<Object>)]
-    compute: (),
+    compute: Option<PermissionsSchema>,
     /// What consumers may set.
     #[schema(value_type = Option<Vec<Object>>, max_items = 200)]
     consumer_parameters: (),
     /// Who may use it at all: `allow` and `deny`, as in a DDO.
     #[schema(value_type = Option<Object>)]
     credentials: (),
-    /// For an algorithm: `language`, `version`, `container` (`image`, `tag`, `entrypoint`, `checksum`; WebAssembly if
-    /// absent), `consumerParameters`.
+    /// For an algorithm: what it is.
+    algorithm: Option<ManifestAlgorithm>,
+}
+
+/// What an algorithm is.
+#[derive(ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ManifestAlgorithm {
+    language: Option<String>,
+    version: Option<String>,
+    /// What it runs in; absent: it is a WebAssembly program.
+    container: Option<ManifestContainer>,
+    /// What consumers may set.
+    #[schema(value_type = Option<Vec<Object>>, max_items = 200)]
+    consumer_parameters: (),
+}
+
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ManifestContainer {
+    /// `wasm`, or an image that the operator maps to an interpreter, such as `python`; `wasm` if absent.
+    image: Option<String>,
+    tag: Option<String>,
+    /// The command, with `$ALGO` for the program's file; `$ALGO` if absent.
+    entrypoint: Option<String>,
+    checksum: Option<String>,
+}
+
+/// Which algorithms may run on a dataset, and how. What is absent is not allowed.
+#[derive(ToSchema)]
+#[schema(as = Permissions)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PermissionsSchema {
+    /// Whether a program that is not a published algorithm may run.
+    allow_raw_algorithm: Option<bool>,
+    /// Whether an algorithm may have the network. Only containers can.
+    allow_network_access: Option<bool>,
+    /// Algorithms that may run.
+    #[schema(max_items = 10_000)]
+    publisher_trusted_algorithms: Option<Vec<TrustedAlgorithmSchema>>,
+    /// Accounts whose algorithms may run; `*`: any.
+    #[schema(max_items = 10_000)]
+    publisher_trusted_algorithm_publishers: Option<Vec<String>>,
+    /// Whether every algorithm that is published here may run, whatever its files become.
+    allow_algorithms_published_here: Option<bool>,
+    /// What may leave: the fields of `schemas/output-contract.v1.json` and `schemas/release-rules.v1.json` in one object.
     #[schema(value_type = Option<Object>)]
-    algorithm: (),
+    output_contract: (),
+    /// What algorithms may run in. Absent: `wasm` only.
+    #[schema(max_items = 16)]
+    runtimes: Option<Vec<RuntimeSchema>>,
+    /// What algorithms may learn of time and chance. Absent: `deterministic` only.
+    #[schema(max_items = 16)]
+    profiles: Option<Vec<ProfileSchema>>,
+}
+
+/// An algorithm that may run.
+#[derive(ToSchema)]
+#[schema(as = TrustedAlgorithm)]
+#[serde(rename_all = "camelCase")]
+struct TrustedAlgorithmSchema {
+    /// Its DID; `*`: any.
+    did: String,
+    /// What its files must be; `*`: anything. Absent: it matches no algorithm.
+    files_checksum: Option<String>,
+    /// What its container section must be; `*`: anything. Absent: it matches no algorithm.
+    container_section_checksum: Option<String>,
+    /// The service that is meant; absent: any.
+    service_id: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -95,8 +161,7 @@ struct ManifestService {
     r#type: ManifestServiceType,
     #[schema(value_type = Vec<Object>, min_items = 1, max_items = 1000)]
     files: (),
-    #[schema(value_type = Option<Object>)]
-    compute: (),
+    compute: Option<PermissionsSchema>,
     #[schema(value_type = Option<Vec<Object>>, max_items = 200)]
     consumer_parameters: (),
 }
@@ -108,4 +173,32 @@ enum ManifestServiceType {
     Access,
     /// May only be computed on.
     Compute,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::{Manifest, Permissions};
+    use std::collections::BTreeSet;
+    use utoipa::PartialSchema;
+
+    fn fields<T: PartialSchema>() -> BTreeSet<String> {
+        let schema = serde_json::to_value(T::schema()).expect("json");
+        assert_eq!(schema["additionalProperties"], false, "unknown fields are refused");
+        schema["properties"].as_object().expect("properties").keys().cloned().collect()
+    }
+
+    fn of(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_described_is_what_is_read() {
+        assert_eq!(fields::<ManifestSchema>(), of(&Manifest::FIELDS));
+        assert_eq!(fields::<ManifestSpec>(), of(&Manifest::SPEC_FIELDS));
+        assert_eq!(fields::<ManifestService>(), of(&Manifest::SERVICE_FIELDS));
+        assert_eq!(fields::<ManifestAlgorithm>(), of(&Manifest::ALGORITHM_FIELDS));
+        assert_eq!(fields::<ManifestContainer>(), of(&Manifest::CONTAINER_FIELDS));
+        assert_eq!(fields::<PermissionsSchema>(), of(&Permissions::FIELDS));
+    }
 }

@@ -1,8 +1,9 @@
+use super::manifest::PermissionsSchema;
 use crate::{
     auth::Caller,
     download::{EntityTag, precondition},
     extract::{Json, PathParam, PathParams, Query},
-    native::schemas::DidSchema,
+    native::schemas::DidText,
     problem::Problem,
 };
 use axum::{
@@ -30,9 +31,9 @@ pub(crate) struct ServiceQuery {
 ///
 /// The header `ETag` names this state.
 #[utoipa::path(
-    get, path = "/v1/datasets/{did}/permissions", tag = "permissions",
+    get, path = "/v1/datasets/{did}/permissions", operation_id = "get_permissions", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
-    responses((status = 200, body = Object, headers(("ETag" = String))))
+    responses((status = 200, body = PermissionsSchema, headers(("ETag" = String))))
 )]
 pub(crate) async fn permissions(
     State(use_cases): State<UseCases>,
@@ -52,14 +53,14 @@ fn answer((permissions, revision): &(Permissions, u64)) -> Response {
 ///
 /// Replaces all of it: what is absent is not allowed. With `If-Match`, only if it was not changed meanwhile.
 #[utoipa::path(
-    put, path = "/v1/datasets/{did}/permissions", tag = "permissions",
+    put, path = "/v1/datasets/{did}/permissions", operation_id = "set_permissions", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the state that is changed")),
-    request_body(content = Object, example = json!({
+    request_body(content = PermissionsSchema, example = json!({
         "publisherTrustedAlgorithms": [], "outputContract": {"maxBytes": 1_000_000, "names": ["*.csv"]}
     })),
     responses(
-        (status = 200, body = Object, headers(("ETag" = String))),
+        (status = 200, body = PermissionsSchema, headers(("ETag" = String))),
         (status = 409, description = "It was changed at the same moment"),
         (status = 412, description = "It was changed meanwhile"),
     )
@@ -80,26 +81,16 @@ pub(crate) async fn set_permissions(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AllowRequest {
-    #[schema(value_type = ChoiceSchema)]
-    algorithm: Choice,
+    algorithm: AlgorithmReference,
 }
 
 /// An algorithm: its DID, or its owner's name for it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(untagged)]
-enum Choice {
-    Did(Did),
-    Named(Named),
-}
-
-/// An algorithm: its DID, or its owner's name for it.
-#[derive(ToSchema)]
 #[schema(as = NamedAlgorithm)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes `Choice` to readers of the documentation")]
-pub(crate) enum ChoiceSchema {
+enum AlgorithmReference {
     /// Its DID.
-    Did(DidSchema),
+    Did(DidText),
     /// Its owner and name.
     Named(Named),
 }
@@ -118,10 +109,10 @@ pub(crate) struct Named {
 ///
 /// If its files or its container change afterwards, it has to be allowed again.
 #[utoipa::path(
-    post, path = "/v1/datasets/{did}/allow", tag = "permissions",
+    post, path = "/v1/datasets/{did}/allow", operation_id = "allow_algorithm", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
     request_body = AllowRequest,
-    responses((status = 200, description = "The permissions as they are now", body = Object, headers(("ETag" = String))),
+    responses((status = 200, description = "The permissions as they are now", body = PermissionsSchema, headers(("ETag" = String))),
         (status = 409, description = "They were changed at the same moment"))
 )]
 pub(crate) async fn allow(
@@ -132,15 +123,15 @@ pub(crate) async fn allow(
     Json(request): Json<AllowRequest>,
 ) -> Result<Response, Problem> {
     let algorithm = match request.algorithm {
-        Choice::Did(did) => AlgorithmName::Did(did),
-        Choice::Named(Named { owner, name }) => AlgorithmName::Named { owner, name },
+        AlgorithmReference::Did(DidText(did)) => AlgorithmName::Did(did),
+        AlgorithmReference::Named(Named { owner, name }) => AlgorithmName::Named { owner, name },
     };
     Ok(answer(&use_cases.allow(&who, did, query.service.as_deref(), algorithm).await?))
 }
 
 /// Take the trust in an algorithm back
 #[utoipa::path(
-    delete, path = "/v1/datasets/{did}/allow/{algorithm}", tag = "permissions",
+    delete, path = "/v1/datasets/{did}/allow/{algorithm}", operation_id = "disallow_algorithm", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"),
         ("algorithm" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
     responses((status = 204, description = "It is trusted no more"), (status = 409, description = "They were changed at the same moment"))

@@ -19,7 +19,7 @@ use serde_json::Value;
 /// The body is a manifest (`apiVersion: cloister.dev/v1alpha1`, `kind: Dataset`) or a DDO. The same name changes the same
 /// dataset.
 #[utoipa::path(
-    post, path = "/v1/datasets", tag = "assets",
+    post, path = "/v1/datasets", operation_id = "publish_dataset", tag = "assets",
     request_body(content = DocumentSchema, example = json!({
         "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
         "spec": {
@@ -42,7 +42,7 @@ pub(crate) async fn publish_dataset(
 ///
 /// The body is a manifest (`kind: Algorithm`) or a DDO. Its files are fetched once, to know what they are.
 #[utoipa::path(
-    post, path = "/v1/algorithms", tag = "assets",
+    post, path = "/v1/algorithms", operation_id = "publish_algorithm", tag = "assets",
     request_body(content = DocumentSchema, example = json!({
         "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": "column-stats"},
         "spec": {
@@ -76,7 +76,7 @@ async fn publish(use_cases: &UseCases, who: &Principal, kind: AssetKind, documen
 
 /// Withdraw a dataset: no job can use it any more
 #[utoipa::path(
-    delete, path = "/v1/datasets/{did}", tag = "assets",
+    delete, path = "/v1/datasets/{did}", operation_id = "withdraw_dataset", tag = "assets",
     params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
     responses((status = 204, description = "It is withdrawn"))
 )]
@@ -91,7 +91,7 @@ pub(crate) async fn withdraw_dataset(
 
 /// Withdraw an algorithm: no job can use it any more
 #[utoipa::path(
-    delete, path = "/v1/algorithms/{did}", tag = "assets",
+    delete, path = "/v1/algorithms/{did}", operation_id = "withdraw_algorithm", tag = "assets",
     params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
     responses((status = 204, description = "It is withdrawn"))
 )]

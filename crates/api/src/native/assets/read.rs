@@ -38,7 +38,8 @@ pub(crate) struct AssetsQuery {
 
 /// Datasets
 #[utoipa::path(
-    get, path = "/v1/datasets", tag = "assets", params(AssetsQuery), responses((status = 200, body = Page<AssetView>))
+    get, path = "/v1/datasets", operation_id = "list_datasets", tag = "assets", params(AssetsQuery),
+    responses((status = 200, body = Page<AssetView>))
 )]
 pub(crate) async fn datasets(
     State(use_cases): State<UseCases>,
@@ -50,7 +51,8 @@ pub(crate) async fn datasets(
 
 /// Algorithms
 #[utoipa::path(
-    get, path = "/v1/algorithms", tag = "assets", params(AssetsQuery), responses((status = 200, body = Page<AssetView>))
+    get, path = "/v1/algorithms", operation_id = "list_algorithms", tag = "assets", params(AssetsQuery),
+    responses((status = 200, body = Page<AssetView>))
 )]
 pub(crate) async fn algorithms(
     State(use_cases): State<UseCases>,
@@ -79,7 +81,7 @@ async fn list(
 
 /// A dataset
 #[utoipa::path(
-    get, path = "/v1/datasets/{did}", tag = "assets",
+    get, path = "/v1/datasets/{did}", operation_id = "get_dataset", tag = "assets",
     params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
     responses((status = 200, body = AssetView, headers(("ETag" = String))))
 )]
@@ -93,7 +95,7 @@ pub(crate) async fn dataset(
 
 /// An algorithm
 #[utoipa::path(
-    get, path = "/v1/algorithms/{did}", tag = "assets",
+    get, path = "/v1/algorithms/{did}", operation_id = "get_algorithm", tag = "assets",
     params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
     responses((status = 200, body = AssetView, headers(("ETag" = String))))
 )]

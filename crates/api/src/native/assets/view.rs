@@ -11,8 +11,7 @@ use utoipa::ToSchema;
 #[schema(as = Asset)]
 pub(crate) struct AssetView {
     did: String,
-    /// `dataset` or `algorithm`.
-    kind: &'static str,
+    kind: KindView,
     /// What its owner calls it.
     name: String,
     owner: String,
@@ -44,8 +43,26 @@ pub(crate) struct AssetView {
 #[schema(as = Service)]
 pub(crate) struct ServiceView {
     id: String,
-    /// `access` or `compute`.
-    r#type: &'static str,
+    r#type: ServiceType,
+}
+
+/// What an asset is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = AssetKind)]
+enum KindView {
+    Dataset,
+    Algorithm,
+}
+
+/// What a service allows.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum ServiceType {
+    /// The files may be downloaded.
+    Access,
+    /// The files may only be computed on.
+    Compute,
 }
 
 impl AssetView {
@@ -75,15 +92,15 @@ impl AssetView {
         let service = |ServiceSummary { id, is_access }| ServiceView {
             id,
             r#type: match is_access {
-                true => "access",
-                false => "compute",
+                true => ServiceType::Access,
+                false => ServiceType::Compute,
             },
         };
         Self {
             did: did.to_string(),
             kind: match kind {
-                AssetKind::Dataset => "dataset",
-                AssetKind::Algorithm => "algorithm",
+                AssetKind::Dataset => KindView::Dataset,
+                AssetKind::Algorithm => KindView::Algorithm,
             },
             name,
             owner: owner.to_string(),
