@@ -22,7 +22,7 @@ mod settings;
 mod state;
 mod streams;
 
-pub use cloister_service::{NewKey, Principal, Via, new_key};
+pub use cloister_service::{KeyLifetimes, NewKey, Principal, Via, new_key};
 pub use native::openapi;
 pub use serve::{ServeOptions, TlsError, serve, tls_config};
 pub use settings::{

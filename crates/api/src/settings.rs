@@ -1,5 +1,5 @@
 use cloister_model::{Account, Role, Secret, TimeLimits, Timestamp};
-use cloister_service::{Clock, OptionsError};
+use cloister_service::{Clock, KeyLifetimes, OptionsError};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -66,6 +66,8 @@ pub struct Settings {
     pub metrics: MetricsFor,
     /// Ocean's operator API.
     pub operator: OperatorSettings,
+    /// How long keys last that accounts make.
+    pub key_lifetimes: KeyLifetimes,
     /// What tells the time.
     pub clock: Clock,
 }
@@ -179,6 +181,7 @@ impl Settings {
             request_timeout: Duration::from_secs(60),
             metrics: MetricsFor::default(),
             operator: OperatorSettings::default(),
+            key_lifetimes: KeyLifetimes::default(),
             clock: Arc::new(system_clock),
         }
     }

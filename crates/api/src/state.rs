@@ -68,6 +68,7 @@ impl Service {
             times: settings.times,
             max_upload_bytes: settings.max_upload_bytes,
             patience: settings.request_timeout.saturating_sub(TO_ANSWER).max(settings.request_timeout / 2),
+            key_lifetimes: settings.key_lifetimes,
             clock: Arc::clone(&settings.clock),
         };
         let claims: Arc<dyn Claims> = Arc::clone(&backend) as Arc<dyn Claims>;

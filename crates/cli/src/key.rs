@@ -4,7 +4,7 @@ use crate::{
     client::{ClientError, Key, read, read_all},
     config::Span,
     context::Context,
-    output::{Format, Table, age, in_future, note, print_document, print_line, shown},
+    output::{Format, Table, age, has_passed, in_future, note, print_document, print_line, shown},
 };
 use clap::Subcommand;
 use cloister_model::{Account, KeyId, Role};
@@ -24,7 +24,7 @@ pub(crate) enum KeyCommand {
         /// A name for it, shown in lists
         #[arg(long)]
         label: Option<String>,
-        /// How long it is valid, such as `90d` [default: until it is revoked]
+        /// How long it is valid, such as `30d` [default: as long as the service allows]
         #[arg(long, value_name = "DURATION", value_parser = span)]
         expires: Option<Span>,
     },
@@ -63,14 +63,16 @@ impl KeyCommand {
                 if context.format != Format::Table {
                     return Ok(print_document(context.format, &answer)?);
                 }
-                let Key { account, role, key, .. } = read(&answer)?;
+                let Key { account, role, expires, key, .. } = read(&answer)?;
                 let key = key.filter(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic()));
                 let key = key.ok_or_else(|| ClientError::Unexpected("a new key that is empty".to_owned()))?;
                 print_line(&key)?;
                 note(&format!(
-                    "a key for {} with the role {}. It is not shown again: keep it in a file of mode 0600 or in CLOISTER_KEY",
+                    "a key for {} with the role {}, valid until {}. It is not shown again: keep it in a file of mode 0600 or \
+                     in CLOISTER_KEY",
                     shown(&account),
-                    shown(&role)
+                    shown(&role),
+                    expires.as_deref().map_or_else(|| "it is revoked".to_owned(), shown)
                 ));
                 Ok(())
             }
@@ -79,14 +81,15 @@ impl KeyCommand {
                 if context.format != Format::Table {
                     return Ok(print_document(context.format, &json!({"items": items}))?);
                 }
-                let mut table = Table::new(["ID", "ACCOUNT", "ROLE", "LABEL", "AGE", "STATE"]);
+                let mut table = Table::new(["ID", "ACCOUNT", "ROLE", "LABEL", "AGE", "EXPIRES", "STATE"]);
                 for Key { id, account, role, label, created, expires, revoked, key: _ } in read_all(&items)? {
-                    let state = match (revoked, expires) {
-                        (Some(_), _) => "revoked".to_owned(),
-                        (None, Some(expires)) => format!("until {expires}"),
-                        (None, None) => "valid".to_owned(),
+                    let state = match (revoked, &expires) {
+                        (Some(_), _) => "revoked",
+                        (None, Some(expires)) if has_passed(expires) => "expired",
+                        (None, _) => "valid",
                     };
-                    table.row([id, account, role, label, age(&created), state]);
+                    let expires = expires.unwrap_or_else(|| "never".to_owned());
+                    table.row([id, account, role, label, age(&created), expires, state.to_owned()]);
                 }
                 Ok(table.print("no keys")?)
             }

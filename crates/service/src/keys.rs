@@ -2,6 +2,7 @@ use crate::{Principal, UseCases, Via};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, KeyId, Role, Secret, Sha256, StoreError, Timestamp};
 use serde_json::json;
+use std::time::Duration;
 
 /// The beginning of every key, so that people and secret scanners recognise one.
 const PREFIX: &str = "clk_";
@@ -12,6 +13,23 @@ const MOST_KEYS: usize = 1000;
 
 /// Bytes of a label.
 const MOST_LABEL_BYTES: usize = 100;
+
+/// How long keys last that accounts make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyLifetimes {
+    /// The longest that any of them lasts.
+    pub longest: Duration,
+    /// The longest that one lasts that is made with an Ethereum signature, which has no end of its own.
+    pub by_signature: Duration,
+}
+
+impl Default for KeyLifetimes {
+    /// 90 days, and a week.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self { longest: DAY * 90, by_signature: DAY * 7 }
+    }
+}
 
 /// A key that was just made.
 #[derive(Clone, Debug)]
@@ -31,7 +49,7 @@ pub struct KeyRequest {
     pub role: Option<Role>,
     /// What its maker calls it, at most 100 bytes.
     pub label: String,
-    /// When it stops working; none: when the key that makes it does, or never.
+    /// When it stops working; none: as late as it may.
     pub expires: Option<Timestamp>,
 }
 
@@ -50,9 +68,12 @@ pub enum KeyError {
     /// The moment at which it expires has passed.
     #[error("has to be in the future")]
     ExpiresInThePast,
-    /// It would work for longer than the key that makes it, which stops working at this moment.
-    #[error("a key lasts no longer than the one that makes it")]
+    /// It would work for longer than what it is made with, which is good until this moment.
+    #[error("a key lasts no longer than the key, token or signature that makes it")]
     OutlivesMaker(Timestamp),
+    /// It would work for longer than any key may.
+    #[error("the operator has set how long keys last")]
+    TooLong(Timestamp),
     /// The account has made all keys that it may.
     #[error("you have {MOST_KEYS} keys that work, which is the most; revoke one first")]
     TooMany,
@@ -117,8 +138,8 @@ impl UseCases {
                 return Err(KeyError::TooMany);
             }
         }
-        let expires = within(expires, self.expiry_of_maker(who).await?)?;
-        let made = new_key(account, role, label, expires, now).map_err(|_| KeyError::NoRandomBytes)?;
+        let expires = within(expires, self.expiry_of_maker(who).await?, now, &self.options().key_lifetimes)?;
+        let made = new_key(account, role, label, Some(expires), now).map_err(|_| KeyError::NoRandomBytes)?;
         let record = event(who, AuditAction::KeyCreated, &made.stored, now);
         self.backend().put_key(made.stored.clone(), record).await?;
         Ok(made)
@@ -170,26 +191,48 @@ impl UseCases {
         Ok(stored.map(|key| Principal { account: key.account, role: key.role, via: Via::Key(key.id) }))
     }
 
-    /// Whether what a principal has shown is still good. A key may have expired or been revoked since; tokens and
-    /// signatures were good for the whole request.
+    /// Whether what a principal has shown is still good. A key or a token may have expired since, and a key may have been
+    /// revoked; a signature was good for the whole request.
     pub async fn is_still_good(&self, principal: &Principal) -> bool {
-        let Via::Key(id) = &principal.via else { return true };
-        matches!(self.backend().key(id.clone()).await, Ok(Some(key)) if works(&key, self.now()))
+        match &principal.via {
+            Via::Key(id) => matches!(self.backend().key(id.clone()).await, Ok(Some(key)) if works(&key, self.now())),
+            Via::Token { expires } => self.now() < *expires,
+            Via::Signature => true,
+        }
     }
 
+    /// Until when what makes a key is good; none: it has no end.
     async fn expiry_of_maker(&self, who: &Principal) -> Result<Option<Timestamp>, StoreError> {
-        let Via::Key(id) = &who.via else { return Ok(None) };
-        Ok(self.backend().key(id.clone()).await?.and_then(|key| key.expires))
+        match &who.via {
+            Via::Key(id) => Ok(self.backend().key(id.clone()).await?.and_then(|key| key.expires)),
+            Via::Token { expires } => Ok(Some(*expires)),
+            Via::Signature => Ok(Some(later(self.now(), self.options().key_lifetimes.by_signature))),
+        }
     }
 }
 
-/// When a key stops working that is made with one that stops working then: no later. Otherwise, the holder of a key for a
-/// day could make one that lasts for ever.
-fn within(wanted: Option<Timestamp>, most: Option<Timestamp>) -> Result<Option<Timestamp>, KeyError> {
-    match (wanted, most) {
-        (Some(wanted), Some(most)) if wanted > most => Err(KeyError::OutlivesMaker(most)),
-        (wanted, most) => Ok(wanted.or(most)),
+/// When a key stops working: not later than what makes it. Otherwise, the holder of a key or a token for a day could make one
+/// that lasts for ever. And not later than any key may.
+fn within(
+    wanted: Option<Timestamp>,
+    of_maker: Option<Timestamp>,
+    now: Timestamp,
+    lifetimes: &KeyLifetimes,
+) -> Result<Timestamp, KeyError> {
+    let longest = later(now, lifetimes.longest);
+    let most = of_maker.map_or(longest, |of_maker| of_maker.min(longest));
+    match wanted {
+        Some(wanted) if of_maker.is_some_and(|of_maker| wanted > of_maker) => Err(KeyError::OutlivesMaker(most)),
+        Some(wanted) if wanted > longest => Err(KeyError::TooLong(longest)),
+        // A token is accepted a little after its end, because clocks differ.
+        None if most <= now => Err(KeyError::OutlivesMaker(most)),
+        wanted => Ok(wanted.unwrap_or(most)),
     }
+}
+
+fn later(now: Timestamp, after: Duration) -> Timestamp {
+    let ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+    Timestamp::from_unix_ms(now.unix_ms().saturating_add(ms))
 }
 
 fn event(who: &Principal, action: AuditAction, key: &ApiKey, at: Timestamp) -> AuditEvent {
@@ -260,9 +303,22 @@ mod tests {
 
     #[test]
     fn a_key_lasts_no_longer_than_the_one_that_makes_it() {
-        assert_eq!(within(Some(at(5)), Some(at(9))), Ok(Some(at(5))));
-        assert_eq!(within(None, Some(at(9))), Ok(Some(at(9))));
-        assert_eq!(within(Some(at(5)), None), Ok(Some(at(5))));
-        assert_eq!(within(Some(at(10)), Some(at(9))), Err(KeyError::OutlivesMaker(at(9))));
+        let lifetimes = KeyLifetimes { longest: Duration::from_millis(20), by_signature: Duration::from_millis(5) };
+        let within = |wanted: Option<u64>, maker: Option<u64>| within(wanted.map(at), maker.map(at), at(1), &lifetimes);
+        for (wanted, maker, expected) in [
+            (Some(5), Some(9), Ok(at(5))),
+            (None, Some(9), Ok(at(9))),
+            (Some(5), None, Ok(at(5))),
+            (Some(10), Some(9), Err(KeyError::OutlivesMaker(at(9)))),
+            // No key lasts for ever, whatever made it.
+            (None, None, Ok(at(21))),
+            (None, Some(100), Ok(at(21))),
+            (Some(22), Some(100), Err(KeyError::TooLong(at(21)))),
+            (Some(101), Some(100), Err(KeyError::OutlivesMaker(at(21)))),
+            (Some(22), None, Err(KeyError::TooLong(at(21)))),
+            (None, Some(1), Err(KeyError::OutlivesMaker(at(1)))),
+        ] {
+            assert_eq!(within(wanted, maker), expected, "{wanted:?} {maker:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-use cloister_model::{Account, KeyId, Role};
+use cloister_model::{Account, KeyId, Role, Timestamp};
 use std::fmt;
 
 /// An account that has shown who it is.
@@ -18,7 +18,10 @@ pub enum Via {
     /// With this API key.
     Key(KeyId),
     /// With a token of a configured issuer.
-    Token,
+    Token {
+        /// When it stops working.
+        expires: Timestamp,
+    },
     /// With an Ethereum signature over the request.
     Signature,
 }
@@ -54,7 +57,7 @@ impl fmt::Display for Via {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Key(_) => "key",
-            Self::Token => "token",
+            Self::Token { expires: _ } => "token",
             Self::Signature => "signature",
         })
     }

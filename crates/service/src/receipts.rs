@@ -174,7 +174,7 @@ mod tests {
         let openings = pointers.map(|pointer| Opening::new(&[1; 32], pointer, json!(1)));
         let seen = |who: &str, role| {
             let account = who.parse().expect("an account");
-            let who = Principal { account, role, via: Via::Token };
+            let who = Principal { account, role, via: Via::Signature };
             assert!(may_read(&who, &record) || who.account.key() == "mallory");
             let openings = openings_for(&who, &record, &text, &openings);
             openings.into_iter().map(|opening| opening.pointer).collect::<Vec<_>>()

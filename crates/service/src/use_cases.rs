@@ -1,5 +1,5 @@
 use crate::{
-    assets::RecentFiles, denials::Denials, downloads::RecordedDownloads, permits::Permits, receipts::Signer,
+    KeyLifetimes, assets::RecentFiles, denials::Denials, downloads::RecordedDownloads, permits::Permits, receipts::Signer,
     submission::Shares,
 };
 use cloister_model::{AuditEvent, Backend, EngineError, EnvironmentStatus, Secret, StoreError, TimeLimits, Timestamp};
@@ -30,6 +30,8 @@ pub struct Options {
     pub max_upload_bytes: u64,
     /// How long a use case waits for files that are being fetched before it answers that they are still pending.
     pub patience: Duration,
+    /// How long keys last that accounts make.
+    pub key_lifetimes: KeyLifetimes,
     /// What tells the time.
     pub clock: Clock,
 }

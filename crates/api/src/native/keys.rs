@@ -25,8 +25,8 @@ pub(super) struct KeyBody {
     /// What you call it.
     #[schema(max_length = 100)]
     label: Option<String>,
-    /// When it stops working: a moment in UTC, such as `2027-01-01T00:00:00Z`. Not after the key that makes it does, and
-    /// then if absent.
+    /// When it stops working: a moment in UTC, such as `2027-01-01T00:00:00Z`. Not after the key or token that makes it does,
+    /// and not after the longest time that the operator has set. Absent: as late as it may.
     #[schema(format = DateTime)]
     expires: Option<String>,
 }

@@ -68,7 +68,7 @@ impl Verifier {
         Ok(Principal {
             account: issuer::account(issuer, &claims)?,
             role: issuer::role(issuer, &claims).ok_or(OidcError::Role)?,
-            via: Via::Token,
+            via: Via::Token { expires: token::expiry(&claims)? },
         })
     }
 }

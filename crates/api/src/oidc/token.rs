@@ -105,6 +105,14 @@ fn is_for(key: &Jwk, algorithm: Algorithm) -> bool {
     fits && usage && may && key.common.key_algorithm.is_none_or(|only| only == KeyAlgorithm::from(algorithm))
 }
 
+/// When a token stops working by its own word, without the leeway.
+pub(super) fn expiry(claims: &Map<String, Value>) -> Result<Timestamp, OidcError> {
+    let seconds = claims.get("exp").and_then(Value::as_f64).ok_or(OidcError::Claim("exp"))?;
+    // Conversion saturates: a token that never ends gives the last moment there is.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturating is what is wanted")]
+    Ok(Timestamp::from_unix_ms((seconds * 1000.0) as u64))
+}
+
 #[expect(clippy::cast_precision_loss, reason = "milliseconds until the year 287 000 fit a double exactly")]
 fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), OidcError> {
     let now = now.unix_ms() as f64 / 1000.0;
@@ -138,6 +146,14 @@ mod tests {
         assert_eq!(check(json!({"exp": 2000, "nbf": 1031})), Err(OidcError::Early));
         assert_eq!(check(json!({"exp": 2000, "nbf": "1"})), Err(OidcError::Claim("nbf")));
         assert_eq!(check(json!({"exp": "2000"})), Err(OidcError::Claim("exp")));
+    }
+
+    #[test]
+    fn a_token_ends_when_it_says() {
+        let end = |exp: Value| expiry(json!({"exp": exp}).as_object().expect("claims")).map(Timestamp::unix_ms);
+        assert_eq!(end(json!(2000.5)), Ok(2_000_500));
+        assert_eq!((end(json!(-1)), end(json!(1e300))), (Ok(0), Ok(u64::MAX)));
+        assert_eq!(end(json!("2000")), Err(OidcError::Claim("exp")));
     }
 
     proptest! {

@@ -147,7 +147,7 @@ impl From<KeyError> for Problem {
             KeyError::ExpiresInThePast => {
                 Self::field("expires", "has to be a moment in the future in UTC, such as `2027-01-01T00:00:00Z`")
             }
-            KeyError::OutlivesMaker(most) => {
+            KeyError::OutlivesMaker(most) | KeyError::TooLong(most) => {
                 let most = date::write(most);
                 Self::field("expires", format!("has to be at most {most}: {error}"))
             }

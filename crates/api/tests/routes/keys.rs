@@ -1,8 +1,12 @@
 //! Keys.
 
-use crate::test_service::service;
+use crate::test_service::{service, service_with};
 use axum::{body::Body, http::Request};
-use serde_json::json;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use cloister_api::Issuer;
+use cloister_model::{Role, Timestamp};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_shown_once_works_and_can_be_taken_back() {
@@ -39,4 +43,50 @@ async fn a_key_gives_no_more_than_its_maker_has() {
     service.post("bob", "/v1/keys", &json!({"account": "a b"})).await.expect(422);
     service.post("bob", "/v1/keys", &json!({"label": "x".repeat(101)})).await.expect(422);
     assert!(service.get("olga", "/v1/keys").await.expect(200).json()["items"].as_array().expect("keys").len() >= 6);
+}
+
+/// Tokens and keys made by another library; see `crates/api/src/oidc/tests.rs`.
+fn fixtures() -> Value {
+    serde_json::from_str(include_str!("../../src/oidc/fixtures.json")).expect("fixtures")
+}
+
+/// Otherwise, who holds a token for five minutes would have a key for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_made_with_a_token_ends_with_the_token() {
+    let service = service_with(|settings| {
+        settings.oidc = vec![Issuer {
+            issuer: "https://login.example/realms/research".to_owned(),
+            audience: "cloister".to_owned(),
+            jwks_url: Some("https://login.example/keys".to_owned()),
+            account_claim: "sub".to_owned(),
+            account_prefix: "research:".to_owned(),
+            role_claim: None,
+            roles: BTreeMap::new(),
+            default_role: Some(Role::Consumer),
+        }];
+        settings.get_json = Some(Arc::new(|_| Box::pin(async { Ok(json!({"keys": fixtures()["keys"]})) })));
+        // When the tokens were good.
+        settings.clock = Arc::new(|| Timestamp::from_unix_ms(1_795_363_289_000));
+    })
+    .await;
+    let token = fixtures()["good"]["EdDSA"].as_str().expect("a token").to_owned();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("claims")).expect("base64url");
+    let claims: Value = serde_json::from_slice(&claims).expect("claims");
+    let ends = jiff::Timestamp::from_second(claims["exp"].as_i64().expect("an end")).expect("a moment");
+    let make = |credentials: String, body: Value| {
+        let request = Request::post("/v1/keys")
+            .header("authorization", format!("Bearer {credentials}"))
+            .header("content-type", "application/json")
+            .body(Body::from(body.to_string()));
+        service.send(request.expect("a request"))
+    };
+    let made = make(token.clone(), json!({})).await.expect(201).json();
+    let expires: jiff::Timestamp = made["expires"].as_str().expect("an end").parse().expect("a moment");
+    assert_eq!(expires, ends);
+    let later = ends + jiff::SignedDuration::from_secs(1);
+    let longer = make(token, json!({"expires": later.to_string()})).await.expect(422).json();
+    assert_eq!(longer["field"], "expires", "{longer}");
+    // What was made of it makes no longer ones, either.
+    let child = make(made["key"].as_str().expect("a key").to_owned(), json!({})).await.expect(201).json();
+    assert_eq!(child["expires"], made["expires"]);
 }

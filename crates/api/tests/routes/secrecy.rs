@@ -129,22 +129,33 @@ async fn a_key_lasts_no_longer_than_the_one_that_made_it() {
         let service = &service;
         async move { service.post(who, "/v1/keys", &body).await.expect(201).json() }
     };
-    let until = "2100-01-01T00:00:00Z";
+    let until = in_days(30);
     for (who, role) in [("bob", "consumer"), ("olga", "operator")] {
         let short = make(who, json!({"expires": until, "role": role})).await;
         let key = short["key"].as_str().expect("a key");
         let child = service.send(with(key, "POST", "/v1/keys", &json!({"role": role}))).await.expect(201).json();
         assert_eq!(child["expires"], short["expires"], "{who}: as long as its maker");
-        let shorter = json!({"expires": "2099-01-01T00:00:00Z"});
+        let shorter = json!({"expires": in_days(29)});
         service.send(with(key, "POST", "/v1/keys", &shorter)).await.expect(201);
-        let longer = service.send(with(key, "POST", "/v1/keys", &json!({"expires": "2101-01-01T00:00:00Z"}))).await;
+        let longer = service.send(with(key, "POST", "/v1/keys", &json!({"expires": in_days(31)}))).await;
         assert_eq!(longer.expect(422).json()["field"], "expires");
         // What was made of it makes no longer ones, either.
         let child = child["key"].as_str().expect("a key");
         let grandchild = service.send(with(child, "POST", "/v1/keys", &json!({}))).await.expect(201).json();
         assert_eq!(grandchild["expires"], short["expires"]);
     }
-    assert!(make("bob", json!({})).await["expires"].is_null(), "one without an end makes such");
+    // One without an end makes none that has no end, and none that lasts for longer than the operator has set.
+    assert!(make("bob", json!({})).await["expires"].is_string());
+    service.post("bob", "/v1/keys", &json!({"expires": in_days(89)})).await.expect(201);
+    let longer = service.post("bob", "/v1/keys", &json!({"expires": in_days(91)})).await.expect(422).json();
+    assert_eq!(longer["field"], "expires");
+    assert!(longer["detail"].as_str().expect("a text").contains("operator has set"), "{longer}");
+}
+
+/// So many days from now, in the form of the API.
+fn in_days(days: i64) -> String {
+    let then = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24 * days);
+    format!("{then:.0}")
 }
 
 #[tokio::test(flavor = "multi_thread")]

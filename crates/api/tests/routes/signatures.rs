@@ -6,9 +6,11 @@ use crate::{
 };
 use axum::{body::Body, http::Request};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use cloister_api::KeyLifetimes;
 use cloister_model::Role;
 use futures_util::StreamExt as _;
 use sha2::Digest as _;
+use std::time::Duration;
 
 async fn service() -> TestService {
     service_with(|settings| settings.ethereum_role = Some(Role::Consumer)).await
@@ -45,6 +47,35 @@ async fn a_signature_is_good_once_and_for_one_request() {
     let stolen =
         wallet.header("GET", "/v1/whoami", &nonce(), b"").replace(&wallet.address(), &Wallet::new(8).address());
     service.send(request("GET", "/v1/whoami", &stolen, b"")).await.expect(401);
+}
+
+/// A signature has no end of its own, so that the operator sets how long a key lasts that it makes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_made_with_a_signature_does_not_outlive_it_without_end() {
+    let lifetimes = |by_signature| KeyLifetimes { by_signature, ..KeyLifetimes::default() };
+    let service = service_with(|settings| {
+        settings.ethereum_role = Some(Role::Consumer);
+        settings.key_lifetimes = lifetimes(Duration::from_secs(3600));
+    })
+    .await;
+    let wallet = Wallet::new(7);
+    let make = |body: &'static str| {
+        let header = wallet.header("POST", "/v1/keys", &nonce(), body.as_bytes());
+        let mut request = request("POST", "/v1/keys", &header, body.as_bytes());
+        request.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
+        service.send(request)
+    };
+    let made = make("{}").await.expect(201).json();
+    let expires: jiff::Timestamp = made["expires"].as_str().expect("an end").parse().expect("a moment");
+    let left = expires.duration_since(jiff::Timestamp::now());
+    assert!(left <= jiff::SignedDuration::from_hours(1) && left > jiff::SignedDuration::from_mins(30), "{left}");
+    let longer = make(r#"{"expires": "2100-01-01T00:00:00Z"}"#).await.expect(422).json();
+    assert_eq!(longer["field"], "expires");
+    // Nor does a key that such a key makes.
+    let bearer = format!("Bearer {}", made["key"].as_str().expect("a key"));
+    let mut again = request("POST", "/v1/keys", &bearer, b"{}");
+    again.headers_mut().insert("content-type", "application/json".parse().expect("a value"));
+    assert_eq!(service.send(again).await.expect(201).json()["expires"], made["expires"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

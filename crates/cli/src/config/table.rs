@@ -88,6 +88,8 @@ settings! {
     "auth.nonce_window" auth_nonce_window: Span = "5m", false, "How old a signed request may be.";
     "auth.ethereum_role" auth_ethereum_role: Option<String> = "", false, "Role of every Ethereum account that signs a request: `consumer` or `publisher`. Empty: such signatures are refused.";
     "auth.ethereum_roles" auth_ethereum_roles: BTreeMap<String, String> = "", false, "Roles of individual Ethereum accounts, by address.";
+    "auth.key_lifetime" auth_key_lifetime: Span = "90d", false, "The longest that an API key lasts. It never lasts longer than the key or token that makes it.";
+    "auth.ethereum_key_lifetime" auth_ethereum_key_lifetime: Span = "7d", false, "The longest that an API key lasts that is made with an Ethereum signature.";
     "auth.public_url" auth_public_url: Option<String> = "", false, "The address that clients use for the service. If set, requests signed with an Ethereum account must be signed for it.";
     "operator.providers" operator_providers: Vec<String> = "", false, "Accounts of the Ocean Providers that may use Ocean's operator API. Empty: none.";
     "operator.address" operator_address: Option<String> = "", false, "The account that orders must name as consumer. Empty: the zero address.";

@@ -8,4 +8,4 @@ mod time;
 pub(crate) use document::{Format, note, print_document, print_line, shown};
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
-pub(crate) use time::{age, in_future, write_time};
+pub(crate) use time::{age, has_passed, in_future, write_time};

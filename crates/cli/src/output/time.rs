@@ -14,6 +14,11 @@ pub(crate) fn write_time(seconds: u64) -> String {
     time.unwrap_or(Timestamp::MAX).to_string()
 }
 
+/// Whether an RFC 3339 time has passed. Text that is not such a time has not.
+pub(crate) fn has_passed(text: &str) -> bool {
+    text.parse::<Timestamp>().is_ok_and(|then| then <= Timestamp::now())
+}
+
 /// How long ago an RFC 3339 time was, in one unit. Text that is not such a time is returned unchanged.
 pub(crate) fn age(text: &str) -> String {
     match text.parse::<Timestamp>() {

@@ -5,7 +5,9 @@ use crate::{
     config::{ConfigError, Settings},
     exit::Usage,
 };
-use cloister_api::{GetJson, Issuer, IssuerDocument, OperatorSettings, RateLimits, Settings as DoorSettings};
+use cloister_api::{
+    GetJson, Issuer, IssuerDocument, KeyLifetimes, OperatorSettings, RateLimits, Settings as DoorSettings,
+};
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
 use cloister_results::{ResultStore, StoreConfig};
@@ -208,6 +210,10 @@ pub(super) fn door(
         request_timeout: settings.http_request_timeout.0,
         metrics: settings.http_metrics.0,
         operator: operator(settings)?,
+        key_lifetimes: KeyLifetimes {
+            longest: settings.auth_key_lifetime.0,
+            by_signature: settings.auth_ethereum_key_lifetime.0,
+        },
         ..DoorSettings::new(secret, receipt_key)
     })
 }
