@@ -103,6 +103,12 @@ macro_rules! conformance_tests {
                 a_job_that_does_not_finish_has_no_results
                 a_log_is_held_until_every_check_agrees
             }
+            permission {
+                a_waiting_job_does_not_run_once_its_dataset_is_withdrawn
+                a_waiting_job_runs_by_the_rules_of_its_turn
+                nothing_is_released_once_the_permission_is_taken_back
+                results_are_released_if_only_other_things_changed
+            }
             receipts {
                 there_is_none_before_the_end
                 of_a_finished_job

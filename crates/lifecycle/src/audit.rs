@@ -1,8 +1,11 @@
-use cloister_model::{AuditAction, AuditEvent, Did, JobId, ListDigest, Timestamp};
+use cloister_model::{AuditAction, AuditEvent, Denial, Did, JobId, ListDigest, Timestamp};
 use serde_json::{Value, json};
 
 /// The actor of events that a job's own progress puts on record.
 pub const ENGINE: &str = "engine";
+
+/// The rule of a release that is refused because the permission was taken back.
+pub(crate) const PERMISSION: &str = "permission";
 
 /// An event that a job's own progress puts on record, without its moment: the moment is that of the transition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,16 @@ impl Recorded {
     /// Results were kept back, because of this rule.
     pub(crate) fn refused(rule: &str) -> Self {
         Self { action: AuditAction::ReleaseRefused, detail: json!({ "rule": rule }) }
+    }
+
+    /// A job did not run although it was allowed once, because of these rules.
+    pub(crate) fn no_longer_allowed(denials: &[Denial]) -> Self {
+        Self { action: AuditAction::JobDenied, detail: json!({ "rules": denials }) }
+    }
+
+    /// Results were kept back because the permission was taken back, by these rules.
+    pub(crate) fn withheld(denials: &[Denial]) -> Self {
+        Self { action: AuditAction::ReleaseRefused, detail: json!({ "rule": PERMISSION, "rules": denials }) }
     }
 
     /// The event for the audit log.

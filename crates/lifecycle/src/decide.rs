@@ -1,6 +1,6 @@
 use crate::{
-    Durability, ResultList, RunFacts, RunTrace, StepAnswer, StoredReport, TimeLimit, Transition, configuration,
-    filtering, publishing, run, stop,
+    Durability, Permission, ResultList, RunFacts, RunTrace, StepAnswer, StoredReport, TimeLimit, Transition,
+    configuration, filtering, permission, publishing, run, stop,
 };
 use cloister_model::{ConfigureOrder, Event, FilterOrder, JobSpec, JobStatus, Phase, PublishOrder};
 
@@ -33,6 +33,8 @@ pub struct Facts<'a> {
     pub checked: Option<&'a ResultList>,
     /// What publishing reported.
     pub published: Option<StepAnswer<'a>>,
+    /// The last answer to the question whether the job may go on. Asked before it leaves its queue, and before its release.
+    pub permission: Option<&'a Permission>,
     /// Whether the release could not be stored because its dataset's name belongs to another one.
     pub name_taken: bool,
     /// Whether its work folder is gone, and everything else that it needed while it ran.
@@ -66,6 +68,7 @@ impl<'a> Facts<'a> {
             filtered: None,
             checked: None,
             published: None,
+            permission: None,
             name_taken: false,
             cleaned: false,
         }
@@ -77,6 +80,10 @@ impl<'a> Facts<'a> {
 pub enum Action {
     /// Store this transition, all of it or nothing.
     Record(Box<Transition>),
+    /// Ask whether the job may still run ([`Permission::ask`]). The answer is [`Facts::permission`].
+    AskToRun,
+    /// Ask whether its results may still be released. The answer is [`Facts::permission`].
+    AskToRelease,
     /// Lay out the inputs in an empty work folder. The report is [`Facts::configured`].
     Configure(Box<ConfigureOrder>),
     /// Start the algorithm, and wait for its end. The engine uses a claim that can be taken once.
@@ -119,7 +126,7 @@ pub fn decide(facts: &Facts<'_>) -> Action {
         });
     }
     match status.phase {
-        Phase::Queued if *has_turn => record(Transition::step(&[Event::Accept, Event::Configure], Durability::Process)),
+        Phase::Queued if *has_turn => leave_queue(facts),
         Phase::Queued | Phase::InReview => Action::Wait,
         Phase::Accepted => record(Transition::step(&[Event::Configure], Durability::Process)),
         Phase::Configuring | Phase::Configured => configure(facts),
@@ -128,6 +135,18 @@ pub fn decide(facts: &Facts<'_>) -> Action {
         Phase::Publishing => publish(facts),
         _ => Action::Nothing,
     }
+}
+
+fn leave_queue(facts: &Facts<'_>) -> Action {
+    let permission = facts.permission.filter(|permission| !permission.is_to_release());
+    let Some(permission) = permission else { return Action::AskToRun };
+    record(match permission.denials() {
+        [] => Transition {
+            revisions: permission.revisions(),
+            ..Transition::step(&[Event::Accept, Event::Configure], Durability::Process)
+        },
+        denials => permission::kept_from_running(facts.spec, denials),
+    })
 }
 
 fn configure(facts: &Facts<'_>) -> Action {
@@ -167,12 +186,20 @@ fn filter(facts: &Facts<'_>) -> Action {
 }
 
 fn publish(facts: &Facts<'_>) -> Action {
-    let Facts { spec, checked, published, name_taken, .. } = facts;
+    let Facts { spec, checked, published, permission, name_taken, .. } = facts;
     let Some(checked) = checked else { return record(publishing::without_list(spec)) };
     if *name_taken {
         return record(publishing::name_taken(spec));
     }
+    let permission = permission.filter(|permission| permission.is_to_release());
+    let Some(permission) = permission else { return Action::AskToRelease };
+    if !permission.denials().is_empty() {
+        return record(permission::kept_from_release(permission.denials()));
+    }
     match published.and_then(|report| publishing::published(spec, checked, report)) {
+        Some(transition) if transition.release.is_some() => {
+            record(Transition { revisions: permission.revisions(), ..transition })
+        }
         Some(transition) => record(transition),
         None => Action::Publish(Box::new(PublishOrder::of(spec, checked.files().to_vec()))),
     }

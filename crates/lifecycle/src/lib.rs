@@ -14,6 +14,7 @@
 //! - [`Transition`]: what is stored together when a job takes a step.
 //! - `configuration`, `run`, `filtering`, `publishing`, `review`, `stop`: what the report of each step means. The orders for
 //!   the steps are part of the actions.
+//! - [`Permission`]: whether it may still run, and its results may still leave.
 //! - [`Deadlines`], [`Schedule`], [`fits`], [`explain`]: time, turns, limits, and what the consumer is told.
 //! - [`receipt`]: the statement about an ended job.
 //!
@@ -30,6 +31,7 @@ mod explain;
 mod filtering;
 mod fits;
 mod log;
+mod permission;
 mod publishing;
 mod queue;
 mod receipt;
@@ -51,6 +53,7 @@ pub use decide::{Action, Facts, decide};
 pub use explain::{Turn, explain};
 pub use fits::{Misfit, fits, fits_job};
 pub use log::{KEPT_LOG_BYTES, LogFate, log_bytes, log_released, run_contract};
+pub use permission::{Asked, AssetRevision, Permission};
 pub use publishing::{ENCRYPTED, Release};
 pub use queue::{Capacity, Lacking, Schedule, Waiting};
 pub use receipt::{EndedJob, NoReceipt, receipt};

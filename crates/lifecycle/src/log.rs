@@ -14,7 +14,7 @@ pub enum LogFate {
     Kept,
     /// It stays likewise, and its consumer may not read it unless a publisher releases it. The datasets that withhold it.
     Withheld(Vec<Did>),
-    /// It is deleted with the job's work folder: nothing ran, or what must not have run.
+    /// It is deleted with the job's work folder: nothing ran, or what must not have run, or the permission was taken back.
     Discarded,
 }
 

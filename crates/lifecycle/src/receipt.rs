@@ -1,3 +1,4 @@
+use crate::audit::PERMISSION;
 use cloister_model::{
     JobSpec, JobStatus, Opening, RECEIPT_VERSION, Reason, Receipt, ReceiptDataset, ReceiptOutputs, Report, ResultFile,
     Sealed, Secret, Sha256, StoredReceipt, Timestamp,
@@ -20,8 +21,9 @@ pub struct EndedJob<'a> {
     pub rule: Option<&'a str>,
 }
 
-/// Rules whose reasons hold no text of the guest: what the engine, a check program, a reviewer or a step says.
-const WITHOUT_GUEST_TEXT: [&str; 4] = ["check", "files-checksum", "review", "step"];
+/// Rules whose reasons hold no text of the guest: what the engine, a publisher's rules, a check program, a reviewer or a step
+/// says.
+const WITHOUT_GUEST_TEXT: [&str; 5] = ["check", "files-checksum", PERMISSION, "review", "step"];
 
 /// The reason as it stands in a receipt. Where the consumer may be told the name of an output that was kept back, the readers
 /// of the receipt are told the rule alone.

@@ -32,7 +32,7 @@ mod tests {
             (ReviewVerdict::Refuse("too\nfine".to_owned()), false, Phase::OutputRefused, 1),
         ] {
             let transition = reviewed(&spec, &verdict, review(approved));
-            let applied = transition.apply(&in_review(), at(3000), keep()).expect("applied");
+            let applied = transition.apply(&in_review(), at(3000), keep(), &[]).expect("applied");
             assert_eq!((applied.status.phase, applied.status.review), (phase, Some(review(approved))));
             assert_eq!(applied.records.len(), records);
             // The consumer does not read a held log unless the outputs are released.
@@ -44,7 +44,7 @@ mod tests {
     fn the_second_decision_does_not_count() {
         let review = Review { approved: true, by: "bob".parse().expect("an account"), at: at(3000) };
         let approve = reviewed(&reviewed_spec(), &ReviewVerdict::Approve, review);
-        let once = approve.apply(&in_review(), at(3000), keep()).expect("applied").status;
-        assert!(approve.apply(&once, at(3001), keep()).is_err());
+        let once = approve.apply(&in_review(), at(3000), keep(), &[]).expect("applied").status;
+        assert!(approve.apply(&once, at(3001), keep(), &[]).is_err());
     }
 }

@@ -143,7 +143,7 @@ fn event_of(summary: &RunSummary) -> (Event, Option<Reason>) {
 
 /// Compares the bytes that ran, as the sandbox digested them, with those that the terms allow. Configuration checked the
 /// files before the run; this check holds even if they were replaced in between.
-fn ran_as_allowed(terms: &Terms, summary: &RunSummary) -> Result<(), Reason> {
+pub(crate) fn ran_as_allowed(terms: &Terms, summary: &RunSummary) -> Result<(), Reason> {
     match summary.end {
         // Nothing ran.
         RunEnd::Refused | RunEnd::HostFault => return Ok(()),

@@ -1,5 +1,6 @@
 //! Facts for tests.
 
+use crate::{Asked, Permission};
 use cloister_model::{
     AlgorithmReport, Container, Delivery, EngineReport, Event, Fault, FileReport, FilesChecksum, JobAlgorithm, JobId,
     JobInput, JobRecord, JobSource, JobSpec, JobStatus, Labels, Limits, LogReport, Outcome, OutputContract, Profile,
@@ -123,6 +124,30 @@ pub(crate) fn queued() -> JobStatus {
 pub(crate) fn status(events: &[Event]) -> JobStatus {
     let reason = Some(Reason::new("why", cloister_model::Fault::System));
     events.iter().fold(queued(), |status, event| status.after(*event, at(2000), reason.clone()).expect("a step"))
+}
+
+/// The permission of a job whose assets do not change.
+pub(crate) fn allowed(asked: Asked<'_>) -> Permission {
+    permission(&spec(), asked)
+}
+
+/// The permission of a job whose dataset is gone.
+pub(crate) fn refused(asked: Asked<'_>) -> Permission {
+    let mut spec = spec();
+    let asset = RecordedAsset {
+        did: "d".parse().expect("a DID"),
+        service: "compute".to_owned(),
+        publisher: "bob".parse().expect("an account"),
+        revision: 1,
+    };
+    spec.record.datasets = vec![RecordedDataset { asset, review: false }];
+    permission(&spec, asked)
+}
+
+/// The permission of a job when the registry is empty.
+fn permission(spec: &JobSpec, asked: Asked<'_>) -> Permission {
+    let Ok(permission) = Permission::ask::<std::convert::Infallible>(spec, asked, |_| Ok(None), |_| Ok(None));
+    permission
 }
 
 pub(crate) const RUNNING: [Event; 4] = [Event::Accept, Event::Configure, Event::Provisioned, Event::Run];

@@ -1,4 +1,4 @@
-use crate::{LogFate, Recorded, Release, ResultList, Retention};
+use crate::{AssetRevision, LogFate, Recorded, Release, ResultList, Retention};
 use cloister_model::{
     AuditEvent, Event, FailureDetail, JobStatus, Phase, Reason, Report, Review, StatusError, Timestamp,
 };
@@ -31,6 +31,9 @@ pub struct Transition {
     pub checked: Option<ResultList>,
     /// What becomes readable.
     pub release: Option<Box<Release>>,
+    /// The assets that the job may use as long as they have these revisions. Engines hand [`Transition::apply`] the present
+    /// ones. Empty: the step does not depend on any.
+    pub revisions: Vec<AssetRevision>,
     /// How long it must last.
     pub durability: Durability,
     /// What becomes of the log, if the job ends.
@@ -54,6 +57,9 @@ pub enum NotApplied {
     /// A request to stop the job is stored: stopping it is the only step left.
     #[error("the job was asked to stop; stop it instead")]
     Stopping,
+    /// An asset that the job uses has changed since its permission was asked. Ask again.
+    #[error("an asset of the job has changed; ask for its permission again")]
+    AssetsChanged,
     /// The status has moved on since the facts were observed.
     #[error(transparent)]
     Impossible(#[from] StatusError),
@@ -71,6 +77,7 @@ impl Transition {
             report: None,
             checked: None,
             release: None,
+            revisions: Vec::new(),
             durability,
             log: LogFate::Discarded,
             discard_results: false,
@@ -87,9 +94,18 @@ impl Transition {
     /// The step is checked against the status as it is stored, in the transaction that stores the result: since the facts were
     /// observed, the job may have been stopped.
     ///
+    /// `revisions` are those of the assets of [`Transition::revisions`], read in the same transaction, where the store can do
+    /// that. Otherwise, an asset that changes between the look and the write counts as changed afterwards.
+    ///
     /// # Errors
     /// [`NotApplied`].
-    pub fn apply(&self, before: &JobStatus, at: Timestamp, retention: Retention) -> Result<Applied, NotApplied> {
+    pub fn apply(
+        &self,
+        before: &JobStatus,
+        at: Timestamp,
+        retention: Retention,
+        revisions: &[AssetRevision],
+    ) -> Result<Applied, NotApplied> {
         // A clock that was set back must not make a history run backwards.
         let at = at.max(before.changed);
         let mut after = before.clone();
@@ -98,6 +114,9 @@ impl Transition {
                 return Err(NotApplied::Stopping);
             }
             after = after.after(*event, at, self.reason.clone())?;
+        }
+        if self.revisions != revisions {
+            return Err(NotApplied::AssetsChanged);
         }
         if let Some(review) = &self.review {
             after.review = Some(review.clone());
@@ -132,32 +151,32 @@ mod tests {
     #[test]
     fn a_stored_stop_leaves_no_other_step() {
         let asked = JobStatus { stop_requested: Some(at(1)), ..running() };
-        assert_eq!(failed().apply(&asked, at(5000), keep()), Err(NotApplied::Stopping));
+        assert_eq!(failed().apply(&asked, at(5000), keep(), &[]), Err(NotApplied::Stopping));
         let stop = Transition::end(&[Event::Stop], Reason::new("stopped", Fault::Nobody), LogFate::Kept);
-        assert!(stop.apply(&asked, at(5000), keep()).is_ok());
+        assert!(stop.apply(&asked, at(5000), keep(), &[]).is_ok());
     }
 
     #[test]
     fn old_news_changes_nothing() {
-        let impossible = failed().apply(&filtering(), at(5000), keep());
+        let impossible = failed().apply(&filtering(), at(5000), keep(), &[]);
         assert!(matches!(impossible, Err(NotApplied::Impossible(_))), "{impossible:?}");
     }
 
     #[test]
     fn a_clock_that_was_set_back_does_not_turn_a_history_round() {
         let before = running();
-        let after = failed().apply(&before, at(1), keep()).expect("applied").status;
+        let after = failed().apply(&before, at(1), keep(), &[]).expect("applied").status;
         assert_eq!((after.changed, after.ended), (before.changed, Some(before.changed)));
         assert!(after.history.is_sorted_by_key(|step| step.at));
     }
 
     #[test]
     fn an_ended_job_expires_unless_an_asset_needs_it() {
-        let end = |retention| failed().apply(&running(), at(5000), retention).expect("applied").status.expires;
+        let end = |retention| failed().apply(&running(), at(5000), retention, &[]).expect("applied").status.expires;
         assert_eq!(end(keep()), Some(at(6000)));
         assert_eq!(end(Retention { keep_ms: u64::MAX, needed: false }), Some(at(u64::MAX)));
         assert_eq!(end(Retention { needed: true, ..keep() }), None);
         let step = Transition::step(&[Event::Succeeded], Durability::Process);
-        assert_eq!(step.apply(&running(), at(5000), keep()).expect("applied").status.expires, None);
+        assert_eq!(step.apply(&running(), at(5000), keep(), &[]).expect("applied").status.expires, None);
     }
 }

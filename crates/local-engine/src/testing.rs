@@ -50,6 +50,7 @@ pub(crate) fn transition(events: &[Event], reason: Option<&Reason>) -> Transitio
         report: None,
         checked: None,
         release: None,
+        revisions: Vec::new(),
         durability: Durability::Process,
         log: LogFate::Discarded,
         discard_results: false,

@@ -112,6 +112,19 @@ impl OutputContract {
         (strictest.max_files == 0 || !strictest.names.is_empty()).then_some(strictest)
     }
 
+    /// Whether everything that keeps this contract keeps the other one, too: true only if that is certain.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        let Self { max_bytes, max_files, max_directories, max_path_bytes, max_depth, names, max_log_bytes } = other;
+        self.max_bytes <= *max_bytes
+            && self.max_files <= *max_files
+            && self.max_directories <= *max_directories
+            && self.max_path_bytes <= *max_path_bytes
+            && self.max_depth <= *max_depth
+            && self.names.iter().all(|own| names.iter().any(|pattern| pattern.covers(own)))
+            && self.max_log_bytes <= *max_log_bytes
+    }
+
     fn within_bounds(&self, path: &str) -> bool {
         u32::try_from(path.len()).is_ok_and(|length| length <= self.max_path_bytes)
             && u32::try_from(path.split('/').count()).is_ok_and(|depth| depth <= self.max_depth)
@@ -251,6 +264,29 @@ mod tests {
 
     fn matches(pattern: &str, path: &str) -> bool {
         pattern.parse::<NamePattern>().expect("a pattern").matches(path)
+    }
+
+    #[test]
+    fn a_contract_is_within_another_only_if_it_keeps_it() {
+        let with = |change: fn(&mut OutputContract)| {
+            let mut contract = OutputContract::default();
+            change(&mut contract);
+            contract
+        };
+        let own = with(|contract| contract.names = vec![NamePattern("*.csv".to_owned())]);
+        assert!(own.is_within(&own) && own.is_within(&OutputContract::default()));
+        assert!(!OutputContract::default().is_within(&own));
+        let changes: [fn(&mut OutputContract); 6] = [
+            |contract| contract.max_bytes -= 1,
+            |contract| contract.max_files -= 1,
+            |contract| contract.max_directories -= 1,
+            |contract| contract.max_path_bytes -= 1,
+            |contract| contract.max_depth -= 1,
+            |contract| contract.max_log_bytes -= 1,
+        ];
+        for change in changes {
+            assert!(!own.is_within(&with(change)) && with(change).is_within(&OutputContract::default()));
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub enum Event {
     Passed,
     /// The outputs keep the contract, and a publisher reviews them first.
     ReviewAsked,
-    /// The outputs break the contract, or could not be checked; or the reviewer said no.
+    /// The outputs break the contract, or could not be checked; or the reviewer said no; or the permission was taken back.
     Refused,
     /// The reviewer said yes.
     Approved,
@@ -135,7 +135,8 @@ impl Phase {
             (Self::Running, Event::MetLimit) => Self::LimitExceeded,
             (Self::Filtering, Event::Passed) | (Self::InReview, Event::Approved) => Self::Publishing,
             (Self::Filtering, Event::ReviewAsked) => Self::InReview,
-            (Self::Filtering | Self::InReview, Event::Refused) => Self::OutputRefused,
+            // While they are published, because the permission may be taken back until the release.
+            (Self::Filtering | Self::InReview | Self::Publishing, Event::Refused) => Self::OutputRefused,
             (Self::Publishing, Event::Published) => Self::Finished,
             (Self::Publishing, Event::PublishFailed) => Self::PublishingFailed,
             (phase, event) => return Err(ImpossibleStep { phase, event }),

@@ -210,6 +210,18 @@ impl ReleaseRules {
         strictest.media_types.as_ref().is_none_or(|types| !types.is_empty()).then_some(strictest)
     }
 
+    /// Whether everything that keeps these rules keeps the other ones, too: true only if that is certain.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        let Self { media_types: _, csv, json, checks, review } = other;
+        within(self.allowed_types().as_ref(), other.allowed_types().as_ref(), |own, other| {
+            own.iter().all(|own| other.iter().any(|pattern| pattern.covers(own)))
+        }) && within(self.csv.as_ref(), csv.as_ref(), CsvRules::is_within)
+            && within(self.json.as_ref(), json.as_ref(), JsonRules::is_within)
+            && checks.iter().all(|check| self.checks.contains(check))
+            && (self.review || !review)
+    }
+
     /// What types cannot say.
     pub(crate) fn is_usable(&self) -> bool {
         let Self { media_types, csv: _, json: _, checks, review: _ } = self;
@@ -220,6 +232,17 @@ impl ReleaseRules {
 }
 
 impl CsvRules {
+    fn is_within(&self, other: &Self) -> bool {
+        let Self { max_rows, max_columns, max_cell_bytes, columns, minimum } = other;
+        no_more(self.max_rows, *max_rows)
+            && no_more(self.max_columns, *max_columns)
+            && no_more(self.max_cell_bytes, *max_cell_bytes)
+            && within(self.columns.as_ref(), columns.as_ref(), BTreeSet::is_subset)
+            && minimum
+                .iter()
+                .all(|other| self.minimum.iter().any(|own| own.column == other.column && own.least >= other.least))
+    }
+
     fn and(self, other: Self) -> Self {
         let Self { max_rows, max_columns, max_cell_bytes, columns, minimum } = other;
         let mut all: Vec<ColumnMinimum> = self.minimum.into_iter().chain(minimum).collect();
@@ -236,6 +259,13 @@ impl CsvRules {
 }
 
 impl JsonRules {
+    fn is_within(&self, other: &Self) -> bool {
+        let Self { max_depth, max_values, max_text_bytes } = other;
+        no_more(self.max_depth, *max_depth)
+            && no_more(self.max_values, *max_values)
+            && no_more(self.max_text_bytes, *max_text_bytes)
+    }
+
     fn and(self, other: Self) -> Self {
         let Self { max_depth, max_values, max_text_bytes } = other;
         Self {
@@ -251,6 +281,15 @@ fn both<T>(one: Option<T>, other: Option<T>, join: impl FnOnce(T, T) -> T) -> Op
         (Some(one), Some(other)) => Some(join(one, other)),
         (one, other) => one.or(other),
     }
+}
+
+/// Whether an own rule keeps another one. A rule that is none asks for nothing.
+fn within<T>(own: Option<&T>, other: Option<&T>, is_within: impl FnOnce(&T, &T) -> bool) -> bool {
+    other.is_none_or(|other| own.is_some_and(|own| is_within(own, other)))
+}
+
+fn no_more(own: Option<u64>, other: Option<u64>) -> bool {
+    within(own.as_ref(), other.as_ref(), u64::le)
 }
 
 fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
@@ -307,6 +346,41 @@ mod tests {
         assert_eq!(ReleaseRules::strictest([&csv, &json]), None);
         let both = ReleaseRules::strictest([&csv, &rules(json!({"csv": {}, "json": {}}))]).expect("tables may leave");
         assert_eq!(both.allowed_types(), csv.allowed_types());
+    }
+
+    #[test]
+    fn rules_are_within_others_only_if_they_keep_them() {
+        let all = rules(json!({"mediaTypes": ["image/*", "text/csv"], "review": true,
+            "csv": {"maxRows": 9, "columns": ["a", "b"], "minimum": [{"column": "n", "least": 10}]},
+            "json": {"maxDepth": 2}, "checks": [{"name": "c", "sha256": "ab".repeat(32)}]}));
+        assert!(all.is_within(&all) && all.is_within(&ReleaseRules::default()));
+        for (other, expected) in [
+            (json!({"mediaTypes": ["image/*", "image/png", "text/*"]}), true),
+            (json!({"mediaTypes": ["image/png", "text/csv"]}), false),
+            (json!({"csv": {"maxRows": 10, "columns": ["a", "b", "c"]}}), true),
+            (json!({"csv": {"maxRows": 8}}), false),
+            (json!({"csv": {"maxColumns": 8}}), false),
+            (json!({"csv": {"maxCellBytes": 8}}), false),
+            (json!({"csv": {"columns": ["a"]}}), false),
+            (json!({"csv": {"minimum": [{"column": "n", "least": 5}]}}), true),
+            (json!({"csv": {"minimum": [{"column": "n", "least": 11}]}}), false),
+            (json!({"csv": {"minimum": [{"column": "m", "least": 1}]}}), false),
+            (json!({"json": {"maxDepth": 3}}), true),
+            (json!({"json": {"maxDepth": 1}}), false),
+            (json!({"json": {"maxValues": 1}}), false),
+            (json!({"json": {"maxTextBytes": 1}}), false),
+            (json!({"checks": [{"name": "d", "sha256": "ab".repeat(32)}]}), false),
+        ] {
+            let mut other = other;
+            // Without a list, rules about one type would let no other type out.
+            if other.get("mediaTypes").is_none() {
+                other["mediaTypes"] = json!(["image/*", "text/*"]);
+            }
+            assert_eq!(all.is_within(&rules(other.clone())), expected, "{other}");
+        }
+        assert!(!all.is_within(&rules(json!({"csv": {"maxRows": 10}}))), "only tables");
+        assert!(!ReleaseRules::default().is_within(&rules(json!({"review": true}))));
+        assert!(!ReleaseRules::default().is_within(&rules(json!({"csv": {}}))), "a table could be anything before");
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl UseCases {
     /// # Errors
     /// [`JobError::NotInReview`], [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn output_under_review(&self, who: &Principal, job: JobId, index: u32) -> Result<ReadableFile, JobError> {
-        self.find_in_review(who, job).await?;
+        self.find_in_review(who, job, JobAccess::ReadHeld).await?;
         self.file_of_job(&who.clone().into(), job, ResultSet::UnderReview, index).await
     }
 

@@ -1,6 +1,6 @@
 use crate::{
-    KeyLifetimes, assets::RecentFiles, denials::Denials, downloads::RecordedDownloads, permits::Permits, receipts::Signer,
-    submission::Shares,
+    KeyLifetimes, assets::RecentFiles, denials::Denials, downloads::RecordedDownloads, permits::Permits,
+    receipts::Signer, submission::Shares,
 };
 use cloister_model::{AuditEvent, Backend, EngineError, EnvironmentStatus, Secret, StoreError, TimeLimits, Timestamp};
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};

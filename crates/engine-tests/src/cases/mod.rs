@@ -12,6 +12,7 @@ pub mod keyring;
 pub mod listing;
 pub mod logs;
 pub mod outputs;
+pub mod permission;
 pub mod receipts;
 pub mod recovery;
 pub mod registry;

@@ -1,7 +1,9 @@
 //! Tables: facts in, action out.
 
 use super::Observed;
-use crate::{Action, Durability, LogFate, ResultList, RunFacts, RunTrace, TimeLimit, Transition, decide, testing::*};
+use crate::{
+    Action, Asked, Durability, LogFate, ResultList, RunFacts, RunTrace, TimeLimit, Transition, decide, testing::*,
+};
 use cloister_model::{
     AdmittedBy, AdmittedDataset, Event, Fault, FilesChecksum, JobStatus, Outcome, Phase, ResultFile, Sha256,
     StepFailure, StepName, StepReport,
@@ -33,6 +35,8 @@ fn the_work_of_each_phase() {
     let at = |status: JobStatus| Observed::new(spec(), status);
     let turn = Observed { has_turn: true, ..at(queued()) };
     assert_eq!(decide(&at(queued()).facts()), Action::Wait);
+    assert_eq!(decide(&turn.facts()), Action::AskToRun);
+    let turn = Observed { permission: Some(allowed(Asked::ToRun)), ..turn };
     assert_eq!(transition(&turn).events, [Event::Accept, Event::Configure]);
     assert_eq!(transition(&at(status(&[Event::Accept]))).events, [Event::Configure]);
     assert!(matches!(decide(&at(status(&RUNNING[..2])).facts()), Action::Configure(_)));
@@ -41,6 +45,8 @@ fn the_work_of_each_phase() {
     assert!(matches!(decide(&ran.facts()), Action::Filter(_)));
     assert_eq!(decide(&at(in_review()).facts()), Action::Wait);
     let checked = Observed { checked: Some(ResultList::Files(checked())), ..at(publishing()) };
+    assert_eq!(decide(&checked.facts()), Action::AskToRelease);
+    let checked = Observed { permission: Some(allowed(Asked::ToRelease(None))), ..checked };
     assert!(
         matches!(decide(&checked.facts()), Action::Publish(order) if ResultList::Files(order.files.clone()) == *checked.checked.as_ref().expect("a list"))
     );
@@ -74,7 +80,7 @@ fn a_job_can_be_stopped_in_every_phase_and_its_run_ends_first() {
         }
         let stopped = transition(&Observed { run_ended: !waits, ..observed });
         assert_eq!(stopped.events, [Event::Stop], "{:?}", before.phase);
-        let after = stopped.apply(&asked, at(4000), keep()).expect("applied").status;
+        let after = stopped.apply(&asked, at(4000), keep(), &[]).expect("applied").status;
         assert_eq!((after.phase, after.reason.expect("a reason").fault()), (Phase::Stopped, Fault::Nobody));
         assert_eq!(stopped.discard_results, before.phase == Phase::Publishing);
         assert_eq!(stopped.durability, Durability::Disk);
@@ -91,7 +97,7 @@ fn a_passed_time_limit_ends_a_job_in_every_phase() {
                 assert_eq!(decide(&observed.facts()), Action::EndRun);
             }
             let expired = transition(&Observed { run_ended: !waits, ..observed });
-            let after = expired.apply(&before, at(4000), keep()).expect("applied").status;
+            let after = expired.apply(&before, at(4000), keep(), &[]).expect("applied").status;
             let reason = after.reason.expect("a reason");
             assert_eq!((after.phase, reason.fault()), (Phase::Expired, Fault::System));
             assert!(reason.text().contains(limit.text()), "{}", reason.text());
@@ -119,7 +125,7 @@ fn what_configuration_reported_decides_how_it_goes_on() {
         let observed = Observed { configured: Some(found), ..Observed::new(spec(), configuring.clone()) };
         let found = transition(&observed);
         assert_eq!((&found.events, found.durability), (&events, Durability::Disk));
-        let after = found.apply(&configuring, at(3000), keep()).expect("applied").status;
+        let after = found.apply(&configuring, at(3000), keep(), &[]).expect("applied").status;
         assert_eq!(ends.map(|(phase, _)| phase).unwrap_or(Phase::Running), after.phase);
         assert_eq!(ends.map(|(_, fault)| fault), after.reason.map(|reason| reason.fault()));
     }
@@ -128,7 +134,7 @@ fn what_configuration_reported_decides_how_it_goes_on() {
         for kind in [StepFailure::Data, StepFailure::Algorithm] {
             let configured = Some(report(kind, Fault::System));
             let observed = Observed { configured, ..Observed::new(spec(), before.clone()) };
-            let after = transition(&observed).apply(&before, at(3000), keep()).expect("applied").status;
+            let after = transition(&observed).apply(&before, at(3000), keep(), &[]).expect("applied").status;
             assert_eq!(after.phase, Phase::AlgorithmFailed);
         }
     }
@@ -292,10 +298,11 @@ fn results_are_released_only_if_what_was_stored_is_what_was_checked() {
         let observed = Observed {
             checked: Some(ResultList::Files(checked())),
             published: Some(published(stored.clone())),
+            permission: Some(allowed(Asked::ToRelease(None))),
             ..Observed::new(spec, publishing())
         };
         let found = transition(&observed);
-        let after = found.apply(&publishing(), at(3000), keep()).expect("applied");
+        let after = found.apply(&publishing(), at(3000), keep(), &[]).expect("applied");
         assert_eq!(found.release.is_some(), released, "{stored:?}");
         assert_eq!(found.discard_results, !released);
         assert_eq!(after.records.len(), usize::from(released));
@@ -308,8 +315,12 @@ fn results_are_released_only_if_what_was_stored_is_what_was_checked() {
 #[test]
 fn a_failed_publication_leaves_nothing_in_the_store() {
     let report = || failure(StepName::Publish, StepFailure::Results, None, Fault::System);
-    let at_publishing =
-        || Observed { checked: Some(ResultList::Files(checked())), ..Observed::new(spec(), publishing()) };
+    let permission = || Some(allowed(Asked::ToRelease(None)));
+    let at_publishing = || Observed {
+        checked: Some(ResultList::Files(checked())),
+        permission: permission(),
+        ..Observed::new(spec(), publishing())
+    };
     for (observed, fault) in [
         (Observed { published: Some(report()), ..at_publishing() }, Fault::System),
         (Observed { published: Some(published(checked())), name_taken: true, ..at_publishing() }, Fault::Algorithm),

@@ -2,7 +2,7 @@ mod decisions;
 mod messages;
 mod whole_lives;
 
-use crate::{Facts, ResultList, RunFacts, StepAnswer, StoredReport, TimeLimit};
+use crate::{Facts, Permission, ResultList, RunFacts, StepAnswer, StoredReport, TimeLimit};
 use cloister_model::{JobSpec, JobStatus, Report, StepReport};
 
 /// What an engine observes, owned.
@@ -20,6 +20,7 @@ pub(crate) struct Observed {
     pub(crate) filtered: Option<StepReport>,
     pub(crate) checked: Option<ResultList>,
     pub(crate) published: Option<StepReport>,
+    pub(crate) permission: Option<Permission>,
     pub(crate) name_taken: bool,
     pub(crate) cleaned: bool,
 }
@@ -39,6 +40,7 @@ impl Observed {
             filtered: None,
             checked: None,
             published: None,
+            permission: None,
             name_taken: false,
             cleaned: false,
         }
@@ -58,6 +60,7 @@ impl Observed {
             filtered: self.filtered.as_ref().map(StepAnswer::from),
             checked: self.checked.as_ref(),
             published: self.published.as_ref().map(StepAnswer::from),
+            permission: self.permission.as_ref(),
             name_taken: self.name_taken,
             cleaned: self.cleaned,
         }

@@ -1,7 +1,7 @@
 //! Whole lives against a simulated machine that fails, stops, expires and is killed at random.
 
 use super::Observed;
-use crate::{Action, NotApplied, ResultList, RunFacts, RunTrace, TimeLimit, decide, testing::*};
+use crate::{Action, Asked, NotApplied, Permission, ResultList, RunFacts, RunTrace, TimeLimit, decide, testing::*};
 use cloister_model::{Event, Fault, JobSpec, JobStatus, Outcome, Phase, Report, StepFailure, StepName, StepReport};
 use proptest::{collection::vec, prelude::*};
 
@@ -29,12 +29,13 @@ struct Memory {
     start_error: Option<String>,
     filtered: Option<StepReport>,
     published: Option<StepReport>,
+    permission: Option<Permission>,
     name_taken: bool,
 }
 
 impl Machine {
     fn observe(&self, memory: &Memory, overdue: Option<TimeLimit>) -> Observed {
-        let Memory { run_ended, configured, exit, start_error, filtered, published, name_taken } = memory;
+        let Memory { run_ended, configured, exit, start_error, filtered, published, permission, name_taken } = memory;
         Observed {
             has_turn: true,
             overdue,
@@ -50,6 +51,7 @@ impl Machine {
             filtered: filtered.clone(),
             checked: self.checked.clone(),
             published: published.clone(),
+            permission: permission.clone(),
             name_taken: *name_taken,
             cleaned: self.cleaned,
             ..Observed::new(self.spec.clone(), self.status.clone())
@@ -60,13 +62,15 @@ impl Machine {
     fn perform(&mut self, action: Action, memory: &mut Memory, fate: Fate, now: u64) -> Result<bool, TestCaseError> {
         match action {
             Action::Record(transition) => {
-                match transition.apply(&self.status, at(now), keep()) {
+                match transition.apply(&self.status, at(now), keep(), &[]) {
                     Ok(applied) => {
                         prop_assert!(applied.status.phase > self.status.phase);
                         self.status = applied.status;
                     }
                     // A stop came between the look and the write.
                     Err(NotApplied::Stopping) => prop_assert!(self.status.stop_requested.is_some()),
+                    // Another process asked for a permission in between, and so on: asked again.
+                    Err(NotApplied::AssetsChanged) => memory.permission = None,
                     Err(NotApplied::Impossible(error)) => prop_assert!(false, "{error}"),
                 }
                 if transition.release.is_some() && fate.is_multiple_of(8) && !self.status.phase.has_ended() {
@@ -74,6 +78,10 @@ impl Machine {
                 }
                 self.checked = transition.checked.or(self.checked.take());
                 self.report = transition.report.map(|report| *report).or(self.report.take());
+            }
+            Action::AskToRun | Action::AskToRelease => {
+                let asked = if action == Action::AskToRun { Asked::ToRun } else { Asked::ToRelease(None) };
+                memory.permission = Some(if fate.is_multiple_of(16) { refused(asked) } else { allowed(asked) });
             }
             Action::Configure(_) => {
                 prop_assert!(!self.trace.claimed && !self.trace.locked);

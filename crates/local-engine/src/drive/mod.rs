@@ -14,11 +14,12 @@ pub(crate) use record::{Unrecorded, read, record, record_waiting};
 use crate::{
     active_jobs::Lease,
     engine::core::{Core, blocking},
-    store::{DbError, jobs},
+    store::{DbError, assets, jobs},
     work_folder,
 };
-use cloister_lifecycle::{Action, Facts, ResultList, RunFacts, StepAnswer, StoredReport, decide};
-use cloister_model::{JobId, JobSpec, JobStatus, Phase, StepReport};
+use cloister_lifecycle::{Action, Asked, Facts, Permission, ResultList, RunFacts, StepAnswer, StoredReport, decide};
+use cloister_model::{JobId, JobSpec, JobStatus, Phase, RunSummary, StepReport};
+use rusqlite::Connection;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -51,6 +52,7 @@ struct Memory {
     run: RunFacts,
     filtered: Option<StepReport>,
     published: Option<StepReport>,
+    permission: Option<Permission>,
     name_taken: bool,
     cleaned: bool,
 }
@@ -182,6 +184,7 @@ impl Drive<'_> {
             filtered: memory.filtered.as_ref().map(StepAnswer::from),
             checked: checked.as_ref(),
             published: memory.published.as_ref().map(StepAnswer::from),
+            permission: memory.permission.as_ref(),
             name_taken: memory.name_taken,
             cleaned: memory.cleaned,
             ..Facts::of(&self.spec, &status)
@@ -196,6 +199,16 @@ impl Drive<'_> {
         let lease = self.lease;
         match action {
             Action::Record(transition) => self.record(*transition).await?,
+            Action::AskToRun => {
+                let asked = self.core.store.read(|db| permission(db, &self.spec, Asked::ToRun))?;
+                self.memory.permission = Some(asked);
+            }
+            Action::AskToRelease => {
+                let report = self.core.store.read(|db| jobs::report(db, self.job()))?.ok_or(Unrecorded::Gone)?;
+                let summary = report.as_ref().map(RunSummary::of);
+                let asked = Asked::ToRelease(summary.as_ref());
+                self.memory.permission = Some(self.core.store.read(|db| permission(db, &self.spec, asked))?);
+            }
             Action::Configure(order) => {
                 if let Some(done) = lease.unless_interrupted(self.configure(&order)).await {
                     let (report, is_wasm) = done?;
@@ -240,6 +253,11 @@ impl Drive<'_> {
         }
         Ok(Next::Continue)
     }
+}
+
+/// Asks the registry whether a job may go on.
+fn permission(db: &Connection, spec: &JobSpec, asked: Asked<'_>) -> Result<Permission, DbError> {
+    Permission::ask(spec, asked, |did| assets::revision(db, did), |did| assets::get(db, did))
 }
 
 /// A work folder that cannot be used. It is tried again.

@@ -8,7 +8,7 @@ use crate::{
     work_folder,
 };
 use cloister_lifecycle::{
-    Action, EndedJob, Facts, LogFate, NotApplied, Release, Retention, TimeLimit, Transition, decide,
+    Action, AssetRevision, EndedJob, Facts, LogFate, NotApplied, Release, Retention, TimeLimit, Transition, decide,
 };
 use cloister_model::{AuditAction, JobId, JobSpec, JobStatus, StoreError, Timestamp};
 use std::sync::Arc;
@@ -52,6 +52,11 @@ impl Drive<'_> {
             }
             // The next decision stops it.
             Err(Unrecorded::NotApplied(NotApplied::Stopping)) => return Ok(()),
+            // The next decision asks again.
+            Err(Unrecorded::NotApplied(NotApplied::AssetsChanged)) => {
+                self.memory.permission = None;
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         if discards_log && status.phase.has_ended() {
@@ -98,8 +103,10 @@ pub(crate) fn record(
     let job = spec.id;
     let Some(before) = jobs::status(write.db, job)? else { return Err(Fail::Rejected(Unrecorded::Gone)) };
     let retention = Retention { keep_ms: spec.times.keep_ms, needed: jobs::kept_job(write.db, job)?.is_some() };
-    let applied =
-        transition.apply(&before, at, retention).map_err(|error| Fail::Rejected(Unrecorded::NotApplied(error)))?;
+    let revisions = present_revisions(write, transition)?;
+    let applied = transition
+        .apply(&before, at, retention, &revisions)
+        .map_err(|error| Fail::Rejected(Unrecorded::NotApplied(error)))?;
     let Transition { report, checked, release, .. } = transition;
     if let Some(report) = report {
         jobs::put_report(write, job, report)?;
@@ -118,6 +125,15 @@ pub(crate) fn record(
         put_receipt(write, spec, &applied.status, transition)?;
     }
     Ok(applied.status)
+}
+
+/// The revisions that the assets have in this transaction on which the step depends.
+fn present_revisions(write: &Write<'_>, transition: &Transition) -> Result<Vec<AssetRevision>, DbError> {
+    let present = |asset: &AssetRevision| {
+        let did = asset.did.clone();
+        Ok(AssetRevision { revision: assets::revision(write.db, &did)?, did })
+    };
+    transition.revisions.iter().map(present).collect()
 }
 
 fn put_release(write: &mut Write<'_>, job: JobId, release: &Release) -> Result<(), Fail<Unrecorded>> {

@@ -81,6 +81,13 @@ pub(crate) fn get(db: &Connection, did: &Did) -> Result<Option<Asset>, DbError> 
     one(db, "SELECT asset FROM asset WHERE did = ?1", params![did.to_string()])
 }
 
+/// The revision of an asset; none if there is no such asset. Reads no description.
+pub(crate) fn revision(db: &Connection, did: &Did) -> Result<Option<u64>, DbError> {
+    let sql = "SELECT revision FROM asset WHERE did = ?1";
+    let found: Option<i64> = db.prepare_cached(sql)?.query_row([did.to_string()], |row| row.get(0)).optional()?;
+    Ok(found.map(|revision| u64::try_from(revision).unwrap_or_default()))
+}
+
 pub(crate) fn named(db: &Connection, owner: &Account, kind: AssetKind, name: &str) -> Result<Option<Asset>, DbError> {
     let sql = "SELECT asset FROM asset WHERE owner = ?1 AND kind = ?2 AND name = ?3";
     one(db, sql, params![owner.key(), kind_number(kind), name])

@@ -48,6 +48,15 @@ pub enum ServiceFiles {
 }
 
 impl Service {
+    /// Its files, if they are described in a way that this Cloister can fetch.
+    #[must_use]
+    pub fn open_files(&self) -> Option<&Sources> {
+        match &self.files {
+            Some(ServiceFiles::Open(files)) => Some(files),
+            Some(ServiceFiles::Encrypted(_) | ServiceFiles::Unsupported(_)) | None => None,
+        }
+    }
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, FieldError> {
         node.object()?;
         let kind = match node.get("type").text(64)? {

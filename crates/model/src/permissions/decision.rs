@@ -134,6 +134,24 @@ pub fn decide(
 }
 
 impl Terms {
+    /// Whether everything that these terms let out, the present ones let out, too. What the algorithm's files must be is not
+    /// compared: see [`Terms::pins_files_as`].
+    #[must_use]
+    pub fn lets_out_no_more_than(&self, present: &Self) -> bool {
+        self.output_contract.is_within(&present.output_contract) && self.release.is_within(&present.release)
+    }
+
+    /// Whether every file that these terms let the algorithm be, the present ones let it be, too.
+    #[must_use]
+    pub fn pins_files_as(&self, present: &Self) -> bool {
+        present.admitted.iter().all(|present| match &present.files_checksums {
+            None => true,
+            Some(now) => self.admitted.iter().any(|before| {
+                before.did == present.did && before.files_checksums.as_ref().is_some_and(|then| then.is_subset(now))
+            }),
+        })
+    }
+
     /// Checks the algorithm's files, by the step that holds the bytes that are about to run.
     ///
     /// # Errors

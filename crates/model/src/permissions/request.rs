@@ -1,5 +1,7 @@
-use super::{Permissions, RuntimeKind};
-use crate::{Account, Credentials, Ddo, Did, FilesChecksum, Profile, ServiceKind, Sha256, container_section_checksum};
+use super::{Permissions, RuntimeKind, Terms};
+use crate::{
+    Account, Asset, Credentials, Ddo, Did, FilesChecksum, Profile, ServiceKind, Sha256, container_section_checksum,
+};
 use std::collections::BTreeSet;
 
 /// A dataset that a job asks for, through one of its services.
@@ -131,6 +133,36 @@ impl PublishedAlgorithm {
             container_section_checksum: container_section_checksum(&algorithm.container),
             credentials: ddo.credentials().clone(),
         })
+    }
+}
+
+impl PublishedAlgorithm {
+    /// An algorithm of this Cloister's own registry, through one of its services. Its publisher is the owner of the asset,
+    /// whatever its description says.
+    ///
+    /// # Errors
+    /// As [`PublishedAlgorithm::new`].
+    pub fn registered(asset: &Asset, service: &str) -> Result<Self, RequestError> {
+        let known = Self::new(&asset.ddo, service)?;
+        // The stored digests are those of the service that is meant if none is named.
+        let meant = asset.ddo.service_meant(None).is_ok_and(|meant| meant.id == service);
+        let digests = asset.files.as_ref().filter(|_| meant);
+        let files_checksum =
+            digests.and_then(|files| FilesChecksum::of(files.iter().map(|file| file.sha256).collect()).ok());
+        Ok(Self { publishers: vec![asset.owner.clone()], held_here: true, files_checksum, ..known })
+    }
+}
+
+impl Environment {
+    /// An environment that offers what these terms use and nothing else: for asking the permission of a job again, apart from
+    /// where it runs.
+    #[must_use]
+    pub fn for_terms(terms: &Terms) -> Self {
+        Self {
+            runtimes: BTreeSet::from([terms.runtime]),
+            profiles: BTreeSet::from([terms.profile]),
+            network: terms.network,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::fmt;
 pub enum AuditAction {
     /// A submission was allowed.
     JobAllowed,
-    /// A submission was denied.
+    /// A submission was denied; or, by the engine, a job that waited is not allowed any more.
     JobDenied,
     /// An account asked for a job to be stopped.
     JobStopped,

@@ -1,4 +1,4 @@
-use super::{AssetError, sources::service_files};
+use super::AssetError;
 use crate::{
     Principal, UseCases,
     downloads::{DownloadError, ReadableFile},
@@ -51,7 +51,7 @@ impl UseCases {
 
 fn file(asset: &Asset, n: u32) -> Option<Source> {
     let service = asset.ddo.services().iter().find(|service| service.kind == ServiceKind::Access)?;
-    service_files(service)?.files().get(usize::try_from(n).ok()?).cloned()
+    service.open_files()?.files().get(usize::try_from(n).ok()?).cloned()
 }
 
 impl AssetFile {

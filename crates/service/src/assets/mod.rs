@@ -15,4 +15,4 @@ pub use read::{AssetFilter, AssetPage};
 
 pub(crate) use files::RecentFiles;
 pub(crate) use read::may_see;
-pub(crate) use sources::{ONE_FILE, service_files};
+pub(crate) use sources::ONE_FILE;

@@ -1,4 +1,4 @@
-use super::{AssetError, sources::service_files};
+use super::AssetError;
 use crate::{EthereumAddress, Principal, UseCases};
 use cloister_model::{
     Account, Asset, AssetKind, AuditAction, AuditEvent, Ddo, FileDigest, Inspection, Manifest, ManifestError, Role,
@@ -84,7 +84,7 @@ impl UseCases {
     /// services could be meant: then every request names one, and its files are checked when they run.
     async fn inspect_algorithm(&self, owner: &Account, ddo: &Ddo) -> Result<Option<Vec<FileDigest>>, AssetError> {
         let Ok(service) = ddo.service_meant(None) else { return Ok(None) };
-        let files = service_files(service).ok_or_else(|| AssetError::field("services", "have no files"))?;
+        let files = service.open_files().ok_or_else(|| AssetError::field("services", "have no files"))?;
         match self.backend().inspect(owner.clone(), files.clone(), self.options().patience).await? {
             Inspection::Ready(files) => Ok(Some(files)),
             Inspection::Pending => Err(AssetError::Pending),

@@ -2,9 +2,7 @@
 
 use super::AssetError;
 use crate::UseCases;
-use cloister_model::{
-    Account, AssetKind, Ddo, EngineError, JobId, Location, Phase, Service, ServiceFiles, ServiceKind, Sources,
-};
+use cloister_model::{Account, AssetKind, Ddo, EngineError, JobId, Location, Phase, ServiceFiles, ServiceKind};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
@@ -13,14 +11,6 @@ use std::{
 /// Why an algorithm with several files is refused: an interpreter would be given the first one, and the others would be missing
 /// without a word.
 pub(crate) const ONE_FILE: &str = "an algorithm has one file, which is what runs; put its parts into one file";
-
-/// The files of a service; none if it has none that can be fetched here.
-pub(crate) fn service_files(service: &Service) -> Option<&Sources> {
-    match &service.files {
-        Some(ServiceFiles::Open(files)) => Some(files),
-        Some(ServiceFiles::Encrypted(_) | ServiceFiles::Unsupported(_)) | None => None,
-    }
-}
 
 impl UseCases {
     /// Checks that uploads, results and files of this machine are the publisher's own. (The engine checks which paths of

@@ -7,11 +7,16 @@ use cloister_model::{JobCard, JobId, JobStatus, Labels, Role};
 pub(crate) enum JobAccess {
     /// See how it is doing, and what it did: its owner, publishers of its datasets, operators.
     Read,
-    /// Stop or remove it, and read its log: its owner and operators.
+    /// Stop it: its owner, publishers of its datasets, operators.
+    Stop,
+    /// Remove it, and read its log: its owner and operators.
     Control,
     /// Read its results: its owner alone. An operator needs not see what was computed.
     Results,
-    /// See outputs before they leave, and decide: the publisher of all datasets that ask for it, and operators.
+    /// See outputs before they leave: the publisher of all datasets that ask for a review.
+    ReadHeld,
+    /// Decide whether they leave: the same, and operators, who decide without seeing them. (On datasets of several publishers,
+    /// no publisher alone can decide.)
     Review,
     /// Read and release a log that is withheld from the consumer: a publisher, as far as the datasets of others let logs out.
     WithheldLog,
@@ -63,17 +68,18 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
         Actor::Principal(who) => who,
         // A Provider acts as the consumer, who owns the job, and never as a reviewer.
         Actor::Provider(provider) => {
-            let as_owner = !matches!(access, JobAccess::Review | JobAccess::WithheldLog);
+            let as_owner = !matches!(access, JobAccess::ReadHeld | JobAccess::Review | JobAccess::WithheldLog);
             return as_owner && reaches(provider, &status.labels);
         }
     };
     let owns = card.record.owner == who.account;
     let operates = who.is(Role::Operator);
     match access {
-        JobAccess::Read => owns || operates || card.record.published_by(&who.account),
+        JobAccess::Read | JobAccess::Stop => owns || operates || card.record.published_by(&who.account),
         JobAccess::Control => owns || operates,
         JobAccess::Results => owns,
         JobAccess::WithheldLog => card.record.log_bytes_for(&who.account) > 0,
+        JobAccess::ReadHeld => card.record.reviewed_by(&who.account, &card.terms),
         JobAccess::Review => operates || card.record.reviewed_by(&who.account, &card.terms),
     }
 }

@@ -7,12 +7,13 @@ use serde_json::json;
 const MOST_REASON: usize = 500;
 
 impl UseCases {
-    /// Asks for a job to be stopped. A job that has ended stays as it is, and nothing is recorded.
+    /// Asks for a job to be stopped: its owner, a publisher of one of its datasets, an operator. A job that has ended stays as
+    /// it is, and nothing is recorded.
     ///
     /// # Errors
     /// [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn stop_job(&self, actor: &Actor, job: JobId) -> Result<JobStatus, JobError> {
-        let FoundJob { status, .. } = self.find_job(actor, job, JobAccess::Control).await?;
+        let FoundJob { status, .. } = self.find_job(actor, job, JobAccess::Stop).await?;
         if status.phase.has_ended() {
             return Ok(status);
         }
@@ -38,7 +39,7 @@ impl UseCases {
     /// # Errors
     /// [`JobError::NotInReview`], [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn outputs_under_review(&self, who: &Principal, job: JobId) -> Result<Vec<ResultFile>, JobError> {
-        self.find_in_review(who, job).await?;
+        self.find_in_review(who, job, JobAccess::ReadHeld).await?;
         Ok(self.backend().results(job, ResultSet::UnderReview).await?)
     }
 
@@ -47,7 +48,7 @@ impl UseCases {
     /// # Errors
     /// [`JobError::NotInReview`], [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn review(&self, who: &Principal, job: JobId, verdict: ReviewVerdict) -> Result<JobStatus, JobError> {
-        let status = self.find_in_review(who, job).await?;
+        let status = self.find_in_review(who, job, JobAccess::Review).await?;
         let detail = match &verdict {
             ReviewVerdict::Approve => json!({"verdict": "approve"}),
             ReviewVerdict::Refuse(reason) => {
@@ -58,9 +59,14 @@ impl UseCases {
         Ok(self.backend().review(job, verdict, record).await?)
     }
 
-    /// A job in review, for a reviewer.
-    pub(crate) async fn find_in_review(&self, who: &Principal, job: JobId) -> Result<JobStatus, JobError> {
-        let FoundJob { status, .. } = self.find_job(&who.clone().into(), job, JobAccess::Review).await?;
+    /// A job in review, for an account with this access.
+    pub(crate) async fn find_in_review(
+        &self,
+        who: &Principal,
+        job: JobId,
+        access: JobAccess,
+    ) -> Result<JobStatus, JobError> {
+        let FoundJob { status, .. } = self.find_job(&who.clone().into(), job, access).await?;
         match status.phase {
             Phase::InReview => Ok(status),
             _ => Err(EngineError::NotInReview(job).into()),

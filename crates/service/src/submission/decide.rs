@@ -5,9 +5,9 @@ use super::{
 use crate::UseCases;
 use cloister_lifecycle::{Misfit, fits};
 use cloister_model::{
-    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, FilesChecksum, InterpreterId, Limits,
-    MOST_PARAMETER_BYTES, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset,
-    RuntimeKind, Secret, resolve_parameters,
+    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, InterpreterId, Limits, MOST_PARAMETER_BYTES,
+    Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Secret,
+    resolve_parameters,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,21 +73,10 @@ fn declared(program: &Program) -> Vec<Parameter> {
     of_asset.chain(&service.consumer_parameters).cloned().collect()
 }
 
-/// Where the algorithm comes from. The publisher of an asset of this registry is its owner, whatever its description says.
+/// Where the algorithm comes from.
 fn origin(program: &Program) -> Result<AlgorithmOrigin, RequestError> {
     let Some((asset, service)) = &program.published else { return Ok(AlgorithmOrigin::Raw) };
-    let known = PublishedAlgorithm::new(&asset.ddo, &service.id)?;
-    // The stored digests are those of the service that is meant if none is named.
-    let digests =
-        asset.files.as_ref().filter(|_| asset.ddo.service_meant(None).is_ok_and(|meant| meant.id == service.id));
-    let files_checksum =
-        digests.and_then(|files| FilesChecksum::of(files.iter().map(|file| file.sha256).collect()).ok());
-    Ok(AlgorithmOrigin::Published(Box::new(PublishedAlgorithm {
-        publishers: vec![asset.owner.clone()],
-        held_here: true,
-        files_checksum,
-        ..known
-    })))
+    Ok(AlgorithmOrigin::Published(Box::new(PublishedAlgorithm::registered(asset, &service.id)?)))
 }
 
 /// What an image stands for: the sandbox, with or without an installed interpreter, or a real container.

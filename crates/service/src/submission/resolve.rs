@@ -1,8 +1,5 @@
 use super::{AlgorithmRef, DatasetRef, RawSource, SubmitError};
-use crate::{
-    UseCases,
-    assets::{ONE_FILE, service_files},
-};
+use crate::{UseCases, assets::ONE_FILE};
 use cloister_model::{Account, Asset, Container, Did, JobSource, Service, Source, Sources};
 
 /// Bytes that the descriptions of all datasets of a job may have together.
@@ -117,7 +114,7 @@ async fn find(
 }
 
 fn source(service: &Service, field: &str) -> Result<JobSource, SubmitError> {
-    let files = service_files(service).ok_or_else(|| {
+    let files = service.open_files().ok_or_else(|| {
         SubmitError::field(field, "its files are not described in a way that can be fetched here; ask its publisher")
     })?;
     Ok(JobSource::Files(files.clone()))

@@ -14,3 +14,4 @@ mod review;
 mod statements;
 mod stopping;
 mod tree;
+mod withdrawal;

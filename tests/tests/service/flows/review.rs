@@ -16,10 +16,13 @@ fn a_publisher_reviews_held_outputs_and_releases_them() {
     // The consumer sees nothing of it yet, and has no say.
     assert_eq!(service.results(carol, &job), Vec::<Value>::new());
     assert_eq!(service.get(carol, &format!("/v1/jobs/{job}/log")).expect(200).text(), "");
-    for who in [carol, bob, mallory] {
+    // An operator may decide without seeing what was computed.
+    for who in [carol, bob, mallory, &service.operator] {
         for part in ["review", "review/0"] {
             service.get(who, &format!("/v1/jobs/{job}/{part}")).problem(404);
         }
+    }
+    for who in [carol, bob, mallory] {
         let verdict = service.post(who, &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"}));
         verdict.problem(404);
     }
