@@ -112,7 +112,14 @@ mod tests {
         let documents = read_documents(&path).expect("documents");
         assert_eq!(documents.len(), 2, "{documents:?}");
         assert!(read_document(&path).is_err());
-        for text in ["", "a: [", "a: 1\na: 2\n"] {
+        for text in [
+            "",
+            "a: [",
+            "a: 1\na: 2\n",
+            "a:\n  - b: 1\n    b: 1\n",
+            r#"{"compute": {"a": 1, "a": 2}}"#,
+            "a: {b: 1, \"b\": 2}",
+        ] {
             std::fs::write(&path, text).expect("written");
             let error = read_documents(&path).expect_err("no document").to_string();
             assert!(error.contains("a.yaml"), "{error}");

@@ -110,6 +110,11 @@ fn denials(spec: &JobSpec, asked: Asked<'_>, found: &BTreeMap<Did, Asset>) -> Ve
             deny(&used.did, DenialRule::Withdrawn);
             continue;
         };
+        let provider = spec.record.provider.as_ref();
+        let meant = |asset: &Asset| provider.is_none_or(|it| asset.ddo.is_meant_for(it.account.as_ref()));
+        if present.is_some_and(|(asset, _)| !meant(asset)) {
+            deny(&used.did, DenialRule::OceanProvider);
+        }
         let input = spec.inputs.iter().find(|input| input.did == used.did);
         if matches!(asked, Asked::ToRun) && !input.is_some_and(|input| is_of(&input.source, service.open_files())) {
             deny(&used.did, DenialRule::Changed);

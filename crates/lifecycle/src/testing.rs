@@ -91,6 +91,7 @@ pub(crate) fn spec() -> JobSpec {
                 log_bytes: OutputContract::default().max_log_bytes,
             }],
             algorithm: None,
+            provider: None,
         },
     }
 }

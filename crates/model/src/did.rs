@@ -6,8 +6,14 @@ use std::{fmt, str::FromStr};
 /// Ocean's identifiers are 64 hexadecimal digits; its tools and tests use shorter ones too, so any 1 to 64 ASCII
 /// letters, digits, `-` or `_` are taken. That is enough to be safe as a path segment: no separator, no dot, no
 /// control character, nothing that a file system folds.
+///
+/// An identifier of 64 hexadecimal digits is a digest, whatever the case of its letters: it is kept in lower case, so that
+/// no two DIDs name one asset of Ocean's.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Did(String);
+
+/// Hexadecimal digits of a SHA-256 digest.
+const DIGEST_DIGITS: usize = 64;
 
 /// Why a text is not a DID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +50,10 @@ impl FromStr for Did {
         }
         if !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             return Err(DidError::Character);
+        }
+        let digits = |byte: u8| byte.is_ascii_hexdigit();
+        if id.len() == DIGEST_DIGITS && id.bytes().all(digits) {
+            return Ok(Self(id.to_ascii_lowercase()));
         }
         Ok(Self(id.to_owned()))
     }
@@ -95,6 +105,17 @@ mod tests {
         let long: Did = "did:op:penguins".parse().expect("a DID");
         assert_eq!("penguins".parse(), Ok(long.clone()));
         assert_eq!((long.id(), long.to_string().as_str()), ("penguins", "did:op:penguins"));
+    }
+
+    #[test]
+    fn a_digest_has_one_spelling_and_another_identifier_keeps_its_own() {
+        let lower = "1e668768111c2204e99f176a14a31ff1d1fb432765519483826bb24c1f52b94f";
+        for text in [lower.to_owned(), lower.to_uppercase(), format!("did:op:{}", lower.replace('e', "E"))] {
+            assert_eq!(text.parse::<Did>().expect("a DID").id(), lower);
+        }
+        for id in ["Penguins", &"A".repeat(63), &format!("{}G", "A".repeat(63))] {
+            assert_eq!(id.parse::<Did>().expect("a DID").id(), id);
+        }
     }
 
     #[test]

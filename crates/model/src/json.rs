@@ -3,8 +3,9 @@
 //! A field that is absent and a field that is `null` mean the same everywhere, as they do to Ocean's clients.
 
 use crate::escape;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use std::fmt;
+use std::{collections::HashSet, fmt};
 
 /// A field that is not what it must be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,70 @@ pub enum FieldProblem {
     /// silently does not hold.
     #[error("has a field `{0}` that is not known; check its spelling")]
     Unknown(String),
+}
+
+/// A document in which no object names a field twice. Parsers differ in which of the two counts, so that a reader of a rule
+/// may see another one than the one that is kept.
+///
+/// It reads a document and keeps nothing of it.
+#[derive(Clone, Copy, Debug)]
+pub struct WithoutDuplicates;
+
+impl<'de> Deserialize<'de> for WithoutDuplicates {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = WithoutDuplicates;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a document")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WithoutDuplicates, A::Error> {
+                let mut seen = HashSet::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let text = escape(name.as_bytes(), 64).to_string();
+                    if !seen.insert(name) {
+                        return Err(A::Error::custom(format!(
+                            "the field `{text}` stands twice in one object; keep one"
+                        )));
+                    }
+                    map.next_value::<WithoutDuplicates>()?;
+                }
+                Ok(WithoutDuplicates)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<WithoutDuplicates, A::Error> {
+                while list.next_element::<WithoutDuplicates>()?.is_some() {}
+                Ok(WithoutDuplicates)
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<WithoutDuplicates, E> {
+                Ok(WithoutDuplicates)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<WithoutDuplicates, E> {
+                Ok(WithoutDuplicates)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<WithoutDuplicates, E> {
+                Ok(WithoutDuplicates)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<WithoutDuplicates, E> {
+                Ok(WithoutDuplicates)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<WithoutDuplicates, E> {
+                Ok(WithoutDuplicates)
+            }
+
+            fn visit_unit<E>(self) -> Result<WithoutDuplicates, E> {
+                Ok(WithoutDuplicates)
+            }
+        }
+        deserializer.deserialize_any(Any)
+    }
 }
 
 /// One place in a document.
@@ -187,6 +252,22 @@ mod tests {
         assert_eq!(root.get("long").text(5).expect_err("long").to_string(), "`long` is longer than 5 bytes");
         assert_eq!(root.get("a").entries(0).expect_err("many").to_string(), "`a` has more than 0 entries");
         assert_eq!(root.expected("a list").to_string(), "`document` must be a list");
+    }
+
+    #[test]
+    fn a_field_stands_once_in_an_object_however_deep() {
+        for (text, expected) in [
+            (r#"{"a": 1, "b": [{"a": null}, {"a": -1.5e3}], "c": {"a": "a", "": true}}"#, None),
+            (r#"{"a": 1, "a": 1}"#, Some("`a`")),
+            (r#"{"a": [0, {"b": {"c": 1, "\u0063": 2}}]}"#, Some("`c`")),
+            ("{\"\\u001b\": 1, \"\\u001b\": 2}", Some(r"`\u{1b}`")),
+        ] {
+            let read = serde_json::from_str::<WithoutDuplicates>(text).map_err(|error| error.to_string());
+            match expected {
+                None => assert!(read.is_ok(), "{text}: {read:?}"),
+                Some(name) => assert!(read.as_ref().is_err_and(|error| error.contains(name)), "{text}: {read:?}"),
+            }
+        }
     }
 
     #[test]

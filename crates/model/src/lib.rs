@@ -50,11 +50,11 @@ pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
 pub use job::{
     ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,
-    JobRecord, JobSource, JobSpec, JobStatus, LabelError, Labels, LogRelease, Progress, Reason, RecordedAsset,
-    RecordedDataset, ResultFile, ResultKind, ResultSet, Review, Seen, StatusError, Step, TimeLimits, Timestamp,
-    WithheldLog,
+    JobRecord, JobSource, JobSpec, JobStatus, LabelError, Labels, LogRelease, OceanProvider, Progress, Reason,
+    RecordedAsset, RecordedDataset, ResultFile, ResultKind, ResultSet, Review, Seen, StatusError, Step, TimeLimits,
+    Timestamp, WithheldLog,
 };
-pub use json::{FieldError, FieldProblem};
+pub use json::{FieldError, FieldProblem, WithoutDuplicates};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};
 pub use manifest::{AssetName, AssetNameError, Manifest, ManifestError};
 pub use names::{EnvironmentId, InterpreterId, NameError};

@@ -1,5 +1,5 @@
 use crate::{OWNER, Principal};
-use cloister_model::{Account, AuditAction, AuditEvent, JobStatus, Timestamp};
+use cloister_model::{Account, AuditAction, AuditEvent, JobStatus, OceanProvider, Timestamp};
 use serde_json::{Value, json};
 
 /// On whose behalf a use case about jobs is run: access rules ask it, records name it.
@@ -37,6 +37,11 @@ impl Actor {
             Self::Principal(_) => None,
             Self::Provider(provider) => Some(provider),
         }
+    }
+
+    /// The Provider, as a job records it.
+    pub(crate) fn ocean_provider(&self) -> Option<OceanProvider> {
+        self.provider().map(|provider| OceanProvider { account: provider.account.clone() })
     }
 
     /// The record of what it does to a job. A Provider acts for the owner of the job, and the record says which Provider

@@ -25,7 +25,7 @@ mod use_cases;
 pub use actor::{Actor, Provider};
 pub use address::{AddressError, EthereumAddress};
 pub use assets::{
-    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, KnownFile, Precondition, Published,
+    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, Inspected, KnownFile, Precondition, Published,
     permissions_document,
 };
 pub use audit::{AuditError, AuditPage};

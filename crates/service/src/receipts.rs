@@ -85,24 +85,19 @@ impl UseCases {
                 let (signature, public_key) = (self.signer().sign(&text), self.signer().public_key());
                 Ok(SignedReceipt { text, signature, public_key, openings })
             }
-            Ok(None) => Err(self.why_no_receipt(who, job).await?),
-            Ok(Some(_)) | Err(EngineError::NoSuchJob(_)) => Err(ReceiptError::NotFound),
+            // A job that is hidden takes the same look-ups as one that is missing.
+            Ok(_) | Err(EngineError::NoSuchJob(_)) => Err(self.why_no_receipt(who, job).await?),
             Err(error) => Err(error.into()),
         }
     }
 
     async fn why_no_receipt(&self, who: &Principal, job: JobId) -> Result<ReceiptError, EngineError> {
-        let found = async {
-            let card = self.backend().card(job).await?;
-            Ok((card, self.backend().status(job).await?))
-        };
-        match found.await {
-            Ok((card, status)) if may_read(who, &card.record) => {
-                Ok(if status.phase.has_ended() { ReceiptError::NotStored } else { ReceiptError::NotEnded })
-            }
-            Ok(_) | Err(EngineError::NoSuchJob(_)) => Ok(ReceiptError::NotFound),
-            Err(error) => Err(error),
-        }
+        let found = self.look_up_job(job).await?.filter(|found| may_read(who, &found.card.record));
+        Ok(match found {
+            Some(found) if found.status.phase.has_ended() => ReceiptError::NotStored,
+            Some(_) => ReceiptError::NotEnded,
+            None => ReceiptError::NotFound,
+        })
     }
 }
 
@@ -168,6 +163,7 @@ mod tests {
             // In another order than the receipt's.
             datasets: vec![dataset("b", "bob"), dataset("a", "alice")],
             algorithm: None,
+            provider: None,
         };
         let text = json!({"datasets": [{"did": "did:op:a"}, {"did": "did:op:b"}]}).to_string();
         let pointers = ["/parameters", "/report", "/datasets/0/files", "/datasets/1/files"];

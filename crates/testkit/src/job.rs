@@ -107,6 +107,7 @@ pub fn job(number: u64, created: Timestamp) -> JobSpec {
             attempt: number,
             datasets: Vec::new(),
             algorithm: None,
+            provider: None,
         },
     }
 }

@@ -92,6 +92,15 @@ impl Service {
         text(&self.post(who, "/v1/algorithms", &manifest).expect_json(201), "did")
     }
 
+    /// What `POST .../allow` wants: an algorithm, named in this way, with the checksums that this account sees.
+    #[must_use]
+    #[track_caller]
+    pub fn inspected(&self, who: &Who, algorithm: &str, named: &Value) -> Value {
+        let asset = self.get(who, &format!("/v1/algorithms/{algorithm}")).expect_json(200);
+        json!({"algorithm": named, "filesChecksum": asset["filesChecksum"],
+            "containerSectionChecksum": asset["containerSectionChecksum"]})
+    }
+
     /// A small dataset on which every uploaded or written program may run, and all may leave.
     #[must_use]
     #[track_caller]

@@ -64,7 +64,15 @@ fn publishing_allowing_computing_and_fetching_from_a_terminal() {
     let denied = run(carol, &job);
     let _ = prints(&denied, 3);
     assert!(String::from_utf8_lossy(&denied.stderr).contains("trusts neither"), "it says why");
-    let _ = prints(&run(alice, &["dataset", "allow", "penguins", "bob/column-stats"]), 0);
+    // Nothing is allowed that was not looked at.
+    let _ = prints(&run(alice, &["dataset", "allow", "penguins", "bob/column-stats"]), 2);
+    let shown = prints(&run(alice, &["algorithm", "show", "bob/column-stats", "-o", "json"]), 0);
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    let allow = ["dataset", "allow", "penguins", "bob/column-stats", "--checksum"];
+    let other = "ab".repeat(32);
+    let _ = prints(&run(alice, &[&allow[..], &[&other]].concat()), 6);
+    let checksum = shown["filesChecksum"].as_str().expect("a checksum");
+    let _ = prints(&run(alice, &[&allow[..], &[checksum]].concat()), 0);
     let said = prints(&run(carol, &job), 0);
     let id = said.split_whitespace().find(|word| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let id = id.unwrap_or_else(|| panic!("no id: {said}"));

@@ -38,7 +38,8 @@ impl Scenario {
         self.service.publish_dataset(
             &self.alice,
             "penguins",
-            &json!({"title": "Palmer penguins", "files": [{"type": "local", "path": path}], "compute": {}}),
+            &json!({"title": "Palmer penguins", "files": [{"type": "local", "path": path}], "compute": {},
+                "oceanProviders": ["*"]}),
         )
     }
 
@@ -62,7 +63,7 @@ impl Scenario {
 
     /// Alice lets an algorithm run on her dataset, as it is now.
     pub(crate) fn allow(&self, dataset: &str, algorithm: &str) {
-        let body = json!({"algorithm": algorithm});
+        let body = self.service.inspected(&self.alice, algorithm, &json!(algorithm));
         let answer = self.service.post(&self.alice, &format!("/v1/datasets/{dataset}/allow"), &body);
         assert!((200..300).contains(&answer.status), "{}", answer.shown());
     }

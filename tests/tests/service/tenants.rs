@@ -100,7 +100,8 @@ fn a_job(scene: &Scene) -> Value {
 }
 
 fn an_algorithm(scene: &Scene) -> Value {
-    json!({"algorithm": scene.algorithm})
+    let Scenario { service, alice, .. } = &scene.scenario;
+    service.inspected(alice, &scene.algorithm, &json!(scene.algorithm))
 }
 
 fn a_dataset(_: &Scene) -> Value {

@@ -4,7 +4,7 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
-use cloister_model::{Sha256, escape};
+use cloister_model::{Sha256, WithoutDuplicates, escape};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
@@ -40,10 +40,23 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.eq_ignore_ascii_case("application/json")
 }
 
+/// Refuses a text in which an object names a field twice. A text that is not JSON passes: reading it says so.
+pub(crate) fn refuse_duplicates(bytes: &[u8]) -> Result<(), Problem> {
+    let mut parser = serde_json::Deserializer::from_slice(bytes);
+    match serde_path_to_error::deserialize::<_, WithoutDuplicates>(&mut parser) {
+        Err(error) if error.inner().is_data() => {
+            let say = |text: &str, most| escape(text.as_bytes(), most).to_string();
+            Err(Problem::field(say(&error.path().to_string(), 100), say(&error.inner().to_string(), MOST_DETAIL)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Reads a JSON text. For well-formed JSON that is not of this type, the problem names the field where it is known.
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     use serde_json::error::Category;
     let say = |text: &str, most| escape(text.as_bytes(), most).to_string();
+    refuse_duplicates(bytes)?;
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
         let (path, text) = (say(&error.path().to_string(), 100), say(&error.inner().to_string(), MOST_DETAIL));
@@ -91,6 +104,7 @@ mod tests {
             (r#"{"list": [1]} x"#, StatusCode::BAD_REQUEST, None),
             (r#"{"list": [1, "2"]}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("list[1]")),
             (r#"{"list": [], "more": 1}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("more")),
+            (r#"{"list": [], "list": []}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("list")),
             ("[]", StatusCode::UNPROCESSABLE_ENTITY, None),
             ("{}", StatusCode::UNPROCESSABLE_ENTITY, None),
         ] {
@@ -98,6 +112,9 @@ mod tests {
             assert_eq!((problem.status, problem.field.as_deref()), (status, field), "{text}: {}", problem.detail);
         }
         assert!(parse::<Wanted>(br#"{"list": [1]}"#).is_ok());
+        // Where any document is taken, too.
+        let twice = parse::<serde_json::Value>(br#"{"a": [{"b": 1, "b": 2}]}"#).expect_err("twice");
+        assert_eq!((twice.status, twice.field.as_deref()), (StatusCode::UNPROCESSABLE_ENTITY, Some("a[0].b")));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 use super::error::OperatorError;
-use crate::{auth::ExpectedDigest, extract::read_body};
+use crate::{
+    auth::ExpectedDigest,
+    extract::{read_body, refuse_duplicates},
+};
 use axum::{
     extract::{FromRequest, Query, Request},
     http::header,
@@ -42,6 +45,8 @@ impl<S: Sync> FromRequest<S> for Parameters {
         if expected.is_some_and(|ExpectedDigest(digest)| digest != Sha256::of(&body)) {
             return Err(OperatorError::bad("400 Bad Request: the body is not the one of `Content-Digest`"));
         }
+        refuse_duplicates(&body)
+            .map_err(|problem| OperatorError::bad(format!("400 Bad Request: {}", problem.detail)))?;
         match serde_json::from_slice(&body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Ok(Self::default()),
@@ -149,6 +154,7 @@ mod tests {
             (Some("text/plain"), "{}"),
             (Some("application/x-www-form-urlencoded"), "owner=1"),
             (Some("application/json"), "{"),
+            (Some("application/json"), r#"{"owner": "0x1", "owner": "0x2"}"#),
             (Some("application/json"), ""),
         ] {
             assert_eq!(read("/", media_type, body).await.expect_err(body).status, 400, "{media_type:?} {body}");

@@ -113,6 +113,7 @@ impl From<AssetError> for Problem {
             AssetError::Field { field, problem } => Self { field, ..Self::field("", problem) },
             AssetError::DidTaken => Self::conflict("did-taken", error.to_string()),
             AssetError::Conflict => Self::conflict("conflict", error.to_string()),
+            AssetError::AlgorithmChanged => Self::conflict("algorithm-changed", error.to_string()),
             AssetError::Changed => {
                 Self::new(StatusCode::PRECONDITION_FAILED, "changed", "Precondition failed", error.to_string())
             }

@@ -1,7 +1,7 @@
 //! Publishing, and who may use what.
 
-use crate::test_service::{guest, service};
-use serde_json::json;
+use crate::test_service::{WRITES, guest, program, service};
+use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn publishing_again_changes_and_sources_stay_hidden() {
@@ -102,10 +102,17 @@ async fn trust_is_in_bytes() {
     assert_eq!(denied["rules"][0]["rule"], "algorithm-not-trusted");
     assert_eq!(denied["rules"][0]["subject"], dataset.as_str());
     let path = format!("/v1/datasets/{dataset}/allow");
-    service.post("mallory", &path, &json!({"algorithm": algorithm})).await.expect(404);
-    let unknown = service.post("alice", &path, &json!({"algorithm": "did:op:nobody"})).await.expect(404).json();
+    let shown = service.get("alice", &format!("/v1/algorithms/{algorithm}")).await.expect(200).json();
+    let inspected = |named: Value, files: &Value| {
+        json!({"algorithm": named, "filesChecksum": files,
+            "containerSectionChecksum": shown["containerSectionChecksum"]})
+    };
+    let files = &shown["filesChecksum"];
+    service.post("mallory", &path, &inspected(json!(algorithm), files)).await.expect(404);
+    let unknown = service.post("alice", &path, &inspected(json!("did:op:nobody"), files)).await.expect(404).json();
     assert_eq!(unknown["field"], "algorithm");
-    let named = json!({"algorithm": {"owner": "mallory", "name": "stats"}});
+    service.post("alice", &path, &json!({"algorithm": algorithm})).await.expect(422);
+    let named = inspected(json!({"owner": "mallory", "name": "stats"}), files);
     let permissions = service.post("alice", &path, &named).await.expect(200).json();
     assert_eq!(permissions["publisherTrustedAlgorithms"][0]["did"], algorithm.as_str());
     let explained = service.post("bob", "/v1/explain", &request).await.expect(200).json();
@@ -123,6 +130,9 @@ async fn trust_is_in_bytes() {
     service.post("mallory", "/v1/algorithms", &manifest).await.expect(200);
     let denied = service.post("bob", "/v1/jobs", &request).await.expect(403).json();
     assert_eq!(denied["rules"][0]["rule"], "files-checksum");
+    // Whoever read the old one does not allow the new one by that.
+    let changed = service.post("alice", &path, &named).await.expect(409).json();
+    assert_eq!(changed["type"], json!("https://cloister.dev/problems/algorithm-changed"), "{changed}");
 
     service.delete("alice", &format!("{path}/{algorithm}")).await.expect(204);
     service.delete("alice", &format!("{path}/{algorithm}")).await.expect(404);
@@ -258,4 +268,87 @@ async fn a_large_file_comes_whole_and_in_parts() {
         assert!(part.body == content[first..=last], "{range}: {} bytes", part.body.len());
         assert_eq!(part.header("content-length"), (last - first + 1).to_string());
     }
+}
+
+/// The files of an algorithm that only computes are its author's secret, unless the author asks someone to inspect them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_who_is_asked_to_trust_an_algorithm_can_read_it() {
+    let service = service().await;
+    let program = program(WRITES);
+    let sha256 = service.upload("mallory", program.clone()).await;
+    let publish = async |spec: Value, status: u16| {
+        let manifest = json!({
+            "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": "secret"}, "spec": spec
+        });
+        service.post("mallory", "/v1/algorithms", &manifest).await.expect(status).json()
+    };
+    let files = json!([{"type": "upload", "sha256": sha256}]);
+    let only_mallory = json!({"allow": [{"type": "address", "values": ["mallory"]}]});
+    let did = publish(json!({"files": files, "credentials": only_mallory}), 201).await["did"].clone();
+    let (path, file) = (format!("/v1/algorithms/{}", did.as_str().expect("a DID")), "files/0");
+    for who in ["alice", "bob"] {
+        service.get(who, &path).await.expect(404);
+        service.get(who, &format!("{path}/{file}")).await.expect(404);
+    }
+    let asked = json!({"inspectors": ["alice"]});
+    publish(json!({"files": files, "credentials": only_mallory, "algorithm": asked}), 200).await;
+    let shown = service.get("alice", &path).await.expect(200).json();
+    assert_eq!(shown["filesChecksum"], sha256.as_str());
+    assert_eq!(service.get("alice", &format!("{path}/{file}")).await.expect(200).body, program);
+    service.get("bob", &path).await.expect(404);
+    service.get("bob", &format!("{path}/{file}")).await.expect(404);
+    // Operators see that it is there, and need not read it.
+    service.get("olga", &format!("{path}/{file}")).await.expect(404);
+    assert!(service.get("olga", "/v1/audit?limit=1000").await.expect(200).text().contains("file-downloaded"));
+    // She can trust what she has read, and her consumers still need the author's permission to use it.
+    let dataset = service.dataset("d", json!({})).await;
+    let allow = json!({"algorithm": did, "filesChecksum": shown["filesChecksum"],
+        "containerSectionChecksum": shown["containerSectionChecksum"]});
+    service.post("alice", &format!("/v1/datasets/{dataset}/allow"), &allow).await.expect(200);
+    let job = json!({"datasets": [dataset], "algorithm": {"did": did}});
+    service.post("alice", "/v1/jobs", &job).await.expect(404);
+    service.post("bob", "/v1/jobs", &job).await.expect(404);
+}
+
+/// Ocean's identifiers are digests. Two spellings of one must not be two assets of two accounts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_did_in_other_letters_is_the_same_asset() {
+    let service = service().await;
+    // printf 0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed8996 | sha256sum
+    let id = "1e668768111c2204e99f176a14a31ff1d1fb432765519483826bb24c1f52b94f";
+    let ddo = |id: &str| {
+        json!({"id": format!("did:op:{id}"), "chainId": 8996, "nftAddress": "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",
+            "metadata": {"type": "dataset", "name": "d"},
+            "services": [{"id": "c", "type": "compute", "files": [{"type": "inline", "content": "a"}]}]})
+    };
+    service.post("alice", "/v1/datasets", &ddo(id)).await.expect(201);
+    for spelling in [id.to_owned(), id.to_uppercase(), id.replace('f', "F")] {
+        let taken = service.post("mallory", "/v1/datasets", &ddo(&spelling)).await.expect(409).json();
+        assert_eq!(taken["type"], "https://cloister.dev/problems/did-taken", "{taken}");
+        let found = service.get("bob", &format!("/v1/datasets/did:op:{spelling}")).await.expect(200).json();
+        assert_eq!((&found["owner"], &found["did"]), (&json!("alice"), &json!(format!("did:op:{id}"))));
+    }
+    // Its owner changes it under any of them.
+    service.post("alice", "/v1/datasets", &ddo(&id.to_uppercase())).await.expect(200);
+}
+
+/// A reader who sees the first of two rules must not be wrong about the one that counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_stands_twice_is_refused() {
+    let service = service().await;
+    let dataset = service.dataset("d", json!({})).await;
+    let json_type = [("content-type", "application/json")];
+    let rules = r#"{"allowRawAlgorithm": false, "outputContract": {"maxBytes": 1, "maxBytes": 1000000}}"#;
+    let path = format!("/v1/datasets/{dataset}/permissions");
+    let refused = service.with("alice", "PUT", &path, &json_type, rules.into()).await.expect(422).json();
+    assert_eq!(refused["field"], "outputContract.maxBytes", "{refused}");
+    let manifest = r#"{"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "twice"}, "spec": {
+        "files": [{"type": "inline", "content": "a"}],
+        "compute": {"allowRawAlgorithm": false, "allowRawAlgorithm": true}}}"#;
+    let refused = service.with("alice", "POST", "/v1/datasets", &json_type, manifest.into()).await.expect(422).json();
+    assert_eq!(refused["field"], "spec.compute.allowRawAlgorithm", "{refused}");
+    let job =
+        format!(r#"{{"datasets": ["{dataset}"], "algorithm": {{"did": "a"}}, "parameters": {{"a": 1, "a": 2}}}}"#);
+    let refused = service.with("bob", "POST", "/v1/jobs", &json_type, job.into()).await.expect(422).json();
+    assert_eq!(refused["field"], "parameters.a", "{refused}");
 }

@@ -60,8 +60,8 @@ impl Ocean {
         })
         .await;
         let permissions = json!({"allowRawAlgorithm": true, "publisherTrustedAlgorithmPublishers": ["*"]});
-        let dataset = service.dataset("data", permissions.clone()).await;
-        let second = service.dataset("more", permissions).await;
+        let dataset = service.dataset_for("data", permissions.clone(), &["*"]).await;
+        let second = service.dataset_for("more", permissions, &["*"]).await;
         let algorithm = service.algorithm("stats", program(WRITES)).await;
         let endless = service.algorithm("endless", program(ENDLESS)).await;
         let failing = service.algorithm("fails", program(FAILS)).await;

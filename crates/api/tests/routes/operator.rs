@@ -2,15 +2,15 @@
 
 use crate::{
     ocean::{OTHER, OWNER, Ocean},
-    test_service::{Answer, now},
+    test_service::{Answer, WRITES, key_made, now, program, with_key},
     wallet::{Wallet, nonce},
 };
 use axum::{
     body::Body,
     http::{Method, Request, StatusCode, header},
 };
-use cloister_api::{OperatorSettings, ServeOptions, serve};
-use cloister_model::Sha256;
+use cloister_api::{OperatorSettings, ServeOptions, new_key, serve};
+use cloister_model::{Keyring as _, Role, Sha256};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -84,6 +84,50 @@ async fn a_failed_job_is_not_finished() {
     assert_eq!(body[0]["status"], 41, "{body}");
     assert!(body[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{body}");
     assert!(body[0]["dateFinished"].is_string());
+}
+
+/// A listed Provider can name any Ethereum account as the owner. It still computes only on datasets that are meant for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_computes_only_on_datasets_that_are_meant_for_it() {
+    let ocean = Ocean::new().await;
+    let anyone = || json!({"allowRawAlgorithm": true, "publisherTrustedAlgorithmPublishers": ["*"]});
+    let (own, other) = (Wallet::new(1).address(), Wallet::new(2).address());
+    let meant = ocean.service.dataset_for("meant", anyone(), &[&own]).await;
+    let (unlisted, others) = (
+        ocean.service.dataset("unlisted", anyone()).await,
+        ocean.service.dataset_for("others", anyone(), &[&other]).await,
+    );
+    let start = |dataset: &str, agreement: &str| {
+        let mut body = ocean.start_of(&ocean.algorithm, 1, agreement);
+        body["workflow"]["stages"][0]["input"] =
+            json!([{"index": 0, "id": dataset, "remote": {"txId": "0x7a12", "serviceId": "compute"}}]);
+        body
+    };
+    ocean.post(&start(&meant, "0x1")).await.expect(200);
+    let missing = ocean.post(&start(&format!("did:op:{}", "0".repeat(64)), "0x2")).await;
+    for hidden in [&unlisted, &others] {
+        let answer = ocean.post(&start(hidden, "0x2")).await;
+        assert_eq!((answer.status, &answer.body), (missing.status, &missing.body), "hidden is missing");
+        assert!(answer.status.is_client_error(), "{}", answer.text());
+    }
+    // Nor on what an account registers of its own results: to name the account is not to be it.
+    let wallet = Wallet::new(7);
+    let key = new_key(wallet.address().parse().expect("an account"), Role::Consumer, String::new(), None, now());
+    let key = key.expect("a key");
+    ocean.service.engine.put_key(key.stored, key_made()).await.expect("stored");
+    let sha256 = ocean.service.upload_with(key.token.expose(), program(WRITES)).await;
+    let job = json!({"datasets": [unlisted], "algorithm": {"upload": sha256}, "register": {"name": "mine"}});
+    let job = ocean.service.send(with_key(key.token.expose(), "POST", "/v1/jobs", &job)).await.expect(201).json();
+    ocean.service.until_seen("olga", job["id"].as_str().expect("an id"), "Finished").await;
+    let list = format!("/v1/datasets?owner={}&name=mine", wallet.address());
+    let found = ocean.service.get("olga", &list).await.expect(200).json();
+    let registered = found["items"][0]["did"].as_str().expect("a dataset").to_owned();
+    let nonce: u64 = nonce().parse().expect("a number");
+    let mut body = start(&registered, "0x3");
+    (body["owner"], body["nonce"]) = (json!(wallet.address()), json!(nonce));
+    body["providerSignature"] = json!(Wallet::new(1).sign_hashed(&format!("{}{nonce}", wallet.address())));
+    let answer = ocean.post(&body).await;
+    assert_eq!((answer.status, &answer.body), (missing.status, &missing.body), "{}", answer.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

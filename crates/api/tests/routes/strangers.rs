@@ -90,7 +90,9 @@ async fn what_is_hidden_is_not_there() {
 
     let body = |path: &str| match path {
         "/v1/jobs/{id}/review" => json!({"verdict": "approve"}),
-        "/v1/datasets/{did}/allow" => json!({"algorithm": "did:op:x"}),
+        "/v1/datasets/{did}/allow" => {
+            json!({"algorithm": "did:op:x", "filesChecksum": "ab".repeat(32), "containerSectionChecksum": "ab".repeat(32)})
+        }
         _ => json!({}),
     };
     let mut seen = 0;

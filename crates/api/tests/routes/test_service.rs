@@ -145,6 +145,17 @@ pub(crate) fn key_made() -> AuditEvent {
     AuditEvent { at: now(), actor, action: AuditAction::KeyCreated, subject, detail: "{}".to_owned() }
 }
 
+/// A request with a JSON body and this key.
+pub(crate) fn with_key(key: &str, method: &str, path: &str, body: &Value) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("authorization", format!("Bearer {key}"))
+        .header("content-type", "application/json")
+        .body(Body::from(body.to_string()))
+        .expect("a request")
+}
+
 impl TestService {
     async fn add(&mut self, name: &'static str, role: Role) {
         let key = new_key(name.parse().expect("an account"), role, String::new(), None, now()).expect("a key");
@@ -202,6 +213,13 @@ impl TestService {
         self.with(who, "PUT", path, headers, Body::from(body.to_string())).await
     }
 
+    /// Uploads with a key.
+    pub(crate) async fn upload_with(&self, key: &str, bytes: Vec<u8>) -> String {
+        let request = Request::post("/v1/uploads").header("authorization", format!("Bearer {key}"));
+        let answer = self.send(request.body(Body::from(bytes)).expect("a request")).await.expect(201).json();
+        answer["sha256"].as_str().expect("a digest").to_owned()
+    }
+
     pub(crate) async fn upload(&self, who: &str, bytes: Vec<u8>) -> String {
         let answer = self.with(who, "POST", "/v1/uploads", &[], Body::from(bytes)).await.expect(201).json();
         answer["sha256"].as_str().expect("a digest").to_owned()
@@ -209,9 +227,15 @@ impl TestService {
 
     /// A dataset of alice's with these permissions.
     pub(crate) async fn dataset(&self, name: &str, compute: Value) -> String {
+        self.dataset_for(name, compute, &[]).await
+    }
+
+    /// The same, for these Ocean Providers.
+    pub(crate) async fn dataset_for(&self, name: &str, compute: Value, providers: &[&str]) -> String {
+        let files = json!([{"type": "inline", "content": "town,age\nKyoto,3\nNara,5\n"}]);
         let manifest = json!({
             "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": name},
-            "spec": {"files": [{"type": "inline", "content": "town,age\nKyoto,3\nNara,5\n"}], "compute": compute}
+            "spec": {"files": files, "compute": compute, "oceanProviders": providers}
         });
         let answer = self.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
         answer["did"].as_str().expect("a DID").to_owned()

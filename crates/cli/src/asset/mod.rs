@@ -1,6 +1,7 @@
 //! `cloister dataset`, `cloister algorithm` and `cloister apply`.
 
 mod apply;
+mod fetch;
 mod kind;
 mod manifest;
 mod name;
@@ -24,7 +25,7 @@ pub(crate) enum DatasetCommand {
     List(show::List),
     /// Show a dataset
     Show(show::Show),
-    /// Allow an algorithm, in its current version, to compute on a dataset
+    /// Allow an algorithm that you have inspected to compute on a dataset
     Allow(permissions::Allow),
     /// Revoke an algorithm's permission on a dataset
     Disallow(permissions::Disallow),
@@ -43,6 +44,8 @@ pub(crate) enum AlgorithmCommand {
     List(show::List),
     /// Show an algorithm
     Show(show::Show),
+    /// Download the files of an algorithm, to inspect what you are asked to trust
+    Fetch(fetch::Fetch),
     /// Withdraw an algorithm: new jobs cannot use it any more
     Withdraw(Withdraw),
 }
@@ -74,6 +77,7 @@ impl AlgorithmCommand {
             Self::Apply(command) => command.execute_for(context, AssetKind::Algorithm).await,
             Self::List(command) => command.execute(context, AssetKind::Algorithm).await,
             Self::Show(command) => command.execute(context, AssetKind::Algorithm).await,
+            Self::Fetch(command) => command.execute(context).await,
             Self::Withdraw(command) => command.execute(context, AssetKind::Algorithm).await,
         }
     }

@@ -1,22 +1,34 @@
-use super::name::{Named, find};
+use super::{
+    fetch::files_checksum,
+    name::{Named, find},
+};
 use crate::{
     client::{Asset, Client, ClientError, read},
     context::Context,
+    exit::Usage,
     input::read_document,
-    output::{Format, note, print_document},
+    output::{Format, note, print_document, shown},
 };
-use cloister_model::AssetKind;
+use anyhow::Context as _;
+use cloister_model::{AssetKind, FilesChecksum};
 use reqwest::Method;
 use serde_json::json;
-use std::path::PathBuf;
+use std::{
+    io::{BufRead as _, IsTerminal as _, Read as _, stderr, stdin},
+    path::PathBuf,
+};
 
 /// Which algorithm may compute on which dataset.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Allow {
     /// Your dataset
     dataset: Named,
-    /// The algorithm. It is trusted with its current files and container section only
+    /// The algorithm. It is trusted with these files and its present container section only
     algorithm: Named,
+    /// The `filesChecksum` of what you have inspected, as `cloister algorithm show` and `fetch` print it. Without it, the
+    /// present one is shown on a terminal, and you are asked
+    #[arg(long, value_name = "CHECKSUM")]
+    checksum: Option<FilesChecksum>,
 }
 
 /// Whose permission is revoked.
@@ -51,13 +63,43 @@ impl Allow {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         let client = context.client()?;
         let (dataset, algorithm) = both(&client, &self.dataset, &self.algorithm).await?;
+        let asset: Asset = read(&client.get(&["v1", "algorithms", &algorithm], &[]).await?)?;
+        let present = files_checksum(&asset)?;
+        let checksum = match self.checksum {
+            Some(checksum) => checksum,
+            None => confirmed(&self.algorithm, &asset, present)?,
+        };
         let path = ["v1", "datasets", &dataset, "allow"];
-        let answer = client.post(&path, &json!({"algorithm": algorithm})).await?.body;
+        let body = json!({
+            "algorithm": algorithm, "filesChecksum": checksum,
+            "containerSectionChecksum": asset.container_section_checksum,
+        });
+        // The service compares: what is published may change until then.
+        let answer = client.post(&path, &body).await?.body;
         if context.format != Format::Table {
             return Ok(print_document(context.format, &answer)?);
         }
-        note(&format!("{}, in its current version, may compute on {}", self.algorithm, self.dataset));
+        note(&format!("{}, with exactly these files, may compute on {}", self.algorithm, self.dataset));
         Ok(())
+    }
+}
+
+/// Asks on the terminal whether these are the files that were inspected.
+fn confirmed(name: &Named, asset: &Asset, present: FilesChecksum) -> anyhow::Result<FilesChecksum> {
+    if !(stdin().is_terminal() && stderr().is_terminal()) {
+        return Err(Usage::error(format!(
+            "give --checksum, with the filesChecksum of what you have inspected; the present one of {name} is {present}"
+        )));
+    }
+    let Asset { title, owner, revision, .. } = asset;
+    note(&format!("{} ({}), published by {}, revision {revision}", name, shown(title), shown(owner)));
+    note(&format!("filesChecksum {present}"));
+    eprint!("Have you inspected exactly these files? [y/N] ");
+    let mut answer = String::new();
+    stdin().lock().take(16).read_line(&mut answer).context("reading the answer")?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(present),
+        _ => Err(Usage::error("nothing was allowed")),
     }
 }
 

@@ -1,4 +1,5 @@
 use super::unit::{Size, Span};
+use cloister_model::WithoutDuplicates;
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, str::FromStr};
 
@@ -117,7 +118,7 @@ impl<T: Shape> Shape for Vec<T> {
             Value::Array(items) => items.iter().map(T::read).collect(),
             Value::String(text) if text.trim().is_empty() => Some(Self::new()),
             Value::String(text) => match serde_json::from_str(text) {
-                Ok(list @ Value::Array(_)) => Self::read(&list),
+                Ok(list @ Value::Array(_)) => Self::read(&list).filter(|_| names_once(text)),
                 _ => text.split(',').map(|item| T::read(&Value::from(item.trim()))).collect(),
             },
             _ => None,
@@ -127,6 +128,11 @@ impl<T: Shape> Shape for Vec<T> {
     fn show(&self) -> String {
         format!("[{}]", self.iter().map(T::show).collect::<Vec<_>>().join(", "))
     }
+}
+
+/// Whether no object of this JSON text names a field twice.
+fn names_once(text: &str) -> bool {
+    serde_json::from_str::<WithoutDuplicates>(text).is_ok()
 }
 
 /// A table. As text: JSON, or `name=text` separated by commas.
@@ -140,11 +146,18 @@ impl Shape for BTreeMap<String, String> {
             }
             Value::String(text) if text.trim().is_empty() => Some(Self::new()),
             Value::String(text) => match serde_json::from_str(text) {
-                Ok(table @ Value::Object(_)) => Self::read(&table),
-                _ => text
-                    .split(',')
-                    .map(|pair| pair.split_once('=').map(|(name, text)| (name.trim().to_owned(), text.to_owned())))
-                    .collect(),
+                Ok(table @ Value::Object(_)) => Self::read(&table).filter(|_| names_once(text)),
+                _ => {
+                    let mut table = Self::new();
+                    for pair in text.split(',') {
+                        let (name, text) = pair.split_once('=')?;
+                        // A name that stands twice has no meaning that everyone would guess.
+                        if table.insert(name.trim().to_owned(), text.to_owned()).is_some() {
+                            return None;
+                        }
+                    }
+                    Some(table)
+                }
             },
             _ => None,
         }
@@ -163,7 +176,7 @@ impl Shape for Map<String, Value> {
     fn read(value: &Value) -> Option<Self> {
         match value {
             Value::Object(table) => Some(table.clone()),
-            Value::String(text) => serde_json::from_str(text).ok(),
+            Value::String(text) => serde_json::from_str(text).ok().filter(|_| names_once(text)),
             _ => None,
         }
     }
@@ -275,7 +288,11 @@ mod tests {
         for value in [json!({"python": "python"}), json!("python=python"), json!("{\"python\":\"python\"}")] {
             assert_eq!(BTreeMap::read(&value), Some(table.clone()), "{value}");
         }
-        assert_eq!(BTreeMap::<String, String>::read(&json!("python")), None);
+        for wrong in ["python", "a=1,a=2", "{\"a\": \"1\", \"a\": \"2\"}"] {
+            assert_eq!(BTreeMap::<String, String>::read(&json!(wrong)), None, "{wrong}");
+        }
+        let issuers = r#"[{"default_role": "consumer", "default_role": "operator"}]"#;
+        assert_eq!(Vec::<Map<String, Value>>::read(&json!(issuers)), None);
     }
 
     proptest! {

@@ -91,6 +91,13 @@ impl Stage {
         Ok(text.trim().to_owned())
     }
 
+    /// The checksum of an algorithm's files, as a publisher reads it before allowing the algorithm.
+    pub(super) fn checksum(&self, who: &[&str], algorithm: &str) -> anyhow::Result<String> {
+        let text = self.read(&[who, &["algorithm", "show", algorithm]].concat())?;
+        let line = text.lines().find_map(|line| line.strip_prefix("filesChecksum"));
+        Ok(line.context("`algorithm show` prints no checksum")?.trim().to_owned())
+    }
+
     /// Runs a command that must succeed. Writes its output to a file in the demo's folder.
     pub(super) fn write(&self, arguments: &[&str], file: &str) -> anyhow::Result<()> {
         use std::os::unix::fs::OpenOptionsExt as _;

@@ -32,7 +32,7 @@ pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> 
     stage.run(&[&submit("column-stats")[..], &["--param", "groupBy=species"]].concat(), i32::from(DENIED))?;
 
     step("Alice has reviewed the algorithm, and allows exactly these bytes")?;
-    stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/column-stats"]].concat(), 0)?;
+    allow(&stage, "bob/column-stats")?;
 
     step("Now it runs next to the data, and only its results leave")?;
     let job = run_job(&stage, &[&submit("column-stats")[..], &["--param", "groupBy=species"]].concat(), "statistics")?;
@@ -46,7 +46,7 @@ pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> 
     if python {
         step("The same with a Python script that uses pandas and scikit-learn")?;
         stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "summary.yaml"]].concat(), 0)?;
-        stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/summary"]].concat(), 0)?;
+        allow(&stage, "bob/summary")?;
         run_job(&stage, &submit("summary"), "summary")?;
         models(&folder.join("summary/result.json"))?;
     }
@@ -57,11 +57,11 @@ pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> 
 
     step("A hostile algorithm that Alice allows by mistake: it reads the data, and cannot send it anywhere")?;
     stage.run(&[&BOB[..], &["algorithm", "apply", "-f", "hostile.yaml"]].concat(), 0)?;
-    stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/exfiltrate"]].concat(), 0)?;
+    allow(&stage, "bob/exfiltrate")?;
     stage.run(&[&submit("exfiltrate")[..], &["--follow"]].concat(), 0)?;
 
     step("The same program as a component: it imports sockets, so it is refused before it runs")?;
-    stage.run(&[&ALICE[..], &["dataset", "allow", "penguins", "bob/exfiltrate-component"]].concat(), 0)?;
+    allow(&stage, "bob/exfiltrate-component")?;
     stage.run(&[&submit("exfiltrate-component")[..], &["--wait"]].concat(), i32::from(FAILED))?;
 
     step("Everything is in the audit log, a hash chain that shows every change")?;
@@ -71,6 +71,13 @@ pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> 
     stage.close()?;
     print_line(&format!("   done in {} seconds", began.elapsed().as_secs()))?;
     Ok(())
+}
+
+/// Alice allows an algorithm as it is shown to her.
+fn allow(stage: &Stage, algorithm: &str) -> anyhow::Result<()> {
+    let checksum = stage.checksum(&ALICE, algorithm)?;
+    let allow = ["dataset", "allow", "penguins", algorithm, "--checksum", &checksum];
+    stage.run(&[&ALICE[..], &allow].concat(), 0)
 }
 
 /// Submits a job, follows it, and downloads its results.

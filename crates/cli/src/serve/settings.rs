@@ -188,7 +188,7 @@ pub(super) fn door(
             .as_deref()
             .map(|text| role("auth.ethereum_role", text))
             .transpose()?,
-        ethereum_roles: ethereum_roles.collect::<Result<_, ConfigError>>()?,
+        ethereum_roles: by_account("auth.ethereum_roles", ethereum_roles)?,
         nonce_window: settings.auth_nonce_window.0,
         images: settings.images.clone(),
         cors_origins: settings.http_cors_origins.clone(),
@@ -227,7 +227,24 @@ fn roots(settings: &Settings) -> Result<BTreeMap<String, Vec<PathBuf>>, ConfigEr
             Err(error) => Err(ConfigError::Contradiction(format!("`sources.local_roots`: {error}"))),
         },
     };
-    settings.local_roots().into_iter().map(spelt).collect()
+    by_account("sources.local_roots", settings.local_roots().into_iter().map(spelt))
+}
+
+/// Entries by account. Two spellings of one account are refused, because only one of the two entries could count.
+fn by_account<T>(
+    key: &str,
+    entries: impl Iterator<Item = Result<(String, T), ConfigError>>,
+) -> Result<BTreeMap<String, T>, ConfigError> {
+    let mut all = BTreeMap::new();
+    for entry in entries {
+        let (account, value) = entry?;
+        if all.contains_key(&account) {
+            let account = escape(account.as_bytes(), 64);
+            return Err(ConfigError::Contradiction(format!("`{key}`: the account `{account}` stands there twice")));
+        }
+        all.insert(account, value);
+    }
+    Ok(all)
 }
 
 /// What Ocean's operator API wants to know.
@@ -330,6 +347,19 @@ mod tests {
             assert!(operator(&with(&[&format!("operator.providers={wrong}")])).is_err(), "{wrong}");
             assert!(operator(&with(&[&format!("operator.address={wrong}")])).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_account_has_one_entry_whatever_its_spelling() {
+        let address = "0x1563915e194D8CfBA1943570603F7606A3115508";
+        let lower = address.to_lowercase();
+        let twice = with(&[&format!("sources.local_roots={address}=/a,{lower}=/b")]);
+        assert!(roots(&twice).is_err());
+        assert_eq!(roots(&with(&[&format!("sources.local_roots={address}=/a")])).expect("roots")[&lower].len(), 1);
+        let twice = with(&[&format!("auth.ethereum_roles={address}=consumer,{lower}=publisher")]);
+        let secrets = DoorSecrets { secret: [1; 32], receipt_key: [2; 32] };
+        let get_json: GetJson = std::sync::Arc::new(|_| Box::pin(async { Err("no network".to_owned()) }));
+        assert!(door(&twice, secrets, get_json).is_err());
     }
 
     #[test]

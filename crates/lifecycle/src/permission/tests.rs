@@ -1,7 +1,7 @@
 use super::*;
 use crate::{Action, Facts, NotApplied, ResultList, StepAnswer, decide, testing::*};
 use cloister_model::{
-    AdmittedBy, AdmittedDataset, Ddo, FileDigest, FilesChecksum, JobAlgorithm, JobInput, Outcome, Phase,
+    AdmittedBy, AdmittedDataset, Ddo, FileDigest, FilesChecksum, JobAlgorithm, JobInput, OceanProvider, Outcome, Phase,
     RecordedDataset, Sha256, Timestamp,
 };
 use serde_json::{Value, json};
@@ -179,6 +179,16 @@ fn whatever_a_publisher_takes_back_reaches_jobs_that_were_allowed() {
         change(&mut world);
         assert_eq!(world.denials(&job), [before_run, before_release].map(<[DenialRule]>::to_vec), "{what}");
     }
+}
+
+#[test]
+fn a_dataset_that_is_not_meant_for_the_provider_any_more_is_not_used() {
+    let mut job = World::job();
+    job.record.provider = Some(OceanProvider { account: Some("0xAB".parse().expect("an account")) });
+    let mut world = World::new();
+    assert_eq!(world.denials(&job), [[DenialRule::OceanProvider]; 2].map(|rules| rules.to_vec()));
+    world.dataset["oceanProviders"] = json!(["0xAB"]);
+    assert_eq!(world.denials(&job), [vec![], vec![]]);
 }
 
 #[test]

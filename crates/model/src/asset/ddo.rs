@@ -1,6 +1,6 @@
 use super::{AssetKind, Credentials, Metadata, Service, ServiceKind};
 use crate::{
-    Did,
+    Account, Did, Trusted,
     json::{self, FieldError, Node},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -12,6 +12,9 @@ pub const MOST_DDO_BYTES: usize = 1024 * 1024;
 
 /// Services of an asset.
 const MOST_SERVICES: usize = 100;
+
+/// Ocean Providers of an asset.
+const MOST_PROVIDERS: usize = 100;
 
 /// The description of an asset, as Ocean 4.x writes it.
 ///
@@ -30,6 +33,7 @@ pub struct Ddo {
     services: Vec<Service>,
     credentials: Credentials,
     size: usize,
+    ocean_providers: Vec<Trusted<Account>>,
 }
 
 /// Why a document is not a DDO.
@@ -85,6 +89,12 @@ impl Ddo {
             metadata: Metadata::read(&root.get("metadata"))?,
             services,
             credentials: Credentials::read(&root.get("credentials"))?,
+            ocean_providers: root
+                .get("oceanProviders")
+                .entries(MOST_PROVIDERS)?
+                .iter()
+                .map(|entry| Trusted::read(entry, "an account, or `*`"))
+                .collect::<Result<_, _>>()?,
             document,
             size,
         })
@@ -148,6 +158,17 @@ impl Ddo {
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// Whether this Ocean Provider may use it for consumers, whoever they are: its `oceanProviders` (Cloister's own field) name
+    /// the Provider, or `*`. A Provider that the operator lists can speak for any Ethereum account, so that an asset has to be
+    /// meant for it. `*` also admits requests for which no Provider vouches (none), where the operator accepts those.
+    #[must_use]
+    pub fn is_meant_for(&self, provider: Option<&Account>) -> bool {
+        self.ocean_providers.iter().any(|trusted| match trusted {
+            Trusted::Any => true,
+            Trusted::Only(account) => provider == Some(account),
+        })
     }
 
     /// Whether it can only be computed on or with: it has services, and none of them lets its files be downloaded.
@@ -246,6 +267,27 @@ mod tests {
         assert!(!ddo.is_private());
         let container = &ddo.metadata().algorithm.as_ref().expect("an algorithm").container;
         assert_eq!((container.entrypoint.as_str(), container.digest()), ("python3 $ALGO", None));
+    }
+
+    #[test]
+    fn a_dataset_is_meant_for_the_providers_that_it_names() {
+        let account = |text: &str| text.parse::<Account>().expect("an account");
+        let provider = account("0x1563915e194D8CfBA1943570603F7606A3115508");
+        let meant = |providers: Value, provider: Option<&Account>| {
+            let mut document = dataset();
+            document["oceanProviders"] = providers;
+            Ddo::from_value(document).expect("a DDO").is_meant_for(provider)
+        };
+        for nobody in [Value::Null, json!([]), json!(["0x2222222222222222222222222222222222222222"])] {
+            assert!(!meant(nobody.clone(), Some(&provider)) && !meant(nobody, None));
+        }
+        // Addresses have no letter case.
+        let named = || json!([provider.as_str().to_lowercase()]);
+        assert!(meant(named(), Some(&provider)) && !meant(named(), None));
+        assert!(meant(json!(["*"]), Some(&provider)) && meant(json!(["*"]), None));
+        let mut document = dataset();
+        document["oceanProviders"] = json!("*");
+        assert!(Ddo::from_value(document).is_err(), "a list");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use crate::{
-    Parameter, Sha256,
+    Account, Parameter, Sha256,
     json::{FieldError, FieldProblem, Node},
 };
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,13 @@ pub struct Algorithm {
     pub container: Container,
     /// What its consumers may set.
     pub consumer_parameters: Vec<Parameter>,
+    /// The accounts that may read its files although nobody may download them: publishers whom its author asks to trust it.
+    /// Cloister's own field.
+    pub inspectors: Vec<Account>,
 }
+
+/// Accounts that may inspect an algorithm.
+const MOST_INSPECTORS: usize = 100;
 
 /// What an algorithm runs in. For a WebAssembly program `image` names a runtime or `wasm`, and `entrypoint` is its
 /// command line.
@@ -84,6 +90,12 @@ impl Algorithm {
             version: node.get("version").text_or_absent(100)?.map(str::to_owned),
             container: read_container(&node.get("container"))?,
             consumer_parameters: Parameter::read_all(&node.get("consumerParameters"))?,
+            inspectors: node
+                .get("inspectors")
+                .entries(MOST_INSPECTORS)?
+                .iter()
+                .map(|entry| entry.parsed("an account"))
+                .collect::<Result<_, _>>()?,
         })
     }
 }

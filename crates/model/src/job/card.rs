@@ -18,6 +18,17 @@ pub struct JobRecord {
     pub datasets: Vec<RecordedDataset>,
     /// Its algorithm, as it was at the decision; none: the job brought it.
     pub algorithm: Option<RecordedAsset>,
+    /// The Ocean Provider that asked for it; none: its owner did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<OceanProvider>,
+}
+
+/// An Ocean Provider that asks for jobs of consumers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OceanProvider {
+    /// Its account; none: no Provider vouches for the request, and the operator accepts that.
+    pub account: Option<Account>,
 }
 
 /// A dataset of a job.

@@ -7,7 +7,7 @@ mod results;
 mod spec;
 mod status;
 
-pub use card::{JobCard, JobRecord, RecordedAsset, RecordedDataset};
+pub use card::{JobCard, JobRecord, OceanProvider, RecordedAsset, RecordedDataset};
 pub use cursor::JobCursor;
 pub use labels::{LabelError, Labels};
 pub use results::{ByteRange, ResultFile, ResultKind, ResultSet};

@@ -101,7 +101,7 @@ impl Manifest {
     pub const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
 
     /// The fields of `spec`.
-    pub const SPEC_FIELDS: [&str; 11] = [
+    pub const SPEC_FIELDS: [&str; 12] = [
         "title",
         "author",
         "description",
@@ -112,6 +112,7 @@ impl Manifest {
         "compute",
         "consumerParameters",
         "credentials",
+        "oceanProviders",
         "algorithm",
     ];
 
@@ -119,7 +120,8 @@ impl Manifest {
     pub const SERVICE_FIELDS: [&str; 5] = ["id", "type", "files", "compute", "consumerParameters"];
 
     /// The fields of `algorithm`.
-    pub const ALGORITHM_FIELDS: [&str; 4] = ["language", "version", "container", "consumerParameters"];
+    pub const ALGORITHM_FIELDS: [&str; 5] =
+        ["language", "version", "container", "consumerParameters", "inspectors"];
 
     /// The fields of the `container` of an algorithm.
     pub const CONTAINER_FIELDS: [&str; 4] = ["image", "tag", "entrypoint", "checksum"];
@@ -182,6 +184,10 @@ impl Manifest {
                 }
             }
             written.insert("credentials".to_owned(), credentials.value().clone());
+        }
+        let providers = spec.get("oceanProviders");
+        if !providers.is_absent() {
+            written.insert("oceanProviders".to_owned(), providers.value().clone());
         }
         let manifest = Self { kind, name, document: written };
         // The id is the only part that depends on the owner: everything that can be wrong is found here.

@@ -60,6 +60,7 @@ fn job() -> JobSpec {
             attempt: 1,
             datasets: Vec::new(),
             algorithm: None,
+            provider: None,
         },
     }
 }

@@ -54,6 +54,8 @@ pub enum DenialRule {
     EnvironmentNetwork,
     /// The datasets' output contracts have no file name in common.
     OutputContract,
+    /// The dataset's `oceanProviders` does not name the Ocean Provider that asked for the job.
+    OceanProvider,
     /// The asset, or its service, was withdrawn since the job was allowed.
     Withdrawn,
     /// The asset was published with other files or another container since the job was allowed.
@@ -85,6 +87,7 @@ impl DenialRule {
             Self::EnvironmentProfile => "the environment does not offer this profile",
             Self::EnvironmentNetwork => "the environment offers no network to this runtime",
             Self::OutputContract => "the output contracts of the datasets have no file name or no media type in common",
+            Self::OceanProvider => "the dataset is not meant for this Ocean Provider",
             Self::Withdrawn => "the asset or its service was withdrawn after the job was allowed",
             Self::Changed => "the asset was published with other files after the job was allowed",
             Self::Narrowed => "the rules of the datasets became stricter after the job was allowed",
@@ -114,6 +117,7 @@ impl DenialRule {
             Self::EnvironmentRuntime | Self::EnvironmentProfile => "choose another environment",
             Self::EnvironmentNetwork => "run it without network, or as a container where the environment has one",
             Self::OutputContract => "run one job per dataset, or ask the publishers to agree on names",
+            Self::OceanProvider => "ask the dataset's publisher to name the Provider in `oceanProviders`",
             Self::Withdrawn => "ask its publisher",
             Self::Changed | Self::Narrowed => "submit the job again",
         }

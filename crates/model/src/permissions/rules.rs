@@ -227,7 +227,7 @@ fn unknown_field(error: &serde_json::Error) -> Option<String> {
 }
 
 impl<T: FromStr> Trusted<T> {
-    fn read(node: &Node<'_>, what: &'static str) -> Result<Self, FieldError> {
+    pub(crate) fn read(node: &Node<'_>, what: &'static str) -> Result<Self, FieldError> {
         if node.value() == "*" { Ok(Self::Any) } else { node.parsed(what).map(Self::Only) }
     }
 

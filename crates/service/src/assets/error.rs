@@ -33,6 +33,9 @@ pub enum AssetError {
     /// The asset was changed at the same moment, or its owner has another asset of this name.
     #[error("it was changed meanwhile, or you have another asset of this name; read it again and repeat the change")]
     Conflict,
+    /// The algorithm that is to be trusted is not the one that was inspected.
+    #[error("the algorithm has other files or another container now than the ones you give; inspect it again")]
+    AlgorithmChanged,
     /// The asset is not in the state that the caller expects.
     #[error("it was changed since you read it; read it again and repeat the change")]
     Changed,

@@ -1,4 +1,4 @@
-use super::AssetError;
+use super::{AssetError, may_inspect};
 use crate::{
     Principal, UseCases,
     downloads::{DownloadError, ReadableFile},
@@ -32,7 +32,8 @@ pub struct AssetFile {
 
 impl UseCases {
     /// A file of an asset's first `access` service. An asset that can only be computed on has no such service, and its files
-    /// are not sent to its owner either, who has them.
+    /// are not sent to its owner either, who has them. The files of an algorithm can also be read by those whom its author
+    /// asks to inspect it, so that they know what they trust.
     ///
     /// # Errors
     /// [`AssetError::NotFound`], [`AssetError::Store`].
@@ -44,13 +45,16 @@ impl UseCases {
         n: u32,
     ) -> Result<AssetFile, AssetError> {
         let asset = self.asset(who, kind, did).await?;
-        let source = file(&asset, n).filter(|_| asset.withdrawn.is_none()).ok_or(AssetError::NotFound)?;
+        let source = file(&asset, who, n).filter(|_| asset.withdrawn.is_none()).ok_or(AssetError::NotFound)?;
         Ok(AssetFile { use_cases: self.clone(), who: who.clone(), asset, n, source })
     }
 }
 
-fn file(asset: &Asset, n: u32) -> Option<Source> {
-    let service = asset.ddo.services().iter().find(|service| service.kind == ServiceKind::Access)?;
+fn file(asset: &Asset, who: &Principal, n: u32) -> Option<Source> {
+    let open = asset.ddo.services().iter().find(|service| service.kind == ServiceKind::Access);
+    // The one whose digests publishers trust.
+    let inspected = || may_inspect(asset, who).then(|| asset.ddo.service_meant(None).ok()).flatten();
+    let service = open.or_else(inspected)?;
     service.open_files()?.files().get(usize::try_from(n).ok()?).cloned()
 }
 

@@ -9,10 +9,10 @@ mod sources;
 
 pub use error::AssetError;
 pub use files::{AssetFile, KnownFile};
-pub use permissions::{AlgorithmName, Precondition, permissions_document};
+pub use permissions::{AlgorithmName, Inspected, Precondition, permissions_document};
 pub use publish::Published;
 pub use read::{AssetFilter, AssetPage};
 
 pub(crate) use files::RecentFiles;
-pub(crate) use read::may_see;
+pub(crate) use read::{may_inspect, may_see};
 pub(crate) use sources::ONE_FILE;

@@ -2,7 +2,7 @@ use super::AssetError;
 use crate::{Principal, UseCases};
 use cloister_model::{
     Account, Asset, AssetKind, AssetName, AuditAction, Ddo, Did, FilesChecksum, ManifestError, Permissions, Service,
-    ServiceError, ServiceKind, container_section_checksum, escape,
+    ServiceError, ServiceKind, Sha256, container_section_checksum, escape,
 };
 use serde_json::{Map, Value, json};
 
@@ -27,6 +27,15 @@ pub enum AlgorithmName {
         /// The name.
         name: AssetName,
     },
+}
+
+/// What a publisher looked at before trusting an algorithm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// Its files.
+    pub files_checksum: FilesChecksum,
+    /// What it runs in.
+    pub container_section_checksum: Sha256,
 }
 
 /// Permissions as they are written in a document.
@@ -77,22 +86,23 @@ impl UseCases {
         self.change_permissions(who, asset, &service, permissions).await
     }
 
-    /// Trusts an algorithm as it is now: if its files or its container change, it has to be trusted again. For the owner of
-    /// the dataset.
+    /// Trusts an algorithm as its publisher has inspected it: if its files or its container change, it has to be inspected
+    /// and trusted again. For the owner of the dataset.
     ///
     /// # Errors
-    /// Why not.
+    /// Why not. [`AssetError::AlgorithmChanged`] if the algorithm is not what was inspected.
     pub async fn allow(
         &self,
         who: &Principal,
         dataset: Did,
         service: Option<&str>,
         algorithm: AlgorithmName,
+        inspected: &Inspected,
     ) -> Result<(Permissions, u64), AssetError> {
         let asset = self.find_own(who, AssetKind::Dataset, dataset, false).await?;
         let algorithm = self.find_algorithm(who, algorithm).await?;
         let (service, permissions) = compute_service(&asset.ddo, service)?;
-        let (service, permissions) = (service.id.clone(), trust(permissions, &algorithm)?);
+        let (service, permissions) = (service.id.clone(), trust(permissions, &algorithm, inspected)?);
         self.change_permissions(who, asset, &service, permissions).await
     }
 
@@ -173,8 +183,8 @@ fn with_permissions(ddo: &Ddo, service: &str, permissions: Value) -> Result<Ddo,
     Ok(Ddo::from_value(document).map_err(ManifestError::from)?)
 }
 
-/// The permissions with this algorithm trusted as it is now. An earlier entry for it is replaced.
-fn trust(permissions: &Permissions, algorithm: &Asset) -> Result<Value, AssetError> {
+/// The permissions with this algorithm trusted as it was inspected. An earlier entry for it is replaced.
+fn trust(permissions: &Permissions, algorithm: &Asset, inspected: &Inspected) -> Result<Value, AssetError> {
     let Some(described) = &algorithm.ddo.metadata().algorithm else {
         return Err(AssetError::field("algorithm", "the asset is a dataset; name an algorithm"));
     };
@@ -184,11 +194,19 @@ fn trust(permissions: &Permissions, algorithm: &Asset) -> Result<Value, AssetErr
             `publisherTrustedAlgorithms` yourself";
         AssetError::field("algorithm", problem)
     })?;
+    let present = Inspected {
+        files_checksum: files,
+        container_section_checksum: container_section_checksum(&described.container),
+    };
+    if present != *inspected {
+        return Err(AssetError::AlgorithmChanged);
+    }
+    let Inspected { files_checksum, container_section_checksum } = inspected;
     let (mut document, mut entries) = without(permissions, algorithm.ddo.id());
     entries.push(json!({
         "did": algorithm.ddo.id(),
-        "filesChecksum": files,
-        "containerSectionChecksum": container_section_checksum(&described.container),
+        "filesChecksum": files_checksum,
+        "containerSectionChecksum": container_section_checksum,
     }));
     document.insert("publisherTrustedAlgorithms".to_owned(), entries.into());
     Ok(document.into())
@@ -217,7 +235,7 @@ fn without(permissions: &Permissions, algorithm: &Did) -> (Map<String, Value>, V
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloister_model::{FileDigest, Sha256, Timestamp};
+    use cloister_model::{FileDigest, Timestamp};
 
     fn asset(document: Value, files: Option<Vec<FileDigest>>) -> Asset {
         Asset {
@@ -246,7 +264,22 @@ mod tests {
             {"did": "did:op:b", "filesChecksum": "*", "containerSectionChecksum": "*"}
         ]});
         let permissions: Permissions = serde_json::from_value(old).expect("permissions");
-        let new = trust(&permissions, &algorithm(Some(files))).expect("trust");
+        let algorithm_of = algorithm;
+        let algorithm = algorithm_of(Some(files));
+        let container = &algorithm.ddo.metadata().algorithm.as_ref().expect("an algorithm").container;
+        let inspected = Inspected {
+            files_checksum: "01".repeat(32).parse().expect("a checksum"),
+            container_section_checksum: container_section_checksum(container),
+        };
+        let new = trust(&permissions, &algorithm, &inspected).expect("trust");
+        // What is published now, and is not what was looked at, is not trusted.
+        let other = "02".repeat(32);
+        for changed in [
+            Inspected { files_checksum: other.parse().expect("a checksum"), ..inspected.clone() },
+            Inspected { container_section_checksum: other.parse().expect("a digest"), ..inspected.clone() },
+        ] {
+            assert_eq!(trust(&permissions, &algorithm, &changed), Err(AssetError::AlgorithmChanged));
+        }
         let entries = new["publisherTrustedAlgorithms"].as_array().expect("a list");
         assert_eq!(entries.len(), 2);
         assert_eq!(entries[1]["filesChecksum"], "01".repeat(32));
@@ -255,7 +288,7 @@ mod tests {
         let gone: Permissions = serde_json::from_value(untrust(&permissions, &did).expect("was there")).expect("rules");
         assert_eq!(gone.publisher_trusted_algorithms.len(), 1);
         assert_eq!(untrust(&gone, &did), None);
-        assert!(trust(&gone, &algorithm(None)).is_err());
+        assert!(trust(&gone, &algorithm_of(None), &inspected).is_err());
     }
 
     #[test]

@@ -33,18 +33,24 @@ pub struct AssetPage {
 }
 
 /// Whether a principal may see that an asset exists: its owner and operators always, others as long as it is not withdrawn
-/// and its `credentials` admit them.
+/// and its `credentials` admit them, or its author asks them to inspect it.
 pub(crate) fn may_see(asset: &Asset, who: &Principal) -> bool {
     may(who, &asset.owner, asset.withdrawn.is_some(), asset.ddo.credentials())
+        || (asset.withdrawn.is_none() && may_inspect(asset, who))
 }
 
-/// The same, for an asset of a list.
+/// The same, for an asset of a list, which does not say whom the author asks to inspect it.
 fn may_see_listed(asset: &AssetSummary, who: &Principal) -> bool {
     may(who, &asset.owner, asset.withdrawn.is_some(), &asset.credentials)
 }
 
 fn may(who: &Principal, owner: &Account, withdrawn: bool, credentials: &Credentials) -> bool {
     who.is_or_operates(owner) || (!withdrawn && credentials.admit(&who.account))
+}
+
+/// Whether the author of an algorithm asks a principal to inspect it: then its files can be read, too.
+pub(crate) fn may_inspect(asset: &Asset, who: &Principal) -> bool {
+    asset.ddo.metadata().algorithm.as_ref().is_some_and(|algorithm| algorithm.inspectors.contains(&who.account))
 }
 
 impl UseCases {

@@ -69,12 +69,8 @@ impl UseCases {
 
     /// Whether the results of this job were released to this account.
     async fn released_to(&self, owner: &Account, job: JobId) -> Result<bool, EngineError> {
-        let found = async { Ok((self.backend().card(job).await?, self.backend().status(job).await?)) };
-        match found.await {
-            Ok((card, status)) => Ok(card.record.owner == *owner && status.phase == Phase::Finished),
-            Err(EngineError::NoSuchJob(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
+        let found = self.look_up_job(job).await?;
+        Ok(found.is_some_and(|found| found.card.record.owner == *owner && found.status.phase == Phase::Finished))
     }
 }
 

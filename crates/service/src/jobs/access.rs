@@ -1,6 +1,6 @@
 use super::JobError;
 use crate::{Actor, OWNER, PROVIDER, Provider, UseCases};
-use cloister_model::{JobCard, JobId, JobStatus, Labels, Role};
+use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Role};
 
 /// A kind of access to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +30,21 @@ pub(crate) struct FoundJob {
 }
 
 impl UseCases {
+    /// A job; none if it does not exist. Makes the same look-ups in both cases, so that a job that is hidden takes as long as
+    /// one that is missing.
+    pub(crate) async fn look_up_job(&self, job: JobId) -> Result<Option<FoundJob>, EngineError> {
+        let (card, status) = (self.backend().card(job).await, self.backend().status(job).await);
+        match (card, status) {
+            (Ok(card), Ok(status)) => Ok(Some(FoundJob { card, status })),
+            (Err(EngineError::NoSuchJob(_)), _) | (_, Err(EngineError::NoSuchJob(_))) => Ok(None),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        }
+    }
+
     /// A job, if it exists and the actor may do this with it. Everything else is the same [`JobError::NotFound`].
     pub(crate) async fn find_job(&self, actor: &Actor, job: JobId, access: JobAccess) -> Result<FoundJob, JobError> {
-        let found = FoundJob { card: self.backend().card(job).await?, status: self.backend().status(job).await? };
-        if may(actor, &found, access) { Ok(found) } else { Err(JobError::NotFound) }
+        let found = self.look_up_job(job).await?;
+        found.filter(|found| may(actor, found, access)).ok_or(JobError::NotFound)
     }
 
     /// How a job is doing, if the actor may see it.
@@ -41,7 +52,14 @@ impl UseCases {
     /// # Errors
     /// [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn job_status(&self, actor: &Actor, job: JobId) -> Result<JobStatus, JobError> {
-        let status = self.backend().status(job).await?;
+        let status = match self.backend().status(job).await {
+            Ok(status) => status,
+            // As for a job that the actor may not see.
+            Err(EngineError::NoSuchJob(_)) => {
+                return Ok(self.find_job(actor, job, JobAccess::Read).await?.status);
+            }
+            Err(error) => return Err(error.into()),
+        };
         // Asked more often than anything else. For owners and operators, the labels that the service has given the job are
         // enough.
         let by_labels = match actor {

@@ -6,8 +6,8 @@ use crate::UseCases;
 use cloister_lifecycle::{Misfit, fits};
 use cloister_model::{
     Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, InterpreterId, Limits, MOST_PARAMETER_BYTES,
-    Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Secret,
-    resolve_parameters,
+    OceanProvider, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind,
+    Secret, resolve_parameters,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,10 +30,11 @@ pub(super) struct Decided {
 pub(super) async fn decide(
     use_cases: &UseCases,
     owner: &Account,
+    provider: Option<&OceanProvider>,
     submission: &Submission,
 ) -> Result<Decided, SubmitError> {
     let environment = environment(use_cases, submission.environment.as_deref()).await?;
-    let datasets = resolve::datasets(use_cases, owner, &submission.datasets).await?;
+    let datasets = resolve::datasets(use_cases, (owner, provider), &submission.datasets).await?;
     let program = resolve::program(use_cases, owner, &submission.algorithm).await?;
 
     let of_datasets: Vec<Parameter> =

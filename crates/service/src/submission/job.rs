@@ -63,6 +63,7 @@ pub(super) async fn job(
         attempt: getrandom::u64().map_err(|_| SubmitError::Internal("no random bytes"))?,
         datasets: decided.datasets.iter().map(recorded_dataset).collect(),
         algorithm: decided.program.published.as_ref().map(|(asset, service)| recorded(asset, service)),
+        provider: actor.ocean_provider(),
     };
     let register = match &submission.register {
         Some(register) => Some(Box::new(prepare(use_cases, owner, register, now).await?)),

@@ -48,7 +48,8 @@ impl UseCases {
             return Ok(Submitted { status, admitted: Vec::new(), repeated: true });
         }
         let _share = self.shares().take(owner, submission.datasets.len()).await;
-        let decided = decide(self, owner, submission).await?;
+        let provider = actor.ocean_provider();
+        let decided = decide(self, owner, provider.as_ref(), submission).await?;
         let terms = match &decided.decision {
             Decision::Allowed(terms) => terms.as_ref().clone(),
             Decision::Denied(denials) => {
@@ -80,7 +81,7 @@ impl UseCases {
     /// What of the request cannot be used.
     pub async fn explain(&self, owner: &Account, submission: &Submission) -> Result<Decision, SubmitError> {
         let _share = self.shares().take(owner, submission.datasets.len()).await;
-        Ok(decide(self, owner, submission).await?.decision)
+        Ok(decide(self, owner, None, submission).await?.decision)
     }
 
     /// The job of this name, if it exists and was made by the same request; none if it does not exist.

@@ -1,6 +1,6 @@
 use super::{AlgorithmRef, DatasetRef, RawSource, SubmitError};
 use crate::{UseCases, assets::ONE_FILE};
-use cloister_model::{Account, Asset, Container, Did, JobSource, Service, Source, Sources};
+use cloister_model::{Account, Asset, Container, Did, JobSource, OceanProvider, Service, Source, Sources};
 
 /// Bytes that the descriptions of all datasets of a job may have together.
 const MOST_DESCRIPTION_BYTES: usize = 8 * 1024 * 1024;
@@ -24,12 +24,16 @@ pub(super) struct Program {
 
 pub(super) async fn datasets(
     use_cases: &UseCases,
-    owner: &Account,
+    (owner, provider): (&Account, Option<&OceanProvider>),
     wanted: &[DatasetRef],
 ) -> Result<Vec<Dataset>, SubmitError> {
     let (mut datasets, mut bytes) = (Vec::with_capacity(wanted.len()), 0_usize);
     for DatasetRef { did, service, field } in wanted {
         let (asset, service) = find(use_cases, owner, did, service.as_deref(), field).await?;
+        // A Provider can speak for whom it likes. What is not meant for it is not there.
+        if provider.is_some_and(|provider| !asset.ddo.is_meant_for(provider.account.as_ref())) {
+            return Err(SubmitError::NoSuchAsset { field: field.clone() });
+        }
         if asset.ddo.metadata().algorithm.is_some() {
             return Err(SubmitError::field(field, "the asset is an algorithm; name a dataset"));
         }

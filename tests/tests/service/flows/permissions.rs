@@ -1,8 +1,8 @@
 //! Who may run what: allowed, taken back, changed, and checked again at the bytes.
 
 use crate::scenario::{Scenario, reason};
-use cloister_model::Phase;
-use cloister_tests::service::{NOTHING, manifest, phase, text, writing};
+use cloister_model::{Phase, Sha256};
+use cloister_tests::service::{NOTHING, Server, Setup, manifest, phase, text, writing};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -14,7 +14,7 @@ fn a_permission_can_be_revoked() {
     let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}});
     assert_eq!(service.denied(carol, &job), ["algorithm-not-trusted"]);
     // By the name that its owner gave it, too.
-    let by_name = json!({"algorithm": {"owner": "bob", "name": "nothing"}});
+    let by_name = service.inspected(alice, &algorithm, &json!({"owner": "bob", "name": "nothing"}));
     let answer = service.post(alice, &format!("/v1/datasets/{dataset}/allow"), &by_name);
     assert!((200..300).contains(&answer.status), "{}", answer.shown());
     let permissions = service.get(alice, &format!("/v1/datasets/{dataset}/permissions")).expect_json(200);
@@ -68,7 +68,7 @@ fn the_asset_of_another_account_cannot_be_changed() {
         for (method, target, body) in [
             ("PUT", format!("/v1/datasets/{dataset}/permissions"), json!({"allowRawAlgorithm": true})),
             ("GET", format!("/v1/datasets/{dataset}/permissions"), Value::Null),
-            ("POST", format!("/v1/datasets/{dataset}/allow"), json!({"algorithm": algorithm})),
+            ("POST", format!("/v1/datasets/{dataset}/allow"), service.inspected(alice, &algorithm, &json!(algorithm))),
             ("DELETE", format!("/v1/datasets/{dataset}/allow/{algorithm}"), Value::Null),
             ("DELETE", format!("/v1/datasets/{dataset}"), Value::Null),
         ] {
@@ -121,6 +121,38 @@ fn an_algorithm_whose_bytes_changed_is_refused_when_it_would_run() {
     scenario.allow(&dataset, &algorithm);
     let done = service.finish(carol, &job);
     assert_eq!(service.result(carol, &done, "a.txt"), b"evil");
+}
+
+/// The cache is the service's own. Who can write to it all the same (a broken disk, another program of the same user) gets no
+/// other program to run as the trusted one, and nothing out.
+#[test]
+fn a_program_that_was_swapped_in_the_cache_releases_nothing() {
+    let scenario = Scenario::with(Setup::new().set("sources.allow_networks", "127.0.0.0/8"));
+    let Scenario { service, bob, carol, .. } = &scenario;
+    let dataset = scenario.penguins();
+    let good = wat::parse_str(writing(&[("a.txt", "good")])).expect("a WAT text");
+    let evil = wat::parse_str(writing(&[("a.txt", "evil")])).expect("a WAT text");
+    assert_eq!(good.len(), evil.len());
+    let sha256 = Sha256::of(&good).to_string();
+    let served = good.clone();
+    let server = Server::start(move |conversation| conversation.answer("200 OK", "", &served));
+    // A source that says its digest is not asked again.
+    let file = json!({"type": "url", "url": server.url("/a.wasm"), "sha256": sha256});
+    let algorithm = service.publish_algorithm(bob, "cached", &json!({"files": [file]}));
+    scenario.allow(&dataset, &algorithm);
+    let job = json!({"datasets": [dataset], "algorithm": {"did": algorithm}});
+    let done = service.finish(carol, &job);
+    assert_eq!(service.result(carol, &done, "a.txt"), b"good");
+    let cached = service.home().join("cache/files").join(&sha256);
+    fs::remove_file(&cached).and_then(|()| fs::write(&cached, &evil)).expect("swapped");
+    let ended = service.run(carol, &job);
+    let phase = phase(&ended);
+    assert!(matches!(phase, Phase::AlgorithmFailed | Phase::AlgorithmProvisioningFailed), "{ended:#}");
+    assert_eq!(ended["reason"]["fault"], "system", "{ended:#}");
+    assert!(reason(&ended).contains("not one that the datasets allow"), "{ended:#}");
+    let id = text(&ended, "id");
+    assert_eq!(service.results(carol, &id), Vec::<Value>::new());
+    assert_eq!(service.get(carol, &format!("/v1/jobs/{id}/log")).expect(200).text(), "");
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn dataset_file(
     send(&use_cases, &http, &who, (AssetKind::Dataset, did, n), (&method, &headers)).await
 }
 
-/// A file of an algorithm that may be downloaded
+/// A file of an algorithm that may be downloaded, or that you are asked to inspect
 #[utoipa::path(
     get, path = "/v1/algorithms/{did}/files/{n}", operation_id = "download_algorithm_file", tag = "assets",
     params(PartSchema, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"), ("n" = u32, Path)),

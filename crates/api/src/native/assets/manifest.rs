@@ -81,6 +81,9 @@ struct ManifestSpec {
     /// Who may use it at all: `allow` and `deny`, as in a DDO.
     #[schema(value_type = Option<Object>)]
     credentials: (),
+    /// The Ocean Providers that may use it for their consumers, by their accounts; `*`: any. Absent: none.
+    #[schema(max_items = 100)]
+    ocean_providers: Option<Vec<String>>,
     /// For an algorithm: what it is.
     algorithm: Option<ManifestAlgorithm>,
 }
@@ -96,6 +99,9 @@ struct ManifestAlgorithm {
     /// What consumers may set.
     #[schema(value_type = Option<Vec<Object>>, max_items = 200)]
     consumer_parameters: (),
+    /// The accounts that may read its files although it cannot be downloaded: publishers whom you ask to trust it.
+    #[schema(max_items = 100)]
+    inspectors: Option<Vec<String>>,
 }
 
 #[derive(ToSchema)]

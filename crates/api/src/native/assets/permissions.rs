@@ -11,8 +11,8 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use cloister_model::{Account, AssetName, Did, Permissions};
-use cloister_service::{AlgorithmName, UseCases, permissions_document};
+use cloister_model::{Account, AssetName, Did, FilesChecksum, Permissions, Sha256};
+use cloister_service::{AlgorithmName, Inspected, UseCases, permissions_document};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -80,8 +80,15 @@ pub(crate) async fn set_permissions(
 /// An algorithm to trust.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct AllowRequest {
     algorithm: AlgorithmReference,
+    /// Its `filesChecksum`, as you saw it when you looked at its files.
+    #[schema(value_type = String, pattern = "^([0-9a-f]{64})+$")]
+    files_checksum: FilesChecksum,
+    /// Its `containerSectionChecksum`, as you saw it.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    container_section_checksum: Sha256,
 }
 
 /// An algorithm: its DID, or its owner's name for it.
@@ -105,15 +112,15 @@ pub(crate) struct Named {
     name: AssetName,
 }
 
-/// Trust an algorithm, as it is now
+/// Trust an algorithm, as you have inspected it
 ///
-/// If its files or its container change afterwards, it has to be allowed again.
+/// If its files or its container change, it has to be inspected and allowed again.
 #[utoipa::path(
     post, path = "/v1/datasets/{did}/allow", operation_id = "allow_algorithm", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
     request_body = AllowRequest,
     responses((status = 200, description = "The permissions as they are now", body = PermissionsSchema, headers(("ETag" = String))),
-        (status = 409, description = "They were changed at the same moment"))
+        (status = 409, description = "The algorithm is not what you inspected, or the permissions were changed at the same moment"))
 )]
 pub(crate) async fn allow(
     State(use_cases): State<UseCases>,
@@ -122,11 +129,13 @@ pub(crate) async fn allow(
     Query(query): Query<ServiceQuery>,
     Json(request): Json<AllowRequest>,
 ) -> Result<Response, Problem> {
-    let algorithm = match request.algorithm {
+    let AllowRequest { algorithm, files_checksum, container_section_checksum } = request;
+    let inspected = Inspected { files_checksum, container_section_checksum };
+    let algorithm = match algorithm {
         AlgorithmReference::Did(DidText(did)) => AlgorithmName::Did(did),
         AlgorithmReference::Named(Named { owner, name }) => AlgorithmName::Named { owner, name },
     };
-    Ok(answer(&use_cases.allow(&who, did, query.service.as_deref(), algorithm).await?))
+    Ok(answer(&use_cases.allow(&who, did, query.service.as_deref(), algorithm, &inspected).await?))
 }
 
 /// Take the trust in an algorithm back

@@ -1,5 +1,7 @@
 use super::terms::TermsForm;
-use cloister_model::{Account, Did, JobCard, JobId, JobRecord, RecordedAsset, RecordedDataset, Sha256, Timestamp};
+use cloister_model::{
+    Account, Did, JobCard, JobId, JobRecord, OceanProvider, RecordedAsset, RecordedDataset, Sha256, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// A [`JobCard`].
@@ -22,6 +24,15 @@ pub(super) struct RecordForm {
     attempt: u64,
     datasets: Vec<RecordedDatasetForm>,
     algorithm: Option<RecordedAssetForm>,
+    /// Since version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<OceanProviderForm>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OceanProviderForm {
+    account: Option<Account>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -60,7 +71,7 @@ impl From<CardForm> for JobCard {
 
 impl From<&JobRecord> for RecordForm {
     fn from(record: &JobRecord) -> Self {
-        let JobRecord { owner, request, attempt, datasets, algorithm } = record.clone();
+        let JobRecord { owner, request, attempt, datasets, algorithm, provider } = record.clone();
         let datasets = datasets.into_iter();
         Self {
             owner,
@@ -74,13 +85,14 @@ impl From<&JobRecord> for RecordForm {
                 })
                 .collect(),
             algorithm: algorithm.map(Into::into),
+            provider: provider.map(|OceanProvider { account }| OceanProviderForm { account }),
         }
     }
 }
 
 impl From<RecordForm> for JobRecord {
     fn from(form: RecordForm) -> Self {
-        let RecordForm { owner, request, attempt, datasets, algorithm } = form;
+        let RecordForm { owner, request, attempt, datasets, algorithm, provider } = form;
         let datasets = datasets.into_iter();
         Self {
             owner,
@@ -94,6 +106,7 @@ impl From<RecordForm> for JobRecord {
                 })
                 .collect(),
             algorithm: algorithm.map(Into::into),
+            provider: provider.map(|OceanProviderForm { account }| OceanProvider { account }),
         }
     }
 }
