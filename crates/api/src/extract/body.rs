@@ -46,7 +46,10 @@ pub(crate) fn refuse_duplicates(bytes: &[u8]) -> Result<(), Problem> {
     match serde_path_to_error::deserialize::<_, WithoutDuplicates>(&mut parser) {
         Err(error) if error.inner().is_data() => {
             let say = |text: &str, most| escape(text.as_bytes(), most).to_string();
-            Err(Problem::field(say(&error.path().to_string(), 100), say(&error.inner().to_string(), MOST_DETAIL)))
+            // The object that names it twice.
+            let path = error.path().to_string();
+            let problem = Problem::field(say(&path, 100), say(&error.inner().to_string(), MOST_DETAIL));
+            Err(if path == "." { Problem { field: None, ..problem } } else { problem })
         }
         _ => Ok(()),
     }
@@ -104,7 +107,7 @@ mod tests {
             (r#"{"list": [1]} x"#, StatusCode::BAD_REQUEST, None),
             (r#"{"list": [1, "2"]}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("list[1]")),
             (r#"{"list": [], "more": 1}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("more")),
-            (r#"{"list": [], "list": []}"#, StatusCode::UNPROCESSABLE_ENTITY, Some("list")),
+            (r#"{"list": [], "list": []}"#, StatusCode::UNPROCESSABLE_ENTITY, None),
             ("[]", StatusCode::UNPROCESSABLE_ENTITY, None),
             ("{}", StatusCode::UNPROCESSABLE_ENTITY, None),
         ] {
@@ -114,7 +117,7 @@ mod tests {
         assert!(parse::<Wanted>(br#"{"list": [1]}"#).is_ok());
         // Where any document is taken, too.
         let twice = parse::<serde_json::Value>(br#"{"a": [{"b": 1, "b": 2}]}"#).expect_err("twice");
-        assert_eq!((twice.status, twice.field.as_deref()), (StatusCode::UNPROCESSABLE_ENTITY, Some("a[0].b")));
+        assert_eq!((twice.status, twice.field.as_deref()), (StatusCode::UNPROCESSABLE_ENTITY, Some("a[0]")));
     }
 
     #[test]

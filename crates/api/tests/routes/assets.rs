@@ -341,14 +341,14 @@ async fn a_rule_that_stands_twice_is_refused() {
     let rules = r#"{"allowRawAlgorithm": false, "outputContract": {"maxBytes": 1, "maxBytes": 1000000}}"#;
     let path = format!("/v1/datasets/{dataset}/permissions");
     let refused = service.with("alice", "PUT", &path, &json_type, rules.into()).await.expect(422).json();
-    assert_eq!(refused["field"], "outputContract.maxBytes", "{refused}");
+    assert_eq!(refused["field"], "outputContract", "{refused}");
     let manifest = r#"{"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "twice"}, "spec": {
         "files": [{"type": "inline", "content": "a"}],
         "compute": {"allowRawAlgorithm": false, "allowRawAlgorithm": true}}}"#;
     let refused = service.with("alice", "POST", "/v1/datasets", &json_type, manifest.into()).await.expect(422).json();
-    assert_eq!(refused["field"], "spec.compute.allowRawAlgorithm", "{refused}");
+    assert_eq!(refused["field"], "spec.compute", "{refused}");
     let job =
         format!(r#"{{"datasets": ["{dataset}"], "algorithm": {{"did": "a"}}, "parameters": {{"a": 1, "a": 2}}}}"#);
     let refused = service.with("bob", "POST", "/v1/jobs", &json_type, job.into()).await.expect(422).json();
-    assert_eq!(refused["field"], "parameters.a", "{refused}");
+    assert_eq!(refused["field"], "parameters", "{refused}");
 }

@@ -6,7 +6,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cloister_api::Issuer;
 use cloister_model::{Role, Timestamp};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_shown_once_works_and_can_be_taken_back() {
@@ -65,6 +65,8 @@ async fn a_key_made_with_a_token_ends_with_the_token() {
             default_role: Some(Role::Consumer),
         }];
         settings.get_json = Some(Arc::new(|_| Box::pin(async { Ok(json!({"keys": fixtures()["keys"]})) })));
+        // Longer than the token, so that it is the token that counts.
+        settings.key_lifetimes.longest = Duration::from_secs(2000 * 366 * 24 * 60 * 60);
         // When the tokens were good.
         settings.clock = Arc::new(|| Timestamp::from_unix_ms(1_795_363_289_000));
     })
