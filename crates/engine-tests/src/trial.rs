@@ -153,6 +153,15 @@ impl Trial {
         url(&format!("{}{path}", self.fixture.origin(server.address())))
     }
 
+    /// Publishes the dataset of [`recorded_dataset`](cloister_testkit::recorded_dataset), so that jobs on it may run.
+    pub async fn publish(&self, did: &str, publisher: &str) {
+        let asset = cloister_testkit::dataset(did, publisher, did);
+        if self.engine().asset(asset.ddo.id().clone()).await.expect("an answer").is_none() {
+            let event = self.event(AuditAction::AssetPublished);
+            self.engine().put_asset(asset, event).await.expect("the asset is stored");
+        }
+    }
+
     /// Submits a job.
     pub async fn submit(&self, job: &JobSpec) -> JobStatus {
         self.submit_with(job, Vec::new()).await

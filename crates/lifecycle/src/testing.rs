@@ -129,7 +129,9 @@ pub(crate) fn status(events: &[Event]) -> JobStatus {
 
 /// The permission of a job whose assets do not change.
 pub(crate) fn allowed(asked: Asked<'_>) -> Permission {
-    permission(&spec(), asked)
+    let mut spec = spec();
+    spec.record.datasets.clear();
+    permission(&spec, asked)
 }
 
 /// The permission of a job whose dataset is gone.
@@ -141,7 +143,7 @@ pub(crate) fn refused(asked: Asked<'_>) -> Permission {
         publisher: "bob".parse().expect("an account"),
         revision: 1,
     };
-    spec.record.datasets = vec![RecordedDataset { asset, review: false }];
+    spec.record.datasets = vec![RecordedDataset { asset, review: false, log_bytes: 0 }];
     permission(&spec, asked)
 }
 

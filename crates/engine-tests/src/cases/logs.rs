@@ -8,6 +8,7 @@ use cloister_testkit::{account, guests, recorded_dataset};
 async fn silent_job(trial: &Trial, guest: &str) -> JobSpec {
     let mut job = trial.job(guest).await;
     job.terms.output_contract.max_log_bytes = 0;
+    trial.publish("d", "bob").await;
     let dataset = recorded_dataset("d", "bob", false);
     job.record.datasets = vec![cloister_model::RecordedDataset { log_bytes: 0, ..dataset }];
     job
@@ -27,6 +28,7 @@ async fn both(trial: &Trial, job: JobId) -> [String; 2] {
 /// Whatever withholds a log and however the job ends, its publishers can see it, and the job says who withholds it.
 pub async fn a_withheld_log_is_kept_for_the_publishers(trial: &mut Trial) {
     let mut reviewed = trial.job_for_review(guests::FAILS).await;
+    trial.publish("d", "bob").await;
     reviewed.record.datasets = vec![recorded_dataset("d", "bob", true)];
     for (job, phase) in [
         (silent_job(trial, guests::FAILS).await, Phase::AlgorithmFailed),

@@ -83,7 +83,8 @@ impl World {
             by: AdmittedBy::TrustedAlgorithm,
             files_checksums: Some([FilesChecksum::of(vec![ALGORITHM]).expect("a checksum")].into()),
         }];
-        spec.record.datasets = vec![RecordedDataset { asset: recorded(dataset, "compute"), review: false }];
+        spec.record.datasets =
+            vec![RecordedDataset { asset: recorded(dataset, "compute"), review: false, log_bytes: 0 }];
         spec.record.algorithm = Some(recorded(algorithm, "access"));
         spec
     }
@@ -129,7 +130,7 @@ fn whatever_a_publisher_takes_back_reaches_jobs_that_were_allowed() {
         (
             "trusted with another container",
             |world| {
-                compute(world)["publisherTrustedAlgorithms"][0]["containerSectionChecksum"] = json!("ab".repeat(32))
+                compute(world)["publisherTrustedAlgorithms"][0]["containerSectionChecksum"] = json!("ab".repeat(32));
             },
             &[ContainerSectionChecksum],
             &[ContainerSectionChecksum],

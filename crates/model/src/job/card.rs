@@ -153,6 +153,7 @@ mod tests {
             attempt: 1,
             datasets: datasets.iter().map(dataset).collect(),
             algorithm: None,
+            provider: None,
         }
     }
 
