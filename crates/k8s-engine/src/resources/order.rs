@@ -2,8 +2,8 @@ use super::{Moment, Payload, schema};
 use cloister_model::{
     Account, AdmittedBy, AdmittedDataset, AgeRecipient, Asset, ConfigureOrder, Container, Delivery, Did, EnvironmentId,
     FilesChecksum, InterpreterId, JobAlgorithm, JobId, JobInput, JobRecord, JobSource, JobSpec, Labels, Limits,
-    OutputContract, Profile, RecordedAsset, RecordedDataset, ReleaseRules, RuntimeKind, Secret, Sha256, Terms,
-    TimeLimits, Timestamp,
+    OceanProvider, OutputContract, Profile, RecordedAsset, RecordedDataset, ReleaseRules, RuntimeKind, Secret, Sha256,
+    Terms, TimeLimits, Timestamp,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -168,6 +168,14 @@ struct RecordForm {
     attempt: u64,
     datasets: Vec<RecordedDatasetForm>,
     algorithm: Option<RecordedAssetForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    provider: Option<OceanProviderForm>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct OceanProviderForm {
+    account: Option<Account>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -383,7 +391,7 @@ impl From<TermsForm> for Terms {
 
 impl From<JobRecord> for RecordForm {
     fn from(record: JobRecord) -> Self {
-        let JobRecord { owner, request, attempt, datasets, algorithm } = record;
+        let JobRecord { owner, request, attempt, datasets, algorithm, provider } = record;
         let form = |RecordedDataset { asset, review, log_bytes }: RecordedDataset| RecordedDatasetForm {
             asset: asset.into(),
             review,
@@ -395,13 +403,14 @@ impl From<JobRecord> for RecordForm {
             attempt,
             datasets: datasets.into_iter().map(form).collect(),
             algorithm: algorithm.map(Into::into),
+            provider: provider.map(|OceanProvider { account }| OceanProviderForm { account }),
         }
     }
 }
 
 impl From<RecordForm> for JobRecord {
     fn from(form: RecordForm) -> Self {
-        let RecordForm { owner, request, attempt, datasets, algorithm } = form;
+        let RecordForm { owner, request, attempt, datasets, algorithm, provider } = form;
         let read = |RecordedDatasetForm { asset, review, log_bytes }: RecordedDatasetForm| RecordedDataset {
             asset: asset.into(),
             review,
@@ -413,6 +422,7 @@ impl From<RecordForm> for JobRecord {
             attempt,
             datasets: datasets.into_iter().map(read).collect(),
             algorithm: algorithm.map(Into::into),
+            provider: provider.map(|OceanProviderForm { account }| OceanProvider { account }),
         }
     }
 }
