@@ -16,7 +16,8 @@ use crate::{
     observe::{Patience, PodState},
 };
 use cloister_lifecycle::{
-    Action, Deadlines, Facts, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition, decide, reviewed,
+    Action, Asked, Deadlines, Facts, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition, decide,
+    reviewed,
 };
 use cloister_model::{AuditAction, Phase, StepMessage, Timestamp};
 use steps::{Seen, Steps};
@@ -47,6 +48,12 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
     };
     let deadlines = Deadlines::of(status, &world.spec.times, now, now);
     let checked = results.map(ResultList::Digest);
+    // Everything that the answer depends on is of this look, so that it is asked at once.
+    let permission = match status.phase {
+        Phase::Queued => Some(world.permission(Asked::ToRun)),
+        Phase::Publishing => Some(world.permission(Asked::ToRelease(steps.run.summary.as_ref()))),
+        _ => None,
+    };
     let action = decide(&Facts {
         has_turn: world.has_turn,
         overdue: deadlines.passed(status.phase, now),
@@ -58,6 +65,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         filtered: steps.filtered.as_ref().map(StepAnswer::from),
         checked: checked.as_ref(),
         published: steps.published.as_ref().map(StepAnswer::from),
+        permission: permission.as_ref(),
         name_taken: false,
         cleaned: world.pods.is_empty() && !world.has_volume,
         ..Facts::of(&world.spec, status)
@@ -70,6 +78,8 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         Action::AwaitRun => steps.wait(PodStep::Algorithm),
         Action::Filter(_) | Action::Publish(_) => steps.create(PodStep::Publishing, world, settings),
         Action::EndRun => end_run(world),
+        // They were asked above.
+        Action::AskToRun | Action::AskToRelease => wait("its permission is asked", None),
         Action::Wait => wait("it waits for its turn or for a reviewer", None),
         Action::Clean => clean(world),
         Action::Nothing => Act::Nothing,
@@ -94,10 +104,10 @@ fn again(world: &World, step: PodStep) -> Act {
 fn store(world: &World, transition: &Transition, steps: Option<&Steps>, now: Timestamp) -> Act {
     let before = &world.stored;
     let retention = Retention { keep_ms: world.spec.times.keep_ms, needed: false };
-    let applied = match transition.apply(&before.status, now, retention) {
+    let applied = match transition.apply(&before.status, now, retention, &world.revisions(&transition.revisions)) {
         Ok(applied) => applied,
         // Facts and status are of one look: this cannot be, and if it is, the next look shows something else.
-        Err(NotApplied::Stopping | NotApplied::Impossible(_)) => {
+        Err(NotApplied::Stopping | NotApplied::AssetsChanged | NotApplied::Impossible(_)) => {
             return wait("it is looked at again", Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)));
         }
     };

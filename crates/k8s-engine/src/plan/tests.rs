@@ -69,6 +69,7 @@ impl Cluster {
             owner: Owner { job: self.spec.id, uid: "uid".to_owned() },
             spec: self.spec.clone(),
             stored,
+            assets: BTreeMap::new(),
             review: Some((ReviewVerdict::Approve, review)),
             has_turn: true,
             has_volume: self.has_volume,

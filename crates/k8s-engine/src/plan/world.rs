@@ -2,9 +2,12 @@ use crate::{
     build::{Owner, PodStep, configuration::OrderParts},
     observe::{PodFacts, PodState, verdict::LEAVING},
 };
-use cloister_model::{AuditEvent, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, Sha256, Timestamp};
+use cloister_lifecycle::{Asked, AssetRevision, Permission};
+use cloister_model::{
+    Asset, AuditEvent, Did, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, Sha256, Timestamp,
+};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, convert::Infallible};
 
 /// What exists of a job.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub struct World {
     pub owner: Owner,
     /// What is stored of it. [`JobStatus::stop_requested`] holds as soon as a stop was asked for.
     pub stored: Stored,
+    /// The assets that it uses, as the registry has them now.
+    pub assets: BTreeMap<Did, Asset>,
     /// A reviewer's decision.
     pub review: Option<(ReviewVerdict, Review)>,
     /// Whether the queue has given it its turn.
@@ -132,6 +137,24 @@ pub enum Act {
 }
 
 impl World {
+    /// Whether the job may go on, as far as the registry says now.
+    pub(super) fn permission(&self, asked: Asked<'_>) -> Permission {
+        let revision = |did: &Did| Ok::<_, Infallible>(self.revision(did));
+        let Ok(permission) = Permission::ask(&self.spec, asked, revision, |did| Ok(self.assets.get(did).cloned()));
+        permission
+    }
+
+    /// The present revisions of the assets that a step depends on.
+    pub(super) fn revisions(&self, of: &[AssetRevision]) -> Vec<AssetRevision> {
+        let present =
+            |asset: &AssetRevision| AssetRevision { did: asset.did.clone(), revision: self.revision(&asset.did) };
+        of.iter().map(present).collect()
+    }
+
+    fn revision(&self, did: &Did) -> Option<u64> {
+        self.assets.get(did).map(|asset| asset.revision)
+    }
+
     /// Whether nothing of the job runs. A pod whose node does not answer is not waited for longer than its grace period and a
     /// minute: whatever it still does, its claim is taken, and nothing of it is released.
     pub(super) fn nothing_runs(&self, now: Timestamp) -> bool {
