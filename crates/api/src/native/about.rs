@@ -36,7 +36,7 @@ impl From<&Via> for ViaView {
     fn from(via: &Via) -> Self {
         match via {
             Via::Key(_) => Self::Key,
-            Via::Token => Self::Token,
+            Via::Token { expires: _ } => Self::Token,
             Via::Signature => Self::Signature,
         }
     }

@@ -2,7 +2,8 @@
 
 use super::Observed;
 use crate::{
-    Action, Facts, LogFate, ObservedEnd, ResultList, RunFacts, StepAnswer, StoredReport, Transition, decide, testing::*,
+    Action, Asked, Facts, LogFate, ObservedEnd, ResultList, RunFacts, StepAnswer, StoredReport, Transition, decide,
+    testing::*,
 };
 use cloister_model::{
     Event, Fault, FilesChecksum, JobId, JobSpec, ListDigest, Outcome, Phase, Reason, RunEnd, RunSummary, Said, Sha256,
@@ -108,10 +109,11 @@ fn results_are_released_only_if_the_digests_agree() {
     ] {
         let said = message(Said::Published { checked: found, stored });
         let (status, checked) = (publishing(), ResultList::Digest(list));
-        let facts =
-            Facts { checked: Some(&checked), published: Some(StepAnswer::from(&said)), ..Facts::of(&spec, &status) };
+        let permission = allowed(Asked::ToRelease(None));
+        let (published, permission) = (Some(StepAnswer::from(&said)), Some(&permission));
+        let facts = Facts { checked: Some(&checked), published, permission, ..Facts::of(&spec, &status) };
         let transition = recorded(&facts);
-        let after = transition.apply(&status, at(3000), keep()).expect("applied");
+        let after = transition.apply(&status, at(3000), keep(), &[]).expect("applied");
         let phase = if released { Phase::Finished } else { Phase::PublishingFailed };
         assert_eq!((after.status.phase, transition.discard_results), (phase, !released), "{found:?} {stored:?}");
         let release = transition.release.map(|release| release.files);
@@ -126,11 +128,11 @@ fn a_release_is_recorded_alike() {
     let (spec, status) = (spec(), publishing());
     let said = message(Said::Published { checked: list, stored: list });
     let (digest, files) = (ResultList::Digest(list), ResultList::Files(checked()));
-    let of_message =
-        Facts { checked: Some(&digest), published: Some(StepAnswer::from(&said)), ..Facts::of(&spec, &status) };
+    let permission = allowed(Asked::ToRelease(None));
+    let facts = Facts { permission: Some(&permission), ..Facts::of(&spec, &status) };
+    let of_message = Facts { checked: Some(&digest), published: Some(StepAnswer::from(&said)), ..facts.clone() };
     let report = published(checked());
-    let of_report =
-        Facts { checked: Some(&files), published: Some(StepAnswer::from(&report)), ..Facts::of(&spec, &status) };
+    let of_report = Facts { checked: Some(&files), published: Some(StepAnswer::from(&report)), ..facts };
     assert_eq!(recorded(&of_message).records, recorded(&of_report).records);
 }
 
@@ -184,7 +186,7 @@ fn an_end_from_outside_names_its_limit_or_the_system() {
         (None, cut_off.clone(), Phase::AlgorithmFailed, Fault::System),
     ] {
         let found = after_run(&spec(), summary, Some(end.clone()));
-        let after = found.apply(&running(), at(3000), keep()).expect("applied").status;
+        let after = found.apply(&running(), at(3000), keep(), &[]).expect("applied").status;
         assert_eq!((after.phase, after.reason.map(|reason| reason.fault())), (phase, Some(fault)), "{end:?}");
     }
     // What was said before the end counts.

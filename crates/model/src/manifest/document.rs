@@ -120,8 +120,7 @@ impl Manifest {
     pub const SERVICE_FIELDS: [&str; 5] = ["id", "type", "files", "compute", "consumerParameters"];
 
     /// The fields of `algorithm`.
-    pub const ALGORITHM_FIELDS: [&str; 5] =
-        ["language", "version", "container", "consumerParameters", "inspectors"];
+    pub const ALGORITHM_FIELDS: [&str; 5] = ["language", "version", "container", "consumerParameters", "inspectors"];
 
     /// The fields of the `container` of an algorithm.
     pub const CONTAINER_FIELDS: [&str; 4] = ["image", "tag", "entrypoint", "checksum"];

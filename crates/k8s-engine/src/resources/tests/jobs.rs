@@ -107,7 +107,7 @@ fn an_order_has_a_bound() {
     assert!(matches!(error, OrderError::TooLarge(bytes) if bytes > MOST_DOCUMENT_BYTES), "{error}");
     // A hundred datasets fit.
     let mut many = secret_job();
-    let one = many.record.datasets[0].clone();
+    let one = cloister_testkit::recorded_dataset("d", "bob", false);
     many.record.datasets = vec![one; 100];
     many.inputs = (0..100)
         .map(|number| JobInput { did: format!("{number:064}").parse().expect("a DID"), ..many.inputs[0].clone() })
