@@ -130,11 +130,16 @@ pub(crate) fn failure<'a>(error: &'a (dyn Error + 'static)) -> Failure {
     Failure::passing("the request failed".to_owned())
 }
 
-/// The TLS library's error, if one of an error's causes is one. It is wrapped in errors of connections, which do not name it as
-/// their cause.
+/// The TLS library's error, if one of an error's causes is one. It stands inside errors of input and output, one in the other,
+/// which do not name it as their cause.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.downcast_ref().or_else(|| inner?.downcast_ref())
+    let mut error = error;
+    loop {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        error = error.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
 }
 
 /// What is wrong with a TLS connection, in words of ours: the library's hold names of the server.

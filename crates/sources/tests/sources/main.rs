@@ -5,4 +5,5 @@ mod place;
 mod redirects;
 mod server;
 mod shared_cache;
+mod tls;
 mod transfers;
