@@ -68,7 +68,12 @@ except ForbiddenException as denied:
     assert problem.rules[0].rule is c.DenialRule.ALGORITHM_MINUS_NOT_MINUS_TRUSTED, problem
 
 allowed = c.PermissionsApi(publisher).allow_algorithm(
-    dataset.did, c.AllowRequest(algorithm=c.NamedAlgorithm(algorithm.did))
+    dataset.did,
+    c.AllowRequest(
+        algorithm=c.NamedAlgorithm(algorithm.did),
+        files_checksum=algorithm.files_checksum,
+        container_section_checksum=algorithm.container_section_checksum,
+    ),
 )
 assert allowed.publisher_trusted_algorithms[0].did == algorithm.did, allowed
 

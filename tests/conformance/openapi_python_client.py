@@ -68,7 +68,12 @@ denied = submit_job.sync_detailed(client=consumer, body=request)
 assert denied.status_code == 403 and isinstance(denied.parsed, m.Problem), denied
 assert denied.parsed.rules[0].rule is m.DenialRule.ALGORITHM_NOT_TRUSTED, denied.parsed
 
-allowed = allow_algorithm.sync(dataset.did, client=publisher, body=m.AllowRequest(algorithm=algorithm.did))
+inspected = m.AllowRequest(
+    algorithm=algorithm.did,
+    files_checksum=algorithm.files_checksum,
+    container_section_checksum=algorithm.container_section_checksum,
+)
+allowed = allow_algorithm.sync(dataset.did, client=publisher, body=inspected)
 assert allowed.publisher_trusted_algorithms[0].did == algorithm.did, allowed
 
 job = submit_job.sync(client=consumer, body=request, idempotency_key="typed-1")
