@@ -106,7 +106,7 @@ fn version3(db: &Connection) -> Result<(), DbError> {
                 db.prepare_cached("UPDATE asset SET summary = ?2 WHERE did = ?1")?.execute(params![did, summary])?;
             }
             Err(error) => {
-                tracing::error!(did, %error, "an asset cannot be read; restore it from a backup if it is needed")
+                tracing::error!(did, %error, "an asset cannot be read; restore it from a backup if it is needed");
             }
         }
         Ok(())
