@@ -104,7 +104,7 @@ pub(crate) fn prepare(service: &Service, publisher: &Who, consumer: &Who, source
         with(failed("late", &[&open], &asleep, &[Phase::LimitExceeded]), "limits", json!({"wallMs": 150})),
         failed("held back", &[&held_back], &quick, &[Phase::OutputRefused]),
         failed("rejected", &[&rejected], &quick, &[Phase::OutputRefused]),
-        kind("gone", &[&gone], &quick, &[Phase::DataProvisioningFailed], "system"),
+        kind("gone", &[&gone], &quick, &[Phase::DataProvisioningFailed], "publisher"),
         Kind { also: Also::Stop, ..kind("stopped", &[&open], &long, &[Phase::Stopped, Phase::Finished], "nobody") },
     ];
     (kinds, Reviews { approved, held_back })
