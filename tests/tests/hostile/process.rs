@@ -163,8 +163,8 @@ fn what_a_worker_has() {
     assert_eq!(limit("Max file size"), (100 * 1024 * 1024).to_string());
     assert_eq!(limit("Max cpu time"), "600");
     assert!(limit("Max open files").parse::<u64>().expect("a number") < 400);
-    // It only has descriptors that it was given: pipes, files in memory, its artifact, the dataset and the outputs. No
-    // terminal, no socket, no directory of the machine.
+    // It only has descriptors that it was given: pipes, files in memory, its artifact, the program's own file, the
+    // dataset and the outputs. No terminal, no socket, no directory of the machine.
     let here = trial.directory.path().to_owned();
     let home = cloister_tests::shared_home();
     let mut count = 0;
@@ -175,6 +175,7 @@ fn what_a_worker_has() {
             || text.starts_with("/memfd:")
             || text == "/dev/null"
             || target.starts_with(home.join("artifacts"))
+            || target == here.join("algorithm.wasm")
             || target == here.join("dataset")
             || target == here.join("outputs");
         // The kernel's status file of this process, which contains nothing about others.

@@ -98,7 +98,12 @@ fn a_wrong_field_is_named() {
     ] {
         let mut document = dataset();
         let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
-        document.pointer_mut(parent).expect("a parent").as_object_mut().expect("an object").insert(field.to_owned(), value);
+        document
+            .pointer_mut(parent)
+            .expect("a parent")
+            .as_object_mut()
+            .expect("an object")
+            .insert(field.to_owned(), value);
         let error = Manifest::from_value(&document).expect_err(pointer).to_string();
         assert!(error.contains(expected), "{pointer}: {error}");
     }
