@@ -132,7 +132,13 @@ impl Audit {
     }
 
     async fn append_piece(&self, chain: &mut Chain, mut entries: Vec<Entry>) -> Result<(), CallError> {
-        // Whoever took an entry from an outbox may not be the first.
+        // First the place where the next piece goes. What other writers append before it, the look below finds; what they
+        // append after it takes this place, and the name of the piece below is refused. The other order let an entry
+        // through that was appended between the look and the reading of the chain.
+        if !chain.read {
+            self.catch_up(chain).await?;
+        }
+        // Another process may have put an entry of an outbox on record.
         for entry in std::mem::take(&mut entries) {
             let known = match &entry.id {
                 Some(id) => self.is_on_record(id).await?,
@@ -141,9 +147,6 @@ impl Audit {
             if !known {
                 entries.push(entry);
             }
-        }
-        if !chain.read {
-            self.catch_up(chain).await?;
         }
         while !entries.is_empty() {
             let mut head = chain.head;
