@@ -94,7 +94,7 @@ fn confirmed(name: &Named, asset: &Asset, present: FilesChecksum) -> anyhow::Res
     let Asset { title, owner, revision, .. } = asset;
     note(&format!("{} ({}), published by {}, revision {revision}", name, shown(title), shown(owner)));
     note(&format!("filesChecksum {present}"));
-    eprint!("Have you inspected exactly these files? [y/N] ");
+    note("Have you inspected exactly these files? [y/N]");
     let mut answer = String::new();
     stdin().lock().take(16).read_line(&mut answer).context("reading the answer")?;
     match answer.trim() {
