@@ -161,7 +161,7 @@ impl Node {
         let (output, message) = self.algorithm(&run());
         match said(&output, message, 0) {
             Said::Ran(summary) => summary,
-            other => panic!("{other:?}"),
+            other => unreachable!("{other:?}"),
         }
     }
 }
@@ -171,7 +171,7 @@ fn said(output: &Output, message: Option<StepMessage>, code: i32) -> Said {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{complaint}");
     assert!(output.stdout.is_empty(), "nothing is shipped to a cluster's logs: {:?}", output.stdout);
-    let message = message.unwrap_or_else(|| panic!("no message: {complaint}"));
+    let message = message.ok_or(complaint).expect("a message");
     assert_eq!(message.job, JOB);
     message.said
 }
@@ -193,7 +193,9 @@ fn order(algorithm: &Server, data: &Server) -> ConfigureOrder {
 fn configured(algorithm: &'static [u8]) -> Node {
     let (node, program, data) = (Node::new(), Server::of(algorithm), Server::of(PENGUINS));
     let (output, message) = node.configure(&order(&program, &data));
-    let Said::Configured { algorithm: files, is_wasm } = said(&output, message, 0) else { panic!("not configured") };
+    let Said::Configured { algorithm: files, is_wasm } = said(&output, message, 0) else {
+        unreachable!("configuration said something else");
+    };
     assert_eq!(files, sha256(sha256(algorithm).to_string().as_bytes()));
     assert_eq!(is_wasm, algorithm.starts_with(b"\0asm"));
     node

@@ -43,8 +43,12 @@ pub fn target() -> PathBuf {
 /// # Errors
 /// [`Missing`] if it has not been built.
 pub fn program(name: &str) -> Result<PathBuf, Missing> {
-    let variable = if name == "cloister" { "CLOISTERDEV_PROGRAM" } else { "CLOISTERDEV_SANDBOX" };
-    let path = env::var_os(variable).map_or_else(|| target().join("release").join(name), PathBuf::from);
+    let variable = match name {
+        "cloister" => Some("CLOISTERDEV_PROGRAM"),
+        "sandbox" => Some("CLOISTERDEV_SANDBOX"),
+        _ => None,
+    };
+    let path = variable.and_then(env::var_os).map_or_else(|| target().join("release").join(name), PathBuf::from);
     if path.is_file() { Ok(path) } else { Err(Missing { path, command: "make build".to_owned() }) }
 }
 

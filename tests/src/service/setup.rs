@@ -16,6 +16,7 @@ pub struct Setup {
     settings: Vec<(String, String)>,
     environment: Vec<(String, String)>,
     home: Option<PathBuf>,
+    program: Option<PathBuf>,
 }
 
 pub(super) struct Started {
@@ -42,7 +43,7 @@ impl Setup {
     /// The settings of all tests.
     #[must_use]
     pub fn new() -> Self {
-        Self { settings: Vec::new(), environment: Vec::new(), home: None }
+        Self { settings: Vec::new(), environment: Vec::new(), home: None, program: None }
     }
 
     /// With a setting: its name in the configuration file, and its value as in the environment.
@@ -57,6 +58,17 @@ impl Setup {
     #[must_use]
     pub fn variable(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Linked dynamically, for libraries that are loaded before the C library.
+    ///
+    /// # Panics
+    /// If that program was not built. The message says how to build it.
+    #[must_use]
+    pub fn dynamic(mut self) -> Self {
+        let program = cloister_testkit::program("examples/cloister-dynamic");
+        self.program = Some(program.unwrap_or_else(|missing| panic!("{missing}")));
         self
     }
 
@@ -110,7 +122,7 @@ impl Setup {
     /// The command, for tests that start it themselves.
     #[must_use]
     pub fn command(&self, folder: &Path) -> Command {
-        let mut command = Command::new(cloister());
+        let mut command = Command::new(self.program.clone().unwrap_or_else(cloister));
         command.env_clear().stdin(Stdio::null()).current_dir(folder);
         for name in ["PATH", "HOME", "TMPDIR"] {
             if let Some(value) = std::env::var_os(name) {

@@ -246,7 +246,7 @@ mod tests {
             ("spec.hostUsers", |spec| spec.host_users = None),
             ("spec.dnsPolicy", |spec| spec.dns_policy = Some("Default".to_owned())),
             ("spec.hostAliases", |spec| {
-                spec.host_aliases = Some(vec![k8s_openapi::api::core::v1::HostAlias::default()])
+                spec.host_aliases = Some(vec![k8s_openapi::api::core::v1::HostAlias::default()]);
             }),
             ("spec.runtimeClassName", |spec| spec.runtime_class_name = Some("slow".to_owned())),
             ("spec.restartPolicy", |spec| spec.restart_policy = Some("Always".to_owned())),

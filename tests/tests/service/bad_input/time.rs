@@ -12,6 +12,7 @@ fn a_clock_that_jumps_loses_no_job() {
     let turn = |by: &str| fs::write(&clock, by).expect("written");
     turn("+0");
     let setup = Setup::new()
+        .dynamic()
         .variable("LD_PRELOAD", &faketime().display().to_string())
         .variable("FAKETIME_TIMESTAMP_FILE", &clock.display().to_string())
         .variable("FAKETIME_NO_CACHE", "1")

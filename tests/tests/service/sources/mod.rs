@@ -43,12 +43,16 @@ fn fetch(scenario: &Scenario, file: &Value) -> Result<(String, u64), Value> {
     Ok((text(file, "sha256"), file["bytes"].as_u64().expect("a size")))
 }
 
-/// Asserts that the file does not arrive, that the reason has these words, and that the service goes on.
+/// Asserts that the file does not arrive, that its publisher is told why in these words, and that the service goes on.
 #[track_caller]
 fn assert_fails(scenario: &Scenario, file: &Value, words: &[&str]) -> Value {
     let ended = fetch(scenario, file).expect_err("it should not arrive");
     assert_eq!(phase(&ended), Phase::DataProvisioningFailed, "{file}: {ended:#}");
-    let reason = crate::scenario::reason(&ended).to_lowercase();
+    // The consumer is told only that it did not arrive, and from whom.
+    let id = ended["id"].as_str().expect("an id");
+    let told = scenario.service.get(&scenario.alice, &format!("/v1/jobs/{id}/explain")).expect_json(200);
+    let detail = told["detail"].as_str().unwrap_or_default();
+    let reason = format!("{} {detail}", crate::scenario::reason(&ended)).to_lowercase();
     for word in words {
         assert!(reason.contains(&word.to_lowercase()), "{file}: no `{word}` in: {reason}");
     }

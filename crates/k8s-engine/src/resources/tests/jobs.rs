@@ -74,7 +74,8 @@ fn an_order_that_is_not_understood_is_refused() {
 /// People and selectors read the summary; the engine acts on the document.
 #[test]
 fn a_summary_that_says_something_else_is_refused() {
-    let changes: [(&str, fn(&mut ComputeJob)); 5] = [
+    type Change = fn(&mut ComputeJob);
+    let changes: [(&str, Change); 5] = [
         ("environment", |job| job.spec.order.environment = "other".to_owned()),
         ("queue", |job| job.spec.order.queue = "other".to_owned()),
         ("inputs", |job| job.spec.order.inputs.clear()),
