@@ -284,7 +284,7 @@ mod tests {
                     assert!(read.reason.as_ref().is_some_and(|reason| reason.text().len() > 1000));
                 }
                 (Said::Failed { reason, .. }, Said::Failed { .. }) | (Said::NotRun { reason }, Said::NotRun { .. }) => {
-                    assert_eq!(reason.fault(), Fault::Algorithm)
+                    assert_eq!(reason.fault(), Fault::Algorithm);
                 }
                 (read, said) => assert_eq!(read, said),
             }

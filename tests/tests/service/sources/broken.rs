@@ -1,6 +1,6 @@
 //! Servers that do not do what they promise.
 
-use super::{assert_arrives, assert_fails, content, digest, near, scenario};
+use super::{assert_arrives, assert_fails, content, digest, near, reason_for_publisher, scenario};
 use crate::scenario::Scenario;
 use cloister_tests::service::{Conversation, Server};
 use serde_json::{Value, json};
@@ -182,7 +182,8 @@ fn an_endless_response_is_cut_off() {
     let spec = json!({"files": parts, "compute": {"allowRawAlgorithm": true}});
     let dataset = scenario.service.publish_dataset(&scenario.alice, "much", &spec);
     let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, cloister_tests::service::NOTHING));
-    assert!(crate::scenario::reason(&ended).contains("1048576"), "{ended:#}");
+    let reason = reason_for_publisher(&scenario, &ended);
+    assert!(reason.contains("1048576"), "{reason}");
 }
 
 #[test]

@@ -48,15 +48,20 @@ fn fetch(scenario: &Scenario, file: &Value) -> Result<(String, u64), Value> {
 fn assert_fails(scenario: &Scenario, file: &Value, words: &[&str]) -> Value {
     let ended = fetch(scenario, file).expect_err("it should not arrive");
     assert_eq!(phase(&ended), Phase::DataProvisioningFailed, "{file}: {ended:#}");
-    // The consumer is told only that it did not arrive, and from whom.
-    let id = ended["id"].as_str().expect("an id");
-    let told = scenario.service.get(&scenario.alice, &format!("/v1/jobs/{id}/explain")).expect_json(200);
-    let detail = told["detail"].as_str().unwrap_or_default();
-    let reason = format!("{} {detail}", crate::scenario::reason(&ended)).to_lowercase();
+    let reason = reason_for_publisher(scenario, &ended);
     for word in words {
         assert!(reason.contains(&word.to_lowercase()), "{file}: no `{word}` in: {reason}");
     }
     ended
+}
+
+/// Why a job failed, as the publisher of its dataset is told, in lower case. Its consumer is told only which file did not
+/// arrive, and whom to ask.
+fn reason_for_publisher(scenario: &Scenario, ended: &Value) -> String {
+    let id = ended["id"].as_str().expect("an id");
+    let told = scenario.service.get(&scenario.alice, &format!("/v1/jobs/{id}/explain")).expect_json(200);
+    let detail = told["detail"].as_str().unwrap_or_default();
+    format!("{} {detail}", crate::scenario::reason(ended)).to_lowercase()
 }
 
 /// Asserts that exactly these bytes arrive.
