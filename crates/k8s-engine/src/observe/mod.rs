@@ -3,7 +3,7 @@
 //!
 //! - [`pod`]: what a pod does at present, in our words. It is the only file that reads what kubelet, scheduler and node
 //!   controller write.
-//! - [`verdict`]: what comes of a step: wait, create its pod once more, or believe what it said or how it ended.
+//! - [`verdict()`]: what comes of a step: wait, create its pod once more, or believe what it said or how it ended.
 
 pub mod pod;
 pub mod verdict;
