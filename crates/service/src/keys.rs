@@ -1,11 +1,11 @@
-use crate::{Principal, UseCases, Via};
+use crate::{
+    Principal, UseCases, Via,
+    key_text::{PREFIX, id_of},
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, KeyId, Role, Secret, Sha256, StoreError, Timestamp};
 use serde_json::json;
 use std::time::Duration;
-
-/// The beginning of every key, so that people and secret scanners recognise one.
-const PREFIX: &str = "clk_";
 
 /// Keys of one account that work at the same time. (The engine forgets all but the latest of those that no longer work.) Without a
 /// bound, the keys of one account would push those of the others out of the operators' list.
@@ -243,13 +243,6 @@ fn event(who: &Principal, action: AuditAction, key: &ApiKey, at: Timestamp) -> A
         subject: key.id.to_string(),
         detail: json!({"account": key.account, "role": key.role}).to_string(),
     }
-}
-
-/// The public part of a key; none if the text does not have the form of one.
-fn id_of(token: &str) -> Option<KeyId> {
-    let (id, secret) = token.strip_prefix(PREFIX)?.split_once('_')?;
-    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    (secret.len() == 43 && secret.bytes().all(base64url)).then(|| id.parse().ok())?
 }
 
 /// Whether this is the whole key, and it works now. Comparing takes the same time wherever the digests differ.

@@ -13,6 +13,7 @@ mod audit;
 mod denials;
 mod downloads;
 mod jobs;
+mod key_text;
 mod keys;
 mod labels;
 mod permits;

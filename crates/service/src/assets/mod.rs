@@ -3,13 +3,15 @@
 mod error;
 mod files;
 mod permissions;
+mod precondition;
 mod publish;
 mod read;
 mod sources;
 
 pub use error::AssetError;
 pub use files::{AssetFile, KnownFile};
-pub use permissions::{AlgorithmName, Inspected, Precondition, permissions_document};
+pub use permissions::{AlgorithmName, Inspected, permissions_document};
+pub use precondition::Precondition;
 pub use publish::Published;
 pub use read::{AssetFilter, AssetPage};
 

@@ -1,19 +1,10 @@
-use super::AssetError;
+use super::{AssetError, Precondition};
 use crate::{Principal, UseCases};
 use cloister_model::{
     Account, Asset, AssetKind, AssetName, AuditAction, Ddo, Did, FilesChecksum, ManifestError, Permissions, Service,
     ServiceError, ServiceKind, Sha256, container_section_checksum, escape,
 };
 use serde_json::{Map, Value, json};
-
-/// The state in which a change expects an asset, so that it does not undo another change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Precondition {
-    /// Whatever state it is in.
-    Any,
-    /// One of these revisions.
-    Revisions(Vec<u64>),
-}
 
 /// An algorithm, as a publisher names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
