@@ -11,7 +11,6 @@ use cloister_model::{
 };
 use cloister_tests::{guest, sandbox, service, service::Server};
 use serde_json::{Value, json};
-use sha2::Digest as _;
 use std::{
     collections::BTreeMap,
     fs,
@@ -30,7 +29,7 @@ struct Node {
 }
 
 fn sha256(bytes: &[u8]) -> Sha256 {
-    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+    Sha256::of(bytes)
 }
 
 fn did(name: &str) -> Did {

@@ -9,7 +9,6 @@ use cloister_model::{
 use cloister_tests::{guest, program, sandbox, service, service::Server, shared_home};
 use serde::Serialize;
 use serde_json::json;
-use sha2::Digest as _;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -74,7 +73,7 @@ impl Place {
 }
 
 fn sha256(bytes: &[u8]) -> Sha256 {
-    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+    Sha256::of(bytes)
 }
 
 fn configure_order(algorithm: Sha256, url: &str) -> ConfigureOrder {

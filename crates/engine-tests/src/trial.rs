@@ -269,6 +269,5 @@ pub(crate) fn reason(status: &JobStatus) -> &str {
 }
 
 pub(crate) fn digest(bytes: &[u8]) -> Sha256 {
-    use sha2::Digest as _;
-    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+    Sha256::of(bytes)
 }

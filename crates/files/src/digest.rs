@@ -27,7 +27,7 @@ pub fn hash_reader(reader: &mut impl Read) -> io::Result<FileDigest> {
 /// What these bytes are, as a file.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> FileDigest {
-    let sha256 = Sha256::from_bytes(sha2::Sha256::digest(bytes).into());
+    let sha256 = Sha256::of(bytes);
     FileDigest { sha256, bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX) }
 }
 

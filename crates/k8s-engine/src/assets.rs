@@ -2,6 +2,7 @@
 //! by the same use case, and told in its status what became of it.
 
 use crate::{
+    clock::now,
     cluster::{CallError, Cluster, call},
     resources::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
@@ -23,13 +24,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::{
-    collections::BTreeMap,
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, fmt, pin::Pin, sync::Arc, time::Duration};
 
 /// The label of a namespace that says whose it is. Only an operator may set it.
 pub const ACCOUNT: &str = "cloister.dev/account";
@@ -261,11 +256,6 @@ async fn write<K: Applied>(
         Ok(_) | Err(CallError::Conflict | CallError::Missing) => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]

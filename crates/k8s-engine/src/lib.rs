@@ -10,6 +10,7 @@ pub mod act;
 mod assets;
 mod backend;
 pub mod build;
+mod clock;
 mod cluster;
 pub mod observe;
 pub mod plan;

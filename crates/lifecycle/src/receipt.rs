@@ -4,7 +4,6 @@ use cloister_model::{
     Sealed, Secret, Sha256, StoredReceipt, Timestamp,
 };
 use serde_json::{Value, json};
-use sha2::Digest as _;
 
 /// What a receipt is made from.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +110,7 @@ pub fn receipt(job: &EndedJob<'_>, secret: &[u8; 32]) -> Result<StoredReceipt, N
 
 /// What opens to the digest of a value that is itself not part of the receipt.
 fn digest(bytes: &[u8]) -> Value {
-    json!({ "sha256": Sha256::from_bytes(sha2::Sha256::digest(bytes).into()) })
+    json!({ "sha256": Sha256::of(bytes) })
 }
 
 /// The files of one dataset as the run found them; none if nothing ran.

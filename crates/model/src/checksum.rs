@@ -32,7 +32,7 @@ impl FilesChecksum {
     /// The SHA-256 of its text, for a place that a thousand digests do not fit in.
     #[must_use]
     pub fn digest(&self) -> Sha256 {
-        Sha256::from_bytes(sha2::Sha256::digest(self.to_string()).into())
+        Sha256::of(self.to_string().as_bytes())
     }
 
     /// The digest of every file, in order.

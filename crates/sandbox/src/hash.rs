@@ -42,5 +42,5 @@ pub fn sha256(file: &File) -> io::Result<(Sha256, u64)> {
 /// Digest of bytes in memory.
 #[must_use]
 pub fn sha256_bytes(bytes: &[u8]) -> Sha256 {
-    Sha256::from_bytes(sha2::Sha256::digest(bytes).into())
+    Sha256::of(bytes)
 }

@@ -108,10 +108,9 @@ impl SignedRequest {
 mod tests {
     use super::{super::testing::Wallet, *};
     use proptest::prelude::*;
-    use sha2::Digest as _;
 
     fn digest(body: &[u8]) -> Sha256 {
-        Sha256::from_bytes(sha2::Sha256::digest(body).into())
+        Sha256::of(body)
     }
 
     fn read(header: &str) -> Result<SignedRequest, SignedRequestError> {

@@ -4,7 +4,6 @@ use crate::exit::Usage;
 use anyhow::Context as _;
 use cloister_model::{Sha256, StepMessage};
 use serde::{Serialize, de::DeserializeOwned};
-use sha2::Digest as _;
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
@@ -26,9 +25,7 @@ pub(super) fn order<T: DeserializeOwned>(given: &Path, sha256: Option<Sha256>) -
             (shown, text)
         }
     };
-    if sha256.is_some_and(|expected| digest(&text) != expected) {
-        return Err(Usage::error(format!("{shown} is not the one that was meant: it has another SHA-256 digest")));
-    }
+    meant(&shown, &text, sha256)?;
     parse(&shown, "an order for this step", &text)
 }
 
@@ -41,9 +38,7 @@ pub(super) fn report<T: DeserializeOwned>(path: &Path, sha256: Option<Sha256>) -
 pub(super) fn report_text(path: &Path, sha256: Option<Sha256>) -> anyhow::Result<Vec<u8>> {
     let shown = format!("the report `{}`", path.display());
     let text = read(path).map_err(|error| Usage::error(format!("{shown} cannot be read: {error}")))?;
-    if sha256.is_some_and(|expected| digest(&text) != expected) {
-        return Err(Usage::error(format!("{shown} is not the one that was meant: it has another SHA-256 digest")));
-    }
+    meant(&shown, &text, sha256)?;
     Ok(text)
 }
 
@@ -55,8 +50,12 @@ fn parse<T: DeserializeOwned>(shown: &str, what: &str, text: &[u8]) -> anyhow::R
     })
 }
 
-fn digest(text: &[u8]) -> Sha256 {
-    Sha256::from_bytes(sha2::Sha256::digest(text).into())
+/// Refuses a text of another digest than the caller of this step gave.
+fn meant(shown: &str, text: &[u8], sha256: Option<Sha256>) -> anyhow::Result<()> {
+    if sha256.is_some_and(|expected| Sha256::of(text) != expected) {
+        return Err(Usage::error(format!("{shown} is not the one that was meant: it has another SHA-256 digest")));
+    }
+    Ok(())
 }
 
 /// A file, or all files of a folder in the order of their names. A mounted secret has hidden folders beside its files.

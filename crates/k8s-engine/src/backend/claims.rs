@@ -1,5 +1,6 @@
-use super::{ClusterStore, Inner, now};
+use super::{ClusterStore, Inner};
 use crate::{
+    clock::now,
     cluster::{CallError, call},
     resources::ComputeJob,
     store::{Attempt, Held, Holder, Taken, attempt, free},

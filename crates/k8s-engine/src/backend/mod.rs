@@ -15,7 +15,6 @@ use crate::{
     store::{Audit, Nonces},
 };
 use cloister_model::{ApiKey, Sha256};
-use sha2::Digest as _;
 use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
@@ -89,11 +88,5 @@ impl Drop for ClusterStore {
 
 /// 160 bits of a digest: fit for a name and a label.
 fn short_digest(text: &str) -> String {
-    Sha256::from_bytes(sha2::Sha256::digest(text).into()).to_string().chars().take(40).collect()
-}
-
-/// The present time.
-fn now() -> cloister_model::Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    cloister_model::Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    Sha256::of(text.as_bytes()).to_string().chars().take(40).collect()
 }

@@ -1,5 +1,6 @@
-use super::{Inner, now};
+use super::Inner;
 use crate::{
+    clock::now,
     cluster::{CallError, call},
     resources::{Algorithm, ApiKey, ComputeJob, Dataset},
     store::{PENDING_LABEL, Pending},

@@ -13,7 +13,6 @@ use kube::{
     api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use serde_json::{Map, json};
-use sha2::Digest as _;
 use std::collections::BTreeMap;
 
 mod form;
@@ -167,7 +166,7 @@ impl Inner {
                 format!("the asset takes {} bytes with its sources, and a Secret holds {MOST_BYTES}", content.len());
             return Err(StoreError::Full(text));
         }
-        let sha256 = Sha256::from_bytes(sha2::Sha256::digest(&content).into());
+        let sha256 = Sha256::of(&content);
         let secret: String = format!("{name}-{}-{sha256}", asset.revision).chars().take(name.len() + 24).collect();
         let stored = StoredAsset {
             did: asset.ddo.id().to_string(),
@@ -309,7 +308,7 @@ impl Inner {
             .await?
             .ok_or(StoreError::Conflict)?;
         let content = secret.data.and_then(|mut data| data.remove(KEY)).map(|content| content.0).unwrap_or_default();
-        if Sha256::from_bytes(sha2::Sha256::digest(&content).into()) != stored.sha256 {
+        if Sha256::of(&content) != stored.sha256 {
             return Err(unreadable(name, "it is not what was stored"));
         }
         let form: AssetForm = serde_json::from_slice(&content).map_err(|_| unreadable(name, "it is not an asset"))?;

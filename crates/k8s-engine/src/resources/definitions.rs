@@ -5,7 +5,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use kube::{CustomResourceExt as _, ResourceExt as _};
 use serde_json::Value;
-use sha2::Digest as _;
 
 /// Where a definition carries the digest of its schema.
 pub const SCHEMA_HASH: &str = "cloister.dev/schema-hash";
@@ -48,6 +47,6 @@ fn forget_unknown_formats(schema: &mut JSONSchemaProps) {
 pub fn schema_hash(definition: &CustomResourceDefinition) -> String {
     // Through a value, whose objects are sorted.
     let spec = serde_json::to_value(&definition.spec).unwrap_or(Value::Null).to_string();
-    let digest = Sha256::from_bytes(sha2::Sha256::digest(spec).into()).to_string();
+    let digest = Sha256::of(spec.as_bytes()).to_string();
     digest.chars().take(32).collect()
 }

@@ -2,7 +2,6 @@ use super::schema;
 use cloister_model::{ConfigureOrder, JobId, Sha256};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 /// Bytes of one part. A Secret holds a mebibyte.
 const PART_BYTES: usize = 700 * 1024;
@@ -43,7 +42,7 @@ impl Payload {
         }
         let parts: Vec<Vec<u8>> = whole.chunks(PART_BYTES).map(<[u8]>::to_vec).collect();
         let secrets = (0..parts.len()).map(|number| format!("{}-p{number}", order.job)).collect();
-        let sha256 = Sha256::from_bytes(sha2::Sha256::digest(&whole).into());
+        let sha256 = Sha256::of(&whole);
         Ok((Self { secrets, sha256, bytes: whole.len() as u64 }, parts))
     }
 
@@ -53,7 +52,7 @@ impl Payload {
     /// If they are not what was stored.
     pub fn join(&self, job: JobId, parts: &[Vec<u8>]) -> Result<ConfigureOrder, PayloadError> {
         let whole = parts.concat();
-        let sha256 = Sha256::from_bytes(sha2::Sha256::digest(&whole).into());
+        let sha256 = Sha256::of(&whole);
         if sha256 != self.sha256 || whole.len() as u64 != self.bytes {
             return Err(PayloadError::Changed(job));
         }

@@ -24,7 +24,7 @@ fn every_opening_opens_its_value_and_no_sealed_value_stands_in_the_text() {
     let openings = receipt.openings.expose();
     assert_eq!(openings.len(), 3);
     assert!(openings.iter().all(|opening| opening.opens(&text)));
-    let sha256 = |bytes: &[u8]| json!({"sha256": Sha256::from_bytes(sha2::Sha256::digest(bytes).into())});
+    let sha256 = |bytes: &[u8]| json!({"sha256": Sha256::of(bytes)});
     let parameters = &opening(&receipt, "/parameters").expect("parameters").value;
     assert_eq!(*parameters, sha256(br#"{"bins":20}"#));
     let stored = serde_json::to_vec(&report).expect("JSON");

@@ -4,7 +4,6 @@ use crate::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
-use sha2::Digest as _;
 use std::{fmt, str::FromStr};
 
 /// The version of the format.
@@ -211,7 +210,7 @@ impl Manifest {
     #[must_use]
     pub fn did(owner: &Account, kind: AssetKind, name: &AssetName) -> Did {
         let text = format!("cloister\n{}\n{}\n{name}", owner.key(), kind_name(kind));
-        let digest = Sha256::from_bytes(sha2::Sha256::digest(text).into()).to_string();
+        let digest = Sha256::of(text.as_bytes()).to_string();
         digest.parse().expect("64 hexadecimal digits are an identifier")
     }
 

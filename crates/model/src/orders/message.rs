@@ -1,7 +1,6 @@
 use super::{StepFailure, StepName, StepReport, StepResult};
 use crate::{Fault, FilesChecksum, JobId, Outcome, Reason, Report, ResultFile, Sha256};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 /// Bytes of a message at most. The kubelet keeps 4096 of each container.
 pub const MOST_MESSAGE_BYTES: usize = 3584;
@@ -123,7 +122,7 @@ impl ListDigest {
     pub fn of(files: &[ResultFile]) -> Self {
         let list = serde_json::to_vec(files).unwrap_or_default();
         Self {
-            sha256: Sha256::from_bytes(sha2::Sha256::digest(list).into()),
+            sha256: Sha256::of(&list),
             files: files.len() as u64,
             bytes: files.iter().fold(0, |sum, file| file.bytes.saturating_add(sum)),
         }

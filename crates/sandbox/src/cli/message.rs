@@ -5,7 +5,6 @@
 use super::{claim::Claimed, complain};
 use cloister_model::{Fault, JobId, Reason, Report, RunSummary, Said, Sha256, StepMessage};
 use cloister_sandbox::host_file::{open_regular, read_bounded};
-use sha2::Digest as _;
 use std::{
     fs::OpenOptions,
     io::Write as _,
@@ -29,7 +28,7 @@ impl Message {
 
     /// The run has ended with this report, whose file has this content.
     pub(super) fn ran(&self, report: &Report, file: &[u8]) {
-        let sha256 = Sha256::from_bytes(sha2::Sha256::digest(file).into());
+        let sha256 = Sha256::of(file);
         self.write(Said::Ran(RunSummary { report: Some(sha256), ..RunSummary::of(report) }));
     }
 
