@@ -311,6 +311,21 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_written_and_read_again_has_the_same_digest() {
+        // The first was read as a neighbour of what was written.
+        for number in
+            ["277777777777777777777777777777777", "1.7976931348623157e308", "5e-324", "0.1", "9007199254740993"]
+        {
+            let text =
+                format!(r#"{{"datasets": ["a"], "algorithm": {{"did": "b"}}, "parameters": {{"n": {number}}}}}"#);
+            let request: JobRequest = serde_json::from_str(&text).expect("a request");
+            let written = serde_json::to_vec(&request).expect("JSON");
+            let again: JobRequest = serde_json::from_slice(&written).expect("the same request");
+            assert_eq!(again.digest(), request.digest(), "{number}");
+        }
+    }
+
+    #[test]
     fn both_spellings_of_a_dataset_are_taken() {
         let submission = read(json!({
             "datasets": ["did:op:a", {"did": "b", "service": "s"}], "algorithm": {"rawcode": "x"}
