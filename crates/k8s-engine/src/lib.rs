@@ -12,6 +12,7 @@ mod backend;
 pub mod build;
 mod clock;
 mod cluster;
+pub mod controller;
 pub mod observe;
 pub mod plan;
 pub mod resources;

@@ -77,10 +77,11 @@ pub struct ComputeJobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub rule: Option<String>,
-    /// How many of the steps in `history` are in the audit log.
+    /// Events of the job that may not be in the audit log yet, as JSON: stored together with what they describe, and
+    /// removed once they are on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::amount_or_none")]
-    pub recorded: Option<u64>,
+    #[schemars(length(max = 131_072))]
+    pub records: Option<String>,
     /// The generation of the resource that this speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -199,12 +200,6 @@ pub struct ReportDigest {
     /// Its digest.
     #[schemars(schema_with = "schema::sha256")]
     pub sha256: Sha256,
-    /// Its size.
-    #[schemars(schema_with = "schema::amount")]
-    pub bytes: u64,
-    /// How the run ended, in a word.
-    #[schemars(length(max = 64))]
-    pub outcome: String,
 }
 
 /// A list of results.
@@ -292,7 +287,7 @@ impl ComputeJobStatus {
             report: before.and_then(|before| before.report.clone()),
             results: before.and_then(|before| before.results.clone()),
             rule: before.and_then(|before| before.rule.clone()),
-            recorded: before.and_then(|before| before.recorded),
+            records: before.and_then(|before| before.records.clone()),
             observed_generation: generation,
             conditions: before.map(|before| before.conditions.clone()).unwrap_or_default(),
         };

@@ -8,5 +8,6 @@
 mod assets;
 mod cluster;
 mod conformance;
+mod controller;
 mod outbox;
 mod rules;

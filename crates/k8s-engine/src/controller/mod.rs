@@ -1,0 +1,321 @@
+//! The controller: carries every job of an installation from its queue to its end.
+//!
+//! It observes, plans ([`crate::plan`], pure) and acts, and remembers nothing that it could not lose: killed at any moment and
+//! started again, it goes on where the cluster is. Two of them at a time do no harm: every change is stored with the version
+//! that it was decided on, and before a pod is created the same version is asked for once more.
+
+mod known;
+mod options;
+mod perform;
+mod reconcile;
+mod turns;
+
+pub use options::EngineOptions;
+
+use crate::{
+    build::PodSettings,
+    clock::now,
+    cluster::{Cluster, Watched},
+    resources::Environment,
+    store::Audit,
+};
+use cloister_model::{EnvironmentId, JobId, Registry, Timestamp};
+use known::Job;
+use kube::ResourceExt as _;
+use perform::Objects;
+use reconcile::{Failure, Memory, Next, Reconciler};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    sync::broadcast::{Receiver, error::RecvError},
+    task::JoinSet,
+};
+use turns::Turns;
+
+/// How long opening waits for the watches to know what there is.
+const SYNC: Duration = Duration::from_secs(30);
+
+/// After how long a failing watch makes the controller unready.
+const BLIND: Duration = Duration::from_secs(30);
+
+/// Jobs that are looked at at the same time.
+const AT_ONCE: usize = 64;
+
+/// The pause after a look that failed; it doubles, up to [`LONGEST_PAUSE_MS`].
+const PAUSE_MS: u64 = 500;
+
+/// The longest pause after a look that failed.
+const LONGEST_PAUSE_MS: u64 = 60_000;
+
+/// How long work that has begun is waited for at the end, and no longer.
+const PATIENCE_AT_END: Duration = Duration::from_secs(10);
+
+/// Why the controller cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// The API server does not show what there is.
+    #[error("the API server did not list {kind} within {} s; are the definitions there (kubectl apply -f deploy/crds), and may this service account list and watch them?", SYNC.as_secs())]
+    Blind {
+        /// What.
+        kind: &'static str,
+    },
+}
+
+/// The controller of an installation.
+#[derive(Debug)]
+pub struct Controller {
+    reconciler: Arc<Reconciler>,
+    environments: Watched<Arc<Environment>>,
+    options: EngineOptions,
+}
+
+impl Controller {
+    /// Opens the controller: waits until it knows every job, pod, volume and environment.
+    ///
+    /// # Errors
+    /// [`ControllerError`].
+    pub async fn open(
+        cluster: Cluster,
+        registry: Arc<dyn Registry>,
+        options: EngineOptions,
+    ) -> Result<Self, ControllerError> {
+        let environments =
+            Watched::start(cluster.jobs(), |environment: &Environment| Some(Arc::new(environment.clone())));
+        let jobs = Watched::start(cluster.jobs(), known::job);
+        let pods = Watched::start(cluster.jobs(), known::pod);
+        let volumes = Watched::start(cluster.jobs(), known::volume);
+        for (kind, synced) in [
+            ("Environments", environments.synced(SYNC).await),
+            ("ComputeJobs", jobs.synced(SYNC).await),
+            ("Pods", pods.synced(SYNC).await),
+            ("PersistentVolumeClaims", volumes.synced(SYNC).await),
+        ] {
+            if !synced {
+                return Err(ControllerError::Blind { kind });
+            }
+        }
+        let audit = Audit::new(&cluster);
+        let objects = Objects { cluster, jobs, pods, volumes };
+        Ok(Self { reconciler: Arc::new(Reconciler { objects, registry, audit }), environments, options })
+    }
+
+    /// What is wrong with this controller; none: it can work.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let Objects { jobs, pods, volumes, .. } = &self.reconciler.objects;
+        let watches = [jobs.failing(), pods.failing(), volumes.failing(), self.environments.failing()];
+        let failing = watches.into_iter().flatten().max().filter(|failing| *failing > BLIND)?;
+        Some(format!("a watch of the API server has been failing for {} s; jobs do not go on", failing.as_secs()))
+    }
+
+    /// Carries jobs until `stop` is done. Work that has begun is finished first, for some seconds.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let Objects { jobs, pods, volumes, .. } = &self.reconciler.objects;
+        let mut changes = [jobs.changes(), pods.changes(), volumes.changes()];
+        let mut environments = self.environments.changes();
+        let mut work = Work::default();
+        work.look_at_everything(self);
+        tokio::pin!(stop);
+        loop {
+            self.start(&mut work);
+            let due = work.due.first().map(|(at, _)| until(*at));
+            let [of_jobs, of_pods, of_volumes] = &mut changes;
+            tokio::select! {
+                () = &mut stop => break,
+                changed = next(of_jobs) => work.changed(self, changed),
+                changed = next(of_pods) => work.changed(self, changed),
+                changed = next(of_volumes) => work.changed(self, changed),
+                _ = next(&mut environments) => work.look_at_everything(self),
+                Some(done) = work.running.join_next() => work.looked(self, done),
+                () = tokio::time::sleep(due.unwrap_or(Duration::MAX)), if due.is_some() => work.pass_time(),
+            }
+        }
+        let finish = async { while work.running.join_next().await.is_some() {} };
+        if tokio::time::timeout(PATIENCE_AT_END, finish).await.is_err() {
+            tracing::warn!("requests of the API server are cut off; the next controller goes on where they were");
+        }
+    }
+
+    /// Starts to look at the jobs that something changed for.
+    fn start(&self, work: &mut Work) {
+        for job in work.turns.decide() {
+            work.wanted.insert(job);
+        }
+        while work.running.len() < AT_ONCE {
+            let Some(job) = work.wanted.iter().find(|job| !work.busy.contains(*job)).copied() else { return };
+            work.wanted.remove(&job);
+            let Some(environment) = self.environment(job) else { continue };
+            let settings = self.settings(&environment);
+            let known = match self.reconciler.objects.jobs.get(&job.to_string()) {
+                Some(Job::Open(known)) => Some(known),
+                Some(Job::Over { .. }) | None => None,
+            };
+            let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
+            let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
+            let mut memory = work.memories.remove(&job).unwrap_or_default();
+            let reconciler = Arc::clone(&self.reconciler);
+            work.busy.insert(job);
+            work.running.spawn(async move {
+                let next = reconciler.reconcile(job, &settings, has_turn, turn, &mut memory).await;
+                Looked { job, memory, next }
+            });
+        }
+    }
+
+    fn environment(&self, job: JobId) -> Option<Arc<Environment>> {
+        let id = match self.reconciler.objects.jobs.get(&job.to_string())? {
+            Job::Open(known) => known.spec.environment.clone(),
+            Job::Over { environment, .. } => environment,
+        };
+        self.environments.get(id.as_str())
+    }
+
+    fn settings(&self, environment: &Environment) -> PodSettings {
+        let namespace = &self.reconciler.objects.cluster.namespaces().jobs;
+        options::settings(&self.options, namespace, environment)
+    }
+}
+
+/// What one look came to.
+#[derive(Debug)]
+struct Looked {
+    job: JobId,
+    memory: Memory,
+    next: Result<Next, Failure>,
+}
+
+/// What is to be done.
+#[derive(Debug, Default)]
+struct Work {
+    turns: Turns,
+    /// Jobs to look at.
+    wanted: BTreeSet<JobId>,
+    /// Jobs that are looked at. Each is looked at by one task at a time.
+    busy: BTreeSet<JobId>,
+    running: JoinSet<Looked>,
+    memories: BTreeMap<JobId, Memory>,
+    due: BTreeSet<(Timestamp, JobId)>,
+    due_of: HashMap<JobId, Timestamp>,
+    /// Looks that failed, one after the other.
+    failures: HashMap<JobId, u32>,
+}
+
+impl Work {
+    /// Everything is looked at: at the start, after an environment has changed, and where changes were missed.
+    fn look_at_everything(&mut self, controller: &Controller) {
+        controller.environments.each(|environment| {
+            let Ok(id) = environment.name_any().parse::<EnvironmentId>() else { return };
+            self.turns.set(&id, options::capacity(environment));
+        });
+        let Objects { jobs, pods, volumes, .. } = &controller.reconciler.objects;
+        let mut open = Vec::new();
+        let wanted = &mut self.wanted;
+        jobs.each(|job| match job {
+            Job::Open(known) => open.push(Arc::clone(known)),
+            // Not all of its events are known to be on record.
+            Job::Over { job, pending: true, .. } => {
+                wanted.insert(*job);
+            }
+            Job::Over { .. } => {}
+        });
+        open.sort_by_key(|known| (known.spec.created, known.spec.id));
+        for known in open {
+            self.turns.observe(&known.spec, &known.stored.status);
+            self.wanted.insert(known.spec.id);
+        }
+        // What ended jobs have left.
+        pods.each(|pod| {
+            self.wanted.insert(pod.job);
+        });
+        volumes.each(|volume| {
+            self.wanted.insert(volume.job);
+        });
+    }
+
+    /// An object of this name has changed; none: changes were missed.
+    fn changed(&mut self, controller: &Controller, name: Option<String>) {
+        let Some(name) = name else { return self.look_at_everything(controller) };
+        // The names of pods and volumes begin with that of their job.
+        let Some(job) = name.get(..32).and_then(|name| name.parse::<JobId>().ok()) else { return };
+        if name.len() == 32 {
+            match controller.reconciler.objects.jobs.get(&name) {
+                Some(Job::Open(known)) => self.turns.observe(&known.spec, &known.stored.status),
+                Some(Job::Over { .. }) | None => self.turns.forget(job),
+            }
+        }
+        self.wanted.insert(job);
+    }
+
+    fn looked(&mut self, controller: &Controller, done: Result<Looked, tokio::task::JoinError>) {
+        let Ok(Looked { job, memory, next }) = done else {
+            // A panic is a fault of ours; the job is looked at again with everything else.
+            tracing::error!("a look at a job panicked");
+            self.busy.clear();
+            return self.look_at_everything(controller);
+        };
+        self.busy.remove(&job);
+        self.set_due(job, None);
+        let next = match next {
+            Ok(next) => {
+                self.failures.remove(&job);
+                next
+            }
+            Err(error) => {
+                let failures = self.failures.entry(job).or_default();
+                let pause = PAUSE_MS.saturating_mul(1 << (*failures).min(10)).min(LONGEST_PAUSE_MS);
+                *failures = failures.saturating_add(1);
+                tracing::warn!(%error, %job, pause_ms = pause, "a job does not go on; it is looked at again");
+                Next::At(Timestamp::from_unix_ms(now().unix_ms().saturating_add(pause)))
+            }
+        };
+        match next {
+            Next::Now => {
+                self.wanted.insert(job);
+            }
+            Next::At(at) => self.set_due(job, Some(at)),
+            Next::Change => {}
+            Next::Over => {
+                self.turns.forget(job);
+                return;
+            }
+        }
+        self.memories.insert(job, memory);
+    }
+
+    fn set_due(&mut self, job: JobId, at: Option<Timestamp>) {
+        if let Some(before) = self.due_of.remove(&job) {
+            self.due.remove(&(before, job));
+        }
+        if let Some(at) = at {
+            self.due.insert((at, job));
+            self.due_of.insert(job, at);
+        }
+    }
+
+    fn pass_time(&mut self) {
+        let present = now();
+        while let Some((at, job)) = self.due.first().copied()
+            && at <= present
+        {
+            self.set_due(job, None);
+            self.wanted.insert(job);
+        }
+    }
+}
+
+fn until(at: Timestamp) -> Duration {
+    Duration::from_millis(at.unix_ms().saturating_sub(now().unix_ms()))
+}
+
+/// The next name; none if some were missed.
+async fn next(changes: &mut Receiver<String>) -> Option<String> {
+    match changes.recv().await {
+        Ok(name) => Some(name),
+        Err(RecvError::Lagged(_)) => None,
+        // The watch has ended with the process.
+        Err(RecvError::Closed) => std::future::pending().await,
+    }
+}

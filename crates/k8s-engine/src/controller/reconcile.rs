@@ -1,0 +1,269 @@
+//! One look at one job: what exists is put together, planned, and done.
+
+use super::{
+    known::{self, KnownJob, KnownPod},
+    perform::{Done, Objects},
+};
+use crate::{
+    build::{PodSettings, PodStep, volume},
+    clock::now,
+    cluster::CallError,
+    observe::{Patience, PodEnd, PodFacts, PodState},
+    plan::{Act, Stored, World, plan},
+    store::{Audit, Pending},
+};
+use cloister_lifecycle::{Turn, explain};
+use cloister_model::{Asset, Did, JobId, Phase, Registry, StoreError, Timestamp};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// For how long a job waits for the same thing before its object says so: most waits are shorter, and each write costs the
+/// API server.
+const SAY_AFTER_MS: u64 = 5000;
+
+/// Acts of one reconciliation. Then other jobs come first.
+const MOST_ACTS: u32 = 32;
+
+/// What this process remembers of a job. Whatever is lost with it costs time, and nothing else.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    patience: Patience,
+    /// A pod that an admission webhook has changed, and what it changed.
+    tampered: Option<(PodStep, String)>,
+    /// What the job waits for, and since when.
+    waits: Option<(String, Timestamp)>,
+    /// Events that this process has put on record.
+    recorded: Pending,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// At once.
+    Now,
+    /// At this moment, or as soon as something changes.
+    At(Timestamp),
+    /// When something changes.
+    Change,
+    /// Never: nothing is left of the job but its object.
+    Over,
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a look needs beside the objects.
+#[derive(Debug)]
+pub(super) struct Reconciler {
+    pub(super) objects: Objects,
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) audit: Audit,
+}
+
+impl Reconciler {
+    /// Carries a job as far as it goes at present.
+    pub(super) async fn reconcile(
+        &self,
+        job: JobId,
+        settings: &PodSettings,
+        has_turn: bool,
+        turn: Option<Turn>,
+        memory: &mut Memory,
+    ) -> Result<Next, Failure> {
+        for _ in 0..MOST_ACTS {
+            let Some(known) = self.known(job).await? else { return Ok(Next::Over) };
+            self.record(&known, memory).await?;
+            let world = self.world(&known, has_turn, memory).await?;
+            let phase = known.stored.status.phase;
+            let done = match plan(&world, settings, &mut memory.patience, now()) {
+                Act::Store { stored, records } => {
+                    let pending =
+                        records.into_iter().fold(known.pending.without(&memory.recorded), |pending, event| {
+                            pending.with(&format!("job/{job}"), event)
+                        });
+                    let (before, after) = (phase, stored.status.phase);
+                    let done = self.objects.store(&known, &stored, &pending, None, None).await?;
+                    if matches!(done, Done::Yes) && before != after {
+                        tracing::info!(%job, phase = after.as_str(), "the job has come to another phase");
+                        memory.waits = None;
+                    }
+                    done
+                }
+                Act::CreateVolume(claim) => self.objects.create_volume(&known, &claim).await?,
+                Act::CreatePod { step, fence, pod } => match self.fence(&known, &fence, memory).await? {
+                    Done::Yes => match self.objects.create_pod(&known, &pod).await? {
+                        Done::Tampered(what) => {
+                            memory.tampered = Some((step, what.to_string()));
+                            Done::Yes
+                        }
+                        done => done,
+                    },
+                    done => done,
+                },
+                Act::DeletePod { step, uid } => {
+                    let done = self.objects.delete_pod(&step.pod_name(job), &uid, false).await?;
+                    memory.patience.forget(&uid);
+                    done
+                }
+                Act::DeleteVolume => self.objects.delete_volume(&known).await?,
+                Act::Wait { text, until } => {
+                    return self.wait(&known, &text, until, turn, memory).await;
+                }
+                Act::Nothing if known.pending.is_empty() => {
+                    return Ok(if phase.has_ended() { Next::Over } else { Next::Change });
+                }
+                // Everything is on record by now.
+                Act::Nothing => self.objects.store(&known, &known.stored, &Pending::default(), None, None).await?,
+            };
+            match done {
+                Done::Yes | Done::Tampered(_) => {}
+                // The newest version comes with the watch; a look without it would plan the same again.
+                Done::Behind => self.look_again(job).await?,
+            }
+        }
+        Ok(Next::Now)
+    }
+
+    /// The job as it is known; one that has ended is read from the API server.
+    async fn known(&self, job: JobId) -> Result<Option<KnownJob>, Failure> {
+        let name = job.to_string();
+        if let Some(known::Job::Open(known)) = self.objects.jobs.get(&name) {
+            return Ok(Some(Arc::unwrap_or_clone(known)));
+        }
+        let Some(found) = self.objects.job(&name).await? else { return Ok(None) };
+        if KnownJob::is_leaving(&found) {
+            return Ok(None);
+        }
+        KnownJob::of(&found).map(Some).or_else(|error| {
+            tracing::error!(%error, %job, "a ComputeJob cannot be read, and is left alone");
+            Ok(None)
+        })
+    }
+
+    async fn look_again(&self, job: JobId) -> Result<(), Failure> {
+        if let Some(found) = self.objects.job(&job.to_string()).await? {
+            self.objects.jobs.take_in(&found, known::job);
+        }
+        Ok(())
+    }
+
+    /// Puts on record what is stored of a job and not known to be on record.
+    async fn record(&self, job: &KnownJob, memory: &mut Memory) -> Result<(), Failure> {
+        let new = job.pending.without(&memory.recorded);
+        if !new.is_empty() {
+            self.audit.append(new.entries()).await?;
+            memory.recorded = job.pending.clone();
+        }
+        Ok(())
+    }
+
+    /// Fails where something was stored since the look: a stop, or what another engine did.
+    async fn fence(&self, job: &KnownJob, fence: &Stored, memory: &Memory) -> Result<Done, Failure> {
+        let pending = job.pending.without(&memory.recorded);
+        Ok(self.objects.store(job, fence, &pending, None, None).await?)
+    }
+
+    async fn world(&self, job: &KnownJob, has_turn: bool, memory: &Memory) -> Result<World, Failure> {
+        let id = job.spec.id;
+        let phase = job.stored.status.phase;
+        let mut pods = BTreeMap::new();
+        for step in PodStep::ALL {
+            if let Some(KnownPod { facts, owner, .. }) = self.objects.pods.get(&step.pod_name(id))
+                && owner == job.owner.uid
+            {
+                pods.insert(step, facts);
+            }
+        }
+        // It was deleted as soon as it was created.
+        if let Some((step, what)) = &memory.tampered
+            && !phase.has_ended()
+        {
+            let facts = PodFacts {
+                uid: String::new(),
+                attempt: job.stored.attempts.of(*step),
+                node: None,
+                created: now(),
+                state: PodState::Ended(PodEnd::NotStarted(what.clone())),
+                messages: BTreeMap::new(),
+            };
+            pods.insert(*step, facts);
+        }
+        let claim = self.objects.volumes.get(&volume::name(id)).filter(|claim| claim.owner == job.owner.uid);
+        Ok(World {
+            spec: job.spec.clone(),
+            order: job.order.clone(),
+            owner: job.owner.clone(),
+            stored: job.stored.clone(),
+            assets: if asks(phase, has_turn) { self.assets(job).await? } else { BTreeMap::new() },
+            review: job.review.clone(),
+            has_turn,
+            has_volume: claim.is_some(),
+            volume_leaving: claim.is_some_and(|claim| claim.leaving),
+            pods,
+        })
+    }
+
+    /// The assets that the job uses, as the registry has them now.
+    async fn assets(&self, job: &KnownJob) -> Result<BTreeMap<Did, Asset>, Failure> {
+        let record = &job.spec.record;
+        let datasets = record.datasets.iter().map(|dataset| &dataset.asset);
+        let mut assets = BTreeMap::new();
+        for asset in datasets.chain(&record.algorithm) {
+            if let Some(found) = self.registry.asset(asset.did.clone()).await? {
+                assets.insert(asset.did.clone(), found);
+            }
+        }
+        Ok(assets)
+    }
+
+    /// Says in the job's object what it waits for, once it has waited for it for a while.
+    async fn wait(
+        &self,
+        job: &KnownJob,
+        text: &str,
+        until: Option<Timestamp>,
+        turn: Option<Turn>,
+        memory: &mut Memory,
+    ) -> Result<Next, Failure> {
+        let status = &job.stored.status;
+        let queued = status.phase == Phase::Queued;
+        let (text, ahead) = match turn.filter(|_| queued) {
+            Some(turn) => {
+                let said = explain(status, Some(turn));
+                (said.text, said.ahead)
+            }
+            None => (text.to_owned(), None),
+        };
+        let at = now();
+        let since = match &memory.waits {
+            Some((known, since)) if *known == text => *since,
+            _ => {
+                memory.waits = Some((text.clone(), at));
+                at
+            }
+        };
+        let written = job.written.as_ref();
+        let said = written.and_then(|written| written.explanation.as_deref()) == Some(text.as_str())
+            && written.and_then(|written| written.queue_ahead) == ahead;
+        let due = since.unix_ms().saturating_add(SAY_AFTER_MS);
+        if !said && !status.phase.has_ended() {
+            if at.unix_ms() < due {
+                let due = Timestamp::from_unix_ms(due);
+                return Ok(Next::At(until.map_or(due, |until| until.min(due))));
+            }
+            let pending = job.pending.without(&memory.recorded);
+            self.objects.store(job, &job.stored, &pending, Some(&text), ahead).await?;
+        }
+        Ok(until.map_or(Next::Change, Next::At))
+    }
+}
+
+/// Whether the permission of a job is asked in this phase.
+fn asks(phase: Phase, has_turn: bool) -> bool {
+    phase == Phase::Publishing || (phase == Phase::Queued && has_turn)
+}

@@ -1,0 +1,442 @@
+//! The controller against a real API server. The test plays the kubelet: it ends each pod with what its step would have said.
+
+use crate::cluster::Room;
+use cloister_k8s_engine::{
+    ClusterStore,
+    build::{ResultStoreAccess, algorithm, configuration, publishing},
+    controller::{Controller, EngineOptions},
+    resources::ComputeJob,
+};
+use cloister_model::{
+    AuditAction, AuditEvent, AuditLog as _, FilesChecksum, JobId, JobSpec, JobStatus, Jobs as _, ListDigest, Phase,
+    RunEnd, RunSummary, Said, Sha256, StepMessage, Timestamp,
+};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
+const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
+
+/// An installation with one environment, and a kubelet.
+struct Installation {
+    room: Room,
+    store: Arc<ClusterStore>,
+    kubelet: Arc<Kubelet>,
+}
+
+/// Plays the kubelet.
+#[derive(Default)]
+struct Kubelet {
+    /// The pods of each name that were there.
+    seen: Mutex<BTreeMap<String, BTreeSet<String>>>,
+    /// Pods whose names end like this are left as they are.
+    holds: Mutex<Option<&'static str>>,
+}
+
+fn options() -> EngineOptions {
+    let image = |name: &str| format!("registry.example/{name}@sha256:{}", "1".repeat(64));
+    EngineOptions {
+        cloister_image: image("cloister"),
+        sandbox_image: image("sandbox"),
+        results: ResultStoreAccess { secret: "results".to_owned(), claim: None },
+        sources_secret: None,
+        priority_class: None,
+        user_namespaces: true,
+        selinux_levels: false,
+        strict_groups: true,
+    }
+}
+
+impl Installation {
+    async fn open(jobs: u64) -> Self {
+        let room = Room::open().await;
+        let environment = json!({
+            "apiVersion": "cloister.dev/v1alpha1",
+            "kind": "Environment",
+            "metadata": {"name": "local"},
+            "spec": {"limits": {
+                "jobs": jobs, "queued": 1000, "cpus": 100, "memoryBytes": 1_u64 << 40, "jobMemoryBytes": 1_u64 << 30,
+                "wallMs": 600_000,
+            }},
+        });
+        room.create("environments", &environment).await.expect("an environment");
+        // A namespace takes pods once its service account is there.
+        let api: Api<k8s_openapi::api::core::v1::ServiceAccount> =
+            Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
+        let account = serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("an account");
+        let _ = api.create(&PostParams::default(), &account).await;
+        let store = Arc::new(ClusterStore::open(room.cluster.clone()).await.expect("a store"));
+        let kubelet = Arc::new(Kubelet::default());
+        let pods: Api<Pod> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
+        tokio::spawn(Arc::clone(&kubelet).work(pods));
+        Self { room, store, kubelet }
+    }
+
+    async fn controller(&self) -> Controller {
+        let registry = Arc::clone(&self.store);
+        Controller::open(self.room.cluster.clone(), registry, options()).await.expect("a controller")
+    }
+
+    /// Starts a controller that works until the task is aborted.
+    async fn start(&self) -> tokio::task::JoinHandle<()> {
+        let controller = self.controller().await;
+        tokio::spawn(async move { controller.run(std::future::pending()).await })
+    }
+
+    async fn submit(&self, number: u64) -> JobId {
+        let job: JobSpec = cloister_testkit::job(number, cloister_testkit::now());
+        let id = job.id;
+        self.store.submit(job, Vec::new(), event(id, AuditAction::JobAllowed)).await.expect("a job");
+        id
+    }
+
+    /// The status of a job, as soon as it is as wanted.
+    async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
+        let mut last = None;
+        for _ in 0..1200 {
+            let status = self.store.status(job).await.expect("a status");
+            if wanted(&status) {
+                return status;
+            }
+            last = Some(status);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("job {job} stays as it is: {last:?}");
+    }
+
+    async fn ended(&self, job: JobId) -> JobStatus {
+        self.until(job, |status| status.phase.has_ended()).await
+    }
+
+    fn pods(&self) -> Api<Pod> {
+        Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs)
+    }
+
+    /// Waits until nothing is left of these jobs but their objects and their payloads, and everything is on record.
+    async fn nothing_is_left(&self, jobs: &[JobId]) {
+        let volumes: Api<PersistentVolumeClaim> =
+            Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
+        let objects: Api<ComputeJob> = Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
+        let mut left = String::new();
+        for _ in 0..600 {
+            let pods = self.pods().list(&ListParams::default()).await.expect("pods");
+            // The protection of volumes in use is taken off by the controller manager, which is not there.
+            let volumes = volumes.list(&ListParams::default()).await.expect("volumes");
+            let volumes = volumes.items.iter().filter(|volume| volume.metadata.deletion_timestamp.is_none()).count();
+            let mut unrecorded = 0;
+            for job in jobs {
+                let object = objects.get(&job.to_string()).await.expect("the job");
+                unrecorded += usize::from(object.status.expect("a status").records.is_some());
+            }
+            if pods.items.is_empty() && volumes == 0 && unrecorded == 0 {
+                return;
+            }
+            left = format!("{} pods, {volumes} volumes, {unrecorded} jobs with events", pods.items.len());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("something is left: {left}");
+    }
+
+    /// How often each action of these jobs is on record, in a chain that verifies.
+    async fn recorded(&self) -> BTreeMap<(String, AuditAction), usize> {
+        let (mut found, mut last, mut after) = (BTreeMap::new(), None, 0);
+        loop {
+            let records = self.store.records(after, 100).await.expect("records");
+            let Some(end) = records.last() else { return found };
+            after = end.sequence;
+            for record in &records {
+                record.verify(last).expect("a chain");
+                last = Some((record.sequence, record.hash));
+                *found.entry((record.event.subject.clone(), record.event.action)).or_default() += 1;
+            }
+        }
+    }
+}
+
+fn event(job: JobId, action: AuditAction) -> AuditEvent {
+    AuditEvent { subject: job.to_string(), ..cloister_testkit::event(action, cloister_testkit::now()) }
+}
+
+impl Kubelet {
+    async fn work(self: Arc<Self>, pods: Api<Pod>) {
+        loop {
+            if let Ok(found) = pods.list(&ListParams::default()).await {
+                for pod in found.items {
+                    self.advance(&pods, &pod).await;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn advance(&self, pods: &Api<Pod>, pod: &Pod) {
+        let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().insert(uid);
+        let holds = *self.holds.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
+        if ended || pod.metadata.deletion_timestamp.is_some() || holds.is_some_and(|end| name.ends_with(end)) {
+            return;
+        }
+        let Some(status) = status(&name) else { return };
+        let patch = Patch::Merge(json!({"metadata": {"uid": pod.uid()}, "status": status}));
+        let _ = pods.patch_status(&name, &PatchParams::default(), &patch).await;
+    }
+
+    fn pods(&self, name: &str) -> usize {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(name).map_or(0, BTreeSet::len)
+    }
+}
+
+/// What a pod of this name shows when its step has done its work.
+fn status(pod: &str) -> Option<Value> {
+    let job: JobId = pod.get(..32)?.parse().ok()?;
+    let container = |name: &str, said: Said| {
+        let message = String::from_utf8(StepMessage::new(job, said).write()).unwrap_or_default();
+        let terminated = json!({"exitCode": 0, "reason": "Completed", "message": message});
+        json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": terminated}})
+    };
+    let files = FilesChecksum::of(vec![DIGEST]).expect("a checksum").digest();
+    Some(match pod.get(32..)? {
+        "-c" => {
+            let said = Said::Configured { algorithm: files, is_wasm: true };
+            json!({"phase": "Succeeded", "containerStatuses": [container(configuration::CONTAINER, said)]})
+        }
+        "-a" => {
+            let said = Said::Ran(RunSummary {
+                end: RunEnd::Succeeded,
+                reason: None,
+                algorithm: DIGEST,
+                interpreted: false,
+                files: Some(files),
+                report: Some(DIGEST),
+            });
+            json!({"phase": "Succeeded", "containerStatuses": [container(algorithm::CONTAINER, said)]})
+        }
+        "-p" => json!({
+            "phase": "Succeeded",
+            "initContainerStatuses": [container(publishing::FILTER, Said::Passed { checked: LIST })],
+            "containerStatuses": [container(publishing::PUBLISH, Said::Published { checked: LIST, stored: LIST })],
+        }),
+        _ => return None,
+    })
+}
+
+/// A number of a sequence that looks random, the same in each run.
+fn shuffled(number: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_job_is_carried_to_its_end() {
+    let installation = Installation::open(10).await;
+    let controller = installation.start().await;
+    let job = installation.submit(1).await;
+    let status = installation.ended(job).await;
+    assert_eq!(status.phase, Phase::Finished, "{status:?}");
+    let phases: Vec<Phase> = status.history.iter().map(|step| step.phase).collect();
+    let expected = [
+        Phase::Queued,
+        Phase::Accepted,
+        Phase::Configuring,
+        Phase::Configured,
+        Phase::Running,
+        Phase::Filtering,
+        Phase::Publishing,
+        Phase::Finished,
+    ];
+    assert_eq!(phases, expected);
+    installation.nothing_is_left(&[job]).await;
+    for step in ["c", "a", "p"] {
+        assert_eq!(installation.kubelet.pods(&format!("{job}-{step}")), 1, "{step}");
+    }
+    // As `kubectl wait --for=condition=Complete` sees it.
+    let object = installation.room.read("computejobs", &job.to_string()).await;
+    let conditions = object["status"]["conditions"].as_array().expect("conditions");
+    let holds = |kind: &str| conditions.iter().any(|one| one["type"] == kind && one["status"] == "True");
+    assert!(holds("Complete") && holds("Released") && !holds("Failed"), "{conditions:?}");
+    assert_eq!(object["status"]["results"]["manifestSha256"], DIGEST.to_string());
+    let recorded = installation.recorded().await;
+    assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
+    assert_eq!(recorded.get(&(job.to_string(), AuditAction::Released)), Some(&1), "{recorded:?}");
+    controller.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_controller_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice() {
+    let installation = Installation::open(4).await;
+    let mut jobs = Vec::new();
+    for number in 0..12 {
+        jobs.push(installation.submit(number).await);
+    }
+    let mut kills = 0;
+    loop {
+        let controller = installation.start().await;
+        // From before its first request to after several phases.
+        tokio::time::sleep(Duration::from_millis(shuffled(kills) % 400)).await;
+        controller.abort();
+        let _ = controller.await;
+        kills += 1;
+        let mut left = 0;
+        for job in &jobs {
+            left += usize::from(!installation.store.status(*job).await.expect("a status").phase.has_ended());
+        }
+        if left == 0 {
+            break;
+        }
+        assert!(kills < 1000, "{left} jobs have not ended after {kills} kills");
+    }
+    let controller = installation.start().await;
+    installation.nothing_is_left(&jobs).await;
+    controller.abort();
+    let recorded = installation.recorded().await;
+    for job in &jobs {
+        let status = installation.ended(*job).await;
+        assert_eq!(status.phase, Phase::Finished, "{status:?}");
+        for step in ["c", "a", "p"] {
+            assert_eq!(installation.kubelet.pods(&format!("{job}-{step}")), 1, "{job}-{step} after {kills} kills");
+        }
+        assert_eq!(recorded.get(&(job.to_string(), AuditAction::Released)), Some(&1), "{job}");
+    }
+    assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn two_controllers_at_once_create_each_pod_once() {
+    let installation = Installation::open(10).await;
+    let controllers = [installation.start().await, installation.start().await];
+    let mut jobs = Vec::new();
+    for number in 0..20 {
+        jobs.push(installation.submit(number).await);
+    }
+    for job in &jobs {
+        assert_eq!(installation.ended(*job).await.phase, Phase::Finished);
+    }
+    installation.nothing_is_left(&jobs).await;
+    for job in &jobs {
+        for step in ["c", "a", "p"] {
+            assert_eq!(installation.kubelet.pods(&format!("{job}-{step}")), 1, "{job}-{step}");
+        }
+    }
+    let recorded = installation.recorded().await;
+    assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
+    controllers.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_stop_ends_a_job_in_every_step_and_removes_its_pods() {
+    let installation = Installation::open(10).await;
+    let controller = installation.start().await;
+    for (number, step) in ["-c", "-a", "-p"].into_iter().enumerate() {
+        *installation.kubelet.holds.lock().expect("a lock") = Some(step);
+        let job = installation.submit(u64::try_from(number).expect("a number")).await;
+        let name = format!("{job}{step}");
+        for _ in 0..600 {
+            if installation.kubelet.pods(&name) == 1 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(installation.kubelet.pods(&name), 1, "{step}");
+        installation.store.stop(job, event(job, AuditAction::JobStopped)).await.expect("stopped");
+        let status = installation.ended(job).await;
+        assert_eq!(status.phase, Phase::Stopped, "{step}: {status:?}");
+        installation.nothing_is_left(&[job]).await;
+        assert_eq!(installation.kubelet.pods(&name), 1, "{step}");
+    }
+    controller.abort();
+}
+
+/// More jobs than places: those that wait say so, and all come to their turn.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn jobs_wait_for_their_turn_and_say_how_many_come_before() {
+    let installation = Installation::open(1).await;
+    *installation.kubelet.holds.lock().expect("a lock") = Some("-a");
+    let controller = installation.start().await;
+    let mut jobs = Vec::new();
+    for number in 0..3 {
+        jobs.push(installation.submit(number).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    installation.until(jobs[0], |status| status.phase == Phase::Running).await;
+    let mut said = installation.store.explain(jobs[2]).await.expect("an explanation");
+    for _ in 0..300 {
+        if said.ahead == Some(1) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        said = installation.store.explain(jobs[2]).await.expect("an explanation");
+    }
+    assert_eq!(said.ahead, Some(1), "{said:?}");
+    for job in &jobs[1..] {
+        assert_eq!(installation.store.status(*job).await.expect("a status").phase, Phase::Queued);
+    }
+    *installation.kubelet.holds.lock().expect("a lock") = None;
+    for job in &jobs {
+        assert_eq!(installation.ended(*job).await.phase, Phase::Finished);
+    }
+    installation.nothing_is_left(&jobs).await;
+    controller.abort();
+}
+
+/// A pod that somebody deletes is noticed: the step is done again, and the algorithm begins at most once by its claim.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_pod_that_was_deleted_from_outside_is_created_again() {
+    let installation = Installation::open(1).await;
+    *installation.kubelet.holds.lock().expect("a lock") = Some("-c");
+    let controller = installation.start().await;
+    let job = installation.submit(1).await;
+    let name = format!("{job}-c");
+    for times in 1..=2 {
+        for _ in 0..600 {
+            if installation.kubelet.pods(&name) == times {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(installation.kubelet.pods(&name), times);
+        let _ = installation.pods().delete(&name, &kube::api::DeleteParams::default()).await;
+    }
+    *installation.kubelet.holds.lock().expect("a lock") = None;
+    assert_eq!(installation.ended(job).await.phase, Phase::Finished);
+    installation.nothing_is_left(&[job]).await;
+    controller.abort();
+}
+
+/// An object of the name of a job's pod that does not belong to the job is not taken for it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_foreign_pod_of_the_same_name_is_never_taken_over() {
+    let installation = Installation::open(1).await;
+    let job = cloister_testkit::job(1, Timestamp::from_unix_ms(5)).id;
+    let foreign: Pod = serde_json::from_value(json!({
+        "metadata": {"name": format!("{job}-c")},
+        "spec": {"containers": [{"name": "configure", "image": "registry.example/other:1"}]},
+    }))
+    .expect("a pod");
+    installation.pods().create(&PostParams::default(), &foreign).await.expect("the foreign pod");
+    let controller = installation.start().await;
+    assert_eq!(installation.submit(1).await, job);
+    installation.until(job, |status| status.phase == Phase::Configuring).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(installation.store.status(job).await.expect("a status").phase, Phase::Configuring);
+    installation.store.stop(job, event(job, AuditAction::JobStopped)).await.expect("stopped");
+    assert_eq!(installation.ended(job).await.phase, Phase::Stopped);
+    assert!(installation.pods().get_opt(&format!("{job}-c")).await.expect("an answer").is_some());
+    controller.abort();
+}
