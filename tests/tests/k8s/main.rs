@@ -4,3 +4,4 @@
 //! a module `network`: they run a second time on a cluster whose NetworkPolicies take effect late.
 
 mod images;
+mod jobs;

@@ -1,0 +1,238 @@
+//! Jobs in pods of a real cluster: submitted as the service does it, carried by the controller, and run by the images.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use cloister_k8s_engine::{
+    Cluster, ClusterStore, Namespaces,
+    build::{CONFIG_FILE, ResultStoreAccess},
+    controller::{Controller, EngineOptions},
+};
+use cloister_model::{AuditAction, AuditEvent, Fault, JobId, JobSource, JobSpec, JobStatus, Jobs as _, Phase};
+use cloister_tests::{
+    cluster::{self, Namespace},
+    service::{ENDLESS, EXITS_WITH_7, NOTHING},
+};
+use serde_json::{Value, json};
+use std::{path::Path, process::Command, sync::Arc, time::Duration};
+
+const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
+
+/// Longest that a job of these tests takes on a busy machine.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// An installation on the cluster.
+struct Installation {
+    jobs: Namespace,
+    store: Arc<ClusterStore>,
+    controller: tokio::task::JoinHandle<()>,
+    _others: [Namespace; 2],
+}
+
+impl Installation {
+    async fn open(purpose: &str) -> Self {
+        let definitions = cloister_testkit::root().join("deploy/crds");
+        let applied = cluster::run(&["apply", "--server-side", "-f", &definitions.display().to_string()], &[]);
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+        for kind in ["computejobs", "environments", "apikeys", "datasets", "algorithms"] {
+            let definition = format!("crd/{kind}.cloister.dev");
+            let ready = cluster::run(&["wait", "--for=condition=Established", "--timeout=60s", &definition], &[]);
+            assert!(ready.status.success(), "{}", String::from_utf8_lossy(&ready.stderr));
+        }
+        let jobs = Namespace::new(purpose, "restricted");
+        let others = [Namespace::new("system", "restricted"), Namespace::new("assets", "restricted")];
+        let policies = cloister_testkit::root().join("deploy/network/policies.yaml");
+        let applied = jobs.kubectl(&["apply", "-f", &policies.display().to_string()]);
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+        jobs.create(&json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "results"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}},
+        }));
+        jobs.create(&json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "results"},
+            "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
+        }));
+        jobs.create(&json!({
+            "apiVersion": "cloister.dev/v1alpha1",
+            "kind": "Environment",
+            "metadata": {"name": "local"},
+            "spec": {
+                "limits": {
+                    "jobs": 3, "queued": 100, "cpus": 16, "memoryBytes": 16_u64 << 30, "jobMemoryBytes": 1_u64 << 30,
+                    "wallMs": 600_000,
+                },
+                "storage": {"bytes": 64 << 20, "mode": "perJob"},
+                "steps": {
+                    "configuration": {"cpuMillis": 50, "memoryBytes": 128 << 20},
+                    "publishing": {"cpuMillis": 50, "memoryBytes": 128 << 20},
+                },
+            },
+        }));
+        let namespaces = Namespaces {
+            system: others[0].name().to_owned(),
+            jobs: jobs.name().to_owned(),
+            assets: others[1].name().to_owned(),
+        };
+        let cluster = Cluster::connect(None, namespaces).await.expect("a cluster");
+        let store = Arc::new(ClusterStore::open(cluster.clone()).await.expect("a store"));
+        let options = EngineOptions {
+            cloister_image: "cloister:test".to_owned(),
+            sandbox_image: "sandbox:test".to_owned(),
+            results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
+            sources_secret: None,
+            priority_class: None,
+            user_namespaces: true,
+            selinux_levels: false,
+            strict_groups: true,
+        };
+        let registry = Arc::clone(&store);
+        let controller = Controller::open(cluster, registry, options).await.expect("a controller");
+        let controller = tokio::spawn(async move { controller.run(std::future::pending()).await });
+        Self { jobs, store, controller, _others: others }
+    }
+
+    async fn submit(&self, number: u64, change: impl FnOnce(&mut JobSpec)) -> JobId {
+        let mut job = cloister_testkit::job(number, cloister_testkit::now());
+        job.inputs[0].source = cloister_testkit::inline(TABLE);
+        change(&mut job);
+        let id = job.id;
+        self.store.submit(job, Vec::new(), event(id, AuditAction::JobAllowed)).await.expect("a job");
+        id
+    }
+
+    async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
+        let end = std::time::Instant::now() + LONGEST;
+        loop {
+            let status = self.store.status(job).await.expect("a status");
+            if wanted(&status) {
+                return status;
+            }
+            if std::time::Instant::now() > end {
+                let shown = self.jobs.kubectl(&["get", "events,pods", "-o", "wide"]);
+                panic!("job {job} stays as it is: {status:?}\n{}", String::from_utf8_lossy(&shown.stdout));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn ended(&self, job: JobId) -> JobStatus {
+        self.until(job, |status| status.phase.has_ended()).await
+    }
+
+    /// Waits until no pod and no volume of a job is left.
+    fn nothing_is_left(&self) {
+        self.jobs.until("pods and volumes of jobs to go", |namespace| {
+            let wanted = ["get", "pods,persistentvolumeclaims", "-l", "cloister.dev/job", "-o", "name"];
+            namespace.kubectl(&wanted).stdout.is_empty().then_some(())
+        });
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        self.controller.abort();
+    }
+}
+
+fn event(job: JobId, action: AuditAction) -> AuditEvent {
+    AuditEvent { subject: job.to_string(), ..cloister_testkit::event(action, cloister_testkit::now()) }
+}
+
+fn program(bytes: &[u8]) -> JobSource {
+    let file = json!({"type": "inline", "base64": STANDARD.encode(bytes)});
+    JobSource::Files(serde_json::from_value(json!([file])).expect("sources"))
+}
+
+fn text(guest: &str) -> JobSource {
+    program(&wat::parse_str(guest).expect("a guest"))
+}
+
+/// Files and bytes of what the program writes and prints here, on the same table: its outputs and its log.
+fn results_here(guest: &Path) -> (u64, u64) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("table"), TABLE).expect("written");
+    let mut command = Command::new(cloister_testkit::program("sandbox").expect("the sandbox"));
+    command.arg("run").arg(guest).arg(format!("--dataset=d={}", at("table").display()));
+    for option in ["outputs", "log", "home"] {
+        command.arg(format!("--{option}={}", at(option).display()));
+    }
+    let output = command.output().expect("the sandbox ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let written = std::fs::read_dir(at("outputs")).expect("outputs");
+    let sizes = written.map(|entry| entry.and_then(|entry| entry.metadata()).expect("an output").len());
+    let log = std::fs::metadata(at("log")).expect("a log").len();
+    sizes.chain([log]).fold((0, 0), |(files, bytes), size| (files + 1, bytes + size))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn a_webassembly_job_runs_in_three_pods_and_its_outputs_are_released() {
+    let guest = cloister_testkit::guest("column-stats.p1.wasm").expect("a guest");
+    let installation = Installation::open("jobs").await;
+    let job =
+        installation.submit(1, |job| job.algorithm.source = program(&std::fs::read(&guest).expect("a guest"))).await;
+    let status = installation.ended(job).await;
+    assert_eq!(status.phase, Phase::Finished, "{status:?}");
+    let object: Value = installation.jobs.get(&format!("computejob/{job}"));
+    let (files, bytes) = results_here(&guest);
+    assert!(files > 1 && bytes > 0);
+    assert_eq!(object["status"]["results"]["files"], files, "{object}");
+    assert_eq!(object["status"]["results"]["bytes"], bytes, "{object}");
+    let complete = ["wait", "--for=condition=Complete", "--timeout=5s", &format!("computejob/{job}")];
+    assert!(installation.jobs.kubectl(&complete).status.success());
+    installation.nothing_is_left();
+}
+
+/// Each is provoked for real, three at a time.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn a_job_that_fails_ends_in_the_phase_of_its_cause() {
+    let installation = Installation::open("failures").await;
+    let mut expected = Vec::new();
+    let mut add = |what: &'static str, job, phase, fault| expected.push((what, job, phase, fault));
+    let job = installation.submit(1, |job| job.algorithm.source = text(EXITS_WITH_7)).await;
+    add("exit code 7", job, Phase::AlgorithmFailed, Fault::Algorithm);
+    let endless = |job: &mut JobSpec| {
+        job.algorithm.source = text(ENDLESS);
+        job.limits.wall_ms = 2000;
+    };
+    add("endless", installation.submit(2, endless).await, Phase::LimitExceeded, Fault::Algorithm);
+    // The networks of the cluster are closed to sources.
+    let closed = |job: &mut JobSpec| {
+        job.algorithm.source = text(NOTHING);
+        job.inputs[0].source = cloister_testkit::url("https://127.0.0.1/table.csv");
+    };
+    add(
+        "a source at a closed address",
+        installation.submit(3, closed).await,
+        Phase::DataProvisioningFailed,
+        Fault::Publisher,
+    );
+    let no_program = |job: &mut JobSpec| job.algorithm.source = program(b"no program");
+    add("no WebAssembly", installation.submit(4, no_program).await, Phase::AlgorithmFailed, Fault::Algorithm);
+    for (what, job, phase, fault) in expected {
+        let status = installation.ended(job).await;
+        let reason = status.reason.as_ref().map(cloister_model::Reason::fault);
+        assert_eq!((status.phase, reason), (phase, Some(fault)), "{what}: {status:?}");
+    }
+    installation.nothing_is_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn a_running_algorithm_is_stopped_and_its_pods_are_removed() {
+    let installation = Installation::open("stops").await;
+    let job = installation.submit(1, |job| job.algorithm.source = text(ENDLESS)).await;
+    installation.until(job, |status| status.phase == Phase::Running).await;
+    let name = format!("pod/{job}-a");
+    installation.jobs.until("the algorithm to run", |namespace| {
+        (namespace.kubectl(&["get", &name, "-o", "jsonpath={.status.phase}"]).stdout == b"Running").then_some(())
+    });
+    installation.store.stop(job, event(job, AuditAction::JobStopped)).await.expect("stopped");
+    let status = installation.ended(job).await;
+    assert_eq!(status.phase, Phase::Stopped, "{status:?}");
+    installation.nothing_is_left();
+}
