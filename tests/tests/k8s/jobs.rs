@@ -121,6 +121,14 @@ impl Installation {
         self.until(job, |status| status.phase.has_ended()).await
     }
 
+    /// Waits until the algorithm of a job runs.
+    fn runs(&self, job: JobId) {
+        let pod = format!("pod/{job}-a");
+        self.jobs.until("the algorithm to run", |namespace| {
+            (namespace.kubectl(&["get", &pod, "-o", "jsonpath={.status.phase}"]).stdout == b"Running").then_some(())
+        });
+    }
+
     /// Waits until no pod and no volume of a job is left.
     fn nothing_is_left(&self) {
         self.jobs.until("pods and volumes of jobs to go", |namespace| {
@@ -226,13 +234,38 @@ async fn a_job_that_fails_ends_in_the_phase_of_its_cause() {
 async fn a_running_algorithm_is_stopped_and_its_pods_are_removed() {
     let installation = Installation::open("stops").await;
     let job = installation.submit(1, |job| job.algorithm.source = text(ENDLESS)).await;
-    installation.until(job, |status| status.phase == Phase::Running).await;
-    let name = format!("pod/{job}-a");
-    installation.jobs.until("the algorithm to run", |namespace| {
-        (namespace.kubectl(&["get", &name, "-o", "jsonpath={.status.phase}"]).stdout == b"Running").then_some(())
-    });
+    installation.runs(job);
     installation.store.stop(job, event(job, AuditAction::JobStopped)).await.expect("stopped");
     let status = installation.ended(job).await;
     assert_eq!(status.phase, Phase::Stopped, "{status:?}");
     installation.nothing_is_left();
+}
+
+/// The claim on the job's volume lets an algorithm begin once, whoever deletes its pod.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn an_algorithm_whose_pod_is_deleted_is_not_begun_again() {
+    let installation = Installation::open("deleted").await;
+    let job = installation.submit(1, |job| job.algorithm.source = text(ENDLESS)).await;
+    installation.runs(job);
+    let name = format!("pod/{job}-a");
+    let killed = ["delete", &name, "--grace-period=0", "--force"];
+    assert!(installation.jobs.kubectl(&killed).status.success());
+    let status = installation.ended(job).await;
+    let fault = status.reason.as_ref().map(cloister_model::Reason::fault);
+    assert_eq!((status.phase, fault), (Phase::AlgorithmFailed, Some(Fault::System)), "{status:?}");
+    installation.nothing_is_left();
+}
+
+/// Nothing of a job holds its namespace back, not even while no controller runs.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn a_namespace_that_is_deleted_in_the_middle_of_a_job_goes_away_without_a_controller() {
+    let installation = Installation::open("gone").await;
+    let job = installation.submit(1, |job| job.algorithm.source = text(ENDLESS)).await;
+    installation.runs(job);
+    installation.controller.abort();
+    let name = installation.jobs.name();
+    let deleted = cluster::run(&["delete", "namespace", name, "--timeout=150s"], &[]);
+    assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
 }

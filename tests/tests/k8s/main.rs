@@ -3,5 +3,7 @@
 //! Every test is `#[ignore]`d, so that `cargo test` shows it as not run where there is no cluster. Tests of the network stand in
 //! a module `network`: they run a second time on a cluster whose NetworkPolicies take effect late.
 
+#![expect(clippy::panic, reason = "tests fail by panicking")]
+
 mod images;
 mod jobs;
