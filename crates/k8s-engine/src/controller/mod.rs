@@ -147,7 +147,13 @@ impl Controller {
         while work.running.len() < AT_ONCE {
             let Some(job) = work.wanted.iter().find(|job| !work.busy.contains(*job)).copied() else { return };
             work.wanted.remove(&job);
-            let Some(environment) = self.environment(job) else { continue };
+            let Some(environment) = self.environment(job) else {
+                // Everything is looked at again when an environment appears.
+                if self.reconciler.objects.jobs.get(&job.to_string()).is_some() {
+                    tracing::warn!(%job, "a job does not go on, because its Environment is not there");
+                }
+                continue;
+            };
             let settings = self.settings(&environment);
             let known = match self.reconciler.objects.jobs.get(&job.to_string()) {
                 Some(Job::Open(known)) => Some(known),

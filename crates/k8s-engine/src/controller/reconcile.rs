@@ -20,6 +20,13 @@ use std::{collections::BTreeMap, sync::Arc};
 /// API server.
 const SAY_AFTER_MS: u64 = 5000;
 
+/// How often a waiting job looks at its place in the queue: this for the first one, and longer for those behind it, because
+/// every place that changes is a write.
+const LOOK_AT_QUEUE_MS: u64 = 5000;
+
+/// The longest pause between two looks at its place in the queue.
+const LONGEST_LOOK_AT_QUEUE_MS: u64 = 300_000;
+
 /// Acts of one reconciliation. Then other jobs come first.
 const MOST_ACTS: u32 = 32;
 
@@ -259,7 +266,11 @@ impl Reconciler {
             let pending = job.pending.without(&memory.recorded);
             self.objects.store(job, &job.stored, &pending, Some(&text), ahead).await?;
         }
-        Ok(until.map_or(Next::Change, Next::At))
+        let look = ahead.map(|ahead| {
+            let pause = LOOK_AT_QUEUE_MS.saturating_add(ahead.saturating_mul(500)).min(LONGEST_LOOK_AT_QUEUE_MS);
+            Timestamp::from_unix_ms(at.unix_ms().saturating_add(pause))
+        });
+        Ok([until, look].into_iter().flatten().min().map_or(Next::Change, Next::At))
     }
 }
 

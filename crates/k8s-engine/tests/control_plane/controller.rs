@@ -113,6 +113,19 @@ impl Installation {
         panic!("job {job} stays as it is: {last:?}");
     }
 
+    /// Waits until a job says that so many come before it.
+    async fn says_ahead(&self, job: JobId, ahead: u64) {
+        let mut said = None;
+        for _ in 0..600 {
+            said = Some(self.store.explain(job).await.expect("an explanation"));
+            if said.as_ref().is_some_and(|said| said.ahead == Some(ahead)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("job {job} should say that {ahead} come before it: {said:?}");
+    }
+
     async fn ended(&self, job: JobId) -> JobStatus {
         self.until(job, |status| status.phase.has_ended()).await
     }
@@ -373,18 +386,14 @@ async fn jobs_wait_for_their_turn_and_say_how_many_come_before() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     installation.until(jobs[0], |status| status.phase == Phase::Running).await;
-    let mut said = installation.store.explain(jobs[2]).await.expect("an explanation");
-    for _ in 0..300 {
-        if said.ahead == Some(1) {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        said = installation.store.explain(jobs[2]).await.expect("an explanation");
-    }
-    assert_eq!(said.ahead, Some(1), "{said:?}");
+    installation.says_ahead(jobs[2], 1).await;
     for job in &jobs[1..] {
         assert_eq!(installation.store.status(*job).await.expect("a status").phase, Phase::Queued);
     }
+    // The place in the queue follows the queue.
+    installation.store.stop(jobs[1], event(jobs[1], AuditAction::JobStopped)).await.expect("stopped");
+    installation.says_ahead(jobs[2], 0).await;
+    jobs.remove(1);
     *installation.kubelet.holds.lock().expect("a lock") = None;
     for job in &jobs {
         assert_eq!(installation.ended(*job).await.phase, Phase::Finished);
