@@ -7,7 +7,7 @@
 //! without a job in progress may use places and processors beyond the others' ([`Capacity::reserved`]), and a queue with one
 //! may not use the last quarter of the memory.
 
-use cloister_model::{JobId, JobSpec};
+use cloister_model::{JobId, JobSpec, JobStatus, Phase};
 use std::collections::{HashMap, VecDeque};
 
 /// Jobs that may start while the first of a queue does not fit.
@@ -44,6 +44,36 @@ pub struct Capacity {
     pub memory_bytes: u64,
     /// Places and processors beyond those, for jobs of queues that have no job in progress.
     pub reserved: u64,
+}
+
+/// What a job holds of what there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It waits for its turn.
+    Waits,
+    /// It has a place, a processor and its memory.
+    Runs,
+    /// It has a place alone.
+    Rests,
+    /// It has none.
+    None,
+}
+
+impl Place {
+    /// What a job that is there holds.
+    #[must_use]
+    pub fn of(status: &JobStatus) -> Self {
+        match status.phase {
+            Phase::Queued => Self::Waits,
+            // Nothing is done for it before the reviewer decides.
+            Phase::InReview => Self::None,
+            // It gave up its place when its review began.
+            Phase::Publishing if status.history.iter().any(|step| step.phase == Phase::InReview) => Self::None,
+            Phase::Publishing => Self::Rests,
+            phase if phase.has_ended() => Self::None,
+            _ => Self::Runs,
+        }
+    }
 }
 
 /// Why the first of the jobs that wait does not start.
@@ -122,6 +152,19 @@ impl Schedule {
     pub fn resume(&mut self, waiting: &Waiting) {
         let Waiting { job, queue, memory_bytes } = waiting;
         self.running.insert(*job, Running { queue: queue.clone(), memory_bytes: Some(*memory_bytes) });
+    }
+
+    /// A job is put where it is: a program that has just started finds jobs in every phase.
+    pub fn put(&mut self, waiting: &Waiting, place: Place) {
+        match place {
+            Place::Waits => self.wait(waiting.clone()),
+            Place::Runs => self.resume(waiting),
+            Place::Rests => {
+                self.resume(waiting);
+                self.rest(waiting.job);
+            }
+            Place::None => {}
+        }
     }
 
     /// How many jobs of a queue wait.

@@ -1,7 +1,7 @@
 //! In-memory index of the jobs that have not ended. The store's commit hook updates it; it yields the tasks to start.
 
 use crate::store::{Change, Tally};
-use cloister_lifecycle::{Capacity, Deadlines, Schedule, TimeLimit, Turn, Waiting};
+use cloister_lifecycle::{Capacity, Deadlines, Place, Schedule, TimeLimit, Turn, Waiting};
 use cloister_model::{JobId, JobStatus, Phase, TimeLimits};
 use std::{
     collections::{BTreeSet, HashMap},
@@ -101,21 +101,9 @@ impl ActiveJobs {
         deadlines: Deadlines<Instant>,
     ) {
         let job = status.id;
-        match status.phase {
-            Phase::Queued => self.schedule.wait(waiting.clone()),
-            // Nothing is done for it before the reviewer decides.
-            Phase::InReview => {}
-            // It gave up its place when its review began.
-            Phase::Publishing if status.history.iter().any(|step| step.phase == Phase::InReview) => {
-                self.tasks.push(Task::Drive(job));
-            }
-            _ => {
-                self.schedule.resume(&waiting);
-                if status.phase == Phase::Publishing {
-                    self.schedule.rest(job);
-                }
-                self.tasks.push(Task::Drive(job));
-            }
+        self.schedule.put(&waiting, Place::of(status));
+        if !matches!(status.phase, Phase::Queued | Phase::InReview) {
+            self.tasks.push(Task::Drive(job));
         }
         self.insert(job, status.phase, waiting, times, deadlines);
         if status.stop_requested.is_some() {

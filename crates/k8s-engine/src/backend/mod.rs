@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
 /// How long opening waits for the watches to know what there is.
-const SYNC: Duration = Duration::from_secs(30);
+pub(crate) const SYNC: Duration = Duration::from_secs(30);
 
 /// After how long a failing watch makes a replica unready.
 const BLIND: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ struct Inner {
     jobs: Watched<jobs::KnownJob>,
 }
 
-/// Why the store cannot be opened.
+/// Why the store or the controller cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The API server does not show what there is.
@@ -51,6 +51,13 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// The first kind that was not listed in time.
+    pub(crate) fn unless_synced<const N: usize>(kinds: [(&'static str, bool); N]) -> Result<(), Self> {
+        kinds.into_iter().try_for_each(|(kind, synced)| if synced { Ok(()) } else { Err(Self::Blind { kind }) })
+    }
+}
+
 impl ClusterStore {
     /// Opens the store: waits until this process knows every key and every job.
     ///
@@ -59,11 +66,7 @@ impl ClusterStore {
     pub async fn open(cluster: Cluster) -> Result<Self, OpenError> {
         let keys = Watched::start(cluster.system(), keyring::read);
         let jobs = Watched::start(cluster.jobs(), jobs::read);
-        for (kind, synced) in [("ApiKeys", keys.synced(SYNC).await), ("ComputeJobs", jobs.synced(SYNC).await)] {
-            if !synced {
-                return Err(OpenError::Blind { kind });
-            }
-        }
+        OpenError::unless_synced([("ApiKeys", keys.synced(SYNC).await), ("ComputeJobs", jobs.synced(SYNC).await)])?;
         let inner = Arc::new(Inner { audit: Audit::new(&cluster), nonces: Nonces::new(&cluster), keys, jobs, cluster });
         let sweep = tokio::spawn(outbox::sweep(Arc::downgrade(&inner))).abort_handle();
         Ok(Self { inner, sweep })

@@ -1,4 +1,5 @@
 use cloister_model::{EngineError, StoreError, Unavailability, escape};
+use kube::api::{DeleteParams, Preconditions};
 use std::{future::Future, time::Duration};
 
 /// The longest that one request may take.
@@ -103,6 +104,11 @@ pub(crate) async fn call_once<T>(
             Err(CallError::Unreachable { what, words })
         }
     }
+}
+
+/// Deletes exactly the object of this `uid`, and no later one of its name.
+pub(crate) fn exactly(uid: Option<String>) -> DeleteParams {
+    DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() }
 }
 
 /// What an error means, and how long the API server asks to wait.

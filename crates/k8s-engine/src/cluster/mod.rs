@@ -6,5 +6,5 @@ mod watched;
 
 pub use client::{Cluster, ConnectError, Namespaces};
 
-pub(crate) use call::{CallError, call, call_once};
+pub(crate) use call::{CallError, call, call_once, exactly};
 pub(crate) use watched::Watched;

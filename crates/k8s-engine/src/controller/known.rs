@@ -1,11 +1,11 @@
 //! What the controller keeps in memory of the objects of a job.
 
 use crate::{
-    build::{JOB, MANAGED_BY, Owner, PodStep, STEP, configuration::OrderParts},
+    build::{JOB, Owner, PodStep, STEP, configuration::OrderParts},
     observe::PodFacts,
-    plan::{Attempts, Stored},
+    plan::Stored,
     resources::{ComputeJob, ComputeJobStatus, ReviewDecision, StatusFormError, Verdict},
-    store::Pending,
+    store::{MANAGED_BY, Pending},
 };
 use cloister_model::{EnvironmentId, JobId, JobSpec, ListDigest, Review, ReviewVerdict};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -83,22 +83,18 @@ impl KnownJob {
                 Some((verdict, Review { approved, by, at: at.timestamp() }))
             }
         };
-        let default = ComputeJobStatus::of(&status, None, None);
-        let before = written.as_ref().unwrap_or(&default);
+        let before = written.as_ref();
+        let results = before.and_then(|before| before.results.as_ref());
         let stored = Stored {
             status,
-            attempts: Attempts {
-                configuration: before.attempts.configuration,
-                algorithm: before.attempts.algorithm,
-                publishing: before.attempts.publishing,
-            },
-            report: before.report.as_ref().map(|report| report.sha256),
-            results: before.results.as_ref().map(|list| ListDigest {
+            attempts: before.map(|before| before.attempts).unwrap_or_default(),
+            report: before.and_then(|before| before.report.as_ref()).map(|report| report.sha256),
+            results: results.map(|list| ListDigest {
                 sha256: list.manifest_sha256,
                 files: list.files,
                 bytes: list.bytes,
             }),
-            rule: before.rule.clone(),
+            rule: before.and_then(|before| before.rule.clone()),
         };
         Ok(Self {
             order: OrderParts { secrets: payload.secrets.clone(), sha256: payload.sha256 },
@@ -153,7 +149,7 @@ pub(super) fn volume(claim: &PersistentVolumeClaim) -> Option<KnownVolume> {
 /// The job that an object of the engine's belongs to.
 fn owned<K: Resource>(object: &K) -> Option<JobId> {
     let labels = object.labels();
-    (labels.get(MANAGED_BY)? == "cloister").then(|| labels.get(JOB)?.parse().ok()).flatten()
+    (labels.get(MANAGED_BY.0)? == MANAGED_BY.1).then(|| labels.get(JOB)?.parse().ok()).flatten()
 }
 
 /// The `uid` of the job that owns an object; empty if none does.

@@ -13,6 +13,7 @@ mod turns;
 pub use options::EngineOptions;
 
 use crate::{
+    backend::{OpenError, SYNC},
     build::PodSettings,
     clock::now,
     cluster::{Cluster, Watched},
@@ -35,9 +36,6 @@ use tokio::{
 };
 use turns::Turns;
 
-/// How long opening waits for the watches to know what there is.
-const SYNC: Duration = Duration::from_secs(30);
-
 /// After how long a failing watch makes the controller unready.
 const BLIND: Duration = Duration::from_secs(30);
 
@@ -53,17 +51,6 @@ const LONGEST_PAUSE_MS: u64 = 60_000;
 /// How long work that has begun is waited for at the end, and no longer.
 const PATIENCE_AT_END: Duration = Duration::from_secs(10);
 
-/// Why the controller cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum ControllerError {
-    /// The API server does not show what there is.
-    #[error("the API server did not list {kind} within {} s; are the definitions there (kubectl apply -f deploy/crds), and may this service account list and watch them?", SYNC.as_secs())]
-    Blind {
-        /// What.
-        kind: &'static str,
-    },
-}
-
 /// The controller of an installation.
 #[derive(Debug)]
 pub struct Controller {
@@ -76,27 +63,23 @@ impl Controller {
     /// Opens the controller: waits until it knows every job, pod, volume and environment.
     ///
     /// # Errors
-    /// [`ControllerError`].
+    /// [`OpenError`].
     pub async fn open(
         cluster: Cluster,
         registry: Arc<dyn Registry>,
         options: EngineOptions,
-    ) -> Result<Self, ControllerError> {
+    ) -> Result<Self, OpenError> {
         let environments =
             Watched::start(cluster.jobs(), |environment: &Environment| Some(Arc::new(environment.clone())));
         let jobs = Watched::start(cluster.jobs(), known::job);
         let pods = Watched::start(cluster.jobs(), known::pod);
         let volumes = Watched::start(cluster.jobs(), known::volume);
-        for (kind, synced) in [
+        OpenError::unless_synced([
             ("Environments", environments.synced(SYNC).await),
             ("ComputeJobs", jobs.synced(SYNC).await),
             ("Pods", pods.synced(SYNC).await),
             ("PersistentVolumeClaims", volumes.synced(SYNC).await),
-        ] {
-            if !synced {
-                return Err(ControllerError::Blind { kind });
-            }
-        }
+        ])?;
         let audit = Audit::new(&cluster);
         let objects = Objects { cluster, jobs, pods, volumes };
         Ok(Self { reconciler: Arc::new(Reconciler { objects, registry, audit }), environments, options })
@@ -147,18 +130,17 @@ impl Controller {
         while work.running.len() < AT_ONCE {
             let Some(job) = work.wanted.iter().find(|job| !work.busy.contains(*job)).copied() else { return };
             work.wanted.remove(&job);
-            let Some(environment) = self.environment(job) else {
+            let (environment, known) = match self.reconciler.objects.jobs.get(&job.to_string()) {
+                Some(Job::Open(known)) => (known.spec.environment.clone(), Some(known)),
+                Some(Job::Over { environment, .. }) => (environment, None),
+                None => continue,
+            };
+            let Some(environment) = self.environments.get(environment.as_str()) else {
                 // Everything is looked at again when an environment appears.
-                if self.reconciler.objects.jobs.get(&job.to_string()).is_some() {
-                    tracing::warn!(%job, "a job does not go on, because its Environment is not there");
-                }
+                tracing::warn!(%job, "a job does not go on, because its Environment is not there");
                 continue;
             };
             let settings = self.settings(&environment);
-            let known = match self.reconciler.objects.jobs.get(&job.to_string()) {
-                Some(Job::Open(known)) => Some(known),
-                Some(Job::Over { .. }) | None => None,
-            };
             let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
             let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
             let mut memory = work.memories.remove(&job).unwrap_or_default();
@@ -169,14 +151,6 @@ impl Controller {
                 Looked { job, memory, next }
             });
         }
-    }
-
-    fn environment(&self, job: JobId) -> Option<Arc<Environment>> {
-        let id = match self.reconciler.objects.jobs.get(&job.to_string())? {
-            Job::Open(known) => known.spec.environment.clone(),
-            Job::Over { environment, .. } => environment,
-        };
-        self.environments.get(id.as_str())
     }
 
     fn settings(&self, environment: &Environment) -> PodSettings {

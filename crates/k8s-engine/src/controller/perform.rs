@@ -4,15 +4,15 @@ use super::known::{self, KnownJob, KnownPod, KnownVolume};
 use crate::{
     act::verify::{Tampered, verify},
     build::{PodStep, volume},
-    cluster::{CallError, Cluster, Watched, call},
+    cluster::{CallError, Cluster, Watched, call, exactly},
     plan::Stored,
-    resources::{Attempts, ComputeJob, ComputeJobStatus, ReportDigest, ResultsDigest},
+    resources::{ComputeJob, ComputeJobStatus, ReportDigest, ResultsDigest},
     store::Pending,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -42,7 +42,8 @@ impl Objects {
         call("read a job", || async { self.cluster.jobs::<ComputeJob>().get_opt(name).await }).await
     }
 
-    /// Stores a status, if nothing was stored since the look. What is on record already leaves the outbox.
+    /// Stores a status, if nothing was stored since the look. `pending` is what goes on record with it; what was pending
+    /// before is on record by now.
     pub(super) async fn store(
         &self,
         job: &KnownJob,
@@ -55,11 +56,7 @@ impl Objects {
         let before = job.written.as_ref();
         let records = (!pending.is_empty()).then(|| serde_json::to_string(pending).unwrap_or_default());
         let status = ComputeJobStatus {
-            attempts: Attempts {
-                configuration: stored.attempts.configuration,
-                algorithm: stored.attempts.algorithm,
-                publishing: stored.attempts.publishing,
-            },
+            attempts: stored.attempts,
             report: stored.report.map(|sha256| ReportDigest { sha256 }),
             results: stored.results.map(|list| ResultsDigest {
                 manifest_sha256: list.sha256,
@@ -133,12 +130,7 @@ impl Objects {
 
     /// Deletes this very pod. `at_once`: it is killed, and not asked to end.
     pub(super) async fn delete_pod(&self, name: &str, uid: &str, at_once: bool) -> Result<Done, CallError> {
-        let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-        let this = DeleteParams {
-            preconditions: Some(preconditions),
-            grace_period_seconds: at_once.then_some(0),
-            ..DeleteParams::default()
-        };
+        let this = DeleteParams { grace_period_seconds: at_once.then_some(0), ..exactly(Some(uid.to_owned())) };
         let api = self.cluster.jobs::<Pod>();
         match call("delete a pod", || async { api.delete(name, &this).await }).await {
             Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(Done::Yes),

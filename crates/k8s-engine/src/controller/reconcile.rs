@@ -89,10 +89,9 @@ impl Reconciler {
             let phase = known.stored.status.phase;
             let done = match plan(&world, settings, &mut memory.patience, now()) {
                 Act::Store { stored, records } => {
+                    let object = format!("job/{job}");
                     let pending =
-                        records.into_iter().fold(known.pending.without(&memory.recorded), |pending, event| {
-                            pending.with(&format!("job/{job}"), event)
-                        });
+                        records.into_iter().fold(Pending::default(), |pending, event| pending.with(&object, event));
                     let (before, after) = (phase, stored.status.phase);
                     let done = self.objects.store(&known, &stored, &pending, None, None).await?;
                     if matches!(done, Done::Yes) && before != after {
@@ -102,7 +101,8 @@ impl Reconciler {
                     done
                 }
                 Act::CreateVolume(claim) => self.objects.create_volume(&known, &claim).await?,
-                Act::CreatePod { step, fence, pod } => match self.fence(&known, &fence, memory).await? {
+                // The store fails where something was stored since the look: a stop, or what another engine did.
+                Act::CreatePod { step, fence, pod } => match self.keep(&known, &fence).await? {
                     Done::Yes => match self.objects.create_pod(&known, &pod).await? {
                         Done::Tampered(what) => {
                             memory.tampered = Some((step, what.to_string()));
@@ -125,7 +125,7 @@ impl Reconciler {
                     return Ok(if phase.has_ended() { Next::Over } else { Next::Change });
                 }
                 // Everything is on record by now.
-                Act::Nothing => self.objects.store(&known, &known.stored, &Pending::default(), None, None).await?,
+                Act::Nothing => self.keep(&known, &known.stored).await?,
             };
             match done {
                 Done::Yes | Done::Tampered(_) => {}
@@ -137,19 +137,24 @@ impl Reconciler {
     }
 
     /// The job as it is known; one that has ended is read from the API server.
-    async fn known(&self, job: JobId) -> Result<Option<KnownJob>, Failure> {
+    async fn known(&self, job: JobId) -> Result<Option<Arc<KnownJob>>, Failure> {
         let name = job.to_string();
         if let Some(known::Job::Open(known)) = self.objects.jobs.get(&name) {
-            return Ok(Some(Arc::unwrap_or_clone(known)));
+            return Ok(Some(known));
         }
         let Some(found) = self.objects.job(&name).await? else { return Ok(None) };
         if KnownJob::is_leaving(&found) {
             return Ok(None);
         }
-        KnownJob::of(&found).map(Some).or_else(|error| {
+        KnownJob::of(&found).map(|known| Some(Arc::new(known))).or_else(|error| {
             tracing::error!(%error, %job, "a ComputeJob cannot be read, and is left alone");
             Ok(None)
         })
+    }
+
+    /// Stores something without an event.
+    async fn keep(&self, job: &KnownJob, stored: &Stored) -> Result<Done, CallError> {
+        self.objects.store(job, stored, &Pending::default(), None, None).await
     }
 
     async fn look_again(&self, job: JobId) -> Result<(), Failure> {
@@ -167,12 +172,6 @@ impl Reconciler {
             memory.recorded = job.pending.clone();
         }
         Ok(())
-    }
-
-    /// Fails where something was stored since the look: a stop, or what another engine did.
-    async fn fence(&self, job: &KnownJob, fence: &Stored, memory: &Memory) -> Result<Done, Failure> {
-        let pending = job.pending.without(&memory.recorded);
-        Ok(self.objects.store(job, fence, &pending, None, None).await?)
     }
 
     async fn world(&self, job: &KnownJob, has_turn: bool, memory: &Memory) -> Result<World, Failure> {
@@ -263,8 +262,7 @@ impl Reconciler {
                 let due = Timestamp::from_unix_ms(due);
                 return Ok(Next::At(until.map_or(due, |until| until.min(due))));
             }
-            let pending = job.pending.without(&memory.recorded);
-            self.objects.store(job, &job.stored, &pending, Some(&text), ahead).await?;
+            self.objects.store(job, &job.stored, &Pending::default(), Some(&text), ahead).await?;
         }
         let look = ahead.map(|ahead| {
             let pause = LOOK_AT_QUEUE_MS.saturating_add(ahead.saturating_mul(500)).min(LONGEST_LOOK_AT_QUEUE_MS);

@@ -3,8 +3,8 @@
 //! The decision is [`Schedule`]'s, the one that the local engine has. What waits and what runs is read from the jobs; only how
 //! often a job was passed by others is known to this process alone, and begins anew when another one takes over.
 
-use cloister_lifecycle::{Capacity, Schedule, Turn, Waiting};
-use cloister_model::{EnvironmentId, JobId, JobSpec, JobStatus, Phase};
+use cloister_lifecycle::{Capacity, Place, Schedule, Turn, Waiting};
+use cloister_model::{EnvironmentId, JobId, JobSpec, JobStatus};
 use std::collections::{BTreeMap, HashMap};
 
 #[derive(Debug, Default)]
@@ -26,32 +26,6 @@ struct Known {
     place: Place,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// It waits.
-    Waits,
-    /// It has a place, and a processor and its memory.
-    Runs,
-    /// It has a place alone.
-    Rests,
-    /// It has none.
-    None,
-}
-
-/// What a job holds in this phase.
-fn place(status: &JobStatus) -> Place {
-    let reviewed = || status.history.iter().any(|step| step.phase == Phase::InReview);
-    match status.phase {
-        Phase::Queued => Place::Waits,
-        Phase::InReview => Place::None,
-        // It gave its place up when its review began.
-        Phase::Publishing if reviewed() => Place::None,
-        Phase::Publishing => Place::Rests,
-        phase if phase.has_ended() => Place::None,
-        _ => Place::Runs,
-    }
-}
-
 impl Turns {
     /// What there is in an environment. If it differs from before, every job of it is placed again, the oldest first.
     pub(super) fn set(&mut self, environment: &EnvironmentId, capacity: Capacity) {
@@ -63,7 +37,7 @@ impl Turns {
                 let mut jobs: Vec<Known> = known.jobs.values().cloned().collect();
                 jobs.sort_by_key(|job| job.created);
                 for job in &jobs {
-                    put(&mut known.schedule, &job.waiting, job.place);
+                    known.schedule.put(&job.waiting, job.place);
                 }
             }
             None => {
@@ -77,7 +51,7 @@ impl Turns {
     pub(super) fn observe(&mut self, spec: &JobSpec, status: &JobStatus) {
         let Some(environment) = self.environments.get_mut(&spec.environment) else { return };
         let Environment { schedule, jobs, .. } = environment;
-        let after = place(status);
+        let after = Place::of(status);
         let known = jobs.get(&spec.id).map(|known| known.place);
         match (known, after) {
             (Some(before), after) if before == after => return,
@@ -90,7 +64,7 @@ impl Turns {
         match (known, after) {
             (Some(_), Place::None) => schedule.end(spec.id),
             (Some(Place::Runs), Place::Rests) => schedule.rest(spec.id),
-            _ => put(schedule, &waiting, after),
+            _ => schedule.put(&waiting, after),
         }
         if status.phase.has_ended() {
             jobs.remove(&spec.id);
@@ -136,17 +110,5 @@ impl Turns {
         let ahead = schedule.ahead(spec.id, &spec.queue)?;
         let memory_bytes = spec.limits.memory_bytes;
         Some(Turn { ahead, lacking: schedule.lacking(&spec.queue, memory_bytes), memory_bytes })
-    }
-}
-
-fn put(schedule: &mut Schedule, waiting: &Waiting, place: Place) {
-    match place {
-        Place::Waits => schedule.wait(waiting.clone()),
-        Place::Runs => schedule.resume(waiting),
-        Place::Rests => {
-            schedule.resume(waiting);
-            schedule.rest(waiting.job);
-        }
-        Place::None => {}
     }
 }

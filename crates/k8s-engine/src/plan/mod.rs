@@ -9,7 +9,7 @@ mod steps;
 mod tests;
 mod world;
 
-pub use world::{Act, Attempts, Stored, World};
+pub use world::{Act, Stored, World};
 
 use crate::{
     build::{PodSettings, PodStep},

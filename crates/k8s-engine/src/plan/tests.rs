@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     build::{Owner, configuration::OrderParts, testing},
     observe::{PodEnd, PodFacts, WaitingOn},
+    resources::Attempts,
 };
 use cloister_model::{
     Account, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, RunEnd, RunSummary, Said,

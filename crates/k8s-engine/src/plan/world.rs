@@ -1,3 +1,4 @@
+use crate::resources::Attempts;
 use crate::{
     build::{Owner, PodStep, configuration::OrderParts},
     observe::{PodFacts, PodState, verdict::LEAVING},
@@ -47,17 +48,6 @@ pub struct Stored {
     pub results: Option<ListDigest>,
     /// The rule that kept its outputs back.
     pub rule: Option<String>,
-}
-
-/// Which attempt of each step is the present one: 0 before the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Attempts {
-    /// Of configuration.
-    pub configuration: u32,
-    /// Of the algorithm.
-    pub algorithm: u32,
-    /// Of filtering and publishing.
-    pub publishing: u32,
 }
 
 impl Attempts {

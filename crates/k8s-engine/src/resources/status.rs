@@ -176,7 +176,7 @@ pub struct JobProgress {
     pub total_bytes: Option<u64>,
 }
 
-/// How often the pod of each step was created.
+/// Which attempt of each step is the present one: 0 before the first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]

@@ -1,10 +1,10 @@
 use super::MANAGED_BY;
-use crate::cluster::{CallError, Cluster, call};
+use crate::cluster::{CallError, Cluster, call, exactly};
 use cloister_model::{Claim, ClaimKind, Did, JobId, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
-    api::{DeleteParams, ObjectMeta, PostParams, Preconditions},
+    api::{ObjectMeta, PostParams},
 };
 use std::fmt;
 
@@ -142,11 +142,9 @@ pub(crate) async fn give_up(cluster: &Cluster, claim: &Claim, holder: &Holder) -
     if holder_of(&found) == *holder { delete(&api, &found).await } else { Ok(()) }
 }
 
-/// Deletes exactly this object, and no later one of its name.
 async fn delete(api: &Api<ConfigMap>, object: &ConfigMap) -> Result<(), CallError> {
     let name = object.metadata.name.as_deref().unwrap_or_default();
-    let preconditions = Preconditions { uid: object.metadata.uid.clone(), resource_version: None };
-    let this = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    let this = exactly(object.metadata.uid.clone());
     match call("give up a claim", || async { api.delete(name, &this).await }).await {
         Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
         Err(error) => Err(error),

@@ -204,6 +204,16 @@ impl Kubelet {
         let _ = pods.patch_status(&name, &PatchParams::default(), &patch).await;
     }
 
+    /// Waits until there were so many pods of a name. The caller says what it means if there were not.
+    async fn until(&self, name: &str, pods: usize) {
+        for _ in 0..600 {
+            if self.pods(name) == pods {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     fn pods(&self, name: &str) -> usize {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(name).map_or(0, BTreeSet::len)
     }
@@ -357,12 +367,7 @@ async fn a_stop_ends_a_job_in_every_step_and_removes_its_pods() {
         *installation.kubelet.holds.lock().expect("a lock") = Some(step);
         let job = installation.submit(u64::try_from(number).expect("a number")).await;
         let name = format!("{job}{step}");
-        for _ in 0..600 {
-            if installation.kubelet.pods(&name) == 1 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        installation.kubelet.until(&name, 1).await;
         assert_eq!(installation.kubelet.pods(&name), 1, "{step}");
         installation.store.stop(job, event(job, AuditAction::JobStopped)).await.expect("stopped");
         let status = installation.ended(job).await;
@@ -412,12 +417,7 @@ async fn a_pod_that_was_deleted_from_outside_is_created_again() {
     let job = installation.submit(1).await;
     let name = format!("{job}-c");
     for times in 1..=2 {
-        for _ in 0..600 {
-            if installation.kubelet.pods(&name) == times {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        installation.kubelet.until(&name, times).await;
         assert_eq!(installation.kubelet.pods(&name), times);
         let _ = installation.pods().delete(&name, &kube::api::DeleteParams::default()).await;
     }
