@@ -19,5 +19,5 @@ pub mod resources;
 mod store;
 
 pub use assets::{ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied};
-pub use backend::{ClusterStore, OpenError};
+pub use backend::{ClusterStore, OpenError, StoreOptions};
 pub use cluster::{Cluster, ConnectError, Namespaces};

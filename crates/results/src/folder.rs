@@ -92,8 +92,8 @@ impl Folder {
         .await
     }
 
-    pub(super) async fn remove_all(&self, job: JobId) -> Result<(), PublishError> {
-        let folder = self.root.join(job.to_string());
+    pub(super) async fn remove_below(&self, job: JobId, folder: &str) -> Result<(), PublishError> {
+        let folder = self.root.join(job.to_string()).join(folder);
         disk(move || if_there(fs::remove_dir_all(folder)).map(|_| ())).await
     }
 

@@ -6,6 +6,9 @@
 //! <job>/parts/<index>    while publishing: that the file is complete, and of what
 //! <job>/manifest.json    names and digests; written last, and no result is read without it
 //! <job>/report.json      the report of the run, where an engine keeps it here; whether it may be shown, the engine decides
+//! <job>/log              likewise what the algorithm printed
+//! <job>/held/<index>     likewise outputs that wait for a reviewer, as they are, where the results are encrypted
+//! <job>/held.json        their names and digests; written last
 //! ```
 
 #![forbid(unsafe_code)]
@@ -13,6 +16,7 @@
 mod backend;
 mod error;
 mod folder;
+mod kept;
 mod manifest;
 mod objects;
 mod outgoing;

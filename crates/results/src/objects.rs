@@ -184,9 +184,9 @@ impl Objects {
         if_there(self.store.delete(&self.path(job, key)).await).map(|_| ())
     }
 
-    pub(super) async fn remove_all(&self, job: JobId) -> Result<(), PublishError> {
+    pub(super) async fn remove_below(&self, job: JobId, folder: &str) -> Result<(), PublishError> {
         let failed = |error: Error| PublishError::objects(&error);
-        let found = self.store.list(Some(&self.below(&job.to_string())));
+        let found = self.store.list(Some(&self.below(&format!("{job}/{folder}"))));
         let remove = |path: Path| async move { if_there(self.store.delete(&path).await).map(|_| ()) };
         found
             .map_err(failed)

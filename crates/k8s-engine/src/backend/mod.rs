@@ -7,16 +7,23 @@ mod audit;
 mod claims;
 mod jobs;
 mod keyring;
+mod options;
 mod outbox;
+mod outputs;
+mod receipts;
 mod registry;
+mod retention;
 
 use crate::{
     cluster::{Cluster, Watched},
     store::{Audit, Nonces},
 };
 use cloister_model::{ApiKey, Sha256};
+use cloister_results::ResultStore;
 use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
+
+pub use options::StoreOptions;
 
 /// How long opening waits for the watches to know what there is.
 pub(crate) const SYNC: Duration = Duration::from_secs(30);
@@ -28,7 +35,7 @@ const BLIND: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ClusterStore {
     inner: Arc<Inner>,
-    sweep: AbortHandle,
+    tasks: [AbortHandle; 2],
 }
 
 #[derive(Debug)]
@@ -38,6 +45,7 @@ struct Inner {
     nonces: Nonces,
     keys: Watched<ApiKey>,
     jobs: Watched<jobs::KnownJob>,
+    results: Arc<ResultStore>,
 }
 
 /// Why the store or the controller cannot be opened.
@@ -63,13 +71,14 @@ impl ClusterStore {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(cluster: Cluster) -> Result<Self, OpenError> {
+    pub async fn open(cluster: Cluster, options: StoreOptions) -> Result<Self, OpenError> {
         let keys = Watched::start(cluster.system(), keyring::read);
         let jobs = Watched::start(cluster.jobs(), jobs::read);
         OpenError::unless_synced([("ApiKeys", keys.synced(SYNC).await), ("ComputeJobs", jobs.synced(SYNC).await)])?;
-        let inner = Arc::new(Inner { audit: Audit::new(&cluster), nonces: Nonces::new(&cluster), keys, jobs, cluster });
+        let inner = Arc::new(Inner { audit: Audit::new(&cluster), nonces: Nonces::new(&cluster), keys, jobs, results: options.results, cluster });
         let sweep = tokio::spawn(outbox::sweep(Arc::downgrade(&inner))).abort_handle();
-        Ok(Self { inner, sweep })
+        let follow = tokio::spawn(retention::follow(Arc::downgrade(&inner))).abort_handle();
+        Ok(Self { inner, tasks: [sweep, follow] })
     }
 
     /// What is wrong with this replica; none: it can take work.
@@ -85,7 +94,7 @@ impl ClusterStore {
 
 impl Drop for ClusterStore {
     fn drop(&mut self) {
-        self.sweep.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 

@@ -89,6 +89,17 @@ pub(crate) fn publishing(settings: &PodSettings) -> Pod {
         output_directories: 0,
     };
     let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
-    let outputs = Outputs { filter: &filter, publish: &publish, report: REPORT };
+    let outputs = Outputs {
+        filter: &filter,
+        publish: &publish,
+        reviewed: false,
+        run: super::publishing::RunFiles { report: Some(REPORT), log_bytes: 1 << 20 },
+    };
     super::publishing::build(settings, &owner(), 1, &outputs, 3600)
+}
+
+/// The pod that keeps the report and the log of the run.
+pub(crate) fn keep(settings: &PodSettings) -> Pod {
+    let run = super::publishing::RunFiles { report: Some(REPORT), log_bytes: 1 << 20 };
+    super::publishing::keep(settings, &owner(), 1, run)
 }

@@ -193,6 +193,7 @@ impl Reconciler {
                 uid: String::new(),
                 attempt: job.stored.attempts.of(*step),
                 node: None,
+                keeps: false,
                 created: now(),
                 state: PodState::Ended(PodEnd::NotStarted(what.clone())),
                 messages: BTreeMap::new(),
