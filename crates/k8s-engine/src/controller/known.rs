@@ -97,7 +97,11 @@ impl KnownJob {
             rule: before.and_then(|before| before.rule.clone()),
         };
         Ok(Self {
-            order: OrderParts { secrets: payload.secrets.clone(), sha256: payload.sha256 },
+            order: OrderParts {
+                secrets: payload.secrets.clone(),
+                sha256: payload.sha256,
+                reads_store: resource.spec.order.reads_store,
+            },
             owner: Owner { job: spec.id, uid: resource.uid().unwrap_or_default() },
             spec,
             stored,
