@@ -125,7 +125,7 @@ impl Node {
         for (number, part) in text.chunks(100).enumerate() {
             fs::write(self.at(&format!("order/{number:04}")), part).expect("a part");
         }
-        let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(&text) };
+        let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(&text), reads_store: false };
         let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
         self.next_pod(CONFIG);
         self.run(&service::cloister(), &pod["spec"]["containers"][0])
@@ -291,7 +291,7 @@ fn configuration_says_what_could_not_be_fetched() {
 fn an_order_that_was_exchanged_is_not_carried_out() {
     let (node, server) = (Node::new(), Server::of(PENGUINS));
     let meant = order(&server, &server);
-    let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(b"another order") };
+    let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(b"another order"), reads_store: false };
     fs::write(node.at("order/0000"), serde_json::to_vec(&meant).expect("an order")).expect("a part");
     let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
     node.next_pod(CONFIG);

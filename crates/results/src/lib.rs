@@ -9,7 +9,12 @@
 //! <job>/log              likewise what the algorithm printed
 //! <job>/held/<index>     likewise outputs that wait for a reviewer, as they are, where the results are encrypted
 //! <job>/held.json        their names and digests; written last
+//! uploads/<sha256>       a file that accounts sent, where an engine keeps uploads here
+//! uploaders/<account>/   which files an account may name; the account is a digest, never a name
+//! drafts/<random>        in a folder: what is being written by one of several processes
 //! ```
+//!
+//! [`Incoming`] takes uploads in, in a folder of the machine that receives them.
 
 #![forbid(unsafe_code)]
 
@@ -17,13 +22,19 @@ mod backend;
 mod error;
 mod folder;
 mod kept;
+mod incoming;
 mod manifest;
 mod objects;
 mod outgoing;
 mod part;
+mod paths;
 mod publish;
 mod store;
+mod upload_names;
+mod uploads;
 
 pub use error::PublishError;
+pub use incoming::{Arrived, Incoming};
 pub use outgoing::Outgoing;
 pub use store::{ResultStore, StoreConfig};
+pub use uploads::UploadError;

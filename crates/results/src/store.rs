@@ -5,7 +5,7 @@ use super::{
     manifest::Manifest,
     objects::Objects,
 };
-use cloister_model::{ByteRange, JobId, ResultFile, StoredResults, StoredResultsFuture};
+use cloister_model::{ByteRange, JobId, ResultFile, Sha256, StoredResults, StoredResultsError, StoredResultsFuture};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -210,5 +210,16 @@ impl StoredResults for ResultStore {
 
     fn read_part(&self, job: JobId, index: u32, range: ByteRange) -> StoredResultsFuture<'_, Vec<u8>> {
         Box::pin(async move { Ok(self.read(job, index, range).await?) })
+    }
+
+    fn upload_size(&self, sha256: Sha256) -> StoredResultsFuture<'_, Option<u64>> {
+        Box::pin(async move { Ok(self.upload_size(sha256).await?) })
+    }
+
+    fn upload_part(&self, sha256: Sha256, range: ByteRange) -> StoredResultsFuture<'_, Vec<u8>> {
+        Box::pin(async move {
+            let part = self.read_upload(sha256, range).await?;
+            part.ok_or(StoredResultsError::NoUpload(sha256))
+        })
     }
 }

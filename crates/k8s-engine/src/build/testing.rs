@@ -69,8 +69,17 @@ pub(crate) fn run() -> algorithm::Run {
 }
 
 pub(crate) fn configuration(settings: &PodSettings) -> Pod {
+    configuration_of(settings, false)
+}
+
+/// The pod of an order that needs files of the result store.
+pub(crate) fn configuration_with_store(settings: &PodSettings) -> Pod {
+    configuration_of(settings, true)
+}
+
+fn configuration_of(settings: &PodSettings, reads_store: bool) -> Pod {
     let secrets = vec![format!("{JOB}-p0"), format!("{JOB}-p1")];
-    let order = OrderParts { secrets, sha256: Sha256::from_bytes([8; 32]) };
+    let order = OrderParts { secrets, sha256: Sha256::from_bytes([8; 32]), reads_store };
     super::configuration::build(settings, &owner(), 1, &order, 3600, algorithm::memory_request(&run().limits))
 }
 

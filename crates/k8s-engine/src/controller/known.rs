@@ -94,7 +94,11 @@ impl KnownJob {
             log_discarded: before.is_some_and(|before| before.log_discarded),
         };
         Ok(Self {
-            order: OrderParts { secrets: payload.secrets.clone(), sha256: payload.sha256 },
+            order: OrderParts {
+                secrets: payload.secrets.clone(),
+                sha256: payload.sha256,
+                reads_store: resource.spec.order.reads_store,
+            },
             owner: Owner { job: spec.id, uid: resource.uid().unwrap_or_default() },
             spec,
             stored,

@@ -79,7 +79,7 @@ impl Cluster {
         let by: Account = "bob".parse().expect("an account");
         let review = Review { approved: true, by, at: self.now() };
         World {
-            order: OrderParts { secrets: vec!["p0".to_owned()], sha256: DIGEST },
+            order: OrderParts { secrets: vec!["p0".to_owned()], sha256: DIGEST, reads_store: false },
             owner: Owner { job: self.spec.id, uid: "uid".to_owned() },
             spec: self.spec.clone(),
             stored,

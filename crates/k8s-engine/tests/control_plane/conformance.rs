@@ -1,10 +1,10 @@
-//! The conformance suite over the API server, with two replicas: every case that needs no run. What lies in the store of
-//! results (uploads, inspections, outputs) is the local engine's here, because no case that is listed observes it.
+//! The conformance suite over the API server, with two replicas: every case that needs no run. The outputs of jobs are the
+//! local engine's here, because no case that is listed observes them.
 //!
-//! Not listed, because jobs would have to be carried through: deadlines, outputs, receipts, recovery, review, inspections,
-//! uploads, and the cases of other modules whose jobs end.
+//! Not listed, because jobs would have to be carried through: deadlines, outputs, receipts, recovery, review, and the cases
+//! of other modules whose jobs end.
 
-use crate::cluster::Room;
+use crate::cluster::{Room, options};
 use cloister_engine_tests::{Conditions, Fixture, FixtureFuture, Trial, cases};
 use cloister_k8s_engine::{
     ClusterStore,
@@ -76,16 +76,6 @@ passes_on! { cluster:
         fn record(events: Vec<AuditEvent>) -> StoreFuture<'_, ()>;
         fn records(after: u64, at_most: u32) -> StoreFuture<'_, Vec<AuditRecord>>;
     }
-}
-
-passes_on! { rest:
-    Outputs {
-        fn log(job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart>;
-        fn report(job: JobId) -> EngineFuture<'_, Option<Report>>;
-        fn results(job: JobId, set: ResultSet) -> EngineFuture<'_, Vec<ResultFile>>;
-        fn read_result(job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>>;
-        fn receipt(job: JobId) -> EngineFuture<'_, Option<StoredReceipt>>;
-    }
     Uploads {
         fn begin_upload() -> StoreFuture<'_, u64>;
         fn append_upload(upload: u64, bytes: Vec<u8>) -> StoreFuture<'_, ()>;
@@ -96,6 +86,16 @@ passes_on! { rest:
     Inspections {
         fn inspect(account: Account, sources: Sources, patience: Duration) -> StoreFuture<'_, Inspection>;
         fn read_inspected(sha256: Sha256, range: ByteRange) -> StoreFuture<'_, Vec<u8>>;
+    }
+}
+
+passes_on! { rest:
+    Outputs {
+        fn log(job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart>;
+        fn report(job: JobId) -> EngineFuture<'_, Option<Report>>;
+        fn results(job: JobId, set: ResultSet) -> EngineFuture<'_, Vec<ResultFile>>;
+        fn read_result(job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>>;
+        fn receipt(job: JobId) -> EngineFuture<'_, Option<StoredReceipt>>;
     }
 }
 
@@ -115,12 +115,14 @@ struct Installation {
     folder: TempDir,
     rest: Option<Arc<LocalEngine>>,
     other: Option<Arc<dyn Backend>>,
+    /// Replicas that were opened.
+    opened: u32,
 }
 
 impl Installation {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        Self { room: Room::open().await, folder, rest: None, other: None }
+        Self { room: Room::open().await, folder, rest: None, other: None, opened: 0 }
     }
 
     async fn rest(&mut self) -> Arc<LocalEngine> {
@@ -154,9 +156,13 @@ impl Installation {
         rest
     }
 
-    async fn replica(&mut self) -> Arc<dyn Backend> {
+    /// A new replica, which finds nothing of an earlier one but what all of them share.
+    async fn replica(&mut self, upload_bytes_per_account: u64) -> Arc<dyn Backend> {
         let rest = self.rest().await;
-        let cluster = ClusterStore::open(self.room.cluster.clone()).await.unwrap_or_else(|error| panic!("{error}"));
+        self.opened += 1;
+        let options = options(self.folder.path(), &format!("replica-{}", self.opened), upload_bytes_per_account);
+        let cluster = ClusterStore::open(self.room.cluster.clone(), options).await;
+        let cluster = cluster.unwrap_or_else(|error| panic!("{error}"));
         Arc::new(Replica { cluster, rest })
     }
 
@@ -194,8 +200,9 @@ impl Fixture for Installation {
     fn open(&mut self, conditions: Conditions) -> FixtureFuture<'_, Arc<dyn Backend>> {
         Box::pin(async move {
             self.set_up(conditions).await;
-            self.other = Some(self.replica().await);
-            self.replica().await
+            let upload_bytes = conditions.upload_bytes_per_account;
+            self.other = Some(self.replica(upload_bytes).await);
+            self.replica(upload_bytes).await
         })
     }
 
@@ -237,6 +244,12 @@ cases! {
     environments {
         an_open_engine_is_ready
     }
+    inspections {
+        files_are_described_in_their_order
+        a_source_that_cannot_be_read_is_a_failure
+        an_inspection_goes_on_when_it_is_asked_for_again
+        a_file_that_was_not_inspected_is_missing
+    }
     keyring {
         a_key_is_made_once
         a_key_is_revoked_once
@@ -272,5 +285,14 @@ cases! {
         an_account_has_so_many_waiting_jobs_and_no_more
         a_job_whose_claim_is_taken_leaves_nothing
         of_many_jobs_with_one_claim_one_is_taken_in
+    }
+    uploads {
+        an_upload_is_its_parts_in_their_order
+        the_same_file_again_changes_nothing
+        an_empty_file_is_a_file
+        an_upload_that_is_over_is_missing
+        an_account_has_so_many_bytes
+        an_upload_is_known_to_every_process
+        many_uploads_at_once_stay_within_the_limit
     }
 }

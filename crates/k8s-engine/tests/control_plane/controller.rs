@@ -1,6 +1,6 @@
 //! The controller against a real API server. The test plays the kubelet: it ends each pod with what its step would have said.
 
-use crate::cluster::Room;
+use crate::cluster::{self, Room};
 use cloister_k8s_engine::{
     ClusterStore,
     build::{ResultStoreAccess, algorithm, configuration, publishing},
@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tempfile::TempDir;
 
 const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
 const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
@@ -31,6 +32,7 @@ struct Installation {
     room: Room,
     store: Arc<ClusterStore>,
     kubelet: Arc<Kubelet>,
+    _folder: TempDir,
 }
 
 /// Plays the kubelet.
@@ -74,11 +76,13 @@ impl Installation {
             Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         let account = serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("an account");
         let _ = api.create(&PostParams::default(), &account).await;
-        let store = Arc::new(ClusterStore::open(room.cluster.clone()).await.expect("a store"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = cluster::options(folder.path(), "home", 0);
+        let store = Arc::new(ClusterStore::open(room.cluster.clone(), options).await.expect("a store"));
         let kubelet = Arc::new(Kubelet::default());
         let pods: Api<Pod> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         tokio::spawn(Arc::clone(&kubelet).work(pods));
-        Self { room, store, kubelet }
+        Self { room, store, kubelet, _folder: folder }
     }
 
     async fn controller(&self) -> Controller {
