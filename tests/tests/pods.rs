@@ -316,7 +316,9 @@ fn outputs_that_are_refused_are_not_published() {
         }
     }
     let mut stored: Vec<_> = fs::read_dir(node.at("results").join(JOB.to_string())).expect("a folder").collect();
-    stored.retain(|entry| entry.as_ref().is_ok_and(|entry| !["report.json", "log"].iter().any(|name| entry.file_name() == *name)));
+    stored.retain(|entry| {
+        entry.as_ref().is_ok_and(|entry| !["report.json", "log"].iter().any(|name| entry.file_name() == *name))
+    });
     assert!(stored.is_empty(), "{stored:?}");
     assert!(node.stored("report.json").is_some() && node.stored("log").is_some());
 }

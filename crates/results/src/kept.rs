@@ -33,12 +33,8 @@ impl ResultStore {
     /// If it cannot be read, or is changed meanwhile; if the store fails, or it is cancelled.
     pub async fn keep_log(&self, job: JobId, log: &Path, most_bytes: u64, watch: &Watch) -> Result<(), PublishError> {
         let whole = FileDigest { sha256: Sha256::from_bytes([0; 32]), bytes: most_bytes };
-        let log = Outgoing {
-            name: "log".to_owned(),
-            kind: ResultKind::AlgorithmLog,
-            path: log.to_owned(),
-            expected: whole,
-        };
+        let log =
+            Outgoing { name: "log".to_owned(), kind: ResultKind::AlgorithmLog, path: log.to_owned(), expected: whole };
         if !log.path.exists() {
             return Ok(());
         }

@@ -21,8 +21,8 @@
 mod backend;
 mod error;
 mod folder;
-mod kept;
 mod incoming;
+mod kept;
 mod manifest;
 mod objects;
 mod outgoing;

@@ -92,7 +92,8 @@ impl Inner {
         // First: it is made of what is in the store.
         self.receipt(job).await?;
         let finished = known.status.phase == Phase::Finished;
-        let removed = if finished { self.results.remove_held(job).await } else { self.results.remove_outputs(job).await };
+        let removed =
+            if finished { self.results.remove_held(job).await } else { self.results.remove_outputs(job).await };
         removed.map_err(failed)?;
         if known.log_discarded {
             self.results.remove_log(job).await.map_err(failed)?;

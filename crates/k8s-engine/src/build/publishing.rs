@@ -55,7 +55,12 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, outputs: &Outp
     let mut filter = container(FILTER, &settings.cloister_image, CLOISTER, filter_arguments(outputs), read.to_vec());
     filter.resources = Some(resources(settings.publishing));
     let arguments = publish_arguments(outputs);
-    with_store(settings, owner, attempt, Storing { before: vec![filter], name: PUBLISH, arguments, read: &read, seconds })
+    with_store(
+        settings,
+        owner,
+        attempt,
+        Storing { before: vec![filter], name: PUBLISH, arguments, read: &read, seconds },
+    )
 }
 
 /// The pod that keeps the report and the log of a run, and does nothing else.

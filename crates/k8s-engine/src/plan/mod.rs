@@ -16,8 +16,8 @@ use crate::{
     observe::{Patience, PodState},
 };
 use cloister_lifecycle::{
-    Action, Asked, Deadlines, Facts, LogFate, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition, decide,
-    reviewed,
+    Action, Asked, Deadlines, Facts, LogFate, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition,
+    decide, reviewed,
 };
 use cloister_model::{AuditAction, Phase, StepMessage, Timestamp};
 use steps::{Seen, Steps};

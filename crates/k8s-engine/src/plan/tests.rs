@@ -8,8 +8,8 @@ use crate::{
     resources::Attempts,
 };
 use cloister_model::{
-    Account, Fault, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Reason, Review, ReviewVerdict, RunEnd, RunSummary, Said,
-    Sha256,
+    Account, Fault, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Reason, Review, ReviewVerdict, RunEnd,
+    RunSummary, Said, Sha256,
 };
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
@@ -101,7 +101,11 @@ impl Cluster {
                 let given_up = stored.attempts.publishing >= MOST_ATTEMPTS;
                 let ends = stored.status.phase.has_ended() && !stored.log_discarded && self.begun > 0;
                 if (ends || stored.status.phase == Phase::InReview) && self.has_volume {
-                    prop_assert!(self.kept || given_up || self.keeping_came_to_nothing(), "a log is lost: {:?}", self.pods);
+                    prop_assert!(
+                        self.kept || given_up || self.keeping_came_to_nothing(),
+                        "a log is lost: {:?}",
+                        self.pods
+                    );
                 }
                 self.stored = *stored;
             }

@@ -1,7 +1,7 @@
 use super::{Condition, ConditionStatus, Moment, OrderError, schema};
 use cloister_model::{
-    Account, Did, FailureDetail, Fault, JobId, JobStatus, Labels, ListDigest, Phase, Progress, Reason, Review, Sha256, Step,
-    Timestamp, WithheldLog,
+    Account, Did, FailureDetail, Fault, JobId, JobStatus, Labels, ListDigest, Phase, Progress, Reason, Review, Sha256,
+    Step, Timestamp, WithheldLog,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
