@@ -29,7 +29,7 @@ fn resource(job: &JobSpec) -> ComputeJob {
     let order = Order::of(job, payload()).expect("an order");
     ComputeJob::new(
         &job.id.to_string(),
-        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None },
+        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None, registration: None },
     )
 }
 
