@@ -53,7 +53,7 @@ pub(super) fn decided(
     let before = JobRequestStatus { decided: Some(at.into()), reason: None, ..before };
     let (phase, word, text) = match decided {
         Decided::Allowed(job) => {
-            let phase = Some(word(Phase::Queued));
+            let phase = Some(Phase::Queued.as_str().to_owned());
             let after = JobRequestStatus { phase, job: Some(job.to_string()), ..before };
             let text = format!("its job is {job}");
             return with(after, generation, at, "Accepted", ConditionStatus::True, "Allowed", &text);
@@ -98,7 +98,7 @@ pub(super) fn following(
         return with(after, generation, at, "Failed", ConditionStatus::True, "Removed", text);
     };
     let reason = results.or_else(|| job.reason.as_ref().map(Reason::text).map(str::to_owned));
-    let phase = word(job.phase);
+    let phase = job.phase.as_str().to_owned();
     let after = JobRequestStatus { phase: Some(phase.clone()), reason: reason.as_deref().map(cut), ..before };
     if !job.phase.has_ended() {
         return after;
@@ -127,11 +127,6 @@ fn with(
     Condition::put(&mut status.conditions, condition);
     status.observed_generation = generation;
     status
-}
-
-/// The phase, as the status of a ComputeJob has it.
-fn word(phase: Phase) -> String {
-    serde_json::to_value(phase).ok().and_then(|phase| phase.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn cut(text: &str) -> String {
