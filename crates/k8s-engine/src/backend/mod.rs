@@ -15,6 +15,7 @@ use crate::{
     store::{Audit, Nonces},
 };
 use cloister_model::{ApiKey, Sha256};
+pub(crate) use registry::asset_now;
 use std::{sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 
