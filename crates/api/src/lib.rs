@@ -15,6 +15,7 @@ mod native;
 mod observe;
 mod oidc;
 mod operator;
+mod probes;
 mod problem;
 mod router;
 mod serve;
@@ -24,6 +25,7 @@ mod streams;
 
 pub use cloister_service::{KeyLifetimes, NewKey, Principal, Via, new_key};
 pub use native::openapi;
+pub use probes::{Probed, serve_probes};
 pub use serve::{ServeOptions, TlsError, serve, tls_config};
 pub use settings::{
     GetJson, Issuer, IssuerDocument, MetricsFor, OperatorSettings, RateLimits, Settings, SettingsError,

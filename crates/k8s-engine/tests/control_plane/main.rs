@@ -9,5 +9,8 @@ mod assets;
 mod cluster;
 mod conformance;
 mod controller;
+mod lease;
 mod outbox;
+mod permission;
+mod program;
 mod rules;
