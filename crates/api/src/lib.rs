@@ -23,7 +23,7 @@ mod settings;
 mod state;
 mod streams;
 
-pub use cloister_service::{KeyLifetimes, NewKey, Principal, Via, new_key};
+pub use cloister_service::{AssetError, KeyLifetimes, NewKey, Principal, Via, given_key, new_key};
 pub use native::openapi;
 pub use probes::{Probed, serve_probes};
 pub use serve::{ServeOptions, TlsError, serve, tls_config};

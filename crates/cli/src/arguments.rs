@@ -34,6 +34,7 @@ struct Arguments {
 enum Command {
     Serve(Box<serve::Serve>),
     Engine(Box<engine::Engine>),
+    Secrets(serve::MakeSecrets),
     /// Publish the datasets and algorithms that files describe
     Apply(asset::Apply),
     /// Datasets: publish, list, change who may compute on them
@@ -90,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Serve(command) => command.execute(context),
+        Command::Secrets(command) => command.execute(),
         Command::Engine(command) => command.execute(context),
         Command::Demo(command) => command.execute(),
         Command::Step(command) => command.execute(context),

@@ -1,16 +1,20 @@
 //! `cloister serve`: one service in one folder.
 
+mod applied;
+mod engine;
 mod logging;
 mod machine;
 mod operator_key;
 mod private_file;
 mod sandbox;
+mod secrets;
 mod service;
 mod settings;
 mod telemetry;
 
 pub(crate) use logging::start as start_logging;
 pub(crate) use sandbox::find as find_sandbox;
+pub(crate) use secrets::MakeSecrets;
 pub(crate) use service::openapi;
 pub(crate) use settings::{own_folders, results, sources};
 use telemetry::Traces;
@@ -39,6 +43,9 @@ const CONFIG_FILE: &str = "cloister.toml";
 /// Settings come from `cloister.toml` in the folder (or --config), from $CLOISTER_... variables, and from flags. Flags take
 /// precedence over variables, variables over the file. `cloister serve --print-config` shows all settings, their values, and
 /// where each value comes from.
+///
+/// With `--engine k8s`, jobs run on a Kubernetes cluster, where `cloister engine` carries them, and the service keeps nothing in its
+/// folder that it needs again: any number of replicas share the secrets that `cloister secrets` makes.
 ///
 /// SIGTERM and SIGINT end the service. Running algorithms continue, and the next start takes their jobs up.
 #[derive(Debug, clap::Args)]

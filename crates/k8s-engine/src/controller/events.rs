@@ -3,10 +3,9 @@
 
 use super::known::KnownJob;
 use crate::{
-    clock::now,
     cluster::{CallError, Cluster, call_once},
 };
-use cloister_model::{JobStatus, Phase, Timestamp, escape};
+use cloister_model::{JobStatus, Phase, escape};
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -49,10 +48,12 @@ impl Events {
         Self { waiting, task: tokio::spawn(write).abort_handle() }
     }
 
-    /// Says that a job has come to another phase.
-    pub(super) fn phase(&self, namespace: &str, job: &KnownJob, status: &JobStatus) {
-        if self.waiting.try_send(event(namespace, job, status, now())).is_err() {
-            tracing::debug!(job = %job.spec.id, "an event of a job is not shown, because too many wait");
+    /// Says which phases a job has come to since it was as in `before`.
+    pub(super) fn phases(&self, namespace: &str, job: &KnownJob, before: &JobStatus, after: &JobStatus) {
+        for number in before.history.len()..after.history.len() {
+            if self.waiting.try_send(event(namespace, job, after, number)).is_err() {
+                tracing::debug!(job = %job.spec.id, "an event of a job is not shown, because too many wait");
+            }
         }
     }
 }
@@ -63,15 +64,18 @@ impl Drop for Events {
     }
 }
 
-fn event(namespace: &str, job: &KnownJob, status: &JobStatus, at: Timestamp) -> Event {
-    let (id, phase) = (job.spec.id.to_string(), status.phase);
-    // Each step of the history once, whoever says it.
-    let step = status.history.len();
+/// What is said of one step of the history of a job. It has one name, whoever says it.
+fn event(namespace: &str, job: &KnownJob, status: &JobStatus, number: usize) -> Event {
+    let id = job.spec.id.to_string();
+    let (phase, at) = status.history.get(number).map_or((status.phase, status.changed), |step| (step.phase, step.at));
+    let is_last = number + 1 == status.history.len();
+    // One that it has only passed through has no reason.
+    let status = if is_last { status.clone() } else { JobStatus { phase, reason: None, ..status.clone() } };
     let ended_badly = phase.has_ended() && phase != Phase::Finished;
     let at = i64::try_from(at.unix_ms()).ok().and_then(|ms| k8s_openapi::jiff::Timestamp::from_millisecond(ms).ok());
     Event {
         metadata: ObjectMeta {
-            name: Some(format!("{id}.{step:02x}")),
+            name: Some(format!("{id}.{number:02x}")),
             namespace: Some(namespace.to_owned()),
             ..ObjectMeta::default()
         },
@@ -84,7 +88,7 @@ fn event(namespace: &str, job: &KnownJob, status: &JobStatus, at: Timestamp) -> 
             ..ObjectReference::default()
         }),
         reason: Some(phase.as_str().to_owned()),
-        note: Some(note(status)),
+        note: Some(note(&status)),
         type_: Some(if ended_badly { "Warning" } else { "Normal" }.to_owned()),
         action: Some("Carry".to_owned()),
         event_time: at.map(MicroTime),
@@ -109,7 +113,7 @@ fn note(status: &JobStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloister_model::{Fault, Reason};
+    use cloister_model::{Fault, Reason, Timestamp};
 
     #[test]
     fn a_note_is_bounded_and_safe_to_show() {

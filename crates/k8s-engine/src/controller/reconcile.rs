@@ -93,7 +93,8 @@ impl Reconciler {
                     let done = self.objects.store(&known, &stored, &pending, None, None).await?;
                     if matches!(done, Done::Yes) && before != after {
                         tracing::info!(%job, phase = after.as_str(), "the job has come to another phase");
-                        self.events.phase(&self.objects.cluster.namespaces().jobs, &known, &stored.status);
+                        let namespace = &self.objects.cluster.namespaces().jobs;
+                        self.events.phases(namespace, &known, &known.stored.status, &stored.status);
                         memory.waits = None;
                     }
                     done

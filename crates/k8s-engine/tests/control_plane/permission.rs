@@ -34,7 +34,7 @@ async fn what_a_publisher_changes_while_a_job_waits_counts_and_no_credential_is_
         (
             "rules",
             |asset| *asset = dataset("rules", 2, |ddo| ddo["services"][0]["compute"] = json!({})),
-            Some("trusts"),
+            Some("raw algorithms"),
         ),
         ("withdrawn", |asset| asset.withdrawn = Some(Timestamp::from_unix_ms(5)), Some("withdrawn")),
         ("unchanged", |_| {}, None),
