@@ -2,9 +2,7 @@
 //! no job waits for one: those that the API server does not take are dropped.
 
 use super::known::KnownJob;
-use crate::{
-    cluster::{CallError, Cluster, call_once},
-};
+use crate::cluster::{CallError, Cluster, call_once};
 use cloister_model::{JobStatus, Phase, escape};
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},

@@ -2,7 +2,7 @@
 
 use crate::cluster::Room;
 use cloister_k8s_engine::{
-    ClusterStore,
+    Cluster, ClusterStore,
     build::{ResultStoreAccess, algorithm, configuration, publishing},
     controller::{Controller, EngineOptions},
     resources::ComputeJob,
@@ -56,6 +56,11 @@ fn options() -> EngineOptions {
     }
 }
 
+/// The service's view of a cluster.
+pub(crate) async fn store(cluster: Cluster) -> Arc<ClusterStore> {
+    Arc::new(ClusterStore::open(cluster).await.expect("a store"))
+}
+
 impl Installation {
     pub(crate) async fn open(jobs: u64) -> Self {
         let room = Room::open().await;
@@ -74,7 +79,7 @@ impl Installation {
             Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         let account = serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("an account");
         let _ = api.create(&PostParams::default(), &account).await;
-        let store = Arc::new(ClusterStore::open(room.cluster.clone()).await.expect("a store"));
+        let store = store(room.cluster.clone()).await;
         let kubelet = Arc::new(Kubelet::default());
         let pods: Api<Pod> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         tokio::spawn(Arc::clone(&kubelet).work(pods));
@@ -164,7 +169,7 @@ impl Installation {
     }
 
     /// The reasons of the events that `kubectl describe` shows of a job, once there are so many.
-    async fn story(&self, job: JobId, events: usize) -> Vec<String> {
+    pub(crate) async fn story(&self, job: JobId, events: usize) -> Vec<String> {
         let api: Api<k8s_openapi::api::core::v1::Event> =
             Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let object = self.room.read("computejobs", &job.to_string()).await;

@@ -26,7 +26,7 @@ fn refused(answer: Result<Value, String>, words: &str) {
 
 const JOB: &str = "00000000000000000000000000000001";
 
-fn job() -> Value {
+pub(crate) fn job() -> Value {
     object(
         "ComputeJob",
         JOB,
