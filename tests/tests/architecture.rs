@@ -104,7 +104,12 @@ const LAYERS: &[Layer] = &[
         only: None,
         never: ENGINES,
     },
-    Layer { name: "cloister-k8s-engine", ours: &["cloister-model", "cloister-lifecycle"], only: None, never: ENGINES },
+    Layer {
+        name: "cloister-k8s-engine",
+        ours: &["cloister-model", "cloister-lifecycle", "cloister-files", "cloister-sources", "cloister-results"],
+        only: None,
+        never: ENGINES,
+    },
     Layer {
         name: "cloister-service",
         ours: &["cloister-model", "cloister-admission", "cloister-lifecycle"],

@@ -23,6 +23,9 @@ const JOB: JobId = JobId::from_bytes([7; 16]);
 const PENGUINS: &[u8] = include_bytes!("../../data/penguins.csv");
 const CONFIG: &str = "[sources]\nallow_networks = [\"127.0.0.0/8\"]\n";
 
+/// The most bytes of a log that are kept.
+const MOST_LOG_BYTES: u64 = 100_000;
+
 /// What the three pods see: the folders of the volume, and what is mounted into single pods.
 struct Node {
     directory: TempDir,
@@ -122,7 +125,7 @@ impl Node {
         for (number, part) in text.chunks(100).enumerate() {
             fs::write(self.at(&format!("order/{number:04}")), part).expect("a part");
         }
-        let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(&text) };
+        let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(&text), reads_store: false };
         let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
         self.next_pod(CONFIG);
         self.run(&service::cloister(), &pod["spec"]["containers"][0])
@@ -146,7 +149,8 @@ impl Node {
             output_directories: 0,
         };
         let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
-        let outputs = publishing::Outputs { filter: &filter, publish: &publish, report };
+        let run = publishing::RunFiles { report: Some(report), log_bytes: MOST_LOG_BYTES };
+        let outputs = publishing::Outputs { filter: &filter, publish: &publish, reviewed: false, run };
         let pod = json!(publishing::build(&settings(), &owner(), 1, &outputs, 60));
         self.next_pod(&format!("[results]\nurl = \"file://{}\"\n", self.at("results").display()));
         let mut ended = vec![self.run(&service::cloister(), &pod["spec"]["initContainers"][0])];
@@ -154,6 +158,19 @@ impl Node {
             ended.push(self.run(&service::cloister(), &pod["spec"]["containers"][0]));
         }
         ended
+    }
+
+    /// The pod that keeps the report and the log of a run.
+    fn keep(&self, report: Option<Sha256>) -> (Output, Option<StepMessage>) {
+        let run = publishing::RunFiles { report, log_bytes: MOST_LOG_BYTES };
+        let pod = json!(publishing::keep(&settings(), &owner(), 1, run));
+        self.next_pod(&format!("[results]\nurl = \"file://{}\"\n", self.at("results").display()));
+        self.run(&service::cloister(), &pod["spec"]["containers"][0])
+    }
+
+    /// What is in the store of results under this name.
+    fn stored(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.at("results").join(JOB.to_string()).join(name)).ok()
     }
 
     fn ran(&self) -> RunSummary {
@@ -220,12 +237,11 @@ fn three_pods_carry_a_job_from_its_order_to_its_results() {
     let (output, message) = ended.next().expect("publishing");
     let Said::Published { checked: found, stored } = said(&output, message, 0) else { panic!("not published") };
     assert_eq!((found, stored), (checked, checked));
-    let manifest = fs::read(node.at("results").join(JOB.to_string()).join("manifest.json")).expect("a manifest");
-    let manifest: Value = serde_json::from_slice(&manifest).expect("JSON");
+    let manifest: Value = serde_json::from_slice(&node.stored("manifest.json").expect("a manifest")).expect("JSON");
     let files: Vec<cloister_model::ResultFile> = serde_json::from_value(manifest["files"].clone()).expect("a list");
     assert_eq!(ListDigest::of(&files), stored, "the message binds the manifest");
-    let kept = fs::read(node.at("results").join(JOB.to_string()).join("report.json")).expect("the report");
-    assert_eq!(kept, report);
+    assert_eq!(node.stored("report.json"), Some(report));
+    assert_eq!(node.stored("log"), Some(fs::read(node.at("job/run/log")).expect("a log")));
 }
 
 #[test]
@@ -275,7 +291,7 @@ fn configuration_says_what_could_not_be_fetched() {
 fn an_order_that_was_exchanged_is_not_carried_out() {
     let (node, server) = (Node::new(), Server::of(PENGUINS));
     let meant = order(&server, &server);
-    let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(b"another order") };
+    let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(b"another order"), reads_store: false };
     fs::write(node.at("order/0000"), serde_json::to_vec(&meant).expect("an order")).expect("a part");
     let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
     node.next_pod(CONFIG);
@@ -290,12 +306,49 @@ fn outputs_that_are_refused_are_not_published() {
     let report = node.ran().report.expect("a digest");
     let contract = OutputContract { max_files: 0, ..OutputContract::default() };
     let ended = node.publish(contract, report);
-    assert_eq!(ended.len(), 1, "the container with the credentials does not start");
-    match ended[0].1.clone().expect("a message").said {
-        Said::Failed { step: StepName::Filter, failure: StepFailure::Outputs, rule: Some(_), .. } => {}
-        other => panic!("{other:?}"),
+    let codes: Vec<Option<i32>> = ended.iter().map(|(output, _)| output.status.code()).collect();
+    assert_eq!(codes, [Some(0), Some(1)]);
+    // The container with the credentials repeats what the other one said, and keeps what publishers may see.
+    for (_, message) in ended {
+        match message.expect("a message").said {
+            Said::Failed { step: StepName::Filter, failure: StepFailure::Outputs, rule: Some(_), .. } => {}
+            other => panic!("{other:?}"),
+        }
     }
-    assert!(!node.at("results").exists());
+    let mut stored: Vec<_> = fs::read_dir(node.at("results").join(JOB.to_string())).expect("a folder").collect();
+    stored.retain(|entry| {
+        entry.as_ref().is_ok_and(|entry| !["report.json", "log"].iter().any(|name| entry.file_name() == *name))
+    });
+    assert!(stored.is_empty(), "{stored:?}");
+    assert!(node.stored("report.json").is_some() && node.stored("log").is_some());
+}
+
+#[test]
+fn the_report_and_the_log_of_a_run_are_kept_without_its_outputs() {
+    let node = configured(sample());
+    let report = node.ran().report;
+    assert!(report.is_some());
+    let (output, message) = node.keep(report);
+    assert_eq!(said(&output, message, 0), Said::Kept);
+    let log = fs::read(node.at("job/run/log")).expect("a log");
+    assert_eq!(node.stored("log").expect("a log"), log);
+    assert_eq!(node.stored("report.json").map(|report| sha256(&report)), report);
+    assert_eq!((node.stored("manifest.json"), node.stored("files/0")), (None, None));
+}
+
+/// A run that was cut off has left a part of its log and no report; one that was cut off early has left nothing.
+#[test]
+fn of_a_run_that_was_cut_off_is_kept_what_there_is() {
+    let node = Node::new();
+    let (output, message) = node.keep(None);
+    assert_eq!((said(&output, message, 0), node.stored("log")), (Said::Kept, None));
+    let long = vec![b'x'; usize::try_from(MOST_LOG_BYTES).expect("a size") + 9];
+    fs::create_dir_all(node.at("job/run")).expect("a folder");
+    fs::write(node.at("job/run/log"), &long).expect("a log");
+    let (output, message) = node.keep(None);
+    assert_eq!(said(&output, message, 0), Said::Kept);
+    assert_eq!(node.stored("log").map(|log| log.len() as u64), Some(MOST_LOG_BYTES));
+    assert_eq!(node.stored("report.json"), None);
 }
 
 #[test]

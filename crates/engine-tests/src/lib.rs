@@ -182,6 +182,8 @@ macro_rules! conformance_tests {
                 an_empty_file_is_a_file
                 an_upload_that_is_over_is_missing
                 an_account_has_so_many_bytes
+                an_upload_is_known_to_every_process
+                many_uploads_at_once_stay_within_the_limit
             }
         }
     };

@@ -1,12 +1,14 @@
-//! What every step of a job does with files, whatever its rights: hash them while they are read, count progress, stop
+//! What every step of a job does with files, whatever its rights: hash them while they are read, read a part of them, count progress, stop
 //! when cancelled. No network, no credentials.
 
 #![forbid(unsafe_code)]
 
 mod digest;
+mod part;
 mod progress;
 mod watch;
 
 pub use digest::{digest_of, hash_reader};
+pub use part::read_part;
 pub use progress::ProgressCounter;
 pub use watch::Watch;

@@ -2,7 +2,7 @@
 //!
 //! All state is in the cluster: what people look at is a custom resource ([`resources`]), secrets are Secrets, what only
 //! grows is ConfigMaps, and there is no database. The API server is the only thing that both the service and the
-//! controller talk to; neither of them keeps anything that it could lose.
+//! controller talk to; neither of them keeps anything that it could lose. Bytes are in the store of results.
 
 #![forbid(unsafe_code)]
 
@@ -19,5 +19,5 @@ pub mod resources;
 mod store;
 
 pub use assets::{ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied};
-pub use backend::{ClusterStore, OpenError};
+pub use backend::{ClusterStore, OpenError, StoreOptions};
 pub use cluster::{Cluster, ConnectError, Namespaces};

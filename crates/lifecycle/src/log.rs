@@ -83,7 +83,9 @@ pub fn log_released(status: &JobStatus, by: Account, at: Timestamp, bytes: u64) 
     Some(JobStatus { withheld_log: Some(log), revision: status.revision + 1, ..status.clone() })
 }
 
-fn kept_log_bytes(terms: &Terms) -> u64 {
+/// The most bytes of its log that are kept of a job, whatever may leave of it.
+#[must_use]
+pub fn kept_log_bytes(terms: &Terms) -> u64 {
     terms.output_contract.max_log_bytes.max(KEPT_LOG_BYTES)
 }
 

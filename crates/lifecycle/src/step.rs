@@ -46,7 +46,7 @@ fn said<'a>(spec: &JobSpec, step: StepName, message: &'a StepMessage) -> Answer<
         Said::Passed { .. } => Some(StepName::Filter),
         Said::Published { .. } => Some(StepName::Publish),
         Said::Failed { step, .. } => Some(*step),
-        Said::Ran(_) | Said::NotRun { .. } => None,
+        Said::Ran(_) | Said::NotRun { .. } | Said::Kept => None,
     };
     match said {
         _ if !is_of(spec, step, *job, of) => foreign(step),

@@ -29,8 +29,6 @@ mod engine;
 mod followers;
 mod hold;
 mod home;
-mod incoming;
-mod inspections;
 mod interpreters;
 mod keys;
 mod options;

@@ -13,6 +13,9 @@ pub(super) enum Key {
     Part(u32),
     Manifest,
     Report,
+    Log,
+    Held(u32),
+    HeldManifest,
 }
 
 impl fmt::Display for Key {
@@ -22,6 +25,9 @@ impl fmt::Display for Key {
             Self::Part(index) => write!(f, "parts/{index}"),
             Self::Manifest => f.write_str("manifest.json"),
             Self::Report => f.write_str("report.json"),
+            Self::Log => f.write_str("log"),
+            Self::Held(index) => write!(f, "held/{index}"),
+            Self::HeldManifest => f.write_str("held.json"),
         }
     }
 }
@@ -91,11 +97,11 @@ impl Backend {
         }
     }
 
-    /// Removes everything of a job.
-    pub(super) async fn remove_all(&self, job: JobId) -> Result<(), PublishError> {
+    /// Removes everything in one folder of a job; in all of them, if its name is empty.
+    pub(super) async fn remove_below(&self, job: JobId, folder: &str) -> Result<(), PublishError> {
         match self {
-            Self::Folder(folder) => folder.remove_all(job).await,
-            Self::Objects(objects) => objects.remove_all(job).await,
+            Self::Folder(store) => store.remove_below(job, folder).await,
+            Self::Objects(store) => store.remove_below(job, folder).await,
         }
     }
 

@@ -8,7 +8,13 @@ use std::{
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// Where things are written that several processes may write at once.
+const DRAFTS: &str = "drafts";
+/// After how long a draft that nobody writes to is removed.
+const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Results in a folder of this machine: only its owner reads them.
 #[derive(Debug)]
@@ -34,17 +40,7 @@ impl Folder {
 
     pub(super) async fn send(&self, job: JobId, key: Key, shipment: Shipment) -> Result<FileDigest, PublishError> {
         let place = self.place(job, key);
-        blocking(move || {
-            let draft = Draft::begin(&place).map_err(|error| PublishError::folder(&error))?;
-            let Shipment { file, recipient, progress, cancel, alone: _alone } = shipment;
-            let (draft, digest) = file.pour(draft, recipient.as_ref(), &progress, &cancel)?;
-            if cancel.is_cancelled() {
-                return Err(PublishError::Cancelled);
-            }
-            draft.finish(&place).map_err(|error| PublishError::folder(&error))?;
-            Ok(digest)
-        })
-        .await
+        blocking(move || ship(&place, Draft::begin(&place), shipment)).await
     }
 
     pub(super) async fn put(&self, job: JobId, key: Key, content: Vec<u8>) -> Result<(), PublishError> {
@@ -64,21 +60,12 @@ impl Folder {
 
     pub(super) async fn size(&self, job: JobId, key: Key) -> Result<Option<u64>, PublishError> {
         let place = self.place(job, key);
-        disk(move || Ok(if_there(fs::symlink_metadata(place))?.filter(fs::Metadata::is_file).map(|found| found.len())))
-            .await
+        disk(move || size(&place)).await
     }
 
     pub(super) async fn read(&self, job: JobId, key: Key, offset: u64, length: u32) -> Result<Vec<u8>, PublishError> {
         let place = self.place(job, key);
-        let read = move || {
-            let Some(mut file) = if_there(File::open(place))? else { return Ok(None) };
-            file.seek(SeekFrom::Start(offset))?;
-            // Not filled with zeros first: at gigabytes per second that is felt.
-            let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
-            file.take(u64::from(length)).read_to_end(&mut bytes)?;
-            Ok(Some(bytes))
-        };
-        disk(read).await?.ok_or(PublishError::Missing(job))
+        disk(move || read(&place, offset, length)).await?.ok_or(PublishError::Missing(job))
     }
 
     pub(super) async fn remove(&self, job: JobId, key: Key) -> Result<(), PublishError> {
@@ -92,8 +79,8 @@ impl Folder {
         .await
     }
 
-    pub(super) async fn remove_all(&self, job: JobId) -> Result<(), PublishError> {
-        let folder = self.root.join(job.to_string());
+    pub(super) async fn remove_below(&self, job: JobId, folder: &str) -> Result<(), PublishError> {
+        let folder = self.root.join(job.to_string()).join(folder);
         disk(move || if_there(fs::remove_dir_all(folder)).map(|_| ())).await
     }
 
@@ -109,12 +96,118 @@ impl Folder {
         .await
     }
 
+    /// As [`Folder::send`], of what other processes may be writing at the same time.
+    pub(super) async fn send_to(&self, path: &str, shipment: Shipment) -> Result<FileDigest, PublishError> {
+        let (root, place) = (self.root.clone(), self.root.join(path));
+        blocking(move || ship(&place, Draft::apart(&root, &place), shipment)).await
+    }
+
+    /// Stores a small thing, unless there is one: then it answers false.
+    pub(super) async fn put_new(&self, path: &str, content: Vec<u8>) -> Result<bool, PublishError> {
+        let (root, place) = (self.root.clone(), self.root.join(path));
+        disk(move || {
+            let mut draft = Draft::apart(&root, &place)?;
+            draft.write_all(&content)?;
+            draft.finish_new(&place)
+        })
+        .await
+    }
+
+    pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
+        let place = self.root.join(path);
+        disk(move || if_there(fs::read(place))).await
+    }
+
+    pub(super) async fn size_at(&self, path: &str) -> Result<Option<u64>, PublishError> {
+        let place = self.root.join(path);
+        disk(move || size(&place)).await
+    }
+
+    pub(super) async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
+        let place = self.root.join(path);
+        disk(move || read(&place, offset, length)).await
+    }
+
+    pub(super) async fn remove_at(&self, path: &str) -> Result<(), PublishError> {
+        let place = self.root.join(path);
+        disk(move || if_there(fs::remove_file(place)).map(|_| ())).await
+    }
+
+    /// Names of the things in one of its folders, so many at most; none if the folder is not there.
+    pub(super) async fn names(&self, path: &str, at_most: usize) -> Result<Vec<String>, PublishError> {
+        let place = self.root.join(path);
+        disk(move || {
+            let Some(entries) = if_there(fs::read_dir(place))? else { return Ok(Vec::new()) };
+            let names = entries.take(at_most).map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
+            Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+        })
+        .await
+    }
+
     fn place(&self, job: JobId, key: Key) -> PathBuf {
         self.root.join(job.to_string()).join(key.to_string())
     }
 }
 
+fn size(place: &Path) -> io::Result<Option<u64>> {
+    Ok(if_there(fs::symlink_metadata(place))?.filter(fs::Metadata::is_file).map(|found| found.len()))
+}
+
+fn read(place: &Path, offset: u64, length: u32) -> io::Result<Option<Vec<u8>>> {
+    let Some(mut file) = if_there(File::open(place))? else { return Ok(None) };
+    file.seek(SeekFrom::Start(offset))?;
+    // Not filled with zeros first: at gigabytes per second that is felt.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
+    file.take(u64::from(length)).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Writes a file to its draft, and gives it its name when it is complete and what was expected.
+fn ship(place: &Path, draft: io::Result<Draft>, shipment: Shipment) -> Result<FileDigest, PublishError> {
+    let draft = draft.map_err(|error| PublishError::folder(&error))?;
+    let Shipment { file, recipient, progress, cancel, alone: _alone } = shipment;
+    let (draft, digest) = file.pour(draft, recipient.as_ref(), &progress, &cancel)?;
+    if cancel.is_cancelled() {
+        return Err(PublishError::Cancelled);
+    }
+    draft.finish(place).map_err(|error| PublishError::folder(&error))?;
+    Ok(digest)
+}
+
 impl Draft {
+    /// A draft under a name that no other process has, for what several processes may write at once.
+    fn apart(root: &Path, place: &Path) -> io::Result<Self> {
+        let drafts = root.join(DRAFTS);
+        for folder in [drafts.as_path()].into_iter().chain(place.parent()) {
+            make_durably(root, folder)?;
+        }
+        remove_abandoned(&drafts)?;
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let path = drafts.join(format!("{:032x}", u128::from_be_bytes(random)));
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Self { path: Some(path), file })
+    }
+
+    /// Gives it its name unless something has that name: then it answers false.
+    fn finish_new(mut self, place: &Path) -> io::Result<bool> {
+        self.file.sync_all()?;
+        let Some(path) = &self.path else { return Ok(false) };
+        match fs::hard_link(path, place) {
+            // Dropped, the draft loses its other name.
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+            // A file system without hard links: of two at the same moment, the last one stays.
+            Err(_) if place.try_exists()? => return Ok(false),
+            Err(_) => {
+                fs::rename(path, place)?;
+                self.path = None;
+            }
+        }
+        sync_parent(place)?;
+        Ok(true)
+    }
+
     fn begin(place: &Path) -> io::Result<Self> {
         if let Some(parent) = place.parent() {
             make(parent)?;
@@ -152,7 +245,29 @@ impl Drop for Draft {
     }
 }
 
-fn make(folder: &Path) -> io::Result<()> {
+/// Makes a folder below the root so that it is there after a crash.
+fn make_durably(root: &Path, folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    make(folder)?;
+    folder.ancestors().take_while(|made| *made != root).try_for_each(sync_parent)
+}
+
+/// Removes drafts of processes that were killed: nobody has written to them for long.
+fn remove_abandoned(drafts: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(drafts)? {
+        let entry = entry?;
+        let Some(found) = if_there(entry.metadata())? else { continue };
+        if found.modified()?.elapsed().is_ok_and(|age| age > ABANDONED) {
+            if_there(fs::remove_file(entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a folder that only this user can read.
+pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 

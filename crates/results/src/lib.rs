@@ -6,20 +6,35 @@
 //! <job>/parts/<index>    while publishing: that the file is complete, and of what
 //! <job>/manifest.json    names and digests; written last, and no result is read without it
 //! <job>/report.json      the report of the run, where an engine keeps it here; whether it may be shown, the engine decides
+//! <job>/log              likewise what the algorithm printed
+//! <job>/held/<index>     likewise outputs that wait for a reviewer, as they are, where the results are encrypted
+//! <job>/held.json        their names and digests; written last
+//! uploads/<sha256>       a file that accounts sent, where an engine keeps uploads here
+//! uploaders/<account>/   which files an account may name; the account is a digest, never a name
+//! drafts/<random>        in a folder: what is being written by one of several processes
 //! ```
+//!
+//! [`Incoming`] takes uploads in, in a folder of the machine that receives them.
 
 #![forbid(unsafe_code)]
 
 mod backend;
 mod error;
 mod folder;
+mod incoming;
+mod kept;
 mod manifest;
 mod objects;
 mod outgoing;
 mod part;
+mod paths;
 mod publish;
 mod store;
+mod upload_names;
+mod uploads;
 
 pub use error::PublishError;
+pub use incoming::{Arrived, Incoming};
 pub use outgoing::Outgoing;
 pub use store::{ResultStore, StoreConfig};
+pub use uploads::UploadError;

@@ -4,9 +4,9 @@ use super::{
 };
 use bytes::Bytes;
 use cloister_model::{FileDigest, JobId, escape};
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::{
-    ClientConfigKey, ClientOptions, Error, ObjectStore, ObjectStoreExt, WriteMultipart,
+    ClientConfigKey, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
     client::{HttpClient, HttpConnector},
     path::Path,
@@ -115,7 +115,15 @@ impl Objects {
     }
 
     pub(super) async fn send(&self, job: JobId, key: Key, shipment: Shipment) -> Result<FileDigest, PublishError> {
-        let path = self.path(job, key);
+        self.ship(self.path(job, key), shipment).await
+    }
+
+    /// As [`Objects::send`], of what other processes may be writing at the same time.
+    pub(super) async fn send_to(&self, path: &str, shipment: Shipment) -> Result<FileDigest, PublishError> {
+        self.ship(self.below(path), shipment).await
+    }
+
+    async fn ship(&self, path: Path, shipment: Shipment) -> Result<FileDigest, PublishError> {
         let (sender, mut chunks) = mpsc::channel(1);
         let cancel = shipment.cancel.clone();
         let reader = tokio::task::spawn_blocking(move || {
@@ -163,11 +171,7 @@ impl Objects {
     }
 
     pub(super) async fn get(&self, job: JobId, key: Key) -> Result<Option<Vec<u8>>, PublishError> {
-        let found = match self.store.get(&self.path(job, key)).await {
-            Ok(found) => found.bytes().await,
-            Err(error) => Err(error),
-        };
-        if_there(found.map(|bytes| bytes.to_vec()))
+        self.fetch(&self.path(job, key)).await
     }
 
     pub(super) async fn size(&self, job: JobId, key: Key) -> Result<Option<u64>, PublishError> {
@@ -175,18 +179,16 @@ impl Objects {
     }
 
     pub(super) async fn read(&self, job: JobId, key: Key, offset: u64, length: u32) -> Result<Vec<u8>, PublishError> {
-        let range = offset..offset.saturating_add(u64::from(length));
-        let bytes = if_there(self.store.get_range(&self.path(job, key), range).await)?;
-        bytes.map(Vec::from).ok_or(PublishError::Missing(job))
+        self.fetch_range(&self.path(job, key), offset, length).await?.ok_or(PublishError::Missing(job))
     }
 
     pub(super) async fn remove(&self, job: JobId, key: Key) -> Result<(), PublishError> {
         if_there(self.store.delete(&self.path(job, key)).await).map(|_| ())
     }
 
-    pub(super) async fn remove_all(&self, job: JobId) -> Result<(), PublishError> {
+    pub(super) async fn remove_below(&self, job: JobId, folder: &str) -> Result<(), PublishError> {
         let failed = |error: Error| PublishError::objects(&error);
-        let found = self.store.list(Some(&self.below(&job.to_string())));
+        let found = self.store.list(Some(&self.below(&format!("{job}/{folder}"))));
         let remove = |path: Path| async move { if_there(self.store.delete(&path).await).map(|_| ()) };
         found
             .map_err(failed)
@@ -202,6 +204,59 @@ impl Objects {
             self.store.list_with_delimiter(prefix.as_ref()).await.map_err(|error| PublishError::objects(&error))?;
         let name = |path: &Path| path.filename().and_then(|name| name.parse().ok());
         Ok(found.common_prefixes.iter().filter_map(name).collect())
+    }
+
+    /// Stores a small thing, unless there is one: then it answers false.
+    pub(super) async fn put_new(&self, path: &str, content: Vec<u8>) -> Result<bool, PublishError> {
+        let (path, content) = (self.below(path), Bytes::from(content));
+        match self.store.put_opts(&path, content.clone().into(), PutMode::Create.into()).await {
+            Ok(_) => Ok(true),
+            Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+            // A store without conditional writes: of two at the same moment, the last one stays.
+            Err(_) => match if_there(self.store.head(&path).await)? {
+                Some(_) => Ok(false),
+                None => {
+                    self.store.put(&path, content.into()).await.map_err(|error| PublishError::objects(&error))?;
+                    Ok(true)
+                }
+            },
+        }
+    }
+
+    pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
+        self.fetch(&self.below(path)).await
+    }
+
+    pub(super) async fn size_at(&self, path: &str) -> Result<Option<u64>, PublishError> {
+        if_there(self.store.head(&self.below(path)).await.map(|found| found.size))
+    }
+
+    pub(super) async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
+        self.fetch_range(&self.below(path), offset, length).await
+    }
+
+    pub(super) async fn remove_at(&self, path: &str) -> Result<(), PublishError> {
+        if_there(self.store.delete(&self.below(path)).await).map(|_| ())
+    }
+
+    /// Names of the things in one of its folders, so many at most; none if the folder is not there.
+    pub(super) async fn names(&self, path: &str, at_most: usize) -> Result<Vec<String>, PublishError> {
+        let found = self.store.list(Some(&self.below(path))).take(at_most);
+        let found: Vec<_> = found.try_collect().await.map_err(|error| PublishError::objects(&error))?;
+        Ok(found.iter().filter_map(|found| found.location.filename()).map(str::to_owned).collect())
+    }
+
+    async fn fetch(&self, path: &Path) -> Result<Option<Vec<u8>>, PublishError> {
+        let found = match self.store.get(path).await {
+            Ok(found) => found.bytes().await,
+            Err(error) => Err(error),
+        };
+        if_there(found.map(|bytes| bytes.to_vec()))
+    }
+
+    async fn fetch_range(&self, path: &Path, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
+        let range = offset..offset.saturating_add(u64::from(length));
+        Ok(if_there(self.store.get_range(path, range).await)?.map(Vec::from))
     }
 
     fn path(&self, job: JobId, key: Key) -> Path {

@@ -138,7 +138,8 @@ impl ResultStore {
     }
 }
 
-async fn digest(file: Outgoing) -> Result<FileDigest, PublishError> {
+/// The digest and the size of what leaves of a file.
+pub(super) async fn digest(file: Outgoing) -> Result<FileDigest, PublishError> {
     let read = move || hash_reader(&mut file.open()?).map_err(|error| PublishError::file(&file.name, &error));
     let broken = |_| Err(PublishError::Store("a step of publishing broke".to_owned()));
     tokio::task::spawn_blocking(read).await.unwrap_or_else(broken)

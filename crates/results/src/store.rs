@@ -5,7 +5,7 @@ use super::{
     manifest::Manifest,
     objects::Objects,
 };
-use cloister_model::{ByteRange, JobId, ResultFile, StoredResults, StoredResultsFuture};
+use cloister_model::{ByteRange, JobId, ResultFile, Sha256, StoredResults, StoredResultsError, StoredResultsFuture};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -105,32 +105,27 @@ impl ResultStore {
     /// [`PublishError::Missing`] if it was not published, or if the store fails.
     pub async fn read(&self, job: JobId, index: u32, range: ByteRange) -> Result<Vec<u8>, PublishError> {
         let file = self.described(job, index).await?;
-        let left = file.bytes.saturating_sub(range.offset);
+        self.part(job, Key::File(index), file.bytes, range).await
+    }
+
+    /// A part of a thing of so many bytes.
+    pub(super) async fn part(
+        &self,
+        job: JobId,
+        key: Key,
+        bytes: u64,
+        range: ByteRange,
+    ) -> Result<Vec<u8>, PublishError> {
+        let left = bytes.saturating_sub(range.offset);
         let length = u32::try_from(left).unwrap_or(u32::MAX).min(range.at_most);
         if length == 0 {
             return Ok(Vec::new());
         }
-        let bytes = self.backend.read(job, Key::File(index), range.offset, length).await?;
-        if u32::try_from(bytes.len()) == Ok(length) {
-            return Ok(bytes);
+        let read = self.backend.read(job, key, range.offset, length).await?;
+        if u32::try_from(read.len()) == Ok(length) {
+            return Ok(read);
         }
-        Err(PublishError::Store("a result is shorter than its manifest says".to_owned()))
-    }
-
-    /// Keeps the report of a job's run, for an engine that has no place of its own for it.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn put_report(&self, job: JobId, report: Vec<u8>) -> Result<(), PublishError> {
-        self.backend.put(job, Key::Report, report).await
-    }
-
-    /// The report that was kept; none if none was.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub async fn report(&self, job: JobId) -> Result<Option<Vec<u8>>, PublishError> {
-        self.backend.get(job, Key::Report).await
+        Err(PublishError::Store("a file of a job is shorter than it should be".to_owned()))
     }
 
     /// Removes a job's results, the manifest first: they cannot be read any more, wherever this is cut. It is not an
@@ -143,12 +138,15 @@ impl ResultStore {
         let _alone = alone.lock().await;
         self.manifests().known.remove(&job);
         self.backend.remove(job, Key::Manifest).await?;
-        {
-            let mut manifests = self.manifests();
-            manifests.removals += 1;
-            manifests.known.remove(&job);
-        }
-        self.backend.remove_all(job).await
+        self.forget(job);
+        self.backend.remove_below(job, "").await
+    }
+
+    /// Forgets a manifest that was removed.
+    pub(super) fn forget(&self, job: JobId) {
+        let mut manifests = self.manifests();
+        manifests.removals += 1;
+        manifests.known.remove(&job);
     }
 
     /// The jobs of which there is anything, complete or not.
@@ -212,5 +210,16 @@ impl StoredResults for ResultStore {
 
     fn read_part(&self, job: JobId, index: u32, range: ByteRange) -> StoredResultsFuture<'_, Vec<u8>> {
         Box::pin(async move { Ok(self.read(job, index, range).await?) })
+    }
+
+    fn upload_size(&self, sha256: Sha256) -> StoredResultsFuture<'_, Option<u64>> {
+        Box::pin(async move { Ok(self.upload_size(sha256).await?) })
+    }
+
+    fn upload_part(&self, sha256: Sha256, range: ByteRange) -> StoredResultsFuture<'_, Vec<u8>> {
+        Box::pin(async move {
+            let part = self.read_upload(sha256, range).await?;
+            part.ok_or(StoredResultsError::NoUpload(sha256))
+        })
     }
 }

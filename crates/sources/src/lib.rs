@@ -9,6 +9,7 @@
 mod cache;
 mod configuration;
 mod fetch;
+pub mod inspect;
 
 pub use cache::{Cache, CacheError};
 pub use configuration::{ConfigurationError, Configured, Fetcher, FetcherError};

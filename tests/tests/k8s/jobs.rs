@@ -2,17 +2,20 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloister_k8s_engine::{
-    Cluster, ClusterStore, Namespaces,
+    Cluster, ClusterStore, Namespaces, StoreOptions,
     build::{CONFIG_FILE, ResultStoreAccess},
     controller::{Controller, EngineOptions},
 };
 use cloister_model::{AuditAction, AuditEvent, Fault, JobId, JobSource, JobSpec, JobStatus, Jobs as _, Phase};
+use cloister_results::{ResultStore, StoreConfig};
+use cloister_sources::SourcePolicy;
 use cloister_tests::{
     cluster::{self, Namespace},
     service::{ENDLESS, EXITS_WITH_7, NOTHING},
 };
 use serde_json::{Value, json};
-use std::{path::Path, process::Command, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
+use tempfile::TempDir;
 
 const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
 
@@ -25,6 +28,7 @@ struct Installation {
     store: Arc<ClusterStore>,
     controller: tokio::task::JoinHandle<()>,
     _others: [Namespace; 2],
+    _folder: TempDir,
 }
 
 impl Installation {
@@ -76,7 +80,17 @@ impl Installation {
             assets: others[1].name().to_owned(),
         };
         let cluster = Cluster::connect(None, namespaces).await.expect("a cluster");
-        let store = Arc::new(ClusterStore::open(cluster.clone()).await.expect("a store"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("file://{}", folder.path().join("results").display());
+        let results = ResultStore::open(&StoreConfig { url, options: BTreeMap::new() }).expect("a store of results");
+        let replica = StoreOptions {
+            home: folder.path().join("home"),
+            cache_bytes: 64 << 20,
+            sources: SourcePolicy::default(),
+            results: Arc::new(results),
+            upload_bytes_per_account: 64 << 20,
+        };
+        let store = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
         let options = EngineOptions {
             cloister_image: "cloister:test".to_owned(),
             sandbox_image: "sandbox:test".to_owned(),
@@ -89,7 +103,7 @@ impl Installation {
         };
         let controller = Controller::open(cluster, options).await.expect("a controller");
         let controller = tokio::spawn(async move { controller.run(std::future::pending()).await });
-        Self { jobs, store, controller, _others: others }
+        Self { jobs, store, controller, _others: others, _folder: folder }
     }
 
     async fn submit(&self, number: u64, change: impl FnOnce(&mut JobSpec)) -> JobId {

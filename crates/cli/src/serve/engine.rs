@@ -14,9 +14,10 @@ use crate::{
     output::note,
 };
 use cloister_api::Service;
-use cloister_k8s_engine::{Cluster, publish_what_is_applied};
+use cloister_k8s_engine::{Cluster, ClusterStore, StoreOptions, publish_what_is_applied};
 use cloister_local_engine::{LocalEngine, OpenError};
 use cloister_model::{Backend, Secret, Timestamp};
+use cloister_results::ResultStore;
 use std::{path::PathBuf, sync::Arc};
 use tokio::task::AbortHandle;
 
@@ -35,7 +36,15 @@ pub(super) struct Opened {
 
 enum Engine {
     Local { engine: Arc<LocalEngine>, new_operator_key: bool },
-    K8s { backend: Arc<dyn Backend>, cluster: Cluster, operator_key: Secret<String>, applied: Option<AbortHandle> },
+    K8s(Box<Replica>),
+}
+
+/// One of the replicas of a service on a cluster.
+struct Replica {
+    store: Arc<ClusterStore>,
+    cluster: Cluster,
+    operator_key: Secret<String>,
+    applied: Option<AbortHandle>,
 }
 
 /// Opens the engine that `engine.kind` names.
@@ -64,16 +73,28 @@ async fn open_k8s(settings: &Settings, keys: Keys) -> anyhow::Result<Opened> {
     let folder = settings.k8s_secrets.clone().unwrap_or_else(|| settings.home.join("secrets"));
     let (secrets, operator_key) = shared(&folder)?;
     let cluster = cluster::connect(settings).await?;
-    let backend = open_cluster(settings, cluster.clone()).await?;
-    let engine = Engine::K8s { backend, cluster, operator_key, applied: None };
+    let store = Arc::new(open_cluster(settings, cluster.clone()).await?);
+    let engine = Engine::K8s(Box::new(Replica { store, cluster, operator_key, applied: None }));
     Ok(Opened { secrets: Some(secrets), engine })
 }
 
 /// The whole backend over the API server.
-async fn open_cluster(settings: &Settings, cluster: Cluster) -> anyhow::Result<Arc<dyn Backend>> {
-    // TO COMPLETE: ClusterStore::open(cluster, StoreOptions { .. }).
-    let _ = (settings, cluster);
-    anyhow::bail!("not built yet")
+async fn open_cluster(settings: &Settings, cluster: Cluster) -> anyhow::Result<ClusterStore> {
+    if settings.results_url.is_none() {
+        return Err(Usage::error(
+            "`results.url` is empty: replicas share their store of results, with each other and with the pods of jobs; write \
+             s3://bucket/prefix, or file:///folder of a volume that all of them mount",
+        ));
+    }
+    let results = ResultStore::open(&settings::results(settings)?).map_err(|error| Usage::error(error.to_string()))?;
+    let options = StoreOptions {
+        home: settings.home.clone(),
+        cache_bytes: settings.cache_bytes.0,
+        sources: settings::sources(settings)?,
+        results: Arc::new(results),
+        upload_bytes_per_account: settings.uploads_per_account.0,
+    };
+    Ok(ClusterStore::open(cluster, options).await?)
 }
 
 fn cannot_open(error: OpenError) -> anyhow::Error {
@@ -93,7 +114,7 @@ impl Opened {
     pub(super) fn backend(&self) -> Arc<dyn Backend> {
         match &self.engine {
             Engine::Local { engine, .. } => Arc::clone(engine) as Arc<dyn Backend>,
-            Engine::K8s { backend, .. } => Arc::clone(backend),
+            Engine::K8s(replica) => Arc::clone(&replica.store) as Arc<dyn Backend>,
         }
     }
 
@@ -112,8 +133,9 @@ impl Opened {
                     ));
                 }
             }
-            Engine::K8s { backend, cluster, operator_key, applied } => {
-                operator_key::accept(&**backend, operator_key, now).await?;
+            Engine::K8s(replica) => {
+                let Replica { store, cluster, operator_key, applied } = &mut **replica;
+                operator_key::accept(&**store, operator_key, now).await?;
                 let publish = Arc::new(Applied(service.clone()));
                 let work = publish_what_is_applied(cluster.clone(), publish);
                 *applied = Some(tokio::spawn(work).abort_handle());
@@ -126,8 +148,8 @@ impl Opened {
     pub(super) async fn end(self) {
         match self.engine {
             Engine::Local { engine, .. } => engine.shutdown().await,
-            Engine::K8s { applied, .. } => {
-                if let Some(applied) = applied {
+            Engine::K8s(replica) => {
+                if let Some(applied) = replica.applied {
                     applied.abort();
                 }
             }

@@ -10,7 +10,7 @@ use cloister_api::{
 };
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
-use cloister_results::{ResultStore, StoreConfig};
+use cloister_results::StoreConfig;
 use cloister_sources::{DocumentFetcher, HostPattern, Ipfs, KnownServer, SourcePolicy};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -71,10 +71,12 @@ pub(crate) fn results(settings: &Settings) -> anyhow::Result<StoreConfig> {
     Ok(StoreConfig { url, options: settings.results_options.clone() })
 }
 
-/// Folders that no source may be in: keys, uploads and results of all accounts.
-pub(crate) fn own_folders(settings: &Settings, results: &ResultStore) -> anyhow::Result<Vec<PathBuf>> {
+/// Folders that no source may be in: keys, uploads and results of all accounts, as far as they exist.
+pub(crate) fn own_folders(settings: &Settings, results: &StoreConfig) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(&settings.home)?;
-    Ok([Some(settings.home.as_path()), results.folder()].into_iter().flatten().map(Path::to_owned).collect())
+    let results = Url::parse(&results.url).ok().filter(|url| url.scheme() == "file");
+    let results = results.and_then(|url| url.to_file_path().ok()).filter(|folder| folder.exists());
+    Ok([Some(settings.home.clone()), results].into_iter().flatten().collect())
 }
 
 /// Where files may be fetched from.

@@ -2,7 +2,10 @@ use super::Common;
 use crate::{context::Context, exit::Usage, serve};
 use anyhow::Context as _;
 use cloister_files::Watch;
-use cloister_model::{ConfigureOrder, StepMessage, StepName, StepReport, StepResult};
+use cloister_model::{
+    ByteRange, ConfigureOrder, JobId, ResultFile, Sha256, StepMessage, StepName, StepReport, StepResult, StoredResults,
+    StoredResultsError, StoredResultsFuture,
+};
 use cloister_results::ResultStore;
 use cloister_sources::{Cache, Fetcher};
 use std::{
@@ -15,7 +18,7 @@ use std::{
 /// Fetch the inputs of a job and lay them out as the guest sees them
 ///
 /// Uses the settings `home` (for cache and uploads), `cache.bytes`, `sources.*` and `results.*` (for sources that are results
-/// of jobs).
+/// of jobs, and for uploads that are not in the home folder).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Configure {
     #[command(flatten)]
@@ -30,11 +33,16 @@ impl Configure {
         let Self { common, into } = self;
         let order: ConfigureOrder = common.order()?;
         let settings = common.settings(context)?;
-        let results =
-            Arc::new(ResultStore::open(&serve::results(&settings)?).map_err(|error| Usage::error(error.to_string()))?);
+        let config = serve::results(&settings)?;
+        // A pod whose order needs nothing of the store does not see it, though its settings may name it.
+        let results: Arc<dyn StoredResults> = if order.reads_store() {
+            Arc::new(ResultStore::open(&config).map_err(|error| Usage::error(error.to_string()))?)
+        } else {
+            Arc::new(NotOpened)
+        };
         let cache = Cache::open(&settings.home.join("cache"), settings.cache_bytes.0).context("the cache")?;
         let mut policy = serve::sources(&settings)?;
-        policy.closed.extend(serve::own_folders(&settings, &results)?);
+        policy.closed.extend(serve::own_folders(&settings, &config)?);
         let fetcher = Fetcher::new(policy, Arc::new(cache), settings.home.join("uploads"), results)
             .map_err(|error| Usage::error(error.to_string()))?;
         let last = Arc::new(Mutex::new(None));
@@ -53,6 +61,28 @@ impl Configure {
         let progress = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         let report = StepReport { progress, ..StepReport::new(order.job, StepName::Configure, result) };
         common.finish_with(&report, &StepMessage::of(&report, None, is_wasm))
+    }
+}
+
+/// The store of results of an order that reads nothing of it.
+#[derive(Debug)]
+struct NotOpened;
+
+impl StoredResults for NotOpened {
+    fn describe(&self, job: JobId, _: u32) -> StoredResultsFuture<'_, ResultFile> {
+        Box::pin(std::future::ready(Err(StoredResultsError::Missing(job))))
+    }
+
+    fn read_part(&self, job: JobId, _: u32, _: ByteRange) -> StoredResultsFuture<'_, Vec<u8>> {
+        Box::pin(std::future::ready(Err(StoredResultsError::Missing(job))))
+    }
+
+    fn upload_size(&self, _: Sha256) -> StoredResultsFuture<'_, Option<u64>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    fn upload_part(&self, sha256: Sha256, _: ByteRange) -> StoredResultsFuture<'_, Vec<u8>> {
+        Box::pin(std::future::ready(Err(StoredResultsError::NoUpload(sha256))))
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{Common, files};
-use crate::{config::Settings, context::Context, serve};
+use crate::{config::Settings, context::Context, exit::Ended, serve};
 use anyhow::Context as _;
 use cloister_model::{Check, FilterOrder, Report, Sha256};
 use cloister_release::{CheckRun, OutputFile, filter, lay_out_check};
@@ -35,6 +35,9 @@ pub(crate) struct Filter {
     /// Where programs that must agree are, by their digests [default: `uploads` in the service's folder]
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// Exit with 0 also if the outputs may not leave: another step follows, which reads the report
+    #[arg(long)]
+    refusal_is_done: bool,
     /// A folder for the runs of these programs, on the file system of the outputs; emptied
     #[arg(long, value_name = "DIR")]
     scratch: PathBuf,
@@ -50,7 +53,8 @@ struct Runner {
 
 impl Filter {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let Self { common, outputs, log, log_copy, run_report, run_report_sha256, programs, scratch } = self;
+        let Self { common, outputs, log, log_copy, run_report, run_report_sha256, programs, refusal_is_done, scratch } =
+            self;
         let mut order: FilterOrder = common.order()?;
         if let Some(path) = run_report {
             let report: Report = files::report(&path, run_report_sha256)?;
@@ -78,7 +82,10 @@ impl Filter {
         });
         let report = report.await.context("filtering broke")?;
         empty(&scratch).context("the scratch folder")?;
-        common.finish(&report)
+        match common.finish(&report) {
+            Err(error) if refusal_is_done && error.is::<Ended>() => Ok(()),
+            finished => finished,
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod configure;
 mod files;
 mod filter;
+mod keep;
 mod publish;
 
 use crate::{
@@ -28,6 +29,7 @@ pub(crate) enum StepCommand {
     Configure(configure::Configure),
     Filter(filter::Filter),
     Publish(publish::Publish),
+    Keep(keep::Keep),
 }
 
 /// What every step has.
@@ -45,6 +47,13 @@ struct Common {
     /// Also write a short account of the report to this file, as a pod's termination message
     #[arg(long, value_name = "FILE")]
     termination_message: Option<PathBuf>,
+    #[command(flatten)]
+    settings: StepSettings,
+}
+
+/// Where a step has its settings from.
+#[derive(Debug, clap::Args)]
+struct StepSettings {
     /// The configuration file [default: $CLOISTER_CONFIG, if it is set]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -62,13 +71,14 @@ impl StepCommand {
                 Self::Configure(command) => command.execute(context, &watch).await,
                 Self::Filter(command) => command.execute(context).await,
                 Self::Publish(command) => command.execute(context, &watch).await,
+                Self::Keep(command) => command.execute(context, &watch).await,
             }
         })
     }
 }
 
-impl Common {
-    fn settings(&self, context: &Context) -> anyhow::Result<Settings> {
+impl StepSettings {
+    fn resolve(&self, context: &Context) -> anyhow::Result<Settings> {
         let mut layers = Layers::default();
         if let Some(file) = self.config.clone().or_else(|| std::env::var_os("CLOISTER_CONFIG").map(PathBuf::from)) {
             layers.file(&file)?;
@@ -80,6 +90,12 @@ impl Common {
             layers.set(pair)?;
         }
         Ok(Settings::resolve(&layers)?)
+    }
+}
+
+impl Common {
+    fn settings(&self, context: &Context) -> anyhow::Result<Settings> {
+        self.settings.resolve(context)
     }
 
     fn order<T: DeserializeOwned>(&self) -> anyhow::Result<T> {

@@ -1,9 +1,8 @@
-use super::{Common, files};
+use super::{Common, files, keep::RunFiles};
 use crate::{context::Context, exit::Usage, serve};
-use anyhow::Context as _;
 use cloister_files::Watch;
-use cloister_model::{JobId, ListDigest, PublishOrder, ResultFile, Sha256, StepMessage, StepReport, StepResult};
-use cloister_results::ResultStore;
+use cloister_model::{JobId, ListDigest, PublishOrder, ResultFile, StepMessage, StepName, StepReport, StepResult};
+use cloister_results::{Outgoing, PublishError, ResultStore};
 use std::path::PathBuf;
 
 /// Store what was checked where the consumer can fetch it
@@ -22,26 +21,36 @@ pub(crate) struct Publish {
     /// The report of filtering: what was checked is taken from it, and not from the order
     #[arg(long, value_name = "FILE")]
     filtered: Option<PathBuf>,
-    /// The report of the run: kept in the store beside the results
-    #[arg(long, value_name = "FILE")]
-    run_report: Option<PathBuf>,
-    /// The digest that the report of the run must have
-    #[arg(long, value_name = "SHA256", requires = "run_report")]
-    run_report_sha256: Option<Sha256>,
+    /// Also keep the outputs as they are, for a reviewer who could not read the encrypted results
+    #[arg(long)]
+    hold: bool,
+    #[command(flatten)]
+    run: RunFiles,
 }
 
 impl Publish {
     pub(super) async fn execute(self, context: &Context, watch: &Watch) -> anyhow::Result<()> {
-        let Self { common, outputs, log, filtered, run_report, run_report_sha256 } = self;
+        let Self { common, outputs, log, filtered, hold, run } = self;
         let mut order: PublishOrder = common.order()?;
-        if let Some(path) = filtered {
-            order.files = checked(files::report(&path, None)?, order.job)?;
-        }
         let settings = common.settings(context)?;
         let store = ResultStore::open(&serve::results(&settings)?).map_err(|error| Usage::error(error.to_string()))?;
-        if let Some(path) = run_report {
-            let text = files::report_text(&path, run_report_sha256)?;
-            store.put_report(order.job, text).await.context("the report of the run cannot be kept")?;
+        // First: this is kept whatever becomes of the outputs.
+        if let Err(error) = run.keep(order.job, &store, watch).await {
+            let failed = error.downcast::<PublishError>()?;
+            return common.finish(&StepReport::new(order.job, StepName::Publish, StepResult::from(failed)));
+        }
+        if let Some(path) = filtered {
+            let report: StepReport = files::report(&path, None)?;
+            if report.job == order.job && matches!(report.result, StepResult::Failed { .. }) {
+                return common.finish(&report);
+            }
+            order.files = checked(report, order.job)?;
+        }
+        if hold && order.encrypt_to.is_some() {
+            let held: Vec<Outgoing> = order.files.iter().map(|file| Outgoing::of(file, &outputs, &log)).collect();
+            if let Err(failed) = store.hold(order.job, &held, watch).await {
+                return common.finish(&StepReport::new(order.job, StepName::Publish, StepResult::from(failed)));
+            }
         }
         let report = store.carry_out(&order, &outputs, &log, watch).await;
         common.finish_with(&report, &StepMessage::of(&report, Some(ListDigest::of(&order.files)), false))

@@ -111,3 +111,58 @@ pub async fn an_account_has_so_many_bytes(trial: &mut Trial) {
     assert!(send(trial, &[3; 4], OWNER).await.is_ok());
     assert!(full(send(trial, &[4; 1], OWNER).await));
 }
+
+/// What was sent to one process can be named and read at every other one at once, by its sender only. Its number is the
+/// receiving process's own.
+pub async fn an_upload_is_known_to_every_process(trial: &mut Trial) {
+    let processes = trial.processes();
+    for (number, receiver) in processes.iter().enumerate() {
+        let content = format!("sent to process {number}").into_bytes();
+        let upload = receiver.begin_upload().await.expect("an upload begins");
+        receiver.append_upload(upload, content.clone()).await.expect("appended");
+        let sent = receiver.finish_upload(upload, account(OWNER), AT).await.expect("sent");
+        for process in &processes {
+            assert_eq!(process.upload(sent.file.sha256, account(OWNER)).await, Ok(Some(sent.clone())));
+            assert_eq!(process.upload(sent.file.sha256, account("bob")).await, Ok(None));
+            assert_eq!(process.read_inspected(sent.file.sha256, ALL).await, Ok(content.clone()));
+            assert_eq!(process.finish_upload(upload, account(OWNER), AT).await, Err(StoreError::Missing));
+        }
+    }
+}
+
+/// An account that sends many files at once, to all processes, gets no more than its limit. What was refused can be sent
+/// again as far as there is room.
+pub async fn many_uploads_at_once_stay_within_the_limit(trial: &mut Trial) {
+    const LIMIT: u64 = 100;
+    trial.reopen(Conditions { upload_bytes_per_account: LIMIT, ..Conditions::default() }).await;
+    let processes = trial.processes();
+    let mut tasks = Vec::new();
+    for number in 0..24_u8 {
+        let process = processes[usize::from(number) % processes.len()].clone();
+        tasks.push(tokio::spawn(async move {
+            let upload = process.begin_upload().await.expect("an upload begins");
+            process.append_upload(upload, vec![number; 30]).await.expect("appended");
+            process.finish_upload(upload, account(OWNER), AT).await
+        }));
+    }
+    let mut kept = 0;
+    for task in tasks {
+        match task.await.expect("an answer") {
+            Ok(sent) => kept += sent.file.bytes,
+            Err(error) => assert!(matches!(error, StoreError::Full(_)), "{error}"),
+        }
+    }
+    assert!(kept <= LIMIT, "{kept} bytes were kept");
+    let mut named = 0;
+    for number in 0..24_u8 {
+        let found = trial.engine().upload(digest(&[number; 30]), account(OWNER)).await.expect("an answer");
+        named += found.map_or(0, |found| found.file.bytes);
+    }
+    assert_eq!(named, kept, "what was refused cannot be named");
+    // A refusal reserves nothing.
+    while kept + 30 <= LIMIT {
+        assert!(send(trial, &[100 + u8::try_from(kept).expect("small"); 30], OWNER).await.is_ok());
+        kept += 30;
+    }
+    assert!(matches!(send(trial, &[99; 30], OWNER).await, Err(StoreError::Full(_))));
+}

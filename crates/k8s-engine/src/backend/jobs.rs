@@ -1,11 +1,12 @@
 use super::{ClusterStore, Inner};
 use crate::{
+    clock::now,
     cluster::{CallError, call},
     resources::{
         ComputeJob, ComputeJobSpec, Environment, LogDecision, Order, OrderError, Payload, PayloadError, Removal,
         ReviewDecision, StopRequest, Verdict,
     },
-    store::{Holder, MANAGED_BY, Pending, Taken, give_up, secrets},
+    store::{Holder, MANAGED_BY, Pending, Taken, give_up, receipts, secrets},
 };
 use cloister_model::{
     AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation, JobCard, JobId,
@@ -14,7 +15,7 @@ use cloister_model::{
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource as _, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, time::Duration};
@@ -116,7 +117,11 @@ impl Jobs for ClusterStore {
                     Ok(Some(json!({"removal": Removal { at: record.at.into(), by: record.actor.clone() }})))
                 })
                 .await?;
-            self.inner.delete(job).await
+            if let Err(error) = self.inner.finish_removal(job).await {
+                // It counts as absent already.
+                tracing::warn!(%job, %error, "what a removed job leaves is removed later");
+            }
+            Ok(())
         })
     }
 
@@ -160,16 +165,16 @@ impl Jobs for ClusterStore {
 
 impl Inner {
     /// What is known of a job. What this process has not heard of, it looks for.
-    async fn known(&self, job: JobId) -> Result<KnownJob, EngineError> {
+    pub(super) async fn known(&self, job: JobId) -> Result<KnownJob, EngineError> {
         let name = job.to_string();
         let known = match self.jobs.get(&name) {
             Some(known) => Some(known),
             None => self.stored(job).await?.as_ref().and_then(read),
         };
-        known.filter(|known| !known.removed).ok_or(EngineError::NoSuchJob(job))
+        known.filter(|known| !known.removed && !known.has_expired(now())).ok_or(EngineError::NoSuchJob(job))
     }
 
-    async fn stored(&self, job: JobId) -> Result<Option<ComputeJob>, CallError> {
+    pub(super) async fn stored(&self, job: JobId) -> Result<Option<ComputeJob>, CallError> {
         let name = job.to_string();
         call("read a job", || async { self.cluster.jobs::<ComputeJob>().get_opt(&name).await }).await
     }
@@ -177,9 +182,12 @@ impl Inner {
     fn list(&self, query: &JobQuery) -> Vec<JobStatus> {
         let JobQuery { labels, phases, after, at_most } = query;
         let mut found = Vec::new();
-        self.jobs.each(|KnownJob { status, removed, .. }| {
+        let present = now();
+        self.jobs.each(|known| {
+            let KnownJob { status, removed, .. } = known;
             let place = (status.created, status.id);
             let wanted = !removed
+                && !known.has_expired(present)
                 && status.labels.matches(labels)
                 && phases.as_ref().is_none_or(|phases| phases.contains(&status.phase))
                 && after.is_none_or(|after| place < (after.created, after.job));
@@ -231,23 +239,14 @@ impl Inner {
         ))
     }
 
-    /// Deletes a removed job; what it owns goes with it.
-    async fn delete(&self, job: JobId) -> Result<(), EngineError> {
-        let Some(found) = self.stored(job).await? else { return Ok(()) };
-        let preconditions = Preconditions { uid: found.uid(), resource_version: None };
-        let this = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        let name = job.to_string();
-        match call("delete a job", || async { self.cluster.jobs::<ComputeJob>().delete(&name, &this).await }).await {
-            Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
     async fn submit(&self, job: JobSpec, claims: &[Claim], record: AuditEvent) -> Result<JobStatus, EngineError> {
         let (payload, parts) = Payload::cut(&ConfigureOrder::of(&job)).map_err(too_large)?;
         let order = Order::of(&job, payload).map_err(unusable)?;
         if let Some(found) = self.stored(job.id).await? {
             return self.submitted_before(&job, &order, parts, found).await;
+        }
+        if receipts::exists(&self.cluster, job.id).await? {
+            return Err(EngineError::JobExists(job.id));
         }
         self.refuse_if_full(&job).await?;
         let holder = Holder::Job(job.id);

@@ -1,23 +1,36 @@
 //! The ports of the service over the API server, one a file.
 //!
-//! Nothing here is kept by this process but caches: any number of replicas give the same answers, and each may be killed at
+//! Nothing here is kept by this process but caches and what is being uploaded to it: any number of replicas give the same answers, and each may be killed at
 //! any moment.
 
 mod audit;
 mod claims;
+mod files;
+mod inspections;
 mod jobs;
 mod keyring;
+mod options;
 mod outbox;
+mod outputs;
+mod receipts;
 mod registry;
+mod retention;
+mod uploads;
+
+pub use options::{OpenError, StoreOptions};
 
 use crate::{
     cluster::{Cluster, Watched},
     store::{Audit, Nonces},
 };
-use cloister_model::{ApiKey, Sha256};
+use cloister_model::{ApiKey, Backend, EngineError, EngineFuture, Sha256, Unavailability};
+use cloister_results::{Incoming, ResultStore};
+use cloister_sources::{Cache, inspect::Inspecting};
+use files::Files;
 pub(crate) use registry::asset_now;
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// How long opening waits for the watches to know what there is.
 pub(crate) const SYNC: Duration = Duration::from_secs(30);
@@ -29,7 +42,7 @@ const BLIND: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ClusterStore {
     inner: Arc<Inner>,
-    sweep: AbortHandle,
+    tasks: [AbortHandle; 2],
 }
 
 #[derive(Debug)]
@@ -39,38 +52,45 @@ struct Inner {
     nonces: Nonces,
     keys: Watched<ApiKey>,
     jobs: Watched<jobs::KnownJob>,
-}
-
-/// Why the store or the controller cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The API server does not show what there is.
-    #[error("the API server did not list {kind} within {} s; are the definitions there (kubectl apply -f deploy/crds), and may this service account list and watch them?", SYNC.as_secs())]
-    Blind {
-        /// What.
-        kind: &'static str,
-    },
-}
-
-impl OpenError {
-    /// The first kind that was not listed in time.
-    pub(crate) fn unless_synced<const N: usize>(kinds: [(&'static str, bool); N]) -> Result<(), Self> {
-        kinds.into_iter().try_for_each(|(kind, synced)| if synced { Ok(()) } else { Err(Self::Blind { kind }) })
-    }
+    results: Arc<ResultStore>,
+    incoming: Incoming,
+    inspecting: Inspecting,
+    cache: Arc<Cache>,
+    tasks: TaskTracker,
+    /// The replica is ending.
+    ending: CancellationToken,
 }
 
 impl ClusterStore {
-    /// Opens the store: waits until this process knows every key and every job.
+    /// Opens the store: waits until this process knows every key and every job, and removes what an earlier process of this
+    /// replica left incomplete in its folder.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(cluster: Cluster) -> Result<Self, OpenError> {
+    pub async fn open(cluster: Cluster, options: StoreOptions) -> Result<Self, OpenError> {
+        let home = options.home.clone();
+        let files = tokio::task::spawn_blocking(move || Files::open(options)).await;
+        let interrupted = |error| OpenError::Home { path: home, error: io::Error::other(error) };
+        let Files { results, incoming, inspecting, cache } = files.map_err(interrupted)??;
         let keys = Watched::start(cluster.system(), keyring::read);
         let jobs = Watched::start(cluster.jobs(), jobs::read);
         OpenError::unless_synced([("ApiKeys", keys.synced(SYNC).await), ("ComputeJobs", jobs.synced(SYNC).await)])?;
-        let inner = Arc::new(Inner { audit: Audit::new(&cluster), nonces: Nonces::new(&cluster), keys, jobs, cluster });
+        let inner = Arc::new(Inner {
+            audit: Audit::new(&cluster),
+            nonces: Nonces::new(&cluster),
+            keys,
+            jobs,
+            cluster,
+            results,
+            incoming,
+            inspecting,
+            cache,
+            tasks: TaskTracker::new(),
+            ending: CancellationToken::new(),
+        });
         let sweep = tokio::spawn(outbox::sweep(Arc::downgrade(&inner))).abort_handle();
-        Ok(Self { inner, sweep })
+        let follow = tokio::spawn(retention::follow(Arc::downgrade(&inner))).abort_handle();
+        Ok(Self { inner, tasks: [sweep, follow] })
     }
 
     /// What is wrong with this replica; none: it can take work.
@@ -84,9 +104,22 @@ impl ClusterStore {
     }
 }
 
+impl Backend for ClusterStore {
+    fn ready(&self) -> EngineFuture<'_, ()> {
+        let answer = match self.problem() {
+            None => Ok(()),
+            Some(problem) => Err(EngineError::unavailable(Unavailability::Cluster, problem)),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
 impl Drop for ClusterStore {
     fn drop(&mut self) {
-        self.sweep.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
+        // Ends inspections. An upload that is being stored goes on as long as the program does.
+        self.inner.ending.cancel();
+        self.inner.tasks.close();
     }
 }
 

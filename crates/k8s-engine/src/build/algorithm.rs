@@ -3,7 +3,7 @@
 use super::{
     Owner, PodSettings, PodStep, StepResources,
     frame::{Parts, container, pod, resources, scratch, scratch_mount},
-    layout::{Folder, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
+    layout::{Folder, LOG, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
 };
 use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile};
 use k8s_openapi::{
@@ -119,8 +119,8 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     option("data", Folder::Inputs.path());
     option("dids", dids.join(","));
     option("outputs", Folder::Outputs.path());
-    option("report", Folder::Run.file("report.json"));
-    option("log", Folder::Run.file("log"));
+    option("report", Folder::Run.file(REPORT));
+    option("log", Folder::Run.file(LOG));
     option("termination-message", TERMINATION_MESSAGE.to_owned());
     option("job", job.to_string());
     option("contract", json(serde_json::to_string(contract)));

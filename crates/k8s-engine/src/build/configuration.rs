@@ -1,14 +1,15 @@
 //! The pod that fetches the inputs. It is the only one that reads the order with the sources' credentials, and it sees
-//! nothing of what the algorithm writes.
+//! nothing of what the algorithm writes. A result store that is a claim it sees only if the order needs it, and cannot write.
 
 use super::{
     Owner, PodSettings, PodStep,
     frame::{Parts, config, config_arguments, container, pod, resources, scratch, scratch_mount},
-    layout::{CLOISTER, Folder, ORDER, SCRATCH, TERMINATION_MESSAGE},
+    layout::{CLOISTER, Folder, ORDER, RESULTS, SCRATCH, TERMINATION_MESSAGE},
 };
 use cloister_model::Sha256;
 use k8s_openapi::api::core::v1::{
-    KeyToPath, Pod, PodSpec, ProjectedVolumeSource, SecretProjection, Volume, VolumeMount, VolumeProjection,
+    KeyToPath, PersistentVolumeClaimVolumeSource, Pod, PodSpec, ProjectedVolumeSource, SecretProjection, Volume,
+    VolumeMount, VolumeProjection,
 };
 
 /// The name of the container.
@@ -26,6 +27,8 @@ pub struct OrderParts {
     pub secrets: Vec<String>,
     /// The digest of the whole order.
     pub sha256: Sha256,
+    /// Whether it needs files of the result store: uploads, or results of other jobs.
+    pub reads_store: bool,
 }
 
 /// The pod that carries out the order of configuration.
@@ -57,6 +60,11 @@ pub fn build(
         volumes.push(volume);
         mounts.push(mount);
         arguments.extend(config_arguments());
+    }
+    if let Some(claim) = settings.results.claim.as_deref().filter(|_| order.reads_store) {
+        let (volume, mount) = results_read_only(claim);
+        volumes.push(volume);
+        mounts.push(mount);
     }
     let mut container = container(CONTAINER, &settings.cloister_image, CLOISTER, arguments, mounts);
     let mut wanted = settings.configuration;
@@ -94,6 +102,26 @@ fn order_volume(order: &OrderParts) -> Volume {
         }),
         ..Volume::default()
     }
+}
+
+/// The claim that is the result store. The volume itself is read-only, too, so that no mount of it can be written.
+fn results_read_only(claim: &str) -> (Volume, VolumeMount) {
+    let volume = Volume {
+        name: "results".to_owned(),
+        persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+            claim_name: claim.to_owned(),
+            read_only: Some(true),
+        }),
+        ..Volume::default()
+    };
+    let mount = VolumeMount {
+        name: "results".to_owned(),
+        mount_path: RESULTS.to_owned(),
+        read_only: Some(true),
+        recursive_read_only: Some("IfPossible".to_owned()),
+        ..VolumeMount::default()
+    };
+    (volume, mount)
 }
 
 fn order_mount() -> VolumeMount {

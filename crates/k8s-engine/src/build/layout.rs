@@ -77,6 +77,10 @@ pub(super) const ORDER: &str = "/order";
 pub(super) const CONFIG: &str = "/etc/cloister";
 /// The name of that file, and its key in the secret or config map that holds it.
 pub const CONFIG_FILE: &str = "cloister.toml";
+/// What the algorithm printed, in [`Folder::Run`].
+pub(super) const LOG: &str = "log";
+/// The report of the run, in [`Folder::Run`].
+pub(super) const REPORT: &str = "report.json";
 /// A folder of the pod alone.
 pub(super) const SCRATCH: &str = "/scratch";
 /// Where a store of results that is a claim is mounted.

@@ -6,7 +6,8 @@
 //! | | [`configuration`] | [`algorithm`] | [`publishing`] |
 //! |---|---|---|---|
 //! | network | DNS and the sources | none | the result store |
-//! | secrets | the order, with the sources' credentials | none | the result store's |
+//! | secrets | the order, with the sources' credentials; settings of sources | none | the result store's |
+//! | result store, if a claim | read, if the order needs it | none | write |
 //! | API token | no | no | no |
 //! | inputs, outputs | write, none | read, write | none, read |
 

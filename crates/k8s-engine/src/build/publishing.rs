@@ -2,21 +2,29 @@
 //!
 //! Two containers, one after the other. The first one reads what strangers wrote and has no credentials; the second one has
 //! the result store's credentials and copies bytes by their digests. What the first one decided is in a folder of the pod.
+//!
+//! The report and the log of the run go into the store, too, whatever becomes of the outputs. Where nothing else is to be
+//! stored, because the run failed, a pod with one container does that.
 
 use super::{
     Owner, PodSettings, PodStep,
     frame::{Parts, config, config_arguments, container, pod, resources, scratch, scratch_mount},
-    layout::{CLOISTER, Folder, RESULTS, SCRATCH, TERMINATION_MESSAGE},
+    layout::{CLOISTER, Folder, LOG, REPORT, RESULTS, SCRATCH, TERMINATION_MESSAGE},
 };
 use cloister_model::{FilterOrder, PublishOrder, Sha256};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, Pod, PodSpec, Volume, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaimVolumeSource, Pod, PodSpec, Volume, VolumeMount};
 
 /// The name of the container that checks the outputs.
 pub const FILTER: &str = "filter";
 /// The name of the container that stores them.
 pub const PUBLISH: &str = "publish";
+/// The name of the container that keeps the report and the log of a run that has no results.
+pub const KEEP: &str = "keep";
 
 const GRACE_SECONDS: i64 = 30;
+
+/// Seconds that keeping a report and a log may take.
+const KEEP_SECONDS: i64 = 900;
 
 /// The outputs of a run, for the pod that checks and stores them.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,18 +33,63 @@ pub struct Outputs<'a> {
     pub filter: &'a FilterOrder,
     /// What becomes of what may leave. Its list of files is empty: the step takes it from the report of filtering.
     pub publish: &'a PublishOrder,
-    /// The digest of the report of the run.
-    pub report: Sha256,
+    /// Whether a reviewer has to look at them.
+    pub reviewed: bool,
+    /// What the run left beside them.
+    pub run: RunFiles,
+}
+
+/// What a run leaves beside its outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunFiles {
+    /// The digest of its report; none: it left none that counts.
+    pub report: Option<Sha256>,
+    /// The most bytes of its log that are kept.
+    pub log_bytes: u64,
 }
 
 /// The pod that checks the outputs and stores what may leave. `seconds` is the most that it may take.
 #[must_use]
 pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, outputs: &Outputs<'_>, seconds: i64) -> Pod {
-    let (config_volume, config_mount) = config(&settings.results.secret);
-    let mut volumes = vec![scratch(settings.publishing.disk_bytes), config_volume];
     let read = [Folder::Outputs.read_only(), Folder::Run.read_only(), scratch_mount()];
     let mut filter = container(FILTER, &settings.cloister_image, CLOISTER, filter_arguments(outputs), read.to_vec());
     filter.resources = Some(resources(settings.publishing));
+    let arguments = publish_arguments(outputs);
+    with_store(
+        settings,
+        owner,
+        attempt,
+        Storing { before: vec![filter], name: PUBLISH, arguments, read: &read, seconds },
+    )
+}
+
+/// The pod that keeps the report and the log of a run, and does nothing else.
+#[must_use]
+pub fn keep(settings: &PodSettings, owner: &Owner, attempt: u32, run: RunFiles) -> Pod {
+    let mut arguments = vec!["step".to_owned(), "keep".to_owned()];
+    arguments.extend(["--job".to_owned(), owner.job.to_string()]);
+    arguments.extend(kept(run));
+    arguments.extend(last_arguments());
+    let read = [Folder::Run.read_only(), scratch_mount()];
+    let storing = Storing { before: Vec::new(), name: KEEP, arguments, read: &read, seconds: KEEP_SECONDS };
+    with_store(settings, owner, attempt, storing)
+}
+
+/// A container that has the result store, in a pod.
+struct Storing<'a> {
+    /// What runs first, without the store.
+    before: Vec<Container>,
+    name: &'a str,
+    arguments: Vec<String>,
+    /// What it reads.
+    read: &'a [VolumeMount],
+    seconds: i64,
+}
+
+fn with_store(settings: &PodSettings, owner: &Owner, attempt: u32, storing: Storing<'_>) -> Pod {
+    let Storing { before, name, arguments, read, seconds } = storing;
+    let (config_volume, config_mount) = config(&settings.results.secret);
+    let mut volumes = vec![scratch(settings.publishing.disk_bytes), config_volume];
     let mut mounts = read.to_vec();
     mounts.push(config_mount);
     if let Some(claim) = &settings.results.claim {
@@ -47,16 +100,10 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, outputs: &Outp
             ..VolumeMount::default()
         });
     }
-    let mut publish = container(PUBLISH, &settings.cloister_image, CLOISTER, publish_arguments(outputs), mounts);
-    publish.resources = Some(resources(settings.publishing));
-    let parts = Parts {
-        step: PodStep::Publishing,
-        before: vec![filter],
-        container: publish,
-        volumes,
-        seconds,
-        grace_seconds: GRACE_SECONDS,
-    };
+    let mut container = container(name, &settings.cloister_image, CLOISTER, arguments, mounts);
+    container.resources = Some(resources(settings.publishing));
+    let step = PodStep::Publishing;
+    let parts = Parts { step, before, container, volumes, seconds, grace_seconds: GRACE_SECONDS };
     let mut pod = pod(settings, owner, attempt, parts);
     pod.spec.get_or_insert_with(PodSpec::default).dns_policy = Some("ClusterFirst".to_owned());
     pod
@@ -66,15 +113,17 @@ fn filter_arguments(outputs: &Outputs<'_>) -> Vec<String> {
     let mut arguments = vec!["step".to_owned(), "filter".to_owned()];
     let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
     option("order", serde_json::to_string(outputs.filter).unwrap_or_default());
-    option("run-report", Folder::Run.file("report.json"));
-    option("run-report-sha256", outputs.report.to_string());
+    option("run-report", Folder::Run.file(REPORT));
+    // Without a report no outputs are checked; the step refuses a report of another digest.
+    option("run-report-sha256", outputs.run.report.unwrap_or(Sha256::from_bytes([0; 32])).to_string());
     option("outputs", Folder::Outputs.path());
-    option("log", Folder::Run.file("log"));
+    option("log", Folder::Run.file(LOG));
     option("log-copy", format!("{SCRATCH}/log"));
     option("scratch", format!("{SCRATCH}/checks"));
     option("report", format!("{SCRATCH}/filter.json"));
     option("termination-message", TERMINATION_MESSAGE.to_owned());
     option("home", format!("{SCRATCH}/home"));
+    arguments.push("--refusal-is-done".to_owned());
     arguments
 }
 
@@ -83,13 +132,33 @@ fn publish_arguments(outputs: &Outputs<'_>) -> Vec<String> {
     let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
     option("order", serde_json::to_string(outputs.publish).unwrap_or_default());
     option("filtered", format!("{SCRATCH}/filter.json"));
-    option("run-report", Folder::Run.file("report.json"));
-    option("run-report-sha256", outputs.report.to_string());
     option("outputs", Folder::Outputs.path());
     option("log", format!("{SCRATCH}/log"));
     option("report", format!("{SCRATCH}/publish.json"));
-    option("termination-message", TERMINATION_MESSAGE.to_owned());
-    option("home", format!("{SCRATCH}/home"));
+    arguments.extend(kept(outputs.run));
+    if outputs.reviewed {
+        arguments.push("--hold".to_owned());
+    }
+    arguments.extend(last_arguments());
+    arguments
+}
+
+/// What goes into the store whatever becomes of the outputs.
+fn kept(run: RunFiles) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
+    if let Some(report) = run.report {
+        option("run-report", Folder::Run.file(REPORT));
+        option("run-report-sha256", report.to_string());
+    }
+    option("run-log", Folder::Run.file(LOG));
+    option("run-log-bytes", run.log_bytes.to_string());
+    arguments
+}
+
+fn last_arguments() -> Vec<String> {
+    let mut arguments = vec!["--termination-message".to_owned(), TERMINATION_MESSAGE.to_owned()];
+    arguments.extend(["--home".to_owned(), format!("{SCRATCH}/home")]);
     arguments.extend(config_arguments());
     arguments
 }

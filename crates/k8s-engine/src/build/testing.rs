@@ -69,8 +69,17 @@ pub(crate) fn run() -> algorithm::Run {
 }
 
 pub(crate) fn configuration(settings: &PodSettings) -> Pod {
+    configuration_of(settings, false)
+}
+
+/// The pod of an order that needs files of the result store.
+pub(crate) fn configuration_with_store(settings: &PodSettings) -> Pod {
+    configuration_of(settings, true)
+}
+
+fn configuration_of(settings: &PodSettings, reads_store: bool) -> Pod {
     let secrets = vec![format!("{JOB}-p0"), format!("{JOB}-p1")];
-    let order = OrderParts { secrets, sha256: Sha256::from_bytes([8; 32]) };
+    let order = OrderParts { secrets, sha256: Sha256::from_bytes([8; 32]), reads_store };
     super::configuration::build(settings, &owner(), 1, &order, 3600, algorithm::memory_request(&run().limits))
 }
 
@@ -89,6 +98,17 @@ pub(crate) fn publishing(settings: &PodSettings) -> Pod {
         output_directories: 0,
     };
     let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
-    let outputs = Outputs { filter: &filter, publish: &publish, report: REPORT };
+    let outputs = Outputs {
+        filter: &filter,
+        publish: &publish,
+        reviewed: false,
+        run: super::publishing::RunFiles { report: Some(REPORT), log_bytes: 1 << 20 },
+    };
     super::publishing::build(settings, &owner(), 1, &outputs, 3600)
+}
+
+/// The pod that keeps the report and the log of the run.
+pub(crate) fn keep(settings: &PodSettings) -> Pod {
+    let run = super::publishing::RunFiles { report: Some(REPORT), log_bytes: 1 << 20 };
+    super::publishing::keep(settings, &owner(), 1, run)
 }

@@ -5,11 +5,12 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-fn pods(settings: &PodSettings) -> [(PodStep, Pod); 3] {
+fn pods(settings: &PodSettings) -> [(PodStep, Pod); 4] {
     [
         (PodStep::Configuration, configuration(settings)),
         (PodStep::Algorithm, algorithm(settings)),
         (PodStep::Publishing, publishing(settings)),
+        (PodStep::Publishing, keep(settings)),
     ]
 }
 
@@ -37,7 +38,8 @@ fn the_objects_are_those_of_the_golden_files() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden");
     let settings = settings();
     let mut objects: Vec<(String, Value)> =
-        pods(&settings).iter().map(|(step, pod)| (step.as_str().to_owned(), json!(pod))).collect();
+        pods(&settings)[..3].iter().map(|(step, pod)| (step.as_str().to_owned(), json!(pod))).collect();
+    objects.push(("keep".to_owned(), json!(keep(&settings))));
     objects.push(("volume".to_owned(), json!(volume::build(&settings, &owner()))));
     for (name, object) in objects {
         let file = folder.join(format!("{name}.yaml"));
@@ -102,6 +104,7 @@ fn each_step_sees_the_folders_that_it_needs() {
     for container in containers(&publishing) {
         assert_eq!(folders(container), [("out", false), ("run", false)], "{}", container.name);
     }
+    assert_eq!(folders(&spec(&keep(&settings)).containers[0]), [("run", false)], "it sees no outputs");
     for (_, pod) in pods(&settings) {
         for mount in containers(&pod).flat_map(mounts) {
             assert!(mount.mount_propagation.is_none() && mount.sub_path_expr.is_none());
@@ -144,6 +147,8 @@ fn each_step_reads_its_own_secrets() {
         containers(&pod).map(|container| (container.name.as_str(), secrets(&pod, container))).collect();
     // What reads strangers' outputs has no credentials.
     assert_eq!(found, [("filter", BTreeSet::new()), ("publish", BTreeSet::from(["results"]))]);
+    let pod = keep(&settings);
+    assert_eq!(secrets(&pod, &spec(&pod).containers[0]), BTreeSet::from(["results"]));
 }
 
 #[test]

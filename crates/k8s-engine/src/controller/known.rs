@@ -4,10 +4,10 @@ use crate::{
     build::{JOB, Owner, PodStep, STEP, configuration::OrderParts},
     observe::PodFacts,
     plan::Stored,
-    resources::{ComputeJob, ComputeJobStatus, ReviewDecision, StatusFormError, Verdict},
+    resources::{ComputeJob, ComputeJobStatus, ResultsDigest, ReviewDecision, StatusFormError, Verdict},
     store::{MANAGED_BY, Pending},
 };
-use cloister_model::{EnvironmentId, JobId, JobSpec, ListDigest, Phase, Review, ReviewVerdict};
+use cloister_model::{EnvironmentId, JobId, JobSpec, Phase, Review, ReviewVerdict};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Resource, ResourceExt as _};
 use std::{fmt, sync::Arc};
@@ -91,15 +91,16 @@ impl KnownJob {
             status,
             attempts: before.map(|before| before.attempts).unwrap_or_default(),
             report: before.and_then(|before| before.report.as_ref()).map(|report| report.sha256),
-            results: results.map(|list| ListDigest {
-                sha256: list.manifest_sha256,
-                files: list.files,
-                bytes: list.bytes,
-            }),
+            results: results.map(ResultsDigest::list),
             rule: before.and_then(|before| before.rule.clone()),
+            log_discarded: before.is_some_and(|before| before.log_discarded),
         };
         Ok(Self {
-            order: OrderParts { secrets: payload.secrets.clone(), sha256: payload.sha256 },
+            order: OrderParts {
+                secrets: payload.secrets.clone(),
+                sha256: payload.sha256,
+                reads_store: resource.spec.order.reads_store,
+            },
             owner: Owner { job: spec.id, uid: resource.uid().unwrap_or_default() },
             spec,
             stored,

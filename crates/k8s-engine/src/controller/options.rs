@@ -20,6 +20,10 @@ pub struct EngineOptions {
     /// How publishing reaches the result store.
     pub results: ResultStoreAccess,
     /// The Secret with the settings of configuration; none: the defaults, which are the closed ones.
+    ///
+    /// If jobs use uploads or results of other jobs, these settings must name the result store (`results.url`, and
+    /// `results.options` with keys that may read it): configuration reads those files there. A store that is a claim is
+    /// mounted for it at `/results`, read-only.
     pub sources_secret: Option<String>,
     /// The priority of all pods; none: the cluster's default.
     pub priority_class: Option<String>,

@@ -64,6 +64,7 @@ impl Objects {
                 bytes: list.bytes,
             }),
             rule: stored.rule.clone(),
+            log_discarded: stored.log_discarded,
             node: node(PodStep::Algorithm).or_else(|| before.and_then(|before| before.node.clone())),
             records,
             explanation: explanation.map(str::to_owned),

@@ -192,6 +192,7 @@ impl Reconciler {
                 uid: String::new(),
                 attempt: job.stored.attempts.of(*step),
                 node: None,
+                keeps: false,
                 created: now(),
                 state: PodState::Ended(PodEnd::NotStarted(what.clone())),
                 messages: BTreeMap::new(),

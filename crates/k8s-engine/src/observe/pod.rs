@@ -1,6 +1,6 @@
 //! What a pod does, in our words.
 
-use crate::build::{ATTEMPT, PodStep};
+use crate::build::{ATTEMPT, PodStep, publishing::KEEP};
 use cloister_model::{StepMessage, Timestamp, escape};
 use k8s_openapi::{
     api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus},
@@ -20,6 +20,8 @@ pub struct PodFacts {
     pub attempt: u32,
     /// The node that it is bound to.
     pub node: Option<String>,
+    /// Whether it is a pod of publishing that stores no outputs: it keeps the report and the log of the run.
+    pub keeps: bool,
     /// When it was created.
     pub created: Timestamp,
     /// What it does.
@@ -97,6 +99,7 @@ impl PodFacts {
             uid: metadata.uid.clone().unwrap_or_default(),
             attempt,
             node: spec.and_then(|spec| spec.node_name.clone()),
+            keeps: spec.is_some_and(|spec| spec.containers.iter().any(|container| container.name == KEEP)),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::from_unix_ms(0), moment),
             state: state(pod, status),
             messages: containers(status).filter_map(message).collect(),

@@ -5,7 +5,7 @@
 //! lets an algorithm begin once.
 
 use super::pod::{PodEnd, PodFacts, PodState, WaitingOn, speaker};
-use crate::build::PodStep;
+use crate::build::{PodStep, publishing::KEEP};
 use cloister_lifecycle::ObservedEnd;
 use cloister_model::{Said, StepMessage, Timestamp};
 use std::{collections::HashMap, time::Duration};
@@ -136,7 +136,7 @@ fn waiting(on: WaitingOn, text: &str, attempts: u32, since: Timestamp, now: Time
 }
 
 fn ended(step: PodStep, pod: &PodFacts, end: &PodEnd, attempts: u32) -> Verdict {
-    let said = pod.messages.get(speaker(step));
+    let said = pod.messages.get(if pod.keeps { KEEP } else { speaker(step) });
     // The first container of publishing says why the second one did not run.
     let said = said.or_else(|| pod.messages.values().find(|message| matches!(message.said, Said::Failed { .. })));
     match (end, said) {

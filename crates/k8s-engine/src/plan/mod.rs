@@ -16,8 +16,8 @@ use crate::{
     observe::{Patience, PodState},
 };
 use cloister_lifecycle::{
-    Action, Asked, Deadlines, Facts, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition, decide,
-    reviewed,
+    Action, Asked, Deadlines, Facts, LogFate, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition,
+    decide, reviewed,
 };
 use cloister_model::{AuditAction, Phase, StepMessage, Timestamp};
 use steps::{Seen, Steps};
@@ -28,13 +28,7 @@ const RETRY_MS: u64 = 1000;
 /// What comes next for a job.
 #[must_use]
 pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now: Timestamp) -> Act {
-    let Stored { status, attempts, report, results, rule: _ } = &world.stored;
-    if status.phase == Phase::InReview
-        && status.stop_requested.is_none()
-        && let Some((verdict, review)) = &world.review
-    {
-        return store(world, &reviewed(&world.spec, verdict, review.clone()), None, now);
-    }
+    let Stored { status, attempts, report, results, rule: _, log_discarded: _ } = &world.stored;
     // A pod of an attempt that was given up makes room for the next one.
     if let Some((step, pod)) = world.pods.iter().find(|(step, pod)| pod.attempt < attempts.of(**step)) {
         return match pod.state {
@@ -46,6 +40,16 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         Ok(steps) => steps,
         Err(step) => return again(world, step),
     };
+    let record = |transition: &Transition| {
+        let first = steps.keep(transition, world, settings);
+        first.unwrap_or_else(|| store(world, transition, &steps, now))
+    };
+    if status.phase == Phase::InReview
+        && status.stop_requested.is_none()
+        && let Some((verdict, review)) = &world.review
+    {
+        return record(&reviewed(&world.spec, verdict, review.clone()));
+    }
     let deadlines = Deadlines::of(status, &world.spec.times, now, now);
     let checked = results.map(ResultList::Digest);
     // Everything that the answer depends on is of this look, so that it is asked at once.
@@ -72,7 +76,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
     });
     let next = deadlines.next(status.phase).map(|(at, _)| at);
     let act = match action {
-        Action::Record(transition) => store(world, &transition, Some(&steps), now),
+        Action::Record(transition) => record(&transition),
         Action::Configure(_) => steps.create(PodStep::Configuration, world, settings),
         Action::StartRun => steps.create(PodStep::Algorithm, world, settings),
         Action::AwaitRun => steps.wait(PodStep::Algorithm),
@@ -101,7 +105,7 @@ fn again(world: &World, step: PodStep) -> Act {
 }
 
 /// Stores a transition, with the digests that belong to it.
-fn store(world: &World, transition: &Transition, steps: Option<&Steps>, now: Timestamp) -> Act {
+fn store(world: &World, transition: &Transition, steps: &Steps, now: Timestamp) -> Act {
     let before = &world.stored;
     let retention = Retention { keep_ms: world.spec.times.keep_ms, needed: false };
     let applied = match transition.apply(&before.status, now, retention, &world.revisions(&transition.revisions)) {
@@ -111,11 +115,12 @@ fn store(world: &World, transition: &Transition, steps: Option<&Steps>, now: Tim
             return wait("it is looked at again", Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)));
         }
     };
-    let Transition { checked, release, records, .. } = transition;
+    let Transition { checked, release, records, log, .. } = transition;
     let listed = release.as_ref().map(|release| &release.files).or(checked.as_ref());
-    let summary = steps.and_then(|steps| steps.run.summary.as_ref());
+    let summary = steps.run.summary.as_ref();
     let refusal = records.iter().find(|record| record.action == AuditAction::ReleaseRefused);
     let stored = Stored {
+        log_discarded: applied.status.phase.has_ended() && *log == LogFate::Discarded,
         status: applied.status,
         attempts: before.attempts,
         report: summary.and_then(|summary| summary.report).or(before.report),
@@ -127,7 +132,7 @@ fn store(world: &World, transition: &Transition, steps: Option<&Steps>, now: Tim
 
 /// Deletes what runs, one pod at a look.
 fn end_run(world: &World) -> Act {
-    for (step, pod) in &world.pods {
+    for (step, pod) in world.pods.iter().filter(|(_, pod)| !pod.keeps) {
         match pod.state {
             PodState::Waiting { .. } | PodState::Running => {
                 return Act::DeletePod { step: *step, uid: pod.uid.clone() };

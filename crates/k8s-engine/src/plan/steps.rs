@@ -4,14 +4,14 @@ use super::{Act, Stored, World, answer};
 use crate::{
     build::{
         PodSettings, PodStep, algorithm, configuration,
-        publishing::{self, FILTER, Outputs},
+        publishing::{self, FILTER, Outputs, PUBLISH, RunFiles},
         volume,
     },
     observe::{Patience, Verdict, verdict},
 };
-use cloister_lifecycle::{ObservedEnd, RunFacts, RunTrace};
+use cloister_lifecycle::{LogFate, ObservedEnd, RunFacts, RunTrace, Transition, kept_log_bytes};
 use cloister_model::{
-    Fault, FilterOrder, Phase, PublishOrder, Reason, Said, Sha256, StepFailure, StepMessage, StepName, Timestamp,
+    Event, Fault, FilterOrder, Phase, PublishOrder, Reason, Said, StepFailure, StepMessage, StepName, Timestamp,
 };
 
 /// Seconds that a step's pod may take beyond what the job's own limits say.
@@ -55,7 +55,7 @@ impl Steps {
                 Verdict::Create => Seen::Missing,
                 Verdict::Wait { text, until } => Seen::Waiting { text, until },
                 // Only the step that the job is at is tried again.
-                Verdict::Again { .. } if is_at(phase, step) => return Err(step),
+                Verdict::Again { .. } if is_at(phase, step) || world.keeps() => return Err(step),
                 Verdict::Again { text } => Seen::Ended(ObservedEnd::CutOff(text)),
                 Verdict::Said(message) => Seen::Message(message),
                 Verdict::Ended(end) => Seen::Ended(end),
@@ -65,6 +65,11 @@ impl Steps {
         let algorithm = look(PodStep::Algorithm)?;
         let publishing = look(PodStep::Publishing)?;
         let configured = ended(world, StepName::Configure, &configuration);
+        if world.keeps() {
+            // What is kept says nothing of the outputs.
+            let (run, filtered, published) = (run(&algorithm), None, None);
+            return Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published });
+        }
         let of_filter = world.pods.get(&PodStep::Publishing).and_then(|pod| pod.messages.get(FILTER)).cloned();
         let filtered = of_filter.or_else(|| ended(world, StepName::Filter, &publishing));
         let published = ended(world, StepName::Publish, &publishing);
@@ -91,6 +96,35 @@ impl Steps {
             Seen::Waiting { text, until } => Act::Wait { text: text.clone(), until: *until },
             Seen::Missing | Seen::Message(_) | Seen::Ended(_) => super::wait("its pod is looked at", None),
         }
+    }
+
+    /// What has to be done before a transition is stored after which nothing of the job's volume is needed any more, or after
+    /// which a reviewer looks at it: the report and the log of the run are in the store first. None: nothing.
+    pub(super) fn keep(&self, transition: &Transition, world: &World, settings: &PodSettings) -> Option<Act> {
+        let ends = transition.reason.is_some() || transition.release.is_some();
+        let wanted = (ends && transition.log != LogFate::Discarded) || transition.events.contains(&Event::ReviewAsked);
+        // Without its volume, what the run left is lost.
+        let ran = world.stored.attempts.algorithm > 0 && world.has_volume && !world.volume_leaving;
+        if !(wanted && ran) {
+            return None;
+        }
+        match (&self.publishing, world.pods.get(&PodStep::Publishing)) {
+            (Seen::Missing, _) | (_, None) => Some(self.begin_keeping(world, settings)),
+            (Seen::Waiting { .. }, Some(_)) => Some(self.wait(PodStep::Publishing)),
+            // The container that publishes keeps it first.
+            (_, Some(pod)) if pod.keeps || pod.messages.contains_key(PUBLISH) => None,
+            (_, Some(_)) => Some(super::again(world, PodStep::Publishing)),
+        }
+    }
+
+    fn begin_keeping(&self, world: &World, settings: &PodSettings) -> Act {
+        let World { spec, owner, .. } = world;
+        let report = self.run.summary.as_ref().and_then(|summary| summary.report).or(world.stored.report);
+        let run = RunFiles { report, log_bytes: kept_log_bytes(&spec.terms) };
+        let (step, attempts) = (PodStep::Publishing, world.stored.attempts.begun(PodStep::Publishing));
+        let pod = publishing::keep(settings, owner, attempts.of(step), run);
+        let fence = Stored { attempts, ..world.stored.clone() };
+        Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod) }
     }
 
     /// Creates the pod of a step, the volume before it; waits if it is there.
@@ -171,9 +205,8 @@ fn pod(step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> k8
         PodStep::Algorithm => algorithm::build(settings, owner, attempt, &algorithm::Run::of(spec)),
         PodStep::Publishing => {
             let (filter, publish) = (FilterOrder::without_outputs(spec), PublishOrder::of(spec, Vec::new()));
-            // Without a report no outputs are checked; the step refuses a report of another digest.
-            let report = world.stored.report.unwrap_or(Sha256::from_bytes([0; 32]));
-            let outputs = Outputs { filter: &filter, publish: &publish, report };
+            let run = RunFiles { report: world.stored.report, log_bytes: kept_log_bytes(&spec.terms) };
+            let outputs = Outputs { filter: &filter, publish: &publish, reviewed: spec.terms.release.review, run };
             publishing::build(settings, owner, attempt, &outputs, seconds)
         }
     }

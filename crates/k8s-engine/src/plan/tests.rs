@@ -4,12 +4,12 @@
 use super::*;
 use crate::{
     build::{Owner, configuration::OrderParts, testing},
-    observe::{PodEnd, PodFacts, WaitingOn},
+    observe::{PodEnd, PodFacts, WaitingOn, verdict::MOST_ATTEMPTS},
     resources::Attempts,
 };
 use cloister_model::{
-    Account, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, RunEnd, RunSummary, Said,
-    Sha256,
+    Account, Fault, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Reason, Review, ReviewVerdict, RunEnd,
+    RunSummary, Said, Sha256,
 };
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
@@ -31,6 +31,10 @@ struct Cluster {
     reported: bool,
     begun: u32,
     created: u32,
+    /// Whether the report and the log of the run are in the store.
+    kept: bool,
+    /// How the run ends.
+    end: RunEnd,
     now: u64,
 }
 
@@ -39,7 +43,14 @@ impl Cluster {
         let mut spec = cloister_testkit::job(1, Timestamp::from_unix_ms(1000));
         spec.terms.release.review = review;
         let status = JobStatus::queued(spec.id, spec.labels.clone(), spec.created);
-        let stored = Stored { status, attempts: Attempts::default(), report: None, results: None, rule: None };
+        let stored = Stored {
+            status,
+            attempts: Attempts::default(),
+            report: None,
+            results: None,
+            rule: None,
+            log_discarded: false,
+        };
         Self {
             spec,
             stored,
@@ -50,6 +61,8 @@ impl Cluster {
             reported: false,
             begun: 0,
             created: 0,
+            kept: false,
+            end: RunEnd::Succeeded,
             now: 1000,
         }
     }
@@ -66,7 +79,7 @@ impl Cluster {
         let by: Account = "bob".parse().expect("an account");
         let review = Review { approved: true, by, at: self.now() };
         World {
-            order: OrderParts { secrets: vec!["p0".to_owned()], sha256: DIGEST },
+            order: OrderParts { secrets: vec!["p0".to_owned()], sha256: DIGEST, reads_store: false },
             owner: Owner { job: self.spec.id, uid: "uid".to_owned() },
             spec: self.spec.clone(),
             stored,
@@ -84,6 +97,16 @@ impl Cluster {
         match act {
             Act::Store { stored, .. } => {
                 prop_assert!(stored.status.phase >= self.stored.status.phase);
+                // Its publishing pods may have come to nothing.
+                let given_up = stored.attempts.publishing >= MOST_ATTEMPTS;
+                let ends = stored.status.phase.has_ended() && !stored.log_discarded && self.begun > 0;
+                if (ends || stored.status.phase == Phase::InReview) && self.has_volume {
+                    prop_assert!(
+                        self.kept || given_up || self.keeping_came_to_nothing(),
+                        "a log is lost: {:?}",
+                        self.pods
+                    );
+                }
                 self.stored = *stored;
             }
             Act::CreateVolume(_) => {
@@ -91,7 +114,10 @@ impl Cluster {
                 self.has_volume = true;
             }
             Act::CreatePod { step, fence, pod } => {
-                prop_assert!(!self.stop && !self.stored.status.phase.has_ended(), "created after a stop or an end");
+                let keeps = PodFacts::of(&pod).keeps;
+                prop_assert!(!self.stored.status.phase.has_ended(), "created after an end");
+                prop_assert!(!self.stop || keeps, "created after a stop");
+                prop_assert!(!keeps || self.stored.attempts.algorithm > 0, "nothing ran");
                 prop_assert!(self.has_volume && !self.pods.contains_key(&step));
                 self.stored = *fence;
                 let facts = PodFacts {
@@ -122,6 +148,12 @@ impl Cluster {
             Act::Nothing => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Whether a pod that keeps the log, and nothing else, came to nothing.
+    fn keeping_came_to_nothing(&self) -> bool {
+        let pod = self.pods.get(&PodStep::Publishing);
+        pod.is_some_and(|pod| pod.keeps && pod.state != PodState::Running)
     }
 
     /// A pod goes on, or the cluster does something to it.
@@ -161,6 +193,7 @@ impl Cluster {
             (PodState::Running, 2) => (PodState::Ended(PodEnd::Exit(137)), None),
             (PodState::Running, _) => {
                 self.reported |= step == PodStep::Algorithm;
+                self.kept |= step == PodStep::Publishing;
                 (PodState::Ended(PodEnd::Exit(0)), Some(self.word(step)))
             }
             (state, _) => (state, None),
@@ -182,15 +215,19 @@ impl Cluster {
                 vec![(crate::build::configuration::CONTAINER, message(said))]
             }
             PodStep::Algorithm => {
+                let failed = self.end != RunEnd::Succeeded;
                 let summary = RunSummary {
-                    end: RunEnd::Succeeded,
-                    reason: None,
+                    end: self.end,
+                    reason: failed.then(|| Reason::new("it failed", Fault::Algorithm)),
                     algorithm: DIGEST,
                     interpreted: false,
                     files: Some(files),
                     report: Some(DIGEST),
                 };
                 vec![(crate::build::algorithm::CONTAINER, message(Said::Ran(summary)))]
+            }
+            PodStep::Publishing if self.pods.get(&step).is_some_and(|pod| pod.keeps) => {
+                vec![(crate::build::publishing::KEEP, message(Said::Kept))]
             }
             PodStep::Publishing => vec![
                 (FILTER, message(Said::Passed { checked: LIST })),
@@ -232,6 +269,43 @@ fn a_job_goes_through_its_three_pods_and_leaves_nothing() {
         let Stored { report, results, rule, .. } = &cluster.stored;
         assert_eq!((*report, *results, rule.as_deref()), (Some(DIGEST), Some(LIST), None));
     }
+}
+
+/// Nothing of a run that failed leaves as a result, and its publisher can see why it failed.
+#[test]
+fn the_report_and_the_log_of_a_run_that_failed_are_kept_before_its_end_is_stored() {
+    for (end, phase) in [(RunEnd::Failed, Phase::AlgorithmFailed), (RunEnd::MetLimit, Phase::LimitExceeded)] {
+        let mut cluster = Cluster { end, ..Cluster::new(false) };
+        let phases = to_its_end(&mut cluster);
+        assert_eq!(phases.last(), Some(&phase));
+        assert_eq!((cluster.created, cluster.begun, cluster.kept), (3, 1, true));
+        assert_eq!((cluster.stored.report, cluster.stored.results), (Some(DIGEST), None));
+        assert!(!cluster.stored.log_discarded);
+    }
+}
+
+/// The pods of a job that is stopped are deleted first; then its log is kept.
+#[test]
+fn the_log_of_a_running_job_that_is_stopped_is_kept() {
+    let mut cluster = Cluster::new(false);
+    while !matches!(cluster.pods.get(&PodStep::Algorithm).map(|pod| &pod.state), Some(PodState::Running)) {
+        let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
+        cluster.perform(act).expect("performed");
+        cluster.advance(5);
+    }
+    cluster.stop = true;
+    let phases = to_its_end(&mut cluster);
+    assert_eq!((phases.last(), cluster.kept), (Some(&Phase::Stopped), true));
+}
+
+/// A job that is stopped before its algorithm began has nothing to keep.
+#[test]
+fn a_job_that_is_stopped_early_creates_no_other_pod() {
+    let mut cluster = Cluster::new(false);
+    to_phase(&mut cluster, Phase::Configuring);
+    cluster.stop = true;
+    to_its_end(&mut cluster);
+    assert_eq!((cluster.created, cluster.kept, cluster.stored.log_discarded), (0, false, true));
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub struct Stored {
     pub results: Option<ListDigest>,
     /// The rule that kept its outputs back.
     pub rule: Option<String>,
+    /// Whether it has ended, and no reader may have its log.
+    pub log_discarded: bool,
 }
 
 impl Attempts {
@@ -143,7 +145,12 @@ impl World {
         self.assets.get(did).map(|now| now.asset.revision)
     }
 
-    /// Whether nothing of the job runs. A pod whose node does not answer is not waited for longer than its grace period and a
+    /// Whether the pod of publishing keeps what is known of the run, and nothing else. The job is at its end.
+    pub(super) fn keeps(&self) -> bool {
+        self.pods.get(&PodStep::Publishing).is_some_and(|pod| pod.keeps)
+    }
+
+    /// Whether nothing of the job runs. What keeps its report and its log does not count. A pod whose node does not answer is not waited for longer than its grace period and a
     /// minute: whatever it still does, its claim is taken, and nothing of it is released.
     pub(super) fn nothing_runs(&self, now: Timestamp) -> bool {
         let over = |since: Timestamp, grace_seconds: u64| {
@@ -151,7 +158,7 @@ impl World {
                 grace_seconds.saturating_mul(1000).saturating_add(u64::try_from(LEAVING.as_millis()).unwrap_or(0));
             now.unix_ms() >= since.unix_ms().saturating_add(left)
         };
-        self.pods.values().all(|pod| match pod.state {
+        self.pods.values().filter(|pod| !pod.keeps).all(|pod| match pod.state {
             PodState::Ended(_) => true,
             PodState::Leaving { since, grace_seconds } => over(since, grace_seconds),
             PodState::Waiting { .. } | PodState::Running => false,

@@ -37,6 +37,9 @@ pub struct Order {
     pub inputs: Vec<String>,
     /// What runs.
     pub algorithm: OrderedAlgorithm,
+    /// Whether configuration reads files of the result store: uploads, or results of other jobs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reads_store: bool,
     /// Its secrets: what configuration is told.
     pub payload: Payload,
     /// Everything that was decided, as JSON: see [`Order::job`].
@@ -102,6 +105,9 @@ pub(crate) struct Document {
     queue: String,
     inputs: Vec<Did>,
     algorithm: AlgorithmForm,
+    // Absent if false: a controller that does not know it refuses only orders that it could not carry out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    reads_store: bool,
     terms: TermsForm,
     limits: Limits,
     times: TimesForm,
@@ -232,6 +238,7 @@ impl Order {
                 image: image.clone(),
                 interpreter: interpreter.as_ref().map(ToString::to_string),
             },
+            reads_store: document.reads_store,
             payload,
             document: text,
         }
@@ -244,13 +251,14 @@ impl Order {
             return Err(unreadable(format!("its version is not `{DOCUMENT_VERSION}`")));
         }
         let expected = Self::summary(&document, self.payload.clone(), String::new());
-        let Self { created, environment, queue, inputs, algorithm, payload: _, document: _ } = self;
+        let Self { created, environment, queue, inputs, algorithm, reads_store, payload: _, document: _ } = self;
         for (field, same) in [
             ("created", *created == expected.created),
             ("environment", *environment == expected.environment),
             ("queue", *queue == expected.queue),
             ("inputs", *inputs == expected.inputs),
             ("algorithm", *algorithm == expected.algorithm),
+            ("readsStore", *reads_store == expected.reads_store),
         ] {
             if !same {
                 return Err(OrderError::Contradiction { job: document.id, field });
@@ -287,6 +295,11 @@ impl Order {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
 fn without_source() -> JobSource {
     JobSource::Rawcode(Secret::new(String::new()))
 }
@@ -308,6 +321,7 @@ impl From<&JobSpec> for Document {
             labels,
             record,
         } = spec;
+        let reads_store = algorithm.source.reads_store() || inputs.iter().any(|input| input.source.reads_store());
         let JobAlgorithm { did, ddo: _, container, interpreter, source: _ } = algorithm.clone();
         let Container { image, tag, entrypoint, checksum } = container;
         let TimeLimits { queue_ms, total_ms, review_ms, keep_ms } = *times;
@@ -320,6 +334,7 @@ impl From<&JobSpec> for Document {
             queue: queue.clone(),
             inputs: inputs.iter().map(|input| input.did.clone()).collect(),
             algorithm: AlgorithmForm { did, image, tag, entrypoint, checksum, interpreter },
+            reads_store,
             terms: terms.clone().into(),
             limits: limits.clone(),
             times: TimesForm { queue_ms, total_ms, review_ms, keep_ms },
@@ -340,6 +355,7 @@ impl From<Document> for JobSpec {
             queue,
             inputs,
             algorithm,
+            reads_store: _,
             terms,
             limits,
             times,

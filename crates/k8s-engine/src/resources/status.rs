@@ -1,7 +1,7 @@
 use super::{Condition, ConditionStatus, Moment, OrderError, schema};
 use cloister_model::{
-    Account, Did, FailureDetail, Fault, JobId, JobStatus, Labels, Phase, Progress, Reason, Review, Sha256, Step,
-    Timestamp, WithheldLog,
+    Account, Did, FailureDetail, Fault, JobId, JobStatus, Labels, ListDigest, Phase, Progress, Reason, Review, Sha256,
+    Step, Timestamp, WithheldLog,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,9 @@ pub struct ComputeJobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub rule: Option<String>,
+    /// The job has ended, and no reader may have its log: it never ran, or must not have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub log_discarded: bool,
     /// Events of the job that may not be in the audit log yet, as JSON: stored together with what they describe, and
     /// removed once they are on record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,6 +221,14 @@ pub struct ResultsDigest {
     pub bytes: u64,
 }
 
+impl ResultsDigest {
+    /// The list that it is the digest of.
+    #[must_use]
+    pub fn list(&self) -> ListDigest {
+        ListDigest { sha256: self.manifest_sha256, files: self.files, bytes: self.bytes }
+    }
+}
+
 /// Why a status cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StatusFormError {
@@ -287,6 +298,7 @@ impl ComputeJobStatus {
             report: before.and_then(|before| before.report.clone()),
             results: before.and_then(|before| before.results.clone()),
             rule: before.and_then(|before| before.rule.clone()),
+            log_discarded: before.is_some_and(|before| before.log_discarded),
             records: before.and_then(|before| before.records.clone()),
             observed_generation: generation,
             conditions: before.map(|before| before.conditions.clone()).unwrap_or_default(),

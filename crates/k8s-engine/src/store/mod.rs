@@ -7,6 +7,7 @@ mod group;
 mod nonces;
 mod outbox;
 mod payload;
+pub(crate) mod receipts;
 
 pub(crate) use audit::{Audit, Entry};
 pub(crate) use claims::{Attempt, Held, Holder, Taken, attempt, free, give_up};

@@ -1,6 +1,8 @@
 //! An API server, with the definitions installed and namespaces of one test.
 
-use cloister_k8s_engine::{Cluster, Namespaces, resources::definitions};
+use cloister_k8s_engine::{Cluster, Namespaces, StoreOptions, resources::definitions};
+use cloister_results::{ResultStore, StoreConfig};
+use cloister_sources::SourcePolicy;
 use k8s_openapi::{
     api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -10,7 +12,12 @@ use kube::{
 };
 use serde_json::Value;
 use std::{
-    sync::atomic::{AtomicU32, Ordering},
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -25,6 +32,22 @@ pub(crate) struct Room {
 
 fn unset() -> ! {
     panic!("KUBECONFIG does not name a cluster: run `make test-k8s`, which starts one")
+}
+
+/// The settings of a replica with this home, and the store of results that the replicas of a test share.
+pub(crate) fn options(folder: &Path, replica: &str, upload_bytes_per_account: u64) -> StoreOptions {
+    let url = format!("file://{}", folder.join("results").display());
+    let results = ResultStore::open(&StoreConfig { url, options: BTreeMap::new() }).expect("a store of results");
+    StoreOptions {
+        home: folder.join(replica),
+        cache_bytes: 64 << 20,
+        sources: SourcePolicy {
+            allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
+            ..SourcePolicy::default()
+        },
+        results: Arc::new(results),
+        upload_bytes_per_account,
+    }
 }
 
 /// A name that no other test has.

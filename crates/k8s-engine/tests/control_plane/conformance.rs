@@ -1,163 +1,44 @@
-//! The conformance suite over the API server, with two replicas: every case that needs no run. What lies in the store of
-//! results (uploads, inspections, outputs) is the local engine's here, because no case that is listed observes it.
+//! The conformance suite over the API server, with two replicas: every case that needs no run.
 //!
-//! Not listed, because jobs would have to be carried through: deadlines, outputs, receipts, recovery, review, inspections,
-//! uploads, and the cases of other modules whose jobs end.
+//! Not listed, because jobs would have to be carried through: deadlines, outputs, receipts, recovery, review, and the cases
+//! of other modules whose jobs end.
 
-use crate::cluster::Room;
+use crate::cluster::{Room, options};
 use cloister_engine_tests::{Conditions, Fixture, FixtureFuture, Trial, cases};
 use cloister_k8s_engine::{
     ClusterStore,
     resources::{Environment, EnvironmentLimits, EnvironmentSpec},
 };
-use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
-use cloister_model::{
-    Account, ApiKey, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, AuditLog, AuditRecord, Backend, ByteRange,
-    Claim, Claims, Did, EngineError, EngineFuture, EnvironmentStatus, Explanation, Inspection, Inspections, JobCard,
-    JobId, JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LogPart, LogScope, Outputs, Registry, Report,
-    ResultFile, ResultSet, ReviewVerdict, Seen, Sha256, Sources, StoreFuture, StoredReceipt, Timestamp, Unavailability,
-    Upload, Uploads,
-};
-use cloister_sources::SourcePolicy;
+use cloister_model::Backend;
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 const MIB: u64 = 1024 * 1024;
-
-/// The cluster, and the local engine for what no case observes.
-#[derive(Debug)]
-struct Replica {
-    cluster: ClusterStore,
-    rest: Arc<LocalEngine>,
-}
-
-macro_rules! passes_on {
-    ($to:ident: $($port:ident { $(fn $name:ident($($argument:ident: $kind:ty),*) -> $answer:ty;)* })*) => {
-        $(impl $port for Replica {
-            $(fn $name(&self, $($argument: $kind),*) -> $answer { self.$to.$name($($argument),*) })*
-        })*
-    };
-}
-
-passes_on! { cluster:
-    Jobs {
-        fn environments() -> EngineFuture<'_, Vec<EnvironmentStatus>>;
-        fn submit(job: JobSpec, claims: Vec<Claim>, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
-        fn status(job: JobId) -> EngineFuture<'_, JobStatus>;
-        fn wait(job: JobId, seen: Seen) -> EngineFuture<'_, JobStatus>;
-        fn explain(job: JobId) -> EngineFuture<'_, Explanation>;
-        fn card(job: JobId) -> EngineFuture<'_, JobCard>;
-        fn list(query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>>;
-        fn stop(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
-        fn remove(job: JobId, record: AuditEvent) -> EngineFuture<'_, ()>;
-        fn review(job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
-        fn release_log(job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
-    }
-    Registry {
-        fn put_asset(asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()>;
-        fn asset(did: Did) -> StoreFuture<'_, Option<Asset>>;
-        fn asset_named(owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>>;
-        fn assets(query: AssetQuery) -> StoreFuture<'_, AssetList>;
-    }
-    Keyring {
-        fn put_key(key: ApiKey, record: AuditEvent) -> StoreFuture<'_, ()>;
-        fn key(id: KeyId) -> StoreFuture<'_, Option<ApiKey>>;
-        fn keys(account: Option<Account>) -> StoreFuture<'_, Vec<ApiKey>>;
-        fn revoke_key(id: KeyId, at: Timestamp, record: AuditEvent) -> StoreFuture<'_, ApiKey>;
-    }
-    Claims {
-        fn claim(claim: Claim) -> StoreFuture<'_, bool>;
-    }
-    AuditLog {
-        fn record(events: Vec<AuditEvent>) -> StoreFuture<'_, ()>;
-        fn records(after: u64, at_most: u32) -> StoreFuture<'_, Vec<AuditRecord>>;
-    }
-}
-
-passes_on! { rest:
-    Outputs {
-        fn log(job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart>;
-        fn report(job: JobId) -> EngineFuture<'_, Option<Report>>;
-        fn results(job: JobId, set: ResultSet) -> EngineFuture<'_, Vec<ResultFile>>;
-        fn read_result(job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>>;
-        fn receipt(job: JobId) -> EngineFuture<'_, Option<StoredReceipt>>;
-    }
-    Uploads {
-        fn begin_upload() -> StoreFuture<'_, u64>;
-        fn append_upload(upload: u64, bytes: Vec<u8>) -> StoreFuture<'_, ()>;
-        fn finish_upload(upload: u64, owner: Account, at: Timestamp) -> StoreFuture<'_, Upload>;
-        fn drop_upload(upload: u64) -> StoreFuture<'_, ()>;
-        fn upload(sha256: Sha256, owner: Account) -> StoreFuture<'_, Option<Upload>>;
-    }
-    Inspections {
-        fn inspect(account: Account, sources: Sources, patience: Duration) -> StoreFuture<'_, Inspection>;
-        fn read_inspected(sha256: Sha256, range: ByteRange) -> StoreFuture<'_, Vec<u8>>;
-    }
-}
-
-impl Backend for Replica {
-    fn ready(&self) -> EngineFuture<'_, ()> {
-        let answer = match self.cluster.problem() {
-            None => Ok(()),
-            Some(problem) => Err(EngineError::unavailable(Unavailability::Cluster, problem)),
-        };
-        Box::pin(std::future::ready(answer))
-    }
-}
 
 /// One installation with two replicas.
 struct Installation {
     room: Room,
     folder: TempDir,
-    rest: Option<Arc<LocalEngine>>,
     other: Option<Arc<dyn Backend>>,
+    /// Replicas that were opened.
+    opened: u32,
 }
 
 impl Installation {
     async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        Self { room: Room::open().await, folder, rest: None, other: None }
+        Self { room: Room::open().await, folder, other: None, opened: 0 }
     }
 
-    async fn rest(&mut self) -> Arc<LocalEngine> {
-        if let Some(rest) = &self.rest {
-            return Arc::clone(rest);
-        }
-        let options = Options {
-            home: self.folder.path().join("home"),
-            sandbox: cloister_testkit::program("sandbox").unwrap_or_else(|missing| panic!("{missing}")),
-            sandbox_home: None,
-            environment: EnvironmentOptions {
-                id: "local".parse().expect("a name"),
-                description: String::new(),
-                max_jobs: 0,
-                cpus: 1,
-                memory_bytes: 1024 * MIB,
-                job_memory_bytes: 512 * MIB,
-                max_queued: 1,
-                max_queued_per_account: 1,
-                reserved_jobs: 0,
-                min_free_bytes: 0,
-                max_wall_ms: 1000,
-            },
-            sources: SourcePolicy::default(),
-            cache_bytes: MIB,
-            results: None,
-            upload_bytes_per_account: 16 * MIB,
-        };
-        let rest = LocalEngine::open(options).await.expect("a local engine");
-        self.rest = Some(Arc::clone(&rest));
-        rest
-    }
-
-    async fn replica(&mut self) -> Arc<dyn Backend> {
-        let rest = self.rest().await;
-        let cluster = ClusterStore::open(self.room.cluster.clone()).await.unwrap_or_else(|error| panic!("{error}"));
-        Arc::new(Replica { cluster, rest })
+    async fn replica(&mut self, upload_bytes_per_account: u64) -> Arc<dyn Backend> {
+        self.opened += 1;
+        let options = options(self.folder.path(), &format!("replica-{}", self.opened), upload_bytes_per_account);
+        let store = ClusterStore::open(self.room.cluster.clone(), options).await;
+        Arc::new(store.unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// Writes the environment as the operator does.
@@ -194,8 +75,9 @@ impl Fixture for Installation {
     fn open(&mut self, conditions: Conditions) -> FixtureFuture<'_, Arc<dyn Backend>> {
         Box::pin(async move {
             self.set_up(conditions).await;
-            self.other = Some(self.replica().await);
-            self.replica().await
+            let upload_bytes = conditions.upload_bytes_per_account;
+            self.other = Some(self.replica(upload_bytes).await);
+            self.replica(upload_bytes).await
         })
     }
 
@@ -237,6 +119,12 @@ cases! {
     environments {
         an_open_engine_is_ready
     }
+    inspections {
+        files_are_described_in_their_order
+        a_source_that_cannot_be_read_is_a_failure
+        an_inspection_goes_on_when_it_is_asked_for_again
+        a_file_that_was_not_inspected_is_missing
+    }
     keyring {
         a_key_is_made_once
         a_key_is_revoked_once
@@ -272,5 +160,14 @@ cases! {
         an_account_has_so_many_waiting_jobs_and_no_more
         a_job_whose_claim_is_taken_leaves_nothing
         of_many_jobs_with_one_claim_one_is_taken_in
+    }
+    uploads {
+        an_upload_is_its_parts_in_their_order
+        the_same_file_again_changes_nothing
+        an_empty_file_is_a_file
+        an_upload_that_is_over_is_missing
+        an_account_has_so_many_bytes
+        an_upload_is_known_to_every_process
+        many_uploads_at_once_stay_within_the_limit
     }
 }

@@ -1,6 +1,6 @@
 //! The controller against a real API server. The test plays the kubelet: it ends each pod with what its step would have said.
 
-use crate::cluster::Room;
+use crate::cluster::{self, Room};
 use cloister_k8s_engine::{
     Cluster, ClusterStore,
     build::{ResultStoreAccess, algorithm, configuration, publishing},
@@ -22,6 +22,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tempfile::TempDir;
 
 const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
 const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
@@ -31,6 +32,7 @@ pub(crate) struct Installation {
     pub(crate) room: Room,
     pub(crate) store: Arc<ClusterStore>,
     kubelet: Arc<Kubelet>,
+    _folder: TempDir,
 }
 
 /// Plays the kubelet.
@@ -57,8 +59,9 @@ fn options() -> EngineOptions {
 }
 
 /// The service's view of a cluster.
-pub(crate) async fn store(cluster: Cluster) -> Arc<ClusterStore> {
-    Arc::new(ClusterStore::open(cluster).await.expect("a store"))
+pub(crate) async fn store(cluster: Cluster, folder: &std::path::Path) -> Arc<ClusterStore> {
+    let options = cluster::options(folder, "home", 0);
+    Arc::new(ClusterStore::open(cluster, options).await.expect("a store"))
 }
 
 impl Installation {
@@ -79,11 +82,12 @@ impl Installation {
             Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         let account = serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("an account");
         let _ = api.create(&PostParams::default(), &account).await;
-        let store = store(room.cluster.clone()).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = store(room.cluster.clone(), folder.path()).await;
         let kubelet = Arc::new(Kubelet::default());
         let pods: Api<Pod> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         tokio::spawn(Arc::clone(&kubelet).work(pods));
-        Self { room, store, kubelet }
+        Self { room, store, kubelet, _folder: folder }
     }
 
     async fn controller(&self) -> Controller {

@@ -1,6 +1,6 @@
 //! No effect without its record, when the process that made the change was killed before it wrote the record.
 
-use crate::cluster::Room;
+use crate::cluster::{Room, options};
 use cloister_k8s_engine::{ClusterStore, resources::ApiKey};
 use cloister_model::{AuditAction, AuditEvent, AuditLog as _, Keyring as _, Timestamp};
 use kube::{
@@ -33,9 +33,10 @@ async fn a_change_whose_process_was_killed_is_on_record_once() {
         expected.push(event);
     }
     // Both sweep, and a revocation puts one of them on record as well.
+    let folder = tempfile::tempdir().expect("a folder");
     let replicas = [
-        ClusterStore::open(room.cluster.clone()).await.expect("a replica"),
-        ClusterStore::open(room.cluster.clone()).await.expect("a replica"),
+        ClusterStore::open(room.cluster.clone(), options(folder.path(), "one", 0)).await.expect("a replica"),
+        ClusterStore::open(room.cluster.clone(), options(folder.path(), "two", 0)).await.expect("a replica"),
     ];
     let revoked = AuditEvent { subject: "0".repeat(16), ..cloister_testkit::event(AuditAction::KeyRevoked, long_ago) };
     let id = "0".repeat(16).parse().expect("an id");

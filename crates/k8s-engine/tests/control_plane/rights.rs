@@ -67,7 +67,8 @@ async fn the_programs_need_no_right_beyond_theirs() {
     let installation = Installation::open(10).await;
     let room = &installation.room;
     install(room, true).await;
-    let store = crate::controller::store(cluster_as(room, API).await).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = crate::controller::store(cluster_as(room, API).await, folder.path()).await;
     let kubeconfig = kubeconfig_as(room, ENGINE);
     let engine = Program::start(room, &["--kubeconfig", &kubeconfig.path().display().to_string()]);
     engine.until("/readyz", |(status, _)| *status == 200).await;

@@ -1,6 +1,7 @@
-use super::outputs::part;
-use crate::{LocalEngine, engine::core::blocking, inspections::Runner};
+use crate::{LocalEngine, engine::core::blocking};
+use cloister_files::read_part;
 use cloister_model::{Account, ByteRange, Inspection, Inspections, Sha256, Sources, StoreError, StoreFuture};
+use cloister_sources::inspect::Runner;
 use std::{fs::File, io, sync::Arc, time::Duration};
 
 impl Inspections for LocalEngine {
@@ -21,7 +22,7 @@ impl Inspections for LocalEngine {
                 let paths = [core.cache.path(sha256), Some(core.home.upload(&sha256))];
                 for path in paths.into_iter().flatten() {
                     match File::open(path) {
-                        Ok(file) => return part(&file, range).map(Some),
+                        Ok(file) => return read_part(&file, range).map(Some),
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(error) => return Err(error),
                     }

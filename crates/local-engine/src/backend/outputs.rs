@@ -3,6 +3,7 @@ use crate::{
     engine::core::{Core, blocking},
     store::{DbError, jobs, receipts},
 };
+use cloister_files::read_part;
 use cloister_lifecycle::log_bytes;
 use cloister_model::{
     ByteRange, EngineError, EngineFuture, JobId, LogPart, LogScope, Outputs, Phase, Report, ResultFile, ResultKind,
@@ -14,7 +15,6 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use std::{
     fs::File,
     io,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -69,7 +69,7 @@ async fn log(core: &Core, job: JobId, scope: LogScope, range: ByteRange) -> Resu
         let Some(file) = first_there(&places)? else { return Ok((Vec::new(), 0)) };
         let total = file.metadata()?.len().min(most);
         let left = u32::try_from(total.saturating_sub(range.offset)).unwrap_or(u32::MAX);
-        Ok((part(&file, ByteRange { at_most: range.at_most.min(left), ..range })?, total))
+        Ok((read_part(&file, ByteRange { at_most: range.at_most.min(left), ..range })?, total))
     });
     let (bytes, total) = read.await?;
     Ok(LogPart { bytes, total, ended })
@@ -122,7 +122,7 @@ async fn read_under_review(core: &Core, job: JobId, index: u32, range: ByteRange
         ResultKind::Output => (core.home.job(job).join(OUTPUTS), PathBuf::from(&file.name)),
         _ => (core.home.job(job), PathBuf::from(LOG)),
     };
-    let read = blocking(move || part(&below(&root, &name)?, range)).await;
+    let read = blocking(move || read_part(&below(&root, &name)?, range)).await;
     read.map_err(|error| match error {
         DbError::Disk(text) => {
             EngineError::unavailable(Unavailability::Disk, format!("a file under review cannot be read: {text}"))
@@ -138,21 +138,4 @@ fn below(root: &Path, name: &Path) -> io::Result<File> {
     let file =
         File::from(openat2(root, name, flags, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)?);
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
-}
-
-/// A part of a file, shorter than asked for only at its end.
-pub(super) fn part(file: &File, range: ByteRange) -> io::Result<Vec<u8>> {
-    let left = file.metadata()?.len().saturating_sub(range.offset).min(u64::from(range.at_most));
-    let mut bytes = vec![0; usize::try_from(left).unwrap_or_default()];
-    let mut done = 0;
-    while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
-        match file.read_at(rest, range.offset + done as u64) {
-            Ok(0) => break,
-            Ok(read) => done += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(done);
-    Ok(bytes)
 }

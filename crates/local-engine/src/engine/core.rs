@@ -4,16 +4,14 @@ use crate::{
     followers::Followers,
     hold::Holds,
     home::Home,
-    incoming::Incoming,
-    inspections::Inspecting,
     interpreters::Interpreters,
     keys::KnownKeys,
     store::{DbError, Store},
 };
 use cloister_model::JobId;
-use cloister_results::ResultStore;
+use cloister_results::{Incoming, ResultStore};
 use cloister_runner::{LOG, Sandbox};
-use cloister_sources::{Cache, Fetcher};
+use cloister_sources::{Cache, Fetcher, inspect::Inspecting};
 use std::{
     io,
     path::PathBuf,

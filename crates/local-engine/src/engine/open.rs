@@ -4,16 +4,14 @@ use crate::{
     active_jobs::ActiveJobs,
     hold::Holds,
     home::Home,
-    incoming::Incoming,
-    inspections::Inspecting,
     interpreters::Interpreters,
     keys::KnownKeys,
     store::{OnCommit, Store},
 };
 use cloister_lifecycle::Capacity;
-use cloister_results::{PublishError, ResultStore, StoreConfig};
+use cloister_results::{Incoming, PublishError, ResultStore, StoreConfig};
 use cloister_runner::{RunnerError, Sandbox};
-use cloister_sources::{Cache, Fetcher};
+use cloister_sources::{Cache, Fetcher, inspect::Inspecting};
 use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc, time::Instant};
 use tokio_util::task::TaskTracker;
 

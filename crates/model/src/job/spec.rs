@@ -1,7 +1,7 @@
 use super::{JobRecord, Labels, Timestamp};
 use crate::{
-    AgeRecipient, Asset, Container, Did, EnvironmentId, InterpreterId, Limits, Secret, Sources, Terms,
-    UnsupportedSources,
+    AgeRecipient, Asset, Container, Did, EnvironmentId, InterpreterId, Limits, Location, Secret, Source, Sources,
+    Terms, UnsupportedSources,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -181,6 +181,18 @@ pub enum JobSource {
 enum StoredSource {
     Files(Secret<Value>),
     Rawcode(Secret<String>),
+}
+
+impl JobSource {
+    /// Whether some of the files may be in the store of results: uploads, and results of other jobs.
+    #[must_use]
+    pub fn reads_store(&self) -> bool {
+        let stored = |source: &Source| matches!(source.location(), Location::Upload(_) | Location::Result { .. });
+        match self {
+            Self::Files(files) => files.files().iter().any(stored),
+            Self::Rawcode(_) | Self::Unsupported(_) => false,
+        }
+    }
 }
 
 impl From<StoredSource> for JobSource {

@@ -53,6 +53,12 @@ impl ConfigureOrder {
         }
     }
 
+    /// Whether some of the files may be in the store of results: uploads, and results of other jobs.
+    #[must_use]
+    pub fn reads_store(&self) -> bool {
+        self.algorithm.source.reads_store() || self.inputs.iter().any(|input| input.source.reads_store())
+    }
+
     /// Checks the algorithm's files, by the step that holds the bytes that are about to run.
     ///
     /// # Errors

@@ -57,6 +57,8 @@ pub enum Said {
         /// What is stored.
         stored: ListDigest,
     },
+    /// What is known of the run is in the store, and nothing else was asked for.
+    Kept,
     /// The step could not be done.
     Failed {
         /// Which step.

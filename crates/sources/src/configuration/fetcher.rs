@@ -26,7 +26,8 @@ pub struct Fetcher {
 }
 
 impl Fetcher {
-    /// One that keeps this policy, fetches into this cache, and finds uploads (by their digests) and results there.
+    /// One that keeps this policy, fetches into this cache, and finds results and uploads there: an upload in the folder
+    /// `uploads` by its digest, or else in the store of results.
     ///
     /// # Errors
     /// If the policy cannot be kept: a folder that does not exist, a bound of zero.

@@ -7,7 +7,7 @@ use crate::{
     fetch::{Ask, Bounds, Failure, HttpFile, LocalFile, Meter, Remote, S3File, ipfs_file, transfer},
 };
 use bytes::Bytes;
-use cloister_model::{ByteRange, JobId, Location, Sha256, Source, StoredResultsError};
+use cloister_model::{ByteRange, JobId, Location, Sha256, Source, StoredResultsError, StoredResultsFuture};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sha2::Digest as _;
 use std::{
@@ -120,16 +120,35 @@ impl Fetcher {
         if let Some(held) = self.known(origin, bounds, meter)? {
             return Ok(held);
         }
+        // Whatever keeps it, it is what its name says or nothing.
+        let bounds = Bounds { sha256: Some(sha256), ..bounds };
         let path = self.uploads.join(sha256.to_string());
         let cache = self.cache.clone();
         let fresh = blocking(move || match std::fs::symlink_metadata(&path) {
-            Ok(found) if found.is_file() => cache.adopt(&path).map_err(|error| Failure::disk(&error)),
-            _ => Err(Failure::Source("there is no such upload; send it again".to_owned())),
+            Ok(found) if found.is_file() => cache.adopt(&path).map(Some).map_err(|error| Failure::disk(&error)),
+            _ => Ok(None),
         })
         .await?;
+        let Some(fresh) = fresh else { return self.stored_upload(sha256, origin, bounds, meter).await };
         bounds.check(fresh.file())?;
         meter.total(bounds.file, fresh.file().bytes);
         meter.charge(fresh.file().bytes)?;
+        self.keep(fresh, Some(origin)).await
+    }
+
+    /// An upload that the store of results keeps, because no folder of this machine has it.
+    async fn stored_upload(
+        &self,
+        sha256: Sha256,
+        origin: Origin,
+        bounds: Bounds,
+        meter: &Meter,
+    ) -> Result<Held, Failure> {
+        let size = self.results.upload_size(sha256).await.map_err(stored_failure)?;
+        let bytes = size.ok_or_else(|| stored_failure(StoredResultsError::NoUpload(sha256)))?;
+        let bounds = Bounds { bytes: bounds.bytes.or(Some(bytes)), ..bounds };
+        let part = |range| self.results.upload_part(sha256, range);
+        let fresh = self.copy_stored(part, bytes, bounds, meter).await?;
         self.keep(fresh, Some(origin)).await
     }
 
@@ -141,11 +160,7 @@ impl Fetcher {
         bounds: Bounds,
         meter: &Meter,
     ) -> Result<Held, Failure> {
-        let failed = |error: StoredResultsError| match error {
-            StoredResultsError::Missing(_) => Failure::Source("the job has no such result any more".to_owned()),
-            StoredResultsError::Unavailable(_) => Failure::System(error.to_string()),
-        };
-        let file = self.results.describe(job, index).await.map_err(failed)?;
+        let file = self.results.describe(job, index).await.map_err(stored_failure)?;
         let bounds =
             Bounds { bytes: bounds.bytes.or(Some(file.bytes)), sha256: bounds.sha256.or(Some(file.sha256)), ..bounds };
         // A result is what its job's manifest says, also if another job of that name should come.
@@ -155,19 +170,32 @@ impl Fetcher {
         if let Some(held) = self.known(origin, bounds, meter)? {
             return Ok(held);
         }
-        bounds.fits(file.bytes)?;
-        meter.total(bounds.file, file.bytes);
+        let part = |range| self.results.read_part(job, index, range);
+        let fresh = self.copy_stored(part, file.bytes, bounds, meter).await?;
+        self.keep(fresh, Some(origin)).await
+    }
+
+    /// A file of the store of results, which has this size.
+    async fn copy_stored<'a>(
+        &self,
+        part: impl Fn(ByteRange) -> StoredResultsFuture<'a, Vec<u8>>,
+        size: u64,
+        bounds: Bounds,
+        meter: &Meter,
+    ) -> Result<Fresh, Failure> {
+        bounds.fits(size)?;
+        meter.total(bounds.file, size);
         let _turn = meter.turn().await?;
         let (mut partial, mut bytes) = (self.begin()?, 0_u64);
-        while bytes < file.bytes {
+        while bytes < size {
             let range = ByteRange { offset: bytes, at_most: u32::try_from(CHUNK_BYTES).unwrap_or(u32::MAX) };
-            let chunk = self.results.read_part(job, index, range).await.map_err(failed)?;
+            let chunk = part(range).await.map_err(stored_failure)?;
             if chunk.is_empty() {
                 break;
             }
             bytes = arrive(&mut partial, chunk, bytes, bounds, meter).await?;
         }
-        self.keep(finish(partial, bounds).await?, Some(origin)).await
+        finish(partial, bounds).await
     }
 
     /// What this source gave before, counted as if it had come again.
@@ -186,6 +214,14 @@ impl Fetcher {
     async fn keep(&self, fresh: Fresh, origin: Option<Origin>) -> Result<Held, Failure> {
         let cache = Arc::clone(&self.cache);
         blocking(move || cache.keep(fresh, origin)).await.map_err(|error| Failure::disk(&error))
+    }
+}
+
+fn stored_failure(error: StoredResultsError) -> Failure {
+    match error {
+        StoredResultsError::Missing(_) => Failure::Source("the job has no such result any more".to_owned()),
+        StoredResultsError::NoUpload(_) => Failure::Source("there is no such upload; send it again".to_owned()),
+        StoredResultsError::Unavailable(_) => Failure::System(error.to_string()),
     }
 }
 

@@ -1,5 +1,5 @@
-use crate::resources::ComputeJob;
-use cloister_model::{EnvironmentId, JobCard, JobStatus};
+use crate::resources::{ComputeJob, ResultsDigest};
+use cloister_model::{EnvironmentId, JobCard, JobStatus, ListDigest};
 use std::sync::Arc;
 
 /// What a process keeps of a job in memory.
@@ -13,6 +13,10 @@ pub(in crate::backend) struct KnownJob {
     pub(in crate::backend) ahead: Option<u64>,
     /// What the controller says.
     pub(in crate::backend) explanation: Option<String>,
+    /// What was released, once it has finished.
+    pub(in crate::backend) results: Option<ListDigest>,
+    /// Whether no reader may have its log.
+    pub(in crate::backend) log_discarded: bool,
     /// Whether it counts as absent.
     pub(in crate::backend) removed: bool,
 }
@@ -29,6 +33,8 @@ pub(in crate::backend) fn read(resource: &ComputeJob) -> Option<KnownJob> {
             queue: job.queue,
             ahead: written.and_then(|written| written.queue_ahead),
             explanation: written.and_then(|written| written.explanation.clone()),
+            results: written.and_then(|written| written.results.as_ref()).map(ResultsDigest::list),
+            log_discarded: written.is_some_and(|written| written.log_discarded),
             removed: resource.spec.removal.is_some(),
         })
     };

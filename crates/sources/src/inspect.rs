@@ -1,9 +1,9 @@
 //! Files that lie elsewhere, fetched for a look at them. Inspections have a fetcher of their own, so that a source that is slow
 //! to answer holds up other inspections at most, and never a job.
 
+use crate::Fetcher;
 use cloister_files::Watch;
 use cloister_model::{Account, FileDigest, Inspection, Sha256, Sources, StoreError};
-use cloister_sources::Fetcher;
 use sha2::Digest as _;
 use std::{
     collections::HashMap,
@@ -28,7 +28,7 @@ const CHECK: Duration = Duration::from_secs(5);
 
 /// Inspections that are under way or have ended not long ago.
 #[derive(Debug)]
-pub(crate) struct Inspecting {
+pub struct Inspecting {
     fetcher: Arc<Fetcher>,
     entries: Arc<Mutex<HashMap<Sha256, Entry>>>,
 }
@@ -46,13 +46,19 @@ fn lock(entries: &Mutex<HashMap<Sha256, Entry>>) -> MutexGuard<'_, HashMap<Sha25
 }
 
 impl Inspecting {
-    pub(crate) fn new(fetcher: Arc<Fetcher>) -> Self {
+    /// Inspections that fetch with this fetcher.
+    #[must_use]
+    pub fn new(fetcher: Arc<Fetcher>) -> Self {
         Self { fetcher, entries: Arc::default() }
     }
 
     /// The state of the inspection of these sources for an account, which is started if it is not under way. `still_there`
-    /// says whether a file that was fetched can still be read.
-    pub(crate) async fn inspect(
+    /// says whether a file that was fetched can still be read. A result is returned once.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if the account, or all accounts together, have too many inspections under way;
+    /// [`StoreError::Unavailable`] if the program is ending.
+    pub async fn inspect(
         &self,
         account: Account,
         sources: Sources,
@@ -133,9 +139,11 @@ impl Inspecting {
 
 /// Where the tasks of inspections run, and what ends them.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Runner<'a> {
-    pub(crate) tasks: &'a TaskTracker,
-    pub(crate) ending: &'a CancellationToken,
+pub struct Runner<'a> {
+    /// Where they run.
+    pub tasks: &'a TaskTracker,
+    /// Ends them.
+    pub ending: &'a CancellationToken,
 }
 
 /// Ends when no call has asked about an inspection for a while, and none waits for it.

@@ -1,6 +1,6 @@
-//! Uploads that are under way.
+//! Uploads that are under way, in a folder of this machine.
 
-use crate::home::directory;
+use crate::folder::make;
 use cloister_model::{FileDigest, Sha256, StoreError};
 use sha2::Digest as _;
 use std::{
@@ -8,7 +8,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -23,13 +23,35 @@ const IDLE: Duration = Duration::from_secs(600);
 /// The prefix of the name of an incomplete file.
 const PART: &str = ".part-";
 
-/// Uploads that were begun.
+/// Uploads that were begun. One process at a time uses the folder, and a number is good for its process only.
 #[derive(Debug)]
-pub(crate) struct Incoming {
+pub struct Incoming {
     folder: PathBuf,
     most_bytes: u64,
     next: AtomicU64,
     begun: Mutex<HashMap<u64, Arc<Mutex<Part>>>>,
+}
+
+/// A file that arrived whole and has no name yet. Dropped, it is removed.
+#[derive(Debug)]
+pub struct Arrived {
+    part: Arc<Mutex<Part>>,
+    path: PathBuf,
+    file: FileDigest,
+}
+
+impl Arrived {
+    /// Where it is, until it is dropped.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn file(&self) -> FileDigest {
+        self.file
+    }
 }
 
 #[derive(Debug)]
@@ -57,12 +79,15 @@ fn unavailable(error: &io::Error) -> StoreError {
 }
 
 impl Incoming {
-    pub(crate) fn new(folder: PathBuf, most_bytes: u64) -> Self {
+    /// Uploads into this folder, of at most so many bytes each: what one account may have in all.
+    #[must_use]
+    pub fn new(folder: PathBuf, most_bytes: u64) -> Self {
         Self { folder, most_bytes, next: AtomicU64::new(1), begun: Mutex::new(HashMap::new()) }
     }
 
-    /// The most bytes that one account may have here.
-    pub(crate) fn most_bytes(&self) -> u64 {
+    /// The most bytes that one account may have.
+    #[must_use]
+    pub fn most_bytes(&self) -> u64 {
         self.most_bytes
     }
 
@@ -70,9 +95,13 @@ impl Incoming {
         self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes incomplete files of an earlier process, and those that `known` does not know.
-    pub(crate) fn tidy(&self, known: impl Fn(&Sha256) -> bool) -> io::Result<()> {
-        directory(&self.folder)?;
+    /// Makes the folder if it is missing, and removes incomplete files of an earlier process and those that `known` does not
+    /// know.
+    ///
+    /// # Errors
+    /// If the folder cannot be used.
+    pub fn tidy(&self, known: impl Fn(&Sha256) -> bool) -> io::Result<()> {
+        make(&self.folder)?;
         for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             let whole = entry.file_name().to_str().and_then(|name| name.parse().ok());
@@ -83,7 +112,11 @@ impl Incoming {
         Ok(())
     }
 
-    pub(crate) fn begin(&self) -> Result<u64, StoreError> {
+    /// Begins an upload and gives its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if too many are under way, or the disk is full; [`StoreError::Unavailable`].
+    pub fn begin(&self) -> Result<u64, StoreError> {
         let mut begun = self.begun();
         if begun.len() >= MOST_AT_ONCE {
             let idle =
@@ -107,7 +140,11 @@ impl Incoming {
     }
 
     /// Appends to an upload. An error ends it.
-    pub(crate) fn append(&self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if it is over; [`StoreError::Full`] if it is larger than an account may have, or the disk is
+    /// full; [`StoreError::Unavailable`].
+    pub fn append(&self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let part = self.part(number)?;
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         let total = part.bytes.saturating_add(bytes.len() as u64);
@@ -134,15 +171,31 @@ impl Incoming {
         }
     }
 
-    /// Moves a complete file to its digest. The database says who may name it.
-    pub(crate) fn finish(&self, number: u64) -> Result<FileDigest, StoreError> {
+    /// Ends an upload: the file is whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if it is over.
+    pub fn end(&self, number: u64) -> Result<Arrived, StoreError> {
         let part = self.begun().remove(&number).ok_or(StoreError::Missing)?;
-        let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut part.over, true) {
+        let mut ended = part.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::replace(&mut ended.over, true) {
             return Err(StoreError::Missing);
         }
-        let sha256 = Sha256::from_bytes(std::mem::take(&mut part.hash).finalize().into());
-        let path = self.folder.join(sha256.to_string());
+        let sha256 = Sha256::from_bytes(std::mem::take(&mut ended.hash).finalize().into());
+        let (path, file) = (ended.path.clone(), FileDigest { sha256, bytes: ended.bytes });
+        drop(ended);
+        Ok(Arrived { part, path, file })
+    }
+
+    /// Ends an upload and moves the file to its digest in the folder, complete and on the disk. Who may name it is kept
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// As [`Incoming::end`]; [`StoreError::Full`] if the disk is full; [`StoreError::Unavailable`].
+    pub fn finish(&self, number: u64) -> Result<FileDigest, StoreError> {
+        let Arrived { part, path: from, file } = self.end(number)?;
+        let part = part.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.folder.join(file.sha256.to_string());
         let keep = || -> io::Result<()> {
             if path.is_file() {
                 return Ok(());
@@ -150,14 +203,15 @@ impl Incoming {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
             part.file.set_permissions(mode)?;
             part.file.sync_all()?;
-            fs::rename(&part.path, &path)?;
+            fs::rename(&from, &path)?;
             File::open(&self.folder)?.sync_all()
         };
         keep().map_err(|error| unavailable(&error))?;
-        Ok(FileDigest { sha256, bytes: part.bytes })
+        Ok(file)
     }
 
-    pub(crate) fn forget(&self, number: u64) {
+    /// Forgets an upload; it may be over.
+    pub fn forget(&self, number: u64) {
         self.begun().remove(&number);
     }
 }

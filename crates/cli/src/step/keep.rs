@@ -1,0 +1,67 @@
+use super::{StepSettings, files};
+use crate::{context::Context, exit::Usage, serve};
+use cloister_files::Watch;
+use cloister_model::{JobId, Said, Sha256, StepMessage};
+use cloister_results::ResultStore;
+use std::path::PathBuf;
+
+/// Keep what is known of a run that has no results: its report and its log
+///
+/// Uses the settings `results.*`, or else `home`. Nobody can read them by that: the engine decides who may.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Keep {
+    /// Which job
+    #[arg(long, value_name = "ID")]
+    job: JobId,
+    #[command(flatten)]
+    run: RunFiles,
+    /// Also write what became of it to this file, as a pod's termination message
+    #[arg(long, value_name = "FILE")]
+    termination_message: Option<PathBuf>,
+    #[command(flatten)]
+    settings: StepSettings,
+}
+
+/// What a run left beside its outputs, to be kept in the store of results.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunFiles {
+    /// The report of the run: kept in the store beside the results
+    #[arg(long, value_name = "FILE")]
+    run_report: Option<PathBuf>,
+    /// The digest that the report of the run must have
+    #[arg(long, value_name = "SHA256", requires = "run_report")]
+    run_report_sha256: Option<Sha256>,
+    /// The whole log of the run: kept likewise, whatever may leave of it. It may be missing
+    #[arg(long, value_name = "FILE", requires = "run_log_bytes")]
+    run_log: Option<PathBuf>,
+    /// The most bytes of it that are kept
+    #[arg(long, value_name = "BYTES", requires = "run_log")]
+    run_log_bytes: Option<u64>,
+}
+
+impl Keep {
+    pub(super) async fn execute(self, context: &Context, watch: &Watch) -> anyhow::Result<()> {
+        let Self { job, run, termination_message, settings } = self;
+        let settings = settings.resolve(context)?;
+        let store = ResultStore::open(&serve::results(&settings)?).map_err(|error| Usage::error(error.to_string()))?;
+        run.keep(job, &store, watch).await?;
+        if let Some(path) = termination_message {
+            files::write_message(&path, &StepMessage::new(job, Said::Kept))?;
+        }
+        Ok(())
+    }
+}
+
+impl RunFiles {
+    /// Keeps what there is.
+    pub(super) async fn keep(&self, job: JobId, store: &ResultStore, watch: &Watch) -> anyhow::Result<()> {
+        if let Some(path) = &self.run_report {
+            let text = files::report_text(path, self.run_report_sha256)?;
+            store.keep_report(job, text).await?;
+        }
+        if let (Some(path), Some(most_bytes)) = (&self.run_log, self.run_log_bytes) {
+            store.keep_log(job, path, most_bytes, watch).await?;
+        }
+        Ok(())
+    }
+}

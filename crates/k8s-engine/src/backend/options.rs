@@ -1,0 +1,48 @@
+use crate::backend::SYNC;
+use cloister_results::ResultStore;
+use cloister_sources::SourcePolicy;
+use std::{io, path::PathBuf, sync::Arc};
+
+/// The settings of a replica.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// A folder of this replica alone, which may be lost: what is being uploaded, and a cache of files that were looked at.
+    pub home: PathBuf,
+    /// The most bytes of the cache.
+    pub cache_bytes: u64,
+    /// Where files may come from.
+    pub sources: SourcePolicy,
+    /// The store of results and uploads, which all replicas share.
+    pub results: Arc<ResultStore>,
+    /// The most bytes that the uploads of one account may have together.
+    pub upload_bytes_per_account: u64,
+}
+
+/// Why the store or the controller cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The API server does not show what there is.
+    #[error("the API server did not list {kind} within {} s; are the definitions there (kubectl apply -f deploy/crds), and may this service account list and watch them?", SYNC.as_secs())]
+    Blind {
+        /// What.
+        kind: &'static str,
+    },
+    /// The folder of this replica.
+    #[error("`{path}` cannot be used: {error}; give this replica a folder of its own that it can write")]
+    Home {
+        /// Where.
+        path: PathBuf,
+        /// The error of the system.
+        error: io::Error,
+    },
+    /// Where files may come from, with its own message.
+    #[error("sources: {0}")]
+    Sources(String),
+}
+
+impl OpenError {
+    /// The first kind that was not listed in time.
+    pub(crate) fn unless_synced<const N: usize>(kinds: [(&'static str, bool); N]) -> Result<(), Self> {
+        kinds.into_iter().try_for_each(|(kind, synced)| if synced { Ok(()) } else { Err(Self::Blind { kind }) })
+    }
+}

@@ -1,0 +1,127 @@
+//! What comes out of jobs. The bytes are in the store of results, where the pods of publishing have put them; who may read which
+//! of them, and when, the status of the job decides.
+
+use super::{ClusterStore, Inner, jobs::KnownJob};
+use crate::resources::{ComputeJobStatus, ResultsDigest};
+use cloister_lifecycle::log_bytes;
+use cloister_model::{
+    ByteRange, EngineError, EngineFuture, JobId, ListDigest, LogPart, LogScope, Outputs, Phase, Report, ResultFile,
+    ResultSet, StoredReceipt, Unavailability,
+};
+use cloister_results::PublishError;
+
+impl Outputs for ClusterStore {
+    fn log(&self, job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart> {
+        Box::pin(async move { self.inner.log(job, scope, range).await })
+    }
+
+    fn report(&self, job: JobId) -> EngineFuture<'_, Option<Report>> {
+        Box::pin(async move {
+            let KnownJob { status, .. } = self.inner.known(job).await?;
+            let ran = status.phase.has_ended() || status.phase > Phase::Running;
+            if ran { self.inner.stored_report(job).await } else { Ok(None) }
+        })
+    }
+
+    fn results(&self, job: JobId, set: ResultSet) -> EngineFuture<'_, Vec<ResultFile>> {
+        Box::pin(async move { self.inner.results(job, set).await })
+    }
+
+    fn read_result(&self, job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>> {
+        Box::pin(async move { self.inner.read_result(job, set, index, range).await })
+    }
+
+    fn receipt(&self, job: JobId) -> EngineFuture<'_, Option<StoredReceipt>> {
+        Box::pin(async move { self.inner.receipt(job).await })
+    }
+}
+
+impl Inner {
+    /// A part of the log, as far as the scope shows it. It is in the store once the run has ended, and complete then.
+    async fn log(&self, job: JobId, scope: LogScope, range: ByteRange) -> Result<LogPart, EngineError> {
+        let KnownJob { status, card, log_discarded, .. } = self.known(job).await?;
+        let ended = status.phase.has_ended();
+        let most = if log_discarded { 0 } else { log_bytes(&card.terms, &status, scope) };
+        if most == 0 || !(ended || status.phase > Phase::Running) {
+            return Ok(LogPart { bytes: Vec::new(), total: 0, ended });
+        }
+        let Some(kept) = self.results.log_bytes(job).await.map_err(failed)? else {
+            return Ok(LogPart { bytes: Vec::new(), total: 0, ended });
+        };
+        let total = kept.min(most);
+        let bytes = self.results.read_log(job, total, range).await.map_err(failed)?;
+        Ok(LogPart { bytes, total, ended: true })
+    }
+
+    async fn results(&self, job: JobId, set: ResultSet) -> Result<Vec<ResultFile>, EngineError> {
+        let KnownJob { status, results, .. } = self.known(job).await?;
+        match (set, status.phase) {
+            (ResultSet::Released, Phase::Finished) => self.bound_list(job, results).await,
+            (ResultSet::UnderReview, Phase::InReview) => Ok(self.under_review(job).await?.1),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The files that were released, as the status of the job binds them.
+    pub(super) async fn released(
+        &self,
+        job: JobId,
+        status: Option<&ComputeJobStatus>,
+    ) -> Result<Vec<ResultFile>, EngineError> {
+        let bound = status.and_then(|status| status.results.as_ref()).map(ResultsDigest::list);
+        self.bound_list(job, bound).await
+    }
+
+    /// The list in the store, if it is the one that the controller has stored the digest of: credentials of the store alone
+    /// cannot make a result.
+    async fn bound_list(&self, job: JobId, bound: Option<ListDigest>) -> Result<Vec<ResultFile>, EngineError> {
+        let files = self.results.manifest(job).await.map_err(failed)?.unwrap_or_default();
+        if bound == Some(ListDigest::of(&files)) {
+            return Ok(files);
+        }
+        let text = format!(
+            "the results of job {job} are not in the result store, or are not those that were released; the operator can \
+             restore them"
+        );
+        Err(EngineError::unavailable(Unavailability::Store, text))
+    }
+
+    /// What a reviewer looks at, and whether it is kept apart from the results, which are encrypted then.
+    async fn under_review(&self, job: JobId) -> Result<(bool, Vec<ResultFile>), EngineError> {
+        if let Some(files) = self.results.held(job).await.map_err(failed)? {
+            return Ok((true, files));
+        }
+        Ok((false, self.results.manifest(job).await.map_err(failed)?.unwrap_or_default()))
+    }
+
+    async fn read_result(
+        &self,
+        job: JobId,
+        set: ResultSet,
+        index: u32,
+        range: ByteRange,
+    ) -> Result<Vec<u8>, EngineError> {
+        let missing = EngineError::NoSuchResult { job, index };
+        let KnownJob { status, results, .. } = self.known(job).await?;
+        let read = match (set, status.phase) {
+            (ResultSet::Released, Phase::Finished) => {
+                self.bound_list(job, results).await?;
+                self.results.read(job, index, range).await
+            }
+            (ResultSet::UnderReview, Phase::InReview) => match self.under_review(job).await?.0 {
+                true => self.results.read_held(job, index, range).await,
+                false => self.results.read(job, index, range).await,
+            },
+            _ => return Err(missing),
+        };
+        read.map_err(|error| match error {
+            PublishError::Missing(_) => missing,
+            other => failed(other),
+        })
+    }
+}
+
+/// The store of results failed.
+pub(super) fn failed(error: PublishError) -> EngineError {
+    EngineError::unavailable(Unavailability::Store, error.to_string())
+}

@@ -1,0 +1,116 @@
+//! Receipts as immutable Secrets: they hold what opens the sealed values. Made once, and kept when their job is gone.
+
+use super::MANAGED_BY;
+use crate::cluster::{CallError, Cluster, call};
+use cloister_model::{JobId, JobRecord, Opening, Secret as Hidden, Sha256, StoredReceipt};
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Bytes of one part. A Secret holds a mebibyte.
+const PART_BYTES: usize = 700 * 1024;
+
+/// The key of the beginning of a receipt.
+const RECEIPT: &str = "receipt";
+
+/// The key of the names of the Secrets with the rest, as a JSON list; absent: the beginning is all of it.
+const REST: &str = "rest";
+
+/// The version of [`Form`] that this code writes. Readers refuse versions that they do not know.
+const VERSION: &str = "cloister.dev/stored-receipt/v1";
+
+/// A [`StoredReceipt`] as it is stored.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Form {
+    version: String,
+    text: String,
+    openings: Hidden<Vec<Opening>>,
+    record: JobRecord,
+}
+
+/// Stores a receipt, unless one is there. The one that is there afterwards.
+pub(crate) async fn put(cluster: &Cluster, job: JobId, receipt: StoredReceipt) -> Result<StoredReceipt, CallError> {
+    let StoredReceipt { text, openings, record } = receipt.clone();
+    let form = Form { version: VERSION.to_owned(), text, openings, record };
+    let whole = serde_json::to_vec(&form).map_err(|_| unreadable("it cannot be written as JSON"))?;
+    let api: Api<Secret> = cluster.system();
+    let mut parts = whole.chunks(PART_BYTES);
+    let first = parts.next().unwrap_or_default();
+    let mut rest = Vec::new();
+    for part in parts {
+        // Named after its content: of two receipts that are made at once, one counts, and none is put together of both.
+        let digest: String = Sha256::of(part).to_string().chars().take(32).collect();
+        let name = format!("{}-{digest}", name(job));
+        let data = [(RECEIPT.to_owned(), part.to_vec())].into();
+        match create(&api, &name, data).await {
+            Ok(()) | Err(CallError::Exists) => rest.push(name),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut data = BTreeMap::from([(RECEIPT.to_owned(), first.to_vec())]);
+    if !rest.is_empty() {
+        data.insert(REST.to_owned(), serde_json::to_vec(&rest).unwrap_or_default());
+    }
+    match create(&api, &name(job), data).await {
+        Ok(()) => Ok(receipt),
+        // Another replica's, or this one's when the API server was asked twice.
+        Err(CallError::Exists) => get(cluster, job).await?.ok_or(CallError::Conflict),
+        Err(error) => Err(error),
+    }
+}
+
+/// The receipt of a job; none if none was made.
+pub(crate) async fn get(cluster: &Cluster, job: JobId) -> Result<Option<StoredReceipt>, CallError> {
+    let api: Api<Secret> = cluster.system();
+    let Some(mut data) = read(&api, &name(job)).await? else { return Ok(None) };
+    let mut whole = data.remove(RECEIPT).unwrap_or_default().0;
+    let rest = data.remove(REST).map(|names| serde_json::from_slice::<Vec<String>>(&names.0));
+    for name in rest.transpose().map_err(|_| unreadable("its parts are not named"))?.unwrap_or_default() {
+        let part = read(&api, &name).await?.and_then(|mut data| data.remove(RECEIPT));
+        whole.extend(part.ok_or_else(|| unreadable("a part of it is missing"))?.0);
+    }
+    let form: Form = serde_json::from_slice(&whole).map_err(|_| unreadable("it is not one, or of another version"))?;
+    if form.version != VERSION {
+        return Err(unreadable("it is of another version"));
+    }
+    let Form { version: _, text, openings, record } = form;
+    Ok(Some(StoredReceipt { text, openings, record }))
+}
+
+/// Whether there is a receipt of a job.
+pub(crate) async fn exists(cluster: &Cluster, job: JobId) -> Result<bool, CallError> {
+    Ok(read(&cluster.system(), &name(job)).await?.is_some())
+}
+
+fn name(job: JobId) -> String {
+    format!("receipt-{job}")
+}
+
+async fn read(api: &Api<Secret>, name: &str) -> Result<Option<BTreeMap<String, ByteString>>, CallError> {
+    let found = call("read a receipt", || async { api.get_opt(name).await }).await?;
+    Ok(found.map(|secret| secret.data.unwrap_or_default()))
+}
+
+async fn create(api: &Api<Secret>, name: &str, data: BTreeMap<String, Vec<u8>>) -> Result<(), CallError> {
+    let secret = Secret {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        type_: Some("cloister.dev/receipt".to_owned()),
+        data: Some(data.into_iter().map(|(key, value)| (key, ByteString(value))).collect()),
+        immutable: Some(true),
+        ..Secret::default()
+    };
+    call("store a receipt", || async { api.create(&PostParams::default(), &secret).await }).await.map(drop)
+}
+
+fn unreadable(words: &str) -> CallError {
+    CallError::Refused { what: "give the receipt of a job", words: words.to_owned() }
+}
