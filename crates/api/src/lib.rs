@@ -15,6 +15,7 @@ mod native;
 mod observe;
 mod oidc;
 mod operator;
+mod probes;
 mod problem;
 mod router;
 mod serve;
@@ -22,8 +23,9 @@ mod settings;
 mod state;
 mod streams;
 
-pub use cloister_service::{KeyLifetimes, NewKey, Principal, Via, new_key};
+pub use cloister_service::{AssetError, KeyLifetimes, NewKey, Principal, Via, given_key, new_key};
 pub use native::openapi;
+pub use probes::{Probed, serve_probes};
 pub use serve::{ServeOptions, TlsError, serve, tls_config};
 pub use settings::{
     GetJson, Issuer, IssuerDocument, MetricsFor, OperatorSettings, RateLimits, Settings, SettingsError,

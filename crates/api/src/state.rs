@@ -7,8 +7,8 @@ use crate::{
     settings::{MetricsFor, OperatorSettings, Settings, SettingsError, is_origin},
 };
 use axum::extract::FromRef;
-use cloister_model::{Backend, Claims};
-use cloister_service::{Options, Permits, UseCases};
+use cloister_model::{Account, Backend, Claims, Did, Manifest};
+use cloister_service::{AssetError, Options, Permits, UseCases};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -84,6 +84,15 @@ impl Service {
             cors_origins: settings.cors_origins.into(),
         };
         Ok(Self { state: AppState { use_cases, identity, http, ocean: Arc::new(settings.operator) } })
+    }
+
+    /// Publishes a manifest that the operator of a cluster let an account apply there, as `POST` of it does.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn publish_manifest(&self, owner: &Account, manifest: &Manifest) -> Result<Did, AssetError> {
+        let published = self.state.use_cases.publish_manifest(owner, manifest).await?;
+        Ok(published.asset.ddo.id().clone())
     }
 
     /// The token that ends streams of events and logs when it is cancelled.

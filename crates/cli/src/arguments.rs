@@ -4,7 +4,7 @@ use crate::{
     asset, audit,
     client::{ConnectionArguments, Whoami, read},
     context::Context,
-    demo, environment,
+    demo, engine, environment,
     exit::EXIT_CODES,
     failure::{code_of, is_closed_pipe},
     job, key,
@@ -33,6 +33,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    Engine(Box<engine::Engine>),
+    Secrets(serve::MakeSecrets),
     /// Publish the datasets and algorithms that files describe
     Apply(asset::Apply),
     /// Datasets: publish, list, change who may compute on them
@@ -89,6 +91,8 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Serve(command) => command.execute(context),
+        Command::Secrets(command) => command.execute(),
+        Command::Engine(command) => command.execute(context),
         Command::Demo(command) => command.execute(),
         Command::Step(command) => command.execute(context),
         Command::Openapi => openapi(),

@@ -7,7 +7,7 @@
 use crate::{LogFate, Recorded, Transition, run::ran_as_allowed};
 use cloister_model::{
     AlgorithmOrigin, Asset, Decision, Denial, DenialRule, Did, Environment, Event, Fault, JobSource, JobSpec,
-    PublishedAlgorithm, Reason, RecordedAsset, RequestedAlgorithm, RequestedDataset, RunSummary, Service, Sources,
+    PublishedAlgorithm, Reason, RecordedAsset, RequestedAlgorithm, RequestedDataset, RunSummary, Service,
     container_section_checksum,
 };
 use std::collections::BTreeMap;
@@ -41,6 +41,31 @@ pub struct AssetRevision {
     pub revision: Option<u64>,
 }
 
+/// An asset as it is now, as far as a permission depends on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetNow {
+    /// The asset. Of its description, [`Ddo::rules`](cloister_model::Ddo::rules) is enough.
+    pub asset: Asset,
+    /// What is known of the files of its services.
+    pub files: PublishedFiles,
+}
+
+/// What is known of the files of the services of an asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishedFiles {
+    /// They stand in its description.
+    Described,
+    /// They do not, because whoever asks may not know them: by the id of a service, the revision of the asset since which its
+    /// files have been the same. A service without files that can be fetched is absent.
+    SameSince(BTreeMap<String, u64>),
+}
+
+impl From<Asset> for AssetNow {
+    fn from(asset: Asset) -> Self {
+        Self { asset, files: PublishedFiles::Described }
+    }
+}
+
 impl Permission {
     /// Asks whether a job may go on. `revision` and `asset` look an asset up in the registry; the revisions are asked first,
     /// and no asset if all of them are those of the decision at submission.
@@ -53,7 +78,7 @@ impl Permission {
         spec: &JobSpec,
         asked: Asked<'_>,
         revision: impl Fn(&Did) -> Result<Option<u64>, E>,
-        asset: impl Fn(&Did) -> Result<Option<Asset>, E>,
+        asset: impl Fn(&Did) -> Result<Option<AssetNow>, E>,
     ) -> Result<Self, E> {
         let to_release = matches!(asked, Asked::ToRelease(_));
         let mut revisions = Vec::new();
@@ -69,8 +94,8 @@ impl Permission {
         let mut found = BTreeMap::new();
         for AssetRevision { did, revision } in &mut revisions {
             let present = asset(did)?;
-            *revision = present.as_ref().map(|asset| asset.revision);
-            found.extend(present.map(|asset| (did.clone(), asset)));
+            *revision = present.as_ref().map(|now| now.asset.revision);
+            found.extend(present.map(|now| (did.clone(), now)));
         }
         Ok(Self { to_release, revisions, denials: denials(spec, asked, &found) })
     }
@@ -98,25 +123,25 @@ fn assets(spec: &JobSpec) -> impl Iterator<Item = &RecordedAsset> {
     datasets.chain(spec.record.algorithm.as_ref().filter(|_| !spec.record.datasets.is_empty()))
 }
 
-fn denials(spec: &JobSpec, asked: Asked<'_>, found: &BTreeMap<Did, Asset>) -> Vec<Denial> {
+fn denials(spec: &JobSpec, asked: Asked<'_>, found: &BTreeMap<Did, AssetNow>) -> Vec<Denial> {
     let mut denials = Vec::new();
     let mut deny = |did: &Did, rule| denials.push(Denial { rule, subject: Some(did.clone()) });
     let mut datasets = Vec::new();
     for dataset in &spec.record.datasets {
         let used = &dataset.asset;
         let present = present(used, found);
-        let request = present.and_then(|(asset, _)| RequestedDataset::new(&asset.ddo, &used.service).ok());
-        let (Some((_, service)), Some(request)) = (present, request) else {
+        let request = present.and_then(|(now, _)| RequestedDataset::new(&now.asset.ddo, &used.service).ok());
+        let (Some((now, service)), Some(request)) = (present, request) else {
             deny(&used.did, DenialRule::Withdrawn);
             continue;
         };
         let provider = spec.record.provider.as_ref();
         let meant = |asset: &Asset| provider.is_none_or(|it| asset.ddo.is_meant_for(it.account.as_ref()));
-        if present.is_some_and(|(asset, _)| !meant(asset)) {
+        if !meant(&now.asset) {
             deny(&used.did, DenialRule::OceanProvider);
         }
         let input = spec.inputs.iter().find(|input| input.did == used.did);
-        if matches!(asked, Asked::ToRun) && !input.is_some_and(|input| is_of(&input.source, service.open_files())) {
+        if matches!(asked, Asked::ToRun) && !input.is_some_and(|input| now.has_files(service, used, &input.source)) {
             deny(&used.did, DenialRule::Changed);
         }
         datasets.push(request);
@@ -124,14 +149,14 @@ fn denials(spec: &JobSpec, asked: Asked<'_>, found: &BTreeMap<Did, Asset>) -> Ve
     let mut origin = AlgorithmOrigin::Raw;
     if let Some(used) = &spec.record.algorithm {
         let present = present(used, found);
-        let known = present.and_then(|(asset, _)| PublishedAlgorithm::registered(asset, &used.service).ok());
+        let known = present.and_then(|(now, _)| PublishedAlgorithm::registered(&now.asset, &used.service).ok());
         match (present, known) {
-            (Some((asset, service)), Some(mut known)) => {
+            (Some((now, service)), Some(mut known)) => {
                 match asked {
                     Asked::ToRun => {
-                        let described = asset.ddo.metadata().algorithm.as_ref();
+                        let described = now.asset.ddo.metadata().algorithm.as_ref();
                         let same = described.is_some_and(|described| described.container == spec.algorithm.container)
-                            && is_of(&spec.algorithm.source, service.open_files());
+                            && now.has_files(service, used, &spec.algorithm.source);
                         if !same {
                             deny(&used.did, DenialRule::Changed);
                         }
@@ -180,15 +205,26 @@ fn decided_again(
 }
 
 /// An asset with the service that a job uses; none if they are gone, or someone else's by now.
-fn present<'a>(used: &RecordedAsset, found: &'a BTreeMap<Did, Asset>) -> Option<(&'a Asset, &'a Service)> {
-    let asset = found.get(&used.did)?;
-    let service = asset.ddo.service(&used.service)?;
-    (asset.withdrawn.is_none() && asset.owner == used.publisher).then_some((asset, service))
+fn present<'a>(used: &RecordedAsset, found: &'a BTreeMap<Did, AssetNow>) -> Option<(&'a AssetNow, &'a Service)> {
+    let now = found.get(&used.did)?;
+    let service = now.asset.ddo.service(&used.service)?;
+    (now.asset.withdrawn.is_none() && now.asset.owner == used.publisher).then_some((now, service))
 }
 
-/// Whether a job would fetch what is published.
-fn is_of(source: &JobSource, published: Option<&Sources>) -> bool {
-    matches!((source, published), (JobSource::Files(files), Some(published)) if files == published)
+impl AssetNow {
+    /// Whether a job would fetch what is published.
+    fn has_files(&self, service: &Service, used: &RecordedAsset, source: &JobSource) -> bool {
+        match &self.files {
+            PublishedFiles::Described => {
+                let published = service.open_files();
+                matches!((source, published), (JobSource::Files(files), Some(published)) if files == published)
+            }
+            // Its files are those of the revision that it was allowed with. One that is younger now is another asset.
+            PublishedFiles::SameSince(revisions) => revisions
+                .get(&service.id)
+                .is_some_and(|since| *since <= used.revision && used.revision <= self.asset.revision),
+        }
+    }
 }
 
 /// The end of a job in [`Phase::Queued`](cloister_model::Phase::Queued) that may not run any more. It ends where the asset

@@ -110,6 +110,20 @@ pub fn new_key(
     Ok(NewKey { token: Secret::new(token), stored })
 }
 
+/// What the service stores of a key that was made elsewhere, and that somebody gives it; none if the text is not a key.
+#[must_use]
+pub fn given_key(
+    token: &Secret<String>,
+    account: Account,
+    role: Role,
+    label: String,
+    now: Timestamp,
+) -> Option<ApiKey> {
+    let id = id_of(token.expose())?;
+    let sha256 = Sha256::of(token.expose().as_bytes());
+    Some(ApiKey { id, account, role, label, sha256, created: now, expires: None, revoked: None })
+}
+
 impl UseCases {
     /// Makes a key and stores it.
     ///

@@ -32,7 +32,7 @@ pub use assets::{
 pub use audit::{AuditError, AuditPage};
 pub use downloads::{DownloadError, OpenFile, ReadableFile};
 pub use jobs::{ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter};
-pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, new_key};
+pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, given_key, new_key};
 pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, datasets_of};
 pub use permits::{Permit, Permits, TooMany};
 pub use principal::{NeedsRole, Principal, Via};

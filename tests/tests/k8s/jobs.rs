@@ -108,8 +108,7 @@ impl Installation {
             selinux_levels: false,
             strict_groups: true,
         };
-        let registry = Arc::clone(&store);
-        let controller = Controller::open(cluster, registry, options).await.expect("a controller");
+        let controller = Controller::open(cluster, options).await.expect("a controller");
         let controller = tokio::spawn(async move { controller.run(std::future::pending()).await });
         Self { jobs, store, controller, _others: others, _folder: folder }
     }

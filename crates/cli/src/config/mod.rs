@@ -12,7 +12,7 @@ mod unit;
 #[cfg(test)]
 pub(crate) use layers::Origin;
 pub(crate) use layers::{ConfigError, Layers};
-pub(crate) use shape::{LogFormat, LogLevel, MetricsFor};
+pub(crate) use shape::{EngineKind, LogFormat, LogLevel, MetricsFor};
 pub(crate) use show::print;
 pub(crate) use table::{DEFAULT_LISTEN, Settings};
 pub(crate) use unit::{Size, Span};

@@ -52,6 +52,7 @@ shape_by_text! {
     ipnet::IpNet: "a network such as `10.1.0.0/16`", |network| quoted(&network.to_string());
     Size: "a size such as `512MiB`", |size| quoted(&size.to_string());
     Span: "a duration such as `30m` or `1h30m`", |span| quoted(&span.to_string());
+    EngineKind: "`local` or `k8s`", |kind| quoted(kind.as_str());
     LogFormat: "`auto`, `text` or `json`", |format| quoted(format.as_str());
     LogLevel: "`error`, `warn`, `info`, `debug` or `trace`", |level| quoted(level.as_str());
 }
@@ -211,6 +212,32 @@ impl Shape for MetricsFor {
             cloister_api::MetricsFor::Operators => "operators",
             cloister_api::MetricsFor::Everyone => "everyone",
         })
+    }
+}
+
+/// Where jobs run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EngineKind {
+    /// On this machine.
+    Local,
+    /// On a Kubernetes cluster.
+    K8s,
+}
+
+impl EngineKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::K8s => "k8s",
+        }
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Local, Self::K8s].into_iter().find(|kind| kind.as_str() == text).ok_or(())
     }
 }
 

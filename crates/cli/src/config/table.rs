@@ -1,5 +1,5 @@
 use super::{
-    ConfigError, Layers, LogFormat, LogLevel, MetricsFor,
+    ConfigError, EngineKind, Layers, LogFormat, LogLevel, MetricsFor,
     shape::Shape,
     unit::{Size, Span},
 };
@@ -96,6 +96,7 @@ settings! {
     "operator.unverified_signatures" operator_unverified_signatures: bool = "false", false, "Accept requests from this machine without a verifiable signature. Their sender can act as any consumer. For migrating old clients.";
     "operator.unverified_signatures_insist" operator_unverified_insist: bool = "false", false, "Accept such requests from other machines as well. Never where untrusted clients can reach the service.";
     "operator.unverified_admins" operator_unverified_admins: Vec<String> = "", true, "Values of the header `Admin` that are accepted while `operator.unverified_signatures` is on.";
+    "engine.kind" engine_kind: EngineKind = "local", false, "Where jobs run: `local`, on this machine, or `k8s`, on the Kubernetes cluster of `k8s.*`, where `cloister engine` carries them.";
     "engine.environment" engine_environment: String = "local", false, "The name of the environment, as jobs give it.";
     "engine.description" engine_description: String = "Jobs on this machine", false, "What consumers read about the environment.";
     "engine.max_jobs" engine_max_jobs: Option<u64> = "", false, "Maximum number of jobs in progress, including fetching and publishing. Empty: two per processor.";
@@ -125,6 +126,23 @@ settings! {
     "results.options" results_options: BTreeMap<String, String> = "", true, "Options of the result store, including its credentials.";
     "uploads.per_account" uploads_per_account: Size = "2GiB", false, "Maximum size of all uploads of one account.";
     "images" images: BTreeMap<String, String> = "python=python", false, "Which installed interpreter runs the scripts of which container image.";
+    "k8s.system_namespace" k8s_system_namespace: String = "cloister-system", false, "The namespace of the programs: keys, audit log, claims.";
+    "k8s.jobs_namespace" k8s_jobs_namespace: String = "cloister-jobs", false, "The namespace of jobs and environments.";
+    "k8s.assets_namespace" k8s_assets_namespace: String = "cloister-assets", false, "The namespace of the assets that are published over HTTP.";
+    "k8s.kubeconfig" k8s_kubeconfig: Option<PathBuf> = "", false, "How to reach the API server. Empty: KUBECONFIG, else the service account of the pod.";
+    "k8s.secrets" k8s_secrets: Option<PathBuf> = "", false, "Folder with the secrets that all replicas of the service share, as `cloister secrets` makes them. Empty: `secrets` below `home`.";
+    "k8s.cloister_image" k8s_cloister_image: Option<String> = "", false, "The image with the cloister program for the steps around a run, pinned by its digest.";
+    "k8s.sandbox_image" k8s_sandbox_image: Option<String> = "", false, "The image with the sandbox program, pinned by its digest.";
+    "k8s.unpinned_images" k8s_unpinned_images: bool = "false", false, "Take images that are not pinned by a digest. Whoever can change the tag then runs the jobs. For tests.";
+    "k8s.results_secret" k8s_results_secret: String = "results", false, "The Secret in the namespace of jobs whose key `cloister.toml` says where results are stored (`results.url`, `results.options`).";
+    "k8s.results_claim" k8s_results_claim: Option<String> = "", false, "The PersistentVolumeClaim in the namespace of jobs that is the result store, mounted at /results. Empty: the store is elsewhere.";
+    "k8s.sources_secret" k8s_sources_secret: Option<String> = "", false, "The Secret in the namespace of jobs whose key `cloister.toml` says where files may come from (`sources.*`). Empty: the defaults.";
+    "k8s.priority_class" k8s_priority_class: Option<String> = "", false, "The priority class of the pods of jobs. Empty: the cluster's default.";
+    "k8s.user_namespaces" k8s_user_namespaces: bool = "true", false, "Run the pods of jobs in a user namespace of their own. Nodes and volumes must be able to.";
+    "k8s.selinux_levels" k8s_selinux_levels: bool = "false", false, "Give the pods of each job an SELinux level that no other job has.";
+    "k8s.strict_groups" k8s_strict_groups: bool = "true", false, "Give the pods of jobs no groups that an image names.";
+    "k8s.listen" k8s_listen: SocketAddr = "0.0.0.0:8091", false, "Where `cloister engine` answers /livez, /readyz and /metrics, to everybody.";
+    "k8s.lease" k8s_lease: bool = "true", false, "Let one of several `cloister engine` work while the others stand by. Without it all work, which is right as well, and costs more.";
     "log.format" log_format: LogFormat = "auto", false, "Format of log lines. `auto`: text on a terminal, JSON elsewhere.";
     "log.level" log_level: LogLevel = "info", false, "Lowest level of log lines that are written.";
     "log.otlp_endpoint" log_otlp_endpoint: Option<String> = "", false, "The collector that receives traces of requests by OTLP over HTTP, such as http://collector:4318. Empty: none.";
@@ -169,11 +187,35 @@ impl Settings {
         if self.log_otlp_endpoint.is_none() && !self.log_otlp_headers.is_empty() {
             return wrong("`log.otlp_headers` needs `log.otlp_endpoint`, which is empty");
         }
+        for (key, name) in [
+            ("k8s.system_namespace", &self.k8s_system_namespace),
+            ("k8s.jobs_namespace", &self.k8s_jobs_namespace),
+            ("k8s.assets_namespace", &self.k8s_assets_namespace),
+        ] {
+            if !is_label(name) {
+                return wrong(&format!(
+                    "`{key}` is not the name of a namespace; write 1 to 63 lower-case letters, digits or `-`"
+                ));
+            }
+        }
+        let namespaces = [&self.k8s_system_namespace, &self.k8s_jobs_namespace, &self.k8s_assets_namespace];
+        if (0..3).any(|one| namespaces[one] == namespaces[(one + 1) % 3]) {
+            return wrong(
+                "two of `k8s.system_namespace`, `k8s.jobs_namespace` and `k8s.assets_namespace` are one; rights are given by \
+                 namespace, so name three",
+            );
+        }
         if self.local_roots().values().flatten().any(|root| !root.is_absolute()) {
             return wrong("a folder of `sources.local_roots` is relative; begin it with `/`");
         }
         Ok(())
     }
+}
+
+/// Whether this can name a namespace.
+fn is_label(name: &str) -> bool {
+    let middle = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&name.len()) && name.bytes().all(middle) && !name.starts_with('-') && !name.ends_with('-')
 }
 
 #[cfg(test)]
@@ -225,6 +267,9 @@ mod tests {
             &["results.options=a=b"],
             &["log.otlp_headers=a=b"],
             &["sources.local_roots=alice=srv"],
+            &["k8s.jobs_namespace=cloister-system"],
+            &["k8s.jobs_namespace=My_Jobs"],
+            &["k8s.assets_namespace="],
         ] {
             assert!(matches!(with(pairs), Err(ConfigError::Contradiction(_))), "{pairs:?}");
         }

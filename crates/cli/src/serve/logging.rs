@@ -6,12 +6,12 @@ use tracing_subscriber::{
 };
 
 /// Starts logging: lines go to standard error, spans to the collector if there is one.
-pub(super) fn start(format: LogFormat, LogLevel(level): LogLevel, traces: Option<&Traces>) {
+pub(crate) fn start(format: LogFormat, LogLevel(level): LogLevel, traces: Option<&Traces>) {
     let is_terminal = io::stderr().is_terminal();
     // Libraries log warnings only, because their lines may contain untrusted text.
     let theirs = level.min(tracing::Level::WARN);
     let filter = EnvFilter::new(format!(
-        "{theirs},cloister={level},cloister_api={level},cloister_local_engine={level},cloister_sources={level},cloister_release={level},cloister_results={level}"
+        "{theirs},cloister={level},cloister_api={level},cloister_local_engine={level},cloister_k8s_engine={level},cloister_sources={level},cloister_release={level},cloister_results={level}"
     ));
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(is_terminal).with_target(false);
     let as_json = match format {

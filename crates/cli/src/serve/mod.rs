@@ -1,17 +1,23 @@
 //! `cloister serve`: one service in one folder.
 
+mod applied;
+mod engine;
 mod logging;
 mod machine;
 mod operator_key;
 mod private_file;
 mod sandbox;
+mod secrets;
 mod service;
 mod settings;
 mod telemetry;
 
+pub(crate) use logging::start as start_logging;
 pub(crate) use sandbox::find as find_sandbox;
+pub(crate) use secrets::MakeSecrets;
 pub(crate) use service::openapi;
 pub(crate) use settings::{own_folders, results, sources};
+use telemetry::Traces;
 
 use crate::{
     client::DEFAULT_HOME,
@@ -24,7 +30,6 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use telemetry::Traces;
 
 /// The name of the configuration file in the service's folder.
 const CONFIG_FILE: &str = "cloister.toml";
@@ -39,6 +44,9 @@ const CONFIG_FILE: &str = "cloister.toml";
 /// precedence over variables, variables over the file. `cloister serve --print-config` shows all settings, their values, and
 /// where each value comes from.
 ///
+/// With `--engine k8s`, jobs run on a Kubernetes cluster, where `cloister engine` carries them, and the service keeps nothing in its
+/// folder that it needs again: any number of replicas share the secrets that `cloister secrets` makes.
+///
 /// SIGTERM and SIGINT end the service. Running algorithms continue, and the next start takes their jobs up.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Serve {
@@ -48,6 +56,9 @@ pub(crate) struct Serve {
     /// Address and port to listen on; port 0 is any free port [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// Where jobs run: `local` or `k8s`, see the settings `engine.kind` and `k8s.*` [default: local]
+    #[arg(long, value_name = "KIND")]
+    engine: Option<String>,
     /// The `sandbox` program [default: the one beside this program, else the first on PATH]
     #[arg(long, value_name = "FILE")]
     sandbox: Option<String>,
@@ -120,23 +131,11 @@ impl Serve {
         variable: impl Fn(&str) -> Option<OsString>,
         environment: Vec<(String, String)>,
     ) -> anyhow::Result<Layers> {
-        let mut layers = Layers::default();
-        let given = self.config.clone().or_else(|| variable("CLOISTER_CONFIG").map(PathBuf::from));
-        match given {
-            Some(file) => layers.file(&file)?,
-            None => {
-                let folder = home.map(Path::to_owned).or_else(|| variable("CLOISTER_HOME_DIR").map(PathBuf::from));
-                let file = folder.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME)).join(CONFIG_FILE);
-                if file.exists() {
-                    layers.file(&file)?;
-                }
-            }
-        }
-        layers.environment(environment)?;
-        let home = home.map(|home| home.to_string_lossy().into_owned());
-        for (flag, key, value) in [
-            ("--home", "home", &home),
+        let home_flag = home.map(|home| home.to_string_lossy().into_owned());
+        let flags = [
+            ("--home", "home", &home_flag),
             ("--listen", "listen", &self.listen),
+            ("--engine", "engine.kind", &self.engine),
             ("--sandbox", "sandbox", &self.sandbox),
             ("--sandbox-home", "sandbox_home", &self.sandbox_home),
             ("--tls-cert", "tls.certificate", &self.tls_cert),
@@ -144,14 +143,44 @@ impl Serve {
             ("--log-format", "log.format", &self.log_format),
             ("--log-level", "log.level", &self.log_level),
             ("--insecure-http", "insecure_http", &self.insecure_http.then(|| "true".to_owned())),
-        ] {
-            layers.flag(flag, key, value.clone())?;
-        }
-        for pair in &self.set {
-            layers.set(pair)?;
-        }
-        Ok(layers)
+        ];
+        collect(self.config.as_deref(), home, variable, environment, &flags, &self.set)
     }
+}
+
+/// Collects the settings of all layers: of the configuration file that is `given`, or that lies in the folder; of environment
+/// variables; of flags with the settings that they are for; and of `--set`.
+///
+/// # Errors
+/// The first name that is no setting, and a file that cannot be read.
+pub(crate) fn collect(
+    given: Option<&Path>,
+    home: Option<&Path>,
+    variable: impl Fn(&str) -> Option<OsString>,
+    environment: Vec<(String, String)>,
+    flags: &[(&str, &str, &Option<String>)],
+    set: &[String],
+) -> anyhow::Result<Layers> {
+    let mut layers = Layers::default();
+    let given = given.map(Path::to_owned).or_else(|| variable("CLOISTER_CONFIG").map(PathBuf::from));
+    match given {
+        Some(file) => layers.file(&file)?,
+        None => {
+            let folder = home.map(Path::to_owned).or_else(|| variable("CLOISTER_HOME_DIR").map(PathBuf::from));
+            let file = folder.unwrap_or_else(|| PathBuf::from(DEFAULT_HOME)).join(CONFIG_FILE);
+            if file.exists() {
+                layers.file(&file)?;
+            }
+        }
+    }
+    layers.environment(environment)?;
+    for (flag, key, value) in flags {
+        layers.flag(flag, key, (*value).clone())?;
+    }
+    for pair in set {
+        layers.set(pair)?;
+    }
+    Ok(layers)
 }
 
 /// Our environment variables as text. Others may contain anything.

@@ -12,12 +12,22 @@ use std::{
 /// # Errors
 /// If other users can read it as well, or it cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    read_unless(path, 0o077)
+}
+
+/// As [`read`], for a file that a group may read: the kubelet gives the files of a Secret to the group of the pod.
+pub(super) fn read_of_group(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    read_unless(path, 0o037)
+}
+
+/// Reads a file that has none of these permissions.
+fn read_unless(path: &Path, open: u32) -> io::Result<Option<Vec<u8>>> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if metadata.mode() & 0o077 != 0 {
+    if metadata.mode() & open != 0 {
         return Err(io::Error::other(
             "other users can read it: run `chmod 600`, and replace its content if they may have read it",
         ));

@@ -1,17 +1,17 @@
 use super::{
-    Start, operator_key, private_file,
-    settings::{self, DoorSecrets},
+    Start,
+    engine::{self, Keys},
+    private_file, settings,
 };
 use crate::{
-    client::{KEY_FILE, URL_FILE},
+    client::URL_FILE,
     config::{DEFAULT_LISTEN, Settings},
     exit::{CONFLICT, Ended, USAGE, Usage},
-    output::{note, print_line},
+    output::print_line,
 };
 use anyhow::Context as _;
 use cloister_api::{ServeOptions, Service, tls_config};
-use cloister_local_engine::{LocalEngine, OpenError};
-use cloister_model::{Backend, Timestamp};
+use cloister_model::Timestamp;
 use std::{
     io::{self, Read as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -24,9 +24,6 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
 };
-
-/// The file with the seed of the key that signs receipts.
-const RECEIPT_KEY: &str = "receipt.key";
 
 /// Runs the service until it is told to end.
 pub(super) fn run(start: Start) -> anyhow::Result<()> {
@@ -48,22 +45,10 @@ async fn serve(
         _ => None,
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
-    // Before the database is made, so that a start that is interrupted leaves a folder that counts as new.
-    let is_new = !LocalEngine::is_used(&settings.home);
-    let options = settings::engine(&settings)?;
-    let engine = LocalEngine::open(options).await.map_err(cannot_open)?;
-    let backend: Arc<dyn Backend> = Arc::clone(&engine) as Arc<dyn Backend>;
-    let secrets = secrets(&settings.home, is_new, new_receipt_key)?;
-    let door = settings::door(&settings, secrets, settings::issuer_documents(&settings)?)?;
-    let service = Service::new(Arc::clone(&backend), door)?;
-    if let Some(key) = operator_key::ensure(&*backend, &settings.home, new_operator_key, now()).await? {
-        let place = settings.home.join(KEY_FILE);
-        note(&format!(
-            "The operator's key, shown this once and kept in {}:\n\n    {}\n",
-            place.display(),
-            key.expose()
-        ));
-    }
+    let mut engine = engine::open(&settings, Keys { new_operator_key, new_receipt_key }).await?;
+    let door = settings::door(&settings, engine.take_secrets()?, settings::issuer_documents(&settings)?)?;
+    let service = Service::new(engine.backend(), door)?;
+    engine.begin(&settings, &service, now()).await?;
     let address = listener.local_addr().context("the address")?;
     let found_at = Found::write(scheme, address, &settings.home)?;
     announce(scheme, address, ready_file.as_deref())?;
@@ -76,7 +61,7 @@ async fn serve(
     });
     let served = cloister_api::serve(listener, service.router(), options, service.closing()).await;
     drop(found_at);
-    engine.shutdown().await;
+    engine.end().await;
     tracing::info!("the service has ended");
     served.context("serving")
 }
@@ -97,14 +82,6 @@ fn serve_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) ->
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> anyhow::Error {
     let code = if error.kind() == io::ErrorKind::AddrInUse { CONFLICT } else { USAGE };
     Ended::error(code, format!("cannot listen on {address}: {error}; use another --listen, or end that program"))
-}
-
-fn cannot_open(error: OpenError) -> anyhow::Error {
-    match error {
-        OpenError::InUse { .. } => Ended::error(CONFLICT, error.to_string()),
-        OpenError::Results(_) => Usage::error(error.to_string()),
-        _ => error.into(),
-    }
 }
 
 fn pem(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -181,27 +158,7 @@ fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 's
     })
 }
 
-/// The secrets of the service. They are made for a new folder. In a folder that was used, one that is missing was removed, and
-/// another one would give receipts that the earlier public key does not verify.
-fn secrets(home: &Path, is_new: bool, new_receipt_key: bool) -> anyhow::Result<DoorSecrets> {
-    let secret = |name: &str| {
-        let path = home.join(name);
-        if name == RECEIPT_KEY && !is_new && !new_receipt_key && !path.exists() {
-            return Err(Ended::error(
-                CONFLICT,
-                format!(
-                    "`{}` is missing: it signs receipts, and the public key that readers know belongs to it. Restore it from a \
-                     backup. If it is lost, start once with --new-receipt-key, and tell the readers of receipts",
-                    path.display()
-                ),
-            ));
-        }
-        private_file::secret(&path).with_context(|| format!("`{}`", path.display()))
-    };
-    Ok(DoorSecrets { secret: secret("service.secret")?, receipt_key: secret(RECEIPT_KEY)? })
-}
-
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -28,6 +28,7 @@ use cloister_model::{ApiKey, Backend, EngineError, EngineFuture, Sha256, Unavail
 use cloister_results::{Incoming, ResultStore};
 use cloister_sources::{Cache, inspect::Inspecting};
 use files::Files;
+pub(crate) use registry::asset_now;
 use std::{io, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};

@@ -5,7 +5,8 @@ use crate::{
     store::{Holder, MANAGED_BY, Pending, Taken},
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Claim, Did, Registry, Sha256, StoreError, StoreFuture,
+    Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Claim, Did, Registry, Sha256, StoreError,
+    StoreFuture, Timestamp,
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
@@ -16,8 +17,12 @@ use serde_json::{Map, json};
 use std::collections::BTreeMap;
 
 mod form;
+mod rules;
 
 use form::AssetForm;
+use rules::RulesForm;
+
+pub(crate) use rules::asset_now;
 
 /// The most assets in one answer.
 const MOST: u32 = 10_000;
@@ -28,8 +33,8 @@ const MOST_LIST_BYTES: usize = 1024 * 1024;
 /// Bytes of a document: a Secret holds a mebibyte.
 const MOST_BYTES: usize = 1_000_000;
 
-/// Objects in one page of a list.
-const PAGE: u32 = 500;
+/// Objects in one page of a list: each may hold rules of a quarter of a mebibyte.
+const PAGE: u32 = 100;
 
 /// The label by which the assets of an owner are found.
 const OWNER: &str = "cloister.dev/owner";
@@ -124,7 +129,7 @@ trait Holds: Recorded {
 
     fn stored(&self) -> Option<&StoredAsset>;
 
-    fn is_withdrawn(&self) -> bool;
+    fn withdrawn(&self) -> Option<Timestamp>;
 }
 
 macro_rules! holds {
@@ -138,8 +143,8 @@ macro_rules! holds {
                 self.spec.stored.as_ref()
             }
 
-            fn is_withdrawn(&self) -> bool {
-                self.spec.withdrawn.is_some()
+            fn withdrawn(&self) -> Option<Timestamp> {
+                self.spec.withdrawn.map(|withdrawn| withdrawn.timestamp())
             }
         }
     };
@@ -172,12 +177,19 @@ impl Inner {
         }
         let sha256 = Sha256::of(&content);
         let secret: String = format!("{name}-{}-{sha256}", asset.revision).chars().take(name.len() + 24).collect();
+        let before = match present.as_ref().and_then(read) {
+            Some(before) => self.content(&before.secret).await?.and_then(|content| document(&before, content).ok()),
+            None => None,
+        };
+        let rules_before = present.as_ref().and_then(Holds::stored).and_then(|stored| RulesForm::read(&stored.rules));
+        let rules = RulesForm::of(asset, before.as_ref().zip(rules_before.as_ref()))?.write()?;
         let stored = StoredAsset {
             did: asset.ddo.id().to_string(),
             owner: asset.owner.as_str().to_owned(),
             name: asset.name.clone(),
             secret: secret.clone(),
             sha256,
+            rules,
         };
         let earlier = present.as_ref().and_then(Holds::stored).map(|stored| stored.secret.clone());
         self.put_secret(&secret, content, present.as_ref().and_then(owner_reference)).await?;
@@ -305,30 +317,38 @@ impl Inner {
 
     /// The document of an asset.
     async fn load(&self, stored: &Stored) -> Result<Asset, StoreError> {
-        let api: Api<Secret> = self.cluster.assets();
-        let name = &stored.secret;
         // It was changed in this moment: the caller reads it again.
-        let secret = call("read the document of an asset", || async { api.get_opt(name).await })
-            .await?
-            .ok_or(StoreError::Conflict)?;
-        let content = secret.data.and_then(|mut data| data.remove(KEY)).map(|content| content.0).unwrap_or_default();
-        if Sha256::of(&content) != stored.sha256 {
-            return Err(unreadable(name, "it is not what was stored"));
-        }
-        let form: AssetForm = serde_json::from_slice(&content).map_err(|_| unreadable(name, "it is not an asset"))?;
-        Ok(Asset { revision: stored.revision, ..form.into() })
+        let content = self.content(&stored.secret).await?.ok_or(StoreError::Conflict)?;
+        document(stored, content)
+    }
+
+    /// What a Secret holds; none if there is no such Secret.
+    async fn content(&self, name: &str) -> Result<Option<Vec<u8>>, CallError> {
+        let api: Api<Secret> = self.cluster.assets();
+        let secret = call("read the document of an asset", || async { api.get_opt(name).await }).await?;
+        let content = |secret: Secret| secret.data.and_then(|mut data| data.remove(KEY)).map(|content| content.0);
+        Ok(secret.map(|secret| content(secret).unwrap_or_default()))
     }
 }
 
+fn document(stored: &Stored, content: Vec<u8>) -> Result<Asset, StoreError> {
+    if Sha256::of(&content) != stored.sha256 {
+        return Err(unreadable(&stored.secret, "it is not what was stored"));
+    }
+    let form: AssetForm =
+        serde_json::from_slice(&content).map_err(|_| unreadable(&stored.secret, "it is not an asset"))?;
+    Ok(Asset { revision: stored.revision, ..form.into() })
+}
+
 fn read<K: Holds>(resource: &K) -> Option<Stored> {
-    let StoredAsset { did, owner, name, secret, sha256 } = resource.stored()?.clone();
+    let StoredAsset { did, owner, name, secret, sha256, rules: _ } = resource.stored()?.clone();
     Some(Stored {
         did: did.parse().ok()?,
         owner: owner.parse().ok()?,
         name,
         secret,
         sha256,
-        withdrawn: resource.is_withdrawn(),
+        withdrawn: resource.withdrawn().is_some(),
         revision: revision(resource),
     })
 }

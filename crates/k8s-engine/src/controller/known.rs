@@ -7,7 +7,7 @@ use crate::{
     resources::{ComputeJob, ComputeJobStatus, ResultsDigest, ReviewDecision, StatusFormError, Verdict},
     store::{MANAGED_BY, Pending},
 };
-use cloister_model::{EnvironmentId, JobId, JobSpec, Review, ReviewVerdict};
+use cloister_model::{EnvironmentId, JobId, JobSpec, Phase, Review, ReviewVerdict};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Resource, ResourceExt as _};
 use std::{fmt, sync::Arc};
@@ -38,6 +38,7 @@ pub(super) enum Job {
     Over {
         job: JobId,
         environment: EnvironmentId,
+        phase: Phase,
         /// Whether events of it may not be on record.
         pending: bool,
     },
@@ -57,7 +58,8 @@ pub(super) fn job(resource: &ComputeJob) -> Option<Job> {
     match KnownJob::of(resource) {
         Ok(job) if job.stored.status.phase.has_ended() => {
             let pending = !job.pending.is_empty();
-            Some(Job::Over { job: job.spec.id, environment: job.spec.environment, pending })
+            let phase = job.stored.status.phase;
+            Some(Job::Over { job: job.spec.id, environment: job.spec.environment, phase, pending })
         }
         Ok(job) => Some(Job::Open(Arc::new(job))),
         Err(error) => {

@@ -4,27 +4,34 @@
 //! started again, it goes on where the cluster is. Two of them at a time do no harm: every change is stored with the version
 //! that it was decided on, and before a pod is created the same version is asked for once more.
 
+mod events;
+mod figures;
 mod known;
+mod lease;
 mod options;
 mod perform;
 mod reconcile;
 mod turns;
 
+pub use figures::Figures;
+pub use lease::{Candidate, LEASE};
 pub use options::EngineOptions;
 
 use crate::{
     backend::{OpenError, SYNC},
     build::PodSettings,
     clock::now,
-    cluster::{Cluster, Watched},
+    cluster::{CallError, Cluster, Watched},
     resources::Environment,
     store::Audit,
 };
-use cloister_model::{EnvironmentId, JobId, Registry, Timestamp};
+use cloister_model::{EnvironmentId, JobId, Timestamp};
+use events::Events;
+use figures::Counts;
 use known::Job;
 use kube::ResourceExt as _;
 use perform::Objects;
-use reconcile::{Failure, Memory, Next, Reconciler};
+use reconcile::{Memory, Next, Reconciler};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -64,11 +71,7 @@ impl Controller {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(
-        cluster: Cluster,
-        registry: Arc<dyn Registry>,
-        options: EngineOptions,
-    ) -> Result<Self, OpenError> {
+    pub async fn open(cluster: Cluster, options: EngineOptions) -> Result<Self, OpenError> {
         let environments =
             Watched::start(cluster.jobs(), |environment: &Environment| Some(Arc::new(environment.clone())));
         let jobs = Watched::start(cluster.jobs(), known::job);
@@ -80,18 +83,37 @@ impl Controller {
             ("Pods", pods.synced(SYNC).await),
             ("PersistentVolumeClaims", volumes.synced(SYNC).await),
         ])?;
-        let audit = Audit::new(&cluster);
+        let (audit, events, counts) = (Audit::new(&cluster), Events::start(&cluster), Counts::default());
         let objects = Objects { cluster, jobs, pods, volumes };
-        Ok(Self { reconciler: Arc::new(Reconciler { objects, registry, audit }), environments, options })
+        Ok(Self { reconciler: Arc::new(Reconciler { objects, audit, events, counts }), environments, options })
     }
 
     /// What is wrong with this controller; none: it can work.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
-        let Objects { jobs, pods, volumes, .. } = &self.reconciler.objects;
-        let watches = [jobs.failing(), pods.failing(), volumes.failing(), self.environments.failing()];
-        let failing = watches.into_iter().flatten().max().filter(|failing| *failing > BLIND)?;
+        let failing = self.watch_failing().filter(|failing| *failing > BLIND)?;
         Some(format!("a watch of the API server has been failing for {} s; jobs do not go on", failing.as_secs()))
+    }
+
+    /// What this controller has done, and what it sees.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let mut figures = self.reconciler.counts.so_far();
+        figures.watch_failing = self.watch_failing().unwrap_or_default();
+        self.reconciler.objects.jobs.each(|job| {
+            let phase = match job {
+                Job::Open(known) => known.stored.status.phase,
+                Job::Over { phase, .. } => *phase,
+            };
+            let count = figures.jobs.entry(phase).or_default();
+            *count = count.saturating_add(1);
+        });
+        figures
+    }
+
+    fn watch_failing(&self) -> Option<Duration> {
+        let Objects { jobs, pods, volumes, .. } = &self.reconciler.objects;
+        [jobs.failing(), pods.failing(), volumes.failing(), self.environments.failing()].into_iter().flatten().max()
     }
 
     /// Carries jobs until `stop` is done. Work that has begun is finished first, for some seconds.
@@ -164,7 +186,7 @@ impl Controller {
 struct Looked {
     job: JobId,
     memory: Memory,
-    next: Result<Next, Failure>,
+    next: Result<Next, CallError>,
 }
 
 /// What is to be done.
@@ -238,6 +260,7 @@ impl Work {
         };
         self.busy.remove(&job);
         self.set_due(job, None);
+        controller.reconciler.counts.look(next.is_err());
         let next = match next {
             Ok(next) => {
                 self.failures.remove(&job);

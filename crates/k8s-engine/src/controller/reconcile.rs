@@ -1,10 +1,13 @@
 //! One look at one job: what exists is put together, planned, and done.
 
 use super::{
+    events::Events,
+    figures::Counts,
     known::{self, KnownJob, KnownPod},
     perform::{Done, Objects},
 };
 use crate::{
+    backend::asset_now,
     build::{PodSettings, PodStep, volume},
     clock::now,
     cluster::CallError,
@@ -12,8 +15,8 @@ use crate::{
     plan::{Act, Stored, World, plan},
     store::{Audit, Pending},
 };
-use cloister_lifecycle::{Turn, explain};
-use cloister_model::{Asset, Did, JobId, Phase, Registry, StoreError, Timestamp};
+use cloister_lifecycle::{AssetNow, Turn, explain};
+use cloister_model::{Did, JobId, Phase, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// For how long a job waits for the same thing before its object says so: most waits are shorter, and each write costs the
@@ -55,21 +58,13 @@ pub(super) enum Next {
     Over,
 }
 
-/// Why a look came to nothing.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    #[error(transparent)]
-    Call(#[from] CallError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
 /// What a look needs beside the objects.
 #[derive(Debug)]
 pub(super) struct Reconciler {
     pub(super) objects: Objects,
-    pub(super) registry: Arc<dyn Registry>,
     pub(super) audit: Audit,
+    pub(super) events: Events,
+    pub(super) counts: Counts,
 }
 
 impl Reconciler {
@@ -81,13 +76,15 @@ impl Reconciler {
         has_turn: bool,
         turn: Option<Turn>,
         memory: &mut Memory,
-    ) -> Result<Next, Failure> {
+    ) -> Result<Next, CallError> {
         for _ in 0..MOST_ACTS {
             let Some(known) = self.known(job).await? else { return Ok(Next::Over) };
             self.record(&known, memory).await?;
             let world = self.world(&known, has_turn, memory).await?;
             let phase = known.stored.status.phase;
-            let done = match plan(&world, settings, &mut memory.patience, now()) {
+            let act = plan(&world, settings, &mut memory.patience, now());
+            self.counts.act(&act);
+            let done = match act {
                 Act::Store { stored, records } => {
                     let object = format!("job/{job}");
                     let pending =
@@ -96,6 +93,8 @@ impl Reconciler {
                     let done = self.objects.store(&known, &stored, &pending, None, None).await?;
                     if matches!(done, Done::Yes) && before != after {
                         tracing::info!(%job, phase = after.as_str(), "the job has come to another phase");
+                        let namespace = &self.objects.cluster.namespaces().jobs;
+                        self.events.phases(namespace, &known, &known.stored.status, &stored.status);
                         memory.waits = None;
                     }
                     done
@@ -137,7 +136,7 @@ impl Reconciler {
     }
 
     /// The job as it is known; one that has ended is read from the API server.
-    async fn known(&self, job: JobId) -> Result<Option<Arc<KnownJob>>, Failure> {
+    async fn known(&self, job: JobId) -> Result<Option<Arc<KnownJob>>, CallError> {
         let name = job.to_string();
         if let Some(known::Job::Open(known)) = self.objects.jobs.get(&name) {
             return Ok(Some(known));
@@ -157,7 +156,7 @@ impl Reconciler {
         self.objects.store(job, stored, &Pending::default(), None, None).await
     }
 
-    async fn look_again(&self, job: JobId) -> Result<(), Failure> {
+    async fn look_again(&self, job: JobId) -> Result<(), CallError> {
         if let Some(found) = self.objects.job(&job.to_string()).await? {
             self.objects.jobs.take_in(&found, known::job);
         }
@@ -165,7 +164,7 @@ impl Reconciler {
     }
 
     /// Puts on record what is stored of a job and not known to be on record.
-    async fn record(&self, job: &KnownJob, memory: &mut Memory) -> Result<(), Failure> {
+    async fn record(&self, job: &KnownJob, memory: &mut Memory) -> Result<(), CallError> {
         let new = job.pending.without(&memory.recorded);
         if !new.is_empty() {
             self.audit.append(new.entries()).await?;
@@ -174,7 +173,7 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn world(&self, job: &KnownJob, has_turn: bool, memory: &Memory) -> Result<World, Failure> {
+    async fn world(&self, job: &KnownJob, has_turn: bool, memory: &Memory) -> Result<World, CallError> {
         let id = job.spec.id;
         let phase = job.stored.status.phase;
         let mut pods = BTreeMap::new();
@@ -216,13 +215,13 @@ impl Reconciler {
         })
     }
 
-    /// The assets that the job uses, as the registry has them now.
-    async fn assets(&self, job: &KnownJob) -> Result<BTreeMap<Did, Asset>, Failure> {
+    /// The assets that the job uses, as they are now. Their rules are read, and never a source of their files.
+    async fn assets(&self, job: &KnownJob) -> Result<BTreeMap<Did, AssetNow>, CallError> {
         let record = &job.spec.record;
         let datasets = record.datasets.iter().map(|dataset| &dataset.asset);
         let mut assets = BTreeMap::new();
         for asset in datasets.chain(&record.algorithm) {
-            if let Some(found) = self.registry.asset(asset.did.clone()).await? {
+            if let Some(found) = asset_now(&self.objects.cluster, &asset.did).await? {
                 assets.insert(asset.did.clone(), found);
             }
         }
@@ -237,7 +236,7 @@ impl Reconciler {
         until: Option<Timestamp>,
         turn: Option<Turn>,
         memory: &mut Memory,
-    ) -> Result<Next, Failure> {
+    ) -> Result<Next, CallError> {
         let status = &job.stored.status;
         let queued = status.phase == Phase::Queued;
         let (text, ahead) = match turn.filter(|_| queued) {

@@ -3,10 +3,8 @@ use crate::{
     build::{Owner, PodStep, configuration::OrderParts},
     observe::{PodFacts, PodState, verdict::LEAVING},
 };
-use cloister_lifecycle::{Asked, AssetRevision, Permission};
-use cloister_model::{
-    Asset, AuditEvent, Did, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, Sha256, Timestamp,
-};
+use cloister_lifecycle::{Asked, AssetNow, AssetRevision, Permission};
+use cloister_model::{AuditEvent, Did, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, Sha256, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use std::{collections::BTreeMap, convert::Infallible};
 
@@ -22,7 +20,7 @@ pub struct World {
     /// What is stored of it. [`JobStatus::stop_requested`] holds as soon as a stop was asked for.
     pub stored: Stored,
     /// The assets that it uses, as the registry has them now.
-    pub assets: BTreeMap<Did, Asset>,
+    pub assets: BTreeMap<Did, AssetNow>,
     /// A reviewer's decision.
     pub review: Option<(ReviewVerdict, Review)>,
     /// Whether its results are registered as a dataset; none: the service has not tried yet.
@@ -148,7 +146,7 @@ impl World {
     }
 
     fn revision(&self, did: &Did) -> Option<u64> {
-        self.assets.get(did).map(|asset| asset.revision)
+        self.assets.get(did).map(|now| now.asset.revision)
     }
 
     /// Whether the pod of publishing keeps what is known of the run, and nothing else. The job is at its end.

@@ -8,6 +8,9 @@ use std::{
     fmt,
 };
 
+/// Bytes of [`StoredAsset::rules`].
+pub const MOST_RULES_BYTES: usize = 256 * 1024;
+
 /// An asset that the service stored: the document lies in a Secret, because it may hold credentials of sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +31,10 @@ pub struct StoredAsset {
     /// The digest of what the Secret holds.
     #[schemars(schema_with = "schema::sha256")]
     pub sha256: Sha256,
+    /// Its rules as JSON, without a source of its files: what the controller asks whether a job may still run. Written by the
+    /// service with the rest; a reader refuses what it does not understand in full.
+    #[schemars(length(max = 262_144))]
+    pub rules: String,
 }
 
 /// What the service says of an asset.

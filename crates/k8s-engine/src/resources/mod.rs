@@ -32,7 +32,7 @@ mod tests;
 
 pub use algorithm::{Algorithm, AlgorithmSpec};
 pub use api_key::{ApiKey, ApiKeySpec, ApiKeyStatus, NotAKey};
-pub use asset::{AssetResource, AssetStatus, StoredAsset, Unusable, manifest, secrets_named};
+pub use asset::{AssetResource, AssetStatus, MOST_RULES_BYTES, StoredAsset, Unusable, manifest, secrets_named};
 pub use compute_job::{
     ComputeJob, ComputeJobSpec, LogDecision, Registration, Removal, ReviewDecision, StopRequest, Verdict,
 };

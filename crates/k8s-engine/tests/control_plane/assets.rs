@@ -15,7 +15,7 @@ use std::{
 };
 
 /// One controller at a time: it looks at the assets of all namespaces, those of the other test included.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Publishes everything, and remembers it.
 #[derive(Debug, Default)]

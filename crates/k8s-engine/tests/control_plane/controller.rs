@@ -2,7 +2,7 @@
 
 use crate::cluster::{self, Room};
 use cloister_k8s_engine::{
-    ClusterStore,
+    Cluster, ClusterStore,
     build::{ResultStoreAccess, algorithm, configuration, publishing},
     controller::{Controller, EngineOptions},
     resources::ComputeJob,
@@ -28,9 +28,9 @@ const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
 const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
 
 /// An installation with one environment, and a kubelet.
-struct Installation {
-    room: Room,
-    store: Arc<ClusterStore>,
+pub(crate) struct Installation {
+    pub(crate) room: Room,
+    pub(crate) store: Arc<ClusterStore>,
     kubelet: Arc<Kubelet>,
     _folder: TempDir,
 }
@@ -58,8 +58,14 @@ fn options() -> EngineOptions {
     }
 }
 
+/// The service's view of a cluster.
+pub(crate) async fn store(cluster: Cluster, folder: &std::path::Path) -> Arc<ClusterStore> {
+    let options = cluster::options(folder, "home", 0);
+    Arc::new(ClusterStore::open(cluster, options).await.expect("a store"))
+}
+
 impl Installation {
-    async fn open(jobs: u64) -> Self {
+    pub(crate) async fn open(jobs: u64) -> Self {
         let room = Room::open().await;
         let environment = json!({
             "apiVersion": "cloister.dev/v1alpha1",
@@ -77,8 +83,7 @@ impl Installation {
         let account = serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("an account");
         let _ = api.create(&PostParams::default(), &account).await;
         let folder = tempfile::tempdir().expect("a folder");
-        let options = cluster::options(folder.path(), "home", 0);
-        let store = Arc::new(ClusterStore::open(room.cluster.clone(), options).await.expect("a store"));
+        let store = store(room.cluster.clone(), folder.path()).await;
         let kubelet = Arc::new(Kubelet::default());
         let pods: Api<Pod> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         tokio::spawn(Arc::clone(&kubelet).work(pods));
@@ -86,25 +91,29 @@ impl Installation {
     }
 
     async fn controller(&self) -> Controller {
-        let registry = Arc::clone(&self.store);
-        Controller::open(self.room.cluster.clone(), registry, options()).await.expect("a controller")
+        Controller::open(self.room.cluster.clone(), options()).await.expect("a controller")
     }
 
     /// Starts a controller that works until the task is aborted.
-    async fn start(&self) -> tokio::task::JoinHandle<()> {
+    pub(crate) async fn start(&self) -> tokio::task::JoinHandle<()> {
         let controller = self.controller().await;
         tokio::spawn(async move { controller.run(std::future::pending()).await })
     }
 
-    async fn submit(&self, number: u64) -> JobId {
-        let job: JobSpec = cloister_testkit::job(number, cloister_testkit::now());
+    pub(crate) async fn submit(&self, number: u64) -> JobId {
+        self.submit_as(number, |_| {}).await
+    }
+
+    pub(crate) async fn submit_as(&self, number: u64, change: impl FnOnce(&mut JobSpec)) -> JobId {
+        let mut job: JobSpec = cloister_testkit::job(number, cloister_testkit::now());
+        change(&mut job);
         let id = job.id;
         self.store.submit(job, Vec::new(), event(id, AuditAction::JobAllowed)).await.expect("a job");
         id
     }
 
     /// The status of a job, as soon as it is as wanted.
-    async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
+    pub(crate) async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
         let mut last = None;
         for _ in 0..1200 {
             let status = self.store.status(job).await.expect("a status");
@@ -130,7 +139,7 @@ impl Installation {
         panic!("job {job} should say that {ahead} come before it: {said:?}");
     }
 
-    async fn ended(&self, job: JobId) -> JobStatus {
+    pub(crate) async fn ended(&self, job: JobId) -> JobStatus {
         self.until(job, |status| status.phase.has_ended()).await
     }
 
@@ -139,7 +148,7 @@ impl Installation {
     }
 
     /// Waits until nothing is left of these jobs but their objects and their payloads, and everything is on record.
-    async fn nothing_is_left(&self, jobs: &[JobId]) {
+    pub(crate) async fn nothing_is_left(&self, jobs: &[JobId]) {
         let volumes: Api<PersistentVolumeClaim> =
             Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let objects: Api<ComputeJob> = Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
@@ -163,6 +172,26 @@ impl Installation {
         panic!("something is left: {left}");
     }
 
+    /// The reasons of the events that `kubectl describe` shows of a job, once there are so many.
+    pub(crate) async fn story(&self, job: JobId, events: usize) -> Vec<String> {
+        let api: Api<k8s_openapi::api::core::v1::Event> =
+            Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
+        let object = self.room.read("computejobs", &job.to_string()).await;
+        let uid = object["metadata"]["uid"].as_str().expect("a uid");
+        let of_job = format!("involvedObject.kind=ComputeJob,involvedObject.name={job},involvedObject.uid={uid}");
+        let mut found = Vec::new();
+        for _ in 0..300 {
+            found = api.list(&ListParams::default().fields(&of_job)).await.expect("events").items;
+            if found.len() >= events {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // Several in one millisecond are told apart by their names, which follow the history.
+        found.sort_by_key(|event| event.name_any());
+        found.into_iter().map(|event| event.reason.unwrap_or_default()).collect()
+    }
+
     /// How often each action of these jobs is on record, in a chain that verifies.
     async fn recorded(&self) -> BTreeMap<(String, AuditAction), usize> {
         let (mut found, mut last, mut after) = (BTreeMap::new(), None, 0);
@@ -179,7 +208,7 @@ impl Installation {
     }
 }
 
-fn event(job: JobId, action: AuditAction) -> AuditEvent {
+pub(crate) fn event(job: JobId, action: AuditAction) -> AuditEvent {
     AuditEvent { subject: job.to_string(), ..cloister_testkit::event(action, cloister_testkit::now()) }
 }
 
@@ -296,6 +325,10 @@ async fn a_job_is_carried_to_its_end() {
     let recorded = installation.recorded().await;
     assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
     assert_eq!(recorded.get(&(job.to_string(), AuditAction::Released)), Some(&1), "{recorded:?}");
+    assert_eq!(
+        installation.story(job, expected.len() - 1).await,
+        expected[1..].iter().map(|phase| phase.as_str()).collect::<Vec<_>>()
+    );
     controller.abort();
 }
 

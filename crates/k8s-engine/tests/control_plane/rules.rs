@@ -26,7 +26,7 @@ fn refused(answer: Result<Value, String>, words: &str) {
 
 const JOB: &str = "00000000000000000000000000000001";
 
-fn job() -> Value {
+pub(crate) fn job() -> Value {
     object(
         "ComputeJob",
         JOB,
@@ -153,7 +153,8 @@ async fn an_asset_has_files_in_one_place() {
     refused(room.create("datasets", &object("Dataset", "none", json!({"title": "x"}))).await, "an asset has files");
     let both = with(dataset(), "/spec/services", json!([{"type": "compute", "files": []}]));
     refused(room.create("datasets", &both).await, "files stands beside services");
-    let stored = json!({"did": "did:op:a", "owner": "bob", "name": "n", "secret": "s", "sha256": "ab".repeat(32)});
+    let stored = json!({"did": "did:op:a", "owner": "bob", "name": "n", "secret": "s", "sha256": "ab".repeat(32),
+        "rules": "{}"});
     refused(
         room.create("datasets", &with(dataset(), "/spec/stored", stored)).await,
         "stored is written by the service",

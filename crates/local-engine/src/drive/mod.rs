@@ -17,7 +17,9 @@ use crate::{
     store::{DbError, assets, jobs},
     work_folder,
 };
-use cloister_lifecycle::{Action, Asked, Facts, Permission, ResultList, RunFacts, StepAnswer, StoredReport, decide};
+use cloister_lifecycle::{
+    Action, Asked, AssetNow, Facts, Permission, ResultList, RunFacts, StepAnswer, StoredReport, decide,
+};
 use cloister_model::{JobId, JobSpec, JobStatus, Phase, RunSummary, StepReport};
 use rusqlite::Connection;
 use std::{
@@ -257,7 +259,7 @@ impl Drive<'_> {
 
 /// Asks the registry whether a job may go on.
 fn permission(db: &Connection, spec: &JobSpec, asked: Asked<'_>) -> Result<Permission, DbError> {
-    Permission::ask(spec, asked, |did| assets::revision(db, did), |did| assets::get(db, did))
+    Permission::ask(spec, asked, |did| assets::revision(db, did), |did| Ok(assets::get(db, did)?.map(AssetNow::from)))
 }
 
 /// A work folder that cannot be used. It is tried again.

@@ -193,6 +193,60 @@ impl Ddo {
     }
 }
 
+/// Fields of a document, of its metadata, its algorithm and its services that permissions depend on, or that a document must
+/// have.
+const RULES: [&[&str]; 4] = [
+    &["id", "metadata", "services", "credentials", "oceanProviders"],
+    &["type", "algorithm"],
+    &["container"],
+    &["id", "type", "compute"],
+];
+
+impl Ddo {
+    /// A document with the same rules and nothing else: who may use the asset, what may run and leave, and what it runs in.
+    /// It names no file. What [`Permissions`](crate::Permissions), [`Credentials`], [`Ddo::is_meant_for`] and
+    /// [`Ddo::is_private`] say of it, they say of this document.
+    ///
+    /// # Errors
+    /// None that this document does not have: it can be read as every DDO can.
+    pub fn rules(&self) -> Result<Self, DdoError> {
+        // A field that is added has to be decided about here.
+        let Self {
+            document,
+            id: _,
+            version: _,
+            chain_id: _,
+            nft_address: _,
+            metadata: _,
+            services: _,
+            credentials: _,
+            size: _,
+            ocean_providers: _,
+        } = self;
+        let [of_document, of_metadata, of_algorithm, of_service] = RULES;
+        let mut rules = document.clone();
+        keep(&mut rules, of_document);
+        if let Some(metadata) = rules.get_mut("metadata") {
+            keep(metadata, of_metadata);
+            metadata["name"] = "".into();
+            if let Some(algorithm) = metadata.get_mut("algorithm") {
+                keep(algorithm, of_algorithm);
+            }
+        }
+        for service in rules.get_mut("services").and_then(Value::as_array_mut).into_iter().flatten() {
+            keep(service, of_service);
+        }
+        Self::from_value(rules)
+    }
+}
+
+/// Removes every other field of an object.
+fn keep(value: &mut Value, fields: &[&str]) {
+    if let Some(object) = value.as_object_mut() {
+        object.retain(|name, _| fields.contains(&name.as_str()));
+    }
+}
+
 impl fmt::Debug for Ddo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ddo").field("id", &self.id).field("kind", &self.kind()).finish_non_exhaustive()
@@ -297,6 +351,29 @@ mod tests {
         assert!(!ddo.without_open_sources().to_string().contains("pw"));
         let encrypted = Ddo::from_value(dataset()).expect("a DDO");
         assert_eq!(encrypted.without_open_sources(), dataset());
+    }
+
+    #[test]
+    fn its_rules_are_the_same_without_a_word_of_its_files() {
+        let mut document = dataset();
+        document["oceanProviders"] = json!(["*"]);
+        document["credentials"]["deny"] = json!([{"type": "address", "values": ["0xaa"]}]);
+        document["services"][0]["compute"]["outputContract"] = json!({"maxBytes": 10});
+        for document in [document, algorithm()] {
+            let whole = Ddo::from_value(document).expect("a DDO");
+            let rules = whole.rules().expect("a DDO");
+            assert_eq!((rules.id(), rules.kind(), rules.is_private()), (whole.id(), whole.kind(), whole.is_private()));
+            assert_eq!((rules.credentials(), &rules.ocean_providers), (whole.credentials(), &whole.ocean_providers));
+            let container = |ddo: &Ddo| ddo.metadata().algorithm.as_ref().map(|algorithm| algorithm.container.clone());
+            assert_eq!(container(&rules), container(&whole));
+            for (one, other) in rules.services().iter().zip(whole.services()) {
+                assert_eq!((&one.id, &one.kind, &one.files), (&other.id, &other.kind, &None));
+            }
+            assert_eq!(rules.services().len(), whole.services().len());
+            let text = serde_json::to_string(&rules).expect("json");
+            assert!(!text.contains("pw") && !text.contains("0xdeadbeef") && !text.contains("Palmer"), "{text}");
+            assert_eq!(serde_json::to_string(&rules.rules().expect("a DDO")).expect("json"), text);
+        }
     }
 
     #[test]

@@ -30,6 +30,20 @@ impl UseCases {
         if ddo.kind() != kind {
             return Err(AssetError::OtherKind(ddo.kind()));
         }
+        self.publish_described(owner, ddo, name).await
+    }
+
+    /// As [`UseCases::publish`], for an owner whom somebody else than this service has let publish: the operator of a cluster,
+    /// who gave the account a namespace to apply manifests in.
+    ///
+    /// # Errors
+    /// As [`UseCases::publish`].
+    pub async fn publish_manifest(&self, owner: &Account, manifest: &Manifest) -> Result<Published, AssetError> {
+        self.publish_described(owner, manifest.ddo(owner)?, manifest.name().to_string()).await
+    }
+
+    async fn publish_described(&self, owner: &Account, ddo: Ddo, name: String) -> Result<Published, AssetError> {
+        let kind = ddo.kind();
         self.check_sources(owner, &ddo).await?;
         self.check_programs(owner, &ddo).await?;
         let before = self.backend().asset(ddo.id().clone()).await?;

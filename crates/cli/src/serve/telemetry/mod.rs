@@ -42,7 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Sends spans to the collector. Dropping it sends the remaining ones, which takes at most [`FAREWELL`].
 #[derive(Debug)]
-pub(super) struct Traces {
+pub(crate) struct Traces {
     provider: SdkTracerProvider,
 }
 

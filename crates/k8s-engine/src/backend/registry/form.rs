@@ -24,7 +24,7 @@ enum Version {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct FileForm {
+pub(super) struct FileForm {
     sha256: Sha256,
     bytes: u64,
 }
@@ -33,8 +33,7 @@ impl From<&Asset> for AssetForm {
     fn from(asset: &Asset) -> Self {
         // The revision is the generation of the resource.
         let Asset { ddo, owner, name, created, updated, revision: _, withdrawn, files } = asset.clone();
-        let files = files
-            .map(|files| files.into_iter().map(|FileDigest { sha256, bytes }| FileForm { sha256, bytes }).collect());
+        let files = files.map(|files| files.into_iter().map(FileForm::from).collect());
         Self { version: Version::V1, ddo, owner, name, created, updated, withdrawn, files }
     }
 }
@@ -42,8 +41,19 @@ impl From<&Asset> for AssetForm {
 impl From<AssetForm> for Asset {
     fn from(form: AssetForm) -> Self {
         let AssetForm { version: Version::V1, ddo, owner, name, created, updated, withdrawn, files } = form;
-        let files = files
-            .map(|files| files.into_iter().map(|FileForm { sha256, bytes }| FileDigest { sha256, bytes }).collect());
+        let files = files.map(|files| files.into_iter().map(FileDigest::from).collect());
         Self { ddo, owner, name, created, updated, revision: 0, withdrawn, files }
+    }
+}
+
+impl From<FileDigest> for FileForm {
+    fn from(FileDigest { sha256, bytes }: FileDigest) -> Self {
+        Self { sha256, bytes }
+    }
+}
+
+impl From<FileForm> for FileDigest {
+    fn from(FileForm { sha256, bytes }: FileForm) -> Self {
+        Self { sha256, bytes }
     }
 }

@@ -1,0 +1,128 @@
+//! Kubernetes Events: `kubectl describe computejob` tells the story of a job. They are for people, nothing depends on them, and
+//! no job waits for one: those that the API server does not take are dropped.
+
+use super::known::KnownJob;
+use crate::cluster::{CallError, Cluster, call_once};
+use cloister_model::{JobStatus, Phase, escape};
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+};
+use kube::{
+    Api,
+    api::{ObjectMeta, PostParams},
+};
+use tokio::{sync::mpsc, task::AbortHandle};
+
+/// Events that wait to be written. Those beyond are dropped.
+const MOST_WAITING: usize = 256;
+
+/// Bytes of a note: the API server refuses more than 1024.
+const MOST_NOTE: usize = 1000;
+
+/// Who says it.
+const REPORTER: &str = "cloister.dev/engine";
+
+/// Writes events one after the other.
+#[derive(Debug)]
+pub(super) struct Events {
+    waiting: mpsc::Sender<Event>,
+    task: AbortHandle,
+}
+
+impl Events {
+    pub(super) fn start(cluster: &Cluster) -> Self {
+        let (waiting, mut events) = mpsc::channel::<Event>(MOST_WAITING);
+        let api: Api<Event> = cluster.jobs();
+        let write = async move {
+            while let Some(event) = events.recv().await {
+                match call_once("store an event", api.create(&PostParams::default(), &event)).await {
+                    // Another controller, or this one before it was killed, has said the same.
+                    Ok(_) | Err(CallError::Exists) => {}
+                    Err(error) => tracing::debug!(%error, "an event of a job is not shown"),
+                }
+            }
+        };
+        Self { waiting, task: tokio::spawn(write).abort_handle() }
+    }
+
+    /// Says which phases a job has come to since it was as in `before`.
+    pub(super) fn phases(&self, namespace: &str, job: &KnownJob, before: &JobStatus, after: &JobStatus) {
+        for number in before.history.len()..after.history.len() {
+            if self.waiting.try_send(event(namespace, job, after, number)).is_err() {
+                tracing::debug!(job = %job.spec.id, "an event of a job is not shown, because too many wait");
+            }
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What is said of one step of the history of a job. It has one name, whoever says it.
+fn event(namespace: &str, job: &KnownJob, status: &JobStatus, number: usize) -> Event {
+    let id = job.spec.id.to_string();
+    let (phase, at) = status.history.get(number).map_or((status.phase, status.changed), |step| (step.phase, step.at));
+    let is_last = number + 1 == status.history.len();
+    // One that it has only passed through has no reason.
+    let status = if is_last { status.clone() } else { JobStatus { phase, reason: None, ..status.clone() } };
+    let ended_badly = phase.has_ended() && phase != Phase::Finished;
+    let at = i64::try_from(at.unix_ms()).ok().and_then(|ms| k8s_openapi::jiff::Timestamp::from_millisecond(ms).ok());
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{id}.{number:02x}")),
+            namespace: Some(namespace.to_owned()),
+            ..ObjectMeta::default()
+        },
+        regarding: Some(ObjectReference {
+            api_version: Some(format!("{}/{}", crate::resources::GROUP, crate::resources::VERSION)),
+            kind: Some("ComputeJob".to_owned()),
+            name: Some(id),
+            namespace: Some(namespace.to_owned()),
+            uid: Some(job.owner.uid.clone()),
+            ..ObjectReference::default()
+        }),
+        reason: Some(phase.as_str().to_owned()),
+        note: Some(note(&status)),
+        type_: Some(if ended_badly { "Warning" } else { "Normal" }.to_owned()),
+        action: Some("Carry".to_owned()),
+        event_time: at.map(MicroTime),
+        reporting_controller: Some(REPORTER.to_owned()),
+        reporting_instance: Some(REPORTER.to_owned()),
+        ..Event::default()
+    }
+}
+
+/// What the status itself says of its phase, and no other word of a stranger.
+fn note(status: &JobStatus) -> String {
+    let said = cloister_lifecycle::explain(status, None).text;
+    let mut note = escape(said.as_bytes(), MOST_NOTE).to_string();
+    let mut end = note.len().min(MOST_NOTE);
+    while !note.is_char_boundary(end) {
+        end -= 1;
+    }
+    note.truncate(end);
+    note
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::{Fault, Reason, Timestamp};
+
+    #[test]
+    fn a_note_is_bounded_and_safe_to_show() {
+        for phase in Phase::ALL {
+            let mut status =
+                cloister_testkit::status_in(phase, cloister_testkit::job_id(1), Timestamp::from_unix_ms(5));
+            let plain = note(&status);
+            assert!(!plain.is_empty() && plain.len() <= MOST_NOTE, "{phase}: {plain}");
+            status.reason = Some(Reason::new(&format!("\u{1b}[31m{}", "ä".repeat(5000)), Fault::Algorithm));
+            let long = note(&status);
+            assert!(long.len() <= 1024 && !long.contains('\u{1b}'), "{phase}: {long}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What a controller has done, in numbers. No number is about one job.
+
+use crate::plan::Act;
+use cloister_model::Phase;
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+/// What a controller has done since it was opened, and what it sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Jobs that have not been removed, by phase.
+    pub jobs: BTreeMap<Phase, u64>,
+    /// Looks at a job.
+    pub looks: u64,
+    /// Looks that failed, and were tried again.
+    pub failures: u64,
+    /// What was done for jobs, by its kind, such as `create-pod`.
+    pub acts: BTreeMap<&'static str, u64>,
+    /// For how long a watch of the API server has been failing; zero: none is.
+    pub watch_failing: Duration,
+}
+
+/// Counts as the controller goes on.
+#[derive(Debug, Default)]
+pub(super) struct Counts(Mutex<Figures>);
+
+impl Counts {
+    pub(super) fn look(&self, failed: bool) {
+        self.change(|figures| {
+            figures.looks = figures.looks.saturating_add(1);
+            figures.failures = figures.failures.saturating_add(u64::from(failed));
+        });
+    }
+
+    pub(super) fn act(&self, act: &Act) {
+        let kind = match act {
+            Act::Store { .. } => "store",
+            Act::CreateVolume(_) => "create-volume",
+            Act::CreatePod { .. } => "create-pod",
+            Act::DeletePod { .. } => "delete-pod",
+            Act::DeleteVolume => "delete-volume",
+            Act::Wait { .. } | Act::Nothing => return,
+        };
+        self.change(|figures| {
+            let count = figures.acts.entry(kind).or_default();
+            *count = count.saturating_add(1);
+        });
+    }
+
+    pub(super) fn so_far(&self) -> Figures {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Figures)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

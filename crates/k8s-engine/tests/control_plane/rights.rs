@@ -1,0 +1,370 @@
+//! The rights that `deploy/kubernetes` gives, and what nobody may do: the programs work with them, and with no more.
+
+use crate::{
+    cluster::Room,
+    controller::{Installation, event},
+    installed::{install, kubeconfig_as, manifests},
+    program::Program,
+};
+use cloister_k8s_engine::{ACCOUNT, Cluster, NotPublished, Publish, Publishing, publish_what_is_applied};
+use cloister_model::{
+    Account, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, Manifest, Phase, Registry as _,
+    Timestamp,
+};
+use k8s_openapi::api::{
+    authorization::v1::{
+        ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
+        SelfSubjectRulesReviewSpec,
+    },
+    core::v1::{Namespace, Pod},
+};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams, PostParams},
+};
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+const API: &str = "cloister-api";
+const ENGINE: &str = "cloister-engine";
+
+/// The verbs of RBAC.
+const VERBS: [&str; 8] = ["create", "get", "list", "watch", "update", "patch", "delete", "deletecollection"];
+
+/// The cluster as an account of the installation sees it.
+async fn cluster_as(room: &Room, account: &str) -> Cluster {
+    let kubeconfig = kubeconfig_as(room, account);
+    Cluster::connect(Some(kubeconfig.path()), room.cluster.namespaces().clone()).await.expect("a cluster")
+}
+
+/// Whether an account may do something; `resource` is `group/resource` or `group/resource/subresource`, and no namespace means
+/// all of them.
+async fn may(client: &Client, verb: &str, resource: &str, namespace: Option<&str>) -> bool {
+    let mut parts = resource.split('/').map(str::to_owned);
+    let review = SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                group: parts.next(),
+                resource: parts.next(),
+                subresource: parts.next(),
+                verb: Some(verb.to_owned()),
+                namespace: namespace.map(str::to_owned),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    };
+    let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
+    let answer = api.create(&PostParams::default(), &review).await.expect("an answer");
+    answer.status.is_some_and(|status| status.allowed)
+}
+
+/// The whole way of a job with the rights of the installation: every right that is missing would show.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn the_programs_need_no_right_beyond_theirs() {
+    let installation = Installation::open(10).await;
+    let room = &installation.room;
+    install(room, true).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = crate::controller::store(cluster_as(room, API).await, folder.path()).await;
+    let kubeconfig = kubeconfig_as(room, ENGINE);
+    let engine = Program::start(room, &["--kubeconfig", &kubeconfig.path().display().to_string()]);
+    engine.until("/readyz", |(status, _)| *status == 200).await;
+
+    let record = |action| cloister_testkit::event(action, cloister_testkit::now());
+    let mut asset = cloister_testkit::dataset("d", "bob", "d");
+    store.put_asset(asset.clone(), record(AuditAction::AssetPublished)).await.expect("published");
+    let key = cloister_testkit::api_key("00000000000000ab", "alice", Timestamp::from_unix_ms(5));
+    store.put_key(key.clone(), record(AuditAction::KeyCreated)).await.expect("a key");
+    let until = Timestamp::from_unix_ms(cloister_testkit::now().unix_ms() + 600_000);
+    let nonce = || Claim::nonce(&cloister_testkit::account("alice"), "a", until);
+    assert!(store.claim(nonce()).await.expect("an answer") && !store.claim(nonce()).await.expect("an answer"));
+
+    let submit = async |number: u64| {
+        let mut job = cloister_testkit::job(number, cloister_testkit::now());
+        job.record.datasets = vec![cloister_testkit::recorded_dataset("d", "bob", false)];
+        let id = job.id;
+        store.submit(job, Vec::new(), event(id, AuditAction::JobAllowed)).await.expect("a job");
+        id
+    };
+    // The second one is asked about again: its dataset has changed.
+    let first = submit(1).await;
+    assert_eq!(installation.ended(first).await.phase, Phase::Finished);
+    (asset.name, asset.revision) = ("d".to_owned(), 2);
+    asset.updated = Timestamp::from_unix_ms(9);
+    store.put_asset(asset.clone(), record(AuditAction::AssetPublished)).await.expect("published again");
+    let second = submit(2).await;
+    assert_eq!(installation.ended(second).await.phase, Phase::Finished);
+    let (_, text) = engine.get("/metrics");
+    assert!(text.contains("cloister_engine_failed_looks_total 0"), "{text}");
+    assert!(installation.story(second, 7).await.len() >= 7);
+
+    let at = cloister_testkit::now();
+    store.revoke_key(key.id, at, record(AuditAction::KeyRevoked)).await.expect("revoked");
+    store.remove(first, event(first, AuditAction::JobRemoved)).await.expect("removed");
+    assert!(!store.records(0, 100).await.expect("records").is_empty());
+    assert_eq!(engine.end(), Some(0));
+}
+
+/// What may be done, and nothing beside it, of everything in the namespaces of the installation.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn no_account_has_a_right_that_is_not_written_here() {
+    let room = Room::open().await;
+    install(&room, false).await;
+    let names = room.cluster.namespaces().clone();
+    let (system, jobs, assets) = (names.system.as_str(), names.jobs.as_str(), names.assets.as_str());
+    let rights: [(&str, &str, &str, &[&str]); 20] = [
+        (API, system, "cloister.dev/apikeys", &["create", "get", "list", "watch", "patch"]),
+        (API, system, "/configmaps", &["create", "get", "list", "update", "delete"]),
+        (API, system, "/secrets", &["create", "get"]),
+        (API, jobs, "cloister.dev/computejobs", &["create", "get", "list", "watch", "patch", "delete"]),
+        (API, jobs, "cloister.dev/environments", &["get", "list", "watch"]),
+        (API, jobs, "/secrets", &["create", "get", "delete"]),
+        (API, jobs, "/pods/log", &["get"]),
+        (API, assets, "cloister.dev/datasets", &["create", "get", "list", "watch", "patch"]),
+        (API, assets, "/secrets", &["create", "get", "delete"]),
+        (ENGINE, system, "/configmaps", &["create", "get", "list"]),
+        (ENGINE, system, "coordination.k8s.io/leases", &["create"]),
+        (ENGINE, jobs, "cloister.dev/computejobs", &["get", "list", "watch"]),
+        (ENGINE, jobs, "cloister.dev/computejobs/status", &["patch"]),
+        (ENGINE, jobs, "cloister.dev/environments", &["list", "watch"]),
+        (ENGINE, jobs, "/pods", &["create", "get", "list", "watch", "delete"]),
+        (ENGINE, jobs, "/persistentvolumeclaims", &["create", "get", "list", "watch", "delete"]),
+        (ENGINE, jobs, "events.k8s.io/events", &["create"]),
+        (ENGINE, assets, "cloister.dev/datasets", &["get"]),
+        (ENGINE, assets, "cloister.dev/algorithms", &["get"]),
+        (API, assets, "cloister.dev/algorithms", &["create", "get", "list", "watch", "patch"]),
+    ];
+    let resources = [
+        "/secrets",
+        "/configmaps",
+        "/pods",
+        "/pods/exec",
+        "/pods/attach",
+        "/pods/portforward",
+        "/pods/ephemeralcontainers",
+        "/pods/log",
+        "/persistentvolumeclaims",
+        "/serviceaccounts",
+        "/serviceaccounts/token",
+        "cloister.dev/apikeys",
+        "cloister.dev/computejobs",
+        "cloister.dev/computejobs/status",
+        "cloister.dev/environments",
+        "cloister.dev/datasets",
+        "cloister.dev/algorithms",
+        "coordination.k8s.io/leases",
+        "events.k8s.io/events",
+        "apps/deployments",
+        "batch/jobs",
+        "rbac.authorization.k8s.io/roles",
+        "rbac.authorization.k8s.io/rolebindings",
+        "admissionregistration.k8s.io/validatingadmissionpolicies",
+    ];
+    for account in [API, ENGINE] {
+        let client = cluster_as(&room, account).await.client().clone();
+        for namespace in [system, jobs, assets] {
+            for resource in resources {
+                let granted =
+                    rights.iter().find(|(who, place, what, _)| (*who, *place, *what) == (account, namespace, resource));
+                // Applied assets are watched in every namespace.
+                let watched: &[&str] = match (account, resource) {
+                    (API, "cloister.dev/datasets" | "cloister.dev/algorithms") => &["get", "list", "watch"],
+                    _ => &[],
+                };
+                let expected = granted.map_or(watched, |(_, _, _, verbs)| verbs);
+                for verb in VERBS {
+                    let allowed = may(&client, verb, resource, Some(namespace)).await;
+                    assert_eq!(allowed, expected.contains(&verb), "{account} {verb} {resource} in {namespace}");
+                }
+            }
+        }
+    }
+}
+
+/// Whatever is granted by whatever rule: the controller reaches no Secret, and the service lists none.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn the_controller_has_no_verb_on_secrets_and_nobody_lists_them() {
+    let room = Room::open().await;
+    install(&room, false).await;
+    let names = room.cluster.namespaces().clone();
+    let engine = cluster_as(&room, ENGINE).await.client().clone();
+    let api = cluster_as(&room, API).await.client().clone();
+    for namespace in [Some(names.system.as_str()), Some(&names.jobs), Some(&names.assets), Some("kube-system"), None] {
+        for verb in VERBS.into_iter().chain(["*"]) {
+            assert!(!may(&engine, verb, "/secrets", namespace).await, "{verb} in {namespace:?}");
+        }
+        for verb in ["list", "watch", "deletecollection", "update", "patch", "*"] {
+            assert!(!may(&api, verb, "/secrets", namespace).await, "{verb} in {namespace:?}");
+        }
+        let Some(namespace) = namespace else { continue };
+        // What the authorizer itself says that it would allow.
+        let review = SelfSubjectRulesReview {
+            spec: SelfSubjectRulesReviewSpec { namespace: Some(namespace.to_owned()) },
+            ..SelfSubjectRulesReview::default()
+        };
+        let reviews: Api<SelfSubjectRulesReview> = Api::all(engine.clone());
+        let answer = reviews.create(&PostParams::default(), &review).await.expect("an answer");
+        for rule in answer.status.expect("a status").resource_rules {
+            let resources = rule.resources.unwrap_or_default();
+            assert!(
+                !resources.iter().any(|name| name == "*" || name.starts_with("secrets")),
+                "{namespace}: {resources:?}"
+            );
+        }
+    }
+}
+
+/// The files themselves, without a cluster.
+#[test]
+fn no_role_has_a_wildcard_and_none_of_the_controller_names_secrets() {
+    let mut roles = 0;
+    for object in manifests() {
+        if !object["kind"].as_str().is_some_and(|kind| kind == "Role" || kind == "ClusterRole") {
+            continue;
+        }
+        roles += 1;
+        let name = object["metadata"]["name"].as_str().expect("a name");
+        for rule in object["rules"].as_array().expect("rules") {
+            let all = |field: &str| rule[field].as_array().cloned().unwrap_or_default();
+            let texts: Vec<Value> = ["apiGroups", "resources", "verbs"].into_iter().flat_map(all).collect();
+            assert!(!texts.contains(&json!("*")), "{name}: {rule}");
+            let secrets = all("resources").contains(&json!("secrets"));
+            assert!(!secrets || name != ENGINE, "{name}: {rule}");
+            assert!(!secrets || !all("verbs").iter().any(|verb| verb == "list" || verb == "watch"), "{name}: {rule}");
+        }
+    }
+    assert_eq!(roles, 8);
+}
+
+#[derive(Debug)]
+struct Everything;
+
+impl Publish for Everything {
+    fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
+        let did = Manifest::did(&owner, manifest.kind(), manifest.name());
+        Box::pin(std::future::ready(Ok::<_, NotPublished>(did)))
+    }
+}
+
+/// Assets that are applied are published with the rights of the service, and their Secrets read where it was given that right.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn applied_assets_are_published_with_the_rights_of_the_service() {
+    let _alone = crate::assets::ALONE.lock().await;
+    let room = Room::open().await;
+    install(&room, false).await;
+    let api: Api<Namespace> = Api::all(room.client());
+    let patch = Patch::Merge(json!({"metadata": {"labels": {ACCOUNT: "alice"}}}));
+    api.patch(&room.cluster.namespaces().jobs, &PatchParams::default(), &patch).await.expect("a label");
+    let task = tokio::spawn(publish_what_is_applied(cluster_as(&room, API).await, Arc::new(Everything)));
+    let dataset = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
+        "spec": {"files": [{"type": "local", "path": "/srv/a.csv"}]}});
+    room.create("datasets", &dataset).await.expect("taken");
+    let mut last = Value::Null;
+    for _ in 0..600 {
+        last = room.read("datasets", "penguins").await["status"].take();
+        if last["owner"] == "alice" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(last["owner"], "alice", "{last}");
+    task.abort();
+}
+
+fn pod(change: impl FnOnce(&mut Value)) -> Pod {
+    let mut pod = json!({
+        "metadata": {"name": "a", "labels": {"cloister.dev/step": "algorithm"}},
+        "spec": {"automountServiceAccountToken": false, "containers": [{"name": "a", "image": "registry.example/a"}]},
+    });
+    change(&mut pod);
+    serde_json::from_value(pod).expect("a pod")
+}
+
+/// Until a policy is in force, which takes a moment after it was created.
+async fn refused<T: std::fmt::Debug>(what: &str, words: &str, attempt: impl AsyncFn() -> kube::Result<T>) {
+    let mut last = String::new();
+    for _ in 0..300 {
+        match attempt().await {
+            Err(kube::Error::Api(status)) if status.message.contains(words) => return,
+            answer => last = format!("{answer:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{what} is not refused with `{words}`: {last}");
+}
+
+/// Not even an administrator does these, who may do everything else.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn nobody_else_creates_pods_or_orders_and_nobody_enters_a_pod() {
+    let installation = Installation::open(1).await;
+    let room = &installation.room;
+    install(room, true).await;
+    let jobs = room.cluster.namespaces().jobs.as_str();
+    let as_admin: Api<Pod> = Api::namespaced(room.client(), jobs);
+    let dry = PostParams { dry_run: true, ..PostParams::default() };
+    refused("a pod of an administrator", "only the controller of Cloister creates pods", async || {
+        as_admin.create(&dry, &pod(|_| {})).await
+    })
+    .await;
+    // Elsewhere, pods are nobody's business.
+    let elsewhere: Api<Pod> = Api::namespaced(room.client(), &room.cluster.namespaces().assets);
+    let account: Api<k8s_openapi::api::core::v1::ServiceAccount> =
+        Api::namespaced(room.client(), &room.cluster.namespaces().assets);
+    let _ = account
+        .create(
+            &PostParams::default(),
+            &serde_json::from_value(json!({"metadata": {"name": "default"}})).expect("an account"),
+        )
+        .await;
+    elsewhere.create(&dry, &pod(|_| {})).await.expect("a pod in another namespace");
+
+    let as_engine: Api<Pod> = Api::namespaced(cluster_as(room, ENGINE).await.client().clone(), jobs);
+    let secret = |pod: &mut Value| {
+        pod["spec"]["volumes"] = json!([{"name": "s", "secret": {"secretName": "results"}}]);
+    };
+    refused("a Secret in an algorithm", "the volume of its job and nothing else", async || {
+        as_engine.create(&dry, &pod(secret)).await
+    })
+    .await;
+    refused("a token", "has no token of the API server", async || {
+        as_engine.create(&dry, &pod(|pod| pod["spec"]["automountServiceAccountToken"] = json!(true))).await
+    })
+    .await;
+    refused("a pod of no step", "is a step of a job", async || {
+        as_engine.create(&dry, &pod(|pod| pod["metadata"]["labels"] = json!({}))).await
+    })
+    .await;
+    as_engine.create(&PostParams::default(), &pod(|_| {})).await.expect("a pod of the controller");
+
+    for door in ["exec?command=sh&stdout=true", "attach?stdout=true", "portforward?ports=80", "proxy/"] {
+        refused(door, "nobody enters the pods of jobs", async || {
+            let request = http::Request::get(format!("/api/v1/namespaces/{jobs}/pods/a/{door}"));
+            room.client().request_text(request.body(Vec::new()).expect("a request")).await
+        })
+        .await;
+    }
+    refused("an ephemeral container", "nobody enters the pods of jobs", async || {
+        let patch = json!({"spec": {"ephemeralContainers": [{"name": "e", "image": "registry.example/e"}]}});
+        as_admin.patch_ephemeral_containers("a", &PatchParams::default(), &Patch::Strategic(patch)).await
+    })
+    .await;
+
+    let order = serde_json::from_value(crate::rules::job()).expect("an order");
+    let created = async |client: Client| {
+        let api: Api<cloister_k8s_engine::resources::ComputeJob> = Api::namespaced(client, jobs);
+        api.create(&dry, &order).await
+    };
+    let api = cluster_as(room, API).await.client().clone();
+    refused("an order of an administrator", "only the service of Cloister creates ComputeJobs", async || {
+        created(room.client()).await
+    })
+    .await;
+    created(api).await.expect("an order of the service");
+}
