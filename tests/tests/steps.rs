@@ -3,14 +3,15 @@
 
 use cloister_model::{
     Check, ConfigureOrder, FileReport, FilesChecksum, FilterOrder, JobId, JobInput, JobSource, Limits,
-    OrderedAlgorithm, OutputContract, PublishOrder, ReleaseRules, Report, ResultFile, Sha256, Source, StepFailure,
-    StepName, StepReport, StepResult, StepVersion,
+    OrderedAlgorithm, OutputContract, PublishOrder, ReleaseRules, Report, ResultFile, Secret, Sha256, Source,
+    StepFailure, StepName, StepReport, StepResult, StepVersion,
 };
 use cloister_tests::{guest, program, sandbox, service, service::Server, shared_home};
 use serde::Serialize;
 use serde_json::json;
 use std::{
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -165,6 +166,44 @@ fn a_job_can_be_carried_out_by_hand() {
     assert_eq!(*stored, files);
     let stored = fs::read(place.at("home/results").join(JOB.to_string()).join("files/0")).expect("a result");
     assert_eq!(stored, fs::read(place.at("job/outputs").join(&files[0].name)).expect("an output"));
+}
+
+/// As in a pod: the home folder is empty, and the store of results is the one that the settings name, read-only.
+#[test]
+fn configuration_finds_uploads_in_the_store_of_results() {
+    let place = Place::new();
+    let server = Server::of(PENGUINS);
+    let algorithm = sha256(b"a program");
+    let store = place.at("store");
+    let setting = format!("results.url=file://{}", store.display());
+    let more = ["--into", "job/data", "--set", &setting];
+
+    // An order that needs nothing of the store does not ask whether it is there.
+    let mut order = configure_order(algorithm, &server.url("/penguins.csv"));
+    order.algorithm.source = JobSource::Rawcode(Secret::new("a program".to_owned()));
+    place.report(&place.step("configure", &order, &more), 0);
+    assert!(!store.exists(), "it was made, in a pod that cannot see it");
+
+    let order = configure_order(algorithm, &server.url("/penguins.csv"));
+    let report = place.report(&place.step("configure", &order, &more), 1);
+    assert!(matches!(report.result, StepResult::Failed { failure: StepFailure::Algorithm, .. }), "{report:?}");
+
+    let upload = store.join("uploads").join(algorithm.to_string());
+    fs::create_dir_all(store.join("uploads")).expect("a folder");
+    fs::write(&upload, "a pr0gram").expect("an upload");
+    let report = place.report(&place.step("configure", &order, &more), 1);
+    assert!(matches!(report.result, StepResult::Failed { failure: StepFailure::Algorithm, .. }), "{report:?}");
+    assert!(!place.at("job/data/transformations/algorithm").exists(), "it was laid out");
+
+    fs::write(&upload, "a program").expect("an upload");
+    for folder in [store.join("uploads"), store.clone()] {
+        fs::set_permissions(&folder, Permissions::from_mode(0o500)).expect("read-only");
+    }
+    place.report(&place.step("configure", &order, &more), 0);
+    assert_eq!(fs::read(place.at("job/data/transformations/algorithm")).expect("the program"), b"a program");
+    for folder in [store.clone(), store.join("uploads")] {
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).expect("writable again");
+    }
 }
 
 #[test]

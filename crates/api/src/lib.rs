@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod auth;
+mod cluster;
 mod date;
 mod download;
 mod ethereum;
@@ -24,6 +25,7 @@ mod state;
 mod streams;
 
 pub use cloister_service::{AssetError, KeyLifetimes, NewKey, Principal, Via, given_key, new_key};
+pub use cluster::Refusal;
 pub use native::openapi;
 pub use probes::{Probed, serve_probes};
 pub use serve::{ServeOptions, TlsError, serve, tls_config};

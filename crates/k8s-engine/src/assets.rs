@@ -184,7 +184,7 @@ async fn outcome<K: Applied>(
 }
 
 /// Whose a namespace is.
-async fn owner(cluster: &Cluster, namespace: &str) -> Result<Option<Account>, CallError> {
+pub(crate) async fn owner(cluster: &Cluster, namespace: &str) -> Result<Option<Account>, CallError> {
     let api: Api<Namespace> = Api::all(cluster.client().clone());
     let found = call("read a namespace", || async { api.get_opt(namespace).await }).await?;
     Ok(found.and_then(|namespace| namespace.labels().get(ACCOUNT)?.parse().ok()))

@@ -15,9 +15,11 @@ mod cluster;
 pub mod controller;
 pub mod observe;
 pub mod plan;
+mod requests;
 pub mod resources;
 mod store;
 
 pub use assets::{ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied};
 pub use backend::{ClusterStore, OpenError, StoreOptions};
 pub use cluster::{Cluster, ConnectError, Namespaces};
+pub use requests::{Decide, Decided, Deciding, Results, decide_what_is_requested};

@@ -54,7 +54,7 @@ pub use explain::{Turn, explain};
 pub use fits::{Misfit, fits, fits_job};
 pub use log::{KEPT_LOG_BYTES, LogFate, kept_log_bytes, log_bytes, log_released, run_contract};
 pub use permission::{Asked, AssetNow, AssetRevision, Permission, PublishedFiles};
-pub use publishing::{ENCRYPTED, Release};
+pub use publishing::{ENCRYPTED, Release, registered};
 pub use queue::{Capacity, Lacking, Place, Schedule, Waiting};
 pub use receipt::{EndedJob, NoReceipt, receipt};
 pub use retention::{Retention, expires_once_unneeded};

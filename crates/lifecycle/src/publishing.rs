@@ -73,7 +73,8 @@ fn released(spec: &JobSpec, stored: &[ResultFile]) -> Transition {
 /// The release of results whose list the result store has.
 fn released_elsewhere(spec: &JobSpec, stored: ListDigest) -> Transition {
     let files = ResultList::Digest(stored);
-    let record = Recorded::released(&stored, None);
+    let did = spec.delivery.register.as_deref().map(|asset| asset.ddo.id());
+    let record = Recorded::released(&stored, did);
     Transition {
         release: Some(Box::new(Release { files, asset: None })),
         ..release(record, LogFate::with_release(spec))
@@ -110,8 +111,11 @@ fn are_those_of_digest(spec: &JobSpec, checked: ListDigest, found: ListDigest, s
     checked == found && checked.files == stored.files && (checked.sha256 == stored.sha256) == plain
 }
 
-/// The dataset that the service has prepared, with the outputs of the job as its files.
-fn registered(asset: &Asset, job: JobId, results: &[ResultFile]) -> Result<Asset, String> {
+/// The dataset that the service has prepared for the results of a job, with the outputs of the job as its files.
+///
+/// # Errors
+/// Why the document cannot hold them.
+pub fn registered(asset: &Asset, job: JobId, results: &[ResultFile]) -> Result<Asset, String> {
     let outputs = || results.iter().enumerate().filter(|(_, file)| file.kind == ResultKind::Output);
     let sources: Vec<Value> =
         outputs().map(|(index, _)| json!({"type": "result", "job": job, "index": index})).collect();

@@ -9,7 +9,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
@@ -22,13 +25,14 @@ const ALL: ByteRange = ByteRange { offset: 0, at_most: u32::MAX };
 struct Case {
     home: TempDir,
     config: StoreConfig,
+    files: AtomicU64,
 }
 
 impl Case {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let url = format!("file://{}/store", home.path().display());
-        Self { home, config: StoreConfig { url, options: BTreeMap::new() } }
+        Self { home, config: StoreConfig { url, options: BTreeMap::new() }, files: AtomicU64::new(0) }
     }
 
     fn s3(endpoint: &str) -> Self {
@@ -37,7 +41,8 @@ impl Case {
         let options =
             [("endpoint", endpoint), ("access_key_id", "id"), ("secret_access_key", "SECRET"), ("region", "us-east-1")];
         let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { home, config: StoreConfig { url: format!("s3://results/uploads-{unique}"), options } }
+        let config = StoreConfig { url: format!("s3://results/uploads-{unique}"), options };
+        Self { home, config, files: AtomicU64::new(0) }
     }
 
     fn store(&self) -> Arc<ResultStore> {
@@ -46,7 +51,8 @@ impl Case {
 
     fn file(&self, content: &[u8]) -> (PathBuf, FileDigest) {
         let file = digest_of(content);
-        let path = self.home.path().join(file.sha256.to_string());
+        let number = self.files.fetch_add(1, Ordering::Relaxed);
+        let path = self.home.path().join(format!("sent-{number}"));
         fs::write(&path, content).expect("a file");
         (path, file)
     }

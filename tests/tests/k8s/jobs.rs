@@ -58,6 +58,13 @@ impl Installation {
             "metadata": {"name": "results"},
             "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
         }));
+        // For orders that read results of other jobs. Those of all others do not see the claim.
+        jobs.create(&json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "sources"},
+            "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
+        }));
         jobs.create(&json!({
             "apiVersion": "cloister.dev/v1alpha1",
             "kind": "Environment",
@@ -95,7 +102,7 @@ impl Installation {
             cloister_image: "cloister:test".to_owned(),
             sandbox_image: "sandbox:test".to_owned(),
             results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
-            sources_secret: None,
+            sources_secret: Some("sources".to_owned()),
             priority_class: None,
             user_namespaces: true,
             selinux_levels: false,
@@ -204,6 +211,43 @@ async fn a_webassembly_job_runs_in_three_pods_and_its_outputs_are_released() {
     assert_eq!(object["status"]["results"]["bytes"], bytes, "{object}");
     let complete = ["wait", "--for=condition=Complete", "--timeout=5s", &format!("computejob/{job}")];
     assert!(installation.jobs.kubectl(&complete).status.success());
+    installation.nothing_is_left();
+}
+
+/// Configuration reads the store of results, which is a claim, and gets what is agreed or nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn a_job_reads_the_results_of_another_job() {
+    let guest = cloister_testkit::guest("column-stats.p1.wasm").expect("a guest");
+    let guest = std::fs::read(&guest).expect("a guest");
+    let installation = Installation::open("chained").await;
+    let first = installation.submit(1, |job| job.algorithm.source = program(&guest)).await;
+    let status = installation.ended(first).await;
+    assert_eq!(status.phase, Phase::Finished, "{status:?}");
+    let result = |more: Value| {
+        let mut file = json!({"type": "result", "job": first, "index": 0});
+        file.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        JobSource::Files(serde_json::from_value(json!([file])).expect("sources"))
+    };
+    let chained = |input: JobSource| {
+        let guest = guest.clone();
+        move |job: &mut JobSpec| {
+            job.algorithm.source = program(&guest);
+            job.inputs[0].source = input;
+        }
+    };
+    let second = installation.submit(2, chained(result(json!({})))).await;
+    let other = installation.submit(3, chained(result(json!({"sha256": "0".repeat(64)})))).await;
+    // It was never sent.
+    let unsent = installation.submit(4, |job| job.algorithm.source = cloister_testkit::missing_upload()).await;
+    for (job, phase) in [
+        (second, Phase::Finished),
+        (other, Phase::DataProvisioningFailed),
+        (unsent, Phase::AlgorithmProvisioningFailed),
+    ] {
+        let status = installation.ended(job).await;
+        assert_eq!(status.phase, phase, "{status:?}");
+    }
     installation.nothing_is_left();
 }
 

@@ -1,6 +1,8 @@
 use super::schemas::{DidText, ProfileSchema};
 use crate::problem::Problem;
-use cloister_model::{AgeRecipientError, AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256};
+use cloister_model::{
+    AgeRecipientError, AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256, escape,
+};
 use cloister_service::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
@@ -240,6 +242,15 @@ impl JobRequest {
             identity,
         })
     }
+}
+
+/// Reads a request for a job that did not come over HTTP.
+pub(crate) fn read_job_request(request: Value, identity: Identity) -> Result<Submission, Problem> {
+    let request: JobRequest = serde_json::from_value(request).map_err(|error| {
+        // What serde says can quote the request.
+        Problem::field("spec", escape(error.to_string().as_bytes(), 500).to_string())
+    })?;
+    request.into_submission(identity)
 }
 
 impl TryFrom<AlgorithmFields> for AlgorithmChoice {

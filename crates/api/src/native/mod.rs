@@ -7,6 +7,7 @@ mod events;
 mod explain;
 mod health;
 mod job_request;
+pub(crate) use job_request::read_job_request;
 mod jobs;
 mod keys;
 mod openapi;

@@ -1,6 +1,7 @@
-use cloister_api::{AssetError, Service};
-use cloister_k8s_engine::{NotPublished, Publish, Publishing};
-use cloister_model::{Account, Manifest, escape};
+use cloister_api::{AssetError, Refusal, Service};
+use cloister_k8s_engine::{Decide, Decided, Deciding, NotPublished, Publish, Publishing, Results};
+use cloister_model::{Account, JobId, Manifest, escape};
+use serde_json::Value;
 
 /// Characters of what is said of a manifest.
 const MOST_MESSAGE: usize = 2000;
@@ -12,6 +13,34 @@ pub(super) struct Applied(pub(super) Service);
 impl Publish for Applied {
     fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
         Box::pin(async move { self.0.publish_manifest(&owner, &manifest).await.map_err(not_published) })
+    }
+}
+
+/// Decides about requests that are applied with kubectl as the service decides about those that it is sent.
+impl Decide for Applied {
+    fn request(&self, account: Account, key: String, request: Value) -> Deciding<'_, Decided> {
+        Box::pin(async move {
+            match self.0.request_job(&account, key, request).await {
+                Ok(job) => Decided::Allowed(job),
+                Err(Refusal { text, passes: true, .. }) => Decided::Later { reason: text },
+                Err(Refusal { rules, text, .. }) if rules.is_empty() => Decided::Invalid(text),
+                Err(Refusal { rules, .. }) => Decided::Denied(rules),
+            }
+        })
+    }
+
+    fn results(&self, account: Account, job: JobId) -> Deciding<'_, Results> {
+        Box::pin(async move {
+            match self.0.small_results(&account, job, Results::MOST_BYTES).await {
+                Ok(Ok(files)) => Results::Files(files),
+                Ok(Err(bytes)) => Results::TooLarge(bytes),
+                Err(refusal) => Results::Unavailable(refusal.text),
+            }
+        })
+    }
+
+    fn stop(&self, account: Account, job: JobId) -> Deciding<'_, Result<(), String>> {
+        Box::pin(async move { self.0.stop_job(&account, job).await.map_err(|refusal| refusal.text) })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     output::note,
 };
 use cloister_api::Service;
-use cloister_k8s_engine::{Cluster, ClusterStore, StoreOptions, publish_what_is_applied};
+use cloister_k8s_engine::{Cluster, ClusterStore, StoreOptions, decide_what_is_requested, publish_what_is_applied};
 use cloister_local_engine::{LocalEngine, OpenError};
 use cloister_model::{Backend, Secret, Timestamp};
 use cloister_results::ResultStore;
@@ -136,8 +136,10 @@ impl Opened {
             Engine::K8s(replica) => {
                 let Replica { store, cluster, operator_key, applied } = &mut **replica;
                 operator_key::accept(&**store, operator_key, now).await?;
-                let publish = Arc::new(Applied(service.clone()));
-                let work = publish_what_is_applied(cluster.clone(), publish);
+                let use_cases = Arc::new(Applied(service.clone()));
+                let published = publish_what_is_applied(cluster.clone(), Arc::clone(&use_cases) as _);
+                let requested = decide_what_is_requested(cluster.clone(), Arc::clone(store), use_cases);
+                let work = async { tokio::join!(published, requested) };
                 *applied = Some(tokio::spawn(work).abort_handle());
             }
         }

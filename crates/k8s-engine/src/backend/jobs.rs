@@ -345,8 +345,10 @@ impl Inner {
 
 fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
     let name = job.id.to_string();
-    let mut resource =
-        ComputeJob::new(&name, ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None });
+    let mut resource = ComputeJob::new(
+        &name,
+        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None, registration: None },
+    );
     let mut annotations = BTreeMap::new();
     let mut labels = BTreeMap::from([
         (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),

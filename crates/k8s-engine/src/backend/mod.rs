@@ -13,6 +13,7 @@ mod options;
 mod outbox;
 mod outputs;
 mod receipts;
+mod registration;
 mod registry;
 mod retention;
 mod uploads;

@@ -2,7 +2,6 @@
 //! of them, and when, the status of the job decides.
 
 use super::{ClusterStore, Inner, jobs::KnownJob};
-use crate::resources::{ComputeJobStatus, ResultsDigest};
 use cloister_lifecycle::log_bytes;
 use cloister_model::{
     ByteRange, EngineError, EngineFuture, JobId, ListDigest, LogPart, LogScope, Outputs, Phase, Report, ResultFile,
@@ -62,19 +61,13 @@ impl Inner {
         }
     }
 
-    /// The files that were released, as the status of the job binds them.
-    pub(super) async fn released(
-        &self,
-        job: JobId,
-        status: Option<&ComputeJobStatus>,
-    ) -> Result<Vec<ResultFile>, EngineError> {
-        let bound = status.and_then(|status| status.results.as_ref()).map(ResultsDigest::list);
-        self.bound_list(job, bound).await
-    }
-
     /// The list in the store, if it is the one that the controller has stored the digest of: credentials of the store alone
     /// cannot make a result.
-    async fn bound_list(&self, job: JobId, bound: Option<ListDigest>) -> Result<Vec<ResultFile>, EngineError> {
+    pub(super) async fn bound_list(
+        &self,
+        job: JobId,
+        bound: Option<ListDigest>,
+    ) -> Result<Vec<ResultFile>, EngineError> {
         let files = self.results.manifest(job).await.map_err(failed)?.unwrap_or_default();
         if bound == Some(ListDigest::of(&files)) {
             return Ok(files);

@@ -4,7 +4,7 @@
 
 use super::{Inner, outputs::failed};
 use crate::{
-    resources::{ComputeJob, Payload},
+    resources::{ComputeJob, Payload, ResultsDigest},
     store::receipts,
 };
 use cloister_lifecycle::EndedJob;
@@ -44,8 +44,8 @@ impl Inner {
             None => None,
             Some(_) => self.stored_report(job).await?,
         };
-        let released =
-            if status.phase.is_success() { self.released(job, found.status.as_ref()).await? } else { Vec::new() };
+        let results = found.status.as_ref().and_then(|status| status.results.as_ref()).map(ResultsDigest::list);
+        let released = if status.phase.is_success() { self.bound_list(job, results).await? } else { Vec::new() };
         let rule = found.status.as_ref().and_then(|status| status.rule.as_deref());
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(|error| odd(format!("no random bytes: {error}")))?;

@@ -154,7 +154,11 @@ holds!(Dataset, DatasetSpec);
 holds!(Algorithm, AlgorithmSpec);
 
 impl Inner {
-    async fn put<K: Holds + serde::Serialize>(&self, asset: &Asset, record: AuditEvent) -> Result<(), StoreError> {
+    pub(super) async fn put<K: Holds + serde::Serialize>(
+        &self,
+        asset: &Asset,
+        record: AuditEvent,
+    ) -> Result<(), StoreError> {
         let api: Api<K> = self.cluster.assets();
         let name = object_name(asset.ddo.id());
         let present = call("read an asset", || async { api.get_opt(&name).await }).await?;
@@ -283,7 +287,7 @@ impl Inner {
         }
     }
 
-    async fn find<K: Holds>(&self, did: &Did) -> Result<Option<Asset>, StoreError> {
+    pub(super) async fn find<K: Holds>(&self, did: &Did) -> Result<Option<Asset>, StoreError> {
         let api: Api<K> = self.cluster.assets();
         let name = object_name(did);
         let Some(resource) = call("read an asset", || async { api.get_opt(&name).await }).await? else {

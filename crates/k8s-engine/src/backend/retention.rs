@@ -60,6 +60,8 @@ impl Inner {
             there.insert(status.id);
             if *removed || known.has_expired(present) {
                 leaving.push(status.id);
+            } else if known.awaits_registration {
+                ended.push(status.id);
             } else if status.ended.is_some_and(|ended| present.unix_ms().saturating_sub(ended.unix_ms()) < RECENT_MS) {
                 ended.push(status.id);
             }
@@ -77,6 +79,9 @@ impl Inner {
 
     async fn settle_once(&self, job: JobId, settled: &mut BTreeSet<JobId>) {
         let Some(known) = self.jobs.get(&job.to_string()) else { return };
+        if known.awaits_registration {
+            self.register_or_warn(job).await;
+        }
         if known.removed || !known.status.phase.has_ended() || settled.contains(&job) {
             return;
         }
@@ -109,7 +114,12 @@ impl Inner {
             Ok(_) | Err(EngineError::NoSuchJob(_)) => {}
             Err(error) => return Err(error),
         }
-        self.results.remove(job).await.map_err(failed)?;
+        if self.is_registered(&found).await? {
+            // Its results are a dataset, which needs them.
+            self.results.remove_log(job).await.map_err(failed)?;
+        } else {
+            self.results.remove(job).await.map_err(failed)?;
+        }
         let api = self.cluster.jobs::<ComputeJob>();
         let (name, this) = (job.to_string(), exactly(found.uid()));
         match call("delete a job", || async { api.delete(&name, &this).await }).await {

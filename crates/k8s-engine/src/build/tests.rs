@@ -116,6 +116,37 @@ fn each_step_sees_the_folders_that_it_needs() {
     }
 }
 
+/// The claim that is the result store holds the results of all jobs.
+#[test]
+fn configuration_sees_the_result_store_only_if_its_order_needs_it_and_never_writes_it() {
+    let claims = |pod: &Pod| -> Vec<(String, Option<bool>)> {
+        let claims = spec(pod).volumes.iter().flatten().filter(|volume| volume.name != "job");
+        let claims = claims.filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        claims.map(|claim| (claim.claim_name.clone(), claim.read_only)).collect()
+    };
+    let pod = configuration(&settings());
+    assert_eq!(claims(&pod), []);
+    assert!(mounts(&spec(&pod).containers[0]).iter().all(|mount| mount.mount_path != "/results"));
+
+    let with_store = configuration_with_store(&settings());
+    assert_eq!(claims(&with_store), [("results".to_owned(), Some(true))]);
+    let container = &spec(&with_store).containers[0];
+    let of_store: Vec<&VolumeMount> = mounts(container).iter().filter(|mount| mount.name == "results").collect();
+    assert_eq!(of_store.len(), 1);
+    assert_eq!((of_store[0].mount_path.as_str(), of_store[0].read_only), ("/results", Some(true)));
+    assert_eq!(of_store[0].recursive_read_only.as_deref(), Some("IfPossible"));
+    // Nothing else is different, and the credentials of publishing stay where they are.
+    assert_eq!(secrets(&with_store, container), secrets(&pod, &spec(&pod).containers[0]));
+    let mut same = with_store.clone();
+    let spec_of = same.spec.as_mut().expect("a spec");
+    spec_of.volumes.as_mut().expect("volumes").retain(|volume| volume.name != "results");
+    spec_of.containers[0].volume_mounts.as_mut().expect("mounts").retain(|mount| mount.name != "results");
+    assert_eq!(same, pod);
+
+    // A store that is elsewhere is reached over the network: nothing is mounted.
+    assert_eq!(configuration_with_store(&bare_settings()), configuration(&bare_settings()));
+}
+
 /// Names of the secrets that a container can read.
 fn secrets<'a>(pod: &'a Pod, container: &'a Container) -> BTreeSet<&'a str> {
     let mounted: BTreeSet<&str> = mounts(container).iter().map(|mount| mount.name.as_str()).collect();

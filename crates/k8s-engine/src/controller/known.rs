@@ -20,6 +20,8 @@ pub(super) struct KnownJob {
     pub(super) owner: Owner,
     pub(super) stored: Stored,
     pub(super) review: Option<(ReviewVerdict, Review)>,
+    /// What came of registering its results.
+    pub(super) registered: Option<bool>,
     /// Events that may not be on record yet.
     pub(super) pending: Pending,
     /// The status as it is written.
@@ -93,6 +95,7 @@ impl KnownJob {
             report: before.and_then(|before| before.report.as_ref()).map(|report| report.sha256),
             results: results.map(ResultsDigest::list),
             rule: before.and_then(|before| before.rule.clone()),
+            awaits_registration: before.and_then(|before| before.awaits_registration.as_ref()).map(ResultsDigest::list),
             log_discarded: before.is_some_and(|before| before.log_discarded),
         };
         Ok(Self {
@@ -105,6 +108,7 @@ impl KnownJob {
             spec,
             stored,
             review,
+            registered: resource.spec.registration.as_ref().map(|registration| registration.registered),
             pending,
             written,
             version: resource.resource_version().unwrap_or_default(),

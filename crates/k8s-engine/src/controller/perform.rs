@@ -6,7 +6,7 @@ use crate::{
     build::{PodStep, volume},
     cluster::{CallError, Cluster, Watched, call, exactly},
     plan::Stored,
-    resources::{ComputeJob, ComputeJobStatus, ReportDigest, ResultsDigest},
+    resources::{ComputeJob, ComputeJobStatus, ReportDigest},
     store::Pending,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -58,12 +58,9 @@ impl Objects {
         let status = ComputeJobStatus {
             attempts: stored.attempts,
             report: stored.report.map(|sha256| ReportDigest { sha256 }),
-            results: stored.results.map(|list| ResultsDigest {
-                manifest_sha256: list.sha256,
-                files: list.files,
-                bytes: list.bytes,
-            }),
+            results: stored.results.map(Into::into),
             rule: stored.rule.clone(),
+            awaits_registration: stored.awaits_registration.map(Into::into),
             log_discarded: stored.log_discarded,
             node: node(PodStep::Algorithm).or_else(|| before.and_then(|before| before.node.clone())),
             records,

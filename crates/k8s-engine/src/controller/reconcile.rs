@@ -207,6 +207,7 @@ impl Reconciler {
             stored: job.stored.clone(),
             assets: if asks(phase, has_turn) { self.assets(job).await? } else { BTreeMap::new() },
             review: job.review.clone(),
+            registered: job.registered,
             has_turn,
             has_volume: claim.is_some(),
             volume_leaving: claim.is_some_and(|claim| claim.leaving),

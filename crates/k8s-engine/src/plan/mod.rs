@@ -28,7 +28,7 @@ const RETRY_MS: u64 = 1000;
 /// What comes next for a job.
 #[must_use]
 pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now: Timestamp) -> Act {
-    let Stored { status, attempts, report, results, rule: _, log_discarded: _ } = &world.stored;
+    let Stored { status, attempts, report, results, rule: _, awaits_registration, log_discarded: _ } = &world.stored;
     // A pod of an attempt that was given up makes room for the next one.
     if let Some((step, pod)) = world.pods.iter().find(|(step, pod)| pod.attempt < attempts.of(**step)) {
         return match pod.state {
@@ -41,6 +41,12 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         Err(step) => return again(world, step),
     };
     let record = |transition: &Transition| {
+        if transition.release.is_some() && world.spec.delivery.register.is_some() && world.registered.is_none() {
+            return match awaits_registration {
+                Some(_) => wait("its results are being registered as a dataset", None),
+                None => await_registration(world, transition),
+            };
+        }
         let first = steps.keep(transition, world, settings);
         first.unwrap_or_else(|| store(world, transition, &steps, now))
     };
@@ -70,7 +76,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         checked: checked.as_ref(),
         published: steps.published.as_ref().map(StepAnswer::from),
         permission: permission.as_ref(),
-        name_taken: false,
+        name_taken: world.registered == Some(false),
         cleaned: world.pods.is_empty() && !world.has_volume,
         ..Facts::of(&world.spec, status)
     });
@@ -104,10 +110,19 @@ fn again(world: &World, step: PodStep) -> Act {
     Act::Store { stored: Box::new(stored), records: Vec::new() }
 }
 
+/// Stores what was released, so that the service can register it. The job finishes afterwards.
+fn await_registration(world: &World, transition: &Transition) -> Act {
+    let released = transition.release.as_ref().map(|release| release.files.digest());
+    let stored = Stored { awaits_registration: released, ..world.stored.clone() };
+    Act::Store { stored: Box::new(stored), records: Vec::new() }
+}
+
 /// Stores a transition, with the digests that belong to it.
 fn store(world: &World, transition: &Transition, steps: &Steps, now: Timestamp) -> Act {
     let before = &world.stored;
-    let retention = Retention { keep_ms: world.spec.times.keep_ms, needed: false };
+    // Results that are a dataset are kept for as long as it is there.
+    let needed = world.registered == Some(true);
+    let retention = Retention { keep_ms: world.spec.times.keep_ms, needed };
     let applied = match transition.apply(&before.status, now, retention, &world.revisions(&transition.revisions)) {
         Ok(applied) => applied,
         // Facts and status are of one look: this cannot be, and if it is, the next look shows something else.
@@ -120,6 +135,7 @@ fn store(world: &World, transition: &Transition, steps: &Steps, now: Timestamp) 
     let summary = steps.run.summary.as_ref();
     let refusal = records.iter().find(|record| record.action == AuditAction::ReleaseRefused);
     let stored = Stored {
+        awaits_registration: None,
         log_discarded: applied.status.phase.has_ended() && *log == LogFate::Discarded,
         status: applied.status,
         attempts: before.attempts,

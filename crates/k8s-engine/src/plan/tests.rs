@@ -33,6 +33,8 @@ struct Cluster {
     created: u32,
     /// Whether the report and the log of the run are in the store.
     kept: bool,
+    /// What came of registering its results.
+    registered: Option<bool>,
     /// How the run ends.
     end: RunEnd,
     now: u64,
@@ -49,6 +51,7 @@ impl Cluster {
             report: None,
             results: None,
             rule: None,
+            awaits_registration: None,
             log_discarded: false,
         };
         Self {
@@ -62,6 +65,7 @@ impl Cluster {
             begun: 0,
             created: 0,
             kept: false,
+            registered: None,
             end: RunEnd::Succeeded,
             now: 1000,
         }
@@ -85,6 +89,7 @@ impl Cluster {
             stored,
             assets: BTreeMap::new(),
             review: Some((ReviewVerdict::Approve, review)),
+            registered: self.registered,
             has_turn: true,
             has_volume: self.has_volume,
             volume_leaving: false,

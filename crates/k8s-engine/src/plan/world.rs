@@ -23,6 +23,8 @@ pub struct World {
     pub assets: BTreeMap<Did, AssetNow>,
     /// A reviewer's decision.
     pub review: Option<(ReviewVerdict, Review)>,
+    /// Whether its results are registered as a dataset; none: the service has not tried yet.
+    pub registered: Option<bool>,
     /// Whether the queue has given it its turn.
     pub has_turn: bool,
     /// Whether the claim of its volume exists.
@@ -46,6 +48,8 @@ pub struct Stored {
     pub results: Option<ListDigest>,
     /// The rule that kept its outputs back.
     pub rule: Option<String>,
+    /// The results that wait to be registered as a dataset.
+    pub awaits_registration: Option<ListDigest>,
     /// Whether it has ended, and no reader may have its log.
     pub log_discarded: bool,
 }

@@ -43,7 +43,10 @@ use sha2::Digest as _;
     validation = Rule::new("!has(oldSelf.logRelease) || (has(self.logRelease) && self.logRelease == oldSelf.logRelease)")
         .message("a log is released once, and stays released"),
     validation = Rule::new("!has(oldSelf.removal) || (has(self.removal) && self.removal == oldSelf.removal)")
-        .message("a removal is asked for once, and stays")
+        .message("a removal is asked for once, and stays"),
+    validation = Rule::new(
+        "!has(oldSelf.registration) || (has(self.registration) && self.registration == oldSelf.registration)"
+    ).message("the results of a job are registered once, and stay so")
 )]
 pub struct ComputeJobSpec {
     /// What was allowed. It never changes.
@@ -61,6 +64,9 @@ pub struct ComputeJobSpec {
     /// That the job was removed. It is deleted soon, and counts as absent already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
+    /// What came of registering its results as a dataset. Absent: it was not tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
 }
 
 /// A request to stop a job.
@@ -128,6 +134,18 @@ pub struct Removal {
     /// Who.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
+}
+
+/// What came of registering the results of a job as a dataset: the service does it, because the document of an asset is a Secret,
+/// and the controller may read none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct Registration {
+    /// When.
+    pub at: Moment,
+    /// Whether the dataset exists; otherwise its name belongs to another one.
+    pub registered: bool,
 }
 
 impl ComputeJob {

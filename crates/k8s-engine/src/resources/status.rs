@@ -77,6 +77,9 @@ pub struct ComputeJobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub rule: Option<String>,
+    /// These results are stored, and the service has to register them as a dataset before the job can finish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits_registration: Option<ResultsDigest>,
     /// The job has ended, and no reader may have its log: it never ran, or must not have.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub log_discarded: bool,
@@ -221,6 +224,13 @@ pub struct ResultsDigest {
     pub bytes: u64,
 }
 
+impl From<ListDigest> for ResultsDigest {
+    fn from(list: ListDigest) -> Self {
+        let ListDigest { sha256, files, bytes } = list;
+        Self { manifest_sha256: sha256, files, bytes }
+    }
+}
+
 impl ResultsDigest {
     /// The list that it is the digest of.
     #[must_use]
@@ -298,6 +308,7 @@ impl ComputeJobStatus {
             report: before.and_then(|before| before.report.clone()),
             results: before.and_then(|before| before.results.clone()),
             rule: before.and_then(|before| before.rule.clone()),
+            awaits_registration: before.and_then(|before| before.awaits_registration.clone()),
             log_discarded: before.is_some_and(|before| before.log_discarded),
             records: before.and_then(|before| before.records.clone()),
             observed_generation: generation,

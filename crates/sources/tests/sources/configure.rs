@@ -5,7 +5,7 @@ use crate::{
 use cloister_files::Watch;
 use cloister_model::{
     AdmittedBy, AdmittedDataset, ConfigureOrder, Fault, FilesChecksum, JobId, JobSource, ResultKind, Secret, Sha256,
-    StepResult,
+    StepResult, Timestamp,
 };
 use cloister_results::Outgoing;
 use cloister_sources::{ConfigurationError, DocumentFetcher, SourcePolicy};
@@ -229,6 +229,66 @@ async fn local_files_uploads_and_results_are_read_here() {
     place.fetch(json!({"type": "result", "job": id, "index": 1})).await.expect_err("no such result");
     place.results.remove(id).await.expect("removed");
     place.fetch(json!({"type": "result", "job": id, "index": 0})).await.expect_err("gone, whatever the cache has");
+}
+
+/// On a cluster, uploads are in the store of results.
+#[tokio::test]
+async fn uploads_are_read_from_the_store() {
+    let place = Place::new();
+    let at = |name: &str| place.home.path().join(name);
+    let upload = |sha256: Sha256| json!({"type": "upload", "sha256": sha256});
+    let alice = "alice".parse().expect("an account");
+    let content: Vec<u8> = (0..251).cycle().take(3_000_000).collect();
+    for (number, content) in [content.as_slice(), b""].into_iter().enumerate() {
+        let (sent, file) = (at(&format!("sent-{number}")), digest(content));
+        fs::write(&sent, content).expect("a file");
+        let error = place.fetch(upload(file.sha256)).await.expect_err("not sent yet").to_string();
+        assert!(error.contains("send it again"), "{error}");
+        let kept = place.results.put_upload(&sent, file, &alice, Timestamp::from_unix_ms(1), 1 << 30).await;
+        kept.expect("kept");
+        assert_eq!(place.fetch(upload(file.sha256)).await, Ok(file));
+        assert!(place.content(file) == content);
+        let mut promised = upload(file.sha256);
+        promised["bytes"] = json!(file.bytes + 1);
+        place.fetch(promised).await.expect_err("another size than was promised");
+    }
+    // The folder of this machine comes first.
+    let local = digest(b"local");
+    fs::write(at(&format!("uploads/{}", local.sha256)), "local").expect("a file");
+    assert_eq!(place.fetch(upload(local.sha256)).await, Ok(local));
+}
+
+/// Whoever can write to the store cannot choose what a job runs or reads.
+#[tokio::test]
+async fn a_tampered_upload_does_not_reach_a_job() {
+    let place = Place::new();
+    let at = |name: &str| place.home.path().join(name);
+    let alice = "alice".parse().expect("an account");
+    let good = b"a program that was sent".as_slice();
+    let file = digest(good);
+    fs::write(at("sent"), good).expect("a file");
+    let at_first = Timestamp::from_unix_ms(1);
+    place.results.put_upload(&at("sent"), file, &alice, at_first, 1 << 30).await.expect("kept");
+    let stored = at(&format!("results/uploads/{}", file.sha256));
+    assert!(stored.is_file());
+    let object = || json!([{"type": "upload", "sha256": file.sha256}]);
+    let into = at("jobs/1/data");
+    for evil in [b"a program that was S3NT".as_slice(), b"", &good[..10], b"a program that was sent, and more"] {
+        fs::write(&stored, evil).expect("written");
+        let as_algorithm = job(vec![input("d1", json!([inline("zero")]))], source(object()));
+        let order = ConfigureOrder::of(&as_algorithm);
+        let refused = place.fetcher.configure(&order, &into, &Watch::unwatched()).await;
+        assert!(matches!(refused, Err(ConfigurationError::Algorithm { .. })), "{refused:?}");
+        let as_data = job(vec![input("d1", object())], source(json!([inline("main")])));
+        let order = ConfigureOrder::of(&as_data);
+        let refused = place.fetcher.configure(&order, &into, &Watch::unwatched()).await;
+        assert!(matches!(refused, Err(ConfigurationError::Data { .. })), "{refused:?}");
+        let laid_out = if into.exists() { tree(&into) } else { Default::default() };
+        assert!(laid_out.iter().all(|(_, content)| content.as_slice() != evil), "it was laid out");
+    }
+    // Mended, it is what its name says, and nothing of the others was kept for it.
+    fs::write(&stored, good).expect("written");
+    assert_eq!(place.fetch(json!({"type": "upload", "sha256": file.sha256})).await, Ok(file));
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub(in crate::backend) struct KnownJob {
     pub(in crate::backend) explanation: Option<String>,
     /// What was released, once it has finished.
     pub(in crate::backend) results: Option<ListDigest>,
+    /// Whether its results have to be registered.
+    pub(in crate::backend) awaits_registration: bool,
     /// Whether no reader may have its log.
     pub(in crate::backend) log_discarded: bool,
     /// Whether it counts as absent.
@@ -34,6 +36,8 @@ pub(in crate::backend) fn read(resource: &ComputeJob) -> Option<KnownJob> {
             ahead: written.and_then(|written| written.queue_ahead),
             explanation: written.and_then(|written| written.explanation.clone()),
             results: written.and_then(|written| written.results.as_ref()).map(ResultsDigest::list),
+            awaits_registration: written.is_some_and(|written| written.awaits_registration.is_some())
+                && resource.spec.registration.is_none(),
             log_discarded: written.is_some_and(|written| written.log_discarded),
             removed: resource.spec.removal.is_some(),
         })

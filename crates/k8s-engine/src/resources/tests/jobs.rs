@@ -29,7 +29,7 @@ fn resource(job: &JobSpec) -> ComputeJob {
     let order = Order::of(job, payload()).expect("an order");
     ComputeJob::new(
         &job.id.to_string(),
-        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None },
+        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None, registration: None },
     )
 }
 
@@ -59,6 +59,37 @@ fn the_payload_of_another_job_is_refused() {
     assert!(matches!(order.whole(job.id, other), Err(OrderError::Contradiction { field: "payload.inputs", .. })));
 }
 
+/// What the controller lets configuration see of the result store depends on it.
+#[test]
+fn an_order_says_whether_it_needs_the_result_store() {
+    let stored = || cloister_testkit::uploaded(Sha256::from_bytes([1; 32]));
+    let result: JobSource = serde_json::from_value(json!({"files": [
+        {"type": "inline", "content": "x"},
+        {"type": "result", "job": cloister_testkit::job_id(2), "index": 0},
+    ]}))
+    .expect("a source");
+    type Change = Box<dyn Fn(&mut JobSpec)>;
+    let changes: [(bool, Change); 4] = [
+        (false, Box::new(|_| ())),
+        (true, Box::new(move |job| job.algorithm.source = stored())),
+        (true, Box::new(move |job| job.inputs[0].source = stored())),
+        (true, Box::new(move |job| job.inputs[0].source = result.clone())),
+    ];
+    for (number, (expected, change)) in changes.into_iter().enumerate() {
+        let mut job = secret_job();
+        change(&mut job);
+        let order = resource(&job).spec.order;
+        assert_eq!(order.reads_store, expected, "{number}");
+        assert_eq!(ConfigureOrder::of(&job).reads_store(), expected, "{number}");
+        let written = serde_json::to_value(&order).expect("json");
+        assert_eq!(written.get("readsStore").is_some(), expected, "{number}");
+        // A controller that does not know it must not carry out an order that needs it.
+        assert_eq!(order.document.contains("readsStore"), expected, "{number}");
+        let read: Order = serde_json::from_value(written).expect("an order");
+        assert_eq!(read.whole(job.id, ConfigureOrder::of(&job)).expect("the job"), job);
+    }
+}
+
 /// Terms that a later version wrote must not become wider because this one does not know them.
 #[test]
 fn an_order_that_is_not_understood_is_refused() {
@@ -75,7 +106,8 @@ fn an_order_that_is_not_understood_is_refused() {
 #[test]
 fn a_summary_that_says_something_else_is_refused() {
     type Change = fn(&mut ComputeJob);
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 6] = [
+        ("readsStore", |job| job.spec.order.reads_store = !job.spec.order.reads_store),
         ("environment", |job| job.spec.order.environment = "other".to_owned()),
         ("queue", |job| job.spec.order.queue = "other".to_owned()),
         ("inputs", |job| job.spec.order.inputs.clear()),

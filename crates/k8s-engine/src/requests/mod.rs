@@ -1,0 +1,333 @@
+//! Jobs by kubectl: a JobRequest in the namespace of an account is decided by the same use case as a request over HTTP, and its
+//! status follows the job. Small results are put into a Secret beside it.
+
+mod decide;
+mod status;
+
+pub use decide::{Decide, Decided, Deciding, Results};
+
+use crate::{
+    backend::ClusterStore,
+    clock::now,
+    cluster::{CallError, Cluster, call},
+    resources::{JobRequest, JobRequestStatus},
+    store::MANAGED_BY,
+};
+use cloister_model::{EngineError, JobId, Jobs as _, Phase};
+use futures_util::StreamExt as _;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use kube::{
+    Api, Resource as _, ResourceExt as _,
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    runtime::{
+        WatchStreamExt as _,
+        watcher::{self, Event},
+    },
+};
+use serde_json::{Value, json};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+/// Between two looks at the requests whose jobs have not ended.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a request stays as it is that waits for something which may appear: a label, an answer.
+const AGAIN_MS: u64 = 15_000;
+
+/// How long a decision may take, in milliseconds, before another replica may make it.
+const DECISION_MS: u64 = 60_000;
+
+/// Decides about every JobRequest in a namespace of an account, in the whole cluster, until the future is dropped. Any number of
+/// replicas may do so.
+pub async fn decide_what_is_requested(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn Decide>) {
+    let all: Api<JobRequest> = Api::all(cluster.client().clone());
+    let stream = watcher::watcher(all, watcher::Config::default()).default_backoff();
+    futures_util::pin_mut!(stream);
+    let requests = Requests { cluster, store, decide };
+    let mut open: BTreeMap<(String, String), Open> = BTreeMap::new();
+    let mut pause = tokio::time::interval(PAUSE);
+    pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            event = stream.next() => match event {
+                None => return,
+                Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
+                    open.insert(key(&request), Open { request, not_before: 0 });
+                }
+                Some(Ok(Event::Delete(request))) => {
+                    open.remove(&key(&request));
+                    requests.stop(&request).await;
+                }
+                Some(Ok(Event::Init | Event::InitDone)) => {}
+                Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
+            },
+            _ = pause.tick() => {
+                let present = now().unix_ms();
+                let due: Vec<_> = open.iter().filter(|(_, open)| open.not_before <= present).map(|(key, _)| key.clone()).collect();
+                for key in due {
+                    let Some(entry) = open.get(&key) else { continue };
+                    match requests.look(&entry.request).await {
+                        Ok(Next::Over) => drop(open.remove(&key)),
+                        Ok(Next::Again) => {}
+                        Ok(Next::Later) => {
+                            if let Some(entry) = open.get_mut(&key) {
+                                entry.not_before = present + AGAIN_MS;
+                            }
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
+                            if let Some(entry) = open.get_mut(&key) {
+                                entry.not_before = present + AGAIN_MS;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A request whose end was not seen.
+struct Open {
+    request: JobRequest,
+    /// When to look at it again, in milliseconds since 1970.
+    not_before: u64,
+}
+
+/// When to look at a request again.
+enum Next {
+    /// At the next look at all.
+    Again,
+    /// In a while.
+    Later,
+    /// Not at all: it will not change any more.
+    Over,
+}
+
+struct Requests {
+    cluster: Cluster,
+    store: Arc<ClusterStore>,
+    decide: Arc<dyn Decide>,
+}
+
+fn key(request: &JobRequest) -> (String, String) {
+    (request.namespace().unwrap_or_default(), request.name_any())
+}
+
+impl Requests {
+    async fn look(&self, request: &JobRequest) -> Result<Next, CallError> {
+        let before = request.status.clone().unwrap_or_default();
+        match before.job.as_deref().map(str::parse::<JobId>) {
+            Some(Ok(job)) => self.follow(request, &before, job).await,
+            // A text of another hand: it names no job.
+            Some(Err(_)) => Ok(Next::Over),
+            None if status::is_final(&before) => Ok(Next::Over),
+            None => self.decide(request, before).await,
+        }
+    }
+
+    async fn decide(&self, request: &JobRequest, before: JobRequestStatus) -> Result<Next, CallError> {
+        let present = now();
+        let deciding = before.phase.as_deref() == Some(status::DECIDING);
+        if deciding && before.decided.is_some_and(|since| present.unix_ms() < since.timestamp().unix_ms() + DECISION_MS)
+        {
+            return Ok(Next::Again);
+        }
+        let namespace = request.namespace().unwrap_or_default();
+        let generation = request.meta().generation;
+        let Some(account) = crate::assets::owner(&self.cluster, &namespace).await? else {
+            let after = status::without_account(before.clone(), generation, present);
+            if after != before {
+                self.write(request, &after).await?;
+            }
+            return Ok(Next::Later);
+        };
+        // The version of the object is the fence: of two replicas, one decides.
+        let Some(fenced) = self.write(request, &status::deciding(before, generation, present)).await? else {
+            return Ok(Next::Again);
+        };
+        let wanted = spec(request);
+        let key = format!("jobrequest/{}", request.uid().unwrap_or_default());
+        let decided = self.decide.request(account, key, wanted).await;
+        let later = matches!(decided, Decided::Later { .. });
+        let fenced_status = fenced.status.clone().unwrap_or_default();
+        self.write(&fenced, &status::decided(fenced_status, generation, decided, now())).await?;
+        Ok(if later { Next::Later } else { Next::Again })
+    }
+
+    /// Brings the status of a request up to that of its job.
+    async fn follow(&self, request: &JobRequest, before: &JobRequestStatus, job: JobId) -> Result<Next, CallError> {
+        if status::is_final(before) {
+            return Ok(Next::Over);
+        }
+        let known = match self.store.status(job).await {
+            Ok(known) => Some(known),
+            Err(EngineError::NoSuchJob(_)) => None,
+            Err(error) => return Err(unreachable("follow a job", &error.to_string())),
+        };
+        let mut results = None;
+        if known.as_ref().is_some_and(|known| known.phase == Phase::Finished) {
+            results = Some(self.deliver(request, job).await?);
+        }
+        let after = status::following(before.clone(), request.meta().generation, known.as_ref(), results, now());
+        if after != *before {
+            self.write(request, &after).await?;
+        }
+        Ok(Next::Again)
+    }
+
+    /// Puts small results into a Secret of the account's namespace. What is said of them.
+    async fn deliver(&self, request: &JobRequest, job: JobId) -> Result<String, CallError> {
+        let namespace = request.namespace().unwrap_or_default();
+        let Some(account) = crate::assets::owner(&self.cluster, &namespace).await? else {
+            return Ok(format!(
+                "the namespace belongs to no account any more; fetch the results of job {job} over HTTP"
+            ));
+        };
+        let files = match self.decide.results(account, job).await {
+            Results::Files(files) => files,
+            Results::TooLarge(bytes) => {
+                return Ok(format!(
+                    "{bytes} bytes are too many for a Secret; fetch the results with: cloister job results {job}"
+                ));
+            }
+            Results::Unavailable(why) => return Err(unreachable("fetch the results of a job", &why)),
+        };
+        let name = format!("{}-results", request.name_any());
+        let secret = Secret {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
+                owner_references: request.controller_owner_ref(&()).map(|owner| vec![owner]),
+                ..ObjectMeta::default()
+            },
+            type_: Some("cloister.dev/results".to_owned()),
+            data: Some(keys(files)),
+            immutable: Some(true),
+            ..Secret::default()
+        };
+        let api: Api<Secret> = Api::namespaced(self.cluster.client().clone(), &namespace);
+        match call("store the results of a job", || async { api.create(&PostParams::default(), &secret).await }).await {
+            Ok(_) => Ok(format!("the results are in the Secret {name}")),
+            Err(CallError::Exists) => {
+                let found = call("read a Secret", || async { api.get_opt(&name).await }).await?;
+                let of_request = |found: &Secret| {
+                    found.owner_references().iter().any(|owner| Some(&owner.uid) == request.uid().as_ref())
+                };
+                let ours = found.as_ref().is_some_and(of_request);
+                Ok(match ours {
+                    true => format!("the results are in the Secret {name}"),
+                    false => format!(
+                        "a Secret {name} exists and is something else; fetch the results with: cloister job results {job}"
+                    ),
+                })
+            }
+            Err(CallError::Refused { words, .. }) => Ok(format!(
+                "the service may not create Secrets in this namespace ({words}); fetch the results with: cloister job results {job}"
+            )),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A request that is deleted takes its wish back: its job is stopped.
+    async fn stop(&self, request: &JobRequest) {
+        let before = request.status.clone().unwrap_or_default();
+        let Some(Ok(job)) = before.job.as_deref().map(str::parse::<JobId>) else { return };
+        let account = crate::assets::owner(&self.cluster, &request.namespace().unwrap_or_default()).await;
+        let Ok(Some(account)) = account else { return };
+        if let Err(error) = self.decide.stop(account, job).await {
+            tracing::warn!(%job, error, "the job of a deleted JobRequest was not stopped");
+        }
+    }
+
+    /// Writes a status, unless the request has changed: none then.
+    async fn write(&self, request: &JobRequest, status: &JobRequestStatus) -> Result<Option<JobRequest>, CallError> {
+        let api: Api<JobRequest> =
+            Api::namespaced(self.cluster.client().clone(), &request.namespace().unwrap_or_default());
+        let mut status = json!(status);
+        if let (Some(before), Some(after)) = (json!(request.status).as_object(), status.as_object_mut()) {
+            for name in before.keys() {
+                after.entry(name.clone()).or_insert(Value::Null);
+            }
+        }
+        let patch = Patch::Merge(json!({
+            "metadata": {"resourceVersion": request.resource_version(), "uid": request.uid()}, "status": status,
+        }));
+        let name = request.name_any();
+        let written = call("write the status of a JobRequest", || async {
+            api.patch_status(&name, &PatchParams::default(), &patch).await
+        });
+        match written.await {
+            Ok(written) => Ok(Some(written)),
+            Err(CallError::Conflict | CallError::Missing) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The request as it would be sent over HTTP.
+fn spec(request: &JobRequest) -> Value {
+    let mut spec = json!(request.spec);
+    // Absent fields of a custom resource may be there as null.
+    if let Some(fields) = spec.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    spec
+}
+
+/// Files as the keys of a Secret: by their names where a key can be one, else by their numbers.
+fn keys(files: Vec<(String, Vec<u8>)>) -> BTreeMap<String, ByteString> {
+    let fits = |name: &str| {
+        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        plain && !name.is_empty() && name.len() <= 253 && name != "." && !name.starts_with("..")
+    };
+    let mut taken: BTreeSet<String> = BTreeSet::new();
+    let key = |(number, (name, bytes)): (usize, (String, Vec<u8>))| {
+        let key = if fits(&name) && !taken.contains(&name) { name } else { format!("file-{number}") };
+        taken.insert(key.clone());
+        (key, ByteString(bytes))
+    };
+    files.into_iter().enumerate().map(key).collect()
+}
+
+fn unreachable(what: &'static str, words: &str) -> CallError {
+    CallError::Unreachable { what, words: words.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::Account;
+
+    #[test]
+    fn names_of_guests_become_keys_that_a_secret_can_have() {
+        let names = ["stats.json", "a/b.csv", "..", "", "\u{1b}[31m", "stats.json", "file-1"];
+        let files = names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec())).collect();
+        let keys = keys(files);
+        for key in keys.keys() {
+            assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)), "{key}");
+        }
+        assert_eq!(keys["stats.json"].0, b"stats.json");
+        // A file of a guest cannot take the place of another one.
+        assert_eq!(keys.len(), names.len());
+    }
+
+    #[test]
+    fn an_account_is_no_part_of_what_is_sent() {
+        let account: Account = "alice".parse().expect("an account");
+        let request = JobRequest::new(
+            "r",
+            serde_json::from_value(json!({
+                "datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}, "owner": account,
+            }))
+            .expect("a spec"),
+        );
+        let sent = spec(&request);
+        // It is refused as an unknown field, as over HTTP.
+        assert_eq!(sent["owner"], "alice");
+        assert!(sent.get("limits").is_none());
+    }
+}
