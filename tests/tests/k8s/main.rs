@@ -5,5 +5,6 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod deployed;
 mod images;
 mod jobs;

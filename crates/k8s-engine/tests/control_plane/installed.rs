@@ -40,7 +40,7 @@ fn moved(object: &Value, room: &Room) -> Value {
             *name = json!(format!("{text}.{}", namespaces.jobs));
         }
     };
-    if object["metadata"]["namespace"].is_null() {
+    if object["metadata"]["namespace"].is_null() && object["kind"] != "Namespace" {
         own(&mut object["metadata"]["name"]);
         if object["roleRef"]["kind"] == "ClusterRole" {
             own(&mut object["roleRef"]["name"]);
@@ -76,7 +76,6 @@ pub(crate) async fn install(room: &Room, admission: bool) {
         let is_admission = kind.starts_with("ValidatingAdmissionPolicy");
         let dry = LEFT_OUT.contains(&kind.as_str()) || (is_admission && !admission);
         let object = moved(&object, room);
-        // A namespace and its name are one.
         apply(room, &object, dry).await;
     }
 }
