@@ -9,5 +9,6 @@ mod assets;
 mod cluster;
 mod conformance;
 mod controller;
+mod node;
 mod outbox;
 mod rules;
