@@ -124,7 +124,7 @@ struct Stored {
 }
 
 /// A kind of resource that holds assets.
-trait Holds: Recorded {
+pub(super) trait Holds: Recorded {
     fn holding(name: &str, stored: StoredAsset, withdrawn: Option<Moment>) -> Self;
 
     fn stored(&self) -> Option<&StoredAsset>;
