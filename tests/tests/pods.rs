@@ -73,6 +73,7 @@ fn run() -> algorithm::Run {
         contract: OutputContract::default(),
         limits: Limits::default(),
         profile: Profile::Deterministic,
+        live_log_bytes: 0,
         interpreter: None,
     }
 }
@@ -242,6 +243,24 @@ fn three_pods_carry_a_job_from_its_order_to_its_results() {
     assert_eq!(ListDigest::of(&files), stored, "the message binds the manifest");
     assert_eq!(node.stored("report.json"), Some(report));
     assert_eq!(node.stored("log"), Some(fs::read(node.at("job/run/log")).expect("a log")));
+}
+
+/// What a pod prints is shipped to places outside every contract.
+#[test]
+fn a_pod_prints_no_more_of_a_log_than_its_consumer_may_read_at_once() {
+    let node = configured(wat::parse_str(cloister_testkit::guests::FAILS).expect("a guest").leak());
+    let (output, message) = node.algorithm(&algorithm::Run { live_log_bytes: 2, ..run() });
+    assert!(matches!(message.map(|message| message.said), Some(Said::Ran(_))));
+    assert_eq!(fs::read(node.at("job/run/log")).expect("a log"), b"a,b\n");
+    assert_eq!(output.stdout, b"a,");
+    // A log that is held is not printed, nor one that is longer than a kubelet gives back.
+    let mut terms = cloister_testkit::job(1, cloister_testkit::now()).terms;
+    assert_eq!(algorithm::live_log_bytes(&terms), terms.output_contract.max_log_bytes);
+    terms.output_contract.max_log_bytes = 9 << 20;
+    assert_eq!(algorithm::live_log_bytes(&terms), 0);
+    terms.output_contract.max_log_bytes = 5;
+    terms.release.review = true;
+    assert_eq!(algorithm::live_log_bytes(&terms), 0);
 }
 
 #[test]

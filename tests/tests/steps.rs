@@ -183,6 +183,7 @@ fn configuration_finds_uploads_in_the_store_of_results() {
     order.algorithm.source = JobSource::Rawcode(Secret::new("a program".to_owned()));
     place.report(&place.step("configure", &order, &more), 0);
     assert!(!store.exists(), "it was made, in a pod that cannot see it");
+    fs::remove_dir_all(place.at("job/data")).expect("removed");
 
     let order = configure_order(algorithm, &server.url("/penguins.csv"));
     let report = place.report(&place.step("configure", &order, &more), 1);

@@ -2,12 +2,22 @@
 //! of them, and when, the status of the job decides.
 
 use super::{ClusterStore, Inner, jobs::KnownJob};
+use crate::{
+    build::{
+        PodStep,
+        algorithm::{CONTAINER, live_log_bytes},
+    },
+    cluster::{CallError, call},
+};
 use cloister_lifecycle::log_bytes;
 use cloister_model::{
     ByteRange, EngineError, EngineFuture, JobId, ListDigest, LogPart, LogScope, Outputs, Phase, Report, ResultFile,
     ResultSet, StoredReceipt, Unavailability,
 };
 use cloister_results::PublishError;
+use futures_util::AsyncReadExt as _;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::LogParams;
 
 impl Outputs for ClusterStore {
     fn log(&self, job: JobId, scope: LogScope, range: ByteRange) -> EngineFuture<'_, LogPart> {
@@ -41,8 +51,16 @@ impl Inner {
         let KnownJob { status, card, log_discarded, .. } = self.known(job).await?;
         let ended = status.phase.has_ended();
         let most = if log_discarded { 0 } else { log_bytes(&card.terms, &status, scope) };
-        if most == 0 || !(ended || status.phase > Phase::Running) {
+        if most == 0 || status.phase < Phase::Running {
             return Ok(LogPart { bytes: Vec::new(), total: 0, ended });
+        }
+        if status.phase == Phase::Running {
+            let live = live_log_bytes(&card.terms).min(most);
+            let printed = if live == 0 { Vec::new() } else { self.printed(job, live).await? };
+            let from = usize::try_from(range.offset).unwrap_or(usize::MAX).min(printed.len());
+            let length = usize::try_from(range.at_most).unwrap_or(usize::MAX).min(printed.len() - from);
+            let bytes = printed[from..from + length].to_vec();
+            return Ok(LogPart { bytes, total: printed.len() as u64, ended: false });
         }
         let Some(kept) = self.results.log_bytes(job).await.map_err(failed)? else {
             return Ok(LogPart { bytes: Vec::new(), total: 0, ended });
@@ -50,6 +68,30 @@ impl Inner {
         let total = kept.min(most);
         let bytes = self.results.read_log(job, total, range).await.map_err(failed)?;
         Ok(LogPart { bytes, total, ended: true })
+    }
+
+    /// What the pod of a running algorithm has printed so far; nothing if there is no such pod.
+    async fn printed(&self, job: JobId, most_bytes: u64) -> Result<Vec<u8>, EngineError> {
+        let api = self.cluster.jobs::<Pod>();
+        let name = PodStep::Algorithm.pod_name(job);
+        let wanted = LogParams {
+            container: Some(CONTAINER.to_owned()),
+            limit_bytes: i64::try_from(most_bytes).ok(),
+            ..LogParams::default()
+        };
+        // As a stream: what an algorithm prints need not be text.
+        let read = || async {
+            let mut printed = Vec::new();
+            let log = api.log_stream(&name, &wanted).await?;
+            log.take(most_bytes).read_to_end(&mut printed).await.map_err(kube::Error::ReadEvents)?;
+            Ok(printed)
+        };
+        match call("give the log of a pod", read).await {
+            Ok(printed) => Ok(printed),
+            // It is not there yet, or not any more.
+            Err(CallError::Missing | CallError::Refused { .. }) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn results(&self, job: JobId, set: ResultSet) -> Result<Vec<ResultFile>, EngineError> {

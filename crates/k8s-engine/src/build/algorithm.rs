@@ -5,7 +5,8 @@ use super::{
     frame::{Parts, container, pod, resources, scratch, scratch_mount},
     layout::{Folder, LOG, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
 };
-use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile};
+use cloister_lifecycle::run_contract;
+use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile, Terms};
 use k8s_openapi::{
     api::core::v1::{Pod, PodDNSConfig, PodSpec},
     apimachinery::pkg::api::resource::Quantity,
@@ -19,6 +20,8 @@ const SANDBOX_BYTES: u64 = 256 << 20;
 const DISK_BYTES: u64 = 64 << 20;
 /// Seconds that the pod may take beyond the limits of its run: it waits for its image and its volume, and digests inputs.
 const WAITING_SECONDS: u64 = 900;
+/// The most bytes of a log that can be read while its algorithm runs.
+const MOST_LIVE_LOG_BYTES: u64 = 8 << 20;
 /// The sandbox ends its guest at SIGTERM.
 const GRACE_SECONDS: i64 = 10;
 
@@ -35,6 +38,9 @@ pub struct Run {
     pub limits: Limits,
     /// What it may learn of time and chance.
     pub profile: Profile,
+    /// The most bytes of its log that the pod prints while it runs; 0: none. What a pod prints is shipped to places outside every
+    /// contract, so it is what the consumer may read at once, and nothing else.
+    pub live_log_bytes: u64,
     /// The installed interpreter; none: the file is a WebAssembly program itself.
     pub interpreter: Option<InterpreterId>,
 }
@@ -46,12 +52,21 @@ impl Run {
         Self {
             did: spec.algorithm.did.clone(),
             datasets: spec.inputs.iter().map(|input| input.did.clone()).collect(),
-            contract: spec.terms.output_contract.clone(),
+            contract: run_contract(&spec.terms),
             limits: spec.limits.clone(),
             profile: spec.terms.profile,
+            live_log_bytes: live_log_bytes(&spec.terms),
             interpreter: spec.algorithm.interpreter.clone(),
         }
     }
+}
+
+/// The most bytes of a log that can be read while its algorithm runs: a log that the contract holds cannot, and a kubelet gives
+/// back 10 MiB at most.
+#[must_use]
+pub fn live_log_bytes(terms: &Terms) -> u64 {
+    let bytes = terms.output_contract.max_log_bytes;
+    if terms.release.holds_log() || bytes > MOST_LIVE_LOG_BYTES { 0 } else { bytes }
 }
 
 /// What is reserved for a run, in bytes: its memory and the sandbox's. Compiling may take more for a moment, up to
@@ -70,7 +85,7 @@ pub fn memory_limit(limits: &Limits) -> u64 {
 /// The pod that runs the algorithm. The claim on the volume lets it begin once, however often the pod is created.
 #[must_use]
 pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> Pod {
-    let Run { did: _, datasets: _, contract: _, limits, profile: _, interpreter: _ } = run;
+    let Run { did: _, datasets: _, contract: _, limits, profile: _, live_log_bytes: _, interpreter: _ } = run;
     let mounts = vec![
         Folder::Inputs.read_only(),
         Folder::Outputs.writable(),
@@ -110,7 +125,7 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
 }
 
 fn arguments(job: JobId, run: &Run) -> Vec<String> {
-    let Run { did, datasets, contract, limits, profile, interpreter } = run;
+    let Run { did, datasets, contract, limits, profile, live_log_bytes, interpreter } = run;
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
     let dids: Vec<&str> = datasets.iter().map(Did::id).collect();
     let mut arguments = vec!["run".to_owned(), Folder::Inputs.file("transformations/algorithm")];
@@ -127,13 +142,16 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     option("limits", json(serde_json::to_string(limits)));
     option("profile", profile.as_str().to_owned());
     option("home", format!("{SCRATCH}/home"));
+    if *live_log_bytes > 0 {
+        option("live-log-bytes", live_log_bytes.to_string());
+    }
     if let Some(did) = did {
         option("did", did.id().to_owned());
     }
     if let Some(name) = interpreter {
         option("runtime", name.as_str().to_owned());
     }
-    // Nothing of the guest on stdout or stderr: a cluster ships them to places outside every contract.
+    // Nothing else of the guest on stdout or stderr.
     arguments.extend(["--quiet", "--require-isolation"].map(str::to_owned));
     arguments
 }

@@ -64,6 +64,7 @@ pub(crate) fn run() -> algorithm::Run {
         contract: OutputContract::default(),
         limits: Limits::default(),
         profile: Profile::Deterministic,
+        live_log_bytes: 1 << 20,
         interpreter: Some("python".parse().expect("a name")),
     }
 }

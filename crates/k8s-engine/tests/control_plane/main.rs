@@ -11,6 +11,7 @@ mod conformance;
 mod controller;
 mod installed;
 mod lease;
+mod files;
 mod outbox;
 mod permission;
 mod program;

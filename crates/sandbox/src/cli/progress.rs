@@ -15,13 +15,21 @@ pub(super) struct Progress {
     is_terminal: bool,
     show_log: bool,
     log_file: Option<File>,
+    /// Bytes of the log that are still printed as they are.
+    live_bytes: u64,
     phase: Option<(Phase, Instant)>,
     line: Vec<u8>,
 }
 
 impl Progress {
     pub(super) fn new(show_log: bool, log_file: Option<File>) -> Self {
-        Self { is_terminal: std::io::stderr().is_terminal(), show_log, log_file, phase: None, line: Vec::new() }
+        let is_terminal = std::io::stderr().is_terminal();
+        Self { is_terminal, show_log, log_file, live_bytes: 0, phase: None, line: Vec::new() }
+    }
+
+    /// Prints at most so many bytes of the log, as they are.
+    pub(super) fn printing(self, live_bytes: u64) -> Self {
+        Self { live_bytes, ..self }
     }
 
     /// Shows the rest of the log and clears the progress line.
@@ -76,6 +84,15 @@ impl Observer for Progress {
         {
             self.log_file = None;
             super::complain("cannot write the log file; the rest of the log is lost");
+        }
+        let live = usize::try_from(self.live_bytes).unwrap_or(usize::MAX).min(bytes.len());
+        if live > 0 {
+            self.live_bytes -= live as u64;
+            let mut out = std::io::stdout();
+            // A reader that has gone needs none of it.
+            if out.write_all(&bytes[..live]).and_then(|()| out.flush()).is_err() {
+                self.live_bytes = 0;
+            }
         }
         if !self.show_log {
             return;

@@ -79,6 +79,9 @@ pub(super) struct Run {
     /// Print nothing but errors of the sandbox itself: neither a summary nor the log
     #[arg(long, conflicts_with = "json")]
     quiet: bool,
+    /// Print the log to standard output while the algorithm runs, unescaped, and no more of it than so many bytes
+    #[arg(long, value_name = "BYTES", requires = "quiet", default_value_t = 0, hide_default_value = true)]
+    live_log_bytes: u64,
     /// Write a short account of the end to this file, as a pod's termination message
     #[arg(long, value_name = "FILE", requires_all = ["job", "report"])]
     termination_message: Option<PathBuf>,
@@ -122,6 +125,7 @@ impl Run {
             trust_artifact,
             report,
             log,
+            live_log_bytes,
             json,
             quiet,
             termination_message: _,
@@ -157,7 +161,8 @@ impl Run {
                 return Err(error);
             }
         };
-        let mut progress = Progress::new(!json && !quiet, log_file.as_ref().map(Reserved::handle).transpose()?);
+        let handle = log_file.as_ref().map(Reserved::handle).transpose()?;
+        let mut progress = Progress::new(!json && !quiet, handle).printing(live_log_bytes);
         let done = run(home, &job, &mut progress);
         progress.finish();
         let done = match done {
