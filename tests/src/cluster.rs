@@ -36,6 +36,14 @@ fn kubectl() -> Command {
     Command::new(own.unwrap_or_else(|| PathBuf::from("kubectl")))
 }
 
+/// `kubectl` with these arguments, to be started by its caller.
+#[must_use]
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = kubectl();
+    command.args(arguments);
+    command
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

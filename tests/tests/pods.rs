@@ -81,7 +81,17 @@ fn run() -> algorithm::Run {
 impl Node {
     fn new() -> Self {
         let node = Self { directory: TempDir::new().expect("a folder") };
-        for folder in ["job/in", "job/out", "job/run", "job/claim", "job/control", "scratch", "order", "etc/cloister"] {
+        for folder in [
+            "job/in",
+            "job/out",
+            "job/run",
+            "job/claim",
+            "job/control",
+            "job/checks",
+            "scratch",
+            "order",
+            "etc/cloister",
+        ] {
             fs::create_dir_all(node.at(folder)).expect("a folder");
         }
         node
@@ -203,6 +213,7 @@ fn order(algorithm: &Server, data: &Server) -> ConfigureOrder {
         inputs: vec![JobInput { did: did("penguins"), ddo: None, source: source(data.url("/penguins.csv")) }],
         parameters: None,
         trusted: Vec::new(),
+        checks: Vec::new(),
     }
 }
 

@@ -99,6 +99,7 @@ fn configure_order(algorithm: Sha256, url: &str) -> ConfigureOrder {
             "filesChecksums": [FilesChecksum::of(vec![algorithm]).expect("a checksum")],
         }]))
         .expect("trusted"),
+        checks: Vec::new(),
     }
 }
 

@@ -40,7 +40,7 @@ impl CheckRun {
 
 /// Lays outputs out as the dataset of a check below `data`, which must not exist: files in order, and their names in the
 /// parameters. They are hard links, so nothing is copied; remove them before the outputs are checked again, because an
-/// output may have one name only. Blocking.
+/// output may have one name only. On another file system they are copies. Blocking.
 ///
 /// # Errors
 /// If the folder cannot be written.
@@ -48,7 +48,11 @@ pub fn lay_out_check(data: &Path, check: &Check, files: &[OutputFile]) -> io::Re
     let dataset = data.join("inputs").join(DATASET);
     fs::create_dir_all(&dataset)?;
     for (number, file) in files.iter().enumerate() {
-        fs::hard_link(&file.path, dataset.join(number.to_string()))?;
+        let to = dataset.join(number.to_string());
+        match fs::hard_link(&file.path, &to) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => fs::copy(&file.path, &to).map(drop)?,
+            linked => linked?,
+        }
     }
     let names: Vec<_> = files
         .iter()

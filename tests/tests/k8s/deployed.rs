@@ -1,5 +1,6 @@
 //! The installation of `deploy/kubernetes`, as an operator makes one: the programs run in pods, with their rights and no others.
 
+use super::people;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloister_k8s_engine::{Cluster, ClusterStore, Namespaces, StoreOptions, build::CONFIG_FILE};
 use cloister_model::{AuditAction, AuditEvent, JobId, JobSource, JobStatus, Jobs as _, Phase};
@@ -13,13 +14,14 @@ use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Output},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
-const SYSTEM: &str = "cloister-system";
+pub(super) const SYSTEM: &str = "cloister-system";
 const JOBS: &str = "cloister-jobs";
 
 /// Works for some seconds, and writes nothing.
@@ -38,7 +40,7 @@ fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn kubectl(arguments: &[&str]) -> String {
+pub(super) fn kubectl(arguments: &[&str]) -> String {
     let output = cluster::run(arguments, b"");
     done(&output);
     String::from_utf8(output.stdout).expect("text")
@@ -49,7 +51,7 @@ fn create(namespace: &str, object: &Value) {
 }
 
 /// An installation, removed with everything in it when this is dropped.
-struct Installation {
+pub(super) struct Installation {
     folder: TempDir,
     overlay: PathBuf,
 }
@@ -103,27 +105,39 @@ impl Installation {
         done(&command.args(["secrets", "--into"]).arg(&into).output().expect("it ends"));
         let from = format!("--from-file={}", into.display());
         kubectl(&["--namespace", SYSTEM, "create", "secret", "generic", "cloister", &from]);
-        // The service has a store of its own here: what it would read of the shared one is another test's business.
-        let url = "--from-literal=CLOISTER_RESULTS_URL=file:///var/lib/cloister/results";
+        let url = "--from-literal=CLOISTER_RESULTS_URL=file:///results";
         kubectl(&["--namespace", SYSTEM, "create", "secret", "generic", "cloister-results", url]);
     }
 
+    /// The operator's key.
+    pub(super) fn operator_key(&self) -> String {
+        let key = fs::read_to_string(self.folder.path().join("secrets/operator.key")).expect("the key");
+        key.trim().to_owned()
+    }
+
+    /// A sample program.
+    pub(super) fn sample(&self) -> PathBuf {
+        cloister_testkit::guest("column-stats.p1.wasm").expect("the sample")
+    }
+
     fn configure(&self) {
-        create(
-            JOBS,
-            &json!({
-                "apiVersion": "v1",
-                "kind": "PersistentVolumeClaim",
-                "metadata": {"name": "results"},
-                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}},
-            }),
-        );
+        self.results();
         create(
             JOBS,
             &json!({
                 "apiVersion": "v1",
                 "kind": "Secret",
                 "metadata": {"name": "results"},
+                "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
+            }),
+        );
+        // Configuration reads uploads there.
+        create(
+            JOBS,
+            &json!({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "sources"},
                 "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
             }),
         );
@@ -146,6 +160,39 @@ impl Installation {
                 },
             }),
         );
+    }
+
+    /// The store of results: one folder, which the pods of the service and those of jobs mount under claims of their namespaces.
+    fn results(&self) {
+        let folder = self.folder.path().join("results");
+        fs::create_dir(&folder).expect("a folder");
+        // Pods write it as another user.
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("permissions");
+        for namespace in [SYSTEM, JOBS] {
+            let volume = format!("{namespace}-results");
+            let spec = json!({
+                "accessModes": ["ReadWriteMany"],
+                "capacity": {"storage": "64Mi"},
+                "claimRef": {"namespace": namespace, "name": "results"},
+                "hostPath": {"path": folder, "type": "Directory"},
+                "persistentVolumeReclaimPolicy": "Retain",
+                "storageClassName": "",
+            });
+            create(
+                namespace,
+                &json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec}),
+            );
+            let spec = json!({
+                "accessModes": ["ReadWriteMany"],
+                "resources": {"requests": {"storage": "64Mi"}},
+                "storageClassName": "",
+                "volumeName": volume,
+            });
+            create(
+                namespace,
+                &json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "results"}, "spec": spec}),
+            );
+        }
     }
 
     /// The service's view, with the service's rights: nobody else creates orders.
@@ -176,6 +223,10 @@ impl Installation {
 impl Drop for Installation {
     fn drop(&mut self) {
         let _ = cluster::run(&["delete", "--wait=false", "-k", &self.overlay.display().to_string()], b"");
+        for namespace in [SYSTEM, JOBS] {
+            let volume = format!("persistentvolume/{namespace}-results");
+            let _ = cluster::run(&["delete", "--wait=false", &volume], b"");
+        }
     }
 }
 
@@ -193,6 +244,11 @@ patches:
       - { op: replace, path: /spec/template/spec/containers/0/env/1/value, value: "sandbox:test" }
       - { op: add, path: /spec/template/spec/containers/0/env/-, value: { name: CLOISTER_K8S_UNPINNED_IMAGES, value: "true" } }
       - { op: add, path: /spec/template/spec/containers/0/env/-, value: { name: CLOISTER_K8S_RESULTS_CLAIM, value: results } }
+      - { op: add, path: /spec/template/spec/containers/0/env/-, value: { name: CLOISTER_K8S_SOURCES_SECRET, value: sources } }
+  - target: { kind: Deployment, name: cloister-api }
+    patch: |
+      - { op: add, path: /spec/template/spec/containers/0/volumeMounts/-, value: { name: results, mountPath: /results } }
+      - { op: add, path: /spec/template/spec/volumes/-, value: { name: results, persistentVolumeClaim: { claimName: results } } }
 "#;
 
 async fn submit(store: &ClusterStore, number: u64, guest: &str) -> JobId {
@@ -265,4 +321,9 @@ async fn a_deployed_installation_carries_jobs_and_goes_on_when_its_controllers_a
     until("the service to be ready", || cluster::run(&["get", "--raw", &ready], b"").status.success()).await;
     let keys = kubectl(&["--namespace", SYSTEM, "get", "apikeys", "-o", "jsonpath={.items[*].spec.account}"]);
     assert_eq!(keys, "operator", "of two replicas that start at once, one stores the operator's key");
+
+    tokio::task::block_in_place(|| {
+        people::over_http(&installation);
+        people::by_kubectl(&installation);
+    });
 }

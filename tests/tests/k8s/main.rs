@@ -8,3 +8,4 @@
 mod deployed;
 mod images;
 mod jobs;
+mod people;

@@ -26,11 +26,14 @@ pub(crate) struct Configure {
     /// Where the inputs are laid out; what the guest sees as /data
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
+    /// Where programs that must agree with the outputs are laid out, by their digests; without it, they are not
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
 }
 
 impl Configure {
     pub(super) async fn execute(self, context: &Context, watch: &Watch) -> anyhow::Result<()> {
-        let Self { common, into } = self;
+        let Self { common, into, programs } = self;
         let order: ConfigureOrder = common.order()?;
         let settings = common.settings(context)?;
         let config = serve::results(&settings)?;
@@ -51,7 +54,11 @@ impl Configure {
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         });
         let watch = Watch { cancel: watch.cancel.clone(), progress };
-        let configured = fetcher.configure(&order, &into, &watch).await;
+        let mut configured = fetcher.configure(&order, &into, &watch).await;
+        if let (Ok(_), Some(programs)) = (&configured, programs.filter(|_| !order.checks.is_empty())) {
+            let laid_out = fetcher.lay_out_uploads("a program that must agree", &order.checks, &programs, &watch).await;
+            configured = laid_out.and(configured);
+        }
         let is_wasm = configured.is_ok() && starts_as_wasm(&into.join("transformations").join("algorithm"))?;
         if configured.is_ok() {
             // Another pod reads them, also after a crash of this node.

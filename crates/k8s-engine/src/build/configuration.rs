@@ -51,9 +51,12 @@ pub fn build(
     arguments.push(order.sha256.to_string());
     arguments.extend(["--into".to_owned(), Folder::Inputs.path()]);
     arguments.extend(["--report".to_owned(), Folder::Control.file("configure.json")]);
+    arguments.extend(["--programs".to_owned(), Folder::Checks.path()]);
     arguments.extend(["--termination-message".to_owned(), TERMINATION_MESSAGE.to_owned()]);
     arguments.extend(["--home".to_owned(), format!("{SCRATCH}/home")]);
-    let mut mounts = vec![order_mount(), Folder::Inputs.writable(), Folder::Control.writable(), scratch_mount()];
+    let folders = [Folder::Inputs, Folder::Checks, Folder::Control].map(Folder::writable);
+    let mut mounts = vec![order_mount(), scratch_mount()];
+    mounts.extend(folders);
     let mut volumes = vec![order_volume(order), scratch(settings.configuration.disk_bytes)];
     if let Some(secret) = &settings.sources_secret {
         let (volume, mount) = config(secret);

@@ -20,6 +20,8 @@ pub(super) enum Folder {
     Claim,
     /// The reports of steps.
     Control,
+    /// The programs that must agree with the outputs. The algorithm's pod does not see them.
+    Checks,
 }
 
 impl Folder {
@@ -31,6 +33,7 @@ impl Folder {
             Self::Run => "run",
             Self::Claim => "claim",
             Self::Control => "control",
+            Self::Checks => "checks",
         }
     }
 

@@ -7,7 +7,8 @@
 //! stored, because the run failed, a pod with one container does that.
 
 use super::{
-    Owner, PodSettings, PodStep,
+    Owner, PodSettings, PodStep, StepResources,
+    algorithm::memory_limit,
     frame::{Parts, config, config_arguments, container, pod, resources, scratch, scratch_mount},
     layout::{CLOISTER, Folder, LOG, REPORT, RESULTS, SCRATCH, TERMINATION_MESSAGE},
 };
@@ -52,14 +53,21 @@ pub struct RunFiles {
 #[must_use]
 pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, outputs: &Outputs<'_>, seconds: i64) -> Pod {
     let read = [Folder::Outputs.read_only(), Folder::Run.read_only(), scratch_mount()];
-    let mut filter = container(FILTER, &settings.cloister_image, CLOISTER, filter_arguments(outputs), read.to_vec());
-    filter.resources = Some(resources(settings.publishing));
-    let arguments = publish_arguments(outputs);
+    let (mut mounts, mut wanted) = (read.to_vec(), settings.publishing);
+    if !outputs.filter.release.checks.is_empty() {
+        mounts.push(Folder::Checks.read_only());
+        // A check is a run of its own, on a copy of the outputs.
+        wanted.memory_bytes = wanted.memory_bytes.max(memory_limit(&outputs.filter.check_limits));
+        wanted.disk_bytes = wanted.disk_bytes.saturating_add(outputs.filter.contract.max_bytes);
+    }
+    let mut filter = container(FILTER, &settings.cloister_image, CLOISTER, filter_arguments(outputs), mounts);
+    filter.resources = Some(resources(wanted));
+    let (arguments, disk_bytes) = (publish_arguments(outputs), wanted.disk_bytes);
     with_store(
         settings,
         owner,
         attempt,
-        Storing { before: vec![filter], name: PUBLISH, arguments, read: &read, seconds },
+        Storing { before: vec![filter], name: PUBLISH, arguments, read: &read, seconds, disk_bytes },
     )
 }
 
@@ -71,7 +79,8 @@ pub fn keep(settings: &PodSettings, owner: &Owner, attempt: u32, run: RunFiles) 
     arguments.extend(kept(run));
     arguments.extend(last_arguments());
     let read = [Folder::Run.read_only(), scratch_mount()];
-    let storing = Storing { before: Vec::new(), name: KEEP, arguments, read: &read, seconds: KEEP_SECONDS };
+    let disk_bytes = settings.publishing.disk_bytes;
+    let storing = Storing { before: Vec::new(), name: KEEP, arguments, read: &read, seconds: KEEP_SECONDS, disk_bytes };
     with_store(settings, owner, attempt, storing)
 }
 
@@ -84,12 +93,14 @@ struct Storing<'a> {
     /// What it reads.
     read: &'a [VolumeMount],
     seconds: i64,
+    /// The most of the node's disk.
+    disk_bytes: u64,
 }
 
 fn with_store(settings: &PodSettings, owner: &Owner, attempt: u32, storing: Storing<'_>) -> Pod {
-    let Storing { before, name, arguments, read, seconds } = storing;
+    let Storing { before, name, arguments, read, seconds, disk_bytes } = storing;
     let (config_volume, config_mount) = config(&settings.results.secret);
-    let mut volumes = vec![scratch(settings.publishing.disk_bytes), config_volume];
+    let mut volumes = vec![scratch(disk_bytes), config_volume];
     let mut mounts = read.to_vec();
     mounts.push(config_mount);
     if let Some(claim) = &settings.results.claim {
@@ -101,7 +112,7 @@ fn with_store(settings: &PodSettings, owner: &Owner, attempt: u32, storing: Stor
         });
     }
     let mut container = container(name, &settings.cloister_image, CLOISTER, arguments, mounts);
-    container.resources = Some(resources(settings.publishing));
+    container.resources = Some(resources(StepResources { disk_bytes, ..settings.publishing }));
     let step = PodStep::Publishing;
     let parts = Parts { step, before, container, volumes, seconds, grace_seconds: GRACE_SECONDS };
     let mut pod = pod(settings, owner, attempt, parts);
@@ -119,6 +130,9 @@ fn filter_arguments(outputs: &Outputs<'_>) -> Vec<String> {
     option("outputs", Folder::Outputs.path());
     option("log", Folder::Run.file(LOG));
     option("log-copy", format!("{SCRATCH}/log"));
+    if !outputs.filter.release.checks.is_empty() {
+        option("programs", Folder::Checks.path());
+    }
     option("scratch", format!("{SCRATCH}/checks"));
     option("report", format!("{SCRATCH}/filter.json"));
     option("termination-message", TERMINATION_MESSAGE.to_owned());

@@ -89,11 +89,15 @@ pub(crate) fn algorithm(settings: &PodSettings) -> Pod {
 }
 
 pub(crate) fn publishing(settings: &PodSettings) -> Pod {
+    publishing_with(settings, ReleaseRules::default())
+}
+
+pub(crate) fn publishing_with(settings: &PodSettings, release: ReleaseRules) -> Pod {
     let filter = FilterOrder {
         version: StepVersion::V1,
         job: JOB,
         contract: OutputContract::default(),
-        release: ReleaseRules::default(),
+        release,
         check_limits: Limits::default(),
         outputs: Vec::new(),
         output_directories: 0,

@@ -1,6 +1,7 @@
 //! The rights of the three pods, field by field; and the whole objects, as they are sent.
 
 use super::{PodSettings, PodStep, testing::*, volume};
+use cloister_model::{Check, Limits, OutputContract, ReleaseRules, Sha256};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -96,7 +97,7 @@ fn every_container_has_the_least_rights() {
 fn each_step_sees_the_folders_that_it_needs() {
     let settings = settings();
     let configuration = configuration(&settings);
-    assert_eq!(folders(&spec(&configuration).containers[0]), [("in", true), ("control", true)]);
+    assert_eq!(folders(&spec(&configuration).containers[0]), [("in", true), ("checks", true), ("control", true)]);
     let algorithm = algorithm(&settings);
     let expected = [("in", false), ("out", true), ("run", true), ("claim", true)];
     assert_eq!(folders(&spec(&algorithm).containers[0]), expected);
@@ -145,6 +146,25 @@ fn configuration_sees_the_result_store_only_if_its_order_needs_it_and_never_writ
 
     // A store that is elsewhere is reached over the network: nothing is mounted.
     assert_eq!(configuration_with_store(&bare_settings()), configuration(&bare_settings()));
+}
+
+/// Programs that must agree come by a folder that no other pod's container sees, and get the memory of a run.
+#[test]
+fn the_container_that_checks_has_what_its_programs_need() {
+    let settings = settings();
+    let check = Check { name: "check".to_owned(), sha256: Sha256::from_bytes([5; 32]) };
+    let pod = publishing_with(&settings, ReleaseRules { checks: vec![check], ..ReleaseRules::default() });
+    let [filter, publish] = containers(&pod).collect::<Vec<_>>()[..] else { panic!("two containers") };
+    assert_eq!(folders(filter), [("out", false), ("run", false), ("checks", false)]);
+    assert_eq!(folders(publish), [("out", false), ("run", false)]);
+    let programs = |container: &Container| container.args.iter().flatten().any(|argument| argument == "/job/checks");
+    let at_configuration = configuration(&settings);
+    assert!(programs(filter) && !programs(publish) && programs(&spec(&at_configuration).containers[0]));
+    let limits = filter.resources.as_ref().and_then(|resources| resources.limits.as_ref()).expect("limits");
+    let expected = super::algorithm::memory_limit(&Limits::default()).max(settings.publishing.memory_bytes);
+    assert_eq!(limits["memory"].0, expected.to_string());
+    let more = OutputContract::default().max_bytes;
+    assert_eq!(limits["ephemeral-storage"].0, (settings.publishing.disk_bytes + more).to_string());
 }
 
 /// Names of the secrets that a container can read.

@@ -285,7 +285,7 @@ impl Order {
     /// As [`Order::job`]; [`OrderError::Contradiction`] too if the secrets are not about the same job and the same assets.
     pub fn whole(&self, id: JobId, secrets: ConfigureOrder) -> Result<JobSpec, OrderError> {
         let job = self.job(id)?;
-        let ConfigureOrder { version: _, job: other, algorithm, inputs, parameters, trusted: _ } = secrets;
+        let ConfigureOrder { version: _, job: other, algorithm, inputs, parameters, trusted: _, checks: _ } = secrets;
         let same = |field, same| if same { Ok(()) } else { Err(OrderError::Contradiction { job: id, field }) };
         same("payload", other == id)?;
         same("payload.inputs", inputs.iter().map(|input| &input.did).eq(job.inputs.iter().map(|input| &input.did)))?;
@@ -321,7 +321,7 @@ impl From<&JobSpec> for Document {
             labels,
             record,
         } = spec;
-        let reads_store = algorithm.source.reads_store() || inputs.iter().any(|input| input.source.reads_store());
+        let reads_store = ConfigureOrder::of(spec).reads_store();
         let JobAlgorithm { did, ddo: _, container, interpreter, source: _ } = algorithm.clone();
         let Container { image, tag, entrypoint, checksum } = container;
         let TimeLimits { queue_ms, total_ms, review_ms, keep_ms } = *times;

@@ -1,10 +1,11 @@
 use super::StepVersion;
 use crate::{
-    AdmittedDataset, Denial, Did, FilesChecksum, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Secret,
+    AdmittedDataset, Denial, Did, FilesChecksum, JobAlgorithm, JobId, JobInput, JobSource, JobSpec, Secret, Sha256,
     check_files_checksum,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Fetch these files and lay them out as the guest sees them.
 ///
@@ -24,6 +25,9 @@ pub struct ConfigureOrder {
     pub parameters: Option<Secret<Value>>,
     /// The datasets that trust the algorithm with certain files only, and which these are.
     pub trusted: Vec<AdmittedDataset>,
+    /// Programs that must agree before outputs leave, each an upload. The algorithm does not see them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Sha256>,
 }
 
 /// The algorithm of a [`ConfigureOrder`].
@@ -50,13 +54,23 @@ impl ConfigureOrder {
             inputs: job.inputs.clone(),
             parameters: job.parameters.clone(),
             trusted: job.terms.admitted.iter().filter(|dataset| dataset.files_checksums.is_some()).cloned().collect(),
+            checks: job
+                .terms
+                .release
+                .checks
+                .iter()
+                .map(|check| check.sha256)
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
         }
     }
 
     /// Whether some of the files may be in the store of results: uploads, and results of other jobs.
     #[must_use]
     pub fn reads_store(&self) -> bool {
-        self.algorithm.source.reads_store() || self.inputs.iter().any(|input| input.source.reads_store())
+        let checks = !self.checks.is_empty();
+        checks || self.algorithm.source.reads_store() || self.inputs.iter().any(|input| input.source.reads_store())
     }
 
     /// Checks the algorithm's files, by the step that holds the bytes that are about to run.

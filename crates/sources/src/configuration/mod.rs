@@ -5,6 +5,7 @@ mod fetcher;
 mod gather;
 mod layout;
 mod origin;
+mod uploads;
 
 pub use error::{ConfigurationError, FetcherError};
 pub use fetcher::Fetcher;
