@@ -115,11 +115,6 @@ impl Installation {
         key.trim().to_owned()
     }
 
-    /// A sample program.
-    pub(super) fn sample(&self) -> PathBuf {
-        cloister_testkit::guest("column-stats.p1.wasm").expect("the sample")
-    }
-
     fn configure(&self) {
         self.results();
         create(

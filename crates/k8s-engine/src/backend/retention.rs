@@ -60,10 +60,11 @@ impl Inner {
             there.insert(status.id);
             if *removed || known.has_expired(present) {
                 leaving.push(status.id);
-            } else if known.awaits_registration {
-                ended.push(status.id);
-            } else if status.ended.is_some_and(|ended| present.unix_ms().saturating_sub(ended.unix_ms()) < RECENT_MS) {
-                ended.push(status.id);
+            } else {
+                let is_recent = |ended: Timestamp| present.unix_ms().saturating_sub(ended.unix_ms()) < RECENT_MS;
+                if known.awaits_registration || status.ended.is_some_and(is_recent) {
+                    ended.push(status.id);
+                }
             }
         });
         settled.retain(|job| there.contains(job));

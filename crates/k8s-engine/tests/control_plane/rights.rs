@@ -156,6 +156,10 @@ async fn no_account_has_a_right_that_is_not_written_here() {
         "cloister.dev/environments",
         "cloister.dev/datasets",
         "cloister.dev/algorithms",
+        "cloister.dev/datasets/status",
+        "cloister.dev/algorithms/status",
+        "cloister.dev/jobrequests",
+        "cloister.dev/jobrequests/status",
         "coordination.k8s.io/leases",
         "events.k8s.io/events",
         "apps/deployments",
@@ -172,7 +176,15 @@ async fn no_account_has_a_right_that_is_not_written_here() {
                     rights.iter().find(|(who, place, what, _)| (*who, *place, *what) == (account, namespace, resource));
                 // Applied assets are watched in every namespace.
                 let watched: &[&str] = match (account, resource) {
-                    (API, "cloister.dev/datasets" | "cloister.dev/algorithms") => &["get", "list", "watch"],
+                    (API, "cloister.dev/datasets" | "cloister.dev/algorithms" | "cloister.dev/jobrequests") => {
+                        &["get", "list", "watch"]
+                    }
+                    (
+                        API,
+                        "cloister.dev/datasets/status"
+                        | "cloister.dev/algorithms/status"
+                        | "cloister.dev/jobrequests/status",
+                    ) => &["patch"],
                     _ => &[],
                 };
                 let expected = granted.map_or(watched, |(_, _, _, verbs)| verbs);
