@@ -139,7 +139,7 @@ impl Audit {
             self.catch_up(chain).await?;
         }
         // Another process may have put an entry of an outbox on record.
-        for entry in std::mem::take(&mut entries) {
+        for entry in once(std::mem::take(&mut entries)) {
             let known = match &entry.id {
                 Some(id) => self.is_on_record(id).await?,
                 None => false,
@@ -242,6 +242,12 @@ fn number(name: &str) -> Option<u64> {
     name.strip_prefix("audit-")?.parse().ok()
 }
 
+/// The entries, those with an id once: several calls that wait for the same write may bring the same one.
+fn once(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut seen = BTreeSet::new();
+    entries.into_iter().filter(|entry| entry.id.as_ref().is_none_or(|id| seen.insert(id.clone()))).collect()
+}
+
 /// Whether calls fit into one piece. One call always does: what it records is bounded by what a request may hold.
 fn fits(calls: &[Vec<Entry>]) -> bool {
     let entries = || calls.iter().flatten();
@@ -269,4 +275,22 @@ fn write_piece(first: u64, records: &[AuditRecord], entries: &[Entry]) -> Result
         immutable: Some(true),
         ..ConfigMap::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::{AuditAction, Timestamp};
+
+    #[test]
+    fn an_entry_that_two_calls_bring_at_once_is_written_once() {
+        let entry = |ms, id: Option<&str>| Entry {
+            event: cloister_testkit::event(AuditAction::JobStopped, Timestamp::from_unix_ms(ms)),
+            id: id.map(str::to_owned),
+        };
+        let entries =
+            vec![entry(1, Some("a")), entry(2, None), entry(1, Some("a")), entry(2, None), entry(3, Some("b"))];
+        let expected = vec![entry(1, Some("a")), entry(2, None), entry(2, None), entry(3, Some("b"))];
+        assert_eq!(once(entries), expected);
+    }
 }
