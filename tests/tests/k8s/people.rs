@@ -102,7 +102,7 @@ pub(super) fn over_http(installation: &Installation) {
 }
 
 /// The same with kubectl alone.
-pub(super) fn by_kubectl(installation: &Installation) {
+pub(super) fn by_kubectl(_: &Installation) {
     let folder = tempfile::tempdir().expect("a folder");
     kubectl(&["create", "namespace", ALICE]);
     kubectl(&["label", "namespace", ALICE, "cloister.dev/account=alice"]);
