@@ -178,6 +178,12 @@ impl Trial {
         self.engine().stop(job, self.event(AuditAction::JobStopped)).await.expect("the request is taken")
     }
 
+    /// Stops a job and follows it to its end.
+    pub async fn stop_to_the_end(&self, job: JobId) -> JobStatus {
+        self.stop(job).await;
+        self.ended(job).await
+    }
+
     /// The status of a job.
     pub async fn status(&self, job: JobId) -> JobStatus {
         self.engine().status(job).await.expect("a status")

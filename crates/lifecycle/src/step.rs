@@ -50,7 +50,9 @@ fn said<'a>(spec: &JobSpec, step: StepName, message: &'a StepMessage) -> Answer<
     };
     match said {
         _ if !is_of(spec, step, *job, of) => foreign(step),
-        Said::Failed { step: _, failure, rule, reason } => failed_with(step, *failure, rule.as_deref(), reason, None),
+        Said::Failed { step: _, failure, rule, reason, detail } => {
+            failed_with(step, *failure, rule.as_deref(), reason, detail.clone())
+        }
         done => Answer::Done(Done::Message(done)),
     }
 }

@@ -88,7 +88,11 @@ pub(super) fn over_http(installation: &Installation) {
     write_manifests(folder.path());
     alice.run(&["dataset", "apply", "-f", "table.yaml"]);
     bob.run(&["algorithm", "apply", "-f", "stats.yaml"]);
-    alice.run(&["dataset", "allow", "table", "bob/stats"]);
+    alice.run(&["algorithm", "fetch", "bob/stats", "--dir", "review"]);
+    let shown: Value =
+        serde_json::from_str(&alice.run(&["algorithm", "show", "bob/stats", "-o", "json"])).expect("an algorithm");
+    let inspected = shown["filesChecksum"].as_str().unwrap_or_else(|| panic!("no checksum: {shown}"));
+    alice.run(&["dataset", "allow", "table", "bob/stats", "--checksum", inspected]);
     let job = carol.run(&["job", "submit", "--dataset", "alice/table", "--algorithm", "bob/stats", "-o", "json"]);
     let job: Value = serde_json::from_str(&job).expect("JSON");
     let job = job["id"].as_str().unwrap_or_else(|| panic!("{job}"));
@@ -170,7 +174,7 @@ fn write_manifests(folder: &Path) {
     .expect("written");
     fs::write(
         folder.join("stats.yaml"),
-        "apiVersion: cloister.dev/v1alpha1\nkind: Algorithm\nmetadata: {name: stats}\nspec:\n  title: Statistics\n  files: [{type: file, path: stats.wasm}]\n  algorithm:\n    container: {image: wasm, entrypoint: $ALGO}\n",
+        "apiVersion: cloister.dev/v1alpha1\nkind: Algorithm\nmetadata: {name: stats}\nspec:\n  title: Statistics\n  files: [{type: file, path: stats.wasm}]\n  algorithm:\n    inspectors: [alice]\n    container: {image: wasm, entrypoint: $ALGO}\n",
     )
     .expect("written");
 }

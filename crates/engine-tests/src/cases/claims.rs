@@ -87,6 +87,6 @@ pub async fn a_job_keeps_its_claims_from_others(trial: &mut Trial) {
     let job = trial.idle_job();
     trial.submit_with(&job, vec![agreement.clone()]).await;
     assert!(!claim(trial, &agreement).await);
-    trial.stop(job.id).await;
+    trial.stop_to_the_end(job.id).await;
     assert!(claim(trial, &agreement).await);
 }

@@ -40,7 +40,7 @@ pub async fn jobs_are_counted_by_phase(trial: &mut Trial) {
     for job in [&stopped, &trial.idle_job(), &trial.idle_job()] {
         trial.submit(job).await;
     }
-    trial.stop(stopped.id).await;
+    trial.stop_to_the_end(stopped.id).await;
     for _ in 0..2 {
         let phases = environment(trial).await.phases;
         let count = |phase| phases.get(&phase).copied().unwrap_or_default();

@@ -99,7 +99,7 @@ pub async fn phases_select_jobs(trial: &mut Trial) {
     for job in [&stopped, &queued] {
         trial.submit(job).await;
     }
-    trial.stop(stopped.id).await;
+    trial.stop_to_the_end(stopped.id).await;
     for (phases, expected) in [
         (vec![Phase::Queued], vec![queued.id]),
         (vec![Phase::Stopped], vec![stopped.id]),

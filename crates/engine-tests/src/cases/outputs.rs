@@ -29,8 +29,7 @@ pub async fn a_log_has_a_length_and_an_end(trial: &mut Trial) {
     trial.eventually("the algorithm prints", printed).await;
     let running = log_part(trial, job.id, ALL).await;
     assert_eq!(running, LogPart { bytes: b"a,b\n".to_vec(), total: 4, ended: false });
-    trial.stop(job.id).await;
-    trial.ended(job.id).await;
+    trial.stop_to_the_end(job.id).await;
     for _ in 0..2 {
         for (offset, at_most, text) in RANGES {
             let part = log_part(trial, job.id, ByteRange { offset, at_most }).await;
@@ -47,7 +46,7 @@ pub async fn a_log_is_empty_before_the_algorithm_begins(trial: &mut Trial) {
     let job = trial.idle_job();
     trial.submit(&job).await;
     assert_eq!(log_part(trial, job.id, ALL).await, LogPart::default());
-    trial.stop(job.id).await;
+    trial.stop_to_the_end(job.id).await;
     assert_eq!(log_part(trial, job.id, ALL).await, LogPart { ended: true, ..LogPart::default() });
 }
 

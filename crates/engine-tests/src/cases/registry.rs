@@ -173,7 +173,7 @@ pub async fn a_job_holds_the_name_of_its_asset_until_it_fails(trial: &mut Trial)
     // Others' names and the other kind are not touched.
     assert_eq!(put(trial, dataset("bobs", "bob", "results")).await, Ok(()));
     assert_eq!(put(trial, algorithm("algorithm", OWNER, "results")).await, Ok(()));
-    trial.stop(job.id).await;
+    trial.stop_to_the_end(job.id).await;
     assert_eq!(trial.engine().asset(dataset("results", OWNER, "results").ddo.id().clone()).await, Ok(None));
     assert_eq!(put(trial, dataset("other", OWNER, "results")).await, Ok(()));
 }

@@ -48,7 +48,7 @@ pub async fn an_identical_job_again_changes_nothing(trial: &mut Trial) {
         assert_eq!(trial.all_jobs().await, [job.id]);
         trial.restart().await;
     }
-    let stopped = trial.stop(job.id).await;
+    let stopped = trial.stop_to_the_end(job.id).await;
     assert_eq!(submit_again(trial, &job, claims()).await, (Ok(stopped), 0), "an ended job is not begun again");
 }
 
@@ -80,7 +80,7 @@ pub async fn a_full_queue_takes_no_more_jobs_and_no_claims(trial: &mut Trial) {
     assert_eq!(trial.engine().status(third.id).await, Err(EngineError::NoSuchJob(third.id)));
     // A repeated submission is not one more.
     assert_eq!(submit_again(trial, &second, Vec::new()).await, (Ok(status), 0));
-    trial.stop(first.id).await;
+    trial.stop_to_the_end(first.id).await;
     trial.submit_with(&trial.idle_job(), vec![agreement("0x1")]).await;
 }
 
@@ -153,7 +153,7 @@ pub async fn claims_are_free_when_their_job_has_ended(trial: &mut Trial) {
     trial.start_no_jobs().await;
     let stopped = trial.idle_job();
     trial.submit_with(&stopped, vec![agreement("0x1")]).await;
-    trial.stop(stopped.id).await;
+    trial.stop_to_the_end(stopped.id).await;
     trial.restart().await;
     trial.submit_with(&trial.idle_job(), vec![agreement("0x1")]).await;
 }

@@ -209,7 +209,7 @@ impl Inner {
     ) -> Result<JobStatus, EngineError> {
         let (api, name) = (self.cluster.jobs::<ComputeJob>(), job.to_string());
         for _ in 0..ATTEMPTS {
-            let found = self.stored(job).await?.filter(|found| found.spec.removal.is_none());
+            let found = self.stored(job).await?.filter(|found| !counts_as_absent(found));
             let found = found.ok_or(EngineError::NoSuchJob(job))?;
             let pending = Pending::of(found.metadata.annotations.as_ref())?;
             let Some(spec) = wanted(&found, record)? else {
@@ -284,7 +284,7 @@ impl Inner {
         parts: Vec<Vec<u8>>,
         found: ComputeJob,
     ) -> Result<JobStatus, EngineError> {
-        if found.spec.removal.is_some() || found.spec.order != *order {
+        if counts_as_absent(&found) || found.spec.order != *order {
             return Err(EngineError::JobExists(job.id));
         }
         self.complete(job.id, parts, &found).await
@@ -358,6 +358,12 @@ fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
     resource.metadata.annotations = Some(annotations);
     resource.metadata.labels = Some(labels);
     resource
+}
+
+/// Whether a job was removed, or its time is over.
+fn counts_as_absent(resource: &ComputeJob) -> bool {
+    let expires = resource.status.as_ref().and_then(|status| status.expires);
+    resource.spec.removal.is_some() || expires.is_some_and(|expires| expires.timestamp() <= now())
 }
 
 fn status(job: JobId, resource: &ComputeJob) -> Result<JobStatus, EngineError> {

@@ -176,7 +176,10 @@ impl Inner {
             return Err(StoreError::Full(text));
         }
         let sha256 = Sha256::of(&content);
-        let secret: String = format!("{name}-{}-{sha256}", asset.revision).chars().take(name.len() + 24).collect();
+        // Every attempt has a document of its own: one that comes to nothing removes it.
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| StoreError::Unavailable(format!("no random bytes: {error}")))?;
+        let secret = format!("{name}-{}-{:016x}", asset.revision, u64::from_be_bytes(random));
         let before = match present.as_ref().and_then(read) {
             Some(before) => self.content(&before.secret).await?.and_then(|content| document(&before, content).ok()),
             None => None,
@@ -271,7 +274,7 @@ impl Inner {
         match call("store the document of an asset", || async { api.create(&PostParams::default(), &secret).await })
             .await
         {
-            // Its name holds the digest of its content.
+            // The first of two requests may have been ours: no other attempt has this name.
             Ok(_) | Err(CallError::Exists) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -10,7 +10,10 @@ use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{sync::broadcast, sync::watch, task::AbortHandle};
@@ -29,6 +32,8 @@ pub(crate) struct Watched<V> {
 
 struct Shared<V> {
     entries: RwLock<BTreeMap<String, Entry<V>>>,
+    /// The newest version that the watch has shown of any object.
+    shown: AtomicU64,
     state: watch::Sender<State>,
     changes: broadcast::Sender<String>,
 }
@@ -69,7 +74,7 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
     {
         let (state, _) = watch::channel(State { synced: false, failing_since: None });
         let (changes, _) = broadcast::channel(CHANGES);
-        let shared = Arc::new(Shared { entries: RwLock::default(), state, changes });
+        let shared = Arc::new(Shared { entries: RwLock::default(), shown: AtomicU64::new(0), state, changes });
         let watching = Arc::clone(&shared);
         let task = tokio::spawn(async move { watching.follow(api, read).await });
         Self { shared, task: task.abort_handle() }
@@ -97,9 +102,10 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
         self.shared.read().values().for_each(|entry| visit(&entry.value));
     }
 
-    /// Takes in an object that this process has just written or read, so that it sees its own changes at once.
+    /// Takes in an object that this process has just written or read, so that it sees its own changes at once. One that the
+    /// watch has shown to be gone meanwhile stays gone.
     pub(crate) fn take_in<K: Resource>(&self, object: &K, read: fn(&K) -> Option<V>) {
-        self.shared.put(object, read);
+        self.shared.take_in(object, read);
     }
 
     /// The names of objects that change from now on.
@@ -115,6 +121,33 @@ impl<V: Clone> Shared<V> {
 
     fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<String, Entry<V>>> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The watch shows an object.
+    fn show<K: Resource>(&self, object: &K, read: fn(&K) -> Option<V>) {
+        self.shown.fetch_max(version(object), Ordering::AcqRel);
+        self.put(object, read);
+    }
+
+    /// The watch shows that an object is gone. Another one of its name may have come since.
+    fn remove<K: Resource>(&self, object: &K) {
+        let (name, version) = (object.name_any(), version(object));
+        self.shown.fetch_max(version, Ordering::AcqRel);
+        let mut entries = self.write();
+        if entries.get(&name).is_some_and(|entry| entry.version > version) {
+            return;
+        }
+        entries.remove(&name);
+        drop(entries);
+        let _ = self.changes.send(name);
+    }
+
+    fn take_in<K: Resource>(&self, object: &K, read: fn(&K) -> Option<V>) {
+        let is_known = self.read().contains_key(&object.name_any());
+        // The watch shows changes in their order: it has shown this version, and a later one without the object.
+        if is_known || version(object) > self.shown.load(Ordering::Acquire) {
+            self.put(object, read);
+        }
     }
 
     fn put<K: Resource>(&self, object: &K, read: fn(&K) -> Option<V>) {
@@ -154,18 +187,14 @@ impl<V: Clone> Shared<V> {
                     if let Some(listed) = &mut listed {
                         listed.insert(object.name_any(), version(&object));
                     }
-                    self.put(&object, read);
+                    self.show(&object, read);
                 }
                 Ok(Event::InitDone) => {
                     self.forget_all_but(&listed.take().unwrap_or_default());
                     self.state.send_modify(|state| state.synced = true);
                 }
-                Ok(Event::Apply(object)) => self.put(&object, read),
-                Ok(Event::Delete(object)) => {
-                    let name = object.name_any();
-                    self.write().remove(&name);
-                    let _ = self.changes.send(name);
-                }
+                Ok(Event::Apply(object)) => self.show(&object, read),
+                Ok(Event::Delete(object)) => self.remove(&object),
             }
             self.state.send_if_modified(|state| state.failing_since.take().is_some());
         }
@@ -185,5 +214,55 @@ impl<V: Clone> Shared<V> {
         for name in gone {
             let _ = self.changes.send(name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    fn object(name: &str, version: u64) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some(name.to_owned());
+        object.metadata.resource_version = Some(version.to_string());
+        object
+    }
+
+    fn read(object: &ConfigMap) -> Option<u64> {
+        Some(version(object))
+    }
+
+    fn shared() -> Shared<u64> {
+        let (state, _) = watch::channel(State { synced: true, failing_since: None });
+        Shared { entries: RwLock::default(), shown: AtomicU64::new(0), state, changes: broadcast::channel(8).0 }
+    }
+
+    fn known(shared: &Shared<u64>) -> Option<u64> {
+        shared.read().get("a").map(|entry| entry.value)
+    }
+
+    #[test]
+    fn an_answer_that_comes_after_the_end_of_its_object_does_not_bring_it_back() {
+        let shared = shared();
+        shared.show(&object("a", 5), read);
+        shared.remove(&object("a", 6));
+        shared.take_in(&object("a", 5), read);
+        assert_eq!(known(&shared), None);
+        // Another one of its name counts, whether the watch has shown it or not.
+        shared.take_in(&object("a", 8), read);
+        assert_eq!(known(&shared), Some(8));
+    }
+
+    #[test]
+    fn news_of_an_earlier_object_do_not_remove_a_later_one() {
+        let shared = shared();
+        shared.take_in(&object("a", 8), read);
+        shared.remove(&object("a", 6));
+        assert_eq!(known(&shared), Some(8));
+        shared.show(&object("a", 7), read);
+        assert_eq!(known(&shared), Some(8), "it is older than what this process wrote");
+        shared.remove(&object("a", 9));
+        assert_eq!(known(&shared), None);
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     resources::Environment,
     store::Audit,
 };
+use cloister_lifecycle::fits_job;
 use cloister_model::{EnvironmentId, JobId, Timestamp};
 use events::Events;
 use figures::Counts;
@@ -165,11 +166,13 @@ impl Controller {
             let settings = self.settings(&environment);
             let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
             let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
+            // Asked by the environment as it is now: a job that was taken in for a larger one ends, and does not wait for ever.
+            let misfit = known.as_ref().and_then(|known| fits_job(&environment.offered()?, &known.spec).err());
             let mut memory = work.memories.remove(&job).unwrap_or_default();
             let reconciler = Arc::clone(&self.reconciler);
             work.busy.insert(job);
             work.running.spawn(async move {
-                let next = reconciler.reconcile(job, &settings, has_turn, turn, &mut memory).await;
+                let next = reconciler.reconcile(job, &settings, misfit, (has_turn, turn), &mut memory).await;
                 Looked { job, memory, next }
             });
         }

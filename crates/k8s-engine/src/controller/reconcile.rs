@@ -15,7 +15,7 @@ use crate::{
     plan::{Act, Stored, World, plan},
     store::{Audit, Pending},
 };
-use cloister_lifecycle::{AssetNow, Turn, explain};
+use cloister_lifecycle::{AssetNow, Misfit, Turn, explain};
 use cloister_model::{Did, JobId, Phase, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -73,14 +73,14 @@ impl Reconciler {
         &self,
         job: JobId,
         settings: &PodSettings,
-        has_turn: bool,
-        turn: Option<Turn>,
+        misfit: Option<Misfit>,
+        (has_turn, turn): (bool, Option<Turn>),
         memory: &mut Memory,
     ) -> Result<Next, CallError> {
         for _ in 0..MOST_ACTS {
             let Some(known) = self.known(job).await? else { return Ok(Next::Over) };
             self.record(&known, memory).await?;
-            let world = self.world(&known, has_turn, memory).await?;
+            let world = World { misfit: misfit.clone(), ..self.world(&known, has_turn, memory).await? };
             let phase = known.stored.status.phase;
             let act = plan(&world, settings, &mut memory.patience, now());
             self.counts.act(&act);
@@ -207,6 +207,7 @@ impl Reconciler {
             stored: job.stored.clone(),
             assets: if asks(phase, has_turn) { self.assets(job).await? } else { BTreeMap::new() },
             review: job.review.clone(),
+            misfit: None,
             registered: job.registered,
             has_turn,
             has_volume: claim.is_some(),

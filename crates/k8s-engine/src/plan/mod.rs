@@ -17,7 +17,7 @@ use crate::{
 };
 use cloister_lifecycle::{
     Action, Asked, Deadlines, Facts, LogFate, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition,
-    decide, reviewed,
+    decide, ended_unfit, reviewed,
 };
 use cloister_model::{AuditAction, Phase, StepMessage, Timestamp};
 use steps::{Seen, Steps};
@@ -55,6 +55,12 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         && let Some((verdict, review)) = &world.review
     {
         return record(&reviewed(&world.spec, verdict, review.clone()));
+    }
+    if status.phase == Phase::Queued
+        && status.stop_requested.is_none()
+        && let Some(misfit) = &world.misfit
+    {
+        return record(&ended_unfit(&misfit.to_string()));
     }
     let deadlines = Deadlines::of(status, &world.spec.times, now, now);
     let checked = results.map(ResultList::Digest);

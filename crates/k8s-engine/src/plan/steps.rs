@@ -175,7 +175,7 @@ fn ended(world: &World, step: StepName, seen: &Seen) -> Option<StepMessage> {
         StepName::Publish => (StepFailure::Results, "the results could not be stored"),
     };
     let reason = Reason::new(&format!("{what}: {text}"), Fault::System);
-    Some(StepMessage::new(world.spec.id, Said::Failed { step, failure, rule: None, reason }))
+    Some(StepMessage::new(world.spec.id, Said::Failed { step, failure, rule: None, reason, detail: None }))
 }
 
 fn run(seen: &Seen) -> RunFacts {

@@ -89,6 +89,7 @@ impl Cluster {
             stored,
             assets: BTreeMap::new(),
             review: Some((ReviewVerdict::Approve, review)),
+            misfit: None,
             registered: self.registered,
             has_turn: true,
             has_volume: self.has_volume,
@@ -320,6 +321,25 @@ fn a_job_whose_turn_has_not_come_has_nothing_in_the_cluster() {
     let act = plan(&world, &testing::settings(), &mut Patience::default(), cluster.now());
     // The queue's time limit is the next moment.
     assert!(matches!(act, Act::Wait { until: Some(_), .. }), "{act:?}");
+}
+
+/// Whether its turn has come or not; a job that is to be stopped is.
+#[test]
+fn a_job_that_its_environment_can_never_run_ends_at_once() {
+    let mut cluster = Cluster::new(false);
+    let misfit = Some(cloister_lifecycle::Misfit::Memory { asked: 1 << 44, most: 1 << 30 });
+    for has_turn in [false, true] {
+        let world = World { has_turn, misfit: misfit.clone(), ..cluster.world() };
+        let act = plan(&world, &testing::settings(), &mut Patience::default(), cluster.now());
+        let Act::Store { stored, .. } = act else { panic!("{act:?}") };
+        let reason = stored.status.reason.expect("a reason");
+        assert_eq!((stored.status.phase, reason.fault()), (Phase::AlgorithmProvisioningFailed, Fault::Algorithm));
+        assert!(reason.text().contains("17592186044416 bytes"), "{}", reason.text());
+    }
+    cluster.stop = true;
+    let world = World { misfit, ..cluster.world() };
+    let act = plan(&world, &testing::settings(), &mut Patience::default(), cluster.now());
+    assert!(matches!(&act, Act::Store { stored, .. } if stored.status.phase == Phase::Stopped), "{act:?}");
 }
 
 /// An engine that was killed between the fence and the creation creates the same attempt, and one that was killed after the

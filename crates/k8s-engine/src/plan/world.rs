@@ -3,7 +3,7 @@ use crate::{
     build::{Owner, PodStep, configuration::OrderParts},
     observe::{PodFacts, PodState, verdict::LEAVING},
 };
-use cloister_lifecycle::{Asked, AssetNow, AssetRevision, Permission};
+use cloister_lifecycle::{Asked, AssetNow, AssetRevision, Misfit, Permission};
 use cloister_model::{AuditEvent, Did, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, Sha256, Timestamp};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use std::{collections::BTreeMap, convert::Infallible};
@@ -31,6 +31,8 @@ pub struct World {
     pub has_volume: bool,
     /// Whether that claim is being deleted.
     pub volume_leaving: bool,
+    /// Why its environment cannot run it, however free it is.
+    pub misfit: Option<Misfit>,
     /// Its pods.
     pub pods: BTreeMap<PodStep, PodFacts>,
 }

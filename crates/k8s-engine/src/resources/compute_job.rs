@@ -1,5 +1,5 @@
 use super::{ComputeJobStatus, Moment, Order, OrderError, schema, status::StatusFormError};
-use cloister_model::{JobId, JobSpec, JobStatus, Labels, LogRelease, Phase};
+use cloister_model::{JobId, JobSpec, JobStatus, Labels, LogRelease, Phase, Review};
 use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -167,8 +167,8 @@ impl ComputeJob {
         self.spec.order.job(self.id()?)
     }
 
-    /// How the job is doing. A job that the controller has not seen is queued. A request to stop counts from the moment
-    /// when it is stored.
+    /// How the job is doing. A job that the controller has not seen is queued. A request to stop and a decision of a reviewer
+    /// count from the moment when they are stored.
     ///
     /// # Errors
     /// If the order or the status cannot be read.
@@ -183,9 +183,17 @@ impl ComputeJob {
         if status.stop_requested.is_none() {
             status.stop_requested = self.spec.stop.as_ref().map(|stop| stop.at.timestamp());
         }
+        if status.phase == Phase::InReview
+            && let Some(ReviewDecision { verdict, reason: _, by, at }) = &self.spec.review
+        {
+            let by = by.parse().map_err(|_| StatusFormError::Account(id))?;
+            status.review = Some(Review { approved: *verdict == Verdict::Approve, by, at: at.timestamp() });
+        }
         if let (Some(log), Some(decision)) = (&mut status.withheld_log, &self.spec.log_release) {
             let by = decision.by.parse().map_err(|_| StatusFormError::Account(id))?;
-            log.release = Some(LogRelease { by, at: decision.at.timestamp(), bytes: decision.bytes });
+            // The API server's numbers end there; it stands for any more.
+            let bytes = if decision.bytes >= i64::MAX.unsigned_abs() { u64::MAX } else { decision.bytes };
+            log.release = Some(LogRelease { by, at: decision.at.timestamp(), bytes });
         }
         status.revision = digest(&status);
         Ok(status)

@@ -388,3 +388,29 @@ pub struct Isolation {
     #[schemars(length(max = 32), inner(length(max = 256)))]
     pub reached: Vec<String>,
 }
+
+impl Environment {
+    /// What it offers, as the ports show it, without any job. None if its name is not one of an environment.
+    #[must_use]
+    pub fn offered(&self) -> Option<cloister_model::EnvironmentStatus> {
+        let id = self.metadata.name.as_deref()?.parse().ok()?;
+        let EnvironmentSpec { description, limits, runtimes, interpreters, .. } = &self.spec;
+        Some(cloister_model::EnvironmentStatus {
+            id,
+            description: description.clone(),
+            offers: cloister_model::Environment {
+                runtimes: runtimes.kinds.clone(),
+                profiles: runtimes.profiles.clone(),
+                network: runtimes.network,
+            },
+            interpreters: interpreters.iter().filter_map(|interpreter| interpreter.name.parse().ok()).collect(),
+            cpus: limits.cpus,
+            memory_bytes: limits.memory_bytes,
+            job_memory_bytes: limits.job_memory_bytes,
+            max_wall_ms: limits.wall_ms,
+            max_jobs: limits.jobs,
+            max_queued: limits.queued,
+            phases: BTreeMap::new(),
+        })
+    }
+}

@@ -195,6 +195,7 @@ impl Drop for Engine {
 }
 
 conformance_tests!(installation, #[ignore = "needs an API server: make test-k8s"], except {
-    // The log of an algorithm that runs is not read from its pod yet.
+    // The log of an algorithm that runs comes from its kubelet by way of the API server, and this node serves no requests:
+    // the tests on a whole cluster see to it.
     outputs::a_log_has_a_length_and_an_end,
 });

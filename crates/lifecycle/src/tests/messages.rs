@@ -6,8 +6,8 @@ use crate::{
     testing::*,
 };
 use cloister_model::{
-    Event, Fault, FilesChecksum, JobId, JobSpec, ListDigest, Outcome, Phase, Reason, RunEnd, RunSummary, Said, Sha256,
-    StepFailure, StepMessage, StepName,
+    Event, FailureDetail, Fault, FilesChecksum, JobId, JobSpec, ListDigest, Outcome, Phase, Reason, RunEnd, RunSummary,
+    Said, Sha256, StepFailure, StepMessage, StepName,
 };
 
 fn message(said: Said) -> StepMessage {
@@ -57,6 +57,7 @@ fn a_message_of_another_job_or_step_fails_the_step() {
         failure: StepFailure::Results,
         rule: None,
         reason: Reason::new("why", Fault::Algorithm),
+        detail: None,
     };
     for said in [
         StepMessage::new(JobId::from_bytes([9; 16]), configured),
@@ -71,6 +72,22 @@ fn a_message_of_another_job_or_step_fails_the_step() {
 }
 
 #[test]
+fn what_only_the_publisher_is_told_comes_with_a_message() {
+    let (spec, status) = (spec(), status(&[Event::Accept, Event::Configure]));
+    let detail = Some(FailureDetail::new(Some("did:op:a".parse().expect("a DID")), "file 0: 404"));
+    let failed = message(Said::Failed {
+        step: StepName::Configure,
+        failure: StepFailure::Data,
+        rule: None,
+        reason: Reason::new("why", Fault::Publisher),
+        detail: detail.clone(),
+    });
+    let read = StepMessage::read(&failed.write()).expect("a message");
+    let facts = Facts { configured: Some(StepAnswer::from(&read)), ..Facts::of(&spec, &status) };
+    assert_eq!(recorded(&facts).detail, detail);
+}
+
+#[test]
 fn a_step_that_was_told_to_end_is_done_again() {
     let (spec, status) = (spec(), filtering());
     let cancelled = message(Said::Failed {
@@ -78,6 +95,7 @@ fn a_step_that_was_told_to_end_is_done_again() {
         failure: StepFailure::Cancelled,
         rule: None,
         reason: Reason::new("it was told to end", Fault::Nobody),
+        detail: None,
     });
     let facts = Facts {
         filtered: Some(StepAnswer::from(&cancelled)),

@@ -200,6 +200,13 @@ impl FailureDetail {
         Self { asset, text: escape(text.as_bytes(), MOST_REASON_CHARACTERS).to_string() }
     }
 
+    /// The same with another line, which is a part of this one: it is not escaped again.
+    #[must_use]
+    pub(crate) fn cut(&self, text: &str) -> Self {
+        debug_assert!(self.text.starts_with(text));
+        Self { asset: self.asset.clone(), text: text.to_owned() }
+    }
+
     /// Whose files it is about: the publisher of this asset may read it. None: those that the job's owner brought.
     #[must_use]
     pub fn asset(&self) -> Option<&Did> {

@@ -1,5 +1,5 @@
 use super::{StepFailure, StepName, StepReport, StepResult};
-use crate::{Fault, FilesChecksum, JobId, Outcome, Reason, Report, ResultFile, Sha256};
+use crate::{FailureDetail, Fault, FilesChecksum, JobId, Outcome, Reason, Report, ResultFile, Sha256};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a message at most. The kubelet keeps 4096 of each container.
@@ -69,6 +69,9 @@ pub enum Said {
         rule: Option<String>,
         /// For the consumer.
         reason: Reason,
+        /// For the publisher of the files that it is about. It is the first to be shortened.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        detail: Option<FailureDetail>,
     },
 }
 
@@ -179,10 +182,13 @@ impl StepMessage {
                 let stored = ListDigest::of(files);
                 Said::Published { checked: checked.unwrap_or(stored), stored }
             }
-            // The publisher's particulars have no room here: they stay in the report.
-            StepResult::Failed { failure, rule, reason, detail: _ } => {
-                Said::Failed { step: report.step, failure: *failure, rule: rule.clone(), reason: reason.clone() }
-            }
+            StepResult::Failed { failure, rule, reason, detail } => Said::Failed {
+                step: report.step,
+                failure: *failure,
+                rule: rule.clone(),
+                reason: reason.clone(),
+                detail: detail.clone(),
+            },
         };
         Self::new(report.job, said)
     }
@@ -222,6 +228,10 @@ impl Said {
             text[..end].to_owned()
         };
         match self {
+            Self::Failed { detail: Some(detail), .. } if !detail.text().is_empty() => {
+                *detail = detail.cut(&shorter(detail.text()));
+                true
+            }
             Self::Failed { reason, .. }
             | Self::NotRun { reason }
             | Self::Ran(RunSummary { reason: Some(reason), .. })
@@ -252,11 +262,13 @@ mod tests {
         // Every character of these is escaped, to six or more bytes.
         let hostile = "\u{1f}\u{10ffff}".repeat(5000);
         let reason = Reason::new(&hostile, Fault::Algorithm);
+        let detail = Some(crate::FailureDetail::new(Some("did:op:a".parse().expect("a DID")), &hostile));
         let failed = |rule: &str| Said::Failed {
             step: StepName::Configure,
             failure: StepFailure::Algorithm,
             rule: Some(rule.to_owned()),
             reason: reason.clone(),
+            detail: detail.clone(),
         };
         let summary = RunSummary {
             end: RunEnd::HostFault,

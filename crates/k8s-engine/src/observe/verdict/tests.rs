@@ -234,6 +234,7 @@ fn a_refusal_of_the_first_container_is_what_publishing_says() {
             failure: StepFailure::Outputs,
             rule: Some("csv-rows".to_owned()),
             reason: Reason::new("why", Fault::Algorithm),
+            detail: None,
         },
     );
     let text = String::from_utf8(refused.write()).expect("text");

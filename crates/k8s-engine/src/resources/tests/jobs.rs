@@ -1,10 +1,10 @@
 //! A `ComputeJob` is a job of the model, in both directions.
 
 use crate::resources::{
-    ComputeJob, ComputeJobSpec, ComputeJobStatus, Condition, ConditionStatus, MOST_DOCUMENT_BYTES, Order, OrderError,
-    Payload, StopRequest,
+    ComputeJob, ComputeJobSpec, ComputeJobStatus, Condition, ConditionStatus, LogDecision, MOST_DOCUMENT_BYTES, Order,
+    OrderError, Payload, ReviewDecision, StopRequest, Verdict,
 };
-use cloister_model::{ConfigureOrder, JobInput, JobSource, JobSpec, Phase, Secret, Sha256, Timestamp};
+use cloister_model::{ConfigureOrder, JobInput, JobSource, JobSpec, Phase, Secret, Sha256, Timestamp, WithheldLog};
 use cloister_testkit::{job, labels, status_in, terms};
 use serde_json::json;
 
@@ -170,6 +170,43 @@ fn a_status_of_every_phase_is_read_as_it_was_written() {
         };
         assert_eq!(holds("Complete"), phase == Phase::Finished);
         assert_eq!(holds("Failed"), phase.has_ended() && phase != Phase::Finished);
+    }
+}
+
+#[test]
+fn a_decision_of_a_reviewer_counts_as_soon_as_it_is_stored() {
+    let mut job = resource(&secret_job());
+    let id = job.id().expect("an id");
+    let at = Timestamp::from_unix_ms(1_795_363_290_000);
+    let by = "bob".to_owned();
+    for (phase, verdict, expected) in [
+        (Phase::InReview, Verdict::Approve, Some(true)),
+        (Phase::InReview, Verdict::Refuse, Some(false)),
+        // It expired first.
+        (Phase::Expired, Verdict::Approve, None),
+    ] {
+        let status = status_in(phase, id, Timestamp::from_unix_ms(1_795_363_289_021));
+        job.status = Some(ComputeJobStatus::of(&status, None, Some(1)));
+        let before = job.status().expect("a status").seen();
+        job.spec.review = Some(ReviewDecision { verdict, reason: None, by: by.clone(), at: at.into() });
+        let shown = job.status().expect("a status");
+        assert_eq!(shown.review.as_ref().map(|review| review.approved), expected);
+        assert_eq!(shown.seen() != before, expected.is_some());
+        job.spec.review = None;
+    }
+}
+
+/// The API server's numbers end below those of the ports.
+#[test]
+fn all_of_a_log_can_be_released() {
+    let mut job = resource(&secret_job());
+    let mut status = status_in(Phase::AlgorithmFailed, job.id().expect("an id"), Timestamp::from_unix_ms(5));
+    status.withheld_log = Some(WithheldLog { by: Vec::new(), release: None });
+    job.status = Some(ComputeJobStatus::of(&status, None, Some(1)));
+    for (bytes, released) in [(2, 2), (i64::MAX.unsigned_abs(), u64::MAX)] {
+        job.spec.log_release = Some(LogDecision { by: "bob".to_owned(), at: Timestamp::from_unix_ms(9).into(), bytes });
+        let found = job.status().expect("a status").withheld_log.and_then(|log| log.release);
+        assert_eq!(found.map(|release| release.bytes), Some(released));
     }
 }
 
