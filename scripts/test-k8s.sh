@@ -4,7 +4,8 @@
 #     scripts/test-k8s.sh [--control-plane | --nodes] [-- ARGUMENTS OF THE TEST PROGRAMS]
 #
 #   control_plane   crates/k8s-engine/tests/control_plane: a real API server without nodes. The tests play scheduler and
-#                   kubelet, so they run only against a control plane that this script starts.
+#                   kubelet, and run the programs of pods on this machine, so they run only against a control plane that
+#                   this script starts.
 #   k8s             tests/tests/k8s: a whole cluster. The one in $KUBECONFIG, if that is set; otherwise this script starts
 #                   one, runs the tests with NetworkPolicies in force at once (strict) and those named network:: again with
 #                   policies that are late (open:500ms).
@@ -89,7 +90,10 @@ control_plane_tests() {
     fi
     # A port of its own: the cluster with nodes may run at the same time.
     export CLOISTERDEV_CLUSTER_API_PORT=16443
-    if start "$folder/control-plane" --control-plane && cargo_test --test control_plane; then
+    # The tests run the programs of the pods. They wait for most of their time, so more run at once than there are processors.
+    if cargo build --release --workspace --bins --examples --locked &&
+        start "$folder/control-plane" --control-plane &&
+        RUST_TEST_THREADS=${RUST_TEST_THREADS:-8} cargo_test --test control_plane; then
         passed+=('tests against an API server')
     else
         failed+=('tests against an API server')

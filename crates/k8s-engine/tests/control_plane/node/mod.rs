@@ -25,7 +25,7 @@ use serde_json::json;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -36,6 +36,7 @@ const NAME: &str = "cloister-tests";
 /// A node that works until it is dropped: then its processes are killed.
 pub(crate) struct Node {
     task: JoinHandle<()>,
+    machine: Arc<Machine>,
     _folders: [TempDir; 2],
 }
 
@@ -51,6 +52,10 @@ struct Machine {
     given: BTreeMap<String, PathBuf>,
     cloister: PathBuf,
     sandbox: PathBuf,
+    /// The exit codes of every container so far, by the names of pods.
+    ends: Mutex<BTreeMap<String, Vec<i32>>>,
+    /// The folders of claims that pods have used, by their names.
+    found: Mutex<BTreeMap<String, PathBuf>>,
 }
 
 impl Node {
@@ -69,8 +74,27 @@ impl Node {
             given,
             cloister: built("cloister"),
             sandbox: built("sandbox"),
+            ends: Mutex::default(),
+            found: Mutex::default(),
         };
-        Self { task: tokio::spawn(work(Arc::new(machine))), _folders: [folder, of_volumes] }
+        let machine = Arc::new(machine);
+        Self { task: tokio::spawn(work(Arc::clone(&machine))), machine, _folders: [folder, of_volumes] }
+    }
+
+    /// The exit codes of all containers that pods of this name have had.
+    pub(crate) fn ends(&self, pod: &str) -> Vec<i32> {
+        self.machine.ends.lock().unwrap_or_else(PoisonError::into_inner).get(pod).cloned().unwrap_or_default()
+    }
+
+    /// A file of the volume that this claim has now.
+    pub(crate) fn file(&self, claim: &str, path: &str) -> Option<Vec<u8>> {
+        let found = self.machine.found.lock().unwrap_or_else(PoisonError::into_inner).get(claim).cloned()?;
+        std::fs::read(found.join(path)).ok()
+    }
+
+    /// How many volumes of jobs have a folder.
+    pub(crate) fn volumes(&self) -> usize {
+        std::fs::read_dir(self.machine.volumes.join("claims")).map_or(0, Iterator::count)
     }
 }
 
@@ -137,6 +161,10 @@ impl Machine {
     /// The folder of a pod.
     fn folder_of(&self, uid: &str) -> PathBuf {
         self.pods.join(uid)
+    }
+
+    fn ended(&self, pod: &str, code: i32) {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).entry(pod.to_owned()).or_default().push(code);
     }
 
     /// The program of a container, as its image holds it.

@@ -101,6 +101,7 @@ impl Carrier {
                     running.stop(Duration::from_secs(grace.unwrap_or(30))).await
                 }
             };
+            self.machine.ended(&self.pod.name_any(), ended.exit_code);
             let failed = ended.exit_code != 0;
             self.shown[index] = terminated(ended);
             if failed || cut.is_some() {

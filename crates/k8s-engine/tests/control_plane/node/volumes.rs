@@ -8,6 +8,7 @@ use std::{
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::PoisonError,
     time::Duration,
 };
 
@@ -55,14 +56,16 @@ impl Machine {
     async fn of_claim(&self, name: &str) -> PathBuf {
         loop {
             if let Ok(Some(claim)) = self.claims().get_opt(name).await {
-                return self.place_of(&claim);
+                let place = self.place_of(&claim);
+                self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), place.clone());
+                return place;
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     fn place_of(&self, claim: &PersistentVolumeClaim) -> PathBuf {
-        let own = || self.volumes.join(claim.uid().unwrap_or_default());
+        let own = || self.volumes.join("claims").join(claim.uid().unwrap_or_default());
         self.given.get(&claim.name_any()).cloned().unwrap_or_else(own)
     }
 
