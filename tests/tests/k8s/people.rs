@@ -102,7 +102,7 @@ pub(super) fn over_http(installation: &Installation) {
     assert!(written > 0);
     let receipt: Value = serde_json::from_str(&carol.run(&["job", "receipt", job, "-o", "json"])).expect("a receipt");
     assert!(receipt.to_string().contains(job), "{receipt}");
-    alice.run(&["audit", "verify"]);
+    operator.run(&["audit", "verify"]);
 }
 
 /// The same with kubectl alone.
