@@ -112,8 +112,7 @@ pub(super) fn by_kubectl(_: &Installation) {
     kubectl(&["label", "namespace", ALICE, "cloister.dev/account=alice"]);
     let account = format!("--serviceaccount={SYSTEM}:cloister-api");
     kubectl(&["--namespace", ALICE, "create", "rolebinding", "cloister", "--clusterrole=cloister:account", &account]);
-    let program = STANDARD
-        .encode(fs::read(cloister_testkit::guest("column-stats.p1.wasm").expect("the sample")).expect("the sample"));
+    let program = STANDARD.encode(wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest"));
     let manifests = [
         format!(
             "apiVersion: cloister.dev/v1alpha1\nkind: Algorithm\nmetadata: {{name: numbers}}\nspec:\n  title: Numbers\n  files:\n    \
