@@ -120,7 +120,7 @@ pub(super) fn by_kubectl(_: &Installation) {
         ),
         format!(
             "apiVersion: cloister.dev/v1alpha1\nkind: Dataset\nmetadata: {{name: weights}}\nspec:\n  title: Weights\n  files:\n    \
-             - {{type: inline, base64: {}}}\n  compute:\n    allowRawAlgorithm: true\n",
+             - {{type: inline, base64: {}}}\n  compute:\n    publisherTrustedAlgorithmPublishers: [alice]\n",
             STANDARD.encode(TABLE)
         ),
     ];
