@@ -50,6 +50,9 @@ pub(crate) fn options(folder: &Path, replica: &str, upload_bytes_per_account: u6
     }
 }
 
+/// The definitions are installed, once for all tests of this process.
+static INSTALLED: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
+
 /// A name that no other test has.
 fn fresh(kind: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -66,7 +69,7 @@ impl Room {
         let names = vec![namespaces.system.clone(), namespaces.jobs.clone(), namespaces.assets.clone()];
         let cluster = Cluster::connect(None, namespaces).await.expect("a cluster");
         let room = Self { cluster, names };
-        room.install().await;
+        INSTALLED.get_or_init(|| room.install()).await;
         for name in &room.names {
             let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
             let namespace = Namespace { metadata, ..Namespace::default() };
