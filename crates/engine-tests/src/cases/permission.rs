@@ -29,7 +29,13 @@ fn with_rules(asset: &Asset, rules: serde_json::Value) -> Asset {
     Asset { ddo, revision: asset.revision + 1, ..asset.clone() }
 }
 
-/// What the engine itself put on record about a job.
+/// What the engine itself has put on record about a job, once there is something: another process may have done it.
+async fn recorded_about(trial: &Trial, job: &JobSpec, action: AuditAction) -> Vec<AuditRecord> {
+    let there = async || !records_about(trial, job, action).await.is_empty();
+    trial.eventually("it is on record", there).await;
+    records_about(trial, job, action).await
+}
+
 async fn records_about(trial: &Trial, job: &JobSpec, action: AuditAction) -> Vec<AuditRecord> {
     let (records, subject) = (trial.records().await, job.id.to_string());
     records.into_iter().filter(|record| record.event.action == action && record.event.subject == subject).collect()
@@ -47,7 +53,7 @@ pub async fn a_waiting_job_does_not_run_once_its_dataset_is_withdrawn(trial: &mu
     assert_eq!(status.reason.as_ref().map(|reason| reason.fault()), Some(Fault::Publisher));
     assert!(reason(&status).contains("did:op:d"), "{}", reason(&status));
     assert!(status.history.iter().all(|step| step.phase != Phase::Running), "it ran: {:?}", status.history);
-    let records = records_about(trial, &job, AuditAction::JobDenied).await;
+    let records = recorded_about(trial, &job, AuditAction::JobDenied).await;
     assert_eq!(records.len(), 1);
     assert!(records[0].event.detail.contains("withdrawn"), "{}", records[0].event.detail);
     assert_eq!(trial.engine().report(job.id).await, Ok(None));
@@ -91,7 +97,7 @@ pub async fn nothing_is_released_once_the_permission_is_taken_back(trial: &mut T
     assert_eq!(status.phase, Phase::OutputRefused, "{}", reason(&status));
     assert_eq!(status.reason.as_ref().map(|reason| reason.fault()), Some(Fault::Publisher));
     assert!(Phase::Publishing.next(Event::Refused) == Ok(status.phase));
-    assert_eq!(records_about(trial, &job, AuditAction::ReleaseRefused).await.len(), 1);
+    assert_eq!(recorded_about(trial, &job, AuditAction::ReleaseRefused).await.len(), 1);
     assert_eq!(records_about(trial, &job, AuditAction::Released).await.len(), 0);
     assert_eq!(trial.files(job.id, ResultSet::Released).await, []);
     assert_eq!(trial.files(job.id, ResultSet::UnderReview).await, []);
