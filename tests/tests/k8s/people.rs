@@ -102,18 +102,17 @@ pub(super) fn over_http(installation: &Installation) {
     assert!(written > 0);
     let receipt: Value = serde_json::from_str(&carol.run(&["job", "receipt", job, "-o", "json"])).expect("a receipt");
     assert!(receipt.to_string().contains(job), "{receipt}");
-    alice.run(&["audit", "verify"]);
+    operator.run(&["audit", "verify"]);
 }
 
 /// The same with kubectl alone.
-pub(super) fn by_kubectl(installation: &Installation) {
+pub(super) fn by_kubectl(_: &Installation) {
     let folder = tempfile::tempdir().expect("a folder");
     kubectl(&["create", "namespace", ALICE]);
     kubectl(&["label", "namespace", ALICE, "cloister.dev/account=alice"]);
     let account = format!("--serviceaccount={SYSTEM}:cloister-api");
     kubectl(&["--namespace", ALICE, "create", "rolebinding", "cloister", "--clusterrole=cloister:account", &account]);
-    let program = STANDARD
-        .encode(fs::read(cloister_testkit::guest("column-stats.p1.wasm").expect("the sample")).expect("the sample"));
+    let program = STANDARD.encode(wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest"));
     let manifests = [
         format!(
             "apiVersion: cloister.dev/v1alpha1\nkind: Algorithm\nmetadata: {{name: numbers}}\nspec:\n  title: Numbers\n  files:\n    \
@@ -121,7 +120,7 @@ pub(super) fn by_kubectl(installation: &Installation) {
         ),
         format!(
             "apiVersion: cloister.dev/v1alpha1\nkind: Dataset\nmetadata: {{name: weights}}\nspec:\n  title: Weights\n  files:\n    \
-             - {{type: inline, base64: {}}}\n  compute:\n    allowRawAlgorithm: true\n",
+             - {{type: inline, base64: {}}}\n  compute:\n    publisherTrustedAlgorithmPublishers: [alice]\n",
             STANDARD.encode(TABLE)
         ),
     ];

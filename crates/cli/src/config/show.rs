@@ -20,12 +20,12 @@ mod tests {
     fn secrets_are_masked_and_origins_named() {
         let mut layers = Layers::default();
         layers.set("results.url=s3://b/p").expect("known");
-        layers.set("results.options=aws_secret_access_key=SECRET").expect("known");
+        layers.set("results.options=aws_secret_access_key=PLANTED").expect("known");
         let settings = Settings::resolve(&layers).expect("settings");
         let mut written = Vec::new();
         print(&settings, &layers, &mut written).expect("written");
         let text = String::from_utf8(written).expect("text");
-        assert!(!text.contains("SECRET") && text.contains("results.options = \"***\"  # flag --set"), "{text}");
+        assert!(!text.contains("PLANTED") && text.contains("results.options = \"***\"  # flag --set"), "{text}");
         assert!(text.contains("listen = \"127.0.0.1:8090\"  # default"), "{text}");
         assert!(text.contains("CLOISTER_SOURCES_LOCAL_ROOTS"), "{text}");
     }

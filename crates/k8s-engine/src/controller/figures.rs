@@ -23,6 +23,18 @@ pub struct Figures {
     pub watch_failing: Duration,
 }
 
+/// The name of an act's kind; none for those that do nothing.
+pub(super) fn kind(act: &Act) -> Option<&'static str> {
+    match act {
+        Act::Store { .. } => Some("store"),
+        Act::CreateVolume(_) => Some("create-volume"),
+        Act::CreatePod { .. } => Some("create-pod"),
+        Act::DeletePod { .. } => Some("delete-pod"),
+        Act::DeleteVolume => Some("delete-volume"),
+        Act::Wait { .. } | Act::Nothing => None,
+    }
+}
+
 /// Counts as the controller goes on.
 #[derive(Debug, Default)]
 pub(super) struct Counts(Mutex<Figures>);
@@ -35,15 +47,8 @@ impl Counts {
         });
     }
 
-    pub(super) fn act(&self, act: &Act) {
-        let kind = match act {
-            Act::Store { .. } => "store",
-            Act::CreateVolume(_) => "create-volume",
-            Act::CreatePod { .. } => "create-pod",
-            Act::DeletePod { .. } => "delete-pod",
-            Act::DeleteVolume => "delete-volume",
-            Act::Wait { .. } | Act::Nothing => return,
-        };
+    /// An act that was done. One that came too late is none.
+    pub(super) fn act(&self, kind: &'static str) {
         self.change(|figures| {
             let count = figures.acts.entry(kind).or_default();
             *count = count.saturating_add(1);

@@ -2,7 +2,7 @@
 
 use super::{
     events::Events,
-    figures::Counts,
+    figures::{self, Counts},
     known::{self, KnownJob, KnownPod},
     perform::{Done, Objects},
 };
@@ -83,7 +83,7 @@ impl Reconciler {
             let world = World { misfit: misfit.clone(), ..self.world(&known, has_turn, memory).await? };
             let phase = known.stored.status.phase;
             let act = plan(&world, settings, &mut memory.patience, now());
-            self.counts.act(&act);
+            let kind = figures::kind(&act);
             let done = match act {
                 Act::Store { stored, records } => {
                     let object = format!("job/{job}");
@@ -127,7 +127,7 @@ impl Reconciler {
                 Act::Nothing => self.keep(&known, &known.stored).await?,
             };
             match done {
-                Done::Yes | Done::Tampered(_) => {}
+                Done::Yes | Done::Tampered(_) => kind.into_iter().for_each(|kind| self.counts.act(kind)),
                 // The newest version comes with the watch; a look without it would plan the same again.
                 Done::Behind => self.look_again(job).await?,
             }

@@ -8,8 +8,8 @@ use cloister_k8s_engine::{
     resources::ComputeJob,
 };
 use cloister_model::{
-    AuditAction, AuditEvent, AuditLog as _, FilesChecksum, JobId, JobSpec, JobStatus, Jobs as _, ListDigest, Phase,
-    RunEnd, RunSummary, Said, Sha256, StepMessage, Timestamp,
+    AuditAction, AuditEvent, AuditLog as _, ByteRange, FilesChecksum, JobId, JobSpec, JobStatus, Jobs as _, ListDigest,
+    Outputs as _, Phase, ResultSet, RunEnd, RunSummary, Said, Sha256, StepMessage, Timestamp,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
@@ -490,5 +490,30 @@ async fn a_foreign_pod_of_the_same_name_is_never_taken_over() {
     installation.store.stop(job, event(job, AuditAction::JobStopped)).await.expect("stopped");
     assert_eq!(installation.ended(job).await.phase, Phase::Stopped);
     assert!(installation.pods().get_opt(&format!("{job}-c")).await.expect("an answer").is_some());
+    controller.abort();
+}
+
+/// Who can write to the store of results, such as a pod of publishing, decides neither what the results of a job are nor when they
+/// can be read.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn what_is_in_the_store_is_no_result_unless_the_controller_has_stored_its_digest() {
+    let installation = Installation::open(10).await;
+    let job = installation.submit(1).await;
+    let (content, folder) = (b"guess", installation._folder.path().join("results").join(job.to_string()));
+    let file = json!({"name": "a", "type": "output", "bytes": content.len(), "sha256": Sha256::of(content)});
+    let manifest = json!({"version": "cloister.dev/manifest/v1", "encrypted": false, "files": [file]});
+    std::fs::create_dir_all(folder.join("files")).expect("a folder");
+    std::fs::write(folder.join("files/0"), content).expect("written");
+    std::fs::write(folder.join("manifest.json"), manifest.to_string()).expect("written");
+    let (store, all) = (&installation.store, ByteRange { offset: 0, at_most: 100 });
+    let listed = async || store.results(job, ResultSet::Released).await;
+    let read = async || store.read_result(job, ResultSet::Released, 0, all).await;
+    assert_eq!((listed().await, read().await.is_err()), (Ok(Vec::new()), true));
+    let controller = installation.start().await;
+    assert_eq!(installation.ended(job).await.phase, Phase::Finished);
+    assert_eq!((listed().await.is_err(), read().await.is_err()), (true, true));
+    // No receipt says what was not released.
+    assert!(store.receipt(job).await.is_err());
     controller.abort();
 }
