@@ -21,6 +21,7 @@ mod job;
 mod key;
 mod output;
 mod serve;
+mod signals;
 mod step;
 
 fn main() -> ExitCode {

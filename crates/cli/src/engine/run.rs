@@ -1,5 +1,5 @@
 use super::{options, state::State};
-use crate::{cluster, config::Settings, exit::Usage};
+use crate::{cluster, config::Settings, exit::Usage, signals::told_to_end};
 use anyhow::Context as _;
 use cloister_api::{Probed, serve_probes};
 use cloister_k8s_engine::{
@@ -7,12 +7,7 @@ use cloister_k8s_engine::{
     controller::{Candidate, Controller, EngineOptions},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::watch,
-    time::sleep,
-};
+use tokio::{net::TcpListener, sync::watch, time::sleep};
 
 /// The pause after the first attempt to open the controller that failed; it doubles, up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_secs(1);
@@ -127,14 +122,10 @@ async fn is_blind(controller: &Controller) {
 
 /// Becomes true when the controller has to end.
 fn ends() -> anyhow::Result<watch::Receiver<bool>> {
-    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    let told = told_to_end()?;
     let (send, receive) = watch::channel(false);
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        told.await;
         tracing::info!("the controller ends; running algorithms continue, and the next controller takes their jobs up");
         send.send_replace(true);
         // Without a sender, receivers would not know whether they have to end.

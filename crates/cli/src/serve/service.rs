@@ -8,6 +8,7 @@ use crate::{
     config::{DEFAULT_LISTEN, Settings},
     exit::{CONFLICT, Ended, USAGE, Usage},
     output::print_line,
+    signals::told_to_end,
 };
 use anyhow::Context as _;
 use cloister_api::{ServeOptions, Service, tls_config};
@@ -19,11 +20,7 @@ use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    sync::oneshot,
-};
+use tokio::{net::TcpListener, sync::oneshot};
 
 /// Runs the service until it is told to end.
 pub(super) fn run(start: Start) -> anyhow::Result<()> {
@@ -136,8 +133,7 @@ fn announce(scheme: &str, address: SocketAddr, ready_file: Option<&Path>) -> any
 
 /// Completes when the service has to end: on a signal, or (if `until_eof`) at the end of standard input.
 fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let mut terminate = signal(SignalKind::terminate()).context("waiting for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("waiting for SIGINT")?;
+    let told = told_to_end()?;
     let (send, eof) = oneshot::channel::<()>();
     let mut kept = Some(send);
     if until_eof && let Some(send) = kept.take() {
@@ -150,8 +146,7 @@ fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 's
     Ok(async move {
         let _kept = kept;
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = told => {}
             _ = eof => {}
         }
         tracing::info!("the service ends; running algorithms continue, and the next start takes their jobs up");

@@ -12,13 +12,13 @@ use crate::{
     context::Context,
     exit::{Ended, FAILED},
     serve,
+    signals::told_to_end,
 };
 use anyhow::Context as _;
 use cloister_files::Watch;
 use cloister_model::{Sha256, StepMessage, StepReport, StepResult};
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// One step of a job: reads an order, does what it says, writes a report. For engines; see docs/operators.md
 ///
@@ -124,13 +124,9 @@ impl Common {
 fn watch() -> anyhow::Result<Watch> {
     let watch = Watch::unwatched();
     let cancel = watch.cancel.clone();
-    let mut terminated = signal(SignalKind::terminate()).context("signals")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("signals")?;
+    let told = told_to_end()?;
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
+        told.await;
         cancel.cancel();
     });
     Ok(watch)
