@@ -6,8 +6,8 @@ use std::{fs::File, io, os::unix::fs::FileExt as _};
 /// # Errors
 /// The system's.
 pub fn read_part(file: &File, range: ByteRange) -> io::Result<Vec<u8>> {
-    let left = file.metadata()?.len().saturating_sub(range.offset).min(u64::from(range.at_most));
-    let mut bytes = vec![0; usize::try_from(left).unwrap_or_default()];
+    let length = range.length_in(file.metadata()?.len());
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
     let mut done = 0;
     while let Some(rest) = bytes.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, range.offset + done as u64) {

@@ -116,8 +116,7 @@ impl ResultStore {
         bytes: u64,
         range: ByteRange,
     ) -> Result<Vec<u8>, PublishError> {
-        let left = bytes.saturating_sub(range.offset);
-        let length = u32::try_from(left).unwrap_or(u32::MAX).min(range.at_most);
+        let length = range.length_in(bytes);
         if length == 0 {
             return Ok(Vec::new());
         }

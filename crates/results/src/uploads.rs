@@ -135,8 +135,7 @@ impl ResultStore {
     /// If the store fails.
     pub async fn read_upload(&self, sha256: Sha256, range: ByteRange) -> Result<Option<Vec<u8>>, PublishError> {
         let Some(bytes) = self.upload_size(sha256).await? else { return Ok(None) };
-        let left = bytes.saturating_sub(range.offset);
-        let length = u32::try_from(left).unwrap_or(u32::MAX).min(range.at_most);
+        let length = range.length_in(bytes);
         if length == 0 {
             return Ok(Some(Vec::new()));
         }

@@ -68,8 +68,7 @@ async fn log(core: &Core, job: JobId, scope: LogScope, range: ByteRange) -> Resu
     let read = blocking(move || {
         let Some(file) = first_there(&places)? else { return Ok((Vec::new(), 0)) };
         let total = file.metadata()?.len().min(most);
-        let left = u32::try_from(total.saturating_sub(range.offset)).unwrap_or(u32::MAX);
-        Ok((read_part(&file, ByteRange { at_most: range.at_most.min(left), ..range })?, total))
+        Ok((read_part(&file, ByteRange { at_most: range.length_in(total), ..range })?, total))
     });
     let (bytes, total) = read.await?;
     Ok(LogPart { bytes, total, ended })

@@ -19,6 +19,14 @@ pub struct ByteRange {
     pub at_most: u32,
 }
 
+impl ByteRange {
+    /// How many bytes of something of this size it is.
+    #[must_use]
+    pub fn length_in(self, bytes: u64) -> u32 {
+        u32::try_from(bytes.saturating_sub(self.offset)).unwrap_or(u32::MAX).min(self.at_most)
+    }
+}
+
 /// One result of a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
