@@ -82,14 +82,15 @@ impl ResultStore {
         text.map(|text| Ok(Manifest::read(&text)?.files)).transpose()
     }
 
-    /// A part of one file that a reviewer may look at. Shorter than asked for only at its end.
+    /// A part of one file that a reviewer may look at. Shorter than asked for only at its end. None if nothing was kept, or not
+    /// completely.
     ///
     /// # Errors
-    /// [`PublishError::Missing`] if it was not kept, or if the store fails.
-    pub async fn read_held(&self, job: JobId, index: u32, range: ByteRange) -> Result<Vec<u8>, PublishError> {
-        let files = self.held(job).await?.ok_or(PublishError::Missing(job))?;
+    /// [`PublishError::Missing`] if there is no such file, or if the store fails.
+    pub async fn read_held(&self, job: JobId, index: u32, range: ByteRange) -> Result<Option<Vec<u8>>, PublishError> {
+        let Some(files) = self.held(job).await? else { return Ok(None) };
         let file = usize::try_from(index).ok().and_then(|index| files.get(index)).ok_or(PublishError::Missing(job))?;
-        self.part(job, Key::Held(index), file.bytes, range).await
+        self.part(job, Key::Held(index), file.bytes, range).await.map(Some)
     }
 
     /// Removes what a reviewer looked at. It is not an error if there is nothing.

@@ -1,10 +1,10 @@
-use super::{ClusterStore, Inner};
+use super::{ClusterStore, Inner, unusable};
 use crate::{
     clock::now,
     cluster::{CallError, call},
     resources::{
-        ComputeJob, ComputeJobSpec, Environment, LogDecision, Order, OrderError, Payload, PayloadError, Removal,
-        ReviewDecision, StopRequest, Verdict,
+        ComputeJob, ComputeJobSpec, Environment, LogDecision, Order, Payload, Removal, ReviewDecision, StopRequest,
+        Verdict,
     },
     store::{Holder, MANAGED_BY, Pending, Taken, give_up, receipts, secrets},
 };
@@ -171,7 +171,7 @@ impl Inner {
             Some(known) => Some(known),
             None => self.stored(job).await?.as_ref().and_then(read),
         };
-        known.filter(|known| !known.removed && !known.has_expired(now())).ok_or(EngineError::NoSuchJob(job))
+        known.filter(|known| !known.is_absent(now())).ok_or(EngineError::NoSuchJob(job))
     }
 
     pub(super) async fn stored(&self, job: JobId) -> Result<Option<ComputeJob>, CallError> {
@@ -184,10 +184,9 @@ impl Inner {
         let mut found = Vec::new();
         let present = now();
         self.jobs.each(|known| {
-            let KnownJob { status, removed, .. } = known;
+            let KnownJob { status, .. } = known;
             let place = (status.created, status.id);
-            let wanted = !removed
-                && !known.has_expired(present)
+            let wanted = !known.is_absent(present)
                 && status.labels.matches(labels)
                 && phases.as_ref().is_none_or(|phases| phases.contains(&status.phase))
                 && after.is_none_or(|after| place < (after.created, after.job));
@@ -240,7 +239,7 @@ impl Inner {
     }
 
     async fn submit(&self, job: JobSpec, claims: &[Claim], record: AuditEvent) -> Result<JobStatus, EngineError> {
-        let (payload, parts) = Payload::cut(&ConfigureOrder::of(&job)).map_err(too_large)?;
+        let (payload, parts) = Payload::cut(&ConfigureOrder::of(&job)).map_err(unusable)?;
         let order = Order::of(&job, payload).map_err(unusable)?;
         if let Some(found) = self.stored(job.id).await? {
             return self.submitted_before(&job, &order, parts, found).await;
@@ -370,12 +369,4 @@ fn status(job: JobId, resource: &ComputeJob) -> Result<JobStatus, EngineError> {
     resource.status().map_err(|error| {
         EngineError::unavailable(Unavailability::Cluster, format!("job {job} cannot be read: {error}"))
     })
-}
-
-fn too_large(error: PayloadError) -> EngineError {
-    EngineError::unavailable(Unavailability::Cluster, error.to_string())
-}
-
-fn unusable(error: OrderError) -> EngineError {
-    EngineError::unavailable(Unavailability::Cluster, error.to_string())
 }

@@ -1,7 +1,7 @@
 //! The ports of the service over the API server, one a file.
 //!
-//! Nothing here is kept by this process but caches and what is being uploaded to it: any number of replicas give the same answers, and each may be killed at
-//! any moment.
+//! Nothing here is kept by this process but caches and what is being uploaded to it: any number of replicas give the same
+//! answers, and each may be killed at any moment.
 
 mod audit;
 mod claims;
@@ -29,7 +29,7 @@ use cloister_results::{Incoming, ResultStore};
 use cloister_sources::{Cache, inspect::Inspecting};
 use files::Files;
 pub(crate) use registry::asset_now;
-use std::{io, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -127,4 +127,9 @@ impl Drop for ClusterStore {
 /// 160 bits of a digest: fit for a name and a label.
 fn short_digest(text: &str) -> String {
     Sha256::of(text.as_bytes()).to_string().chars().take(40).collect()
+}
+
+/// What the cluster holds cannot be used, or what is meant for it cannot be written.
+fn unusable(error: impl fmt::Display) -> EngineError {
+    EngineError::unavailable(Unavailability::Cluster, error.to_string())
 }

@@ -98,7 +98,7 @@ impl Inner {
         let KnownJob { status, results, .. } = self.known(job).await?;
         match (set, status.phase) {
             (ResultSet::Released, Phase::Finished) => self.bound_list(job, results).await,
-            (ResultSet::UnderReview, Phase::InReview) => Ok(self.under_review(job).await?.1),
+            (ResultSet::UnderReview, Phase::InReview) => self.under_review(job).await,
             _ => Ok(Vec::new()),
         }
     }
@@ -121,12 +121,11 @@ impl Inner {
         Err(EngineError::unavailable(Unavailability::Store, text))
     }
 
-    /// What a reviewer looks at, and whether it is kept apart from the results, which are encrypted then.
-    async fn under_review(&self, job: JobId) -> Result<(bool, Vec<ResultFile>), EngineError> {
-        if let Some(files) = self.results.held(job).await.map_err(failed)? {
-            return Ok((true, files));
-        }
-        Ok((false, self.results.manifest(job).await.map_err(failed)?.unwrap_or_default()))
+    /// What a reviewer looks at: kept apart from the results where those are encrypted, else the results themselves.
+    async fn under_review(&self, job: JobId) -> Result<Vec<ResultFile>, EngineError> {
+        let held = self.results.held(job).await.map_err(failed)?;
+        let shown = if held.is_some() { held } else { self.results.manifest(job).await.map_err(failed)? };
+        Ok(shown.unwrap_or_default())
     }
 
     async fn read_result(
@@ -143,9 +142,10 @@ impl Inner {
                 self.bound_list(job, results).await?;
                 self.results.read(job, index, range).await
             }
-            (ResultSet::UnderReview, Phase::InReview) => match self.under_review(job).await?.0 {
-                true => self.results.read_held(job, index, range).await,
-                false => self.results.read(job, index, range).await,
+            (ResultSet::UnderReview, Phase::InReview) => match self.results.read_held(job, index, range).await {
+                Ok(Some(bytes)) => Ok(bytes),
+                Ok(None) => self.results.read(job, index, range).await,
+                Err(error) => Err(error),
             },
             _ => return Err(missing),
         };

@@ -2,8 +2,9 @@
 //! they are made of does not change after the end of a job, so that it does not matter when they are made; they are made as soon
 //! as a process sees the end, and before the job is removed at the latest.
 
-use super::{Inner, outputs::failed};
+use super::{Inner, outputs::failed, unusable};
 use crate::{
+    cluster::call,
     resources::{ComputeJob, Payload, ResultsDigest},
     store::receipts,
 };
@@ -11,8 +12,6 @@ use cloister_lifecycle::EndedJob;
 use cloister_model::{EngineError, JobId, JobSpec, Report, StoredReceipt, Unavailability};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
-
-use crate::cluster::call;
 
 impl Inner {
     /// The receipt of a job; none while it has not ended.
@@ -67,8 +66,7 @@ impl Inner {
             };
             parts.push(part.0);
         }
-        let order = payload.join(job.id, &parts);
-        let order = order.map_err(|error| EngineError::unavailable(Unavailability::Cluster, error.to_string()))?;
+        let order = payload.join(job.id, &parts).map_err(unusable)?;
         Ok(JobSpec { parameters: order.parameters, ..job })
     }
 

@@ -1,6 +1,6 @@
 //! Registers the results of a job as a dataset, when the controller asks for it: before the job can finish.
 
-use super::Inner;
+use super::{Inner, unusable};
 use crate::{
     clock::now,
     cluster::{CallError, call},
@@ -8,9 +8,7 @@ use crate::{
     store::{Holder, give_up},
 };
 use cloister_lifecycle::registered;
-use cloister_model::{
-    Account, Asset, AssetKind, AuditAction, AuditEvent, Claim, EngineError, JobId, StoreError, Unavailability,
-};
+use cloister_model::{Account, Asset, AssetKind, AuditAction, AuditEvent, Claim, EngineError, JobId, StoreError};
 use kube::{
     ResourceExt as _,
     api::{Patch, PatchParams},
@@ -25,8 +23,7 @@ impl Inner {
         let Some(results) = awaits.filter(|_| found.spec.registration.is_none()).map(ResultsDigest::list) else {
             return Ok(());
         };
-        let odd = |problem: String| EngineError::unavailable(Unavailability::Cluster, problem);
-        let spec = found.job().map_err(|error| odd(error.to_string()))?;
+        let spec = found.job().map_err(unusable)?;
         let Some(asset) = spec.delivery.register else { return Ok(()) };
         let files = self.bound_list(job, Some(results)).await?;
         let registered = match registered(&asset, job, &files) {
@@ -56,7 +53,6 @@ impl Inner {
     /// Whether the dataset exists afterwards. Otherwise its name belongs to another one.
     async fn put_registered(&self, job: JobId, asset: Asset, by: &Account) -> Result<bool, EngineError> {
         let did = asset.ddo.id().clone();
-        let unavailable = |error: StoreError| EngineError::unavailable(Unavailability::Cluster, error.to_string());
         let claim = Claim::asset_name(&asset.owner, AssetKind::Dataset, &asset.name);
         // The name goes from the job to its dataset.
         give_up(&self.cluster, &claim, &Holder::Job(job)).await?;
@@ -72,10 +68,10 @@ impl Inner {
             Ok(()) => Ok(true),
             // It may be there from an attempt that was cut off, or from another replica's.
             Err(StoreError::Conflict) => {
-                let found = self.find::<Dataset>(&did).await.map_err(unavailable)?;
+                let found = self.find::<Dataset>(&did).await.map_err(unusable)?;
                 Ok(found.is_some_and(|found| found.owner == owner && found.files == files))
             }
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(unusable(error)),
         }
     }
 
@@ -84,10 +80,9 @@ impl Inner {
         if !found.spec.registration.as_ref().is_some_and(|registration| registration.registered) {
             return Ok(false);
         }
-        let odd = |problem: String| EngineError::unavailable(Unavailability::Cluster, problem);
-        let spec = found.job().map_err(|error| odd(error.to_string()))?;
+        let spec = found.job().map_err(unusable)?;
         let Some(asset) = spec.delivery.register else { return Ok(false) };
-        let found = self.find::<Dataset>(asset.ddo.id()).await.map_err(|error| odd(error.to_string()))?;
+        let found = self.find::<Dataset>(asset.ddo.id()).await.map_err(unusable)?;
         Ok(found.is_some_and(|found| found.withdrawn.is_none()))
     }
 

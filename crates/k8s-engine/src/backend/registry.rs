@@ -2,7 +2,7 @@ use super::{ClusterStore, Inner, outbox::Recorded, short_digest};
 use crate::{
     cluster::{CallError, call},
     resources::{Algorithm, AlgorithmSpec, Dataset, DatasetSpec, Moment, StoredAsset},
-    store::{Holder, MANAGED_BY, Pending, Taken},
+    store::{Holder, MANAGED_BY, Pending, Taken, secret},
 };
 use cloister_model::{
     Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Claim, Did, Registry, Sha256, StoreError,
@@ -11,7 +11,7 @@ use cloister_model::{
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -258,18 +258,7 @@ impl Inner {
     }
 
     async fn put_secret(&self, name: &str, content: Vec<u8>, owner: Option<OwnerReference>) -> Result<(), StoreError> {
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(name.to_owned()),
-                labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
-                owner_references: owner.map(|owner| vec![owner]),
-                ..ObjectMeta::default()
-            },
-            type_: Some("cloister.dev/asset".to_owned()),
-            data: Some([(KEY.to_owned(), ByteString(content))].into()),
-            immutable: Some(true),
-            ..Secret::default()
-        };
+        let secret = secret(name, "cloister.dev/asset", [(KEY.to_owned(), ByteString(content))].into(), owner);
         let api: Api<Secret> = self.cluster.assets();
         match call("store the document of an asset", || async { api.create(&PostParams::default(), &secret).await })
             .await

@@ -4,7 +4,7 @@
 use super::{Inner, jobs::KnownJob, outputs::failed};
 use crate::{
     clock::now,
-    cluster::{call, exactly},
+    cluster::{CallError, call, exactly},
     resources::ComputeJob,
 };
 use cloister_model::{EngineError, JobId, Phase, Timestamp};
@@ -20,9 +20,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 const RECENT_MS: u64 = 3_600_000;
 
 impl KnownJob {
-    /// Whether its time is over.
-    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
-        self.status.expires.is_some_and(|expires| expires <= now)
+    /// Whether it counts as absent: it was removed, or its time is over.
+    pub(super) fn is_absent(&self, now: Timestamp) -> bool {
+        self.removed || self.status.expires.is_some_and(|expires| expires <= now)
     }
 }
 
@@ -56,9 +56,9 @@ impl Inner {
         let present = now();
         let (mut ended, mut leaving, mut there) = (Vec::new(), Vec::new(), BTreeSet::new());
         self.jobs.each(|known| {
-            let KnownJob { status, removed, .. } = known;
+            let KnownJob { status, .. } = known;
             there.insert(status.id);
-            if *removed || known.has_expired(present) {
+            if known.is_absent(present) {
                 leaving.push(status.id);
             } else {
                 let is_recent = |ended: Timestamp| present.unix_ms().saturating_sub(ended.unix_ms()) < RECENT_MS;
@@ -124,7 +124,7 @@ impl Inner {
         let api = self.cluster.jobs::<ComputeJob>();
         let (name, this) = (job.to_string(), exactly(found.uid()));
         match call("delete a job", || async { api.delete(&name, &this).await }).await {
-            Ok(_) | Err(crate::cluster::CallError::Missing | crate::cluster::CallError::Conflict) => Ok(()),
+            Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

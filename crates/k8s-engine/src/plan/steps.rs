@@ -13,6 +13,7 @@ use cloister_lifecycle::{LogFate, ObservedEnd, RunFacts, RunTrace, Transition, k
 use cloister_model::{
     Event, Fault, FilterOrder, Phase, PublishOrder, Reason, Said, StepFailure, StepMessage, StepName, Timestamp,
 };
+use k8s_openapi::api::core::v1::Pod;
 
 /// Seconds that a step's pod may take beyond what the job's own limits say.
 const SLACK_SECONDS: u64 = 600;
@@ -121,10 +122,7 @@ impl Steps {
         let World { spec, owner, .. } = world;
         let report = self.run.summary.as_ref().and_then(|summary| summary.report).or(world.stored.report);
         let run = RunFiles { report, log_bytes: kept_log_bytes(&spec.terms) };
-        let (step, attempts) = (PodStep::Publishing, world.stored.attempts.begun(PodStep::Publishing));
-        let pod = publishing::keep(settings, owner, attempts.of(step), run);
-        let fence = Stored { attempts, ..world.stored.clone() };
-        Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod) }
+        fenced(PodStep::Publishing, world, |attempt| publishing::keep(settings, owner, attempt, run))
     }
 
     /// Creates the pod of a step, the volume before it; waits if it is there.
@@ -142,11 +140,15 @@ impl Steps {
         if !world.has_volume {
             return Act::CreateVolume(Box::new(volume::build(settings, &world.owner)));
         }
-        let attempts = world.stored.attempts.begun(step);
-        let fence = Stored { attempts, ..world.stored.clone() };
-        let pod = pod(step, attempts.of(step), world, settings);
-        Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod) }
+        fenced(step, world, |attempt| pod(step, attempt, world, settings))
     }
+}
+
+/// Creates the pod of the present attempt of a step, with the fence before it.
+fn fenced(step: PodStep, world: &World, pod: impl FnOnce(u32) -> Pod) -> Act {
+    let attempts = world.stored.attempts.begun(step);
+    let fence = Stored { attempts, ..world.stored.clone() };
+    Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod(attempts.of(step))) }
 }
 
 /// Whether a job in this phase is at this step.
@@ -194,7 +196,7 @@ fn run(seen: &Seen) -> RunFacts {
     }
 }
 
-fn pod(step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> k8s_openapi::api::core::v1::Pod {
+fn pod(step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> Pod {
     let World { spec, order, owner, .. } = world;
     let seconds = i64::try_from((spec.times.total_ms / 1000).saturating_add(SLACK_SECONDS)).unwrap_or(i64::MAX);
     match step {

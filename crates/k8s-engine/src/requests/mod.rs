@@ -11,14 +11,14 @@ use crate::{
     clock::now,
     cluster::{CallError, Cluster, call},
     resources::{JobRequest, JobRequestStatus},
-    store::MANAGED_BY,
+    store::secret,
 };
 use cloister_model::{EngineError, JobId, Jobs as _, Phase};
 use futures_util::StreamExt as _;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Resource as _, ResourceExt as _,
-    api::{ObjectMeta, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Event},
@@ -187,47 +187,29 @@ impl Requests {
                 "the namespace belongs to no account any more; fetch the results of job {job} over HTTP"
             ));
         };
+        let api: Api<Secret> = Api::namespaced(self.cluster.client().clone(), &namespace);
+        let name = format!("{}-results", request.name_any());
+        // First: reading results goes on record.
+        if let Some(said) = delivered(&api, request, &name, job).await? {
+            return Ok(said);
+        }
         let files = match self.decide.results(account, job).await {
             Results::Files(files) => files,
             Results::TooLarge(bytes) => {
-                return Ok(format!(
-                    "{bytes} bytes are too many for a Secret; fetch the results with: cloister job results {job}"
-                ));
+                return Ok(format!("{bytes} bytes are too many for a Secret; {}", over_http(job)));
             }
             Results::Unavailable(why) => return Err(unreachable("fetch the results of a job", &why)),
         };
-        let name = format!("{}-results", request.name_any());
-        let secret = Secret {
-            metadata: ObjectMeta {
-                name: Some(name.clone()),
-                labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
-                owner_references: request.controller_owner_ref(&()).map(|owner| vec![owner]),
-                ..ObjectMeta::default()
-            },
-            type_: Some("cloister.dev/results".to_owned()),
-            data: Some(keys(files)),
-            immutable: Some(true),
-            ..Secret::default()
-        };
-        let api: Api<Secret> = Api::namespaced(self.cluster.client().clone(), &namespace);
+        let secret = secret(&name, "cloister.dev/results", keys(files), request.controller_owner_ref(&()));
         match call("store the results of a job", || async { api.create(&PostParams::default(), &secret).await }).await {
-            Ok(_) => Ok(format!("the results are in the Secret {name}")),
+            Ok(_) => Ok(in_secret(&name)),
             Err(CallError::Exists) => {
-                let found = call("read a Secret", || async { api.get_opt(&name).await }).await?;
-                let of_request = |found: &Secret| {
-                    found.owner_references().iter().any(|owner| Some(&owner.uid) == request.uid().as_ref())
-                };
-                let ours = found.as_ref().is_some_and(of_request);
-                Ok(match ours {
-                    true => format!("the results are in the Secret {name}"),
-                    false => format!(
-                        "a Secret {name} exists and is something else; fetch the results with: cloister job results {job}"
-                    ),
-                })
+                let said = delivered(&api, request, &name, job).await?;
+                said.ok_or_else(|| unreachable("store the results of a job", "the Secret was deleted meanwhile"))
             }
-            Err(CallError::Refused { words, .. }) => Ok(format!(
-                "the service may not create Secrets in this namespace ({words}); fetch the results with: cloister job results {job}"
-            )),
+            Err(CallError::Refused { words, .. }) => {
+                Ok(format!("the service may not create Secrets in this namespace ({words}); {}", over_http(job)))
+            }
             Err(error) => Err(error),
         }
     }
@@ -266,6 +248,28 @@ impl Requests {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What is said of results for which there is a Secret of this name; none: there is no such Secret.
+async fn delivered(
+    api: &Api<Secret>,
+    request: &JobRequest,
+    name: &str,
+    job: JobId,
+) -> Result<Option<String>, CallError> {
+    let found = call("read a Secret", || async { api.get_opt(name).await }).await?;
+    Ok(found.map(|found| {
+        let ours = found.owner_references().iter().any(|owner| Some(&owner.uid) == request.uid().as_ref());
+        if ours { in_secret(name) } else { format!("a Secret {name} exists and is something else; {}", over_http(job)) }
+    }))
+}
+
+fn in_secret(name: &str) -> String {
+    format!("the results are in the Secret {name}")
+}
+
+fn over_http(job: JobId) -> String {
+    format!("fetch the results with: cloister job results {job}")
 }
 
 /// The request as it would be sent over HTTP.

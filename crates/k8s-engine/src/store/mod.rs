@@ -8,12 +8,14 @@ mod nonces;
 mod outbox;
 mod payload;
 pub(crate) mod receipts;
+mod secret;
 
 pub(crate) use audit::{Audit, Entry};
 pub(crate) use claims::{Attempt, Held, Holder, Taken, attempt, free, give_up};
 pub(crate) use nonces::Nonces;
 pub(crate) use outbox::{PENDING_LABEL, Pending};
 pub(crate) use payload::secrets;
+pub(crate) use secret::secret;
 
 /// The label of every object that the service makes.
 pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "cloister");

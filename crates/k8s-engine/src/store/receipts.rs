@@ -1,13 +1,10 @@
 //! Receipts as immutable Secrets: they hold what opens the sealed values. Made once, and kept when their job is gone.
 
-use super::MANAGED_BY;
+use super::secret;
 use crate::cluster::{CallError, Cluster, call};
 use cloister_model::{JobId, JobRecord, Opening, Secret as Hidden, Sha256, StoredReceipt};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{
-    Api,
-    api::{ObjectMeta, PostParams},
-};
+use kube::{Api, api::PostParams};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -97,17 +94,8 @@ async fn read(api: &Api<Secret>, name: &str) -> Result<Option<BTreeMap<String, B
 }
 
 async fn create(api: &Api<Secret>, name: &str, data: BTreeMap<String, Vec<u8>>) -> Result<(), CallError> {
-    let secret = Secret {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
-            ..ObjectMeta::default()
-        },
-        type_: Some("cloister.dev/receipt".to_owned()),
-        data: Some(data.into_iter().map(|(key, value)| (key, ByteString(value))).collect()),
-        immutable: Some(true),
-        ..Secret::default()
-    };
+    let data = data.into_iter().map(|(key, value)| (key, ByteString(value))).collect();
+    let secret = secret(name, "cloister.dev/receipt", data, None);
     call("store a receipt", || async { api.create(&PostParams::default(), &secret).await }).await.map(drop)
 }
 
