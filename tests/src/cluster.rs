@@ -3,7 +3,7 @@
 //! `KUBECONFIG` names the cluster; `make test-k8s` sets it. Tests that use one are `#[ignore]`d, so that without a cluster they
 //! count as not run.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     io::Write as _,
     path::PathBuf,
@@ -69,7 +69,7 @@ impl Namespace {
     pub fn new(purpose: &str, pod_security: &str) -> Self {
         let unique = TempName::new();
         let namespace = Self { name: format!("cloister-{purpose}-{unique}") };
-        let manifest = serde_json::json!({
+        let manifest = json!({
             "apiVersion": "v1",
             "kind": "Namespace",
             "metadata": {"name": namespace.name, "labels": {"pod-security.kubernetes.io/enforce": pod_security}},
@@ -185,4 +185,25 @@ impl std::fmt::Display for TempName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// The environment of the tests, `local`: steps that ask for little, and room for three jobs at once.
+#[must_use]
+pub fn environment() -> Value {
+    json!({
+        "apiVersion": "cloister.dev/v1alpha1",
+        "kind": "Environment",
+        "metadata": {"name": "local"},
+        "spec": {
+            "limits": {
+                "jobs": 3, "queued": 100, "cpus": 16, "memoryBytes": 16_u64 << 30, "jobMemoryBytes": 1_u64 << 30,
+                "wallMs": 600_000,
+            },
+            "storage": {"bytes": 64 << 20, "mode": "perJob"},
+            "steps": {
+                "configuration": {"cpuMillis": 50, "memoryBytes": 128 << 20},
+                "publishing": {"cpuMillis": 50, "memoryBytes": 128 << 20},
+            },
+        },
+    })
 }

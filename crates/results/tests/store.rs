@@ -1,6 +1,8 @@
 //! Results in a folder, and in an S3 store that `CLOISTERDEV_TEST_S3` names (`http://127.0.0.1:5000`; any keys, bucket
 //! `results` is made by the test's starter).
 
+mod stores;
+
 use age::x25519::Identity;
 use cloister_files::Watch;
 use cloister_model::{
@@ -11,7 +13,6 @@ use cloister_results::{Outgoing, PublishError, ResultStore, StoreConfig};
 use proptest::prelude::*;
 use sha2::Digest as _;
 use std::{
-    collections::BTreeMap,
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -32,17 +33,12 @@ struct Case {
 impl Case {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let url = format!("file://{}/results", home.path().display());
-        Self { home, config: StoreConfig { url, options: BTreeMap::new() } }
+        Self { config: stores::folder(home.path(), "results"), home }
     }
 
     fn s3(endpoint: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let unique = home.path().file_name().expect("a name").to_string_lossy().replace('.', "");
-        let options =
-            [("endpoint", endpoint), ("access_key_id", "id"), ("secret_access_key", "SECRET"), ("region", "us-east-1")];
-        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { home, config: StoreConfig { url: format!("s3://results/{unique}"), options } }
+        Self { config: stores::s3(endpoint, home.path(), ""), home }
     }
 
     fn store(&self) -> ResultStore {

@@ -1,12 +1,14 @@
 //! Uploads in a folder, and in an S3 store that `CLOISTERDEV_TEST_S3` names (as for the results of jobs).
 
+mod stores;
+
 use cloister_files::digest_of;
 use cloister_model::{
     Account, ByteRange, FileDigest, Sha256, StoredResults as _, StoredResultsError, Timestamp, Upload,
 };
 use cloister_results::{PublishError, ResultStore, StoreConfig, UploadError};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -31,18 +33,12 @@ struct Case {
 impl Case {
     fn new() -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let url = format!("file://{}/store", home.path().display());
-        Self { home, config: StoreConfig { url, options: BTreeMap::new() }, files: AtomicU64::new(0) }
+        Self { config: stores::folder(home.path(), "store"), home, files: AtomicU64::new(0) }
     }
 
     fn s3(endpoint: &str) -> Self {
         let home = tempfile::tempdir().expect("a folder");
-        let unique = home.path().file_name().expect("a name").to_string_lossy().replace('.', "");
-        let options =
-            [("endpoint", endpoint), ("access_key_id", "id"), ("secret_access_key", "SECRET"), ("region", "us-east-1")];
-        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let config = StoreConfig { url: format!("s3://results/uploads-{unique}"), options };
-        Self { home, config, files: AtomicU64::new(0) }
+        Self { config: stores::s3(endpoint, home.path(), "uploads-"), home, files: AtomicU64::new(0) }
     }
 
     fn store(&self) -> Arc<ResultStore> {

@@ -117,44 +117,15 @@ impl Installation {
 
     fn configure(&self) {
         self.results();
-        create(
-            JOBS,
-            &json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": "results"},
-                "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
-            }),
-        );
-        // Configuration reads uploads there.
-        create(
-            JOBS,
-            &json!({
-                "apiVersion": "v1",
-                "kind": "Secret",
-                "metadata": {"name": "sources"},
-                "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
-            }),
-        );
-        create(
-            JOBS,
-            &json!({
-                "apiVersion": "cloister.dev/v1alpha1",
-                "kind": "Environment",
-                "metadata": {"name": "local"},
-                "spec": {
-                    "limits": {
-                        "jobs": 3, "queued": 100, "cpus": 16, "memoryBytes": 16_u64 << 30, "jobMemoryBytes": 1_u64 << 30,
-                        "wallMs": 600_000,
-                    },
-                    "storage": {"bytes": 64 << 20, "mode": "perJob"},
-                    "steps": {
-                        "configuration": {"cpuMillis": 50, "memoryBytes": 128 << 20},
-                        "publishing": {"cpuMillis": 50, "memoryBytes": 128 << 20},
-                    },
-                },
-            }),
-        );
+        // Publishing writes results there, and configuration reads uploads.
+        for name in ["results", "sources"] {
+            let settings = json!({CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"});
+            create(
+                JOBS,
+                &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": settings}),
+            );
+        }
+        create(JOBS, &cluster::environment());
     }
 
     /// The store of results: one folder, which the pods of the service and those of jobs mount under claims of their namespaces.

@@ -65,22 +65,7 @@ impl Installation {
             "metadata": {"name": "sources"},
             "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
         }));
-        jobs.create(&json!({
-            "apiVersion": "cloister.dev/v1alpha1",
-            "kind": "Environment",
-            "metadata": {"name": "local"},
-            "spec": {
-                "limits": {
-                    "jobs": 3, "queued": 100, "cpus": 16, "memoryBytes": 16_u64 << 30, "jobMemoryBytes": 1_u64 << 30,
-                    "wallMs": 600_000,
-                },
-                "storage": {"bytes": 64 << 20, "mode": "perJob"},
-                "steps": {
-                    "configuration": {"cpuMillis": 50, "memoryBytes": 128 << 20},
-                    "publishing": {"cpuMillis": 50, "memoryBytes": 128 << 20},
-                },
-            },
-        }));
+        jobs.create(&cluster::environment());
         let namespaces = Namespaces {
             system: others[0].name().to_owned(),
             jobs: jobs.name().to_owned(),
