@@ -74,10 +74,11 @@ pub use permissions::{
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
-    ApiKey, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, Claim,
-    ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections,
-    JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Registry, ReviewVerdict, Role, StoreError,
-    StoreFuture, Unavailability, Upload, Uploads,
+    ApiKey, Archived, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord,
+    Backend, Claim, ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest,
+    Inspection, Inspections, JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Quota,
+    QuotaExceeded, Registry, ReviewVerdict, Role, StoreError, StoreFuture, Unavailability, Upload, UploadQuery,
+    Uploads,
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};

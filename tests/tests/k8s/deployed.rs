@@ -180,7 +180,6 @@ impl Installation {
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: std::sync::Arc::new(results),
-            upload_bytes_per_account: 64 << 20,
         };
         ClusterStore::open(cluster, options).await.expect("a store")
     }

@@ -80,7 +80,6 @@ impl Installation {
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: Arc::new(results),
-            upload_bytes_per_account: 64 << 20,
         };
         let store = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
         let options = EngineOptions {

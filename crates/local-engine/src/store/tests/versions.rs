@@ -11,7 +11,7 @@ use crate::{
 use cloister_lifecycle::Transition;
 use cloister_model::{
     Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, Claim, Ddo, Event, FileDigest, JobSpec, JobStatus,
-    Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, StoredReceipt, Upload,
+    Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, StoredReceipt, Upload, UploadQuery,
 };
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -28,7 +28,7 @@ const TO_REVIEW: &[Event] =
     &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run, Event::Succeeded, Event::ReviewAsked];
 
 /// The versions whose databases hold what [`fill`] writes. The last one is the present version.
-const VERSIONS: [usize; 2] = [2, 3];
+const VERSIONS: [usize; 3] = [2, 3, 4];
 
 fn fixture(version: usize) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/v{version}/cloister.db"))
@@ -189,6 +189,10 @@ async fn is_read_as_it_was_written(version: usize) {
         assert_eq!(summaries, [assets::summary_text(&asset())?]);
         assert_eq!(keys::get(db, &key().id)?, Some(key()));
         assert_eq!(uploads::get(db, &sha256(), &account())?, Some(upload()));
+        let query = |at| UploadQuery { owner: None, sent_before: Some(at), after: None, at_most: 9 };
+        assert_eq!((uploads::list(db, &query(at(1)))?, uploads::list(db, &query(at(2)))?), (vec![], vec![upload()]));
+        assert_eq!(jobs::result_bytes(db, &released().record.owner)?, 4);
+        assert_eq!(assets::count(db, &account())?, 1);
         audit::records(db, 0, 10)
     });
     let records: Vec<AuditRecord> = read.expect("read");
