@@ -112,12 +112,12 @@ async fn an_upload_that_is_needed_stays() {
     let reviewed = service.dataset("reviewed", compute).await;
     let job = service.job(&reviewed).await;
     let program = service.upload("bob", guest("column-stats.p1.wasm")).await;
-    service.until(&job, "inReview").await;
+    service.until(&job, "InReview").await;
     let path = format!("/v1/uploads/{program}");
     let problem = service.delete("bob", &path).await.expect(409).json();
     assert!(problem["detail"].as_str().expect("a text").contains(&job), "{problem:#}");
     service.post("bob", &format!("/v1/jobs/{job}/stop"), &json!({})).await.expect(202);
-    service.until(&job, "stopped").await;
+    service.until(&job, "Stopped").await;
     service.delete("bob", &path).await.expect(204);
 }
 
@@ -234,7 +234,7 @@ async fn an_account_that_keeps_too_many_results_starts_no_job_until_it_removes_s
     let service = with_quotas(Quotas { result_bytes: 1, ..Quotas::default() }).await;
     let dataset = service.dataset("open", json!({"allowRawAlgorithm": true})).await;
     let job = service.job(&dataset).await;
-    service.until(&job, "finished").await;
+    service.until(&job, "Finished").await;
     let sha256 = service.upload("bob", guest("column-stats.p1.wasm")).await;
     let request = json!({"datasets": [dataset], "algorithm": {"upload": sha256}});
     let problem = service.post("bob", "/v1/jobs", &request).await.expect(409).json();
@@ -247,4 +247,41 @@ async fn an_account_that_keeps_too_many_results_starts_no_job_until_it_removes_s
     service.post("carol", "/v1/jobs", &others).await.expect(201);
     service.delete("bob", &format!("/v1/jobs/{job}")).await.expect(204);
     service.post("bob", "/v1/jobs", &request).await.expect(201);
+}
+
+/// Strangers send so many files at once together, whatever number of accounts they make: they leave room for those who are known.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_send_many_files_at_once_keep_nobody_else_from_sending() {
+    let service = Arc::new(service().await);
+    let mut keys = Vec::new();
+    for seed in 31..37 {
+        let account = json!({"account": Wallet::new(seed).address()});
+        let made = service.post("olga", "/v1/keys", &account).await.expect(201).json();
+        keys.push(format!("Bearer {}", made["key"].as_str().expect("a key")));
+    }
+    let upload = |key: &str, body: Body| {
+        let request = Request::post("/v1/uploads").header("authorization", key).body(body).expect("a request");
+        let service = Arc::clone(&service);
+        async move { service.send(request).await.status.as_u16() }
+    };
+    let mut stalled = Vec::new();
+    for key in &keys[1..] {
+        for _ in 0..13 {
+            let body = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+            stalled.push(tokio::spawn(upload(key, Body::from_stream(body))));
+        }
+    }
+    let until = async |wanted: u16| {
+        for _ in 0..600 {
+            if upload(&keys[0], Body::from("abc")).await == wanted {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("never {wanted}");
+    };
+    until(429).await;
+    send(&service, "bob", vec![1; 60], 201).await;
+    stalled.iter().for_each(tokio::task::JoinHandle::abort);
+    until(201).await;
 }
