@@ -64,11 +64,11 @@ impl Segment {
         }
         let mut next = *first;
         each_of_file(path, &mut |record| {
-            if record.sequence > *last {
-                return Err(broken(format!("it goes on after record {last}")));
-            }
             if record.sequence != next {
                 return Err(broken(format!("record {next} is expected, and there is record {}", record.sequence)));
+            }
+            if record.sequence > *last {
+                return Err(broken(format!("it goes on after record {last}")));
             }
             next += 1;
             chain.add(&record).map_err(|error| broken(error.to_string()))
