@@ -64,7 +64,8 @@ fn the_base_for_kustomize_is_what_the_chart_makes() {
     let text = render(&[PINNED, BASE].concat()).expect("a rendering");
     let base = root().join("deploy/kubernetes/base");
     let mut written = String::new();
-    let names = ["accounts", "admission", "api-rights", "api", "engine-rights", "engine", "namespaces", "network", "settings"];
+    let names =
+        ["accounts", "admission", "api-rights", "api", "engine-rights", "engine", "namespaces", "network", "settings"];
     for name in names {
         let file = format!("{name}.yaml");
         let content = format!("{HEADER}{}\n", from_template(&text, &file));
@@ -83,7 +84,9 @@ fn the_base_for_kustomize_is_what_the_chart_makes() {
     }
     // With the definitions and the policies of jobs, which are linked, that is all of it: no template is forgotten.
     let mut all = objects(&text);
-    all.retain(|name, _| !name.starts_with("CustomResourceDefinition ") && !name.starts_with("NetworkPolicy cloister-jobs "));
+    all.retain(|name, _| {
+        !name.starts_with("CustomResourceDefinition ") && !name.starts_with("NetworkPolicy cloister-jobs ")
+    });
     assert_eq!(all, objects(&written));
 }
 
@@ -267,7 +270,9 @@ fn each_value_does_what_it_says() {
 fn other_namespaces_are_used_everywhere() {
     let chart = folder().display().to_string();
     let set = "--set=namespaces.jobs=work,namespaces.assets=things";
-    let output = run(&[&["template", "c", &chart, "--namespace=programs", "--kube-version=1.35.0", set], PINNED.as_slice()].concat());
+    let output =
+        run(&[&["template", "c", &chart, "--namespace=programs", "--kube-version=1.35.0", set], PINNED.as_slice()]
+            .concat());
     let text = String::from_utf8(output.stdout).expect("text");
     assert!(text.contains("system:serviceaccount:programs:cloister-engine"), "{text}");
     assert!(text.contains(r#"k8s.jobs_namespace = "work""#) && text.contains(r#"k8s.assets_namespace = "things""#));
@@ -289,11 +294,15 @@ fn the_programs_understand_their_settings() {
     ]);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("cloister.toml");
-    let settings = one(&objects, "ConfigMap cloister-system cloister")["data"]["cloister.toml"].as_str().expect("settings");
+    let settings =
+        one(&objects, "ConfigMap cloister-system cloister")["data"]["cloister.toml"].as_str().expect("settings");
     fs::write(&file, settings).expect("written");
     for (name, verb) in [("cloister-api", "serve"), ("cloister-engine", "engine")] {
         let deployment = one(&objects, &format!("Deployment cloister-system {name}"));
-        assert!(deployment["spec"]["template"]["metadata"]["annotations"]["cloister.dev/settings"].is_string(), "{name}");
+        assert!(
+            deployment["spec"]["template"]["metadata"]["annotations"]["cloister.dev/settings"].is_string(),
+            "{name}"
+        );
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         assert_eq!(container["args"][0], verb);
         let mut command = Command::new(cloister_testkit::program("cloister").expect("the program"));
@@ -304,7 +313,8 @@ fn the_programs_understand_their_settings() {
         let output = command.output().expect("it starts");
         let shown = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let line = |key: &str| shown.lines().find(|line| line.contains(key)).unwrap_or_else(|| panic!("{key} in {shown}"));
+        let line =
+            |key: &str| shown.lines().find(|line| line.contains(key)).unwrap_or_else(|| panic!("{key} in {shown}"));
         assert!(line("lease").contains("false"), "{shown}");
         assert!(line("metrics").contains("no-one"), "{shown}");
         assert!(line("jobs_namespace").contains("cloister-jobs"), "{shown}");
