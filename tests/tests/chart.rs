@@ -126,7 +126,7 @@ fn what_holds_data_is_kept() {
         assert!(!name.contains("PersistentVolumeClaim"), "{name}");
     }
     let none = rendered(&["--set=definitions.install=false,namespaces.create=false"]);
-    assert!(none.values().all(|object| !kept(object)), "{:?}", none.keys());
+    assert!(none.keys().all(|name| !name.starts_with("Namespace ") && !name.starts_with("CustomResourceDefinition ")));
 }
 
 #[test]
