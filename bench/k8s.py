@@ -213,7 +213,9 @@ def main():
     print(f'\na job that does nothing: {min(ours):.2f} s at least, {statistics.median(ours):.2f} s in the middle of {ROUNDS}')
     print(f'three bare Jobs:         {min(bare):.2f} s at least, {statistics.median(bare):.2f} s in the middle')
     print(f'ratio: {least:.2f} of the least, {median:.2f} of the middle')
-    print(f'\nwrites for each job: {sum(writes.values()) / ROUNDS:.1f}')
+    # The lease is renewed by the clock, whatever jobs there are.
+    writes = {key: count for key, count in writes.items() if key[1] != 'update leases'}
+    print(f'\nwrites for each job, without the lease: {sum(writes.values()) / ROUNDS:.1f}')
     for (account, what), count in sorted(writes.items()):
         print(f'  {account:16} {what:36} {count / ROUNDS:.1f}')
     print(f'\nidle, in {IDLE_SECONDS} s: {sum(idle.values())} writes')

@@ -323,3 +323,27 @@ fn the_programs_understand_their_settings() {
         }
     }
 }
+
+/// What Helm prints after an installation names objects that the chart made.
+#[test]
+fn the_notes_name_what_is_there() {
+    let chart = folder().display().to_string();
+    for claim in ["", "results"] {
+        let values = format!("--set=results.claim={claim}");
+        let arguments = ["install", "cloister", &chart, "--dry-run=client", "--namespace=cloister-system", &values];
+        let output = run(&[&arguments, PINNED.as_slice()].concat());
+        let text = String::from_utf8(output.stdout).expect("text");
+        let (_, notes) = text.split_once("\nNOTES:\n").unwrap_or_else(|| panic!("no notes: {text}"));
+        let objects = rendered(&[&values]);
+        let commands: Vec<&str> = notes.lines().filter_map(|line| line.strip_prefix("    kubectl --namespace ")).collect();
+        assert!(commands.len() > 3, "{notes}");
+        for command in commands {
+            let (namespace, command) = command.split_once(' ').expect("a command");
+            for (kind, name) in command.split(' ').filter_map(|word| word.split_once('/')) {
+                let kind = format!("{}{}", kind[..1].to_uppercase(), &kind[1..]);
+                one(&objects, &format!("{kind} {namespace} {name}"));
+            }
+        }
+        assert_eq!(notes.contains("secret results"), claim.is_empty(), "{notes}");
+    }
+}
