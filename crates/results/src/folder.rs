@@ -2,6 +2,7 @@ use super::{
     PublishError,
     backend::{Key, Shipment},
 };
+use cloister_files::{if_there, random_name};
 use cloister_model::{FileDigest, JobId};
 use std::{
     fs::{self, DirBuilder, File},
@@ -182,9 +183,7 @@ impl Draft {
             make_durably(root, folder)?;
         }
         remove_abandoned(&drafts)?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let path = drafts.join(format!("{:032x}", u128::from_be_bytes(random)));
+        let path = drafts.join(random_name()?);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { path: Some(path), file })
     }
@@ -274,13 +273,6 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
 /// A name is there after a crash only if its folder was written, too.
 fn sync_parent(place: &Path) -> io::Result<()> {
     place.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
-    }
 }
 
 async fn disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, PublishError> {
