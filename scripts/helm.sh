@@ -28,7 +28,7 @@ if [ ! -x "$helm" ]; then
     say "building Helm $version"
     rm -rf target/tools/helm-*
     mkdir -p "$helm.part"
-    # The flags and the versions of tests/cluster, so that what both use is compiled once.
+    # The flags and, where go.mod can say so, the versions of tests/cluster, so that what both use is compiled once.
     (
         cd "$source"
         export CGO_ENABLED=0 GOTOOLCHAIN=local GOWORK=off GOFLAGS='-mod=readonly -trimpath -buildvcs=false'
