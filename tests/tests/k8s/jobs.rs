@@ -33,14 +33,7 @@ struct Installation {
 
 impl Installation {
     async fn open(purpose: &str) -> Self {
-        let definitions = cloister_testkit::root().join("deploy/crds");
-        let applied = cluster::run(&["apply", "--server-side", "-f", &definitions.display().to_string()], &[]);
-        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-        for kind in ["computejobs", "environments", "apikeys", "datasets", "algorithms"] {
-            let definition = format!("crd/{kind}.cloister.dev");
-            let ready = cluster::run(&["wait", "--for=condition=Established", "--timeout=60s", &definition], &[]);
-            assert!(ready.status.success(), "{}", String::from_utf8_lossy(&ready.stderr));
-        }
+        cluster::definitions();
         let jobs = Namespace::new(purpose, "restricted");
         let others = [Namespace::new("system", "restricted"), Namespace::new("assets", "restricted")];
         let policies = cloister_testkit::root().join("deploy/network/policies.yaml");

@@ -6,6 +6,6 @@
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 mod deployed;
+mod guide;
 mod images;
 mod jobs;
-mod people;
