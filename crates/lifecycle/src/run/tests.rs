@@ -83,7 +83,12 @@ fn every_file_beside_the_program_counts_and_an_interpreter_is_given_the_first_al
     assert_eq!(after(&trusting(&[ALGORITHM, second]), &with_second).events, [Event::Succeeded]);
     assert_eq!(after(&trusting(&[ALGORITHM]), &with_second).events, [Event::Failed]);
     let mut script = report(Outcome::Succeeded);
-    let module = RuntimeReport { name: "python".to_owned(), module_sha256: second, manifest_sha256: second };
+    let module = RuntimeReport {
+        name: "python".to_owned(),
+        module_sha256: second,
+        manifest_sha256: second,
+        snapshot_sha256: None,
+    };
     script.algorithm.runtime = Some(module);
     assert_eq!(after(&trusting(&[ALGORITHM, second]), &script).events, [Event::Succeeded]);
     assert_eq!(after(&trusting(&[second]), &script).events, [Event::Failed]);

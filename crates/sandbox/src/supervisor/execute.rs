@@ -17,7 +17,7 @@ use crate::{
     worker::{
         message::{Last, parse},
         spec::Spec,
-        state,
+        wall_state,
     },
 };
 use anyhow::{Context as _, Result};
@@ -39,12 +39,13 @@ const OWN_DESCRIPTORS: u64 = 48;
 /// Stack for the host's own calls, in addition to the guest's.
 const HOST_STACK_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Runs the worker to its end. Digests the inputs in parallel, and the outputs afterwards.
+/// Runs the worker to its end. The state of its instance goes into `state`, where the spec says so. Digests the inputs in parallel, and the outputs afterwards.
 pub(super) fn execute(
     spec: Spec,
     opened: Opened,
     code: AuthenticatedCode,
     runtime: Option<&Runtime>,
+    state: Option<OwnedFd>,
     outputs: &Dir,
     draft: &Draft,
     observer: &mut dyn Observer,
@@ -73,6 +74,7 @@ pub(super) fn execute(
     for fd in input_fds {
         fds.push(fd.try_clone()?);
     }
+    fds.extend(state);
     let program = Program {
         rlimits: Rlimits {
             cpu_seconds: Some(limits.cpu_seconds),
@@ -105,7 +107,7 @@ pub(super) fn execute(
     };
     let inputs = inputs.map_err(|_| anyhow::anyhow!("digesting the inputs failed"))?.map_err(JobError::from)?;
     let isolation = isolation.map(|mut walls| {
-        walls.0.insert(Wall::Rlimits, state(rlimits));
+        walls.0.insert(Wall::Rlimits, wall_state(rlimits));
         walls
     });
     let dropped = log_dropped.saturating_add(account.log_dropped());

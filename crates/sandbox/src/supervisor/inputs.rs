@@ -78,6 +78,12 @@ pub(super) struct AuthorsFile<'a> {
 }
 
 impl Opened {
+    /// These files alone, and no input.
+    pub(super) fn only(files: Vec<(Placed, OwnedFd)>) -> Self {
+        let (placed, fds) = files.into_iter().unzip();
+        Self { placed, fds, dids: Vec::new(), files: Vec::new(), mounts: Vec::new() }
+    }
+
     /// Opens everything that a run may read.
     #[expect(clippy::disallowed_methods, reason = "opens the directories that the user names")]
     pub(super) fn open(

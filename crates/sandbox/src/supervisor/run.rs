@@ -131,7 +131,7 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         Compiled::Ready { artifact: Artifact { admission, code, .. }, elapsed } => {
             let draft = draft.compiled(admission.kind, elapsed);
             let spec = spec(job, &draft, &opened, runtime.as_ref(), settings)?;
-            let execution = execute(spec, opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
+            let execution = execute(spec, opened, code, runtime.as_ref(), None, &outputs, &draft, observer)?;
             Ok(draft.executed(execution))
         }
     }
@@ -174,6 +174,7 @@ fn spec(job: &Job, draft: &Draft, opened: &Opened, runtime: Option<&Runtime>, en
         arguments,
         environment,
         tree,
+        keeps_state: false,
         require_isolation: job.require_isolation,
     })
 }

@@ -1,5 +1,7 @@
 //! Runtimes: installed as their manifest says or not at all, and used only as they were installed.
 
+mod snapshot;
+
 use cloister_model::{ModuleKind, Outcome, Report, TrapKind};
 use cloister_tests::{install_python, program, root};
 use serde_json::{Value, json};
@@ -30,8 +32,14 @@ struct Workshop {
 
 impl Workshop {
     fn new() -> Self {
+        Self::with("tests/fixtures/interpreter.wat", |text| text, |_| {})
+    }
+
+    /// Another interpreter, in text, with changes to it and to its manifest.
+    fn with(text: &str, change: impl Fn(String) -> String, manifest: impl Fn(&mut Value)) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let module = wat::parse_file(root().join("tests/fixtures/interpreter.wat")).expect("a module");
+        let text = fs::read_to_string(root().join(text)).expect("a text");
+        let module = wat::parse_str(change(text)).expect("a module");
         fs::write(directory.path().join("tiny.wasm"), &module).expect("written");
         fs::write(directory.path().join("library"), LIBRARY).expect("written");
         // pip is how wheels come, so Python is there; a wheel is a zip archive.
@@ -42,7 +50,7 @@ impl Workshop {
             .expect("python3");
         assert!(packed.success());
         let wheel = fs::read(directory.path().join("tiny.whl")).expect("a wheel");
-        let manifest = json!({
+        let mut described = json!({
             "version": "cloister.dev/runtime/v1",
             "name": "tiny",
             "description": "One command per script",
@@ -57,7 +65,8 @@ impl Workshop {
                 "compile": { "wallMs": 60_000, "memoryBytes": 4_294_967_296_u64, "artifactBytes": 10_000_000 },
             },
         });
-        Self { directory, manifest }
+        manifest(&mut described);
+        Self { directory, manifest: described }
     }
 
     fn at(&self, name: &str) -> PathBuf {
