@@ -21,6 +21,7 @@ pub mod log;
 pub mod random;
 pub mod runtime;
 pub mod supervisor;
+mod unpack;
 mod worker;
 
 /// The first argument of a compiler process.
