@@ -22,6 +22,7 @@ mod mac;
 pub mod random;
 pub mod runtime;
 pub mod supervisor;
+mod unpack;
 mod worker;
 
 /// The first argument of a compiler process.

@@ -94,6 +94,9 @@ pub(super) struct Run {
     /// Create this file with this process's id before the run; if it exists, do not run
     #[arg(long, value_name = "FILE")]
     claim: Option<PathBuf>,
+    /// The arguments of the algorithm, after `--`
+    #[arg(last = true, value_name = "ARG")]
+    arguments: Vec<String>,
 }
 
 impl Run {
@@ -132,11 +135,13 @@ impl Run {
             job: _,
             require_isolation,
             claim: claim_file,
+            arguments,
         } = self;
         claim_file.as_deref().map(claim).transpose()?;
         let contract = contract.as_deref().map(read_contract).transpose()?.unwrap_or_default();
         let job = Job {
             algorithm,
+            arguments,
             did,
             runtime: runtime.map(RuntimeChoice::Installed).or(runtime_bundle
                 .zip(trust_artifact)

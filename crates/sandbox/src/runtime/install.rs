@@ -136,13 +136,21 @@ fn fill(
         return Err(InstallError::Digest { file, found, expected: manifest.source.sha256 });
     }
     let mut archive = zip::ZipArchive::new(file).map_err(|error| InstallError::Archive(error.to_string()))?;
-    let members = std::iter::once((&manifest.module.archive, MODULE.to_owned(), manifest.module.sha256))
-        .chain(manifest.files.iter().enumerate().map(|(number, file)| (&file.archive, file_name(number), file.sha256)));
-    for (member, name, expected) in members {
+    let files = manifest.files.iter().enumerate();
+    let files = files.map(|(number, file)| (&file.archive, file.member.as_ref(), file_name(number), file.sha256));
+    let module = (&manifest.module.archive, None, MODULE.to_owned(), manifest.module.sha256);
+    for (member, inner, name, expected) in std::iter::once(module).chain(files) {
         let path = draft.join(&name);
         let fault = |error| InstallError::Io { path: path.clone(), error };
-        let mut source = archive.by_name(member).map_err(|e| InstallError::Archive(format!("`{member}`: {e}")))?;
-        io::copy(&mut source, &mut File::create_new(&path).map_err(fault)?).map_err(fault)?;
+        extract(&mut archive, member, &path)?;
+        if let Some(inner) = inner {
+            let outer = draft.join("outer");
+            fs::rename(&path, &outer).map_err(fault)?;
+            let file = open_regular(&outer).map_err(fault)?;
+            let inside = zip::ZipArchive::new(file);
+            extract(&mut inside.map_err(|e| InstallError::Archive(format!("`{member}`: {e}")))?, inner, &path)?;
+            fs::remove_file(&outer).map_err(fault)?;
+        }
         let (found, _) = open_regular(&path).and_then(|file| sha256(&file)).map_err(fault)?;
         if found != expected {
             return Err(InstallError::Digest { file: member.clone(), found, expected });
@@ -178,6 +186,14 @@ fn add_snapshot(
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(InstallError::Io { path, error }),
         _ => Ok(()),
     }
+}
+
+/// Writes one file of an archive to a new file.
+fn extract(archive: &mut zip::ZipArchive<File>, member: &str, path: &Path) -> Result<(), InstallError> {
+    let fault = |error| InstallError::Io { path: path.to_owned(), error };
+    let mut source = archive.by_name(member).map_err(|e| InstallError::Archive(format!("`{member}`: {e}")))?;
+    io::copy(&mut source, &mut File::create_new(path).map_err(fault)?).map_err(fault)?;
+    Ok(())
 }
 
 /// Downloads the wheel with pip, because this program contains no HTTP client.

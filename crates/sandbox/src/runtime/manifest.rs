@@ -58,8 +58,12 @@ pub struct Manifest {
     /// What it needs beyond the limits of an ordinary algorithm.
     pub needs: Needs,
     /// How it is initialised once, when it is installed. None: at the start of every run.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<Snapshot>,
+    /// The file that a folder must have at its top to be run as a program: `__main__.py` for Python. Without it, the runtime
+    /// takes single scripts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_entry: Option<String>,
 }
 
 /// An initialisation that happens once, when the interpreter is installed. Runs continue from the state that it led to.
@@ -128,8 +132,15 @@ pub struct ModuleFile {
 pub struct SupportFile {
     /// Its path in the archive.
     pub archive: String,
-    /// Its path in the guest: absolute, outside `/data` and `/tmp`.
+    /// Its path in the zip archive that `archive` is, if it is not that archive itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// Its path in the guest: absolute, outside `/data`, `/dev` and `/tmp`.
     pub guest: String,
+    /// Whether it is an archive whose files the guest finds below `guest`. That path may lead through another file of the
+    /// runtime: packages look for their data beside their code, which is in an archive.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unpack: bool,
     /// Its digest.
     pub sha256: Sha256,
 }
@@ -211,10 +222,13 @@ impl Manifest {
         let paths = manifest.files.iter().map(|file| &file.guest).chain(&manifest.directories).chain(initial);
         for path in paths {
             let plain = path.split('/').skip(1).all(|segment| !matches!(segment, "" | "." | ".."));
-            let ours = ["/data", "/tmp"].iter().any(|top| path == top || path.starts_with(&format!("{top}/")));
+            let ours = ["/data", "/dev", "/tmp"].iter().any(|top| path == top || path.starts_with(&format!("{top}/")));
             if !path.starts_with('/') || !plain || ours {
-                return wrong("files", "must use absolute paths outside /data and /tmp");
+                return wrong("files", "must use absolute paths outside /data, /dev and /tmp");
             }
+        }
+        if manifest.folder_entry.as_ref().is_some_and(|entry| entry.is_empty() || entry.contains(['/', '\0'])) {
+            return wrong("folderEntry", "must be the name of a file");
         }
         if manifest
             .environment
@@ -249,7 +263,7 @@ mod tests {
     #[test]
     fn a_manifest_cannot_place_files_below_data_or_tmp() {
         let text = String::from_utf8(Manifest::known("python").expect("known").to_vec()).expect("text");
-        for path in ["/data/inputs/x", "/tmp", "relative", "/usr/../data/x", "/usr//x"] {
+        for path in ["/data/inputs/x", "/tmp", "/dev/null", "relative", "/usr/../data/x", "/usr//x"] {
             let text = text.replace("/usr/local/lib/python315.zip", path);
             assert!(Manifest::parse(text.as_bytes()).is_err(), "{path}");
         }

@@ -15,7 +15,7 @@ use crate::{
     home::Home,
     host_file::{open_regular, read_bounded},
     mac::MacKey,
-    worker::spec::{Placed, Start},
+    worker::spec::{Archive, Placed, Start},
 };
 use cloister_model::{RuntimeReport, Sha256, escape};
 use std::{
@@ -192,6 +192,12 @@ impl Runtime {
         Start::Module { exports: self.start_exports().to_vec(), trap: self.manifest.trap.clone() }
     }
 
+    /// The file that an author's folder must have at its top, if this runtime takes folders.
+    #[must_use]
+    pub fn folder_entry(&self) -> Option<&str> {
+        self.manifest.folder_entry.as_deref()
+    }
+
     /// Its arguments.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
@@ -204,7 +210,18 @@ impl Runtime {
     }
 
     pub(crate) fn placed(&self) -> impl Iterator<Item = Placed> {
-        let files = self.manifest.files.iter().map(|file| Placed::File(file.guest.clone()));
+        let within = |path: &str| {
+            let inside = |other: &SupportFile| !other.unpack && path.starts_with(&format!("{}/", other.guest));
+            self.manifest.files.iter().any(inside)
+        };
+        let files = self.manifest.files.iter().map(move |file| {
+            let path = file.guest.clone();
+            if file.unpack {
+                Placed::Archive(Archive { through: within(&path), path, entry: None })
+            } else {
+                Placed::File(path)
+            }
+        });
         files.chain(self.manifest.directories.iter().cloned().map(Placed::Empty))
     }
 

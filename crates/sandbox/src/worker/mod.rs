@@ -21,6 +21,7 @@ use crate::{
     limiter::Limiter,
     log::Log,
     random::Random,
+    unpack::{UnpackError, unpack},
 };
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
@@ -28,7 +29,7 @@ use cloister_isolation::{self as isolation, PeakMemory, Status};
 use cloister_model::{Isolation, Wall, WallState};
 use end::classify;
 use message::{End, Message};
-use spec::{Descriptor, FIRST_PLACED, Placed, Spec, Start};
+use spec::{Archive, Descriptor, FIRST_PLACED, Placed, Spec, Start};
 use std::{
     fs::File,
     io::Write as _,
@@ -114,9 +115,17 @@ fn run(result: &mut File) -> Result<()> {
 
     // From here on, only files of the datasets and the outputs can be opened.
     let account = Account::new(counters, limits.memory_bytes);
-    let mut files = Build::new(account.clone(), limits.handles);
+    let random = Random::for_devices(engine.profile, algorithm);
+    let mut files = Build::new(account.clone(), limits.handles).random(Box::new(random));
+    let mut archives = Vec::new();
     for (placed, fd) in tree {
         files = match (placed, fd) {
+            (Placed::Archive(archive), fd) => {
+                let placed =
+                    if archive.through { files.through(&archive.path) } else { files.directory(&archive.path) };
+                archives.push((archive, File::from(fd.context("an archive was not given")?)));
+                placed?
+            }
             (Placed::File(path), Some(fd)) => files.file(&path, File::from(fd))?,
             (Placed::Mount(path), Some(fd)) => files.mount(&path, Dir::from_std_file(File::from(fd)))?,
             (Placed::Empty(path), _) | (Placed::File(path) | Placed::Mount(path), None) => files.directory(&path)?,
@@ -168,6 +177,17 @@ fn run(result: &mut File) -> Result<()> {
     // (GHSA-vqjp-4c8c-hfgg), and openat2 is the one wall that depends on no optional kernel feature.
     anyhow::ensure!(!openat2_missing, "this kernel has no openat2 (Linux 5.6), or something forbids it");
 
+    // An author's archive is a stranger's input, too: it is read as late as the guest begins.
+    for (Archive { path, entry, .. }, file) in archives {
+        let files = &mut store.data_mut().files;
+        let end = match unpack(&file, path.trim_start_matches('/'), entry.as_deref(), files, &account) {
+            Ok(()) => continue,
+            Err(UnpackError::Memory) => End::DoesNotFit,
+            Err(UnpackError::Bad(problem)) if entry.is_some() => End::BadArchive(problem),
+            Err(UnpackError::Bad(problem)) => End::Fault(format!("the archive for `{path}`: {problem}")),
+        };
+        return send(result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None });
+    }
     account.start_guest();
     #[expect(clippy::disallowed_methods, reason = "measures the guest for the report, outside of it")]
     let started = Instant::now();
@@ -195,7 +215,7 @@ fn take_tree(tree: Vec<Placed>) -> Result<(Vec<(Placed, Option<OwnedFd>)>, i32)>
         .map(|placed| {
             let fd = match &placed {
                 Placed::Empty(_) => None,
-                Placed::File(_) | Placed::Mount(_) => {
+                Placed::File(_) | Placed::Mount(_) | Placed::Archive(_) => {
                     number += 1;
                     Some(take_number(number - 1)?)
                 }

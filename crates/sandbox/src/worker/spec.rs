@@ -47,10 +47,23 @@ pub(crate) enum Start {
     Module { exports: Vec<String>, trap: Vec<(String, String)> },
 }
 
+/// An archive in the tree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Archive {
+    pub(crate) path: String,
+    /// Whether the path leads through a file, and is found by the whole path only.
+    pub(crate) through: bool,
+    /// The file that must be at its top. Then the archive is the author's, and one that is not as it should be is refused.
+    pub(crate) entry: Option<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Placed {
     File(String),
     Mount(String),
     Empty(String),
+    /// An archive whose files are unpacked into this directory.
+    Archive(Archive),
 }
