@@ -243,6 +243,27 @@ fn python_is_known_by_name() {
     assert!(compiled.status.success() && said(&compiled).starts_with("compiled earlier"), "{}", said(&compiled));
 }
 
+/// The state of the interpreter has the same digest on every machine. Where it had not, scripts would be right, and start slowly.
+#[test]
+fn python_starts_from_the_snapshot_that_its_manifest_names() {
+    install_python();
+    let folder = TempDir::new().expect("a temporary directory");
+    fs::write(folder.path().join("script.py"), "import pandas, sklearn, matplotlib.pyplot, statsmodels.api\n")
+        .expect("written");
+    fs::write(folder.path().join("data"), "1").expect("written");
+    let mut command = program();
+    command.current_dir(folder.path());
+    command.args(["run", "script.py", "--runtime", "python", "--dataset", "d=data", "--outputs", "out", "--json"]);
+    let output = command.output().expect("the program starts");
+    let report: Report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+    assert_eq!(report.outcome, Outcome::Succeeded);
+    let list = program().args(["runtime", "list", "--json"]).output().expect("the program starts");
+    let list: Value = serde_json::from_slice(&list.stdout).expect("JSON");
+    let named = list.as_array().expect("a list").iter().find(|manifest| manifest["name"] == "python").expect("python");
+    let found = report.algorithm.runtime.expect("a runtime").snapshot_sha256.expect("a snapshot");
+    assert_eq!(Value::String(found.to_string()), named["snapshot"]["sha256"]);
+}
+
 /// Makes a bundle of the workshop's interpreter, and returns its digest as it was printed.
 fn bundled(workshop: &Workshop, arguments: &[&str]) -> String {
     assert!(workshop.add(&workshop.manifest).status.success());
