@@ -106,7 +106,9 @@ fn main_file(files: &[String]) -> Result<&str, String> {
 /// An entry that runs the program as Python would.
 fn entry_for(main: &str) -> String {
     let name = serde_json::Value::from(main);
-    format!("import os.path, runpy\nrunpy.run_path(os.path.join(os.path.dirname(__file__), {name}), run_name=\"__main__\")\n")
+    format!(
+        "import os.path, runpy\nrunpy.run_path(os.path.join(os.path.dirname(__file__), {name}), run_name=\"__main__\")\n"
+    )
 }
 
 #[cfg(test)]

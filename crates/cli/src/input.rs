@@ -87,7 +87,8 @@ pub(crate) async fn upload(client: &Client, path: &Path) -> anyhow::Result<Measu
     let to_send = ToSend::of(path)?;
     let measured = measure_file(to_send.path())?;
     let file = tokio::fs::File::open(to_send.path())
-        .await.map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
+        .await
+        .map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
     let mut progress = Progress::new();
     progress.show(&format!("uploading {} bytes …", measured.bytes));
     let chunks = futures_util::stream::try_unfold(file.take(measured.bytes), |mut file| async move {

@@ -79,7 +79,11 @@ impl Container {
 pub fn check_arguments(arguments: &[String]) -> Result<(), EntrypointError> {
     let bytes: usize = arguments.iter().map(|argument| argument.len() + 1).sum();
     let fits = arguments.len() <= MOST_ARGUMENTS && bytes <= MOST_ARGUMENT_BYTES;
-    if fits && !arguments.iter().any(|argument| argument.contains('\0')) { Ok(()) } else { Err(EntrypointError::TooMany) }
+    if fits && !arguments.iter().any(|argument| argument.contains('\0')) {
+        Ok(())
+    } else {
+        Err(EntrypointError::TooMany)
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -122,7 +126,9 @@ fn words(text: &str) -> Result<Vec<String>, EntrypointError> {
             }
             '\\' => word.get_or_insert_default().push(letters.next().ok_or(EntrypointError::Quote)?),
             '$' => word.get_or_insert_default().push_str(variable(&mut letters)?),
-            '`' | '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '\n' | '\r' => return shell(letter),
+            '`' | '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '\n' | '\r' => {
+                return shell(letter);
+            }
             '~' | '#' | '!' if word.is_none() => return shell(letter),
             letter => word.get_or_insert_default().push(letter),
         }
@@ -165,13 +171,10 @@ mod tests {
             ("/usr/bin/python3 \"$ALGO\" --mode fast", vec!["--mode", "fast"]),
             ("python ${ALGO} 'a b'  \"c d\"\te\\ f", vec!["a b", "c d", "e f"]),
             (r#"python $ALGO '' "" "a\"b\$c\d" a'b'c"#, vec!["", "", r#"a"b$c\d"#, "abc"]),
-            ("python $ALGO $INPUTS/x \"${OUTPUTS}\" '$ALGO' a#b --x=~", vec![
-                "/data/inputs/x",
-                "/data/outputs",
-                "$ALGO",
-                "a#b",
-                "--x=~",
-            ]),
+            (
+                "python $ALGO $INPUTS/x \"${OUTPUTS}\" '$ALGO' a#b --x=~",
+                vec!["/data/inputs/x", "/data/outputs", "$ALGO", "a#b", "--x=~"],
+            ),
         ] {
             let expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
             assert_eq!(arguments(entrypoint, true), Ok(expected), "{entrypoint}");
@@ -182,10 +185,12 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_refused() {
         use EntrypointError::{Algorithm, Before, Quote, Shell, TooMany};
-        for (entrypoint, interpreted) in [("python3 $ALGO", false), ("python3 -m x $ALGO", true), ("sh -c $ALGO", true)] {
+        for (entrypoint, interpreted) in [("python3 $ALGO", false), ("python3 -m x $ALGO", true), ("sh -c $ALGO", true)]
+        {
             assert!(matches!(arguments(entrypoint, interpreted), Err(Before(_))), "{entrypoint}");
         }
-        for entrypoint in ["python3 algorithm.py", "$ALGO $ALGO", "python3 $ALGO/main.py", "python3 x$ALGO", "", "sh -c 'run $ALGO'"]
+        for entrypoint in
+            ["python3 algorithm.py", "$ALGO $ALGO", "python3 $ALGO/main.py", "python3 x$ALGO", "", "sh -c 'run $ALGO'"]
         {
             assert_eq!(arguments(entrypoint, true), Err(Algorithm), "{entrypoint}");
         }

@@ -269,12 +269,7 @@ async fn send(client: &Client, path: &Path, image: Option<String>, arguments: &[
 }
 
 /// The container section for a file; none for a WebAssembly program without arguments.
-fn container(
-    path: &Path,
-    head: [u8; 4],
-    image: Option<String>,
-    arguments: &[String],
-) -> anyhow::Result<Option<Value>> {
+fn container(path: &Path, head: [u8; 4], image: Option<String>, arguments: &[String]) -> anyhow::Result<Option<Value>> {
     let named = |name: &str| path.extension().is_some_and(|extension| extension == name);
     let wasm = || (!arguments.is_empty()).then(|| "wasm".to_owned());
     let image = match image {

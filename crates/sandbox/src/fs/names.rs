@@ -298,7 +298,8 @@ impl FileSystem {
             }
         };
         if *place == Directory::Tree(ROOT) {
-            entries.extend(scratch(BESIDE_ROOT).map(|(name, child)| entry(name, unsized_file(self.stat_scratch(*child)))));
+            entries
+                .extend(scratch(BESIDE_ROOT).map(|(name, child)| entry(name, unsized_file(self.stat_scratch(*child)))));
             entries.sort_by(|one, other| one.name.cmp(&other.name));
         }
         // The files in memory are already charged; the listing is a copy and is charged, too, while it is kept.

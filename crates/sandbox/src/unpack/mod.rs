@@ -167,7 +167,11 @@ fn check_path(path: &str) -> Result<(), UnpackError> {
         && path.len() <= MAX_PATH_BYTES
         && segments.len() <= MAX_DEPTH
         && !path.chars().any(|letter| letter.is_control() || letter == '\\');
-    if is_plain { Ok(()) } else { Err(bad(format!("a file has the name `{path}`, which is not a plain relative path"))) }
+    if is_plain {
+        Ok(())
+    } else {
+        Err(bad(format!("a file has the name `{path}`, which is not a plain relative path")))
+    }
 }
 
 fn charge(account: &Account, members: usize, bytes: u64) -> Result<(), UnpackError> {

@@ -17,7 +17,8 @@ struct Guest {
 
 fn guest() -> Guest {
     let account = Account::new(Arc::new(Counters::create().expect("counters").0), MEMORY);
-    let mut files = Build::new(account.clone(), 8).directory("/data/transformations/algorithm").expect("placed").finish();
+    let mut files =
+        Build::new(account.clone(), 8).directory("/data/transformations/algorithm").expect("placed").finish();
     let root = files.open_root().expect("a root");
     Guest { files, root, account }
 }
@@ -103,11 +104,8 @@ fn files_are_found_below_the_algorithm() {
 
 #[test]
 fn a_folder_around_everything_is_left_out() {
-    let archive = tar_of(&[
-        (b'5', "app-1.0/", b""),
-        (b'0', "app-1.0/__main__.py", b"1"),
-        (b'0', "./app-1.0/lib/a.py", b"2"),
-    ]);
+    let archive =
+        tar_of(&[(b'5', "app-1.0/", b""), (b'0', "app-1.0/__main__.py", b"1"), (b'0', "./app-1.0/lib/a.py", b"2")]);
     let mut guest = guest();
     guest.unpack(&archive).expect("unpacked");
     assert_eq!(guest.read("lib/a.py").as_deref(), Some(&b"2"[..]));
@@ -160,10 +158,7 @@ fn links_special_files_and_names_given_twice_are_refused() {
 #[test]
 fn content_is_charged_before_it_is_unpacked() {
     let zeros = vec![0; 2 * 1024 * 1024];
-    for archive in [
-        zip_of(&[(MAIN, &zeros)], CompressionMethod::Deflated),
-        tar_of(&[(b'0', MAIN, &zeros)]),
-    ] {
+    for archive in [zip_of(&[(MAIN, &zeros)], CompressionMethod::Deflated), tar_of(&[(b'0', MAIN, &zeros)])] {
         assert!(archive.len() < 10_000, "compressed to {}", archive.len());
         assert!(matches!(guest().unpack(&archive), Err(UnpackError::Memory)));
     }

@@ -236,6 +236,7 @@ fn prepare(engine: &Engine, program: &Program, start: Start) -> Result<Ready> {
         (Program::Component(program), Start::Component) => {
             let mut linker = wasmtime::component::Linker::new(engine);
             component::add_to_linker(&mut linker)?;
+            component::answer_sockets(&mut linker, program, engine)?;
             Ok(Ready::Component(CommandPre::new(linker.instantiate_pre(program)?)?))
         }
         _ => anyhow::bail!("the artifact is not of the kind that admission found"),

@@ -299,8 +299,7 @@ impl World {
         let OpenOptions { read, write, create, exclusive, truncate, directory, follow: _ } = options;
         // An output that is opened for both can only be written.
         let part = |model: &Model, id: NodeId| model.nodes[id].part;
-        let open =
-            |model: &Model, id| Some(Open::File { id, read: read && part(model, id) == Part::Scratch, write });
+        let open = |model: &Model, id| Some(Open::File { id, read: read && part(model, id) == Part::Scratch, write });
         match self.model.find(place)? {
             None => {
                 let outputs = part(&self.model, place.directory) == Part::Outputs;
