@@ -72,3 +72,17 @@ impl RandomBytes for Random {
         Self::fill(self, buffer);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_devices_have_a_stream_of_their_own_and_the_same_in_every_run() {
+        let seed = Sha256::from_bytes([7; 32]);
+        let devices = || Random::for_devices(Profile::Deterministic, seed).next_u64();
+        assert_eq!(devices(), devices());
+        assert_ne!(devices(), Random::new(Profile::Deterministic, seed).next_u64());
+        assert_ne!(devices(), Random::for_devices(Profile::Deterministic, Sha256::from_bytes([8; 32])).next_u64());
+    }
+}

@@ -125,6 +125,10 @@ impl Runtime {
         std::fs::write(self.directory.join(manifest::CODES), text).map_err(damaged)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a file of the runtime's own directory; it is opened without following links"
+    )]
     pub(super) fn open(directory: &Path, name: &str) -> Result<Self, RuntimeError> {
         let damaged = |problem: String| RuntimeError::Damaged { name: name.to_owned(), problem };
         let text = open_regular(&directory.join(manifest::FILE))

@@ -39,13 +39,12 @@ const OWN_DESCRIPTORS: u64 = 48;
 /// Stack for the host's own calls, in addition to the guest's.
 const HOST_STACK_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Runs the worker to its end. The state of its instance goes into `state`, where the spec says so. Digests the inputs in parallel, and the outputs afterwards.
+/// Runs the worker to its end. Digests the inputs in parallel, and the outputs afterwards.
 pub(super) fn execute(
     spec: Spec,
     opened: Opened,
     code: AuthenticatedCode,
     runtime: Option<&Runtime>,
-    state: Option<OwnedFd>,
     outputs: &Dir,
     draft: &Draft,
     observer: &mut dyn Observer,
@@ -74,7 +73,9 @@ pub(super) fn execute(
     for fd in input_fds {
         fds.push(fd.try_clone()?);
     }
-    fds.extend(state);
+    if let Some(state) = &opened.state {
+        fds.push(state.try_clone()?);
+    }
     let program = Program {
         rlimits: Rlimits {
             cpu_seconds: Some(limits.cpu_seconds),

@@ -54,7 +54,8 @@ pub(crate) fn initialise(
         let text = file.lines.join("\n") + "\n";
         Ok((Placed::File(file.guest.clone()), sealed("snapshot file", text.as_bytes())?))
     });
-    let opened = Opened::only(opened.collect::<Result<Vec<(Placed, OwnedFd)>>>()?);
+    let state = File::from(create_memfd("state")?);
+    let opened = Opened::only(opened.collect::<Result<Vec<(Placed, OwnedFd)>>>()?, state.try_clone()?.into());
     let spec = Spec {
         engine,
         limits,
@@ -67,10 +68,8 @@ pub(crate) fn initialise(
         keeps_state: true,
         require_isolation: false,
     };
-    let state = File::from(create_memfd("state")?);
     let mut printed = Printed { observer, text: Vec::new() };
-    let copy = state.try_clone()?.into();
-    let execution = execute(spec, opened, code, Some(runtime), Some(copy), outputs, &draft, &mut printed)?;
+    let execution = execute(spec, opened, code, Some(runtime), outputs, &draft, &mut printed)?;
     match execution.outcome {
         Outcome::Succeeded => Ok(state),
         outcome => {

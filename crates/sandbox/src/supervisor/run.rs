@@ -134,7 +134,7 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         Compiled::Ready { artifact: Artifact { admission, code, .. }, elapsed } => {
             let draft = draft.compiled(admission.kind, elapsed);
             let spec = spec(job, &draft, &opened, runtime.as_ref(), settings)?;
-            let execution = execute(spec, opened, code, runtime.as_ref(), None, &outputs, &draft, observer)?;
+            let execution = execute(spec, opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
             Ok(draft.executed(execution))
         }
     }

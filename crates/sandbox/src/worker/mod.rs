@@ -207,8 +207,11 @@ fn run(result: &mut File) -> Result<()> {
     Ok(())
 }
 
+/// A place in the tree, and its descriptor.
+type Taken = Vec<(Placed, Option<OwnedFd>)>;
+
 /// Takes the descriptors of the files and mounts in the tree. Returns also the number after the last one.
-fn take_tree(tree: Vec<Placed>) -> Result<(Vec<(Placed, Option<OwnedFd>)>, i32)> {
+fn take_tree(tree: Vec<Placed>) -> Result<(Taken, i32)> {
     let mut number = FIRST_PLACED;
     let taken: Result<_> = tree
         .into_iter()
@@ -257,6 +260,7 @@ fn prepare(engine: &Engine, program: &Program, start: Start) -> Result<Ready> {
         (Program::Component(program), Start::Component) => {
             let mut linker = wasmtime::component::Linker::new(engine);
             component::add_to_linker(&mut linker)?;
+            component::answer_sockets(&mut linker, program, engine)?;
             Ok(Ready::Component(CommandPre::new(linker.instantiate_pre(program)?)?))
         }
         _ => anyhow::bail!("the artifact is not of the kind that admission found"),
