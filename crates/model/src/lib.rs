@@ -12,6 +12,7 @@ mod asset;
 mod checksum;
 mod did;
 mod digest;
+mod entrypoint;
 mod escape;
 mod inputs;
 mod isolation;
@@ -45,6 +46,7 @@ pub use asset::{
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
+pub use entrypoint::{EntrypointError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, check_arguments};
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
