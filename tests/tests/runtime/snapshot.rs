@@ -31,9 +31,10 @@ fn with_found_digest(workshop: &Workshop) -> Value {
     let added = workshop.add(&workshop.manifest);
     assert!(added.status.success(), "{}", said(&added));
     let text = said(&added);
-    let found = text.split("it has sha256 ").nth(1).and_then(|rest| rest.get(..64)).unwrap_or_else(|| panic!("{text}"));
+    let found = text.split("it has sha256 ").nth(1).and_then(|rest| rest.get(..64));
+    assert!(found.is_some(), "{text}");
     let mut manifest = workshop.manifest.clone();
-    manifest["snapshot"]["sha256"] = json!(found);
+    manifest["snapshot"]["sha256"] = json!(found.expect("asserted"));
     manifest
 }
 
