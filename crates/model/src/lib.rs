@@ -10,6 +10,7 @@ mod account;
 mod admission;
 mod asset;
 mod checksum;
+mod container;
 mod did;
 mod digest;
 mod escape;
@@ -43,6 +44,9 @@ pub use asset::{
     Metadata, Service, ServiceError, ServiceFiles, ServiceKind, ServiceSummary,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
+pub use container::{
+    ALGORITHM_FILE, CanaryMessage, CanaryVersion, Command, CommandError, ContainerEnd, ImageError, PinnedImage,
+};
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
 pub use escape::{Escaped, escape};
@@ -70,7 +74,7 @@ pub use parameters::{
 pub use permissions::{
     AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, OutputPolicy, Permissions,
     PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Terms, Trusted,
-    TrustedAlgorithm, check_files_checksum, decide,
+    TrustedAlgorithm, check_files_checksum, container_denials, decide,
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
