@@ -4,7 +4,7 @@
 //! A script that tries something exits with 0 if it came to nothing, so that the phase of its job says whether the walls stand.
 
 use super::jobs::{Installation, TABLE, event, program};
-use cloister_model::{AuditAction, Fault, JobSpec, JobStatus, Phase, Reason, RuntimeKind};
+use cloister_model::{AuditAction, Fault, JobSpec, JobStatus, Jobs as _, Phase, Reason, RuntimeKind};
 use cloister_tests::cluster;
 use serde_json::{Value, json};
 use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
