@@ -75,6 +75,7 @@ fn run() -> algorithm::Run {
         profile: Profile::Deterministic,
         live_log_bytes: 0,
         interpreter: None,
+        arguments: Vec::new(),
     }
 }
 

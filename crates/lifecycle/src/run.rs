@@ -149,6 +149,7 @@ fn reported(spec: &JobSpec, summary: &RunSummary, report: Option<Box<Report>>) -
         return Transition { report: stored, records: vec![Recorded::refused("files-checksum")], ..ended };
     }
     let (event, reason) = event_of(summary);
+    let reason = reason.map(|reason| if spec.terms.lets_log_out() { reason } else { coarse(summary.end, reason) });
     match reason {
         // Not durable: the report stays in the work folder until filtering has ended.
         None => Transition { report: stored, ..Transition::step(&[event], Durability::Process) },
@@ -169,6 +170,19 @@ fn event_of(summary: &RunSummary) -> (Event, Option<Reason>) {
     let fault = if summary.end == RunEnd::HostFault { Fault::System } else { Fault::Algorithm };
     let unsaid = || Reason::new("the run ended badly, and its report does not say how", fault);
     (event, Some(summary.reason.clone().unwrap_or_else(unsaid)))
+}
+
+/// What is told of an end where nothing of the log may leave: neither an exit code nor a number that the algorithm chose.
+fn coarse(end: RunEnd, reason: Reason) -> Reason {
+    const NO_MORE: &str = "the data's contract lets nothing of its log out, so no more is told";
+    match end {
+        RunEnd::Succeeded | RunEnd::Refused | RunEnd::HostFault => reason,
+        RunEnd::Failed => Reason::new(&format!("the algorithm failed; {NO_MORE}"), reason.fault()),
+        RunEnd::MetLimit => {
+            let limit = reason.text().split(" (").next().unwrap_or_default();
+            Reason::new(&format!("{limit}; {NO_MORE}"), reason.fault())
+        }
+    }
 }
 
 /// Compares the bytes that ran, as the sandbox digested them, with those that the terms allow. Configuration checked the

@@ -13,6 +13,7 @@ mod checksum;
 mod container;
 mod did;
 mod digest;
+mod entrypoint;
 mod escape;
 mod inputs;
 mod isolation;
@@ -49,6 +50,7 @@ pub use container::{
 };
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
+pub use entrypoint::{EntrypointError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, check_arguments};
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
@@ -78,10 +80,11 @@ pub use permissions::{
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
-    ApiKey, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, Claim,
-    ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections,
-    JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Registry, ReviewVerdict, Role, StoreError,
-    StoreFuture, Unavailability, Upload, Uploads,
+    ApiKey, Archived, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord,
+    Backend, Claim, ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest,
+    Inspection, Inspections, JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Quota,
+    QuotaExceeded, Registry, ReviewVerdict, Role, StoreError, StoreFuture, Unavailability, Upload, UploadQuery,
+    Uploads,
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};

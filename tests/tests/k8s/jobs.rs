@@ -38,14 +38,7 @@ impl Installation {
 
     /// An installation with this environment.
     pub(super) async fn open_with(purpose: &str, environment: &Value) -> Self {
-        let definitions = cloister_testkit::root().join("deploy/crds");
-        let applied = cluster::run(&["apply", "--server-side", "-f", &definitions.display().to_string()], &[]);
-        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
-        for kind in ["computejobs", "environments", "apikeys", "datasets", "algorithms"] {
-            let definition = format!("crd/{kind}.cloister.dev");
-            let ready = cluster::run(&["wait", "--for=condition=Established", "--timeout=60s", &definition], &[]);
-            assert!(ready.status.success(), "{}", String::from_utf8_lossy(&ready.stderr));
-        }
+        cluster::definitions();
         let jobs = Namespace::new(purpose, "restricted");
         let others = [Namespace::new("system", "restricted"), Namespace::new("assets", "restricted")];
         let policies = cloister_testkit::root().join("deploy/network/policies.yaml");
@@ -85,7 +78,6 @@ impl Installation {
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: Arc::new(results),
-            upload_bytes_per_account: 64 << 20,
         };
         let store = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
         let options = EngineOptions {

@@ -7,6 +7,6 @@
 
 mod containers;
 mod deployed;
+mod guide;
 mod images;
 mod jobs;
-mod people;

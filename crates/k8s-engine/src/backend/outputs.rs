@@ -8,12 +8,13 @@ use crate::{
         algorithm::{self, live_log_bytes},
         container,
     },
+    clock::now,
     cluster::{CallError, call},
 };
 use cloister_lifecycle::log_bytes;
 use cloister_model::{
-    ByteRange, EngineError, EngineFuture, JobId, ListDigest, LogPart, LogScope, Outputs, Phase, Report, ResultFile,
-    ResultSet, RuntimeKind, StoredReceipt, Unavailability,
+    Account, ByteRange, EngineError, EngineFuture, JobId, ListDigest, LogPart, LogScope, Outputs, Phase, Report,
+    ResultFile, ResultSet, RuntimeKind, StoredReceipt, Unavailability,
 };
 use cloister_results::PublishError;
 use futures_util::AsyncReadExt as _;
@@ -39,6 +40,17 @@ impl Outputs for ClusterStore {
 
     fn read_result(&self, job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>> {
         Box::pin(async move { self.inner.read_result(job, set, index, range).await })
+    }
+
+    fn result_bytes(&self, owner: Account) -> EngineFuture<'_, u64> {
+        let (mut bytes, present) = (0_u64, now());
+        self.inner.jobs.each(|known| {
+            if known.card.record.owner == owner && !known.is_absent(present) {
+                let released = known.results.as_ref().map_or(0, |list| list.bytes);
+                bytes = bytes.saturating_add(released);
+            }
+        });
+        Box::pin(std::future::ready(Ok(bytes)))
     }
 
     fn receipt(&self, job: JobId) -> EngineFuture<'_, Option<StoredReceipt>> {

@@ -43,6 +43,8 @@ pub struct Run {
     pub live_log_bytes: u64,
     /// The installed interpreter; none: the file is a WebAssembly program itself.
     pub interpreter: Option<InterpreterId>,
+    /// The arguments of the algorithm, after its name.
+    pub arguments: Vec<String>,
 }
 
 impl Run {
@@ -57,6 +59,7 @@ impl Run {
             profile: spec.terms.profile,
             live_log_bytes: live_log_bytes(&spec.terms),
             interpreter: spec.algorithm.interpreter.clone(),
+            arguments: spec.algorithm.arguments(),
         }
     }
 }
@@ -85,7 +88,8 @@ pub fn memory_limit(limits: &Limits) -> u64 {
 /// The pod that runs the algorithm. The claim on the volume lets it begin once, however often the pod is created.
 #[must_use]
 pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> Pod {
-    let Run { did: _, datasets: _, contract: _, limits, profile: _, live_log_bytes: _, interpreter: _ } = run;
+    let Run { did: _, datasets: _, contract: _, limits, profile: _, live_log_bytes: _, interpreter: _, arguments: _ } =
+        run;
     let mounts = vec![
         Folder::Inputs.read_only(),
         Folder::Outputs.writable(),
@@ -122,7 +126,7 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
 }
 
 fn arguments(job: JobId, run: &Run) -> Vec<String> {
-    let Run { did, datasets, contract, limits, profile, live_log_bytes, interpreter } = run;
+    let Run { did, datasets, contract, limits, profile, live_log_bytes, interpreter, arguments: of_algorithm } = run;
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
     let dids: Vec<&str> = datasets.iter().map(Did::id).collect();
     let mut arguments = vec!["run".to_owned(), Folder::Inputs.file("transformations/algorithm")];
@@ -150,5 +154,9 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     }
     // Nothing else of the guest on stdout or stderr.
     arguments.extend(["--quiet", "--require-isolation"].map(str::to_owned));
+    if !of_algorithm.is_empty() {
+        arguments.push("--".to_owned());
+        arguments.extend(of_algorithm.iter().cloned());
+    }
     arguments
 }

@@ -69,6 +69,7 @@ pub(crate) fn run() -> algorithm::Run {
         profile: Profile::Deterministic,
         live_log_bytes: 1 << 20,
         interpreter: Some("python".parse().expect("a name")),
+        arguments: Vec::new(),
     }
 }
 

@@ -45,6 +45,25 @@ fn a_fault_of_the_host_is_never_the_algorithms() {
     assert!(without_report("a wall is missing", Some("exit status: 5")).text().contains("a wall is missing"));
 }
 
+/// An exit code and the figure of a limit are the algorithm's to choose.
+#[test]
+fn where_no_log_may_leave_an_end_tells_no_number() {
+    let (mut silent, mut reviewed) = (spec(), spec());
+    silent.terms.output_contract.max_log_bytes = 0;
+    reviewed.terms.release.review = true;
+    for held in [silent, reviewed] {
+        let said = |outcome| after(&held, &report(outcome)).reason.expect("a reason").text().to_owned();
+        let codes = [3, 77].map(|exit_code| said(Outcome::AlgorithmFailed { exit_code }));
+        assert_eq!(codes[0], codes[1]);
+        assert_eq!(codes[0], said(Outcome::Crashed { trap: TrapKind::Unreachable }));
+        let limits = [2, 99].map(|used| said(Outcome::LimitExceeded { limit: Limit::OutputBytes, allowed: 1, used }));
+        assert_eq!(limits[0], limits[1]);
+        assert!(limits[0].contains("output") && !limits[0].contains("99"), "{}", limits[0]);
+    }
+    let open = after(&spec(), &report(Outcome::AlgorithmFailed { exit_code: 77 })).reason.expect("a reason");
+    assert!(open.text().contains("77"), "{}", open.text());
+}
+
 #[test]
 fn bytes_that_were_not_allowed_to_run_release_nothing_and_the_fault_is_the_systems() {
     let other = Sha256::from_bytes([8; 32]);
@@ -83,7 +102,12 @@ fn every_file_beside_the_program_counts_and_an_interpreter_is_given_the_first_al
     assert_eq!(after(&trusting(&[ALGORITHM, second]), &with_second).events, [Event::Succeeded]);
     assert_eq!(after(&trusting(&[ALGORITHM]), &with_second).events, [Event::Failed]);
     let mut script = report(Outcome::Succeeded);
-    let module = RuntimeReport { name: "python".to_owned(), module_sha256: second, manifest_sha256: second };
+    let module = RuntimeReport {
+        name: "python".to_owned(),
+        module_sha256: second,
+        manifest_sha256: second,
+        snapshot_sha256: None,
+    };
     script.algorithm.runtime = Some(module);
     assert_eq!(after(&trusting(&[ALGORITHM, second]), &script).events, [Event::Succeeded]);
     assert_eq!(after(&trusting(&[second]), &script).events, [Event::Failed]);

@@ -39,6 +39,14 @@ pub struct Terms {
     pub profiles: BTreeSet<Profile>,
 }
 
+impl Terms {
+    /// Whether the log of a run may leave without anyone looking at it first.
+    #[must_use]
+    pub fn lets_log_out(&self) -> bool {
+        self.output_contract.max_log_bytes > 0 && !self.release.holds_log()
+    }
+}
+
 /// Why one dataset may be used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -43,6 +43,11 @@ pub(super) async fn decide(
     let parameters = parameters(&declared(&program), &of_datasets, given)?;
 
     let (runtime, interpreter) = runtime(&use_cases.options().images, &environment.interpreters, &program.container);
+    if runtime == RuntimeKind::Wasm {
+        // Nothing of it may be lost on the way to the program.
+        let understood = program.container.arguments(interpreter.is_some());
+        understood.map_err(|error| SubmitError::field("algorithm", format!("its entrypoint: {error}")))?;
+    }
     let limits = limits(submission, &environment, runtime)?;
     let algorithm = RequestedAlgorithm {
         origin: origin(&program).map_err(|error| SubmitError::field("algorithm", error.to_string()))?,
