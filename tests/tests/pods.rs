@@ -159,6 +159,7 @@ impl Node {
             check_limits: Limits::default(),
             outputs: Vec::new(),
             output_directories: 0,
+            unreported: false,
         };
         let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
         let run = publishing::RunFiles { report: Some(report), log_bytes: MOST_LOG_BYTES };

@@ -119,3 +119,31 @@ fn a_held_log_is_withheld_when_the_run_fails() {
     assert_eq!(after(&spec(), &report(failed.clone())).log, LogFate::Kept);
     assert_eq!(after(&reviewed_spec(), &report(failed)).log, withheld());
 }
+
+/// The exit code of process 1 is all that is known of a container.
+#[test]
+fn the_end_of_a_container_says_whose_fault_it_is() {
+    let end = |end: ObservedEnd| match next(&spec(), &RunFacts { end: Some(end), ..RunFacts::default() }) {
+        Next::Ended(transition) => *transition,
+        Next::Start | Next::Await => panic!("it has ended"),
+    };
+    for (observed, event, fault) in [
+        (ContainerEnd::Exited(3), Event::Failed, Fault::Algorithm),
+        (ContainerEnd::Signal(11), Event::Failed, Fault::Algorithm),
+        (ContainerEnd::NoProgram, Event::Failed, Fault::Algorithm),
+        (ContainerEnd::NoCommand, Event::Failed, Fault::Algorithm),
+        (ContainerEnd::WallTime, Event::MetLimit, Fault::Algorithm),
+        (ContainerEnd::Memory, Event::MetLimit, Fault::Algorithm),
+        (ContainerEnd::BegunBefore, Event::Failed, Fault::System),
+        (ContainerEnd::NoWall, Event::Failed, Fault::System),
+        (ContainerEnd::HostFault, Event::Failed, Fault::System),
+    ] {
+        let ended = end(ObservedEnd::Container(observed));
+        assert_eq!(ended.events, [event], "{observed:?}");
+        assert_eq!(ended.reason.as_ref().map(Reason::fault), Some(fault), "{observed:?}");
+    }
+    let succeeded = end(ObservedEnd::Container(ContainerEnd::Exited(0)));
+    assert_eq!((succeeded.events.as_slice(), succeeded.reason), ([Event::Succeeded].as_slice(), None));
+    let image = end(ObservedEnd::NotStarted("its image cannot be pulled".to_owned()));
+    assert_eq!(image.reason.map(|reason| reason.fault()), Some(Fault::Algorithm));
+}
