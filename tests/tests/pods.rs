@@ -50,6 +50,7 @@ fn settings() -> PodSettings {
         tolerations: Vec::new(),
         priority_class: None,
         runtime_class: None,
+        container_runtime_class: None,
         user_namespaces: true,
         selinux_levels: true,
         strict_groups: true,

@@ -395,7 +395,6 @@ fn condition(installation: &Installation, kind: &str) -> String {
         let environment = namespace.get("environment/local");
         let conditions = environment["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let found = conditions.iter().find(|condition| condition["type"] == kind)?;
-        println!("{found}");
         found["status"].as_str().map(str::to_owned)
     })
 }
