@@ -42,7 +42,6 @@ fn the_objects_are_those_of_the_golden_files() {
     let mut objects: Vec<(String, Value)> =
         pods(&settings)[..3].iter().map(|(step, pod)| (step.as_str().to_owned(), json!(pod))).collect();
     objects.push(("keep".to_owned(), json!(keep(&settings))));
-    objects.push(("container".to_owned(), json!(container(&settings))));
     objects.push(("volume".to_owned(), json!(volume::build(&settings, &owner()))));
     for (name, object) in objects {
         let file = folder.join(format!("{name}.yaml"));
