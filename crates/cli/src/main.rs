@@ -24,6 +24,7 @@ mod output;
 mod serve;
 mod signals;
 mod step;
+mod upload;
 
 fn main() -> ExitCode {
     arguments::main()

@@ -10,6 +10,15 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// # Errors
 /// If it cannot be read.
 pub fn hash_reader(reader: &mut impl Read) -> io::Result<FileDigest> {
+    hash_chunks(reader, |_| {})
+}
+
+/// Reads to the end, shows every part as it comes, and says what was read. A part has at most 256 KiB, so that memory does not grow with
+/// what is read. Blocking.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn hash_chunks(reader: &mut impl Read, mut show: impl FnMut(&[u8])) -> io::Result<FileDigest> {
     let (mut hash, mut bytes, mut buffer) = (sha2::Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
     loop {
         let read = match reader.read(&mut buffer) {
@@ -19,7 +28,9 @@ pub fn hash_reader(reader: &mut impl Read) -> io::Result<FileDigest> {
         if read == 0 {
             return Ok(FileDigest { sha256: Sha256::from_bytes(hash.finalize().into()), bytes });
         }
-        hash.update(&buffer[..read]);
+        let chunk = &buffer[..read];
+        hash.update(chunk);
+        show(chunk);
         bytes += u64::try_from(read).map_err(io::Error::other)?;
     }
 }

@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod digest;
+mod folder;
 mod part;
 mod progress;
 mod watch;
 
-pub use digest::{digest_of, hash_reader};
+pub use digest::{digest_of, hash_chunks, hash_reader};
+pub use folder::{if_there, random_name};
 pub use part::read_part;
 pub use progress::ProgressCounter;
 pub use watch::Watch;

@@ -99,6 +99,9 @@ pub struct RuntimeReport {
     pub module_sha256: Sha256,
     /// Digest of its manifest, which names the digests of its support files.
     pub manifest_sha256: Sha256,
+    /// Digest of the snapshot that the run continued from: the module after an initialisation without any data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_sha256: Option<Sha256>,
 }
 
 /// The engine of a run.

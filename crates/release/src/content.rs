@@ -1,8 +1,8 @@
 //! One reading of a file: its digest, and what can be told of its bytes on the way.
 
 use super::{OutputRefusal, refusal::refuse, walk::Found};
-use cloister_model::{FileDigest, Sha256};
-use sha2::Digest as _;
+use cloister_files::hash_chunks;
+use cloister_model::FileDigest;
 use std::{
     io::{self, Read},
     str,
@@ -12,7 +12,6 @@ use std::{
 const HEAD_BYTES: usize = 8192;
 /// Bytes of an end that are kept: a ZIP archive ends in a directory with a comment of at most 64 KiB.
 const TAIL_BYTES: usize = 66 * 1024;
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What one reading tells of a file.
 #[derive(Debug, Default)]
@@ -42,30 +41,19 @@ pub(super) fn unreadable(name: &str, error: &io::Error) -> OutputRefusal {
 }
 
 fn observe(source: &mut impl Read) -> io::Result<(FileDigest, Facts)> {
-    let (mut hash, mut bytes, mut buffer) = (sha2::Sha256::new(), 0_u64, vec![0; CHUNK_BYTES]);
     let mut facts = Facts::default();
     let mut text = TextCheck::new();
-    loop {
-        let read = match source.read(&mut buffer) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            other => other?,
-        };
-        let chunk = &buffer[..read];
-        if chunk.is_empty() {
-            break;
-        }
-        bytes += u64::try_from(read).map_err(io::Error::other)?;
-        hash.update(chunk);
+    let digest = hash_chunks(source, |chunk| {
         text.add(chunk);
-        let wanted = HEAD_BYTES.saturating_sub(facts.head.len()).min(read);
+        let wanted = HEAD_BYTES.saturating_sub(facts.head.len()).min(chunk.len());
         facts.head.extend_from_slice(&chunk[..wanted]);
-        facts.tail.extend_from_slice(&chunk[read.saturating_sub(TAIL_BYTES)..]);
+        facts.tail.extend_from_slice(&chunk[chunk.len().saturating_sub(TAIL_BYTES)..]);
         let surplus = facts.tail.len().saturating_sub(TAIL_BYTES);
         facts.tail.drain(..surplus);
-    }
-    facts.empty = bytes == 0;
+    })?;
+    facts.empty = digest.bytes == 0;
     facts.text = text.end();
-    Ok((FileDigest { sha256: Sha256::from_bytes(hash.finalize().into()), bytes }, facts))
+    Ok((digest, facts))
 }
 
 impl TextCheck {

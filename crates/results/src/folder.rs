@@ -2,6 +2,7 @@ use super::{
     PublishError,
     backend::{Key, Shipment},
 };
+use cloister_files::{if_there, random_name};
 use cloister_model::{FileDigest, JobId};
 use std::{
     fs::{self, DirBuilder, File},
@@ -113,6 +114,17 @@ impl Folder {
         .await
     }
 
+    /// Stores a small thing. It takes the place of the one that is there.
+    pub(super) async fn put_over(&self, path: &str, content: Vec<u8>) -> Result<(), PublishError> {
+        let (root, place) = (self.root.clone(), self.root.join(path));
+        disk(move || {
+            let mut draft = Draft::apart(&root, &place)?;
+            draft.write_all(&content)?;
+            draft.finish(&place)
+        })
+        .await
+    }
+
     pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         let place = self.root.join(path);
         disk(move || if_there(fs::read(place))).await
@@ -140,6 +152,23 @@ impl Folder {
             let Some(entries) = if_there(fs::read_dir(place))? else { return Ok(Vec::new()) };
             let names = entries.take(at_most).map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
             Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+        })
+        .await
+    }
+
+    /// All things in the folders of a folder: the name of the folder, and the name of the thing in it.
+    pub(super) async fn names_below(&self, path: &str) -> Result<Vec<(String, String)>, PublishError> {
+        let place = self.root.join(path);
+        disk(move || {
+            let mut found = Vec::new();
+            for folder in if_there(fs::read_dir(place))?.into_iter().flatten() {
+                let folder = folder?;
+                let Ok(name) = folder.file_name().into_string() else { continue };
+                for entry in if_there(fs::read_dir(folder.path()))?.into_iter().flatten() {
+                    found.extend(entry?.file_name().into_string().ok().map(|entry| (name.clone(), entry)));
+                }
+            }
+            Ok(found)
         })
         .await
     }
@@ -182,9 +211,7 @@ impl Draft {
             make_durably(root, folder)?;
         }
         remove_abandoned(&drafts)?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let path = drafts.join(format!("{:032x}", u128::from_be_bytes(random)));
+        let path = drafts.join(random_name()?);
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { path: Some(path), file })
     }
@@ -274,13 +301,6 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
 /// A name is there after a crash only if its folder was written, too.
 fn sync_parent(place: &Path) -> io::Result<()> {
     place.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
-fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
-    }
 }
 
 async fn disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, PublishError> {

@@ -18,6 +18,7 @@ pub mod home;
 pub mod host_file;
 pub mod limiter;
 pub mod log;
+mod mac;
 pub mod random;
 pub mod runtime;
 pub mod supervisor;

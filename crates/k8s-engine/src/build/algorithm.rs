@@ -2,13 +2,13 @@
 
 use super::{
     Owner, PodSettings, PodStep, StepResources,
-    frame::{Parts, container, pod, resources, scratch, scratch_mount},
+    frame::{Parts, container, pod, resources, scratch, scratch_mount, without_network},
     layout::{Folder, LOG, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
 };
 use cloister_lifecycle::run_contract;
 use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile, Terms};
 use k8s_openapi::{
-    api::core::v1::{Pod, PodDNSConfig, PodSpec},
+    api::core::v1::{Pod, PodSpec},
     apimachinery::pkg::api::resource::Quantity,
 };
 
@@ -19,11 +19,11 @@ const SANDBOX_BYTES: u64 = 256 << 20;
 /// The most of the node's disk for `/tmp` and compiled artifacts beyond the artifact itself, in bytes.
 const DISK_BYTES: u64 = 64 << 20;
 /// Seconds that the pod may take beyond the limits of its run: it waits for its image and its volume, and digests inputs.
-const WAITING_SECONDS: u64 = 900;
+pub(super) const WAITING_SECONDS: u64 = 900;
 /// The most bytes of a log that can be read while its algorithm runs.
 const MOST_LIVE_LOG_BYTES: u64 = 8 << 20;
 /// The sandbox ends its guest at SIGTERM.
-const GRACE_SECONDS: i64 = 10;
+pub(super) const GRACE_SECONDS: i64 = 10;
 
 /// A run, as the sandbox in the pod is told it.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,10 +121,7 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
     let mut pod = pod(settings, owner, attempt, parts);
     let spec = pod.spec.get_or_insert_with(PodSpec::default);
     spec.runtime_class_name = settings.runtime_class.clone();
-    spec.hostname = Some("algorithm".to_owned());
-    // `None` needs at least one server; nothing listens there.
-    spec.dns_policy = Some("None".to_owned());
-    spec.dns_config = Some(PodDNSConfig { nameservers: Some(vec!["127.0.0.1".to_owned()]), ..PodDNSConfig::default() });
+    without_network(spec);
     pod
 }
 

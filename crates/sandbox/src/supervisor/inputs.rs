@@ -67,6 +67,8 @@ pub(super) struct Opened {
     /// The files to digest, by their path below `/data`.
     files: Vec<(String, File)>,
     mounts: Vec<(String, Dir)>,
+    /// Where the state of the instance is written to, if it is kept.
+    pub(super) state: Option<OwnedFd>,
 }
 
 /// The author's file, which the guest finds as `/data/transformations/algorithm`.
@@ -80,6 +82,12 @@ pub(super) struct AuthorsFile<'a> {
 }
 
 impl Opened {
+    /// These files alone and no input, for a run whose state is kept.
+    pub(super) fn only(files: Vec<(Placed, OwnedFd)>, state: OwnedFd) -> Self {
+        let (placed, fds) = files.into_iter().unzip();
+        Self { placed, fds, dids: Vec::new(), files: Vec::new(), mounts: Vec::new(), state: Some(state) }
+    }
+
     /// Opens everything that a run may read.
     #[expect(clippy::disallowed_methods, reason = "opens the directories that the user names")]
     pub(super) fn open(
@@ -88,7 +96,7 @@ impl Opened {
         ddos: &[(Did, PathBuf)],
         author: AuthorsFile<'_>,
     ) -> Result<Self, InputError> {
-        let mut opened = Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![] };
+        let mut opened = Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![], state: None };
         let mut taken = BTreeSet::new();
         let mut places_algorithm = true;
         match inputs {

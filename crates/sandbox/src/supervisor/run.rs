@@ -178,6 +178,7 @@ fn spec(job: &Job, draft: &Draft, opened: &Opened, runtime: Option<&Runtime>, en
         arguments,
         environment,
         tree,
+        keeps_state: false,
         require_isolation: job.require_isolation,
     })
 }

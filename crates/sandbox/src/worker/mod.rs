@@ -4,6 +4,9 @@
 mod end;
 pub(crate) mod message;
 pub(crate) mod spec;
+mod state;
+
+pub(crate) use state::{State, Value};
 
 use crate::{
     abi::{component, preview1},
@@ -34,7 +37,7 @@ use std::{
     sync::Arc,
     time::Instant,
 };
-use wasmtime::{Engine, ExternType, Linker, Store};
+use wasmtime::{Engine, ExternType, Instance, Linker, Store};
 use wasmtime_wasi::p2::bindings::sync::CommandPre;
 
 /// The most bytes of a spec, which lists every input.
@@ -74,13 +77,24 @@ fn send(result: &mut File, message: &Message) -> Result<()> {
 fn run(result: &mut File) -> Result<()> {
     let mut spec_file = File::from(take(Descriptor::Spec)?);
     anyhow::ensure!(isolation::is_sealed(&spec_file), "the spec is not sealed");
-    let Spec { engine, limits, contract, algorithm, start, arguments, environment, tree, require_isolation } =
-        serde_json::from_slice(&read_bounded(&mut spec_file, MAX_SPEC_BYTES)?)?;
+    let Spec {
+        engine,
+        limits,
+        contract,
+        algorithm,
+        start,
+        arguments,
+        environment,
+        tree,
+        keeps_state,
+        require_isolation,
+    } = serde_json::from_slice(&read_bounded(&mut spec_file, MAX_SPEC_BYTES)?)?;
     let code = AuthenticatedCode::inherited().context("the artifact was not given")?;
     let counters = Arc::new(Counters::from_fd(take(Descriptor::Counters)?)?);
     let log_pipe = File::from(take(Descriptor::Log)?);
     let outputs = take(Descriptor::Outputs)?;
-    let tree = take_tree(tree)?;
+    let (tree, next) = take_tree(tree)?;
+    let state = keeps_state.then(|| take_number(next)).transpose()?.map(File::from);
     let peak = PeakMemory::open().ok();
     isolation::ignore_file_size_signal();
 
@@ -152,7 +166,7 @@ fn run(result: &mut File) -> Result<()> {
     // After this, no code can be mapped and no program started. The guest's code runs next.
     isolation::deny_new_code();
     walls.push((Wall::Seccomp, isolation::restrict_syscalls(isolation::Role::Worker)));
-    let walls = Isolation(walls.into_iter().map(|(wall, status)| (wall, state(status))).collect());
+    let walls = Isolation(walls.into_iter().map(|(wall, status)| (wall, wall_state(status))).collect());
     let missing = walls.missing().count() > 0;
     let openat2_missing = walls.0.get(&Wall::Openat2).is_none_or(|state| !matches!(state, WallState::Enforced { .. }));
     send(result, &Message::Walls(walls))?;
@@ -177,9 +191,14 @@ fn run(result: &mut File) -> Result<()> {
     account.start_guest();
     #[expect(clippy::disallowed_methods, reason = "measures the guest for the report, outside of it")]
     let started = Instant::now();
-    let ended = ready.start(&mut store);
+    let (instance, ended) = ready.start(&mut store);
     let guest_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let end = classify(ended, &account, limits.instances);
+    let mut end = classify(ended, &account, limits.instances);
+    if let (Some(mut file), Some(instance), End::Returned) = (state, instance, &end)
+        && let Err(error) = state::write(&mut store, instance, &mut file)
+    {
+        end = End::Fault(format!("{error:#}"));
+    }
     let fuel = limits.fuel.and_then(|given| Some(given - store.get_fuel().ok()?));
     let peak_resident_bytes = peak.and_then(|peak| peak.bytes());
     send(result, &Message::End { end, guest_us, peak_resident_bytes, fuel })?;
@@ -188,10 +207,14 @@ fn run(result: &mut File) -> Result<()> {
     Ok(())
 }
 
-/// Takes the descriptors of the files and mounts in the tree.
-fn take_tree(tree: Vec<Placed>) -> Result<Vec<(Placed, Option<OwnedFd>)>> {
+/// A place in the tree, and its descriptor.
+type Taken = Vec<(Placed, Option<OwnedFd>)>;
+
+/// Takes the descriptors of the files and mounts in the tree. Returns also the number after the last one.
+fn take_tree(tree: Vec<Placed>) -> Result<(Taken, i32)> {
     let mut number = FIRST_PLACED;
-    tree.into_iter()
+    let taken: Result<_> = tree
+        .into_iter()
         .map(|placed| {
             let fd = match &placed {
                 Placed::Empty(_) => None,
@@ -202,11 +225,12 @@ fn take_tree(tree: Vec<Placed>) -> Result<Vec<(Placed, Option<OwnedFd>)>> {
             };
             Ok((placed, fd))
         })
-        .collect()
+        .collect();
+    Ok((taken?, number))
 }
 
 /// Converts a wall's status to the form in the report.
-pub(crate) fn state(status: Status) -> WallState {
+pub(crate) fn wall_state(status: Status) -> WallState {
     match status {
         Status::Enforced(detail) => WallState::Enforced { detail },
         Status::Partial(detail) => WallState::Partial { detail },
@@ -244,28 +268,33 @@ fn prepare(engine: &Engine, program: &Program, start: Start) -> Result<Ready> {
 }
 
 impl Ready {
-    /// Runs the guest to its end.
-    fn start(&self, store: &mut Store<Guest>) -> wasmtime::Result<u32> {
+    /// Runs the guest to its end. A module's instance is returned with it.
+    fn start(&self, store: &mut Store<Guest>) -> (Option<Instance>, wasmtime::Result<u32>) {
         match self {
-            Self::Component(command) => Ok(u32::from(component::run(store, command)?.is_err())),
-            Self::Module { instance, exports } => {
-                let instance = instance.instantiate(&mut *store)?;
-                let mut code = 0;
-                for export in exports {
-                    let function = instance
-                        .get_func(&mut *store, export)
-                        .ok_or_else(|| wasmtime::Error::msg(format!("no export `{export}`")))?;
-                    if let Ok(function) = function.typed::<(), ()>(&*store) {
-                        function.call(&mut *store, ())?;
-                    } else {
-                        code = function.typed::<(), i32>(&*store)?.call(&mut *store, ())?.cast_unsigned();
-                    }
-                    if code != 0 {
-                        break;
-                    }
-                }
-                Ok(code)
-            }
+            Self::Component(command) => (None, component::run(store, command).map(|ended| u32::from(ended.is_err()))),
+            Self::Module { instance, exports } => match instance.instantiate(&mut *store) {
+                Ok(instance) => (Some(instance), call(store, instance, exports)),
+                Err(error) => (None, Err(error)),
+            },
         }
     }
+}
+
+/// Calls exports in order, until one returns another exit code than 0.
+fn call(store: &mut Store<Guest>, instance: Instance, exports: &[String]) -> wasmtime::Result<u32> {
+    for export in exports {
+        let function = instance
+            .get_func(&mut *store, export)
+            .ok_or_else(|| wasmtime::Error::msg(format!("no export `{export}`")))?;
+        let code = if let Ok(function) = function.typed::<(), ()>(&*store) {
+            function.call(&mut *store, ())?;
+            0
+        } else {
+            function.typed::<(), i32>(&*store)?.call(&mut *store, ())?.cast_unsigned()
+        };
+        if code != 0 {
+            return Ok(code);
+        }
+    }
+    Ok(0)
 }

@@ -32,6 +32,8 @@ pub(crate) struct Spec {
     pub(crate) environment: Vec<(String, String)>,
     /// Absolute guest paths; each file and mount takes the next descriptor.
     pub(crate) tree: Vec<Placed>,
+    /// Whether the state of the instance is written to the descriptor after those of the tree, once the guest has returned.
+    pub(crate) keeps_state: bool,
     /// Do not start the guest if a wall is missing.
     pub(crate) require_isolation: bool,
 }

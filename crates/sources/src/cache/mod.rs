@@ -24,6 +24,7 @@ mod process;
 pub(crate) use held::Held;
 pub(crate) use partial::{Fresh, Partial};
 
+use cloister_files::if_there;
 use cloister_model::{FileDigest, Sha256};
 use process::ProcessFolder;
 use rustix::fs::{FlockOperation, flock};
@@ -202,7 +203,7 @@ impl Cache {
                 if left <= enough {
                     break;
                 }
-                process::if_there(fs::remove_file(self.file_path(file.sha256)))?;
+                if_there(fs::remove_file(self.file_path(file.sha256)))?;
                 let _ = fs::remove_file(self.used_path(file.sha256));
                 left -= file.bytes;
             }

@@ -1,3 +1,4 @@
+use cloister_files::{if_there, random_name};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     ffi::OsStr,
@@ -70,17 +71,4 @@ fn remove_abandoned(partial: &Path) -> io::Result<()> {
 fn remove(path: &Path) -> io::Result<()> {
     let Some(found) = if_there(path.symlink_metadata())? else { return Ok(()) };
     if_there(if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }).map(drop)
-}
-
-pub(super) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        other => other.map(Some),
-    }
-}
-
-fn random_name() -> io::Result<String> {
-    let mut name = [0; 16];
-    getrandom::fill(&mut name).map_err(io::Error::other)?;
-    Ok(format!("{:032x}", u128::from_be_bytes(name)))
 }

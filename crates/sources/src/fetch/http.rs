@@ -7,6 +7,7 @@ use super::{
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
+use percent_encoding::percent_decode_str;
 use reqwest::{
     Request, Response, StatusCode,
     header::{ACCEPT_ENCODING, HeaderName, HeaderValue, IF_RANGE, RANGE},
@@ -117,7 +118,7 @@ fn basic_auth(request: &mut Request) {
     if url.username().is_empty() && url.password().is_none() {
         return;
     }
-    let decoded = |text: &str| percent_decoded(text);
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
     let mut pair = decoded(url.username());
     pair.push(b':');
     pair.extend(decoded(url.password().unwrap_or_default()));
@@ -128,25 +129,6 @@ fn basic_auth(request: &mut Request) {
     }
     let url = request.url_mut();
     let _ = url.set_username("").and_then(|()| url.set_password(None));
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let digit =
-        |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-    let (bytes, mut decoded, mut at) = (text.as_bytes(), Vec::new(), 0);
-    while let Some(&byte) = bytes.get(at) {
-        match (byte, digit(bytes.get(at + 1)), digit(bytes.get(at + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                decoded.push((high << 4) | low);
-                at += 3;
-            }
-            _ => {
-                decoded.push(byte);
-                at += 1;
-            }
-        }
-    }
-    decoded
 }
 
 fn body(response: Response) -> BoxStream<'static, Result<Bytes, Failure>> {

@@ -1,10 +1,14 @@
 //! What a server says of a body: how large it is, where it begins, by what it can be told from another. Pure.
 
 use super::Failure;
+use httpdate::parse_http_date;
 use reqwest::header::{
     CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER,
 };
 use std::time::Duration;
+
+/// How long ago a file must have been changed for its date to tell it from a later version (RFC 9110, 8.8.2.2).
+const LEAST_AGE: Duration = Duration::from_secs(60);
 
 /// By what a server's file is told from a later version of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +27,12 @@ impl Validator {
         if let Some(tag) = tag {
             return Some(Self::Tag(tag.clone()));
         }
-        let seconds = |name: HeaderName| headers.get(name)?.to_str().ok().and_then(seconds_of);
-        let (changed, now) = (seconds(LAST_MODIFIED)?, seconds(DATE)?);
-        (now >= changed + 60).then(|| headers.get(LAST_MODIFIED).cloned().map(Self::Date)).flatten()
+        let time = |name: HeaderName| headers.get(name)?.to_str().ok().and_then(|text| parse_http_date(text).ok());
+        let (changed, now) = (time(LAST_MODIFIED)?, time(DATE)?);
+        now.duration_since(changed)
+            .is_ok_and(|since| since >= LEAST_AGE)
+            .then(|| headers.get(LAST_MODIFIED).cloned().map(Self::Date))
+            .flatten()
     }
 
     /// Whether an answer may be of the same version. A tag has to come again (RFC 9110, 15.3.7), a date need not.
@@ -78,33 +85,6 @@ fn number(text: &str) -> Option<u64> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`, the one form that servers write (RFC 9110, 5.6.7).
-fn seconds_of(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut parts = text.split_once(", ")?.1.split(' ');
-    let day = number(parts.next()?)?;
-    let name = parts.next()?;
-    let month = u64::try_from(MONTHS.iter().position(|month| *month == name)?).ok()? + 1;
-    let year = number(parts.next()?)?;
-    let mut clock = parts.next()?.split(':').map(number);
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    if parts.next() != Some("GMT")
-        || parts.next().is_some()
-        || !(1970..=9999).contains(&year)
-        || !(1..=31).contains(&day)
-        || hour > 23
-        || minute > 59
-        || second > 60
-    {
-        return None;
-    }
-    // Days since 1970, by counting years from March on (Howard Hinnant's days_from_civil).
-    let (years, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let (era, of_era) = (years / 400, years % 400);
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * months + 2) / 5 + day - 1;
-    Some((days.checked_sub(719_468)?) * 86_400 + hour * 3600 + minute * 60 + second)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,20 +121,23 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_seconds() {
-        assert_eq!(seconds_of("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(seconds_of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(seconds_of("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
-        for text in ["", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Foo 1994 08:49:37 GMT", "x, 1 Jan 1969 00:00:00 GMT"] {
-            assert_eq!(seconds_of(text), None, "{text}");
+    fn a_date_is_a_validator_only_if_it_was_read_and_is_a_minute_old() {
+        let now = "Sun, 06 Nov 1994 08:50:37 GMT";
+        let of = |changed: &str| Validator::of(&headers(&[("last-modified", changed), ("date", now)]));
+        assert!(of("Sun, 06 Nov 1994 08:49:37 GMT").is_some());
+        for text in ["", "Sun, 06 Nov 1994 08:49:38 GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Foo 1994 08:49:37 GMT"]
+        {
+            assert_eq!(of(text), None, "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_read_without_harm(text in "\\PC{0,40}", tail in "[0-9: ]{0,30}") {
-            let _ = seconds_of(&text);
-            let _ = seconds_of(&format!("Sun, {tail} GMT"));
+            for date in [text, format!("Sun, {tail} GMT")] {
+                let date = HeaderValue::from_str(&date).ok();
+                let _ = date.map(|date| Validator::of(&HeaderMap::from_iter([(LAST_MODIFIED, date.clone()), (DATE, date)])));
+            }
         }
     }
 }
