@@ -23,8 +23,9 @@
   (core module $libc
     (memory (export "memory") 1))
   (core instance $libc (instantiate $libc))
+  (alias core export $libc "memory" (core memory $memory))
   (core func $instance (canon lower (func $instance "instance-network")))
-  (core func $create (canon lower (func $create "create-tcp-socket") (memory $libc "memory")))
+  (core func $create (canon lower (func $create "create-tcp-socket") (memory $memory)))
   (core func $drop (canon resource.drop $net))
   (core module $m
     (import "" "memory" (memory 1))
@@ -43,7 +44,7 @@
         (br_if $again (local.get $left)))
       (i32.const 0)))
   (core instance $i (instantiate $m (with "" (instance
-    (export "memory" (memory $libc "memory"))
+    (export "memory" (memory $memory))
     (export "instance" (func $instance))
     (export "create" (func $create))
     (export "drop" (func $drop))))))

@@ -104,7 +104,7 @@ fn copy(from: &Path, to: &Path) {
 fn problem(row: &Row) -> Option<String> {
     let folder = TempDir::new().expect("a folder");
     let file = packed(row, &folder);
-    let mut arguments = vec!["--runtime", "python", "--limits", "wall=120s"];
+    let mut arguments = vec!["--runtime", "python", "--limits", "wall=10m"];
     if !row.arguments.is_empty() {
         arguments.push("--");
         arguments.extend(row.arguments.iter().map(String::as_str));

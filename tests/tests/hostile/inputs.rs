@@ -66,7 +66,7 @@ fn every_change_of_a_name() {
         script.write(OK, output, b"own");
         script.open(OK, "tmp/own", CREATE, WRITE);
         let [old, length] = script.bytes(b"own");
-        for place in ["data/inputs/d", "data/inputs", "data", "."] {
+        for place in ["data/inputs/d", "data/inputs", "data", "dev"] {
             let path = |name: &str| format!("{place}/{name}");
             script.open(ROFS, &path("new"), CREATE, WRITE);
             script.open(ROFS, &path("new"), CREATE | EXCLUSIVE | TRUNCATE, READ | WRITE);

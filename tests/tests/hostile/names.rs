@@ -149,7 +149,8 @@ fn directories_carry_nothing_out() {
         let mut script = Script::default();
         let expected = if allowed { OK } else { PERM };
         script.at(expected, "path_create_directory", &format!("data/outputs/{row}"));
-        script.at(PERM, "path_create_directory", &format!("data/outputs/{row}/{row}"));
+        let below = if allowed { PERM } else { NOENT };
+        script.at(below, "path_create_directory", &format!("data/outputs/{row}/{row}"));
         script.at(PERM, "path_create_directory", "data/outputs/summary.json");
         let file = script.create(OK, "summary.json");
         let times = [Arg::Large(1_000_000_000), Arg::Large(2_000_000_000), Arg::Small(5)];
