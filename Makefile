@@ -7,10 +7,10 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BUILD = cargo build --release --workspace --bins --examples --locked
 
-.PHONY: help build demo test test-k8s bench fuzz lint doc clean
+.PHONY: help build demo test test-k8s bench bench-k8s fuzz lint doc clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the programs, in target/release
 	$(BUILD)
@@ -27,6 +27,9 @@ test-k8s: ## the tests that need Kubernetes: on the cluster in KUBECONFIG, other
 bench: ## measure the sandbox and the service against bare ones; ARGS="--quick" and the like are passed on
 	$(BUILD)
 	target/release/cloister-bench $(ARGS)
+
+bench-k8s: ## measure an installation on a cluster that is started here: latency, writes, memory (root)
+	@scripts/bench-k8s.sh
 
 TARGET ?= admission
 SECONDS ?= 60

@@ -75,6 +75,7 @@ stage 'Guests in Rust, C and Go' scripts/guests.sh --require rust,c,go || finish
 stage 'Build' cargo build --release --workspace --all-targets --locked || finish
 stage 'Python runtime' python_runtime || finish
 stage 'Tools for tests' scripts/test-tools.sh || finish
+stage 'Helm' scripts/helm.sh || finish
 
 stage 'Tests of the workspace' logged cargo test --release --workspace --locked --no-fail-fast || :
 stage 'Tests of the sample algorithms, as native programs' logged samples || :

@@ -8,6 +8,7 @@ use std::{
     io::Write as _,
     path::PathBuf,
     process::{Command, Output, Stdio},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -42,6 +43,38 @@ pub fn command(arguments: &[&str]) -> Command {
     let mut command = kubectl();
     command.args(arguments);
     command
+}
+
+/// Whether the definitions of `deploy/crds` are there. They belong to the whole cluster, and so to all tests of a program.
+static DEFINED: Mutex<bool> = Mutex::new(false);
+
+/// Applies the definitions, unless a test of this program has done so.
+///
+/// # Panics
+/// If the cluster refuses them.
+pub fn definitions() {
+    define(|| {
+        let folder = crate::root().join("deploy/crds").display().to_string();
+        for arguments in [
+            ["apply", "--server-side", "--force-conflicts", "-f", &folder],
+            ["wait", "--for=condition=Established", "--timeout=60s", "-f", &folder],
+        ] {
+            let output = run(&arguments, b"");
+            assert!(output.status.success(), "{}", text(&output.stderr));
+        }
+    });
+}
+
+/// Calls this, which makes the definitions, unless a test of this program has made them; returns whether it was called.
+pub fn define(make: impl FnOnce()) -> bool {
+    // A test that failed in here has made none.
+    let mut defined = DEFINED.lock().unwrap_or_else(PoisonError::into_inner);
+    if *defined {
+        return false;
+    }
+    make();
+    *defined = true;
+    true
 }
 
 fn text(bytes: &[u8]) -> String {

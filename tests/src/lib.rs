@@ -6,6 +6,7 @@
 
 #![expect(clippy::panic, reason = "a harness fails tests by panicking")]
 
+pub mod chart;
 pub mod cluster;
 mod python;
 pub mod service;

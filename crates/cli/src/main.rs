@@ -16,6 +16,7 @@ mod engine;
 mod environment;
 mod exit;
 mod failure;
+mod folder;
 mod input;
 mod job;
 mod key;

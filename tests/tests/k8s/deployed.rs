@@ -1,12 +1,14 @@
-//! The installation of `deploy/kubernetes`, as an operator makes one: the programs run in pods, with their rights and no others.
+//! The installation of `deploy/helm`, as docs/kubernetes.md makes one: the programs run in pods, with their rights and no others;
+//! it is used, upgraded, taken away, and made again from the manifests for kustomize.
 
-use super::people;
+use super::guide::Guide;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cloister_k8s_engine::{Cluster, ClusterStore, Namespaces, StoreOptions, build::CONFIG_FILE};
+use cloister_k8s_engine::{Cluster, ClusterStore, Namespaces, StoreOptions};
 use cloister_model::{AuditAction, AuditEvent, JobId, JobSource, JobStatus, Jobs as _, Phase};
 use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::SourcePolicy;
 use cloister_tests::{
+    chart::{self, SYSTEM},
     cluster::{self, PATIENCE},
     service::NOTHING,
 };
@@ -15,14 +17,18 @@ use std::{
     collections::BTreeMap,
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::Path,
     process::{Command, Output},
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
-pub(super) const SYSTEM: &str = "cloister-system";
 const JOBS: &str = "cloister-jobs";
+const ASSETS: &str = "cloister-assets";
+
+/// The namespace of an account.
+const ALICE: &str = "team-alice";
+
+const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
 
 /// Works for some seconds, and writes nothing.
 const BUSY: &str = r#"(module
@@ -40,125 +46,84 @@ fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-pub(super) fn kubectl(arguments: &[&str]) -> String {
+fn kubectl(arguments: &[&str]) -> String {
     let output = cluster::run(arguments, b"");
     done(&output);
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn create(namespace: &str, object: &Value) {
-    done(&cluster::run(&["--namespace", namespace, "create", "-f", "-"], object.to_string().as_bytes()));
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names of the definitions in a folder, with their digests.
+fn definitions(folder: &Path) -> BTreeMap<String, String> {
+    let entry = |line: &str, key: &str| line.trim().strip_prefix(key).map(|value| value.trim().to_owned());
+    let of = |text: String| {
+        let find =
+            |key: &str| text.lines().find_map(|line| entry(line, key)).unwrap_or_else(|| panic!("{key} in {text}"));
+        (find("name:"), find("cloister.dev/schema-hash:").replace('"', ""))
+    };
+    fs::read_dir(folder).expect("a folder").map(|entry| of(read(&entry.expect("an entry").path()))).collect()
+}
+
+/// The digests of the definitions that the cluster has.
+fn present() -> BTreeMap<String, String> {
+    let all: Value = serde_json::from_str(&kubectl(&["get", "crds", "-o", "json"])).expect("JSON");
+    let own = all["items"].as_array().expect("items").iter().filter(|item| item["spec"]["group"] == "cloister.dev");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    own.map(|item| {
+        (text(&item["metadata"]["name"]), text(&item["metadata"]["annotations"]["cloister.dev/schema-hash"]))
+    })
+    .collect()
 }
 
 /// An installation, removed with everything in it when this is dropped.
-pub(super) struct Installation {
-    folder: TempDir,
-    overlay: PathBuf,
+struct Installation {
+    guide: Guide,
 }
 
 impl Installation {
+    /// From an empty cluster, by a chart of an earlier version, whose definitions allow less.
     fn make() -> Self {
-        let definitions = cloister_testkit::root().join("deploy/crds");
-        kubectl(&["apply", "--server-side", "-f", &definitions.display().to_string()]);
-        for kind in ["computejobs", "environments", "apikeys", "datasets", "algorithms"] {
-            kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &format!("crd/{kind}.cloister.dev")]);
+        let mut guide = Guide::open();
+        let older = guide.folder().join("older");
+        done(&Command::new("cp").arg("-rL").arg(chart::folder()).arg(&older).output().expect("cp"));
+        let definition = older.join("definitions/environments.cloister.dev.yaml");
+        let text = read(&definition);
+        let earlier = text.replacen("maxLength: 2000", "maxLength: 1000", 1);
+        assert_ne!(text, earlier);
+        fs::write(&definition, earlier).expect("written");
+        for (name, digest) in definitions(&older.join("definitions")) {
+            let file = older.join(format!("definitions/{name}.yaml"));
+            fs::write(&file, read(&file).replace(&digest, "earlier")).expect("written");
         }
-        // Beside the repository's own files, because a kustomization names its base by a relative path.
-        let folder = tempfile::tempdir_in(cloister_testkit::root().join("target")).expect("a folder");
-        let overlay = folder.path().join("overlay");
-        fs::create_dir(&overlay).expect("a folder");
-        fs::write(overlay.join("kustomization.yaml"), OVERLAY).expect("written");
-        let installation = Self { folder, overlay };
-        installation.apply();
-        installation.secrets();
-        installation.configure();
-        for deployment in ["cloister-engine", "cloister-api"] {
-            let wait =
-                ["--namespace", SYSTEM, "rollout", "status", "--timeout=180s", &format!("deployment/{deployment}")];
-            let output = cluster::run(&wait, b"");
-            if !output.status.success() {
-                let shown = kubectl(&["--namespace", SYSTEM, "describe", "pods"]);
-                let logs = kubectl(&[
-                    "--namespace",
-                    SYSTEM,
-                    "logs",
-                    "--tail=20",
-                    "--prefix",
-                    "-l",
-                    "app.kubernetes.io/name=cloister",
-                ]);
-                panic!("{deployment} is not there: {}\n{shown}\n{logs}", String::from_utf8_lossy(&output.stderr));
-            }
+        guide.replace("helm install cloister deploy/helm/cloister", "helm install cloister older");
+        // The images of tests have no digest.
+        let pinned = |name: &str| format!("registry.example.org/{name}, digest: \"sha256:...\"");
+        for name in ["cloister", "sandbox"] {
+            guide.replace(&pinned(name), &format!("{name}, tag: test"));
         }
-        installation
-    }
-
-    fn apply(&self) {
-        let overlay = self.overlay.display().to_string();
-        kubectl(&["apply", "--server-side", "--force-conflicts", "-k", &overlay]);
-    }
-
-    /// As an operator does it.
-    fn secrets(&self) {
-        let into = self.folder.path().join("secrets");
-        let mut command = Command::new(cloister_testkit::program("cloister").expect("the program"));
-        done(&command.args(["secrets", "--into"]).arg(&into).output().expect("it ends"));
-        let from = format!("--from-file={}", into.display());
-        kubectl(&["--namespace", SYSTEM, "create", "secret", "generic", "cloister", &from]);
-        let url = "--from-literal=CLOISTER_RESULTS_URL=file:///results";
-        kubectl(&["--namespace", SYSTEM, "create", "secret", "generic", "cloister-results", url]);
-    }
-
-    /// The operator's key.
-    pub(super) fn operator_key(&self) -> String {
-        let key = fs::read_to_string(self.folder.path().join("secrets/operator.key")).expect("the key");
-        key.trim().to_owned()
-    }
-
-    fn configure(&self) {
-        self.results();
-        // Publishing writes results there, and configuration reads uploads.
-        for name in ["results", "sources"] {
-            let settings = json!({CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"});
-            create(
-                JOBS,
-                &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": settings}),
-            );
-        }
-        create(JOBS, &cluster::environment());
-    }
-
-    /// The store of results: one folder, which the pods of the service and those of jobs mount under claims of their namespaces.
-    fn results(&self) {
-        let folder = self.folder.path().join("results");
-        fs::create_dir(&folder).expect("a folder");
+        guide.replace("images:\n", "images:\n  unpinned: true\n");
+        let results = guide.folder().join("store");
+        fs::create_dir(&results).expect("a folder");
         // Pods write it as another user.
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).expect("permissions");
-        for namespace in [SYSTEM, JOBS] {
-            let volume = format!("{namespace}-results");
-            let spec = json!({
-                "accessModes": ["ReadWriteMany"],
-                "capacity": {"storage": "64Mi"},
-                "claimRef": {"namespace": namespace, "name": "results"},
-                "hostPath": {"path": folder, "type": "Directory"},
-                "persistentVolumeReclaimPolicy": "Retain",
-                "storageClassName": "",
-            });
-            create(
-                namespace,
-                &json!({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": spec}),
+        fs::set_permissions(&results, fs::Permissions::from_mode(0o777)).expect("permissions");
+        let here = format!("hostPath: {{ path: {}, type: Directory }}", results.display());
+        guide.replace("nfs: { server: nfs.example.org, path: /cloister }", &here);
+        guide.replace("rollout status", "rollout status --timeout=180s");
+        let mut installation = Self { guide };
+        let guide = &mut installation.guide;
+        if !cluster::define(|| drop(guide.follow("Install", |_, _| {}))) {
+            // Another test was sooner.
+            guide.replace(
+                "helm install cloister older",
+                "helm install cloister older --take-ownership --force-conflicts",
             );
-            let spec = json!({
-                "accessModes": ["ReadWriteMany"],
-                "resources": {"requests": {"storage": "64Mi"}},
-                "storageClassName": "",
-                "volumeName": volume,
-            });
-            create(
-                namespace,
-                &json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "results"}, "spec": spec}),
-            );
+            guide.follow("Install", |_, _| {});
         }
+        assert!(present().values().all(|digest| digest == "earlier"), "{:?}", present());
+        installation
     }
 
     /// The service's view, with the service's rights: nobody else creates orders.
@@ -168,29 +133,107 @@ impl Installation {
         for user in config["users"].as_array_mut().expect("users") {
             user["user"]["as"] = json!(format!("system:serviceaccount:{SYSTEM}:cloister-api"));
         }
-        let kubeconfig = self.folder.path().join("kubeconfig");
+        let kubeconfig = self.guide.folder().join("kubeconfig");
         fs::write(&kubeconfig, config.to_string()).expect("written");
-        let names =
-            Namespaces { system: SYSTEM.to_owned(), jobs: JOBS.to_owned(), assets: "cloister-assets".to_owned() };
+        let names = Namespaces { system: SYSTEM.to_owned(), jobs: JOBS.to_owned(), assets: ASSETS.to_owned() };
         let cluster = Cluster::connect(Some(&kubeconfig), names).await.expect("a cluster");
-        let url = format!("file://{}", self.folder.path().join("results").display());
+        let url = format!("file://{}", self.guide.folder().join("store").display());
         let results = ResultStore::open(&StoreConfig { url, options: BTreeMap::new() }).expect("a store of results");
         let options = StoreOptions {
-            home: self.folder.path().join("home"),
+            home: self.guide.folder().join("home"),
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: std::sync::Arc::new(results),
         };
         ClusterStore::open(cluster, options).await.expect("a store")
     }
+
+    /// A steward publishes a table, an author a program; the steward allows it; a scientist runs it and fetches the results.
+    fn over_http(&mut self) {
+        let folder = self.guide.folder();
+        fs::write(folder.join("table.csv"), TABLE).expect("written");
+        let sample = cloister_testkit::guest("column-stats.p1.wasm").expect("the sample");
+        fs::copy(sample, folder.join("stats.wasm")).expect("copied");
+        self.guide.follow("The first job over HTTP", with_newest_job);
+        assert!(fs::read_dir(self.guide.folder().join("results")).expect("results").count() > 0);
+        self.guide.run("CLOISTER_KEY=$(cat secrets/operator.key) cloister audit verify");
+        let story = self.guide.follow("Looking at it", |_, _| {});
+        for phase in ["Configuring", "Running", "Finished"] {
+            assert!(story.contains(phase), "{phase} is not in\n{story}");
+        }
+    }
+
+    /// The same with kubectl alone.
+    fn by_kubectl(&mut self) {
+        let program = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
+        for (url, content) in [
+            ("https://data.example.org/weights.csv", TABLE.as_bytes()),
+            ("https://code.example.org/numbers.wasm", program.as_slice()),
+        ] {
+            let inline = format!("{{ type: inline, base64: \"{}\" }}", STANDARD.encode(content));
+            self.guide.replace(&format!("{{ type: url, url: \"{url}\" }}"), &inline);
+        }
+        let printed = self.guide.follow("The first job with kubectl alone", |guide, part| {
+            for (asset, place) in
+                [("dataset/weights", "datasets: [{ did: "), ("algorithm/numbers", "algorithm: { did: ")]
+            {
+                let place = format!("{place}\"did:op:...\"");
+                if part.contains(&place) {
+                    let did = kubectl(&["--namespace", ALICE, "get", asset, "-o", "jsonpath={.status.did}"]);
+                    guide.replace(&place, &place.replace("did:op:...", &did));
+                }
+            }
+        });
+        let (_, results) = printed.split_once('{').expect("the Secret");
+        let results: Value = serde_json::from_str(&format!("{{{results}")).expect("JSON");
+        assert!(!results["data"].as_object().expect("files").is_empty(), "{results}");
+        // An algorithm that the dataset does not allow is denied, with the rule.
+        let other = json!({
+            "apiVersion": "cloister.dev/v1alpha1",
+            "kind": "JobRequest",
+            "metadata": {"name": "unknown"},
+            "spec": {"datasets": [{"did": "did:op:0000"}], "algorithm": {"rawcode": "x"}},
+        });
+        done(&cluster::run(&["--namespace", ALICE, "create", "-f", "-"], other.to_string().as_bytes()));
+        kubectl(&["--namespace", ALICE, "wait", "--for=condition=Failed", "--timeout=60s", "jobrequest/unknown"]);
+        kubectl(&["delete", "namespace", ALICE, "--wait=false"]);
+    }
+
+    /// Upgrades to the chart as it is, with other values, and waits until all pods are new.
+    fn upgrade(&mut self) {
+        let values = self.guide.folder().join("my-values.yaml");
+        let more = "settings: |\n  times.keep = \"20d\"\nengine:\n  podAnnotations: { upgraded: again }\n";
+        fs::write(&values, read(&values) + more).expect("written");
+        self.guide.follow("Upgrading", |_, _| {});
+        rolled_out();
+    }
+}
+
+/// What the document calls `JOB` is the job that began last.
+fn with_newest_job(guide: &mut Guide, part: &str) {
+    if part.contains(" JOB") {
+        let order = ["--sort-by=.metadata.creationTimestamp", "-o", "jsonpath={.items[-1:].metadata.name}"];
+        let job = kubectl(&[&["--namespace", JOBS, "get", "computejobs"], order.as_slice()].concat());
+        guide.replace("JOB", &job);
+    }
+}
+
+fn rolled_out() {
+    for deployment in ["deployment/cloister-engine", "deployment/cloister-api"] {
+        kubectl(&["--namespace", SYSTEM, "rollout", "status", "--timeout=180s", deployment]);
+    }
 }
 
 impl Drop for Installation {
     fn drop(&mut self) {
-        let _ = cluster::run(&["delete", "--wait=false", "-k", &self.overlay.display().to_string()], b"");
-        for namespace in [SYSTEM, JOBS] {
-            let volume = format!("persistentvolume/{namespace}-results");
-            let _ = cluster::run(&["delete", "--wait=false", &volume], b"");
+        for volume in ["cloister-service-results", "cloister-jobs-results"] {
+            let _ = cluster::run(&["delete", "--wait=false", "persistentvolume", volume], b"");
+        }
+        let namespaces = ["delete", "--wait=false", "--ignore-not-found", "namespace", SYSTEM, JOBS, ASSETS, ALICE];
+        let _ = cluster::run(&namespaces, b"");
+        let policies = ["pods.cloister.dev", "entry.cloister.dev", "computejobs.cloister.dev"];
+        for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
+            let _ = cluster::run(&[&["delete", "--ignore-not-found", kind], policies.as_slice()].concat(), b"");
         }
     }
 }
@@ -209,7 +252,6 @@ patches:
       - { op: replace, path: /spec/template/spec/containers/0/env/1/value, value: "sandbox:test" }
       - { op: add, path: /spec/template/spec/containers/0/env/-, value: { name: CLOISTER_K8S_UNPINNED_IMAGES, value: "true" } }
       - { op: add, path: /spec/template/spec/containers/0/env/-, value: { name: CLOISTER_K8S_RESULTS_CLAIM, value: results } }
-      - { op: add, path: /spec/template/spec/containers/0/env/-, value: { name: CLOISTER_K8S_SOURCES_SECRET, value: sources } }
   - target: { kind: Deployment, name: cloister-api }
     patch: |
       - { op: add, path: /spec/template/spec/containers/0/volumeMounts/-, value: { name: results, mountPath: /results } }
@@ -242,6 +284,19 @@ async fn ended(store: &ClusterStore, job: JobId) -> JobStatus {
     }
 }
 
+/// A job whose algorithm runs.
+async fn running(store: &ClusterStore, number: u64) -> JobId {
+    let job = submit(store, number, BUSY).await;
+    let pod = format!("pod/{job}-a");
+    let phase = ["--namespace", JOBS, "get", &pod, "-o", "jsonpath={.status.phase}"];
+    until("the algorithm to run", || cluster::run(&phase, b"").stdout == b"Running").await;
+    job
+}
+
+fn assert_replaced(before: &str, after: &str) {
+    assert!(before.split(' ').all(|uid| !uid.is_empty() && !after.contains(uid)), "{before} and {after}");
+}
+
 fn engines() -> String {
     let wanted = "-l=app.kubernetes.io/component=engine";
     kubectl(&["--namespace", SYSTEM, "get", "pods", wanted, "-o", "jsonpath={.items[*].metadata.uid}"])
@@ -255,40 +310,129 @@ async fn until(what: &str, attempt: impl Fn() -> bool) {
     }
 }
 
+/// Takes the installation away, and sees what stays.
+fn uninstall(installation: &mut Installation, job: JobId) {
+    let guide = &mut installation.guide;
+    let all = ["--namespace", SYSTEM, "get", "deployments,pods,services", "-o", "name"];
+    // The last two commands delete the data, and the definitions that other tests use at this moment.
+    guide.replace("kubectl delete ", "kubectl delete --dry-run=server ");
+    guide.follow("Taking it away", |_, _| {});
+    let end = Instant::now() + PATIENCE;
+    while !kubectl(&all).is_empty() {
+        assert!(Instant::now() < end, "{}", kubectl(&all));
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    kubectl(&["--namespace", JOBS, "get", &format!("computejob/{job}"), "environment/local"]);
+    kubectl(&["--namespace", JOBS, "get", "networkpolicy/default-deny"]);
+    kubectl(&["--namespace", SYSTEM, "get", "secret/cloister"]);
+    let left = kubectl(&["get", "clusterroles,clusterrolebindings", "-o", "name"]);
+    assert!(!left.contains("cloister:"), "{left}");
+}
+
+/// Makes it again from the manifests for kustomize, and then, as it runs, of the chart.
+fn from_kustomize(installation: &mut Installation) {
+    let guide = &mut installation.guide;
+    guide.follow("A store of results with credentials", |_, _| {});
+    // That store does not exist. The one that does:
+    kubectl(&["--namespace", SYSTEM, "delete", "secret", "cloister-results"]);
+    let url = "--from-literal=CLOISTER_RESULTS_URL=file:///results";
+    kubectl(&["--namespace", SYSTEM, "create", "secret", "generic", "cloister-results", url]);
+    // Beside the repository's own files, because a kustomization names its base by a relative path.
+    let folder = tempfile::tempdir_in(cloister_testkit::root().join("target")).expect("a folder");
+    let overlay = folder.path().join("overlay");
+    fs::create_dir(&overlay).expect("a folder");
+    fs::write(overlay.join("kustomization.yaml"), OVERLAY).expect("written");
+    kubectl(&["apply", "--server-side", "--force-conflicts", "-k", &overlay.display().to_string()]);
+    rolled_out();
+    guide.follow("From kustomize to Helm", |_, _| {});
+    rolled_out();
+}
+
+/// What the add-ons of this cluster do, as the document says how to see it.
+fn look_at_add_ons(guide: &mut Guide) {
+    guide.replace("--image=busybox", "--image=busybox:test --image-pull-policy=Never");
+    guide.replace("image: busybox", "image: busybox:test");
+    guide.replace("--image=registry.example.org/sandbox", "--image=sandbox:test --image-pull-policy=Never");
+    let sized = cluster::own_cluster().is_some();
+    if sized {
+        guide.replace("storageClassName: standard", "storageClassName: sized");
+    }
+    let shown = guide.follow("What each cluster add-on must provide, and how to see that it does", |_, _| {});
+    let said = |word: &str| shown.lines().filter(|line| *line == word).count();
+    assert_eq!((said("open"), said("closed")), (1, 1), "{shown}");
+    assert!(shown.contains("coredns") || !sized, "{shown}");
+    assert_eq!((said("kept"), said("larger")), if sized { (1, 0) } else { (said("kept"), said("larger")) }, "{shown}");
+    let identity = |line: &str| line.split_whitespace().eq(["0", "0", "4294967295"]);
+    assert!(!shown.lines().any(identity), "{shown}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
-async fn a_deployed_installation_carries_jobs_and_goes_on_when_its_controllers_are_killed() {
-    let installation = Installation::make();
-    let store = installation.store().await;
-    let job = submit(&store, 1, NOTHING).await;
-    let status = ended(&store, job).await;
-    assert_eq!(status.phase, Phase::Finished, "{status:?}");
-    // `kubectl describe` tells what happened.
-    let story = kubectl(&["--namespace", JOBS, "describe", "computejob", &job.to_string()]);
-    for phase in ["Configuring", "Running", "Finished"] {
-        assert!(story.contains(phase), "{phase} is not in\n{story}");
-    }
+async fn an_installation_carries_jobs_through_kills_and_upgrades() {
+    let mut installation = tokio::task::block_in_place(Installation::make);
+    let current = definitions(&cloister_testkit::root().join("deploy/crds"));
+    tokio::task::block_in_place(|| installation.over_http());
+    let keys = kubectl(&["--namespace", SYSTEM, "get", "apikeys", "-o", "jsonpath={.items[*].spec.account}"]);
+    let operators = keys.split(' ').filter(|account| *account == "operator").count();
+    assert_eq!(operators, 1, "of two replicas that start at once, one stores the operator's key: {keys}");
 
-    let job = submit(&store, 2, BUSY).await;
-    let pod = format!("pod/{job}-a");
-    let phase = ["--namespace", JOBS, "get", &pod, "-o", "jsonpath={.status.phase}"];
-    until("the algorithm to run", || cluster::run(&phase, b"").stdout == b"Running").await;
+    // Its controllers are killed while it runs.
+    let store = installation.store().await;
+    let job = running(&store, 1).await;
     let before = engines();
     let all = "-l=app.kubernetes.io/component=engine";
     kubectl(&["--namespace", SYSTEM, "delete", "pods", all, "--grace-period=0", "--force"]);
     let status = ended(&store, job).await;
     assert_eq!(status.phase, Phase::Finished, "{status:?}");
-    let after = engines();
-    assert!(before.split(' ').all(|uid| !uid.is_empty() && !after.contains(uid)), "{before} and {after}");
+    assert_replaced(&before, &engines());
 
-    // Both replicas of the service take requests, and have the same keys.
-    let ready = format!("/api/v1/namespaces/{SYSTEM}/services/cloister:http/proxy/readyz");
-    until("the service to be ready", || cluster::run(&["get", "--raw", &ready], b"").status.success()).await;
-    let keys = kubectl(&["--namespace", SYSTEM, "get", "apikeys", "-o", "jsonpath={.items[*].spec.account}"]);
-    assert_eq!(keys, "operator", "of two replicas that start at once, one stores the operator's key");
+    // Everything is upgraded while it runs.
+    let job = running(&store, 2).await;
+    let before = engines();
+    tokio::task::block_in_place(|| installation.upgrade());
+    assert_eq!(present(), current);
+    let status = ended(&store, job).await;
+    assert_eq!(status.phase, Phase::Finished, "{status:?}");
+    assert_replaced(&before, &engines());
+    tokio::task::block_in_place(|| installation.by_kubectl());
 
     tokio::task::block_in_place(|| {
-        people::over_http(&installation);
-        people::by_kubectl(&installation);
+        uninstall(&mut installation, job);
+        from_kustomize(&mut installation);
     });
+    let store = installation.store().await;
+    assert_eq!(store.status(job).await.expect("a status").phase, Phase::Finished);
+    let job = submit(&store, 3, NOTHING).await;
+    let status = ended(&store, job).await;
+    assert_eq!(status.phase, Phase::Finished, "{status:?}");
+
+    tokio::task::block_in_place(|| look_at_add_ons(&mut installation.guide));
+    let left = installation.guide.left();
+    assert!(left.is_empty(), "commands of docs/kubernetes.md that nobody has tried: {left:#?}");
+}
+
+/// What an operator gets who copies `deploy/kubernetes/example` is what the chart makes of the same images.
+#[test]
+#[ignore = "needs kubectl: make test-k8s"]
+fn the_example_for_kustomize_is_the_chart() {
+    let objects = |text: &str| -> BTreeMap<String, Value> {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
+        let named = documents.into_iter().filter(|document| !document.is_null()).map(|mut object| {
+            if let Some(annotations) = object["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.remove("helm.sh/resource-policy");
+            }
+            if object["metadata"]["annotations"] == json!({}) {
+                object["metadata"].as_object_mut().expect("metadata").remove("annotations");
+            }
+            (chart::identity(&object), object)
+        });
+        named.filter(|(name, _)| !name.starts_with("CustomResourceDefinition ")).collect()
+    };
+    let digest = "0".repeat(64);
+    let pinned = ["cloister", "sandbox"].map(|name| format!("--set=images.{name}.digest=sha256:{digest}"));
+    let rendered = chart::render(&[&pinned[0], &pinned[1]]).expect("a rendering");
+    let mut expected = objects(&rendered);
+    let base = cloister_testkit::root().join("deploy/kubernetes");
+    expected.extend(objects(&read(&base.join("base/by-hand.yaml"))));
+    assert_eq!(objects(&kubectl(&["kustomize", &base.join("example").display().to_string()])), expected);
 }

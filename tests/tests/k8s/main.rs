@@ -5,7 +5,8 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod containers;
 mod deployed;
+mod guide;
 mod images;
 mod jobs;
-mod people;

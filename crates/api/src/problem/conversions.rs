@@ -111,7 +111,9 @@ impl From<AssetError> for Problem {
             AssetError::OtherKind(AssetKind::Dataset) => {
                 Self::field("kind", "this is a dataset; send it to /v1/datasets")
             }
-            AssetError::Field { field, problem } => Self { field, ..Self::field("", problem) },
+            AssetError::Field { field, problem } => {
+                Self { field: field.map(String::into_boxed_str), ..Self::field("", problem) }
+            }
             AssetError::DidTaken => Self::conflict("did-taken", error.to_string()),
             AssetError::Conflict => Self::conflict("conflict", error.to_string()),
             AssetError::AlgorithmChanged => Self::conflict("algorithm-changed", error.to_string()),

@@ -26,11 +26,11 @@ pub(crate) struct Problem {
     /// What happened here, and what to do.
     pub(crate) detail: String,
     /// The field of the request that it is about.
-    pub(crate) field: Option<String>,
+    pub(crate) field: Option<Box<str>>,
     /// The rules that a denied job met.
     pub(crate) rules: Vec<Denial>,
     /// The quota that is used up.
-    pub(crate) quota: Option<QuotaExceeded>,
+    pub(crate) quota: Option<Box<QuotaExceeded>>,
     /// Seconds after which to try again.
     pub(crate) retry_after: Option<u32>,
 }
@@ -45,7 +45,7 @@ impl Problem {
     /// The same, about a field of the request.
     #[must_use]
     pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.field = Some(field.into().into_boxed_str());
         self
     }
 
@@ -94,7 +94,7 @@ impl Problem {
     #[must_use]
     pub(crate) fn quota(exceeded: QuotaExceeded) -> Self {
         let problem = Self::new(StatusCode::CONFLICT, "quota-exceeded", "Quota exceeded", exceeded.to_string());
-        Self { quota: Some(exceeded), ..problem }
+        Self { quota: Some(Box::new(exceeded)), ..problem }
     }
 
     /// The body is too large.
@@ -208,7 +208,11 @@ impl IntoResponse for Problem {
                     advice: rule.advice(),
                 })
                 .collect(),
-            quota: quota.map(|QuotaExceeded { quota, limit, used }| QuotaBody { name: quota.as_str(), limit, used }),
+            quota: quota.as_deref().map(|QuotaExceeded { quota, limit, used }| QuotaBody {
+                name: quota.as_str(),
+                limit: *limit,
+                used: *used,
+            }),
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (*status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();

@@ -115,7 +115,7 @@ fn report(context: &Context, began: Option<(u64, Sha256)>, last: Option<(u64, Sh
     }
     match last.filter(|last| began != Some(*last)) {
         Some((through, hash)) => {
-            note(&format!("records up to {through} are archived; the hash of the last one: {hash}"))
+            note(&format!("records up to {through} are archived; the hash of the last one: {hash}"));
         }
         None => note("the log has no record that is old enough"),
     }

@@ -34,7 +34,7 @@ impl Segment {
         let name = path.file_name()?.to_str()?;
         let (first, last) = name.strip_prefix("audit-")?.strip_suffix(".jsonl")?.split_once('-')?;
         let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-        (Self::name(first, last) == name).then(|| Self { first, last, path })
+        (Self::name(first, last) == name).then_some(Self { first, last, path })
     }
 
     /// The files of a folder, in the order of their records.
