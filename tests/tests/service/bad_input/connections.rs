@@ -130,3 +130,23 @@ fn a_client_over_its_rate_is_told_when_to_retry() {
     // Others are not kept waiting.
     let _ = scenario.service.get(&scenario.alice, "/v1/whoami").expect(200);
 }
+
+/// Strangers send so many files at once together, whatever number of accounts they make: they leave room for those who are known.
+#[test]
+fn strangers_who_send_many_files_at_once_keep_nobody_else_from_sending() {
+    let scenario = Scenario::new();
+    let service = &scenario.service;
+    let strangers: Vec<_> = (1..=6).map(|number| service.account(&format!("0x{number:040x}"), "consumer")).collect();
+    let begin = |key: &str| {
+        let mut socket = TcpStream::connect(service.address()).expect("a connection");
+        let head = "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n";
+        socket.write_all(format!("{head}Authorization: Bearer {key}\r\n\r\nx").as_bytes()).expect("a beginning");
+        socket
+    };
+    let stalled: Vec<TcpStream> = strangers[1..].iter().flat_map(|who| (0..13).map(|_| begin(&who.key))).collect();
+    let upload = |who| service.request("POST", "/v1/uploads").by(who).bytes("application/octet-stream", "abc").send();
+    wait_for("strangers to be too many", || (upload(&strangers[0]).status == 429).then_some(()));
+    assert_eq!(upload(&scenario.carol).status, 201, "who is known is not held up");
+    drop(stalled);
+    wait_for("room for strangers", || (upload(&strangers[0]).status == 201).then_some(()));
+}
