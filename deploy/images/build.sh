@@ -36,7 +36,7 @@ done
 programs=${CARGO_TARGET_DIR:-target}/release
 images=target/images
 authorities=/etc/ssl/certs/ca-certificates.crt
-[ -x "$programs/sandbox" ] && [ -x "$programs/cloister" ] || cargo build --release --workspace --bins --examples --locked
+[ -x "$programs/sandbox" ] && [ -x "$programs/cloister" ] && [ -x "$programs/entry" ] || cargo build --release --workspace --bins --examples --locked
 [ -e "$authorities" ] || {
     echo "images: $authorities is missing: install the certificate authorities (Debian: ca-certificates)" >&2
     exit 1
@@ -53,11 +53,15 @@ for image in sandbox cloister; do
     rm -rf "$images/$image.rootfs" "$images/$image"
     put "$image" "$programs/$image" "/$image" 755
 done
+put sandbox "$programs/entry" /entry 755
+# For checks of outputs.
+put cloister "$programs/sandbox" /sandbox 755
 put cloister "$authorities" "$authorities" 644
 find "$images"/*.rootfs -type d -exec chmod 755 {} +
 
 for image in sandbox cloister; do
     python3 - "$image" "$tag" "$images" <<'PYTHON'
+import os
 import struct
 import sys
 
@@ -82,8 +86,9 @@ def needs_a_loader(path):
 
 
 rootfs = f'{images}/{name}.rootfs'
-if needs_a_loader(f'{rootfs}/{name}'):
-    sys.exit(f'images: {name} is not static (see scripts/rustc-static.sh): install the static C library (Debian: libc6-dev)')
+for program in filter(os.path.exists, (f'{rootfs}/{program}' for program in ('sandbox', 'cloister', 'entry'))):
+    if needs_a_loader(program):
+        sys.exit(f'images: {program} is not static (see scripts/rustc-static.sh): install the static C library (Debian: libc6-dev)')
 settings = {'User': '65532:65532', 'Entrypoint': [f'/{name}'], 'WorkingDir': '/', 'Labels': {
     'org.opencontainers.image.title': f'cloister {name}' if name != 'cloister' else name,
     'org.opencontainers.image.licenses': 'Apache-2.0'}}

@@ -1,5 +1,5 @@
-# The image of the service, the engine and the configuration and publishing pods: one static program, and the certificate
-# authorities that it trusts when it fetches and stores.
+# The image of the service, the engine and the configuration and publishing pods: one static program, the sandbox that it runs
+# checks of outputs in, and the certificate authorities that it trusts when it fetches and stores.
 #
 #     docker build -f deploy/images/cloister.Dockerfile -t REGISTRY/cloister:TAG .
 #
@@ -11,6 +11,7 @@ RUN cargo build --release --workspace --bins --examples --locked
 
 FROM scratch
 COPY --from=build /src/target/release/cloister /cloister
+COPY --from=build /src/target/release/sandbox /sandbox
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER 65532:65532
 ENTRYPOINT ["/cloister"]

@@ -1,4 +1,5 @@
-# The image of algorithm pods: one static program, and nothing else: no shell, no library, no file of a distribution.
+# The image of algorithm pods: the sandbox, the first program of containers that are algorithms, and nothing else: no shell, no
+# library, no file of a distribution. Both programs are static.
 #
 #     docker build -f deploy/images/sandbox.Dockerfile -t REGISTRY/cloister-sandbox:TAG .
 #
@@ -10,5 +11,6 @@ RUN cargo build --release --workspace --bins --examples --locked
 
 FROM scratch
 COPY --from=build /src/target/release/sandbox /sandbox
+COPY --from=build /src/target/release/entry /entry
 USER 65532:65532
 ENTRYPOINT ["/sandbox"]

@@ -44,6 +44,7 @@ fn may_leave(name: &str, bytes: &[u8]) -> bool {
         check_limits: Limits::default(),
         outputs: vec![FileReport { path: name.to_owned(), bytes: file.bytes, sha256: file.sha256 }],
         output_directories: 0,
+        unreported: false,
     };
     let passed = check_outputs(FOLDER.path(), &order).is_ok();
     fs::remove_file(path).expect("removed");

@@ -79,6 +79,13 @@ const LAYERS: &[Layer] = &[
         only: None,
         never: HTTP_CLIENTS,
     },
+    // Process 1 of a container that holds a stranger's program: small, and without a way out.
+    Layer {
+        name: "cloister-entry",
+        ours: &["cloister-model", "cloister-isolation"],
+        only: Some(&["rustix", "thiserror"]),
+        never: NETWORK,
+    },
     // The steps around a run, split by the rights that they need.
     Layer { name: "cloister-files", ours: &["cloister-model"], only: None, never: NETWORK },
     Layer { name: "cloister-release", ours: &["cloister-model", "cloister-files"], only: None, never: NETWORK },
@@ -151,6 +158,7 @@ const KEPT: &[(&[&str], &[&str])] = &[
         &[
             "cloister-isolation",
             "cloister-sandbox",
+            "cloister-entry",
             "cloister-files",
             "cloister-sources",
             "cloister-release",

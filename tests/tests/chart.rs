@@ -335,7 +335,8 @@ fn the_notes_name_what_is_there() {
         let text = String::from_utf8(output.stdout).expect("text");
         let (_, notes) = text.split_once("\nNOTES:\n").unwrap_or_else(|| panic!("no notes: {text}"));
         let objects = rendered(&[&values]);
-        let commands: Vec<&str> = notes.lines().filter_map(|line| line.strip_prefix("    kubectl --namespace ")).collect();
+        let commands: Vec<&str> =
+            notes.lines().filter_map(|line| line.strip_prefix("    kubectl --namespace ")).collect();
         assert!(commands.len() > 3, "{notes}");
         for command in commands {
             let (namespace, command) = command.split_once(' ').expect("a command");

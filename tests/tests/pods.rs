@@ -50,6 +50,7 @@ fn settings() -> PodSettings {
         tolerations: Vec::new(),
         priority_class: None,
         runtime_class: None,
+        container_runtime_class: None,
         user_namespaces: true,
         selinux_levels: true,
         strict_groups: true,
@@ -75,6 +76,7 @@ fn run() -> algorithm::Run {
         profile: Profile::Deterministic,
         live_log_bytes: 0,
         interpreter: None,
+        arguments: Vec::new(),
     }
 }
 
@@ -158,6 +160,7 @@ impl Node {
             check_limits: Limits::default(),
             outputs: Vec::new(),
             output_directories: 0,
+            unreported: false,
         };
         let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
         let run = publishing::RunFiles { report: Some(report), log_bytes: MOST_LOG_BYTES };

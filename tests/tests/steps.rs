@@ -126,6 +126,7 @@ fn filter_order(outputs: Vec<FileReport>, output_directories: u64, checks: Vec<C
         check_limits: Limits::default(),
         outputs,
         output_directories,
+        unreported: false,
     }
 }
 

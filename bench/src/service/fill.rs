@@ -76,7 +76,6 @@ fn options(places: &Places, home: &Path) -> Result<Options> {
         sources: cloister_sources::SourcePolicy::default(),
         cache_bytes: 1 << 30,
         results: None,
-        upload_bytes_per_account: 1 << 30,
     })
 }
 

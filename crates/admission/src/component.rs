@@ -11,9 +11,11 @@ use wasmparser::{
     types::TypesRef,
 };
 
-/// The types of `wasi:sockets/tcp` and `/udp` that a component may import if it imports no function on them. The sandbox
-/// links exactly these.
-pub const INERT_TYPES: [&str; 4] = ["tcp-socket", "udp-socket", "incoming-datagram-stream", "outgoing-datagram-stream"];
+/// Whether an import is an interface of `wasi:sockets` that the sandbox answers: with errors, without any network.
+#[must_use]
+pub fn is_answered_network(import: &str) -> bool {
+    Interface::parse(import).is_some_and(Interface::is_answered_network)
+}
 
 /// The capability that an import gives to a component.
 pub(crate) fn allows(import: &str) -> Capability {
@@ -25,9 +27,9 @@ pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Vec<Ref
     let mut problems = Problems::default();
     for import in &survey.imports {
         let problem = match (Interface::parse(import.module), import.item) {
-            (Some(interface), Item::Instance) => {
-                interface.refuse().filter(|_| !types.is_some_and(|types| is_inert(interface, types, import.module)))
-            }
+            (Some(interface), Item::Instance) => interface
+                .refuse()
+                .filter(|_| !types.is_some_and(|types| only_mentions(interface, types, import.module))),
             _ => Some(Problem {
                 rule: Rule::Import,
                 what: "imports that are not interfaces",
@@ -47,21 +49,18 @@ pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Vec<Ref
     refusals
 }
 
-/// Whether an import of a sockets interface contains only types and no function, so that it cannot create or use a socket.
-/// The C library of Rust before 1.87 imports these types in every program, to be able to drop sockets that it never gets.
-fn is_inert(interface: Interface<'_>, types: TypesRef<'_>, import: &str) -> bool {
-    let only_types = || {
+/// Whether an import is an interface of sockets that the sandbox answers with errors. Every Rust program that names `std::net`
+/// imports all of them, and so does everything that is made with componentize-py or componentize-js.
+fn only_mentions(interface: Interface<'_>, types: TypesRef<'_>, import: &str) -> bool {
+    let plain = || {
         let ComponentEntityType::Instance(instance) = types.component_item_for_import(import)?.ty else { return None };
         let exports = &types.get(instance)?.exports;
-        Some(
-            !exports.is_empty()
-                && exports.iter().all(|(name, item)| {
-                    INERT_TYPES.contains(&name.as_str()) && matches!(item.ty, ComponentEntityType::Type { .. })
-                }),
-        )
+        let answered = |item: &ComponentEntityType| {
+            matches!(item, ComponentEntityType::Type { .. } | ComponentEntityType::Func(_))
+        };
+        Some(!exports.is_empty() && exports.iter().all(|(_, item)| answered(&item.ty)))
     };
-    let is_socket = interface.package == "wasi:sockets" && matches!(interface.name, "tcp" | "udp");
-    is_socket && interface.version_is_given() && only_types().unwrap_or(false)
+    interface.is_answered_network() && plain().unwrap_or(false)
 }
 
 fn check_run(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Option<Refusal> {
@@ -134,7 +133,8 @@ mod tests {
     #[test]
     fn refuses_imports_by_the_rule_they_break() {
         for (import, rule, words) in [
-            (r#""wasi:sockets/tcp@0.2.0" (instance (export "f" (func)))"#, Rule::Network, "std::net"),
+            (r#""wasi:sockets/tcp@0.3.0" (instance (export "f" (func)))"#, Rule::Network, "no network"),
+            (r#""wasi:sockets/raw@0.2.0" (instance (export "f" (func)))"#, Rule::Network, "no network"),
             (r#""wasi:http/outgoing-handler@0.2.0" (instance)"#, Rule::Network, "wasi:http/outgoing-handler"),
             (r#""wasi:cli/environment@0.3.0" (instance)"#, Rule::WasiVersion, "0.2"),
             (r#""wasi:cli/environment@0.2.13" (instance)"#, Rule::WasiVersion, "0.2.12"),
@@ -150,20 +150,31 @@ mod tests {
         }
     }
 
+    /// They are answered with errors, so a program that never uses them runs.
     #[test]
-    fn types_of_sockets_without_any_function_are_inert() {
+    fn sockets_may_be_mentioned() {
         let types = r#"(export "tcp-socket" (type (sub resource)))"#;
         let import = |name: &str, items: &str| importing(&format!(r#"(import "{name}" (instance {items}))"#));
-        assert_eq!(admit_text(&import("wasi:sockets/tcp@0.2.0", types)).verdict, Verdict::Admitted);
         let function = format!(r#"{types} (export "make" (func))"#);
         for (name, items) in [
-            ("wasi:sockets/tcp@0.2.0", function.as_str()),
-            ("wasi:sockets/tcp@0.2.0", r#"(export "other" (type (sub resource)))"#),
-            ("wasi:sockets/tcp@0.3.0", types),
-            ("wasi:sockets/network@0.2.0", types),
-            ("wasi:http/types@0.2.0", types),
+            ("wasi:sockets/tcp@0.2.0", types),
+            ("wasi:sockets/tcp@0.2.12", function.as_str()),
+            ("wasi:sockets/instance-network@0.2.0", function.as_str()),
+            ("wasi:sockets/ip-name-lookup@0.2.3", function.as_str()),
         ] {
-            assert_refused(&admit_text(&import(name, items)), Rule::Network, "std::net");
+            assert_eq!(admit_text(&import(name, items)).verdict, Verdict::Admitted, "{name}");
+        }
+        for (name, items) in [
+            ("wasi:sockets/tcp@0.3.0", types),
+            ("wasi:sockets/tcp@0.2.13", types),
+            ("wasi:sockets/tcp", types),
+            ("wasi:sockets/other@0.2.0", types),
+            ("wasi:sockets/tcp@0.2.0", ""),
+            ("wasi:sockets/tcp@0.2.0", r#"(export "x" (instance))"#),
+            ("wasi:http/types@0.2.0", types),
+            ("wasi:tls/types@0.2.0", types),
+        ] {
+            assert_refused(&admit_text(&import(name, items)), Rule::Network, "no network");
         }
     }
 

@@ -34,6 +34,10 @@ const INTERFACES: &[(&str, &str, Capability)] = &[
     ("wasi:random", "random", Random),
 ];
 
+/// The interfaces of `wasi:sockets`.
+const SOCKETS: [&str; 7] =
+    ["instance-network", "ip-name-lookup", "network", "tcp", "tcp-create-socket", "udp", "udp-create-socket"];
+
 /// A name such as `wasi:cli/run@0.2.3`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Interface<'a> {
@@ -69,6 +73,11 @@ impl<'a> Interface<'a> {
         matches!(self.package, "wasi:sockets" | "wasi:http" | "wasi:tls")
     }
 
+    /// Whether it is one of sockets that is answered with errors.
+    pub(crate) fn is_answered_network(self) -> bool {
+        self.package == "wasi:sockets" && SOCKETS.contains(&self.name) && self.version_is_given()
+    }
+
     /// The capability that importing it gives to a program.
     pub(crate) fn allows(self) -> Capability {
         let known = INTERFACES.iter().find(|(package, name, _)| (self.package, self.name) == (*package, *name));
@@ -100,8 +109,8 @@ impl<'a> Interface<'a> {
     }
 }
 
-const NO_NETWORK: &str = "Programs have no network. Rust programs import all of wasi:sockets as soon as they, or a \
-                          crate they use, mention std::net: switch that crate's network feature off";
+const NO_NETWORK: &str = "Programs have no network. Sockets of WASI 0.2 may be mentioned, and answer with errors: build it \
+                          without the crate that needs more";
 pub(crate) const ANOTHER_VERSION: &str = "This host has WASI 0.2.0 to 0.2.12: build it for 0.2, such as wasm32-wasip2";
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod survey;
 mod toolchain;
 mod validation;
 
-pub use component::INERT_TYPES;
+pub use component::is_answered_network;
 pub use interface::WASI_PATCH;
 pub use preview1::preview1_functions;
 pub use proposals::Proposals;

@@ -1,5 +1,5 @@
 use cloister_model::{Account, Role, Secret, TimeLimits, Timestamp};
-use cloister_service::{Clock, KeyLifetimes, OptionsError};
+use cloister_service::{Clock, KeyLifetimes, OptionsError, Quotas};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -68,6 +68,10 @@ pub struct Settings {
     pub operator: OperatorSettings,
     /// How long keys last that accounts make.
     pub key_lifetimes: KeyLifetimes,
+    /// How much one account may have. The accounts of `ethereum_roles` are no strangers.
+    pub quotas: Quotas,
+    /// How old an audit record is at least that is taken out of the log once it is archived.
+    pub audit_keep: Duration,
     /// What tells the time.
     pub clock: Clock,
 }
@@ -182,6 +186,8 @@ impl Settings {
             metrics: MetricsFor::default(),
             operator: OperatorSettings::default(),
             key_lifetimes: KeyLifetimes::default(),
+            quotas: Quotas::default(),
+            audit_keep: Duration::from_secs(90 * 24 * 60 * 60),
             clock: Arc::new(system_clock),
         }
     }

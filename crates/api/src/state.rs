@@ -8,7 +8,7 @@ use crate::{
 };
 use axum::extract::FromRef;
 use cloister_model::{Account, Backend, Claims, Did, Manifest};
-use cloister_service::{AssetError, Options, Permits, UseCases};
+use cloister_service::{AssetError, Options, Permits, UploadError, UseCases};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +60,8 @@ impl Service {
         if let Some(wrong) = settings.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(SettingsError::Origin(wrong.clone()));
         }
+        let mut quotas = settings.quotas.clone();
+        quotas.known.extend(settings.ethereum_roles.keys().cloned());
         let options = Options {
             secret: settings.secret.clone(),
             receipt_key: settings.receipt_key.clone(),
@@ -69,6 +71,8 @@ impl Service {
             max_upload_bytes: settings.max_upload_bytes,
             patience: settings.request_timeout.saturating_sub(TO_ANSWER).max(settings.request_timeout / 2),
             key_lifetimes: settings.key_lifetimes,
+            quotas,
+            audit_keep: settings.audit_keep,
             clock: Arc::clone(&settings.clock),
         };
         let claims: Arc<dyn Claims> = Arc::clone(&backend) as Arc<dyn Claims>;
@@ -93,6 +97,15 @@ impl Service {
     pub async fn publish_manifest(&self, owner: &Account, manifest: &Manifest) -> Result<Did, AssetError> {
         let published = self.state.use_cases.publish_manifest(owner, manifest).await?;
         Ok(published.asset.ddo.id().clone())
+    }
+
+    /// Deletes all uploads whose time is over ([`Settings::quotas`]) and that nothing needs, and says how many. To be called from
+    /// time to time.
+    ///
+    /// # Errors
+    /// If the engine cannot be reached. What is left goes the next time.
+    pub async fn remove_expired_uploads(&self) -> Result<u64, UploadError> {
+        self.state.use_cases.remove_expired_uploads().await
     }
 
     /// The token that ends streams of events and logs when it is cancelled.

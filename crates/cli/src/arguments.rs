@@ -9,7 +9,7 @@ use crate::{
     failure::{code_of, is_closed_pipe},
     job, key,
     output::{Format, Table, note, print_document, print_line},
-    serve, step,
+    serve, step, upload,
 };
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -46,6 +46,9 @@ enum Command {
     /// Jobs: submit, follow, download results
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobCommand),
+    /// Uploads: list, delete. They are sent with the jobs and assets that need them
+    #[command(subcommand, visible_alias = "uploads")]
+    Upload(upload::UploadCommand),
     /// API keys: create, list, revoke
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
@@ -105,6 +108,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Dataset(command) => client_runtime(command.execute(context)),
         Command::Algorithm(command) => client_runtime(command.execute(context)),
         Command::Job(command) => client_runtime(command.execute(context)),
+        Command::Upload(command) => client_runtime(command.execute(context)),
         Command::Key(command) => client_runtime(command.execute(context)),
         Command::Environment(command) => client_runtime(command.execute(context)),
         Command::Audit(command) => client_runtime(command.execute(context)),

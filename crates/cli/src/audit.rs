@@ -1,5 +1,12 @@
 //! `cloister audit`: the audit log, and whether it is complete and unchanged.
 
+mod archive;
+mod chain;
+mod segment;
+
+use chain::{Chain, Verified};
+use segment::Segment;
+
 use crate::{
     client::{Client, ClientError, Record, read},
     context::Context,
@@ -39,6 +46,9 @@ pub(crate) enum AuditCommand {
     ///
     /// Records form a hash chain. The hash of the last one is printed. Save it outside the server and pass it as --head
     /// later: only that proves that the newest records were not deleted.
+    ///
+    /// If old records were archived, the rest is verified without them, and it is said which ones were not looked at. With
+    /// --archive, they are verified, too.
     Verify {
         /// The output of `audit export` [default: ask the service]
         file: Option<PathBuf>,
@@ -48,6 +58,22 @@ pub(crate) enum AuditCommand {
         /// A hash that the chain must contain: the last hash of an earlier check
         #[arg(long, value_name = "HASH")]
         head: Option<Sha256>,
+        /// The folder of `audit archive`, read before the log
+        #[arg(long, value_name = "DIR")]
+        archive: Option<PathBuf>,
+    },
+    /// Move old records from the log into files that can still be verified
+    ///
+    /// The files are whole and on the disk before the service takes their records out of the log. Cut off, run it again. Keep the
+    /// files, or copies of them, where nobody who can write them can also change the service's log. `audit verify --archive DIR`
+    /// reads them.
+    Archive {
+        /// Archive records from before this day or moment, in UTC. The service keeps those that are younger than `audit.keep`
+        #[arg(long, value_name = "TIME", value_parser = archive::moment)]
+        before: jiff::Timestamp,
+        /// The folder of the files; files of earlier calls stay there
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
     },
 }
 
@@ -60,59 +86,37 @@ impl AuditCommand {
                 let mut stdout = io::stdout().lock();
                 each(&client, &mut |value, _| Ok(writeln!(stdout, "{value}")?)).await
             }
-            Self::Verify { file, offline, head } => {
+            Self::Archive { before, into } => archive::archive(context, before, &into).await,
+            Self::Verify { file, offline, head, archive } => {
                 let mut chain = Chain::new(head);
+                if let Some(folder) = archive {
+                    for segment in Segment::all(&folder)? {
+                        segment.add_to(&mut chain)?;
+                    }
+                    chain.continue_with_log();
+                }
                 let mut add = |record: AuditRecord| chain.add(&record);
                 match file {
                     Some(file) => each_of_file(&file, &mut add)?,
                     None if offline => each_of_folder(&context.home(), &mut add)?,
                     None => each(&context.client()?, &mut |_, record| add(record)).await?,
                 }
-                chain.conclude(context)
+                conclude(&chain.conclude()?, context)
             }
         }
     }
 }
 
-/// A hash chain, as far as it has been read.
-#[derive(Debug)]
-struct Chain {
-    last: Option<(u64, Sha256)>,
-    /// A hash that must still appear.
-    wanted: Option<Sha256>,
-}
-
-impl Chain {
-    fn new(wanted: Option<Sha256>) -> Self {
-        Self { last: None, wanted }
+fn conclude(Verified { records, head, unseen }: &Verified, context: &Context) -> anyhow::Result<()> {
+    let head = head.map(|hash| hash.to_string());
+    if context.format != Format::Table {
+        return Ok(print_document(context.format, &json!({"records": records, "head": head, "unseen": unseen}))?);
     }
-
-    fn add(&mut self, record: &AuditRecord) -> anyhow::Result<()> {
-        record
-            .verify(self.last)
-            .map_err(|error| Ended::error(FAILED, format!("the audit log was changed: {error}")))?;
-        self.last = Some((record.sequence, record.hash));
-        if self.wanted == Some(record.hash) {
-            self.wanted = None;
-        }
-        Ok(())
+    if let Some(through) = unseen {
+        note(&format!("records 1 to {through} are archived and were not looked at; give their folder with --archive"));
     }
-
-    fn conclude(self, context: &Context) -> anyhow::Result<()> {
-        if let Some(wanted) = self.wanted {
-            let text = format!(
-                "the chain is consistent but does not contain {wanted}: its newest records were deleted, or it is \
-                 another service's"
-            );
-            return Err(Ended::error(FAILED, text));
-        }
-        let (records, head) = self.last.map_or((0, None), |(sequence, hash)| (sequence, Some(hash.to_string())));
-        if context.format != Format::Table {
-            return Ok(print_document(context.format, &json!({"records": records, "head": head}))?);
-        }
-        note(&format!("{records} records, none changed, none missing in between; the last hash:"));
-        Ok(crate::output::print_line(head.as_deref().unwrap_or("none"))?)
-    }
+    note(&format!("{records} records, none changed, none missing in between; the last hash:"));
+    Ok(crate::output::print_line(head.as_deref().unwrap_or("none"))?)
 }
 
 async fn page(client: &Client, after: u64, limit: usize) -> Result<Vec<Value>, ClientError> {
@@ -201,62 +205,4 @@ async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::failure::code_of;
-    use cloister_model::{AuditAction, AuditEvent, Timestamp};
-
-    fn chain(length: u64) -> Vec<AuditRecord> {
-        let mut records: Vec<AuditRecord> = Vec::new();
-        for n in 0..length {
-            let event = AuditEvent {
-                at: Timestamp::from_unix_ms(n),
-                actor: "a".to_owned(),
-                action: AuditAction::JobDenied,
-                subject: "s".to_owned(),
-                detail: "{}".to_owned(),
-            };
-            let last = records.last().map(|record| (record.sequence, record.hash));
-            records.push(AuditRecord::next(last, event));
-        }
-        records
-    }
-
-    fn verify(records: &[AuditRecord], head: Option<Sha256>) -> anyhow::Result<()> {
-        let mut file = tempfile::NamedTempFile::new().expect("a file");
-        for record in records {
-            let AuditRecord { sequence, event, previous, hash } = record;
-            let AuditEvent { at, actor, action, subject, detail } = event;
-            let line = json!({"sequence": sequence, "at": "then", "atMs": at.unix_ms(), "actor": actor, "action": action,
-                "subject": subject, "detail": detail, "previous": previous, "hash": hash});
-            writeln!(file, "{line}").expect("written");
-        }
-        let mut chain = Chain::new(head);
-        each_of_file(file.path(), &mut |record| chain.add(&record))?;
-        let context = Context { connection: crate::client::ConnectionArguments::default(), format: Format::Json };
-        chain.conclude(&context)
-    }
-
-    #[test]
-    fn a_complete_chain_is_accepted() {
-        let records = chain(3);
-        verify(&records, None).expect("complete");
-        verify(&records, Some(records[1].hash)).expect("seen before");
-        verify(&[], None).expect("empty");
-    }
-
-    #[test]
-    fn every_change_of_a_chain_is_found() {
-        let records = chain(3);
-        let mut changed = chain(3);
-        changed[1].event.actor = "b".to_owned();
-        for (broken, head) in [
-            (changed, None),
-            (vec![records[0].clone(), records[2].clone()], None),
-            (records[1..].to_vec(), None),
-            (records[..2].to_vec(), Some(records[2].hash)),
-        ] {
-            assert_eq!(code_of(&verify(&broken, head).expect_err("broken")), FAILED);
-        }
-    }
-}
+mod tests;

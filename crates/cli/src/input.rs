@@ -3,6 +3,7 @@
 use crate::{
     client::{Client, ClientError, Upload, read},
     exit::Usage,
+    folder::ToSend,
     output::Progress,
 };
 use cloister_model::Sha256;
@@ -54,8 +55,12 @@ pub(crate) struct Measured {
     pub(crate) head: [u8; 4],
 }
 
-/// Reads a file to compute its digest.
+/// Reads a file to compute its digest; a folder is packed first.
 pub(crate) fn measure(path: &Path) -> anyhow::Result<Measured> {
+    measure_file(ToSend::of(path)?.path())
+}
+
+fn measure_file(path: &Path) -> anyhow::Result<Measured> {
     let wrong = |error: std::io::Error| Usage::error(format!("`{}`: {error}", path.display()));
     let metadata = std::fs::metadata(path).map_err(wrong)?;
     if !metadata.is_file() {
@@ -77,11 +82,13 @@ pub(crate) fn measure(path: &Path) -> anyhow::Result<Measured> {
     }
 }
 
-/// Uploads a file. What the service stored must have the digest that was computed before.
+/// Uploads a file, or a folder in one archive. What the service stored must have the digest that was computed before.
 pub(crate) async fn upload(client: &Client, path: &Path) -> anyhow::Result<Measured> {
-    let measured = measure(path)?;
-    let file =
-        tokio::fs::File::open(path).await.map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
+    let to_send = ToSend::of(path)?;
+    let measured = measure_file(to_send.path())?;
+    let file = tokio::fs::File::open(to_send.path())
+        .await
+        .map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
     let mut progress = Progress::new();
     progress.show(&format!("uploading {} bytes …", measured.bytes));
     let chunks = futures_util::stream::try_unfold(file.take(measured.bytes), |mut file| async move {

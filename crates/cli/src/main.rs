@@ -16,6 +16,7 @@ mod engine;
 mod environment;
 mod exit;
 mod failure;
+mod folder;
 mod input;
 mod job;
 mod key;
@@ -23,6 +24,7 @@ mod output;
 mod serve;
 mod signals;
 mod step;
+mod upload;
 
 fn main() -> ExitCode {
     arguments::main()

@@ -14,14 +14,12 @@ pub struct Conditions {
     pub max_queued: u64,
     /// The most jobs of one account that may wait.
     pub max_queued_per_account: u64,
-    /// The most bytes that one account may upload.
-    pub upload_bytes_per_account: u64,
 }
 
 impl Default for Conditions {
-    /// Four jobs at once, a hundred that wait, 16 MiB.
+    /// Four jobs at once, a hundred that wait.
     fn default() -> Self {
-        Self { max_jobs: 4, max_queued: 100, max_queued_per_account: 100, upload_bytes_per_account: 16 * 1024 * 1024 }
+        Self { max_jobs: 4, max_queued: 100, max_queued_per_account: 100 }
     }
 }
 

@@ -47,6 +47,7 @@ macro_rules! conformance_tests {
                 an_event_is_kept_letter_for_letter
                 records_are_read_page_after_page
                 many_writers_make_one_chain
+                what_is_archived_leaves_the_log_and_the_rest_is_one_chain
                 releases_and_refusals_are_on_record
             }
             claims {
@@ -111,6 +112,7 @@ macro_rules! conformance_tests {
                 a_report_is_there_when_the_run_has_ended
                 released_results_do_not_change
                 results_are_read_in_parts
+                the_results_of_an_account_are_added_up
                 a_job_that_does_not_finish_has_no_results
                 a_log_is_held_until_every_check_agrees
             }
@@ -145,6 +147,7 @@ macro_rules! conformance_tests {
                 a_name_is_unique_for_owner_and_kind
                 a_withdrawn_asset_stays_readable
                 lists_are_sorted_by_did
+                assets_are_counted
                 a_job_holds_the_name_of_its_asset_until_it_fails
                 the_name_of_an_asset_cannot_be_claimed
                 a_finished_job_registers_its_results
@@ -189,12 +192,15 @@ macro_rules! conformance_tests {
             }
             uploads {
                 an_upload_is_its_parts_in_their_order
-                the_same_file_again_changes_nothing
+                the_same_file_again_costs_nothing
                 an_empty_file_is_a_file
                 an_upload_that_is_over_is_missing
                 an_account_has_so_many_bytes
                 an_upload_is_known_to_every_process
                 many_uploads_at_once_stay_within_the_limit
+                uploads_are_listed_and_deleted
+                a_deleted_upload_makes_room_and_can_be_sent_again
+                what_was_sent_again_stays
             }
         }
     };

@@ -119,7 +119,7 @@ impl Trial {
         let engine = self.engine();
         let upload = engine.begin_upload().await.expect("an upload begins");
         engine.append_upload(upload, bytes.to_vec()).await.expect("bytes are appended");
-        engine.finish_upload(upload, account(OWNER), self.now()).await.expect("an upload ends").file.sha256
+        engine.finish_upload(upload, account(OWNER), self.now(), 1 << 30).await.expect("an upload ends").file.sha256
     }
 
     /// Uploads a program.

@@ -49,6 +49,34 @@ pub fn restrict_files(paths: Paths<'_>) -> Status {
     }
 }
 
+/// Restricts this thread, and everything that it starts later, to changing files beneath these places: files and directories,
+/// to which `O_PATH` descriptors suffice. Reading and executing stay as they are. TCP, and signals to other processes than
+/// those that start later, are denied where the kernel can do that.
+///
+/// As with [`restrict_files`], call it while there is one thread.
+pub fn restrict_writes(beneath: &[BorrowedFd<'_>]) -> Status {
+    let restrict = || {
+        let mut ruleset = Ruleset::default()
+            .handle_access(AccessFs::from_write(NEWEST))?
+            .handle_access(AccessNet::from_all(NEWEST))?
+            .scope(Scope::from_all(NEWEST))?
+            .create()?;
+        for &fd in beneath {
+            let rights = AccessFs::from_write(NEWEST);
+            let rights = match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+                FileType::Directory => rights,
+                _ => rights & AccessFs::from_file(NEWEST),
+            };
+            ruleset = ruleset.add_rule(PathBeneath::new(fd, rights))?;
+        }
+        Ok::<_, RuleError>(ruleset.restrict_self()?)
+    };
+    match restrict() {
+        Ok(restriction) => judge(&restriction, threads()),
+        Err(error) => Status::Absent(error.to_string()),
+    }
+}
+
 /// What the running kernel offers. Restricts nothing.
 pub(crate) fn offered() -> Status {
     // SAFETY: with this flag, the call takes no structure and only returns a number.

@@ -17,16 +17,20 @@ mod process;
 mod seccomp;
 mod spawn;
 mod status;
+mod told;
 
 pub use counters::SharedCounters;
 pub use inherited::{close_rest, take_fd};
-pub use landlock::{Paths, restrict_files};
+pub use landlock::{Paths, restrict_files, restrict_writes};
 pub use memfd::{create_memfd, is_sealed, seal_memfd};
 pub use openat2::openat2_works;
 pub use probe::{Probe, probe};
 pub use process::{
-    PeakMemory, deny_new_code, end_on_signals_as_process_one, ignore_file_size_signal, no_new_privs, undumpable,
+    PeakMemory, deny_new_code, drop_capabilities, end_on_signals_as_process_one, ignore_file_size_signal, no_new_privs,
+    undumpable,
 };
-pub use seccomp::{Role, permitted_syscalls, restrict_syscalls};
+
+pub use seccomp::{Role, permitted_syscalls, refuse_ways_out, restrict_syscalls};
 pub use spawn::{Cause, Child, Exit, Program, Rlimits};
 pub use status::Status;
+pub use told::Told;

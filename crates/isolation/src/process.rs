@@ -4,6 +4,7 @@
 
 use crate::Status;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -13,6 +14,20 @@ pub fn no_new_privs() -> Status {
     match rustix::thread::set_no_new_privs(true) {
         Ok(()) => Status::Enforced("nothing started from here can gain rights".to_owned()),
         Err(error) => Status::Absent(format!("no_new_privs: {error}")),
+    }
+}
+
+/// Gives up every capability of this thread, and with [`no_new_privs`] of everything that it starts.
+pub fn drop_capabilities() -> Status {
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    // The ambient ones go with those that are inherited.
+    match set_capabilities(None, none) {
+        Ok(()) => Status::Enforced("no capability".to_owned()),
+        Err(error) => Status::Absent(format!("capabilities: {error}")),
     }
 }
 

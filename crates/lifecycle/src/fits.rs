@@ -1,4 +1,6 @@
-use cloister_model::{EnvironmentId, EnvironmentStatus, JobSpec, Limits, LimitsError, RuntimeKind};
+use cloister_model::{
+    Denial, EnvironmentId, EnvironmentStatus, JobSpec, Limits, LimitsError, RuntimeKind, container_denials,
+};
 
 /// Why an environment cannot run a job, however free it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +16,9 @@ pub enum Misfit {
     /// It does not run what the algorithm is.
     #[error("this environment does not run containers; choose one that does, or an algorithm for WebAssembly")]
     Runtime,
+    /// It does not run the image of the algorithm, or cannot read its command.
+    #[error("{0}")]
+    Container(Denial),
     /// More memory than it gives one job.
     #[error("it may use {asked} bytes of memory; this environment gives one job at most {most}")]
     Memory {
@@ -41,7 +46,7 @@ impl Misfit {
     pub fn field(&self) -> String {
         match self {
             Self::Environment { .. } => "environment".to_owned(),
-            Self::Runtime => "algorithm".to_owned(),
+            Self::Runtime | Self::Container(_) => "algorithm".to_owned(),
             Self::Memory { .. } => "limits.memoryBytes".to_owned(),
             Self::WallTime { .. } => "limits.wallMs".to_owned(),
             Self::Limits(error) => format!("limits.{}", error.name),
@@ -76,7 +81,12 @@ pub fn fits_job(environment: &EnvironmentStatus, job: &JobSpec) -> Result<(), Mi
     if job.environment != environment.id {
         return Err(Misfit::Environment { asked: job.environment.clone(), offered: environment.id.clone() });
     }
-    fits(environment, &job.limits, job.terms.runtime)
+    let denials = match job.terms.runtime {
+        RuntimeKind::Container => container_denials(&job.algorithm.container, &environment.offers),
+        RuntimeKind::Wasm => Vec::new(),
+    };
+    fits(environment, &job.limits, job.terms.runtime)?;
+    denials.into_iter().next().map_or(Ok(()), |denial| Err(Misfit::Container(denial)))
 }
 
 #[cfg(test)]
@@ -96,6 +106,7 @@ mod tests {
                 runtimes: [RuntimeKind::Wasm].into(),
                 profiles: [Profile::Deterministic].into(),
                 network: false,
+                ..Environment::default()
             },
             interpreters: BTreeSet::new(),
             cpus: 1,

@@ -97,7 +97,10 @@ pub fn receipt(job: &EndedJob<'_>, secret: &[u8; 32]) -> Result<StoredReceipt, N
         output_contract: spec.terms.output_contract.clone(),
         release_rules: spec.terms.release.clone(),
         limits: spec.limits.clone(),
-        outcome: report.map(|report| report.outcome.clone()),
+        outcome: report.map(|report| {
+            let outcome = report.outcome.clone();
+            if spec.terms.lets_log_out() { outcome } else { outcome.coarse() }
+        }),
         engine: report.map(|report| report.engine.clone()),
         isolation: report.and_then(|report| report.isolation.clone()),
         report: report_sealed,

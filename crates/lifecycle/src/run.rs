@@ -1,5 +1,7 @@
 use crate::{Durability, LogFate, Recorded, Transition};
-use cloister_model::{Event, Fault, FilesChecksum, JobSpec, Limit, Reason, Report, RunEnd, RunSummary, Terms};
+use cloister_model::{
+    ContainerEnd, Event, Fault, FilesChecksum, JobSpec, Limit, Reason, Report, RunEnd, RunSummary, Terms,
+};
 
 /// What a run has left, as it can be observed at any time by any process.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +43,10 @@ pub enum ObservedEnd {
     Disk,
     /// An earlier run has its claim, and what that run left is lost.
     Repeated,
+    /// The container of the algorithm ended, as its process 1 says. It left no report that counts.
+    Container(ContainerEnd),
+    /// What the algorithm names could not be started, such as its image: one sentence.
+    NotStarted(String),
     /// It could not be carried on, for a reason that is not its own: one sentence.
     CutOff(String),
 }
@@ -61,6 +67,10 @@ pub(crate) fn next(spec: &JobSpec, run: &RunFacts) -> Next {
     let ended = |transition| Next::Ended(Box::new(transition));
     match (end, summary) {
         (Some(ObservedEnd::OutOfMemory), _) => return ended(ended_outside(spec, &ObservedEnd::OutOfMemory)),
+        // What a container wrote does not count, and configuration has checked the files that it was given.
+        (Some(ObservedEnd::Container(ContainerEnd::Exited(0))), _) => {
+            return ended(Transition::step(&[Event::Succeeded], Durability::Process));
+        }
         // What it said before it was ended counts.
         (_, Some(summary)) => return ended(reported(spec, summary, None)),
         (Some(end), None) => return ended(ended_outside(spec, end)),
@@ -107,6 +117,26 @@ fn ended_outside(spec: &JobSpec, end: &ObservedEnd) -> Transition {
             "the run was begun before, what it left is lost, and the algorithm is not run again; submit the job again",
         ),
         ObservedEnd::CutOff(text) => system(text),
+        ObservedEnd::NotStarted(text) => failed(spec, Reason::new(text, Fault::Algorithm)),
+        ObservedEnd::Container(end) => {
+            let algorithm = |text: &str| failed(spec, Reason::new(text, Fault::Algorithm));
+            match end {
+                ContainerEnd::Exited(code) => algorithm(&format!("the algorithm exited with code {code}")),
+                ContainerEnd::Signal(0) => algorithm("a signal ended the algorithm"),
+                ContainerEnd::Signal(signal) => algorithm(&format!("signal {signal} ended the algorithm")),
+                ContainerEnd::NoProgram => {
+                    algorithm("the image of the algorithm has no program of the name in `container.entrypoint`")
+                }
+                ContainerEnd::NoCommand => algorithm("`container.entrypoint` of the algorithm is no command"),
+                ContainerEnd::WallTime => ended_outside(spec, &ObservedEnd::Deadline),
+                ContainerEnd::Memory => ended_outside(spec, &ObservedEnd::OutOfMemory),
+                ContainerEnd::BegunBefore => ended_outside(spec, &ObservedEnd::Repeated),
+                ContainerEnd::NoWall => {
+                    system("its node lacks a wall that a container has to run behind; the algorithm was not started")
+                }
+                ContainerEnd::HostFault => system("process 1 of its container could not do its work"),
+            }
+        }
     }
 }
 
@@ -119,6 +149,7 @@ fn reported(spec: &JobSpec, summary: &RunSummary, report: Option<Box<Report>>) -
         return Transition { report: stored, records: vec![Recorded::refused("files-checksum")], ..ended };
     }
     let (event, reason) = event_of(summary);
+    let reason = reason.map(|reason| if spec.terms.lets_log_out() { reason } else { coarse(summary.end, reason) });
     match reason {
         // Not durable: the report stays in the work folder until filtering has ended.
         None => Transition { report: stored, ..Transition::step(&[event], Durability::Process) },
@@ -139,6 +170,19 @@ fn event_of(summary: &RunSummary) -> (Event, Option<Reason>) {
     let fault = if summary.end == RunEnd::HostFault { Fault::System } else { Fault::Algorithm };
     let unsaid = || Reason::new("the run ended badly, and its report does not say how", fault);
     (event, Some(summary.reason.clone().unwrap_or_else(unsaid)))
+}
+
+/// What is told of an end where nothing of the log may leave: neither an exit code nor a number that the algorithm chose.
+fn coarse(end: RunEnd, reason: Reason) -> Reason {
+    const NO_MORE: &str = "the data's contract lets nothing of its log out, so no more is told";
+    match end {
+        RunEnd::Succeeded | RunEnd::Refused | RunEnd::HostFault => reason,
+        RunEnd::Failed => Reason::new(&format!("the algorithm failed; {NO_MORE}"), reason.fault()),
+        RunEnd::MetLimit => {
+            let limit = reason.text().split(" (").next().unwrap_or_default();
+            Reason::new(&format!("{limit}; {NO_MORE}"), reason.fault())
+        }
+    }
 }
 
 /// Compares the bytes that ran, as the sandbox digested them, with those that the terms allow. Configuration checked the

@@ -21,8 +21,6 @@ pub struct Options {
     pub cache_bytes: u64,
     /// Where results are stored; none: below the folder.
     pub results: Option<StoreConfig>,
-    /// The most bytes that the uploads of one account may have together.
-    pub upload_bytes_per_account: u64,
 }
 
 /// The one environment of this machine.

@@ -6,6 +6,7 @@ use cloister_engine_tests::{Conditions, Fixture, FixtureFuture, conformance_test
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, OpenError, Options};
 use cloister_model::Backend;
 use cloister_sources::SourcePolicy;
+use cloister_testkit::EndsSandboxes;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
@@ -13,19 +14,21 @@ const MIB: u64 = 1024 * 1024;
 
 /// One folder, and the engine that uses it.
 struct Folder {
+    engine: Option<Arc<LocalEngine>>,
+    _sandboxes: EndsSandboxes,
     directory: TempDir,
     sandbox: PathBuf,
-    engine: Option<Arc<LocalEngine>>,
 }
 
 fn folder() -> Folder {
     let sandbox = cloister_testkit::program("sandbox").unwrap_or_else(|missing| panic!("{missing}"));
-    Folder { directory: tempfile::tempdir().expect("a directory"), sandbox, engine: None }
+    let directory = tempfile::tempdir().expect("a directory");
+    Folder { engine: None, _sandboxes: EndsSandboxes::of(directory.path()), directory, sandbox }
 }
 
 impl Folder {
     fn options(&self, conditions: Conditions) -> Options {
-        let Conditions { max_jobs, max_queued, max_queued_per_account, upload_bytes_per_account } = conditions;
+        let Conditions { max_jobs, max_queued, max_queued_per_account } = conditions;
         Options {
             home: self.directory.path().join("home"),
             sandbox: self.sandbox.clone(),
@@ -49,7 +52,6 @@ impl Folder {
             },
             cache_bytes: 64 * MIB,
             results: None,
-            upload_bytes_per_account,
         }
     }
 }

@@ -208,6 +208,8 @@ pub enum Rule {
     EntryPoint,
     /// A memory that starts above the limit.
     Memory,
+    /// A folder of files that cannot be unpacked, or that has no entry.
+    Archive,
 }
 
 impl Rule {
@@ -224,6 +226,7 @@ impl Rule {
             Self::WasiVersion => "wasi-version",
             Self::EntryPoint => "entry-point",
             Self::Memory => "memory",
+            Self::Archive => "archive",
         }
     }
 }

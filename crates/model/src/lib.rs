@@ -10,8 +10,10 @@ mod account;
 mod admission;
 mod asset;
 mod checksum;
+mod container;
 mod did;
 mod digest;
+mod entrypoint;
 mod escape;
 mod inputs;
 mod isolation;
@@ -43,8 +45,12 @@ pub use asset::{
     Metadata, Service, ServiceError, ServiceFiles, ServiceKind, ServiceSummary,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
+pub use container::{
+    ALGORITHM_FILE, CanaryMessage, CanaryVersion, Command, CommandError, ContainerEnd, ImageError, PinnedImage,
+};
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
+pub use entrypoint::{EntrypointError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, check_arguments};
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
@@ -70,14 +76,15 @@ pub use parameters::{
 pub use permissions::{
     AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, OutputPolicy, Permissions,
     PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Terms, Trusted,
-    TrustedAlgorithm, check_files_checksum, decide,
+    TrustedAlgorithm, check_files_checksum, container_denials, decide,
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
-    ApiKey, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord, Backend, Claim,
-    ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections,
-    JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Registry, ReviewVerdict, Role, StoreError,
-    StoreFuture, Unavailability, Upload, Uploads,
+    ApiKey, Archived, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord,
+    Backend, Claim, ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest,
+    Inspection, Inspections, JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Quota,
+    QuotaExceeded, Registry, ReviewVerdict, Role, StoreError, StoreFuture, Unavailability, Upload, UploadQuery,
+    Uploads,
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};

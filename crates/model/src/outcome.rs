@@ -105,6 +105,20 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// The outcome without what an algorithm could choose of it: neither its exit code nor how it crashed, and of a limit only
+    /// which one it was.
+    #[must_use]
+    pub fn coarse(self) -> Self {
+        match self {
+            Self::AlgorithmFailed { exit_code: _ } => Self::AlgorithmFailed { exit_code: 1 },
+            Self::Crashed { trap: _ } => Self::Crashed { trap: TrapKind::Other },
+            Self::LimitExceeded { limit, allowed, used: _ } => Self::LimitExceeded { limit, allowed, used: allowed },
+            Self::Succeeded | Self::Refused { .. } | Self::HostFault { .. } => self,
+        }
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

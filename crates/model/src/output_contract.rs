@@ -77,11 +77,11 @@ impl OutputContract {
         self.within_bounds(path) && self.names.iter().any(|pattern| pattern.matches(path))
     }
 
-    /// Whether a directory may have this path: its own bounds only. A name pattern speaks of files; a directory that
-    /// holds none that match can only stay empty.
+    /// Whether a directory may have this path: within the bounds, and only where a pattern can match a file below it. A name is
+    /// as good as content to carry data out, so a directory is no way around the patterns.
     #[must_use]
     pub fn allows_directory(&self, path: &str) -> bool {
-        self.within_bounds(path)
+        self.within_bounds(path) && self.names.iter().any(|pattern| pattern.matches_below(path))
     }
 
     /// One contract that keeps all of these: the least of every number, and names that each of them allows.
@@ -125,7 +125,9 @@ impl OutputContract {
             && self.max_log_bytes <= *max_log_bytes
     }
 
-    fn within_bounds(&self, path: &str) -> bool {
+    /// Whether a path keeps the bounds on paths, whatever its names.
+    #[must_use]
+    pub fn within_bounds(&self, path: &str) -> bool {
         u32::try_from(path.len()).is_ok_and(|length| length <= self.max_path_bytes)
             && u32::try_from(path.split('/').count()).is_ok_and(|depth| depth <= self.max_depth)
             && path.split('/').all(|segment| {
@@ -156,15 +158,29 @@ impl NamePattern {
     pub fn matches(&self, path: &str) -> bool {
         let pattern: Vec<&str> = self.0.split('/').collect();
         let segments: Vec<&str> = path.split('/').collect();
-        matches_with(
-            &pattern,
-            &segments,
-            |segment| *segment == ANY_SEGMENTS,
-            |p, s| {
-                let (p, s): (Vec<char>, Vec<char>) = (p.chars().collect(), s.chars().collect());
-                matches_with(&p, &s, |c| *c == '*', |p, s| *p == '?' || p == s)
-            },
-        )
+        matches_with(&pattern, &segments, |segment| *segment == ANY_SEGMENTS, |p, s| segment_matches(p, s))
+    }
+
+    /// Whether there can be a path below this one (relative, `/` between segments) that the pattern means.
+    #[must_use]
+    pub fn matches_below(&self, path: &str) -> bool {
+        let pattern: Vec<&str> = self.0.split('/').collect();
+        // The places in the pattern that the segments so far may have led to.
+        let mut places = vec![false; pattern.len() + 1];
+        places[0] = true;
+        for segment in path.split('/') {
+            let mut next = vec![false; pattern.len() + 1];
+            for (place, wanted) in pattern.iter().enumerate() {
+                // `**` may also stand for nothing.
+                if *wanted == ANY_SEGMENTS && places[place] {
+                    places[place + 1] = true;
+                    next[place] = true;
+                }
+                next[place + 1] |= places[place] && *wanted != ANY_SEGMENTS && segment_matches(wanted, segment);
+            }
+            places = next;
+        }
+        places[..pattern.len()].contains(&true)
     }
 
     /// Whether every path that the other pattern matches, this one matches too: true only if that is certain.
@@ -190,6 +206,11 @@ impl NamePattern {
 
 /// A segment of a pattern that stands for any number of segments.
 const ANY_SEGMENTS: &str = "**";
+
+fn segment_matches(pattern: &str, segment: &str) -> bool {
+    let (pattern, segment): (Vec<char>, Vec<char>) = (pattern.chars().collect(), segment.chars().collect());
+    matches_with(&pattern, &segment, |c| *c == '*', |p, s| *p == '?' || p == s)
+}
 
 /// Matches with wildcards that stand for any number of items, in time proportional to the product of the lengths.
 fn matches_with<T>(pattern: &[T], items: &[T], any: impl Fn(&T) -> bool, one: impl Fn(&T, &T) -> bool) -> bool {
@@ -286,6 +307,44 @@ mod tests {
         ];
         for change in changes {
             assert!(!own.is_within(&with(change)) && with(change).is_within(&OutputContract::default()));
+        }
+    }
+
+    #[test]
+    fn a_directory_is_allowed_where_a_file_below_it_can_be() {
+        for (pattern, path, expected) in [
+            ("**", "anything/at/all", true),
+            ("summary.json", "summary.json", false),
+            ("summary.json", "a-row-of-the-data", false),
+            ("*", "a", false),
+            ("plots/*.svg", "plots", true),
+            ("plots/*.svg", "plots/a", false),
+            ("plots/*.svg", "other", false),
+            ("*/x.csv", "a", true),
+            ("*/x.csv", "a/b", false),
+            ("**/x.csv", "a/b/c", true),
+            ("a/**/x.csv", "a", true),
+            ("a/**/x.csv", "a/b/c", true),
+            ("a/**/x.csv", "b", false),
+            ("a/**/b/x", "a/q/b", true),
+            ("a/**", "a/b", true),
+            ("a/?", "a", true),
+        ] {
+            let contract = OutputContract { names: vec![NamePattern(pattern.to_owned())], ..OutputContract::default() };
+            assert_eq!(contract.allows_directory(path), expected, "{pattern} {path}");
+        }
+    }
+
+    proptest! {
+        /// Every directory above a file that is allowed is allowed.
+        #[test]
+        fn what_a_file_needs_above_it_is_allowed(pattern in "([ab*?]|\\*\\*)(/([ab*?]|\\*\\*)){0,3}", path in "[ab](/[ab]){1,4}") {
+            let Ok(pattern) = pattern.parse::<NamePattern>() else { return Ok(()) };
+            let mut above = path.as_str();
+            while let Some((parent, _)) = above.rsplit_once('/') {
+                prop_assert!(!pattern.matches(&path) || pattern.matches_below(parent), "{} {} {}", pattern, path, parent);
+                above = parent;
+            }
         }
     }
 

@@ -39,6 +39,40 @@ pub struct Report {
     pub log: LogReport,
 }
 
+impl Report {
+    /// What may be told of a run whose outputs and log may not leave. Its numbers are the algorithm's to choose, and could carry
+    /// data out: a kind of end, and powers of two for time and memory, stay. That is at most 20 bits: 5 for the end, 5 for each
+    /// of two times (of up to a month in milliseconds), 5 for memory (of up to a terabyte, in steps from a kibibyte).
+    #[must_use]
+    pub fn coarse(self) -> Self {
+        let Usage { compile_ms, wall_ms, cpu_ms, peak_memory_bytes, .. } = self.usage;
+        let usage = Usage {
+            compile_ms,
+            wall_ms: class(wall_ms, 1, 1 << 31),
+            guest_us: None,
+            cpu_ms: class(cpu_ms, 1, 1 << 31),
+            peak_memory_bytes: class(peak_memory_bytes, 1 << 10, 1 << 40),
+            peak_resident_bytes: 0,
+            fuel: None,
+            bytes_read: 0,
+            bytes_written: 0,
+        };
+        Self {
+            outcome: self.outcome.coarse(),
+            usage,
+            outputs: Vec::new(),
+            output_directories: 0,
+            log: LogReport::default(),
+            ..self
+        }
+    }
+}
+
+/// The least power of two that is not less, from `least` to `most`.
+fn class(number: u64, least: u64, most: u64) -> u64 {
+    number.clamp(least, most).next_power_of_two().min(most)
+}
+
 /// The program of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -65,6 +99,9 @@ pub struct RuntimeReport {
     pub module_sha256: Sha256,
     /// Digest of its manifest, which names the digests of its support files.
     pub manifest_sha256: Sha256,
+    /// Digest of the snapshot that the run continued from: the module after an initialisation without any data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_sha256: Option<Sha256>,
 }
 
 /// The engine of a run.
@@ -128,4 +165,30 @@ pub struct LogReport {
     pub kept_bytes: u64,
     /// Bytes that were dropped because the log was full.
     pub dropped_bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limit, TrapKind};
+    use std::collections::BTreeSet;
+
+    /// Every report that differs only in what an algorithm chooses, told coarsely, is one of so few that 20 bits name it.
+    #[test]
+    fn a_coarse_report_tells_twenty_bits_at_most() {
+        let numbers =
+            || (0..64).flat_map(|bits| [1_u64 << bits, (1_u64 << bits) - 1, (1_u64 << bits) + 12_345, u64::MAX]);
+        let classes = |least, most| numbers().map(|number| class(number, least, most)).collect::<BTreeSet<_>>().len();
+        let (times, memory) = (classes(1, 1 << 31), classes(1 << 10, 1 << 40));
+        assert!(times <= 32 && memory <= 32, "{times} {memory}");
+        let ends: BTreeSet<String> = (0..=256)
+            .map(|exit_code| Outcome::AlgorithmFailed { exit_code })
+            .chain(
+                [TrapKind::Unreachable, TrapKind::StackOverflow, TrapKind::Other].map(|trap| Outcome::Crashed { trap }),
+            )
+            .chain((0..1000).map(|used| Outcome::LimitExceeded { limit: Limit::Memory, allowed: 10, used }))
+            .map(|outcome| format!("{:?}", outcome.coarse()))
+            .collect();
+        assert_eq!(ends.len(), 3, "{ends:?}");
+    }
 }

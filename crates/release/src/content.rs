@@ -12,7 +12,6 @@ use std::{
 const HEAD_BYTES: usize = 8192;
 /// Bytes of an end that are kept: a ZIP archive ends in a directory with a comment of at most 64 KiB.
 const TAIL_BYTES: usize = 66 * 1024;
-const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What one reading tells of a file.
 #[derive(Debug, Default)]

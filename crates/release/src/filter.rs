@@ -92,6 +92,7 @@ mod tests {
             check_limits: Limits::default(),
             outputs,
             output_directories: 0,
+            unreported: false,
         }
     }
 

@@ -85,7 +85,10 @@ impl Outputs {
             let text = format!("{} directories may leave, there are more", contract.max_directories);
             return Err(refuse("output-directories", None, &text));
         }
-        if contract.allows_directory(path) { Ok(()) } else { Err(beyond_bounds(path, contract)) }
+        if contract.allows_directory(path) {
+            return Ok(());
+        }
+        Err(if contract.within_bounds(path) { no_name(path, contract) } else { beyond_bounds(path, contract) })
     }
 
     fn add_file(
@@ -100,12 +103,8 @@ impl Outputs {
             return Err(refuse("output-files", None, &text));
         }
         if !contract.allows_file(&name) {
-            if !contract.allows_directory(&name) {
-                return Err(beyond_bounds(&name, contract));
-            }
-            let patterns: Vec<String> = contract.names.iter().take(20).map(|name| shown(&name.to_string())).collect();
-            let text = format!("no allowed name matches it: {}", patterns.join(", "));
-            return Err(refuse("output-name", Some(&name), &text));
+            let within = contract.within_bounds(&name);
+            return Err(if within { no_name(&name, contract) } else { beyond_bounds(&name, contract) });
         }
         if stat.st_nlink > 1 {
             return Err(refuse("output-link", Some(&name), "it has another name; a file that leaves has one"));
@@ -153,6 +152,11 @@ fn descend(root: &OwnedFd, folder: &str) -> Result<OwnedFd, Errno> {
         at = openat(&at, &segment, FOLDER, Mode::empty())?;
     }
     Ok(at)
+}
+
+fn no_name(path: &str, contract: &OutputContract) -> OutputRefusal {
+    let patterns: Vec<String> = contract.names.iter().take(20).map(|name| shown(&name.to_string())).collect();
+    refuse("output-name", Some(path), &format!("no allowed name matches it: {}", patterns.join(", ")))
 }
 
 fn beyond_bounds(path: &str, contract: &OutputContract) -> OutputRefusal {

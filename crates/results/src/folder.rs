@@ -114,6 +114,17 @@ impl Folder {
         .await
     }
 
+    /// Stores a small thing. It takes the place of the one that is there.
+    pub(super) async fn put_over(&self, path: &str, content: Vec<u8>) -> Result<(), PublishError> {
+        let (root, place) = (self.root.clone(), self.root.join(path));
+        disk(move || {
+            let mut draft = Draft::apart(&root, &place)?;
+            draft.write_all(&content)?;
+            draft.finish(&place)
+        })
+        .await
+    }
+
     pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         let place = self.root.join(path);
         disk(move || if_there(fs::read(place))).await
@@ -141,6 +152,23 @@ impl Folder {
             let Some(entries) = if_there(fs::read_dir(place))? else { return Ok(Vec::new()) };
             let names = entries.take(at_most).map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
             Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
+        })
+        .await
+    }
+
+    /// All things in the folders of a folder: the name of the folder, and the name of the thing in it.
+    pub(super) async fn names_below(&self, path: &str) -> Result<Vec<(String, String)>, PublishError> {
+        let place = self.root.join(path);
+        disk(move || {
+            let mut found = Vec::new();
+            for folder in if_there(fs::read_dir(place))?.into_iter().flatten() {
+                let folder = folder?;
+                let Ok(name) = folder.file_name().into_string() else { continue };
+                for entry in if_there(fs::read_dir(folder.path()))?.into_iter().flatten() {
+                    found.extend(entry?.file_name().into_string().ok().map(|entry| (name.clone(), entry)));
+                }
+            }
+            Ok(found)
         })
         .await
     }

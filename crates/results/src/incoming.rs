@@ -27,7 +27,6 @@ const PART: &str = ".part-";
 #[derive(Debug)]
 pub struct Incoming {
     folder: PathBuf,
-    most_bytes: u64,
     next: AtomicU64,
     begun: Mutex<HashMap<u64, Arc<Mutex<Part>>>>,
 }
@@ -79,16 +78,10 @@ fn unavailable(error: &io::Error) -> StoreError {
 }
 
 impl Incoming {
-    /// Uploads into this folder, of at most so many bytes each: what one account may have in all.
+    /// Uploads into this folder. Whoever appends sees to it that none becomes too large.
     #[must_use]
-    pub fn new(folder: PathBuf, most_bytes: u64) -> Self {
-        Self { folder, most_bytes, next: AtomicU64::new(1), begun: Mutex::new(HashMap::new()) }
-    }
-
-    /// The most bytes that one account may have.
-    #[must_use]
-    pub fn most_bytes(&self) -> u64 {
-        self.most_bytes
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder, next: AtomicU64::new(1), begun: Mutex::new(HashMap::new()) }
     }
 
     fn begun(&self) -> MutexGuard<'_, HashMap<u64, Arc<Mutex<Part>>>> {
@@ -142,15 +135,12 @@ impl Incoming {
     /// Appends to an upload. An error ends it.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] if it is over; [`StoreError::Full`] if it is larger than an account may have, or the disk is
-    /// full; [`StoreError::Unavailable`].
+    /// [`StoreError::Missing`] if it is over; [`StoreError::Full`] if the disk is full; [`StoreError::Unavailable`].
     pub fn append(&self, number: u64, bytes: &[u8]) -> Result<(), StoreError> {
         let part = self.part(number)?;
         let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
         let total = part.bytes.saturating_add(bytes.len() as u64);
-        let appended = if total > self.most_bytes {
-            Err(StoreError::Full(format!("one account may upload {} bytes", self.most_bytes)))
-        } else if part.over {
+        let appended = if part.over {
             Err(StoreError::Missing)
         } else {
             part.file.write_all(bytes).map_err(|error| unavailable(&error))

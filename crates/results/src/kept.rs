@@ -35,7 +35,8 @@ impl ResultStore {
         let whole = FileDigest { sha256: Sha256::from_bytes([0; 32]), bytes: most_bytes };
         let log =
             Outgoing { name: "log".to_owned(), kind: ResultKind::AlgorithmLog, path: log.to_owned(), expected: whole };
-        if !log.path.exists() {
+        // A container may have put a link or a pipe in its place.
+        if !std::fs::symlink_metadata(&log.path).is_ok_and(|found| found.is_file()) {
             return Ok(());
         }
         let read = log.clone();

@@ -223,6 +223,12 @@ impl Objects {
         }
     }
 
+    /// Stores a small thing. It takes the place of the one that is there.
+    pub(super) async fn put_over(&self, path: &str, content: Vec<u8>) -> Result<(), PublishError> {
+        let stored = self.store.put(&self.below(path), Bytes::from(content).into()).await;
+        stored.map(|_| ()).map_err(|error| PublishError::objects(&error))
+    }
+
     pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         self.fetch(&self.below(path)).await
     }
@@ -244,6 +250,22 @@ impl Objects {
         let found = self.store.list(Some(&self.below(path))).take(at_most);
         let found: Vec<_> = found.try_collect().await.map_err(|error| PublishError::objects(&error))?;
         Ok(found.iter().filter_map(|found| found.location.filename()).map(str::to_owned).collect())
+    }
+
+    /// All things in the folders of a folder: the name of the folder, and the name of the thing in it.
+    pub(super) async fn names_below(&self, path: &str) -> Result<Vec<(String, String)>, PublishError> {
+        let found: Vec<_> = self
+            .store
+            .list(Some(&self.below(path)))
+            .try_collect()
+            .await
+            .map_err(|error: Error| PublishError::objects(&error))?;
+        let names = |path: &Path| {
+            let mut parts = path.as_ref().rsplit('/');
+            let name = parts.next()?.to_owned();
+            Some((parts.next()?.to_owned(), name))
+        };
+        Ok(found.iter().filter_map(|found| names(&found.location)).collect())
     }
 
     async fn fetch(&self, path: &Path) -> Result<Option<Vec<u8>>, PublishError> {

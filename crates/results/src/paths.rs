@@ -25,6 +25,14 @@ impl Backend {
         }
     }
 
+    /// Stores a small thing. It takes the place of the one that is there.
+    pub(super) async fn put_over(&self, path: &str, content: Vec<u8>) -> Result<(), PublishError> {
+        match self {
+            Self::Folder(folder) => folder.put_over(path, content).await,
+            Self::Objects(objects) => objects.put_over(path, content).await,
+        }
+    }
+
     /// A small thing; none if it is not there.
     pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         match self {
@@ -62,6 +70,14 @@ impl Backend {
         match self {
             Self::Folder(folder) => folder.names(path, at_most).await,
             Self::Objects(objects) => objects.names(path, at_most).await,
+        }
+    }
+
+    /// All things in the folders of a folder: the name of the folder, and the name of the thing in it.
+    pub(super) async fn names_below(&self, path: &str) -> Result<Vec<(String, String)>, PublishError> {
+        match self {
+            Self::Folder(folder) => folder.names_below(path).await,
+            Self::Objects(objects) => objects.names_below(path).await,
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt};
 const RESERVED_MS: u64 = 24 * 60 * 60 * 1000;
 
 /// An account, as the digest of its key: a name that an account gave itself never becomes a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Uploader(Sha256);
 
 impl Uploader {
@@ -17,7 +17,12 @@ impl Uploader {
 
     /// The folder of what it may name.
     pub(super) fn folder(self) -> String {
-        format!("uploaders/{}", self.0)
+        format!("{UPLOADERS}/{}", self.0)
+    }
+
+    /// The account of a folder, by the folder's name; none for what this program did not make.
+    pub(super) fn read(folder: &str) -> Option<Self> {
+        folder.parse().ok().map(Self)
     }
 
     /// The path of one thing in it.
@@ -26,9 +31,19 @@ impl Uploader {
     }
 }
 
+/// The folder of the folders of all accounts.
+pub(super) const UPLOADERS: &str = "uploaders";
+
+/// The folder of the content of all uploads.
+pub(super) const CONTENT: &str = "uploads";
+
+/// The folder of notes, each of which says that a process removes content which nobody can name any more. They are called as
+/// reservations are.
+pub(super) const LEAVING: &str = "leaving-uploads";
+
 /// The path of a file that was sent.
 pub(super) fn content(sha256: Sha256) -> String {
-    format!("uploads/{sha256}")
+    format!("{CONTENT}/{sha256}")
 }
 
 /// The name of a thing in the folder of an account.
@@ -67,7 +82,7 @@ impl Name {
         (name.to_string() == text).then_some(name)
     }
 
-    fn file(&self) -> FileDigest {
+    pub(super) fn file(&self) -> FileDigest {
         match self {
             Self::Marker(file) | Self::Reservation(file, ..) => *file,
         }

@@ -7,16 +7,24 @@
 //! up what the account has and what is being stored for it, and only then stores the content. Of two processes, the one that
 //! adds up last sees the reservation of the other. Both may be refused where one of them would have fitted; too much is never
 //! stored.
+//!
+//! An account that deletes an upload loses its marker. The content goes later ([`ResultStore::remove_unnamed_uploads`]), when no
+//! account has a marker or a reservation. Again without a lock: a process that removes content first writes a note, and then
+//! looks for reservations; a process that stores content first writes a reservation, and then looks for notes. At least one of the
+//! two sees the other and gives way.
 
 use super::{
     Outgoing, PublishError, ResultStore,
     backend::Shipment,
-    upload_names::{self as names, Name, Uploader},
+    upload_names::{self as names, CONTENT, LEAVING, Name, UPLOADERS, Uploader},
 };
 use cloister_files::{ProgressCounter, Watch};
-use cloister_model::{Account, ByteRange, FileDigest, ResultKind, Sha256, StoreError, Timestamp, Upload};
+use cloister_model::{
+    Account, ByteRange, FileDigest, Quota, QuotaExceeded, ResultKind, Sha256, StoreError, Timestamp, Upload,
+    UploadQuery,
+};
 use serde::{Deserialize, Serialize};
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 use tokio::sync::Mutex;
 
 /// The version of markers that this code writes. Readers refuse versions that they do not know.
@@ -25,12 +33,18 @@ const VERSION: &str = "cloister.dev/upload/v1";
 /// Files that one account may have, however small: they are listed with every upload.
 const MOST_FILES: usize = 100_000;
 
+/// Uploads whose content is removed at once.
+const MOST_LEAVING: usize = 1000;
+
 /// Why an upload was not kept. Safe to show.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UploadError {
     /// The account has as much as it may. Nothing was stored.
-    #[error("{0}")]
-    Full(String),
+    #[error(transparent)]
+    Full(#[from] QuotaExceeded),
+    /// Content of the same name is being removed at this moment. Nothing was stored.
+    #[error("the same file is being removed at this moment; send it again")]
+    Leaving,
     /// The store fails.
     #[error(transparent)]
     Store(#[from] PublishError),
@@ -39,8 +53,8 @@ pub enum UploadError {
 impl From<UploadError> for StoreError {
     fn from(error: UploadError) -> Self {
         match error {
-            UploadError::Full(text) => Self::Full(text),
-            UploadError::Store(error) => Self::Unavailable(error.to_string()),
+            UploadError::Full(exceeded) => Self::Quota(exceeded),
+            UploadError::Leaving | UploadError::Store(_) => Self::Unavailable(error.to_string()),
         }
     }
 }
@@ -69,13 +83,13 @@ impl Marker {
 
 impl ResultStore {
     /// Keeps the file at `path`, which is `file`, for an account that may have so many bytes in all. From now on the account
-    /// can name it. The same file again changes nothing. `at` is the present time.
+    /// can name it. The same file again costs nothing, and counts as sent now. `at` is the present time.
     ///
     /// Any number of processes may do this at once. Let it run to its end: if it is dropped, what it reserved counts for a
     /// day, and content may stay that nobody can name.
     ///
     /// # Errors
-    /// [`UploadError::Full`], before anything is stored; [`UploadError::Store`] if the store fails, or the file is not what
+    /// [`UploadError::Full`] and [`UploadError::Leaving`], before anything is stored; [`UploadError::Store`] if the store fails, or the file is not what
     /// it should be.
     pub async fn put_upload(
         &self,
@@ -85,10 +99,11 @@ impl ResultStore {
         at: Timestamp,
         most_bytes_of_account: u64,
     ) -> Result<Upload, UploadError> {
-        if let Some(before) = self.upload(file.sha256, owner).await? {
-            return Ok(before);
-        }
         let uploader = Uploader::of(owner);
+        let upload = Upload { file, owner: owner.clone(), created: at };
+        if self.upload(file.sha256, owner).await?.is_some() {
+            return Ok(self.mark(uploader, upload).await?);
+        }
         let reservation = uploader.path(&Name::Reservation(file, at, random()?));
         self.backend.put_new(&reservation, Vec::new()).await?;
         let fits = self.check_fits(uploader, file, at, most_bytes_of_account).await;
@@ -102,7 +117,7 @@ impl ResultStore {
             return Err(error);
         }
         // If this fails, the reservation stays and counts: the content is there.
-        let upload = self.mark(uploader, Upload { file, owner: owner.clone(), created: at }).await?;
+        let upload = self.mark(uploader, upload).await?;
         let _ = self.backend.remove_at(&reservation).await;
         Ok(upload)
     }
@@ -171,13 +186,136 @@ impl ResultStore {
             self.backend.remove_at(&uploader.path(&name)).await?;
         }
         if counted.len() > MOST_FILES {
-            return Err(UploadError::Full(format!("one account may upload {MOST_FILES} files")));
+            let (limit, used) = (MOST_FILES as u64, counted.len() as u64 - 1);
+            return Err(QuotaExceeded { quota: Quota::Uploads, limit, used }.into());
         }
         let used = names::bytes(&counted, Some(file));
         if used.saturating_add(file.bytes) > most_bytes {
-            return Err(UploadError::Full(format!("one account may upload {most_bytes} bytes, and {used} are used")));
+            return Err(QuotaExceeded { quota: Quota::UploadBytes, limit: most_bytes, used }.into());
         }
-        Ok(())
+        let notes = self.leaving().await?;
+        let is_leaving = notes.iter().any(|note| note.file().sha256 == file.sha256 && !note.is_left_behind(now));
+        if is_leaving { Err(UploadError::Leaving) } else { Ok(()) }
+    }
+
+    /// The notes of processes that remove content.
+    async fn leaving(&self) -> Result<Vec<Name>, PublishError> {
+        let found = self.backend.names(LEAVING, usize::MAX).await?;
+        Ok(found.iter().filter_map(|name| Name::read(name)).collect())
+    }
+
+    /// The uploads that are asked for, sorted by the digests of account and file.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn uploads(&self, query: &UploadQuery) -> Result<Vec<Upload>, PublishError> {
+        let UploadQuery { owner, sent_before, after, at_most } = query;
+        let mut found: Vec<(Uploader, FileDigest)> = match owner {
+            Some(owner) => {
+                let uploader = Uploader::of(owner);
+                markers(self.names_of(uploader).await?.into_iter().map(|name| (uploader, name)))
+            }
+            None => markers(self.all_names().await?),
+        };
+        found.sort_unstable();
+        let after = after.as_ref().map(|(owner, sha256)| (Uploader::of(owner), *sha256));
+        let mut uploads = Vec::new();
+        for (uploader, file) in found {
+            if uploads.len() as u64 >= u64::from(*at_most) {
+                break;
+            }
+            if after.is_some_and(|after| (uploader, file.sha256) <= after) {
+                continue;
+            }
+            // It may have gone meanwhile.
+            let Some(text) = self.backend.get_at(&uploader.path(&Name::Marker(file))).await? else { continue };
+            let marker: Option<Marker> = serde_json::from_slice(&text).ok();
+            let known = |marker: &Marker| marker.version == VERSION && Uploader::of(&marker.owner) == uploader;
+            let Some(Marker { version: _, owner, created }) = marker.filter(known) else {
+                // One that cannot be read does not hide the others. Whoever asks for it alone is told.
+                continue;
+            };
+            if sent_before.is_none_or(|before| created < before) {
+                uploads.push(Upload { file, owner, created });
+            }
+        }
+        Ok(uploads)
+    }
+
+    /// All names in the folders of all accounts.
+    async fn all_names(&self) -> Result<Vec<(Uploader, Name)>, PublishError> {
+        let found = self.backend.names_below(UPLOADERS).await?;
+        Ok(found.iter().filter_map(|(folder, name)| Some((Uploader::read(folder)?, Name::read(name)?))).collect())
+    }
+
+    /// Deletes an account's upload; false if it has none, or has sent it since `sent_before`. Its content stays for now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn remove_upload(
+        &self,
+        sha256: Sha256,
+        owner: &Account,
+        sent_before: Option<Timestamp>,
+    ) -> Result<bool, PublishError> {
+        let uploader = Uploader::of(owner);
+        let is_meant = |name: &Name| matches!(name, Name::Marker(file) if file.sha256 == sha256);
+        let Some(name) = self.names_of(uploader).await?.into_iter().find(is_meant) else { return Ok(false) };
+        let path = uploader.path(&name);
+        if let Some(before) = sent_before {
+            let Some(text) = self.backend.get_at(&path).await? else { return Ok(false) };
+            if Marker::read(&text, owner)?.created >= before {
+                return Ok(false);
+            }
+        }
+        self.backend.remove_at(&path).await?;
+        Ok(true)
+    }
+
+    /// Removes content that no account can name, and returns how many files went. Any number of processes may do this at once,
+    /// also while others store the same content. `now` is the present time.
+    ///
+    /// # Errors
+    /// If the store fails. What was not removed goes the next time.
+    pub async fn remove_unnamed_uploads(&self, now: Timestamp) -> Result<u64, PublishError> {
+        for note in self.leaving().await?.into_iter().filter(|note| note.is_left_behind(now)) {
+            self.backend.remove_at(&format!("{LEAVING}/{note}")).await?;
+        }
+        let content = self.backend.names(CONTENT, usize::MAX).await?;
+        let content: BTreeSet<Sha256> = content.iter().filter_map(|name| name.parse().ok()).collect();
+        let named = self.named(now).await?;
+        let mut notes = Vec::new();
+        for sha256 in content.difference(&named).take(MOST_LEAVING) {
+            let note = Name::Reservation(FileDigest { sha256: *sha256, bytes: 0 }, now, random()?);
+            self.backend.put_new(&format!("{LEAVING}/{note}"), Vec::new()).await?;
+            notes.push(note);
+        }
+        if notes.is_empty() {
+            return Ok(0);
+        }
+        let removed = self.remove_noted(&notes, now).await;
+        for note in notes {
+            // If it cannot be removed, it counts for a day.
+            let _ = self.backend.remove_at(&format!("{LEAVING}/{note}")).await;
+        }
+        removed
+    }
+
+    async fn remove_noted(&self, notes: &[Name], now: Timestamp) -> Result<u64, PublishError> {
+        // After the notes: whoever has not reserved the content by now sees its note.
+        let named = self.named(now).await?;
+        let mut removed = 0;
+        for note in notes.iter().map(Name::file).filter(|file| !named.contains(&file.sha256)) {
+            self.backend.remove_at(&names::content(note.sha256)).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    /// What some account can name, or some process is storing.
+    async fn named(&self, now: Timestamp) -> Result<BTreeSet<Sha256>, PublishError> {
+        let found = self.all_names().await?.into_iter().filter(|(_, name)| !name.is_left_behind(now));
+        Ok(found.map(|(_, name)| name.file().sha256).collect())
     }
 
     /// Stores the content, also if there is some: content that was damaged becomes whole.
@@ -203,18 +341,19 @@ impl ResultStore {
         Err(PublishError::Store("it holds another size than was sent".to_owned()))
     }
 
-    /// Writes the marker of an upload. Of two at once, the first one stays.
+    /// Writes the marker of an upload. Of two at once, the last one stays.
     async fn mark(&self, uploader: Uploader, upload: Upload) -> Result<Upload, PublishError> {
-        let path = uploader.path(&Name::Marker(upload.file));
-        let Upload { owner, created, .. } = upload.clone();
+        let Upload { file, owner, created } = upload.clone();
         let marker = Marker { version: VERSION.to_owned(), owner, created };
-        if self.backend.put_new(&path, marker.write()?).await? {
-            return Ok(upload);
-        }
-        let Some(found) = self.backend.get_at(&path).await? else { return Ok(upload) };
-        let Marker { version: _, owner, created } = Marker::read(&found, &upload.owner)?;
-        Ok(Upload { file: upload.file, owner, created })
+        self.backend.put_over(&uploader.path(&Name::Marker(file)), marker.write()?).await?;
+        Ok(upload)
     }
+}
+
+/// The files that the accounts can name.
+fn markers(names: impl IntoIterator<Item = (Uploader, Name)>) -> Vec<(Uploader, FileDigest)> {
+    let is_marker = |(uploader, name)| matches!(name, Name::Marker(_)).then(|| (uploader, name.file()));
+    names.into_iter().filter_map(is_marker).collect()
 }
 
 fn random() -> Result<u64, PublishError> {

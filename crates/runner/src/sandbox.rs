@@ -29,6 +29,8 @@ pub struct Run {
     pub profile: Profile,
     /// The interpreter that runs the algorithm's file; none: the file is a WebAssembly program itself.
     pub interpreter: Option<InterpreterId>,
+    /// The arguments of the algorithm, after its name.
+    pub arguments: Vec<String>,
 }
 
 /// The sandbox program, and the folder where it keeps what outlives a run.
@@ -78,7 +80,7 @@ impl Sandbox {
     /// [`RunnerError::InUse`] if a run of this folder goes on, or another process looks at its lock in this instant;
     /// [`RunnerError::Start`] and [`RunnerError::Folder`].
     pub fn start(&self, run: &Run) -> Result<Running, RunnerError> {
-        let Run { folder, algorithm, did, datasets, contract, limits, profile, interpreter } = run;
+        let Run { folder, algorithm, did, datasets, contract, limits, profile, interpreter, arguments } = run;
         let lock = file(&folder.join(LOCK))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -102,6 +104,9 @@ impl Sandbox {
         }
         if let Some(name) = interpreter {
             command.args(["--runtime", name.as_str()]);
+        }
+        if !arguments.is_empty() {
+            command.arg("--").args(arguments);
         }
         let child = command
             .current_dir(folder)

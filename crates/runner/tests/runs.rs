@@ -25,6 +25,7 @@ fn run(folder: &Path) -> Run {
         limits: Limits::default(),
         profile: Profile::Deterministic,
         interpreter: None,
+        arguments: Vec::new(),
     }
 }
 

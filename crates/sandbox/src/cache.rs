@@ -1,7 +1,7 @@
 //! The cache of compiled artifacts.
 //!
 //! Machine code runs with the worker's rights, so the host loads only code that it compiled itself. Every artifact
-//! carries an HMAC-SHA256 over its cache key, the admission report and its bytes. An artifact that fails verification is
+//! carries a keyed BLAKE3 code over its cache key, the admission report and its bytes. An artifact that fails verification is
 //! removed and compiled again. [`AuthenticatedCode`] is the proof of this check: only this module can create one, and
 //! [`Program::load`](crate::artifact::Program::load) accepts nothing else.
 
@@ -11,13 +11,13 @@
 )]
 
 use crate::{
-    hash::{feed, sha256},
+    hash::{Blake3, blake3},
     home::{Home, HomeError},
     host_file::open_regular,
+    mac::MacKey,
     worker::spec::Descriptor,
 };
 use cloister_model::{Admission, Sha256};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File, OpenOptions},
@@ -34,7 +34,7 @@ const MAX_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Cache {
     directory: PathBuf,
-    key: [u8; 32],
+    key: MacKey,
 }
 
 /// An artifact compiled by this host, with the admission report of its module.
@@ -93,8 +93,8 @@ impl AuthenticatedCode {
     ///
     /// # Errors
     /// If reading fails.
-    pub(crate) fn trusted(file: File, expected: Sha256) -> io::Result<(Option<Self>, Sha256, u64)> {
-        let (found, bytes) = sha256(&file)?;
+    pub(crate) fn trusted(file: File, expected: Blake3) -> io::Result<(Option<Self>, Blake3, u64)> {
+        let (found, bytes) = blake3(&file)?;
         Ok(((found == expected).then_some(Self(file)), found, bytes))
     }
 
@@ -113,7 +113,7 @@ impl AuthenticatedCode {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Label {
-    mac: Sha256,
+    mac: Blake3,
     admission: Admission,
 }
 
@@ -123,7 +123,7 @@ impl Cache {
     /// # Errors
     /// If the directory or the key can be neither read nor created.
     pub fn open(home: &Home) -> Result<Self, HomeError> {
-        Ok(Self { directory: home.artifacts()?, key: home.artifact_key()? })
+        Ok(Self { directory: home.artifacts()?, key: MacKey::of(home)? })
     }
 
     fn paths(&self, name: Sha256) -> (PathBuf, PathBuf) {
@@ -148,19 +148,12 @@ impl Cache {
 
     fn authenticate(&self, name: Sha256, file: &File, label: &Path) -> io::Result<(Admission, u64)> {
         let Label { mac, admission } = serde_json::from_slice(&fs::read(label)?)?;
-        let (code, bytes) = self.mac(name, &admission, file)?;
-        code.verify_slice(mac.as_bytes()).map_err(|_| io::Error::other("authentication failed"))?;
-        Ok((admission, bytes))
+        let (found, bytes) = self.mac(name, &admission, file)?;
+        if found == mac { Ok((admission, bytes)) } else { Err(io::Error::other("authentication failed")) }
     }
 
-    fn mac(&self, name: Sha256, admission: &Admission, file: &File) -> io::Result<(Hmac<sha2::Sha256>, u64)> {
-        let mut mac = Hmac::new_from_slice(&self.key).map_err(io::Error::other)?;
-        let admission = serde_json::to_vec(admission)?;
-        mac.update(name.as_bytes());
-        mac.update(&(admission.len() as u64).to_le_bytes());
-        mac.update(&admission);
-        let bytes = feed(file, |chunk| mac.update(chunk))?;
-        Ok((mac, bytes))
+    fn mac(&self, name: Sha256, admission: &Admission, file: &File) -> io::Result<(Blake3, u64)> {
+        self.key.mac(&[b"artifact", name.as_bytes(), &serde_json::to_vec(admission)?], file)
     }
 
     /// Creates a file to compile into, in the directory of the cache, under a name that [`Self::find`] never reads.
@@ -198,9 +191,20 @@ impl Cache {
         fs::remove_file(draft.0)
     }
 
+    /// A finished draft as code that is run once and not kept.
+    ///
+    /// As with [`Self::keep`], the draft must have been written by the compiler process.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn use_once(draft: (PathBuf, File)) -> io::Result<AuthenticatedCode> {
+        fs::remove_file(draft.0)?;
+        Ok(AuthenticatedCode(draft.1))
+    }
+
     fn keep_named(&self, name: Sha256, admission: Admission, draft: &Path, file: File) -> io::Result<Artifact> {
         let (mac, bytes) = self.mac(name, &admission, &file)?;
-        let label = Label { mac: Sha256::from_bytes(mac.finalize().into_bytes().into()), admission };
+        let label = Label { mac, admission };
         let (code_path, label_path) = self.paths(name);
         let label_draft = draft.with_extension("json");
         let mut label_file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&label_draft)?;

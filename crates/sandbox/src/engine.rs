@@ -4,7 +4,7 @@
 use crate::hash::sha256_bytes;
 use cloister_model::{Profile, Sha256};
 use serde::{Deserialize, Serialize};
-use wasmtime::{Collector, Config, Engine, OptLevel, Result, WasmBacktraceDetails};
+use wasmtime::{Collector, Config, Engine, OptLevel, RegallocAlgorithm, Result, WasmBacktraceDetails};
 
 /// The exact version of wasmtime, as pinned in the workspace.
 pub const WASMTIME_VERSION: &str = "48.0.8";
@@ -73,11 +73,21 @@ impl Target {
     }
 }
 
+/// How much time compiling takes. What the code computes does not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effort {
+    /// For code that is kept.
+    Most,
+    /// For code that runs once. Measured with an interpreter: half the time of a processor, code of half the speed.
+    Least,
+}
+
 /// The purpose of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Compiling. Uses every core.
-    Compile,
+    Compile(Effort),
     /// Running compiled code. The compiler is off.
     Run {
         /// The guest's stack limit, in bytes.
@@ -132,8 +142,13 @@ impl EngineSettings {
             .wasm_backtrace_max_frames(None)
             .generate_address_map(false);
         match purpose {
-            Purpose::Compile => {
+            Purpose::Compile(effort) => {
                 config.parallel_compilation(true);
+                if effort == Effort::Least {
+                    config
+                        .cranelift_opt_level(OptLevel::None)
+                        .cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+                }
             }
             Purpose::Run { stack_bytes } => {
                 // wasmtime requires the async stack to be the larger one, although nothing here runs on it.
@@ -253,7 +268,9 @@ mod tests {
                 let request = cloister_admission::Request { bytes: &bytes, limits: &limits, role };
                 let admitted = cloister_admission::admit(&request).verdict == cloister_model::Verdict::Admitted;
                 assert_eq!(admitted, expected, "{proposal} by admission, exceptions {exceptions}");
-                let engine = EngineSettings { exceptions, ..SETTINGS }.engine(Purpose::Compile).expect("an engine");
+                let engine = EngineSettings { exceptions, ..SETTINGS }
+                    .engine(Purpose::Compile(Effort::Most))
+                    .expect("an engine");
                 let compiled = engine.precompile_module(&bytes).is_ok();
                 assert_eq!(compiled, expected, "{proposal} by the engine, exceptions {exceptions}");
             }
@@ -262,8 +279,9 @@ mod tests {
 
     #[test]
     fn the_running_engine_loads_what_the_compiling_engine_wrote() {
-        for settings in [SETTINGS, EngineSettings { exceptions: true, fuel: true, profile: Profile::Standard }] {
-            let compiled = settings.engine(Purpose::Compile).expect("an engine");
+        let others = EngineSettings { exceptions: true, fuel: true, profile: Profile::Standard };
+        for (settings, effort) in [(SETTINGS, Effort::Most), (SETTINGS, Effort::Least), (others, Effort::Most)] {
+            let compiled = settings.engine(Purpose::Compile(effort)).expect("an engine");
             let artifact = compiled.precompile_module(b"\0asm\x01\0\0\0").expect("an artifact");
             let engine = settings.engine(Purpose::Run { stack_bytes: 1 << 20 }).expect("an engine");
             crate::artifact::load_module_bytes(&engine, &artifact).expect("it loads");

@@ -18,9 +18,11 @@ pub mod home;
 pub mod host_file;
 pub mod limiter;
 pub mod log;
+mod mac;
 pub mod random;
 pub mod runtime;
 pub mod supervisor;
+mod unpack;
 mod worker;
 
 /// The first argument of a compiler process.

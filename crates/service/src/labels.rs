@@ -12,6 +12,8 @@ pub const PROVIDER: &str = "provider";
 pub const AGREEMENT: &str = "agreement";
 /// The identifier of a job's algorithm, if it is published.
 pub const ALGORITHM: &str = "algorithm";
+/// The digest of the upload that a job runs, if it brings one.
+pub const UPLOAD: &str = "upload";
 /// The environment that a job runs in.
 pub const ENVIRONMENT: &str = "environment";
 
@@ -40,6 +42,7 @@ pub(crate) struct LabelledBy<'a> {
     pub(crate) owner: &'a Account,
     pub(crate) environment: &'a str,
     pub(crate) algorithm: Option<&'a Did>,
+    pub(crate) upload: Option<&'a str>,
     pub(crate) agreement: Option<&'a str>,
     /// The owner as written, and the account of the Provider, if one started the job.
     pub(crate) provider: Option<(&'a str, Option<&'a Account>)>,
@@ -50,11 +53,12 @@ pub(crate) fn labels<'a>(
     by: LabelledBy<'_>,
     datasets: impl IntoIterator<Item = &'a Did>,
 ) -> Result<Labels, LabelError> {
-    let LabelledBy { owner, environment, algorithm, agreement, provider } = by;
+    let LabelledBy { owner, environment, algorithm, upload, agreement, provider } = by;
     let given = [
         Some((OWNER, owner.key())),
         Some((ENVIRONMENT, environment)),
         algorithm.map(|did| (ALGORITHM, did.id())),
+        upload.map(|sha256| (UPLOAD, sha256)),
         agreement.map(|agreement| (AGREEMENT, agreement)),
         provider.map(|(as_sent, _)| (OWNER_AS_SENT, as_sent)),
         provider.and_then(|(_, account)| account).map(|account| (PROVIDER, account.key())),
@@ -76,6 +80,7 @@ mod tests {
             owner: &owner,
             environment: "local",
             algorithm: Some(&stats),
+            upload: None,
             agreement: None,
             provider: None,
         };

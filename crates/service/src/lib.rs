@@ -18,9 +18,11 @@ mod keys;
 mod labels;
 mod permits;
 mod principal;
+mod quotas;
 mod receipts;
 mod submission;
 mod uploads;
+mod uploads_kept;
 mod use_cases;
 
 pub use actor::{Actor, Provider};
@@ -33,13 +35,15 @@ pub use audit::{AuditError, AuditPage};
 pub use downloads::{DownloadError, OpenFile, ReadableFile};
 pub use jobs::{ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter};
 pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, given_key, new_key};
-pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, datasets_of};
+pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, UPLOAD, datasets_of};
 pub use permits::{Permit, Permits, TooMany};
 pub use principal::{NeedsRole, Principal, Via};
+pub use quotas::Quotas;
 pub use receipts::{ReceiptError, SignedReceipt};
 pub use submission::{
     Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, SubmitError, Submitted,
     WantedLimits,
 };
 pub use uploads::{UploadError, UploadInProgress, Uploaded};
+pub use uploads_kept::{UploadList, UsedBy};
 pub use use_cases::{Clock, Options, OptionsError, UseCases};

@@ -1,6 +1,8 @@
-use crate::{Permit, Principal, TooMany, UseCases};
-use cloister_model::{Admission, ByteRange, EngineError, Limits, Sha256, StoreError, Upload};
+use crate::{Permit, Principal, TooMany, UseCases, UsedBy};
+use cloister_model::{Admission, ByteRange, EngineError, Limits, Quota, QuotaExceeded, Sha256, StoreError, Upload};
 use sha2::Digest as _;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes that are handed to the engine at once, and read back at once.
 const CHUNK_BYTES: u32 = 512 * 1024;
@@ -26,6 +28,17 @@ pub enum UploadError {
     /// The account sends too many files at once.
     #[error(transparent)]
     TooMany(#[from] TooMany),
+    /// Accounts that nobody has named here send as many files at once as they may together.
+    #[error(
+        "accounts that are not known here send too many files at once; try again later, or ask the operator to name yours"
+    )]
+    Strangers,
+    /// There is no such upload of the account's.
+    #[error("you have no such upload")]
+    NotFound,
+    /// Something of the account's needs the upload.
+    #[error("{0}")]
+    InUse(UsedBy),
     /// It is empty.
     #[error("the body is empty; send the file as the body")]
     Empty,
@@ -56,6 +69,7 @@ pub struct UploadInProgress {
     begin: Vec<u8>,
     pending: Vec<u8>,
     _permit: Permit,
+    _stranger: Option<OwnedSemaphorePermit>,
 }
 
 impl UseCases {
@@ -71,14 +85,41 @@ impl UseCases {
         expected: Option<Sha256>,
     ) -> Result<UploadInProgress, UploadError> {
         let permit = self.uploading().take(&who.account)?;
-        let most = self.options().max_upload_bytes;
-        if length.is_some_and(|length| length > most) {
-            return Err(UploadError::TooLarge(most));
-        }
+        let stranger = match self.options().quotas.is_stranger(&who.account) {
+            true => Some(Arc::clone(self.strangers()).try_acquire_owned().map_err(|_| UploadError::Strangers)?),
+            false => None,
+        };
+        self.check_length(who, length.unwrap_or(0)).await?;
         let number = Some(self.backend().begin_upload().await?);
         let (use_cases, who, hash) = (self.clone(), who.clone(), sha2::Sha256::new());
         let (begin, pending) = (Vec::new(), Vec::new());
-        Ok(UploadInProgress { use_cases, who, number, expected, hash, taken: 0, begin, pending, _permit: permit })
+        Ok(UploadInProgress {
+            use_cases,
+            who,
+            number,
+            expected,
+            hash,
+            taken: 0,
+            begin,
+            pending,
+            _permit: permit,
+            _stranger: stranger,
+        })
+    }
+
+    /// Checks that a file of so many bytes may be taken. Whether it fits beside the other uploads of the account shows when it
+    /// is whole, because the same file again costs nothing.
+    async fn check_length(&self, who: &Principal, length: u64) -> Result<(), UploadError> {
+        let most = self.options().max_upload_bytes;
+        if length > most {
+            return Err(UploadError::TooLarge(most));
+        }
+        let limit = self.options().quotas.upload_bytes(&who.account);
+        if length > limit {
+            let used = self.backend().upload_bytes(who.account.clone()).await?;
+            return Err(StoreError::from(QuotaExceeded { quota: Quota::UploadBytes, limit, used }).into());
+        }
+        Ok(())
     }
 
     async fn examine(&self, sha256: Sha256, bytes: u64) -> Result<Admission, UploadError> {
@@ -112,11 +153,8 @@ impl UploadInProgress {
     /// # Errors
     /// [`UploadError::TooLarge`], [`UploadError::Store`].
     pub async fn append(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
-        let most = self.use_cases.options().max_upload_bytes;
         self.taken = self.taken.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        if self.taken > most {
-            return Err(UploadError::TooLarge(most));
-        }
+        self.use_cases.check_length(&self.who, self.taken).await?;
         let missing = MAGIC.len().saturating_sub(self.begin.len()).min(bytes.len());
         self.begin.extend_from_slice(&bytes[..missing]);
         if self.expected.is_some() {
@@ -146,7 +184,8 @@ impl UploadInProgress {
         }
         let number = self.number.ok_or(UploadError::Internal("an upload was finished twice"))?;
         let (use_cases, owner) = (self.use_cases.clone(), self.who.account.clone());
-        let upload = use_cases.backend().finish_upload(number, owner, use_cases.now()).await?;
+        let most = use_cases.options().quotas.upload_bytes(&owner);
+        let upload = use_cases.backend().finish_upload(number, owner, use_cases.now(), most).await?;
         self.number = None;
         let admission = if self.begin == MAGIC && upload.file.bytes <= Limits::default().module_bytes {
             Some(use_cases.examine(upload.file.sha256, upload.file.bytes).await?)

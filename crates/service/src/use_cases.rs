@@ -1,13 +1,19 @@
 use crate::{
-    KeyLifetimes, assets::RecentFiles, denials::Denials, downloads::RecordedDownloads, permits::Permits,
+    KeyLifetimes, Quotas, assets::RecentFiles, denials::Denials, downloads::RecordedDownloads, permits::Permits,
     receipts::Signer, submission::Shares,
 };
-use cloister_model::{AuditEvent, Backend, EngineError, EnvironmentStatus, Secret, StoreError, TimeLimits, Timestamp};
+use cloister_model::{
+    Account, AuditEvent, Backend, EngineError, EnvironmentStatus, Quota, QuotaExceeded, Secret, StoreError, TimeLimits,
+    Timestamp,
+};
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// Uploads of one account at once: each may hold the largest size there is on the disk until it counts as theirs.
 const MOST_UPLOADS: usize = 16;
+
+/// Uploads of all strangers together at once: they leave room for those who are known here.
+const MOST_STRANGERS: usize = 64;
 
 /// What tells the time.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -32,6 +38,10 @@ pub struct Options {
     pub patience: Duration,
     /// How long keys last that accounts make.
     pub key_lifetimes: KeyLifetimes,
+    /// How much one account may have.
+    pub quotas: Quotas,
+    /// How old an audit record is at least that is taken out of the log once it is archived.
+    pub audit_keep: Duration,
     /// What tells the time.
     pub clock: Clock,
 }
@@ -53,6 +63,9 @@ struct Inner {
     options: Options,
     signer: Signer,
     uploading: Arc<Permits>,
+    strangers: Arc<Semaphore>,
+    /// Finding out what needs an upload reads all assets of its owner.
+    removing: Arc<Permits>,
     /// Programs are read whole to be examined: one at a time.
     examining: Semaphore,
     downloads: RecordedDownloads,
@@ -73,6 +86,8 @@ impl UseCases {
             options,
             signer,
             uploading: Permits::new(MOST_UPLOADS, "uploads"),
+            strangers: Arc::new(Semaphore::new(MOST_STRANGERS)),
+            removing: Permits::new(1, "deletions of uploads"),
             examining: Semaphore::new(1),
             downloads: RecordedDownloads::default(),
             recent_files: RecentFiles::default(),
@@ -91,6 +106,14 @@ impl UseCases {
 
     pub(crate) fn uploading(&self) -> &Arc<Permits> {
         &self.0.uploading
+    }
+
+    pub(crate) fn strangers(&self) -> &Arc<Semaphore> {
+        &self.0.strangers
+    }
+
+    pub(crate) fn removing(&self) -> &Arc<Permits> {
+        &self.0.removing
     }
 
     pub(crate) fn examining(&self) -> &Semaphore {
@@ -139,6 +162,12 @@ impl UseCases {
     /// [`EngineError::Unavailable`].
     pub async fn ready(&self) -> Result<(), EngineError> {
         self.backend().ready().await
+    }
+
+    /// Checks that an account may have one more asset.
+    pub(crate) async fn check_asset_quota(&self, owner: &Account) -> Result<(), StoreError> {
+        let (limit, used) = (self.options().quotas.assets, self.backend().asset_count(owner.clone()).await?);
+        if used < limit { Ok(()) } else { Err(QuotaExceeded { quota: Quota::Assets, limit, used }.into()) }
     }
 
     /// Records an event that comes with no change: a denial, a download.

@@ -13,4 +13,6 @@ pub mod inspect;
 
 pub use cache::{Cache, CacheError};
 pub use configuration::{ConfigurationError, Configured, Fetcher, FetcherError};
-pub use fetch::{DocumentFetcher, FetchError, HostPattern, HostPatternError, Ipfs, KnownServer, SourcePolicy};
+pub use fetch::{
+    DocumentFetcher, FetchError, HostPattern, HostPatternError, Ipfs, KnownServer, SourcePolicy, TooLarge,
+};

@@ -20,6 +20,7 @@ mod built;
 pub mod guests;
 mod job;
 mod report;
+mod sandboxes;
 mod source;
 mod source_server;
 
@@ -27,5 +28,6 @@ pub use asset::{api_key, dataset};
 pub use built::{Missing, guest, program, root, target};
 pub use job::{OWNER, account, event, job, job_id, labels, now, recorded_dataset, status_in, terms};
 pub use report::report;
+pub use sandboxes::{EndsSandboxes, sandboxes_in};
 pub use source::{inline, missing_upload, uploaded, url};
 pub use source_server::SourceServer;

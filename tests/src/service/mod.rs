@@ -25,6 +25,7 @@ pub use setup::{Setup, cloister};
 pub use tools::{Python, faketime, tool};
 
 use crate::service::setup::Started;
+use cloister_testkit::EndsSandboxes;
 use std::{
     fs,
     net::SocketAddr,
@@ -159,6 +160,7 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.kill();
+        drop(EndsSandboxes::of(self.folder.path()));
         if std::thread::panicking() {
             setup::show_log(self.folder.path());
         }

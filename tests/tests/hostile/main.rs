@@ -6,6 +6,7 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod archives;
 mod cache;
 mod compile;
 mod component;

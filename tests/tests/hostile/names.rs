@@ -45,7 +45,8 @@ fn names_that_are_never_allowed() {
     let ended = script.run(|trial| trial);
     ended.assert_succeeded();
     assert_outputs(&ended, &[("file", b"")]);
-    assert_eq!(ended.report().output_directories, 1);
+    // The one that was made holds no file, so it did not stay.
+    assert_eq!(ended.report().output_directories, 0);
 }
 
 /// Names of 255 bytes and in any script are allowed, if they cannot affect a terminal.
@@ -73,14 +74,14 @@ fn names_the_contract_does_not_list() {
     {
         script.create(expected, name);
     }
-    for name in ["plots", "other"] {
-        script.at(OK, "path_create_directory", &format!("data/outputs/{name}"));
+    for (expected, name) in [(OK, "plots"), (PERM, "other"), (PERM, "plots/1.png"), (PERM, "plots/a-row-of-the-data")] {
+        script.at(expected, "path_create_directory", &format!("data/outputs/{name}"));
     }
     for (expected, name) in [
         (OK, "plots/1.png"),
         (PERM, "plots/10.png"),
         (PERM, "plots/.png"),
-        (PERM, "other/table.csv"),
+        (NOENT, "other/table.csv"),
         (PERM, "plots/1.csv"),
     ] {
         script.create(expected, name);
@@ -88,7 +89,7 @@ fn names_the_contract_does_not_list() {
     let path = |name: &str| format!("data/outputs/{name}");
     for (expected, from, to) in [
         (PERM, "table.csv", "table.exe"),
-        (PERM, "table.csv", "other/table.csv"),
+        (NOENT, "table.csv", "other/table.csv"),
         (PERM, "plots/1.png", "1.png"),
         (OK, "plots/1.png", "plots/2.png"),
         // The contract would have to allow everything below the directory again.
@@ -135,5 +136,40 @@ fn depth_and_length_of_paths() {
     let mut expected = expected.to_vec();
     expected.sort();
     assert_eq!(found, expected);
-    assert_eq!(ended.report().output_directories, 3);
+    assert_eq!(ended.report().output_directories, 2);
+}
+
+/// Names of directories, directories within directories, and times are no way around the contract.
+#[test]
+fn directories_carry_nothing_out() {
+    let row = "12.5;male;1987-03-02";
+    for (contract, allowed) in
+        [(r#"{"names": ["summary.json"]}"#, false), (r#"{"names": ["*/x.csv", "summary.json"]}"#, true)]
+    {
+        let mut script = Script::default();
+        let expected = if allowed { OK } else { PERM };
+        script.at(expected, "path_create_directory", &format!("data/outputs/{row}"));
+        script.at(PERM, "path_create_directory", &format!("data/outputs/{row}/{row}"));
+        script.at(PERM, "path_create_directory", "data/outputs/summary.json");
+        let file = script.create(OK, "summary.json");
+        let times = [Arg::Large(1_000_000_000), Arg::Large(2_000_000_000), Arg::Small(5)];
+        script.call(OK, "", "fd_filestat_set_times", &[&[file], times.as_slice()].concat());
+        // A directory cannot be called what it must not be called by a rename either.
+        script.at(if allowed { OK } else { PERM }, "path_create_directory", "data/outputs/a");
+        let renamed = if allowed { OK } else { NOENT };
+        script.rename(renamed, "data/outputs/a", &format!("data/outputs/{row}{row}"));
+        let ended = script.run(|trial| trial.with_file("--contract", contract));
+        ended.assert_succeeded();
+        assert_outputs(&ended, &[("summary.json", b"")]);
+        assert_eq!(ended.report().output_directories, 0);
+        let root = ended.directory.path().join("outputs");
+        let names: Vec<_> =
+            std::fs::read_dir(&root).expect("listed").map(|e| e.expect("an entry").file_name()).collect();
+        assert_eq!(names, ["summary.json"]);
+        for path in [root.join("summary.json"), root] {
+            let time = std::fs::metadata(path).expect("there").modified().expect("a time");
+            let seconds = time.duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+            assert_eq!(seconds, 1_767_225_600);
+        }
+    }
 }

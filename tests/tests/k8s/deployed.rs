@@ -116,7 +116,10 @@ impl Installation {
         let guide = &mut installation.guide;
         if !cluster::define(|| drop(guide.follow("Install", |_, _| {}))) {
             // Another test was sooner.
-            guide.replace("helm install cloister older", "helm install cloister older --take-ownership --force-conflicts");
+            guide.replace(
+                "helm install cloister older",
+                "helm install cloister older --take-ownership --force-conflicts",
+            );
             guide.follow("Install", |_, _| {});
         }
         assert!(present().values().all(|digest| digest == "earlier"), "{:?}", present());
@@ -141,7 +144,6 @@ impl Installation {
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: std::sync::Arc::new(results),
-            upload_bytes_per_account: 64 << 20,
         };
         ClusterStore::open(cluster, options).await.expect("a store")
     }

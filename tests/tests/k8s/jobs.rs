@@ -17,22 +17,27 @@ use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
-const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
+pub(super) const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
 
 /// Longest that a job of these tests takes on a busy machine.
 const LONGEST: Duration = Duration::from_secs(300);
 
 /// An installation on the cluster.
-struct Installation {
-    jobs: Namespace,
-    store: Arc<ClusterStore>,
+pub(super) struct Installation {
+    pub(super) jobs: Namespace,
+    pub(super) store: Arc<ClusterStore>,
     controller: tokio::task::JoinHandle<()>,
     _others: [Namespace; 2],
     _folder: TempDir,
 }
 
 impl Installation {
-    async fn open(purpose: &str) -> Self {
+    pub(super) async fn open(purpose: &str) -> Self {
+        Self::open_with(purpose, &cluster::environment()).await
+    }
+
+    /// An installation with this environment.
+    pub(super) async fn open_with(purpose: &str, environment: &Value) -> Self {
         cluster::definitions();
         let jobs = Namespace::new(purpose, "restricted");
         let others = [Namespace::new("system", "restricted"), Namespace::new("assets", "restricted")];
@@ -58,7 +63,7 @@ impl Installation {
             "metadata": {"name": "sources"},
             "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
         }));
-        jobs.create(&cluster::environment());
+        jobs.create(environment);
         let namespaces = Namespaces {
             system: others[0].name().to_owned(),
             jobs: jobs.name().to_owned(),
@@ -73,7 +78,6 @@ impl Installation {
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: Arc::new(results),
-            upload_bytes_per_account: 64 << 20,
         };
         let store = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
         let options = EngineOptions {
@@ -91,7 +95,7 @@ impl Installation {
         Self { jobs, store, controller, _others: others, _folder: folder }
     }
 
-    async fn submit(&self, number: u64, change: impl FnOnce(&mut JobSpec)) -> JobId {
+    pub(super) async fn submit(&self, number: u64, change: impl FnOnce(&mut JobSpec)) -> JobId {
         let mut job = cloister_testkit::job(number, cloister_testkit::now());
         job.inputs[0].source = cloister_testkit::inline(TABLE);
         change(&mut job);
@@ -100,7 +104,7 @@ impl Installation {
         id
     }
 
-    async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
+    pub(super) async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
         let end = std::time::Instant::now() + LONGEST;
         loop {
             let status = self.store.status(job).await.expect("a status");
@@ -115,12 +119,12 @@ impl Installation {
         }
     }
 
-    async fn ended(&self, job: JobId) -> JobStatus {
+    pub(super) async fn ended(&self, job: JobId) -> JobStatus {
         self.until(job, |status| status.phase.has_ended()).await
     }
 
     /// Waits until the algorithm of a job runs.
-    fn runs(&self, job: JobId) {
+    pub(super) fn runs(&self, job: JobId) {
         let pod = format!("pod/{job}-a");
         self.jobs.until("the algorithm to run", |namespace| {
             (namespace.kubectl(&["get", &pod, "-o", "jsonpath={.status.phase}"]).stdout == b"Running").then_some(())
@@ -128,7 +132,7 @@ impl Installation {
     }
 
     /// Waits until no pod and no volume of a job is left.
-    fn nothing_is_left(&self) {
+    pub(super) fn nothing_is_left(&self) {
         self.jobs.until("pods and volumes of jobs to go", |namespace| {
             let wanted = ["get", "pods,persistentvolumeclaims", "-l", "cloister.dev/job", "-o", "name"];
             namespace.kubectl(&wanted).stdout.is_empty().then_some(())
@@ -142,11 +146,11 @@ impl Drop for Installation {
     }
 }
 
-fn event(job: JobId, action: AuditAction) -> AuditEvent {
+pub(super) fn event(job: JobId, action: AuditAction) -> AuditEvent {
     AuditEvent { subject: job.to_string(), ..cloister_testkit::event(action, cloister_testkit::now()) }
 }
 
-fn program(bytes: &[u8]) -> JobSource {
+pub(super) fn program(bytes: &[u8]) -> JobSource {
     let file = json!({"type": "inline", "base64": STANDARD.encode(bytes)});
     JobSource::Files(serde_json::from_value(json!([file])).expect("sources"))
 }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod containers;
 mod deployed;
 mod guide;
 mod images;

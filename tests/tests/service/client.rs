@@ -3,10 +3,10 @@
 use crate::scenario::{Scenario, penguins};
 use cloister_tests::{
     guest, root,
-    service::{Who, cloister},
+    service::{Setup, Who, cloister},
     shared_home,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     fs,
     path::Path,
@@ -98,6 +98,80 @@ fn publishing_allowing_computing_and_fetching_from_a_terminal() {
     let _ = prints(&run(&forged, &["whoami"]), 3);
     let _ = prints(&run(carol, &["job", "delete", id]), 0);
     let _ = prints(&run(carol, &["job", "show", id]), 4);
+}
+
+/// Old records go into files, whatever was cut off; log and files are verified together and apart.
+#[test]
+fn old_records_are_archived_and_verified() {
+    let scenario = Scenario::with(Setup::new().set("audit.keep", "0s"));
+    let Scenario { service, carol, .. } = &scenario;
+    let operator = &service.operator;
+    let folder = tempfile::tempdir().expect("a folder");
+    let archive = folder.path().join("archive");
+    let into = archive.to_str().expect("text");
+    let run = |who: &Who, arguments: &[&str]| command(&scenario, who, folder.path(), arguments);
+    let verified = |arguments: &[&str]| -> Value {
+        let arguments = [&["audit", "verify", "-o", "json"], arguments].concat();
+        serde_json::from_str(&prints(&run(operator, &arguments), 0)).expect("JSON")
+    };
+    let take_out = |before: &str| run(operator, &["audit", "archive", "--before", before, "--into", into]);
+    let head = verified(&[])["head"].as_str().expect("a hash").to_owned();
+    let _ = prints(&run(carol, &["audit", "archive", "--before", "2999-01-01", "--into", into]), 3);
+    let _ = prints(&take_out("2000-01-01"), 0);
+    assert_eq!(fs::read_dir(&archive).expect("a folder").count(), 0, "nothing is old enough");
+    let _ = prints(&take_out("2999-01-01"), 0);
+    let alone = verified(&[]);
+    assert_eq!(alone["records"], 1, "{alone}");
+    let unseen = alone["unseen"].as_u64().expect("a number");
+    let whole = verified(&["--archive", into, "--head", &head]);
+    assert_eq!((&whole["records"], &whole["unseen"]), (&json!(unseen + 1), &Value::Null));
+    // The records in the files stay when their log goes on, and another call goes on after them.
+    let _ = service.account("dave", "consumer");
+    let _ = prints(&take_out("2999-01-01"), 0);
+    let whole = verified(&["--archive", into]);
+    assert_eq!(whole["unseen"], Value::Null, "{whole}");
+    let mut files: Vec<_> =
+        fs::read_dir(&archive).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    files.sort();
+    assert_eq!(files.len(), 2, "{files:?}");
+
+    // Cut off after a file was in its place and before its records were out of the log: the next call takes them out.
+    let _ = service.account("erin", "consumer");
+    let log = prints(&run(operator, &["audit", "export"]), 0);
+    let (first, last) = (log.lines().next().expect("a record"), log.lines().last().expect("a record"));
+    let sequence =
+        |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["sequence"].as_u64().expect("a number");
+    fs::write(archive.join(format!("audit-{:020}-{:020}.jsonl", sequence(first), sequence(last))), &log)
+        .expect("written");
+    let _ = verified(&["--archive", into]);
+    let _ = prints(&take_out("2000-01-01"), 0);
+    assert_eq!(verified(&[])["unseen"], sequence(last));
+    let _ = verified(&["--archive", into]);
+
+    // Also without the service, and never after a change.
+    let content = fs::read_to_string(&files[0]).expect("read");
+    fs::write(&files[0], content.replacen("key-created", "key-revoked", 1)).expect("written");
+    let _ = prints(&run(operator, &["audit", "verify", "--archive", into]), 1);
+    let _ = prints(&take_out("2999-01-01"), 1);
+    fs::write(&files[0], content).expect("written");
+    let _ = verified(&["--archive", into]);
+    fs::rename(&files[1], folder.path().join("away")).expect("moved");
+    let _ = prints(&run(operator, &["audit", "verify", "--archive", into]), 1);
+}
+
+#[test]
+fn uploads_are_listed_and_deleted() {
+    let scenario = Scenario::with(Setup::new().set("uploads.per_account", "100B"));
+    let Scenario { service, carol, .. } = &scenario;
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |arguments: &[&str]| command(&scenario, carol, folder.path(), arguments);
+    let sha256 = service.upload(carol, &[1; 90]);
+    let listed: Value = serde_json::from_str(&prints(&run(&["upload", "list", "-o", "json"]), 0)).expect("JSON");
+    assert_eq!((&listed["usedBytes"], &listed["limitBytes"]), (&json!(90), &json!(100)), "{listed}");
+    assert!(prints(&run(&["uploads", "list"]), 0).contains(&sha256));
+    let _ = prints(&run(&["upload", "delete", &sha256]), 0);
+    let _ = prints(&run(&["upload", "rm", &sha256]), 4);
+    assert_eq!(service.upload(carol, &[2; 90]).len(), 64);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use crate::scenario::Scenario;
 use cloister_model::Phase;
-use cloister_tests::service::{Answer, ENDLESS, Request, Who, manifest, text, writing};
+use cloister_tests::service::{Answer, ENDLESS, Request, Setup, Who, manifest, text, writing};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -36,11 +36,12 @@ struct Scene {
     running: String,
     removable: String,
     key: String,
+    upload: String,
 }
 
 impl Scene {
     fn new() -> Self {
-        let scenario = Scenario::new();
+        let scenario = Scenario::with(Setup::new().set("audit.keep", "0s"));
         let Scenario { service, alice, bob, carol, .. } = &scenario;
         let allow = |names: &[&str]| json!({"allow": [{"type": "address", "values": names}]});
         let open = service.open_dataset(alice, "open");
@@ -74,7 +75,8 @@ impl Scene {
         let running = text(&service.submit(carol, &scenario.raw_job(&open, ENDLESS)), "id");
         let _ = service.job_in(carol, &running, Phase::Running);
         let key = service.account("carol", "consumer").id;
-        Self { scenario, dataset, algorithm, finished, in_review, silent, running, removable, key }
+        let upload = service.upload(carol, b"hers alone");
+        Self { scenario, dataset, algorithm, finished, in_review, silent, running, removable, key, upload }
     }
 
     fn who(&self, right: For) -> &Who {
@@ -104,6 +106,13 @@ fn an_algorithm(scene: &Scene) -> Value {
     service.inspected(alice, &scene.algorithm, &json!(scene.algorithm))
 }
 
+/// The first record of the log, as if it had been archived.
+fn an_archive(scene: &Scene) -> Value {
+    let service = &scene.scenario.service;
+    let first = service.get(&service.operator, "/v1/audit?limit=1").expect_json(200)["items"][0].clone();
+    json!({"through": first["sequence"], "hash": first["hash"]})
+}
+
 fn a_dataset(_: &Scene) -> Value {
     manifest("Dataset", "new", &json!({"files": [{"type": "inline", "content": "x"}]}))
 }
@@ -125,7 +134,9 @@ const ROWS: &[Row] = &[
     ("get", "/v1/keys", Known, 200, nothing),
     ("post", "/v1/keys", Known, 201, |_| json!({})),
     ("post", "/v1/uploads", Known, 201, nothing),
+    ("get", "/v1/uploads", Known, 200, nothing),
     ("get", "/v1/audit", Operator, 200, nothing),
+    ("post", "/v1/audit/archive", Operator, 204, an_archive),
     ("get", "/metrics", Operator, 200, nothing),
     ("post", "/v1/datasets", Alice, 201, a_dataset),
     ("post", "/v1/algorithms", Alice, 201, a_program),
@@ -159,6 +170,7 @@ const ROWS: &[Row] = &[
     ("get", "/v1/jobs/{id}/review/{index}", Alice, 200, nothing),
     ("post", "/v1/jobs/{id}/review", Alice, 200, |_| json!({"verdict": "approve"})),
     ("post", "/v1/jobs/{id}/stop", Carol, 202, nothing),
+    ("delete", "/v1/uploads/{sha256}", Carol, 204, nothing),
     ("delete", "/v1/jobs/{id}", Carol, 204, nothing),
     ("delete", "/v1/keys/{id}", Carol, 204, nothing),
     ("delete", "/v1/datasets/{did}", Alice, 204, nothing),
@@ -186,14 +198,19 @@ fn path(scene: &Scene, (method, template, ..): &Row, exists: bool) -> String {
         template if template.starts_with("/v1/algorithms") => &scene.algorithm,
         _ => &scene.dataset,
     };
-    let path = template.replace("{id}", id).replace("{did}", did).replace("{algorithm}", &scene.algorithm);
+    let upload = if exists { scene.upload.clone() } else { "0".repeat(64) };
+    let path = template
+        .replace("{sha256}", &upload)
+        .replace("{id}", id)
+        .replace("{did}", did)
+        .replace("{algorithm}", &scene.algorithm);
     path.replace("{n}", "0").replace("{index}", "0")
 }
 
 fn request(scene: &Scene, row: &Row, exists: bool) -> Request {
     let (method, template, .., body) = row;
     let request = scene.scenario.service.request(&method.to_uppercase(), &path(scene, row, exists));
-    if *template == "/v1/uploads" {
+    if (*method, *template) == ("post", "/v1/uploads") {
         return request.bytes("application/octet-stream", "bytes");
     }
     let mut body = body(scene);
@@ -281,10 +298,12 @@ fn lists_hold_nothing_of_other_accounts() {
     let scene = Scene::new();
     let service = &scene.scenario.service;
     let list = |who: &Who, target: &str| service.get(who, target).expect(200).text();
-    for target in ["/v1/jobs?limit=100", "/v1/datasets?limit=100", "/v1/algorithms?limit=100", "/v1/keys"] {
+    for target in
+        ["/v1/jobs?limit=100", "/v1/datasets?limit=100", "/v1/algorithms?limit=100", "/v1/keys", "/v1/uploads"]
+    {
         let told = list(&scene.scenario.mallory, target);
-        for theirs in [&scene.dataset, &scene.algorithm, &scene.finished, &scene.in_review, &scene.running, &scene.key]
-        {
+        let theirs = [&scene.dataset, &scene.algorithm, &scene.finished, &scene.in_review, &scene.running, &scene.key];
+        for theirs in theirs.into_iter().chain([&scene.upload]) {
             assert!(!told.contains(theirs.as_str()), "{target}: {told}");
         }
     }
@@ -320,7 +339,7 @@ fn metrics_are_for_operators_unless_the_setting_says_otherwise() {
         (Some("everyone"), 200, 200, 200),
         (Some("no-one"), 404, 404, 404),
     ] {
-        let setup = cloister_tests::service::Setup::new();
+        let setup = Setup::new();
         let setup = setting.into_iter().fold(setup, |setup, value| setup.set("http.metrics", value));
         let scenario = Scenario::with(setup);
         let Scenario { service, carol, .. } = &scenario;

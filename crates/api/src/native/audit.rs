@@ -1,7 +1,12 @@
 use super::schemas::ActionSchema;
-use crate::{auth::Caller, date, extract::Query, problem::Problem};
-use axum::{Json, extract::State};
-use cloister_model::{AuditAction, AuditEvent, AuditRecord};
+use crate::{
+    auth::Caller,
+    date,
+    extract::{self, Query},
+    problem::Problem,
+};
+use axum::{Json, extract::State, http::StatusCode};
+use cloister_model::{AuditAction, AuditEvent, AuditRecord, Sha256};
 use cloister_service::{AuditPage, UseCases};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -33,7 +38,7 @@ pub(super) struct PageView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = AuditRecord)]
 pub(super) struct RecordView {
-    /// From 1, without gaps.
+    /// From 1, without gaps. The first ones may be archived.
     sequence: u64,
     #[schema(format = DateTime)]
     at: String,
@@ -90,4 +95,38 @@ pub(super) async fn list(
     let AuditPage { records, more } = use_cases.audit(&who, after, at_most).await?;
     let next = records.last().filter(|_| more).map(|record| record.sequence);
     Ok(Json(PageView { items: records.into_iter().map(RecordView::from).collect(), next }))
+}
+
+/// Up to which record the log was archived.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AuditArchive)]
+pub(super) struct ArchiveBody {
+    /// The last record that was archived.
+    #[schema(minimum = 1, maximum = 9_223_372_036_854_775_807_i64)]
+    through: u64,
+    /// Its hash: it shows that what was archived is what the log has.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    hash: Sha256,
+}
+
+/// Take archived records out of the log
+///
+/// Archive them first, and check what you archived: they are gone from here. That they were archived is put on record, with the
+/// number and the hash of the last one, so that the rest can be verified without them. Records that are younger than the operator
+/// has set stay.
+#[utoipa::path(
+    post, path = "/v1/audit/archive", operation_id = "archive_audit_records", tag = "audit", request_body = ArchiveBody,
+    responses((status = 204, description = "They are no longer in the log"), (status = 409, description = "The log has no such record (`no-such-record`), or the record is too young (`record-too-young`)"))
+)]
+pub(super) async fn archive(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    extract::Json(ArchiveBody { through, hash }): extract::Json<ArchiveBody>,
+) -> Result<StatusCode, Problem> {
+    if i64::try_from(through).is_err() {
+        return Err(Problem::field("through", "is beyond all records"));
+    }
+    use_cases.archive_audit(&who, through, hash).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

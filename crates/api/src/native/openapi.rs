@@ -34,6 +34,20 @@ struct Problem {
     /// The rules that a denied job met.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Vec<super::views::RuleView>>,
+    /// What you have as much of as you may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<UsedQuota>,
+}
+
+/// Something of which you have as much as you may.
+#[derive(Serialize, ToSchema)]
+struct UsedQuota {
+    /// `upload-bytes`, `uploads`, `assets` or `result-bytes`. There may be more in a later version.
+    name: String,
+    /// How much you may have.
+    limit: u64,
+    /// How much you have.
+    used: u64,
 }
 
 #[derive(utoipa::OpenApi)]
@@ -44,7 +58,7 @@ struct Problem {
             is not there are answered alike, with 404.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
-    components(schemas(Problem, super::views::RuleView)),
+    components(schemas(Problem, UsedQuota, super::views::RuleView)),
     tags(
         (name = "jobs", description = "One run of one algorithm on one or more datasets"),
         (name = "results", description = "What came out"),

@@ -24,7 +24,8 @@ pub(crate) fn authenticated() -> OpenApiRouter<AppState> {
         .routes(routes!(outputs::receipt))
         .routes(routes!(review::list, review::decide))
         .routes(routes!(review::read))
-        .routes(routes!(uploads::upload))
+        .routes(routes!(uploads::upload, uploads::list))
+        .routes(routes!(uploads::remove))
         .routes(routes!(assets::publish_dataset, assets::datasets))
         .routes(routes!(assets::publish_algorithm, assets::algorithms))
         .routes(routes!(assets::dataset, assets::withdraw_dataset))
@@ -37,6 +38,7 @@ pub(crate) fn authenticated() -> OpenApiRouter<AppState> {
         .routes(routes!(keys::create, keys::list))
         .routes(routes!(keys::revoke))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::archive))
 }
 
 /// The routes that need none.

@@ -1,7 +1,8 @@
 use super::schemas::BytesSchema;
 use crate::{
     auth::{Caller, ExpectedDigest},
-    extract::content_digest,
+    date,
+    extract::{PathParam, Query, content_digest},
     problem::Problem,
 };
 use axum::{
@@ -10,12 +11,13 @@ use axum::{
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
 };
-use cloister_service::{UploadInProgress, Uploaded, UseCases};
+use cloister_model::{Sha256, Upload};
+use cloister_service::{UploadInProgress, UploadList, Uploaded, UseCases};
 use futures_util::StreamExt as _;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::time::Duration;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// How long to wait for the next bytes of an upload.
 const IDLE: Duration = Duration::from_secs(60);
@@ -36,12 +38,13 @@ pub(super) struct UploadView {
 
 /// Send a file
 ///
-/// A program for a job, or a file of an asset. Kept for you alone; name it by its digest.
+/// A program for a job, or a file of an asset. Kept for you alone; name it by its digest. It expires some time after it was last
+/// sent, unless a published asset or an unfinished job of yours names it.
 #[utoipa::path(
     post, path = "/v1/uploads", operation_id = "upload_file", tag = "uploads",
     request_body(content = inline(BytesSchema), content_type = "application/octet-stream"),
     params(("Content-Digest" = Option<String>, Header, description = "`sha-256=:<base64>:`; refused if it is another file")),
-    responses((status = 201, body = UploadView), (status = 408, description = "No byte of the body came for a minute"), (status = 507, description = "You have sent all that you may"))
+    responses((status = 201, body = UploadView), (status = 408, description = "No byte of the body came for a minute"), (status = 409, description = "You have as many bytes of uploads as you may: `quota-exceeded`"), (status = 507, description = "The disk of the service is full"))
 )]
 pub(super) async fn upload(
     State(use_cases): State<UseCases>,
@@ -61,6 +64,91 @@ pub(super) async fn upload(
     let admission = admission.map(serde_json::to_value).transpose().map_err(|_| Problem::internal())?;
     let view = UploadView { sha256: upload.file.sha256.to_string(), bytes: upload.file.bytes, admission };
     Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// A file that you have sent.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeptUpload)]
+pub(super) struct KeptView {
+    /// What to name it by, in a job or an asset.
+    #[schema(pattern = "^[0-9a-f]{64}$")]
+    sha256: String,
+    bytes: u64,
+    /// When you sent it, the last time.
+    #[schema(format = DateTime)]
+    sent: String,
+    /// When it goes, unless a published asset or an unfinished job of yours names it then.
+    #[schema(format = DateTime)]
+    expires: String,
+}
+
+/// Files that you have sent, and how much you may have.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = UploadPage)]
+pub(super) struct PageView {
+    items: Vec<KeptView>,
+    /// Give it as `after` for what comes after; null at the end.
+    next: Option<String>,
+    /// The bytes of all your uploads.
+    used_bytes: u64,
+    /// The most that you may have.
+    limit_bytes: u64,
+}
+
+/// Which uploads are asked for.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UploadsQuery {
+    /// Those after this one, by its digest.
+    #[param(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    after: Option<Sha256>,
+    /// At most so many.
+    #[param(minimum = 1, maximum = 1000, default = 100)]
+    limit: Option<u32>,
+}
+
+/// Files that you have sent
+#[utoipa::path(
+    get, path = "/v1/uploads", operation_id = "list_uploads", tag = "uploads", params(UploadsQuery),
+    responses((status = 200, body = PageView))
+)]
+pub(super) async fn list(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    Query(query): Query<UploadsQuery>,
+) -> Result<Json<PageView>, Problem> {
+    let at_most = match query.limit.unwrap_or(100) {
+        limit @ 1..=1000 => limit,
+        _ => return Err(Problem::field("limit", "has to be 1 to 1000")),
+    };
+    let UploadList { uploads, next, used_bytes, limit_bytes } = use_cases.uploads(&who, query.after, at_most).await?;
+    let view = |upload: &Upload| KeptView {
+        sha256: upload.file.sha256.to_string(),
+        bytes: upload.file.bytes,
+        sent: date::write(upload.created),
+        expires: date::write(use_cases.upload_expires(upload)),
+    };
+    let items = uploads.iter().map(view).collect();
+    Ok(Json(PageView { items, next: next.map(|sha256| sha256.to_string()), used_bytes, limit_bytes }))
+}
+
+/// Delete a file that you have sent
+///
+/// From now on it cannot be named, and no longer counts. What others have sent stays, also if it is the same file.
+#[utoipa::path(
+    delete, path = "/v1/uploads/{sha256}", operation_id = "delete_upload", tag = "uploads",
+    params(("sha256" = String, Path, pattern = "^[0-9a-f]{64}$")),
+    responses((status = 204, description = "It is gone"), (status = 409, description = "A published asset or an unfinished job of yours names it: `upload-in-use`"))
+)]
+pub(super) async fn remove(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    PathParam(sha256): PathParam<Sha256>,
+) -> Result<StatusCode, Problem> {
+    use_cases.remove_upload(&who, sha256).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Takes a body as it comes.

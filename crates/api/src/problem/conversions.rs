@@ -37,6 +37,7 @@ impl From<StoreError> for Problem {
             StoreError::Full(_) => {
                 Self::new(StatusCode::INSUFFICIENT_STORAGE, "full", "Insufficient storage", error.to_string())
             }
+            StoreError::Quota(exceeded) => Self::quota(exceeded),
             StoreError::Unavailable(why) => {
                 tracing::error!(%why, "the store cannot be reached");
                 Self::unavailable("the store cannot be reached; try again, and ask the operator if it stays so")
@@ -110,7 +111,9 @@ impl From<AssetError> for Problem {
             AssetError::OtherKind(AssetKind::Dataset) => {
                 Self::field("kind", "this is a dataset; send it to /v1/datasets")
             }
-            AssetError::Field { field, problem } => Self { field, ..Self::field("", problem) },
+            AssetError::Field { field, problem } => {
+                Self { field: field.map(String::into_boxed_str), ..Self::field("", problem) }
+            }
             AssetError::DidTaken => Self::conflict("did-taken", error.to_string()),
             AssetError::Conflict => Self::conflict("conflict", error.to_string()),
             AssetError::AlgorithmChanged => Self::conflict("algorithm-changed", error.to_string()),
@@ -165,6 +168,9 @@ impl From<UploadError> for Problem {
         match error {
             UploadError::TooLarge(most) => Self::too_large(most),
             UploadError::TooMany(error) => error.into(),
+            UploadError::Strangers => Self { detail: error.to_string(), ..Self::rate_limited(30) },
+            UploadError::NotFound => Self::not_found(),
+            UploadError::InUse(_) => Self::conflict("upload-in-use", error.to_string()),
             UploadError::Empty | UploadError::OtherFile => Self::malformed(error.to_string()),
             UploadError::Engine(error) => error.into(),
             UploadError::Store(error) => error.into(),
@@ -188,6 +194,8 @@ impl From<AuditError> for Problem {
     fn from(error: AuditError) -> Self {
         match error {
             AuditError::Role(error) => error.into(),
+            AuditError::NoSuchRecord(_) => Self::conflict("no-such-record", error.to_string()),
+            AuditError::TooYoung(..) => Self::conflict("record-too-young", error.to_string()),
             AuditError::Store(error) => error.into(),
         }
     }

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use cloister_model::Denial;
+use cloister_model::{Denial, QuotaExceeded};
 use serde::Serialize;
 use std::fmt;
 
@@ -26,9 +26,11 @@ pub(crate) struct Problem {
     /// What happened here, and what to do.
     pub(crate) detail: String,
     /// The field of the request that it is about.
-    pub(crate) field: Option<String>,
+    pub(crate) field: Option<Box<str>>,
     /// The rules that a denied job met.
     pub(crate) rules: Vec<Denial>,
+    /// The quota that is used up.
+    pub(crate) quota: Option<Box<QuotaExceeded>>,
     /// Seconds after which to try again.
     pub(crate) retry_after: Option<u32>,
 }
@@ -36,13 +38,14 @@ pub(crate) struct Problem {
 impl Problem {
     /// A problem of this kind.
     pub(crate) fn new(status: StatusCode, slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, slug, title, detail: detail.into(), field: None, rules: Vec::new(), retry_after: None }
+        let detail = detail.into();
+        Self { status, slug, title, detail, field: None, rules: Vec::new(), quota: None, retry_after: None }
     }
 
     /// The same, about a field of the request.
     #[must_use]
     pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
-        self.field = Some(field.into());
+        self.field = Some(field.into().into_boxed_str());
         self
     }
 
@@ -85,6 +88,13 @@ impl Problem {
     #[must_use]
     pub(crate) fn conflict(slug: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, slug, "Conflict", detail)
+    }
+
+    /// The account has as much of something as it may.
+    #[must_use]
+    pub(crate) fn quota(exceeded: QuotaExceeded) -> Self {
+        let problem = Self::new(StatusCode::CONFLICT, "quota-exceeded", "Quota exceeded", exceeded.to_string());
+        Self { quota: Some(Box::new(exceeded)), ..problem }
     }
 
     /// The body is too large.
@@ -161,6 +171,15 @@ struct Body<'a> {
     field: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rules: Vec<RuleBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<QuotaBody>,
+}
+
+#[derive(Serialize)]
+struct QuotaBody {
+    name: &'static str,
+    limit: u64,
+    used: u64,
 }
 
 #[derive(Serialize)]
@@ -173,7 +192,7 @@ struct RuleBody<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { status, slug, title, detail, field, rules, retry_after } = &self;
+        let Self { status, slug, title, detail, field, rules, quota, retry_after } = &self;
         let body = Body {
             r#type: format!("{TYPES}{slug}"),
             title,
@@ -189,6 +208,11 @@ impl IntoResponse for Problem {
                     advice: rule.advice(),
                 })
                 .collect(),
+            quota: quota.as_deref().map(|QuotaExceeded { quota, limit, used }| QuotaBody {
+                name: quota.as_str(),
+                limit: *limit,
+                used: *used,
+            }),
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (*status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod archive;
 mod assets;
 mod connections;
 mod jobs;
@@ -9,6 +10,7 @@ mod keys;
 mod logs;
 mod ocean;
 mod operator;
+mod quotas;
 mod receipts;
 mod secrecy;
 mod signatures;

@@ -53,6 +53,27 @@ async fn a_report_says_nothing_of_outputs_that_were_not_released() {
     assert!(outputs("bob", approved).await > 0);
 }
 
+/// An algorithm chooses how much it reads, writes and prints, and its exit code. Where nothing else may leave, these tell nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_may_leave_a_report_is_coarse() {
+    let service = service().await;
+    let job = reviewed(&service, "one").await;
+    for (who, coarse) in [("bob", true), ("alice", true), ("olga", false)] {
+        let report = service.get(who, &format!("/v1/jobs/{job}/report")).await.expect(200).json();
+        let usage = &report["usage"];
+        let zero = |value: &Value| value == 0 || value.is_null();
+        let told = [&usage["bytesRead"], &usage["bytesWritten"], &usage["guestUs"], &usage["peakResidentBytes"]];
+        assert_eq!(told.iter().all(|value| zero(value)), coarse, "{who}: {usage}");
+        let memory = usage["peakMemoryBytes"].as_u64().expect("a number");
+        assert!(!coarse || memory.is_power_of_two(), "{who}: {usage}");
+        assert!(!coarse || report["log"]["keptBytes"] == 0, "{who}: {report}");
+    }
+    service.post("alice", &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"})).await.expect(200);
+    assert_eq!(service.until(&job, "Finished").await["phase"], "Finished");
+    let report = service.get("bob", &format!("/v1/jobs/{job}/report")).await.expect(200).json();
+    assert!(report["usage"]["bytesRead"].as_u64() > Some(0), "what was released is told exactly: {report}");
+}
+
 /// Two publishers' data in one job of a consumer's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_learns_nothing_of_anothers_files_and_of_the_parameters() {

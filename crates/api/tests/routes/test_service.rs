@@ -9,6 +9,7 @@ use cloister_api::{RateLimits, Service, Settings, new_key};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
 use cloister_model::{AuditAction, AuditEvent, Backend, Keyring as _, Role, Timestamp};
 use cloister_sources::SourcePolicy;
+use cloister_testkit::EndsSandboxes;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
@@ -19,6 +20,7 @@ pub(crate) struct TestService {
     pub(crate) api: Service,
     pub(crate) engine: Arc<LocalEngine>,
     keys: BTreeMap<&'static str, String>,
+    _sandboxes: EndsSandboxes,
     _folder: tempfile::TempDir,
 }
 
@@ -113,7 +115,6 @@ pub(crate) async fn service_with(change: impl FnOnce(&mut Settings)) -> TestServ
         sources: SourcePolicy::default(),
         cache_bytes: gib,
         results: None,
-        upload_bytes_per_account: gib,
     })
     .await
     .expect("an engine");
@@ -121,7 +122,14 @@ pub(crate) async fn service_with(change: impl FnOnce(&mut Settings)) -> TestServ
     change(&mut settings);
     let backend: Arc<dyn Backend> = engine.clone();
     let api = Service::new(backend, settings).expect("a service");
-    let mut service = TestService { router: api.router(), api, engine, keys: BTreeMap::new(), _folder: folder };
+    let mut service = TestService {
+        router: api.router(),
+        api,
+        engine,
+        keys: BTreeMap::new(),
+        _sandboxes: EndsSandboxes::of(folder.path()),
+        _folder: folder,
+    };
     for (name, role) in [
         ("alice", Role::Publisher),
         ("bob", Role::Consumer),

@@ -180,6 +180,15 @@ pub(crate) struct Upload {
     pub(crate) sha256: Sha256,
 }
 
+/// An upload in the list of an account's.
+#[derive(Debug, Deserialize)]
+pub(crate) struct KeptUpload {
+    pub(crate) sha256: Sha256,
+    pub(crate) bytes: u64,
+    pub(crate) sent: String,
+    pub(crate) expires: String,
+}
+
 /// A record of the audit log. `at`, for people, is left out: the hash covers `atMs`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

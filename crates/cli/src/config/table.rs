@@ -124,7 +124,13 @@ settings! {
     "cache.bytes" cache_bytes: Size = "10GiB", false, "Maximum size of the cache of input files.";
     "results.url" results_url: Option<String> = "", false, "Where results are kept: file:///folder or s3://bucket/prefix. Empty: below `home`.";
     "results.options" results_options: BTreeMap<String, String> = "", true, "Options of the result store, including its credentials.";
+    "results.per_account" results_per_account: Size = "50GiB", false, "Maximum size of all results of one account that are kept. An account that has as much can start no job.";
     "uploads.per_account" uploads_per_account: Size = "2GiB", false, "Maximum size of all uploads of one account.";
+    "uploads.per_stranger" uploads_per_stranger: Size = "16MiB", false, "Maximum size of all uploads of an Ethereum account that neither `auth.ethereum_roles` nor `uploads.accounts` names.";
+    "uploads.accounts" uploads_accounts: BTreeMap<String, String> = "", false, "Maximum size of all uploads of single accounts: account = size.";
+    "uploads.keep" uploads_keep: Span = "30d", false, "How long an upload is kept after it was last sent, unless a published asset or an unfinished job of its owner names it.";
+    "assets.per_account" assets_per_account: u64 = "1000", false, "Maximum number of datasets and algorithms of one account, withdrawn ones included.";
+    "audit.keep" audit_keep: Span = "90d", false, "How long a record stays in the audit log at least. `cloister audit archive` takes out older ones.";
     "images" images: BTreeMap<String, String> = "python=python", false, "Which installed interpreter runs the scripts of which container image.";
     "k8s.system_namespace" k8s_system_namespace: String = "cloister-system", false, "The namespace of the programs: keys, audit log, claims.";
     "k8s.jobs_namespace" k8s_jobs_namespace: String = "cloister-jobs", false, "The namespace of jobs and environments.";

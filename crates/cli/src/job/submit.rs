@@ -8,7 +8,7 @@ use crate::{
     input::{read_document, upload},
     output::{Format, note, print_document, print_line, shown},
 };
-use cloister_model::{AssetKind, AssetName};
+use cloister_model::{AssetKind, AssetName, Container};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
@@ -32,10 +32,10 @@ pub(crate) struct Submit {
     /// A published algorithm: its name, OWNER/NAME, or DID
     #[arg(short, long, value_name = "ALGORITHM", conflicts_with = "file")]
     algorithm: Option<Named>,
-    /// An algorithm in a file: a WebAssembly program, or a script
-    #[arg(long, value_name = "FILE")]
+    /// An algorithm in a file: a WebAssembly program, a script, or a folder with `__main__.py` or `main.py` in it
+    #[arg(long, visible_alias = "dir", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The image that runs the script [default: `python` for *.py]
+    /// The image that runs the script [default: `python` for *.py, *.pyz and folders]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// A parameter. The value is parsed as JSON; if that fails, it is a string. Can be repeated
@@ -74,6 +74,9 @@ pub(crate) struct Submit {
     /// Like --wait, and print phases and the algorithm's log meanwhile
     #[arg(long, conflicts_with = "wait")]
     follow: bool,
+    /// The arguments of the algorithm in --file, after `--`. A published algorithm declares its own
+    #[arg(last = true, value_name = "ARG", requires = "file")]
+    arguments: Vec<String>,
 }
 
 fn size(text: &str) -> Result<Size, String> {
@@ -146,6 +149,9 @@ impl Submit {
             let mut algorithm = json!({"file": file.to_string_lossy()});
             if let Some(image) = &self.image {
                 algorithm["image"] = image.as_str().into();
+            }
+            if !self.arguments.is_empty() {
+                algorithm["arguments"] = self.arguments.clone().into();
             }
             body.insert("algorithm".to_owned(), algorithm);
         }
@@ -223,7 +229,12 @@ async fn complete(client: &Client, mut body: Map<String, Value>, folder: &Path) 
                     Some(image.as_str().ok_or_else(|| Usage::error("`algorithm.image` must be a string"))?.to_owned())
                 }
             };
-            *algorithm = send(client, &folder.join(file), image).await?;
+            let arguments = match algorithm.get("arguments") {
+                None => Vec::new(),
+                Some(arguments) => serde_json::from_value(arguments.clone())
+                    .map_err(|_| Usage::error("`algorithm.arguments` must be a list of strings"))?,
+            };
+            *algorithm = send(client, &folder.join(file), image, &arguments).await?;
         } else if algorithm.get("rawcode").is_none() && algorithm.get("upload").is_none() {
             name_did(client, AssetKind::Algorithm, algorithm).await?;
         }
@@ -247,9 +258,9 @@ async fn name_did(client: &Client, kind: AssetKind, value: &mut Value) -> anyhow
 }
 
 /// Uploads an algorithm's file. Returns how the job names it.
-async fn send(client: &Client, path: &Path, image: Option<String>) -> anyhow::Result<Value> {
+async fn send(client: &Client, path: &Path, image: Option<String>, arguments: &[String]) -> anyhow::Result<Value> {
     let measured = upload(client, path).await?;
-    let container = container(path, measured.head, image)?;
+    let container = container(path, measured.head, image, arguments)?;
     let mut algorithm = json!({"upload": measured.sha256.to_string()});
     if let Some(container) = container {
         algorithm["container"] = container;
@@ -257,25 +268,26 @@ async fn send(client: &Client, path: &Path, image: Option<String>) -> anyhow::Re
     Ok(algorithm)
 }
 
-/// The container section for a file; none for a WebAssembly program.
-fn container(path: &Path, head: [u8; 4], image: Option<String>) -> anyhow::Result<Option<Value>> {
-    let is_python = path.extension().is_some_and(|extension| extension == "py");
+/// The container section for a file; none for a WebAssembly program without arguments.
+fn container(path: &Path, head: [u8; 4], image: Option<String>, arguments: &[String]) -> anyhow::Result<Option<Value>> {
+    let named = |name: &str| path.extension().is_some_and(|extension| extension == name);
+    let wasm = || (!arguments.is_empty()).then(|| "wasm".to_owned());
     let image = match image {
-        Some(image) if image == "wasm" => None,
+        Some(image) if image == "wasm" => wasm(),
         Some(image) => Some(image),
-        None if &head == b"\0asm" => None,
-        None if is_python => Some("python".to_owned()),
+        None if &head == b"\0asm" => wasm(),
+        None if named("py") || named("pyz") || path.is_dir() => Some("python".to_owned()),
         None => {
             let text = format!(
-                "`{}` is neither WebAssembly nor *.py: name the image that runs it with --image",
+                "`{}` is neither WebAssembly nor *.py nor a folder: name the image that runs it with --image",
                 path.display()
             );
             return Err(Usage::error(text));
         }
     };
     Ok(image.map(|image| {
-        let entrypoint = if image == "python" { "python3 $ALGO" } else { "$ALGO" };
-        json!({"image": image, "entrypoint": entrypoint})
+        let command = if image == "python" { "python3 $ALGO" } else { "$ALGO" };
+        json!({"image": image, "entrypoint": Container::entrypoint_of(command, arguments)})
     }))
 }
 
@@ -383,12 +395,17 @@ mod tests {
     #[test]
     fn content_or_name_of_a_file_decide_what_runs_it() {
         let (wasm, script) = (*b"\0asm", *b"impo");
-        let image = |path: &str, head, image: Option<&str>| container(Path::new(path), head, image.map(str::to_owned));
+        let image =
+            |path: &str, head, image: Option<&str>| container(Path::new(path), head, image.map(str::to_owned), &[]);
         assert_eq!(image("a.py", wasm, None).expect("known"), None);
         assert_eq!(image("a.py", script, Some("wasm")).expect("known"), None);
         let python = json!({"image": "python", "entrypoint": "python3 $ALGO"});
         assert_eq!(image("a.py", script, None).expect("known"), Some(python.clone()));
         assert_eq!(image("a", script, Some("python")).expect("known"), Some(python));
         assert!(image("a.sh", script, None).is_err());
+        let arguments = ["--mode".to_owned(), "fast and good".to_owned()];
+        let with = |head| container(Path::new("a.py"), head, None, &arguments).expect("known").expect("a container");
+        assert_eq!(with(wasm), json!({"image": "wasm", "entrypoint": "$ALGO '--mode' 'fast and good'"}));
+        assert_eq!(with(script)["entrypoint"], "python3 $ALGO '--mode' 'fast and good'");
     }
 }

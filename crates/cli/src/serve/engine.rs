@@ -92,7 +92,6 @@ async fn open_cluster(settings: &Settings, cluster: Cluster) -> anyhow::Result<C
         cache_bytes: settings.cache_bytes.0,
         sources: settings::sources(settings)?,
         results: Arc::new(results),
-        upload_bytes_per_account: settings.uploads_per_account.0,
     };
     Ok(ClusterStore::open(cluster, options).await?)
 }

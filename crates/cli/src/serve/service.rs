@@ -18,9 +18,12 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use tokio::{net::TcpListener, sync::oneshot};
+
+/// Between two looks for uploads whose time is over.
+const UPLOADS_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Runs the service until it is told to end.
 pub(super) fn run(start: Start) -> anyhow::Result<()> {
@@ -51,6 +54,7 @@ async fn serve(
     announce(scheme, address, ready_file.as_deref())?;
     tracing::info!(%address, scheme, home = %settings.home.display(), "the service listens");
     let options = serve_options(&settings, tls);
+    tokio::spawn(remove_expired_uploads(service.clone()));
     let closing = service.closing();
     tokio::spawn(async move {
         end.await;
@@ -61,6 +65,21 @@ async fn serve(
     engine.end().await;
     tracing::info!("the service has ended");
     served.context("serving")
+}
+
+/// Looks for uploads whose time is over until the service ends.
+async fn remove_expired_uploads(service: Service) {
+    let closing = service.closing();
+    loop {
+        match service.remove_expired_uploads().await {
+            Ok(0) => {}
+            Ok(uploads) => tracing::info!(uploads, "uploads whose time was over are deleted"),
+            Err(error) => tracing::warn!(%error, "uploads whose time is over stay for now"),
+        }
+        if closing.run_until_cancelled(tokio::time::sleep(UPLOADS_PAUSE)).await.is_none() {
+            return;
+        }
+    }
 }
 
 fn serve_options(settings: &Settings, tls: Option<Arc<rustls::ServerConfig>>) -> ServeOptions {

@@ -2,11 +2,11 @@
 
 use super::{machine, sandbox};
 use crate::{
-    config::{ConfigError, Settings},
+    config::{ConfigError, Settings, Size},
     exit::Usage,
 };
 use cloister_api::{
-    GetJson, Issuer, IssuerDocument, KeyLifetimes, OperatorSettings, RateLimits, Settings as DoorSettings,
+    GetJson, Issuer, IssuerDocument, KeyLifetimes, OperatorSettings, Quotas, RateLimits, Settings as DoorSettings,
 };
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
@@ -54,7 +54,6 @@ pub(super) fn engine(settings: &Settings) -> anyhow::Result<Options> {
         sources,
         cache_bytes: settings.cache_bytes.0,
         results: results.map(|url| StoreConfig { url, options: settings.results_options.clone() }),
-        upload_bytes_per_account: settings.uploads_per_account.0,
     })
 }
 
@@ -216,7 +215,32 @@ pub(super) fn door(
             longest: settings.auth_key_lifetime.0,
             by_signature: settings.auth_ethereum_key_lifetime.0,
         },
+        quotas: quotas(settings)?,
+        audit_keep: settings.audit_keep.0,
         ..DoorSettings::new(secret, receipt_key)
+    })
+}
+
+/// How much one account may have.
+fn quotas(settings: &Settings) -> Result<Quotas, ConfigError> {
+    let accounts = settings.uploads_accounts.iter().map(|(account, size)| {
+        let account: Account = account.parse().map_err(|error| {
+            ConfigError::Contradiction(format!("`uploads.accounts`: `{}`: {error}", escape(account.as_bytes(), 64)))
+        })?;
+        let size: Size = size.parse().map_err(|()| {
+            let size = escape(size.as_bytes(), 64);
+            ConfigError::Contradiction(format!("`uploads.accounts`: `{size}` is not a size; write one such as `4GiB`"))
+        })?;
+        Ok((account.key().to_owned(), size.0))
+    });
+    Ok(Quotas {
+        upload_bytes: settings.uploads_per_account.0,
+        stranger_upload_bytes: settings.uploads_per_stranger.0,
+        upload_bytes_of: by_account("uploads.accounts", accounts)?,
+        upload_keep: settings.uploads_keep.0,
+        assets: settings.assets_per_account,
+        result_bytes: settings.results_per_account.0,
+        ..Quotas::default()
     })
 }
 

@@ -132,12 +132,16 @@ impl Runner {
     }
 }
 
-/// Copies what may leave of a log. A log that is missing is left missing.
+/// Copies what may leave of a log. A log that is missing is left missing, and so is what is none: a container may have put a
+/// link or a pipe in its place.
 fn copy_log(from: &Path, to: &Path, most_bytes: u64) -> io::Result<()> {
-    let from = match File::open(from) {
+    match fs::symlink_metadata(from) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        from => from?,
-    };
+        Err(error) => return Err(error),
+    }
+    let from = File::open(from)?;
     io::copy(&mut from.take(most_bytes), &mut File::create(to)?).map(drop)
 }
 

@@ -1,7 +1,7 @@
 //! `AuditLog`: the chain of records.
 
 use crate::Trial;
-use cloister_model::{AuditAction, AuditEvent, AuditRecord, Phase};
+use cloister_model::{Archived, AuditAction, AuditEvent, AuditRecord, Phase, Sha256, StoreError};
 use cloister_testkit::guests;
 
 /// Fails unless these are all records from the first on, each following from the one before.
@@ -81,6 +81,52 @@ pub async fn many_writers_make_one_chain(trial: &mut Trial) {
         let place = |event: &AuditEvent| records.iter().position(|record| record.event == *event).expect("on record");
         assert!(pair.windows(2).all(|pair| place(&pair[0]) < place(&pair[1])), "events of one call lost their order");
     }
+}
+
+/// What was archived leaves the log, at its beginning only; that it was archived is on record, and what is left is one chain. A place
+/// or a hash that the log does not have changes nothing.
+pub async fn what_is_archived_leaves_the_log_and_the_rest_is_one_chain(trial: &mut Trial) {
+    // One call each: an engine may keep the records of one call together.
+    for _ in 0..6 {
+        let event = trial.event(AuditAction::ResultDownloaded);
+        trial.engine().record(vec![event]).await.expect("on record");
+    }
+    let before = trial.records().await;
+    let archive = async |trial: &Trial, through: u64, hash: Sha256| {
+        let archived = Archived { through, hash };
+        let detail = serde_json::to_string(&archived).expect("json");
+        let event = AuditEvent { detail, ..trial.event(AuditAction::AuditArchived) };
+        trial.engine().archive(archived, event).await
+    };
+    for (through, hash) in [(4, before[2].hash), (7, before[5].hash), (0, before[0].hash)] {
+        assert_eq!(archive(trial, through, hash).await, Err(StoreError::Missing), "{through}");
+    }
+    assert_eq!(trial.records().await, before);
+    assert_eq!(archive(trial, 4, before[3].hash).await, Ok(()));
+    for _ in 0..2 {
+        for process in trial.processes() {
+            let left = process.records(0, 100).await.expect("records");
+            assert_eq!(left.iter().map(|record| record.sequence).collect::<Vec<_>>(), [5, 6, 7]);
+            let mut last = Some((4, before[3].hash));
+            for record in &left {
+                record.verify(last).expect("a chain");
+                last = Some((record.sequence, record.hash));
+            }
+            let said = left.last().and_then(Archived::of);
+            assert_eq!(said, Some(Archived { through: 4, hash: before[3].hash }));
+            assert_eq!(process.records(2, 1).await.expect("records"), left[..1]);
+        }
+        trial.restart().await;
+    }
+    assert_eq!(archive(trial, 2, before[1].hash).await, Err(StoreError::Missing), "it is gone");
+    // The chain goes on, and what was archived twice is taken out once more.
+    for process in trial.processes() {
+        process.record(vec![trial.event(AuditAction::ResultDownloaded)]).await.expect("on record");
+    }
+    let left = trial.engine().records(0, 100).await.expect("records");
+    assert_eq!(archive(trial, 7, left[2].hash).await, Ok(()));
+    let rest = trial.engine().records(0, 100).await.expect("records");
+    assert_eq!(rest.first().map(|record| (record.sequence, record.previous)), Some((8, left[2].hash)));
 }
 
 /// The engine itself records what it releases and what it keeps back, once for each job.

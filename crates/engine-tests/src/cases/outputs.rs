@@ -1,8 +1,8 @@
 //! `Outputs`: log, report and results. Receipts have a file of their own.
 
 use crate::{Trial, trial::ALL};
-use cloister_model::{ByteRange, EngineError, LogPart, LogScope, Outcome, Phase, ResultKind, ResultSet};
-use cloister_testkit::{guests, missing_upload};
+use cloister_model::{AuditAction, ByteRange, EngineError, LogPart, LogScope, Outcome, Phase, ResultKind, ResultSet};
+use cloister_testkit::{OWNER, account, guests, missing_upload};
 
 /// Ranges of a text of four bytes, and what of it they hold.
 const RANGES: [(u64, u32, &str); 8] = [
@@ -115,6 +115,24 @@ pub async fn results_are_read_in_parts(trial: &mut Trial) {
             assert_eq!(trial.engine().read_result(job, set, index, ALL).await, Err(missing), "{set:?}");
         }
     }
+}
+
+/// The results of an account's jobs are added up, as long as the jobs are there.
+pub async fn the_results_of_an_account_are_added_up(trial: &mut Trial) {
+    assert_eq!(trial.engine().result_bytes(account(OWNER)).await, Ok(0));
+    let (first, second) = (trial.job(guests::WRITES).await, trial.job(guests::WRITES).await);
+    let mut expected = 0;
+    for job in [&first, &second] {
+        trial.run(job).await;
+        let files = trial.engine().results(job.id, ResultSet::Released).await.expect("results");
+        expected += files.iter().map(|file| file.bytes).sum::<u64>();
+    }
+    assert!(expected > 0);
+    assert_eq!(trial.engine().result_bytes(account(OWNER)).await, Ok(expected));
+    assert_eq!(trial.engine().result_bytes(account("eve")).await, Ok(0));
+    trial.restart().await;
+    trial.engine().remove(first.id, trial.event(AuditAction::JobRemoved)).await.expect("removed");
+    assert_eq!(trial.engine().result_bytes(account(OWNER)).await, Ok(expected / 2));
 }
 
 /// A job that fails, or breaks a rule of its release, has no results.

@@ -43,6 +43,23 @@ async fn named(trial: &Trial, owner: &str, kind: AssetKind, name: &str) -> Optio
     trial.engine().asset_named(owner, kind, name.to_owned()).await.expect("an answer")
 }
 
+/// The assets of an owner are counted, withdrawn ones included, and each one once.
+pub async fn assets_are_counted(trial: &mut Trial) {
+    let count = async |trial: &Trial, owner: &str| trial.engine().asset_count(account(owner)).await;
+    assert_eq!(count(trial, OWNER).await, Ok(0));
+    let first = dataset("a", OWNER, "one");
+    put(trial, first.clone()).await.expect("stored");
+    put(trial, revised(&first, 2)).await.expect("stored");
+    put(trial, algorithm("b", OWNER, "one")).await.expect("stored");
+    put(trial, dataset("c", "eve", "one")).await.expect("stored");
+    let withdrawn = Asset { withdrawn: Some(Timestamp::from_unix_ms(3)), ..revised(&first, 3) };
+    put(trial, withdrawn).await.expect("stored");
+    trial.restart().await;
+    for (owner, expected) in [(OWNER, 2), ("eve", 1), ("carol", 0)] {
+        assert_eq!(count(trial, owner).await, Ok(expected), "{owner}");
+    }
+}
+
 /// An asset is stored whole, with its record, and read again by its DID and its name, also after a restart.
 pub async fn an_asset_is_read_as_it_was_stored(trial: &mut Trial) {
     let files = Some(vec![FileDigest { sha256: cloister_model::Sha256::from_bytes([5; 32]), bytes: 7 }]);

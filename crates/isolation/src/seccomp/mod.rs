@@ -1,5 +1,6 @@
 //! Seccomp: restricts the system calls that a process can make. Any other call kills it.
 
+mod container;
 mod filter;
 mod table;
 
@@ -24,9 +25,21 @@ pub enum Role {
 pub fn restrict_syscalls(role: Role) -> Status {
     let rules = table::rules(role);
     let permitted = rules.clone().filter(table::Call::is_permitted).count();
-    let installed = filter::compile(rules).and_then(|program| filter::install(&program));
+    let installed = filter::compile(rules, filter::Otherwise::Kill).and_then(|program| filter::install(&program));
     match installed {
         Ok(()) => Status::Enforced(format!("{permitted} system calls, any other kills the process")),
+        Err(error) => Status::Absent(error.to_string()),
+    }
+}
+
+/// Takes from every thread of this process, and from everything that it starts, the ways out of a container: sockets of every
+/// family but `AF_UNIX`, `io_uring`, other namespaces, and other processes' memory and descriptors. Sets `no_new_privs`. These
+/// calls fail with an error, so that programs that try them go on; all others stay.
+pub fn refuse_ways_out() -> Status {
+    let refused = container::rules().count();
+    let installed = filter::compile(container::rules(), filter::Otherwise::Permit);
+    match installed.and_then(|program| filter::install(&program)) {
+        Ok(()) => Status::Enforced(format!("{refused} system calls refused, among them every socket of a network")),
         Err(error) => Status::Absent(error.to_string()),
     }
 }

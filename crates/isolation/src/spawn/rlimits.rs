@@ -1,5 +1,5 @@
 use crate::Status;
-use rustix::process::{Resource, Rlimit, getrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The resource limits of a process. Core dumps are always off.
 ///
@@ -46,6 +46,17 @@ impl Rlimits {
         parts.extend(stack_bytes.map(|n| format!("{n} bytes of stack")));
         parts.extend(processes.map(|n| format!("{n} processes")));
         Status::Enforced(parts.join(", "))
+    }
+
+    /// Sets the limits for this process, and for everything that it starts.
+    ///
+    /// # Errors
+    /// If the kernel refuses one.
+    pub fn set_here(self) -> std::io::Result<()> {
+        for (resource, limit) in self.to_set() {
+            setrlimit(resource, limit)?;
+        }
+        Ok(())
     }
 
     /// The limits in the kernel's form, none above the limits of this process.

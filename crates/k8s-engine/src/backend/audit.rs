@@ -1,6 +1,6 @@
 use super::ClusterStore;
 use crate::store::Entry;
-use cloister_model::{AuditEvent, AuditLog, AuditRecord, StoreFuture};
+use cloister_model::{Archived, AuditEvent, AuditLog, AuditRecord, StoreFuture};
 
 /// The most records in one answer.
 const MOST: u32 = 10_000;
@@ -16,5 +16,9 @@ impl AuditLog for ClusterStore {
             let at_most = usize::try_from(at_most.min(MOST)).unwrap_or(usize::MAX);
             Ok(self.inner.audit.records(after, at_most).await?)
         })
+    }
+
+    fn archive(&self, archived: Archived, event: AuditEvent) -> StoreFuture<'_, ()> {
+        Box::pin(async move { Ok(self.inner.audit.archive(archived, event).await?) })
     }
 }

@@ -18,11 +18,11 @@ pub(super) struct Files {
 impl Files {
     /// Makes the folders, and removes what an earlier process of this replica left incomplete. Blocking.
     pub(super) fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        let StoreOptions { home, cache_bytes, mut sources, results, upload_bytes_per_account } = options;
+        let StoreOptions { home, cache_bytes, mut sources, results } = options;
         let unusable = |error| OpenError::Home { path: home.clone(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&home).map_err(unusable)?;
         let uploads = home.join("incoming");
-        let incoming = Incoming::new(uploads.clone(), upload_bytes_per_account);
+        let incoming = Incoming::new(uploads.clone());
         incoming.tidy(|_| false).map_err(unusable)?;
         let cache = Cache::open(&home.join("cache"), cache_bytes).map_err(|CacheError::Io(error)| unusable(error))?;
         let cache = Arc::new(cache);

@@ -14,8 +14,6 @@ pub struct StoreOptions {
     pub sources: SourcePolicy,
     /// The store of results and uploads, which all replicas share.
     pub results: Arc<ResultStore>,
-    /// The most bytes that the uploads of one account may have together.
-    pub upload_bytes_per_account: u64,
 }
 
 /// Why the store or the controller cannot be opened.

@@ -5,14 +5,16 @@ use super::{ClusterStore, Inner, jobs::KnownJob};
 use crate::{
     build::{
         PodStep,
-        algorithm::{CONTAINER, live_log_bytes},
+        algorithm::{self, live_log_bytes},
+        container,
     },
+    clock::now,
     cluster::{CallError, call},
 };
 use cloister_lifecycle::log_bytes;
 use cloister_model::{
-    ByteRange, EngineError, EngineFuture, JobId, ListDigest, LogPart, LogScope, Outputs, Phase, Report, ResultFile,
-    ResultSet, StoredReceipt, Unavailability,
+    Account, ByteRange, EngineError, EngineFuture, JobId, ListDigest, LogPart, LogScope, Outputs, Phase, Report,
+    ResultFile, ResultSet, RuntimeKind, StoredReceipt, Unavailability,
 };
 use cloister_results::PublishError;
 use futures_util::AsyncReadExt as _;
@@ -40,6 +42,17 @@ impl Outputs for ClusterStore {
         Box::pin(async move { self.inner.read_result(job, set, index, range).await })
     }
 
+    fn result_bytes(&self, owner: Account) -> EngineFuture<'_, u64> {
+        let (mut bytes, present) = (0_u64, now());
+        self.inner.jobs.each(|known| {
+            if known.card.record.owner == owner && !known.is_absent(present) {
+                let released = known.results.as_ref().map_or(0, |list| list.bytes);
+                bytes = bytes.saturating_add(released);
+            }
+        });
+        Box::pin(std::future::ready(Ok(bytes)))
+    }
+
     fn receipt(&self, job: JobId) -> EngineFuture<'_, Option<StoredReceipt>> {
         Box::pin(async move { self.inner.receipt(job).await })
     }
@@ -56,7 +69,7 @@ impl Inner {
         }
         if status.phase == Phase::Running {
             let live = live_log_bytes(&card.terms).min(most);
-            let printed = if live == 0 { Vec::new() } else { self.printed(job, live).await? };
+            let printed = if live == 0 { Vec::new() } else { self.printed(job, card.terms.runtime, live).await? };
             let from = usize::try_from(range.offset).unwrap_or(usize::MAX).min(printed.len());
             let length = usize::try_from(range.at_most).unwrap_or(usize::MAX).min(printed.len() - from);
             let bytes = printed[from..from + length].to_vec();
@@ -71,11 +84,11 @@ impl Inner {
     }
 
     /// What the pod of a running algorithm has printed so far; nothing if there is no such pod.
-    async fn printed(&self, job: JobId, most_bytes: u64) -> Result<Vec<u8>, EngineError> {
+    async fn printed(&self, job: JobId, runtime: RuntimeKind, most_bytes: u64) -> Result<Vec<u8>, EngineError> {
         let api = self.cluster.jobs::<Pod>();
         let name = PodStep::Algorithm.pod_name(job);
         let wanted = LogParams {
-            container: Some(CONTAINER.to_owned()),
+            container: Some(name_of(runtime).to_owned()),
             limit_bytes: i64::try_from(most_bytes).ok(),
             ..LogParams::default()
         };
@@ -153,6 +166,14 @@ impl Inner {
             PublishError::Missing(_) => missing,
             other => failed(other),
         })
+    }
+}
+
+/// The container that prints what an algorithm prints.
+fn name_of(runtime: RuntimeKind) -> &'static str {
+    match runtime {
+        RuntimeKind::Wasm => algorithm::CONTAINER,
+        RuntimeKind::Container => container::CONTAINER,
     }
 }
 

@@ -79,6 +79,15 @@ impl Registry for ClusterStore {
         })
     }
 
+    fn asset_count(&self, owner: Account) -> StoreFuture<'_, u64> {
+        Box::pin(async move {
+            let label = format!("{OWNER}={}", owner_label(&owner));
+            let (datasets, algorithms) =
+                tokio::try_join!(self.inner.listed::<Dataset>(&label), self.inner.listed::<Algorithm>(&label))?;
+            Ok(datasets.iter().chain(&algorithms).filter(|stored| stored.owner == owner).count() as u64)
+        })
+    }
+
     fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList> {
         Box::pin(async move {
             let AssetQuery { kind, owner, after, withdrawn, at_most } = query;

@@ -9,7 +9,11 @@ use crate::{
 };
 use cloister_model::{EngineError, JobId, Phase, Timestamp};
 use kube::ResourceExt as _;
-use std::{collections::BTreeSet, sync::Weak, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Weak,
+    time::{Duration, Instant},
+};
 use tokio::sync::broadcast::error::RecvError;
 
 /// Between two looks at all jobs.
@@ -26,11 +30,15 @@ impl KnownJob {
     }
 }
 
+/// Between two looks for uploads that nobody can name any more.
+const UPLOADS_PAUSE: Duration = Duration::from_secs(3600);
+
 /// Follows the ends of jobs until the store is closed.
 pub(super) async fn follow(store: Weak<Inner>) {
     let Some(mut changes) = store.upgrade().map(|inner| inner.jobs.changes()) else { return };
     // What was seen to, as long as this process lives.
     let mut settled = BTreeSet::new();
+    let mut uploads_seen_to: Option<Instant> = None;
     loop {
         let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
         loop {
@@ -48,6 +56,12 @@ pub(super) async fn follow(store: Weak<Inner>) {
         }
         let Some(inner) = store.upgrade() else { return };
         inner.look_at_all(&mut settled).await;
+        if uploads_seen_to.is_none_or(|at| at.elapsed() >= UPLOADS_PAUSE) {
+            uploads_seen_to = Some(Instant::now());
+            if let Err(error) = inner.results.remove_unnamed_uploads(now()).await {
+                tracing::warn!(%error, "uploads that nobody can name any more stay for now");
+            }
+        }
     }
 }
 

@@ -2,8 +2,12 @@ use super::{
     ClusterStore,
     files::{blocking, cut_off},
 };
-use cloister_model::{Account, Sha256, StoreError, StoreFuture, Timestamp, Upload, Uploads};
+use cloister_model::{Account, Sha256, StoreError, StoreFuture, Timestamp, Upload, UploadQuery, Uploads};
+use cloister_results::PublishError;
 use std::sync::Arc;
+
+/// The most uploads in one answer.
+const MOST: u32 = 10_000;
 
 /// What arrives is in the folder of this replica until it is whole; then it is in the store, and every replica finds it.
 impl Uploads for ClusterStore {
@@ -17,14 +21,13 @@ impl Uploads for ClusterStore {
         Box::pin(blocking(move || inner.incoming.append(upload, &bytes)))
     }
 
-    fn finish_upload(&self, upload: u64, owner: Account, at: Timestamp) -> StoreFuture<'_, Upload> {
+    fn finish_upload(&self, upload: u64, owner: Account, at: Timestamp, most_bytes: u64) -> StoreFuture<'_, Upload> {
         Box::pin(async move {
             let inner = Arc::clone(&self.inner);
             // In a task of its own, because a sender that hangs up must not leave content that counts for nobody.
             let stored = self.inner.tasks.spawn(async move {
                 let arrived = inner.incoming.end(upload)?;
-                let most = inner.incoming.most_bytes();
-                let stored = inner.results.put_upload(arrived.path(), arrived.file(), &owner, at, most).await;
+                let stored = inner.results.put_upload(arrived.path(), arrived.file(), &owner, at, most_bytes).await;
                 Ok::<_, StoreError>(stored?)
             });
             stored.await.map_err(|_| cut_off())?
@@ -37,9 +40,31 @@ impl Uploads for ClusterStore {
     }
 
     fn upload(&self, sha256: Sha256, owner: Account) -> StoreFuture<'_, Option<Upload>> {
+        Box::pin(async move { self.inner.results.upload(sha256, &owner).await.map_err(failed) })
+    }
+
+    fn uploads(&self, query: UploadQuery) -> StoreFuture<'_, Vec<Upload>> {
         Box::pin(async move {
-            let found = self.inner.results.upload(sha256, &owner).await;
-            found.map_err(|error| StoreError::Unavailable(error.to_string()))
+            let query = UploadQuery { at_most: query.at_most.min(MOST), ..query };
+            self.inner.results.uploads(&query).await.map_err(failed)
         })
     }
+
+    fn upload_bytes(&self, owner: Account) -> StoreFuture<'_, u64> {
+        Box::pin(async move { self.inner.results.upload_bytes(&owner).await.map_err(failed) })
+    }
+
+    /// The bytes go when a replica next looks for those that no account can name.
+    fn remove_upload(&self, sha256: Sha256, owner: Account, sent_before: Option<Timestamp>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            match self.inner.results.remove_upload(sha256, &owner, sent_before).await.map_err(failed)? {
+                true => Ok(()),
+                false => Err(StoreError::Missing),
+            }
+        })
+    }
+}
+
+fn failed(error: PublishError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
 }

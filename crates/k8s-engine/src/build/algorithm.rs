@@ -2,13 +2,13 @@
 
 use super::{
     Owner, PodSettings, PodStep, StepResources,
-    frame::{Parts, container, pod, resources, scratch, scratch_mount},
+    frame::{Parts, container, pod, resources, scratch, scratch_mount, without_network},
     layout::{Folder, LOG, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
 };
 use cloister_lifecycle::run_contract;
 use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile, Terms};
 use k8s_openapi::{
-    api::core::v1::{Pod, PodDNSConfig, PodSpec},
+    api::core::v1::{Pod, PodSpec},
     apimachinery::pkg::api::resource::Quantity,
 };
 
@@ -19,11 +19,11 @@ const SANDBOX_BYTES: u64 = 256 << 20;
 /// The most of the node's disk for `/tmp` and compiled artifacts beyond the artifact itself, in bytes.
 const DISK_BYTES: u64 = 64 << 20;
 /// Seconds that the pod may take beyond the limits of its run: it waits for its image and its volume, and digests inputs.
-const WAITING_SECONDS: u64 = 900;
+pub(super) const WAITING_SECONDS: u64 = 900;
 /// The most bytes of a log that can be read while its algorithm runs.
 const MOST_LIVE_LOG_BYTES: u64 = 8 << 20;
 /// The sandbox ends its guest at SIGTERM.
-const GRACE_SECONDS: i64 = 10;
+pub(super) const GRACE_SECONDS: i64 = 10;
 
 /// A run, as the sandbox in the pod is told it.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub struct Run {
     pub live_log_bytes: u64,
     /// The installed interpreter; none: the file is a WebAssembly program itself.
     pub interpreter: Option<InterpreterId>,
+    /// The arguments of the algorithm, after its name.
+    pub arguments: Vec<String>,
 }
 
 impl Run {
@@ -57,6 +59,7 @@ impl Run {
             profile: spec.terms.profile,
             live_log_bytes: live_log_bytes(&spec.terms),
             interpreter: spec.algorithm.interpreter.clone(),
+            arguments: spec.algorithm.arguments(),
         }
     }
 }
@@ -85,7 +88,8 @@ pub fn memory_limit(limits: &Limits) -> u64 {
 /// The pod that runs the algorithm. The claim on the volume lets it begin once, however often the pod is created.
 #[must_use]
 pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> Pod {
-    let Run { did: _, datasets: _, contract: _, limits, profile: _, live_log_bytes: _, interpreter: _ } = run;
+    let Run { did: _, datasets: _, contract: _, limits, profile: _, live_log_bytes: _, interpreter: _, arguments: _ } =
+        run;
     let mounts = vec![
         Folder::Inputs.read_only(),
         Folder::Outputs.writable(),
@@ -117,15 +121,12 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
     let mut pod = pod(settings, owner, attempt, parts);
     let spec = pod.spec.get_or_insert_with(PodSpec::default);
     spec.runtime_class_name = settings.runtime_class.clone();
-    spec.hostname = Some("algorithm".to_owned());
-    // `None` needs at least one server; nothing listens there.
-    spec.dns_policy = Some("None".to_owned());
-    spec.dns_config = Some(PodDNSConfig { nameservers: Some(vec!["127.0.0.1".to_owned()]), ..PodDNSConfig::default() });
+    without_network(spec);
     pod
 }
 
 fn arguments(job: JobId, run: &Run) -> Vec<String> {
-    let Run { did, datasets, contract, limits, profile, live_log_bytes, interpreter } = run;
+    let Run { did, datasets, contract, limits, profile, live_log_bytes, interpreter, arguments: of_algorithm } = run;
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
     let dids: Vec<&str> = datasets.iter().map(Did::id).collect();
     let mut arguments = vec!["run".to_owned(), Folder::Inputs.file("transformations/algorithm")];
@@ -153,5 +154,9 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     }
     // Nothing else of the guest on stdout or stderr.
     arguments.extend(["--quiet", "--require-isolation"].map(str::to_owned));
+    if !of_algorithm.is_empty() {
+        arguments.push("--".to_owned());
+        arguments.extend(of_algorithm.iter().cloned());
+    }
     arguments
 }

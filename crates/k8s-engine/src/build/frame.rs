@@ -8,8 +8,8 @@ use cloister_model::JobId;
 use k8s_openapi::{
     api::core::v1::{
         Capabilities, Container, EmptyDirVolumeSource, KeyToPath, LocalObjectReference,
-        PersistentVolumeClaimVolumeSource, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SELinuxOptions,
-        SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
+        PersistentVolumeClaimVolumeSource, Pod, PodDNSConfig, PodSecurityContext, PodSpec, ResourceRequirements,
+        SELinuxOptions, SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -133,6 +133,15 @@ pub(super) fn pod(settings: &PodSettings, owner: &Owner, attempt: u32, parts: Pa
         ..PodSpec::default()
     };
     Pod { metadata, spec: Some(spec), status: None }
+}
+
+/// A pod without names and without anybody to ask for them. That it reaches nothing is the network policy's doing: it is one of
+/// the pods that no policy opens anything for.
+pub(super) fn without_network(spec: &mut PodSpec) {
+    spec.hostname = Some("algorithm".to_owned());
+    // `None` needs at least one server; nothing listens there.
+    spec.dns_policy = Some("None".to_owned());
+    spec.dns_config = Some(PodDNSConfig { nameservers: Some(vec!["127.0.0.1".to_owned()]), ..PodDNSConfig::default() });
 }
 
 /// A container of a step. Its rights are those of the most restricted Pod Security Standard, and less.

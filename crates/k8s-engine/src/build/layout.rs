@@ -72,6 +72,10 @@ impl Folder {
 pub(super) const CLOISTER: &str = "/cloister";
 /// The sandbox, in its image.
 pub(super) const SANDBOX: &str = "/sandbox";
+/// The first program of a container that is an algorithm, in the image of the sandbox.
+pub(super) const ENTRY: &str = "/entry";
+/// Where that container finds it.
+pub(super) const CLOISTER_FOLDER: &str = "/cloister";
 /// Where the kubelet reads what a container says at its end.
 pub(super) const TERMINATION_MESSAGE: &str = "/dev/termination-log";
 /// The order of configuration: one file for each part.

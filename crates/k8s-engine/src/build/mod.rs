@@ -1,6 +1,7 @@
 //! The pods and the volume of a job, as pure functions: settings, job and orders in, objects of the API server out.
 //!
-//! Three pods with three sets of rights. What one of them may do stands in its file alone; what all of them have in common is
+//! Three pods with three sets of rights; the one of the algorithm is another one where the algorithm is a container
+//! ([`container`]). What one of them may do stands in its file alone; what all of them have in common is
 //! in `frame`.
 //!
 //! | | [`configuration`] | [`algorithm`] | [`publishing`] |
@@ -13,6 +14,7 @@
 
 pub mod algorithm;
 pub mod configuration;
+pub mod container;
 mod frame;
 mod layout;
 #[cfg(test)]

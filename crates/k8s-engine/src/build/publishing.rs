@@ -124,9 +124,11 @@ fn filter_arguments(outputs: &Outputs<'_>) -> Vec<String> {
     let mut arguments = vec!["step".to_owned(), "filter".to_owned()];
     let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
     option("order", serde_json::to_string(outputs.filter).unwrap_or_default());
-    option("run-report", Folder::Run.file(REPORT));
-    // Without a report no outputs are checked; the step refuses a report of another digest.
-    option("run-report-sha256", outputs.run.report.unwrap_or(Sha256::from_bytes([0; 32])).to_string());
+    if !outputs.filter.unreported {
+        option("run-report", Folder::Run.file(REPORT));
+        // Without a report no outputs are checked; the step refuses a report of another digest.
+        option("run-report-sha256", outputs.run.report.unwrap_or(Sha256::from_bytes([0; 32])).to_string());
+    }
     option("outputs", Folder::Outputs.path());
     option("log", Folder::Run.file(LOG));
     option("log-copy", format!("{SCRATCH}/log"));

@@ -20,6 +20,8 @@ pub struct PodSettings {
     pub priority_class: Option<String>,
     /// The runtime of algorithm pods; none: the cluster's default.
     pub runtime_class: Option<String>,
+    /// The runtime of the pods of algorithms that are containers; none: the cluster's default.
+    pub container_runtime_class: Option<String>,
     /// Whether pods run in a user namespace of their own. The nodes and the file system of the volumes must be able to.
     pub user_namespaces: bool,
     /// Whether the three pods of a job get one SELinux level, which no other job has.

@@ -1,13 +1,14 @@
 //! Settings and a job for tests.
 
 use super::{
-    Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm, configuration::OrderParts,
+    Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm, configuration::OrderParts, container,
     publishing::Outputs,
 };
 use cloister_model::{
-    FilterOrder, JobId, Limits, OutputContract, Profile, PublishOrder, ReleaseRules, Sha256, StepVersion,
+    Container, FilterOrder, JobId, Limits, OutputContract, PinnedImage, Profile, PublishOrder, ReleaseRules, Sha256,
+    StepVersion,
 };
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use std::collections::BTreeMap;
 
 pub(crate) const JOB: JobId = JobId::from_bytes([7; 16]);
@@ -24,6 +25,7 @@ pub(crate) fn settings() -> PodSettings {
         tolerations: Vec::new(),
         priority_class: Some("jobs".to_owned()),
         runtime_class: Some("fast".to_owned()),
+        container_runtime_class: Some("apart".to_owned()),
         user_namespaces: true,
         selinux_levels: true,
         strict_groups: true,
@@ -43,6 +45,7 @@ pub(crate) fn bare_settings() -> PodSettings {
         node_selector: BTreeMap::new(),
         priority_class: None,
         runtime_class: None,
+        container_runtime_class: None,
         user_namespaces: false,
         selinux_levels: false,
         strict_groups: false,
@@ -66,6 +69,7 @@ pub(crate) fn run() -> algorithm::Run {
         profile: Profile::Deterministic,
         live_log_bytes: 1 << 20,
         interpreter: Some("python".parse().expect("a name")),
+        arguments: Vec::new(),
     }
 }
 
@@ -88,6 +92,38 @@ pub(crate) fn algorithm(settings: &PodSettings) -> Pod {
     algorithm::build(settings, &owner(), 2, &run())
 }
 
+/// The container that [`container`] runs.
+pub(crate) fn container_run() -> container::Run {
+    let image = Container {
+        image: "registry.example/team/python".to_owned(),
+        tag: Some("3".to_owned()),
+        entrypoint: "python3 $ALGO".to_owned(),
+        checksum: Some(format!("sha256:{}", "3".repeat(64))),
+    };
+    container::Run {
+        image: PinnedImage::of(&image).expect("an image"),
+        entrypoint: image.entrypoint,
+        did: Some("did:op:algorithm".parse().expect("a DID")),
+        algorithm: Sha256::from_bytes([6; 32]),
+        datasets: vec!["did:op:one".parse().expect("a DID"), "did:op:two".parse().expect("a DID")],
+        limits: Limits::default(),
+        output_bytes: 1 << 30,
+        log_bytes: 16 << 20,
+        live_log_bytes: 1 << 20,
+    }
+}
+
+/// The pod of an algorithm that is a container.
+pub(crate) fn container(settings: &PodSettings) -> Pod {
+    container::build(settings, &owner(), 2, &container_run())
+}
+
+/// The volume and the pod of the canary of an environment.
+pub(crate) fn canary(settings: &PodSettings) -> (PersistentVolumeClaim, Pod) {
+    let owner = container::EnvironmentOwner { name: "local".to_owned(), uid: owner().uid };
+    container::canary(settings, &owner, 3)
+}
+
 pub(crate) fn publishing(settings: &PodSettings) -> Pod {
     publishing_with(settings, ReleaseRules::default())
 }
@@ -101,6 +137,7 @@ pub(crate) fn publishing_with(settings: &PodSettings, release: ReleaseRules) -> 
         check_limits: Limits::default(),
         outputs: Vec::new(),
         output_directories: 0,
+        unreported: false,
     };
     let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
     let outputs = Outputs {

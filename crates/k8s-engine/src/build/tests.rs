@@ -6,12 +6,13 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-fn pods(settings: &PodSettings) -> [(PodStep, Pod); 4] {
+fn pods(settings: &PodSettings) -> [(PodStep, Pod); 5] {
     [
         (PodStep::Configuration, configuration(settings)),
         (PodStep::Algorithm, algorithm(settings)),
         (PodStep::Publishing, publishing(settings)),
         (PodStep::Publishing, keep(settings)),
+        (PodStep::Algorithm, container(settings)),
     ]
 }
 
@@ -41,6 +42,7 @@ fn the_objects_are_those_of_the_golden_files() {
     let mut objects: Vec<(String, Value)> =
         pods(&settings)[..3].iter().map(|(step, pod)| (step.as_str().to_owned(), json!(pod))).collect();
     objects.push(("keep".to_owned(), json!(keep(&settings))));
+    objects.push(("container".to_owned(), json!(container(&settings))));
     objects.push(("volume".to_owned(), json!(volume::build(&settings, &owner()))));
     for (name, object) in objects {
         let file = folder.join(format!("{name}.yaml"));
@@ -81,7 +83,12 @@ fn every_container_has_the_least_rights() {
                 assert_eq!(capabilities.drop.as_deref(), Some(["ALL".to_owned()].as_slice()), "{step:?}");
                 assert!(capabilities.add.is_none(), "{step:?}");
                 assert!(container.ports.is_none() && container.env_from.is_none() && container.env.is_none());
-                let program = if step == PodStep::Algorithm { "/sandbox" } else { "/cloister" };
+                let program = match (step, container.name.as_str()) {
+                    (PodStep::Algorithm, "begin") => "/entry",
+                    (PodStep::Algorithm, "algorithm") => "/cloister/entry",
+                    (PodStep::Algorithm, _) => "/sandbox",
+                    _ => "/cloister",
+                };
                 assert_eq!(container.command.as_deref(), Some([program.to_owned()].as_slice()), "{step:?}");
                 assert!(container.lifecycle.is_none());
                 assert_eq!(container.termination_message_policy.as_deref(), Some("File"), "{step:?}");
@@ -221,6 +228,76 @@ fn the_algorithm_has_nothing_but_its_volume() {
     let arguments = spec.containers[0].args.clone().expect("arguments");
     for needed in ["--require-isolation", "--quiet", "--claim", "--termination-message"] {
         assert!(arguments.iter().any(|argument| argument == needed), "{needed}");
+    }
+}
+
+/// A stranger's image: it sees the inputs, read-only, and nothing that decides about it.
+#[test]
+fn an_algorithm_that_is_a_container_has_nothing_but_its_data() {
+    let (settings, run) = (settings(), container_run());
+    let pod = container(&settings);
+    let spec = spec(&pod);
+    let [begin, algorithm] = containers(&pod).collect::<Vec<_>>()[..] else { panic!("two containers") };
+    assert_eq!((spec.containers.len(), spec.runtime_class_name.as_deref()), (1, Some("apart")));
+    assert_eq!(algorithm.image, Some(run.image.to_string()));
+    assert_eq!(begin.image, Some(settings.sandbox_image.clone()));
+    // What takes the claim sees nothing of the job; what runs never sees the claim.
+    assert_eq!(folders(begin), [("claim", true)]);
+    let data = [("in/inputs", false), ("in/ddos", false), ("in/transformations", false), ("out", true), ("run", true)];
+    assert_eq!(folders(algorithm), data);
+    let writable = |container: &Container, name: &str| {
+        mounts(container).iter().any(|mount| mount.name == name && mount.read_only != Some(true))
+    };
+    assert!(writable(begin, "program") && !writable(algorithm, "program"), "it cannot replace its process 1");
+    for volume in spec.volumes.iter().flatten() {
+        let own = volume.empty_dir.as_ref().map(|empty| empty.size_limit.is_some());
+        assert!(own == Some(true) || volume.name == "job", "{volume:?}");
+    }
+    assert_eq!(secrets(&pod, algorithm), BTreeSet::new());
+    assert_eq!(spec.dns_policy.as_deref(), Some("None"));
+    assert_eq!((algorithm.working_dir.as_ref(), algorithm.env.as_ref()), (None, None));
+    let limits = algorithm.resources.as_ref().and_then(|resources| resources.limits.as_ref()).expect("limits");
+    assert_eq!(limits["memory"].0, super::container::memory_bytes(&run.limits).to_string());
+    assert!(limits.contains_key("cpu"), "it may have any number of threads");
+    // A kubelet would put its variables in the place of `$(NAME)`.
+    let hostile = super::container::Run { entrypoint: "sh -c 'echo $(NAME) $$'".to_owned(), ..run };
+    let pod = super::container::build(&settings, &owner(), 1, &hostile);
+    let arguments = pod.spec.expect("a spec").containers[0].args.clone().expect("arguments");
+    assert_eq!(arguments[..3], ["run", "--entrypoint", "sh -c 'echo $$(NAME) $$$$'"]);
+}
+
+/// What a canary finds holds for algorithms only if it is what they are, but for its program and what it needs.
+#[test]
+fn a_canary_is_an_algorithm_with_another_program() {
+    for settings in [settings(), bare_settings()] {
+        let (claim, canary) = canary(&settings);
+        let mut other = container(&settings);
+        let labels = canary.metadata.labels.clone().expect("labels");
+        assert_eq!((labels[super::STEP].as_str(), labels.contains_key(super::JOB)), ("algorithm", false));
+        assert_eq!(canary.metadata.name.as_deref(), Some("canary-local"));
+        assert_eq!(claim.metadata.name.as_deref(), Some("canary-local"));
+        let (mut spec_of, of_job) = (canary.spec.expect("a spec"), other.spec.as_mut().expect("a spec"));
+        assert_eq!(spec_of.containers[0].image, Some(settings.sandbox_image.clone()));
+        // What is different on purpose.
+        spec_of.active_deadline_seconds = of_job.active_deadline_seconds;
+        spec_of.containers[0].image.clone_from(&of_job.containers[0].image);
+        spec_of.containers[0].args.clone_from(&of_job.containers[0].args);
+        spec_of.containers[0].resources.clone_from(&of_job.containers[0].resources);
+        // The SELinux level is that of a job which it is not.
+        let (own, others) = (spec_of.security_context.as_mut(), of_job.security_context.as_ref());
+        if let (Some(own), Some(others)) = (own, others) {
+            own.se_linux_options.clone_from(&others.se_linux_options);
+        }
+        let claims = |spec: &mut PodSpec| {
+            for volume in spec.volumes.iter_mut().flatten() {
+                volume.persistent_volume_claim = volume.persistent_volume_claim.take().map(|_| Default::default());
+            }
+        };
+        claims(&mut spec_of);
+        claims(of_job);
+        assert_eq!(&spec_of, of_job);
+        let (volume, spec_of_claim) = (volume::build(&settings, &owner()), claim.spec);
+        assert_eq!(spec_of_claim, volume.spec);
     }
 }
 

@@ -4,6 +4,7 @@
 //! started again, it goes on where the cluster is. Two of them at a time do no harm: every change is stored with the version
 //! that it was decided on, and before a pod is created the same version is asked for once more.
 
+mod canary;
 mod events;
 mod figures;
 mod known;
@@ -124,7 +125,8 @@ impl Controller {
         let mut environments = self.environments.changes();
         let mut work = Work::default();
         work.look_at_everything(self);
-        tokio::pin!(stop);
+        let canaries = self.send_canaries();
+        tokio::pin!(stop, canaries);
         loop {
             self.start(&mut work);
             let due = work.due.first().map(|(at, _)| until(*at));
@@ -135,6 +137,7 @@ impl Controller {
                 changed = next(of_pods) => work.changed(self, changed),
                 changed = next(of_volumes) => work.changed(self, changed),
                 _ = next(&mut environments) => work.look_at_everything(self),
+                () = &mut canaries => {}
                 Some(done) = work.running.join_next() => work.looked(self, done),
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX)), if due.is_some() => work.pass_time(),
             }

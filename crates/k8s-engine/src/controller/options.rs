@@ -70,6 +70,7 @@ pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &E
         priority_class,
         // The runtime class of an environment is for containers: gVisor has no Landlock.
         runtime_class: None,
+        container_runtime_class: runtimes.runtime_class.clone(),
         user_namespaces,
         selinux_levels,
         strict_groups,

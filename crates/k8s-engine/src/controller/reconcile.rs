@@ -193,6 +193,7 @@ impl Reconciler {
                 attempt: job.stored.attempts.of(*step),
                 node: None,
                 keeps: false,
+                is_container: false,
                 created: now(),
                 state: PodState::Ended(PodEnd::NotStarted(what.clone())),
                 messages: BTreeMap::new(),

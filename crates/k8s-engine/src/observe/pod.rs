@@ -1,6 +1,6 @@
 //! What a pod does, in our words.
 
-use crate::build::{ATTEMPT, PodStep, publishing::KEEP};
+use crate::build::{ATTEMPT, PodStep, container, publishing::KEEP};
 use cloister_model::{StepMessage, Timestamp, escape};
 use k8s_openapi::{
     api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondition, PodStatus},
@@ -26,8 +26,10 @@ pub struct PodFacts {
     pub created: Timestamp,
     /// What it does.
     pub state: PodState,
+    /// Whether its last container is the algorithm's own image: its exit code is that of our process 1 in it.
+    pub is_container: bool,
     /// What its containers said at their ends, by their names. None of these is an algorithm: the sandbox writes the message
-    /// of the algorithm's pod.
+    /// of the algorithm's pod, and the message of an algorithm that is a container is left out, because it could have written it.
     pub messages: BTreeMap<String, StepMessage>,
 }
 
@@ -65,6 +67,10 @@ pub enum WaitingOn {
     Image,
     /// Nothing: the name of its image is none.
     ImageName,
+    /// The image of an algorithm that is a container.
+    AlgorithmImage,
+    /// Nothing: the name of that image is none.
+    AlgorithmImageName,
     /// A secret, or another thing that its containers are made of.
     Parts,
 }
@@ -95,11 +101,13 @@ impl PodFacts {
         let status = pod.status.as_ref().unwrap_or(&default);
         let attempt = metadata.annotations.as_ref().and_then(|all| all.get(ATTEMPT)?.parse().ok()).unwrap_or(0);
         let spec = pod.spec.as_ref();
+        let has = |name| spec.is_some_and(|spec| spec.containers.iter().any(|container| container.name == name));
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             attempt,
             node: spec.and_then(|spec| spec.node_name.clone()),
-            keeps: spec.is_some_and(|spec| spec.containers.iter().any(|container| container.name == KEEP)),
+            keeps: has(KEEP),
+            is_container: has(container::CONTAINER),
             created: metadata.creation_timestamp.as_ref().map_or(Timestamp::from_unix_ms(0), moment),
             state: state(pod, status),
             messages: containers(status).filter_map(message).collect(),
@@ -117,6 +125,9 @@ fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 fn message(container: &ContainerStatus) -> Option<(String, StepMessage)> {
+    if container.name == container::CONTAINER {
+        return None;
+    }
     let ended = container.state.as_ref()?.terminated.as_ref()?;
     let message = StepMessage::read(ended.message.as_deref()?.as_bytes())?;
     Some((container.name.clone(), message))
@@ -133,10 +144,10 @@ fn state(pod: &Pod, status: &PodStatus) -> PodState {
         let since = moment(deleted).unix_ms().saturating_sub(grace_seconds.saturating_mul(1000));
         return PodState::Leaving { since: Timestamp::from_unix_ms(since), grace_seconds };
     }
-    let begun = |container: &ContainerStatus| {
-        container.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
-    };
-    if containers(status).any(begun) {
+    let runs = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.running.is_some());
+    let ended = |container: &ContainerStatus| container.state.as_ref().is_some_and(|state| state.terminated.is_some());
+    // A container that ended before the last one began says nothing of it: its image may still be missing.
+    if containers(status).any(runs) || status.container_statuses.iter().flatten().any(ended) {
         return PodState::Running;
     }
     let (on, text) = waiting(pod, status);
@@ -151,10 +162,23 @@ fn waiting(pod: &Pod, status: &PodStatus) -> (WaitingOn, String) {
         let text = scheduled.and_then(|condition| condition.message.clone()).unwrap_or_default();
         return (WaitingOn::Node, text);
     }
-    let reasons = containers(status).filter_map(|container| container.state.as_ref()?.waiting.as_ref());
+    let reasons = containers(status).filter_map(|container| {
+        Some((container.name == container::CONTAINER, container.state.as_ref()?.waiting.as_ref()?))
+    });
     let mut found = (WaitingOn::Start, String::new());
-    for waiting in reasons {
+    for (of_algorithm, waiting) in reasons {
         let on = match waiting.reason.as_deref().unwrap_or_default() {
+            "InvalidImageName" if of_algorithm => WaitingOn::AlgorithmImageName,
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "ErrImageNeverPull"
+            | "RegistryUnavailable"
+            | "ImageInspectError"
+            | "SignatureValidationFailed"
+                if of_algorithm =>
+            {
+                WaitingOn::AlgorithmImage
+            }
             "InvalidImageName" => WaitingOn::ImageName,
             "ErrImagePull"
             | "ImagePullBackOff"

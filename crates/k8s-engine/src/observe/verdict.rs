@@ -7,7 +7,7 @@
 use super::pod::{PodEnd, PodFacts, PodState, WaitingOn, speaker};
 use crate::build::{PodStep, publishing::KEEP};
 use cloister_lifecycle::ObservedEnd;
-use cloister_model::{Said, StepMessage, Timestamp};
+use cloister_model::{ContainerEnd, Said, StepMessage, Timestamp};
 use std::{collections::HashMap, time::Duration};
 
 /// How many pods of a step may come to nothing.
@@ -76,8 +76,8 @@ impl WaitingOn {
             // A pod that a reboot of its node has caught between its creation and its start stays so for ever.
             Self::Start => Duration::from_secs(300),
             // A registry that hiccups answers again within this.
-            Self::Image | Self::Parts => Duration::from_secs(120),
-            Self::ImageName => Duration::ZERO,
+            Self::Image | Self::AlgorithmImage | Self::Parts => Duration::from_secs(120),
+            Self::ImageName | Self::AlgorithmImageName => Duration::ZERO,
         }
     }
 
@@ -87,6 +87,8 @@ impl WaitingOn {
             Self::Start => "its pod does not start",
             Self::Image => "an image of its pod cannot be pulled",
             Self::ImageName => "the name of an image of its pod is none",
+            Self::AlgorithmImage => "the container image of the algorithm cannot be pulled",
+            Self::AlgorithmImageName => "the name of the algorithm's container image is none",
             Self::Parts => "a container of its pod cannot be made",
         }
     }
@@ -129,6 +131,7 @@ fn waiting(on: WaitingOn, text: &str, attempts: u32, since: Timestamp, now: Time
     }
     match on {
         WaitingOn::Start => again(attempts, said),
+        WaitingOn::AlgorithmImage | WaitingOn::AlgorithmImageName => Verdict::Ended(ObservedEnd::NotStarted(said)),
         WaitingOn::Node | WaitingOn::Image | WaitingOn::ImageName | WaitingOn::Parts => {
             cut_off(format!("{said}. Waited {} s for it", on.limit().as_secs()))
         }
@@ -136,6 +139,11 @@ fn waiting(on: WaitingOn, text: &str, attempts: u32, since: Timestamp, now: Time
 }
 
 fn ended(step: PodStep, pod: &PodFacts, end: &PodEnd, attempts: u32) -> Verdict {
+    if let (true, PodEnd::Exit(code)) = (pod.is_container, end)
+        && let Some(end) = ContainerEnd::of(*code)
+    {
+        return Verdict::Ended(ObservedEnd::Container(end));
+    }
     let said = pod.messages.get(if pod.keeps { KEEP } else { speaker(step) });
     // The first container of publishing says why the second one did not run.
     let said = said.or_else(|| pod.messages.values().find(|message| matches!(message.said, Said::Failed { .. })));

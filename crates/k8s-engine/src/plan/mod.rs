@@ -67,7 +67,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
     // Everything that the answer depends on is of this look, so that it is asked at once.
     let permission = match status.phase {
         Phase::Queued => Some(world.permission(Asked::ToRun)),
-        Phase::Publishing => Some(world.permission(Asked::ToRelease(steps.run.summary.as_ref()))),
+        Phase::Publishing => Some(world.permission(Asked::ToRelease(steps.ran(world).as_ref()))),
         _ => None,
     };
     let action = decide(&Facts {
@@ -77,7 +77,8 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         configured: steps.configured.as_ref().map(StepAnswer::from),
         algorithm_is_wasm: steps.is_wasm(),
         run: &steps.run,
-        report: report.is_some().then_some(StoredReport::Elsewhere),
+        // A container leaves none that counts: the step that checks its outputs takes them from their folder.
+        report: (report.is_some() || world.is_container()).then_some(StoredReport::Elsewhere),
         filtered: steps.filtered.as_ref().map(StepAnswer::from),
         checked: checked.as_ref(),
         published: steps.published.as_ref().map(StepAnswer::from),

@@ -3,7 +3,7 @@
 use super::{Act, Stored, World, answer};
 use crate::{
     build::{
-        PodSettings, PodStep, algorithm, configuration,
+        PodSettings, PodStep, algorithm, configuration, container,
         publishing::{self, FILTER, Outputs, PUBLISH, RunFiles},
         volume,
     },
@@ -11,7 +11,8 @@ use crate::{
 };
 use cloister_lifecycle::{LogFate, ObservedEnd, RunFacts, RunTrace, Transition, kept_log_bytes};
 use cloister_model::{
-    Event, Fault, FilterOrder, Phase, PublishOrder, Reason, Said, StepFailure, StepMessage, StepName, Timestamp,
+    Event, Fault, FilterOrder, Phase, PinnedImage, PublishOrder, Reason, RunEnd, RunSummary, Said, Sha256, StepFailure,
+    StepMessage, StepName, Timestamp,
 };
 use k8s_openapi::api::core::v1::Pod;
 
@@ -68,19 +69,43 @@ impl Steps {
         let configured = ended(world, StepName::Configure, &configuration);
         if world.keeps() {
             // What is kept says nothing of the outputs.
-            let (run, filtered, published) = (run(&algorithm), None, None);
+            let (run, filtered, published) = (run(world, &algorithm), None, None);
             return Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published });
         }
         let of_filter = world.pods.get(&PodStep::Publishing).and_then(|pod| pod.messages.get(FILTER)).cloned();
         let filtered = of_filter.or_else(|| ended(world, StepName::Filter, &publishing));
         let published = ended(world, StepName::Publish, &publishing);
-        let run = run(&algorithm);
+        let run = run(world, &algorithm);
         Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published })
     }
 
     /// Whether the algorithm's file starts as a WebAssembly module does.
     pub(super) fn is_wasm(&self) -> bool {
         matches!(&self.configured, Some(StepMessage { said: Said::Configured { is_wasm: true, .. }, .. }))
+    }
+
+    /// The digest of the algorithm's files, as configuration has laid them out.
+    fn laid_out(&self) -> Option<Sha256> {
+        match &self.configured {
+            Some(StepMessage { said: Said::Configured { algorithm, .. }, .. }) => Some(*algorithm),
+            _ => None,
+        }
+    }
+
+    /// What ran. Of a container, configuration says it: its inputs are read-only, and it writes no report that counts.
+    pub(super) fn ran(&self, world: &World) -> Option<RunSummary> {
+        if !world.is_container() {
+            return self.run.summary.clone();
+        }
+        let algorithm = self.laid_out()?;
+        Some(RunSummary {
+            end: RunEnd::Succeeded,
+            reason: None,
+            algorithm,
+            interpreted: false,
+            files: Some(algorithm),
+            report: None,
+        })
     }
 
     fn of(&self, step: PodStep) -> &Seen {
@@ -122,7 +147,7 @@ impl Steps {
         let World { spec, owner, .. } = world;
         let report = self.run.summary.as_ref().and_then(|summary| summary.report).or(world.stored.report);
         let run = RunFiles { report, log_bytes: kept_log_bytes(&spec.terms) };
-        fenced(PodStep::Publishing, world, |attempt| publishing::keep(settings, owner, attempt, run))
+        fenced(PodStep::Publishing, world, |attempt| Some(publishing::keep(settings, owner, attempt, run)))
     }
 
     /// Creates the pod of a step, the volume before it; waits if it is there.
@@ -140,15 +165,42 @@ impl Steps {
         if !world.has_volume {
             return Act::CreateVolume(Box::new(volume::build(settings, &world.owner)));
         }
-        fenced(step, world, |attempt| pod(step, attempt, world, settings))
+        fenced(step, world, |attempt| self.pod(step, attempt, world, settings))
+    }
+
+    /// The pod of a step; none: what it is made of is not there, which no decision allows.
+    fn pod(&self, step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> Option<Pod> {
+        let World { spec, order, owner, .. } = world;
+        let seconds = i64::try_from((spec.times.total_ms / 1000).saturating_add(SLACK_SECONDS)).unwrap_or(i64::MAX);
+        Some(match step {
+            PodStep::Configuration => {
+                let memory = algorithm::memory_request(&spec.limits);
+                configuration::build(settings, owner, attempt, order, seconds, memory)
+            }
+            PodStep::Algorithm if world.is_container() => {
+                // It names a raw algorithm.
+                let digest = self.laid_out().unwrap_or(Sha256::from_bytes([0; 32]));
+                container::build(settings, owner, attempt, &container::Run::of(spec, digest).ok()?)
+            }
+            PodStep::Algorithm => algorithm::build(settings, owner, attempt, &algorithm::Run::of(spec)),
+            PodStep::Publishing => {
+                let (filter, publish) = (FilterOrder::without_outputs(spec), PublishOrder::of(spec, Vec::new()));
+                let run = RunFiles { report: world.stored.report, log_bytes: kept_log_bytes(&spec.terms) };
+                let outputs = Outputs { filter: &filter, publish: &publish, reviewed: spec.terms.release.review, run };
+                publishing::build(settings, owner, attempt, &outputs, seconds)
+            }
+        })
     }
 }
 
 /// Creates the pod of the present attempt of a step, with the fence before it.
-fn fenced(step: PodStep, world: &World, pod: impl FnOnce(u32) -> Pod) -> Act {
+fn fenced(step: PodStep, world: &World, pod: impl FnOnce(u32) -> Option<Pod>) -> Act {
     let attempts = world.stored.attempts.begun(step);
     let fence = Stored { attempts, ..world.stored.clone() };
-    Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod(attempts.of(step))) }
+    match pod(attempts.of(step)) {
+        Some(pod) => Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod) },
+        None => super::wait("its pod cannot be made", None),
+    }
 }
 
 /// Whether a job in this phase is at this step.
@@ -169,7 +221,9 @@ fn ended(world: &World, step: StepName, seen: &Seen) -> Option<StepMessage> {
         ObservedEnd::Deadline => "it took longer than it may".to_owned(),
         ObservedEnd::Disk => "it filled more of its node's disk than the operator gives it".to_owned(),
         ObservedEnd::Repeated => "it was begun before".to_owned(),
-        ObservedEnd::CutOff(text) => text.clone(),
+        ObservedEnd::CutOff(text) | ObservedEnd::NotStarted(text) => text.clone(),
+        // No step but the algorithm has such a container.
+        ObservedEnd::Container(_) => "its container ended".to_owned(),
     };
     let (failure, what) = match step {
         StepName::Configure => (StepFailure::Data, "the inputs could not be fetched"),
@@ -180,7 +234,12 @@ fn ended(world: &World, step: StepName, seen: &Seen) -> Option<StepMessage> {
     Some(StepMessage::new(world.spec.id, Said::Failed { step, failure, rule: None, reason, detail: None }))
 }
 
-fn run(seen: &Seen) -> RunFacts {
+fn run(world: &World, seen: &Seen) -> RunFacts {
+    if world.is_container()
+        && let Err(error) = PinnedImage::of(&world.spec.algorithm.container)
+    {
+        return RunFacts { end: Some(ObservedEnd::NotStarted(error.to_string())), ..RunFacts::default() };
+    }
     let end = |text: String| RunFacts { end: Some(ObservedEnd::CutOff(text)), ..RunFacts::default() };
     match seen {
         Seen::Missing => RunFacts::default(),
@@ -193,23 +252,5 @@ fn run(seen: &Seen) -> RunFacts {
             Said::NotRun { reason } => end(format!("the sandbox could not run it: {}", reason.text())),
             _ => end("the pod of the algorithm said what no sandbox says".to_owned()),
         },
-    }
-}
-
-fn pod(step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> Pod {
-    let World { spec, order, owner, .. } = world;
-    let seconds = i64::try_from((spec.times.total_ms / 1000).saturating_add(SLACK_SECONDS)).unwrap_or(i64::MAX);
-    match step {
-        PodStep::Configuration => {
-            let memory = algorithm::memory_request(&spec.limits);
-            configuration::build(settings, owner, attempt, order, seconds, memory)
-        }
-        PodStep::Algorithm => algorithm::build(settings, owner, attempt, &algorithm::Run::of(spec)),
-        PodStep::Publishing => {
-            let (filter, publish) = (FilterOrder::without_outputs(spec), PublishOrder::of(spec, Vec::new()));
-            let run = RunFiles { report: world.stored.report, log_bytes: kept_log_bytes(&spec.terms) };
-            let outputs = Outputs { filter: &filter, publish: &publish, reviewed: spec.terms.release.review, run };
-            publishing::build(settings, owner, attempt, &outputs, seconds)
-        }
     }
 }

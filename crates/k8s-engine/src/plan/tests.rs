@@ -9,7 +9,7 @@ use crate::{
 };
 use cloister_model::{
     Account, Fault, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Reason, Review, ReviewVerdict, RunEnd,
-    RunSummary, Said, Sha256,
+    RunSummary, RuntimeKind, Said, Sha256,
 };
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ struct Cluster {
     registered: Option<bool>,
     /// How the run ends.
     end: RunEnd,
+    /// How the container of an algorithm exits that is one.
+    container_exits: Option<i32>,
     now: u64,
 }
 
@@ -67,6 +69,7 @@ impl Cluster {
             kept: false,
             registered: None,
             end: RunEnd::Succeeded,
+            container_exits: None,
             now: 1000,
         }
     }
@@ -197,6 +200,9 @@ impl Cluster {
             (PodState::Running, 0) => (PodState::Ended(PodEnd::NodeGaveUp("drained".to_owned())), None),
             (PodState::Running, 1) => (PodState::Ended(PodEnd::OutOfMemory), None),
             (PodState::Running, 2) => (PodState::Ended(PodEnd::Exit(137)), None),
+            (PodState::Running, _) if step == PodStep::Algorithm && self.container_exits.is_some() => {
+                (PodState::Ended(PodEnd::Exit(self.container_exits.unwrap_or(0))), None)
+            }
             (PodState::Running, _) => {
                 self.reported |= step == PodStep::Algorithm;
                 self.kept |= step == PodStep::Publishing;
@@ -275,6 +281,40 @@ fn a_job_goes_through_its_three_pods_and_leaves_nothing() {
         let Stored { report, results, rule, .. } = &cluster.stored;
         assert_eq!((*report, *results, rule.as_deref()), (Some(DIGEST), Some(LIST), None));
     }
+}
+
+/// A job whose algorithm is a container ends by the exit code of that container, and nothing else of it is believed.
+#[test]
+fn a_container_runs_once_and_ends_by_its_exit_code() {
+    for (code, phase) in [
+        (0, Phase::Finished),
+        (1, Phase::AlgorithmFailed),
+        (244, Phase::LimitExceeded),
+        (245, Phase::LimitExceeded),
+        (240, Phase::AlgorithmFailed),
+    ] {
+        let mut cluster = Cluster::new(false);
+        cluster.spec.terms.runtime = RuntimeKind::Container;
+        cluster.spec.algorithm.container.image = "registry.example/python".to_owned();
+        cluster.spec.algorithm.container.checksum = Some(format!("sha256:{}", "a".repeat(64)));
+        cluster.container_exits = Some(code);
+        let phases = to_its_end(&mut cluster);
+        assert_eq!(phases.last(), Some(&phase), "{code}: {:?}", cluster.stored.status.reason);
+        assert_eq!((cluster.begun, cluster.kept), (1, true), "{code}");
+        assert_eq!(cluster.stored.report, None, "no report of a container counts");
+        assert_eq!(cluster.stored.results.is_some(), code == 0, "{code}");
+    }
+}
+
+/// No decision allows it; if one did, no pod would be made.
+#[test]
+fn a_container_without_a_digest_is_never_run() {
+    let mut cluster = Cluster::new(false);
+    cluster.spec.terms.runtime = RuntimeKind::Container;
+    cluster.spec.algorithm.container.checksum = None;
+    let phases = to_its_end(&mut cluster);
+    assert_eq!(phases.last(), Some(&Phase::AlgorithmFailed));
+    assert_eq!(cluster.begun, 0);
 }
 
 /// Nothing of a run that failed leaves as a result, and its publisher can see why it failed.

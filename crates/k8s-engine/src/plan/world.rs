@@ -4,7 +4,9 @@ use crate::{
     observe::{PodFacts, PodState, verdict::LEAVING},
 };
 use cloister_lifecycle::{Asked, AssetNow, AssetRevision, Misfit, Permission};
-use cloister_model::{AuditEvent, Did, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, Sha256, Timestamp};
+use cloister_model::{
+    AuditEvent, Did, JobSpec, JobStatus, ListDigest, Review, ReviewVerdict, RuntimeKind, Sha256, Timestamp,
+};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use std::{collections::BTreeMap, convert::Infallible};
 
@@ -138,6 +140,11 @@ impl World {
         let revision = |did: &Did| Ok::<_, Infallible>(self.revision(did));
         let Ok(permission) = Permission::ask(&self.spec, asked, revision, |did| Ok(self.assets.get(did).cloned()));
         permission
+    }
+
+    /// Whether its algorithm is a container.
+    pub(super) fn is_container(&self) -> bool {
+        self.spec.terms.runtime == RuntimeKind::Container
     }
 
     /// The present revisions of the assets that a step depends on.

@@ -1,9 +1,14 @@
-use super::{Condition, Moment, schema};
+use super::{Condition, ConditionStatus, Moment, schema};
 use cloister_model::{Profile, RuntimeKind};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The condition that the network policy is enforced.
+pub const NETWORK_POLICY_ENFORCED: &str = "NetworkPolicyEnforced";
+/// The condition that volumes work, and that none holds more than its size.
+pub const STORAGE_WORKS: &str = "StorageWorks";
 
 /// Where jobs run: a namespace, its limits, and what its pods may use. The operator writes it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -390,18 +395,45 @@ pub struct Isolation {
 }
 
 impl Environment {
+    /// What containers want here and is not known to be there: the conditions that do not hold, or a storage that all jobs share,
+    /// which a container could fill.
+    #[must_use]
+    pub fn missing_walls(&self) -> Vec<&'static str> {
+        let RuntimeRules { require_network_policy, require_enforced_storage, .. } = &self.spec.runtimes;
+        let conditions = self.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        let holds = |kind: &str| {
+            let now = self.metadata.generation;
+            Condition::of(conditions, kind).is_some_and(|condition| {
+                // What was found out about other rules says nothing of the present ones.
+                condition.status == ConditionStatus::True && condition.observed_generation == now
+            })
+        };
+        [
+            (*require_network_policy && !holds(NETWORK_POLICY_ENFORCED), NETWORK_POLICY_ENFORCED),
+            (*require_enforced_storage && !holds(STORAGE_WORKS), STORAGE_WORKS),
+            (self.spec.storage.mode == StorageMode::Shared, "a volume of its own for each job"),
+        ]
+        .into_iter()
+        .filter_map(|(is_missing, wall)| is_missing.then_some(wall))
+        .collect()
+    }
+
     /// What it offers, as the ports show it, without any job. None if its name is not one of an environment.
     #[must_use]
     pub fn offered(&self) -> Option<cloister_model::EnvironmentStatus> {
         let id = self.metadata.name.as_deref()?.parse().ok()?;
         let EnvironmentSpec { description, limits, runtimes, interpreters, .. } = &self.spec;
+        let withholds_containers = runtimes.kinds.contains(&RuntimeKind::Container) && !self.missing_walls().is_empty();
+        let kinds = runtimes.kinds.iter().copied();
         Some(cloister_model::EnvironmentStatus {
             id,
             description: description.clone(),
             offers: cloister_model::Environment {
-                runtimes: runtimes.kinds.clone(),
+                runtimes: kinds.filter(|kind| *kind == RuntimeKind::Wasm || !withholds_containers).collect(),
                 profiles: runtimes.profiles.clone(),
                 network: runtimes.network,
+                registries: runtimes.registries.clone(),
+                withholds_containers,
             },
             interpreters: interpreters.iter().filter_map(|interpreter| interpreter.name.parse().ok()).collect(),
             cpus: limits.cpus,

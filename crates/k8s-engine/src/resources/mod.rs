@@ -41,7 +41,8 @@ pub use dataset::{Dataset, DatasetSpec};
 pub use definitions::{SCHEMA_HASH, definitions, schema_hash};
 pub use environment::{
     Environment, EnvironmentLimits, EnvironmentSpec, EnvironmentStatus, ImageInterpreter, Interpreter, Isolation,
-    NodeGroup, Root, RootClaim, RuntimeRules, StepResources, Steps, Storage, StorageMode, Toleration,
+    NETWORK_POLICY_ENFORCED, NodeGroup, Root, RootClaim, RuntimeRules, STORAGE_WORKS, StepResources, Steps, Storage,
+    StorageMode, Toleration,
 };
 pub use job_request::{JobRequest, JobRequestSpec, JobRequestStatus, RequestedAlgorithm, RequestedInput};
 pub use moment::{Moment, NotAMoment};

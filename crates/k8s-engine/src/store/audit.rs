@@ -1,10 +1,10 @@
 use super::{MANAGED_BY, group::Group};
 use crate::cluster::{CallError, Cluster, call};
-use cloister_model::{AuditEvent, AuditRecord, Sha256};
+use cloister_model::{Archived, AuditEvent, AuditRecord, Sha256};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
-    api::{ListParams, ObjectMeta, PostParams},
+    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,7 +39,8 @@ pub(crate) struct Entry {
     pub(crate) id: Option<String>,
 }
 
-/// The audit log: immutable ConfigMaps, each named after the number of its first record. That a name can be created once is
+/// The audit log: immutable ConfigMaps, each named after the number of its first record. They are removed only from the beginning,
+/// when their records were archived. That a name can be created once is
 /// the lock: of two writers, one continues the chain, and the other reads what that one wrote and goes on after it.
 #[derive(Clone)]
 pub(crate) struct Audit {
@@ -99,7 +100,11 @@ impl Audit {
         drop(chain);
         let mut records = Vec::new();
         for first in pieces {
-            let piece = self.piece(first).await?.ok_or(CallError::Missing)?;
+            let Some(piece) = self.piece(first).await? else {
+                // It was archived meanwhile, by another process perhaps.
+                self.chain.lock().await.pieces.remove(&first);
+                continue;
+            };
             records.extend(piece.into_iter().filter(|record| record.sequence > after));
             if records.len() >= at_most {
                 records.truncate(at_most);
@@ -107,6 +112,30 @@ impl Audit {
             }
         }
         Ok(records)
+    }
+
+    /// Puts on record that the records up to a place were archived, and removes the pieces that hold no later ones, the first one
+    /// first: whenever this is cut off, what is left is a chain, and the next call goes on.
+    pub(crate) async fn archive(&self, archived: Archived, event: AuditEvent) -> Result<(), CallError> {
+        let Archived { through, hash } = archived;
+        let found = self.records(through.saturating_sub(1), 1).await?;
+        if found.first().is_none_or(|found| (found.sequence, found.hash) != (through, hash)) {
+            return Err(CallError::Missing);
+        }
+        self.append(vec![Entry { event, id: None }]).await?;
+        let pieces = {
+            let mut chain = self.chain.lock().await;
+            self.catch_up(&mut chain).await?;
+            archived_pieces(&chain.pieces, through)
+        };
+        for first in pieces {
+            let name = name(first);
+            match call("remove records", || async { self.api.delete(&name, &DeleteParams::default()).await }).await {
+                Ok(_) | Err(CallError::Missing) => drop(self.chain.lock().await.pieces.remove(&first)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Whether an entry of an outbox is on record.
@@ -234,6 +263,12 @@ impl Chain {
     }
 }
 
+/// The pieces all of whose records come no later than this one. A piece ends where the next one begins.
+fn archived_pieces(pieces: &BTreeSet<u64>, through: u64) -> Vec<u64> {
+    let next = pieces.iter().skip(1);
+    pieces.iter().zip(next).filter(|(_, next)| **next <= through.saturating_add(1)).map(|(first, _)| *first).collect()
+}
+
 fn name(first: u64) -> String {
     format!("audit-{first:020}")
 }
@@ -281,6 +316,23 @@ fn write_piece(first: u64, records: &[AuditRecord], entries: &[Entry]) -> Result
 mod tests {
     use super::*;
     use cloister_model::{AuditAction, Timestamp};
+
+    #[test]
+    fn a_piece_with_later_records_stays() {
+        let pieces: BTreeSet<u64> = [4, 9, 10, 20].into();
+        for (through, expected) in [
+            (0, vec![]),
+            (7, vec![]),
+            (8, vec![4]),
+            (9, vec![4, 9]),
+            (18, vec![4, 9]),
+            (19, vec![4, 9, 10]),
+            (u64::MAX, vec![4, 9, 10]),
+        ] {
+            assert_eq!(archived_pieces(&pieces, through), expected, "{through}");
+        }
+        assert_eq!(archived_pieces(&BTreeSet::new(), 5), Vec::<u64>::new());
+    }
 
     #[test]
     fn an_entry_that_two_calls_bring_at_once_is_written_once() {

@@ -35,7 +35,7 @@ fn unset() -> ! {
 }
 
 /// The settings of a replica with this home, and the store of results that the replicas of a test share.
-pub(crate) fn options(folder: &Path, replica: &str, upload_bytes_per_account: u64) -> StoreOptions {
+pub(crate) fn options(folder: &Path, replica: &str) -> StoreOptions {
     let url = format!("file://{}", folder.join("results").display());
     let results = ResultStore::open(&StoreConfig { url, options: BTreeMap::new() }).expect("a store of results");
     StoreOptions {
@@ -46,7 +46,6 @@ pub(crate) fn options(folder: &Path, replica: &str, upload_bytes_per_account: u6
             ..SourcePolicy::default()
         },
         results: Arc::new(results),
-        upload_bytes_per_account,
     }
 }
 

@@ -43,8 +43,7 @@ impl Fixture for Installation {
             site.set(conditions).await;
             self.opened += 1;
             let names = ["a", "b"].map(|letter| format!("{}{letter}", self.opened));
-            let bytes = conditions.upload_bytes_per_account;
-            let (first, second) = tokio::join!(site.replica(&names[0], bytes), site.replica(&names[1], bytes));
+            let (first, second) = tokio::join!(site.replica(&names[0]), site.replica(&names[1]));
             let replicas = [first, second];
             let engine = self.engine.insert(Engine { replicas, controller: site.controller().await });
             Arc::clone(&engine.replicas[0]) as Arc<dyn Backend>

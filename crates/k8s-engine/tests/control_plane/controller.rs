@@ -60,7 +60,7 @@ fn options() -> EngineOptions {
 
 /// The service's view of a cluster.
 pub(crate) async fn store(cluster: Cluster, folder: &std::path::Path) -> Arc<ClusterStore> {
-    let options = cluster::options(folder, "home", 0);
+    let options = cluster::options(folder, "home");
     Arc::new(ClusterStore::open(cluster, options).await.expect("a store"))
 }
 

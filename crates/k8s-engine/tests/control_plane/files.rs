@@ -41,7 +41,7 @@ fn files_below(folder: &Path) -> Vec<String> {
 async fn send(store: &ClusterStore, content: &[u8]) -> Sha256 {
     let upload = store.begin_upload().await.expect("an upload begins");
     store.append_upload(upload, content.to_vec()).await.expect("appended");
-    store.finish_upload(upload, alice(), AT).await.expect("sent").file.sha256
+    store.finish_upload(upload, alice(), AT, MOST).await.expect("sent").file.sha256
 }
 
 /// Content that counts for nobody would fill the store.
@@ -49,14 +49,14 @@ async fn send(store: &ClusterStore, content: &[u8]) -> Sha256 {
 #[ignore = "needs an API server: make test-k8s"]
 async fn an_upload_whose_sender_hangs_up_at_its_end_is_kept_whole() {
     let (room, folder) = (Room::open().await, tempfile::tempdir().expect("a folder"));
-    let store = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one", MOST)).await.expect("a replica");
+    let store = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one")).await.expect("a replica");
     let mut expected = Vec::new();
     for number in 0..8_u8 {
         let content = vec![number; 3_000_000];
         let upload = store.begin_upload().await.expect("an upload begins");
         store.append_upload(upload, content.clone()).await.expect("appended");
         // Cut off at another moment each time.
-        let finish = store.finish_upload(upload, alice(), AT);
+        let finish = store.finish_upload(upload, alice(), AT, MOST);
         let _ = tokio::time::timeout(Duration::from_millis(u64::from(number)), finish).await;
         expected.push(Sha256::of(&content));
     }
@@ -85,7 +85,7 @@ async fn an_upload_whose_sender_hangs_up_at_its_end_is_kept_whole() {
 #[ignore = "needs an API server: make test-k8s"]
 async fn what_was_incomplete_is_gone_when_a_replica_starts_again() {
     let (room, folder) = (Room::open().await, tempfile::tempdir().expect("a folder"));
-    let open = || ClusterStore::open(room.cluster.clone(), options(folder.path(), "one", MOST));
+    let open = || ClusterStore::open(room.cluster.clone(), options(folder.path(), "one"));
     let incoming = folder.path().join("one/incoming");
     let store = open().await.expect("a replica");
     let cut_off = store.begin_upload().await.expect("an upload begins");
@@ -97,7 +97,7 @@ async fn what_was_incomplete_is_gone_when_a_replica_starts_again() {
     fs::write(incoming.join("0".repeat(64)), "whole?").expect("written");
     let store = open().await.expect("a replica");
     assert_eq!(files_below(&incoming), [""; 0]);
-    assert_eq!(store.finish_upload(cut_off, alice(), AT).await, Err(StoreError::Missing));
+    assert_eq!(store.finish_upload(cut_off, alice(), AT, MOST).await, Err(StoreError::Missing));
     let mode = fs::metadata(folder.path().join("one")).expect("the folder").permissions().mode();
     assert_eq!(mode & 0o777, 0o700, "only its own user may read it");
     // The folder is lost with all that is in it: what was sent is not.
@@ -112,7 +112,7 @@ async fn what_was_incomplete_is_gone_when_a_replica_starts_again() {
 #[ignore = "needs an API server: make test-k8s"]
 async fn a_file_that_another_replica_fetched_is_inspected_again() {
     let (room, folder) = (Room::open().await, tempfile::tempdir().expect("a folder"));
-    let open = |name| ClusterStore::open(room.cluster.clone(), options(folder.path(), name, MOST));
+    let open = |name| ClusterStore::open(room.cluster.clone(), options(folder.path(), name));
     let (one, other) = (open("one").await.expect("a replica"), open("other").await.expect("a replica"));
     let source = || sources(cloister_testkit::inline("looked at"));
     let sha256 = Sha256::of(b"looked at");
@@ -128,7 +128,7 @@ async fn a_file_that_another_replica_fetched_is_inspected_again() {
 #[ignore = "needs an API server: make test-k8s"]
 async fn an_upload_that_was_changed_in_the_store_is_not_described_as_what_was_sent() {
     let (room, folder) = (Room::open().await, tempfile::tempdir().expect("a folder"));
-    let store = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one", MOST)).await.expect("a replica");
+    let store = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one")).await.expect("a replica");
     let sha256 = send(&store, b"good").await;
     let content = folder.path().join(format!("results/uploads/{sha256}"));
     fs::write(&content, "evil").expect("written");
@@ -145,7 +145,7 @@ async fn an_upload_that_was_changed_in_the_store_is_not_described_as_what_was_se
 #[ignore = "needs an API server: make test-k8s"]
 async fn the_folders_of_the_service_are_no_source() {
     let (room, folder) = (Room::open().await, tempfile::tempdir().expect("a folder"));
-    let mut options = options(folder.path(), "one", MOST);
+    let mut options = options(folder.path(), "one");
     options.sources.local_roots = vec![folder.path().to_owned()];
     fs::write(folder.path().join("open"), "open").expect("written");
     let store = ClusterStore::open(room.cluster.clone(), options).await.expect("a replica");
@@ -169,7 +169,7 @@ async fn the_folders_of_the_service_are_no_source() {
 async fn a_folder_that_cannot_be_used_is_named() {
     let (room, folder) = (Room::open().await, tempfile::tempdir().expect("a folder"));
     fs::write(folder.path().join("one"), "a file").expect("written");
-    let refused = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one", MOST)).await;
+    let refused = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one")).await;
     let Err(OpenError::Home { path, .. }) = refused else { panic!("it was opened") };
     assert_eq!(path, folder.path().join("one"));
 }

@@ -52,7 +52,7 @@ async fn upload(store: &ClusterStore, guest: &str) -> Sha256 {
     let bytes = wat::parse_str(guest).expect("WebAssembly text");
     let upload = store.begin_upload().await.expect("an upload begins");
     store.append_upload(upload, bytes).await.expect("bytes are appended");
-    store.finish_upload(upload, account(OWNER), now()).await.expect("an upload ends").file.sha256
+    store.finish_upload(upload, account(OWNER), now(), 16 << 20).await.expect("an upload ends").file.sha256
 }
 
 async fn submit(store: &ClusterStore, number: u64, ending: Ending) -> JobId {
@@ -100,7 +100,7 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> Result<(), String>) {
 async fn algorithms_begin_once_and_end_as_they_should_however_often_their_controller_is_killed() {
     let site = Arc::new(Site::open().await);
     site.set(Conditions { max_jobs: 8, ..Conditions::default() }).await;
-    let store = site.replica("a", 16 << 20).await;
+    let store = site.replica("a").await;
     let mut jobs = Vec::new();
     for number in 0..30 {
         let ending = Ending::ALL[usize::try_from(number % 5).expect("a number")];

@@ -35,8 +35,8 @@ async fn a_change_whose_process_was_killed_is_on_record_once() {
     // Both sweep, and a revocation puts one of them on record as well.
     let folder = tempfile::tempdir().expect("a folder");
     let replicas = [
-        ClusterStore::open(room.cluster.clone(), options(folder.path(), "one", 0)).await.expect("a replica"),
-        ClusterStore::open(room.cluster.clone(), options(folder.path(), "two", 0)).await.expect("a replica"),
+        ClusterStore::open(room.cluster.clone(), options(folder.path(), "one")).await.expect("a replica"),
+        ClusterStore::open(room.cluster.clone(), options(folder.path(), "two")).await.expect("a replica"),
     ];
     let revoked = AuditEvent { subject: "0".repeat(16), ..cloister_testkit::event(AuditAction::KeyRevoked, long_ago) };
     let id = "0".repeat(16).parse().expect("an id");

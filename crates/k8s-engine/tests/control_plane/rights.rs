@@ -116,7 +116,7 @@ async fn no_account_has_a_right_that_is_not_written_here() {
     install(&room, false).await;
     let names = room.cluster.namespaces().clone();
     let (system, jobs, assets) = (names.system.as_str(), names.jobs.as_str(), names.assets.as_str());
-    let rights: [(&str, &str, &str, &[&str]); 20] = [
+    let rights: [(&str, &str, &str, &[&str]); 21] = [
         (API, system, "cloister.dev/apikeys", &["create", "get", "list", "watch", "patch"]),
         (API, system, "/configmaps", &["create", "get", "list", "update", "delete"]),
         (API, system, "/secrets", &["create", "get"]),
@@ -131,6 +131,7 @@ async fn no_account_has_a_right_that_is_not_written_here() {
         (ENGINE, jobs, "cloister.dev/computejobs", &["get", "list", "watch"]),
         (ENGINE, jobs, "cloister.dev/computejobs/status", &["patch"]),
         (ENGINE, jobs, "cloister.dev/environments", &["list", "watch"]),
+        (ENGINE, jobs, "cloister.dev/environments/status", &["patch"]),
         (ENGINE, jobs, "/pods", &["create", "get", "list", "watch", "delete"]),
         (ENGINE, jobs, "/persistentvolumeclaims", &["create", "get", "list", "watch", "delete"]),
         (ENGINE, jobs, "events.k8s.io/events", &["create"]),
@@ -154,6 +155,7 @@ async fn no_account_has_a_right_that_is_not_written_here() {
         "cloister.dev/computejobs",
         "cloister.dev/computejobs/status",
         "cloister.dev/environments",
+        "cloister.dev/environments/status",
         "cloister.dev/datasets",
         "cloister.dev/algorithms",
         "cloister.dev/datasets/status",

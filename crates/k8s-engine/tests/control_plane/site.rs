@@ -83,8 +83,8 @@ impl Site {
     }
 
     /// Opens a replica of the service, with a folder of this name.
-    pub(crate) async fn replica(&self, name: &str, upload_bytes_per_account: u64) -> Arc<ClusterStore> {
-        let options = cluster::options(self.folder.path(), name, upload_bytes_per_account);
+    pub(crate) async fn replica(&self, name: &str) -> Arc<ClusterStore> {
+        let options = cluster::options(self.folder.path(), name);
         let store = ClusterStore::open(self.room.cluster.clone(), options).await;
         Arc::new(store.unwrap_or_else(|error| panic!("{error}")))
     }
@@ -104,7 +104,7 @@ impl Site {
 
 /// An environment as the operator writes it.
 fn environment(conditions: Conditions) -> Environment {
-    let Conditions { max_jobs, max_queued, max_queued_per_account, upload_bytes_per_account: _ } = conditions;
+    let Conditions { max_jobs, max_queued, max_queued_per_account } = conditions;
     let spec = EnvironmentSpec {
         description: "tests".to_owned(),
         limits: EnvironmentLimits {

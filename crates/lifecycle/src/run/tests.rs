@@ -45,6 +45,25 @@ fn a_fault_of_the_host_is_never_the_algorithms() {
     assert!(without_report("a wall is missing", Some("exit status: 5")).text().contains("a wall is missing"));
 }
 
+/// An exit code and the figure of a limit are the algorithm's to choose.
+#[test]
+fn where_no_log_may_leave_an_end_tells_no_number() {
+    let (mut silent, mut reviewed) = (spec(), spec());
+    silent.terms.output_contract.max_log_bytes = 0;
+    reviewed.terms.release.review = true;
+    for held in [silent, reviewed] {
+        let said = |outcome| after(&held, &report(outcome)).reason.expect("a reason").text().to_owned();
+        let codes = [3, 77].map(|exit_code| said(Outcome::AlgorithmFailed { exit_code }));
+        assert_eq!(codes[0], codes[1]);
+        assert_eq!(codes[0], said(Outcome::Crashed { trap: TrapKind::Unreachable }));
+        let limits = [2, 99].map(|used| said(Outcome::LimitExceeded { limit: Limit::OutputBytes, allowed: 1, used }));
+        assert_eq!(limits[0], limits[1]);
+        assert!(limits[0].contains("output") && !limits[0].contains("99"), "{}", limits[0]);
+    }
+    let open = after(&spec(), &report(Outcome::AlgorithmFailed { exit_code: 77 })).reason.expect("a reason");
+    assert!(open.text().contains("77"), "{}", open.text());
+}
+
 #[test]
 fn bytes_that_were_not_allowed_to_run_release_nothing_and_the_fault_is_the_systems() {
     let other = Sha256::from_bytes([8; 32]);
@@ -83,7 +102,12 @@ fn every_file_beside_the_program_counts_and_an_interpreter_is_given_the_first_al
     assert_eq!(after(&trusting(&[ALGORITHM, second]), &with_second).events, [Event::Succeeded]);
     assert_eq!(after(&trusting(&[ALGORITHM]), &with_second).events, [Event::Failed]);
     let mut script = report(Outcome::Succeeded);
-    let module = RuntimeReport { name: "python".to_owned(), module_sha256: second, manifest_sha256: second };
+    let module = RuntimeReport {
+        name: "python".to_owned(),
+        module_sha256: second,
+        manifest_sha256: second,
+        snapshot_sha256: None,
+    };
     script.algorithm.runtime = Some(module);
     assert_eq!(after(&trusting(&[ALGORITHM, second]), &script).events, [Event::Succeeded]);
     assert_eq!(after(&trusting(&[second]), &script).events, [Event::Failed]);
@@ -94,4 +118,32 @@ fn a_held_log_is_withheld_when_the_run_fails() {
     let failed = Outcome::AlgorithmFailed { exit_code: 1 };
     assert_eq!(after(&spec(), &report(failed.clone())).log, LogFate::Kept);
     assert_eq!(after(&reviewed_spec(), &report(failed)).log, withheld());
+}
+
+/// The exit code of process 1 is all that is known of a container.
+#[test]
+fn the_end_of_a_container_says_whose_fault_it_is() {
+    let end = |end: ObservedEnd| match next(&spec(), &RunFacts { end: Some(end), ..RunFacts::default() }) {
+        Next::Ended(transition) => *transition,
+        Next::Start | Next::Await => panic!("it has ended"),
+    };
+    for (observed, event, fault) in [
+        (ContainerEnd::Exited(3), Event::Failed, Fault::Algorithm),
+        (ContainerEnd::Signal(11), Event::Failed, Fault::Algorithm),
+        (ContainerEnd::NoProgram, Event::Failed, Fault::Algorithm),
+        (ContainerEnd::NoCommand, Event::Failed, Fault::Algorithm),
+        (ContainerEnd::WallTime, Event::MetLimit, Fault::Algorithm),
+        (ContainerEnd::Memory, Event::MetLimit, Fault::Algorithm),
+        (ContainerEnd::BegunBefore, Event::Failed, Fault::System),
+        (ContainerEnd::NoWall, Event::Failed, Fault::System),
+        (ContainerEnd::HostFault, Event::Failed, Fault::System),
+    ] {
+        let ended = end(ObservedEnd::Container(observed));
+        assert_eq!(ended.events, [event], "{observed:?}");
+        assert_eq!(ended.reason.as_ref().map(Reason::fault), Some(fault), "{observed:?}");
+    }
+    let succeeded = end(ObservedEnd::Container(ContainerEnd::Exited(0)));
+    assert_eq!((succeeded.events.as_slice(), succeeded.reason), ([Event::Succeeded].as_slice(), None));
+    let image = end(ObservedEnd::NotStarted("its image cannot be pulled".to_owned()));
+    assert_eq!(image.reason.map(|reason| reason.fault()), Some(Fault::Algorithm));
 }

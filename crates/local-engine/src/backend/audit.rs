@@ -3,7 +3,7 @@ use crate::{
     LocalEngine,
     store::{Durability, Write, audit},
 };
-use cloister_model::{AuditEvent, AuditLog, AuditRecord, StoreFuture};
+use cloister_model::{Archived, AuditEvent, AuditLog, AuditRecord, StoreFuture};
 
 impl AuditLog for LocalEngine {
     fn record(&self, events: Vec<AuditEvent>) -> StoreFuture<'_, ()> {
@@ -21,5 +21,10 @@ impl AuditLog for LocalEngine {
             let at_most = at_most.min(10 * MOST);
             Ok(self.core.store.read_long(move |db| audit::records(db, after, at_most)).await?)
         })
+    }
+
+    fn archive(&self, archived: Archived, event: AuditEvent) -> StoreFuture<'_, ()> {
+        let archive = move |write: &mut Write<'_>| audit::archive(write, archived, event);
+        Box::pin(self.core.store.write(Durability::Disk, archive))
     }
 }

@@ -127,6 +127,7 @@ fn environment(core: &Core, interpreters: BTreeSet<InterpreterId>) -> Environmen
             runtimes: [RuntimeKind::Wasm].into(),
             profiles: [Profile::Deterministic, Profile::Standard].into(),
             network: false,
+            ..Environment::default()
         },
         interpreters,
         cpus: options.cpus,

@@ -6,8 +6,8 @@ use crate::{
 use cloister_files::read_part;
 use cloister_lifecycle::log_bytes;
 use cloister_model::{
-    ByteRange, EngineError, EngineFuture, JobId, LogPart, LogScope, Outputs, Phase, Report, ResultFile, ResultKind,
-    ResultSet, StoredReceipt, Unavailability,
+    Account, ByteRange, EngineError, EngineFuture, JobId, LogPart, LogScope, Outputs, Phase, Report, ResultFile,
+    ResultKind, ResultSet, StoredReceipt, Unavailability,
 };
 use cloister_results::PublishError;
 use cloister_runner::{LOG, OUTPUTS};
@@ -41,6 +41,10 @@ impl Outputs for LocalEngine {
                 ResultSet::UnderReview => read_under_review(&self.core, job, index, range).await,
             }
         })
+    }
+
+    fn result_bytes(&self, owner: Account) -> EngineFuture<'_, u64> {
+        Box::pin(async move { Ok(self.core.store.read(|db| jobs::result_bytes(db, &owner))?) })
     }
 
     fn receipt(&self, job: JobId) -> EngineFuture<'_, Option<StoredReceipt>> {

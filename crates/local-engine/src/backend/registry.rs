@@ -27,6 +27,10 @@ impl Registry for LocalEngine {
         Box::pin(async move { Ok(self.core.store.read(|db| assets::named(db, &owner, kind, &name))?) })
     }
 
+    fn asset_count(&self, owner: Account) -> StoreFuture<'_, u64> {
+        Box::pin(async move { Ok(self.core.store.read(|db| assets::count(db, &owner))?) })
+    }
+
     fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList> {
         Box::pin(async move {
             let query = AssetQuery { at_most: query.at_most.min(MOST), ..query };

@@ -76,6 +76,7 @@ async fn run_check(
         limits,
         profile,
         interpreter: None,
+        arguments: Vec::new(),
     };
     let mut tries = 0;
     let running = loop {

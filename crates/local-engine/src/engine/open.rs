@@ -31,8 +31,7 @@ impl LocalEngine {
 }
 
 fn assemble(options: Options) -> Result<Core, OpenError> {
-    let Options { home, sandbox, sandbox_home, environment, sources, cache_bytes, results, upload_bytes_per_account } =
-        options;
+    let Options { home, sandbox, sandbox_home, environment, sources, cache_bytes, results } = options;
     let stage = |what| move |problem: String| OpenError::Stage { what, problem };
     let home = Home::open(&home, sandbox_home.as_deref())?;
     let sandbox = Sandbox::find(&sandbox, home.sandbox()).map_err(|error| match error {
@@ -61,7 +60,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         reserved: environment.reserved_jobs,
     })));
     let store = Store::open(&home.database(), on_commit(&shared))?;
-    let incoming = Incoming::new(home.uploads(), upload_bytes_per_account);
+    let incoming = Incoming::new(home.uploads());
     let interpreters = Interpreters::new(&home.sandbox());
     let (keys, tasks) = (KnownKeys::default(), TaskTracker::new());
     Ok(Core {

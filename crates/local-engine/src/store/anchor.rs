@@ -5,9 +5,9 @@
 //! record, never one that the database lost. Whoever can write the folder can also change the note. Against them helps only a
 //! hash that is noted elsewhere.
 
-use super::{DatabaseError, DbError};
-use cloister_model::{AuditRecord, Sha256};
-use rusqlite::{Connection, OptionalExtension as _};
+use super::{DatabaseError, audit};
+use cloister_model::Sha256;
+use rusqlite::Connection;
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _},
@@ -33,8 +33,11 @@ impl Anchor {
         // What is not a note is replaced.
         let _ = (&mut file).take(128).read_to_string(&mut text);
         if let Some((sequence, hash)) = parse(&text) {
-            let found = hash_of(db, sequence).map_err(|error| DatabaseError::new(database, error))?;
-            if found != Some(hash) {
+            let read = |error| DatabaseError::new(database, error);
+            let found = audit::one(db, sequence).map_err(read)?.map(|record| record.hash);
+            // A note that was not flushed may name a record that was archived since.
+            let is_archived = sequence <= audit::archived_through(db).map_err(read)?;
+            if found != Some(hash) && !is_archived {
                 return Err(DatabaseError::Shortened { path: database.to_owned(), sequence, note: path });
             }
         }
@@ -58,12 +61,4 @@ fn path(database: &Path) -> PathBuf {
 fn parse(text: &str) -> Option<(u64, Sha256)> {
     let (sequence, hash) = text.strip_suffix('\n')?.split_once(' ')?;
     Some((sequence.parse().ok()?, hash.parse().ok()?))
-}
-
-fn hash_of(db: &Connection, sequence: u64) -> Result<Option<Sha256>, DbError> {
-    let sql = "SELECT record FROM audit WHERE sequence = ?1";
-    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
-    let text: Option<String> = db.prepare(sql)?.query_row([sequence], |row| row.get(0)).optional()?;
-    let record: Option<AuditRecord> = text.map(|text| serde_json::from_str(&text)).transpose()?;
-    Ok(record.map(|record| record.hash))
 }

@@ -93,6 +93,11 @@ pub(crate) fn named(db: &Connection, owner: &Account, kind: AssetKind, name: &st
     one(db, sql, params![owner.key(), kind_number(kind), name])
 }
 
+/// How many assets an account has, withdrawn ones included.
+pub(crate) fn count(db: &Connection, owner: &Account) -> Result<u64, DbError> {
+    Ok(db.prepare_cached("SELECT count(*) FROM asset WHERE owner = ?1")?.query_row([owner.key()], |row| row.get(0))?)
+}
+
 /// The summary of an asset, as its row holds it.
 pub(super) fn summary_text(asset: &Asset) -> Result<String, DbError> {
     Ok(serde_json::to_string(&SummaryForm::from(&asset.summary()))?)

@@ -1,5 +1,5 @@
-use super::{DatabaseError, DbError, Write, schema};
-use cloister_model::{AuditEvent, AuditRecord, Sha256};
+use super::{DatabaseError, DbError, Fail, Write, schema};
+use cloister_model::{Archived, AuditEvent, AuditRecord, Sha256, StoreError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use std::path::Path;
 
@@ -24,6 +24,32 @@ pub(crate) fn record(write: &mut Write<'_>, event: AuditEvent) -> Result<(), DbE
         .execute(params![i64::try_from(record.sequence).unwrap_or(i64::MAX), serde_json::to_string(&record)?])?;
     *write.audit_head = Some((record.sequence, record.hash));
     Ok(())
+}
+
+/// The record of a place.
+pub(super) fn one(db: &Connection, sequence: u64) -> Result<Option<AuditRecord>, DbError> {
+    let sql = "SELECT record FROM audit WHERE sequence = ?1";
+    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
+    let text: Option<String> = db.prepare(sql)?.query_row([sequence], |row| row.get(0)).optional()?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
+}
+
+/// Puts on record that the records up to a place were archived, and takes them out.
+pub(crate) fn archive(write: &mut Write<'_>, archived: Archived, event: AuditEvent) -> Result<(), Fail<StoreError>> {
+    let Archived { through, hash } = archived;
+    if one(write.db, through)?.is_none_or(|found| found.hash != hash) {
+        return Err(Fail::Rejected(StoreError::Missing));
+    }
+    record(write, event)?;
+    let through = i64::try_from(through).unwrap_or(i64::MAX);
+    write.db.prepare_cached("UPDATE archived SET through = max(through, ?1)")?.execute([through])?;
+    write.db.prepare_cached("DELETE FROM audit WHERE sequence <= ?1")?.execute([through])?;
+    Ok(())
+}
+
+/// Up to which record the log is archived; 0: it is whole.
+pub(super) fn archived_through(db: &Connection) -> Result<u64, DbError> {
+    Ok(db.query_row("SELECT max(through) FROM archived", [], |row| row.get(0))?)
 }
 
 pub(crate) fn records(db: &Connection, after: u64, at_most: u32) -> Result<Vec<AuditRecord>, DbError> {

@@ -18,10 +18,11 @@ pub(super) struct Migration {
 }
 
 /// The version of a database is the number of migrations that it has had.
-pub(super) const MIGRATIONS: [Migration; 3] = [
+pub(super) const MIGRATIONS: [Migration; 4] = [
     Migration { sql: include_str!("version1.sql"), conversion: None },
     Migration { sql: include_str!("version2.sql"), conversion: Some(version2) },
     Migration { sql: include_str!("version3.sql"), conversion: Some(version3) },
+    Migration { sql: include_str!("version4.sql"), conversion: Some(version4) },
 ];
 
 /// The label under which version 1 kept the agreement of a job.
@@ -38,7 +39,8 @@ pub(super) fn tables(version: usize) -> Vec<&'static str> {
         0 => tables.clear(),
         1 => tables.push("nonce"),
         2 => tables.extend(["card", "claim", "receipt"]),
-        _ => tables.extend(["card", "claim", "receipt", "document", "job_document"]),
+        3 => tables.extend(["card", "claim", "receipt", "document", "job_document"]),
+        _ => tables.extend(["card", "claim", "receipt", "document", "job_document", "stored", "archived"]),
     }
     tables
 }
@@ -109,6 +111,31 @@ fn version3(db: &Connection) -> Result<(), DbError> {
                 tracing::error!(did, %error, "an asset cannot be read; restore it from a backup if it is needed");
             }
         }
+        Ok(())
+    })
+}
+
+/// What the results of each owner take, and when uploads were sent. What cannot be read counts as nothing.
+fn version4(db: &Connection) -> Result<(), DbError> {
+    each_row(db, "SELECT seq, card, files FROM card JOIN result USING (seq)", |row| {
+        let (seq, card, files): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (card, files): (Value, Value) =
+            (serde_json::from_str(&card).unwrap_or_default(), serde_json::from_str(&files).unwrap_or_default());
+        let Some(owner) = card["record"]["owner"].as_str().and_then(|owner| owner.parse::<Account>().ok()) else {
+            return Ok(());
+        };
+        let sizes = files.as_array().into_iter().flatten().filter_map(|file| file["bytes"].as_u64());
+        let bytes = i64::try_from(sizes.fold(0, u64::saturating_add)).unwrap_or(i64::MAX);
+        let sql = "INSERT INTO stored (seq, owner, bytes) VALUES (?1, ?2, ?3)";
+        db.prepare_cached(sql)?.execute(params![seq, owner.key(), bytes])?;
+        Ok(())
+    })?;
+    each_row(db, "SELECT owner, sha256, upload FROM upload", |row| {
+        let (owner, sha256, text): (String, Vec<u8>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let upload: Value = serde_json::from_str(&text).unwrap_or_default();
+        let created = upload["created"].as_i64().unwrap_or_default();
+        let sql = "UPDATE upload SET created = ?3 WHERE owner = ?1 AND sha256 = ?2";
+        db.prepare_cached(sql)?.execute(params![owner, sha256, created])?;
         Ok(())
     })
 }

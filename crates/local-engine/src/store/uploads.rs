@@ -1,34 +1,88 @@
 use super::{DbError, Fail, Write, forms::UploadForm};
-use cloister_model::{Account, Sha256, StoreError, Upload};
+use cloister_model::{Account, Quota, QuotaExceeded, Sha256, StoreError, Timestamp, Upload, UploadQuery};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// Stores an upload, unless its owner sent that file before, or has used up the bytes of one account.
+/// Stores an upload, unless its owner has used up the bytes of one account. One that its owner sent before counts as sent now.
 pub(crate) fn put(write: &mut Write<'_>, upload: &Upload, most_bytes: u64) -> Result<Upload, Fail<StoreError>> {
-    if let Some(before) = get(write.db, &upload.file.sha256, &upload.owner)? {
-        return Ok(before);
-    }
     let owner = upload.owner.key();
-    let sql = "SELECT coalesce(sum(bytes), 0) FROM upload WHERE owner = ?1";
-    let used: u64 = write.db.prepare_cached(sql)?.query_row([owner], |row| row.get(0))?;
-    if used.saturating_add(upload.file.bytes) > most_bytes {
-        let text = format!("one account may upload {most_bytes} bytes, and {used} are used");
-        return Err(Fail::Rejected(StoreError::Full(text)));
+    if get(write.db, &upload.file.sha256, &upload.owner)?.is_none() {
+        let used = bytes(write.db, &upload.owner)?;
+        if used.saturating_add(upload.file.bytes) > most_bytes {
+            let exceeded = QuotaExceeded { quota: Quota::UploadBytes, limit: most_bytes, used };
+            return Err(Fail::Rejected(exceeded.into()));
+        }
     }
-    let bytes = i64::try_from(upload.file.bytes).unwrap_or(i64::MAX);
-    write.db.prepare_cached("INSERT INTO upload (owner, sha256, bytes, upload) VALUES (?1, ?2, ?3, ?4)")?.execute(
-        params![owner, upload.file.sha256.as_bytes(), bytes, serde_json::to_string(&UploadForm::from(upload))?],
-    )?;
+    let size = i64::try_from(upload.file.bytes).unwrap_or(i64::MAX);
+    let sql = "INSERT INTO upload (owner, sha256, bytes, created, upload) VALUES (?1, ?2, ?3, ?4, ?5)
+        ON CONFLICT (owner, sha256) DO UPDATE SET created = ?4, upload = ?5";
+    write.db.prepare_cached(sql)?.execute(params![
+        owner,
+        upload.file.sha256.as_bytes(),
+        size,
+        ms(upload.created),
+        serde_json::to_string(&UploadForm::from(upload))?
+    ])?;
     Ok(upload.clone())
+}
+
+fn ms(at: Timestamp) -> i64 {
+    i64::try_from(at.unix_ms()).unwrap_or(i64::MAX)
+}
+
+fn parse(text: &str) -> Result<Upload, DbError> {
+    Ok(serde_json::from_str::<UploadForm>(text)?.into())
 }
 
 pub(crate) fn get(db: &Connection, sha256: &Sha256, owner: &Account) -> Result<Option<Upload>, DbError> {
     let sql = "SELECT upload FROM upload WHERE owner = ?1 AND sha256 = ?2";
     let found = db.prepare_cached(sql)?.query_row(params![owner.key(), sha256.as_bytes()], |row| row.get(0));
     let text: Option<String> = found.optional()?;
-    Ok(text.map(|text| serde_json::from_str::<UploadForm>(&text)).transpose()?.map(Upload::from))
+    text.as_deref().map(parse).transpose()
 }
 
 /// Whether any account sent that file.
 pub(crate) fn exists(db: &Connection, sha256: &Sha256) -> Result<bool, DbError> {
     Ok(db.prepare_cached("SELECT 1 FROM upload WHERE sha256 = ?1")?.exists([sha256.as_bytes()])?)
+}
+
+/// The bytes of all uploads of an account.
+pub(crate) fn bytes(db: &Connection, owner: &Account) -> Result<u64, DbError> {
+    let sql = "SELECT coalesce(sum(bytes), 0) FROM upload WHERE owner = ?1";
+    Ok(db.prepare_cached(sql)?.query_row([owner.key()], |row| row.get(0))?)
+}
+
+/// Uploads, sorted by owner and digest.
+pub(crate) fn list(db: &Connection, query: &UploadQuery) -> Result<Vec<Upload>, DbError> {
+    let UploadQuery { owner, sent_before, after, at_most } = query;
+    let owned = if owner.is_some() { "AND owner = ?5" } else { "" };
+    let sql = format!(
+        "SELECT upload FROM upload WHERE (owner, sha256) > (?1, ?2) AND created < ?3 {owned} ORDER BY owner, sha256 LIMIT ?4"
+    );
+    let (after_owner, after_file) = match after {
+        Some((owner, sha256)) => (owner.key(), sha256.as_bytes().as_slice()),
+        None => ("", [].as_slice()),
+    };
+    let before = sent_before.map_or(i64::MAX, ms);
+    let mut statement = db.prepare_cached(&sql)?;
+    let mut rows = match owner {
+        Some(owner) => statement.query(params![after_owner, after_file, before, at_most, owner.key()])?,
+        None => statement.query(params![after_owner, after_file, before, at_most])?,
+    };
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+    }
+    Ok(found)
+}
+
+/// Deletes an account's upload; false if there is none, or it was sent since `sent_before`.
+pub(crate) fn remove(
+    write: &mut Write<'_>,
+    sha256: &Sha256,
+    owner: &Account,
+    sent_before: Option<Timestamp>,
+) -> Result<bool, DbError> {
+    let sql = "DELETE FROM upload WHERE owner = ?1 AND sha256 = ?2 AND created < ?3";
+    let before = sent_before.map_or(i64::MAX, ms);
+    Ok(write.db.prepare_cached(sql)?.execute(params![owner.key(), sha256.as_bytes(), before])? > 0)
 }

@@ -114,6 +114,31 @@ async fn a_full_queue_takes_no_more_jobs_and_an_id_is_used_once() {
     close(engine).await;
 }
 
+/// More than the uploads of these tests have.
+const MOST: u64 = 1 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_upload_leaves_the_disk_with_its_last_owner() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<cloister_model::Account>().expect("an account"));
+    let mut sha256 = None;
+    for owner in [&alice, &bob] {
+        let number = engine.begin_upload().await.expect("begun");
+        engine.append_upload(number, vec![1; 10]).await.expect("added");
+        let upload = engine.finish_upload(number, owner.clone(), testing::at(1), MOST).await.expect("finished");
+        sha256 = Some(upload.file.sha256);
+    }
+    let sha256 = sha256.expect("sent");
+    let path = place.home().join("uploads").join(sha256.to_string());
+    engine.remove_upload(sha256, alice.clone(), None).await.expect("deleted");
+    assert!(path.exists(), "bob has it");
+    assert_eq!(engine.remove_upload(sha256, alice, None).await, Err(StoreError::Missing));
+    engine.remove_upload(sha256, bob, None).await.expect("deleted");
+    assert!(!path.exists());
+    close(engine).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_is_complete_or_absent() {
     let place = Place::new();
@@ -122,7 +147,7 @@ async fn an_upload_is_complete_or_absent() {
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, vec![1; 10]).await.expect("added");
     engine.append_upload(number, vec![2; 10]).await.expect("added");
-    let upload = engine.finish_upload(number, owner.clone(), testing::at(1)).await.expect("finished");
+    let upload = engine.finish_upload(number, owner.clone(), testing::at(1), MOST).await.expect("finished");
     assert_eq!(upload.file.bytes, 20);
     assert_eq!(engine.append_upload(number, vec![1]).await, Err(StoreError::Missing));
     let range = cloister_model::ByteRange { offset: 8, at_most: 4 };
@@ -132,9 +157,10 @@ async fn an_upload_is_complete_or_absent() {
     assert_eq!(engine.upload(upload.file.sha256, "bob".parse().expect("an account")).await, Ok(None));
 
     let number = engine.begin_upload().await.expect("begun");
-    let too_much = vec![0; 17 * 1024 * 1024];
-    assert!(matches!(engine.append_upload(number, too_much).await, Err(StoreError::Full(_))));
-    assert_eq!(engine.finish_upload(number, owner.clone(), testing::at(1)).await, Err(StoreError::Missing));
+    engine.append_upload(number, vec![0; 100]).await.expect("added");
+    let refused = engine.finish_upload(number, owner.clone(), testing::at(1), 119).await;
+    assert!(matches!(refused, Err(StoreError::Quota(exceeded)) if exceeded.used == 20), "{refused:?}");
+    assert_eq!(engine.finish_upload(number, owner.clone(), testing::at(1), MOST).await, Err(StoreError::Missing));
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, vec![3; 10]).await.expect("added");
     close(engine).await;
@@ -142,7 +168,7 @@ async fn an_upload_is_complete_or_absent() {
     let engine = place.open().await;
     let files: Vec<_> = std::fs::read_dir(place.home().join("uploads")).expect("a folder").collect();
     assert_eq!(files.len(), 1, "what was cut off is gone");
-    assert_eq!(engine.finish_upload(number, owner, testing::at(1)).await, Err(StoreError::Missing));
+    assert_eq!(engine.finish_upload(number, owner, testing::at(1), MOST).await, Err(StoreError::Missing));
     close(engine).await;
 }
 

@@ -85,3 +85,19 @@ async fn thirty_services_that_are_killed_run_nothing_twice_and_lose_nothing() {
     soon("the folders go", || place.leftovers().is_empty()).await;
     close(engine).await;
 }
+
+/// A run goes on when its service is gone, and is not to go on when its test is: an endless guest would keep a processor busy for as
+/// long as its contract lets it.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_sandbox_outlives_its_test() {
+    let place = Place::new();
+    let folder = place.home();
+    let engine = place.open().await;
+    let job = place.job(&engine, guests::ENDLESS).await;
+    submit(&engine, job).await.expect("submitted");
+    soon("a sandbox works", || !cloister_testkit::sandboxes_in(&folder).is_empty()).await;
+    drop(engine);
+    assert!(!cloister_testkit::sandboxes_in(&folder).is_empty(), "it goes on without its service");
+    drop(place);
+    soon("no sandbox is left", || cloister_testkit::sandboxes_in(&folder).is_empty()).await;
+}

@@ -16,6 +16,7 @@ use cloister_model::{
     ResultSet, ReviewVerdict, Seen, Sha256, Uploads as _,
 };
 use cloister_sources::SourcePolicy;
+use cloister_testkit::EndsSandboxes;
 use cloister_testkit::guests;
 use serde_json::json;
 use std::{
@@ -37,13 +38,15 @@ fn sandbox() -> PathBuf {
 
 /// A folder for one service after the other.
 struct Place {
+    _sandboxes: EndsSandboxes,
     directory: TempDir,
     jobs: AtomicU64,
 }
 
 impl Place {
     fn new() -> Self {
-        Self { directory: tempfile::tempdir().expect("a directory"), jobs: AtomicU64::new(1) }
+        let directory = tempfile::tempdir().expect("a directory");
+        Self { _sandboxes: EndsSandboxes::of(directory.path()), directory, jobs: AtomicU64::new(1) }
     }
 
     fn home(&self) -> PathBuf {
@@ -75,7 +78,6 @@ impl Place {
             sources: SourcePolicy::default(),
             cache_bytes: 64 * MIB,
             results: None,
-            upload_bytes_per_account: 16 * MIB,
         }
     }
 
@@ -119,7 +121,7 @@ async fn upload(engine: &LocalEngine, bytes: &[u8]) -> Sha256 {
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, bytes.to_vec()).await.expect("added");
     let owner = "alice".parse().expect("an account");
-    engine.finish_upload(number, owner, testing::at(1)).await.expect("finished").file.sha256
+    engine.finish_upload(number, owner, testing::at(1), 16 * MIB).await.expect("finished").file.sha256
 }
 
 /// Follows a job until it is as wanted.

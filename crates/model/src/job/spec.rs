@@ -162,6 +162,16 @@ pub struct JobAlgorithm {
     pub source: JobSource,
 }
 
+impl JobAlgorithm {
+    /// The arguments that its program gets in the sandbox, after its name. The entrypoint was checked when the job was
+    /// submitted. A job that an earlier version took with an entrypoint that means nothing here has no arguments, as it had
+    /// then.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        self.container.arguments(self.interpreter.is_some()).unwrap_or_default()
+    }
+}
+
 /// Where the files of an input or of an algorithm are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", from = "StoredSource")]

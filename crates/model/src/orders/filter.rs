@@ -1,5 +1,5 @@
 use super::StepVersion;
-use crate::{FileReport, JobId, JobSpec, Limits, OutputContract, ReleaseRules, Report};
+use crate::{FileReport, JobId, JobSpec, Limits, OutputContract, ReleaseRules, Report, RuntimeKind};
 use serde::{Deserialize, Serialize};
 
 /// Decide whether the outputs of a run may leave.
@@ -20,6 +20,10 @@ pub struct FilterOrder {
     pub outputs: Vec<FileReport>,
     /// Directories that the run left, likewise.
     pub output_directories: u64,
+    /// Whether there is no report of the run that counts, because a container could have written it: then the folder itself is
+    /// what the run left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unreported: bool,
 }
 
 impl FilterOrder {
@@ -41,6 +45,7 @@ impl FilterOrder {
             check_limits: Limits { memory_bytes: job.limits.memory_bytes, ..Limits::default() },
             outputs: Vec::new(),
             output_directories: 0,
+            unreported: job.terms.runtime == RuntimeKind::Container,
         }
     }
 

@@ -2,7 +2,9 @@ use super::{
     AlgorithmOrigin, Denial, DenialRule, Environment, OutputPolicy, Permissions, PublishedAlgorithm,
     RequestedAlgorithm, RequestedDataset, RuntimeKind, Trusted, TrustedAlgorithm,
 };
-use crate::{Account, Did, FilesChecksum, OutputContract, Profile, ReleaseRules, Sha256};
+use crate::{
+    Account, Command, Container, Did, FilesChecksum, OutputContract, PinnedImage, Profile, ReleaseRules, Sha256,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -35,6 +37,14 @@ pub struct Terms {
     pub runtimes: BTreeSet<RuntimeKind>,
     /// What all compute services would let it learn.
     pub profiles: BTreeSet<Profile>,
+}
+
+impl Terms {
+    /// Whether the log of a run may leave without anyone looking at it first.
+    #[must_use]
+    pub fn lets_log_out(&self) -> bool {
+        self.output_contract.max_log_bytes > 0 && !self.release.holds_log()
+    }
 }
 
 /// Why one dataset may be used.
@@ -185,6 +195,22 @@ pub fn check_files_checksum(admitted: &[AdmittedDataset], files: &FilesChecksum)
     if denials.is_empty() { Ok(()) } else { Err(denials) }
 }
 
+/// What keeps a container from running in an environment, beside the rules of datasets: its image and its command. Empty where
+/// the environment does not run containers at all, because then nothing about this one matters.
+#[must_use]
+pub fn container_denials(container: &Container, environment: &Environment) -> Vec<Denial> {
+    if !environment.runtimes.contains(&RuntimeKind::Container) && !environment.withholds_containers {
+        return Vec::new();
+    }
+    let image = match PinnedImage::of(container) {
+        Err(_) => Some(DenialRule::ContainerImage),
+        Ok(image) if environment.registries.iter().any(|prefix| image.is_below(prefix)) => None,
+        Ok(_) => Some(DenialRule::EnvironmentRegistry),
+    };
+    let command = Command::read(&container.entrypoint).is_err().then_some(DenialRule::ContainerCommand);
+    image.into_iter().chain(command).map(|rule| Denial { rule, subject: None }).collect()
+}
+
 fn about_the_job(
     datasets: &[RequestedDataset],
     algorithm: &RequestedAlgorithm,
@@ -198,7 +224,10 @@ fn about_the_job(
             !datasets.is_empty() && datasets.iter().all(|dataset| dataset.permissions().is_none()),
             DenialRule::NoComputeService,
         ),
-        (!environment.runtimes.contains(runtime), DenialRule::EnvironmentRuntime),
+        (!environment.runtimes.contains(runtime), {
+            let withheld = *runtime == RuntimeKind::Container && environment.withholds_containers;
+            if withheld { DenialRule::EnvironmentIsolation } else { DenialRule::EnvironmentRuntime }
+        }),
         (!environment.profiles.contains(profile), DenialRule::EnvironmentProfile),
         (*network && !network_offered, DenialRule::EnvironmentNetwork),
     ]

@@ -221,6 +221,43 @@ fn manner_and_environment_are_asked() {
 }
 
 #[test]
+fn a_container_needs_an_image_of_a_known_registry_a_digest_and_a_command() {
+    let pinned = Container {
+        image: "registry.example/team/python".to_owned(),
+        tag: None,
+        entrypoint: "python3 $ALGO".to_owned(),
+        checksum: Some(format!("sha256:{}", "a".repeat(64))),
+    };
+    let offers = |registries: &[&str]| Environment {
+        runtimes: [RuntimeKind::Wasm, RuntimeKind::Container].into(),
+        registries: registries.iter().map(|prefix| (*prefix).to_owned()).collect(),
+        ..Environment::default()
+    };
+    let rules = |container: &Container, environment: &Environment| -> Vec<DenialRule> {
+        container_denials(container, environment).into_iter().map(|denial| denial.rule).collect()
+    };
+    let team = offers(&["registry.example/team"]);
+    assert_eq!(rules(&pinned, &team), []);
+    assert_eq!(rules(&pinned, &offers(&[])), [DenialRule::EnvironmentRegistry]);
+    assert_eq!(rules(&pinned, &offers(&["registry.example/tea"])), [DenialRule::EnvironmentRegistry]);
+    assert_eq!(rules(&Container { checksum: None, ..pinned.clone() }, &team), [DenialRule::ContainerImage]);
+    let tag = Container { checksum: Some("latest".to_owned()), entrypoint: "a '".to_owned(), ..pinned.clone() };
+    assert_eq!(rules(&tag, &team), [DenialRule::ContainerImage, DenialRule::ContainerCommand]);
+    // Where no container runs, nothing about this one matters; where a wall is missing, the rest is said at once.
+    assert_eq!(rules(&tag, &Environment::default()), []);
+    let withheld = Environment { withholds_containers: true, ..Environment::default() };
+    assert_eq!(rules(&pinned, &withheld), [DenialRule::EnvironmentRegistry]);
+    let datasets = [dataset(
+        "d",
+        Permissions { runtimes: [RuntimeKind::Container].into(), ..with_rules(vec![trusted("algo", 1, 9)]) },
+    )];
+    let container = RequestedAlgorithm { runtime: RuntimeKind::Container, ..candidate(|_| ()) };
+    let decided = |environment: &Environment| denied(decide(&datasets, &container, &account("consumer"), environment));
+    assert_eq!(decided(&withheld), [DenialRule::EnvironmentIsolation]);
+    assert_eq!(decided(&Environment::default()), [DenialRule::EnvironmentRuntime]);
+}
+
+#[test]
 fn a_dataset_for_download_needs_one_to_compute_on() {
     let access = RequestedDataset { kind: ServiceKind::Access, ..dataset("x", Permissions::default()) };
     let compute = dataset("d", with_rules(vec![trusted("algo", 1, 9)]));
@@ -322,6 +359,7 @@ fn everything() -> Environment {
         runtimes: [RuntimeKind::Wasm, RuntimeKind::Container].into(),
         profiles: [Profile::Deterministic, Profile::Standard].into(),
         network: true,
+        ..Environment::default()
     }
 }
 

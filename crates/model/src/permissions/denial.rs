@@ -52,6 +52,14 @@ pub enum DenialRule {
     EnvironmentProfile,
     /// The environment has no network for this runtime.
     EnvironmentNetwork,
+    /// The environment runs containers only behind walls that are not known to stand.
+    EnvironmentIsolation,
+    /// The environment does not run images of this registry.
+    EnvironmentRegistry,
+    /// The image has no digest, or its name no registry.
+    ContainerImage,
+    /// `container.entrypoint` is no command.
+    ContainerCommand,
     /// The datasets' output contracts have no file name in common.
     OutputContract,
     /// The dataset's `oceanProviders` does not name the Ocean Provider that asked for the job.
@@ -86,6 +94,15 @@ impl DenialRule {
             Self::EnvironmentRuntime => "the environment does not offer this runtime",
             Self::EnvironmentProfile => "the environment does not offer this profile",
             Self::EnvironmentNetwork => "the environment offers no network to this runtime",
+            Self::EnvironmentIsolation => {
+                "the environment runs containers only where its network policy and the size of its volumes are enforced, \
+                 and at least one of them is not known to be"
+            }
+            Self::EnvironmentRegistry => "the environment does not run container images of this registry",
+            Self::ContainerImage => {
+                "the algorithm's container image is not named with its registry and pinned by a digest"
+            }
+            Self::ContainerCommand => "the algorithm's `container.entrypoint` is no command",
             Self::OutputContract => "the output contracts of the datasets have no file name or no media type in common",
             Self::OceanProvider => "the dataset is not meant for this Ocean Provider",
             Self::Withdrawn => "the asset or its service was withdrawn after the job was allowed",
@@ -114,8 +131,20 @@ impl DenialRule {
             Self::Runtime => "use a WebAssembly build, or ask the dataset's publisher to allow the runtime",
             Self::Profile => "use the deterministic profile, or ask the dataset's publisher to allow the other",
             Self::NetworkAccess => "run it without network, or ask the dataset's publisher to allow it",
-            Self::EnvironmentRuntime | Self::EnvironmentProfile => "choose another environment",
+            Self::EnvironmentRuntime => {
+                "choose another environment, or ask its operator: an image that no interpreter stands for is a container"
+            }
+            Self::EnvironmentProfile => "choose another environment",
             Self::EnvironmentNetwork => "run it without network, or as a container where the environment has one",
+            Self::EnvironmentIsolation => {
+                "use a WebAssembly build, or ask its operator, whom the conditions of the environment tell what is missing"
+            }
+            Self::EnvironmentRegistry => "ask its operator to add the registry, or choose another environment",
+            Self::ContainerImage => {
+                "its publisher sets `container.image` to a name such as registry.example/team/image, and \
+                 `container.checksum` to `sha256:` and the digest of the image's manifest"
+            }
+            Self::ContainerCommand => "its publisher corrects it; an example is `python3 $ALGO`",
             Self::OutputContract => "run one job per dataset, or ask the publishers to agree on names",
             Self::OceanProvider => "ask the dataset's publisher to name the Provider in `oceanProviders`",
             Self::Withdrawn => "ask its publisher",

@@ -5,7 +5,7 @@ mod denial;
 mod request;
 mod rules;
 
-pub use decision::{AdmittedBy, AdmittedDataset, Decision, Terms, check_files_checksum, decide};
+pub use decision::{AdmittedBy, AdmittedDataset, Decision, Terms, check_files_checksum, container_denials, decide};
 pub use denial::{Denial, DenialRule};
 pub use request::{
     AlgorithmOrigin, Environment, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset,

@@ -70,6 +70,10 @@ pub struct Environment {
     pub profiles: BTreeSet<Profile>,
     /// Whether containers can have the network. WebAssembly never can.
     pub network: bool,
+    /// Prefixes of the images that containers can be of: a host, and path segments.
+    pub registries: Vec<String>,
+    /// Whether its operator allows containers and something is missing that they want. Then they are not among `runtimes`.
+    pub withholds_containers: bool,
 }
 
 /// An asset that cannot be asked for in this way.
@@ -162,6 +166,7 @@ impl Environment {
             runtimes: BTreeSet::from([terms.runtime]),
             profiles: BTreeSet::from([terms.profile]),
             network: terms.network,
+            ..Self::default()
         }
     }
 }
@@ -173,6 +178,8 @@ impl Default for Environment {
             runtimes: BTreeSet::from([RuntimeKind::Wasm]),
             profiles: BTreeSet::from([Profile::Deterministic]),
             network: false,
+            registries: Vec::new(),
+            withholds_containers: false,
         }
     }
 }

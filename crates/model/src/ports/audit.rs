@@ -39,6 +39,8 @@ pub enum AuditAction {
     KeyCreated,
     /// A key was revoked.
     KeyRevoked,
+    /// Records were taken out of the log; the detail says up to which one ([`Archived`]).
+    AuditArchived,
 }
 
 impl AuditAction {
@@ -61,6 +63,7 @@ impl AuditAction {
             Self::AssetWithdrawn => "asset-withdrawn",
             Self::KeyCreated => "key-created",
             Self::KeyRevoked => "key-revoked",
+            Self::AuditArchived => "audit-archived",
         }
     }
 }
@@ -79,6 +82,26 @@ pub struct AuditEvent {
     pub subject: String,
     /// The particulars, as JSON text: kept letter for letter, because the chain covers the letters. No secrets.
     pub detail: String,
+}
+
+/// What a record of [`AuditAction::AuditArchived`] says: all records up to this one were archived, and may be missing in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Archived {
+    /// The last one of them.
+    pub through: u64,
+    /// Its hash.
+    pub hash: Sha256,
+}
+
+impl Archived {
+    /// What this record says was archived; none if it is about something else.
+    #[must_use]
+    pub fn of(record: &AuditRecord) -> Option<Self> {
+        let AuditEvent { action, detail, .. } = &record.event;
+        let said: Option<Self> = serde_json::from_str(detail).ok();
+        said.filter(|said| *action == AuditAction::AuditArchived && said.through < record.sequence)
+    }
 }
 
 /// An event on record, chained to the one before it.
@@ -156,13 +179,23 @@ impl AuditRecord {
     }
 }
 
-/// The record of what was decided, released and read. It only grows.
+/// The record of what was decided, released and read. It only grows at its end. From its beginning, what was archived can be
+/// taken out; a record of that stays.
 pub trait AuditLog: fmt::Debug + Send + Sync {
     /// Puts events on record, in their order. Done when they are stored for good.
     fn record(&self, events: Vec<AuditEvent>) -> StoreFuture<'_, ()>;
 
-    /// The records after a place, at most so many.
+    /// The records after a place, at most so many. The first ones of the log may be archived: then the answer begins with the
+    /// first one that is there.
     fn records(&self, after: u64, at_most: u32) -> StoreFuture<'_, Vec<AuditRecord>>;
+
+    /// Puts on record that the records up to a place were archived, and takes them out. That event is on record for good
+    /// before any is taken out. An engine may take out fewer: those that it keeps together with later ones stay.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`](super::StoreError::Missing) if the log does not have that record, or it has another hash: then
+    /// nothing is changed.
+    fn archive(&self, archived: Archived, event: AuditEvent) -> StoreFuture<'_, ()>;
 }
 
 #[cfg(test)]

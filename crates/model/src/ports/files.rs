@@ -22,8 +22,21 @@ pub struct Upload {
     pub file: FileDigest,
     /// Who sent it.
     pub owner: Account,
-    /// When.
+    /// When; the last time, if it was sent more than once.
     pub created: Timestamp,
+}
+
+/// Which uploads are asked for, in an order that stays the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadQuery {
+    /// Those of this account; none: of all accounts, all of one together.
+    pub owner: Option<Account>,
+    /// Those that were sent before this moment; none: all.
+    pub sent_before: Option<Timestamp>,
+    /// Those after this one; none: from the first on. It may be gone.
+    pub after: Option<(Account, Sha256)>,
+    /// At most so many. Fewer only at the end.
+    pub at_most: u32,
 }
 
 /// Files that accounts send, to be named by their digest in a job or an asset.
@@ -40,11 +53,12 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// [`StoreError::Missing`](super::StoreError::Missing), [`StoreError::Full`](super::StoreError::Full).
     fn append_upload(&self, upload: u64, bytes: Vec<u8>) -> StoreFuture<'_, ()>;
 
-    /// Ends an upload: from now on the account can name it. The same file again changes nothing.
+    /// Ends an upload of an account that may have so many bytes of uploads in all: from now on it can name the file. The same
+    /// file again costs nothing, and counts as sent now.
     ///
     /// # Errors
-    /// As [`Uploads::append_upload`].
-    fn finish_upload(&self, upload: u64, owner: Account, at: Timestamp) -> StoreFuture<'_, Upload>;
+    /// As [`Uploads::append_upload`], and [`StoreError::Quota`](super::StoreError::Quota).
+    fn finish_upload(&self, upload: u64, owner: Account, at: Timestamp, most_bytes: u64) -> StoreFuture<'_, Upload>;
 
     /// Forgets an upload that was begun.
     ///
@@ -57,6 +71,26 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
     fn upload(&self, sha256: Sha256, owner: Account) -> StoreFuture<'_, Option<Upload>>;
+
+    /// The uploads that are asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
+    fn uploads(&self, query: UploadQuery) -> StoreFuture<'_, Vec<Upload>>;
+
+    /// The bytes of all uploads of an account together.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
+    fn upload_bytes(&self, owner: Account) -> StoreFuture<'_, u64>;
+
+    /// Deletes an account's upload: the account can name it no more, and may store as many bytes again. Uploads of the same
+    /// file by other accounts stay. The bytes go when no account has the file. With `sent_before`, an upload that was sent again
+    /// since then stays, and is as good as missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`](super::StoreError::Missing), [`StoreError::Unavailable`](super::StoreError::Unavailable).
+    fn remove_upload(&self, sha256: Sha256, owner: Account, sent_before: Option<Timestamp>) -> StoreFuture<'_, ()>;
 }
 
 /// The state of an inspection.

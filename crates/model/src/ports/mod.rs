@@ -7,16 +7,18 @@ mod files;
 mod jobs;
 mod keyring;
 mod outputs;
+mod quota;
 mod registry;
 
-pub use audit::{AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord};
+pub use audit::{Archived, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord};
 pub use claims::{Claim, ClaimKind, Claims};
-pub use files::{FileDigest, Inspection, Inspections, Upload, Uploads};
+pub use files::{FileDigest, Inspection, Inspections, Upload, UploadQuery, Uploads};
 pub use jobs::{
     EngineError, EngineFuture, EnvironmentStatus, Explanation, JobQuery, Jobs, ReviewVerdict, Unavailability,
 };
 pub use keyring::{ApiKey, KeyId, KeyIdError, Keyring, Role};
 pub use outputs::{LogPart, LogScope, Outputs};
+pub use quota::{Quota, QuotaExceeded};
 pub use registry::{Asset, AssetList, AssetQuery, Registry};
 
 /// Why a store did not do what it was asked.
@@ -31,6 +33,9 @@ pub enum StoreError {
     /// It holds all that it may.
     #[error("the store is full: {0}")]
     Full(String),
+    /// The account has as much as one account may have.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
     /// Its disk or its cluster does not answer.
     #[error("the store cannot be reached: {0}; try again, and ask the operator if it stays so")]
     Unavailable(String),

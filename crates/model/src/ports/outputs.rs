@@ -1,5 +1,5 @@
 use super::EngineFuture;
-use crate::{ByteRange, JobId, Report, ResultFile, ResultSet, StoredReceipt};
+use crate::{Account, ByteRange, JobId, Report, ResultFile, ResultSet, StoredReceipt};
 use std::fmt;
 
 /// What comes out of jobs: log, report, results, receipt.
@@ -30,6 +30,12 @@ pub trait Outputs: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Outputs::log`], and [`EngineError::NoSuchResult`](super::EngineError::NoSuchResult).
     fn read_result(&self, job: JobId, set: ResultSet, index: u32, range: ByteRange) -> EngineFuture<'_, Vec<u8>>;
+
+    /// The bytes of the released results of all jobs of an account that are there.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`](super::EngineError::Unavailable).
+    fn result_bytes(&self, owner: Account) -> EngineFuture<'_, u64>;
 
     /// The receipt of a job; none while the job has not ended, and for jobs that an earlier version ended without one. It
     /// stays when the job is removed.

@@ -90,6 +90,7 @@ impl Case {
             check_limits: Limits::default(),
             outputs: report.outputs,
             output_directories: report.output_directories,
+            unreported: false,
         }
     }
 
@@ -114,6 +115,27 @@ fn what_keeps_the_contract_may_leave() {
     let names: Vec<String> = case.check().expect("allowed").into_iter().map(|file| file.name).collect();
     assert_eq!(names, ["a/é.csv", "b.txt"]);
     assert_eq!(case.check().expect("allowed")[1].path, case.at("b.txt"));
+}
+
+/// A container writes no report that counts: what it left is what is in the folder, and every other rule holds for that.
+#[test]
+fn the_outputs_of_a_container_are_what_is_in_the_folder() {
+    let mut case = Case::new();
+    case.contract.names = vec!["*.csv".parse().expect("a pattern")];
+    case.write("a.csv", "x");
+    let order = FilterOrder { outputs: vec![], output_directories: 0, unreported: true, ..case.order() };
+    let reported = FilterOrder { unreported: false, ..order.clone() };
+    assert_eq!(check_outputs(&case.at(""), &reported).expect_err("no report").rule, "output-report");
+    let names = |order: &FilterOrder| -> Result<Vec<String>, &'static str> {
+        let found = check_outputs(&case.at(""), order).map_err(|refusal| refusal.rule)?;
+        Ok(found.into_iter().map(|file| file.name).collect())
+    };
+    assert_eq!(names(&order), Ok(vec!["a.csv".to_owned()]));
+    case.write("b.txt", "x");
+    assert_eq!(names(&order), Err("output-name"));
+    fs::remove_file(case.at("b.txt")).expect("removed");
+    symlink("/etc/passwd", case.at("c.csv")).expect("a link");
+    assert_eq!(names(&order), Err("output-kind"));
 }
 
 #[test]

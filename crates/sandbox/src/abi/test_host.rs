@@ -55,6 +55,7 @@ impl Host {
         let open = |dir: &TempDir| Dir::open_ambient_dir(dir.path(), ambient_authority()).expect("a directory");
         let contract = OutputContract { max_bytes: OUTPUT_BYTES, ..OutputContract::default() };
         let mut files = Build::new(self.account.clone(), HANDLES)
+            .random(Box::new(Random::for_devices(Profile::Deterministic, Sha256::from_bytes([7; 32]))))
             .mount("/data/inputs/d", open(&self.inputs))
             .and_then(|build| build.outputs(open(&self.outputs), contract))
             .expect("a tree")

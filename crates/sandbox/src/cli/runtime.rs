@@ -47,7 +47,10 @@ impl Runtime {
         let home = home()?;
         match self {
             Self::Add { runtime, wheel } => {
-                let installed = add(&home, &runtime, wheel.as_deref(), &mut |message| complain(message))?;
+                let mut progress = Progress::new(false, None);
+                let installed = add(&home, &runtime, wheel.as_deref(), &mut |message| complain(message), &mut progress);
+                progress.finish();
+                let installed = installed?;
                 let name = &installed.manifest.name;
                 print(&if installed.was_there {
                     format!("{name} is already installed")

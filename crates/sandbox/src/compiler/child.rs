@@ -12,7 +12,7 @@ use std::{fs::File, io::Write as _};
 pub(crate) fn main() -> Result<()> {
     let take = |descriptor: Descriptor| isolation::take_fd(descriptor as i32).map(File::from);
     let mut result = take(Descriptor::Result)?;
-    let Request { limits, role, engine } =
+    let Request { limits, role, engine, effort } =
         serde_json::from_slice(&read_bounded(&mut take(Descriptor::Request)?, 1 << 20)?)?;
     let mut module = take(Descriptor::Module)?;
     let artifact = engine.map(|engine| Ok::<_, std::io::Error>((engine, take(Descriptor::Artifact)?))).transpose()?;
@@ -57,7 +57,7 @@ pub(crate) fn main() -> Result<()> {
     });
     let mut response = Response { admission, error: None, artifact_too_large: false };
     if let (Some((engine, mut file)), Verdict::Admitted) = (artifact, &response.admission.verdict) {
-        let engine = engine.engine(Purpose::Compile)?;
+        let engine = engine.engine(Purpose::Compile(effort))?;
         let compiled = match response.admission.kind {
             Some(ModuleKind::Component) => engine.precompile_component(&bytes),
             Some(ModuleKind::Preview1Command | ModuleKind::Preview1Reactor) | None => engine.precompile_module(&bytes),

@@ -7,8 +7,8 @@ pub(crate) use child::main;
 pub(crate) use request::{Descriptor, Request, Response};
 
 use crate::{
-    cache::{Artifact, Cache},
-    engine::EngineSettings,
+    cache::{Artifact, AuthenticatedCode, Cache},
+    engine::{Effort, EngineSettings},
     hash::sha256_bytes,
     supervisor::{Ended, Observer, Phase, Watched, watch},
 };
@@ -71,7 +71,7 @@ pub fn compile(
     #[expect(clippy::disallowed_methods, reason = "measures compiling for the report")]
     let started = Instant::now();
     let draft = cache.draft().context("cannot write to the artifact cache")?;
-    let request = Request { limits: limits.clone(), role: role.clone(), engine: Some(engine) };
+    let request = Request { limits: limits.clone(), role: role.clone(), engine: Some(engine), effort: Effort::Most };
     let answer = module().and_then(|module| ask(&request, &module, Some(draft.1.try_clone()?), observer));
     let compiled = match answer {
         Ok(Answer::Admitted(admission)) => {
@@ -85,6 +85,29 @@ pub fn compile(
     compiled
 }
 
+/// Compiles a module that runs once: quickly, and into code that no cache keeps. The outcome says why it may not run.
+///
+/// # Errors
+/// As [`compile`].
+pub(crate) fn compile_once(
+    cache: &Cache,
+    module: &File,
+    role: &Role,
+    engine: EngineSettings,
+    limits: &Limits,
+    observer: &mut dyn Observer,
+) -> Result<Result<AuthenticatedCode, Outcome>> {
+    observer.phase(Phase::Compiling);
+    let draft = cache.draft().context("cannot write to the artifact cache")?;
+    let request = Request { limits: limits.clone(), role: role.clone(), engine: Some(engine), effort: Effort::Least };
+    let answer = ask(&request, module, Some(draft.1.try_clone()?), observer);
+    let code = Cache::use_once(draft).context("cannot remove a draft from the artifact cache")?;
+    Ok(match answer? {
+        Answer::Admitted(_) => Ok(code),
+        Answer::Not { outcome, .. } => Err(outcome),
+    })
+}
+
 /// Checks a module without compiling it.
 ///
 /// # Errors
@@ -95,7 +118,7 @@ pub fn inspect(
     limits: &Limits,
     observer: &mut dyn Observer,
 ) -> Result<(Option<Admission>, Option<Outcome>)> {
-    let request = Request { limits: limits.clone(), role: role.clone(), engine: None };
+    let request = Request { limits: limits.clone(), role: role.clone(), engine: None, effort: Effort::Most };
     Ok(match ask(&request, module, None, observer)? {
         Answer::Admitted(admission) => (Some(admission), None),
         Answer::Not { admission, outcome } => (admission, Some(outcome)),

@@ -1,4 +1,4 @@
-use crate::engine::EngineSettings;
+use crate::engine::{Effort, EngineSettings};
 use cloister_model::{Admission, Limits};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,8 @@ pub(crate) struct Request {
     pub(crate) role: Role,
     /// The engine to compile for; none to check only.
     pub(crate) engine: Option<EngineSettings>,
+    /// How much time compiling may take.
+    pub(crate) effort: Effort,
 }
 
 /// The answer of the compiler process.

@@ -16,10 +16,49 @@ pub(super) struct Mount {
 /// A file opened for reading.
 #[derive(Clone, Debug)]
 pub(super) struct ReadFile {
-    pub(super) file: Arc<File>,
+    pub(super) content: Content,
     pub(super) size: u64,
     /// Whether reading it counts as reading an input. An interpreter's library does not count.
     pub(super) is_input: bool,
+}
+
+/// Where the bytes of a read-only file are.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A whole file of the host.
+    File(Arc<File>),
+    /// So many bytes of a file of the host, from an offset.
+    Range {
+        /// The file.
+        file: Arc<File>,
+        /// Where the bytes begin.
+        start: u64,
+        /// How many there are.
+        length: u64,
+    },
+    /// Bytes in memory, already charged.
+    Memory(Arc<[u8]>),
+}
+
+impl Content {
+    /// Fills the buffer from `offset`, with one call to the host at most. 0 at the end.
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        use std::os::unix::fs::FileExt as _;
+        match self {
+            Self::File(file) => file.read_at(buffer, offset),
+            Self::Range { file, start, length } => {
+                let rest = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX).min(buffer.len());
+                // Within the length, so the sum is an offset in the file.
+                if rest == 0 { Ok(0) } else { file.read_at(&mut buffer[..rest], start + offset) }
+            }
+            Self::Memory(bytes) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+                let length = rest.len().min(buffer.len());
+                buffer[..length].copy_from_slice(&rest[..length]);
+                Ok(length)
+            }
+        }
+    }
 }
 
 /// The bytes charged for one entry of a listing, in addition to its name.
@@ -64,9 +103,12 @@ impl Mount {
         let file = self.root.open_with(path, OpenOptions::new().read(true).custom_flags(nonblocking))?;
         let metadata = file.metadata()?;
         match Self::kind_of(&metadata)? {
-            FileKind::File { size } => Ok(ReadFile { file: Arc::new(file.into_std()), size, is_input: true }),
+            FileKind::File { size } => {
+                Ok(ReadFile { content: Content::File(Arc::new(file.into_std())), size, is_input: true })
+            }
             FileKind::Directory => Err(Errno::IsDirectory),
             FileKind::Link { .. } => Err(Errno::Loop),
+            FileKind::Device => Err(Errno::Access),
         }
     }
 
@@ -106,7 +148,7 @@ impl Mount {
                         Ok(FileKind::File { .. }) => FileKind::File { size: 0 },
                         Ok(FileKind::Link { .. }) => FileKind::Link { size: 0 },
                         Ok(FileKind::Directory) => FileKind::Directory,
-                        Err(_) => continue,
+                        Ok(FileKind::Device) | Err(_) => continue,
                     },
                     _ => continue,
                 };

@@ -1,11 +1,12 @@
 use super::{
     Errno, HandleId,
     arena::Arena,
-    dataset::{Mount, ReadFile},
+    dataset::{Content, Mount, ReadFile},
+    device::{DEVICES, RandomBytes},
     handle::{Directory, Open},
     outputs::{OUTPUT_ROOT, OutputKind, Outputs},
     path::GuestPath,
-    scratch::{SCRATCH_ROOT, Scratch, ScratchKind},
+    scratch::{BESIDE_ROOT, LOGS, Scratch, ScratchKind, TMP},
     tree::{Branch, ROOT, Tree},
 };
 use crate::account::Account;
@@ -21,6 +22,7 @@ pub struct FileSystem {
     pub(super) mounts: Vec<Mount>,
     pub(super) outputs: Option<Outputs>,
     pub(super) scratch: Scratch,
+    pub(super) random: Option<Box<dyn RandomBytes>>,
     pub(super) handles: Arena<Open>,
     pub(super) handle_limit: u32,
     pub(super) account: Account,
@@ -49,12 +51,15 @@ pub struct Build {
 }
 
 impl Build {
-    /// A tree with only `/tmp` and `/data`. `handle_limit` is the most handles that the guest can hold open.
+    /// A tree with only `/tmp`, `/data/logs` and the devices. `handle_limit` is the most handles that the guest can hold open.
     #[must_use]
     pub fn new(account: Account, handle_limit: u32) -> Self {
         let mut tree = Tree::default();
-        tree.place("/tmp", Branch::Scratch);
-        tree.directory("/data");
+        tree.place("/tmp", Branch::Scratch(TMP));
+        tree.place("/data/logs", Branch::Scratch(LOGS));
+        for (number, (path, _)) in DEVICES.iter().enumerate() {
+            tree.place(path, Branch::Device(number));
+        }
         Self {
             file_system: FileSystem {
                 tree,
@@ -62,11 +67,19 @@ impl Build {
                 mounts: Vec::new(),
                 outputs: None,
                 scratch: Scratch::new(account.clone()),
+                random: None,
                 handles: Arena::default(),
                 handle_limit,
                 account,
             },
         }
+    }
+
+    /// Where `/dev/urandom` takes its bytes from. Without it, reading from there fails.
+    #[must_use]
+    pub fn random(mut self, source: Box<dyn RandomBytes>) -> Self {
+        self.file_system.random = Some(source);
+        self
     }
 
     /// Adds an empty read-only directory and its parents.
@@ -87,7 +100,8 @@ impl Build {
     pub fn file(mut self, path: &str, file: File) -> Result<Self, PlaceError> {
         let size = file.metadata().map_err(|error| PlaceError::Host { path: path.to_owned(), error })?.len();
         let is_input = path.starts_with("/data/");
-        self.file_system.files.push(ReadFile { file: Arc::new(file), size, is_input });
+        let content = Content::File(Arc::new(file));
+        self.file_system.files.push(ReadFile { content, size, is_input });
         let number = self.file_system.files.len() - 1;
         self.place(path, Branch::File(number))
     }
@@ -115,6 +129,16 @@ impl Build {
         if self.file_system.tree.place(path, branch) { Ok(self) } else { Err(PlaceError::Taken(path.to_owned())) }
     }
 
+    /// Adds an empty directory that is found only by its whole path: one that leads through a file, which stays a file for
+    /// everyone who asks for less of the path. Interpreters import packages from an archive, and packages look for their data
+    /// beside their code.
+    ///
+    /// # Errors
+    /// If nothing of the path is a file, or the path is taken.
+    pub fn through(mut self, path: &str) -> Result<Self, PlaceError> {
+        if self.file_system.tree.through(path) { Ok(self) } else { Err(PlaceError::Taken(path.to_owned())) }
+    }
+
     /// The finished file system.
     #[must_use]
     pub fn finish(self) -> FileSystem {
@@ -138,10 +162,22 @@ pub(super) enum Found {
     DatasetFile { mount: usize, path: String },
     OutputFile(usize),
     ScratchFile(usize),
+    Device(usize),
     Missing,
 }
 
 impl FileSystem {
+    /// Adds a read-only file below `/`, at a path from the root. Its parents are made. The caller has charged for it.
+    ///
+    /// # Errors
+    /// If the path is taken.
+    pub fn add(&mut self, path: &str, content: Content, size: u64) -> Result<(), PlaceError> {
+        let is_input = path.starts_with("/data/");
+        self.files.push(ReadFile { content, size, is_input });
+        let branch = Branch::File(self.files.len() - 1);
+        if self.tree.place(path, branch) { Ok(()) } else { Err(PlaceError::Taken(path.to_owned())) }
+    }
+
     /// Opens `/`. All other handles are opened by a path.
     ///
     /// # Errors
@@ -184,7 +220,21 @@ impl FileSystem {
         let mut above = Vec::new();
         let mut at = self.directory(base)?.clone();
         let mut name = None;
+        let mut skip = 0;
         for (index, segment) in path.segments.iter().enumerate() {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            if let Directory::Tree(id) = at
+                && let Some((beyond, length)) = self.tree.beyond(id, &path.segments[index..])
+            {
+                // The file, and what is between, can be left again by as many `..`.
+                above.extend(std::iter::repeat_n(at.clone(), length));
+                at = Directory::Tree(beyond);
+                skip = length - 1;
+                continue;
+            }
             if *segment == ".." {
                 // `missing/..` is an error, as in the kernel.
                 if let Directory::Dataset { mount, path } = &at
@@ -200,6 +250,10 @@ impl FileSystem {
                 above.push(std::mem::replace(&mut at, next));
             }
         }
+        // A name that `/` does not have is scratch.
+        if at == Directory::Tree(ROOT) && name.as_ref().is_some_and(|name| self.tree.child(ROOT, name).is_none()) {
+            at = Directory::Scratch(BESIDE_ROOT);
+        }
         Ok(Target { parent: at, name, must_be_directory: path.must_be_directory })
     }
 
@@ -210,9 +264,11 @@ impl FileSystem {
         match self.find_in(at, name)? {
             Found::Directory(directory) => Ok(directory),
             Found::Missing => Err(Errno::NoEntry),
-            Found::Fixed(_) | Found::DatasetFile { .. } | Found::OutputFile(_) | Found::ScratchFile(_) => {
-                Err(Errno::NotDirectory)
-            }
+            Found::Fixed(_)
+            | Found::DatasetFile { .. }
+            | Found::OutputFile(_)
+            | Found::ScratchFile(_)
+            | Found::Device(_) => Err(Errno::NotDirectory),
         }
     }
 
@@ -232,12 +288,14 @@ impl FileSystem {
     fn find_in(&self, at: &Directory, name: &str) -> Result<Found, Errno> {
         Ok(match at {
             Directory::Tree(id) => match self.tree.child(*id, name) {
+                None if *id == ROOT => return self.find_in(&Directory::Scratch(BESIDE_ROOT), name),
                 None => Found::Missing,
                 Some(Branch::Directory(id)) => Found::Directory(Directory::Tree(id)),
                 Some(Branch::File(number)) => Found::Fixed(number),
                 Some(Branch::Mount(mount)) => Found::Directory(Directory::Dataset { mount, path: String::new() }),
                 Some(Branch::Outputs) => Found::Directory(Directory::Outputs(OUTPUT_ROOT)),
-                Some(Branch::Scratch) => Found::Directory(Directory::Scratch(SCRATCH_ROOT)),
+                Some(Branch::Scratch(root)) => Found::Directory(Directory::Scratch(root)),
+                Some(Branch::Device(number)) => Found::Device(number),
             },
             Directory::Dataset { mount, path } => {
                 let path = join(path, name);

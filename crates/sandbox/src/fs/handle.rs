@@ -1,4 +1,4 @@
-use super::{dataset::ReadFile, outputs::OutputId, scratch::ScratchId, tree::DirectoryId};
+use super::{dataset::ReadFile, device::Device, outputs::OutputId, scratch::ScratchId, tree::DirectoryId};
 use std::sync::Arc;
 
 /// An open file or directory. Guests never see this number: each ABI has its own numbers for handles.
@@ -20,6 +20,8 @@ pub enum FileKind {
         /// Length of its target in bytes; 0 in listings.
         size: u64,
     },
+    /// A character device.
+    Device,
 }
 
 /// The metadata of a file or directory.
@@ -79,4 +81,5 @@ pub(super) enum Source {
     Read { file: ReadFile, inode: u64 },
     Output { id: OutputId, file: Arc<std::fs::File> },
     Scratch(ScratchId),
+    Device { device: Device, number: usize },
 }

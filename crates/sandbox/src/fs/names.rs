@@ -3,11 +3,12 @@
 use super::{
     Entry, Errno, FileKind, FileSystem, HandleId, OpenOptions, Stat,
     dataset::ReadFile,
+    device::DEVICES,
     file_system::{Found, Target, join},
     handle::{Directory, Open, Source},
     outputs::OutputKind,
-    scratch::ScratchKind,
-    tree::Branch,
+    scratch::{BESIDE_ROOT, ScratchKind},
+    tree::{Branch, ROOT},
 };
 
 /// The part of the tree that an inode number belongs to.
@@ -18,6 +19,7 @@ enum Part {
     Dataset = 3,
     Outputs = 4,
     Scratch = 5,
+    Device = 6,
 }
 
 fn numbered(part: Part, number: usize) -> u64 {
@@ -35,6 +37,9 @@ fn hashed(mount: usize, path: &str) -> u64 {
 
 impl FileSystem {
     /// Opens a file or directory.
+    ///
+    /// An output that is opened for reading and writing is open for writing only: reads from the handle fail. Programs that
+    /// only write often open a file so.
     ///
     /// # Errors
     /// Among others `ReadOnly` for writing to an input, `Access` for reading an output, `Quota` and `NotPermitted` because
@@ -70,7 +75,7 @@ impl FileSystem {
             }
             Found::DatasetFile { .. } => Err(Errno::NotDirectory),
             Found::OutputFile(id) => {
-                if options.read || !options.write {
+                if !options.write {
                     return Err(Errno::Access);
                 }
                 let file = self.outputs()?.open(id, options.truncate)?;
@@ -86,6 +91,10 @@ impl FileSystem {
                 }
                 self.insert_scratch(id, options)
             }
+            Found::Device(number) => {
+                let source = Source::Device { device: DEVICES[number].1, number };
+                self.insert(Open::File { source, readable: options.read, writable: options.write })
+            }
         }
     }
 
@@ -100,12 +109,13 @@ impl FileSystem {
         match &target.parent {
             Directory::Tree(_) | Directory::Dataset { .. } => Err(Errno::ReadOnly),
             Directory::Outputs(directory) => {
-                if options.read || !options.write {
+                if !options.write {
                     return Err(Errno::Access);
                 }
                 let (id, file) = self.outputs()?.create(*directory, name)?;
                 self.insert(Open::File { source: Source::Output { id, file }, readable: false, writable: true })
             }
+            Directory::Scratch(_) if options.truncate && !options.write => Err(Errno::Invalid),
             Directory::Scratch(directory) => {
                 let id = self.scratch.create(*directory, name, true)?;
                 self.insert_scratch(id, options)
@@ -170,6 +180,7 @@ impl FileSystem {
             }
             Found::OutputFile(id) => Ok(self.stat_output(id)),
             Found::ScratchFile(id) => Ok(self.stat_scratch(id)),
+            Found::Device(number) => Ok(Self::stat_device(number)),
         }
     }
 
@@ -185,6 +196,7 @@ impl FileSystem {
             }
             Open::File { source: Source::Output { id, .. }, .. } => self.stat_output(*id),
             Open::File { source: Source::Scratch(id), .. } => self.stat_scratch(*id),
+            Open::File { source: Source::Device { number, .. }, .. } => Self::stat_device(*number),
         })
     }
 
@@ -196,6 +208,10 @@ impl FileSystem {
             Directory::Scratch(id) => numbered(Part::Scratch, *id),
         };
         Stat { kind: FileKind::Directory, inode }
+    }
+
+    fn stat_device(number: usize) -> Stat {
+        Stat { kind: FileKind::Device, inode: numbered(Part::Device, number) }
     }
 
     fn stat_output(&self, id: usize) -> Stat {
@@ -219,7 +235,7 @@ impl FileSystem {
     /// consistent snapshot.
     ///
     /// # Errors
-    /// `Access` for outputs, `NotDirectory`, `NoMemory` if the names exceed the memory limit.
+    /// `NotDirectory`, `NoMemory` if the names exceed the memory limit.
     pub fn list(&mut self, handle: HandleId, fresh: bool) -> Result<&[Entry], Errno> {
         let place = self.directory(handle)?.clone();
         let is_new = matches!(&self.handles[handle.0], Open::Directory { listing, .. } if listing.is_empty());
@@ -239,8 +255,17 @@ impl FileSystem {
 
     fn read_directory(&self, place: &Directory) -> Result<(Vec<Entry>, u64), Errno> {
         let entry = |name: &String, stat| Entry { name: name.clone(), stat };
-        let entries = match place {
-            Directory::Outputs(_) => return Err(Errno::Access),
+        let unsized_file = |stat: Stat| match stat.kind {
+            FileKind::File { .. } => Stat { kind: FileKind::File { size: 0 }, ..stat },
+            _ => stat,
+        };
+        let scratch = |id: usize| self.scratch.children(id).into_iter().flatten();
+        let mut entries: Vec<Entry> = match place {
+            Directory::Outputs(id) => {
+                let children = self.outputs.as_ref().and_then(|outputs| outputs.children(*id));
+                let children = children.into_iter().flatten();
+                children.map(|(name, child)| entry(name, unsized_file(self.stat_output(*child)))).collect()
+            }
             Directory::Dataset { mount, path } => {
                 let (names, cost) = self.mounts[*mount].list(path, &self.account)?;
                 let entries = names
@@ -262,21 +287,22 @@ impl FileSystem {
                         Branch::Directory(id) => Directory::Tree(*id),
                         Branch::Mount(mount) => Directory::Dataset { mount: *mount, path: String::new() },
                         Branch::Outputs => Directory::Outputs(super::outputs::OUTPUT_ROOT),
-                        Branch::Scratch => Directory::Scratch(super::scratch::SCRATCH_ROOT),
+                        Branch::Scratch(root) => Directory::Scratch(*root),
+                        Branch::Device(number) => return entry(name, Self::stat_device(*number)),
                     };
                     entry(name, Self::stat_directory(&place))
                 })
                 .collect(),
-            Directory::Scratch(id) => self
-                .scratch
-                .children(*id)
-                .into_iter()
-                .flatten()
-                .map(|(name, child)| entry(name, self.stat_scratch(*child)))
-                .collect(),
+            Directory::Scratch(id) => {
+                scratch(*id).map(|(name, child)| entry(name, unsized_file(self.stat_scratch(*child)))).collect()
+            }
         };
-        // The files in /tmp are already charged; the listing is a copy and is charged, too, while it is kept.
-        let entries: Vec<Entry> = entries;
+        if *place == Directory::Tree(ROOT) {
+            entries
+                .extend(scratch(BESIDE_ROOT).map(|(name, child)| entry(name, unsized_file(self.stat_scratch(*child)))));
+            entries.sort_by(|one, other| one.name.cmp(&other.name));
+        }
+        // The files in memory are already charged; the listing is a copy and is charged, too, while it is kept.
         let cost = entries.iter().map(|entry| 64 + entry.name.len() as u64).sum();
         self.account.take_memory(cost).map_err(|_| Errno::NoMemory)?;
         Ok((entries, cost))
@@ -331,7 +357,7 @@ impl FileSystem {
     /// Removes an empty directory.
     ///
     /// # Errors
-    /// `ReadOnly`, `NoEntry`, `NotDirectory`, `NotEmpty`; `Busy` for `/tmp` and `/data/outputs` themselves.
+    /// `ReadOnly`, `NoEntry`, `NotDirectory`, `NotEmpty`; `Busy` for a directory by the path `.`.
     pub fn remove_directory(&mut self, base: HandleId, path: &[u8]) -> Result<(), Errno> {
         let target = self.walk(base, path)?;
         match (self.find(&target)?, &target.parent, target.name.as_deref()) {
@@ -348,7 +374,7 @@ impl FileSystem {
         }
     }
 
-    /// Renames within outputs or within `/tmp`.
+    /// Renames within outputs or within what is in memory.
     ///
     /// # Errors
     /// `CrossDevice` between parts of the tree, `ReadOnly` out of or into inputs, and the output contract's.
@@ -422,7 +448,7 @@ impl FileSystem {
             ) => self.scratch.release(id),
             Some(
                 Open::Directory { place: Directory::Tree(_) | Directory::Dataset { .. }, .. }
-                | Open::File { source: Source::Read { .. }, .. },
+                | Open::File { source: Source::Read { .. } | Source::Device { .. }, .. },
             )
             | None => {}
         }

@@ -1,4 +1,4 @@
-//! `/data/outputs`: the guest can write to it and never read it. Every byte and file is charged before it exists.
+//! `/data/outputs`: the guest can write to it and never read it back. Every byte and file is charged before it exists.
 //!
 //! Memory holds a mirror of the tree, because Landlock does not let this process list or read the real one. The mirror is
 //! exact: the directory was empty when the run began, and only this code writes to it.
@@ -65,8 +65,13 @@ impl Outputs {
     }
 
     pub(super) fn child(&self, directory: OutputId, name: &str) -> Option<OutputId> {
+        self.children(directory)?.get(name).copied()
+    }
+
+    /// The names in a directory: exactly what the guest itself made there. Nothing is read from the disk.
+    pub(super) fn children(&self, directory: OutputId) -> Option<&BTreeMap<String, OutputId>> {
         match &self.nodes[directory] {
-            Node::Directory { children, .. } => children.get(name).copied(),
+            Node::Directory { children, .. } => Some(children),
             Node::File { .. } => None,
         }
     }

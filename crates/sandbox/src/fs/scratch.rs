@@ -1,14 +1,19 @@
-//! `/tmp`: files in memory. They count against the memory limit and disappear with the process.
+//! Files in memory: `/tmp`, `/data/logs`, and new names in `/`. They count against the memory limit and disappear with the
+//! process.
 
 use super::{Errno, arena::Arena};
 use crate::account::Account;
 use std::collections::BTreeMap;
 
-/// A directory or file below `/tmp`.
+/// A directory or file in memory.
 pub(super) type ScratchId = usize;
 
-/// The root directory, which [`Scratch::new`] creates.
-pub(super) const SCRATCH_ROOT: ScratchId = 0;
+/// `/tmp`. [`Scratch::new`] creates this directory and the next two.
+pub(super) const TMP: ScratchId = 0;
+/// `/data/logs`, where Ocean's `$LOGS` leads. What a guest leaves there goes nowhere.
+pub(super) const LOGS: ScratchId = 1;
+/// What a guest makes in `/`, its current directory.
+pub(super) const BESIDE_ROOT: ScratchId = 2;
 
 /// The bytes charged for a node in addition to its content: a generous bound for the record and its name.
 const NODE_BYTES: u64 = 512;
@@ -33,7 +38,7 @@ enum Content {
     File(Vec<u8>),
 }
 
-/// The kind of an object in `/tmp`.
+/// The kind of an object in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScratchKind {
     Directory,
@@ -43,7 +48,9 @@ pub(super) enum ScratchKind {
 impl Scratch {
     pub(super) fn new(account: Account) -> Self {
         let mut nodes = Arena::default();
-        nodes.insert(Node { content: Content::Directory(BTreeMap::new()), linked: true, handles: 1 });
+        for _ in [TMP, LOGS, BESIDE_ROOT] {
+            nodes.insert(Node { content: Content::Directory(BTreeMap::new()), linked: true, handles: 1 });
+        }
         Self { nodes, account }
     }
 

@@ -134,11 +134,42 @@ fn outputs_are_written_and_never_read() {
     assert_eq!(fixture.files.append(handle, b"!"), Ok(6));
     assert_eq!(fixture.files.read_at(handle, &mut [0; 4], 0), Err(Errno::BadDescriptor));
     assert_eq!(fixture.open("data/outputs/a", READ), Err(Errno::Access));
-    assert_eq!(fixture.open("data/outputs/a", OpenOptions { read: true, ..CREATE }), Err(Errno::Access));
-    assert_eq!(fixture.names("data/outputs"), Err(Errno::Access));
+    assert_eq!(fixture.names("data/outputs").expect("its own names"), ["a"]);
     let stat = fixture.files.stat_at(fixture.root, b"data/outputs/a", true).expect("there");
     assert_eq!(stat.kind, FileKind::File { size: 6 });
     assert_eq!(fixture.on_disk("a").as_deref(), Some(&b"hello!"[..]));
+}
+
+/// Programs that only write open a file for both: the handle writes and never reads.
+#[test]
+fn an_output_that_is_opened_for_both_only_writes() {
+    let mut fixture = fixture(OutputContract::default());
+    let both = OpenOptions { read: true, ..CREATE };
+    for options in [both, OpenOptions { truncate: true, ..both }, OpenOptions { read: true, ..WRITE }] {
+        let handle = fixture.open("data/outputs/a", options).expect("opened");
+        assert_eq!(fixture.files.access(handle), Ok((false, true)), "{options:?}");
+        assert_eq!(fixture.files.write_at(handle, b"hello", 0), Ok(5));
+        assert_eq!(fixture.files.read_at(handle, &mut [0; 4], 0), Err(Errno::BadDescriptor));
+        fixture.files.close(handle);
+    }
+    let reading = OpenOptions { create: true, ..READ };
+    for (path, options) in [("data/outputs/a", READ), ("data/outputs/a", reading), ("data/outputs/new", reading)] {
+        assert_eq!(fixture.open(path, options), Err(Errno::Access), "{path}");
+    }
+    assert!(fixture.on_disk("new").is_none(), "a refused open makes nothing");
+}
+
+/// A listing of the outputs comes from what the guest did, not from the disk.
+#[test]
+fn a_listing_of_outputs_holds_what_the_guest_made() {
+    let mut fixture = fixture(OutputContract::default());
+    let root = fixture.root;
+    fs::write(fixture.outputs.path().join("of-another"), "x").expect("written");
+    fixture.open("data/outputs/b", CREATE).expect("created");
+    assert_eq!(fixture.files.create_directory(root, b"data/outputs/a"), Ok(()));
+    assert_eq!(fixture.names("data/outputs").expect("listed"), ["a", "b"]);
+    assert_eq!(fixture.files.unlink_file(root, b"data/outputs/b"), Ok(()));
+    assert_eq!(fixture.names("data/outputs").expect("listed"), ["a"]);
 }
 
 #[test]
@@ -192,7 +223,7 @@ fn output_names_are_those_of_the_contract() {
     assert_eq!(fixture.open("data/outputs/a.exe", CREATE), Err(Errno::NotPermitted));
     assert_eq!(fixture.open("data/outputs/a\x1b.csv", CREATE), Err(Errno::NotPermitted));
     assert_eq!(fixture.files.create_directory(root, b"data/outputs/plots"), Ok(()));
-    assert_eq!(fixture.files.create_directory(root, b"data/outputs/more"), Err(Errno::Quota));
+    assert_eq!(fixture.files.create_directory(root, b"data/outputs/a-row-of-the-data"), Err(Errno::NotPermitted));
     assert!(fixture.open("data/outputs/plots/p.svg", CREATE).is_ok());
     assert_eq!(fixture.files.create_directory(root, b"data/outputs/plots/x/y"), Err(Errno::NoEntry));
     let files = &mut fixture.files;
@@ -223,6 +254,7 @@ fn scratch_is_memory_and_is_given_back() {
     assert_eq!(fixture.files.unlink_file(root, b"tmp/d/b"), Ok(()));
     fixture.files.close(handle);
     assert_eq!(fixture.files.remove_directory(root, b"tmp/d"), Ok(()));
+    assert_eq!(fixture.open("tmp/new", OpenOptions { create: true, truncate: true, ..READ }), Err(Errno::Invalid));
     // All of it can be had again: nothing leaked.
     let handle = fixture.open("tmp/full", CREATE).expect("created");
     assert_eq!(fixture.files.set_size(handle, MEMORY - 8192), Ok(()));
@@ -242,11 +274,84 @@ fn handles_are_bounded_far_below_the_process() {
 #[test]
 fn parents_are_empty_read_only_directories() {
     let mut fixture = fixture(OutputContract::default());
-    assert_eq!(fixture.names("."), Ok(vec!["data".to_owned(), "tmp".to_owned()]));
-    assert_eq!(fixture.names("data").expect("listed"), ["inputs", "outputs"]);
+    assert_eq!(fixture.names(".").expect("listed"), ["data", "dev", "tmp"]);
+    assert_eq!(fixture.names("data").expect("listed"), ["inputs", "logs", "outputs"]);
     assert_eq!(fixture.open("etc/passwd", READ), Err(Errno::NoEntry));
-    assert_eq!(fixture.open("new", CREATE), Err(Errno::ReadOnly));
+    assert_eq!(fixture.open("data/new", CREATE), Err(Errno::ReadOnly));
     assert_eq!(fixture.open("data", WRITE), Err(Errno::IsDirectory));
+}
+
+/// `/` is the current directory of every program, and many leave files there.
+#[test]
+fn new_names_in_the_root_and_in_logs_are_scratch() {
+    let mut fixture = fixture(OutputContract::default());
+    let root = fixture.root;
+    for path in ["chart.tmp", "data/logs/a.log"] {
+        let handle = fixture.open(path, OpenOptions { read: true, ..CREATE }).expect("created");
+        assert_eq!(fixture.files.write_at(handle, b"hello", 0), Ok(5));
+        assert_eq!(fixture.files.touch_open(handle), Ok(()));
+        fixture.files.close(handle);
+        assert_eq!(fixture.read(path).as_deref(), Ok("hello"));
+        assert_eq!(fixture.files.touch(root, path.as_bytes(), true), Ok(()));
+    }
+    assert_eq!(fixture.names(".").expect("listed"), ["chart.tmp", "data", "dev", "tmp"]);
+    assert_eq!(fixture.files.create_directory(root, b"results/"), Ok(()));
+    assert_eq!(fixture.files.create_directory(root, b"results/deeper"), Ok(()));
+    assert_eq!(fixture.files.rename((root, b"chart.tmp"), (root, b"results/../results/deeper/a")), Ok(()));
+    assert_eq!(fixture.read("data/../results/deeper/a").as_deref(), Ok("hello"));
+    assert_eq!(fixture.files.rename((root, b"results"), (root, b"tmp/results")), Ok(()));
+    assert_eq!(fixture.names(".").expect("listed"), ["data", "dev", "tmp"]);
+    // What `/` has stays what it is, and nothing moves into the outputs.
+    for name in ["data", "dev", "tmp"] {
+        assert_eq!(fixture.files.rename((root, b"tmp/results"), (root, name.as_bytes())), Err(Errno::ReadOnly));
+        assert_eq!(fixture.files.create_directory(root, name.as_bytes()), Err(Errno::Exist));
+        assert_eq!(fixture.files.remove_directory(root, name.as_bytes()), Err(Errno::ReadOnly));
+    }
+    let across = fixture.files.rename((root, b"tmp/results/deeper/a"), (root, b"data/outputs/a"));
+    assert_eq!(across, Err(Errno::CrossDevice));
+    // All of it counts against the memory limit, in one sum.
+    let handle = fixture.open("big", CREATE).expect("created");
+    assert_eq!(fixture.files.set_size(handle, MEMORY), Err(Errno::NoSpace));
+}
+
+/// They lead nowhere: what is written is gone, what is read comes from this program.
+#[test]
+fn devices_are_answered_by_the_file_layer() {
+    let mut fixture = fixture(OutputContract::default());
+    let both = OpenOptions { read: true, truncate: true, ..CREATE };
+    let mut buffer = [7; 4];
+    let null = fixture.open("dev/null", both).expect("opened");
+    assert_eq!(fixture.files.write_at(null, b"hello", 0), Ok(5));
+    assert_eq!(fixture.files.append(null, b"hello"), Ok(5));
+    assert_eq!(fixture.files.read_at(null, &mut buffer, 0), Ok(0));
+    assert_eq!(fixture.files.stat(null).map(|stat| stat.kind), Ok(FileKind::Device));
+    let zero = fixture.open("dev/zero", READ).expect("opened");
+    assert_eq!((fixture.files.read_at(zero, &mut buffer, u64::MAX), buffer), (Ok(4), [0; 4]));
+    assert_eq!(fixture.files.write_at(zero, b"x", 0), Err(Errno::BadDescriptor));
+    // Without a source of randomness, reading fails instead of returning something else.
+    let random = fixture.open("dev/urandom", READ).expect("opened");
+    assert_eq!(fixture.files.read_at(random, &mut buffer, 0), Err(Errno::Io));
+    assert_eq!(fixture.names("dev").expect("listed"), ["null", "random", "urandom", "zero"]);
+    let root = fixture.root;
+    assert_eq!(fixture.files.unlink_file(root, b"dev/null"), Err(Errno::ReadOnly));
+    assert_eq!(fixture.open("dev/new", CREATE), Err(Errno::ReadOnly));
+    assert_eq!(fixture.open("dev/null/x", READ), Err(Errno::NotDirectory));
+    assert_eq!(fixture.open("dev/sda", READ), Err(Errno::NoEntry));
+}
+
+/// As in POSIX, setting times needs no descriptor that writes.
+#[test]
+fn times_are_set_where_writing_is_allowed() {
+    let mut fixture = fixture(OutputContract::default());
+    let created = fixture.open("tmp/a", CREATE).expect("created");
+    fixture.files.close(created);
+    let reading = fixture.open("tmp/a", READ).expect("opened");
+    assert_eq!(fixture.files.touch_open(reading), Ok(()));
+    for path in ["data/inputs/0", "data/inputs", "data"] {
+        let input = fixture.open(path, READ).expect("opened");
+        assert_eq!(fixture.files.touch_open(input), Err(Errno::ReadOnly), "{path}");
+        fixture.files.close(input);
+    }
 }
 
 #[test]

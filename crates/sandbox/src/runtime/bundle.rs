@@ -7,14 +7,14 @@
 #![expect(clippy::disallowed_methods, reason = "reads and writes the directory that the operator names")]
 
 use super::{
-    Runtime, RuntimeError,
+    Checks, Runtime, RuntimeError,
     manifest::{FILE, file_name},
 };
 use crate::{
     cache::{Artifact, AuthenticatedCode, Cache},
     compiler::{Compiled, compile},
     engine::{EngineSettings, Target},
-    hash::{sha256, sha256_bytes},
+    hash::{Blake3, blake3, sha256, sha256_bytes},
     home::Home,
     host_file::{open_regular, read_bounded},
     supervisor::Observer,
@@ -24,6 +24,7 @@ use cloister_model::{Admission, Limits, Profile, Sha256, escape};
 use rustix::fs::StatVfsMountFlags;
 use serde::{Deserialize, Serialize};
 use std::{
+    fmt::Display,
     fs::{self, File, OpenOptions},
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
@@ -34,7 +35,7 @@ use std::{
 const INDEX: &str = "bundle.json";
 /// The most bytes in an index.
 const MAX_INDEX_BYTES: u64 = 16 * 1024 * 1024;
-const VERSION: &str = "cloister.dev/runtime-bundle/v1";
+const VERSION: &str = "cloister.dev/runtime-bundle/v2";
 
 /// Why a bundle cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -48,16 +49,14 @@ pub enum BundleError {
         error: io::Error,
     },
     /// The digest of a file is not the one that the operator or the index names.
-    #[error(
-        "bundle `{path}` has sha256 {found}, and {expected} is trusted: it was changed, or belongs to another release"
-    )]
+    #[error("bundle `{path}` has {found}, and {expected} is trusted: it was changed, or belongs to another release")]
     Digest {
         /// The file.
         path: PathBuf,
-        /// The digest of the file.
-        found: Sha256,
+        /// The digest of the file, with the name of its function.
+        found: String,
         /// The trusted digest.
-        expected: Sha256,
+        expected: String,
     },
     /// Another user could change the code between its verification and its use.
     #[error("bundle `{0}` can be changed by another user: `chown root` and `chmod 644` it, or mount it read-only")]
@@ -96,7 +95,12 @@ struct Index {
     version: String,
     name: String,
     manifest_sha256: Sha256,
+    /// Whether the code is the snapshot's.
+    #[serde(default)]
+    snapshot: bool,
     code: Vec<Code>,
+    /// Those of the interpreter's files, in the manifest's order.
+    files: Vec<Blake3>,
 }
 
 /// Compiled code in a bundle.
@@ -104,7 +108,7 @@ struct Index {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Code {
     file: String,
-    sha256: Sha256,
+    blake3: Blake3,
     settings: EngineSettings,
     target: Target,
     admission: Admission,
@@ -129,7 +133,7 @@ impl Bundle {
             .map_err(|error| BundleError::Io { path: path.clone(), error })?;
         let found = sha256_bytes(&text);
         if found != trusted {
-            return Err(BundleError::Digest { path, found, expected: trusted });
+            return Err(different(path, "sha256", found, trusted));
         }
         let form = |problem: String| BundleError::Form { path: path.clone(), problem };
         let index: Index = serde_json::from_slice(&text).map_err(|error| form(error.to_string()))?;
@@ -147,11 +151,15 @@ impl Bundle {
         let path = self.directory.join(FILE);
         let expected = self.index.manifest_sha256;
         let verified = |found| {
-            if found == expected { Ok(()) } else { Err(BundleError::Digest { path: path.clone(), found, expected }) }
+            if found == expected { Ok(()) } else { Err(different(path.clone(), "sha256", found, expected)) }
         };
         let digest = open_regular(&path).and_then(|file| sha256(&file));
         verified(digest.map_err(|error| BundleError::Io { path: path.clone(), error })?.0)?;
-        let runtime = Runtime::open(&self.directory, &self.index.name)?;
+        let runtime = Runtime {
+            has_snapshot: self.index.snapshot,
+            checks: Checks::Digests(self.index.files.clone()),
+            ..Runtime::open(&self.directory, &self.index.name)?
+        };
         verified(runtime.manifest_sha256)?;
         Ok(runtime)
     }
@@ -172,12 +180,16 @@ impl Bundle {
         if !is_stable(&file).map_err(fault)? {
             return Err(BundleError::Writable(path));
         }
-        let (code_of_operator, found, bytes) = AuthenticatedCode::trusted(file, code.sha256).map_err(fault)?;
+        let (code_of_operator, found, bytes) = AuthenticatedCode::trusted(file, code.blake3).map_err(fault)?;
         let Some(authenticated) = code_of_operator else {
-            return Err(BundleError::Digest { path, found, expected: code.sha256 });
+            return Err(different(path, "blake3", found, code.blake3));
         };
         Ok((Artifact { admission: code.admission.clone(), code: authenticated, bytes }, code.target.clone()))
     }
+}
+
+fn different(path: PathBuf, function: &str, found: impl Display, expected: impl Display) -> BundleError {
+    BundleError::Digest { path, found: format!("{function} {found}"), expected: expected.to_string() }
 }
 
 /// Whether no other user can change the file, so that its bytes stay what was verified.
@@ -231,7 +243,9 @@ fn fill(
         version: VERSION.to_owned(),
         name: runtime.manifest.name.clone(),
         manifest_sha256: runtime.manifest_sha256,
+        snapshot: runtime.has_snapshot,
         code: Vec::new(),
+        files: Vec::new(),
     };
     for &profile in profiles {
         let settings = EngineSettings { profile, exceptions: true, fuel: false };
@@ -241,14 +255,14 @@ fn fill(
             Compiled::Not { outcome, .. } => anyhow::bail!("the interpreter does not compile: {}", outcome),
             Compiled::Ready { artifact, .. } => {
                 let file = format!("{profile}.cwasm");
-                let sha256 = copy(&artifact.code.into_file(), &directory.join(&file))?;
+                let blake3 = copy(&artifact.code.into_file(), &directory.join(&file))?;
                 let target = Target::here();
-                index.code.push(Code { file, sha256, settings, target, admission: artifact.admission });
+                index.code.push(Code { file, blake3, settings, target, admission: artifact.admission });
             }
         }
     }
     for (number, file) in runtime.open_files()?.iter().enumerate() {
-        copy(file, &directory.join(file_name(number)))?;
+        index.files.push(copy(file, &directory.join(file_name(number)))?);
     }
     copy(&open_regular(&runtime.directory.join(FILE))?, &directory.join(FILE))?;
     // Written last: it marks a complete bundle.
@@ -258,12 +272,12 @@ fn fill(
 }
 
 /// Copies a file, regardless of its position. Returns the digest of the copy.
-fn copy(from: &File, path: &Path) -> anyhow::Result<Sha256> {
+fn copy(from: &File, path: &Path) -> anyhow::Result<Blake3> {
     let mut source = from.try_clone()?;
     io::Seek::rewind(&mut source)?;
     let mut to = create(path)?;
     io::copy(&mut source, &mut to).with_context(|| format!("writing `{}`", path.display()))?;
-    Ok(sha256(&to)?.0)
+    Ok(blake3(&to)?.0)
 }
 
 /// A file that its users, who are not this one, can read.

@@ -2,9 +2,10 @@
 
 use super::{
     Manifest, Runtime, RuntimeError,
-    manifest::{FILE, MODULE, file_name},
+    manifest::{FILE, MODULE, SNAPSHOT, file_name},
+    snapshot,
 };
-use crate::{hash::sha256, home::Home, host_file::open_regular};
+use crate::{hash::sha256, home::Home, host_file::open_regular, supervisor::Observer};
 use cloister_model::{Sha256, escape};
 use std::{
     fs::{self, File},
@@ -80,6 +81,7 @@ pub fn add(
     what: &str,
     wheel: Option<&Path>,
     say: &mut dyn FnMut(&str),
+    observer: &mut dyn Observer,
 ) -> Result<Installed, InstallError> {
     let text = match Manifest::known(what) {
         Some(text) => text.to_vec(),
@@ -100,6 +102,8 @@ pub fn add(
     let _ = fs::remove_dir_all(&draft);
     fs::create_dir(&draft).map_err(fault)?;
     let filled = fill(&draft, &manifest, &text, wheel, say).and_then(|()| {
+        Runtime::open(&draft, &manifest.name)?.write_codes(home)?;
+        add_snapshot(home, &draft, &manifest, say, observer)?;
         if target.exists() {
             fs::remove_dir_all(&target).map_err(fault)?;
         }
@@ -132,13 +136,21 @@ fn fill(
         return Err(InstallError::Digest { file, found, expected: manifest.source.sha256 });
     }
     let mut archive = zip::ZipArchive::new(file).map_err(|error| InstallError::Archive(error.to_string()))?;
-    let members = std::iter::once((&manifest.module.archive, MODULE.to_owned(), manifest.module.sha256))
-        .chain(manifest.files.iter().enumerate().map(|(number, file)| (&file.archive, file_name(number), file.sha256)));
-    for (member, name, expected) in members {
+    let files = manifest.files.iter().enumerate();
+    let files = files.map(|(number, file)| (&file.archive, file.member.as_ref(), file_name(number), file.sha256));
+    let module = (&manifest.module.archive, None, MODULE.to_owned(), manifest.module.sha256);
+    for (member, inner, name, expected) in std::iter::once(module).chain(files) {
         let path = draft.join(&name);
         let fault = |error| InstallError::Io { path: path.clone(), error };
-        let mut source = archive.by_name(member).map_err(|e| InstallError::Archive(format!("`{member}`: {e}")))?;
-        io::copy(&mut source, &mut File::create_new(&path).map_err(fault)?).map_err(fault)?;
+        extract(&mut archive, member, &path)?;
+        if let Some(inner) = inner {
+            let outer = draft.join("outer");
+            fs::rename(&path, &outer).map_err(fault)?;
+            let file = open_regular(&outer).map_err(fault)?;
+            let inside = zip::ZipArchive::new(file);
+            extract(&mut inside.map_err(|e| InstallError::Archive(format!("`{member}`: {e}")))?, inner, &path)?;
+            fs::remove_file(&outer).map_err(fault)?;
+        }
         let (found, _) = open_regular(&path).and_then(|file| sha256(&file)).map_err(fault)?;
         if found != expected {
             return Err(InstallError::Digest { file: member.clone(), found, expected });
@@ -149,6 +161,38 @@ fn fill(
     if downloaded.exists() {
         fs::remove_dir_all(&downloaded).map_err(|error| InstallError::Io { path: downloaded, error })?;
     }
+    Ok(())
+}
+
+/// Initialises the interpreter and keeps its state, where the manifest asks for it. Runs are right without it, and slower: if this
+/// machine cannot make it as the manifest says, the interpreter is installed all the same.
+fn add_snapshot(
+    home: &Home,
+    draft: &Path,
+    manifest: &Manifest,
+    say: &mut dyn FnMut(&str),
+    observer: &mut dyn Observer,
+) -> Result<(), InstallError> {
+    let Some(wanted) = &manifest.snapshot else { return Ok(()) };
+    say("starting the interpreter once, to keep its state: this takes a minute");
+    let problem = match snapshot::make(home, draft, wanted, observer) {
+        Ok(found) if found == wanted.sha256 => return Ok(()),
+        Ok(found) => format!("it has sha256 {found}, and the manifest names {}", wanted.sha256),
+        Err(error) => format!("{error:#}"),
+    };
+    say(&format!("scripts will start slowly, because the state cannot be kept: {problem}"));
+    let path = draft.join(SNAPSHOT);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(InstallError::Io { path, error }),
+        _ => Ok(()),
+    }
+}
+
+/// Writes one file of an archive to a new file.
+fn extract(archive: &mut zip::ZipArchive<File>, member: &str, path: &Path) -> Result<(), InstallError> {
+    let fault = |error| InstallError::Io { path: path.to_owned(), error };
+    let mut source = archive.by_name(member).map_err(|e| InstallError::Archive(format!("`{member}`: {e}")))?;
+    io::copy(&mut source, &mut File::create_new(path).map_err(fault)?).map_err(fault)?;
     Ok(())
 }
 

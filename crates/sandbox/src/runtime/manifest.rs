@@ -7,6 +7,12 @@ pub(super) const FILE: &str = "runtime.json";
 /// The file name of the module there.
 pub(super) const MODULE: &str = "module.wasm";
 
+/// The file name of the module with its state after the initialisation, there.
+pub(super) const SNAPSHOT: &str = "snapshot.wasm";
+
+/// The file name of the codes of its files, there.
+pub(super) const CODES: &str = "codes.json";
+
 /// The file name of support file `number` there.
 pub(super) fn file_name(number: usize) -> String {
     format!("file-{number}")
@@ -51,6 +57,51 @@ pub struct Manifest {
     pub environment: BTreeMap<String, String>,
     /// What it needs beyond the limits of an ordinary algorithm.
     pub needs: Needs,
+    /// How it is initialised once, when it is installed. None: at the start of every run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<Snapshot>,
+    /// The file that a folder must have at its top to be run as a program: `__main__.py` for Python. Without it, the runtime
+    /// takes single scripts only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder_entry: Option<String>,
+}
+
+/// An initialisation that happens once, when the interpreter is installed. Runs continue from the state that it led to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Snapshot {
+    /// The exports to call, in order. They leave the module.
+    pub initialize: Vec<String>,
+    /// The exports that start a run afterwards, in order, instead of the manifest's `start`.
+    pub start: Vec<String>,
+    /// A text in the module that is replaced first.
+    #[serde(default)]
+    pub replace: Option<Replacement>,
+    /// Files that are there during the initialisation only, beside the manifest's.
+    #[serde(default)]
+    pub files: Vec<SnapshotFile>,
+    /// The digest of the module that comes of it. One that comes out otherwise is not used.
+    pub sha256: Sha256,
+}
+
+/// A text in a module that is replaced by a shorter one. Zeros fill the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Replacement {
+    /// The text. It must be there exactly once.
+    pub old: String,
+    /// What replaces it.
+    pub new: String,
+}
+
+/// A file that is there during the initialisation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SnapshotFile {
+    /// Its path: absolute, outside `/data` and `/tmp`.
+    pub guest: String,
+    /// Its lines. A line feed follows each.
+    pub lines: Vec<String>,
 }
 
 /// The archive that holds the files of a runtime.
@@ -81,8 +132,15 @@ pub struct ModuleFile {
 pub struct SupportFile {
     /// Its path in the archive.
     pub archive: String,
-    /// Its path in the guest: absolute, outside `/data` and `/tmp`.
+    /// Its path in the zip archive that `archive` is, if it is not that archive itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// Its path in the guest: absolute, outside `/data`, `/dev` and `/tmp`.
     pub guest: String,
+    /// Whether it is an archive whose files the guest finds below `guest`. That path may lead through another file of the
+    /// runtime: packages look for their data beside their code, which is in an archive.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unpack: bool,
     /// Its digest.
     pub sha256: Sha256,
 }
@@ -155,13 +213,22 @@ impl Manifest {
         if manifest.arguments.is_empty() {
             return wrong("arguments", "must begin with the program's name");
         }
-        let paths = manifest.files.iter().map(|file| &file.guest).chain(&manifest.directories);
+        if let Some(Snapshot { initialize, start, .. }) = &manifest.snapshot
+            && (initialize.is_empty() || start.is_empty())
+        {
+            return wrong("snapshot", "must name the exports that initialise it and those that start a run");
+        }
+        let initial = manifest.snapshot.iter().flat_map(|snapshot| &snapshot.files).map(|file| &file.guest);
+        let paths = manifest.files.iter().map(|file| &file.guest).chain(&manifest.directories).chain(initial);
         for path in paths {
             let plain = path.split('/').skip(1).all(|segment| !matches!(segment, "" | "." | ".."));
-            let ours = ["/data", "/tmp"].iter().any(|top| path == top || path.starts_with(&format!("{top}/")));
+            let ours = ["/data", "/dev", "/tmp"].iter().any(|top| path == top || path.starts_with(&format!("{top}/")));
             if !path.starts_with('/') || !plain || ours {
-                return wrong("files", "must use absolute paths outside /data and /tmp");
+                return wrong("files", "must use absolute paths outside /data, /dev and /tmp");
             }
+        }
+        if manifest.folder_entry.as_ref().is_some_and(|entry| entry.is_empty() || entry.contains(['/', '\0'])) {
+            return wrong("folderEntry", "must be the name of a file");
         }
         if manifest
             .environment
@@ -196,7 +263,7 @@ mod tests {
     #[test]
     fn a_manifest_cannot_place_files_below_data_or_tmp() {
         let text = String::from_utf8(Manifest::known("python").expect("known").to_vec()).expect("text");
-        for path in ["/data/inputs/x", "/tmp", "relative", "/usr/../data/x", "/usr//x"] {
+        for path in ["/data/inputs/x", "/tmp", "/dev/null", "relative", "/usr/../data/x", "/usr//x"] {
             let text = text.replace("/usr/local/lib/python315.zip", path);
             assert!(Manifest::parse(text.as_bytes()).is_err(), "{path}");
         }

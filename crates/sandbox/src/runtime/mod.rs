@@ -3,20 +3,23 @@
 mod bundle;
 mod install;
 mod manifest;
+mod snapshot;
 
 pub use bundle::{Bundle, BundleError, bundle};
 pub use install::{InstallError, Installed, add, list, remove};
-pub use manifest::{Manifest, Needs, SupportFile};
+pub use manifest::{Manifest, Needs, Snapshot, SnapshotFile, SupportFile};
 
 use crate::{
     compiler::Role,
-    hash::sha256,
+    hash::{Blake3, sha256},
     home::Home,
     host_file::{open_regular, read_bounded},
-    worker::spec::{Placed, Start},
+    mac::MacKey,
+    worker::spec::{Archive, Placed, Start},
 };
 use cloister_model::{RuntimeReport, Sha256, escape};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     path::{Path, PathBuf},
@@ -49,12 +52,31 @@ pub enum RuntimeError {
     },
 }
 
+/// The code of a support file. It holds the digest, so that it is of no use for another manifest.
+fn code(key: &MacKey, sha256: Sha256, file: &File) -> io::Result<Blake3> {
+    Ok(key.mac(&[b"support file", sha256.as_bytes()], file)?.0)
+}
+
 /// An installed interpreter.
 #[derive(Debug)]
 pub struct Runtime {
     directory: PathBuf,
     manifest: Manifest,
     manifest_sha256: Sha256,
+    /// Whether runs continue from the snapshot.
+    has_snapshot: bool,
+    checks: Checks,
+}
+
+/// By what its support files are known to be the manifest's, faster than by their SHA-256 digests.
+#[derive(Debug)]
+enum Checks {
+    /// By nothing else.
+    Sha256,
+    /// By the codes that the home made when it had compared the digests, by the files' names.
+    Codes(MacKey, BTreeMap<String, Blake3>),
+    /// By the digests in a trusted index, in the manifest's order.
+    Digests(Vec<Blake3>),
 }
 
 impl Runtime {
@@ -70,9 +92,43 @@ impl Runtime {
             let installed = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             return Err(RuntimeError::Unknown { name: escape(name.as_bytes(), 64).to_string(), installed });
         }
-        Self::open(&runtimes.join(name), name)
+        let mut runtime = Self::open(&runtimes.join(name), name)?;
+        runtime.checks = runtime.codes(home)?;
+        Ok(runtime)
     }
 
+    /// The codes of its files. A runtime that was installed before there were any has none.
+    fn codes(&self, home: &Home) -> Result<Checks, RuntimeError> {
+        let text = open_regular(&self.directory.join(manifest::CODES))
+            .and_then(|mut file| read_bounded(&mut file, MAX_MANIFEST_BYTES));
+        let codes = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        Ok(match codes {
+            Some(codes) => Checks::Codes(MacKey::of(home)?, codes),
+            None => Checks::Sha256,
+        })
+    }
+
+    /// Makes the codes of its files, whose digests must have been compared.
+    #[expect(clippy::disallowed_methods, reason = "writes into a directory in the home")]
+    fn write_codes(&self, home: &Home) -> Result<(), RuntimeError> {
+        let damaged =
+            |error: io::Error| RuntimeError::Damaged { name: self.manifest.name.clone(), problem: error.to_string() };
+        let key = MacKey::of(home)?;
+        let files = self.manifest.files.iter().enumerate();
+        let codes = files.map(|(number, file)| {
+            let name = manifest::file_name(number);
+            let opened = open_regular(&self.directory.join(&name))?;
+            Ok((name, code(&key, file.sha256, &opened)?))
+        });
+        let codes: BTreeMap<String, Blake3> = codes.collect::<io::Result<_>>().map_err(damaged)?;
+        let text = serde_json::to_vec(&codes).map_err(|error| damaged(error.into()))?;
+        std::fs::write(self.directory.join(manifest::CODES), text).map_err(damaged)
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a file of the runtime's own directory; it is opened without following links"
+    )]
     pub(super) fn open(directory: &Path, name: &str) -> Result<Self, RuntimeError> {
         let damaged = |problem: String| RuntimeError::Damaged { name: name.to_owned(), problem };
         let text = open_regular(&directory.join(manifest::FILE))
@@ -82,7 +138,19 @@ impl Runtime {
         if manifest.name != name {
             return Err(damaged("its manifest belongs to another runtime".to_owned()));
         }
-        Ok(Self { directory: directory.to_owned(), manifest, manifest_sha256: crate::hash::sha256_bytes(&text) })
+        let has_snapshot = manifest.snapshot.is_some() && directory.join(manifest::SNAPSHOT).is_file();
+        let manifest_sha256 = crate::hash::sha256_bytes(&text);
+        Ok(Self { directory: directory.to_owned(), manifest, manifest_sha256, has_snapshot, checks: Checks::Sha256 })
+    }
+
+    /// The files of a runtime whose snapshot is not made yet.
+    fn without_snapshot(directory: &Path, manifest: Manifest, manifest_sha256: Sha256) -> Self {
+        Self { directory: directory.to_owned(), manifest, manifest_sha256, has_snapshot: false, checks: Checks::Sha256 }
+    }
+
+    /// The snapshot that runs continue from, if there is one.
+    fn snapshot(&self) -> Option<&Snapshot> {
+        self.manifest.snapshot.as_ref().filter(|_| self.has_snapshot)
     }
 
     /// Its entry in the report of a run.
@@ -92,6 +160,7 @@ impl Runtime {
             name: self.manifest.name.clone(),
             module_sha256: self.manifest.module.sha256,
             manifest_sha256: self.manifest_sha256,
+            snapshot_sha256: self.snapshot().map(|snapshot| snapshot.sha256),
         }
     }
 
@@ -101,20 +170,36 @@ impl Runtime {
         &self.manifest.needs
     }
 
-    /// Digest of its module.
+    /// Digest of the module that runs: the interpreter, or the snapshot of it.
     #[must_use]
     pub fn module_sha256(&self) -> Sha256 {
-        self.manifest.module.sha256
+        self.snapshot().map_or(self.manifest.module.sha256, |snapshot| snapshot.sha256)
+    }
+
+    /// The exports that start a run, in order.
+    fn start_exports(&self) -> &[String] {
+        self.snapshot().map_or(&self.manifest.start, |snapshot| &snapshot.start)
+    }
+
+    /// The imports that are answered with a trap.
+    pub(crate) fn trapped_imports(&self) -> &[(String, String)] {
+        &self.manifest.trap
     }
 
     /// The role that admission checks its module for.
     #[must_use]
     pub fn role(&self) -> Role {
-        Role::Runtime { trap: self.manifest.trap.clone(), start: self.manifest.start.clone() }
+        Role::Runtime { trap: self.manifest.trap.clone(), start: self.start_exports().to_vec() }
     }
 
     pub(crate) fn start(&self) -> Start {
-        Start::Module { exports: self.manifest.start.clone(), trap: self.manifest.trap.clone() }
+        Start::Module { exports: self.start_exports().to_vec(), trap: self.manifest.trap.clone() }
+    }
+
+    /// The file that an author's folder must have at its top, if this runtime takes folders.
+    #[must_use]
+    pub fn folder_entry(&self) -> Option<&str> {
+        self.manifest.folder_entry.as_deref()
     }
 
     /// Its arguments.
@@ -129,7 +214,18 @@ impl Runtime {
     }
 
     pub(crate) fn placed(&self) -> impl Iterator<Item = Placed> {
-        let files = self.manifest.files.iter().map(|file| Placed::File(file.guest.clone()));
+        let within = |path: &str| {
+            let inside = |other: &SupportFile| !other.unpack && path.starts_with(&format!("{}/", other.guest));
+            self.manifest.files.iter().any(inside)
+        };
+        let files = self.manifest.files.iter().map(move |file| {
+            let path = file.guest.clone();
+            if file.unpack {
+                Placed::Archive(Archive { through: within(&path), path, entry: None })
+            } else {
+                Placed::File(path)
+            }
+        });
         files.chain(self.manifest.directories.iter().cloned().map(Placed::Empty))
     }
 
@@ -138,7 +234,8 @@ impl Runtime {
     /// # Errors
     /// If it differs from what was installed.
     pub fn open_module(&self) -> Result<File, RuntimeError> {
-        self.open_verified(manifest::MODULE, self.manifest.module.sha256)
+        let name = if self.has_snapshot { manifest::SNAPSHOT } else { manifest::MODULE };
+        self.open_verified(name, self.module_sha256())
     }
 
     /// Opens its support files after verifying their digests, in the manifest's order.
@@ -147,7 +244,27 @@ impl Runtime {
     /// If one differs from what was installed.
     pub fn open_files(&self) -> Result<Vec<File>, RuntimeError> {
         let files = self.manifest.files.iter().enumerate();
-        files.map(|(number, file)| self.open_verified(&manifest::file_name(number), file.sha256)).collect()
+        files.map(|(number, file)| self.open_file(number, file.sha256)).collect()
+    }
+
+    fn open_file(&self, number: usize, expected: Sha256) -> Result<File, RuntimeError> {
+        let name = manifest::file_name(number);
+        if let Some(file) = self.known(&name, number, expected) {
+            Ok(file)
+        } else {
+            self.open_verified(&name, expected)
+        }
+    }
+
+    /// A support file, if it is known to be the manifest's without its SHA-256 digest.
+    fn known(&self, name: &str, number: usize, expected: Sha256) -> Option<File> {
+        let file = open_regular(&self.directory.join(name)).ok()?;
+        let is_known = match &self.checks {
+            Checks::Sha256 => false,
+            Checks::Codes(key, codes) => codes.get(name).copied() == Some(code(key, expected, &file).ok()?),
+            Checks::Digests(digests) => digests.get(number).copied() == Some(crate::hash::blake3(&file).ok()?.0),
+        };
+        is_known.then_some(file)
     }
 
     fn open_verified(&self, name: &str, expected: Sha256) -> Result<File, RuntimeError> {

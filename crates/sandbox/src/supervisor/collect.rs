@@ -1,8 +1,9 @@
 //! Collecting the outputs. The supervisor treats them as untrusted and checks them against the contract once more.
 
-use crate::hash::sha256;
+use crate::{clock::EPOCH_SECONDS, hash::sha256};
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use cloister_model::{FileReport, OutputContract, escape};
+use rustix::fs::{AtFlags, Timespec, Timestamps};
 use std::io;
 
 /// Why outputs are rejected. The worker should have prevented each of these, so each is an incident.
@@ -29,11 +30,13 @@ pub(super) struct Collected {
     pub(super) directories: u64,
 }
 
-/// Digests the outputs. Follows no links, opens regular files only, and stops as soon as the contract is exceeded.
+/// Digests the outputs. Follows no links, opens regular files only, and stops as soon as the contract is exceeded. Removes
+/// directories that hold no file, and gives everything one fixed time: neither an empty directory nor a time may carry data out.
 pub(super) fn collect(root: &Dir, contract: &OutputContract) -> Result<Collected, CollectError> {
     let mut collected = Collected::default();
     let mut bytes = 0_u64;
     let mut open = vec![String::new()];
+    let mut directories = Vec::new();
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
     while let Some(directory) = open.pop() {
         let entries = if directory.is_empty() { root.entries()? } else { root.read_dir(&directory)? };
@@ -45,8 +48,8 @@ pub(super) fn collect(root: &Dir, contract: &OutputContract) -> Result<Collected
             let path = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
             let kind = entry.file_type()?;
             if kind.is_dir() {
-                collected.directories += 1;
-                if collected.directories > contract.max_directories || !contract.allows_directory(&path) {
+                directories.push(path.clone());
+                if directories.len() as u64 > contract.max_directories || !contract.allows_directory(&path) {
                     return Err(CollectError::Exceeds("directories"));
                 }
                 open.push(path);
@@ -59,6 +62,7 @@ pub(super) fn collect(root: &Dir, contract: &OutputContract) -> Result<Collected
                 if bytes > contract.max_bytes {
                     return Err(CollectError::Exceeds("bytes"));
                 }
+                rustix::fs::futimens(&file, &FIXED_TIMES).map_err(io::Error::from)?;
                 let (sha256, bytes) = sha256(&file)?;
                 collected.files.push(FileReport { path, bytes, sha256 });
                 if collected.files.len() as u64 > contract.max_files {
@@ -70,5 +74,28 @@ pub(super) fn collect(root: &Dir, contract: &OutputContract) -> Result<Collected
         }
     }
     collected.files.sort();
+    // The deepest first, so that a directory is empty once those in it are gone.
+    directories.sort_by_key(|path| std::cmp::Reverse(path.split('/').count()));
+    for path in directories {
+        let within = format!("{path}/");
+        if collected.files.iter().any(|file| file.path.starts_with(&within)) {
+            collected.directories += 1;
+            set_times(&root.open_dir(&path)?)?;
+        } else {
+            root.remove_dir(&path)?;
+        }
+    }
+    set_times(root)?;
     Ok(collected)
+}
+
+/// The time of every output: that of the deterministic profile's clock at its start.
+const FIXED_TIMES: Timestamps = {
+    let time = Timespec { tv_sec: EPOCH_SECONDS.cast_signed(), tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+};
+
+fn set_times(directory: &Dir) -> io::Result<()> {
+    // The descriptor only names the directory, so its times are set by a path from it.
+    Ok(rustix::fs::utimensat(directory, ".", &FIXED_TIMES, AtFlags::empty())?)
 }

@@ -17,7 +17,7 @@ use crate::{
     worker::{
         message::{Last, parse},
         spec::Spec,
-        state,
+        wall_state,
     },
 };
 use anyhow::{Context as _, Result};
@@ -73,6 +73,9 @@ pub(super) fn execute(
     for fd in input_fds {
         fds.push(fd.try_clone()?);
     }
+    if let Some(state) = &opened.state {
+        fds.push(state.try_clone()?);
+    }
     let program = Program {
         rlimits: Rlimits {
             cpu_seconds: Some(limits.cpu_seconds),
@@ -105,7 +108,7 @@ pub(super) fn execute(
     };
     let inputs = inputs.map_err(|_| anyhow::anyhow!("digesting the inputs failed"))?.map_err(JobError::from)?;
     let isolation = isolation.map(|mut walls| {
-        walls.0.insert(Wall::Rlimits, state(rlimits));
+        walls.0.insert(Wall::Rlimits, wall_state(rlimits));
         walls
     });
     let dropped = log_dropped.saturating_add(account.log_dropped());

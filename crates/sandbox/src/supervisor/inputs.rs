@@ -5,7 +5,7 @@ use crate::{
     compiler::sealed,
     hash::sha256,
     host_file::{open_regular, read_bounded},
-    worker::spec::Placed,
+    worker::spec::{Archive, Placed},
 };
 use cap_std::{ambient_authority, fs::Dir};
 use cloister_model::{Did, FileReport, InputFile, Inputs, escape};
@@ -67,6 +67,8 @@ pub(super) struct Opened {
     /// The files to digest, by their path below `/data`.
     files: Vec<(String, File)>,
     mounts: Vec<(String, Dir)>,
+    /// Where the state of the instance is written to, if it is kept.
+    pub(super) state: Option<OwnedFd>,
 }
 
 /// The author's file, which the guest finds as `/data/transformations/algorithm`.
@@ -75,9 +77,17 @@ pub(super) struct AuthorsFile<'a> {
     pub(super) file: &'a File,
     /// Whether an interpreter runs it: then it is all that the directory holds.
     pub(super) is_script: bool,
+    /// If it is an archive that is unpacked: the file that must be at its top.
+    pub(super) folder_entry: Option<&'a str>,
 }
 
 impl Opened {
+    /// These files alone and no input, for a run whose state is kept.
+    pub(super) fn only(files: Vec<(Placed, OwnedFd)>, state: OwnedFd) -> Self {
+        let (placed, fds) = files.into_iter().unzip();
+        Self { placed, fds, dids: Vec::new(), files: Vec::new(), mounts: Vec::new(), state: Some(state) }
+    }
+
     /// Opens everything that a run may read.
     #[expect(clippy::disallowed_methods, reason = "opens the directories that the user names")]
     pub(super) fn open(
@@ -86,7 +96,7 @@ impl Opened {
         ddos: &[(Did, PathBuf)],
         author: AuthorsFile<'_>,
     ) -> Result<Self, InputError> {
-        let mut opened = Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![] };
+        let mut opened = Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![], state: None };
         let mut taken = BTreeSet::new();
         let mut places_algorithm = true;
         match inputs {
@@ -136,9 +146,18 @@ impl Opened {
             let path = "transformations/algorithm".to_owned();
             let copy =
                 author.file.try_clone().map_err(|error| InputError::Host { path: PathBuf::from(&path), error })?;
-            opened.place_file(path, copy)?;
+            match author.folder_entry {
+                None => opened.place_file(path, copy)?,
+                Some(entry) => {
+                    let archive = Archive {
+                        path: "/data/transformations/algorithm".to_owned(),
+                        through: false,
+                        entry: Some(entry.to_owned()),
+                    };
+                    opened.place(Placed::Archive(archive), path, copy)?;
+                }
+            }
         }
-        opened.placed.push(Placed::Empty("/data/logs".to_owned()));
         Ok(opened)
     }
 
@@ -148,9 +167,13 @@ impl Opened {
     }
 
     fn place_file(&mut self, guest: String, file: File) -> Result<(), InputError> {
+        self.place(Placed::File(format!("/data/{guest}")), guest, file)
+    }
+
+    fn place(&mut self, placed: Placed, guest: String, file: File) -> Result<(), InputError> {
         let fault = |error| InputError::Host { path: PathBuf::from(&guest), error };
         self.fds.push(file.try_clone().map_err(fault)?.into());
-        self.placed.push(Placed::File(format!("/data/{guest}")));
+        self.placed.push(placed);
         self.files.push((guest, file));
         Ok(())
     }

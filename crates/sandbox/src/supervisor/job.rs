@@ -11,6 +11,8 @@ pub struct Job {
     pub did: Option<Did>,
     /// The interpreter, for scripts.
     pub runtime: Option<RuntimeChoice>,
+    /// Its arguments, after its name.
+    pub arguments: Vec<String>,
     /// The files that it may read.
     pub inputs: Inputs,
     /// The consumer's parameters, a JSON file. If there is none, the guest gets `{}`.
@@ -71,6 +73,9 @@ pub enum JobError {
     /// The output contract is invalid.
     #[error(transparent)]
     Contract(#[from] OutputContractError),
+    /// The arguments cannot be given to a program.
+    #[error("arguments: {0}")]
+    Arguments(cloister_model::EntrypointError),
     /// The runtime is not usable.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::RuntimeError),

@@ -3,6 +3,7 @@
 
 mod collect;
 mod execute;
+mod initialise;
 mod inputs;
 mod job;
 mod outcome;
@@ -13,6 +14,7 @@ mod walls;
 mod watch;
 
 pub use collect::CollectError;
+pub(crate) use initialise::initialise;
 pub use inputs::{InputError, datasets_in};
 pub use job::{Job, JobError, RuntimeChoice};
 pub use run::{machine_memory_bytes, run};

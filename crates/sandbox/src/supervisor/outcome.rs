@@ -1,7 +1,7 @@
 use super::Ended;
 use crate::{account::Denial, worker::message::End};
 use cloister_isolation::Cause;
-use cloister_model::{Limit, Limits, Outcome};
+use cloister_model::{Limit, Limits, Outcome, Refusal, Rule};
 use std::time::Duration;
 
 /// Everything that is known about how a run ended.
@@ -48,6 +48,10 @@ pub(super) fn outcome(evidence: Evidence<'_>) -> Outcome {
             "the guest's process was killed by signal {signal}, which this host did not send. If memory ran out, lower the memory limit or use a larger machine"
         )),
         (Cause::Exited(_), Some(End::Fault(message))) => fault(message),
+        (Cause::Exited(0), Some(End::BadArchive(problem))) => {
+            let advice = "Send a zip archive, or a tar archive compressed with gzip, of plain files and folders";
+            Outcome::Refused { refusals: vec![Refusal::new(Rule::Archive, &problem, advice)] }
+        }
         (Cause::Exited(0), Some(end)) => match (end, denial) {
             (_, Some(denial)) if denial.spoils_results() => denied(denial),
             (End::Returned, _) => Outcome::Succeeded,
@@ -58,7 +62,7 @@ pub(super) fn outcome(evidence: Evidence<'_>) -> Outcome {
                 let allowed = limits.fuel.unwrap_or_default();
                 Outcome::LimitExceeded { limit: Limit::Fuel, allowed, used: allowed }
             }
-            (End::DoesNotFit | End::Fault(_), None) => fault("the guest could not be started".to_owned()),
+            (End::DoesNotFit | End::Fault(_) | End::BadArchive(_), None) => fault("the guest could not be started".to_owned()),
         },
         (Cause::Exited(code), _) => {
             fault(format!("the guest's process ended with code {code} and without a result. This is a bug in the host"))

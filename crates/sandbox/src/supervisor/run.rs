@@ -14,10 +14,11 @@ use crate::{
     home::{Home, HomeError},
     host_file::open_regular,
     runtime::{Bundle, BundleError, Runtime},
+    unpack::is_archive,
     worker::spec::{Placed, Spec, Start},
 };
 use anyhow::Result;
-use cloister_model::{AlgorithmReport, EngineReport, ModuleKind, Report};
+use cloister_model::{AlgorithmReport, EngineReport, ModuleKind, Report, check_arguments};
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 /// Where the interpreter, if there is one, and machine code come from.
@@ -43,6 +44,7 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
     observer.phase(Phase::Reading);
     job.limits.check(machine_memory_bytes()).map_err(JobError::from)?;
     job.contract.check().map_err(JobError::from)?;
+    check_arguments(&job.arguments).map_err(JobError::Arguments)?;
     if job.require_isolation {
         require_walls()?;
     }
@@ -66,7 +68,8 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         );
         return Err(JobError::Algorithm { path: job.algorithm.clone(), error }.into());
     }
-    let author = AuthorsFile { file: &algorithm, is_script: runtime.is_some() };
+    let folder_entry = runtime.as_ref().and_then(Runtime::folder_entry).filter(|_| is_archive(&algorithm));
+    let author = AuthorsFile { file: &algorithm, is_script: runtime.is_some(), folder_entry };
     let opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, author).map_err(JobError::from)?;
     let outputs = open_outputs(&job.outputs, &job.inputs)?;
     let (algorithm_sha256, algorithm_bytes) =
@@ -164,6 +167,7 @@ fn spec(job: &Job, draft: &Draft, opened: &Opened, runtime: Option<&Runtime>, en
         arguments = runtime.arguments();
         tree.extend(runtime.placed());
     }
+    arguments.extend(job.arguments.iter().cloned());
     tree.extend(opened.placed.iter().cloned());
     Ok(Spec {
         engine,
@@ -174,6 +178,7 @@ fn spec(job: &Job, draft: &Draft, opened: &Opened, runtime: Option<&Runtime>, en
         arguments,
         environment,
         tree,
+        keeps_state: false,
         require_isolation: job.require_isolation,
     })
 }

@@ -25,6 +25,8 @@ pub(crate) enum End {
     OutOfFuel,
     /// It could not start, because its declarations exceed a limit on the account.
     DoesNotFit,
+    /// The author's archive is not as it should be. The guest was not started.
+    BadArchive(String),
     /// The host failed.
     Fault(String),
 }
@@ -57,6 +59,7 @@ pub(crate) fn parse(result: &[u8]) -> (Option<Isolation>, Option<Last>) {
                 let end = match end {
                     // The text may quote what the engine says of the guest.
                     End::Fault(text) => End::Fault(escape(text.as_bytes(), 500).to_string()),
+                    End::BadArchive(text) => End::BadArchive(escape(text.as_bytes(), 200).to_string()),
                     other => other,
                 };
                 last = Some(Last::Ending(Ending { end, guest_us, peak_resident_bytes, fuel }));

@@ -4,6 +4,9 @@
 mod end;
 pub(crate) mod message;
 pub(crate) mod spec;
+mod state;
+
+pub(crate) use state::{State, Value};
 
 use crate::{
     abi::{component, preview1},
@@ -18,6 +21,7 @@ use crate::{
     limiter::Limiter,
     log::Log,
     random::Random,
+    unpack::{UnpackError, unpack},
 };
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
@@ -25,7 +29,7 @@ use cloister_isolation::{self as isolation, PeakMemory, Status};
 use cloister_model::{Isolation, Wall, WallState};
 use end::classify;
 use message::{End, Message};
-use spec::{Descriptor, FIRST_PLACED, Placed, Spec, Start};
+use spec::{Archive, Descriptor, FIRST_PLACED, Placed, Spec, Start};
 use std::{
     fs::File,
     io::Write as _,
@@ -33,7 +37,7 @@ use std::{
     sync::Arc,
     time::Instant,
 };
-use wasmtime::{Engine, ExternType, Linker, Store};
+use wasmtime::{Engine, ExternType, Instance, Linker, Store};
 use wasmtime_wasi::p2::bindings::sync::CommandPre;
 
 /// The most bytes of a spec, which lists every input.
@@ -73,13 +77,24 @@ fn send(result: &mut File, message: &Message) -> Result<()> {
 fn run(result: &mut File) -> Result<()> {
     let mut spec_file = File::from(take(Descriptor::Spec)?);
     anyhow::ensure!(isolation::is_sealed(&spec_file), "the spec is not sealed");
-    let Spec { engine, limits, contract, algorithm, start, arguments, environment, tree, require_isolation } =
-        serde_json::from_slice(&read_bounded(&mut spec_file, MAX_SPEC_BYTES)?)?;
+    let Spec {
+        engine,
+        limits,
+        contract,
+        algorithm,
+        start,
+        arguments,
+        environment,
+        tree,
+        keeps_state,
+        require_isolation,
+    } = serde_json::from_slice(&read_bounded(&mut spec_file, MAX_SPEC_BYTES)?)?;
     let code = AuthenticatedCode::inherited().context("the artifact was not given")?;
     let counters = Arc::new(Counters::from_fd(take(Descriptor::Counters)?)?);
     let log_pipe = File::from(take(Descriptor::Log)?);
     let outputs = take(Descriptor::Outputs)?;
-    let tree = take_tree(tree)?;
+    let (tree, next) = take_tree(tree)?;
+    let state = keeps_state.then(|| take_number(next)).transpose()?.map(File::from);
     let peak = PeakMemory::open().ok();
     isolation::ignore_file_size_signal();
 
@@ -100,9 +115,17 @@ fn run(result: &mut File) -> Result<()> {
 
     // From here on, only files of the datasets and the outputs can be opened.
     let account = Account::new(counters, limits.memory_bytes);
-    let mut files = Build::new(account.clone(), limits.handles);
+    let random = Random::for_devices(engine.profile, algorithm);
+    let mut files = Build::new(account.clone(), limits.handles).random(Box::new(random));
+    let mut archives = Vec::new();
     for (placed, fd) in tree {
         files = match (placed, fd) {
+            (Placed::Archive(archive), fd) => {
+                let placed =
+                    if archive.through { files.through(&archive.path) } else { files.directory(&archive.path) };
+                archives.push((archive, File::from(fd.context("an archive was not given")?)));
+                placed?
+            }
             (Placed::File(path), Some(fd)) => files.file(&path, File::from(fd))?,
             (Placed::Mount(path), Some(fd)) => files.mount(&path, Dir::from_std_file(File::from(fd)))?,
             (Placed::Empty(path), _) | (Placed::File(path) | Placed::Mount(path), None) => files.directory(&path)?,
@@ -143,7 +166,7 @@ fn run(result: &mut File) -> Result<()> {
     // After this, no code can be mapped and no program started. The guest's code runs next.
     isolation::deny_new_code();
     walls.push((Wall::Seccomp, isolation::restrict_syscalls(isolation::Role::Worker)));
-    let walls = Isolation(walls.into_iter().map(|(wall, status)| (wall, state(status))).collect());
+    let walls = Isolation(walls.into_iter().map(|(wall, status)| (wall, wall_state(status))).collect());
     let missing = walls.missing().count() > 0;
     let openat2_missing = walls.0.get(&Wall::Openat2).is_none_or(|state| !matches!(state, WallState::Enforced { .. }));
     send(result, &Message::Walls(walls))?;
@@ -154,12 +177,28 @@ fn run(result: &mut File) -> Result<()> {
     // (GHSA-vqjp-4c8c-hfgg), and openat2 is the one wall that depends on no optional kernel feature.
     anyhow::ensure!(!openat2_missing, "this kernel has no openat2 (Linux 5.6), or something forbids it");
 
+    // An author's archive is a stranger's input, too: it is read as late as the guest begins.
+    for (Archive { path, entry, .. }, file) in archives {
+        let files = &mut store.data_mut().files;
+        let end = match unpack(&file, path.trim_start_matches('/'), entry.as_deref(), files, &account) {
+            Ok(()) => continue,
+            Err(UnpackError::Memory) => End::DoesNotFit,
+            Err(UnpackError::Bad(problem)) if entry.is_some() => End::BadArchive(problem),
+            Err(UnpackError::Bad(problem)) => End::Fault(format!("the archive for `{path}`: {problem}")),
+        };
+        return send(result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None });
+    }
     account.start_guest();
     #[expect(clippy::disallowed_methods, reason = "measures the guest for the report, outside of it")]
     let started = Instant::now();
-    let ended = ready.start(&mut store);
+    let (instance, ended) = ready.start(&mut store);
     let guest_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let end = classify(ended, &account, limits.instances);
+    let mut end = classify(ended, &account, limits.instances);
+    if let (Some(mut file), Some(instance), End::Returned) = (state, instance, &end)
+        && let Err(error) = state::write(&mut store, instance, &mut file)
+    {
+        end = End::Fault(format!("{error:#}"));
+    }
     let fuel = limits.fuel.and_then(|given| Some(given - store.get_fuel().ok()?));
     let peak_resident_bytes = peak.and_then(|peak| peak.bytes());
     send(result, &Message::End { end, guest_us, peak_resident_bytes, fuel })?;
@@ -168,25 +207,30 @@ fn run(result: &mut File) -> Result<()> {
     Ok(())
 }
 
-/// Takes the descriptors of the files and mounts in the tree.
-fn take_tree(tree: Vec<Placed>) -> Result<Vec<(Placed, Option<OwnedFd>)>> {
+/// A place in the tree, and its descriptor.
+type Taken = Vec<(Placed, Option<OwnedFd>)>;
+
+/// Takes the descriptors of the files and mounts in the tree. Returns also the number after the last one.
+fn take_tree(tree: Vec<Placed>) -> Result<(Taken, i32)> {
     let mut number = FIRST_PLACED;
-    tree.into_iter()
+    let taken: Result<_> = tree
+        .into_iter()
         .map(|placed| {
             let fd = match &placed {
                 Placed::Empty(_) => None,
-                Placed::File(_) | Placed::Mount(_) => {
+                Placed::File(_) | Placed::Mount(_) | Placed::Archive(_) => {
                     number += 1;
                     Some(take_number(number - 1)?)
                 }
             };
             Ok((placed, fd))
         })
-        .collect()
+        .collect();
+    Ok((taken?, number))
 }
 
 /// Converts a wall's status to the form in the report.
-pub(crate) fn state(status: Status) -> WallState {
+pub(crate) fn wall_state(status: Status) -> WallState {
     match status {
         Status::Enforced(detail) => WallState::Enforced { detail },
         Status::Partial(detail) => WallState::Partial { detail },
@@ -216,6 +260,7 @@ fn prepare(engine: &Engine, program: &Program, start: Start) -> Result<Ready> {
         (Program::Component(program), Start::Component) => {
             let mut linker = wasmtime::component::Linker::new(engine);
             component::add_to_linker(&mut linker)?;
+            component::answer_sockets(&mut linker, program, engine)?;
             Ok(Ready::Component(CommandPre::new(linker.instantiate_pre(program)?)?))
         }
         _ => anyhow::bail!("the artifact is not of the kind that admission found"),
@@ -223,28 +268,33 @@ fn prepare(engine: &Engine, program: &Program, start: Start) -> Result<Ready> {
 }
 
 impl Ready {
-    /// Runs the guest to its end.
-    fn start(&self, store: &mut Store<Guest>) -> wasmtime::Result<u32> {
+    /// Runs the guest to its end. A module's instance is returned with it.
+    fn start(&self, store: &mut Store<Guest>) -> (Option<Instance>, wasmtime::Result<u32>) {
         match self {
-            Self::Component(command) => Ok(u32::from(component::run(store, command)?.is_err())),
-            Self::Module { instance, exports } => {
-                let instance = instance.instantiate(&mut *store)?;
-                let mut code = 0;
-                for export in exports {
-                    let function = instance
-                        .get_func(&mut *store, export)
-                        .ok_or_else(|| wasmtime::Error::msg(format!("no export `{export}`")))?;
-                    if let Ok(function) = function.typed::<(), ()>(&*store) {
-                        function.call(&mut *store, ())?;
-                    } else {
-                        code = function.typed::<(), i32>(&*store)?.call(&mut *store, ())?.cast_unsigned();
-                    }
-                    if code != 0 {
-                        break;
-                    }
-                }
-                Ok(code)
-            }
+            Self::Component(command) => (None, component::run(store, command).map(|ended| u32::from(ended.is_err()))),
+            Self::Module { instance, exports } => match instance.instantiate(&mut *store) {
+                Ok(instance) => (Some(instance), call(store, instance, exports)),
+                Err(error) => (None, Err(error)),
+            },
         }
     }
+}
+
+/// Calls exports in order, until one returns another exit code than 0.
+fn call(store: &mut Store<Guest>, instance: Instance, exports: &[String]) -> wasmtime::Result<u32> {
+    for export in exports {
+        let function = instance
+            .get_func(&mut *store, export)
+            .ok_or_else(|| wasmtime::Error::msg(format!("no export `{export}`")))?;
+        let code = if let Ok(function) = function.typed::<(), ()>(&*store) {
+            function.call(&mut *store, ())?;
+            0
+        } else {
+            function.typed::<(), i32>(&*store)?.call(&mut *store, ())?.cast_unsigned()
+        };
+        if code != 0 {
+            return Ok(code);
+        }
+    }
+    Ok(0)
 }

@@ -32,6 +32,8 @@ pub(crate) struct Spec {
     pub(crate) environment: Vec<(String, String)>,
     /// Absolute guest paths; each file and mount takes the next descriptor.
     pub(crate) tree: Vec<Placed>,
+    /// Whether the state of the instance is written to the descriptor after those of the tree, once the guest has returned.
+    pub(crate) keeps_state: bool,
     /// Do not start the guest if a wall is missing.
     pub(crate) require_isolation: bool,
 }
@@ -45,10 +47,23 @@ pub(crate) enum Start {
     Module { exports: Vec<String>, trap: Vec<(String, String)> },
 }
 
+/// An archive in the tree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Archive {
+    pub(crate) path: String,
+    /// Whether the path leads through a file, and is found by the whole path only.
+    pub(crate) through: bool,
+    /// The file that must be at its top. Then the archive is the author's, and one that is not as it should be is refused.
+    pub(crate) entry: Option<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Placed {
     File(String),
     Mount(String),
     Empty(String),
+    /// An archive whose files are unpacked into this directory.
+    Archive(Archive),
 }

@@ -105,6 +105,19 @@ fn dataset() -> &'static Path {
         .path()
 }
 
+/// Whether a path leads back to where it begins, or above.
+fn goes_up(path: &[u8]) -> bool {
+    let mut depth = 0_i32;
+    String::from_utf8_lossy(path).split('/').any(|segment| {
+        depth += match segment {
+            "" | "." => 0,
+            ".." => -1,
+            _ => 1,
+        };
+        segment == ".." && depth <= 0
+    })
+}
+
 /// A file system in memory, where there is one: these tests make and remove many small files.
 fn memory() -> PathBuf {
     let shared = Path::new("/dev/shm");
@@ -201,27 +214,22 @@ impl World {
             return (base, path, target);
         }
         let top = *bytes.pick(&TOPS);
-        let below = std::mem::replace(&mut path, top.as_bytes().to_vec());
+        let mut below = std::mem::replace(&mut path, top.as_bytes().to_vec());
+        if top != "." && goes_up(&[top.as_bytes(), b"/", &below].concat()) {
+            // Into `/`, around what the model knows of it.
+            below = String::from_utf8_lossy(&below).replace("..", "a").into_bytes();
+        }
         let separate = !below.is_empty();
         if separate {
             path.push(b'/');
             path.extend(&below);
         }
-        // From the root a path may lead anywhere; the model knows those that stay below one of its two trees.
-        let leaves = std::str::from_utf8(&below).is_ok_and(|below| {
-            let mut depth = 0_i32;
-            below.split('/').any(|segment| {
-                depth += match segment {
-                    "" | "." => 0,
-                    ".." => -1,
-                    _ => 1,
-                };
-                depth < 0
-            })
-        });
+        // From the root a path may lead anywhere; the model knows those that stay below one of its trees.
+        let leaves = goes_up(&[b"x/", below.as_slice()].concat());
         let base = match top {
             "data/outputs" => Model::OUTPUTS,
             "tmp" => Model::SCRATCH,
+            "." => Model::ROOT,
             "/data/outputs" => return (self.root, path, Target::At(None)),
             _ => return (self.root, path, Target::Fixed),
         };
@@ -289,27 +297,29 @@ impl World {
 
     fn model_open(&mut self, place: &Place, options: OpenOptions) -> Option<Open> {
         let OpenOptions { read, write, create, exclusive, truncate, directory, follow: _ } = options;
-        let open = |id| Some(Open::File { id, read, write });
+        // An output that is opened for both can only be written.
+        let part = |model: &Model, id: NodeId| model.nodes[id].part;
+        let open = |model: &Model, id| Some(Open::File { id, read: read && part(model, id) == Part::Scratch, write });
         match self.model.find(place)? {
             None => {
-                let outputs = self.model.nodes[place.directory].part == Part::Outputs;
-                if !create || directory || place.must_be_directory || (outputs && (read || !write)) {
+                let outputs = part(&self.model, place.directory) == Part::Outputs;
+                if !create || directory || place.must_be_directory || ((outputs || truncate) && !write) {
                     return None;
                 }
-                open(self.model.make(place.directory, place.name.as_deref()?, true)?)
+                let id = self.model.make(place.directory, place.name.as_deref()?, true)?;
+                open(&self.model, id)
             }
             Some(_) if create && exclusive => None,
             Some(id) if self.model.is_directory(id) => (!write && !truncate).then_some(Open::Directory(id)),
             Some(_) if directory => None,
             Some(id) => {
-                let outputs = self.model.nodes[id].part == Part::Outputs;
-                if (outputs && (read || !write)) || (truncate && !write) {
+                if (part(&self.model, id) == Part::Outputs || truncate) && !write {
                     return None;
                 }
                 if truncate {
                     assert!(self.model.resize(id, 0));
                 }
-                open(id)
+                open(&self.model, id)
             }
         }
     }
@@ -421,13 +431,16 @@ impl World {
         let (handle, open) = self.handle(bytes);
         let result = self.files.list(handle, true);
         match open {
-            Some(Open::Directory(id)) if self.model.nodes[id].part == Part::Scratch => {
+            Some(Open::Directory(id)) => {
                 let names: Vec<&str> = result.expect("listed").iter().map(|entry| entry.name.as_str()).collect();
-                let expected: Vec<&str> =
+                let mut expected: Vec<&str> =
                     self.model.children(id).expect("a directory").keys().map(String::as_str).collect();
+                if id == Model::ROOT {
+                    expected.extend(["data", "dev", "tmp"]);
+                    expected.sort_unstable();
+                }
                 assert_eq!(names, expected);
             }
-            Some(Open::Directory(_)) => assert_eq!(result, Err(Errno::Access), "outputs are not listed"),
             Some(Open::Fixed) => {}
             Some(Open::File { .. }) | None => assert!(result.is_err()),
         }
@@ -499,10 +512,14 @@ impl World {
             }
         }
         let mut named: Vec<(NodeId, Vec<String>)> =
-            (2..self.model.nodes.len()).filter_map(|id| Some((id, self.model.path(id)?))).collect();
+            (Model::MADE..self.model.nodes.len()).filter_map(|id| Some((id, self.model.path(id)?))).collect();
         named.sort_by_key(|(_, path)| std::cmp::Reverse(path.len()));
         for (id, path) in named {
-            let top = if self.model.nodes[id].part == Part::Outputs { "data/outputs" } else { "tmp" };
+            let top = match self.model.root_of(id) {
+                Model::OUTPUTS => "data/outputs",
+                Model::SCRATCH => "tmp",
+                _ => ".",
+            };
             let path = format!("{top}/{}", path.join("/"));
             let removed = if self.model.is_directory(id) {
                 self.files.remove_directory(self.root, path.as_bytes())

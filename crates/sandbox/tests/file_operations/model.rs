@@ -1,4 +1,4 @@
-//! What the file layer promises, said a second time and as simply as it can be: outputs and `/tmp` as trees in memory,
+//! What the file layer promises, said a second time and as simply as it can be: outputs and scratch as trees in memory,
 //! without a disk, an account or a kernel. Knows nothing of how the file layer does it.
 
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ pub(crate) struct Node {
     pub(crate) handles: usize,
 }
 
-/// Both trees. Nodes are never forgotten, only unnamed.
+/// All trees. Nodes are never forgotten, only unnamed.
 #[derive(Debug)]
 pub(crate) struct Model {
     pub(crate) nodes: Vec<Node>,
@@ -58,14 +58,18 @@ pub(crate) struct Place {
 impl Model {
     pub(crate) const OUTPUTS: NodeId = 0;
     pub(crate) const SCRATCH: NodeId = 1;
+    /// What a guest makes in `/`, beside what is there.
+    pub(crate) const ROOT: NodeId = 2;
+    /// The first node that a guest made.
+    pub(crate) const MADE: NodeId = 3;
 
     pub(crate) fn new() -> Self {
         let root = |part| Node { part, content: Content::Directory(BTreeMap::new()), parent: None, handles: 1 };
-        Self { nodes: vec![root(Part::Outputs), root(Part::Scratch)] }
+        Self { nodes: vec![root(Part::Outputs), root(Part::Scratch), root(Part::Scratch)] }
     }
 
     pub(crate) fn is_root(id: NodeId) -> bool {
-        id <= Self::SCRATCH
+        id < Self::MADE
     }
 
     pub(crate) fn children(&self, id: NodeId) -> Option<&BTreeMap<String, NodeId>> {
@@ -146,6 +150,14 @@ impl Model {
         Some(segments)
     }
 
+    /// The root of the tree that a node with a name is in.
+    pub(crate) fn root_of(&self, mut id: NodeId) -> NodeId {
+        while let Some((parent, _)) = &self.nodes[id].parent {
+            id = *parent;
+        }
+        id
+    }
+
     /// Whether something may be made at, or moved to, this name.
     pub(crate) fn allows(&self, directory: NodeId, name: &str, file: bool) -> bool {
         let Some(mut segments) = self.path(directory) else { return false };
@@ -160,7 +172,7 @@ impl Model {
 
     /// Nodes of the outputs that still exist on the disk: named, or open.
     fn alive(&self) -> impl Iterator<Item = NodeId> {
-        (2..self.nodes.len()).filter(|id| {
+        (Self::MADE..self.nodes.len()).filter(|id| {
             let node = &self.nodes[*id];
             node.part == Part::Outputs && (node.parent.is_some() || node.handles > 0)
         })

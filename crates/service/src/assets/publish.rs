@@ -50,6 +50,9 @@ impl UseCases {
         if before.as_ref().is_some_and(|asset| asset.owner != *owner || asset.ddo.kind() != kind) {
             return Err(AssetError::DidTaken);
         }
+        if before.is_none() {
+            self.check_asset_quota(owner).await?;
+        }
         let unchanged = |asset: &Asset| asset.withdrawn.is_none() && asset.ddo == ddo && asset.name == name;
         if kind == AssetKind::Dataset
             && let Some(asset) = before.clone().filter(unchanged)

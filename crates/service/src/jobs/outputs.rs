@@ -1,7 +1,7 @@
 use super::{JobAccess, JobError, access::FoundJob};
 use crate::{Principal, UseCases};
 use cloister_model::{
-    Explanation, FailureDetail, JobId, JobRecord, JobStatus, Phase, Report, ResultFile, ResultSet, Role, Terms,
+    Explanation, FailureDetail, JobCard, JobId, JobStatus, Phase, Report, ResultFile, ResultSet, Role, Terms,
 };
 
 impl UseCases {
@@ -21,7 +21,7 @@ impl UseCases {
     pub async fn report(&self, who: &Principal, job: JobId) -> Result<Report, JobError> {
         let FoundJob { card, status } = self.find_job(&who.clone().into(), job, JobAccess::Read).await?;
         let report = self.backend().report(job).await?.ok_or(JobError::NotFound)?;
-        Ok(redact(report, status.phase, &card.record, who))
+        Ok(redact(report, status.phase, &card, who))
     }
 
     /// Why a job is where it is, and the terms on which it was allowed.
@@ -54,11 +54,17 @@ pub struct ExplainedJob {
 ///
 /// Names of outputs are the algorithm's own text, and the digest of a low-entropy value can be reversed by guessing. So the
 /// report says nothing about outputs until they are released, and a publisher sees neither the files of other publishers
-/// nor the consumer's parameters.
-fn redact(report: Report, phase: Phase, record: &JobRecord, who: &Principal) -> Report {
+/// nor the consumer's parameters. The numbers of a run are the algorithm's to choose as well: where nothing else of it may
+/// leave, they are coarse.
+fn redact(report: Report, phase: Phase, card: &JobCard, who: &Principal) -> Report {
+    let record = &card.record;
     let mut report = report;
     if phase != Phase::Finished {
         report.outputs.clear();
+        report.output_directories = 0;
+    }
+    if report.outputs.is_empty() && !card.terms.lets_log_out() && !who.is(Role::Operator) {
+        report = report.coarse();
     }
     if !who.is(Role::Operator) && record.owner != who.account {
         let own = |folder: &str| {

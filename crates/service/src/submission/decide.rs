@@ -5,9 +5,9 @@ use super::{
 use crate::UseCases;
 use cloister_lifecycle::{Misfit, fits};
 use cloister_model::{
-    Account, AlgorithmOrigin, Container, Decision, EnvironmentStatus, InterpreterId, Limits, MOST_PARAMETER_BYTES,
-    OceanProvider, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind,
-    Secret, resolve_parameters,
+    Account, AlgorithmOrigin, Container, Decision, Denial, EnvironmentStatus, InterpreterId, Limits,
+    MOST_PARAMETER_BYTES, OceanProvider, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm,
+    RequestedDataset, RuntimeKind, Secret, container_denials, resolve_parameters,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,11 @@ pub(super) async fn decide(
     let parameters = parameters(&declared(&program), &of_datasets, given)?;
 
     let (runtime, interpreter) = runtime(&use_cases.options().images, &environment.interpreters, &program.container);
+    if runtime == RuntimeKind::Wasm {
+        // Nothing of it may be lost on the way to the program.
+        let understood = program.container.arguments(interpreter.is_some());
+        understood.map_err(|error| SubmitError::field("algorithm", format!("its entrypoint: {error}")))?;
+    }
     let limits = limits(submission, &environment, runtime)?;
     let algorithm = RequestedAlgorithm {
         origin: origin(&program).map_err(|error| SubmitError::field("algorithm", error.to_string()))?,
@@ -56,7 +61,25 @@ pub(super) async fn decide(
         requested.push(dataset.map_err(|error| SubmitError::field(&reference.field, error.to_string()))?);
     }
     let decision = cloister_model::decide(&requested, &algorithm, owner, &environment.offers);
+    let of_container = match runtime {
+        RuntimeKind::Container => container_denials(&program.container, &environment.offers),
+        RuntimeKind::Wasm => Vec::new(),
+    };
+    let decision = refused_by(decision, of_container);
     Ok(Decided { decision, environment, datasets, program, interpreter, parameters, limits })
+}
+
+/// A decision, with reasons against it that no dataset has.
+fn refused_by(decision: Decision, more: Vec<Denial>) -> Decision {
+    match decision {
+        decision if more.is_empty() => decision,
+        Decision::Allowed(_) => Decision::Denied(more),
+        Decision::Denied(mut denials) => {
+            denials.extend(more);
+            denials.sort();
+            Decision::Denied(denials)
+        }
+    }
 }
 
 async fn environment(use_cases: &UseCases, wanted: Option<&str>) -> Result<EnvironmentStatus, SubmitError> {

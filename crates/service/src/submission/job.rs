@@ -1,6 +1,6 @@
 //! From a decision to the job that an engine gets: its name, its record, its labels, its claims.
 
-use super::{Identity, Register, Submission, SubmitError, decide::Decided, resolve::Dataset};
+use super::{AlgorithmRef, Identity, RawSource, Register, Submission, SubmitError, decide::Decided, resolve::Dataset};
 use crate::{
     Actor, Provider, UseCases,
     labels::{LabelledBy, labels},
@@ -72,10 +72,15 @@ pub(super) async fn job(
     let claims = claims(actor, owner, submission);
     let Decided { decision: _, environment, datasets, program, interpreter, parameters, limits } = decided;
     let published = program.published.as_ref().map(|(asset, _)| asset);
+    let upload = match &submission.algorithm {
+        AlgorithmRef::Raw { source: RawSource::Upload(sha256), .. } => Some(sha256.to_string()),
+        _ => None,
+    };
     let by = LabelledBy {
         owner,
         environment: environment.id.as_str(),
         algorithm: published.map(|asset| asset.ddo.id()),
+        upload: upload.as_deref(),
         agreement: submission.agreement.as_ref().map(super::Agreement::as_str),
         provider: actor.provider().map(|provider| (owner.as_str(), provider.account.as_ref())),
     };
@@ -138,6 +143,7 @@ async fn prepare(
     if by_name.is_some() || use_cases.backend().asset(did.clone()).await?.is_some() {
         return Err(name_taken());
     }
+    use_cases.check_asset_quota(owner).await?;
     let document = json!({
         "@context": ["https://w3id.org/did/v1"], "id": did, "version": "4.1.0",
         "metadata": {"type": "dataset", "name": title.as_deref().unwrap_or(name.as_str())},

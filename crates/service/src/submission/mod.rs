@@ -16,7 +16,8 @@ pub(crate) use shares::Shares;
 
 use crate::{Actor, UseCases};
 use cloister_model::{
-    Account, AdmittedBy, AuditAction, AuditEvent, Decision, Denial, EngineError, JobStatus, Sha256, Terms, Timestamp,
+    Account, AdmittedBy, AuditAction, AuditEvent, Decision, Denial, EngineError, JobStatus, Quota, QuotaExceeded,
+    Sha256, StoreError, Terms, Timestamp,
 };
 use decide::{Decided, decide};
 use job::Named;
@@ -47,6 +48,7 @@ impl UseCases {
         {
             return Ok(Submitted { status, admitted: Vec::new(), repeated: true });
         }
+        self.check_result_quota(owner).await?;
         let _share = self.shares().take(owner, submission.datasets.len()).await;
         let provider = actor.ocean_provider();
         let decided = decide(self, owner, provider.as_ref(), submission).await?;
@@ -82,6 +84,15 @@ impl UseCases {
     pub async fn explain(&self, owner: &Account, submission: &Submission) -> Result<Decision, SubmitError> {
         let _share = self.shares().take(owner, submission.datasets.len()).await;
         Ok(decide(self, owner, None, submission).await?.decision)
+    }
+
+    /// Checks that an account may have more results.
+    async fn check_result_quota(&self, owner: &Account) -> Result<(), SubmitError> {
+        let (limit, used) = (self.options().quotas.result_bytes, self.backend().result_bytes(owner.clone()).await?);
+        if used < limit {
+            return Ok(());
+        }
+        Err(StoreError::from(QuotaExceeded { quota: Quota::ResultBytes, limit, used }).into())
     }
 
     /// The job of this name, if it exists and was made by the same request; none if it does not exist.

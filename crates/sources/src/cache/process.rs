@@ -72,4 +72,3 @@ fn remove(path: &Path) -> io::Result<()> {
     let Some(found) = if_there(path.symlink_metadata())? else { return Ok(()) };
     if_there(if found.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }).map(drop)
 }
-

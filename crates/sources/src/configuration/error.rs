@@ -1,4 +1,4 @@
-use crate::FetchError;
+use crate::{FetchError, TooLarge};
 use cloister_model::{Did, FailureDetail, Fault, Reason, StepFailure, StepResult};
 
 /// A policy that cannot be kept.
@@ -86,10 +86,14 @@ impl From<ConfigurationError> for StepResult {
 impl ConfigurationError {
     /// A dataset's files. Never the algorithm's doing, whatever is wrong with them.
     pub(super) fn data(did: &Did, error: &FetchError) -> Self {
+        let detail = Some(error.to_string());
+        if let Some((reason, fault)) = too_large(error) {
+            return Self::Data { did: did.clone(), reason, detail, fault };
+        }
         match public_reason(error) {
             Ok(reason) => {
                 let reason = format!("{reason}; ask its publisher");
-                Self::Data { did: did.clone(), reason, detail: Some(error.to_string()), fault: Fault::Publisher }
+                Self::Data { did: did.clone(), reason, detail, fault: Fault::Publisher }
             }
             Err(other) => other,
         }
@@ -97,6 +101,9 @@ impl ConfigurationError {
 
     /// The algorithm's files: its publisher's, or brought by the job.
     pub(super) fn algorithm(did: Option<&Did>, error: &FetchError) -> Self {
+        if let Some((reason, fault)) = too_large(error) {
+            return Self::Algorithm { did: did.cloned(), reason, detail: Some(error.to_string()), fault };
+        }
         let (fault, advice) = match did {
             Some(_) => (Fault::Publisher, "ask its publisher"),
             None => (Fault::Algorithm, "the job's owner can read more in the explanation of the job"),
@@ -111,6 +118,28 @@ impl ConfigurationError {
     }
 }
 
+/// What every reader is told of files that are larger than the operator lets them be, and whose doing that is. The bound is the
+/// operator's, and no secret; how much larger they are is not told.
+fn too_large(error: &FetchError) -> Option<(String, Fault)> {
+    let FetchError::TooLarge { index, bound, .. } = error else { return None };
+    Some(match bound {
+        TooLarge::File(most) => {
+            let text = format!(
+                "file {index} has more than {most} bytes, the most that one file may have here; ask its publisher for a \
+                 smaller one, or the operator for more (`sources.max_file`)"
+            );
+            (text, Fault::Publisher)
+        }
+        TooLarge::Job(most) => {
+            let text = format!(
+                "with file {index}, the job has more than {most} bytes of input, the most that one job may have here; name \
+                 fewer or smaller datasets, or ask the operator for more (`sources.max_job`)"
+            );
+            (text, Fault::System)
+        }
+    })
+}
+
 /// What every reader is told of files that could not be fetched: neither where they are kept, nor the digest that they have or
 /// should have, because a digest of little data tells what it is. An error if the files are not to blame.
 fn public_reason(error: &FetchError) -> Result<String, ConfigurationError> {
@@ -119,6 +148,7 @@ fn public_reason(error: &FetchError) -> Result<String, ConfigurationError> {
         FetchError::System(_) => Err(ConfigurationError::System(error.to_string())),
         FetchError::Unsupported(_) => Ok("its files are described in a way that cannot be fetched".to_owned()),
         FetchError::Source { index, .. } => Ok(format!("file {index} could not be fetched from where it is kept")),
+        FetchError::TooLarge { index, .. } => Ok(format!("file {index} is too large")),
         FetchError::Refused { index, .. } => Ok(format!("file {index} is kept where this service may not fetch it")),
         FetchError::Content { index, .. } => Ok(format!("file {index}: not the agreed content")),
     }

@@ -1,4 +1,22 @@
-use std::{io, time::Duration};
+use std::{fmt, io, time::Duration};
+
+/// The operator's bound that a file exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooLarge {
+    /// It has more bytes than one file may have.
+    File(u64),
+    /// The files of the job have more bytes together than those of one job may have, this file among them.
+    Job(u64),
+}
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(most) => write!(f, "a file may have {most} bytes, this one has more"),
+            Self::Job(most) => write!(f, "the files of a job may have {most} bytes together, these have more"),
+        }
+    }
+}
 
 /// Why a file could not be fetched. Safe to show: names a source by its place and, at most, its scheme and host.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +43,16 @@ pub enum FetchError {
         place: String,
         /// Which rule.
         cause: String,
+    },
+    /// It is larger than the operator lets a file or a job be.
+    #[error("file {index} ({place}): {bound}")]
+    TooLarge {
+        /// Its place in the list.
+        index: usize,
+        /// Where it is.
+        place: String,
+        /// Which bound.
+        bound: TooLarge,
     },
     /// The source gave something else than was agreed: another digest or size.
     #[error("file {index} ({place}): not the agreed content: {cause}")]
@@ -55,6 +83,8 @@ pub(crate) enum Failure {
     Source(String),
     /// It must not be asked.
     Refused(String),
+    /// It is larger than it may be.
+    TooLarge(TooLarge),
     /// It gave something else.
     Content(String),
     /// It was cancelled.
@@ -80,6 +110,7 @@ impl Failure {
                 FetchError::Source { index, place, cause }
             }
             Self::Refused(cause) => FetchError::Refused { index, place, cause },
+            Self::TooLarge(bound) => FetchError::TooLarge { index, place, bound },
             Self::Content(cause) => FetchError::Content { index, place, cause },
             Self::Cancelled => FetchError::Cancelled,
             Self::System(cause) => FetchError::System(cause),

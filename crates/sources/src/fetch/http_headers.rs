@@ -29,7 +29,10 @@ impl Validator {
         }
         let time = |name: HeaderName| headers.get(name)?.to_str().ok().and_then(|text| parse_http_date(text).ok());
         let (changed, now) = (time(LAST_MODIFIED)?, time(DATE)?);
-        now.duration_since(changed).is_ok_and(|since| since >= LEAST_AGE).then(|| headers.get(LAST_MODIFIED).cloned().map(Self::Date)).flatten()
+        now.duration_since(changed)
+            .is_ok_and(|since| since >= LEAST_AGE)
+            .then(|| headers.get(LAST_MODIFIED).cloned().map(Self::Date))
+            .flatten()
     }
 
     /// Whether an answer may be of the same version. A tag has to come again (RFC 9110, 15.3.7), a date need not.
@@ -122,7 +125,8 @@ mod tests {
         let now = "Sun, 06 Nov 1994 08:50:37 GMT";
         let of = |changed: &str| Validator::of(&headers(&[("last-modified", changed), ("date", now)]));
         assert!(of("Sun, 06 Nov 1994 08:49:37 GMT").is_some());
-        for text in ["", "Sun, 06 Nov 1994 08:49:38 GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Foo 1994 08:49:37 GMT"] {
+        for text in ["", "Sun, 06 Nov 1994 08:49:38 GMT", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Foo 1994 08:49:37 GMT"]
+        {
             assert_eq!(of(text), None, "{text}");
         }
     }

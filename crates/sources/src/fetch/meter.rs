@@ -1,4 +1,4 @@
-use super::{Failure, SourcePolicy};
+use super::{Failure, SourcePolicy, TooLarge};
 use cloister_files::{ProgressCounter, Watch};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -36,8 +36,7 @@ impl Meter {
         if self.progress.add(bytes) <= self.max_bytes {
             return Ok(());
         }
-        let most = self.max_bytes;
-        Err(Failure::Refused(format!("the files of a job may have {most} bytes together, these have more")))
+        Err(Failure::TooLarge(TooLarge::Job(self.max_bytes)))
     }
 
     /// So many bytes will come again.
@@ -60,7 +59,7 @@ mod tests {
         let policy = SourcePolicy { max_job_bytes: 1000, ..SourcePolicy::default() };
         let meter = Meter::new(&Watch::unwatched(), &policy);
         meter.charge(1000).expect("within the bound");
-        assert!(matches!(meter.charge(1), Err(Failure::Refused(_))));
+        assert!(matches!(meter.charge(1), Err(Failure::TooLarge(TooLarge::Job(1000)))));
         meter.take_back(500);
         meter.charge(499).expect("within the bound again");
     }

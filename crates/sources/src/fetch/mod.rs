@@ -24,6 +24,7 @@ pub(crate) use client::Clients;
 pub use document::DocumentFetcher;
 pub(crate) use error::Failure;
 pub use error::FetchError;
+pub use error::TooLarge;
 pub(crate) use http::HttpFile;
 pub(crate) use ipfs::file as ipfs_file;
 pub(crate) use local::{LocalFile, LocalRoots};

@@ -1,5 +1,6 @@
 use super::{
-    Clients, Failure, HttpFile, Meter, SourcePolicy, arriving::Resume, backoff, http_headers::Validator, s3::S3File,
+    Clients, Failure, HttpFile, Meter, SourcePolicy, TooLarge, arriving::Resume, backoff, http_headers::Validator,
+    s3::S3File,
 };
 use crate::cache::{Fresh, Partial};
 use bytes::Bytes;
@@ -179,10 +180,7 @@ impl Bounds {
     /// Whether a file may be so large.
     pub(crate) fn fits(&self, bytes: u64) -> Result<(), Failure> {
         let most = self.max_bytes;
-        if bytes <= most {
-            return Ok(());
-        }
-        Err(Failure::Refused(format!("a file may have {most} bytes, this one has more")))
+        if bytes <= most { Ok(()) } else { Err(Failure::TooLarge(TooLarge::File(most))) }
     }
 
     /// Whether a file is the one that was agreed.

@@ -108,6 +108,34 @@ async fn another_algorithm_than_trusted_does_not_run_and_no_data_is_fetched() {
     assert_eq!(server.asked().len(), 0);
 }
 
+/// Who reads why a job failed because its data are too large is told which bound it is, and what to do; not how large they are.
+#[tokio::test]
+async fn data_that_are_too_large_say_which_bound_it_is_and_what_to_do() {
+    let small = SourcePolicy { max_file_bytes: 1000, max_job_bytes: 1500, ..policy() };
+    let place = Place::with(small);
+    let into = place.home.path().join("data");
+    let (fits, large) = (json!([inline(&"a".repeat(900))]), json!([inline("x"), inline(&"b".repeat(1234))]));
+    let configure = async |inputs| {
+        let data = job(inputs, source(json!([inline("a")])));
+        let failed = place.fetcher.configure(&ConfigureOrder::of(&data), &into, &Watch::unwatched()).await;
+        let StepResult::Failed { reason, .. } = StepResult::from(failed.expect_err("too large")) else { panic!() };
+        (reason.text().to_owned(), reason.fault())
+    };
+    let (text, fault) = configure(vec![input("d1", large)]).await;
+    let expected = "dataset did:op:d1 could not be provided: file 1 has more than 1000 bytes, the most that one file may have \
+        here; ask its publisher for a smaller one, or the operator for more (`sources.max_file`)";
+    assert_eq!((text.as_str(), fault), (expected, Fault::Publisher));
+    let other = json!([inline(&"c".repeat(900))]);
+    let (text, fault) = configure(vec![input("d1", fits.clone()), input("d2", other)]).await;
+    assert!(text.contains("has more than 1500 bytes of input, the most that one job may have here"), "{text}");
+    assert!(
+        text.contains("name fewer or smaller datasets, or ask the operator for more (`sources.max_job`)"),
+        "{text}"
+    );
+    assert_eq!(fault, Fault::System);
+    assert!(!text.contains("1800") && !text.contains("900"), "{text}");
+}
+
 #[tokio::test]
 async fn whose_fault_it_is_is_said_and_no_secret() {
     let server = Server::start(|_, _| Answer::new("404 Not Found", &[("Content-Length", "0".to_owned())], b"")).await;

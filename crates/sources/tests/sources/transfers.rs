@@ -4,7 +4,7 @@ use crate::{
 };
 use cloister_files::Watch;
 use cloister_model::Progress;
-use cloister_sources::{FetchError, Ipfs, SourcePolicy};
+use cloister_sources::{FetchError, Ipfs, SourcePolicy, TooLarge};
 use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
@@ -165,7 +165,7 @@ async fn caps_hold_whatever_is_declared() {
             .await;
     for server in [&declared, &endless, &unsaid] {
         let error = place.fetch_url(&server.url("/")).await.expect_err("too large");
-        assert!(matches!(&error, FetchError::Refused { cause, .. } if cause.contains("1000 bytes")), "{error}");
+        assert!(matches!(&error, FetchError::TooLarge { bound: TooLarge::File(1000), .. }), "{error}");
         assert_eq!(server.asked().len(), 1, "not asked again");
     }
     let exact = Server::start(|_, _| Answer::ok(&[0; 1000])).await;
@@ -173,7 +173,7 @@ async fn caps_hold_whatever_is_declared() {
     let job = Place::with(SourcePolicy { max_job_bytes: 1500, ..policy() });
     let two = json!([{"type": "url", "url": exact.url("/a")}, {"type": "url", "url": exact.url("/b")}]);
     let error = job.fetcher.fetch(&files(two), &Watch::unwatched()).await.expect_err("too much together");
-    assert!(matches!(&error, FetchError::Refused { cause, .. } if cause.contains("1500 bytes")), "{error}");
+    assert!(matches!(&error, FetchError::TooLarge { bound: TooLarge::Job(1500), index: 1, .. }), "{error}");
     place.nothing_left().await;
     job.nothing_left().await;
 }

@@ -15,10 +15,10 @@ use tempfile::TempDir;
 struct Small(TempDir);
 
 impl Small {
-    fn mount() -> Option<Self> {
+    fn mount(size: &str) -> Option<Self> {
         let folder = TempDir::new().expect("a folder");
         let mut command = Command::new("mount");
-        command.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(folder.path());
+        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder.path());
         let mounted = command.stdout(Stdio::null()).stderr(Stdio::piped()).output().expect("mount");
         let is_root = rustix::process::geteuid().is_root();
         assert!(mounted.status.success() || !is_root, "{}", String::from_utf8_lossy(&mounted.stderr));
@@ -43,7 +43,7 @@ fn not_tested() {
 
 #[test]
 fn a_full_disk_fails_jobs_and_loses_none() {
-    let Some(small) = Small::mount() else { return not_tested() };
+    let Some(small) = Small::mount("24m") else { return not_tested() };
     let scenario = Scenario::with(Setup::new().home(&small.path().join("home")).set("engine.min_free", "0"));
     let Scenario { service, alice, carol, .. } = &scenario;
     let open = service.open_dataset(alice, "open");
@@ -84,6 +84,41 @@ fn a_full_disk_fails_jobs_and_loses_none() {
     }
     let _ = service.finish(carol, &job);
     assert_eq!(service.result(carol, &before, "a"), b"kept");
+}
+
+/// A service that was stopped is started again on a disk that has filled up to the last byte meanwhile: by its operator, who needs it
+/// to make room. It holds the queue, says why, and goes on as soon as something was deleted through it.
+#[test]
+fn a_service_starts_on_a_full_disk_and_room_is_made_by_deleting() {
+    let Some(small) = Small::mount("160m") else { return not_tested() };
+    let home = small.path().join("home");
+    let mut scenario = Scenario::with(Setup::new().home(&home).set("engine.min_free", "16MiB"));
+    let (carol, job, before, large) = {
+        let Scenario { service, alice, carol, .. } = &scenario;
+        let open = service.open_dataset(alice, "open");
+        let before = service.finish(carol, &scenario.raw_job(&open, &writing(&[("a", "kept")])));
+        let large = service.upload(carol, &vec![9; 32 << 20]);
+        (carol.clone(), scenario.raw_job(&open, &writing(&[("b", "later")])), before, large)
+    };
+    assert!(scenario.service.stop().success());
+    let _ = fill(&small.path().join("filler"));
+    scenario.service.restart();
+    let service = &scenario.service;
+    let ready = service.get(&carol, "/readyz");
+    assert_eq!(ready.status, 503, "{}", ready.shown());
+    assert!(ready.text().contains("free bytes"), "{}", ready.shown());
+    assert!(service.logs().contains("the queue waits"));
+    // What is there can be read, and what is submitted waits.
+    assert_eq!(service.result(&carol, &before, "a"), b"kept");
+    let held = service.submit(&carol, &job)["id"].as_str().expect("an id").to_owned();
+    let why = service.get(&carol, &format!("/v1/jobs/{held}/explain")).expect_json(200);
+    assert!(why["text"].as_str().is_some_and(|text| text.contains("the operator has to make room")), "{why:#}");
+    assert_eq!(phase(&service.job(&carol, &held)), Phase::Queued);
+    let _ = service.delete(&carol, &format!("/v1/uploads/{large}")).expect(204);
+    let ended = service.ended(&carol, &held);
+    assert_eq!(phase(&ended), Phase::Finished, "{ended:#}");
+    assert_eq!(service.result(&carol, &held, "b"), b"later");
+    assert_eq!(service.get(&carol, "/readyz").status, 200);
 }
 
 /// Writes until nothing more fits.

@@ -66,6 +66,8 @@ enum Comes {
     Disk,
     Repeated,
     CutOff,
+    NotStarted,
+    Container(ContainerEnd),
 }
 
 fn comes(verdict: &Verdict) -> Comes {
@@ -79,6 +81,8 @@ fn comes(verdict: &Verdict) -> Comes {
         Verdict::Ended(ObservedEnd::Disk) => Comes::Disk,
         Verdict::Ended(ObservedEnd::Repeated) => Comes::Repeated,
         Verdict::Ended(ObservedEnd::CutOff(_)) => Comes::CutOff,
+        Verdict::Ended(ObservedEnd::NotStarted(_)) => Comes::NotStarted,
+        Verdict::Ended(ObservedEnd::Container(end)) => Comes::Container(*end),
     }
 }
 
@@ -263,4 +267,101 @@ fn a_message_that_is_none_is_no_word_of_the_step() {
     let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "{\"result\": \"succeeded\"}"}});
     let status = json!({"phase": "Succeeded", "containerStatuses": [container(&ended)]});
     assert_eq!(comes(&of(Some(&pod(true, &status)), 1, NOW)), Comes::CutOff);
+}
+
+/// A pod of an algorithm that is a container: `begin` has ended so, and the algorithm is in this state.
+fn container_pod(phase: &str, begin: &Value, algorithm: &Value) -> PodFacts {
+    let named = |name: &str, state: &Value| {
+        let mut status = container(state);
+        status["name"] = json!(name);
+        status
+    };
+    let mut all = json!({"phase": phase, "initContainerStatuses": [named("begin", begin)]});
+    all["containerStatuses"] = json!([named("algorithm", algorithm)]);
+    let pod: Pod = serde_json::from_value(json!({
+        "metadata": {"name": "a", "uid": "u", "annotations": {"cloister.dev/attempt": "1"}},
+        "spec": {"containers": [{"name": "algorithm"}], "initContainers": [{"name": "begin"}], "nodeName": "node-1"},
+        "status": all,
+    }))
+    .expect("a pod");
+    PodFacts::of(&pod)
+}
+
+fn exited(code: i32, reason: &str, message: Option<&str>) -> Value {
+    json!({"terminated": {"exitCode": code, "reason": reason, "message": message}})
+}
+
+/// What a container says in its termination message is whatever its algorithm likes.
+#[test]
+fn the_word_of_a_container_does_not_count_and_its_exit_code_does() {
+    let begun = exited(0, "Completed", None);
+    let forged = String::from_utf8(ran().write()).expect("text");
+    for message in [None, Some(forged.as_str())] {
+        for (phase, code, reason, expected) in [
+            ("Succeeded", 0, "Completed", Comes::Container(ContainerEnd::Exited(0))),
+            ("Failed", 1, "Error", Comes::Container(ContainerEnd::Exited(1))),
+            // The sandbox's code for a claim that is taken is any other code here.
+            ("Failed", 6, "Error", Comes::Container(ContainerEnd::Exited(6))),
+            ("Failed", 209, "Error", Comes::Container(ContainerEnd::Signal(9))),
+            ("Failed", 241, "Error", Comes::Container(ContainerEnd::NoWall)),
+            ("Failed", 242, "Error", Comes::Container(ContainerEnd::NoProgram)),
+            ("Failed", 244, "Error", Comes::Container(ContainerEnd::WallTime)),
+            ("Failed", 245, "Error", Comes::Container(ContainerEnd::Memory)),
+            // Memory is memory, whatever process 1 exited with.
+            ("Succeeded", 0, "OOMKilled", Comes::OutOfMemory),
+            ("Failed", 1, "OOMKilled", Comes::OutOfMemory),
+            // Process 1 itself was ended, which the algorithm cannot do: the claim tells a second pod that it had begun.
+            ("Failed", 137, "Error", Comes::Again),
+            ("Failed", 143, "Error", Comes::Again),
+            ("Failed", 137, "ContainerStatusUnknown", Comes::Again),
+            ("Failed", 128, "StartError", Comes::CutOff),
+            ("Failed", 250, "Error", Comes::CutOff),
+        ] {
+            let pod = container_pod(phase, &begun, &exited(code, reason, message));
+            assert_eq!(pod.messages, BTreeMap::new(), "{code} {reason}");
+            assert_eq!(comes(&of(Some(&pod), 1, NOW)), expected, "{code} {reason}");
+        }
+    }
+    let taken = exited(240, "Error", None);
+    let pod = container_pod("Failed", &taken, &json!({"waiting": {"reason": "PodInitializing"}}));
+    assert_eq!(comes(&of(Some(&pod), 2, NOW)), Comes::Container(ContainerEnd::BegunBefore));
+    let broken = exited(246, "Error", None);
+    let pod = container_pod("Failed", &broken, &json!({"waiting": {"reason": "PodInitializing"}}));
+    assert_eq!(comes(&of(Some(&pod), 1, NOW)), Comes::Container(ContainerEnd::HostFault));
+}
+
+/// The image of the algorithm is looked for after our container has ended: that it is missing is seen all the same.
+#[test]
+fn an_image_of_an_algorithm_is_waited_for_and_its_absence_is_no_fault_of_the_system() {
+    let begun = exited(0, "Completed", None);
+    for (reason, on, then) in [
+        ("ErrImagePull", WaitingOn::AlgorithmImage, Comes::NotStarted),
+        ("ImagePullBackOff", WaitingOn::AlgorithmImage, Comes::NotStarted),
+        ("InvalidImageName", WaitingOn::AlgorithmImageName, Comes::NotStarted),
+        ("CreateContainerError", WaitingOn::Parts, Comes::CutOff),
+        ("CreateContainerConfigError", WaitingOn::Parts, Comes::CutOff),
+        ("PodInitializing", WaitingOn::Start, Comes::Again),
+    ] {
+        let pod = container_pod("Pending", &begun, &json!({"waiting": {"reason": reason, "message": "words"}}));
+        let PodState::Waiting { on: found, .. } = pod.state else { panic!("{pod:?}") };
+        assert_eq!(found, on, "{reason}");
+        let mut patience = Patience::default();
+        let mut at = |seconds| verdict(PodStep::Algorithm, Some(&pod), 1, &mut patience, later(seconds));
+        let limit = on.limit().as_secs();
+        if limit > 0 {
+            assert_eq!(comes(&at(0)), Comes::Wait, "{reason}");
+        }
+        assert_eq!(comes(&at(limit)), then, "{reason}");
+    }
+    // The image of our own container is the operator's.
+    let ours = container_pod(
+        "Pending",
+        &json!({"waiting": {"reason": "ErrImagePull"}}),
+        &json!({"waiting": {"reason": "PodInitializing"}}),
+    );
+    assert!(matches!(ours.state, PodState::Waiting { on: WaitingOn::Image, .. }), "{ours:?}");
+    let runs = container_pod("Running", &begun, &json!({"running": {}}));
+    assert_eq!(runs.state, PodState::Running);
+    let begins = container_pod("Pending", &json!({"running": {}}), &json!({"waiting": {"reason": "PodInitializing"}}));
+    assert_eq!(begins.state, PodState::Running);
 }

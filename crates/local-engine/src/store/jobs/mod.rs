@@ -12,7 +12,7 @@ pub(crate) use read::{
 };
 pub(crate) use write::{
     Change, NewJob, ask_to_stop, expired, forget_gone, gone, insert, progress, put_log_release, put_outgoing,
-    put_report, put_results, put_status, remove, unkeep, unneeded,
+    put_report, put_results, put_status, remove, result_bytes, unkeep, unneeded,
 };
 
 use cloister_model::Timestamp;

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::clock::now;
 use cloister_lifecycle::{Deadlines, Waiting, expires_once_unneeded};
-use cloister_model::{Did, JobId, JobSpec, JobStatus, Phase, Progress, Report, ResultFile, TimeLimits, Timestamp};
+use cloister_model::{
+    Account, Did, JobId, JobSpec, JobStatus, Phase, Progress, Report, ResultFile, TimeLimits, Timestamp,
+};
 use rusqlite::{OptionalExtension as _, params};
 use std::time::Instant;
 
@@ -188,11 +190,23 @@ pub(crate) fn put_results(
 ) -> Result<(), DbError> {
     let sql = "INSERT OR REPLACE INTO result (seq, files) SELECT seq, ?2 FROM job WHERE id = ?1";
     write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), text_of(files)?])?;
+    if let Some(card) = super::read::card(write.db, job)? {
+        let bytes = files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
+        let sql = "INSERT OR REPLACE INTO stored (seq, owner, bytes) SELECT seq, ?2, ?3 FROM job WHERE id = ?1";
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), card.record.owner.key(), bytes])?;
+    }
     if let Some(did) = kept_for {
         let sql = "INSERT OR REPLACE INTO kept (job, did) VALUES (?1, ?2)";
         write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), did.to_string()])?;
     }
     Ok(())
+}
+
+/// The bytes of the released results of an account's jobs.
+pub(crate) fn result_bytes(db: &rusqlite::Connection, owner: &Account) -> Result<u64, DbError> {
+    let sql = "SELECT coalesce(sum(bytes), 0) FROM stored WHERE owner = ?1";
+    Ok(db.prepare_cached(sql)?.query_row([owner.key()], |row| row.get(0))?)
 }
 
 /// Removes an ended job; false if it has not ended. Its files are deleted afterwards: see [`gone`].
@@ -210,6 +224,7 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
         "DELETE FROM outgoing WHERE seq = ?1",
         "DELETE FROM result WHERE seq = ?1",
         "DELETE FROM report WHERE seq = ?1",
+        "DELETE FROM stored WHERE seq = ?1",
     ] {
         write.db.prepare_cached(sql)?.execute([seq])?;
     }

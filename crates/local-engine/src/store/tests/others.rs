@@ -6,8 +6,8 @@ use crate::{
     testing::at,
 };
 use cloister_model::{
-    Account, ApiKey, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Claim, Ddo, FileDigest, JobId, Role,
-    Sha256, StoreError, Upload,
+    Account, ApiKey, Archived, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Claim, Ddo, FileDigest, JobId,
+    Quota, QuotaExceeded, Role, Sha256, StoreError, Upload,
 };
 use serde_json::json;
 
@@ -252,10 +252,76 @@ async fn uploads_have_a_quota_and_the_same_file_again_costs_nothing() {
     };
     put(1, 6, "alice").await.expect("kept");
     put(1, 6, "alice").await.expect("as before");
-    assert!(matches!(put(2, 5, "alice").await, Err(StoreError::Full(_))));
+    let full = QuotaExceeded { quota: Quota::UploadBytes, limit: 10, used: 6 };
+    assert_eq!(put(2, 5, "alice").await, Err(full.into()));
     put(2, 5, "bob").await.expect("kept");
     put(3, 4, "alice").await.expect("kept");
-    assert!(matches!(put(4, u64::MAX, "bob").await, Err(StoreError::Full(_))));
+    assert!(matches!(put(4, u64::MAX, "bob").await, Err(StoreError::Quota(_))));
+}
+
+/// What was archived is taken out from the beginning, on record, and nothing else ever is.
+#[tokio::test]
+async fn what_is_archived_is_taken_out_and_the_rest_is_a_chain() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloister.db");
+    let events = |number: u64| event_of(AuditAction::Released, number, json!({ "n": number }).to_string());
+    let (store, _) = store(&path);
+    for number in 0..5 {
+        record(&store, events(number)).await;
+    }
+    let all = store.read(|db| audit::records(db, 0, 9)).expect("records");
+    let archive = |through: u64, hash: Sha256| {
+        let archived = Archived { through, hash };
+        let detail = serde_json::to_string(&archived).expect("json");
+        let event = event_of(AuditAction::AuditArchived, 9, detail);
+        store.write::<_, StoreError, _>(Durability::Disk, move |write| audit::archive(write, archived, event))
+    };
+    for (through, hash) in [(3, all[1].hash), (6, all[4].hash), (0, all[0].hash), (u64::MAX, all[0].hash)] {
+        assert_eq!(archive(through, hash).await, Err(StoreError::Missing), "{through}");
+    }
+    assert_eq!(store.read(|db| audit::records(db, 0, 9)).expect("records"), all, "a refusal changes nothing");
+    archive(3, all[2].hash).await.expect("archived");
+    let left = store.read(|db| audit::records(db, 0, 9)).expect("records");
+    assert_eq!(left.iter().map(|record| record.sequence).collect::<Vec<_>>(), [4, 5, 6]);
+    let mut last = Some((3, all[2].hash));
+    for record in &left {
+        record.verify(last).expect("the chain goes on");
+        last = Some((record.sequence, record.hash));
+    }
+    assert_eq!(left.last().and_then(Archived::of), Some(Archived { through: 3, hash: all[2].hash }));
+    for sql in ["DELETE FROM audit", "DELETE FROM audit WHERE sequence = 4", "UPDATE audit SET record = ''"] {
+        let tried: Result<(), DbError> =
+            store.write(Durability::Process, move |write| Ok(write.db.execute_batch(sql)?)).await;
+        assert!(tried.expect_err("refused").to_string().contains("only grows"), "{sql}");
+    }
+    assert_eq!(archive(3, all[2].hash).await, Err(StoreError::Missing), "it is archived already");
+}
+
+/// A note of the last record that was not flushed before a power cut may name one that was archived since.
+#[tokio::test]
+async fn an_old_note_of_an_archived_record_is_no_alarm() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloister.db");
+    let note = path.with_extension("audit-head");
+    let old = {
+        let (store, _) = store(&path);
+        record(&store, event_of(AuditAction::Released, 1, "{}".to_owned())).await;
+        let old = std::fs::read(&note).expect("a note");
+        record(&store, event_of(AuditAction::Released, 2, "{}".to_owned())).await;
+        let second = store.read(|db| audit::records(db, 1, 1)).expect("records").remove(0);
+        let archived = Archived { through: 2, hash: second.hash };
+        let event = event_of(AuditAction::AuditArchived, 3, serde_json::to_string(&archived).expect("json"));
+        let archive = move |write: &mut Write<'_>| audit::archive(write, archived, event);
+        store.write::<_, StoreError, _>(Durability::Disk, archive).await.expect("archived");
+        old
+    };
+    std::fs::write(&note, old).expect("written");
+    let (store, _) = store(&path);
+    assert_eq!(store.read(|db| audit::records(db, 0, 9)).expect("records").len(), 1);
+}
+
+fn event_of(action: AuditAction, number: u64, detail: String) -> AuditEvent {
+    AuditEvent { at: at(number), actor: "engine".to_owned(), action, subject: "job".to_owned(), detail }
 }
 
 async fn record(store: &Store, event: AuditEvent) {

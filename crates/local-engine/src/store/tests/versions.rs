@@ -1,8 +1,9 @@
-//! A database of the present version, kept so that the next one can be tested with it.
+//! Databases of the last versions: the one of the present version is kept so that the next one can be tested with it.
 
 use crate::{
     store::{
-        DbError, Durability, Fail, Store, Write, assets, audit, claims, claims::Holder, jobs, keys, receipts, uploads,
+        DbError, Durability, Fail, Store, Write, assets, audit, claims, claims::Holder, jobs, keys,
+        migrate::MIGRATIONS, receipts, uploads,
     },
     testing,
     testing::{at, event, job, report},
@@ -10,9 +11,9 @@ use crate::{
 use cloister_lifecycle::Transition;
 use cloister_model::{
     Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, Claim, Ddo, Event, FileDigest, JobSpec, JobStatus,
-    Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, StoredReceipt, Upload,
+    Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, StoredReceipt, Upload, UploadQuery,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 use std::{
     fs,
@@ -26,8 +27,11 @@ const BLESS: &str = "CLOISTER_BLESS";
 const TO_REVIEW: &[Event] =
     &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run, Event::Succeeded, Event::ReviewAsked];
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/v2/cloister.db")
+/// The versions whose databases hold what [`fill`] writes. The last one is the present version.
+const VERSIONS: [usize; 3] = [2, 3, 4];
+
+fn fixture(version: usize) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/v{version}/cloister.db"))
 }
 
 fn account() -> Account {
@@ -130,20 +134,38 @@ async fn bless() {
     let path = directory.path().join("cloister.db");
     let store = Store::open(&path, Arc::new(|_, _| ())).expect("a store");
     store.write::<_, DbError, _>(Durability::Disk, fill).await.expect("filled");
-    fs::create_dir_all(fixture().parent().expect("a folder")).expect("made");
-    let _ = fs::remove_file(fixture());
+    let fixture = fixture(MIGRATIONS.len());
+    fs::create_dir_all(fixture.parent().expect("a folder")).expect("made");
+    let _ = fs::remove_file(&fixture);
     let db = Connection::open(&path).expect("open");
-    db.execute("VACUUM INTO ?1", [fixture().to_str().expect("text")]).expect("kept");
+    db.execute("VACUUM INTO ?1", [fixture.to_str().expect("text")]).expect("kept");
+}
+
+/// A new version needs a database of its own here before it is released.
+#[test]
+fn the_present_version_has_a_database() {
+    assert_eq!(VERSIONS.last(), Some(&MIGRATIONS.len()));
+    for version in VERSIONS {
+        let db = Connection::open_with_flags(fixture(version), OpenFlags::SQLITE_OPEN_READ_ONLY).expect("open");
+        let found: usize = db.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("a version");
+        assert_eq!(found, version);
+    }
 }
 
 #[tokio::test]
-async fn a_database_of_this_version_is_read_as_it_was_written() {
+async fn databases_are_read_as_they_were_written() {
     if std::env::var_os(BLESS).is_some() {
         bless().await;
     }
+    for version in VERSIONS {
+        is_read_as_it_was_written(version).await;
+    }
+}
+
+async fn is_read_as_it_was_written(version: usize) {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("cloister.db");
-    fs::copy(fixture(), &path).expect("copied");
+    fs::copy(fixture(version), &path).expect("copied");
     let store = Store::open(&path, Arc::new(|_, _| ())).expect("a store");
     let read = store.read(|db| {
         let id = released().id;
@@ -162,8 +184,15 @@ async fn a_database_of_this_version_is_read_as_it_was_written() {
         assert_eq!(jobs::outgoing(db, reviewed().id)?, Some(Some(files())));
         assert_eq!(assets::get(db, asset().ddo.id())?, Some(asset()));
         assert_eq!(assets::named(db, &account(), AssetKind::Dataset, "a")?, Some(asset()));
+        let summaries: Vec<String> =
+            db.prepare("SELECT summary FROM asset")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        assert_eq!(summaries, [assets::summary_text(&asset())?]);
         assert_eq!(keys::get(db, &key().id)?, Some(key()));
         assert_eq!(uploads::get(db, &sha256(), &account())?, Some(upload()));
+        let query = |at| UploadQuery { owner: None, sent_before: Some(at), after: None, at_most: 9 };
+        assert_eq!((uploads::list(db, &query(at(1)))?, uploads::list(db, &query(at(2)))?), (vec![], vec![upload()]));
+        assert_eq!(jobs::result_bytes(db, &released().record.owner)?, 4);
+        assert_eq!(assets::count(db, &account())?, 1);
         audit::records(db, 0, 10)
     });
     let records: Vec<AuditRecord> = read.expect("read");

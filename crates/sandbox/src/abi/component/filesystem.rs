@@ -31,6 +31,7 @@ fn descriptor_type(kind: FileKind) -> DescriptorType {
         FileKind::Directory => DescriptorType::Directory,
         FileKind::File { .. } => DescriptorType::RegularFile,
         FileKind::Link { .. } => DescriptorType::SymbolicLink,
+        FileKind::Device => DescriptorType::CharacterDevice,
     }
 }
 
@@ -40,7 +41,7 @@ fn descriptor_stat(stat: Stat) -> DescriptorStat {
         type_: descriptor_type(stat.kind),
         link_count: 1,
         size: match stat.kind {
-            FileKind::Directory => 0,
+            FileKind::Directory | FileKind::Device => 0,
             FileKind::File { size } | FileKind::Link { size } => size,
         },
         data_access_timestamp: time,
@@ -145,7 +146,7 @@ impl HostDescriptor for Guest {
     /// Has no effect where writing is allowed: all times are the same fixed value.
     fn set_times(&mut self, fd: Resource<Descriptor>, _: NewTimestamp, _: NewTimestamp) -> FsResult<()> {
         let handle = self.resources.descriptor(&fd)?;
-        if self.files.access(handle)?.1 { Ok(()) } else { Err(Errno::ReadOnly.into()) }
+        Ok(self.files.touch_open(handle)?)
     }
 
     fn set_times_at(

@@ -1,9 +1,9 @@
-//! Every interface that a component can reach, by name. No other file links anything.
+//! Every interface that a component can reach, by name. Only `sockets.rs` links something beside it.
 
 use crate::guest::{AbiViolation, Exit, Guest};
 use wasmtime::{
     Error, Result, Store, ThrownException, Trap,
-    component::{HasSelf, Linker, ResourceType},
+    component::{HasSelf, Linker},
 };
 use wasmtime_wasi::p2::bindings::{
     cli, clocks, filesystem, random,
@@ -21,8 +21,8 @@ macro_rules! link {
     }};
 }
 
-/// Links WASI 0.2's command world without `wasi:sockets`. Of that package, only the socket types are linked, without any
-/// function.
+/// Links WASI 0.2's command world without `wasi:sockets`, which [`answer_sockets`](super::answer_sockets) links for a component
+/// that imports it.
 pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
     link! { linker,
         error;
@@ -46,17 +46,8 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Guest>) -> Result<()> {
         filesystem::preopens;
         sync::filesystem::types;
     }
-    for interface in ["wasi:sockets/tcp@0.2.12", "wasi:sockets/udp@0.2.12"] {
-        let mut instance = linker.instance(interface)?;
-        for name in cloister_admission::INERT_TYPES {
-            instance.resource(name, ResourceType::host::<NoSocket>(), |_, _| Ok(()))?;
-        }
-    }
     Ok(())
 }
-
-/// A socket type without values. Some C libraries import it, only to be able to drop sockets that they never get.
-enum NoSocket {}
 
 /// Runs a component to its end. The inner result is what its `run` returned; the outer error is the trap or [`Exit`] that
 /// ended it.

@@ -29,7 +29,7 @@ const BEYOND_PERMIT: AbiViolation = AbiViolation("a write of more bytes than are
 impl Input {
     /// Reads up to `most` bytes. At the end of a file, the result is `closed` until the file grows: as in preview 1, a
     /// program may continue reading a file that it appends to.
-    fn read(&mut self, files: &FileSystem, most: usize) -> StreamResult<Vec<u8>> {
+    fn read(&mut self, files: &mut FileSystem, most: usize) -> StreamResult<Vec<u8>> {
         let Self::File { handle, offset } = self else { return Err(StreamError::Closed) };
         let mut bytes = vec![0; most];
         match files.read_at(*handle, &mut bytes, *offset) {
@@ -128,7 +128,7 @@ impl streams::Host for Guest {
 impl HostInputStream for Guest {
     fn read(&mut self, stream: Resource<InputStream>, length: u64) -> StreamResult<Vec<u8>> {
         let most = self.readable(length);
-        self.resources.input(&stream)?.read(&self.files, most)
+        self.resources.input(&stream)?.read(&mut self.files, most)
     }
 
     fn blocking_read(&mut self, stream: Resource<InputStream>, length: u64) -> StreamResult<Vec<u8>> {

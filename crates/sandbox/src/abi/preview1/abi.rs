@@ -16,6 +16,7 @@ pub(super) mod rights {
 
 pub(super) mod file_type {
     pub(crate) const UNKNOWN: u8 = 0;
+    pub(crate) const CHARACTER_DEVICE: u8 = 2;
     pub(crate) const DIRECTORY: u8 = 3;
     pub(crate) const REGULAR: u8 = 4;
     pub(crate) const SYMBOLIC_LINK: u8 = 7;
@@ -32,6 +33,13 @@ pub(super) mod open_flags {
 pub(super) const SYMLINK_FOLLOW: u32 = 1;
 /// `fdflags.append`.
 pub(super) const APPEND: u32 = 1;
+/// All of `fdflags`: append, dsync, nonblock, rsync, sync. Only the first has an effect; the others are kept and told.
+pub(super) const FD_FLAGS: u32 = 0b1_1111;
+
+/// `fstflags`: a time and "now" contradict each other.
+pub(super) const FST_FLAGS: u32 = 0b1111;
+pub(super) const FST_ACCESSED: u32 = 0b0011;
+pub(super) const FST_MODIFIED: u32 = 0b1100;
 
 pub(super) const CLOCK_REALTIME: u32 = 0;
 pub(super) const CLOCK_MONOTONIC: u32 = 1;

@@ -1,4 +1,4 @@
-use super::errno::Code;
+use super::{abi::APPEND, errno::Code};
 use crate::fs::{Errno, FileSystem, HandleId};
 use wasmtime::Memory;
 
@@ -26,7 +26,14 @@ pub(super) enum Descriptor {
 pub(super) struct OpenFile {
     pub(super) handle: HandleId,
     pub(super) offset: u64,
-    pub(super) append: bool,
+    /// `fdflags`.
+    pub(super) flags: u32,
+}
+
+impl OpenFile {
+    pub(super) fn appends(self) -> bool {
+        self.flags & APPEND != 0
+    }
 }
 
 impl Descriptors {

@@ -2,8 +2,8 @@
 
 use super::{
     abi::{
-        APPEND, DIRENT_BYTES, FDSTAT_BYTES, FILESTAT_BYTES, MAX_BUFFERS, WHENCE_CURRENT, WHENCE_END, WHENCE_SET,
-        file_type, rights,
+        DIRENT_BYTES, FD_FLAGS, FDSTAT_BYTES, FILESTAT_BYTES, FST_ACCESSED, FST_FLAGS, FST_MODIFIED, MAX_BUFFERS,
+        WHENCE_CURRENT, WHENCE_END, WHENCE_SET, file_type, rights,
     },
     descriptors::{Descriptor, OpenFile},
     errno::Code,
@@ -22,6 +22,7 @@ fn file_type_of(kind: FileKind) -> u8 {
         FileKind::Directory => file_type::DIRECTORY,
         FileKind::File { .. } => file_type::REGULAR,
         FileKind::Link { .. } => file_type::SYMBOLIC_LINK,
+        FileKind::Device => file_type::CHARACTER_DEVICE,
     }
 }
 
@@ -53,7 +54,7 @@ fn buffer(memory: &GuestMemory<'_>, buffers: u32, index: u32) -> Result<(u32, u3
 
 /// Reads into buffers from `offset` until one cannot be filled. Returns the number of bytes read.
 fn read_into(
-    files: &FileSystem,
+    files: &mut FileSystem,
     memory: &mut GuestMemory<'_>,
     handle: HandleId,
     (buffers, count): (u32, u32),
@@ -108,6 +109,20 @@ fn write_from(
     Ok(total)
 }
 
+/// Refuses unknown `fdflags`.
+pub(super) fn check_flags(flags: u32) -> Answer {
+    if flags & !FD_FLAGS == 0 { Ok(()) } else { Err(Code::INVALID) }
+}
+
+/// Refuses unknown `fstflags`, and those that ask for a given time and for now at once.
+pub(super) fn check_times(set: u32) -> Answer {
+    let contradicts = |both: u32| set & both == both;
+    if set & !FST_FLAGS != 0 || contradicts(FST_ACCESSED) || contradicts(FST_MODIFIED) {
+        return Err(Code::INVALID);
+    }
+    Ok(())
+}
+
 fn checked_count(count: u32) -> Result<u32, Code> {
     if count > MAX_BUFFERS { Err(Code::INVALID) } else { Ok(count) }
 }
@@ -145,7 +160,7 @@ impl Guest {
             Descriptor::Log => return Err(Code::BAD_DESCRIPTOR),
             Descriptor::Root(_) | Descriptor::Directory(_) => return Err(Errno::IsDirectory.into()),
             Descriptor::File(OpenFile { handle, offset, .. }) => {
-                let read = read_into(&self.files, memory, handle, (buffers, count), offset)?;
+                let read = read_into(&mut self.files, memory, handle, (buffers, count), offset)?;
                 self.descriptors.file(fd)?.offset += u64::from(read);
                 read
             }
@@ -163,7 +178,7 @@ impl Guest {
         out: u32,
     ) -> Answer {
         let handle = self.descriptors.file(fd)?.handle;
-        let read = read_into(&self.files, memory, handle, (buffers, count), offset)?;
+        let read = read_into(&mut self.files, memory, handle, (buffers, count), offset)?;
         memory.write_u32(out, read)
     }
 
@@ -179,10 +194,10 @@ impl Guest {
             Descriptor::Stdin => return Err(Code::BAD_DESCRIPTOR),
             Descriptor::Log => self.print(memory, buffers, count)?,
             Descriptor::Root(_) | Descriptor::Directory(_) => return Err(Errno::IsDirectory.into()),
-            Descriptor::File(OpenFile { handle, offset, append }) => {
-                let at = if append { At::End } else { At::Offset(offset) };
+            Descriptor::File(file @ OpenFile { handle, offset, .. }) => {
+                let at = if file.appends() { At::End } else { At::Offset(offset) };
                 let written = write_from(&mut self.files, memory, handle, (buffers, count), at)?;
-                let end = if append { self.files.size(handle)? } else { offset + u64::from(written) };
+                let end = if file.appends() { self.files.size(handle)? } else { offset + u64::from(written) };
                 self.descriptors.file(fd)?.offset = end;
                 written
             }
@@ -270,7 +285,8 @@ impl Guest {
                 let (read, write) = self.files.access(file.handle)?;
                 let writing = rights::FD_WRITE | rights::FD_ALLOCATE | rights::FD_FILESTAT_SET_SIZE;
                 let base = rights::FILE | if read { rights::FD_READ } else { 0 } | if write { writing } else { 0 };
-                (file_type::REGULAR, u8::from(file.append), base, 0)
+                let kind = file_type_of(self.files.stat(file.handle)?.kind);
+                (kind, u8::try_from(file.flags).unwrap_or_default(), base, 0)
             }
         };
         let mut record = [0; FDSTAT_BYTES as usize];
@@ -282,8 +298,9 @@ impl Guest {
     }
 
     pub(super) fn fd_fdstat_set_flags(&mut self, _: &mut GuestMemory<'_>, fd: u32, flags: u32) -> Answer {
+        check_flags(flags)?;
         match self.descriptors.get(fd)? {
-            Descriptor::File(_) => self.descriptors.file(fd)?.append = flags & APPEND != 0,
+            Descriptor::File(_) => self.descriptors.file(fd)?.flags = flags,
             Descriptor::Stdin | Descriptor::Log => {}
             Descriptor::Root(_) | Descriptor::Directory(_) => return Err(Code::BAD_DESCRIPTOR),
         }
@@ -310,9 +327,17 @@ impl Guest {
     }
 
     /// Has no effect where writing is allowed: all times are the same fixed value.
-    pub(super) fn fd_filestat_set_times(&mut self, _: &mut GuestMemory<'_>, fd: u32, _: u64, _: u64, _: u32) -> Answer {
+    pub(super) fn fd_filestat_set_times(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        fd: u32,
+        _: u64,
+        _: u64,
+        set: u32,
+    ) -> Answer {
+        check_times(set)?;
         let handle = self.descriptors.get(fd)?.handle().ok_or(Code::NOT_SUPPORTED)?;
-        if self.files.access(handle)?.1 { Ok(()) } else { Err(Errno::ReadOnly.into()) }
+        Ok(self.files.touch_open(handle)?)
     }
 
     pub(super) fn fd_prestat_get(&mut self, memory: &mut GuestMemory<'_>, fd: u32, out: u32) -> Answer {

@@ -1,10 +1,10 @@
 //! Every call that takes a path.
 
 use super::{
-    abi::{APPEND, SYMLINK_FOLLOW, open_flags, rights},
+    abi::{SYMLINK_FOLLOW, open_flags, rights},
     descriptors::{Descriptor, OpenFile},
     errno::Code,
-    files::write_filestat,
+    files::{check_flags, check_times, write_filestat},
     memory::GuestMemory,
 };
 use crate::{
@@ -43,12 +43,13 @@ impl Guest {
         };
         let from = self.descriptors.directory(fd)?;
         // Checked before opening anything, so that a failure has no side effects.
+        check_flags(flags)?;
         memory.bytes(out, 4)?;
         let handle = self.files.open(from, memory.bytes(path, length)?, options)?;
         let descriptor = match self.files.stat(handle)?.kind {
             FileKind::Directory => Descriptor::Directory(handle),
-            FileKind::File { .. } | FileKind::Link { .. } => {
-                Descriptor::File(OpenFile { handle, offset: 0, append: flags & APPEND != 0 })
+            FileKind::File { .. } | FileKind::Link { .. } | FileKind::Device => {
+                Descriptor::File(OpenFile { handle, offset: 0, flags })
             }
         };
         let number = self.descriptors.insert(descriptor);
@@ -80,8 +81,9 @@ impl Guest {
         length: u32,
         _accessed: u64,
         _modified: u64,
-        _set: u32,
+        set: u32,
     ) -> Answer {
+        check_times(set)?;
         let from = self.descriptors.directory(fd)?;
         Ok(self.files.touch(from, memory.bytes(path, length)?, flags & SYMLINK_FOLLOW != 0)?)
     }

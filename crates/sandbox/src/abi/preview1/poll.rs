@@ -82,7 +82,7 @@ impl Guest {
                     Descriptor::File(file) => match self.files.stat(file.handle) {
                         Ok(stat) => match stat.kind {
                             FileKind::File { size } => size.saturating_sub(file.offset),
-                            FileKind::Directory | FileKind::Link { .. } => 0,
+                            FileKind::Directory | FileKind::Link { .. } | FileKind::Device => 0,
                         },
                         Err(errno) => return Ok(Due::Now { code: Some(errno.into()), bytes: 0 }),
                     },

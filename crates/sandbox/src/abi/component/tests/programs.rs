@@ -2,7 +2,7 @@
 
 use super::{super::linker, HANDLES, Host};
 use crate::{
-    engine::{EngineSettings, Purpose},
+    engine::{Effort, EngineSettings, Purpose},
     guest::{AbiViolation, Exit, Guest},
 };
 use cloister_model::{Limit, Profile};
@@ -86,7 +86,7 @@ const CARRIED_BYTES: usize = 4500 * size_of::<Resource<DynPollable>>();
 const SETTINGS: EngineSettings = EngineSettings { profile: Profile::Deterministic, exceptions: false, fuel: false };
 
 fn run(host: &Host, text: &str) -> Result<std::result::Result<(), ()>> {
-    let engine = SETTINGS.engine(Purpose::Compile)?;
+    let engine = SETTINGS.engine(Purpose::Compile(Effort::Most))?;
     let component = Component::new(&engine, wat::parse_str(text).expect("well-formed text"))?;
     let mut linker = Linker::new(&engine);
     linker::add_to_linker(&mut linker)?;

@@ -1,5 +1,7 @@
 //! Runtimes: installed as their manifest says or not at all, and used only as they were installed.
 
+mod snapshot;
+
 use cloister_model::{ModuleKind, Outcome, Report, TrapKind};
 use cloister_tests::{install_python, program, root};
 use serde_json::{Value, json};
@@ -30,8 +32,14 @@ struct Workshop {
 
 impl Workshop {
     fn new() -> Self {
+        Self::with("tests/fixtures/interpreter.wat", |text| text, |_| {})
+    }
+
+    /// Another interpreter, in text, with changes to it and to its manifest.
+    fn with(text: &str, change: impl Fn(String) -> String, manifest: impl Fn(&mut Value)) -> Self {
         let directory = TempDir::new().expect("a temporary directory");
-        let module = wat::parse_file(root().join("tests/fixtures/interpreter.wat")).expect("a module");
+        let text = fs::read_to_string(root().join(text)).expect("a text");
+        let module = wat::parse_str(change(text)).expect("a module");
         fs::write(directory.path().join("tiny.wasm"), &module).expect("written");
         fs::write(directory.path().join("library"), LIBRARY).expect("written");
         // pip is how wheels come, so Python is there; a wheel is a zip archive.
@@ -42,7 +50,7 @@ impl Workshop {
             .expect("python3");
         assert!(packed.success());
         let wheel = fs::read(directory.path().join("tiny.whl")).expect("a wheel");
-        let manifest = json!({
+        let mut described = json!({
             "version": "cloister.dev/runtime/v1",
             "name": "tiny",
             "description": "One command per script",
@@ -57,7 +65,8 @@ impl Workshop {
                 "compile": { "wallMs": 60_000, "memoryBytes": 4_294_967_296_u64, "artifactBytes": 10_000_000 },
             },
         });
-        Self { directory, manifest }
+        manifest(&mut described);
+        Self { directory, manifest: described }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -232,6 +241,27 @@ fn python_is_known_by_name() {
     assert!(said(&list).contains("python     CPython 3.15"), "{}", said(&list));
     let compiled = program().args(["compile", "--runtime", "python"]).output().expect("the program starts");
     assert!(compiled.status.success() && said(&compiled).starts_with("compiled earlier"), "{}", said(&compiled));
+}
+
+/// The state of the interpreter has the same digest on every machine. Where it had not, scripts would be right, and start slowly.
+#[test]
+fn python_starts_from_the_snapshot_that_its_manifest_names() {
+    install_python();
+    let folder = TempDir::new().expect("a temporary directory");
+    fs::write(folder.path().join("script.py"), "import pandas, sklearn, matplotlib.pyplot, statsmodels.api\n")
+        .expect("written");
+    fs::write(folder.path().join("data"), "1").expect("written");
+    let mut command = program();
+    command.current_dir(folder.path());
+    command.args(["run", "script.py", "--runtime", "python", "--dataset", "d=data", "--outputs", "out", "--json"]);
+    let output = command.output().expect("the program starts");
+    let report: Report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+    assert_eq!(report.outcome, Outcome::Succeeded);
+    let list = program().args(["runtime", "list", "--json"]).output().expect("the program starts");
+    let list: Value = serde_json::from_slice(&list.stdout).expect("JSON");
+    let named = list.as_array().expect("a list").iter().find(|manifest| manifest["name"] == "python").expect("python");
+    let found = report.algorithm.runtime.expect("a runtime").snapshot_sha256.expect("a snapshot");
+    assert_eq!(Value::String(found.to_string()), named["snapshot"]["sha256"]);
 }
 
 /// Makes a bundle of the workshop's interpreter, and returns its digest as it was printed.

@@ -1,0 +1,2 @@
+const fs = require('fs');
+fs.writeFileSync('/data/outputs/a.json', JSON.stringify({rows: 1}));

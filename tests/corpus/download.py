@@ -1,0 +1,3 @@
+import urllib.request
+
+print(urllib.request.urlopen("https://example.com").status)

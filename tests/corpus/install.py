@@ -1,0 +1,3 @@
+import subprocess, sys
+
+subprocess.check_call([sys.executable, "-m", "pip", "install", "jsonschema"])

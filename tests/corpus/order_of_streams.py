@@ -1,0 +1,5 @@
+import sys
+
+print("one")
+print("two", file=sys.stderr)
+print("three")

@@ -1,0 +1,5 @@
+from .weights import SLOPE
+
+
+def predict(x):
+    return SLOPE * x

@@ -1,0 +1,2 @@
+open("/data/outputs/result.txt", "w").write("written")
+print(open("/data/outputs/result.txt").read())
