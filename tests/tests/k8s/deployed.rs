@@ -158,6 +158,7 @@ impl Installation {
         assert!(fs::read_dir(self.guide.folder().join("results")).expect("results").count() > 0);
         self.guide.run("CLOISTER_KEY=$(cat secrets/operator.key) cloister audit verify");
         let story = self.guide.follow("Looking at it", |_, _| {});
+        self.guide.follow("Container algorithms", |_, _| {});
         for phase in ["Configuring", "Running", "Finished"] {
             assert!(story.contains(phase), "{phase} is not in\n{story}");
         }
