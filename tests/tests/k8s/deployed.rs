@@ -158,6 +158,7 @@ impl Installation {
         assert!(fs::read_dir(self.guide.folder().join("results")).expect("results").count() > 0);
         self.guide.run("CLOISTER_KEY=$(cat secrets/operator.key) cloister audit verify");
         let story = self.guide.follow("Looking at it", |_, _| {});
+        self.guide.follow("Container algorithms", |_, _| {});
         for phase in ["Configuring", "Running", "Finished"] {
             assert!(story.contains(phase), "{phase} is not in\n{story}");
         }
@@ -293,8 +294,14 @@ async fn running(store: &ClusterStore, number: u64) -> JobId {
     job
 }
 
-fn assert_replaced(before: &str, after: &str) {
-    assert!(before.split(' ').all(|uid| !uid.is_empty() && !after.contains(uid)), "{before} and {after}");
+/// Waits until none of these controllers is left; one that ends has time to do so.
+async fn replaced(before: &str) {
+    assert!(before.split(' ').all(|uid| !uid.is_empty()), "{before}");
+    until("other controllers", || {
+        let after = engines();
+        before.split(' ').all(|uid| !after.contains(uid))
+    })
+    .await;
 }
 
 fn engines() -> String {
@@ -384,7 +391,7 @@ async fn an_installation_carries_jobs_through_kills_and_upgrades() {
     kubectl(&["--namespace", SYSTEM, "delete", "pods", all, "--grace-period=0", "--force"]);
     let status = ended(&store, job).await;
     assert_eq!(status.phase, Phase::Finished, "{status:?}");
-    assert_replaced(&before, &engines());
+    replaced(&before).await;
 
     // Everything is upgraded while it runs.
     let job = running(&store, 2).await;
@@ -393,7 +400,7 @@ async fn an_installation_carries_jobs_through_kills_and_upgrades() {
     assert_eq!(present(), current);
     let status = ended(&store, job).await;
     assert_eq!(status.phase, Phase::Finished, "{status:?}");
-    assert_replaced(&before, &engines());
+    replaced(&before).await;
     tokio::task::block_in_place(|| installation.by_kubectl());
 
     tokio::task::block_in_place(|| {
