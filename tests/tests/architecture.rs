@@ -148,7 +148,9 @@ const LAYERS: &[Layer] = &[
 const KEPT: &[(&[&str], &[&str])] = &[
     (&["wasmtime", "wasmtime-wasi", "wasmtime-wasi-io"], &["cloister-sandbox", "cloister-bench"]),
     (&["cap-std"], &["cloister-sandbox"]),
-    (&["wasmparser", "wit-component"], &["cloister-admission"]),
+    // The sandbox names one type of it, for wizer: it parses nothing with it.
+    (&["wasmparser"], &["cloister-admission", "cloister-sandbox"]),
+    (&["wit-component"], &["cloister-admission"]),
     (&["landlock", "seccompiler"], &["cloister-isolation"]),
     (&["libc"], &["cloister-isolation", "cloister-bench"]),
     // The supervisor, too, opens files and waits for processes; the host measures both.
@@ -167,6 +169,8 @@ const KEPT: &[(&[&str], &[&str])] = &[
             "cloister-local-engine",
             "cloister-cli",
             "cloister-bench",
+            // Ends the sandboxes that a killed service leaves to a test.
+            "cloister-testkit",
         ],
     ),
     // The command line is a client of the service.

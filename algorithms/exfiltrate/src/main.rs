@@ -46,9 +46,12 @@ fn run() -> Result<()> {
         attempt("move it into the outputs", || fs::rename(&input, job.outputs().join("moved"))),
         attempt("link it into the outputs", || fs::hard_link(&input, job.outputs().join("linked"))),
         attempt("read an output back", || File::open(&loot)?.read(&mut [0; 16])),
-        // Some versions of Rust open a directory without an error, so only a listed name counts as success.
-        attempt("list the outputs", || {
-            fs::read_dir(job.outputs())?.collect::<std::io::Result<Vec<_>>>().map(|names| names.len())
+        // What the program itself wrote may be listed. Some versions of Rust open a directory without an error, so only the name
+        // of another file counts as success.
+        attempt("find other files in the outputs", || {
+            let entries = fs::read_dir(job.outputs())?.collect::<std::io::Result<Vec<_>>>()?;
+            let others: Vec<_> = entries.iter().map(fs::DirEntry::file_name).filter(|name| name != "loot").collect();
+            if others.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(others) }
         }),
     ];
     let mut successes = 0;

@@ -33,7 +33,6 @@ impl Bench {
             ("contract-type.json", br#"{"maxFiles":"three"}"#),
             ("contract-name.json", br#"{"names":["../*"]}"#),
             ("contract-use.json", br#"{"names":[]}"#),
-            ("contract-release.json", br#"{"csv":{"columns":["n"]}}"#),
             ("contract-huge.json", br#"{"maxBytes":18446744073709551615}"#),
             ("limits-field.json", br#"{"memory":3}"#),
             ("limits-zero.json", br#"{"memoryBytes":0}"#),

@@ -66,7 +66,6 @@ fn invalid_option_values_are_reported() {
         (["--contract", "contract-type.json"], ["contract-type.json", "three"]),
         (["--contract", "contract-name.json"], ["contract-name.json", "name pattern"]),
         (["--contract", "contract-use.json"], ["contract", "`names`"]),
-        (["--contract", "contract-release.json"], ["`csv`", "only the service"]),
         (["--contract", "contract-huge.json"], ["contract", "`maxBytes`"]),
         (["--limits", "limits-field.json"], ["limits-field.json", "`memory`"]),
         (["--limits", "limits-zero.json"], ["memoryBytes", "is 0"]),

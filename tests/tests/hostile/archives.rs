@@ -67,7 +67,7 @@ fn an_archive_that_grows_meets_the_memory_limit() {
         "with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as out:\n    out.writestr('__main__.py', {content})"
     ));
     assert!(zip.len() < 1024 * 1024);
-    let ended = Trial::bytes(&zip).with(&["--runtime", "python", "--limits", "memory=128MiB"]).finish();
+    let ended = Trial::bytes(&zip).with(&["--runtime", "python", "--limits", "memory=256MiB"]).finish();
     crate::runs::assert_limit(&ended, cloister_model::Limit::Memory);
 }
 

@@ -151,7 +151,10 @@ fn directories_carry_nothing_out() {
         script.at(expected, "path_create_directory", &format!("data/outputs/{row}"));
         let below = if allowed { PERM } else { NOENT };
         script.at(below, "path_create_directory", &format!("data/outputs/{row}/{row}"));
-        script.at(PERM, "path_create_directory", "data/outputs/summary.json");
+        // A file may be called so. A directory may where another pattern reaches below it, which `*/x.csv` does with every name.
+        if !allowed {
+            script.at(PERM, "path_create_directory", "data/outputs/summary.json");
+        }
         let file = script.create(OK, "summary.json");
         let times = [Arg::Large(1_000_000_000), Arg::Large(2_000_000_000), Arg::Small(5)];
         script.call(OK, "", "fd_filestat_set_times", &[&[file], times.as_slice()].concat());

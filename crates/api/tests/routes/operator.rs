@@ -386,19 +386,19 @@ async fn errors_have_the_texts_of_ocean() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_container_without_an_interpreter_is_refused_with_a_reason() {
     let ocean = Ocean::new().await;
-    let with = |image: &str| {
+    let with = |image: &str, entrypoint: &str| {
         let mut body = ocean.start(1, "0x1");
-        let container = json!({"image": image, "tag": "3", "entrypoint": "python3 $ALGO", "checksum": "sha256:1f"});
+        let container = json!({"image": image, "tag": "3", "entrypoint": entrypoint, "checksum": "sha256:1f"});
         body["workflow"]["stages"][0]["algorithm"] = json!({"id": "", "rawcode": "print(1)", "container": container});
         body
     };
-    let refused = ocean.post(&with("ghcr.io/acme/stats")).await;
+    let refused = ocean.post(&with("ghcr.io/acme/stats", "python3 $ALGO")).await;
     assert_eq!(refused.status, 400);
     let reason = cloister_model::DenialRule::EnvironmentRuntime;
     assert!(refused.error().starts_with("The job may not run"), "{}", refused.error());
     assert!(refused.error().contains(reason.describe()) && refused.error().contains(reason.advice()));
     assert!(refused.error().ends_with("images that run here: wasm, python"), "{}", refused.error());
-    let taken = ocean.post(&with("wasm")).await;
+    let taken = ocean.post(&with("wasm", "$ALGO --mode fast")).await;
     assert_eq!((taken.status, &taken.json()[0]["algoDID"]), (StatusCode::OK, &json!("")));
 }
 

@@ -184,7 +184,7 @@ fn every_budget_holds() {
     case.contract = OutputContract { max_path_bytes: 2, ..whole.clone() };
     case.refused("output-path", "`d/a`");
     case.contract = OutputContract { names: vec!["*".parse().expect("a pattern")], ..whole.clone() };
-    case.refused("output-name", "`d/a`");
+    case.refused("output-name", "`d`");
     case.contract =
         OutputContract { max_bytes: 10, max_files: 2, max_directories: 1, max_depth: 2, max_path_bytes: 3, ..whole };
     case.check().expect("just within");

@@ -101,7 +101,7 @@ fn bodies_over_the_limit_are_refused_and_not_stored() {
     // The same once more is the same file.
     let _ = upload(vec![1; 1 << 20]).send().expect(201);
     let _ = upload(vec![2; 900_000]).send().expect(201);
-    upload(vec![3; 900_000]).send().problem(507);
+    upload(vec![3; 900_000]).send().problem(409);
     // Another account has its own.
     let other =
         service.request("POST", "/v1/uploads").by(&scenario.alice).bytes("application/octet-stream", vec![3; 900_000]);
