@@ -148,9 +148,7 @@ const LAYERS: &[Layer] = &[
 const KEPT: &[(&[&str], &[&str])] = &[
     (&["wasmtime", "wasmtime-wasi", "wasmtime-wasi-io"], &["cloister-sandbox", "cloister-bench"]),
     (&["cap-std"], &["cloister-sandbox"]),
-    // The sandbox names one type of it, for wizer: it parses nothing with it.
-    (&["wasmparser"], &["cloister-admission", "cloister-sandbox"]),
-    (&["wit-component"], &["cloister-admission"]),
+    (&["wasmparser", "wit-component"], &["cloister-admission"]),
     (&["landlock", "seccompiler"], &["cloister-isolation"]),
     (&["libc"], &["cloister-isolation", "cloister-bench"]),
     // The supervisor, too, opens files and waits for processes; the host measures both.

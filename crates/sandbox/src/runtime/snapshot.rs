@@ -29,7 +29,7 @@ use std::{
     pin::pin,
     task::{Context, Poll, Waker},
 };
-use wasmtime_wizer::{InstanceState, SnapshotVal, Wizer};
+use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
 /// Makes the snapshot of a runtime whose files are in `directory`, and puts it beside them. Returns its digest: the caller compares it
 /// with the manifest's.
@@ -112,7 +112,7 @@ struct Held {
 }
 
 impl InstanceState for Held {
-    async fn global_get(&mut self, name: &str, _: wasmparser::ValType) -> SnapshotVal {
+    async fn global_get(&mut self, name: &str, _: ValType) -> SnapshotVal {
         match self.globals.get(name) {
             Some(Value::I64(value)) => SnapshotVal::I64(*value),
             Some(Value::I32(value)) => SnapshotVal::I32(*value),
