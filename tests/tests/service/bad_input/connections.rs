@@ -139,7 +139,7 @@ fn strangers_who_send_many_files_at_once_keep_nobody_else_from_sending() {
     let strangers: Vec<_> = (1..=6).map(|number| service.account(&format!("0x{number:040x}"), "consumer")).collect();
     let begin = |key: &str| {
         let mut socket = TcpStream::connect(service.address()).expect("a connection");
-        let head = "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nConnection: close\r\n";
+        let head = "POST /v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 1000\r\nConnection: close\r\n";
         socket.write_all(format!("{head}Authorization: Bearer {key}\r\n\r\nx").as_bytes()).expect("a beginning");
         socket
     };
