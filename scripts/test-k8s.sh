@@ -7,7 +7,7 @@
 #                   kubelet, and run the programs of pods on this machine, so they run only against a control plane that
 #                   this script starts.
 #   k8s             tests/tests/k8s: a whole cluster. The one in $KUBECONFIG, if that is set; otherwise this script starts
-#                   one, runs the tests with NetworkPolicies in force at once (strict) and those named network:: again with
+#                   one, runs the tests with NetworkPolicies in force at once (strict) and those in modules named network again with
 #                   policies that are late (open:500ms).
 #
 # Without arguments, both. Clusters are started with tests/cluster/up, in target/test-cluster, and stopped at the end.
@@ -129,8 +129,8 @@ if [ -n "$want_nodes" ]; then
         deploy/images/build.sh --load
         node_tests 'tests on a whole cluster, NetworkPolicies in force at once'
         # A run of no test would count as passed.
-        if ! cargo_test --test k8s --list | grep -q '^network::'; then
-            echo 'no test is named network::, so none is run with late NetworkPolicies'
+        if ! cargo_test --test k8s --list | grep -q '\(^\|::\)network::'; then
+            echo 'no test is in a module named network, so none is run with late NetworkPolicies'
         elif start "$folder/nodes" --netpol open:500ms; then
             arguments=(network:: "${arguments[@]}")
             node_tests 'tests of the network, NetworkPolicies late'

@@ -1,7 +1,7 @@
 //! Process 1 of the container of an algorithm.
 //!
 //! The container's image is a stranger's, and so is everything in it but this program, which comes from another image by way of
-//! a read-only mount. It puts up the walls that it can put up without any right of its own ([`walls`]), starts the command of
+//! a read-only mount. It puts up the walls that it can put up without any right of its own (`walls`), starts the command of
 //! the algorithm behind them, keeps what is printed within bounds, and says by its exit code how that ended
 //! ([`ContainerEnd`](cloister_model::ContainerEnd)).
 //!
