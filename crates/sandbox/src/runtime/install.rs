@@ -5,7 +5,12 @@ use super::{
     manifest::{FILE, MODULE, SNAPSHOT, file_name},
     snapshot,
 };
-use crate::{hash::sha256, home::Home, host_file::open_regular, supervisor::Observer};
+use crate::{
+    hash::{sha256, sha256_bytes},
+    home::Home,
+    host_file::open_regular,
+    supervisor::Observer,
+};
 use cloister_model::{Sha256, escape};
 use std::{
     fs::{self, File},
@@ -102,8 +107,9 @@ pub fn add(
     let _ = fs::remove_dir_all(&draft);
     fs::create_dir(&draft).map_err(fault)?;
     let filled = fill(&draft, &manifest, &text, wheel, say).and_then(|()| {
-        Runtime::open(&draft, &manifest.name)?.write_codes(home)?;
-        add_snapshot(home, &draft, &manifest, say, observer)?;
+        let runtime = Runtime::open(&draft, &manifest.name)?;
+        runtime.write_codes(home)?;
+        add_snapshot(home, &runtime, say, observer)?;
         if target.exists() {
             fs::remove_dir_all(&target).map_err(fault)?;
         }
@@ -168,24 +174,25 @@ fn fill(
 /// machine cannot make it as the manifest says, the interpreter is installed all the same.
 fn add_snapshot(
     home: &Home,
-    draft: &Path,
-    manifest: &Manifest,
+    runtime: &Runtime,
     say: &mut dyn FnMut(&str),
     observer: &mut dyn Observer,
 ) -> Result<(), InstallError> {
-    let Some(wanted) = &manifest.snapshot else { return Ok(()) };
+    let Some(wanted) = &runtime.manifest.snapshot else { return Ok(()) };
     say("starting the interpreter once, to keep its state: this takes a minute");
-    let problem = match snapshot::make(home, draft, wanted, observer) {
-        Ok(found) if found == wanted.sha256 => return Ok(()),
-        Ok(found) => format!("it has sha256 {found}, and the manifest names {}", wanted.sha256),
+    let problem = match snapshot::make(home, runtime, wanted, observer) {
+        Ok(made) => {
+            let found = sha256_bytes(&made);
+            if found == wanted.sha256 {
+                let path = runtime.directory.join(SNAPSHOT);
+                return fs::write(&path, made).map_err(|error| InstallError::Io { path, error });
+            }
+            format!("it has sha256 {found}, and the manifest names {}", wanted.sha256)
+        }
         Err(error) => format!("{error:#}"),
     };
     say(&format!("scripts will start slowly, because the state cannot be kept: {problem}"));
-    let path = draft.join(SNAPSHOT);
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(InstallError::Io { path, error }),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Writes one file of an archive to a new file.

@@ -143,11 +143,6 @@ impl Runtime {
         Ok(Self { directory: directory.to_owned(), manifest, manifest_sha256, has_snapshot, checks: Checks::Sha256 })
     }
 
-    /// The files of a runtime whose snapshot is not made yet.
-    fn without_snapshot(directory: &Path, manifest: Manifest, manifest_sha256: Sha256) -> Self {
-        Self { directory: directory.to_owned(), manifest, manifest_sha256, has_snapshot: false, checks: Checks::Sha256 }
-    }
-
     /// The snapshot that runs continue from, if there is one.
     fn snapshot(&self) -> Option<&Snapshot> {
         self.manifest.snapshot.as_ref().filter(|_| self.has_snapshot)

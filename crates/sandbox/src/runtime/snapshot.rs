@@ -9,59 +9,46 @@
 
 #![expect(clippy::disallowed_methods, reason = "works in a draft of the installed runtime, in the home directory")]
 
-use super::{Manifest, Runtime, Snapshot, manifest};
+use super::{Runtime, Snapshot, manifest};
 use crate::{
     cache::Cache,
-    compiler::{Role, compile_once},
-    engine::EngineSettings,
-    hash::{sha256, sha256_bytes},
+    compiler::{Role, compile_once, sealed},
     home::Home,
-    host_file::open_regular,
-    supervisor::{Observer, initialise},
+    supervisor::{Observer, SNAPSHOT_ENGINE, initialise},
     worker::{State, Value},
 };
 use anyhow::{Context as _, Result, bail, ensure};
 use cap_std::{ambient_authority, fs::Dir};
-use cloister_model::{Limits, Profile, Sha256};
+use cloister_model::Limits;
 use std::{
     fs::{self, File},
-    path::Path,
     pin::pin,
     task::{Context, Poll, Waker},
 };
 use wasmtime_wizer::{InstanceState, SnapshotVal, ValType, Wizer};
 
-/// Makes the snapshot of a runtime whose files are in `directory`, and puts it beside them. Returns its digest: the caller compares it
-/// with the manifest's.
+/// Makes the snapshot of a runtime whose files are in a draft, and returns it: the caller compares its digest with the manifest's.
 ///
 /// # Errors
 /// If the interpreter does not compile or does not come to the end of its initialisation.
-pub(super) fn make(home: &Home, directory: &Path, snapshot: &Snapshot, observer: &mut dyn Observer) -> Result<Sha256> {
-    let text = fs::read(directory.join(manifest::FILE))?;
-    let manifest = Manifest::parse(&text)?;
-    let runtime = Runtime::without_snapshot(directory, manifest, sha256_bytes(&text));
-    let mut module = fs::read(directory.join(manifest::MODULE))?;
+pub(super) fn make(
+    home: &Home,
+    runtime: &Runtime,
+    snapshot: &Snapshot,
+    observer: &mut dyn Observer,
+) -> Result<Vec<u8>> {
+    let mut module = fs::read(runtime.directory.join(manifest::MODULE))?;
     if let Some(manifest::Replacement { old, new }) = &snapshot.replace {
         replace(&mut module, old, new)?;
     }
-    let Some((init, before)) = snapshot.initialize.split_last() else { bail!("no export to initialise it with") };
+    let Some(last) = snapshot.initialize.last() else { bail!("no export to initialise it with") };
     let mut wizer = Wizer::new();
-    wizer.init_func(init);
+    wizer.init_func(last);
     let instrumented = wizer.instrument(&module).map_err(anyhow::Error::msg);
     let (context, instrumented) = instrumented.context("it cannot be made a snapshot of")?;
-    let path = directory.join("instrumented.wasm");
-    fs::write(&path, &instrumented)?;
-    drop(instrumented);
-
-    let exports: Vec<String> = before.iter().chain([init]).cloned().collect();
-    let state = initialised(home, &runtime, snapshot, &path, &exports, observer)?;
-    fs::remove_file(&path)?;
-    let State { globals, memory, contents } = State::read(state).context("its state")?;
-    let mut state = Held { globals, memory, contents };
-    let made = ready(wizer.snapshot(&context, &mut state))?.map_err(anyhow::Error::msg).context("writing it")?;
-    let path = directory.join(manifest::SNAPSHOT);
-    fs::write(&path, &made)?;
-    Ok(sha256(&open_regular(&path)?)?.0)
+    let state = initialised(home, runtime, snapshot, instrumented, observer)?;
+    let mut state = State::read(state).context("its state")?;
+    ready(wizer.snapshot(&context, &mut state))?.map_err(anyhow::Error::msg).context("writing it")
 }
 
 /// Runs the instrumented module to the end of its initialisation. Returns the file that holds its state.
@@ -69,23 +56,22 @@ fn initialised(
     home: &Home,
     runtime: &Runtime,
     snapshot: &Snapshot,
-    module: &Path,
-    exports: &[String],
+    module: Vec<u8>,
     observer: &mut dyn Observer,
 ) -> Result<File> {
     let cache = Cache::open(home)?;
-    let settings = EngineSettings { profile: Profile::Deterministic, exceptions: true, fuel: false };
-    let role = Role::Runtime { trap: runtime.manifest.trap.clone(), start: exports.to_vec() };
+    let role = Role::Runtime { trap: runtime.trapped_imports().to_vec(), start: snapshot.initialize.clone() };
     let limits = runtime.needs().raise(&Limits::default());
-    let file = open_regular(module)?;
-    let code = match compile_once(&cache, &file, &role, settings, &limits, observer)? {
+    let file = File::from(sealed("instrumented module", &module)?);
+    drop(module);
+    let code = match compile_once(&cache, &file, &role, SNAPSHOT_ENGINE, &limits, observer)? {
         Ok(code) => code,
         Err(outcome) => bail!("it does not compile: {outcome}"),
     };
-    let outputs = module.with_file_name("outputs");
+    let outputs = runtime.directory.join("outputs");
     fs::create_dir(&outputs)?;
     let opened = Dir::open_ambient_dir(&outputs, ambient_authority())?;
-    let state = initialise(runtime, code, exports, &snapshot.files, limits, &opened, observer);
+    let state = initialise(runtime, code, snapshot, limits, &opened, observer);
     fs::remove_dir(&outputs)?;
     state
 }
@@ -104,14 +90,7 @@ fn replace(module: &mut [u8], old: &str, new: &str) -> Result<()> {
     Ok(())
 }
 
-/// The state, in the form in which wizer asks for it.
-struct Held {
-    globals: std::collections::BTreeMap<String, Value>,
-    memory: String,
-    contents: Vec<u8>,
-}
-
-impl InstanceState for Held {
+impl InstanceState for State {
     async fn global_get(&mut self, name: &str, _: ValType) -> SnapshotVal {
         match self.globals.get(name) {
             Some(Value::I64(value)) => SnapshotVal::I64(*value),

@@ -5,7 +5,7 @@ use crate::{
     cache::AuthenticatedCode,
     compiler::sealed,
     engine::{EngineSettings, Target, WASMTIME_VERSION},
-    runtime::{Runtime, SnapshotFile},
+    runtime::{Runtime, Snapshot},
     worker::spec::{Placed, Spec, Start},
 };
 use anyhow::{Result, bail};
@@ -14,12 +14,16 @@ use cloister_isolation::create_memfd;
 use cloister_model::{AlgorithmReport, EngineReport, Limits, Outcome, OutputContract, Profile, Sha256, escape};
 use std::{fs::File, os::fd::OwnedFd};
 
+/// The engine that initialises an interpreter: what it comes to must not depend on the time or the machine.
+pub(crate) const SNAPSHOT_ENGINE: EngineSettings =
+    EngineSettings { profile: Profile::Deterministic, exceptions: true, fuel: false };
+
 /// The most bytes of a state.
 const MAX_STATE_BYTES: u64 = 1 << 30;
 /// The most bytes of what it prints that are shown if it fails.
 const SHOWN_BYTES: usize = 2000;
 
-/// Calls these exports of an instrumented interpreter, with `files` beside its own and nothing else, and returns the file with its
+/// Calls the exports that initialise an instrumented interpreter, with the files of its snapshot beside its own and nothing else, and returns the file with its
 /// state. `outputs` is an empty directory, and stays empty. It sees no dataset, and no variable but the manifest's: what it comes to is the same on every machine.
 ///
 /// # Errors
@@ -27,13 +31,12 @@ const SHOWN_BYTES: usize = 2000;
 pub(crate) fn initialise(
     runtime: &Runtime,
     code: AuthenticatedCode,
-    exports: &[String],
-    files: &[SnapshotFile],
+    snapshot: &Snapshot,
     limits: Limits,
     outputs: &Dir,
     observer: &mut dyn Observer,
 ) -> Result<File> {
-    let engine = EngineSettings { profile: Profile::Deterministic, exceptions: true, fuel: false };
+    let engine = SNAPSHOT_ENGINE;
     let contract =
         OutputContract { max_bytes: MAX_STATE_BYTES, max_files: 0, max_directories: 0, ..OutputContract::default() };
     let algorithm = Sha256::of(b"");
@@ -50,7 +53,7 @@ pub(crate) fn initialise(
         datasets: Vec::new(),
         compile_ms: None,
     };
-    let opened = files.iter().map(|file| {
+    let opened = snapshot.files.iter().map(|file| {
         let text = file.lines.join("\n") + "\n";
         Ok((Placed::File(file.guest.clone()), sealed("snapshot file", text.as_bytes())?))
     });
@@ -61,7 +64,7 @@ pub(crate) fn initialise(
         limits,
         contract,
         algorithm,
-        start: Start::Module { exports: exports.to_vec(), trap: runtime.trapped_imports().to_vec() },
+        start: Start::Module { exports: snapshot.initialize.clone(), trap: runtime.trapped_imports().to_vec() },
         arguments: runtime.arguments(),
         environment: runtime.environment().collect(),
         tree: runtime.placed().chain(opened.placed.iter().cloned()).collect(),

@@ -14,7 +14,7 @@ mod walls;
 mod watch;
 
 pub use collect::CollectError;
-pub(crate) use initialise::initialise;
+pub(crate) use initialise::{SNAPSHOT_ENGINE, initialise};
 pub use inputs::{InputError, datasets_in};
 pub use job::{Job, JobError, RuntimeChoice};
 pub use run::{machine_memory_bytes, run};
