@@ -3,7 +3,10 @@
 //! The sandbox has no shell. An entrypoint is split into words as a shell would do it, and everything that only a shell could
 //! do is refused rather than dropped.
 
-use crate::{Container, escape};
+use crate::{
+    Container, escape,
+    shell::{Plain, Unsplit, split},
+};
 
 /// The most arguments.
 pub const MOST_ARGUMENTS: usize = 256;
@@ -92,66 +95,30 @@ fn quoted(text: &str) -> String {
 
 /// Splits a text into words as a shell does: at blanks, with quotes, backslashes and the variables that have a meaning here.
 fn words(text: &str) -> Result<Vec<String>, EntrypointError> {
-    let shell = |what: char| Err(EntrypointError::Shell(quoted(&what.to_string())));
-    let mut words = Vec::new();
-    // None between words.
-    let mut word: Option<String> = None;
-    let mut letters = text.chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            ' ' | '\t' => words.extend(word.take()),
-            '\'' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match letters.next().ok_or(EntrypointError::Quote)? {
-                        '\'' => break,
-                        letter => word.push(letter),
-                    }
-                }
-            }
-            '"' => {
-                let word = word.get_or_insert_default();
-                loop {
-                    match letters.next().ok_or(EntrypointError::Quote)? {
-                        '"' => break,
-                        '\\' => match letters.next().ok_or(EntrypointError::Quote)? {
-                            letter @ ('"' | '\\' | '$' | '`') => word.push(letter),
-                            letter => word.extend(['\\', letter]),
-                        },
-                        '$' => word.push_str(variable(&mut letters)?),
-                        '`' => return shell('`'),
-                        letter => word.push(letter),
-                    }
-                }
-            }
-            '\\' => word.get_or_insert_default().push(letters.next().ok_or(EntrypointError::Quote)?),
-            '$' => word.get_or_insert_default().push_str(variable(&mut letters)?),
-            '`' | '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '\n' | '\r' => {
-                return shell(letter);
-            }
-            '~' | '#' | '!' if word.is_none() => return shell(letter),
-            letter => word.get_or_insert_default().push(letter),
-        }
-    }
-    words.extend(word);
-    Ok(words)
+    let plain = |letter, begins| match letter {
+        ' ' | '\t' => Plain::Blank,
+        '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '\n' | '\r' => Plain::Shell,
+        '~' | '#' | '!' if begins => Plain::Shell,
+        _ => Plain::Itself,
+    };
+    split(text, plain, variable).map_err(|error| match error {
+        Unsplit::Unfinished => EntrypointError::Quote,
+        Unsplit::Shell(what) => EntrypointError::Shell(quoted(&what)),
+    })
 }
 
-/// What `$NAME` or `${NAME}` stands for. The `$` is read already.
-fn variable(letters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<&'static str, EntrypointError> {
-    let braced = letters.next_if_eq(&'{').is_some();
-    let mut name = String::new();
-    while let Some(letter) = letters.next_if(|letter| letter.is_ascii_alphanumeric() || *letter == '_') {
-        name.push(letter);
-    }
-    let unknown = || EntrypointError::Shell(quoted(&format!("${name}")));
-    if braced && letters.next_if_eq(&'}').is_none() {
-        return Err(unknown());
-    }
+/// What `$NAME` or `${NAME}` stands for, from what follows the `$`.
+fn variable(after: &str) -> Result<(&'static str, &str), String> {
+    let (braced, after) = after.strip_prefix('{').map_or((false, after), |after| (true, after));
+    let end = after.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(after.len());
+    let (name, left) = after.split_at(end);
+    let unknown = || format!("${name}");
+    let left = if braced { left.strip_prefix('}').ok_or_else(unknown)? } else { left };
     if name == "ALGO" {
-        return Ok(ALGORITHM);
+        return Ok((ALGORITHM, left));
     }
-    VARIABLES.iter().find(|(known, _)| *known == name).map(|(_, value)| *value).ok_or_else(unknown)
+    let known = VARIABLES.iter().find(|(known, _)| *known == name);
+    known.map(|(_, value)| (*value, left)).ok_or_else(unknown)
 }
 
 #[cfg(test)]

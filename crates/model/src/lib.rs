@@ -35,6 +35,7 @@ mod recipient;
 mod release;
 mod report;
 mod secret;
+mod shell;
 mod source;
 mod workflow;
 

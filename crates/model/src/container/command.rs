@@ -1,3 +1,5 @@
+use crate::shell::{Plain, Unsplit, split};
+
 /// Where a container finds the algorithm's file.
 pub const ALGORITHM_FILE: &str = "/data/transformations/algorithm";
 
@@ -52,55 +54,27 @@ impl Command {
 
 /// The words of a command; none: it needs a shell.
 fn words(text: &str) -> Result<Option<Vec<String>>, CommandError> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let after = &rest[next.len_utf8()..];
-        rest = after;
-        match (quote, next) {
-            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
-            (Some('\''), other) => word.get_or_insert_default().push(other),
-            (None, '\'' | '"') => {
-                quote = Some(next);
-                word.get_or_insert_default();
-            }
-            (_, '\\') => {
-                let Some(escaped) = after.chars().next() else { return Err(CommandError::Unfinished) };
-                rest = &after[escaped.len_utf8()..];
-                // Within double quotes a backslash stands for itself unless it would hide one of these.
-                if quote == Some('"') && !matches!(escaped, '"' | '\\' | '$' | '`') {
-                    word.get_or_insert_default().push('\\');
-                }
-                word.get_or_insert_default().push(escaped);
-            }
-            (_, '$') => {
-                let Some(left) = algorithm(after) else { return Ok(None) };
-                rest = left;
-                word.get_or_insert_default().push_str(ALGORITHM_FILE);
-            }
-            (_, '`') => return Ok(None),
-            (None, '|' | '&' | ';' | '<' | '>' | '(' | ')' | '\n' | '*' | '?' | '[' | '#' | '~') => return Ok(None),
-            (None, ' ' | '\t' | '\r') => words.extend(word.take()),
-            (_, other) => word.get_or_insert_default().push(other),
-        }
+    let plain = |letter, _| match letter {
+        ' ' | '\t' | '\r' => Plain::Blank,
+        '|' | '&' | ';' | '<' | '>' | '(' | ')' | '\n' | '*' | '?' | '[' | '#' | '~' => Plain::Shell,
+        _ => Plain::Itself,
+    };
+    match split(text, plain, algorithm) {
+        Ok(words) => Ok(Some(words)),
+        Err(Unsplit::Shell(_)) => Ok(None),
+        Err(Unsplit::Unfinished) => Err(CommandError::Unfinished),
     }
-    if quote.is_some() {
-        return Err(CommandError::Unfinished);
-    }
-    words.extend(word);
-    Ok(Some(words))
 }
 
-/// What follows after the name of the variable `ALGO`; none: it is another one.
-fn algorithm(after: &str) -> Option<&str> {
-    if let Some(left) = after.strip_prefix("{ALGO}") {
-        return Some(left);
-    }
-    let left = after.strip_prefix("ALGO")?;
-    let longer = left.chars().next().is_some_and(|next| next.is_ascii_alphanumeric() || next == '_');
-    (!longer).then_some(left)
+/// The algorithm's file in the place of the variable `ALGO`, and what follows its name; or what needs a shell.
+fn algorithm(after: &str) -> Result<(&'static str, &str), String> {
+    let bare = || {
+        let left = after.strip_prefix("ALGO")?;
+        let longer = left.chars().next().is_some_and(|next| next.is_ascii_alphanumeric() || next == '_');
+        (!longer).then_some(left)
+    };
+    let left = after.strip_prefix("{ALGO}").or_else(bare);
+    left.map(|left| (ALGORITHM_FILE, left)).ok_or_else(|| "$".to_owned())
 }
 
 #[cfg(test)]
