@@ -6,4 +6,4 @@ mod parameters;
 
 pub(crate) use body::{Json, read_body, refuse_duplicates};
 pub(crate) use digest::{content_digest, repr_digest};
-pub(crate) use parameters::{PathParam, PathParams, Query};
+pub(crate) use parameters::{PageSize, PathParam, PathParams, Query};

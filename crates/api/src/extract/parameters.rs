@@ -19,6 +19,28 @@ pub(crate) struct PathParams<T, U>(pub(crate) T, pub(crate) U);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query<T>(pub(crate) T);
 
+/// How many entries of a list are asked for: 50 of at most 100 where entries are large, 100 of at most 1000 where they are small.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum PageSize {
+    Large,
+    Small,
+}
+
+impl PageSize {
+    pub(crate) fn of(self, limit: Option<u32>) -> Result<u32, Problem> {
+        let (default, most) = match self {
+            Self::Large => (50, 100),
+            Self::Small => (100, 1000),
+        };
+        let limit = limit.unwrap_or(default);
+        if (1..=most).contains(&limit) {
+            Ok(limit)
+        } else {
+            Err(Problem::field("limit", format!("has to be 1 to {most}")))
+        }
+    }
+}
+
 impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for PathParam<T> {
     type Rejection = Problem;
 

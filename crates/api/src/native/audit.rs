@@ -2,7 +2,7 @@ use super::schemas::ActionSchema;
 use crate::{
     auth::Caller,
     date,
-    extract::{self, Query},
+    extract::{self, PageSize, Query},
     problem::Problem,
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -84,10 +84,7 @@ pub(super) async fn list(
     Caller(who): Caller,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<PageView>, Problem> {
-    let at_most = match query.limit.unwrap_or(100) {
-        limit @ 1..=1000 => limit,
-        _ => return Err(Problem::field("limit", "has to be 1 to 1000")),
-    };
+    let at_most = PageSize::Small.of(query.limit)?;
     let after = query.after.unwrap_or(0);
     if i64::try_from(after).is_err() {
         return Err(Problem::field("after", "is beyond all records"));

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    extract::{Json, PathParam, Query},
+    extract::{Json, PageSize, PathParam, Query},
     problem::Problem,
     state::Http,
 };
@@ -101,14 +101,6 @@ enum JobState {
     Ended,
 }
 
-/// How many of a list are asked for.
-pub(super) fn page_size(limit: Option<u32>) -> Result<u32, Problem> {
-    match limit.unwrap_or(50) {
-        limit @ 1..=100 => Ok(limit),
-        _ => Err(Problem::field("limit", "has to be 1 to 100")),
-    }
-}
-
 /// Jobs, the newest first
 ///
 /// Your own; everybody's for operators, and on your datasets if you ask for one of them.
@@ -121,7 +113,7 @@ pub(super) async fn list(
     Caller(who): Caller,
     Query(query): Query<JobsQuery>,
 ) -> Result<axum::Json<Page<JobView>>, Problem> {
-    let at_most = page_size(query.limit)?;
+    let at_most = PageSize::Large.of(query.limit)?;
     let after = query.cursor.as_deref().map(str::parse::<JobCursor>).transpose();
     let after = after.map_err(|_| Problem::field("cursor", "is not from `next` of a page of jobs"))?;
     let phases = phases(query.state, query.phase);

@@ -2,7 +2,7 @@ use super::schemas::BytesSchema;
 use crate::{
     auth::{Caller, ExpectedDigest},
     date,
-    extract::{PathParam, Query, content_digest},
+    extract::{PageSize, PathParam, Query, content_digest},
     problem::Problem,
 };
 use axum::{
@@ -119,10 +119,7 @@ pub(super) async fn list(
     Caller(who): Caller,
     Query(query): Query<UploadsQuery>,
 ) -> Result<Json<PageView>, Problem> {
-    let at_most = match query.limit.unwrap_or(100) {
-        limit @ 1..=1000 => limit,
-        _ => return Err(Problem::field("limit", "has to be 1 to 1000")),
-    };
+    let at_most = PageSize::Small.of(query.limit)?;
     let UploadList { uploads, next, used_bytes, limit_bytes } = use_cases.uploads(&who, query.after, at_most).await?;
     let view = |upload: &Upload| KeptView {
         sha256: upload.file.sha256.to_string(),

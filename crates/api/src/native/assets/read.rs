@@ -2,8 +2,8 @@ use super::view::AssetView;
 use crate::{
     auth::Caller,
     download::EntityTag,
-    extract::{PathParam, Query},
-    native::{jobs::page_size, views::Page},
+    extract::{PageSize, PathParam, Query},
+    native::views::Page,
     problem::Problem,
 };
 use axum::{
@@ -69,7 +69,7 @@ async fn list(
     query: AssetsQuery,
 ) -> Result<Json<Page<AssetView>>, Problem> {
     let AssetsQuery { owner, name, limit, cursor } = query;
-    let at_most = page_size(limit)?;
+    let at_most = PageSize::Large.of(limit)?;
     if name.as_ref().is_some_and(|name| !(1..=64).contains(&name.len())) {
         return Err(Problem::field("name", "has to have 1 to 64 bytes"));
     }
