@@ -8,7 +8,7 @@ use super::{
 use cloister_lifecycle::run_contract;
 use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile, Terms};
 use k8s_openapi::{
-    api::core::v1::{Pod, PodSpec},
+    api::core::v1::{Container, Pod, PodSpec, Volume},
     apimachinery::pkg::api::resource::Quantity,
 };
 
@@ -19,11 +19,11 @@ const SANDBOX_BYTES: u64 = 256 << 20;
 /// The most of the node's disk for `/tmp` and compiled artifacts beyond the artifact itself, in bytes.
 const DISK_BYTES: u64 = 64 << 20;
 /// Seconds that the pod may take beyond the limits of its run: it waits for its image and its volume, and digests inputs.
-pub(super) const WAITING_SECONDS: u64 = 900;
+const WAITING_SECONDS: u64 = 900;
 /// The most bytes of a log that can be read while its algorithm runs.
 const MOST_LIVE_LOG_BYTES: u64 = 8 << 20;
 /// The sandbox ends its guest at SIGTERM.
-pub(super) const GRACE_SECONDS: i64 = 10;
+const GRACE_SECONDS: i64 = 10;
 
 /// A run, as the sandbox in the pod is told it.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,19 +108,41 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
         limits_of_pod.insert("memory".to_owned(), Quantity(memory_limit(limits).to_string()));
     }
     container.resources = Some(wanted);
-    let milliseconds = limits.wall_ms.saturating_add(limits.compile.wall_ms);
-    let seconds = milliseconds.div_ceil(1000).saturating_add(WAITING_SECONDS);
-    let parts = Parts {
-        step: PodStep::Algorithm,
+    let parts = Closed {
         before: Vec::new(),
         container,
         volumes: vec![scratch(disk_bytes)],
+        milliseconds: limits.wall_ms.saturating_add(limits.compile.wall_ms),
+        runtime_class: settings.runtime_class.clone(),
+    };
+    closed(settings, owner, attempt, parts)
+}
+
+/// What one pod of a stranger's program has beyond the frame.
+pub(super) struct Closed {
+    pub(super) before: Vec<Container>,
+    pub(super) container: Container,
+    pub(super) volumes: Vec<Volume>,
+    /// The limits of the run.
+    pub(super) milliseconds: u64,
+    pub(super) runtime_class: Option<String>,
+}
+
+/// A pod for a stranger's program, whatever runs it: it has no network.
+pub(super) fn closed(settings: &PodSettings, owner: &Owner, attempt: u32, parts: Closed) -> Pod {
+    let Closed { before, container, volumes, milliseconds, runtime_class } = parts;
+    let seconds = milliseconds.div_ceil(1000).saturating_add(WAITING_SECONDS);
+    let parts = Parts {
+        step: PodStep::Algorithm,
+        before,
+        container,
+        volumes,
         seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
         grace_seconds: GRACE_SECONDS,
     };
     let mut pod = pod(settings, owner, attempt, parts);
     let spec = pod.spec.get_or_insert_with(PodSpec::default);
-    spec.runtime_class_name = settings.runtime_class.clone();
+    spec.runtime_class_name = runtime_class;
     without_network(spec);
     pod
 }

@@ -9,15 +9,15 @@
 //! node's setting (`podPidsLimit`); what is set here bounds each container as well as an unprivileged process can.
 
 use super::{
-    ATTEMPT, JOB, Owner, PodSettings, PodStep, StepResources,
-    algorithm::{GRACE_SECONDS, WAITING_SECONDS, live_log_bytes},
-    frame::{Parts, container, pod, resources, without_network},
+    ATTEMPT, JOB, Owner, PodSettings, StepResources,
+    algorithm::{Closed, closed, live_log_bytes},
+    frame::{container, resources},
     layout::{CLOISTER_FOLDER, ENTRY, Folder, LOG, TERMINATION_MESSAGE},
 };
 use cloister_lifecycle::run_contract;
 use cloister_model::{Did, ImageError, JobId, JobSpec, Limits, PinnedImage, Sha256};
 use k8s_openapi::{
-    api::core::v1::{Container, EmptyDirVolumeSource, PersistentVolumeClaim, Pod, PodSpec, Volume, VolumeMount},
+    api::core::v1::{Container, EmptyDirVolumeSource, PersistentVolumeClaim, Pod, Volume, VolumeMount},
     apimachinery::pkg::{
         api::resource::Quantity,
         apis::meta::v1::{ObjectMeta, OwnerReference},
@@ -96,7 +96,7 @@ pub fn memory_bytes(limits: &Limits) -> u64 {
 #[must_use]
 pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> Pod {
     let algorithm = algorithm(settings, &run.image.to_string(), arguments(settings, run), &run.limits);
-    closed(settings, owner, attempt, algorithm, &run.limits)
+    around(settings, owner, attempt, algorithm, &run.limits)
 }
 
 /// How long a canary tries, in milliseconds: policies that come late come within this on the slowest plugins that are known.
@@ -130,7 +130,7 @@ pub fn canary(settings: &PodSettings, environment: &EnvironmentOwner, generation
     CLOSED.into_iter().for_each(|place| option("reach", place.to_owned()));
     let limits = Limits { memory_bytes: CANARY_BYTES, wall_ms: CANARY_MS, ..Limits::default() };
     let container = algorithm(&settings, &settings.sandbox_image, arguments, &limits);
-    let mut pod = closed(&settings, &owner, 1, container, &limits);
+    let mut pod = around(&settings, &owner, 1, container, &limits);
     let mut claim = super::volume::build(&settings, &owner);
     let claimed = environment.volume();
     for volume in pod.spec.iter_mut().flat_map(|spec| spec.volumes.iter_mut().flatten()) {
@@ -206,21 +206,15 @@ fn algorithm(settings: &PodSettings, image: &str, arguments: Vec<String>, limits
 }
 
 /// A pod with everything that an algorithm's container has around it, and nothing else.
-fn closed(settings: &PodSettings, owner: &Owner, attempt: u32, algorithm: Container, limits: &Limits) -> Pod {
-    let seconds = limits.wall_ms.div_ceil(1000).saturating_add(WAITING_SECONDS);
-    let parts = Parts {
-        step: PodStep::Algorithm,
+fn around(settings: &PodSettings, owner: &Owner, attempt: u32, algorithm: Container, limits: &Limits) -> Pod {
+    let parts = Closed {
         before: vec![begin(settings)],
         container: algorithm,
         volumes: vec![program_volume(), temporary_volume()],
-        seconds: i64::try_from(seconds).unwrap_or(i64::MAX),
-        grace_seconds: GRACE_SECONDS,
+        milliseconds: limits.wall_ms,
+        runtime_class: settings.container_runtime_class.clone(),
     };
-    let mut pod = pod(settings, owner, attempt, parts);
-    let spec = pod.spec.get_or_insert_with(PodSpec::default);
-    spec.runtime_class_name = settings.container_runtime_class.clone();
-    without_network(spec);
-    pod
+    closed(settings, owner, attempt, parts)
 }
 
 /// The container that takes the claim: the only one of the pod that sees it.
