@@ -51,7 +51,11 @@ fn run() -> Result<()> {
         attempt("find other files in the outputs", || {
             let entries = fs::read_dir(job.outputs())?.collect::<std::io::Result<Vec<_>>>()?;
             let others: Vec<_> = entries.iter().map(fs::DirEntry::file_name).filter(|name| name != "loot").collect();
-            if others.is_empty() { Err(std::io::ErrorKind::NotFound.into()) } else { Ok(others) }
+            if others.is_empty() {
+                Err(std::io::ErrorKind::NotFound.into())
+            } else {
+                Ok(others)
+            }
         }),
     ];
     let mut successes = 0;
