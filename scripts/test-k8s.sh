@@ -102,6 +102,14 @@ control_plane_tests() {
     unset CLOISTERDEV_CLUSTER_API_PORT
 }
 
+# Makes the images, with Python in the home that all tests share: installing it takes minutes the first time.
+images() {
+    local home=$PWD/target/test-home
+    cargo build --release --workspace --bins --examples --locked
+    CLOISTER_SANDBOX_HOME=$home target/release/sandbox runtime add python
+    CLOISTER_SANDBOX_HOME=$home deploy/images/build.sh "$@" --interpreter python --profile deterministic
+}
+
 node_tests() { # WHAT FILTER...
     local what=$1
     shift
@@ -120,13 +128,13 @@ if [ -n "$want_nodes" ]; then
     if [ -n "$given" ]; then
         echo "the cluster in KUBECONFIG: $given"
         export KUBECONFIG=$given
-        deploy/images/build.sh
+        images
         node_tests 'tests on the cluster in KUBECONFIG'
     elif [ -n "$obstacle" ]; then
         missing+=("tests on a whole cluster: $obstacle. Set KUBECONFIG to use another one")
     elif start "$folder/nodes" --netpol strict; then
         export CLOISTERDEV_CLUSTER_DIR=$folder/nodes
-        deploy/images/build.sh --load
+        images --load
         node_tests 'tests on a whole cluster, NetworkPolicies in force at once'
         # A run of no test would count as passed.
         if ! cargo_test --test k8s --list | grep -q '\(^\|::\)network::'; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the images without Docker, of the programs in target/release:
 #
-#     deploy/images/build.sh [--load] [--tag TAG]
+#     deploy/images/build.sh [--load] [--tag TAG] [--interpreter NAME]... [--profile PROFILE]...
 #
 #   target/images/NAME.rootfs   the root file system, the same as that of NAME.Dockerfile
 #   target/images/NAME          an OCI layout: `skopeo copy oci:target/images/NAME docker://...`
@@ -11,18 +11,30 @@
 # NAME is sandbox or cloister; the image is called NAME:TAG (default: test). --load imports them into the cluster of
 # tests/cluster that CLOISTERDEV_CLUSTER_DIR names (default: as for tests/cluster/up).
 #
+# --interpreter adds the image sandbox-NAME, for pods that run scripts: the sandbox, and in /interpreter an interpreter that is
+# compiled for this kind of processor. It has to be installed: `sandbox runtime add python`. The digest that an Environment names
+# for it is in target/images/sandbox-NAME.bundle. Profiles: as for `sandbox runtime bundle`; without any, all.
+#
 # Programs that are missing are built. Programs that are not static are refused, since they could not run in these images.
 set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/../.."
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-load= tag=test
+load= tag=test interpreters= profiles=
 while [ $# -gt 0 ]; do
     case $1 in
     --load) load=1 ;;
     --tag)
         tag=$2
+        shift
+        ;;
+    --interpreter)
+        interpreters="$interpreters $2"
+        shift
+        ;;
+    --profile)
+        profiles="$profiles --profile $2"
         shift
         ;;
     *)
@@ -57,9 +69,18 @@ put sandbox "$programs/entry" /entry 755
 # For checks of outputs.
 put cloister "$programs/sandbox" /sandbox 755
 put cloister "$authorities" "$authorities" 644
+names='sandbox cloister'
+for interpreter in $interpreters; do
+    image=sandbox-$interpreter
+    rm -rf "$images/$image.rootfs" "$images/$image"
+    put "$image" "$programs/sandbox" /sandbox 755
+    # shellcheck disable=SC2086 # words
+    "$programs/sandbox" runtime bundle "$interpreter" --output "$images/$image.rootfs/interpreter" $profiles >"$images/$image.bundle"
+    names="$names $image"
+done
 find "$images"/*.rootfs -type d -exec chmod 755 {} +
 
-for image in sandbox cloister; do
+for image in $names; do
     python3 - "$image" "$tag" "$images" <<'PYTHON'
 import os
 import struct
@@ -89,13 +110,17 @@ rootfs = f'{images}/{name}.rootfs'
 for program in filter(os.path.exists, (f'{rootfs}/{program}' for program in ('sandbox', 'cloister', 'entry'))):
     if needs_a_loader(program):
         sys.exit(f'images: {program} is not static (see scripts/rustc-static.sh): install the static C library (Debian: libc6-dev)')
-settings = {'User': '65532:65532', 'Entrypoint': [f'/{name}'], 'WorkingDir': '/', 'Labels': {
+program = name.split('-')[0]
+settings = {'User': '65532:65532', 'Entrypoint': [f'/{program}'], 'WorkingDir': '/', 'Labels': {
     'org.opencontainers.image.title': f'cloister {name}' if name != 'cloister' else name,
     'org.opencontainers.image.licenses': 'Apache-2.0'}}
 ref, digest = oci.build(f'{name}:{tag}', rootfs, f'{images}/{name}.tar', settings, owner=(0, 0), layout=f'{images}/{name}')
 with open(f'{images}/{name}.digest', 'w') as f:
     f.write(digest + '\n')
 print(f'images: {name}:{tag} {digest}')
+if os.path.exists(f'{images}/{name}.bundle'):
+    with open(f'{images}/{name}.bundle') as f:
+        print(f'images: {name}:{tag} holds the bundle {f.read().strip()}')
 PYTHON
     [ -z "$load" ] || tests/cluster/image --archive "$images/$image.tar"
 done

@@ -2,7 +2,8 @@
 //! the volume and the mounts of the pods.
 
 use cloister_k8s_engine::build::{
-    Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm, configuration, publishing,
+    Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm, configuration,
+    publishing::{self, RunReport},
 };
 use cloister_model::{
     ConfigureOrder, Did, FilterOrder, JobId, JobInput, JobSource, Limits, ListDigest, OrderedAlgorithm, OutputContract,
@@ -45,6 +46,7 @@ fn settings() -> PodSettings {
         namespace: "jobs".to_owned(),
         cloister_image: "cloister".to_owned(),
         sandbox_image: "sandbox".to_owned(),
+        interpreters: BTreeMap::new(),
         image_pull_secrets: Vec::new(),
         node_selector: BTreeMap::new(),
         tolerations: Vec::new(),
@@ -57,6 +59,7 @@ fn settings() -> PodSettings {
         storage: Storage { class: None, bytes: 1 },
         configuration: resources,
         publishing: resources,
+        start_early: false,
         algorithm_cpu_millis: 1,
         sources_secret: Some("sources".to_owned()),
         results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
@@ -77,6 +80,7 @@ fn run() -> algorithm::Run {
         live_log_bytes: 0,
         interpreter: None,
         arguments: Vec::new(),
+        awaits_inputs_ms: None,
     }
 }
 
@@ -89,6 +93,7 @@ impl Node {
             "job/run",
             "job/claim",
             "job/control",
+            "job/ready",
             "job/checks",
             "scratch",
             "order",
@@ -150,8 +155,16 @@ impl Node {
         self.run(&sandbox(), &pod["spec"]["containers"][0])
     }
 
+    /// The same volume, for a pod that runs at the same time.
+    fn beside(&self) -> Self {
+        let node = Self::new();
+        fs::remove_dir_all(node.at("job")).expect("removed");
+        std::os::unix::fs::symlink(self.at("job"), node.at("job")).expect("a link");
+        node
+    }
+
     /// The containers of the publishing pod, one after the other; the second one only if the first has ended well.
-    fn publish(&self, contract: OutputContract, report: Sha256) -> Vec<(Output, Option<StepMessage>)> {
+    fn publish(&self, contract: OutputContract, report: impl Into<RunReport>) -> Vec<(Output, Option<StepMessage>)> {
         let filter = FilterOrder {
             version: StepVersion::V1,
             job: JOB,
@@ -163,7 +176,7 @@ impl Node {
             unreported: false,
         };
         let publish = PublishOrder { version: StepVersion::V1, job: JOB, files: Vec::new(), encrypt_to: None };
-        let run = publishing::RunFiles { report: Some(report), log_bytes: MOST_LOG_BYTES };
+        let run = publishing::RunFiles { report: report.into(), log_bytes: MOST_LOG_BYTES };
         let outputs = publishing::Outputs { filter: &filter, publish: &publish, reviewed: false, run };
         let pod = json!(publishing::build(&settings(), &owner(), 1, &outputs, 60));
         self.next_pod(&format!("[results]\nurl = \"file://{}\"\n", self.at("results").display()));
@@ -176,7 +189,7 @@ impl Node {
 
     /// The pod that keeps the report and the log of a run.
     fn keep(&self, report: Option<Sha256>) -> (Output, Option<StepMessage>) {
-        let run = publishing::RunFiles { report, log_bytes: MOST_LOG_BYTES };
+        let run = publishing::RunFiles { report: report.into(), log_bytes: MOST_LOG_BYTES };
         let pod = json!(publishing::keep(&settings(), &owner(), 1, run));
         self.next_pod(&format!("[results]\nurl = \"file://{}\"\n", self.at("results").display()));
         self.run(&service::cloister(), &pod["spec"]["containers"][0])
@@ -246,7 +259,7 @@ fn three_pods_carry_a_job_from_its_order_to_its_results() {
     let report = fs::read(node.at("job/run/report.json")).expect("a report");
     assert_eq!(summary.report, Some(sha256(&report)), "the message binds the report");
 
-    let mut ended = node.publish(OutputContract::default(), sha256(&report)).into_iter();
+    let mut ended = node.publish(OutputContract::default(), Some(sha256(&report))).into_iter();
     let (output, message) = ended.next().expect("filtering");
     let Said::Passed { checked } = said(&output, message, 0) else { panic!("not passed") };
     let (output, message) = ended.next().expect("publishing");
@@ -257,6 +270,52 @@ fn three_pods_carry_a_job_from_its_order_to_its_results() {
     assert_eq!(ListDigest::of(&files), stored, "the message binds the manifest");
     assert_eq!(node.stored("report.json"), Some(report));
     assert_eq!(node.stored("log"), Some(fs::read(node.at("job/run/log")).expect("a log")));
+}
+
+/// The pods of a job whose pods start together: each does its work when the one before it has done its own.
+#[test]
+fn pods_that_start_early_wait_for_each_other_on_the_volume() {
+    let early = algorithm::Run { awaits_inputs_ms: Some(60_000), ..run() };
+    for (program, succeeds) in
+        [(sample(), true), (wat::parse_str(cloister_testkit::guests::FAILS).expect("a guest").leak(), false)]
+    {
+        let (node, program, data) = (Node::new(), Server::of(program), Server::of(PENGUINS));
+        let (runs, publishes) = (node.beside(), node.beside());
+        std::thread::scope(|scope| {
+            let ran = scope.spawn(|| runs.algorithm(&early));
+            let published = scope.spawn(|| publishes.publish(OutputContract::default(), RunReport::Awaited));
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            assert!(!ran.is_finished() && !published.is_finished());
+            assert!(!node.at("job/claim/claim").exists(), "it began without its inputs");
+            let order = order(&program, &data);
+            let (output, first) = node.configure(&order);
+            assert!(matches!(said(&output, first.clone(), 0), Said::Configured { .. }));
+            let ran = ran.join().expect("a run").1.expect("a message");
+            let Said::Ran(summary) = &ran.said else { panic!("{ran:?}") };
+            let mut published = published.join().expect("publishing").into_iter();
+            let (output, message) = published.next().expect("filtering");
+            if succeeds {
+                let Said::Passed { checked } = said(&output, message, 0) else { panic!("not passed") };
+                let (output, message) = published.next().expect("publishing");
+                let Said::Published { checked: found, .. } = said(&output, message, 0) else { panic!("not published") };
+                assert_eq!(found, checked);
+                assert_eq!(summary.report, node_report(&publishes), "the report that is kept is the one of the run");
+            } else {
+                assert_ne!(output.status.code(), Some(0), "outputs of a run that failed are not looked at");
+                assert!(published.next().is_none() && publishes.stored("manifest.json").is_none());
+            }
+            // Another attempt finds the inputs in use: it leaves them alone, and says the same.
+            let input = node.at("job/in/inputs/penguins/0");
+            fs::write(&input, "in use").expect("written");
+            assert_eq!(node.configure(&order).1, first);
+            assert_eq!(fs::read(&input).expect("an input"), b"in use");
+        });
+    }
+}
+
+/// The digest of the report that is kept in the store.
+fn node_report(node: &Node) -> Option<Sha256> {
+    node.stored("report.json").map(|report| sha256(&report))
 }
 
 /// What a pod prints is shipped to places outside every contract.
@@ -338,7 +397,7 @@ fn outputs_that_are_refused_are_not_published() {
     let node = configured(sample());
     let report = node.ran().report.expect("a digest");
     let contract = OutputContract { max_files: 0, ..OutputContract::default() };
-    let ended = node.publish(contract, report);
+    let ended = node.publish(contract, Some(report));
     let codes: Vec<Option<i32>> = ended.iter().map(|(output, _)| output.status.code()).collect();
     assert_eq!(codes, [Some(0), Some(1)]);
     // The container with the credentials repeats what the other one said, and keeps what publishers may see.
@@ -388,7 +447,7 @@ fn of_a_run_that_was_cut_off_is_kept_what_there_is() {
 fn a_report_that_was_exchanged_is_not_believed() {
     let node = configured(sample());
     node.ran();
-    let ended = node.publish(OutputContract::default(), sha256(b"another report"));
+    let ended = node.publish(OutputContract::default(), Some(sha256(b"another report")));
     assert_eq!(ended.len(), 1);
     assert_eq!((ended[0].0.status.code(), ended[0].1.clone()), (Some(2), None));
 }

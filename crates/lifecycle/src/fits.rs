@@ -1,5 +1,6 @@
 use cloister_model::{
-    Denial, EnvironmentId, EnvironmentStatus, JobSpec, Limits, LimitsError, RuntimeKind, container_denials,
+    Denial, EnvironmentId, EnvironmentStatus, InterpreterId, JobSpec, Limits, LimitsError, RuntimeKind,
+    container_denials,
 };
 
 /// Why an environment cannot run a job, however free it is.
@@ -19,6 +20,9 @@ pub enum Misfit {
     /// It does not run the image of the algorithm, or cannot read its command.
     #[error("{0}")]
     Container(Denial),
+    /// It does not have the interpreter of the algorithm.
+    #[error("this environment does not have the interpreter `{0}`; choose one that has, or ask its operator for it")]
+    Interpreter(InterpreterId),
     /// More memory than it gives one job.
     #[error("it may use {asked} bytes of memory; this environment gives one job at most {most}")]
     Memory {
@@ -46,7 +50,7 @@ impl Misfit {
     pub fn field(&self) -> String {
         match self {
             Self::Environment { .. } => "environment".to_owned(),
-            Self::Runtime | Self::Container(_) => "algorithm".to_owned(),
+            Self::Runtime | Self::Container(_) | Self::Interpreter(_) => "algorithm".to_owned(),
             Self::Memory { .. } => "limits.memoryBytes".to_owned(),
             Self::WallTime { .. } => "limits.wallMs".to_owned(),
             Self::Limits(error) => format!("limits.{}", error.name),
@@ -86,6 +90,9 @@ pub fn fits_job(environment: &EnvironmentStatus, job: &JobSpec) -> Result<(), Mi
         RuntimeKind::Wasm => Vec::new(),
     };
     fits(environment, &job.limits, job.terms.runtime)?;
+    if let Some(missing) = job.algorithm.interpreter.as_ref().filter(|name| !environment.interpreters.contains(*name)) {
+        return Err(Misfit::Interpreter(missing.clone()));
+    }
     denials.into_iter().next().map_or(Ok(()), |denial| Err(Misfit::Container(denial)))
 }
 
@@ -149,6 +156,11 @@ mod tests {
         let mut job = spec();
         job.limits = Limits { memory_bytes: 100 * MIB, wall_ms: 1000, ..Limits::default() };
         assert_eq!(fits_job(&environment(), &job), Ok(()));
+        job.algorithm.interpreter = Some("python".parse().expect("a name"));
+        let misfit = fits_job(&environment(), &job).expect_err("no interpreter");
+        assert_eq!(misfit, Misfit::Interpreter("python".parse().expect("a name")));
+        let interpreters = ["python".parse().expect("a name")].into();
+        assert_eq!(fits_job(&EnvironmentStatus { interpreters, ..environment() }, &job), Ok(()));
         job.environment = "elsewhere".parse().expect("a name");
         let misfit = fits_job(&environment(), &job).expect_err("another one");
         assert_eq!(misfit.to_string(), "there is no environment `elsewhere` here; choose `local`");

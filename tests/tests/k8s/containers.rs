@@ -7,7 +7,7 @@ use super::jobs::{Installation, TABLE, event, program};
 use cloister_model::{AuditAction, Fault, JobSpec, JobStatus, Jobs as _, Phase, Reason, RuntimeKind};
 use cloister_tests::cluster;
 use serde_json::{Value, json};
-use std::{fs, path::PathBuf, process::Command, sync::OnceLock};
+use std::{process::Command, sync::OnceLock};
 
 const IMAGE: &str = "registry.example/debian/python";
 
@@ -60,28 +60,6 @@ fn fault(status: &JobStatus) -> Option<Fault> {
     status.reason.as_ref().map(Reason::fault)
 }
 
-/// Files of a name in the store of results, where this machine sees it.
-fn stored(installation: &Installation, name: &str) -> Vec<Vec<u8>> {
-    fn look(folder: PathBuf, name: &str, found: &mut Vec<Vec<u8>>) {
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                look(path, name, found);
-            } else if entry.file_name().to_string_lossy().contains(name) {
-                found.extend(fs::read(path));
-            }
-        }
-    }
-    let Some(folder) = cluster::own_cluster() else { return Vec::new() };
-    let claim = installation.jobs.get("persistentvolumeclaim/results");
-    let volume = claim["spec"]["volumeName"].as_str().unwrap_or_default();
-    let mut found = Vec::new();
-    for node in fs::read_dir(folder.join("nodes")).into_iter().flatten().flatten() {
-        look(node.path().join("volumes").join(volume), name, &mut found);
-    }
-    found
-}
-
 /// Ocean's own layout, and nothing of Cloister's.
 const MEAN: &str = r#"
 import csv, json, os
@@ -104,7 +82,7 @@ async fn an_unchanged_python_script_runs_in_its_image_and_its_outputs_are_releas
     let installation = Installation::open_with("containers", &environment()).await;
     let job = installation.submit(1, python(MEAN)).await;
     let status = installation.ended(job).await;
-    let log = || String::from_utf8_lossy(&stored(&installation, "log").concat()).into_owned();
+    let log = || String::from_utf8_lossy(&installation.stored("log").concat()).into_owned();
     assert_eq!(status.phase, Phase::Finished, "{status:?} {}", log());
     let rows = TABLE.lines().count() - 1;
     let object = installation.jobs.get(&format!("computejob/{job}"));
@@ -113,7 +91,7 @@ async fn an_unchanged_python_script_runs_in_its_image_and_its_outputs_are_releas
     if cluster::own_cluster().is_some() {
         assert!(log().contains(&format!("rows: {rows}")), "{}", log());
         let expected = format!("{{\"mean\": {}, \"parameters\": {{}}}}", (41.0 + 52.0 + 38.0) / 3.0);
-        let all = stored(&installation, "");
+        let all = installation.stored("");
         assert!(all.iter().any(|content| content == expected.as_bytes()), "no {expected}");
     }
     installation.nothing_is_left();
@@ -277,7 +255,7 @@ async fn a_hostile_container_finds_no_way_out_and_is_not_believed() {
     installation.store.stop(printed, event(printed, AuditAction::JobStopped)).await.expect("stopped");
 
     let status = installation.ended(tries).await;
-    let log = String::from_utf8_lossy(&stored(&installation, "log").concat()).into_owned();
+    let log = String::from_utf8_lossy(&installation.stored("log").concat()).into_owned();
     assert_eq!(status.phase, Phase::Finished, "{status:?}\n{log}");
     let status = installation.ended(forges).await;
     let text = status.reason.as_ref().map(|reason| reason.text().to_owned()).unwrap_or_default();
@@ -418,7 +396,7 @@ mod network {
         // Whether policies are late or not, no container makes a connection: its first instruction is behind a wall of its own.
         let tries = installation.submit(1, python(TRIES_EVERYTHING)).await;
         let status = installation.ended(tries).await;
-        let log = String::from_utf8_lossy(&stored(&installation, "log").concat()).into_owned();
+        let log = String::from_utf8_lossy(&installation.stored("log").concat()).into_owned();
         assert_eq!(status.phase, Phase::Finished, "{status:?}\n{log}");
         installation.nothing_is_left();
     }

@@ -14,7 +14,13 @@ use cloister_tests::{
     service::{ENDLESS, EXITS_WITH_7, NOTHING},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 
 pub(super) const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
@@ -129,6 +135,28 @@ impl Installation {
         self.jobs.until("the algorithm to run", |namespace| {
             (namespace.kubectl(&["get", &pod, "-o", "jsonpath={.status.phase}"]).stdout == b"Running").then_some(())
         });
+    }
+
+    /// Files of a name in the store of results, where this machine sees it.
+    pub(super) fn stored(&self, name: &str) -> Vec<Vec<u8>> {
+        fn look(folder: PathBuf, name: &str, found: &mut Vec<Vec<u8>>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    look(path, name, found);
+                } else if entry.file_name().to_string_lossy().contains(name) {
+                    found.extend(std::fs::read(path));
+                }
+            }
+        }
+        let Some(folder) = cluster::own_cluster() else { return Vec::new() };
+        let claim = self.jobs.get("persistentvolumeclaim/results");
+        let volume = claim["spec"]["volumeName"].as_str().unwrap_or_default();
+        let mut found = Vec::new();
+        for node in std::fs::read_dir(folder.join("nodes")).into_iter().flatten().flatten() {
+            look(node.path().join("volumes").join(volume), name, &mut found);
+        }
+        found
     }
 
     /// Waits until no pod and no volume of a job is left.

@@ -9,4 +9,5 @@ mod containers;
 mod deployed;
 mod guide;
 mod images;
+mod interpreters;
 mod jobs;

@@ -1,4 +1,4 @@
-use super::Common;
+use super::{Common, files};
 use crate::{context::Context, exit::Usage, serve};
 use anyhow::Context as _;
 use cloister_files::Watch;
@@ -29,12 +29,19 @@ pub(crate) struct Configure {
     /// Where programs that must agree with the outputs are laid out, by their digests; without it, they are not
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
+    /// Make this file when everything is laid out: from then on the inputs may be in use. If it is there already, an earlier
+    /// attempt has laid them out; they are left alone, and what it said is repeated
+    #[arg(long, value_name = "FILE")]
+    ready: Option<PathBuf>,
 }
 
 impl Configure {
     pub(super) async fn execute(self, context: &Context, watch: &Watch) -> anyhow::Result<()> {
-        let Self { common, into, programs } = self;
+        let Self { common, into, programs, ready } = self;
         let order: ConfigureOrder = common.order()?;
+        if let Some(said) = ready.as_deref().and_then(files::message).filter(|said| said.job == order.job) {
+            return common.repeat(&said);
+        }
         let settings = common.settings(context)?;
         let config = serve::results(&settings)?;
         // A pod whose order needs nothing of the store does not see it, though its settings may name it.
@@ -67,7 +74,11 @@ impl Configure {
         let result = configured.map_or_else(StepResult::from, StepResult::from);
         let progress = last.lock().unwrap_or_else(PoisonError::into_inner).take();
         let report = StepReport { progress, ..StepReport::new(order.job, StepName::Configure, result) };
-        common.finish_with(&report, &StepMessage::of(&report, None, is_wasm))
+        let message = StepMessage::of(&report, None, is_wasm);
+        if let (Some(path), StepResult::Configured { .. }) = (&ready, &report.result) {
+            files::write_text(path, &message.write())?;
+        }
+        common.finish_with(&report, &message)
     }
 }
 

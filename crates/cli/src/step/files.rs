@@ -1,15 +1,19 @@
 //! Orders and reports as files.
 
-use crate::exit::Usage;
+use crate::exit::{Ended, FAILED, Usage};
 use anyhow::Context as _;
-use cloister_model::{Sha256, StepMessage};
+use cloister_model::{JobId, RunSummary, Said, Sha256, StepMessage};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
+    time::Duration,
 };
+
+/// How often the account of a run is looked for.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Bytes of an order: the descriptions of a hundred assets, and code.
 const MOST_ORDER_BYTES: u64 = 256 << 20;
@@ -93,12 +97,36 @@ pub(super) fn write_message(path: &Path, message: &StepMessage) -> anyhow::Resul
 
 /// Writes a report: whole, or not at all.
 pub(super) fn write(path: &Path, report: &impl Serialize) -> anyhow::Result<()> {
+    write_text(path, &serde_json::to_vec(report)?)
+}
+
+/// Writes a file: whole, or not at all.
+pub(super) fn write_text(path: &Path, text: &[u8]) -> anyhow::Result<()> {
     let draft = path.with_extension("draft");
     let write = || {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(&serde_json::to_vec(report)?)?;
+        file.write_all(text)?;
         file.sync_all()?;
         fs::rename(&draft, path)
     };
     write().with_context(|| format!("the report `{}` cannot be written", path.display()))
+}
+
+/// What another step has said. None: it has not said it yet, or not to its end.
+pub(super) fn message(path: &Path) -> Option<StepMessage> {
+    StepMessage::read(&read(path).ok()?)
+}
+
+/// What the run of a job came to, as the sandbox has written it: waits for it, however long that takes.
+pub(super) async fn run_of(path: &Path, job: JobId) -> anyhow::Result<RunSummary> {
+    let message = loop {
+        match message(path) {
+            Some(message) => break message,
+            None => tokio::time::sleep(PAUSE).await,
+        }
+    };
+    match message.said {
+        Said::Ran(summary) if message.job == job => Ok(summary),
+        _ => Err(Ended::error(FAILED, "nothing was run, so that there is nothing to check or to store")),
+    }
 }

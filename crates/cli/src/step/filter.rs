@@ -1,7 +1,12 @@
 use super::{Common, files};
-use crate::{config::Settings, context::Context, exit::Ended, serve};
+use crate::{
+    config::Settings,
+    context::Context,
+    exit::{Ended, FAILED},
+    serve,
+};
 use anyhow::Context as _;
-use cloister_model::{Check, FilterOrder, Report, Sha256};
+use cloister_model::{Check, FilterOrder, Report, RunEnd, RunSummary, Sha256};
 use cloister_release::{CheckRun, OutputFile, filter, lay_out_check};
 use std::{
     fs::{self, File},
@@ -32,6 +37,9 @@ pub(crate) struct Filter {
     /// The digest that the report of the run must have
     #[arg(long, value_name = "SHA256", requires = "run_report")]
     run_report_sha256: Option<Sha256>,
+    /// Wait for the account of the run in this file, and take the digest of its report from there
+    #[arg(long, value_name = "FILE", requires = "run_report", conflicts_with = "run_report_sha256")]
+    after_run: Option<PathBuf>,
     /// Where programs that must agree are, by their digests [default: `uploads` in the service's folder]
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
@@ -53,9 +61,27 @@ struct Runner {
 
 impl Filter {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let Self { common, outputs, log, log_copy, run_report, run_report_sha256, programs, refusal_is_done, scratch } =
-            self;
+        let Self {
+            common,
+            outputs,
+            log,
+            log_copy,
+            run_report,
+            mut run_report_sha256,
+            after_run,
+            programs,
+            refusal_is_done,
+            scratch,
+        } = self;
         let mut order: FilterOrder = common.order()?;
+        if let Some(path) = after_run {
+            let RunSummary { end, report, .. } = files::run_of(&path, order.job).await?;
+            // The engine keeps the log of a run that failed.
+            if end != RunEnd::Succeeded || report.is_none() {
+                return Err(Ended::error(FAILED, "the run did not succeed, so that there is nothing to check"));
+            }
+            run_report_sha256 = report;
+        }
         if let Some(path) = run_report {
             let report: Report = files::report(&path, run_report_sha256)?;
             (order.outputs, order.output_directories) = (report.outputs, report.output_directories);

@@ -31,6 +31,9 @@ pub(super) struct RunFiles {
     /// The digest that the report of the run must have
     #[arg(long, value_name = "SHA256", requires = "run_report")]
     run_report_sha256: Option<Sha256>,
+    /// Take that digest from the account of the run in this file
+    #[arg(long, value_name = "FILE", requires = "run_report", conflicts_with = "run_report_sha256")]
+    after_run: Option<PathBuf>,
     /// The whole log of the run: kept likewise, whatever may leave of it. It may be missing
     #[arg(long, value_name = "FILE", requires = "run_log_bytes")]
     run_log: Option<PathBuf>,
@@ -55,8 +58,12 @@ impl Keep {
 impl RunFiles {
     /// Keeps what there is.
     pub(super) async fn keep(&self, job: JobId, store: &ResultStore, watch: &Watch) -> anyhow::Result<()> {
+        let sha256 = match &self.after_run {
+            Some(path) => files::run_of(path, job).await?.report,
+            None => self.run_report_sha256,
+        };
         if let Some(path) = &self.run_report {
-            let text = files::report_text(path, self.run_report_sha256)?;
+            let text = files::report_text(path, sha256)?;
             store.keep_report(job, text).await?;
         }
         if let (Some(path), Some(most_bytes)) = (&self.run_log, self.run_log_bytes) {

@@ -102,6 +102,11 @@ impl Common {
         files::order(&self.order, self.order_sha256)
     }
 
+    /// Says again what an earlier attempt of this step said.
+    fn repeat(&self, message: &StepMessage) -> anyhow::Result<()> {
+        self.termination_message.as_deref().map_or(Ok(()), |path| files::write_message(path, message))
+    }
+
     /// Writes the report, and ends as it says.
     fn finish(&self, report: &StepReport) -> anyhow::Result<()> {
         self.finish_with(report, &StepMessage::of(report, None, false))

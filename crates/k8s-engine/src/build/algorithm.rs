@@ -3,10 +3,11 @@
 use super::{
     Owner, PodSettings, PodStep, StepResources,
     frame::{Parts, container, pod, resources, scratch, scratch_mount, without_network},
-    layout::{Folder, LOG, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
+    layout::{BUNDLE, Folder, LAID_OUT, LOG, RAN, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
+    settings::InterpreterImage,
 };
 use cloister_lifecycle::run_contract;
-use cloister_model::{Did, InterpreterId, JobId, JobSpec, Limits, OutputContract, Profile, Terms};
+use cloister_model::{CompileLimits, Did, JobId, JobSpec, Limits, OutputContract, Profile, Terms};
 use k8s_openapi::{
     api::core::v1::{Container, Pod, PodSpec, Volume},
     apimachinery::pkg::api::resource::Quantity,
@@ -25,6 +26,9 @@ const MOST_LIVE_LOG_BYTES: u64 = 8 << 20;
 /// The sandbox ends its guest at SIGTERM.
 const GRACE_SECONDS: i64 = 10;
 
+/// What compiling takes where nothing is compiled.
+const NOTHING_TO_COMPILE: CompileLimits = CompileLimits { wall_ms: 0, memory_bytes: 0, artifact_bytes: 0 };
+
 /// A run, as the sandbox in the pod is told it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
@@ -41,26 +45,33 @@ pub struct Run {
     /// The most bytes of its log that the pod prints while it runs; 0: none. What a pod prints is shipped to places outside every
     /// contract, so it is what the consumer may read at once, and nothing else.
     pub live_log_bytes: u64,
-    /// The installed interpreter; none: the file is a WebAssembly program itself.
-    pub interpreter: Option<InterpreterId>,
+    /// The interpreter, which is compiled already; none: the file is a WebAssembly program itself.
+    pub interpreter: Option<InterpreterImage>,
     /// The arguments of the algorithm, after its name.
     pub arguments: Vec<String>,
+    /// If its inputs may still have to be laid out, for how long it waits for them at most, in milliseconds.
+    pub awaits_inputs_ms: Option<u64>,
 }
 
 impl Run {
-    /// The run of a job.
+    /// The run of a job. None: the environment no longer has its interpreter.
     #[must_use]
-    pub fn of(spec: &JobSpec) -> Self {
-        Self {
+    pub fn of(spec: &JobSpec, settings: &PodSettings) -> Option<Self> {
+        let interpreter = match &spec.algorithm.interpreter {
+            Some(name) => Some(settings.interpreters.get(name)?.clone()),
+            None => None,
+        };
+        Some(Self {
             did: spec.algorithm.did.clone(),
             datasets: spec.inputs.iter().map(|input| input.did.clone()).collect(),
             contract: run_contract(&spec.terms),
             limits: spec.limits.clone(),
             profile: spec.terms.profile,
             live_log_bytes: live_log_bytes(&spec.terms),
-            interpreter: spec.algorithm.interpreter.clone(),
+            interpreter,
             arguments: spec.algorithm.arguments(),
-        }
+            awaits_inputs_ms: None,
+        })
     }
 }
 
@@ -88,31 +99,45 @@ pub fn memory_limit(limits: &Limits) -> u64 {
 /// The pod that runs the algorithm. The claim on the volume lets it begin once, however often the pod is created.
 #[must_use]
 pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> Pod {
-    let Run { did: _, datasets: _, contract: _, limits, profile: _, live_log_bytes: _, interpreter: _, arguments: _ } =
-        run;
+    let Run {
+        did: _,
+        datasets: _,
+        contract: _,
+        limits,
+        profile: _,
+        live_log_bytes: _,
+        interpreter,
+        arguments: _,
+        awaits_inputs_ms,
+    } = run;
     let mounts = vec![
         Folder::Inputs.read_only(),
+        Folder::Ready.read_only(),
         Folder::Outputs.writable(),
         Folder::Run.writable(),
         Folder::Claim.writable(),
         scratch_mount(),
     ];
-    let disk_bytes = limits.compile.artifact_bytes.saturating_add(DISK_BYTES);
-    let mut container = container(CONTAINER, &settings.sandbox_image, SANDBOX, arguments(owner.job, run), mounts);
+    // An interpreter is compiled already, and a program is compiled here.
+    let compiling = if interpreter.is_some() { NOTHING_TO_COMPILE } else { limits.compile.clone() };
+    let disk_bytes = compiling.artifact_bytes.saturating_add(DISK_BYTES);
+    let image = interpreter.as_ref().map_or(&settings.sandbox_image, |interpreter| &interpreter.image);
+    let mut container = container(CONTAINER, image, SANDBOX, arguments(owner.job, run), mounts);
     let mut wanted = resources(StepResources {
         cpu_millis: settings.algorithm_cpu_millis,
         memory_bytes: memory_request(limits),
         disk_bytes,
     });
     if let Some(limits_of_pod) = &mut wanted.limits {
-        limits_of_pod.insert("memory".to_owned(), Quantity(memory_limit(limits).to_string()));
+        let most = memory_limit(&Limits { compile: compiling.clone(), ..limits.clone() });
+        limits_of_pod.insert("memory".to_owned(), Quantity(most.to_string()));
     }
     container.resources = Some(wanted);
     let parts = Closed {
         before: Vec::new(),
         container,
         volumes: vec![scratch(disk_bytes)],
-        milliseconds: limits.wall_ms.saturating_add(limits.compile.wall_ms),
+        milliseconds: limits.wall_ms.saturating_add(compiling.wall_ms).saturating_add(awaits_inputs_ms.unwrap_or(0)),
         runtime_class: settings.runtime_class.clone(),
     };
     closed(settings, owner, attempt, parts)
@@ -148,7 +173,17 @@ pub(super) fn closed(settings: &PodSettings, owner: &Owner, attempt: u32, parts:
 }
 
 fn arguments(job: JobId, run: &Run) -> Vec<String> {
-    let Run { did, datasets, contract, limits, profile, live_log_bytes, interpreter, arguments: of_algorithm } = run;
+    let Run {
+        did,
+        datasets,
+        contract,
+        limits,
+        profile,
+        live_log_bytes,
+        interpreter,
+        arguments: of_algorithm,
+        awaits_inputs_ms,
+    } = run;
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
     let dids: Vec<&str> = datasets.iter().map(Did::id).collect();
     let mut arguments = vec!["run".to_owned(), Folder::Inputs.file("transformations/algorithm")];
@@ -159,7 +194,12 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     option("outputs", Folder::Outputs.path());
     option("report", Folder::Run.file(REPORT));
     option("log", Folder::Run.file(LOG));
+    // The first one for a pod of publishing that waits for it.
+    option("termination-message", Folder::Run.file(RAN));
     option("termination-message", TERMINATION_MESSAGE.to_owned());
+    if awaits_inputs_ms.is_some() {
+        option("wait-for", Folder::Ready.file(LAID_OUT));
+    }
     option("job", job.to_string());
     option("contract", json(serde_json::to_string(contract)));
     option("limits", json(serde_json::to_string(limits)));
@@ -171,8 +211,9 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     if let Some(did) = did {
         option("did", did.id().to_owned());
     }
-    if let Some(name) = interpreter {
-        option("runtime", name.as_str().to_owned());
+    if let Some(interpreter) = interpreter {
+        option("runtime-bundle", BUNDLE.to_owned());
+        option("trust-artifact", format!("sha256:{}", interpreter.bundle));
     }
     // Nothing else of the guest on stdout or stderr.
     arguments.extend(["--quiet", "--require-isolation"].map(str::to_owned));

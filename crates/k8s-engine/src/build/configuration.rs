@@ -4,7 +4,7 @@
 use super::{
     Owner, PodSettings, PodStep,
     frame::{Parts, config, config_arguments, container, pod, resources, scratch, scratch_mount},
-    layout::{CLOISTER, Folder, ORDER, RESULTS, SCRATCH, TERMINATION_MESSAGE},
+    layout::{CLOISTER, Folder, LAID_OUT, ORDER, RESULTS, SCRATCH, TERMINATION_MESSAGE},
 };
 use cloister_model::Sha256;
 use k8s_openapi::api::core::v1::{
@@ -51,10 +51,11 @@ pub fn build(
     arguments.push(order.sha256.to_string());
     arguments.extend(["--into".to_owned(), Folder::Inputs.path()]);
     arguments.extend(["--report".to_owned(), Folder::Control.file("configure.json")]);
+    arguments.extend(["--ready".to_owned(), Folder::Ready.file(LAID_OUT)]);
     arguments.extend(["--programs".to_owned(), Folder::Checks.path()]);
     arguments.extend(["--termination-message".to_owned(), TERMINATION_MESSAGE.to_owned()]);
     arguments.extend(["--home".to_owned(), format!("{SCRATCH}/home")]);
-    let folders = [Folder::Inputs, Folder::Checks, Folder::Control].map(Folder::writable);
+    let folders = [Folder::Inputs, Folder::Checks, Folder::Control, Folder::Ready].map(Folder::writable);
     let mut mounts = vec![order_mount(), scratch_mount()];
     mounts.extend(folders);
     let mut volumes = vec![order_volume(order), scratch(settings.configuration.disk_bytes)];

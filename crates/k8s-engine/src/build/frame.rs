@@ -7,9 +7,10 @@ use super::{
 use cloister_model::JobId;
 use k8s_openapi::{
     api::core::v1::{
-        Capabilities, Container, EmptyDirVolumeSource, KeyToPath, LocalObjectReference,
-        PersistentVolumeClaimVolumeSource, Pod, PodDNSConfig, PodSecurityContext, PodSpec, ResourceRequirements,
-        SELinuxOptions, SeccompProfile, SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
+        Affinity, Capabilities, Container, EmptyDirVolumeSource, KeyToPath, LocalObjectReference, NodeAffinity,
+        NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolumeClaimVolumeSource, Pod, PodDNSConfig,
+        PodSecurityContext, PodSpec, ResourceRequirements, SELinuxOptions, SeccompProfile, SecretVolumeSource,
+        SecurityContext, Toleration, Volume, VolumeMount,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -133,6 +134,23 @@ pub(super) fn pod(settings: &PodSettings, owner: &Owner, attempt: u32, parts: Pa
         ..PodSpec::default()
     };
     Pod { metadata, spec: Some(spec), status: None }
+}
+
+/// Keeps a pod to a node: that of another pod of its job, whose volume they share.
+pub(super) fn pin(spec: &mut PodSpec, node: &str) {
+    let is_node = NodeSelectorRequirement {
+        key: "metadata.name".to_owned(),
+        operator: "In".to_owned(),
+        values: Some(vec![node.to_owned()]),
+    };
+    let term = NodeSelectorTerm { match_fields: Some(vec![is_node]), match_expressions: None };
+    spec.affinity = Some(Affinity {
+        node_affinity: Some(NodeAffinity {
+            required_during_scheduling_ignored_during_execution: Some(NodeSelector { node_selector_terms: vec![term] }),
+            preferred_during_scheduling_ignored_during_execution: None,
+        }),
+        ..Affinity::default()
+    });
 }
 
 /// A pod without names and without anybody to ask for them. That it reaches nothing is the network policy's doing: it is one of

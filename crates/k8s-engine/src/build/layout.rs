@@ -20,6 +20,8 @@ pub(super) enum Folder {
     Claim,
     /// The reports of steps.
     Control,
+    /// The file that says that the inputs are laid out.
+    Ready,
     /// The programs that must agree with the outputs. The algorithm's pod does not see them.
     Checks,
 }
@@ -33,6 +35,7 @@ impl Folder {
             Self::Run => "run",
             Self::Claim => "claim",
             Self::Control => "control",
+            Self::Ready => "ready",
             Self::Checks => "checks",
         }
     }
@@ -72,6 +75,8 @@ impl Folder {
 pub(super) const CLOISTER: &str = "/cloister";
 /// The sandbox, in its image.
 pub(super) const SANDBOX: &str = "/sandbox";
+/// The bundle of an interpreter, in its image.
+pub(super) const BUNDLE: &str = "/interpreter";
 /// The first program of a container that is an algorithm, in the image of the sandbox.
 pub(super) const ENTRY: &str = "/entry";
 /// Where that container finds it.
@@ -88,6 +93,10 @@ pub const CONFIG_FILE: &str = "cloister.toml";
 pub(super) const LOG: &str = "log";
 /// The report of the run, in [`Folder::Run`].
 pub(super) const REPORT: &str = "report.json";
+/// What configuration says at its end, in [`Folder::Ready`].
+pub(super) const LAID_OUT: &str = "configured.json";
+/// What the sandbox says at its end, in [`Folder::Run`].
+pub(super) const RAN: &str = "ran.json";
 /// A folder of the pod alone.
 pub(super) const SCRATCH: &str = "/scratch";
 /// Where a store of results that is a claim is mounted.

@@ -10,7 +10,7 @@ use super::{
     Owner, PodSettings, PodStep, StepResources,
     algorithm::memory_limit,
     frame::{Parts, config, config_arguments, container, pod, resources, scratch, scratch_mount},
-    layout::{CLOISTER, Folder, LOG, REPORT, RESULTS, SCRATCH, TERMINATION_MESSAGE},
+    layout::{CLOISTER, Folder, LOG, RAN, REPORT, RESULTS, SCRATCH, TERMINATION_MESSAGE},
 };
 use cloister_model::{FilterOrder, PublishOrder, Sha256};
 use k8s_openapi::api::core::v1::{Container, PersistentVolumeClaimVolumeSource, Pod, PodSpec, Volume, VolumeMount};
@@ -43,10 +43,28 @@ pub struct Outputs<'a> {
 /// What a run leaves beside its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunFiles {
-    /// The digest of its report; none: it left none that counts.
-    pub report: Option<Sha256>,
+    /// Its report.
+    pub report: RunReport,
     /// The most bytes of its log that are kept.
     pub log_bytes: u64,
+}
+
+/// The report of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunReport {
+    /// It has this digest, as the sandbox has said.
+    Digest(Sha256),
+    /// It left none that counts.
+    None,
+    /// The run has not ended yet: the pod waits, and learns it from the sandbox itself, on the volume of the job. No guest can
+    /// write there.
+    Awaited,
+}
+
+impl From<Option<Sha256>> for RunReport {
+    fn from(digest: Option<Sha256>) -> Self {
+        digest.map_or(Self::None, Self::Digest)
+    }
 }
 
 /// The pod that checks the outputs and stores what may leave. `seconds` is the most that it may take.
@@ -126,8 +144,12 @@ fn filter_arguments(outputs: &Outputs<'_>) -> Vec<String> {
     option("order", serde_json::to_string(outputs.filter).unwrap_or_default());
     if !outputs.filter.unreported {
         option("run-report", Folder::Run.file(REPORT));
-        // Without a report no outputs are checked; the step refuses a report of another digest.
-        option("run-report-sha256", outputs.run.report.unwrap_or(Sha256::from_bytes([0; 32])).to_string());
+        match outputs.run.report {
+            RunReport::Digest(digest) => option("run-report-sha256", digest.to_string()),
+            // Without a report no outputs are checked; the step refuses a report of another digest.
+            RunReport::None => option("run-report-sha256", Sha256::from_bytes([0; 32]).to_string()),
+            RunReport::Awaited => option("after-run", Folder::Run.file(RAN)),
+        }
     }
     option("outputs", Folder::Outputs.path());
     option("log", Folder::Run.file(LOG));
@@ -163,9 +185,16 @@ fn publish_arguments(outputs: &Outputs<'_>) -> Vec<String> {
 fn kept(run: RunFiles) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
-    if let Some(report) = run.report {
-        option("run-report", Folder::Run.file(REPORT));
-        option("run-report-sha256", report.to_string());
+    match run.report {
+        RunReport::None => {}
+        RunReport::Digest(digest) => {
+            option("run-report", Folder::Run.file(REPORT));
+            option("run-report-sha256", digest.to_string());
+        }
+        RunReport::Awaited => {
+            option("run-report", Folder::Run.file(REPORT));
+            option("after-run", Folder::Run.file(RAN));
+        }
     }
     option("run-log", Folder::Run.file(LOG));
     option("run-log-bytes", run.log_bytes.to_string());

@@ -1,3 +1,4 @@
+use cloister_model::{InterpreterId, Sha256};
 use k8s_openapi::api::core::v1::Toleration;
 use std::collections::BTreeMap;
 
@@ -10,6 +11,8 @@ pub struct PodSettings {
     pub cloister_image: String,
     /// The image with the `sandbox` program and nothing else, pinned by its digest.
     pub sandbox_image: String,
+    /// The images of algorithm pods that run scripts, by the interpreter that they hold.
+    pub interpreters: BTreeMap<InterpreterId, InterpreterImage>,
     /// Secrets that the kubelet pulls these images with.
     pub image_pull_secrets: Vec<String>,
     /// Labels that a node must have.
@@ -34,6 +37,8 @@ pub struct PodSettings {
     pub configuration: StepResources,
     /// What publishing may use.
     pub publishing: StepResources,
+    /// Whether the pods of a WebAssembly job are created together, and wait for each other on its volume.
+    pub start_early: bool,
     /// Thousandths of a processor for the algorithm.
     pub algorithm_cpu_millis: u64,
     /// The secret with the settings of configuration (which networks sources may be in, and so on) in its key
@@ -41,6 +46,16 @@ pub struct PodSettings {
     pub sources_secret: Option<String>,
     /// How publishing reaches the result store.
     pub results: ResultStoreAccess,
+}
+
+/// An image with the `sandbox` program, and with an interpreter that is compiled already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterpreterImage {
+    /// The image, pinned by its digest.
+    pub image: String,
+    /// The digest of the interpreter's bundle. The sandbox runs no machine code that it does not vouch for, so that an image that
+    /// a node has under another name is of no use.
+    pub bundle: Sha256,
 }
 
 /// The volume that the three pods of a job share.

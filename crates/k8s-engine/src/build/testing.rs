@@ -1,8 +1,8 @@
 //! Settings and a job for tests.
 
 use super::{
-    Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm, configuration::OrderParts, container,
-    publishing::Outputs,
+    InterpreterImage, Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm,
+    configuration::OrderParts, container, publishing::Outputs,
 };
 use cloister_model::{
     Container, FilterOrder, JobId, Limits, OutputContract, PinnedImage, Profile, PublishOrder, ReleaseRules, Sha256,
@@ -20,6 +20,7 @@ pub(crate) fn settings() -> PodSettings {
         namespace: "cloister-jobs".to_owned(),
         cloister_image: format!("registry.example/cloister@sha256:{}", "1".repeat(64)),
         sandbox_image: format!("registry.example/sandbox@sha256:{}", "2".repeat(64)),
+        interpreters: BTreeMap::from([("python".parse().expect("a name"), python())]),
         image_pull_secrets: vec!["pull".to_owned()],
         node_selector: BTreeMap::from([("pool".to_owned(), "jobs".to_owned())]),
         tolerations: Vec::new(),
@@ -32,15 +33,24 @@ pub(crate) fn settings() -> PodSettings {
         storage: Storage { class: Some("local".to_owned()), bytes: 4 << 30 },
         configuration: resources,
         publishing: resources,
+        start_early: false,
         algorithm_cpu_millis: 1000,
         sources_secret: Some("sources".to_owned()),
         results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
     }
 }
 
+fn python() -> InterpreterImage {
+    InterpreterImage {
+        image: format!("registry.example/sandbox-python@sha256:{}", "4".repeat(64)),
+        bundle: Sha256::from_bytes([5; 32]),
+    }
+}
+
 /// Everything that can be left out is.
 pub(crate) fn bare_settings() -> PodSettings {
     PodSettings {
+        interpreters: BTreeMap::new(),
         image_pull_secrets: Vec::new(),
         node_selector: BTreeMap::new(),
         priority_class: None,
@@ -68,8 +78,9 @@ pub(crate) fn run() -> algorithm::Run {
         limits: Limits::default(),
         profile: Profile::Deterministic,
         live_log_bytes: 1 << 20,
-        interpreter: Some("python".parse().expect("a name")),
+        interpreter: None,
         arguments: Vec::new(),
+        awaits_inputs_ms: None,
     }
 }
 
@@ -90,6 +101,11 @@ fn configuration_of(settings: &PodSettings, reads_store: bool) -> Pod {
 
 pub(crate) fn algorithm(settings: &PodSettings) -> Pod {
     algorithm::build(settings, &owner(), 2, &run())
+}
+
+/// The pod of an algorithm that is a script.
+pub(crate) fn script(settings: &PodSettings) -> Pod {
+    algorithm::build(settings, &owner(), 2, &algorithm::Run { interpreter: Some(python()), ..run() })
 }
 
 /// The container that [`container`] runs.
@@ -144,13 +160,13 @@ pub(crate) fn publishing_with(settings: &PodSettings, release: ReleaseRules) -> 
         filter: &filter,
         publish: &publish,
         reviewed: false,
-        run: super::publishing::RunFiles { report: Some(REPORT), log_bytes: 1 << 20 },
+        run: super::publishing::RunFiles { report: super::publishing::RunReport::Digest(REPORT), log_bytes: 1 << 20 },
     };
     super::publishing::build(settings, &owner(), 1, &outputs, 3600)
 }
 
 /// The pod that keeps the report and the log of the run.
 pub(crate) fn keep(settings: &PodSettings) -> Pod {
-    let run = super::publishing::RunFiles { report: Some(REPORT), log_bytes: 1 << 20 };
+    let run = super::publishing::RunFiles { report: super::publishing::RunReport::Digest(REPORT), log_bytes: 1 << 20 };
     super::publishing::keep(settings, &owner(), 1, run)
 }

@@ -6,13 +6,14 @@ use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-fn pods(settings: &PodSettings) -> [(PodStep, Pod); 5] {
+fn pods(settings: &PodSettings) -> [(PodStep, Pod); 6] {
     [
         (PodStep::Configuration, configuration(settings)),
         (PodStep::Algorithm, algorithm(settings)),
         (PodStep::Publishing, publishing(settings)),
         (PodStep::Publishing, keep(settings)),
         (PodStep::Algorithm, container(settings)),
+        (PodStep::Algorithm, script(settings)),
     ]
 }
 
@@ -42,6 +43,8 @@ fn the_objects_are_those_of_the_golden_files() {
     let mut objects: Vec<(String, Value)> =
         pods(&settings)[..3].iter().map(|(step, pod)| (step.as_str().to_owned(), json!(pod))).collect();
     objects.push(("keep".to_owned(), json!(keep(&settings))));
+    objects.push(("container".to_owned(), json!(container(&settings))));
+    objects.push(("script".to_owned(), json!(script(&settings))));
     objects.push(("volume".to_owned(), json!(volume::build(&settings, &owner()))));
     for (name, object) in objects {
         let file = folder.join(format!("{name}.yaml"));
@@ -103,9 +106,10 @@ fn every_container_has_the_least_rights() {
 fn each_step_sees_the_folders_that_it_needs() {
     let settings = settings();
     let configuration = configuration(&settings);
-    assert_eq!(folders(&spec(&configuration).containers[0]), [("in", true), ("checks", true), ("control", true)]);
+    let expected = [("in", true), ("checks", true), ("control", true), ("ready", true)];
+    assert_eq!(folders(&spec(&configuration).containers[0]), expected);
     let algorithm = algorithm(&settings);
-    let expected = [("in", false), ("out", true), ("run", true), ("claim", true)];
+    let expected = [("in", false), ("ready", false), ("out", true), ("run", true), ("claim", true)];
     assert_eq!(folders(&spec(&algorithm).containers[0]), expected);
     let publishing = publishing(&settings);
     for container in containers(&publishing) {
@@ -228,6 +232,42 @@ fn the_algorithm_has_nothing_but_its_volume() {
     for needed in ["--require-isolation", "--quiet", "--claim", "--termination-message"] {
         assert!(arguments.iter().any(|argument| argument == needed), "{needed}");
     }
+}
+
+/// The pod of a script is that of a program in every right. Its image holds the interpreter, which no pod compiles.
+#[test]
+fn a_script_runs_in_the_image_of_its_interpreter_and_in_nothing_else() {
+    let settings = settings();
+    let (program, script) = (algorithm(&settings), script(&settings));
+    let interpreter = settings.interpreters.values().next().expect("an interpreter");
+    assert_eq!(spec(&script).containers[0].image.as_ref(), Some(&interpreter.image));
+    let arguments = spec(&script).containers[0].args.clone().expect("arguments");
+    let of = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name).expect("the option");
+        arguments[at + 1].clone()
+    };
+    assert_eq!(of("--runtime-bundle"), "/interpreter");
+    assert_eq!(of("--trust-artifact"), format!("sha256:{}", interpreter.bundle));
+    let without = |pod: &Pod| {
+        let mut pod = pod.clone();
+        for container in pod.spec.iter_mut().flat_map(|spec| spec.containers.iter_mut()) {
+            (container.image, container.args, container.resources) = (None, None, None);
+        }
+        for volume in pod.spec.iter_mut().flat_map(|spec| spec.volumes.iter_mut().flatten()) {
+            if let Some(folder) = &mut volume.empty_dir {
+                folder.size_limit = None;
+            }
+        }
+        pod.spec.get_or_insert_default().active_deadline_seconds = None;
+        pod
+    };
+    assert_eq!(without(&program), without(&script));
+    // What an environment no longer has, no pod is made of.
+    let mut job = cloister_testkit::job(1, cloister_testkit::now());
+    job.algorithm.interpreter = Some("python".parse().expect("a name"));
+    let found = super::algorithm::Run::of(&job, &settings).expect("it is offered");
+    assert_eq!(found.interpreter.as_ref(), Some(interpreter));
+    assert_eq!(super::algorithm::Run::of(&job, &bare_settings()), None);
 }
 
 /// A stranger's image: it sees the inputs, read-only, and nothing that decides about it.

@@ -46,12 +46,11 @@ impl Events {
         Self { waiting, task: tokio::spawn(write).abort_handle() }
     }
 
-    /// Says which phases a job has come to since it was as in `before`.
-    pub(super) fn phases(&self, namespace: &str, job: &KnownJob, before: &JobStatus, after: &JobStatus) {
-        for number in before.history.len()..after.history.len() {
-            if self.waiting.try_send(event(namespace, job, after, number)).is_err() {
-                tracing::debug!(job = %job.spec.id, "an event of a job is not shown, because too many wait");
-            }
+    /// Says which phase a job has come to. Those that it has only passed through since are in its history.
+    pub(super) fn phase(&self, namespace: &str, job: &KnownJob, after: &JobStatus) {
+        let Some(last) = after.history.len().checked_sub(1) else { return };
+        if self.waiting.try_send(event(namespace, job, after, last)).is_err() {
+            tracing::debug!(job = %job.spec.id, "an event of a job is not shown, because too many wait");
         }
     }
 }
@@ -66,9 +65,6 @@ impl Drop for Events {
 fn event(namespace: &str, job: &KnownJob, status: &JobStatus, number: usize) -> Event {
     let id = job.spec.id.to_string();
     let (phase, at) = status.history.get(number).map_or((status.phase, status.changed), |step| (step.phase, step.at));
-    let is_last = number + 1 == status.history.len();
-    // One that it has only passed through has no reason.
-    let status = if is_last { status.clone() } else { JobStatus { phase, reason: None, ..status.clone() } };
     let ended_badly = phase.has_ended() && phase != Phase::Finished;
     let at = i64::try_from(at.unix_ms()).ok().and_then(|ms| k8s_openapi::jiff::Timestamp::from_millisecond(ms).ok());
     Event {
@@ -86,7 +82,7 @@ fn event(namespace: &str, job: &KnownJob, status: &JobStatus, number: usize) -> 
             ..ObjectReference::default()
         }),
         reason: Some(phase.as_str().to_owned()),
-        note: Some(note(&status)),
+        note: Some(note(status)),
         type_: Some(if ended_badly { "Warning" } else { "Normal" }.to_owned()),
         action: Some("Carry".to_owned()),
         event_time: at.map(MicroTime),

@@ -23,12 +23,15 @@ pub struct Figures {
     pub watch_failing: Duration,
 }
 
+/// The kind of act that creates a pod.
+pub(super) const CREATE_POD: &str = "create-pod";
+
 /// The name of an act's kind; none for those that do nothing.
 pub(super) fn kind(act: &Act) -> Option<&'static str> {
     match act {
         Act::Store { .. } => Some("store"),
         Act::CreateVolume(_) => Some("create-volume"),
-        Act::CreatePod { .. } => Some("create-pod"),
+        Act::CreatePod { .. } => Some(CREATE_POD),
         Act::DeletePod { .. } => Some("delete-pod"),
         Act::DeleteVolume => Some("delete-volume"),
         Act::Wait { .. } | Act::Nothing => None,

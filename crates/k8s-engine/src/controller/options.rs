@@ -1,10 +1,11 @@
 //! What the pods of an environment are made of: what the operator says of the installation, and what the Environment says.
 
 use crate::{
-    build::{PodSettings, ResultStoreAccess, StepResources, Storage},
+    build::{InterpreterImage, PodSettings, ResultStoreAccess, StepResources, Storage},
     resources::{self, Environment, EnvironmentSpec},
 };
 use cloister_lifecycle::Capacity;
+use cloister_model::InterpreterId;
 use k8s_openapi::api::core::v1::Toleration;
 
 /// The most of a node's disk that a step around a run may use, in bytes.
@@ -35,6 +36,12 @@ pub struct EngineOptions {
     pub strict_groups: bool,
 }
 
+/// An interpreter; none if the API server has let something through that its definition forbids.
+fn interpreter(of: &resources::Interpreter) -> Option<(InterpreterId, InterpreterImage)> {
+    let bundle = of.bundle.strip_prefix("sha256:")?.parse().ok()?;
+    Some((of.name.parse().ok()?, InterpreterImage { image: of.image.clone(), bundle }))
+}
+
 /// What the pods of an environment are made of.
 pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &Environment) -> PodSettings {
     let EngineOptions {
@@ -47,7 +54,7 @@ pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &E
         selinux_levels,
         strict_groups,
     } = options.clone();
-    let EnvironmentSpec { runtimes, steps, node_selector, tolerations, storage, .. } = &environment.spec;
+    let EnvironmentSpec { runtimes, interpreters, steps, node_selector, tolerations, storage, .. } = &environment.spec;
     let step = |resources: resources::StepResources| StepResources {
         cpu_millis: u64::from(resources.cpu_millis),
         memory_bytes: resources.memory_bytes,
@@ -64,6 +71,7 @@ pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &E
         namespace: namespace.to_owned(),
         cloister_image,
         sandbox_image,
+        interpreters: interpreters.iter().filter_map(interpreter).collect(),
         image_pull_secrets: runtimes.pull_secrets.clone(),
         node_selector: node_selector.clone(),
         tolerations: tolerations.iter().map(toleration).collect(),
@@ -77,6 +85,7 @@ pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &E
         storage: Storage { class: storage.class.clone(), bytes: storage.bytes },
         configuration: step(steps.configuration),
         publishing: step(steps.publishing),
+        start_early: steps.start_early,
         algorithm_cpu_millis: 1000,
         sources_secret,
         results,

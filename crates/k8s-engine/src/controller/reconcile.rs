@@ -16,7 +16,8 @@ use crate::{
     store::{Audit, Pending},
 };
 use cloister_lifecycle::{AssetNow, Misfit, Turn, explain};
-use cloister_model::{Did, JobId, Phase, Timestamp};
+use cloister_model::{AuditEvent, Did, JobId, Phase, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// For how long a job waits for the same thing before its object says so: most waits are shorter, and each write costs the
@@ -86,15 +87,24 @@ impl Reconciler {
             let kind = figures::kind(&act);
             let done = match act {
                 Act::Store { stored, records } => {
+                    let (stored, records, pod) =
+                        together(world, *stored, records, settings, &mut memory.patience, has_turn);
                     let object = format!("job/{job}");
                     let pending =
                         records.into_iter().fold(Pending::default(), |pending, event| pending.with(&object, event));
                     let (before, after) = (phase, stored.status.phase);
                     let done = self.objects.store(&known, &stored, &pending, None, None).await?;
-                    if matches!(done, Done::Yes) && before != after {
+                    let done = match (done, pod) {
+                        (Done::Yes, Some((step, pod))) => {
+                            self.counts.act(figures::CREATE_POD);
+                            self.create(&known, step, &pod, memory).await?
+                        }
+                        (done, _) => done,
+                    };
+                    if !matches!(done, Done::Behind) && before != after {
                         tracing::info!(%job, phase = after.as_str(), "the job has come to another phase");
                         let namespace = &self.objects.cluster.namespaces().jobs;
-                        self.events.phases(namespace, &known, &known.stored.status, &stored.status);
+                        self.events.phase(namespace, &known, &stored.status);
                         memory.waits = None;
                     }
                     done
@@ -102,13 +112,7 @@ impl Reconciler {
                 Act::CreateVolume(claim) => self.objects.create_volume(&known, &claim).await?,
                 // The store fails where something was stored since the look: a stop, or what another engine did.
                 Act::CreatePod { step, fence, pod } => match self.keep(&known, &fence).await? {
-                    Done::Yes => match self.objects.create_pod(&known, &pod).await? {
-                        Done::Tampered(what) => {
-                            memory.tampered = Some((step, what.to_string()));
-                            Done::Yes
-                        }
-                        done => done,
-                    },
+                    Done::Yes => self.create(&known, step, &pod, memory).await?,
                     done => done,
                 },
                 Act::DeletePod { step, uid } => {
@@ -133,6 +137,17 @@ impl Reconciler {
             }
         }
         Ok(Next::Now)
+    }
+
+    /// Creates a pod whose fence is stored.
+    async fn create(&self, job: &KnownJob, step: PodStep, pod: &Pod, memory: &mut Memory) -> Result<Done, CallError> {
+        Ok(match self.objects.create_pod(job, pod).await? {
+            Done::Tampered(what) => {
+                memory.tampered = Some((step, what.to_string()));
+                Done::Yes
+            }
+            done => done,
+        })
     }
 
     /// The job as it is known; one that has ended is read from the API server.
@@ -273,6 +288,31 @@ impl Reconciler {
         });
         Ok([until, look].into_iter().flatten().min().map_or(Next::Change, Next::At))
     }
+}
+
+/// What is stored in one write: a transition, and those that follow from the same look; with them the fence of the pod that comes
+/// next. Every write costs the API server, and everybody who watches the job.
+fn together(
+    mut world: World,
+    mut stored: Stored,
+    mut records: Vec<AuditEvent>,
+    settings: &PodSettings,
+    patience: &mut Patience,
+    has_turn: bool,
+) -> (Stored, Vec<AuditEvent>, Option<(PodStep, Pod)>) {
+    // What a permission depends on is read anew where it is asked.
+    while !stored.status.phase.has_ended() && !asks(stored.status.phase, has_turn) {
+        world.stored = stored.clone();
+        match plan(&world, settings, patience, now()) {
+            Act::Store { stored: next, records: more } if next.status.phase != stored.status.phase => {
+                stored = *next;
+                records.extend(more);
+            }
+            Act::CreatePod { step, fence, pod } => return (*fence, records, Some((step, *pod))),
+            _ => break,
+        }
+    }
+    (stored, records, None)
 }
 
 /// Whether the permission of a job is asked in this phase.

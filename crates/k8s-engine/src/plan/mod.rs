@@ -90,7 +90,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
     let next = deadlines.next(status.phase).map(|(at, _)| at);
     let act = match action {
         Action::Record(transition) => record(&transition),
-        Action::Configure(_) => steps.create(PodStep::Configuration, world, settings),
+        Action::Configure(_) => steps.configure(world, settings),
         Action::StartRun => steps.create(PodStep::Algorithm, world, settings),
         Action::AwaitRun => steps.wait(PodStep::Algorithm),
         Action::Filter(_) | Action::Publish(_) => steps.create(PodStep::Publishing, world, settings),

@@ -3,11 +3,11 @@
 use super::{Act, Stored, World, answer};
 use crate::{
     build::{
-        PodSettings, PodStep, algorithm, configuration, container,
-        publishing::{self, FILTER, Outputs, PUBLISH, RunFiles},
+        PodSettings, PodStep, algorithm, configuration, container, pinned,
+        publishing::{self, FILTER, Outputs, PUBLISH, RunFiles, RunReport},
         volume,
     },
-    observe::{Patience, Verdict, verdict},
+    observe::{Patience, PodFacts, Verdict, verdict},
 };
 use cloister_lifecycle::{LogFate, ObservedEnd, RunFacts, RunTrace, Transition, kept_log_bytes};
 use cloister_model::{
@@ -53,6 +53,8 @@ impl Steps {
         let phase = world.stored.status.phase;
         let mut look = |step: PodStep| {
             let attempts = world.stored.attempts.of(step).max(1);
+            // A pod that was created early may wait for as long as the job is not at its step.
+            let patience = if is_at(phase, step) || world.keeps() { &mut *patience } else { &mut Patience::default() };
             Ok(match verdict(step, world.pods.get(&step), attempts, patience, now) {
                 Verdict::Create => Seen::Missing,
                 Verdict::Wait { text, until } => Seen::Waiting { text, until },
@@ -108,6 +110,10 @@ impl Steps {
         })
     }
 
+    fn configuration_failed(&self) -> bool {
+        matches!(&self.configuration, Seen::Message(StepMessage { said: Said::Failed { .. }, .. }))
+    }
+
     fn of(&self, step: PodStep) -> &Seen {
         match step {
             PodStep::Configuration => &self.configuration,
@@ -129,14 +135,19 @@ impl Steps {
     pub(super) fn keep(&self, transition: &Transition, world: &World, settings: &PodSettings) -> Option<Act> {
         let ends = transition.reason.is_some() || transition.release.is_some();
         let wanted = (ends && transition.log != LogFate::Discarded) || transition.events.contains(&Event::ReviewAsked);
-        // Without its volume, what the run left is lost.
-        let ran = world.stored.attempts.algorithm > 0 && world.has_volume && !world.volume_leaving;
+        // Without its volume, what the run left is lost. A pod that waited for inputs in vain has run nothing.
+        let phase = world.stored.status.phase;
+        let without_inputs = is_before_the_run(phase) && self.configuration_failed();
+        let begun = world.stored.attempts.algorithm > 0 && !without_inputs;
+        let ran = begun && world.has_volume && !world.volume_leaving;
         if !(wanted && ran) {
             return None;
         }
         match (&self.publishing, world.pods.get(&PodStep::Publishing)) {
             (Seen::Missing, _) | (_, None) => Some(self.begin_keeping(world, settings)),
-            (Seen::Waiting { .. }, Some(_)) => Some(self.wait(PodStep::Publishing)),
+            (Seen::Waiting { .. }, Some(pod)) if pod.keeps || is_at(phase, PodStep::Publishing) => {
+                Some(self.wait(PodStep::Publishing))
+            }
             // The container that publishes keeps it first.
             (_, Some(pod)) if pod.keeps || pod.messages.contains_key(PUBLISH) => None,
             (_, Some(_)) => Some(super::again(world, PodStep::Publishing)),
@@ -146,8 +157,31 @@ impl Steps {
     fn begin_keeping(&self, world: &World, settings: &PodSettings) -> Act {
         let World { spec, owner, .. } = world;
         let report = self.run.summary.as_ref().and_then(|summary| summary.report).or(world.stored.report);
-        let run = RunFiles { report, log_bytes: kept_log_bytes(&spec.terms) };
+        let run = RunFiles { report: report.into(), log_bytes: kept_log_bytes(&spec.terms) };
         fenced(PodStep::Publishing, world, |attempt| Some(publishing::keep(settings, owner, attempt, run)))
+    }
+
+    /// Creates the pod of configuration, and where pods start early, those of the other steps with it.
+    ///
+    /// That of the algorithm is the first one, because it needs the most: where it has a place, the others follow it. They share
+    /// a volume that only one node may be able to mount.
+    pub(super) fn configure(&self, world: &World, settings: &PodSettings) -> Act {
+        let early = settings.start_early && !world.is_container() && is_before_the_run(world.stored.status.phase);
+        if !early {
+            return self.create(PodStep::Configuration, world, settings);
+        }
+        match (&self.algorithm, world.pods.get(&PodStep::Algorithm)) {
+            (Seen::Missing, _) | (_, None) => return self.create(PodStep::Algorithm, world, settings),
+            (Seen::Waiting { .. }, Some(PodFacts { node: None, .. })) => return self.wait(PodStep::Algorithm),
+            (_, Some(_)) => {}
+        }
+        // Programs that check outputs are runs of their own, and need as much: they get their place when it is their turn.
+        let missing = |seen: &Seen| matches!(seen, Seen::Missing);
+        let publishing = missing(&self.publishing) && world.spec.terms.release.checks.is_empty();
+        if !missing(&self.configuration) && publishing {
+            return self.create(PodStep::Publishing, world, settings);
+        }
+        self.create(PodStep::Configuration, world, settings)
     }
 
     /// Creates the pod of a step, the volume before it; waits if it is there.
@@ -172,22 +206,32 @@ impl Steps {
     fn pod(&self, step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> Option<Pod> {
         let World { spec, order, owner, .. } = world;
         let seconds = i64::try_from((spec.times.total_ms / 1000).saturating_add(SLACK_SECONDS)).unwrap_or(i64::MAX);
+        let early = is_before_the_run(world.stored.status.phase);
+        // The pod that the others follow, if they are created early.
+        let leader = world.pods.get(&PodStep::Algorithm).filter(|_| early).and_then(|pod| pod.node.clone());
+        let follow = |pod: Pod| leader.as_deref().map_or(pod.clone(), |node| pinned(pod, node));
         Some(match step {
             PodStep::Configuration => {
-                let memory = algorithm::memory_request(&spec.limits);
-                configuration::build(settings, owner, attempt, order, seconds, memory)
+                // Its place has room for the algorithm, whose pod comes later.
+                let memory = if leader.is_some() { 0 } else { algorithm::memory_request(&spec.limits) };
+                follow(configuration::build(settings, owner, attempt, order, seconds, memory))
             }
             PodStep::Algorithm if world.is_container() => {
                 // It names a raw algorithm.
                 let digest = self.laid_out().unwrap_or(Sha256::from_bytes([0; 32]));
                 container::build(settings, owner, attempt, &container::Run::of(spec, digest).ok()?)
             }
-            PodStep::Algorithm => algorithm::build(settings, owner, attempt, &algorithm::Run::of(spec)),
+            PodStep::Algorithm => {
+                let awaits_inputs_ms = early.then_some(spec.times.total_ms);
+                let run = algorithm::Run { awaits_inputs_ms, ..algorithm::Run::of(spec, settings)? };
+                algorithm::build(settings, owner, attempt, &run)
+            }
             PodStep::Publishing => {
                 let (filter, publish) = (FilterOrder::without_outputs(spec), PublishOrder::of(spec, Vec::new()));
-                let run = RunFiles { report: world.stored.report, log_bytes: kept_log_bytes(&spec.terms) };
+                let report = if early { RunReport::Awaited } else { world.stored.report.into() };
+                let run = RunFiles { report, log_bytes: kept_log_bytes(&spec.terms) };
                 let outputs = Outputs { filter: &filter, publish: &publish, reviewed: spec.terms.release.review, run };
-                publishing::build(settings, owner, attempt, &outputs, seconds)
+                follow(publishing::build(settings, owner, attempt, &outputs, seconds))
             }
         })
     }
@@ -199,8 +243,13 @@ fn fenced(step: PodStep, world: &World, pod: impl FnOnce(u32) -> Option<Pod>) ->
     let fence = Stored { attempts, ..world.stored.clone() };
     match pod(attempts.of(step)) {
         Some(pod) => Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod) },
-        None => super::wait("its pod cannot be made", None),
+        None => super::wait("its environment has nothing to run it with any more", None),
     }
+}
+
+/// Whether nothing of the algorithm can have begun in this phase, unless its pod was created early.
+fn is_before_the_run(phase: Phase) -> bool {
+    matches!(phase, Phase::Queued | Phase::Accepted | Phase::Configuring | Phase::Configured)
 }
 
 /// Whether a job in this phase is at this step.
@@ -208,7 +257,7 @@ fn is_at(phase: Phase, step: PodStep) -> bool {
     match step {
         // Before the algorithm's pod is created, the inputs may have to be laid out again.
         PodStep::Configuration => matches!(phase, Phase::Configuring | Phase::Configured | Phase::Running),
-        PodStep::Algorithm => phase == Phase::Running,
+        PodStep::Algorithm => matches!(phase, Phase::Configuring | Phase::Configured | Phase::Running),
         PodStep::Publishing => matches!(phase, Phase::Filtering | Phase::InReview | Phase::Publishing),
     }
 }

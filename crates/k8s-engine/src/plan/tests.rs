@@ -9,10 +9,11 @@ use crate::{
 };
 use cloister_model::{
     Account, Fault, FilesChecksum, JobId, JobSpec, JobStatus, ListDigest, Reason, Review, ReviewVerdict, RunEnd,
-    RunSummary, RuntimeKind, Said, Sha256,
+    RunSummary, RuntimeKind, Said, Sha256, StepFailure, StepName,
 };
+use k8s_openapi::api::core::v1::Pod;
 use proptest::{collection::vec, prelude::*};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
 const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
@@ -39,6 +40,12 @@ struct Cluster {
     end: RunEnd,
     /// How the container of an algorithm exits that is one.
     container_exits: Option<i32>,
+    /// Whether pods are created together and wait for each other.
+    early: bool,
+    /// Whether the inputs are laid out.
+    ready: bool,
+    /// The pods that wait for what another one leaves on the volume, by their uids.
+    waiting: BTreeSet<String>,
     now: u64,
 }
 
@@ -70,8 +77,15 @@ impl Cluster {
             registered: None,
             end: RunEnd::Succeeded,
             container_exits: None,
+            early: false,
+            ready: false,
+            waiting: BTreeSet::new(),
             now: 1000,
         }
+    }
+
+    fn settings(&self) -> PodSettings {
+        PodSettings { start_early: self.early, ..testing::settings() }
     }
 
     fn now(&self) -> Timestamp {
@@ -136,6 +150,15 @@ impl Cluster {
                 };
                 prop_assert_eq!(facts.attempt, self.stored.attempts.of(step));
                 self.created += 1;
+                let waits = |pod: &Pod| {
+                    let containers =
+                        pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+                    let mut arguments = containers.flat_map(|container| container.args.iter().flatten());
+                    arguments.any(|argument| argument == "--wait-for" || argument == "--after-run")
+                };
+                if waits(&pod) {
+                    self.waiting.insert(self.created.to_string());
+                }
                 self.pods.insert(step, PodFacts { uid: self.created.to_string(), ..facts });
             }
             Act::DeletePod { step, uid } => {
@@ -184,8 +207,22 @@ impl Cluster {
             cluster.begun += u32::from(first);
             first
         };
-        let state = self.pods[&step].state.clone();
+        let PodFacts { uid, state, .. } = self.pods[&step].clone();
+        let waits = self.waiting.contains(&uid);
+        let comes = if step == PodStep::Algorithm { self.ready } else { self.reported };
+        let fails = step == PodStep::Publishing && self.end != RunEnd::Succeeded && waits;
         let (state, said) = match (state, fate % 8) {
+            (PodState::Waiting { .. }, 2..) if waits => (PodState::Running, None),
+            (PodState::Running, 3..) if waits && !comes => (PodState::Running, None),
+            (PodState::Running, 3..) if fails => (PodState::Ended(PodEnd::Exit(1)), None),
+            (PodState::Running, 3..) if waits => {
+                self.waiting.remove(&uid);
+                if begins(self) {
+                    (PodState::Running, None)
+                } else {
+                    (PodState::Ended(PodEnd::Exit(6)), self.reported.then(|| self.word(step)))
+                }
+            }
             (PodState::Waiting { .. }, 0) => (PodState::Ended(PodEnd::NodeGaveUp("evicted".to_owned())), None),
             (PodState::Waiting { .. }, 1) => (PodState::Waiting { on: WaitingOn::Image, text: String::new() }, None),
             (PodState::Waiting { .. }, _) => {
@@ -204,6 +241,7 @@ impl Cluster {
                 (PodState::Ended(PodEnd::Exit(self.container_exits.unwrap_or(0))), None)
             }
             (PodState::Running, _) => {
+                self.ready |= step == PodStep::Configuration;
                 self.reported |= step == PodStep::Algorithm;
                 self.kept |= step == PodStep::Publishing;
                 (PodState::Ended(PodEnd::Exit(0)), Some(self.word(step)))
@@ -211,6 +249,7 @@ impl Cluster {
             (state, _) => (state, None),
         };
         let Some(pod) = self.pods.get_mut(&step) else { return };
+        pod.node = Some("a".to_owned());
         pod.state = state;
         for (container, message) in said.into_iter().flatten() {
             pod.messages.insert(container.to_owned(), message);
@@ -253,7 +292,7 @@ use crate::build::publishing::FILTER;
 
 /// Drives a job whose pods all end well.
 fn to_its_end(cluster: &mut Cluster) -> Vec<Phase> {
-    let (settings, mut patience) = (testing::settings(), Patience::default());
+    let (settings, mut patience) = (cluster.settings(), Patience::default());
     for _ in 0..200 {
         let act = plan(&cluster.world(), &settings, &mut patience, cluster.now());
         let waits = matches!(act, Act::Wait { .. });
@@ -271,8 +310,8 @@ fn to_its_end(cluster: &mut Cluster) -> Vec<Phase> {
 
 #[test]
 fn a_job_goes_through_its_three_pods_and_leaves_nothing() {
-    for review in [false, true] {
-        let mut cluster = Cluster::new(review);
+    for (review, early) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut cluster = Cluster { early, ..Cluster::new(review) };
         let phases = to_its_end(&mut cluster);
         assert_eq!(phases.contains(&Phase::InReview), review);
         assert_eq!(phases.last(), Some(&Phase::Finished), "{:?}", cluster.stored.status.reason);
@@ -320,11 +359,16 @@ fn a_container_without_a_digest_is_never_run() {
 /// Nothing of a run that failed leaves as a result, and its publisher can see why it failed.
 #[test]
 fn the_report_and_the_log_of_a_run_that_failed_are_kept_before_its_end_is_stored() {
-    for (end, phase) in [(RunEnd::Failed, Phase::AlgorithmFailed), (RunEnd::MetLimit, Phase::LimitExceeded)] {
-        let mut cluster = Cluster { end, ..Cluster::new(false) };
+    for (end, phase, early) in [
+        (RunEnd::Failed, Phase::AlgorithmFailed, false),
+        (RunEnd::MetLimit, Phase::LimitExceeded, false),
+        (RunEnd::Failed, Phase::AlgorithmFailed, true),
+    ] {
+        let mut cluster = Cluster { end, early, ..Cluster::new(false) };
         let phases = to_its_end(&mut cluster);
         assert_eq!(phases.last(), Some(&phase));
-        assert_eq!((cluster.created, cluster.begun, cluster.kept), (3, 1, true));
+        // A pod that would have checked outputs makes room for the one that keeps the log.
+        assert_eq!((cluster.created, cluster.begun, cluster.kept), (3 + u32::from(early), 1, true));
         assert_eq!((cluster.stored.report, cluster.stored.results), (Some(DIGEST), None));
         assert!(!cluster.stored.log_discarded);
     }
@@ -342,6 +386,38 @@ fn the_log_of_a_running_job_that_is_stopped_is_kept() {
     cluster.stop = true;
     let phases = to_its_end(&mut cluster);
     assert_eq!((phases.last(), cluster.kept), (Some(&Phase::Stopped), true));
+}
+
+/// The three pods are there before the inputs are, on one node; none of them does its work before it can.
+#[test]
+fn pods_that_start_early_wait_for_each_other() {
+    let mut cluster = Cluster { early: true, ..Cluster::new(false) };
+    let (settings, mut patience, mut created) = (cluster.settings(), Patience::default(), Vec::new());
+    for _ in 0..20 {
+        let act = plan(&cluster.world(), &settings, &mut patience, cluster.now());
+        if let Act::CreatePod { step, pod, .. } = &act {
+            let pinned = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref()).is_some();
+            created.push((*step, pinned));
+        }
+        cluster.perform(act).expect("performed");
+        // They are bound and start; nothing of the job runs, because no inputs come.
+        for pod in cluster.pods.values_mut() {
+            (pod.node, pod.state) = (Some("a".to_owned()), PodState::Running);
+        }
+    }
+    let expected = [(PodStep::Algorithm, false), (PodStep::Configuration, true), (PodStep::Publishing, true)];
+    assert_eq!(created, expected);
+    assert_eq!((cluster.stored.status.phase, cluster.begun), (Phase::Configuring, 0));
+    assert_eq!(cluster.waiting.len(), 2);
+    // Inputs that cannot be had end the job; nothing ran that a log could be kept of.
+    let reason = Reason::new("no data", Fault::Publisher);
+    let said = Said::Failed { step: StepName::Configure, failure: StepFailure::Data, rule: None, reason, detail: None };
+    let message = StepMessage::new(cluster.spec.id, said);
+    let pod = cluster.pods.get_mut(&PodStep::Configuration).expect("a pod");
+    pod.messages.insert(crate::build::configuration::CONTAINER.to_owned(), message);
+    pod.state = PodState::Ended(PodEnd::Exit(1));
+    let phases = to_its_end(&mut cluster);
+    assert_eq!((phases.last(), cluster.created, cluster.begun), (Some(&Phase::DataProvisioningFailed), 3, 0));
 }
 
 /// A job that is stopped before its algorithm began has nothing to keep.
@@ -430,8 +506,12 @@ proptest! {
         fates in vec(any::<u8>(), 1..300),
         stop_at in proptest::option::of(0_usize..60),
         review: bool,
+        early: bool,
+        fails: bool,
     ) {
-        let (settings, mut cluster, mut patience) = (testing::settings(), Cluster::new(review), Patience::default());
+        let end = if fails { RunEnd::Failed } else { RunEnd::Succeeded };
+        let (mut cluster, mut patience) = (Cluster { early, end, ..Cluster::new(review) }, Patience::default());
+        let settings = cluster.settings();
         let mut done = false;
         for (number, fate) in fates.iter().copied().chain(std::iter::repeat_n(5, 3000)).enumerate() {
             cluster.stop |= stop_at == Some(number);

@@ -31,8 +31,8 @@ use std::{
     time::Duration,
 };
 
-/// Between two looks at the requests whose jobs have not ended.
-const PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks at the requests whose jobs have not ended: each reads what this replica has in memory.
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// How long a request stays as it is that waits for something which may appear: a label, an answer.
 const AGAIN_MS: u64 = 15_000;
@@ -56,6 +56,7 @@ pub async fn decide_what_is_requested(cluster: Cluster, store: Arc<ClusterStore>
                 None => return,
                 Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
                     open.insert(key(&request), Open { request, not_before: 0 });
+                    pause.reset_immediately();
                 }
                 Some(Ok(Event::Delete(request))) => {
                     open.remove(&key(&request));
@@ -171,6 +172,9 @@ impl Requests {
         let mut results = None;
         if known.as_ref().is_some_and(|known| known.phase == Phase::Finished) {
             results = Some(self.deliver(request, job).await?);
+        }
+        if known.as_ref().is_some_and(|job| status::is_passing(job, now())) {
+            return Ok(Next::Again);
         }
         let after = status::following(before.clone(), request.meta().generation, known.as_ref(), results, now());
         if after != *before {

@@ -84,6 +84,15 @@ fn refused(
     with(after, generation, at, "Failed", ConditionStatus::True, word, &text)
 }
 
+/// For how long a job is in a phase before its request says so, in milliseconds. Phases of a short job last for less, and each write
+/// costs the API server.
+const PASSING_MS: u64 = 2000;
+
+/// Whether a job may have come to its next phase before anybody has read this one.
+pub(super) fn is_passing(job: &JobStatus, at: Timestamp) -> bool {
+    !job.phase.has_ended() && at.unix_ms() < job.changed.unix_ms().saturating_add(PASSING_MS)
+}
+
 /// A request whose job is like this; none: it is gone. `results` is what is said of its results.
 pub(super) fn following(
     before: JobRequestStatus,
@@ -153,6 +162,10 @@ mod tests {
         let running = JobStatus { phase: Phase::Running, ..queued.clone() };
         let following_it = following(allowed.clone(), Some(1), Some(&running), None, AT);
         assert_eq!((following_it.phase.as_deref(), is_final(&following_it)), (Some("Running"), false));
+        // A phase is said once it has lasted, and an end at once.
+        let later = |ms| Timestamp::from_unix_ms(AT.unix_ms() + ms);
+        assert!(is_passing(&running, AT) && is_passing(&running, later(1999)) && !is_passing(&running, later(2000)));
+        assert!(!is_passing(&JobStatus { phase: Phase::Finished, ..queued.clone() }, AT));
         let failed = JobStatus {
             phase: Phase::AlgorithmFailed,
             reason: Some(Reason::new("it exited with 7", Fault::Algorithm)),

@@ -63,10 +63,6 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub interpreters: Vec<Interpreter>,
-    /// Which interpreter runs the algorithms of which container image.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub images: Vec<ImageInterpreter>,
 }
 
 /// What all jobs of an environment may use.
@@ -181,6 +177,9 @@ pub struct Steps {
     pub configuration: StepResources,
     /// Of filtering and publishing.
     pub publishing: StepResources,
+    /// Whether the pods of a WebAssembly job are created together and wait for each other: a job starts seconds sooner, and
+    /// what its run needs is reserved while its data is fetched.
+    pub start_early: bool,
     /// What the host needs in the algorithm's pod beside what the guest may have.
     pub algorithm_overhead: StepResources,
 }
@@ -308,24 +307,18 @@ pub struct Interpreter {
     /// Its name, such as `python`.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9][a-z0-9-]*$"))]
     pub name: String,
-    /// The image that holds it.
+    /// The image of pods that run scripts with it: the `sandbox` program, and the bundle in `/interpreter`.
+    /// deploy/images/build.sh makes it.
     #[schemars(length(max = 512))]
     #[x_kube(validation = Rule::new("self.matches('@sha256:[0-9a-f]{64}$')")
         .message("an image is pinned by digest: NAME@sha256:DIGEST, because a tag can be moved"))]
     pub image: String,
-}
-
-/// Which interpreter runs the algorithms of a container image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct ImageInterpreter {
-    /// The image, as in an algorithm's `container.image`.
-    #[schemars(length(min = 1, max = 500))]
-    pub image: String,
-    /// The interpreter, by name.
-    #[schemars(length(min = 1, max = 40))]
-    pub interpreter: String,
+    /// What `sandbox runtime bundle` printed when the image was made. The sandbox runs no machine code that this digest does not
+    /// vouch for.
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')")
+        .message("the digest of a bundle is sha256: and 64 hexadecimal digits, as `sandbox runtime bundle` printed it"))]
+    #[schemars(length(max = 71))]
+    pub bundle: String,
 }
 
 /// What the controller says of an environment.

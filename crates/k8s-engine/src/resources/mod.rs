@@ -40,7 +40,7 @@ pub use condition::{Condition, ConditionStatus};
 pub use dataset::{Dataset, DatasetSpec};
 pub use definitions::{SCHEMA_HASH, definitions, schema_hash};
 pub use environment::{
-    Environment, EnvironmentLimits, EnvironmentSpec, EnvironmentStatus, ImageInterpreter, Interpreter, Isolation,
+    Environment, EnvironmentLimits, EnvironmentSpec, EnvironmentStatus, Interpreter, Isolation,
     NETWORK_POLICY_ENFORCED, NodeGroup, Root, RootClaim, RuntimeRules, STORAGE_WORKS, StepResources, Steps, Storage,
     StorageMode, Toleration,
 };

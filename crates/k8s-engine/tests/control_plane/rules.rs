@@ -246,6 +246,7 @@ async fn an_environment_is_what_can_be_kept() {
         object("Environment", name, spec)
     };
     let digest = format!("@sha256:{}", "ab".repeat(32));
+    let bundle = format!("sha256:{}", "cd".repeat(32));
     for (more, words) in [
         (
             json!({"limits": with(json!({"l": limits}), "/l/jobMemoryBytes", json!(2000))["l"]}),
@@ -253,7 +254,14 @@ async fn an_environment_is_what_can_be_kept() {
         ),
         (json!({"runtimes": {"kinds": ["wasm", "container"]}}), "containers are allowed and no registry is"),
         (json!({"runtimes": {"kinds": ["wasm"], "network": true}}), "only containers can have the network"),
-        (json!({"interpreters": [{"name": "python", "image": "python:3"}]}), "an image is pinned by digest"),
+        (
+            json!({"interpreters": [{"name": "python", "image": "python:3", "bundle": bundle}]}),
+            "an image is pinned by digest",
+        ),
+        (
+            json!({"interpreters": [{"name": "python", "image": format!("r.example.org/python{digest}"), "bundle": "ab"}]}),
+            "as `sandbox runtime bundle` printed it",
+        ),
         (
             json!({"roots": [{"account": "alice", "claims": [{"path": "/a/../b", "claim": "c"}]}]}),
             "an absolute path without `..`",
@@ -275,7 +283,7 @@ async fn an_environment_is_what_can_be_kept() {
     }
     refused(room.create("environments", &environment("my.env", json!({}))).await, "1 to 63 lower-case letters");
     let good = json!({"description": "d", "runtimes": {"kinds": ["wasm", "container"], "network": true, "registries": ["r.example.org/a"]},
-        "interpreters": [{"name": "python", "image": format!("r.example.org/python{digest}")}],
+        "interpreters": [{"name": "python", "image": format!("r.example.org/python{digest}"), "bundle": bundle}],
         "roots": [{"account": "alice", "claims": [{"path": "/srv/big", "claim": "c", "subPath": "a/b..c"}]}],
         "tolerations": [{"key": "k", "operator": "Exists"}], "nodeSelector": {"a": "b"}});
     room.create_strictly("environments", &environment("env", good)).await.expect("an environment");

@@ -123,7 +123,6 @@ fn environment(conditions: Conditions) -> Environment {
         storage: Default::default(),
         roots: Vec::new(),
         interpreters: Vec::new(),
-        images: Vec::new(),
     };
     Environment::new(ENVIRONMENT, spec)
 }

@@ -14,16 +14,16 @@ use std::{
 /// The most bytes of an earlier run's report.
 const MAX_REPORT_BYTES: u64 = 1 << 30;
 
-/// Where the message is written, and about which job.
+/// Where the message is written, and about which job. Nowhere, if no file was named.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    path: PathBuf,
+    paths: Vec<PathBuf>,
     job: JobId,
 }
 
 impl Message {
-    pub(super) fn new(path: PathBuf, job: JobId) -> Self {
-        Self { path, job }
+    pub(super) fn new(paths: Vec<PathBuf>, job: JobId) -> Self {
+        Self { paths, job }
     }
 
     /// The run has ended with this report, whose file has this content.
@@ -51,11 +51,12 @@ impl Message {
     }
 
     fn write(&self, said: Said) {
-        let mut options = OpenOptions::new();
         let text = StepMessage::new(self.job, said).write();
-        let written = options.write(true).create(true).truncate(true).open(&self.path);
-        if let Err(error) = written.and_then(|mut file| file.write_all(&text)) {
-            complain(&format!("the termination message `{}` cannot be written: {error}", self.path.display()));
+        for path in &self.paths {
+            let written = OpenOptions::new().write(true).create(true).truncate(true).open(path);
+            if let Err(error) = written.and_then(|mut file| file.write_all(&text)) {
+                complain(&format!("the termination message `{}` cannot be written: {error}", path.display()));
+            }
         }
     }
 }

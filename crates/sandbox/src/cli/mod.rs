@@ -11,6 +11,7 @@ mod reserve;
 mod run;
 mod runtime;
 mod show;
+mod wait;
 
 use clap::{Parser, Subcommand};
 use cloister_model::{Outcome, escape};

@@ -9,6 +9,7 @@ use super::{
     read_json,
     reserve::Reserved,
     show,
+    wait::wait_until_there,
 };
 use clap::Args;
 use cloister_model::{Did, InputFile, Inputs, JobId, Outcome, OutputContract, Profile, Report, Sha256};
@@ -80,9 +81,9 @@ pub(super) struct Run {
     /// Print the log to standard output while the algorithm runs, unescaped, and no more of it than so many bytes
     #[arg(long, value_name = "BYTES", requires = "quiet", default_value_t = 0, hide_default_value = true)]
     live_log_bytes: u64,
-    /// Write a short account of the end to this file, as a pod's termination message
+    /// Write a short account of the end to this file, as a pod's termination message. Can be repeated
     #[arg(long, value_name = "FILE", requires_all = ["job", "report"])]
-    termination_message: Option<PathBuf>,
+    termination_message: Vec<PathBuf>,
     /// The job that the termination message is about
     #[arg(long, value_name = "ID", requires = "termination_message")]
     job: Option<JobId>,
@@ -92,6 +93,9 @@ pub(super) struct Run {
     /// Create this file with this process's id before the run; if it exists, do not run
     #[arg(long, value_name = "FILE")]
     claim: Option<PathBuf>,
+    /// Do not begin before this file exists: another program makes it when everything is in place
+    #[arg(long, value_name = "FILE")]
+    wait_for: Option<PathBuf>,
     /// The arguments of the algorithm, after `--`
     #[arg(last = true, value_name = "ARG")]
     arguments: Vec<String>,
@@ -99,7 +103,7 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn execute(self, home: impl FnOnce() -> Result<Home, HomeError>) -> anyhow::Result<u8> {
-        let message = self.termination_message.clone().zip(self.job).map(|(path, job)| Message::new(path, job));
+        let message = self.job.map(|job| Message::new(self.termination_message.clone(), job));
         let report = self.report.clone();
         let ended = self.run(home, message.as_ref());
         if let (Err(error), Some(message)) = (&ended, message) {
@@ -133,8 +137,12 @@ impl Run {
             job: _,
             require_isolation,
             claim: claim_file,
+            wait_for,
             arguments,
         } = self;
+        if let Some(file) = wait_for {
+            wait_until_there(&file)?;
+        }
         claim_file.as_deref().map(claim).transpose()?;
         let contract = contract.as_deref().map(read_contract).transpose()?.unwrap_or_default();
         let job = Job {
