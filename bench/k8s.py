@@ -21,6 +21,8 @@ IDLE_SECONDS = int(os.environ.get('CLOISTERDEV_BENCH_IDLE_SECONDS', '120'))
 CLUSTER = pathlib.Path(os.environ['CLOISTERDEV_CLUSTER_DIR'])
 HELM, CLOISTER = sys.argv[1:3]
 SYSTEM, JOBS, PEOPLE = 'cloister-system', 'cloister-jobs', 'bench-alice'
+# Where the pods of a job are created one after the other, and where they are created together.
+ENVIRONMENTS = ['ordered', 'early']
 # The least module that there is: it begins and ends.
 NOTHING = bytes.fromhex('0061736d01000000010401600000030201000503010001'
                         '071302066d656d6f72790200065f737461727400000a040102000b')
@@ -100,9 +102,12 @@ def install(folder):
             {'apiVersion': 'v1', 'kind': 'PersistentVolumeClaim', 'metadata': metadata('results', namespace), 'spec': {
                 **common, 'resources': {'requests': {'storage': '1Gi'}}, 'volumeName': volume}})
     step = {'cpuMillis': 50, 'memoryBytes': 128 << 20}
-    apply({'apiVersion': 'cloister.dev/v1alpha1', 'kind': 'Environment', 'metadata': metadata('local', JOBS), 'spec': {
-        'limits': {'jobs': 3, 'queued': 100, 'cpus': 16, 'memoryBytes': 16 << 30, 'jobMemoryBytes': 1 << 30, 'wallMs': 600000},
-        'storage': {'bytes': 64 << 20, 'mode': 'perJob'}, 'steps': {'configuration': step, 'publishing': step}}})
+    for name in ENVIRONMENTS:
+        apply({'apiVersion': 'cloister.dev/v1alpha1', 'kind': 'Environment', 'metadata': metadata(name, JOBS), 'spec': {
+            'limits': {'jobs': 3, 'queued': 100, 'cpus': 16, 'memoryBytes': 16 << 30, 'jobMemoryBytes': 1 << 30,
+                       'wallMs': 600000},
+            'storage': {'bytes': 64 << 20, 'mode': 'perJob'},
+            'steps': {'configuration': step, 'publishing': step, 'startEarly': name == 'early'}}})
     for program in ['api', 'engine']:
         kubectl('--namespace', SYSTEM, 'rollout', 'status', f'deployment/cloister-{program}', '--timeout=180s')
 
@@ -125,14 +130,15 @@ def publish():
     return [kubectl('--namespace', PEOPLE, 'get', what, '-o', wanted) for what in ['dataset/table', 'algorithm/nothing']]
 
 
-def our_job(server, number, dids):
+def our_job(server, number, dids, environment):
     """From the request to the condition Complete, with the decision of the service and results in the store, in seconds."""
     group = f'/apis/cloister.dev/v1alpha1/namespaces/{PEOPLE}/jobrequests'
-    request = {'apiVersion': 'cloister.dev/v1alpha1', 'kind': 'JobRequest', 'metadata': {'name': f'r{number}'},
-               'spec': {'datasets': [{'did': dids[0]}], 'algorithm': {'did': dids[1]}}}
+    name = f'{environment}-{number}'
+    request = {'apiVersion': 'cloister.dev/v1alpha1', 'kind': 'JobRequest', 'metadata': {'name': name},
+               'spec': {'datasets': [{'did': dids[0]}], 'algorithm': {'did': dids[1]}, 'environment': environment}}
     began = time.monotonic()
     server.send('POST', group, request)
-    server.until(f'{group}/r{number}', 'Complete')
+    server.until(f'{group}/{name}', 'Complete')
     return time.monotonic() - began
 
 
@@ -172,6 +178,14 @@ def written(since):
         return counts, log.tell()
 
 
+def print_writes(environment, writes):
+    # The lease is renewed by the clock, whatever jobs there are.
+    writes = {key: count for key, count in writes.items() if key[1] != 'update leases'}
+    print(f'\nwrites for each job, {environment}, without the lease: {sum(writes.values()) / ROUNDS:.1f}')
+    for (account, what), count in sorted(writes.items()):
+        print(f'  {account:16} {what:36} {count / ROUNDS:.1f}')
+
+
 def memory(program):
     """Proportional set sizes in MiB of the processes `cloister PROGRAM`, the largest first."""
     sizes = []
@@ -191,33 +205,35 @@ def main():
     install(folder)
     dids = publish()
     server = ApiServer()
-    our_job(server, 'warm', dids)
+    for environment in ENVIRONMENTS:
+        our_job(server, 'warm', dids, environment)
     bare_jobs(server, 'warm')
-    ours, bare, before, writes = [], [], 0, collections.Counter()
+    ours, bare, before = {environment: [] for environment in ENVIRONMENTS}, [], 0
+    writes = {environment: collections.Counter() for environment in ENVIRONMENTS}
     for number in range(ROUNDS):
-        # In turns, so that a disturbance meets both.
-        _, before = written(before)
-        ours.append(our_job(server, number, dids))
-        # What is done after the condition is a job's as well: results read, records moved to the audit log.
-        time.sleep(10)
-        counts, before = written(before)
-        writes += counts
+        # In turns, so that a disturbance meets all of them.
+        for environment in ENVIRONMENTS:
+            _, before = written(before)
+            ours[environment].append(our_job(server, number, dids, environment))
+            # What is done after the condition is a job's as well: results read, records moved to the audit log.
+            time.sleep(10)
+            counts, before = written(before)
+            writes[environment] += counts
         bare.append(bare_jobs(server, number))
-        print(f'round {number + 1}: {ours[-1]:.2f} s, three Jobs {bare[-1]:.2f} s', flush=True)
+        times = ', '.join(f'{environment} {ours[environment][-1]:.2f} s' for environment in ENVIRONMENTS)
+        print(f'round {number + 1}: {times}, three Jobs {bare[-1]:.2f} s', flush=True)
     time.sleep(30)
     _, before = written(before)
     time.sleep(IDLE_SECONDS)
     idle, _ = written(before)
 
-    least, median = min(ours) / min(bare), statistics.median(ours) / statistics.median(bare)
-    print(f'\na job that does nothing: {min(ours):.2f} s at least, {statistics.median(ours):.2f} s in the middle of {ROUNDS}')
-    print(f'three bare Jobs:         {min(bare):.2f} s at least, {statistics.median(bare):.2f} s in the middle')
-    print(f'ratio: {least:.2f} of the least, {median:.2f} of the middle')
-    # The lease is renewed by the clock, whatever jobs there are.
-    writes = {key: count for key, count in writes.items() if key[1] != 'update leases'}
-    print(f'\nwrites for each job, without the lease: {sum(writes.values()) / ROUNDS:.1f}')
-    for (account, what), count in sorted(writes.items()):
-        print(f'  {account:16} {what:36} {count / ROUNDS:.1f}')
+    print(f'\nthree bare Jobs: {min(bare):.2f} s at least, {statistics.median(bare):.2f} s in the middle of {ROUNDS}')
+    for environment, times in ours.items():
+        least, median = min(times) / min(bare), statistics.median(times) / statistics.median(bare)
+        print(f'a job that does nothing, {environment}: {min(times):.2f} s at least, {statistics.median(times):.2f} s in the middle; '
+              f'ratio {least:.2f} of the least, {median:.2f} of the middle')
+    for environment, counts in writes.items():
+        print_writes(environment, counts)
     print(f'\nidle, in {IDLE_SECONDS} s: {sum(idle.values())} writes')
     for (account, what), count in sorted(idle.items()):
         print(f'  {account:16} {what:36} {count}')

@@ -13,7 +13,7 @@ use crate::{
     resources::{JobRequest, JobRequestStatus},
     store::secret,
 };
-use cloister_model::{EngineError, JobId, Jobs as _, Phase};
+use cloister_model::{EngineError, JobId, Jobs as _, Phase, Timestamp};
 use futures_util::StreamExt as _;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
@@ -27,12 +27,17 @@ use kube::{
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::Arc,
     time::Duration,
 };
 
-/// Between two looks at the requests whose jobs have not ended: each reads what this replica has in memory.
-const PAUSE: Duration = Duration::from_millis(200);
+/// How often the requests whose jobs have not ended are gone through.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest time between two looks at a request whose job has not ended, in milliseconds. A look reads what this replica has in
+/// memory.
+const SOON_MS: u64 = 300;
 
 /// How long a request stays as it is that waits for something which may appear: a label, an answer.
 const AGAIN_MS: u64 = 15_000;
@@ -55,8 +60,7 @@ pub async fn decide_what_is_requested(cluster: Cluster, store: Arc<ClusterStore>
             event = stream.next() => match event {
                 None => return,
                 Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
-                    open.insert(key(&request), Open { request, not_before: 0 });
-                    pause.reset_immediately();
+                    open.insert(key(&request), Open { request, not_before: soon(now()) });
                 }
                 Some(Ok(Event::Delete(request))) => {
                     open.remove(&key(&request));
@@ -65,14 +69,18 @@ pub async fn decide_what_is_requested(cluster: Cluster, store: Arc<ClusterStore>
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
             },
-            _ = pause.tick() => {
+            _ = pause.tick(), if !open.is_empty() => {
                 let present = now().unix_ms();
                 let due: Vec<_> = open.iter().filter(|(_, open)| open.not_before <= present).map(|(key, _)| key.clone()).collect();
                 for key in due {
                     let Some(entry) = open.get(&key) else { continue };
                     match requests.look(&entry.request).await {
                         Ok(Next::Over) => drop(open.remove(&key)),
-                        Ok(Next::Again) => {}
+                        Ok(Next::Again) => {
+                            if let Some(entry) = open.get_mut(&key) {
+                                entry.not_before = soon(now());
+                            }
+                        }
                         Ok(Next::Later) => {
                             if let Some(entry) = open.get_mut(&key) {
                                 entry.not_before = present + AGAIN_MS;
@@ -89,6 +97,13 @@ pub async fn decide_what_is_requested(cluster: Cluster, store: Arc<ClusterStore>
             }
         }
     }
+}
+
+/// When to look at a request next: at a moment of this replica's own, so that of several that see the same thing at the same time one
+/// writes, and the others see what it wrote.
+fn soon(present: Timestamp) -> u64 {
+    let random = RandomState::new().build_hasher().finish();
+    present.unix_ms().saturating_add(random % SOON_MS)
 }
 
 /// A request whose end was not seen.
