@@ -77,7 +77,7 @@ forward! { Jobs:
     stop(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
     remove(job: JobId, record: AuditEvent) -> EngineFuture<'_, ()>;
     review(job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
-    release_log(job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+    release_log(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 }
 
 forward! { Outputs:
