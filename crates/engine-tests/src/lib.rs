@@ -103,6 +103,7 @@ macro_rules! conformance_tests {
             logs {
                 a_withheld_log_is_kept_for_the_publishers
                 a_withheld_log_is_released_once
+                a_log_is_released_by_all_who_withhold_it
                 a_log_that_is_not_withheld_cannot_be_released
             }
             outputs {

@@ -12,9 +12,18 @@ pub struct Turn {
     pub memory_bytes: u64,
 }
 
-/// Why a job is where it is. `turn` is its place in the queue; none if it does not wait, or the engine cannot tell.
+/// Why a job is where it is, and whose release is missing of a log that is withheld from its consumer. `turn` is its place in
+/// the queue; none if it does not wait, or the engine cannot tell.
 #[must_use]
 pub fn explain(status: &JobStatus, turn: Option<Turn>) -> Explanation {
+    let explanation = explain_phase(status, turn);
+    match status.withheld_log.as_ref().filter(|log| log.released().is_none()) {
+        None => explanation,
+        Some(log) => Explanation { text: format!("{}; {log}", explanation.text), ..explanation },
+    }
+}
+
+fn explain_phase(status: &JobStatus, turn: Option<Turn>) -> Explanation {
     if let Some(reason) = &status.reason {
         return Explanation { text: format!("{}: {}", status.phase, reason.text()), ahead: None };
     }
@@ -72,7 +81,7 @@ fn waiting(turn: Option<Turn>) -> Explanation {
 mod tests {
     use super::*;
     use crate::testing::*;
-    use cloister_model::{Event, Progress};
+    use cloister_model::{Event, Progress, WithheldLog};
 
     #[test]
     fn every_phase_is_explained_and_what_a_waiting_job_lacks_is_named() {
@@ -81,6 +90,8 @@ mod tests {
             progress: Some(Progress { done_bytes: 3, total_bytes: Some(9) }),
             ..status(&[Event::Accept, Event::Configure])
         };
+        let dids = ["a", "b"].map(|did| did.parse().expect("a DID"));
+        let silent = JobStatus { withheld_log: Some(WithheldLog::by(dids.into())), ..algorithm_failed() };
         let stopping = JobStatus { stop_requested: Some(at(1)), ..running() };
         for (status, turn, text, ahead) in [
             (queued(), turn(0, Lacking::Nothing), "it is next, and there is room", Some(0)),
@@ -90,6 +101,7 @@ mod tests {
             (fetching, None, "3 of 9 bytes", None),
             (running(), None, "its algorithm runs", None),
             (stopping, None, "asked to stop", None),
+            (silent, None, "; the log is withheld by the rules of did:op:a, did:op:b; it can be read once", None),
             (in_review(), None, "reviewer", None),
             (status(&[Event::Stop]), None, "why", None),
         ] {

@@ -296,4 +296,50 @@ mod tests {
         assert!(jobs.take(first).is_some() && jobs.take(first).is_none());
         assert_eq!(jobs.tasks(false), [], "there is no room for the second");
     }
+
+    /// A job that ends between the decision to start it and its start has no driver, which would free its place.
+    #[test]
+    fn the_place_of_a_job_that_is_gone_when_its_turn_comes_is_free() {
+        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1, reserved: 0 });
+        let at = Timestamp::from_unix_ms(1);
+        let [first, second] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
+        for job in [first, second] {
+            let status = JobStatus::queued(job, Labels::new(), at);
+            let times = TimeLimits::default();
+            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
+            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
+        }
+        assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
+        let ended = Change { job: first, before: Some(Phase::Queued), after: None, stop: false, new: None };
+        jobs.committed(&Tally::default(), &[ended], Instant::now());
+        assert!(jobs.take(first).is_none());
+        let (ended, next) = (Task::Clean(first), Task::Drive(second));
+        assert_eq!(jobs.tasks(false), [ended, next]);
+    }
+
+    /// A job whose driver is cancelled keeps its place until the driver gives it back, and then it is another job's.
+    #[test]
+    fn a_job_that_is_stopped_gives_its_place_back_once() {
+        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1, reserved: 0 });
+        let at = Timestamp::from_unix_ms(1);
+        let [first, second, third] = [1, 2, 3].map(|number| JobId::from_bytes([number; 16]));
+        for job in [first, second, third] {
+            let status = JobStatus::queued(job, Labels::new(), at);
+            let times = TimeLimits::default();
+            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
+            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
+        }
+        assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
+        let lease = jobs.take(first).expect("a lease");
+        let change = |after, stop| Change { job: first, before: Some(Phase::Queued), after, stop, new: None };
+        jobs.committed(&Tally::default(), &[change(Some(Phase::Queued), true)], Instant::now());
+        assert!(lease.is_interrupted());
+        assert_eq!(jobs.tasks(false), [], "its driver is still there");
+        jobs.committed(&Tally::default(), &[change(Some(Phase::Stopped), false)], Instant::now());
+        assert_eq!(jobs.tasks(false), [], "it cleans up");
+        jobs.give_back(first);
+        assert_eq!(jobs.tasks(false), [Task::Drive(second)]);
+        jobs.give_back(first);
+        assert_eq!(jobs.tasks(false), [], "there is one place, not two");
+    }
 }

@@ -250,8 +250,10 @@ fn every_route_answers_only_the_accounts_it_is_for() {
 
     // No key, and a key that does not exist.
     let mut forged = scene.scenario.carol.clone();
-    let last = if forged.key.ends_with('A') { "B" } else { "A" };
-    forged.key.replace_range(forged.key.len() - 1.., last);
+    // The last character would not do: some bits of it count for nothing.
+    let secret = forged.key.len() - 43;
+    let first = if forged.key[secret..].starts_with('A') { "B" } else { "A" };
+    forged.key.replace_range(secret..=secret, first);
     for row @ (method, template, right, ..) in ROWS {
         let without_key = request(&scene, row, true).send();
         if *right == Everyone {

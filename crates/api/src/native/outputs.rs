@@ -40,14 +40,14 @@ pub(super) struct LogQuery {
 /// The algorithm log, as far as it may be seen and is written
 ///
 /// Empty while it is held with the outputs. If it is still withheld when the job has ended, it stays empty, and the header
-/// `X-Cloister-Log-Withheld` names the datasets that withhold it.
+/// `X-Cloister-Log-Withheld` names the datasets that withhold it still.
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/log", operation_id = "get_log", tag = "results", params(LogQuery,
         ("id" = String, Path, pattern = "^[0-9a-f]{32}$"),
         ("Range" = Option<String>, Header, description = "One range of bytes; ignored when following")),
     responses(
         (status = 200, content_type = "text/plain", body = String,
-            headers(("X-Cloister-Log-Withheld" = String, description = "DIDs of the datasets that withhold it, if any"))),
+            headers(("X-Cloister-Log-Withheld" = String, description = "DIDs of the datasets that withhold it still, if any"))),
         (status = 206, content_type = "text/plain", body = String),
     )
 )]
@@ -61,7 +61,7 @@ pub(super) async fn log(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let log = use_cases.job_log(&Actor::from(who.clone()), id).await?;
-    let withheld = log.withheld().map(|log| log.by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    let withheld = log.withheld().map(|log| log.missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     if query.follow == Some(true) {
         let body = if method == Method::HEAD {
             Body::empty()
@@ -106,9 +106,10 @@ pub(super) async fn withheld_log(
     Download::of_log(log, bytes).answer(&http.metrics, &method, &headers).await
 }
 
-/// Release a withheld log: let the consumer read what you may read of it
+/// Release a withheld log, as far as the rules of your own datasets withhold it
 ///
-/// The first release counts. The receipt of the job stays as it is; the release is in the audit log.
+/// The consumer can read it once every publisher that withholds it has released it; `withheldLog.missing` says whose release is
+/// missing. Your first release counts. The receipt of the job stays as it is; the release is in the audit log.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/withheld-log/release", operation_id = "release_withheld_log", tag = "review",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),

@@ -7,7 +7,7 @@ use crate::{
 };
 use axum::{
     Json,
-    body::Body,
+    body::{Body, BodyDataStream, Bytes},
     extract::{Request, State},
     http::{HeaderMap, StatusCode, header},
 };
@@ -151,12 +151,16 @@ pub(super) async fn remove(
 /// Takes a body as it comes.
 async fn receive(upload: &mut UploadInProgress, body: Body) -> Result<(), Problem> {
     let mut stream = body.into_data_stream();
-    loop {
-        let next = tokio::time::timeout(IDLE, stream.next()).await.map_err(|_| Problem::client_too_slow(IDLE))?;
-        let Some(bytes) = next else { return Ok(()) };
-        let bytes = bytes.map_err(|_| Problem::malformed("the body ended before it was whole"))?;
+    while let Some(bytes) = next(&mut stream, IDLE).await? {
         upload.append(&bytes).await?;
     }
+    Ok(())
+}
+
+/// The next bytes of a body; none at its end. Waits so long for them.
+async fn next(stream: &mut BodyDataStream, idle: Duration) -> Result<Option<Bytes>, Problem> {
+    let next = tokio::time::timeout(idle, stream.next()).await.map_err(|_| Problem::client_too_slow(idle))?;
+    next.transpose().map_err(|_| Problem::malformed("the body ended before it was whole"))
 }
 
 fn is_octets(headers: &HeaderMap) -> Result<(), Problem> {
@@ -165,5 +169,24 @@ fn is_octets(headers: &HeaderMap) -> Result<(), Problem> {
         None => Ok(()),
         Some(value) if value.as_bytes().eq_ignore_ascii_case(OCTETS.as_bytes()) => Ok(()),
         Some(_) => Err(Problem::media_type(OCTETS)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    /// The answer to a client that is slow itself, and to no other: clients and proxies may repeat such a request.
+    #[tokio::test]
+    async fn a_client_that_stops_sending_is_answered_408() {
+        let sent = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"a"))]);
+        let mut body = Body::from_stream(sent.chain(stream::pending())).into_data_stream();
+        assert_eq!(next(&mut body, IDLE).await.expect("bytes").as_deref(), Some(b"a".as_slice()));
+        let problem = next(&mut body, Duration::from_millis(1)).await.expect_err("nothing comes");
+        assert_eq!((problem.status, problem.retry_after), (StatusCode::REQUEST_TIMEOUT, None));
+        let mut whole = Body::from("a").into_data_stream();
+        assert!(next(&mut whole, IDLE).await.expect("bytes").is_some());
+        assert!(next(&mut whole, IDLE).await.expect("the end").is_none());
     }
 }

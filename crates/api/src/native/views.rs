@@ -85,7 +85,9 @@ pub(super) struct ReasonView {
 pub(super) struct WithheldLogView {
     /// The datasets whose rules withhold it.
     by: Vec<String>,
-    /// When a publisher released it; null: the consumer may not read it.
+    /// Those of them whose publisher has not released it yet.
+    missing: Vec<String>,
+    /// When the last of their publishers released it; null: the consumer may not read it.
     #[schema(format = DateTime)]
     released: Option<String>,
     /// The same as a text, with what can be done.
@@ -150,7 +152,8 @@ impl From<&JobStatus> for JobView {
             reason: reason.as_ref().map(|reason| ReasonView { text: reason.text().to_owned(), fault: reason.fault() }),
             withheld_log: withheld_log.as_ref().map(|log| WithheldLogView {
                 by: log.by.iter().map(ToString::to_string).collect(),
-                released: log.release.as_ref().map(|release| date::write(release.at)),
+                missing: log.missing.iter().map(ToString::to_string).collect(),
+                released: log.released().map(date::write),
                 text: log.to_string(),
             }),
             created: date::write(*created),

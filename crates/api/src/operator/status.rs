@@ -95,7 +95,7 @@ impl StatusBody {
 /// What Ocean's clients are told of the end of a job that did not go well.
 fn reason(job: &JobStatus) -> Option<String> {
     let reason = job.reason.as_ref().filter(|_| !job.phase.is_success())?.text();
-    let withheld = job.withheld_log.as_ref().filter(|log| log.release.is_none());
+    let withheld = job.withheld_log.as_ref().filter(|log| log.released().is_none());
     Some(withheld.map_or_else(|| reason.to_owned(), |log| format!("{reason}; {log}")))
 }
 
@@ -193,14 +193,12 @@ mod tests {
         assert_eq!((&failed["status"], &failed["statusText"]), (&json!(41), &json!("Algorithm failed")));
         assert!(failed["dateFinished"].is_string());
         // Who withholds the log is said where there is something to explain.
-        let log = |release| WithheldLog { by: vec!["did:op:5b1f".parse().expect("a DID")], release };
-        let silent = |release| JobStatus {
-            withheld_log: Some(log(release)),
-            ..job(&[RUN.as_slice(), &[Event::Failed]].concat())
-        };
-        let withheld = body(&silent(None), &[])["reason"].as_str().expect("a text").to_owned();
-        assert!(withheld.starts_with("limit; the log is withheld by the rules of did:op:5b1f"), "{withheld}");
-        let release = LogRelease { by: "bob".parse().expect("an account"), at: Timestamp::from_unix_ms(1), bytes: 9 };
-        assert_eq!(body(&silent(Some(release)), &[])["reason"], "limit");
+        let withheld = WithheldLog::by(vec!["did:op:5b1f".parse().expect("a DID")]);
+        let release = LogRelease { by: "bob".parse().expect("an account"), at: Timestamp::from_unix_ms(1) };
+        let released = WithheldLog { releases: vec![release], missing: Vec::new(), bytes: 9, ..withheld.clone() };
+        let silent = |log| JobStatus { withheld_log: Some(log), ..job(&[RUN.as_slice(), &[Event::Failed]].concat()) };
+        let told = body(&silent(withheld), &[])["reason"].as_str().expect("a text").to_owned();
+        assert!(told.starts_with("limit; the log is withheld by the rules of did:op:5b1f"), "{told}");
+        assert_eq!(body(&silent(released), &[])["reason"], "limit");
     }
 }

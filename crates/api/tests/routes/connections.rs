@@ -1,6 +1,6 @@
 //! Real connections.
 
-use crate::test_service::service;
+use crate::test_service::{many, service, service_with};
 use cloister_api::{ServeOptions, serve};
 use serde_json::json;
 use std::time::Duration;
@@ -97,4 +97,30 @@ async fn heads_are_bounded() {
     }
     closing.cancel();
     serving.await.expect("no panic").expect("well");
+}
+
+/// Clients and proxies may repeat by themselves what was answered with 408, so a service that is slow itself says 503, and when
+/// to come again. Nothing here is measured: the engine never answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_slow_itself_answers_503() {
+    let service = service_with(|settings| {
+        settings.rates = many();
+        settings.request_timeout = Duration::from_millis(300);
+    })
+    .await;
+    service.observed.stop_answering();
+    let job = "00000000000000000000000000000000";
+    for (method, path) in [
+        ("GET", "/v1/jobs".to_owned()),
+        ("GET", format!("/v1/jobs/{job}")),
+        ("POST", format!("/v1/jobs/{job}/stop")),
+        ("DELETE", format!("/v1/jobs/{job}")),
+        ("GET", "/api/v1/operator/environments".to_owned()),
+        ("GET", "/api/v1/operator/list".to_owned()),
+    ] {
+        let answer = service.with("olga", method, &path, &[], axum::body::Body::empty()).await;
+        let answer = answer.expect(503);
+        assert!(answer.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0), "{method} {path}");
+        assert_eq!(answer.json()["type"], "https://cloister.dev/problems/too-slow", "{method} {path}");
+    }
 }

@@ -112,6 +112,30 @@ async fn a_publisher_reads_of_a_withheld_log_what_the_others_datasets_let_out() 
     for who in ["alice", "mallory"] {
         service.get(who, &format!("/v1/jobs/{job}/withheld-log")).await.expect(404);
     }
+    // Neither may read it, and both together may let it out.
+    let explained = async || service.get("bob", &format!("/v1/jobs/{job}/explain")).await.expect(200).text();
+    for (who, missing) in [("alice", &theirs[1..]), ("mallory", &[])] {
+        for repeated in [false, true] {
+            let path = format!("/v1/jobs/{job}/withheld-log/release");
+            let shown = service.post(who, &path, &json!(null)).await.expect(200).json();
+            assert_eq!(shown["withheldLog"]["missing"], json!(missing), "{who} {repeated}: {shown}");
+            assert_eq!(shown["withheldLog"]["released"].is_string(), missing.is_empty(), "{shown}");
+        }
+        let log = service.get("bob", &format!("/v1/jobs/{job}/log")).await.expect(200);
+        assert_eq!(log.text(), if missing.is_empty() { "a line\n" } else { "" });
+        assert_eq!(log.header("x-cloister-log-withheld"), missing.join(", "));
+        let text = explained().await;
+        assert_eq!(text.contains("is missing"), !missing.is_empty(), "{text}");
+        assert!(missing.iter().all(|did| text.contains(did)), "{text}");
+    }
+    for who in ["bob", "carol", "olga"] {
+        service.post(who, &format!("/v1/jobs/{job}/withheld-log/release"), &json!(null)).await.expect(404);
+    }
+    let audit = service.get("olga", "/v1/audit?limit=1000").await.expect(200).json();
+    let records = audit["items"].as_array().expect("records").iter();
+    let releases = records.filter(|record| record["action"] == "log-released" && record["subject"] == job.as_str());
+    let actors: Vec<_> = releases.map(|record| &record["actor"]).collect();
+    assert_eq!(actors, ["alice", "mallory"], "each once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@ mod connections;
 mod jobs;
 mod keys;
 mod logs;
+mod observed;
 mod ocean;
 mod operator;
 mod quotas;

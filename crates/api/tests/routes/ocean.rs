@@ -9,21 +9,11 @@ use axum::{
     http::{Method, Request, header},
 };
 use cloister_api::OperatorSettings;
+use cloister_testkit::guests::{ENDLESS, FAILS};
 use serde_json::{Value, json};
 
 pub(crate) const OWNER: &str = "0x52A4Fc5B2cD5Cb0F3dF6c6E0f2Ee9d8C1B7a0bE1";
 pub(crate) const OTHER: &str = "0xC41808BBef371AD5CFc76466dDF9dEe228d2BdAA";
-
-/// Prints a line, and never ends.
-const ENDLESS: &str = r#"(module
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 0) "\20\00\00\00\07\00\00\00")
-  (data (i32.const 32) "a line\0a")
-  (func (export "_start")
-    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
-    (loop $again (br $again))))"#;
-const FAILS: &str = r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#;
 
 /// A service with two datasets and three algorithms, and one Provider (key 1) that is allowed.
 pub(crate) struct Ocean {
@@ -34,7 +24,7 @@ pub(crate) struct Ocean {
     pub(crate) algorithm: String,
     /// Runs until it is stopped.
     pub(crate) endless: String,
-    /// Traps.
+    /// Exits with an error.
     pub(crate) failing: String,
 }
 

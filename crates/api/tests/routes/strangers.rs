@@ -105,8 +105,11 @@ async fn what_is_hidden_is_not_there() {
             let content = if has_body { Body::from(body(template).to_string()) } else { Body::empty() };
             service.with("carol", &method, &path, if has_body { &headers } else { &[] }, content).await
         };
+        let _ = service.observed.calls();
         let there = ask(filled(&path, &job, &dataset), &path).await;
+        let work = service.observed.calls();
         let not_there = ask(filled(&path, UNKNOWN, "did:op:nobody"), &path).await;
+        assert_eq!(work, service.observed.calls(), "{method} {path}: the time that it takes must not tell either");
         assert_eq!(there.status, 404, "{method} {path}: {}", there.text());
         assert_eq!((there.status, &there.body), (not_there.status, &not_there.body), "{method} {path}");
         let names = |answer: &crate::test_service::Answer| -> Vec<String> {
@@ -120,8 +123,11 @@ async fn what_is_hidden_is_not_there() {
     // Nor does asking for a job tell.
     let request = |did: &str| json!({"datasets": [did], "algorithm": {"rawcode": "x"}});
     for path in ["/v1/jobs", "/v1/explain"] {
+        let _ = service.observed.calls();
         let there = service.post("carol", path, &request(&dataset)).await.expect(404);
+        let work = service.observed.calls();
         let not_there = service.post("carol", path, &request("did:op:nobody")).await.expect(404);
+        assert_eq!(work, service.observed.calls(), "{path}");
         assert_eq!(there.body, not_there.body);
         assert_eq!(there.json()["field"], "datasets[0]");
     }

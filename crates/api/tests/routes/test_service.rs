@@ -1,5 +1,6 @@
 //! A service with an engine in a folder of its own, and accounts with keys.
 
+use crate::observed::ObservedEngine;
 use axum::{
     Router,
     body::Body,
@@ -7,18 +8,21 @@ use axum::{
 };
 use cloister_api::{RateLimits, Service, Settings, new_key};
 use cloister_local_engine::{EnvironmentOptions, LocalEngine, Options};
-use cloister_model::{AuditAction, AuditEvent, Backend, Keyring as _, Role, Timestamp};
+use cloister_model::{AuditAction, AuditEvent, Backend, Keyring as _, Role};
 use cloister_sources::SourcePolicy;
 use cloister_testkit::EndsSandboxes;
+pub(crate) use cloister_testkit::{guests::WRITES, now};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tower::ServiceExt as _;
 
 pub(crate) struct TestService {
     pub(crate) router: Router,
     pub(crate) api: Service,
     pub(crate) engine: Arc<LocalEngine>,
+    /// The same engine, as the service reaches it.
+    pub(crate) observed: Arc<ObservedEngine>,
     keys: BTreeMap<&'static str, String>,
     _sandboxes: EndsSandboxes,
     _folder: tempfile::TempDir,
@@ -51,25 +55,6 @@ impl Answer {
     }
 }
 
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// Writes `0123456789` to `result.csv`, whatever its parameters are.
-pub(crate) const WRITES: &str = r#"(module
-  (import "wasi_snapshot_preview1" "path_open"
-    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (data (i32.const 0) "\20\00\00\00\0a\00\00\00")
-  (data (i32.const 32) "0123456789")
-  (data (i32.const 64) "data/outputs/result.csv")
-  (func (export "_start")
-    (drop (call $open
-      (i32.const 3) (i32.const 0) (i32.const 64) (i32.const 23) (i32.const 1)
-      (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 16)))
-    (drop (call $write (i32.load (i32.const 16)) (i32.const 0) (i32.const 1) (i32.const 20)))))"#;
-
 /// A WebAssembly program, from its text.
 pub(crate) fn program(text: &str) -> Vec<u8> {
     wat::parse_str(text).expect("a program")
@@ -77,8 +62,8 @@ pub(crate) fn program(text: &str) -> Vec<u8> {
 
 /// A guest that was built before.
 pub(crate) fn guest(name: &str) -> Vec<u8> {
-    let path = root().join("target/guests").join(name);
-    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}; run scripts/guests.sh", path.display()))
+    let path = cloister_testkit::guest(name).unwrap_or_else(|missing| panic!("{missing}"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 pub(crate) async fn service() -> TestService {
@@ -92,8 +77,7 @@ pub(crate) fn many() -> RateLimits {
 
 pub(crate) async fn service_with(change: impl FnOnce(&mut Settings)) -> TestService {
     let folder = tempfile::tempdir().expect("a folder");
-    let sandbox = root().join("target/release/sandbox");
-    assert!(sandbox.exists(), "{} is not there; run make build", sandbox.display());
+    let sandbox = cloister_testkit::program("sandbox").unwrap_or_else(|missing| panic!("{missing}"));
     let gib = 1024 * 1024 * 1024;
     let engine = LocalEngine::open(Options {
         home: folder.path().join("home"),
@@ -120,12 +104,14 @@ pub(crate) async fn service_with(change: impl FnOnce(&mut Settings)) -> TestServ
     .expect("an engine");
     let mut settings = Settings::new([1; 32], [2; 32]);
     change(&mut settings);
-    let backend: Arc<dyn Backend> = engine.clone();
+    let observed = ObservedEngine::new(engine.clone());
+    let backend: Arc<dyn Backend> = observed.clone();
     let api = Service::new(backend, settings).expect("a service");
     let mut service = TestService {
         router: api.router(),
         api,
         engine,
+        observed,
         keys: BTreeMap::new(),
         _sandboxes: EndsSandboxes::of(folder.path()),
         _folder: folder,
@@ -140,11 +126,6 @@ pub(crate) async fn service_with(change: impl FnOnce(&mut Settings)) -> TestServ
         service.add(name, role).await;
     }
     service
-}
-
-pub(crate) fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).expect("a moment"))
 }
 
 /// What is put on record of a key that a test makes.

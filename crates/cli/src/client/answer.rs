@@ -57,7 +57,7 @@ pub(crate) struct Job {
 /// A log that rules of datasets keep from the consumer.
 #[derive(Debug, Deserialize)]
 pub(crate) struct WithheldLog {
-    /// When a publisher released it.
+    /// When all publishers that withhold it had released it.
     pub(crate) released: Option<String>,
     /// Who withholds it, and what can be done.
     pub(crate) text: String,

@@ -31,7 +31,7 @@ pub(crate) enum JobCommand {
     Follow(One),
     /// Print the algorithm's log
     Logs(log::Logs),
-    /// As a publisher of its datasets: let the consumer of a job read its withheld log
+    /// As a publisher of its datasets: let the consumer of a job read its log, as far as your datasets withhold it
     ReleaseLog(One),
     /// List the results; with --dir, download them
     Results(results::Results),
@@ -159,7 +159,10 @@ async fn release_log(context: &Context, job: JobId) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return Ok(print_document(context.format, &answer)?);
     }
-    note(&format!("the consumer of job {job} can read its log"));
+    match read::<Job>(&answer)?.withheld_log.filter(|log| log.released.is_none()) {
+        None => note(&format!("the consumer of job {job} can read its log")),
+        Some(log) => note(&format!("released as far as your datasets withhold it; {}", shown(&log.text))),
+    }
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! Logs that the rules of datasets keep from the consumer: kept for the publishers, and released by them.
 
 use crate::{Trial, trial::ALL};
-use cloister_model::{AuditAction, EngineError, JobId, JobSpec, LogRelease, LogScope, Phase, WithheldLog};
+use cloister_model::{
+    AuditAction, EngineError, JobId, JobSpec, LogRelease, LogScope, Phase, RecordedDataset, WithheldLog,
+};
 use cloister_testkit::{account, guests, recorded_dataset};
 
 /// A job that runs this guest and whose log may not leave.
@@ -10,7 +12,17 @@ async fn silent_job(trial: &Trial, guest: &str) -> JobSpec {
     job.terms.output_contract.max_log_bytes = 0;
     trial.publish("d", "bob").await;
     let dataset = recorded_dataset("d", "bob", false);
-    job.record.datasets = vec![cloister_model::RecordedDataset { log_bytes: 0, ..dataset }];
+    job.record.datasets = vec![RecordedDataset { log_bytes: 0, ..dataset }];
+    job
+}
+
+/// The same on datasets of three publishers: those of bob and carol let nothing of it out, that of dave lets out two bytes.
+async fn silent_job_of_three(trial: &Trial) -> JobSpec {
+    let mut job = silent_job(trial, guests::FAILS).await;
+    for (did, publisher, log_bytes) in [("e", "carol", 0), ("f", "dave", 2)] {
+        trial.publish(did, publisher).await;
+        job.record.datasets.push(RecordedDataset { log_bytes, ..recorded_dataset(did, publisher, false) });
+    }
     job
 }
 
@@ -36,7 +48,7 @@ pub async fn a_withheld_log_is_kept_for_the_publishers(trial: &mut Trial) {
         (reviewed, Phase::AlgorithmFailed),
     ] {
         let status = trial.run(&job).await;
-        let withheld = WithheldLog { by: vec!["d".parse().expect("a DID")], release: None };
+        let withheld = WithheldLog::by(vec!["d".parse().expect("a DID")]);
         assert_eq!((status.phase, status.withheld_log), (phase, Some(withheld)));
         assert_eq!(both(trial, job.id).await, ["", "a,b\n"]);
         trial.restart().await;
@@ -44,24 +56,73 @@ pub async fn a_withheld_log_is_kept_for_the_publishers(trial: &mut Trial) {
     }
 }
 
-/// The first release counts: the consumer may read so many bytes, and no more. It is recorded, and survives a restart.
+/// The first release of a publisher counts, and that of an account that published none of the datasets does not. It is recorded,
+/// and survives a restart.
 pub async fn a_withheld_log_is_released_once(trial: &mut Trial) {
-    for (bytes, text) in [(2, "a,"), (u64::MAX, "a,b\n")] {
-        let job = silent_job(trial, guests::FAILS).await;
-        let ended = trial.run(&job).await;
+    let job = silent_job(trial, guests::FAILS).await;
+    let ended = trial.run(&job).await;
+    let event = |trial: &Trial, actor: &str| {
         let mut event = trial.event(AuditAction::LogReleased);
-        event.actor = "bob".to_owned();
-        let released = trial.engine().release_log(job.id, bytes, event.clone()).await.expect("released");
-        let release = released.withheld_log.clone().expect("a withheld log").release;
-        assert_eq!(release, Some(LogRelease { by: account("bob"), at: event.at, bytes }));
-        assert_ne!(released.seen(), ended.seen());
-        let again = trial.event(AuditAction::LogReleased);
-        assert_eq!(trial.engine().release_log(job.id, 3, again.clone()).await, Ok(released.clone()));
-        assert_eq!((trial.recorded(&event).await, trial.recorded(&again).await), (1, 0));
+        event.actor = actor.to_owned();
+        event
+    };
+    let foreign = event(trial, "carol");
+    assert_eq!(trial.engine().release_log(job.id, foreign.clone()).await, Ok(ended.clone()));
+    assert_eq!(trial.recorded(&foreign).await, 0);
+    let first = event(trial, "bob");
+    let released = trial.engine().release_log(job.id, first.clone()).await.expect("released");
+    let log = released.withheld_log.clone().expect("a withheld log");
+    assert_eq!((log.releases, log.missing), (vec![LogRelease { by: account("bob"), at: first.at }], vec![]));
+    assert_ne!(released.seen(), ended.seen());
+    let again = event(trial, "bob");
+    assert_eq!(trial.engine().release_log(job.id, again.clone()).await, Ok(released.clone()));
+    assert_eq!((trial.recorded(&first).await, trial.recorded(&again).await), (1, 0));
+    trial.restart().await;
+    assert_eq!(trial.status(job.id).await, released);
+    assert_eq!(both(trial, job.id).await, ["a,b\n", "a,b\n"]);
+}
+
+/// A log that several publishers withhold can be read once all of them have released it, also if they do so at the same moment,
+/// at different processes. Each release is recorded, and a restart forgets none.
+pub async fn a_log_is_released_by_all_who_withhold_it(trial: &mut Trial) {
+    let event = |trial: &Trial, actor: &str| {
+        let mut event = trial.event(AuditAction::LogReleased);
+        event.actor = actor.to_owned();
+        event
+    };
+    let job = silent_job_of_three(trial).await;
+    let mut events = Vec::new();
+    trial.run(&job).await;
+    for (publisher, missing, readable) in [("carol", vec!["d"], ""), ("bob", vec![], "a,"), ("dave", vec![], "a,b\n")] {
+        events.push(event(trial, publisher));
+        let released = trial.engine().release_log(job.id, events[events.len() - 1].clone()).await.expect("released");
+        let log = released.withheld_log.clone().expect("a withheld log");
+        let missing: Vec<_> = missing.into_iter().map(|did: &str| did.parse().expect("a DID")).collect();
+        assert_eq!((log.missing, log.releases.len()), (missing, events.len()), "{publisher}");
         trial.restart().await;
         assert_eq!(trial.status(job.id).await, released);
-        assert_eq!(both(trial, job.id).await, [text, "a,b\n"]);
+        assert_eq!(both(trial, job.id).await, [readable, "a,b\n"], "{publisher}");
     }
+    let job = silent_job_of_three(trial).await;
+    trial.run(&job).await;
+    let processes = trial.processes();
+    let mut tasks = Vec::new();
+    for (place, publisher) in ["bob", "carol", "dave", "bob", "carol", "dave"].into_iter().enumerate() {
+        let (process, event) = (processes[place % processes.len()].clone(), event(trial, publisher));
+        events.push(event.clone());
+        tasks.push(tokio::spawn(async move { process.release_log(job.id, event).await.expect("released") }));
+    }
+    for task in tasks {
+        task.await.expect("an answer");
+    }
+    trial.restart().await;
+    let log = trial.status(job.id).await.withheld_log.expect("a withheld log");
+    assert_eq!((log.releases.len(), log.missing.len(), log.bytes), (3, 0, u64::MAX));
+    let mut recorded = Vec::new();
+    for event in &events {
+        recorded.push(trial.recorded(event).await);
+    }
+    assert_eq!((&recorded[..3], recorded[3..].iter().sum()), ([1, 1, 1].as_slice(), 3), "one of each publisher");
 }
 
 /// A log that is not withheld cannot be released: nothing changes, and nothing is recorded.
@@ -78,7 +139,7 @@ pub async fn a_log_that_is_not_withheld_cannot_be_released(trial: &mut Trial) {
         (missing.id, EngineError::NoSuchJob(missing.id)),
     ] {
         let event = trial.event(AuditAction::LogReleased);
-        assert_eq!(trial.engine().release_log(job, 1, event.clone()).await, Err(error));
+        assert_eq!(trial.engine().release_log(job, event.clone()).await, Err(error));
         assert_eq!(trial.recorded(&event).await, 0);
     }
     trial.stop(running.id).await;

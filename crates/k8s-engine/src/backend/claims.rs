@@ -78,7 +78,14 @@ mod tests {
         let order = Order::of(&job, payload).expect("an order");
         let mut resource = ComputeJob::new(
             &job.id.to_string(),
-            ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None, registration: None },
+            ComputeJobSpec {
+                order,
+                stop: None,
+                review: None,
+                log_releases: Vec::new(),
+                removal: None,
+                registration: None,
+            },
         );
         let status = cloister_testkit::status_in(phase, job.id, job.created);
         resource.status = Some(ComputeJobStatus::of(&status, None, None));

@@ -8,6 +8,7 @@ use crate::{
     },
     store::{Holder, MANAGED_BY, Pending, Taken, give_up, receipts, secrets},
 };
+use cloister_lifecycle::log_released;
 use cloister_model::{
     AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation, JobCard, JobId,
     JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
@@ -143,20 +144,21 @@ impl Jobs for ClusterStore {
         })
     }
 
-    fn release_log(&self, job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+    fn release_log(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
         Box::pin(async move {
             self.inner
                 .change(job, &record, |found, record| {
-                    if status(job, found)?.withheld_log.is_none() {
-                        return Err(EngineError::NoWithheldLog(job));
-                    }
-                    if found.spec.log_release.is_some() {
+                    let before = status(job, found)?;
+                    let by = record.actor.parse().map_err(unusable)?;
+                    let spec = found.job().map_err(unusable)?;
+                    let after = log_released(&spec.record, &before, by, record.at);
+                    let after = after.ok_or(EngineError::NoWithheldLog(job))?;
+                    if after == before {
                         return Ok(None);
                     }
-                    // The API server's numbers end there.
-                    let bytes = bytes.min(i64::MAX.unsigned_abs());
-                    let decision = LogDecision { by: record.actor.clone(), at: record.at.into(), bytes };
-                    Ok(Some(json!({"logRelease": decision})))
+                    let decision = LogDecision { by: record.actor.clone(), at: record.at.into() };
+                    let all: Vec<_> = found.spec.log_releases.iter().chain([&decision]).collect();
+                    Ok(Some(json!({"logReleases": all})))
                 })
                 .await
         })
@@ -346,7 +348,7 @@ fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
     let name = job.id.to_string();
     let mut resource = ComputeJob::new(
         &name,
-        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None, registration: None },
+        ComputeJobSpec { order, stop: None, review: None, log_releases: Vec::new(), removal: None, registration: None },
     );
     let mut annotations = BTreeMap::new();
     let mut labels = BTreeMap::from([

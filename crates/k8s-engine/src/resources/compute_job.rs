@@ -1,4 +1,5 @@
 use super::{ComputeJobStatus, Moment, Order, OrderError, schema, status::StatusFormError};
+use cloister_lifecycle::with_release;
 use cloister_model::{JobId, JobSpec, JobStatus, Labels, LogRelease, Phase, Review};
 use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,9 @@ use sha2::Digest as _;
         .message("a request to stop is set once, and stays"),
     validation = Rule::new("!has(oldSelf.review) || (has(self.review) && self.review == oldSelf.review)")
         .message("a review is decided once, and stays"),
-    validation = Rule::new("!has(oldSelf.logRelease) || (has(self.logRelease) && self.logRelease == oldSelf.logRelease)")
-        .message("a log is released once, and stays released"),
+    validation = Rule::new(
+        "!has(oldSelf.logReleases) || (has(self.logReleases) && oldSelf.logReleases.all(old, old in self.logReleases))"
+    ).message("a publisher releases a log once, and it stays released"),
     validation = Rule::new("!has(oldSelf.removal) || (has(self.removal) && self.removal == oldSelf.removal)")
         .message("a removal is asked for once, and stays"),
     validation = Rule::new(
@@ -58,9 +60,10 @@ pub struct ComputeJobSpec {
     /// A reviewer's decision; none: there is none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewDecision>,
-    /// A publisher's decision to let the consumer read a withheld log.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log_release: Option<LogDecision>,
+    /// The decisions of publishers to let the consumer read a withheld log, one of each at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub log_releases: Vec<LogDecision>,
     /// That the job was removed. It is deleted soon, and counts as absent already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
@@ -109,7 +112,7 @@ pub enum Verdict {
     Refuse,
 }
 
-/// The release of a withheld log.
+/// The release of a withheld log by one publisher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
@@ -119,9 +122,6 @@ pub struct LogDecision {
     pub by: String,
     /// When.
     pub at: Moment,
-    /// The most bytes of it that the consumer may read; 2^63-1 for any more.
-    #[schemars(schema_with = "schema::amount")]
-    pub bytes: u64,
 }
 
 /// That a job was removed.
@@ -189,11 +189,15 @@ impl ComputeJob {
             let by = by.parse().map_err(|_| StatusFormError::Account(id))?;
             status.review = Some(Review { approved: *verdict == Verdict::Approve, by, at: at.timestamp() });
         }
-        if let (Some(log), Some(decision)) = (&mut status.withheld_log, &self.spec.log_release) {
-            let by = decision.by.parse().map_err(|_| StatusFormError::Account(id))?;
-            // The API server's numbers end there; it stands for any more.
-            let bytes = if decision.bytes >= i64::MAX.unsigned_abs() { u64::MAX } else { decision.bytes };
-            log.release = Some(LogRelease { by, at: decision.at.timestamp(), bytes });
+        if !self.spec.log_releases.is_empty()
+            && let Some(mut log) = status.withheld_log.take()
+        {
+            let record = self.spec.order.job(id)?.record;
+            for LogDecision { by, at } in &self.spec.log_releases {
+                let by = by.parse().map_err(|_| StatusFormError::Account(id))?;
+                log = with_release(&record, log, LogRelease { by, at: at.timestamp() });
+            }
+            status.withheld_log = Some(log);
         }
         status.revision = digest(&status);
         Ok(status)

@@ -285,7 +285,7 @@ impl ComputeJobStatus {
                 asset: detail.asset().map(ToString::to_string),
                 text: detail.text().to_owned(),
             }),
-            // That a publisher has released it stands in the spec.
+            // Which publishers have released it stands in the spec.
             log_withheld_by: withheld_log.as_ref().map(|log| log.by.iter().map(ToString::to_string).collect()),
             changed: (*changed).into(),
             ended: ended.map(Into::into),
@@ -333,7 +333,7 @@ impl ComputeJobStatus {
         let did = |text: &String| text.parse::<Did>().map_err(|_| StatusFormError::Did(id));
         let withheld = match &self.log_withheld_by {
             None => None,
-            Some(by) => Some(WithheldLog { by: by.iter().map(did).collect::<Result<_, _>>()?, release: None }),
+            Some(by) => Some(WithheldLog::by(by.iter().map(did).collect::<Result<_, _>>()?)),
         };
         Ok(JobStatus {
             id,

@@ -75,9 +75,13 @@ async fn a_compute_job_is_ordered_once_stopped_once_and_reviewed_in_review() {
     let conditions = ended["status"]["conditions"].as_array().expect("conditions").clone();
     assert!(conditions.iter().any(|condition| condition["type"] == "Complete" && condition["status"] == "True"));
 
-    let release = |bytes: u64| json!({"logRelease": {"at": "2026-01-02T03:04:08Z", "by": "bob", "bytes": bytes}});
-    change(release(9)).await.expect("a release");
-    refused(change(release(99)).await, "a log is released once");
+    let by = |account: &str, at: &str| json!({"at": at, "by": account});
+    let (bob, carol) = (by("bob", "2026-01-02T03:04:08Z"), by("carol", "2026-01-02T03:04:09Z"));
+    let release = |all: &[&Value]| json!({ "logReleases": all });
+    change(release(&[&bob])).await.expect("a release");
+    change(release(&[&bob, &carol])).await.expect("another publisher's");
+    refused(change(release(&[&carol])).await, "stays released");
+    refused(change(release(&[&by("bob", "2026-01-02T03:04:10Z"), &carol])).await, "a publisher releases a log once");
 
     let removal = |at: &str| json!({"removal": {"at": at, "by": "alice"}});
     change(removal("2026-01-02T03:04:08Z")).await.expect("a removal");

@@ -112,8 +112,8 @@ impl Jobs for LocalEngine {
         Box::pin(self.core.store.write(Durability::Disk, move |write| review(write, job, &verdict, record)))
     }
 
-    fn release_log(&self, job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
-        Box::pin(self.core.store.write(Durability::Disk, move |write| release_log(write, job, bytes, record)))
+    fn release_log(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(self.core.store.write(Durability::Disk, move |write| release_log(write, job, record)))
     }
 }
 
@@ -226,14 +226,11 @@ fn review(
     answer(job, record(write, &spec, &reviewed(&spec, verdict, review), at))
 }
 
-fn release_log(
-    write: &mut Write<'_>,
-    job: JobId,
-    bytes: u64,
-    event: AuditEvent,
-) -> Result<JobStatus, Fail<EngineError>> {
-    let Some(before) = jobs::status(write.db, job)? else { return Err(Fail::Rejected(EngineError::NoSuchJob(job))) };
-    let Some(after) = log_released(&before, account(&event)?, event.at, bytes) else {
+fn release_log(write: &mut Write<'_>, job: JobId, event: AuditEvent) -> Result<JobStatus, Fail<EngineError>> {
+    let missing = || Fail::Rejected(EngineError::NoSuchJob(job));
+    let before = jobs::status(write.db, job)?.ok_or_else(missing)?;
+    let JobCard { record, .. } = jobs::card(write.db, job)?.ok_or_else(missing)?;
+    let Some(after) = log_released(&record, &before, account(&event)?, event.at) else {
         return Err(Fail::Rejected(EngineError::NoWithheldLog(job)));
     };
     if after != before {

@@ -140,7 +140,7 @@ async fn no_command_takes_effect_without_its_record() {
             $check!("remove", remove(&engine, ended.id));
             $check!("approve", review(&engine, approved.id, ReviewVerdict::Approve));
             $check!("refuse", review(&engine, refused.id, refusal()));
-            $check!("release a log", engine.release_log(silent.id, 1, testing::event(AuditAction::LogReleased)));
+            $check!("release a log", engine.release_log(silent.id, testing::event(AuditAction::LogReleased)));
             $check!("put an asset", engine.put_asset(asset(), testing::event(AuditAction::AssetPublished)));
             $check!("put a key", engine.put_key(other_key(), testing::event(AuditAction::KeyCreated)));
             $check!("revoke", engine.revoke_key(key().id, testing::at(2), testing::event(AuditAction::KeyRevoked)));

@@ -89,14 +89,26 @@ impl JobRecord {
         withholding.map(|dataset| dataset.asset.did.clone()).collect()
     }
 
-    /// How many bytes of a withheld log the account may read and release. A log may hold data of every dataset, so each
-    /// dataset of another publisher limits it to what that dataset lets out. 0 for an account that published none.
+    /// How many bytes of a withheld log the account may read. A log may hold data of every dataset, so each dataset of another
+    /// publisher limits it to what that dataset lets out. 0 for an account that published none.
     #[must_use]
     pub fn log_bytes_for(&self, account: &Account) -> u64 {
         if !self.published_by(account) {
             return 0;
         }
-        let others = self.datasets.iter().filter(|dataset| dataset.asset.publisher != *account);
+        self.log_bytes_without(|publisher| publisher == account)
+    }
+
+    /// How many bytes of a withheld log may leave when these accounts have released it: what the datasets of all other
+    /// publishers let out.
+    #[must_use]
+    pub fn log_bytes_released_by(&self, accounts: &[&Account]) -> u64 {
+        self.log_bytes_without(|publisher| accounts.contains(&publisher))
+    }
+
+    /// What the datasets let out together if those of these publishers do not count.
+    fn log_bytes_without(&self, counts_not: impl Fn(&Account) -> bool) -> u64 {
+        let others = self.datasets.iter().filter(|dataset| !counts_not(&dataset.asset.publisher));
         others.map(|dataset| dataset.log_bytes).min().unwrap_or(u64::MAX)
     }
 }
@@ -183,7 +195,12 @@ mod tests {
         ] {
             assert_eq!(record(&datasets).log_bytes_for(&account.parse().expect("an account")), bytes, "{datasets:?}");
         }
-        let withholding = record(&[("a", "alice", 0), ("b", "bob", 9)]).withholding_log();
+        let shared = record(&[("a", "alice", 0), ("b", "bob", 9)]);
+        let [alice, bob] = ["alice", "bob"].map(|name| name.parse::<Account>().expect("an account"));
+        for (accounts, bytes) in [(vec![], 0), (vec![&alice], 9), (vec![&bob], 0), (vec![&alice, &bob], u64::MAX)] {
+            assert_eq!(shared.log_bytes_released_by(&accounts), bytes, "{accounts:?}");
+        }
+        let withholding = shared.withholding_log();
         assert_eq!(withholding, ["a".parse().expect("a DID")]);
     }
 }

@@ -109,11 +109,15 @@ pub struct Review {
 pub struct WithheldLog {
     /// The datasets whose rules withhold it.
     pub by: Vec<Did>,
-    /// Its release by a publisher; none: the consumer may not read it.
-    pub release: Option<LogRelease>,
+    /// The releases by publishers, in the order in which they were made; one of each publisher at most.
+    pub releases: Vec<LogRelease>,
+    /// Those of `by` whose publisher has not released it yet.
+    pub missing: Vec<Did>,
+    /// The most bytes of it, from its beginning, that the consumer may read: 0 while a release is missing.
+    pub bytes: u64,
 }
 
-/// A publisher's decision to let the consumer read a withheld log.
+/// A publisher's decision to let the consumer read a withheld log, as far as the rules of its own datasets withhold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogRelease {
@@ -121,22 +125,47 @@ pub struct LogRelease {
     pub by: Account,
     /// When.
     pub at: Timestamp,
-    /// The most bytes of it, from its beginning, that the consumer may read.
-    pub bytes: u64,
+}
+
+impl WithheldLog {
+    /// A log that these datasets withhold and that no publisher has released.
+    #[must_use]
+    pub fn by(datasets: Vec<Did>) -> Self {
+        Self { missing: datasets.clone(), by: datasets, releases: Vec::new(), bytes: 0 }
+    }
+
+    /// When the consumer was let read it; none: it may not.
+    #[must_use]
+    pub fn released(&self) -> Option<Timestamp> {
+        self.releases.last().filter(|_| self.bytes > 0).map(|release| release.at)
+    }
 }
 
 impl fmt::Display for WithheldLog {
-    /// What the consumer is told: who withholds it, and who can change that.
+    /// What the consumer is told: whose rules withhold it, and whose release is missing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { by, release } = self;
-        if release.is_some() {
-            return f.write_str("the publisher has released the log");
+        let Self { by, releases, missing, bytes } = self;
+        if *bytes > 0 {
+            return f.write_str("the log was released by all publishers that withheld it");
         }
-        f.write_str("the log is withheld by the rules of ")?;
-        for (number, did) in by.iter().enumerate() {
+        write!(f, "the log is withheld by the rules of {}", Listed(by))?;
+        match (releases.is_empty(), by.len()) {
+            (true, ..=1) => f.write_str("; its publisher can read the log and release it"),
+            (true, _) => f.write_str("; it can be read once the publishers of all of them have released it"),
+            (false, _) => write!(f, "; the release by the publisher of {} is missing", Listed(missing)),
+        }
+    }
+}
+
+/// DIDs, separated by commas.
+struct Listed<'a>(&'a [Did]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, did) in self.0.iter().enumerate() {
             write!(f, "{}{did}", if number == 0 { "" } else { ", " })?;
         }
-        f.write_str("; its publisher can read the log and release it")
+        Ok(())
     }
 }
 

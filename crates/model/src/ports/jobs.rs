@@ -97,12 +97,14 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// [`EngineError::NotInReview`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn review(&self, job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 
-    /// Lets the consumer of an ended job read at most so many bytes of its withheld log ([`JobStatus::withheld_log`]):
-    /// decided by [`AuditEvent::actor`] at [`AuditEvent::at`]. A log that is released stays as it is and nothing is recorded.
+    /// Stores that a publisher releases the withheld log of an ended job ([`JobStatus::withheld_log`]) as far as its own
+    /// datasets withhold it: decided by [`AuditEvent::actor`] at [`AuditEvent::at`]. The consumer may read what the datasets of
+    /// the publishers that have not released it let out; all, once none is left. A publisher that has released it already, or
+    /// published none of the datasets, changes nothing, and nothing is recorded.
     ///
     /// # Errors
     /// [`EngineError::NoWithheldLog`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
-    fn release_log(&self, job: JobId, bytes: u64, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+    fn release_log(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 }
 
 /// A reviewer's decision.

@@ -18,8 +18,11 @@ pub(crate) enum JobAccess {
     /// Decide whether they leave: the same, and operators, who decide without seeing them. (On datasets of several publishers,
     /// no publisher alone can decide.)
     Review,
-    /// Read and release a log that is withheld from the consumer: a publisher, as far as the datasets of others let logs out.
+    /// Read a log that is withheld from the consumer: a publisher, as far as the datasets of others let logs out.
     WithheldLog,
+    /// Release a withheld log, as far as the rules of the own datasets withhold it: a publisher, who may decide this without
+    /// being allowed to read it.
+    ReleaseLog,
 }
 
 /// A job that the actor may have this access to.
@@ -86,8 +89,11 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
         Actor::Principal(who) => who,
         // A Provider acts as the consumer, who owns the job, and never as a reviewer.
         Actor::Provider(provider) => {
-            let as_owner = !matches!(access, JobAccess::ReadHeld | JobAccess::Review | JobAccess::WithheldLog);
-            return as_owner && reaches(provider, &status.labels);
+            let as_publisher = matches!(
+                access,
+                JobAccess::ReadHeld | JobAccess::Review | JobAccess::WithheldLog | JobAccess::ReleaseLog
+            );
+            return !as_publisher && reaches(provider, &status.labels);
         }
     };
     let owns = card.record.owner == who.account;
@@ -97,6 +103,7 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
         JobAccess::Control => owns || operates,
         JobAccess::Results => owns,
         JobAccess::WithheldLog => card.record.log_bytes_for(&who.account) > 0,
+        JobAccess::ReleaseLog => card.record.published_by(&who.account),
         JobAccess::ReadHeld => card.record.reviewed_by(&who.account, &card.terms),
         JobAccess::Review => operates || card.record.reviewed_by(&who.account, &card.terms),
     }

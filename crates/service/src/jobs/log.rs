@@ -49,7 +49,7 @@ impl UseCases {
     /// [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn job_log(&self, actor: &Actor, job: JobId) -> Result<JobLog, JobError> {
         let FoundJob { status, .. } = self.find_job(actor, job, JobAccess::Control).await?;
-        let withheld = status.withheld_log.filter(|log| log.release.is_none());
+        let withheld = status.withheld_log.filter(|log| log.released().is_none());
         Ok(JobLog { use_cases: self.clone(), job, scope: LogScope::Readable, at_most: u64::MAX, withheld })
     }
 
@@ -58,7 +58,7 @@ impl UseCases {
     /// # Errors
     /// [`JobError::NoWithheldLog`], [`JobError::NotFound`], [`JobError::Engine`], [`JobError::Store`].
     pub async fn withheld_log(&self, who: &Principal, job: JobId) -> Result<JobLog, JobError> {
-        let FoundJob { card, status } = self.find_withheld_log(who, job).await?;
+        let FoundJob { card, status } = self.find_withheld_log(who, job, JobAccess::WithheldLog).await?;
         let detail = json!({"log": "withheld"});
         let record = Actor::from(who.clone()).event(self.now(), AuditAction::ResultDownloaded, &status, detail);
         self.record_download(record).await?;
@@ -66,21 +66,23 @@ impl UseCases {
         Ok(JobLog { use_cases: self.clone(), job, scope: LogScope::Kept, at_most, withheld: None })
     }
 
-    /// Lets the consumer of an ended job read its withheld log, as far as this publisher may read it. The first release counts,
-    /// and only that one is recorded.
+    /// Releases the withheld log of an ended job, as far as the rules of this publisher's own datasets withhold it. Its consumer
+    /// may read it once all publishers that withhold it have released it. The first release of a publisher counts, and only that
+    /// one is recorded.
     ///
     /// # Errors
     /// [`JobError::NoWithheldLog`], [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn release_log(&self, who: &Principal, job: JobId) -> Result<JobStatus, JobError> {
-        let FoundJob { card, status } = self.find_withheld_log(who, job).await?;
-        let bytes = card.record.log_bytes_for(&who.account);
-        let detail = json!({"atMostBytes": (bytes < u64::MAX).then_some(bytes)});
-        let record = Actor::from(who.clone()).event(self.now(), AuditAction::LogReleased, &status, detail);
-        Ok(self.backend().release_log(job, bytes, record).await?)
+        let FoundJob { card, status } = self.find_withheld_log(who, job, JobAccess::ReleaseLog).await?;
+        let own = card.record.datasets.iter().filter(|dataset| dataset.asset.publisher == who.account);
+        let own: Vec<_> = own.map(|dataset| dataset.asset.did.to_string()).collect();
+        let record =
+            Actor::from(who.clone()).event(self.now(), AuditAction::LogReleased, &status, json!({"datasets": own}));
+        Ok(self.backend().release_log(job, record).await?)
     }
 
-    async fn find_withheld_log(&self, who: &Principal, job: JobId) -> Result<FoundJob, JobError> {
-        let found = self.find_job(&who.clone().into(), job, JobAccess::WithheldLog).await?;
+    async fn find_withheld_log(&self, who: &Principal, job: JobId, access: JobAccess) -> Result<FoundJob, JobError> {
+        let found = self.find_job(&who.clone().into(), job, access).await?;
         if found.status.withheld_log.is_some() { Ok(found) } else { Err(JobError::NoWithheldLog(job)) }
     }
 

@@ -29,7 +29,7 @@ fn resource(job: &JobSpec) -> ComputeJob {
     let order = Order::of(job, payload()).expect("an order");
     ComputeJob::new(
         &job.id.to_string(),
-        ComputeJobSpec { order, stop: None, review: None, log_release: None, removal: None, registration: None },
+        ComputeJobSpec { order, stop: None, review: None, log_releases: Vec::new(), removal: None, registration: None },
     )
 }
 
@@ -196,17 +196,27 @@ fn a_decision_of_a_reviewer_counts_as_soon_as_it_is_stored() {
     }
 }
 
-/// The API server's numbers end below those of the ports.
+/// Who has released a log stands beside the status, and counts as soon as it is stored.
 #[test]
-fn all_of_a_log_can_be_released() {
-    let mut job = resource(&secret_job());
+fn a_log_is_released_by_all_who_withhold_it() {
+    let mut ordered = secret_job();
+    let dataset = |did: &str, publisher: &str| {
+        let dataset = cloister_testkit::recorded_dataset(did, publisher, false);
+        cloister_model::RecordedDataset { log_bytes: 0, ..dataset }
+    };
+    ordered.record.datasets = vec![dataset("a", "alice"), dataset("b", "bob")];
+    let mut job = resource(&ordered);
     let mut status = status_in(Phase::AlgorithmFailed, job.id().expect("an id"), Timestamp::from_unix_ms(5));
-    status.withheld_log = Some(WithheldLog { by: Vec::new(), release: None });
+    status.withheld_log = Some(WithheldLog::by(ordered.record.withholding_log()));
     job.status = Some(ComputeJobStatus::of(&status, None, Some(1)));
-    for (bytes, released) in [(2, 2), (i64::MAX.unsigned_abs(), u64::MAX)] {
-        job.spec.log_release = Some(LogDecision { by: "bob".to_owned(), at: Timestamp::from_unix_ms(9).into(), bytes });
-        let found = job.status().expect("a status").withheld_log.and_then(|log| log.release);
-        assert_eq!(found.map(|release| release.bytes), Some(released));
+    let mut seen = job.status().expect("a status").seen();
+    for (by, missing, bytes) in [("bob", 1, 0), ("alice", 0, u64::MAX)] {
+        job.spec.log_releases.push(LogDecision { by: by.to_owned(), at: Timestamp::from_unix_ms(9).into() });
+        let found = job.status().expect("a status");
+        let log = found.withheld_log.as_ref().expect("a withheld log");
+        assert_eq!((log.missing.len(), log.bytes, log.releases.len()), (missing, bytes, 2 - missing));
+        assert_ne!(found.seen(), seen);
+        seen = found.seen();
     }
 }
 

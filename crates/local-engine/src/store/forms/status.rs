@@ -43,12 +43,27 @@ struct ReviewForm {
 #[serde(rename_all = "camelCase")]
 struct WithheldLogForm {
     by: Vec<Did>,
-    release: Option<LogReleaseForm>,
+    /// Not written any more: the only release, by a publisher without whom no other one withheld the log.
+    #[serde(default, skip_serializing)]
+    release: Option<OnlyReleaseForm>,
+    #[serde(default)]
+    releases: Vec<LogReleaseForm>,
+    /// Absent: all of `by`, unless there is an only release.
+    missing: Option<Vec<Did>>,
+    #[serde(default)]
+    bytes: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct LogReleaseForm {
+    by: Account,
+    at: Timestamp,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OnlyReleaseForm {
     by: Account,
     at: Timestamp,
     bytes: u64,
@@ -148,16 +163,19 @@ impl From<StatusForm> for JobStatus {
 
 impl From<WithheldLog> for WithheldLogForm {
     fn from(log: WithheldLog) -> Self {
-        let WithheldLog { by, release } = log;
-        let release = release.map(|LogRelease { by, at, bytes }| LogReleaseForm { by, at, bytes });
-        Self { by, release }
+        let WithheldLog { by, releases, missing, bytes } = log;
+        let releases = releases.into_iter().map(|LogRelease { by, at }| LogReleaseForm { by, at }).collect();
+        Self { by, release: None, releases, missing: Some(missing), bytes }
     }
 }
 
 impl From<WithheldLogForm> for WithheldLog {
     fn from(form: WithheldLogForm) -> Self {
-        let WithheldLogForm { by, release } = form;
-        let release = release.map(|LogReleaseForm { by, at, bytes }| LogRelease { by, at, bytes });
-        Self { by, release }
+        let WithheldLogForm { by, release, releases, missing, bytes } = form;
+        if let Some(OnlyReleaseForm { by: publisher, at, bytes }) = release {
+            return Self { by, releases: vec![LogRelease { by: publisher, at }], missing: Vec::new(), bytes };
+        }
+        let releases = releases.into_iter().map(|LogReleaseForm { by, at }| LogRelease { by, at }).collect();
+        Self { missing: missing.unwrap_or_else(|| by.clone()), by, releases, bytes }
     }
 }
