@@ -78,6 +78,7 @@ impl Connection {
         // A context that is named on the command line takes precedence over the environment.
         let variable = |name: &str| variable(name).filter(|text| !text.is_empty() && named.is_none());
         let typed = url.clone().or_else(|| variable("CLOISTER_URL")).map(|url| parse_url(&url)).transpose()?;
+        let gives_key = key.is_some() || variable("CLOISTER_KEY").is_some();
         let chooses_home = arguments.home.is_some() || variable("CLOISTER_HOME_DIR").is_some();
         let context = match (&named, &typed) {
             (Some(context), Some(url)) if context.url()? != *url => {
@@ -85,7 +86,12 @@ impl Connection {
                 return Err(Usage::error(text));
             }
             (Some(context), _) => Some(context.clone()),
-            (None, Some(url)) => current_context(&variable)?.filter(|context| context.url().is_ok_and(|of| of == *url)),
+            (None, Some(url)) => {
+                let found = current_context(&variable);
+                // Address and key may be given because the file is broken.
+                let found = if gives_key { found.unwrap_or_default() } else { found? };
+                found.filter(|context| context.url().is_ok_and(|of| of == *url))
+            }
             (None, None) if chooses_home => None,
             (None, None) => current_context(&variable)?,
         };
@@ -308,6 +314,9 @@ mod tests {
         assert!(resolve(arguments, &variables).is_err());
         fs::write(folder.path().join("cloister/config.yaml"), "current: gone\n").expect("written");
         assert!(resolve(ConnectionArguments::default(), &variables).is_err());
+        // Where it is not needed, it is in nobody's way.
+        let given = [&variables[..], &[("CLOISTER_URL", "https://lab.example"), ("CLOISTER_KEY", "clk_env")]].concat();
+        assert_eq!(key(&resolve(ConnectionArguments::default(), &given).expect("a connection")), Some("clk_env"));
     }
 
     #[test]

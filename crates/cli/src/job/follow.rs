@@ -90,7 +90,10 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
             tokio::time::sleep(TICK).await;
             let mut line = line.borrow_mut();
             line.ticks += 1;
-            progress.borrow_mut().show(&line.text(Instant::now()));
+            // Nothing is known before the first event.
+            if !line.phase.is_empty() {
+                progress.borrow_mut().show(&line.text(Instant::now()));
+            }
         }
     };
     let ended = async {
