@@ -58,7 +58,7 @@ fn one_command_submits_follows_and_fetches() {
     let run = |arguments: &[&str]| command_of(&scenario, carol, folder, &[&["run"], arguments].concat());
 
     let (said, notes) = ends(&mut run(&["hello.wasm", "-d", "alice/open", "-p", "n=1", "--dir", "results"]), 0);
-    assert_eq!(said, "results/a.txt\nresults/b.txt\n");
+    assert_eq!(said, "results/a.txt\nresults/b.txt\nresults/algorithm.log\n");
     assert_eq!(fs::read_to_string(folder.join("results/a.txt")).expect("a result"), "hello");
     // Plain lines where there is no terminal.
     assert!(notes.contains("\n-- Finished\n") && !notes.contains(['\u{1b}', '\r']), "{notes}");
@@ -83,7 +83,7 @@ fn one_command_submits_follows_and_fetches() {
         (&document["job"]["phase"], &document["job"]["algorithm"]["did"]),
         (&json!("Finished"), &json!(algorithm))
     );
-    assert_eq!(document["files"], json!(["a.txt", "b.txt"]));
+    assert_eq!(document["files"], json!(["a.txt", "b.txt", "algorithm.log"]));
     assert_eq!(document["results"][0]["name"], "a.txt");
     assert!(folder.join(text(&document, "dir")).join("b.txt").exists(), "{document}");
 
