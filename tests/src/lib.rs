@@ -8,6 +8,7 @@
 
 pub mod chart;
 pub mod cluster;
+pub mod document;
 mod python;
 pub mod service;
 

@@ -4,10 +4,10 @@ use crate::{
     asset, audit,
     client::{ConnectionArguments, Whoami, read},
     context::Context,
-    demo, engine, environment,
+    contexts, demo, engine, environment,
     exit::EXIT_CODES,
     failure::{code_of, is_closed_pipe},
-    job, key,
+    job, key, login,
     output::{Format, Table, note, print_document, print_line},
     serve, step, upload,
 };
@@ -40,9 +40,10 @@ enum Command {
     /// Datasets: publish, list, change who may compute on them
     #[command(subcommand, visible_alias = "datasets")]
     Dataset(asset::DatasetCommand),
-    /// Algorithms: publish, list
+    /// Algorithms: start, publish, list
     #[command(subcommand, visible_alias = "algorithms")]
     Algorithm(asset::AlgorithmCommand),
+    Run(Box<job::Run>),
     /// Jobs: submit, follow, download results
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobCommand),
@@ -60,6 +61,10 @@ enum Command {
     Audit(audit::AuditCommand),
     /// Show your account and role
     Whoami,
+    Login(login::Login),
+    /// The services that you logged in to, and which one is used
+    #[command(subcommand, visible_alias = "contexts")]
+    Context(contexts::ContextCommand),
     Demo(demo::Demo),
     // For engines: people have no use for it, so the help does not list it.
     #[command(subcommand, hide = true)]
@@ -107,11 +112,14 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Apply(command) => client_runtime(command.execute(context)),
         Command::Dataset(command) => client_runtime(command.execute(context)),
         Command::Algorithm(command) => client_runtime(command.execute(context)),
+        Command::Run(command) => client_runtime(command.execute(context)),
         Command::Job(command) => client_runtime(command.execute(context)),
         Command::Upload(command) => client_runtime(command.execute(context)),
         Command::Key(command) => client_runtime(command.execute(context)),
         Command::Environment(command) => client_runtime(command.execute(context)),
         Command::Audit(command) => client_runtime(command.execute(context)),
+        Command::Login(command) => client_runtime(command.execute(context)),
+        Command::Context(command) => command.execute(context),
         Command::Whoami => client_runtime(whoami(context)),
     }
 }

@@ -18,7 +18,7 @@ pub(crate) enum KeyCommand {
         /// The account that it belongs to [default: yours]
         #[arg(long)]
         account: Option<Account>,
-        /// Its role: consumer, publisher or operator [default: consumer]
+        /// Its role: consumer, author, publisher or operator [default: consumer]
         #[arg(long)]
         role: Option<Role>,
         /// A name for it, shown in lists

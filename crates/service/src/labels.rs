@@ -1,5 +1,7 @@
 //! The labels by which jobs are found again.
 
+use crate::JobLabel;
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cloister_model::{Account, Did, LabelError, Labels, Sha256};
 
 /// The owner of a job: the account's key.
@@ -16,6 +18,9 @@ pub const ALGORITHM: &str = "algorithm";
 pub const UPLOAD: &str = "upload";
 /// The environment that a job runs in.
 pub const ENVIRONMENT: &str = "environment";
+
+/// What the consumer calls a job, in base64: labels have no spaces.
+const LABEL: &str = "label";
 
 /// The beginning of the labels of datasets.
 const DATASET: &str = "d-";
@@ -36,6 +41,13 @@ pub fn datasets_of(labels: &Labels) -> Vec<Did> {
     datasets
 }
 
+/// What the consumer calls a job, if they named it.
+#[must_use]
+pub fn label_of(labels: &Labels) -> Option<JobLabel> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(labels.get(LABEL)?).ok()?;
+    String::from_utf8(bytes).ok()?.parse().ok()
+}
+
 /// What a job is labelled with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LabelledBy<'a> {
@@ -44,6 +56,7 @@ pub(crate) struct LabelledBy<'a> {
     pub(crate) algorithm: Option<&'a Did>,
     pub(crate) upload: Option<&'a str>,
     pub(crate) agreement: Option<&'a str>,
+    pub(crate) label: Option<&'a JobLabel>,
     /// The owner as written, and the account of the Provider, if one started the job.
     pub(crate) provider: Option<(&'a str, Option<&'a Account>)>,
 }
@@ -53,13 +66,15 @@ pub(crate) fn labels<'a>(
     by: LabelledBy<'_>,
     datasets: impl IntoIterator<Item = &'a Did>,
 ) -> Result<Labels, LabelError> {
-    let LabelledBy { owner, environment, algorithm, upload, agreement, provider } = by;
+    let LabelledBy { owner, environment, algorithm, upload, agreement, label, provider } = by;
+    let label = label.map(|label| BASE64_URL_SAFE_NO_PAD.encode(label.as_str()));
     let given = [
         Some((OWNER, owner.key())),
         Some((ENVIRONMENT, environment)),
         algorithm.map(|did| (ALGORITHM, did.id())),
         upload.map(|sha256| (UPLOAD, sha256)),
         agreement.map(|agreement| (AGREEMENT, agreement)),
+        label.as_deref().map(|label| (LABEL, label)),
         provider.map(|(as_sent, _)| (OWNER_AS_SENT, as_sent)),
         provider.and_then(|(_, account)| account).map(|account| (PROVIDER, account.key())),
     ];
@@ -82,13 +97,33 @@ mod tests {
             algorithm: Some(&stats),
             upload: None,
             agreement: None,
+            label: None,
             provider: None,
         };
         let labels = labels(by, [&one, &other]).expect("labels");
         assert_eq!(datasets_of(&labels), [other, one.clone()]);
         assert_eq!((labels.get(ALGORITHM), labels.get(OWNER)), (Some("stats"), Some("0xAB")));
+        assert_eq!(label_of(&labels), None);
         // printf penguins | sha256sum
         assert_eq!(dataset_label(&one).len(), 30);
         assert_eq!(labels.get(&dataset_label(&one)), Some("penguins"));
+    }
+    #[test]
+    fn any_text_that_is_a_label_is_found_again() {
+        let owner: Account = "bob".parse().expect("an account");
+        for text in ["baseline, 3rd try", "größer \\ kleiner", &"x".repeat(100), &"ä".repeat(95), "日本語のラベル"]
+        {
+            let label: JobLabel = text.parse().expect("a label");
+            let by = LabelledBy {
+                owner: &owner,
+                environment: "local",
+                algorithm: None,
+                upload: None,
+                agreement: None,
+                label: Some(&label),
+                provider: None,
+            };
+            assert_eq!(label_of(&labels(by, []).expect("labels")), Some(label), "{text}");
+        }
     }
 }

@@ -35,14 +35,14 @@ pub use audit::{AuditError, AuditPage};
 pub use downloads::{DownloadError, OpenFile, ReadableFile};
 pub use jobs::{ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter};
 pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, given_key, new_key};
-pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, UPLOAD, datasets_of};
+pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, UPLOAD, datasets_of, label_of};
 pub use permits::{Permit, Permits, TooMany};
 pub use principal::{NeedsRole, Principal, Via};
 pub use quotas::Quotas;
 pub use receipts::{ReceiptError, SignedReceipt};
 pub use submission::{
-    Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, SubmitError, Submitted,
-    WantedLimits,
+    Agreement, AlgorithmRef, DatasetRef, Identity, JobLabel, JobLabelError, RawSource, Register, Submission,
+    SubmitError, Submitted, WantedLimits,
 };
 pub use uploads::{UploadError, UploadInProgress, Uploaded};
 pub use uploads_kept::{UploadList, UsedBy};

@@ -388,6 +388,38 @@ fn a_key_has_no_more_rights_than_its_maker_and_ends_when_revoked() {
     }
 }
 
+#[test]
+fn an_author_publishes_algorithms_and_no_datasets_and_a_consumer_neither() {
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let author = service.account("dora", "author");
+    assert_eq!(service.get(&author, "/v1/whoami").expect_json(200)["role"], "author");
+    let files = json!({"files": [{"type": "inline", "content": "print(1)"}]});
+    let algorithm = manifest("Algorithm", "mine", &files);
+    service.post(carol, "/v1/algorithms", &algorithm).problem(403);
+    let published = service.post(&author, "/v1/algorithms", &algorithm).expect_json(201);
+    // Neither at its own place, nor where algorithms are published, nor over an algorithm of the same name.
+    for (path, status) in [("/v1/datasets", 403), ("/v1/algorithms", 422)] {
+        service.post(&author, path, &a_dataset_manifest()).problem(status);
+        service.post(carol, path, &a_dataset_manifest()).problem(403);
+    }
+    assert_eq!(service.get(&author, "/v1/datasets").expect_json(200)["items"], json!([]));
+    // An author changes what it owns, and nothing of others.
+    let did = text(&published, "did");
+    let changed = manifest("Algorithm", "mine", &json!({"files": [{"type": "inline", "content": "print(2)"}]}));
+    assert_eq!(service.post(&author, "/v1/algorithms", &changed).expect_json(200)["revision"], 2);
+    let penguins = scenario.penguins();
+    let allow = json!({"allowRawAlgorithm": true});
+    service.put(&author, &format!("/v1/datasets/{penguins}/permissions"), &allow).problem(404);
+    // A key has at most the role of its maker, and a publisher is an author, too.
+    service.post(&author, "/v1/keys", &json!({"role": "publisher"})).problem(403);
+    let lesser = service.post(alice, "/v1/keys", &json!({"role": "author"})).expect_json(201);
+    let lesser = Who { account: "alice".to_owned(), id: text(&lesser, "id"), key: text(&lesser, "key") };
+    service.post(&lesser, "/v1/datasets", &a_dataset_manifest()).problem(403);
+    let _ = service.post(&lesser, "/v1/algorithms", &algorithm).expect_json(201);
+    let _ = service.delete(&author, &format!("/v1/algorithms/{did}")).expect(204);
+}
+
 fn a_dataset_manifest() -> Value {
     manifest("Dataset", "x", &json!({"files": [{"type": "inline", "content": "x"}]}))
 }

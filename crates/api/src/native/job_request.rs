@@ -3,7 +3,9 @@ use crate::problem::Problem;
 use cloister_model::{
     AgeRecipientError, AssetName, Container, Did, MOST_RAWCODE_BYTES, Profile, Secret, Sha256, escape,
 };
-use cloister_service::{AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
+use cloister_service::{
+    AlgorithmRef, DatasetRef, Identity, JobLabelError, RawSource, Register, Submission, WantedLimits,
+};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 use std::fmt;
@@ -44,6 +46,10 @@ pub(super) struct JobRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^age1[02-9ac-hj-np-z]{58}$")]
     encrypt_to: Option<String>,
+    /// What you call the job: one line. Everyone who may see the job sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 100)]
+    label: Option<String>,
     /// Makes the results a dataset of yours.
     #[serde(skip_serializing_if = "Option::is_none")]
     register: Option<RegisterChoice>,
@@ -208,7 +214,7 @@ impl JobRequest {
 
     /// The request, as the use cases take it.
     pub(super) fn into_submission(self, identity: Identity) -> Result<Submission, Problem> {
-        let Self { datasets, algorithm, parameters, environment, profile, limits, encrypt_to, register } = self;
+        let Self { datasets, algorithm, parameters, environment, profile, limits, encrypt_to, label, register } = self;
         if datasets.is_empty() || datasets.len() > MOST_DATASETS {
             return Err(Problem::field("datasets", format!("a job has 1 to {MOST_DATASETS} datasets")));
         }
@@ -217,6 +223,11 @@ impl JobRequest {
             .map(str::parse)
             .transpose()
             .map_err(|error: AgeRecipientError| Problem::field("encryptTo", error.to_string()))?;
+        let label = label
+            .as_deref()
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: JobLabelError| Problem::field("label", error.to_string()))?;
         let LimitsChoice { memory_bytes, wall_ms, cpu_seconds, fuel } = limits.unwrap_or_default();
         let register = register.map(|RegisterChoice { name, title }| match title {
             Some(title) if title.len() > 1000 => Err(Problem::field("register.title", "is longer than 1000 bytes")),
@@ -237,6 +248,7 @@ impl JobRequest {
             profile,
             limits: WantedLimits { memory_bytes, wall_ms, cpu_seconds, fuel },
             encrypt_to,
+            label,
             register: register.transpose()?,
             agreement: None,
             identity,

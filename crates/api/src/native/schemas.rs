@@ -124,7 +124,10 @@ mod tests {
         let of = |name: &str| all.iter().find(|(found, _)| *found == name).expect("described").1.clone();
         assert!(all.iter().all(|(_, names)| names.len() > 1), "{all:?}");
         assert_eq!(of("Phase"), Phase::ALL.map(|phase| phase.as_str().to_owned()));
-        assert_eq!(of("Role"), [Role::Consumer, Role::Publisher, Role::Operator].map(|role| role.to_string()));
+        assert_eq!(
+            of("Role"),
+            [Role::Consumer, Role::Author, Role::Publisher, Role::Operator].map(|role| role.to_string())
+        );
         assert!(of("ResultKind").contains(&"configrationLog".to_owned()), "a name that is not made by the rule");
         assert!(of("AuditAction").contains(&AuditAction::KeyRevoked.as_str().to_owned()));
     }

@@ -1,7 +1,7 @@
 use super::schemas::{FaultSchema, PhaseSchema, ResultKindSchema, RuleSchema};
 use crate::date;
 use cloister_model::{Denial, DenialRule, Did, Fault, JobStatus, Phase, ResultFile, ResultKind, Terms, escape};
-use cloister_service::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of};
+use cloister_service::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of, label_of};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -60,6 +60,8 @@ pub(super) struct JobView {
     history: Vec<StepView>,
     /// Whose it is.
     owner: Option<String>,
+    /// What its owner calls it.
+    label: Option<String>,
     /// Where it runs.
     environment: Option<String>,
     /// Its datasets, sorted.
@@ -166,6 +168,7 @@ impl From<&JobStatus> for JobView {
                 .map(|progress| ProgressView { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes }),
             history: history.iter().map(|step| StepView { phase: step.phase, at: date::write(step.at) }).collect(),
             owner: labels.get(OWNER).map(str::to_owned),
+            label: label_of(labels).map(|label| label.to_string()),
             environment: labels.get(ENVIRONMENT).map(str::to_owned),
             datasets: datasets_of(labels).iter().map(ToString::to_string).collect(),
             algorithm: AlgorithmView { raw: did.is_none(), did },

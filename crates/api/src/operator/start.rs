@@ -135,6 +135,7 @@ fn submission(workflow: &Workflow, environment: String, agreement: Agreement) ->
         profile: None,
         limits: WantedLimits::default(),
         encrypt_to: None,
+        label: None,
         register: None,
         agreement: Some(agreement),
         identity: Identity::Random,

@@ -7,6 +7,7 @@ mod manifest;
 mod name;
 mod permissions;
 mod show;
+mod template;
 
 pub(crate) use apply::Apply;
 pub(crate) use name::{Named, find};
@@ -38,6 +39,7 @@ pub(crate) enum DatasetCommand {
 /// Algorithms.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AlgorithmCommand {
+    New(template::New),
     /// Publish or update the algorithms that files describe
     Apply(Apply),
     /// List the algorithms that you may see
@@ -74,6 +76,7 @@ impl DatasetCommand {
 impl AlgorithmCommand {
     pub(crate) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         match self {
+            Self::New(command) => command.execute(),
             Self::Apply(command) => command.execute_for(context, AssetKind::Algorithm).await,
             Self::List(command) => command.execute(context, AssetKind::Algorithm).await,
             Self::Show(command) => command.execute(context, AssetKind::Algorithm).await,

@@ -44,6 +44,8 @@ pub(crate) struct Job {
     pub(crate) ended: Option<String>,
     pub(crate) expires: Option<String>,
     pub(crate) owner: Option<String>,
+    /// What its owner calls it. Absent in answers of an older service.
+    pub(crate) label: Option<String>,
     pub(crate) environment: Option<String>,
     pub(crate) datasets: Vec<String>,
     pub(crate) algorithm: JobAlgorithm,

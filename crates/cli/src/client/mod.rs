@@ -11,7 +11,9 @@ pub(crate) use answer::{
     Asset, Environment, Job, JobAlgorithm, JobExplanation, KeptUpload, Key, List, Progress, Reason, Record, ResultFile,
     Step, Upload, Whoami, WithheldLog, read, read_all,
 };
-pub(crate) use connection::{Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE};
+pub(crate) use connection::{
+    Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE, checked_key, is_loopback, parse_url, read_key,
+};
 pub(crate) use events::follow_job;
 pub(crate) use problem::{ClientError, Problem, show_rules};
 pub(crate) use request::Client;

@@ -11,7 +11,8 @@ const MOST: usize = 2000;
 pub(crate) enum ClientError {
     /// The request needs a key, and there is none.
     #[error(
-        "not signed in: use --key FILE or CLOISTER_KEY; on the machine of the service, --home FOLDER finds the operator's key"
+        "not signed in: `cloister login --url URL --key FILE` stores a key for all commands; --key FILE or CLOISTER_KEY give \
+         one to this command; on the machine of the service, --home FOLDER finds the operator's key"
     )]
     NoKey,
     /// The service does not answer.

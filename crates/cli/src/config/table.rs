@@ -86,7 +86,7 @@ settings! {
     "http.metrics" http_metrics: MetricsFor = "operators", false, "Whom /metrics answers: `operators` with their keys, `everyone` without credentials, or `no-one`. `true` and `false` are read as `operators` and `no-one`.";
     "auth.oidc" auth_oidc: Vec<Map<String, Value>> = "", false, "OpenID Connect issuers: a list of tables with `issuer`, `audience` and the fields that each needs. `networks` and `ca` are for an issuer on a private network or with a private certificate authority.";
     "auth.nonce_window" auth_nonce_window: Span = "5m", false, "How old a signed request may be.";
-    "auth.ethereum_role" auth_ethereum_role: Option<String> = "", false, "Role of every Ethereum account that signs a request: `consumer` or `publisher`. Empty: such signatures are refused.";
+    "auth.ethereum_role" auth_ethereum_role: Option<String> = "", false, "Role of every Ethereum account that signs a request: `consumer`, `author` or `publisher`. Empty: such signatures are refused.";
     "auth.ethereum_roles" auth_ethereum_roles: BTreeMap<String, String> = "", false, "Roles of individual Ethereum accounts, by address.";
     "auth.key_lifetime" auth_key_lifetime: Span = "90d", false, "The longest that an API key lasts. It never lasts longer than the key or token that makes it.";
     "auth.ethereum_key_lifetime" auth_ethereum_key_lifetime: Span = "7d", false, "The longest that an API key lasts that is made with an Ethereum signature.";

@@ -18,7 +18,7 @@ pub(super) fn tell(folder: &Path, sandbox_home: Option<&Path>, python: bool) -> 
     let stage = Stage::open(folder, sandbox_home)?;
 
     step("Three users: Alice has data, Bob has a question, Eve is not involved")?;
-    for (who, role) in [("alice", "publisher"), ("bob", "publisher"), ("eve", "consumer")] {
+    for (who, role) in [("alice", "publisher"), ("bob", "author"), ("eve", "consumer")] {
         stage.write(&["key", "create", "--account", who, "--role", role], &format!("{who}.key"))?;
     }
 

@@ -7,7 +7,11 @@ use crate::{
 };
 use anyhow::Context as _;
 use serde_json::Value;
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    convert::Infallible,
+    time::{Duration, Instant},
+};
 
 /// The phase of a job that succeeded.
 pub(super) const FINISHED: &str = "Finished";
@@ -25,29 +29,78 @@ pub(super) enum Show {
     Everything,
     /// One progress line, on a terminal only.
     Line,
+    /// The log, below which one progress line moves; where there is no terminal, as [`Show::Everything`].
+    Moving,
+}
+
+/// How often a moving line moves.
+const TICK: Duration = Duration::from_millis(250);
+
+/// The progress line of a job: its phase, for how long, and a sign of life.
+#[derive(Debug)]
+struct Line {
+    phase: String,
+    fetched: String,
+    since: Instant,
+    ticks: usize,
+}
+
+impl Line {
+    fn text(&self, now: Instant) -> String {
+        let Self { phase, fetched, since, ticks } = self;
+        let sign = ['-', '\\', '|', '/'][ticks % 4];
+        format!("{sign} {phase}{fetched} {} s", now.saturating_duration_since(*since).as_secs())
+    }
 }
 
 /// Waits until a job has ended, and returns its last state. Ctrl-C ends the waiting, not the job.
 pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Result<Value> {
-    let mut progress = Progress::new();
-    let mut last = String::new();
+    let progress = RefCell::new(Progress::new());
+    let moves = show == Show::Moving && progress.borrow().is_shown();
+    let line = RefCell::new(Line { phase: String::new(), fetched: String::new(), since: Instant::now(), ticks: 0 });
     let events = follow_job(client, job, |job| {
-        let phase = shown(&job.phase);
-        if show == Show::Everything {
-            if phase != last {
-                progress.clear();
-                note(&format!("-- {phase}{}", if phase == IN_REVIEW { WAITS } else { "" }));
-            }
-        } else {
-            progress.show(&format!("{phase}{}", job.progress.as_ref().map(fetched).unwrap_or_default()));
+        let (phase, fetched) = (shown(&job.phase), job.progress.as_ref().map(fetched).unwrap_or_default());
+        let (mut line, mut progress) = (line.borrow_mut(), progress.borrow_mut());
+        let is_new = line.phase != phase;
+        line.fetched = fetched;
+        if is_new {
+            (line.phase, line.since) = (phase, Instant::now());
         }
-        last = phase;
+        let waits = if line.phase == IN_REVIEW { WAITS } else { "" };
+        let is_said = match show {
+            Show::Everything => true,
+            Show::Moving => !moves || !waits.is_empty(),
+            Show::Line => false,
+        };
+        if is_said && is_new {
+            progress.clear();
+            note(&format!("-- {}{waits}", line.phase));
+        }
+        if moves {
+            progress.show(&line.text(Instant::now()));
+        } else if show == Show::Line {
+            progress.show(&format!("{}{}", line.phase, line.fetched));
+        }
     });
+    let ticks = async {
+        if !moves {
+            return std::future::pending::<Infallible>().await;
+        }
+        loop {
+            tokio::time::sleep(TICK).await;
+            let mut line = line.borrow_mut();
+            line.ticks += 1;
+            // Nothing is known before the first event.
+            if !line.phase.is_empty() {
+                progress.borrow_mut().show(&line.text(Instant::now()));
+            }
+        }
+    };
     let ended = async {
         if show == Show::Line {
             return events.await;
         }
-        let log = log::follow(client, job);
+        let log = log::follow(client, job, || progress.borrow_mut().clear());
         tokio::pin!(events, log);
         let mut is_open = true;
         loop {
@@ -67,9 +120,14 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
     };
     tokio::select! {
         ended = ended => Ok(ended?),
+        never = ticks => match never {},
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("waiting for Ctrl-C")?;
-            Err(Ended::error(INTERRUPTED, format!("stopped waiting; the job continues: `cloister job follow {job}`")))
+            progress.borrow_mut().clear();
+            let text = format!(
+                "stopped waiting; the job continues: `cloister job follow {job}` follows it, `cloister job stop {job}` stops it"
+            );
+            Err(Ended::error(INTERRUPTED, text))
         }
     }
 }
@@ -97,7 +155,7 @@ pub(super) fn conclude(context: &Context, job: &Value) -> anyhow::Result<()> {
     outcome(&read(job)?)
 }
 
-fn outcome(job: &Job) -> anyhow::Result<()> {
+pub(super) fn outcome(job: &Job) -> anyhow::Result<()> {
     let Job { id, phase, .. } = job;
     if phase == FINISHED {
         note(&format!("job {id} finished"));
@@ -121,6 +179,17 @@ mod tests {
         let job = json!({"id": "0".repeat(32), "phase": phase, "created": "", "changed": "", "datasets": [],
             "algorithm": {"raw": true}, "history": [], "reason": reason});
         read(&job).expect("a job")
+    }
+
+    #[test]
+    fn a_moving_line_says_what_for_how_long_and_that_it_lives() {
+        let since = Instant::now();
+        let line = |ticks, seconds| {
+            let line = Line { phase: "Running".to_owned(), fetched: String::new(), since, ticks };
+            line.text(since + Duration::from_secs(seconds))
+        };
+        assert_eq!(line(0, 0), "- Running 0 s");
+        assert_eq!(line(5, 61), "\\ Running 61 s");
     }
 
     #[test]

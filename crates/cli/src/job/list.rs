@@ -58,15 +58,23 @@ impl List {
         if context.format != Format::Table {
             return Ok(print_document(context.format, &json!({"items": items}))?);
         }
-        let mut table = Table::new(["ID", "PHASE", "AGE", "OWNER", "ALGORITHM", "DATASETS"]);
-        for Job { id, phase, created, owner, algorithm, datasets, .. } in read_all(&items)? {
+        let mut table = Table::new(["ID", "PHASE", "AGE", "OWNER", "ALGORITHM", "DATASETS", "LABEL"]);
+        for Job { id, phase, created, owner, label, algorithm, datasets, .. } in read_all(&items)? {
             let datasets = match &datasets[..] {
                 [] => String::new(),
                 [one] => short(one),
                 [one, others @ ..] => format!("{} and {} more", short(one), others.len()),
             };
             let algorithm = short(&self::algorithm(algorithm));
-            table.row([id.to_string(), phase, age(&created), owner.unwrap_or_default(), algorithm, datasets]);
+            table.row([
+                id.to_string(),
+                phase,
+                age(&created),
+                owner.unwrap_or_default(),
+                algorithm,
+                datasets,
+                label.unwrap_or_default(),
+            ]);
         }
         Ok(table.print("no jobs")?)
     }

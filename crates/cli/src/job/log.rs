@@ -29,7 +29,7 @@ impl Logs {
         let job = job.to_string();
         let client = context.client()?;
         let path = ["v1", "jobs", &job, if withheld { "withheld-log" } else { "log" }];
-        if copy(&client, &path, follow).await? > 0 || withheld {
+        if copy(&client, &path, follow, || ()).await? > 0 || withheld {
             return Ok(());
         }
         let job: Job = read(&client.get(&["v1", "jobs", &job], &[]).await?)?;
@@ -40,20 +40,22 @@ impl Logs {
     }
 }
 
-/// Prints the log as it grows, until the job has ended.
-pub(super) async fn follow(client: &Client, job: &str) -> anyhow::Result<()> {
-    copy(client, &["v1", "jobs", job, "log"], true).await.map(drop)
+/// Prints the log as it grows, until the job has ended. Calls `before` each time before it prints.
+pub(super) async fn follow(client: &Client, job: &str, before: impl FnMut()) -> anyhow::Result<()> {
+    copy(client, &["v1", "jobs", job, "log"], true, before).await.map(drop)
 }
 
 /// Prints a log. Returns its length in bytes.
-async fn copy(client: &Client, path: &[&str], follow: bool) -> anyhow::Result<u64> {
+async fn copy(client: &Client, path: &[&str], follow: bool, mut before: impl FnMut()) -> anyhow::Result<u64> {
     let query = if follow { &[("follow", "true")][..] } else { &[] };
     let mut response = client.send(client.patient_request(Method::GET, path, query)?).await?;
     let (mut printer, mut bytes) = (Printer::new(io::stdout().is_terminal()), 0);
     while let Some(chunk) = response.chunk().await.map_err(|error| client.fault(&error))? {
         bytes += chunk.len() as u64;
+        before();
         printer.print(&chunk, io::stdout().lock())?;
     }
+    before();
     printer.finish(io::stdout().lock())?;
     Ok(bytes)
 }

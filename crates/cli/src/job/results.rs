@@ -5,11 +5,11 @@ use super::{
 use crate::{
     client::{Client, ClientError, Job, List, ResultFile, read},
     context::Context,
-    output::{Format, Table, note, print_document, shown},
+    output::{Format, Table, note, print_document, print_line, shown},
 };
 use cloister_model::JobId;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which results.
 #[derive(Debug, clap::Args)]
@@ -72,10 +72,15 @@ impl Results {
         if context.format != Format::Table {
             return Ok(print_document(context.format, &answer)?);
         }
-        for (listed, name) in list.iter().zip(names) {
-            let named = if listed.name == name { String::new() } else { format!("  (named {})", shown(&listed.name)) };
-            crate::output::print_line(&format!("{}{named}", shown(&dir.join(name).to_string_lossy())))?;
-        }
-        Ok(())
+        print_downloaded(&dir, &list, &names)
     }
+}
+
+/// Prints where each result is.
+pub(super) fn print_downloaded(dir: &Path, list: &[ResultFile], names: &[String]) -> anyhow::Result<()> {
+    for (listed, name) in list.iter().zip(names) {
+        let named = if listed.name == *name { String::new() } else { format!("  (named {})", shown(&listed.name)) };
+        print_line(&format!("{}{named}", shown(&dir.join(name).to_string_lossy())))?;
+    }
+    Ok(())
 }

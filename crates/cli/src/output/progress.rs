@@ -12,6 +12,11 @@ impl Progress {
         Self { is_shown: io::stderr().is_terminal(), is_dirty: false }
     }
 
+    /// Whether there is a terminal to show it on.
+    pub(crate) fn is_shown(&self) -> bool {
+        self.is_shown
+    }
+
     /// Replaces the line. The text must be escaped already.
     pub(crate) fn show(&mut self, text: &str) {
         if self.is_shown {

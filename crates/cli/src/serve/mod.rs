@@ -5,7 +5,6 @@ mod engine;
 mod logging;
 mod machine;
 mod operator_key;
-mod private_file;
 mod sandbox;
 mod secrets;
 mod service;

@@ -1,5 +1,4 @@
-use super::private_file;
-use crate::{client::KEY_FILE, exit::Usage};
+use crate::{client::KEY_FILE, exit::Usage, private_file};
 use anyhow::Context as _;
 use cloister_api::{NewKey, given_key, new_key};
 use cloister_model::{Account, ApiKey, AuditAction, AuditEvent, Backend, Keyring, Role, Secret, StoreError, Timestamp};

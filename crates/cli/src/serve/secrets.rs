@@ -1,10 +1,11 @@
 //! The secrets of a service: in its folder, or shared by all replicas.
 
-use super::{operator_key, private_file, service::now, settings::DoorSecrets};
+use super::{operator_key, service::now, settings::DoorSecrets};
 use crate::{
     client::KEY_FILE,
     exit::{CONFLICT, Ended, Usage},
     output::note,
+    private_file,
 };
 use anyhow::Context as _;
 use cloister_model::Secret;

@@ -1,13 +1,14 @@
 use super::{
     Start,
     engine::{self, Keys},
-    private_file, settings,
+    settings,
 };
 use crate::{
     client::URL_FILE,
     config::{DEFAULT_LISTEN, Settings},
     exit::{CONFLICT, Ended, USAGE, Usage},
     output::print_line,
+    private_file,
     signals::told_to_end,
 };
 use anyhow::Context as _;

@@ -36,7 +36,7 @@ pub(super) fn account(_: &mut SchemaGenerator) -> Schema {
 
 /// The role of a key.
 pub(super) fn role(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "enum": ["consumer", "publisher", "operator"]})
+    json_schema!({"type": "string", "enum": ["consumer", "author", "publisher", "operator"]})
 }
 
 /// A phase of a job, by its name.

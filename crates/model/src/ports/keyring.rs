@@ -10,7 +10,11 @@ use std::{fmt, str::FromStr};
 pub enum Role {
     /// Submit jobs, and see those.
     Consumer,
-    /// Publish assets, and change those.
+    /// Publish algorithms, and change those. Apart from `Consumer`, because a dataset may trust every algorithm that is
+    /// published on a service: who can add to them is for the operator to say. Apart from `Publisher`, because an author
+    /// needs no right to publish data.
+    Author,
+    /// Publish datasets, too, and change those.
     Publisher,
     /// Administer: keys, everybody's jobs, the audit log.
     Operator,
@@ -22,9 +26,10 @@ impl FromStr for Role {
     fn from_str(text: &str) -> Result<Self, &'static str> {
         match text {
             "consumer" => Ok(Self::Consumer),
+            "author" => Ok(Self::Author),
             "publisher" => Ok(Self::Publisher),
             "operator" => Ok(Self::Operator),
-            _ => Err("expected `consumer`, `publisher` or `operator`"),
+            _ => Err("expected `consumer`, `author`, `publisher` or `operator`"),
         }
     }
 }
@@ -33,6 +38,7 @@ impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Consumer => "consumer",
+            Self::Author => "author",
             Self::Publisher => "publisher",
             Self::Operator => "operator",
         })

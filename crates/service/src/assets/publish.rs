@@ -24,7 +24,10 @@ impl UseCases {
     /// # Errors
     /// Why not. [`AssetError::Pending`] while the files of an algorithm are being fetched: the same call again continues.
     pub async fn publish(&self, who: &Principal, kind: AssetKind, document: Value) -> Result<Published, AssetError> {
-        who.must_be(Role::Publisher)?;
+        who.must_be(match kind {
+            AssetKind::Algorithm => Role::Author,
+            AssetKind::Dataset => Role::Publisher,
+        })?;
         let owner = &who.account;
         let (ddo, name) = describe(owner, document)?;
         if ddo.kind() != kind {

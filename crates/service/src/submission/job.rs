@@ -82,6 +82,7 @@ pub(super) async fn job(
         algorithm: published.map(|asset| asset.ddo.id()),
         upload: upload.as_deref(),
         agreement: submission.agreement.as_ref().map(super::Agreement::as_str),
+        label: submission.label.as_ref(),
         provider: actor.provider().map(|provider| (owner.as_str(), provider.account.as_ref())),
     };
     let labels = labels(by, datasets.iter().map(|dataset| dataset.asset.ddo.id()))

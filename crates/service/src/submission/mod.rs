@@ -11,7 +11,10 @@ mod resolve;
 mod shares;
 
 pub use error::SubmitError;
-pub use request::{Agreement, AlgorithmRef, DatasetRef, Identity, RawSource, Register, Submission, WantedLimits};
+pub use request::{
+    Agreement, AlgorithmRef, DatasetRef, Identity, JobLabel, JobLabelError, RawSource, Register, Submission,
+    WantedLimits,
+};
 pub(crate) use shares::Shares;
 
 use crate::{Actor, UseCases};

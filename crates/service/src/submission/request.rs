@@ -1,6 +1,8 @@
-use cloister_model::{AgeRecipient, AssetName, Container, Did, HttpUrl, LabelError, Labels, Profile, Secret, Sha256};
+use cloister_model::{
+    AgeRecipient, AssetName, Container, Did, HttpUrl, LabelError, Labels, Profile, Secret, Sha256, escape,
+};
 use serde_json::Value;
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 /// A request for a job, whichever API it came through.
 #[derive(Clone, Debug)]
@@ -19,6 +21,8 @@ pub struct Submission {
     pub limits: WantedLimits,
     /// The age recipient that its results are encrypted to.
     pub encrypt_to: Option<AgeRecipient>,
+    /// What its consumer calls it; none: nothing.
+    pub label: Option<JobLabel>,
     /// The dataset that its results become.
     pub register: Option<Register>,
     /// The Ocean agreement that it belongs to: it has at most one unfinished job.
@@ -111,6 +115,45 @@ impl FromStr for Agreement {
     }
 }
 
+/// What a consumer calls a job: one line of 1 to 100 characters and at most 190 bytes, none of which is invisible or acts on a
+/// terminal. Everyone who may see the job sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobLabel(String);
+
+/// The text is not a label of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a label has 1 to 100 characters and at most 190 bytes, without line breaks, controls and invisible characters"
+)]
+pub struct JobLabelError;
+
+impl JobLabel {
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for JobLabel {
+    type Err = JobLabelError;
+
+    fn from_str(text: &str) -> Result<Self, JobLabelError> {
+        // A backslash is no danger; `escape` doubles it.
+        let plain = text.replace('\\', "/");
+        let is_safe = escape(plain.as_bytes(), usize::MAX).to_string() == plain;
+        // 190 bytes are 254 characters of base64, and the labels of an engine have at most 256.
+        let fits = text.len() <= 190 && (1..=100).contains(&text.chars().count());
+        if is_safe && fits && !text.trim().is_empty() { Ok(Self(text.to_owned())) } else { Err(JobLabelError) }
+    }
+}
+
+impl fmt::Display for JobLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// How the name of a job is chosen.
 #[derive(Clone, Debug)]
 pub enum Identity {
@@ -123,4 +166,19 @@ pub enum Identity {
         /// A digest of the whole request: the key of another request is refused.
         request: Sha256,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_one_harmless_line() {
+        for text in ["a", "a\\b", "größe: 3", &"x".repeat(100)] {
+            assert!(text.parse::<JobLabel>().is_ok(), "{text}");
+        }
+        for text in ["", "  ", "a\nb", "a\u{1b}[2J", "\u{202e}abc", "a\u{200b}", &"x".repeat(101), &"ä".repeat(96)] {
+            assert_eq!(text.parse::<JobLabel>(), Err(JobLabelError), "{text:?}");
+        }
+    }
 }

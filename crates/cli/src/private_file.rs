@@ -1,4 +1,4 @@
-//! Files that only the user of the service can read.
+//! Files that only one user of this machine can read.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,12 +11,12 @@ use std::{
 ///
 /// # Errors
 /// If other users can read it as well, or it cannot be read.
-pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_unless(path, 0o077)
 }
 
 /// As [`read`], for a file that a group may read: the kubelet gives the files of a Secret to the group of the pod.
-pub(super) fn read_of_group(path: &Path) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn read_of_group(path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_unless(path, 0o037)
 }
 
@@ -39,7 +39,7 @@ fn read_unless(path: &Path, open: u32) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Writes a file atomically. Replaces an existing one.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let new = Path::new(&name);
@@ -54,7 +54,7 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Reads 32 secret bytes, or creates them at random if the file does not exist.
-pub(super) fn secret(path: &Path) -> io::Result<[u8; 32]> {
+pub(crate) fn secret(path: &Path) -> io::Result<[u8; 32]> {
     if let Some(bytes) = read(path)? {
         return bytes.try_into().map_err(|_| io::Error::other("not written by this service: expected 32 bytes"));
     }

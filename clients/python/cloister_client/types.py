@@ -1,0 +1,314 @@
+"""The answers of the service. Written by clients/python/generate.py from schemas/openapi.json: do not change it here.
+
+A later version of the service may add fields, and values to the enumerations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+
+AssetKind = Literal["dataset", "algorithm"]
+"""What an asset is."""
+
+
+DenialRule = Literal["no-dataset", "no-compute-service", "dataset-twice", "credentials-allow", "credentials-deny", "credentials-unknown", "raw-algorithm", "algorithm-not-trusted", "files-checksum", "container-section-checksum", "private-algorithm", "runtime", "profile", "network-access", "environment-runtime", "environment-profile", "environment-network", "environment-isolation", "environment-registry", "container-image", "container-command", "output-contract", "ocean-provider", "withdrawn", "changed", "narrowed"]
+"""A rule that can keep a job from running."""
+
+
+Fault = Literal["nobody", "algorithm", "publisher", "system"]
+"""Whose doing it was that a job ended."""
+
+
+Phase = Literal["Queued", "Accepted", "Configuring", "Configured", "Running", "Filtering", "InReview", "Publishing", "Finished", "DataProvisioningFailed", "AlgorithmProvisioningFailed", "AlgorithmFailed", "LimitExceeded", "OutputRefused", "PublishingFailed", "Stopped", "Expired"]
+"""Where a job is."""
+
+
+Profile = Literal["deterministic", "standard"]
+"""What an algorithm may learn of time and chance. `deterministic`: a virtual clock and seeded randomness. `standard`: the real clock and entropy."""
+
+
+ResultKind = Literal["output", "algorithmLog", "configrationLog", "filteringLog", "publishLog"]
+"""What a file of a job is, in Ocean's words."""
+
+
+Role = Literal["consumer", "publisher", "operator"]
+"""What an account may do."""
+
+
+Runtime = Literal["wasm", "container"]
+"""What an algorithm runs in."""
+
+
+ServiceType = Literal["access", "compute"]
+"""What a service allows."""
+
+
+Via = Literal["key", "token", "signature"]
+"""How an account has shown who it is."""
+
+
+class _Asset(TypedDict):
+    created: str
+    did: str
+    kind: AssetKind
+    name: str
+    """What its owner calls it."""
+    owner: str
+    revision: int
+    """Grows with every change."""
+    services: list[Service]
+    title: str
+    updated: str
+
+
+class Asset(_Asset, total=False):
+    """A dataset or an algorithm."""
+
+    containerSectionChecksum: str | None
+    """An algorithm's container section, as datasets' permissions name it."""
+    ddo: dict[str, Any] | None
+    """Its description. Where its files are, only its owner sees. Lists leave it out."""
+    filesChecksum: str | None
+    """An algorithm's files, as datasets' permissions name them."""
+    withdrawn: str | None
+    """When it was withdrawn: no job can use it any more."""
+
+
+class Environment(TypedDict):
+    """Where jobs run."""
+
+    cpus: int
+    """Processors for all jobs."""
+    description: str
+    id: str
+    images: dict[str, str]
+    """Image names, and what runs their scripts in the sandbox."""
+    interpreters: list[str]
+    """Installed interpreters."""
+    jobMemoryBytes: int
+    """The most memory of one job."""
+    maxJobs: int
+    """The most jobs at once."""
+    maxQueued: int
+    """The most jobs that wait."""
+    maxWallMs: int
+    """The longest run."""
+    memoryBytes: int
+    """Memory for all jobs."""
+    phases: dict[str, int]
+    """How many jobs are in each phase."""
+    profiles: list[Profile]
+    """What they can learn of time and chance."""
+    queued: int
+    running: int
+    runtimes: list[Runtime]
+    """What algorithms can run in."""
+
+
+class _Explanation(TypedDict):
+    allowed: bool
+    rules: list[Rule]
+    """Every rule that it meets; none if it is allowed."""
+
+
+class Explanation(_Explanation, total=False):
+    """Whether a job would be allowed, and why."""
+
+    terms: dict[str, Any] | None
+    """What it would be allowed."""
+
+
+class _Job(TypedDict):
+    algorithm: JobAlgorithm
+    changed: str
+    """When it came to its phase."""
+    code: int
+    """The same as a number, in Ocean's numbers."""
+    created: str
+    """When it was allowed."""
+    datasets: list[str]
+    """Its datasets, sorted."""
+    history: list[Step]
+    """Every phase that it came to."""
+    id: str
+    """32 hexadecimal digits."""
+    phase: Phase
+    """Where it is."""
+    phaseText: str
+    """The same as a text."""
+    revision: int
+    """Grows with every change."""
+
+
+class Job(_Job, total=False):
+    """How a job is doing."""
+
+    agreementId: str | None
+    """Ocean's agreement, if it came through Ocean's API."""
+    ended: str | None
+    environment: str | None
+    """Where it runs."""
+    expires: str | None
+    """When its results are deleted."""
+    owner: str | None
+    """Whose it is."""
+    progress: Progress | None
+    reason: Reason | None
+    stopRequested: str | None
+    """When it was asked to stop."""
+    withheldLog: WithheldLog | None
+
+
+class _JobAlgorithm(TypedDict):
+    raw: bool
+    """Whether the job brought it."""
+
+
+class JobAlgorithm(_JobAlgorithm, total=False):
+    """What a job runs."""
+
+    did: str | None
+    """Its DID, if it is published."""
+
+
+class _JobExplanation(TypedDict):
+    phase: Phase
+    terms: dict[str, Any]
+    """What was decided when it was submitted."""
+    text: str
+
+
+class JobExplanation(_JobExplanation, total=False):
+    """Why a job is where it is."""
+
+    ahead: int | None
+    """Jobs that come before it; null if it does not wait for its turn."""
+    detail: str | None
+    """What you may know of its failure beyond that, as the publisher of the files that could not be had, as the one who brought
+them, or as an operator. It can name where they are kept."""
+
+
+class _Problem(TypedDict):
+    detail: str
+    """What happened here, and what to do."""
+    status: int
+    """The HTTP status."""
+    title: str
+    """The kind in a few words."""
+    type: str
+    """The kind of problem."""
+
+
+class Problem(_Problem, total=False):
+    """Why a request was not done (RFC 9457)."""
+
+    field: str | None
+    """The field of the request that it is about."""
+    quota: UsedQuota | None
+    rules: list[Rule] | None
+    """The rules that a denied job met."""
+
+
+class _Progress(TypedDict):
+    doneBytes: int
+
+
+class Progress(_Progress, total=False):
+    """How far its inputs are fetched."""
+
+    totalBytes: int | None
+
+
+class Reason(TypedDict):
+    """Why a job ended."""
+
+    fault: Fault
+    text: str
+
+
+class Result(TypedDict):
+    """A file of a job."""
+
+    bytes: int
+    index: int
+    """Its place in the list."""
+    kind: ResultKind
+    name: str
+    """Its path below `/data/outputs`, or a log's name; made safe to show."""
+    sha256: str
+
+
+class _Rule(TypedDict):
+    advice: str
+    """What to do about it."""
+    rule: DenialRule
+    text: str
+    """What is wrong."""
+
+
+class Rule(_Rule, total=False):
+    """A rule that a job met."""
+
+    subject: str | None
+    """The asset whose rule it is; null if it is about the job as a whole."""
+
+
+class Service(TypedDict):
+    """How an asset may be used."""
+
+    id: str
+    type: ServiceType
+
+
+class Step(TypedDict):
+    """A phase that a job came to."""
+
+    at: str
+    phase: Phase
+
+
+class _Upload(TypedDict):
+    bytes: int
+    sha256: str
+    """What to name it by, in a job or an asset."""
+
+
+class Upload(_Upload, total=False):
+    """A file that was sent."""
+
+    admission: dict[str, Any] | None
+    """For a WebAssembly program: what it is and asks for, and whether it may run."""
+
+
+class UsedQuota(TypedDict):
+    """Something of which you have as much as you may."""
+
+    limit: int
+    """How much you may have."""
+    name: str
+    """`upload-bytes`, `uploads`, `assets` or `result-bytes`. There may be more in a later version."""
+    used: int
+    """How much you have."""
+
+
+class Whoami(TypedDict):
+    """Who you are here."""
+
+    account: str
+    role: Role
+    via: Via
+
+
+class _WithheldLog(TypedDict):
+    by: list[str]
+    """The datasets whose rules withhold it."""
+    text: str
+    """The same as a text, with what can be done."""
+
+
+class WithheldLog(_WithheldLog, total=False):
+    """A log that the rules of datasets keep from the consumer. Their publishers can read it."""
+
+    released: str | None
+    """When a publisher released it; null: the consumer may not read it."""

@@ -1,0 +1,143 @@
+//! `cloister context`: the services that someone has logged in to, as in kubectl.
+
+mod file;
+mod name;
+
+pub(crate) use file::{Contexts, StoredContext, warn_if_readable};
+pub(crate) use name::ContextName;
+
+use crate::{
+    context::Context,
+    exit::{Ended, NOT_FOUND, Usage},
+    output::{Format, Table, note, print_document, print_line, shown},
+};
+use clap::Subcommand;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Contexts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContextCommand {
+    /// List contexts. `*` marks the current one
+    List,
+    /// Make a context the current one
+    Use {
+        /// Its name
+        name: ContextName,
+    },
+    /// Show a context, without its key
+    Show {
+        /// Its name [default: --context, else the current one]
+        name: Option<ContextName>,
+    },
+    /// Delete a context, and the key that is stored with it. The key stays valid: `cloister key revoke` ends it
+    #[command(visible_alias = "rm")]
+    Delete {
+        /// Its name
+        name: ContextName,
+    },
+}
+
+impl ContextCommand {
+    pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let path = config_path()?;
+        let mut contexts = Contexts::read(&path)?;
+        match self {
+            Self::List => list(context, &contexts),
+            Self::Use { name } => {
+                let url = found(&contexts, &name)?.url.clone();
+                contexts.current = Some(name.clone());
+                contexts.write(&path)?;
+                note(&format!("the current context is {name}: {}", shown(&url)));
+                Ok(())
+            }
+            Self::Show { name } => {
+                let name = name.or_else(|| context.connection.context.clone()).or_else(|| contexts.current.clone());
+                let name = name.ok_or_else(|| {
+                    Usage::error("there is no current context: name one, or create one with `cloister login`")
+                })?;
+                let stored = document(&contexts, &name, found(&contexts, &name)?);
+                if context.format != Format::Table {
+                    return Ok(print_document(context.format, &stored)?);
+                }
+                for field in ["name", "url", "key", "ca"] {
+                    if let Some(text) = stored[field].as_str() {
+                        print_line(&format!("{field:<12} {}", shown(text)))?;
+                    }
+                }
+                Ok(print_line(&format!("{:<12} {}", "current", if stored["current"] == true { "yes" } else { "no" }))?)
+            }
+            Self::Delete { name } => {
+                let _ = found(&contexts, &name)?;
+                contexts.contexts.remove(&name);
+                if contexts.current.as_ref() == Some(&name) {
+                    contexts.current = None;
+                }
+                contexts.write(&path)?;
+                note(&format!("context {name} is deleted"));
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where the client's configuration is.
+///
+/// # Errors
+/// If the environment names no folder for it.
+pub(crate) fn config_path() -> anyhow::Result<PathBuf> {
+    Contexts::path(|name| std::env::var(name).ok())
+        .ok_or_else(|| Usage::error("set HOME or XDG_CONFIG_HOME: contexts are stored there, in cloister/config.yaml"))
+}
+
+/// Adds a context, or replaces one of the same name and the same service. It becomes the current one.
+///
+/// # Errors
+/// If the name is that of another service's context, or the file cannot be read or written.
+pub(crate) fn store(name: &ContextName, context: StoredContext) -> anyhow::Result<()> {
+    let path = config_path()?;
+    let mut contexts = Contexts::read(&path)?;
+    if let Some(other) = contexts.contexts.get(name).filter(|other| other.url != context.url) {
+        return Err(Usage::error(format!(
+            "the context `{name}` is one of {}: choose another name with --context, or delete it first",
+            shown(&other.url)
+        )));
+    }
+    contexts.contexts.insert(name.clone(), context);
+    contexts.current = Some(name.clone());
+    contexts.write(&path)
+}
+
+fn found<'a>(contexts: &'a Contexts, name: &ContextName) -> anyhow::Result<&'a StoredContext> {
+    contexts.contexts.get(name).ok_or_else(|| {
+        Ended::error(
+            NOT_FOUND,
+            format!("there is no context `{name}`: `cloister context list` shows those that there are"),
+        )
+    })
+}
+
+/// A context as it is shown: without its key.
+fn document(contexts: &Contexts, name: &ContextName, stored: &StoredContext) -> Value {
+    let StoredContext { url, key, key_file, ca } = stored;
+    let key = match (key, key_file) {
+        (Some(_), _) => "stored".to_owned(),
+        (None, Some(file)) => file.to_string_lossy().into_owned(),
+        (None, None) => "none".to_owned(),
+    };
+    json!({"name": name, "url": url, "key": key, "ca": ca, "current": contexts.current.as_ref() == Some(name)})
+}
+
+fn list(context: &Context, contexts: &Contexts) -> anyhow::Result<()> {
+    let items: Vec<_> = contexts.contexts.iter().map(|(name, stored)| document(contexts, name, stored)).collect();
+    if context.format != Format::Table {
+        return Ok(print_document(context.format, &json!({"items": items}))?);
+    }
+    let mut table = Table::new(["CURRENT", "NAME", "URL", "KEY"]);
+    for item in &items {
+        let text = |field: &str| item[field].as_str().unwrap_or_default().to_owned();
+        let mark = if item["current"] == true { "*" } else { "" };
+        table.row([mark.to_owned(), text("name"), text("url"), text("key")]);
+    }
+    Ok(table.print("no contexts: `cloister login` creates one")?)
+}

@@ -1,0 +1,276 @@
+//! What a job is given on the command line, however it is submitted: `job submit` and `run`.
+
+use crate::{
+    asset::{Named, find},
+    client::{Client, Job, read},
+    config::{Size, Span},
+    exit::Usage,
+    input::{read_document, upload},
+    output::shown,
+};
+use cloister_model::{AssetKind, AssetName, Container, JobId};
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// The data of a job, its parameters and its limits.
+#[derive(Debug, clap::Args)]
+pub(super) struct JobOptions {
+    /// A dataset: its name, OWNER/NAME, or DID. Can be repeated
+    #[arg(short, long = "dataset", value_name = "DATASET")]
+    datasets: Vec<Named>,
+    /// The image that runs the script [default: `python` for *.py, *.pyz and folders]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
+    /// A parameter. The value is parsed as JSON; if that fails, it is a string. Can be repeated
+    #[arg(short, long = "param", value_name = "NAME=VALUE")]
+    params: Vec<String>,
+    /// File with parameters: a YAML or JSON object
+    #[arg(long = "params", value_name = "FILE")]
+    params_file: Option<PathBuf>,
+    /// The environment to run in
+    #[arg(long)]
+    environment: Option<String>,
+    /// `deterministic` or `standard`
+    #[arg(long)]
+    profile: Option<String>,
+    /// Memory limit of the algorithm, such as `512MiB`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<Size>,
+    /// Time limit of the algorithm, such as `10m`
+    #[arg(long, value_name = "DURATION", value_parser = span)]
+    time: Option<Span>,
+    /// Encrypt the results to this age recipient
+    #[arg(long, value_name = "age1...")]
+    encrypt_to: Option<String>,
+    /// Publish the results as your dataset with this name
+    #[arg(long, value_name = "NAME")]
+    register: Option<AssetName>,
+    /// What you call the job, at most 100 characters; `job list` and `job show` show it. The publishers of its datasets
+    /// see it, too
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Submitting again with the same key returns the first job instead of creating another
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// The arguments of an algorithm in a file, after `--`. A published algorithm declares its own
+    #[arg(last = true, value_name = "ARG")]
+    arguments: Vec<String>,
+}
+
+/// What a job runs, as typed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Program<'a> {
+    /// A published algorithm.
+    Published(&'a Named),
+    /// A program, a script or a folder on this machine.
+    File(&'a Path),
+}
+
+fn size(text: &str) -> Result<Size, String> {
+    text.parse().map_err(|()| "expected a size such as `512MiB`".to_owned())
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    text.parse().map_err(|()| "expected a duration such as `10m`".to_owned())
+}
+
+impl JobOptions {
+    /// The request before the service is asked: names are not resolved yet, and files not uploaded. `body` is what a file
+    /// says of the job; what was typed takes precedence.
+    pub(super) fn body(
+        &self,
+        mut body: Map<String, Value>,
+        program: Option<Program<'_>>,
+    ) -> anyhow::Result<Map<String, Value>> {
+        if !self.datasets.is_empty() {
+            body.insert(
+                "datasets".to_owned(),
+                self.datasets.iter().map(|named| Value::from(named.to_string())).collect(),
+            );
+        }
+        match program {
+            Some(Program::File(file)) => {
+                body.insert("algorithm".to_owned(), self.file(file)?);
+            }
+            _ if self.image.is_some() => {
+                return Err(Usage::error("--image needs a file: a published algorithm names its image itself"));
+            }
+            _ if !self.arguments.is_empty() => {
+                return Err(Usage::error("arguments after `--` need a file: a published algorithm declares its own"));
+            }
+            Some(Program::Published(algorithm)) => {
+                body.insert("algorithm".to_owned(), algorithm.to_string().into());
+            }
+            None => {}
+        }
+        let parameters = self.parameters(body.remove("parameters"))?;
+        if let Some(parameters) = parameters {
+            body.insert("parameters".to_owned(), parameters.into());
+        }
+        for (name, value) in [
+            ("environment", self.environment.clone()),
+            ("profile", self.profile.clone()),
+            ("encryptTo", self.encrypt_to.clone()),
+            ("label", self.label.clone()),
+        ] {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value.into());
+            }
+        }
+        if let Some(name) = &self.register {
+            body.insert("register".to_owned(), json!({"name": name.as_str()}));
+        }
+        for (name, value) in [("memoryBytes", self.memory.map(|size| size.0)), ("wallMs", self.time.map(Span::ms))] {
+            if let Some(value) = value {
+                let limits = body.entry("limits").or_insert_with(|| json!({}));
+                if !limits.is_object() {
+                    return Err(Usage::error("`limits` must be an object"));
+                }
+                limits[name] = value.into();
+            }
+        }
+        Ok(body)
+    }
+
+    /// An algorithm in a file, as a job file would name it.
+    fn file(&self, file: &Path) -> anyhow::Result<Value> {
+        // Relative to the current folder, not to the file of -f.
+        let file = std::path::absolute(file).map_err(|error| Usage::error(format!("`{}`: {error}", file.display())))?;
+        let mut algorithm = json!({"file": file.to_string_lossy()});
+        if let Some(image) = &self.image {
+            algorithm["image"] = image.as_str().into();
+        }
+        if !self.arguments.is_empty() {
+            algorithm["arguments"] = self.arguments.clone().into();
+        }
+        Ok(algorithm)
+    }
+
+    fn parameters(&self, written: Option<Value>) -> anyhow::Result<Option<Map<String, Value>>> {
+        let object = |value, place: &str| match value {
+            Value::Object(object) => Ok(object),
+            _ => Err(Usage::error(format!("parameters in {place}: expected an object"))),
+        };
+        let mut parameters = written.map(|value| object(value, "the job")).transpose()?;
+        if let Some(file) = &self.params_file {
+            let more = object(read_document(file)?, &format!("`{}`", file.display()))?;
+            parameters.get_or_insert_default().extend(more);
+        }
+        for pair in &self.params {
+            let Some((name, value)) = pair.split_once('=').filter(|(name, _)| !name.is_empty()) else {
+                return Err(Usage::error(format!("--param `{}`: write it as NAME=VALUE", shown(pair))));
+            };
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+            parameters.get_or_insert_default().insert(name.to_owned(), value);
+        }
+        Ok(parameters)
+    }
+}
+
+/// Submits a completed request. Returns the job's id, and what the service answered.
+pub(super) async fn submit(client: &Client, options: &JobOptions, body: &Value) -> anyhow::Result<(JobId, Value)> {
+    let header = options.idempotency_key.as_deref().map(|key| ("idempotency-key", key));
+    let answer = client.send_json(Method::POST, &["v1", "jobs"], header, body).await?.body;
+    Ok((read::<Job>(&answer)?.id, answer))
+}
+
+/// Replaces names by DIDs, and uploads the algorithm's file.
+pub(super) async fn complete(client: &Client, mut body: Map<String, Value>, folder: &Path) -> anyhow::Result<Value> {
+    if let Some(datasets) = body.get_mut("datasets") {
+        for dataset in datasets.as_array_mut().ok_or_else(|| Usage::error("`datasets` must be a list"))? {
+            name_did(client, AssetKind::Dataset, dataset).await?;
+        }
+    }
+    if let Some(algorithm) = body.get_mut("algorithm") {
+        if let Some(file) = algorithm.get("file") {
+            let file = file.as_str().ok_or_else(|| Usage::error("`algorithm.file` must be a path"))?;
+            let image = match algorithm.get("image") {
+                None => None,
+                Some(image) => {
+                    Some(image.as_str().ok_or_else(|| Usage::error("`algorithm.image` must be a string"))?.to_owned())
+                }
+            };
+            let arguments = match algorithm.get("arguments") {
+                None => Vec::new(),
+                Some(arguments) => serde_json::from_value(arguments.clone())
+                    .map_err(|_| Usage::error("`algorithm.arguments` must be a list of strings"))?,
+            };
+            *algorithm = send(client, &folder.join(file), image, &arguments).await?;
+        } else if algorithm.get("rawcode").is_none() && algorithm.get("upload").is_none() {
+            name_did(client, AssetKind::Algorithm, algorithm).await?;
+        }
+    }
+    Ok(Value::Object(body))
+}
+
+/// Replaces the name of an asset by its DID: a string, or the `did` of an object.
+async fn name_did(client: &Client, kind: AssetKind, value: &mut Value) -> anyhow::Result<()> {
+    let bare = value.is_string();
+    let place = if bare { Some(&mut *value) } else { value.get_mut("did") };
+    let Some(place) = place else { return Err(Usage::error("an asset must be a name, or an object with a `did`")) };
+    let written = place.as_str().ok_or_else(|| Usage::error("an asset's `did` must be a string"))?;
+    let named: Named = written.parse().map_err(|error| Usage::error(format!("`{}`: {error}", shown(written))))?;
+    let did = find(client, kind, &named).await?;
+    *place = Value::from(did);
+    if bare && kind == AssetKind::Algorithm {
+        *value = json!({"did": value});
+    }
+    Ok(())
+}
+
+/// Uploads an algorithm's file. Returns how the job names it.
+async fn send(client: &Client, path: &Path, image: Option<String>, arguments: &[String]) -> anyhow::Result<Value> {
+    let measured = upload(client, path).await?;
+    let container = container(path, measured.head, image, arguments)?;
+    let mut algorithm = json!({"upload": measured.sha256.to_string()});
+    if let Some(container) = container {
+        algorithm["container"] = container;
+    }
+    Ok(algorithm)
+}
+
+/// The container section for a file; none for a WebAssembly program without arguments.
+fn container(path: &Path, head: [u8; 4], image: Option<String>, arguments: &[String]) -> anyhow::Result<Option<Value>> {
+    let named = |name: &str| path.extension().is_some_and(|extension| extension == name);
+    let wasm = || (!arguments.is_empty()).then(|| "wasm".to_owned());
+    let image = match image {
+        Some(image) if image == "wasm" => wasm(),
+        Some(image) => Some(image),
+        None if &head == b"\0asm" => wasm(),
+        None if named("py") || named("pyz") || path.is_dir() => Some("python".to_owned()),
+        None => {
+            let text = format!(
+                "`{}` is neither WebAssembly nor *.py nor a folder: name the image that runs it with --image",
+                path.display()
+            );
+            return Err(Usage::error(text));
+        }
+    };
+    Ok(image.map(|image| {
+        let command = if image == "python" { "python3 $ALGO" } else { "$ALGO" };
+        json!({"image": image, "entrypoint": Container::entrypoint_of(command, arguments)})
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_or_name_of_a_file_decide_what_runs_it() {
+        let (wasm, script) = (*b"\0asm", *b"impo");
+        let image =
+            |path: &str, head, image: Option<&str>| container(Path::new(path), head, image.map(str::to_owned), &[]);
+        assert_eq!(image("a.py", wasm, None).expect("known"), None);
+        assert_eq!(image("a.py", script, Some("wasm")).expect("known"), None);
+        let python = json!({"image": "python", "entrypoint": "python3 $ALGO"});
+        assert_eq!(image("a.py", script, None).expect("known"), Some(python.clone()));
+        assert_eq!(image("a", script, Some("python")).expect("known"), Some(python));
+        assert!(image("a.sh", script, None).is_err());
+        let arguments = ["--mode".to_owned(), "fast and good".to_owned()];
+        let with = |head| container(Path::new("a.py"), head, None, &arguments).expect("known").expect("a container");
+        assert_eq!(with(wasm), json!({"image": "wasm", "entrypoint": "$ALGO '--mode' 'fast and good'"}));
+        assert_eq!(with(script)["entrypoint"], "python3 $ALGO '--mode' 'fast and good'");
+    }
+}
