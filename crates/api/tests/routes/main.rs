@@ -4,6 +4,7 @@
 
 mod archive;
 mod assets;
+mod audit;
 mod connections;
 mod jobs;
 mod keys;
@@ -12,6 +13,7 @@ mod ocean;
 mod operator;
 mod quotas;
 mod receipts;
+mod reviews;
 mod secrecy;
 mod signatures;
 mod sources;
