@@ -13,4 +13,5 @@ mod ocean;
 mod scenario;
 mod schemathesis;
 mod sources;
+mod steward;
 mod tenants;

@@ -1,22 +1,20 @@
 use super::log;
 use crate::{
-    client::{Client, Job, Progress as Fetched, Reason, follow_job, read},
+    client::{Client, Job, JobExplanation, Progress as Fetched, Reason, follow_job, read},
     context::Context,
     exit::{Ended, FAILED, INTERRUPTED},
     output::{Format, Progress, note, print_document, shown},
 };
 use anyhow::Context as _;
 use serde_json::Value;
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
+use tokio::sync::Notify;
 
 /// The phase of a job that succeeded.
 pub(super) const FINISHED: &str = "Finished";
 
 /// The phase of a job whose outputs wait for a reviewer.
 const IN_REVIEW: &str = "InReview";
-
-/// What is said about that phase, because it can last for days.
-const WAITS: &str = ": waiting until the dataset's publisher has reviewed the outputs; Ctrl-C leaves the job waiting";
 
 /// What is shown of a job while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,12 +29,17 @@ pub(super) enum Show {
 pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Result<Value> {
     let mut progress = Progress::new();
     let mut last = String::new();
+    let in_review = Notify::new();
     let events = follow_job(client, job, |job| {
         let phase = shown(&job.phase);
         if show == Show::Everything {
             if phase != last {
                 progress.clear();
-                note(&format!("-- {phase}{}", if phase == IN_REVIEW { WAITS } else { "" }));
+                match phase == IN_REVIEW {
+                    // Said with whom it waits for, because this can last for days.
+                    true => in_review.notify_one(),
+                    false => note(&format!("-- {phase}")),
+                }
             }
         } else {
             progress.show(&format!("{phase}{}", job.progress.as_ref().map(fetched).unwrap_or_default()));
@@ -47,8 +50,8 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
         if show == Show::Line {
             return events.await;
         }
-        let log = log::follow(client, job);
-        tokio::pin!(events, log);
+        let (log, waits) = (log::follow(client, job), say_reviews(client, job, &in_review));
+        tokio::pin!(events, log, waits);
         let mut is_open = true;
         loop {
             tokio::select! {
@@ -56,6 +59,7 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
                 biased;
                 // If the log cannot be followed, the job still can.
                 _ = &mut log, if is_open => is_open = false,
+                never = &mut waits => match never {},
                 ended = &mut events => {
                     if is_open {
                         let _ = tokio::time::timeout(Duration::from_secs(10), &mut log).await;
@@ -72,6 +76,22 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
             Err(Ended::error(INTERRUPTED, format!("stopped waiting; the job continues: `cloister job follow {job}`")))
         }
     }
+}
+
+/// Says whom the outputs of a job wait for, whenever it is told that they do.
+async fn say_reviews(client: &Client, job: &str, in_review: &Notify) -> Infallible {
+    loop {
+        in_review.notified().await;
+        note(&format!("-- {IN_REVIEW}: {}; Ctrl-C leaves the job waiting", waits_for(client, job).await));
+    }
+}
+
+/// Whom the outputs of a job wait for.
+async fn waits_for(client: &Client, job: &str) -> String {
+    let answer = client.get(&["v1", "jobs", job, "explain"], &[]).await;
+    let explanation = answer.and_then(|answer| read::<JobExplanation>(&answer)).ok();
+    let waits = explanation.and_then(|explanation| explanation.review);
+    waits.map_or_else(|| "waiting for a review of the outputs".to_owned(), |waits| waits.sentence())
 }
 
 /// How much of the inputs has been fetched.
