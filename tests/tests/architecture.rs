@@ -51,8 +51,8 @@ const LAYERS: &[Layer] = &[
     Layer {
         name: "cloister-model",
         ours: &[],
-        // `url`, `base64` and `bech32` parse what a publisher writes; they do no I/O.
-        only: Some(&["serde", "serde_json", "sha2", "thiserror", "schemars", "url", "base64", "bech32"]),
+        // `url`, `base64` and `bech32` parse what a publisher writes, and `strsim` finds the field that was meant; they do no I/O.
+        only: Some(&["serde", "serde_json", "sha2", "strsim", "thiserror", "schemars", "url", "base64", "bech32"]),
         never: &["tokio", "wasmtime", "kube", "rusqlite", "hyper", "rustix"],
     },
     Layer {

@@ -8,13 +8,15 @@ use chain::{Chain, Verified};
 use segment::Segment;
 
 use crate::{
+    asset::{Named, Names, find},
     client::{Client, ClientError, Record, read},
     context::Context,
     exit::{Ended, FAILED, Usage},
     output::{Format, Table, note, print_document, write_time},
 };
 use clap::Subcommand;
-use cloister_model::{AuditRecord, Sha256};
+use cloister_model::{Account, AssetKind, AuditRecord, Sha256};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -31,15 +33,8 @@ const MOST_LINE: u64 = 1024 * 1024;
 /// The audit log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// List records, oldest first
-    List {
-        /// Only records after this sequence number
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-        /// Maximum number of records
-        #[arg(long, default_value_t = 1000)]
-        limit: usize,
-    },
+    /// List records, oldest first: as operator all, as publisher those about your assets and about jobs on your datasets
+    List(List),
     /// Print all records, one JSON object per line, to keep a copy elsewhere
     Export,
     /// Check that no record was changed, removed or inserted
@@ -77,10 +72,30 @@ pub(crate) enum AuditCommand {
     },
 }
 
+/// Which records.
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Only records about this dataset, and about jobs on it
+    #[arg(long)]
+    dataset: Option<Named>,
+    /// Only records of what this account did; `engine`: of what the service did by itself
+    #[arg(long, value_name = "ACCOUNT")]
+    actor: Option<Account>,
+    /// Only records of this day or moment, in UTC, and later
+    #[arg(long, value_name = "TIME", value_parser = archive::moment)]
+    since: Option<jiff::Timestamp>,
+    /// Only records after this sequence number
+    #[arg(long, default_value_t = 0)]
+    after: u64,
+    /// Maximum number of records
+    #[arg(long, default_value_t = 1000)]
+    limit: usize,
+}
+
 impl AuditCommand {
     pub(crate) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         match self {
-            Self::List { after, limit } => list(context, after, limit).await,
+            Self::List(command) => command.execute(context).await,
             Self::Export => {
                 let client = context.client()?;
                 let mut stdout = io::stdout().lock();
@@ -173,35 +188,77 @@ fn each_of_folder(home: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Resu
     outcome
 }
 
-async fn list(context: &Context, mut after: u64, limit: usize) -> anyhow::Result<()> {
-    let client = context.client()?;
-    let mut items = Vec::new();
-    while items.len() < limit {
-        let page = page(&client, after, PAGE.min(limit - items.len())).await?;
-        let Some(last) = page.last() else { break };
-        let last = AuditRecord::from(read::<Record>(last)?).sequence;
-        if last <= after {
-            break;
+impl List {
+    async fn execute(self, context: &Context) -> anyhow::Result<()> {
+        let Self { dataset, actor, since, mut after, limit } = self;
+        let client = context.client()?;
+        let mut query = Vec::new();
+        if let Some(dataset) = dataset {
+            query.push(("asset", find(&client, AssetKind::Dataset, &dataset).await?));
         }
-        after = last;
-        items.extend(page);
+        query.extend(actor.map(|actor| ("actor", actor.as_str().to_owned())));
+        query.extend(since.map(|since| ("since", format!("{since:.3}"))));
+        let mut items = Vec::new();
+        while items.len() < limit {
+            let most = PAGE.min(limit - items.len());
+            let page = selection(&client, &query, after, most).await?;
+            items.extend(page.items);
+            // Otherwise a service that repeats itself would keep this loop running for ever.
+            match page.next {
+                Some(next) if next > after => after = next,
+                _ => break,
+            }
+        }
+        items.truncate(limit);
+        if context.format != Format::Table {
+            return Ok(print_document(context.format, &json!({"items": items}))?);
+        }
+        let mut names = Names::new(&client);
+        let mut table = Table::new(["SEQUENCE", "TIME", "ACTOR", "ACTION", "SUBJECT", "DETAIL"]);
+        for item in &items {
+            let Listed { sequence, at_ms, actor, action, subject, detail } = read(item)?;
+            // Whether it is a dataset or an algorithm, the record does not say.
+            let subject = match subject.starts_with("did:op:") {
+                true => names.of_either(&subject).await,
+                false => subject,
+            };
+            table.row([sequence.to_string(), write_time(at_ms / 1000), actor, action, subject, detail]);
+        }
+        Ok(table.print("no records")?)
     }
-    items.truncate(limit);
-    if context.format != Format::Table {
-        return Ok(print_document(context.format, &json!({"items": items}))?);
-    }
-    let mut table = Table::new(["SEQUENCE", "TIME", "ACTOR", "ACTION", "SUBJECT"]);
-    for item in &items {
-        let AuditRecord { sequence, event, previous: _, hash: _ } = read::<Record>(item)?.into();
-        table.row([
-            sequence.to_string(),
-            write_time(event.at.unix_ms() / 1000),
-            event.actor,
-            event.action.as_str().to_owned(),
-            event.subject,
-        ]);
-    }
-    Ok(table.print("no records")?)
+}
+
+/// A record in a list. It need not be a link of a chain.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    sequence: u64,
+    /// Milliseconds since 1970.
+    at_ms: u64,
+    actor: String,
+    /// Text, because a newer service may have more actions.
+    action: String,
+    subject: String,
+    detail: String,
+}
+
+/// A page of records.
+#[derive(Debug, Deserialize)]
+struct Selection {
+    items: Vec<Value>,
+    next: Option<u64>,
+}
+
+async fn selection(
+    client: &Client,
+    query: &[(&str, String)],
+    after: u64,
+    limit: usize,
+) -> Result<Selection, ClientError> {
+    let (after, limit) = (after.to_string(), limit.to_string());
+    let mut all = vec![("after", after.as_str()), ("limit", limit.as_str())];
+    all.extend(query.iter().map(|(name, value)| (*name, value.as_str())));
+    read(&client.get(&["v1", "audit"], &all).await?)
 }
 
 #[cfg(test)]

@@ -32,10 +32,32 @@ pub enum FieldProblem {
     /// There are more entries than allowed.
     #[error("has more than {0} entries")]
     TooMany(usize),
-    /// A field that does not belong here, by its name, escaped. Refused, because a misspelt field would be a rule that
-    /// silently does not hold.
-    #[error("has a field `{0}` that is not known; check its spelling")]
-    Unknown(String),
+    /// A field that does not belong here. Refused, because a misspelt field would be a rule that silently does not hold.
+    #[error("has a field `{name}` that is not known; {}", advice(.meant.as_deref()))]
+    Unknown {
+        /// Its name, escaped.
+        name: String,
+        /// The known field that was probably meant.
+        meant: Option<&'static str>,
+    },
+    /// A value of the right form that cannot be used, and why.
+    #[error("{0}")]
+    Unusable(&'static str),
+}
+
+fn advice(meant: Option<&str>) -> String {
+    meant.map_or_else(|| "check its spelling".to_owned(), |name| format!("did you mean `{name}`?"))
+}
+
+/// Characters of an unknown name that are compared with known ones. Longer names are not misspelt.
+const MOST_COMPARED: usize = 100;
+
+/// The known name that was probably meant: the one with the fewest changes of a letter, at most a third of its length.
+fn nearest(written: &str, known: &[&'static str]) -> Option<&'static str> {
+    let written: String = written.chars().take(MOST_COMPARED).collect();
+    let changes = |name: &'static str| (strsim::osa_distance(&written.to_lowercase(), &name.to_lowercase()), name);
+    let near = |(changes, name): &(usize, &'static str)| *changes <= name.chars().count().div_ceil(3);
+    known.iter().copied().map(changes).filter(near).min_by_key(|(changes, _)| *changes).map(|(_, name)| name)
 }
 
 /// A document in which no object names a field twice. Parsers differ in which of the two counts, so that a reader of a rule
@@ -115,6 +137,11 @@ impl<'a> Node<'a> {
         Self { path: path.to_owned(), value }
     }
 
+    /// The same place with another value.
+    pub(crate) fn with_value<'b>(&self, value: &'b Value) -> Node<'b> {
+        Node { path: self.path.clone(), value }
+    }
+
     pub(crate) fn value(&self) -> &'a Value {
         self.value
     }
@@ -147,9 +174,12 @@ impl<'a> Node<'a> {
     }
 
     /// Refuses an object with a field that is not known.
-    pub(crate) fn refuse_unknown(&self, is_known: impl Fn(&str) -> bool) -> Result<(), FieldError> {
-        match self.object()?.keys().find(|name| !is_known(name)) {
-            Some(name) => Err(self.error(FieldProblem::Unknown(escape(name.as_bytes(), 64).to_string()))),
+    pub(crate) fn refuse_unknown(&self, known: &[&'static str]) -> Result<(), FieldError> {
+        match self.object()?.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(self.error(FieldProblem::Unknown {
+                name: escape(name.as_bytes(), 64).to_string(),
+                meant: nearest(name, known),
+            })),
             None => Ok(()),
         }
     }
@@ -252,6 +282,22 @@ mod tests {
         assert_eq!(root.get("long").text(5).expect_err("long").to_string(), "`long` is longer than 5 bytes");
         assert_eq!(root.get("a").entries(0).expect_err("many").to_string(), "`a` has more than 0 entries");
         assert_eq!(root.expected("a list").to_string(), "`document` must be a list");
+    }
+
+    #[test]
+    fn an_unknown_field_is_named_with_the_one_that_was_probably_meant() {
+        for (name, expected) in [
+            ("colum", "`a` has a field `colum` that is not known; did you mean `column`?"),
+            ("COLUMN", "`a` has a field `COLUMN` that is not known; did you mean `column`?"),
+            ("laest", "`a` has a field `laest` that is not known; did you mean `least`?"),
+            ("rows", "`a` has a field `rows` that is not known; check its spelling"),
+            ("\u{1b}[2J", "`a` has a field `\\u{1b}[2J` that is not known; check its spelling"),
+        ] {
+            let document = json!({"a": {name: 1}});
+            let error = Node::root("", &document).get("a").refuse_unknown(&["column", "least"]).expect_err(name);
+            assert_eq!(error.to_string(), expected);
+        }
+        assert_eq!(nearest(&"x".repeat(100_000), &["column"]), None);
     }
 
     #[test]

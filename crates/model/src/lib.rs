@@ -36,14 +36,15 @@ mod release;
 mod report;
 mod secret;
 mod shell;
+mod size;
 mod source;
 mod workflow;
 
 pub use account::{Account, AccountError};
 pub use admission::{Admission, Capability, Import, MemoryType, ModuleKind, Refusal, Rule, Toolchain, Verdict};
 pub use asset::{
-    Algorithm, AssetKind, AssetSummary, Container, Credentials, CredentialsEntry, Ddo, DdoError, MOST_DDO_BYTES,
-    Metadata, Service, ServiceError, ServiceFiles, ServiceKind, ServiceSummary,
+    Algorithm, AssetKind, AssetSummary, Column, ColumnType, Container, Credentials, CredentialsEntry, Ddo, DdoError,
+    MOST_DDO_BYTES, Metadata, Service, ServiceError, ServiceFiles, ServiceKind, ServiceSummary, TableSchema,
 };
 pub use checksum::{FilesChecksum, FilesChecksumError, MOST_FILES, container_section_checksum};
 pub use container::{
@@ -77,7 +78,7 @@ pub use parameters::{
 pub use permissions::{
     AdmittedBy, AdmittedDataset, AlgorithmOrigin, Decision, Denial, DenialRule, Environment, OutputPolicy, Permissions,
     PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset, RuntimeKind, Terms, Trusted,
-    TrustedAlgorithm, check_files_checksum, container_denials, decide,
+    TrustedAlgorithm, check_files_checksum, container_denials, decide, plain_sizes,
 };
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
@@ -91,10 +92,12 @@ pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};
 pub use recipient::{AgeRecipient, AgeRecipientError};
 pub use release::{
-    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, ReleaseRules,
+    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, NumberMinimum,
+    ReleaseRules, Zero,
 };
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;
+pub use size::{ByteSize, ByteSizeError};
 pub use source::{
     Headers, HttpMethod, HttpSource, HttpUrl, HttpUrlError, IpfsPath, LocalPath, Location, S3Credentials, S3Object,
     Source, Sources, StoredResults, StoredResultsError, StoredResultsFuture, UnsupportedSources,

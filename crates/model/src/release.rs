@@ -58,6 +58,9 @@ pub struct CsvRules {
     /// about. A file without the column is refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub minimum: Vec<ColumnMinimum>,
+    /// What every number of the table must be, in whatever column, the header included. Cells that are no numbers may be there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_number: Option<NumberMinimum>,
 }
 
 /// The least value of a column.
@@ -69,6 +72,59 @@ pub struct ColumnMinimum {
     pub column: String,
     /// The least that every row must have in it.
     pub least: u64,
+    /// Whether a row may have 0 in it, too.
+    #[serde(default, skip_serializing_if = "Zero::is_refused")]
+    pub zero: Zero,
+}
+
+/// The least value of numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct NumberMinimum {
+    /// The least that every number must be.
+    pub least: u64,
+    /// Whether a number may be 0, too.
+    #[serde(default, skip_serializing_if = "Zero::is_refused")]
+    pub zero: Zero,
+}
+
+/// Whether 0 may be where a least value is asked for: that nobody is in a group tells nothing about anybody, if it is known to be
+/// impossible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Zero {
+    /// It is less than the least.
+    #[default]
+    Refused,
+    /// It may be there.
+    Allowed,
+}
+
+impl Zero {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+    fn is_refused(&self) -> bool {
+        *self == Self::Refused
+    }
+}
+
+impl NumberMinimum {
+    /// Whether every number that keeps this minimum keeps the other one, too.
+    fn is_within(&self, other: &Self) -> bool {
+        self.least >= other.least && (self.zero == Zero::Refused || other.zero == Zero::Allowed || other.least == 0)
+    }
+
+    /// The minimum that keeps both.
+    fn and(self, other: Self) -> Self {
+        Self { least: self.least.max(other.least), zero: self.zero.min(other.zero) }
+    }
+}
+
+impl ColumnMinimum {
+    fn of_number(&self) -> NumberMinimum {
+        NumberMinimum { least: self.least, zero: self.zero }
+    }
 }
 
 /// What a JSON file must keep. A field that is none asks for nothing.
@@ -85,6 +141,9 @@ pub struct JsonRules {
     /// Bytes of one text, names of fields included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_text_bytes: Option<u64>,
+    /// What every number must be. Texts and names of fields that look like numbers are not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every_number: Option<NumberMinimum>,
 }
 
 /// A program that must agree before outputs leave.
@@ -222,29 +281,33 @@ impl ReleaseRules {
             && (self.review || !review)
     }
 
-    /// What types cannot say.
-    pub(crate) fn is_usable(&self) -> bool {
+    /// What types cannot say: a field that cannot be kept, and why.
+    pub(crate) fn unusable(&self) -> Option<(&'static str, &'static str)> {
         let Self { media_types, csv: _, json: _, checks, review: _ } = self;
-        media_types.as_ref().is_none_or(|types| types.len() <= 100)
-            && checks.len() <= MOST_CHECKS
-            && checks.iter().all(|check| (1..=100).contains(&check.name.len()))
+        if media_types.as_ref().is_some_and(|types| types.len() > 100) {
+            return Some(("mediaTypes", "has more than 100 entries"));
+        }
+        (checks.len() > MOST_CHECKS).then_some(("checks", "has more than 8 entries"))
     }
 }
 
 impl CsvRules {
     fn is_within(&self, other: &Self) -> bool {
-        let Self { max_rows, max_columns, max_cell_bytes, columns, minimum } = other;
+        let Self { max_rows, max_columns, max_cell_bytes, columns, minimum, every_number } = other;
         no_more(self.max_rows, *max_rows)
             && no_more(self.max_columns, *max_columns)
             && no_more(self.max_cell_bytes, *max_cell_bytes)
             && within(self.columns.as_ref(), columns.as_ref(), BTreeSet::is_subset)
-            && minimum
-                .iter()
-                .all(|other| self.minimum.iter().any(|own| own.column == other.column && own.least >= other.least))
+            && within(self.every_number.as_ref(), every_number.as_ref(), NumberMinimum::is_within)
+            && minimum.iter().all(|other| {
+                let keeps =
+                    |own: &ColumnMinimum| own.column == other.column && own.of_number().is_within(&other.of_number());
+                self.minimum.iter().any(keeps)
+            })
     }
 
     fn and(self, other: Self) -> Self {
-        let Self { max_rows, max_columns, max_cell_bytes, columns, minimum } = other;
+        let Self { max_rows, max_columns, max_cell_bytes, columns, minimum, every_number } = other;
         let mut all: Vec<ColumnMinimum> = self.minimum.into_iter().chain(minimum).collect();
         all.sort();
         all.dedup();
@@ -254,24 +317,27 @@ impl CsvRules {
             max_cell_bytes: least(self.max_cell_bytes, max_cell_bytes),
             columns: both(self.columns, columns, |ours, theirs| ours.intersection(&theirs).cloned().collect()),
             minimum: all,
+            every_number: both(self.every_number, every_number, NumberMinimum::and),
         }
     }
 }
 
 impl JsonRules {
     fn is_within(&self, other: &Self) -> bool {
-        let Self { max_depth, max_values, max_text_bytes } = other;
+        let Self { max_depth, max_values, max_text_bytes, every_number } = other;
         no_more(self.max_depth, *max_depth)
             && no_more(self.max_values, *max_values)
             && no_more(self.max_text_bytes, *max_text_bytes)
+            && within(self.every_number.as_ref(), every_number.as_ref(), NumberMinimum::is_within)
     }
 
     fn and(self, other: Self) -> Self {
-        let Self { max_depth, max_values, max_text_bytes } = other;
+        let Self { max_depth, max_values, max_text_bytes, every_number } = other;
         Self {
             max_depth: least(self.max_depth, max_depth),
             max_values: least(self.max_values, max_values),
             max_text_bytes: least(self.max_text_bytes, max_text_bytes),
+            every_number: both(self.every_number, every_number, NumberMinimum::and),
         }
     }
 }
@@ -381,6 +447,35 @@ mod tests {
         assert!(!all.is_within(&rules(json!({"csv": {"maxRows": 10}}))), "only tables");
         assert!(!ReleaseRules::default().is_within(&rules(json!({"review": true}))));
         assert!(!ReleaseRules::default().is_within(&rules(json!({"csv": {}}))), "a table could be anything before");
+    }
+
+    #[test]
+    fn least_values_are_compared_with_what_they_say_of_zero() {
+        let rules = |least: u64, zero: &str| {
+            let minimum = json!({"least": least, "zero": zero});
+            rules(json!({"csv": {"everyNumber": minimum, "minimum": [{"column": "n", "least": least, "zero": zero}]},
+                "json": {"everyNumber": minimum}}))
+        };
+        for (own, other, expected) in [
+            ((10, "refused"), (10, "refused"), true),
+            ((10, "refused"), (10, "allowed"), true),
+            ((10, "allowed"), (10, "refused"), false),
+            ((10, "allowed"), (5, "allowed"), true),
+            ((5, "refused"), (10, "refused"), false),
+            ((5, "allowed"), (0, "refused"), true),
+        ] {
+            let (own, other) = (rules(own.0, own.1), rules(other.0, other.1));
+            assert_eq!(own.is_within(&other), expected, "{own:?} {other:?}");
+        }
+        let both = ReleaseRules::strictest([&rules(10, "allowed"), &rules(5, "refused")]).expect("both");
+        let ten = Some(NumberMinimum { least: 10, zero: Zero::Refused });
+        assert_eq!(both.csv.as_ref().and_then(|csv| csv.every_number), ten);
+        assert_eq!(both.json.as_ref().and_then(|json| json.every_number), ten);
+        assert!(both.is_within(&rules(10, "allowed")) && both.is_within(&rules(5, "refused")));
+        assert!(!super::ReleaseRules::default().is_within(&rules(1, "allowed")));
+        // What is the default is not written: earlier versions wrote it so.
+        let written = serde_json::to_value(rules(10, "refused")).expect("JSON");
+        assert_eq!(written["csv"]["minimum"][0], json!({"column": "n", "least": 10}));
     }
 
     #[test]

@@ -1,16 +1,24 @@
 use super::{
     OutputRefusal,
     content::{self, Facts},
-    json_scan::{self, MOST_DEPTH, NotJson, Shape},
+    json_scan::{self, MOST_DEPTH, NUMBER_BYTES, NotJson, Shape},
+    number,
     refusal::refuse,
     walk::Found,
 };
 use cloister_model::JsonRules;
 
 pub(super) fn check(file: &Found, facts: &Facts, rules: &JsonRules) -> Result<(), OutputRefusal> {
-    let JsonRules { max_depth, max_values, max_text_bytes } = rules;
+    let JsonRules { max_depth, max_values, max_text_bytes, every_number } = rules;
     let refused = |rule, text: String| Err(refuse(rule, Some(&file.name), &text));
-    let scanned = json_scan::scan(&mut file.open()?).map_err(|error| content::unreadable(&file.name, &error))?;
+    let mut small = false;
+    let mut judge = |text: &[u8]| {
+        let is_long = u64::try_from(text.len()).map_or(true, |bytes| bytes > NUMBER_BYTES);
+        // A number that is too long to be looked at is none that may leave.
+        small |= every_number.is_some_and(|minimum| is_long || number::keeps(text, minimum) != Some(true));
+    };
+    let scanned = json_scan::scan_numbers(&mut file.open()?, &mut judge)
+        .map_err(|error| content::unreadable(&file.name, &error))?;
     let Shape { depth, values, text_bytes } = match scanned {
         Ok(shape) if facts.text => shape,
         Err(NotJson::TooDeep) => {
@@ -31,5 +39,10 @@ pub(super) fn check(file: &Found, facts: &Facts, rules: &JsonRules) -> Result<()
     if let Some(most) = max_text_bytes.filter(|most| text_bytes > *most) {
         return refused("json-text", format!("a text may have {most} bytes, one has {text_bytes}"));
     }
-    Ok(())
+    match every_number.filter(|_| small) {
+        None => Ok(()),
+        Some(minimum) => {
+            refused("json-every-number", format!("every number must be {}, one is not", number::described(minimum)))
+        }
+    }
 }

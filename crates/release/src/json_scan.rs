@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 /// Bytes of a number that say nothing but a number: what any program writes of 64 bits has fewer. A longer one counts as a text.
-const NUMBER_BYTES: u64 = 40;
+pub(super) const NUMBER_BYTES: u64 = 40;
 
 /// Levels that are followed.
 pub(super) const MOST_DEPTH: u64 = 4096;
@@ -69,8 +69,12 @@ enum Number {
     ExponentDigits,
 }
 
-struct Scanner {
+struct Scanner<'a> {
     at: At,
+    /// The number that is read, as far as [`NUMBER_BYTES`] and one more byte.
+    number: Vec<u8>,
+    /// Asked about every number.
+    judge: &'a mut dyn FnMut(&[u8]),
     /// Open containers: whether each is an object.
     open: Vec<bool>,
     /// The text that is read is the name of a field.
@@ -83,8 +87,22 @@ struct Scanner {
 
 /// What the bytes are as JSON. The outer error is the reader's.
 pub(super) fn scan(source: &mut impl Read) -> io::Result<Result<Shape, NotJson>> {
-    let mut scanner =
-        Scanner { at: At::Value, open: vec![], name: false, length: 0, half: false, shape: Shape::default() };
+    scan_numbers(source, &mut |_| {})
+}
+
+/// The same, and hands over every number as it is written. Of one that is longer than [`NUMBER_BYTES`], the beginning with one
+/// byte more than that.
+pub(super) fn scan_numbers(source: &mut impl Read, judge: &mut dyn FnMut(&[u8])) -> io::Result<Result<Shape, NotJson>> {
+    let mut scanner = Scanner {
+        at: At::Value,
+        number: Vec::new(),
+        judge,
+        open: vec![],
+        name: false,
+        length: 0,
+        half: false,
+        shape: Shape::default(),
+    };
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let read = match source.read(&mut buffer) {
@@ -102,13 +120,16 @@ pub(super) fn scan(source: &mut impl Read) -> io::Result<Result<Shape, NotJson>>
     }
 }
 
-impl Scanner {
+impl Scanner<'_> {
     fn take(&mut self, byte: u8) -> Result<(), NotJson> {
         match self.at {
             At::Text(text) => self.text(text, byte),
             At::Number(number) => match number.after(byte) {
                 Some(next) => {
                     self.length = self.length.saturating_add(1);
+                    if self.length <= NUMBER_BYTES + 1 {
+                        self.number.push(byte);
+                    }
                     self.at = At::Number(next);
                     Ok(())
                 }
@@ -168,6 +189,8 @@ impl Scanner {
         }
         self.shape.values = self.shape.values.saturating_add(1);
         self.length = 1;
+        self.number.clear();
+        self.number.push(byte);
         self.at = match byte {
             b'"' => {
                 self.begin_text(false);
@@ -185,6 +208,7 @@ impl Scanner {
     }
 
     fn end_number(&mut self) {
+        (self.judge)(&self.number);
         if self.length > NUMBER_BYTES {
             self.shape.text_bytes = self.shape.text_bytes.max(self.length);
         }
@@ -247,9 +271,9 @@ impl Scanner {
     fn end(mut self) -> Result<Shape, NotJson> {
         let complete = match self.at {
             At::After => true,
-            At::Number(number) => {
+            At::Number(number) if number.is_complete() => {
                 self.end_number();
-                number.is_complete()
+                true
             }
             _ => false,
         };
@@ -324,6 +348,19 @@ mod tests {
         assert_eq!((bytes(&long), bytes(&format!("[1, -{long}.5, 2]"))), (1000, 1003));
         assert_eq!(bytes(&format!("{{\"a\": 0.{long}}}")), 1002);
         assert_eq!(bytes(&format!("[{}]", ["12345"; 100].join(","))), 0, "each for itself");
+    }
+
+    #[test]
+    fn every_number_is_handed_over() {
+        let numbers = |text: &str| {
+            let mut found = Vec::new();
+            let mut judge = |number: &[u8]| found.push(String::from_utf8_lossy(number).into_owned());
+            scan_numbers(&mut text.as_bytes(), &mut judge).expect("memory").expect("JSON");
+            found
+        };
+        assert_eq!(numbers(r#"{"1": [2, -3.5e+1, "4", true, null], "a": {"b": 0}}"#), ["2", "-3.5e+1", "0"]);
+        assert_eq!(numbers("17"), ["17"]);
+        assert_eq!(numbers(&format!("[{}, 5]", "7".repeat(1000))), [&"7".repeat(41), "5"]);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod filter;
 mod json;
 mod json_scan;
 mod media;
+mod number;
 mod outputs;
 mod refusal;
 mod reported;

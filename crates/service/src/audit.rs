@@ -1,5 +1,5 @@
 use crate::{NeedsRole, Principal, UseCases};
-use cloister_model::{Archived, AuditAction, AuditEvent, AuditRecord, Role, Sha256, StoreError};
+use cloister_model::{Archived, AuditAction, AuditEvent, AuditRecord, EngineError, Role, Sha256, StoreError};
 
 /// A part of the audit log.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ pub struct AuditPage {
 /// Why the audit log was not shown, or nothing was taken out of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuditError {
-    /// Only operators see it.
+    /// Only operators see all of it, and publishers what is about their assets.
     #[error(transparent)]
     Role(#[from] NeedsRole),
     /// The log does not have that record.
@@ -24,6 +24,9 @@ pub enum AuditError {
         "record {0} is younger than the {1} days that records stay in the log; archive older ones, or ask for a shorter `audit.keep`"
     )]
     TooYoung(u64, u64),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -3,6 +3,7 @@
 use crate::JobLabel;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use cloister_model::{Account, Did, LabelError, Labels, Sha256};
+use std::collections::BTreeSet;
 
 /// The owner of a job: the account's key.
 pub const OWNER: &str = "owner";
@@ -24,6 +25,24 @@ const LABEL: &str = "label";
 
 /// The beginning of the labels of datasets.
 const DATASET: &str = "d-";
+
+/// The beginning of the labels of the publishers of datasets.
+const PUBLISHER: &str = "p-";
+
+/// Publishers of datasets that a job is labelled with. A job on datasets of more publishers is found by the others by its
+/// datasets only.
+const MOST_PUBLISHERS: usize = 20;
+
+/// The label of a publisher of datasets; its value is the account's key.
+fn publisher_label(publisher: &Account) -> String {
+    let digest = Sha256::of(publisher.key().as_bytes()).to_string();
+    format!("{PUBLISHER}{}", &digest[..28])
+}
+
+/// The label of every job on a dataset of this publisher.
+pub(crate) fn of_publisher(publisher: &Account) -> Result<Labels, LabelError> {
+    Labels::new().with(&publisher_label(publisher), publisher.key())
+}
 
 /// The label of a dataset; its value is the dataset's identifier. The name of a label has 32 characters, so this one has
 /// the first 28 digits of a digest.
@@ -61,10 +80,10 @@ pub(crate) struct LabelledBy<'a> {
     pub(crate) provider: Option<(&'a str, Option<&'a Account>)>,
 }
 
-/// All labels of a job.
+/// All labels of a job on these datasets, each with its publisher.
 pub(crate) fn labels<'a>(
     by: LabelledBy<'_>,
-    datasets: impl IntoIterator<Item = &'a Did>,
+    datasets: impl IntoIterator<Item = (&'a Did, &'a Account)>,
 ) -> Result<Labels, LabelError> {
     let LabelledBy { owner, environment, algorithm, upload, agreement, label, provider } = by;
     let label = label.map(|label| BASE64_URL_SAFE_NO_PAD.encode(label.as_str()));
@@ -79,7 +98,12 @@ pub(crate) fn labels<'a>(
         provider.and_then(|(_, account)| account).map(|account| (PROVIDER, account.key())),
     ];
     let labels = given.into_iter().flatten().try_fold(Labels::new(), |all, (name, value)| all.with(name, value))?;
-    datasets.into_iter().try_fold(labels, |all, did| all.with(&dataset_label(did), did.id()))
+    let mut publishers = BTreeSet::new();
+    datasets.into_iter().try_fold(labels, |all, (did, publisher)| {
+        let all = all.with(&dataset_label(did), did.id())?;
+        let is_new = publishers.len() < MOST_PUBLISHERS && publishers.insert(publisher.key());
+        if is_new { all.with(&publisher_label(publisher), publisher.key()) } else { Ok(all) }
+    })
 }
 
 #[cfg(test)]
@@ -100,7 +124,12 @@ mod tests {
             label: None,
             provider: None,
         };
-        let labels = labels(by, [&one, &other]).expect("labels");
+        let alice: Account = "alice".parse().expect("an account");
+        let labels = labels(by, [(&one, &alice), (&other, &owner)]).expect("labels");
+        for publisher in [&alice, &owner, &"0xab".parse().expect("an account")] {
+            assert!(labels.matches(&of_publisher(publisher).expect("a label")), "{publisher}");
+        }
+        assert!(!labels.matches(&of_publisher(&"bob".parse().expect("an account")).expect("a label")));
         assert_eq!(datasets_of(&labels), [other, one.clone()]);
         assert_eq!((labels.get(ALGORITHM), labels.get(OWNER)), (Some("stats"), Some("0xAB")));
         assert_eq!(label_of(&labels), None);
@@ -125,5 +154,25 @@ mod tests {
             };
             assert_eq!(label_of(&labels(by, []).expect("labels")), Some(label), "{text}");
         }
+    }
+
+    #[test]
+    fn as_many_datasets_and_publishers_as_a_job_can_have_fit() {
+        let owner: Account = "bob".parse().expect("an account");
+        let stats: Did = "stats".parse().expect("a DID");
+        let by = LabelledBy {
+            owner: &owner,
+            environment: "local",
+            algorithm: Some(&stats),
+            upload: Some("ab"),
+            agreement: Some("x"),
+            label: None,
+            provider: Some(("bob", Some(&owner))),
+        };
+        let many: Vec<(Did, Account)> = (0..100)
+            .map(|n| (format!("d{n}").parse().expect("a DID"), format!("p{n}").parse().expect("an account")))
+            .collect();
+        let labels = labels(by, many.iter().map(|(did, publisher)| (did, publisher))).expect("labels");
+        assert_eq!(datasets_of(&labels).len(), 100);
     }
 }

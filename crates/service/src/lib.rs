@@ -10,6 +10,7 @@ mod actor;
 mod address;
 mod assets;
 mod audit;
+mod audit_view;
 mod denials;
 mod downloads;
 mod jobs;
@@ -32,8 +33,11 @@ pub use assets::{
     permissions_document,
 };
 pub use audit::{AuditError, AuditPage};
+pub use audit_view::{AuditEntry, AuditFilter, AuditSelection};
 pub use downloads::{DownloadError, OpenFile, ReadableFile};
-pub use jobs::{ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter};
+pub use jobs::{
+    ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter, ReviewWait, WaitingReview,
+};
 pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, given_key, new_key};
 pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, UPLOAD, datasets_of, label_of};
 pub use permits::{Permit, Permits, TooMany};

@@ -108,7 +108,10 @@ impl Service {
         self.publish_dataset(
             who,
             name,
-            &json!({"files": [{"type": "inline", "content": "data"}], "compute": {"allowRawAlgorithm": true}}),
+            &json!({
+                "files": [{"type": "inline", "content": "data"}],
+                "compute": {"allowRawAlgorithm": true, "outputContract": {"maxLogBytes": "1MiB"}}
+            }),
         )
     }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// A command with an account's key, in a folder of its own.
-fn command(scenario: &Scenario, who: &Who, folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn command(scenario: &Scenario, who: &Who, folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(cloister());
     command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
     command.env("CLOISTER_URL", scenario.service.url()).env("CLOISTER_KEY", &who.key);
@@ -23,7 +23,7 @@ fn command(scenario: &Scenario, who: &Who, folder: &Path, arguments: &[&str]) ->
 
 /// What a command printed that has to end with this code.
 #[track_caller]
-fn prints(output: &Output, code: i32) -> String {
+pub(crate) fn prints(output: &Output, code: i32) -> String {
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{said}\n{complained}");
     assert!(!complained.contains("panicked"), "{complained}");

@@ -15,5 +15,6 @@ mod python_client;
 mod scenario;
 mod schemathesis;
 mod sources;
+mod steward;
 mod tenants;
 mod terminal;

@@ -19,11 +19,13 @@ enum For {
     Alice,
     Bob,
     Carol,
+    /// Publishers, each with what is the publisher's own. Consumers get 403.
+    Publishers,
     /// Operators. Other accounts get 403.
     Operator,
 }
 
-use For::{Alice, Bob, Carol, Everyone, Known, Operator};
+use For::{Alice, Bob, Carol, Everyone, Known, Operator, Publishers};
 
 /// What is there for the rows to be about.
 struct Scene {
@@ -81,7 +83,7 @@ impl Scene {
 
     fn who(&self, right: For) -> &Who {
         match right {
-            Alice => &self.scenario.alice,
+            Alice | Publishers => &self.scenario.alice,
             Bob => &self.scenario.bob,
             Operator => &self.scenario.service.operator,
             Everyone | Known | Carol => &self.scenario.carol,
@@ -129,13 +131,14 @@ const ROWS: &[Row] = &[
     ("get", "/v1/whoami", Known, 200, nothing),
     ("get", "/v1/environments", Known, 200, nothing),
     ("get", "/v1/jobs", Known, 200, nothing),
+    ("get", "/v1/reviews", Known, 200, nothing),
     ("get", "/v1/datasets", Known, 200, nothing),
     ("get", "/v1/algorithms", Known, 200, nothing),
     ("get", "/v1/keys", Known, 200, nothing),
     ("post", "/v1/keys", Known, 201, |_| json!({})),
     ("post", "/v1/uploads", Known, 201, nothing),
     ("get", "/v1/uploads", Known, 200, nothing),
-    ("get", "/v1/audit", Operator, 200, nothing),
+    ("get", "/v1/audit", Publishers, 200, nothing),
     ("post", "/v1/audit/archive", Operator, 204, an_archive),
     ("get", "/metrics", Operator, 200, nothing),
     ("post", "/v1/datasets", Alice, 201, a_dataset),
@@ -274,6 +277,10 @@ fn every_route_answers_only_the_accounts_it_is_for() {
         match right {
             Everyone | Known => assert!(stranger.status < 300, "{what}: {}", stranger.shown()),
             Operator => drop(stranger.problem(403)),
+            Publishers => {
+                assert_eq!(stranger.status, 200, "{what}: {}", stranger.shown());
+                request(&scene, row, true).by(&scene.scenario.carol).send().problem(403);
+            }
             Alice if *method == "post" && matches!(*template, "/v1/datasets" | "/v1/algorithms") => {
                 assert_eq!(stranger.status, 201, "publishing is for every publisher: {}", stranger.shown());
                 let consumer = request(&scene, row, true).by(&scene.scenario.carol).send();
@@ -300,9 +307,15 @@ fn lists_hold_nothing_of_other_accounts() {
     let scene = Scene::new();
     let service = &scene.scenario.service;
     let list = |who: &Who, target: &str| service.get(who, target).expect(200).text();
-    for target in
-        ["/v1/jobs?limit=100", "/v1/datasets?limit=100", "/v1/algorithms?limit=100", "/v1/keys", "/v1/uploads"]
-    {
+    for target in [
+        "/v1/jobs?limit=100",
+        "/v1/datasets?limit=100",
+        "/v1/algorithms?limit=100",
+        "/v1/keys",
+        "/v1/uploads",
+        "/v1/reviews",
+        "/v1/audit?limit=1000",
+    ] {
         let told = list(&scene.scenario.mallory, target);
         let theirs = [&scene.dataset, &scene.algorithm, &scene.finished, &scene.in_review, &scene.running, &scene.key];
         for theirs in theirs.into_iter().chain([&scene.upload]) {

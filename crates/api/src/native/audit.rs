@@ -6,8 +6,8 @@ use crate::{
     problem::Problem,
 };
 use axum::{Json, extract::State, http::StatusCode};
-use cloister_model::{AuditAction, AuditEvent, AuditRecord, Sha256};
-use cloister_service::{AuditPage, UseCases};
+use cloister_model::{Account, AuditAction, AuditEvent, AuditRecord, Did, Role, Sha256};
+use cloister_service::{AuditEntry, AuditFilter, AuditPage, AuditSelection, UseCases};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -19,7 +19,16 @@ pub(super) struct AuditQuery {
     /// Those after this one, by their number.
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     after: Option<u64>,
-    /// At most so many.
+    /// Those about this dataset or algorithm, and about jobs on this dataset.
+    #[param(value_type = Option<String>, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
+    asset: Option<Did>,
+    /// Those of what this account did; `engine`: of what the service did by itself.
+    #[param(value_type = Option<String>, pattern = "^[!-~]{1,128}$")]
+    actor: Option<Account>,
+    /// Those of this moment and later, in UTC.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<String>,
+    /// Maximum number of entries.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }
@@ -50,31 +59,34 @@ pub(super) struct RecordView {
     subject: String,
     /// The particulars as JSON text: the hash covers its letters.
     detail: String,
-    /// The hash of the record before.
-    previous: String,
-    /// SHA-256 over all of it.
-    hash: String,
+    /// The hash of the record before. Absent in a selection: of a publisher's assets, or by a filter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+    /// SHA-256 over all of it. Absent in a selection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+}
+
+impl RecordView {
+    fn new(sequence: u64, event: AuditEvent) -> Self {
+        let AuditEvent { at, actor, action, subject, detail } = event;
+        let (at, at_ms) = (date::write(at), at.unix_ms());
+        Self { sequence, at, at_ms, actor, action, subject, detail, previous: None, hash: None }
+    }
 }
 
 impl From<AuditRecord> for RecordView {
     fn from(record: AuditRecord) -> Self {
         let AuditRecord { sequence, event, previous, hash } = record;
-        let AuditEvent { at, actor, action, subject, detail } = event;
-        Self {
-            sequence,
-            at: date::write(at),
-            at_ms: at.unix_ms(),
-            actor,
-            action,
-            subject,
-            detail,
-            previous: previous.to_string(),
-            hash: hash.to_string(),
-        }
+        let (previous, hash) = (Some(previous.to_string()), Some(hash.to_string()));
+        Self { previous, hash, ..Self::new(sequence, event) }
     }
 }
 
 /// What was decided, released and read
+///
+/// For operators, all of it: a hash chain. For publishers, what is about their own assets and about jobs on their datasets. A page may
+/// have fewer items than `limit`, or none; `next` says whether there are more.
 #[utoipa::path(
     get, path = "/v1/audit", operation_id = "list_audit_records", tag = "audit", params(AuditQuery),
     responses((status = 200, body = PageView))
@@ -88,6 +100,15 @@ pub(super) async fn list(
     let after = query.after.unwrap_or(0);
     if i64::try_from(after).is_err() {
         return Err(Problem::field("after", "is beyond all records"));
+    }
+    let AuditQuery { asset, actor, since, after: _, limit: _ } = query;
+    let wrong = || Problem::field("since", "is a moment in UTC, such as `2026-01-31T12:00:00Z`");
+    let since = since.map(|text| date::read(&text).ok_or_else(wrong)).transpose()?;
+    if !who.is(Role::Operator) || asset.is_some() || actor.is_some() || since.is_some() {
+        let filter = AuditFilter { asset, actor, since, after, at_most };
+        let AuditSelection { records, next } = use_cases.audit_selection(&who, &filter).await?;
+        let view = |AuditEntry { sequence, event }| RecordView::new(sequence, event);
+        return Ok(Json(PageView { items: records.into_iter().map(view).collect(), next }));
     }
     let AuditPage { records, more } = use_cases.audit(&who, after, at_most).await?;
     let next = records.last().filter(|_| more).map(|record| record.sequence);

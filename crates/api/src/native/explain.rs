@@ -7,12 +7,13 @@ use super::{
 };
 use crate::{
     auth::Caller,
+    date,
     extract::{Json, PathParam},
     problem::Problem,
 };
 use axum::extract::State;
 use cloister_model::{Decision, JobId, Phase};
-use cloister_service::{ExplainedJob, Identity, UseCases};
+use cloister_service::{ExplainedJob, Identity, ReviewWait, UseCases};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -66,9 +67,30 @@ pub(super) struct ExplainedJobView {
     /// them, or as an operator. It can name where they are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// Whom its outputs wait for, while they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    review: Option<ReviewWaitView>,
     /// What was decided when it was submitted.
     #[schema(value_type = Object)]
     terms: Value,
+}
+
+/// Whom the outputs of a job wait for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReviewWait)]
+pub(super) struct ReviewWaitView {
+    /// The publishers of the datasets that ask for a review. If there are several, an operator decides, because none of them
+    /// alone can.
+    reviewers: Vec<String>,
+    /// When the job expires unless the outputs are reviewed.
+    #[schema(format = DateTime)]
+    until: String,
+}
+
+impl From<&ReviewWait> for ReviewWaitView {
+    fn from(ReviewWait { reviewers, until }: &ReviewWait) -> Self {
+        Self { reviewers: reviewers.iter().map(ToString::to_string).collect(), until: date::write(*until) }
+    }
 }
 
 /// Explain a job: why it is where it is
@@ -82,12 +104,13 @@ pub(super) async fn explain_job(
     Caller(who): Caller,
     PathParam(id): PathParam<JobId>,
 ) -> Result<axum::Json<ExplainedJobView>, Problem> {
-    let ExplainedJob { status, explanation, detail, terms: allowed } = use_cases.explain_job(&who, id).await?;
+    let ExplainedJob { status, explanation, detail, review, terms: allowed } = use_cases.explain_job(&who, id).await?;
     Ok(axum::Json(ExplainedJobView {
         text: explanation.text,
         phase: status.phase,
         ahead: explanation.ahead,
         detail,
+        review: review.as_ref().map(ReviewWaitView::from),
         terms: terms(&allowed),
     }))
 }

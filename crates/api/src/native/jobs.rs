@@ -82,10 +82,10 @@ pub(super) struct JobsQuery {
     /// Jobs of this algorithm.
     #[param(value_type = Option<String>, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
     algorithm: Option<Did>,
-    /// Jobs of this account. Operators only.
+    /// Jobs of this account: your own, or for operators any.
     #[param(value_type = Option<String>, pattern = "^[!-~]{1,128}$")]
     owner: Option<Account>,
-    /// At most so many.
+    /// Maximum number of entries.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
     /// From `next` of the page before.
@@ -103,7 +103,7 @@ enum JobState {
 
 /// Jobs, the newest first
 ///
-/// Your own; everybody's for operators, and on your datasets if you ask for one of them.
+/// Your own, and those of others on your datasets; everybody's for operators. With `owner`, your own alone.
 #[utoipa::path(
     get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", params(JobsQuery),
     responses((status = 200, body = Page<JobView>))

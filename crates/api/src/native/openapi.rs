@@ -54,8 +54,8 @@ struct UsedQuota {
 #[openapi(
     info(
         title = "Cloister",
-        description = "Send the algorithm to the data; let out only what was agreed.\n\nWhat you may not see and what \
-            is not there are answered alike, with 404.",
+        description = "Send the algorithm to the data; let out only what was agreed.\n\nMissing and hidden \
+            resources both return 404.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(Problem, UsedQuota, super::views::RuleView)),

@@ -1,4 +1,5 @@
 use super::{
+    explain::ReviewWaitView,
     schemas::{BytesSchema, PartSchema},
     views::{JobView, List, ResultView},
 };
@@ -14,9 +15,9 @@ use axum::{
     http::{HeaderMap, Method},
     response::Response,
 };
-use cloister_model::{JobId, ReviewVerdict};
-use cloister_service::UseCases;
-use serde::Deserialize;
+use cloister_model::{JobId, ResultFile, ReviewVerdict};
+use cloister_service::{UseCases, WaitingReview};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// A reviewer's decision.
@@ -37,6 +38,47 @@ pub(super) enum VerdictChoice {
     Approve,
     /// They may not.
     Refuse,
+}
+
+/// A job whose outputs wait for your decision.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = WaitingReview)]
+pub(super) struct WaitingReviewView {
+    job: JobView,
+    waits: ReviewWaitView,
+    /// How many outputs there are. Absent for operators, who decide without seeing them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<usize>,
+    /// How large they are together, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
+}
+
+impl From<&WaitingReview> for WaitingReviewView {
+    fn from(WaitingReview { job, waits, outputs }: &WaitingReview) -> Self {
+        let sum = |files: &Vec<ResultFile>| files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
+        Self {
+            job: JobView::from(job),
+            waits: ReviewWaitView::from(waits),
+            files: outputs.as_ref().map(Vec::len),
+            bytes: outputs.as_ref().map(sum),
+        }
+    }
+}
+
+/// Jobs whose outputs wait for your decision
+///
+/// Those that have waited longest come first. At most 500.
+#[utoipa::path(
+    get, path = "/v1/reviews", operation_id = "list_reviews", tag = "review",
+    responses((status = 200, body = List<WaitingReviewView>))
+)]
+pub(super) async fn inbox(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+) -> Result<axum::Json<List<WaitingReviewView>>, Problem> {
+    let items = use_cases.reviews(&who).await?.iter().map(WaitingReviewView::from).collect();
+    Ok(axum::Json(List { items }))
 }
 
 /// Outputs that wait for your decision

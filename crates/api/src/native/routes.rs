@@ -22,6 +22,7 @@ pub(crate) fn authenticated() -> OpenApiRouter<AppState> {
         .routes(routes!(outputs::result))
         .routes(routes!(outputs::report))
         .routes(routes!(outputs::receipt))
+        .routes(routes!(review::inbox))
         .routes(routes!(review::list, review::decide))
         .routes(routes!(review::read))
         .routes(routes!(uploads::upload, uploads::list))

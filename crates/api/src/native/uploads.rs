@@ -104,7 +104,7 @@ pub(super) struct UploadsQuery {
     /// Those after this one, by its digest.
     #[param(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
     after: Option<Sha256>,
-    /// At most so many.
+    /// Maximum number of entries.
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: Option<u32>,
 }

@@ -196,6 +196,7 @@ impl From<AuditError> for Problem {
             AuditError::Role(error) => error.into(),
             AuditError::NoSuchRecord(_) => Self::conflict("no-such-record", error.to_string()),
             AuditError::TooYoung(..) => Self::conflict("record-too-young", error.to_string()),
+            AuditError::Engine(error) => error.into(),
             AuditError::Store(error) => error.into(),
         }
     }

@@ -85,7 +85,7 @@ async fn programs_that_check_outputs_are_the_publishers_own() {
     let path = format!("/v1/datasets/{dataset}/permissions");
     for sha256 in [theirs, "ab".repeat(32)] {
         let refused = service.put("alice", &path, &contract(&sha256), "").await.expect(422).json();
-        assert_eq!(refused["field"], "services[0].compute.outputContract.checks[0]");
+        assert_eq!(refused["field"], "outputContract.checks[0]");
     }
     service.put("alice", &path, &contract(&mine), "").await.expect(200);
     // Operators can change them for their owner.
@@ -154,12 +154,19 @@ async fn permissions_are_changed_by_one_at_a_time() {
     service.put("alice", &path, &open, &tag).await.expect(412);
     service.put("olga", &path, &open, changed.header("etag")).await.expect(200);
     for (wrong, field) in [
-        (json!({"allowRawAlgorithms": true}), "allowRawAlgorithms"),
-        (json!({"allowRawAlgorithm": "yes"}), "services[0].compute.allowRawAlgorithm"),
-        (json!({"runtimes": ["x"]}), "services[0].compute.runtimes[0]"),
+        (json!({"allowRawAlgorithms": true}), "document"),
+        (json!({"allowRawAlgorithm": "yes"}), "allowRawAlgorithm"),
+        (json!({"runtimes": ["x"]}), "runtimes[0]"),
+        (
+            json!({"outputContract": {"csv": {"minimum": [{"colum": "n", "least": 1}]}}}),
+            "outputContract.csv.minimum[0]",
+        ),
     ] {
         assert_eq!(service.put("alice", &path, &wrong, "").await.expect(422).json()["field"], field);
     }
+    let sized = json!({"outputContract": {"maxBytes": "10MB"}});
+    let sized = service.put("alice", &path, &sized, "").await.expect(200).json();
+    assert_eq!(sized["outputContract"]["maxBytes"], 10_000_000);
     service.put("alice", &path, &json!([]), "").await.expect(422);
 }
 
@@ -351,4 +358,29 @@ async fn a_rule_that_stands_twice_is_refused() {
         format!(r#"{{"datasets": ["{dataset}"], "algorithm": {{"did": "a"}}, "parameters": {{"a": 1, "a": 2}}}}"#);
     let refused = service.with("bob", "POST", "/v1/jobs", &json_type, job.into()).await.expect(422).json();
     assert_eq!(refused["field"], "parameters", "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_is_published_anew_only_as_it_was_read() {
+    let service = service().await;
+    let manifest = |title: &str| {
+        json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
+            "spec": {"title": title, "files": [{"type": "inline", "content": "a"}]}})
+    };
+    let put = |title: &'static str, tag: &'static str| {
+        let service = &service;
+        async move {
+            let headers = [("if-match", tag), ("content-type", "application/json")];
+            let body = axum::body::Body::from(manifest(title).to_string());
+            service.with("alice", "POST", "/v1/datasets", &headers, body).await
+        }
+    };
+    put("one", "\"1\"").await.expect(412);
+    let first = service.post("alice", "/v1/datasets", &manifest("one")).await.expect(201);
+    assert_eq!(first.header("etag"), "\"1\"");
+    put("two", "\"1\"").await.expect(200);
+    put("three", "\"1\"").await.expect(412);
+    let did = first.json()["did"].as_str().expect("a DID").to_owned();
+    let now = service.get("alice", &format!("/v1/datasets/{did}")).await.expect(200).json();
+    assert_eq!((&now["title"], &now["revision"]), (&json!("two"), &json!(2)));
 }

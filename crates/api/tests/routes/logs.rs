@@ -182,3 +182,29 @@ async fn a_provider_gets_the_log_of_a_failed_algorithm_and_hears_who_withholds_i
     service.post("alice", &format!("/v1/jobs/{job}/withheld-log/release"), &json!(null)).await.expect(200);
     assert_eq!(result(&job, "0").await.expect(200).text(), "a line\n");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dataset_without_a_contract_keeps_the_log() {
+    let service = service().await;
+    for (name, compute) in [
+        ("absent", json!({"allowRawAlgorithm": true})),
+        ("partial", json!({"allowRawAlgorithm": true, "outputContract": {"maxFiles": 3}})),
+    ] {
+        let dataset = service.dataset(name, compute).await;
+        let job = failed(&service, &[&dataset]).await;
+        let log = service.get("bob", &format!("/v1/jobs/{job}/log")).await.expect(200);
+        assert_eq!((log.text().as_str(), log.header("x-cloister-log-withheld")), ("", dataset.as_str()), "{name}");
+        let explained = service.get("bob", &format!("/v1/jobs/{job}/explain")).await.expect(200).json();
+        let contract = &explained["terms"]["outputContract"];
+        assert_eq!((&contract["maxLogBytes"], &contract["maxBytes"]), (&json!(0), &json!(10_000_000)), "{explained}");
+        assert_eq!(service.get("alice", &format!("/v1/jobs/{job}/withheld-log")).await.expect(200).text(), "a line\n");
+    }
+    // The file can be downloaded anyway.
+    let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "both"},
+        "spec": {"services": [{"type": "access", "files": [{"type": "inline", "content": "x"}]}]}});
+    let both = service.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
+    let both = both["did"].as_str().expect("a DID").to_owned();
+    let open = service.dataset("open", rules(&json!({"maxLogBytes": 7}))).await;
+    let job = failed(&service, &[&open, &both]).await;
+    assert_eq!(service.get("bob", &format!("/v1/jobs/{job}/log")).await.expect(200).text(), "a line\n");
+}

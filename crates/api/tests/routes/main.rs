@@ -4,6 +4,7 @@
 
 mod archive;
 mod assets;
+mod audit;
 mod connections;
 mod jobs;
 mod keys;
@@ -13,6 +14,7 @@ mod ocean;
 mod operator;
 mod quotas;
 mod receipts;
+mod reviews;
 mod secrecy;
 mod signatures;
 mod sources;

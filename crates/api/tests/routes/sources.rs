@@ -68,7 +68,7 @@ async fn an_algorithm_has_one_file() {
     };
     let two = manifest(json!([file("print(1)"), file("print(2)")]));
     let problem = service.post("mallory", "/v1/algorithms", &two).await.expect(422).json();
-    assert_eq!(problem["field"], "services[0].files", "{problem}");
+    assert_eq!(problem["field"], "spec.files", "{problem}");
     service.post("mallory", "/v1/algorithms", &manifest(json!([file("print(1)")]))).await.expect(201);
     // A dataset has as many as it likes.
     let dataset = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "parts"},

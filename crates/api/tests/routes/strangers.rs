@@ -145,7 +145,7 @@ async fn roles_are_kept() {
     for path in ["/v1/datasets", "/v1/algorithms"] {
         service.post("bob", path, &json!({})).await.expect(403);
     }
-    service.get("alice", "/v1/audit").await.expect(403);
+    service.get("bob", "/v1/audit").await.expect(403);
     service.get("bob", "/v1/jobs?owner=alice").await.expect(403);
     service.get("bob", "/v1/keys?account=alice").await.expect(403);
     assert_eq!(

@@ -48,5 +48,5 @@ async fn an_upload_is_its_senders_alone() {
         "spec": {"files": [{"type": "upload", "sha256": sha256}]}
     });
     let problem = service.post("mallory", "/v1/datasets", &manifest).await.expect(422).json();
-    assert_eq!(problem["field"], "services[0].files[0]");
+    assert_eq!(problem["field"], "spec.files[0]");
 }

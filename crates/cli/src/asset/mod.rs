@@ -1,16 +1,23 @@
 //! `cloister dataset`, `cloister algorithm` and `cloister apply`.
 
 mod apply;
+mod describe;
+mod diff;
+mod dummy;
 mod fetch;
 mod kind;
+mod leaving;
 mod manifest;
 mod name;
+mod names;
 mod permissions;
 mod show;
 mod template;
+mod trust;
 
 pub(crate) use apply::Apply;
 pub(crate) use name::{Named, find};
+pub(crate) use names::Names;
 
 use crate::{context::Context, output::note};
 use clap::Subcommand;
@@ -32,6 +39,10 @@ pub(crate) enum DatasetCommand {
     Disallow(permissions::Disallow),
     /// Show which algorithms may compute on a dataset; with -f, replace these rules
     Permissions(permissions::PermissionsCommand),
+    /// Draft the `schema` of a manifest from a CSV file on this machine
+    Describe(describe::Describe),
+    /// Print made-up rows that have the schema of a dataset, to try programs with
+    Dummy(dummy::Dummy),
     /// Withdraw a dataset: new jobs cannot use it any more
     Withdraw(Withdraw),
 }
@@ -68,6 +79,8 @@ impl DatasetCommand {
             Self::Allow(command) => command.execute(context).await,
             Self::Disallow(command) => command.execute(context).await,
             Self::Permissions(command) => command.execute(context).await,
+            Self::Describe(command) => command.execute(context),
+            Self::Dummy(command) => command.execute(context).await,
             Self::Withdraw(command) => command.execute(context, AssetKind::Dataset).await,
         }
     }

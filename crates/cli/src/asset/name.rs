@@ -70,7 +70,7 @@ pub(crate) async fn find(client: &Client, kind: AssetKind, named: &Named) -> Res
 }
 
 /// The caller's account.
-async fn account(client: &Client) -> Result<String, ClientError> {
+pub(super) async fn account(client: &Client) -> Result<String, ClientError> {
     Ok(read::<Whoami>(&client.get(&["v1", "whoami"], &[]).await?)?.account)
 }
 

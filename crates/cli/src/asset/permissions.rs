@@ -1,5 +1,6 @@
 use super::{
     fetch::files_checksum,
+    leaving::say_of_rules,
     name::{Named, find},
 };
 use crate::{
@@ -80,6 +81,7 @@ impl Allow {
             return Ok(print_document(context.format, &answer)?);
         }
         note(&format!("{}, with exactly these files, may compute on {}", self.algorithm, self.dataset));
+        say_of_rules(&answer);
         Ok(())
     }
 }
@@ -122,6 +124,9 @@ impl PermissionsCommand {
             let permissions = client.get(&path, &[]).await?;
             // Rules have no table. YAML is what -f reads.
             let format = if context.format == Format::Table { Format::Yaml } else { context.format };
+            if context.format == Format::Table {
+                say_of_rules(&permissions);
+            }
             return Ok(print_document(format, &permissions)?);
         };
         let wanted = read_document(file)?;
@@ -135,6 +140,7 @@ impl PermissionsCommand {
             return Ok(print_document(context.format, &answer)?);
         }
         note(&format!("the permissions of {} are replaced", self.dataset));
+        say_of_rules(&answer);
         Ok(())
     }
 }

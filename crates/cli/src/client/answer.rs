@@ -104,6 +104,40 @@ pub(crate) struct JobExplanation {
     pub(crate) ahead: Option<u64>,
     /// What this reader may know beyond the text.
     pub(crate) detail: Option<String>,
+    /// Whom its outputs wait for. Absent in answers of an older service.
+    pub(crate) review: Option<ReviewWait>,
+}
+
+/// Whom the outputs of a job wait for.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ReviewWait {
+    pub(crate) reviewers: Vec<String>,
+    pub(crate) until: String,
+}
+
+impl ReviewWait {
+    /// The same as a sentence without its end. Escaped.
+    pub(crate) fn sentence(&self) -> String {
+        let until = escape(self.until.as_bytes(), 64);
+        let named: Vec<String> = self.reviewers.iter().map(|name| escape(name.as_bytes(), 128).to_string()).collect();
+        match &named[..] {
+            [] => format!("waiting for a review of the outputs, until {until}"),
+            [one] => format!("waiting for {one} to review the outputs, until {until}"),
+            several => format!(
+                "waiting for an operator to review the outputs, because datasets of {} need it, until {until}",
+                several.join(" and ")
+            ),
+        }
+    }
+}
+
+/// A job whose outputs wait for the caller's decision.
+#[derive(Debug, Deserialize)]
+pub(crate) struct WaitingReview {
+    pub(crate) job: Job,
+    pub(crate) waits: ReviewWait,
+    pub(crate) files: Option<u64>,
+    pub(crate) bytes: Option<u64>,
 }
 
 /// A result of a job.

@@ -9,7 +9,7 @@ mod request;
 
 pub(crate) use answer::{
     Asset, Environment, Job, JobAlgorithm, JobExplanation, KeptUpload, Key, List, Progress, Reason, Record, ResultFile,
-    Step, Upload, Whoami, WithheldLog, read, read_all,
+    Step, Upload, WaitingReview, Whoami, WithheldLog, read, read_all,
 };
 pub(crate) use connection::{
     Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE, checked_key, is_loopback, parse_url, read_key,

@@ -1,5 +1,6 @@
 //! Sizes and durations with units. The units are those of the `sandbox` program and more, so that both accept the same text.
 
+use cloister_model::ByteSize;
 use std::{str::FromStr, time::Duration};
 
 /// A number of bytes, written with a unit.
@@ -9,30 +10,11 @@ pub(crate) struct Size(pub(crate) u64);
 /// The units that sizes are shown in, largest first.
 const BINARY: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
-/// The other units that are accepted, upper or lower case. `K` to `T` are binary, as they are for the sandbox program.
-const OTHERS: [(&str, u64); 10] = [
-    ("T", 1 << 40),
-    ("G", 1 << 30),
-    ("M", 1 << 20),
-    ("K", 1 << 10),
-    ("TB", 1_000_000_000_000),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("KB", 1000),
-    ("B", 1),
-    ("", 1),
-];
-
 impl FromStr for Size {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(end);
-        let number: u64 = number.parse().map_err(|_| ())?;
-        let mut units = BINARY.iter().chain(&OTHERS);
-        let (_, factor) = units.find(|(name, _)| name.eq_ignore_ascii_case(unit.trim())).ok_or(())?;
-        number.checked_mul(*factor).map(Self).ok_or(())
+        text.parse::<ByteSize>().map(|ByteSize(bytes)| Self(bytes)).map_err(drop)
     }
 }
 

@@ -25,6 +25,8 @@ metadata: { name: penguins }
 spec:
   title: Palmer penguins
   files: [{ type: file, path: penguins.csv }]
+  compute:
+    outputContract: { maxBytes: 1MB, maxLogBytes: 64KiB, names: [\"*.csv\", \"*.json\"] }
 ",
     ),
     (

@@ -1,6 +1,6 @@
 use super::log;
 use crate::{
-    client::{Client, Job, Progress as Fetched, Reason, follow_job, read},
+    client::{Client, Job, JobExplanation, Progress as Fetched, Reason, follow_job, read},
     context::Context,
     exit::{Ended, FAILED, INTERRUPTED},
     output::{Format, Progress, note, print_document, shown},
@@ -12,15 +12,13 @@ use std::{
     convert::Infallible,
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// The phase of a job that succeeded.
 pub(super) const FINISHED: &str = "Finished";
 
 /// The phase of a job whose outputs wait for a reviewer.
 const IN_REVIEW: &str = "InReview";
-
-/// What is said about that phase, because it can last for days.
-const WAITS: &str = ": waiting until the dataset's publisher has reviewed the outputs; Ctrl-C leaves the job waiting";
 
 /// What is shown of a job while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +56,7 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
     let progress = RefCell::new(Progress::new());
     let moves = show == Show::Moving && progress.borrow().is_shown();
     let line = RefCell::new(Line { phase: String::new(), fetched: String::new(), since: Instant::now(), ticks: 0 });
+    let in_review = Notify::new();
     let events = follow_job(client, job, |job| {
         let (phase, fetched) = (shown(&job.phase), job.progress.as_ref().map(fetched).unwrap_or_default());
         let (mut line, mut progress) = (line.borrow_mut(), progress.borrow_mut());
@@ -66,15 +65,19 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
         if is_new {
             (line.phase, line.since) = (phase, Instant::now());
         }
-        let waits = if line.phase == IN_REVIEW { WAITS } else { "" };
+        // Said with whom it waits for, because this can last for days.
+        let waits = line.phase == IN_REVIEW;
         let is_said = match show {
             Show::Everything => true,
-            Show::Moving => !moves || !waits.is_empty(),
+            Show::Moving => !moves || waits,
             Show::Line => false,
         };
         if is_said && is_new {
             progress.clear();
-            note(&format!("-- {}{waits}", line.phase));
+            match waits {
+                true => in_review.notify_one(),
+                false => note(&format!("-- {}", line.phase)),
+            }
         }
         if moves {
             progress.show(&line.text(Instant::now()));
@@ -101,7 +104,8 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
             return events.await;
         }
         let log = log::follow(client, job, || progress.borrow_mut().clear());
-        tokio::pin!(events, log);
+        let waits = say_reviews(client, job, &in_review);
+        tokio::pin!(events, log, waits);
         let mut is_open = true;
         loop {
             tokio::select! {
@@ -109,6 +113,7 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
                 biased;
                 // If the log cannot be followed, the job still can.
                 _ = &mut log, if is_open => is_open = false,
+                never = &mut waits => match never {},
                 ended = &mut events => {
                     if is_open {
                         let _ = tokio::time::timeout(Duration::from_secs(10), &mut log).await;
@@ -130,6 +135,22 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
             Err(Ended::error(INTERRUPTED, text))
         }
     }
+}
+
+/// Says whom the outputs of a job wait for, whenever it is told that they do.
+async fn say_reviews(client: &Client, job: &str, in_review: &Notify) -> Infallible {
+    loop {
+        in_review.notified().await;
+        note(&format!("-- {IN_REVIEW}: {}; Ctrl-C leaves the job waiting", waits_for(client, job).await));
+    }
+}
+
+/// Whom the outputs of a job wait for.
+async fn waits_for(client: &Client, job: &str) -> String {
+    let answer = client.get(&["v1", "jobs", job, "explain"], &[]).await;
+    let explanation = answer.and_then(|answer| read::<JobExplanation>(&answer)).ok();
+    let waits = explanation.and_then(|explanation| explanation.review);
+    waits.map_or_else(|| "waiting for a review of the outputs".to_owned(), |waits| waits.sentence())
 }
 
 /// How much of the inputs has been fetched.

@@ -1,5 +1,5 @@
 use crate::{
-    asset::{Named, find},
+    asset::{Named, Names, find},
     client::{Job, JobAlgorithm, read_all},
     context::Context,
     output::{Format, Table, age, print_document},
@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use cloister_model::{Account, AssetKind};
 use serde_json::json;
 
-/// Which jobs: your own; as operator, all.
+/// Which jobs: your own, and those on your datasets; as operator, all.
 #[derive(Debug, clap::Args)]
 pub(crate) struct List {
     /// Only jobs that have ended, or that have not
@@ -23,7 +23,7 @@ pub(crate) struct List {
     /// Only jobs that run this algorithm
     #[arg(long)]
     algorithm: Option<Named>,
-    /// Only jobs of this account (as operator)
+    /// Only jobs of this account: your own without those on your datasets, or as operator those of any account
     #[arg(long)]
     owner: Option<Account>,
     /// Maximum number of entries
@@ -59,22 +59,12 @@ impl List {
             return Ok(print_document(context.format, &json!({"items": items}))?);
         }
         let mut table = Table::new(["ID", "PHASE", "AGE", "OWNER", "ALGORITHM", "DATASETS", "LABEL"]);
+        let mut names = Names::new(&client);
         for Job { id, phase, created, owner, label, algorithm, datasets, .. } in read_all(&items)? {
-            let datasets = match &datasets[..] {
-                [] => String::new(),
-                [one] => short(one),
-                [one, others @ ..] => format!("{} and {} more", short(one), others.len()),
-            };
-            let algorithm = short(&self::algorithm(algorithm));
-            table.row([
-                id.to_string(),
-                phase,
-                age(&created),
-                owner.unwrap_or_default(),
-                algorithm,
-                datasets,
-                label.unwrap_or_default(),
-            ]);
+            let algorithm = algorithm_name(&mut names, algorithm).await;
+            let datasets = names.of_datasets(&datasets).await;
+            let (owner, label) = (owner.unwrap_or_default(), label.unwrap_or_default());
+            table.row([id.to_string(), phase, age(&created), owner, algorithm, datasets, label]);
         }
         Ok(table.print("no jobs")?)
     }
@@ -85,10 +75,10 @@ pub(super) fn algorithm(JobAlgorithm { did }: JobAlgorithm) -> String {
     did.unwrap_or_else(|| "raw".to_owned())
 }
 
-/// The first characters of a DID: enough to tell a few apart.
-fn short(did: &str) -> String {
-    match did.char_indices().nth(19) {
-        Some((end, _)) if did.starts_with("did:op:") => format!("{}…", &did[..end]),
-        _ => did.to_owned(),
+/// The name of what ran, or `raw` for an algorithm that came with the job.
+pub(super) async fn algorithm_name(names: &mut Names<'_>, JobAlgorithm { did }: JobAlgorithm) -> String {
+    match did {
+        Some(did) => names.of(AssetKind::Algorithm, &did).await,
+        None => "raw".to_owned(),
     }
 }

@@ -49,7 +49,7 @@ pub(crate) enum JobCommand {
     Report(One),
     /// Print the receipt: a signed statement of what ran on what data, and what came out
     Receipt(receipt::Receipt),
-    /// List or download outputs that wait for review, or approve or refuse them
+    /// List what waits for your review; list, download, approve or refuse the outputs of one job
     Review(review::Review),
 }
 
@@ -189,10 +189,13 @@ async fn explain(context: &Context, job: JobId) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return Ok(print_document(context.format, &answer)?);
     }
-    let JobExplanation { phase, text, ahead, detail } = read(&answer)?;
+    let JobExplanation { phase, text, ahead, detail, review } = read(&answer)?;
     print_line(&format!("{}: {}", shown(&phase), shown(&text)))?;
     if let Some(detail) = detail {
         print_line(&shown(&detail))?;
+    }
+    if let Some(review) = review {
+        print_line(&review.sentence())?;
     }
     match ahead {
         None => Ok(()),

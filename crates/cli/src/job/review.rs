@@ -1,36 +1,39 @@
 use super::{
     download::{Folder, fetch_all},
+    list::algorithm_name,
     results::{print_list, read_list},
 };
 use crate::{
-    client::{Job, read},
+    asset::Names,
+    client::{Client, Job, JobExplanation, List, WaitingReview, read},
     context::Context,
-    output::{Format, note, print_document, print_line, shown},
+    output::{Format, Table, age, note, print_document, print_line, shown},
 };
-use cloister_model::JobId;
+use cloister_model::{ByteSize, JobId};
 use reqwest::Method;
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Which job, and the decision.
+/// Which job, and the decision. Without a job: what waits for your review.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Review {
-    /// The job's id
-    job: JobId,
+    /// The job's id. Without it, the jobs are listed whose outputs wait for you
+    job: Option<JobId>,
     /// Download the outputs that wait into this folder
-    #[arg(short, long, value_name = "DIR", conflicts_with_all = ["approve", "refuse"])]
+    #[arg(short, long, value_name = "DIR", requires = "job", conflicts_with_all = ["approve", "refuse"])]
     dir: Option<PathBuf>,
     /// Approve: release the outputs
-    #[arg(long, conflicts_with = "refuse")]
+    #[arg(long, requires = "job", conflicts_with = "refuse")]
     approve: bool,
     /// Refuse: remove the outputs. The consumer is told this reason
-    #[arg(long, value_name = "REASON")]
+    #[arg(long, requires = "job", value_name = "REASON")]
     refuse: Option<String>,
 }
 
 impl Review {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         let Self { job, dir, approve, refuse } = self;
+        let Some(job) = job else { return list_waiting(context).await };
         let (client, id) = (context.client()?, job.to_string());
         let path = ["v1", "jobs", id.as_str(), "review"];
         if approve || refuse.is_some() {
@@ -47,6 +50,9 @@ impl Review {
         }
         let answer = client.get(&path, &[]).await?;
         let list = read_list(&answer)?;
+        if context.format == Format::Table && dir.is_none() {
+            introduce(&client, &id).await?;
+        }
         let Some(dir) = dir else { return print_list(context, &answer, &list, "no outputs wait for review") };
         let names = fetch_all(&client, &path, &id, &list, &Folder::open(&dir)?, false).await?;
         for name in names {
@@ -54,4 +60,42 @@ impl Review {
         }
         Ok(())
     }
+}
+
+/// Lists the jobs whose outputs wait for the caller's decision.
+async fn list_waiting(context: &Context) -> anyhow::Result<()> {
+    let client = context.client()?;
+    let answer = client.get(&["v1", "reviews"], &[]).await?;
+    if context.format != Format::Table {
+        return Ok(print_document(context.format, &answer)?);
+    }
+    let mut names = Names::new(&client);
+    let mut table = Table::new(["JOB", "WAITS", "UNTIL", "CONSUMER", "ALGORITHM", "DATASETS", "FILES", "SIZE"]);
+    for WaitingReview { job, waits, files, bytes } in read::<List<WaitingReview>>(&answer)?.items {
+        let Job { id, changed, owner, algorithm, datasets, .. } = job;
+        let algorithm = algorithm_name(&mut names, algorithm).await;
+        let datasets = names.of_datasets(&datasets).await;
+        let files = files.map(|files| files.to_string()).unwrap_or_default();
+        let bytes = bytes.map(|bytes| ByteSize(bytes).to_string()).unwrap_or_default();
+        let owner = owner.unwrap_or_default();
+        table.row([id.to_string(), age(&changed), waits.until, owner, algorithm, datasets, files, bytes]);
+    }
+    Ok(table.print("no outputs wait for your review")?)
+}
+
+/// Says what a reviewer has to know about a job beside its outputs.
+async fn introduce(client: &Client, id: &str) -> anyhow::Result<()> {
+    let job: Job = read(&client.get(&["v1", "jobs", id], &[]).await?)?;
+    let explanation: JobExplanation = read(&client.get(&["v1", "jobs", id, "explain"], &[]).await?)?;
+    let mut names = Names::new(client);
+    let algorithm = algorithm_name(&mut names, job.algorithm).await;
+    let datasets = names.of_datasets(&job.datasets).await;
+    note(&format!("{} ran {} on {}", shown(&job.owner.unwrap_or_default()), shown(&algorithm), shown(&datasets)));
+    if let Some(waits) = explanation.review {
+        note(&waits.sentence());
+    }
+    note(&format!(
+        "`cloister job review {id} --dir DIR` downloads the outputs; --approve releases them, --refuse REASON deletes them"
+    ));
+    Ok(())
 }

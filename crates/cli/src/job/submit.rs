@@ -122,6 +122,7 @@ async fn explain(context: &Context, client: &Client, body: &Value) -> anyhow::Re
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use clap::Parser as _;
 
     #[derive(Debug, clap::Parser)]

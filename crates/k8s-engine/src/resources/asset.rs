@@ -174,7 +174,7 @@ pub fn manifest<A: AssetResource>(
 
 fn is_about_an_unknown_field(error: &ManifestError) -> bool {
     let (ManifestError::Field(field) | ManifestError::Ddo(DdoError::Field(field))) = error else { return false };
-    matches!(field.problem, FieldProblem::Unknown(_))
+    matches!(field.problem, FieldProblem::Unknown { .. })
 }
 
 /// Every file object of a manifest's `spec`.

@@ -43,7 +43,7 @@ pub enum DdoError {
     #[error("the DDO is not JSON: {0}")]
     Json(#[from] serde_json::Error),
     /// Beyond [`MOST_DDO_BYTES`].
-    #[error("the DDO is larger than {MOST_DDO_BYTES} bytes; keep data out of the description")]
+    #[error("the description is larger than {MOST_DDO_BYTES} bytes; keep data out of it")]
     TooLarge,
     /// A field is not what it must be.
     #[error("DDO: {0}; correct it and publish again")]

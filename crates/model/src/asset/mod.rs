@@ -6,6 +6,7 @@ mod meant;
 mod metadata;
 mod service;
 mod summary;
+mod table;
 
 pub use credentials::{Credentials, CredentialsEntry};
 pub use ddo::{Ddo, DdoError, MOST_DDO_BYTES};
@@ -13,5 +14,6 @@ pub use meant::ServiceError;
 pub use metadata::{Algorithm, AssetKind, Container, Metadata};
 pub use service::{Service, ServiceFiles, ServiceKind};
 pub use summary::{AssetSummary, ServiceSummary};
+pub use table::{Column, ColumnType, TableSchema};
 
 pub(crate) use metadata::read_container;

@@ -1,6 +1,7 @@
 use crate::{
-    Account, AssetKind, Ddo, DdoError, Did, Parameter, Permissions, Sha256, Sources, TrustedAlgorithm,
+    Account, AssetKind, Ddo, DdoError, Did, Parameter, Permissions, Sha256, Sources, TableSchema, TrustedAlgorithm,
     json::{FieldError, FieldProblem, Node},
+    plain_sizes,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
@@ -82,6 +83,8 @@ pub struct Manifest {
     name: AssetName,
     /// The DDO that it becomes, all but its `id`.
     document: Map<String, Value>,
+    /// Whether it has `services`, rather than the fields that stand for one.
+    lists_services: bool,
 }
 
 /// Why a document is not a manifest.
@@ -90,7 +93,7 @@ pub enum ManifestError {
     /// A field is not what it must be.
     #[error("manifest: {0}; correct it and publish again")]
     Field(#[from] FieldError),
-    /// What it becomes is not a DDO. Fields are named as they stand in the DDO.
+    /// The document is not a DDO, or what a manifest becomes is too large for one.
     #[error(transparent)]
     Ddo(#[from] DdoError),
 }
@@ -100,12 +103,13 @@ impl Manifest {
     pub const FIELDS: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
 
     /// The fields of `spec`.
-    pub const SPEC_FIELDS: [&str; 12] = [
+    pub const SPEC_FIELDS: [&str; 13] = [
         "title",
         "author",
         "description",
         "license",
         "tags",
+        "schema",
         "services",
         "files",
         "compute",
@@ -161,6 +165,14 @@ impl Manifest {
         if !tags.is_empty() {
             described["tags"] = tags.iter().map(|tag| tag.text(100)).collect::<Result<Vec<_>, _>>()?.into();
         }
+        let schema = spec.get("schema");
+        if !schema.is_absent() {
+            if kind == AssetKind::Algorithm {
+                return Err(schema.expected("absent for an algorithm").into());
+            }
+            TableSchema::read(&schema)?;
+            described["additionalInformation"] = json!({"schema": schema.value()});
+        }
         match (kind, spec.get("algorithm")) {
             (AssetKind::Algorithm, algorithm) => described["algorithm"] = read_algorithm(&algorithm)?,
             (AssetKind::Dataset, algorithm) if algorithm.is_absent() => {}
@@ -187,10 +199,19 @@ impl Manifest {
         if !providers.is_absent() {
             written.insert("oceanProviders".to_owned(), providers.value().clone());
         }
-        let manifest = Self { kind, name, document: written };
+        let manifest = Self { kind, name, document: written, lists_services: !spec.get("services").is_absent() };
         // The id is the only part that depends on the owner: everything that can be wrong is found here.
-        manifest.with_id("owner")?;
-        Ok(manifest)
+        match manifest.with_id("owner") {
+            Ok(_) => Ok(manifest),
+            Err(DdoError::Field(FieldError { field, problem })) => {
+                Err(FieldError { field: manifest.place(&field), problem }.into())
+            }
+            Err(DdoError::ServiceTwice(n)) => {
+                let problem = FieldProblem::Unusable("is the `id` of another service, too; give every service its own");
+                Err(FieldError { field: manifest.place(&format!("services[{n}].id")), problem }.into())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Dataset or algorithm.
@@ -212,6 +233,24 @@ impl Manifest {
         let text = format!("cloister\n{}\n{}\n{name}", owner.key(), kind_name(kind));
         let digest = Sha256::of(text.as_bytes()).to_string();
         digest.parse().expect("64 hexadecimal digits are an identifier")
+    }
+
+    /// Where a field of the DDO that it becomes stands in the manifest: `services[0].files[1]` is `spec.files[1]`, or
+    /// `spec.services[0].files[1]` if the manifest lists its services.
+    #[must_use]
+    pub fn place(&self, field: &str) -> String {
+        let rooted = ["metadata", "services", "credentials", "oceanProviders"];
+        let root = field.split(['.', '[']).next().filter(|root| rooted.contains(root));
+        match (root, field) {
+            (_, "id") => "metadata.name".to_owned(),
+            (_, "metadata.name") => "spec.title".to_owned(),
+            (Some("metadata"), field) => format!("spec{}", field.trim_start_matches("metadata")),
+            (Some("services"), field) if !self.lists_services => {
+                format!("spec{}", field.trim_start_matches("services").trim_start_matches("[0]"))
+            }
+            (Some(_), field) => format!("spec.{field}"),
+            (None, field) => field.to_owned(),
+        }
     }
 
     /// The DDO that it becomes for an owner.
@@ -242,8 +281,8 @@ fn kind_name(kind: AssetKind) -> &'static str {
     }
 }
 
-fn only(node: &Node<'_>, known: &[&str]) -> Result<(), ManifestError> {
-    Ok(node.refuse_unknown(|name| known.contains(&name))?)
+fn only(node: &Node<'_>, known: &[&'static str]) -> Result<(), ManifestError> {
+    Ok(node.refuse_unknown(known)?)
 }
 
 fn only_parameters(parameters: &Node<'_>) -> Result<(), ManifestError> {
@@ -313,7 +352,10 @@ fn read_service(node: &Node<'_>, id: &str, service_type: &str, kind: AssetKind) 
         for trusted in compute.get("publisherTrustedAlgorithms").entries(MOST_ENTRIES)? {
             only(&trusted, &TrustedAlgorithm::FIELDS)?;
         }
-        service["compute"] = compute.value().clone();
+        let mut rules = compute.value().clone();
+        plain_sizes(&mut rules);
+        Permissions::read(&compute.with_value(&rules))?;
+        service["compute"] = rules;
     }
     let parameters = node.get("consumerParameters");
     only_parameters(&parameters)?;

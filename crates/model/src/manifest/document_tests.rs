@@ -42,6 +42,23 @@ fn becomes_a_ddo() {
 }
 
 #[test]
+fn the_schema_of_a_dataset_is_in_its_ddo_as_it_was_written() {
+    let schema = json!({"rows": 344, "columns": [{"name": "mass", "type": "number", "unit": "g", "minimum": 2700}]});
+    let mut document = dataset();
+    document["spec"]["schema"] = schema.clone();
+    let ddo = Manifest::from_value(&document).expect("a manifest").ddo(&owner()).expect("a DDO");
+    let ddo = serde_json::to_value(&ddo).expect("JSON");
+    assert_eq!(ddo["metadata"]["additionalInformation"]["schema"], schema);
+    let read = crate::TableSchema::of_ddo(&ddo).expect("a schema");
+    assert_eq!((read.rows, read.columns[0].minimum), (Some(344), Some(2700.0)));
+    let mut algorithm = algorithm();
+    algorithm["spec"]["schema"] = schema;
+    assert!(
+        Manifest::from_value(&algorithm).expect_err("a schema").to_string().contains("`spec.schema` must be absent")
+    );
+}
+
+#[test]
 fn an_algorithm_is_a_webassembly_program_unless_it_says_otherwise() {
     let ddo = Manifest::from_value(&algorithm()).expect("a manifest").ddo(&owner()).expect("a DDO");
     let container = &ddo.metadata().algorithm.as_ref().expect("an algorithm").container;
@@ -77,6 +94,11 @@ fn a_wrong_field_is_named() {
         ("/spec", json!({"file": []}), "`spec` has a field `file`"),
         ("/spec/credentials", json!({"allowed": []}), "`spec.credentials` has a field `allowed`"),
         ("/spec/tags", json!([1]), "`spec.tags[0]`"),
+        (
+            "/spec/schema",
+            json!({"columns": [{"name": "a", "typ": "text"}]}),
+            "`spec.schema.columns[0]` has a field `typ`",
+        ),
         // A misspelt restriction deeper in the document must not be no restriction either.
         (
             "/spec/credentials",
@@ -88,8 +110,20 @@ fn a_wrong_field_is_named() {
             json!({"publisherTrustedAlgorithms": [{"did": "*", "filesCheksum": "ab"}]}),
             "`spec.compute.publisherTrustedAlgorithms[0]` has a field `filesCheksum`",
         ),
-        ("/spec/compute", json!({"outputContract": {"maxByte": 1}}), "outputContract` has a field `maxByte`"),
-        ("/spec/compute", json!({"outputContract": {"csv": {"maxRow": 1}}}), "outputContract` has a field `maxRow`"),
+        (
+            "/spec/compute",
+            json!({"outputContract": {"maxByte": 1}}),
+            "`spec.compute.outputContract` has a field `maxByte`",
+        ),
+        (
+            "/spec/compute",
+            json!({"outputContract": {"csv": {"minimum": [{"colum": "n", "least": 10}]}}}),
+            "`spec.compute.outputContract.csv.minimum[0]` has a field `colum` that is not known; did you mean `column`?",
+        ),
+        ("/spec/compute", json!({"runtimes": ["python"]}), "`spec.compute.runtimes[0]`"),
+        ("/spec/credentials", json!({"deny": [{"type": 1, "values": []}]}), "`spec.credentials.deny[0].type`"),
+        ("/spec/oceanProviders", json!("*"), "`spec.oceanProviders`"),
+        ("/spec/consumerParameters", json!([{"name": "n"}]), "`spec.consumerParameters[0].type`"),
         (
             "/spec/consumerParameters",
             json!([{"name": "n", "type": "number", "require": true}]),
@@ -106,6 +140,7 @@ fn a_wrong_field_is_named() {
             .insert(field.to_owned(), value);
         let error = Manifest::from_value(&document).expect_err(pointer).to_string();
         assert!(error.contains(expected), "{pointer}: {error}");
+        assert!(!error.contains("DDO") && !error.contains("services["), "{error}");
     }
     let mut both = dataset();
     both["spec"]["services"] = json!([]);
@@ -113,6 +148,42 @@ fn a_wrong_field_is_named() {
     let mut algorithm = algorithm();
     algorithm["spec"]["compute"] = json!({});
     assert!(Manifest::from_value(&algorithm).expect_err("permissions").to_string().contains("spec.compute"));
+}
+
+#[test]
+fn a_field_of_the_ddo_has_its_place_in_the_manifest() {
+    let short = Manifest::from_value(&dataset()).expect("a manifest");
+    let mut document = dataset();
+    let file = json!([{"type": "inline", "content": "a"}]);
+    document["spec"] = json!({"services": [{"type": "access", "files": file}, {"type": "compute", "files": file}]});
+    let long = Manifest::from_value(&document).expect("a manifest");
+    for (field, in_short, in_long) in [
+        ("services", "spec", "spec.services"),
+        ("services[0].files", "spec.files", "spec.services[0].files"),
+        ("services[1].files[2].url", "spec[1].files[2].url", "spec.services[1].files[2].url"),
+        ("services[0].compute.runtimes[1]", "spec.compute.runtimes[1]", "spec.services[0].compute.runtimes[1]"),
+        ("metadata.name", "spec.title", "spec.title"),
+        ("metadata.algorithm.container.image", "spec.algorithm.container.image", "spec.algorithm.container.image"),
+        ("credentials.deny[0]", "spec.credentials.deny[0]", "spec.credentials.deny[0]"),
+        ("oceanProviders[0]", "spec.oceanProviders[0]", "spec.oceanProviders[0]"),
+        ("id", "metadata.name", "metadata.name"),
+        ("kind", "kind", "kind"),
+    ] {
+        assert_eq!((short.place(field).as_str(), long.place(field).as_str()), (in_short, in_long), "{field}");
+    }
+    document["spec"]["services"][1] = document["spec"]["services"][0].clone();
+    let error = Manifest::from_value(&document).expect_err("twice").to_string();
+    assert!(error.contains("`spec.services[1].id` is the `id` of another service"), "{error}");
+}
+
+#[test]
+fn sizes_have_units_in_a_manifest_and_none_in_what_is_stored() {
+    let mut document = dataset();
+    document["spec"]["compute"] = json!({"outputContract": {"maxBytes": "10MB", "csv": {"maxCellBytes": "1KiB"}}});
+    let ddo = Manifest::from_value(&document).expect("a manifest").ddo(&owner()).expect("a DDO");
+    let stored = serde_json::to_value(&ddo).expect("JSON");
+    let contract = &stored["services"][0]["compute"]["outputContract"];
+    assert_eq!(*contract, json!({"maxBytes": 10_000_000, "csv": {"maxCellBytes": 1024}}));
 }
 
 #[test]

@@ -2,12 +2,15 @@
 
 mod decision;
 mod denial;
+mod output_policy;
 mod request;
 mod rules;
+mod summary;
 
 pub use decision::{AdmittedBy, AdmittedDataset, Decision, Terms, check_files_checksum, container_denials, decide};
 pub use denial::{Denial, DenialRule};
+pub use output_policy::{OutputPolicy, plain_sizes};
 pub use request::{
     AlgorithmOrigin, Environment, PublishedAlgorithm, RequestError, RequestedAlgorithm, RequestedDataset,
 };
-pub use rules::{OutputPolicy, Permissions, RuntimeKind, Trusted, TrustedAlgorithm};
+pub use rules::{Permissions, RuntimeKind, Trusted, TrustedAlgorithm};

@@ -1,9 +1,10 @@
+use super::OutputPolicy;
 use crate::{
-    Account, Did, FilesChecksum, OutputContract, Profile, ReleaseRules, Sha256, escape,
+    Account, Did, FilesChecksum, Profile, Sha256, escape,
     json::{FieldError, FieldProblem, Node},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// Entries of a list of rules.
@@ -37,37 +38,6 @@ pub struct Permissions {
     pub runtimes: BTreeSet<RuntimeKind>,
     /// What algorithms may learn of time and chance. Absent: the deterministic profile only. An empty list: nothing runs.
     pub profiles: BTreeSet<Profile>,
-}
-
-/// What may leave: budgets that are charged while the guest writes, and rules that are asked before the release. One object
-/// in JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct OutputPolicy {
-    /// How much.
-    #[serde(flatten)]
-    pub budgets: OutputContract,
-    /// Of what kind.
-    #[serde(flatten)]
-    pub release: ReleaseRules,
-}
-
-impl OutputPolicy {
-    /// One policy that keeps all of these; none for no policy, or if nothing could leave while each alone would let files
-    /// out.
-    #[must_use]
-    pub fn strictest(policies: &[&Self]) -> Option<Self> {
-        let budgets: Vec<OutputContract> = policies.iter().map(|policy| policy.budgets.clone()).collect();
-        Some(Self {
-            budgets: OutputContract::strictest(&budgets)?,
-            release: ReleaseRules::strictest(policies.iter().map(|policy| &policy.release))?,
-        })
-    }
-
-    /// How many bytes of the algorithm log it lets out unseen.
-    #[must_use]
-    pub fn log_bytes(&self) -> u64 {
-        if self.release.holds_log() { 0 } else { self.budgets.max_log_bytes }
-    }
 }
 
 /// Everything (`*`), or one thing.
@@ -161,6 +131,16 @@ impl Permissions {
         "profiles",
     ];
 
+    /// Reads rules as a publisher writes them: no other field than [`Permissions::FIELDS`].
+    ///
+    /// # Errors
+    /// The first field that is wrong, by its place in the document.
+    pub fn from_value(document: &Value) -> Result<Self, FieldError> {
+        let root = Node::root("", document);
+        root.refuse_unknown(&Self::FIELDS)?;
+        Self::read(&root)
+    }
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, FieldError> {
         if node.is_absent() {
             return Ok(Self::default());
@@ -183,7 +163,7 @@ impl Permissions {
                 .map(|entry| Trusted::read(entry, "an account, or `*`"))
                 .collect::<Result<_, _>>()?,
             allow_algorithms_published_here: node.get("allowAlgorithmsPublishedHere").flag()?,
-            output_contract: read_output_policy(&node.get("outputContract"))?,
+            output_contract: OutputPolicy::read(&node.get("outputContract"))?,
             runtimes: read_set(&node.get("runtimes"), "`wasm` or `container`")?.unwrap_or(absent.runtimes),
             profiles: read_set(&node.get("profiles"), "`deterministic` or `standard`")?.unwrap_or(absent.profiles),
         })
@@ -195,35 +175,6 @@ fn read_set<T: FromStr + Ord>(node: &Node<'_>, what: &'static str) -> Result<Opt
         return Ok(None);
     }
     node.entries(16)?.iter().map(|entry| entry.parsed(what)).collect::<Result<_, _>>().map(Some)
-}
-
-fn read_output_policy(node: &Node<'_>) -> Result<OutputPolicy, FieldError> {
-    if node.is_absent() {
-        return Ok(OutputPolicy::default());
-    }
-    // Two types, each of which knows its own fields only, so that a misspelt one is refused.
-    let (rules, budgets): (Map<_, _>, Map<_, _>) = node
-        .object()?
-        .iter()
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .partition(|(name, _)| ReleaseRules::FIELDS.contains(&name.as_str()));
-    let wrong = |error: serde_json::Error| match unknown_field(&error) {
-        Some(name) => node.error(FieldProblem::Unknown(name)),
-        None => node.expected("an output contract: only its own fields, each of its own type"),
-    };
-    let budgets = OutputContract::deserialize(Value::Object(budgets)).map_err(wrong)?;
-    let release = ReleaseRules::deserialize(Value::Object(rules)).map_err(wrong)?;
-    if budgets.check().is_err() || !release.is_usable() {
-        return Err(node.expected("an output contract that can be kept; see its limits"));
-    }
-    Ok(OutputPolicy { budgets, release })
-}
-
-/// The name of the field that serde did not know, safe to show; none if another thing is wrong.
-fn unknown_field(error: &serde_json::Error) -> Option<String> {
-    let text = error.to_string();
-    let (name, _) = text.strip_prefix("unknown field `")?.split_once("`, ")?;
-    Some(escape(name.as_bytes(), 64).to_string())
 }
 
 impl<T: FromStr> Trusted<T> {
@@ -285,6 +236,7 @@ impl<'de> Deserialize<'de> for Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OutputContract;
     use serde_json::json;
 
     fn read(value: Value) -> Result<Permissions, FieldError> {
@@ -342,9 +294,7 @@ mod tests {
             (json!({"runtimes": ["python"]}), "compute.runtimes[0]"),
             (json!({"profiles": ["Standard"]}), "compute.profiles[0]"),
             (json!({"outputContract": {"maxByte": 1}}), "compute.outputContract"),
-            (json!({"outputContract": {"names": []}}), "compute.outputContract"),
-            (json!({"outputContract": {"mediaTypes": ["text"]}}), "compute.outputContract"),
-            (json!({"outputContract": {"csv": {"maxRow": 1}}}), "compute.outputContract"),
+            (json!({"outputContract": {"csv": {"maxRow": 1}}}), "compute.outputContract.csv"),
         ] {
             assert_eq!(read(value).expect_err(field).field, field);
         }

@@ -37,9 +37,9 @@ pub struct S3Credentials {
 
 impl S3Object {
     pub(super) fn read(node: &Node<'_>) -> Result<Self, FieldError> {
-        const FIELDS: &[&str] =
+        const FIELDS: &[&'static str] =
             &["endpoint", "region", "bucket", "objectKey", "accessKeyId", "secretAccessKey", "forcePathStyle"];
-        node.refuse_unknown(|name| FIELDS.contains(&name))?;
+        node.refuse_unknown(FIELDS)?;
         let field = node.get("endpoint");
         let endpoint = HttpUrl::read(&field)?;
         let url = endpoint.url();

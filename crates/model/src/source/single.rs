@@ -124,9 +124,7 @@ impl Location {
 
     fn read(node: &Node<'_>, sha256: Option<Sha256>) -> Result<Self, FieldError> {
         let kind = node.get("type");
-        let only = |own: &[&str]| {
-            node.refuse_unknown(|name| matches!(name, "type" | "sha256" | "bytes") || own.contains(&name))
-        };
+        let only = |own: &[&'static str]| node.refuse_unknown(&[&["type", "sha256", "bytes"][..], own].concat());
         match kind.text(64)? {
             "url" => {
                 only(&["url", "method", "headers", "body"])?;

@@ -301,7 +301,32 @@ fn csv_rules_hold() {
     ] {
         case(text).refused(rule, about);
     }
+    // Every number, in whatever column, and in what is taken for a header; words may be there.
+    let rules =
+        json!({"csv": {"everyNumber": {"least": 10}}, "json": {"everyNumber": {"least": 10, "zero": "allowed"}}});
+    for (text, name, refused) in [
+        ("g,n,m\na,10,\nb,11.5,words\n", "a.csv", None),
+        ("g,n\na,10\nb,9\n", "a.csv", Some(("csv-every-number", "row 2"))),
+        ("g,n\na,0\n", "a.csv", Some(("csv-every-number", "row 1"))),
+        ("g,3\na,10\n", "a.csv", Some(("csv-every-number", "the header"))),
+        (r#"{"3": [10, 0, "3", true], "b": {"c": 1e3}}"#, "a.json", None),
+        ("[10, 9]", "a.json", Some(("json-every-number", "0 or at least 10"))),
+        ("[-1]", "a.json", Some(("json-every-number", "0 or at least 10"))),
+    ] {
+        let case = Case::with(text, name, rules.clone());
+        match refused {
+            None => drop(case.check().unwrap_or_else(|refusal| panic!("{text}: {refusal}"))),
+            Some((rule, about)) => case.refused(rule, about),
+        }
+    }
+    let long = format!("[{}]", "7".repeat(41));
+    Case::with(&long, "a.json", rules).refused("json-every-number", "at least 10");
+    let allowed = json!({"csv": {"minimum": [{"column": "n", "least": 10, "zero": "allowed"}]}});
+    Case::with("g,n\na,0\nb,10\n", "a.csv", allowed.clone()).check().expect("zero");
+    Case::with("g,n\na,1\n", "a.csv", allowed).refused("csv-minimum", "0 or at least 10");
     // By content, whatever its name; and by its name, whatever its content.
+    let rules = json!({"csv": {"maxRows": 2, "maxColumns": 2, "maxCellBytes": 5, "columns": ["g", "n"],
+        "minimum": [{"column": "n", "least": 10}]}});
     Case::with("g,n\na,1\n", "a.txt", rules.clone()).refused("csv-minimum", "row 1");
     Case::with("[1, 2]", "A.CSV", rules.clone()).refused("csv-column-names", "[1");
     // What no rule looks at does not leave, unless the publisher lists its type.

@@ -2,7 +2,7 @@ use super::{AssetError, Precondition};
 use crate::{Principal, UseCases};
 use cloister_model::{
     Account, Asset, AssetKind, AssetName, AuditAction, Ddo, Did, FilesChecksum, ManifestError, Permissions, Service,
-    ServiceError, ServiceKind, Sha256, container_section_checksum, escape,
+    ServiceError, ServiceKind, Sha256, container_section_checksum, plain_sizes,
 };
 use serde_json::{Map, Value, json};
 
@@ -61,7 +61,7 @@ impl UseCases {
         who: &Principal,
         dataset: Did,
         service: Option<&str>,
-        permissions: Value,
+        mut permissions: Value,
         precondition: &Precondition,
     ) -> Result<(Permissions, u64), AssetError> {
         let asset = self.find_own(who, AssetKind::Dataset, dataset, true).await?;
@@ -74,6 +74,7 @@ impl UseCases {
         {
             return Err(AssetError::Changed);
         }
+        plain_sizes(&mut permissions);
         self.change_permissions(who, asset, &service, permissions).await
     }
 
@@ -123,14 +124,9 @@ impl UseCases {
         service: &str,
         permissions: Value,
     ) -> Result<(Permissions, u64), AssetError> {
-        let fields = permissions.as_object().into_iter().flat_map(Map::keys);
-        if let Some(name) = fields.into_iter().find(|name| !Permissions::FIELDS.contains(&name.as_str())) {
-            let problem =
-                "unknown field. Unknown fields are rejected so that a typo cannot silently drop a restriction";
-            return Err(AssetError::field(escape(name.as_bytes(), 64).to_string(), problem));
-        }
+        Permissions::from_value(&permissions)?;
         let ddo = with_permissions(&asset.ddo, service, permissions)?;
-        self.check_programs(&asset.owner, &ddo).await?;
+        self.check_programs(&asset.owner, &ddo).await.map_err(in_rules)?;
         let asset = Asset { ddo, updated: self.now(), revision: asset.revision + 1, ..asset };
         let (_, present) = compute_service(&asset.ddo, Some(service))?;
         let detail = json!({"service": service, "permissions": permissions_document(present)});
@@ -172,6 +168,17 @@ fn with_permissions(ddo: &Ddo, service: &str, permissions: Value) -> Result<Ddo,
         entry["compute"] = permissions.clone();
     }
     Ok(Ddo::from_value(document).map_err(ManifestError::from)?)
+}
+
+/// The same error about rules that were written without the dataset around them.
+fn in_rules(error: AssetError) -> AssetError {
+    match error {
+        AssetError::Field { field: Some(field), problem } => {
+            let field = field.split_once(".compute.").map_or(field.clone(), |(_, rule)| rule.to_owned());
+            AssetError::Field { field: Some(field), problem }
+        }
+        error => error,
+    }
 }
 
 /// The permissions with this algorithm trusted as it was inspected. An earlier entry for it is replaced.

@@ -1,4 +1,4 @@
-use super::AssetError;
+use super::{AssetError, Precondition};
 use crate::{EthereumAddress, Principal, UseCases};
 use cloister_model::{
     Account, Asset, AssetKind, AuditAction, AuditEvent, Ddo, FileDigest, Inspection, Manifest, ManifestError, Role,
@@ -23,17 +23,31 @@ impl UseCases {
     ///
     /// # Errors
     /// Why not. [`AssetError::Pending`] while the files of an algorithm are being fetched: the same call again continues.
-    pub async fn publish(&self, who: &Principal, kind: AssetKind, document: Value) -> Result<Published, AssetError> {
+    /// [`AssetError::Changed`] if the precondition does not hold.
+    pub async fn publish(
+        &self,
+        who: &Principal,
+        kind: AssetKind,
+        document: Value,
+        precondition: &Precondition,
+    ) -> Result<Published, AssetError> {
         who.must_be(match kind {
             AssetKind::Algorithm => Role::Author,
             AssetKind::Dataset => Role::Publisher,
         })?;
         let owner = &who.account;
-        let (ddo, name) = describe(owner, document)?;
+        if Manifest::is_meant(&document) {
+            let manifest = Manifest::from_value(&document)?;
+            if manifest.kind() != kind {
+                return Err(AssetError::OtherKind(manifest.kind()));
+            }
+            return self.publish_as_written(owner, &manifest, precondition).await;
+        }
+        let (ddo, name) = read_ddo(document)?;
         if ddo.kind() != kind {
             return Err(AssetError::OtherKind(ddo.kind()));
         }
-        self.publish_described(owner, ddo, name).await
+        self.publish_described(owner, ddo, name, precondition).await
     }
 
     /// As [`UseCases::publish`], for an owner whom somebody else than this service has let publish: the operator of a cluster,
@@ -42,16 +56,44 @@ impl UseCases {
     /// # Errors
     /// As [`UseCases::publish`].
     pub async fn publish_manifest(&self, owner: &Account, manifest: &Manifest) -> Result<Published, AssetError> {
-        self.publish_described(owner, manifest.ddo(owner)?, manifest.name().to_string()).await
+        self.publish_as_written(owner, manifest, &Precondition::Any).await
     }
 
-    async fn publish_described(&self, owner: &Account, ddo: Ddo, name: String) -> Result<Published, AssetError> {
+    /// Publishes a manifest. Errors name fields as they stand in it.
+    async fn publish_as_written(
+        &self,
+        owner: &Account,
+        manifest: &Manifest,
+        precondition: &Precondition,
+    ) -> Result<Published, AssetError> {
+        let (ddo, name) = (manifest.ddo(owner)?, manifest.name().to_string());
+        let published = self.publish_described(owner, ddo, name, precondition).await;
+        published.map_err(|error| match error {
+            AssetError::Field { field: Some(field), problem } => {
+                AssetError::Field { field: Some(manifest.place(&field)), problem }
+            }
+            error => error,
+        })
+    }
+
+    async fn publish_described(
+        &self,
+        owner: &Account,
+        ddo: Ddo,
+        name: String,
+        precondition: &Precondition,
+    ) -> Result<Published, AssetError> {
         let kind = ddo.kind();
         self.check_sources(owner, &ddo).await?;
         self.check_programs(owner, &ddo).await?;
         let before = self.backend().asset(ddo.id().clone()).await?;
         if before.as_ref().is_some_and(|asset| asset.owner != *owner || asset.ddo.kind() != kind) {
             return Err(AssetError::DidTaken);
+        }
+        if let Precondition::Revisions(revisions) = precondition
+            && !before.as_ref().is_some_and(|asset| revisions.contains(&asset.revision))
+        {
+            return Err(AssetError::Changed);
         }
         if before.is_none() {
             self.check_asset_quota(owner).await?;
@@ -113,13 +155,8 @@ impl UseCases {
     }
 }
 
-/// The DDO that a document describes, and its owner's name for it. The name of an asset that is published as a DDO is the
-/// identifier in its DID.
-fn describe(owner: &Account, document: Value) -> Result<(Ddo, String), AssetError> {
-    if Manifest::is_meant(&document) {
-        let manifest = Manifest::from_value(&document)?;
-        return Ok((manifest.ddo(owner)?, manifest.name().to_string()));
-    }
+/// Reads an asset that is published as a DDO. Its name is the identifier in its DID.
+fn read_ddo(document: Value) -> Result<(Ddo, String), AssetError> {
     let ddo = Ddo::from_value(document).map_err(ManifestError::from)?;
     if !may_be_called(&ddo) {
         let problem = "is not the one that belongs to `nftAddress` and `chainId`; keep the DDO as the catalogue has it";

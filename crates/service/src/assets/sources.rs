@@ -2,7 +2,7 @@
 
 use super::AssetError;
 use crate::UseCases;
-use cloister_model::{Account, AssetKind, Ddo, EngineError, JobId, Location, Phase, ServiceFiles, ServiceKind};
+use cloister_model::{Account, AssetKind, Ddo, EngineError, JobId, Location, Phase, ServiceFiles, ServiceKind, escape};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
@@ -42,9 +42,11 @@ impl UseCases {
                 };
                 if !own {
                     let problem = match source.location() {
-                        Location::Local(_) => "is in no folder whose files you may name; ask the operator for one",
-                        Location::Result { .. } => "names no result of yours; take a job of yours that has finished",
-                        _ => "names no upload of yours; upload it first",
+                        Location::Local(path) => not_yours(owner, path.as_path()),
+                        Location::Result { .. } => {
+                            "names no result of yours; take a job of yours that has finished".to_owned()
+                        }
+                        _ => "names no upload of yours; upload it first".to_owned(),
                     };
                     return Err(AssetError::field(format!("{path}[{n}]"), problem));
                 }
@@ -72,6 +74,16 @@ impl UseCases {
         let found = self.look_up_job(job).await?;
         Ok(found.is_some_and(|found| found.card.record.owner == *owner && found.status.phase == Phase::Finished))
     }
+}
+
+/// Why the service does not read a file of its machine, and what to do. Only the publisher reads it, who wrote the path.
+fn not_yours(owner: &Account, path: &Path) -> String {
+    let (path, owner) = (path.to_string_lossy(), owner.to_string());
+    let (path, owner) = (escape(path.as_bytes(), 500), escape(owner.as_bytes(), 128));
+    format!(
+        "the service may not read `{path}` for {owner}. Ask the operator to list its folder in `sources.local_roots`, or use \
+         `type: file` to upload it"
+    )
 }
 
 /// Whether a file of this machine may be the account's: it lies in a folder that the operator has given to the account. The

@@ -1,12 +1,12 @@
 use super::{JobError, access::reaches};
 use crate::{
     Actor, Principal, Provider, UseCases,
-    labels::{AGREEMENT, ALGORITHM, OWNER, PROVIDER, dataset_label},
+    labels::{AGREEMENT, ALGORITHM, OWNER, PROVIDER, dataset_label, of_publisher},
 };
 use cloister_model::{
     Account, Did, EngineError, JobCursor, JobId, JobQuery, JobStatus, Labels, Phase, ResultFile, ResultSet, Role,
 };
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 /// Jobs that are read from the engine at once.
 const PAGE: u32 = 200;
@@ -14,7 +14,8 @@ const PAGE: u32 = 200;
 /// Which jobs a principal asks for.
 #[derive(Clone, Debug)]
 pub struct JobFilter {
-    /// Those of this account. Only operators may name another account than their own.
+    /// Those of this account. Only operators may name another account than their own. None, and no dataset: the caller's own
+    /// and those on the caller's datasets.
     pub owner: Option<Account>,
     /// Those on this dataset: the caller's own, or everybody's if the caller published the dataset.
     pub dataset: Option<Did>,
@@ -58,19 +59,25 @@ impl UseCases {
     /// # Errors
     /// [`JobError::OthersJobs`], [`JobError::Engine`], [`JobError::Store`].
     pub async fn jobs(&self, who: &Principal, filter: JobFilter) -> Result<JobPage, JobError> {
-        let labels = self.visible(who, &filter).await?;
+        let visible = self.visible(who, &filter).await?;
         let JobFilter { phases, after, at_most, .. } = filter;
-        // One more, to know whether there is a next page.
-        let query = JobQuery { labels, phases, after, at_most: at_most.saturating_add(1) };
-        let mut jobs = self.backend().list(query).await?;
+        let mut jobs: Vec<JobStatus> = Vec::new();
+        for labels in visible {
+            // One more, to know whether there is a next page.
+            let query = JobQuery { labels, phases: phases.clone(), after, at_most: at_most.saturating_add(1) };
+            jobs.extend(self.backend().list(query).await?);
+        }
+        // A job of one's own on one's own dataset is found twice.
+        jobs.sort_by_key(|job| Reverse(cursor(job)));
+        jobs.dedup_by_key(|job| job.id);
         let more = jobs.len() > at_most as usize;
         jobs.truncate(at_most as usize);
         let next = jobs.last().filter(|_| more).map(cursor);
         Ok(JobPage { jobs, next })
     }
 
-    /// The labels of the jobs that a principal may see of those that it asks for.
-    async fn visible(&self, who: &Principal, filter: &JobFilter) -> Result<Labels, JobError> {
+    /// The labels of the jobs that a principal may see of those that it asks for: jobs with all labels of any of these.
+    async fn visible(&self, who: &Principal, filter: &JobFilter) -> Result<Vec<Labels>, JobError> {
         let operates = who.is(Role::Operator);
         let owner = match &filter.owner {
             Some(owner) if operates || *owner == who.account => Some(owner),
@@ -90,7 +97,17 @@ impl UseCases {
             dataset,
             filter.algorithm.as_ref().map(|did| (ALGORITHM.to_owned(), did.id().to_owned())),
         ];
-        Ok(labels(wanted).unwrap_or_default())
+        let own = labels(wanted).unwrap_or_default();
+        if filter.owner.is_some() || operates || filter.dataset.is_some() {
+            return Ok(vec![own]);
+        }
+        // Nobody asked for an owner or a dataset: jobs of others on datasets of this principal, too.
+        let algorithm = filter.algorithm.as_ref().map(|did| (ALGORITHM.to_owned(), did.id().to_owned()));
+        let on_own_datasets = of_publisher(&who.account).and_then(|labels| match &algorithm {
+            Some((name, value)) => labels.with(name, value),
+            None => Ok(labels),
+        });
+        Ok(std::iter::once(own).chain(on_own_datasets.ok()).collect())
     }
 
     /// The jobs that a Provider reaches and asks for, the newest first.

@@ -6,12 +6,14 @@ mod error;
 mod list;
 mod log;
 mod outputs;
+mod reviews;
 mod watch;
 
 pub use error::JobError;
 pub use list::{JobFilter, JobPage, ProviderFilter};
 pub use log::JobLog;
 pub use outputs::ExplainedJob;
+pub use reviews::{ReviewWait, WaitingReview};
 pub use watch::JobWatch;
 
 pub(crate) use access::JobAccess;

@@ -1,4 +1,4 @@
-use super::{JobAccess, JobError, access::FoundJob};
+use super::{JobAccess, JobError, ReviewWait, access::FoundJob};
 use crate::{Principal, UseCases};
 use cloister_model::{
     Explanation, FailureDetail, JobCard, JobId, JobStatus, Phase, Report, ResultFile, ResultSet, Role, Terms,
@@ -33,7 +33,8 @@ impl UseCases {
         let may_read =
             |detail: &&FailureDetail| who.is(Role::Operator) || card.record.may_read_detail(&who.account, detail);
         let detail = status.detail.as_ref().filter(may_read).map(|detail| detail.text().to_owned());
-        Ok(ExplainedJob { explanation: self.backend().explain(job).await?, status, detail, terms: card.terms })
+        let review = self.review_wait(&status, &card);
+        Ok(ExplainedJob { explanation: self.backend().explain(job).await?, status, detail, review, terms: card.terms })
     }
 }
 
@@ -46,6 +47,8 @@ pub struct ExplainedJob {
     pub explanation: Explanation,
     /// What this reader may know of its failure beyond that: it can name where files are kept.
     pub detail: Option<String>,
+    /// Whom its outputs wait for; none if it is not in review.
+    pub review: Option<ReviewWait>,
     /// The terms on which it was allowed.
     pub terms: Terms,
 }

@@ -8,7 +8,7 @@ use crate::{
 use aws_lc_rs::hmac;
 use cloister_model::{
     Account, Asset, AssetKind, Claim, Ddo, Delivery, JobAlgorithm, JobId, JobInput, JobRecord, JobSpec, Manifest,
-    OutputPolicy, RecordedAsset, RecordedDataset, Secret, Service, ServiceKind, Sha256, Terms, TimeLimits, Timestamp,
+    OutputContract, RecordedAsset, RecordedDataset, Secret, Service, ServiceKind, Sha256, Terms, TimeLimits, Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ pub(super) async fn job(
         label: submission.label.as_ref(),
         provider: actor.provider().map(|provider| (owner.as_str(), provider.account.as_ref())),
     };
-    let labels = labels(by, datasets.iter().map(|dataset| dataset.asset.ddo.id()))
+    let labels = labels(by, datasets.iter().map(|dataset| (dataset.asset.ddo.id(), &dataset.asset.owner)))
         .map_err(|_| SubmitError::Internal("a job cannot be labelled"))?;
     let times = use_cases.options().times;
     let job = JobSpec {
@@ -145,10 +145,12 @@ async fn prepare(
         return Err(name_taken());
     }
     use_cases.check_asset_quota(owner).await?;
+    // The owner has the files already, and reads the logs of all jobs on them.
+    let rules = json!({"allowRawAlgorithm": true, "outputContract": OutputContract::default()});
     let document = json!({
         "@context": ["https://w3id.org/did/v1"], "id": did, "version": "4.1.0",
         "metadata": {"type": "dataset", "name": title.as_deref().unwrap_or(name.as_str())},
-        "services": [{"id": "compute", "type": "compute", "files": [], "compute": {"allowRawAlgorithm": true}}],
+        "services": [{"id": "compute", "type": "compute", "files": [], "compute": rules}],
         "credentials": {"allow": [{"type": "address", "values": [owner]}]}
     });
     let ddo = Ddo::from_value(document).map_err(|error| SubmitError::field("register.title", error.to_string()))?;
@@ -184,12 +186,14 @@ pub(super) fn summary(decided: &Decided) -> Value {
 }
 
 fn recorded_dataset(Dataset { asset, service, source: _ }: &Dataset) -> RecordedDataset {
-    let open = OutputPolicy::default();
-    let policy = match &service.kind {
-        ServiceKind::Compute(permissions) => &permissions.output_contract,
-        ServiceKind::Access => &open,
+    let (review, log_bytes) = match &service.kind {
+        ServiceKind::Compute(permissions) => {
+            let policy = &permissions.output_contract;
+            (policy.release.review, policy.log_bytes())
+        }
+        // The files can be downloaded, so that a log tells nothing more.
+        ServiceKind::Access => (false, OutputContract::default().max_log_bytes),
     };
-    let (review, log_bytes) = (policy.release.review, policy.log_bytes());
     RecordedDataset { asset: recorded(asset, service), review, log_bytes }
 }
 

@@ -68,6 +68,9 @@ struct ManifestSpec {
     license: Option<String>,
     #[schema(max_items = 100)]
     tags: Option<Vec<String>>,
+    /// What the table of a dataset looks like: `rows`, and `columns` with `name`, `type` and more.
+    #[schema(value_type = Option<Object>)]
+    schema: (),
     #[schema(min_items = 1, max_items = 100)]
     services: Option<Vec<ManifestService>>,
     /// Where the files are: objects with `type` `url`, `ipfs`, `s3`, `local`, `inline`, `upload` or `result`.

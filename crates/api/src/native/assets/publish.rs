@@ -1,13 +1,13 @@
 use super::{manifest::DocumentSchema, view::AssetView};
 use crate::{
     auth::Caller,
-    download::EntityTag,
+    download::{EntityTag, precondition},
     extract::{Json, PathParam},
     problem::Problem,
 };
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
 use cloister_model::{AssetKind, Did};
@@ -17,9 +17,10 @@ use serde_json::Value;
 /// Publish a dataset, or change it
 ///
 /// The body is a manifest (`apiVersion: cloister.dev/v1alpha1`, `kind: Dataset`) or a DDO. The same name changes the same
-/// dataset.
+/// dataset. With `If-Match`, only if it was not changed meanwhile.
 #[utoipa::path(
     post, path = "/v1/datasets", operation_id = "publish_dataset", tag = "assets",
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` of the state that is changed")),
     request_body(content = DocumentSchema, example = json!({
         "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
         "spec": {
@@ -28,14 +29,19 @@ use serde_json::Value;
             "compute": {"publisherTrustedAlgorithms": [], "outputContract": {"maxBytes": 1_000_000}}
         }
     })),
-    responses((status = 201, description = "It is new", body = AssetView), (status = 200, description = "It was changed", body = AssetView))
+    responses(
+        (status = 201, description = "Created", body = AssetView),
+        (status = 200, description = "Changed, or as it was", body = AssetView),
+        (status = 412, description = "It was changed meanwhile"),
+    )
 )]
 pub(crate) async fn publish_dataset(
     State(use_cases): State<UseCases>,
     Caller(who): Caller,
+    headers: HeaderMap,
     Json(document): Json<Value>,
 ) -> Result<Response, Problem> {
-    publish(&use_cases, &who, AssetKind::Dataset, document).await
+    publish(&use_cases, &who, AssetKind::Dataset, document, &headers).await
 }
 
 /// Publish an algorithm, or change it
@@ -43,6 +49,7 @@ pub(crate) async fn publish_dataset(
 /// The body is a manifest (`kind: Algorithm`) or a DDO. Its files are fetched once, to know what they are.
 #[utoipa::path(
     post, path = "/v1/algorithms", operation_id = "publish_algorithm", tag = "assets",
+    params(("If-Match" = Option<String>, Header, description = "The `ETag` of the state that is changed")),
     request_body(content = DocumentSchema, example = json!({
         "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": "column-stats"},
         "spec": {
@@ -50,18 +57,29 @@ pub(crate) async fn publish_dataset(
             "algorithm": {"language": "rust", "version": "1.0"}
         }
     })),
-    responses((status = 201, description = "It is new", body = AssetView), (status = 200, description = "It was changed", body = AssetView))
+    responses(
+        (status = 201, description = "Created", body = AssetView),
+        (status = 200, description = "Changed, or as it was", body = AssetView),
+        (status = 412, description = "It was changed meanwhile"),
+    )
 )]
 pub(crate) async fn publish_algorithm(
     State(use_cases): State<UseCases>,
     Caller(who): Caller,
+    headers: HeaderMap,
     Json(document): Json<Value>,
 ) -> Result<Response, Problem> {
-    publish(&use_cases, &who, AssetKind::Algorithm, document).await
+    publish(&use_cases, &who, AssetKind::Algorithm, document, &headers).await
 }
 
-async fn publish(use_cases: &UseCases, who: &Principal, kind: AssetKind, document: Value) -> Result<Response, Problem> {
-    let Published { asset, new } = use_cases.publish(who, kind, document).await?;
+async fn publish(
+    use_cases: &UseCases,
+    who: &Principal,
+    kind: AssetKind,
+    document: Value,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let Published { asset, new } = use_cases.publish(who, kind, document, &precondition(headers)).await?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let place = match kind {
         AssetKind::Dataset => "datasets",

@@ -28,7 +28,7 @@ pub(crate) struct AssetsQuery {
     /// Called this by their owner.
     #[param(value_type = Option<String>, min_length = 1, max_length = 64)]
     name: Option<String>,
-    /// At most so many.
+    /// Maximum number of entries.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
     /// From `next` of the page before.

@@ -1,0 +1,125 @@
+//! What waits for whose review, and which jobs are listed to whom.
+
+use crate::test_service::{TestService, guest, service};
+use serde_json::{Value, json};
+
+fn reviewed_rules() -> Value {
+    json!({"allowRawAlgorithm": true, "outputContract": {"review": true}})
+}
+
+async fn inbox(service: &TestService, who: &str) -> Vec<Value> {
+    let answer = service.get(who, "/v1/reviews").await.expect(200).json();
+    answer["items"].as_array().expect("a list").clone()
+}
+
+/// A job of this account on these datasets, with a program of its own.
+async fn job(service: &TestService, who: &'static str, datasets: &[&str]) -> String {
+    let sha256 = service.upload(who, guest("column-stats.p1.wasm")).await;
+    let request = json!({"datasets": datasets, "algorithm": {"upload": sha256}});
+    let job = service.post(who, "/v1/jobs", &request).await.expect(201).json();
+    job["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_finds_what_waits_and_nobody_else_does() {
+    let service = service().await;
+    let dataset = service.dataset("one", reviewed_rules()).await;
+    let waiting = job(&service, "bob", &[&dataset]).await;
+    service.until(&waiting, "InReview").await;
+
+    let found = inbox(&service, "alice").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["job"]["id"], &found[0]["job"]["owner"]), (&json!(waiting), &json!("bob")));
+    assert_eq!(found[0]["waits"]["reviewers"], json!(["alice"]));
+    assert!(found[0]["waits"]["until"].as_str().is_some_and(|until| until > "2026"), "{found:?}");
+    let outputs = service.get("alice", &format!("/v1/jobs/{waiting}/review")).await.expect(200).json();
+    let outputs = outputs["items"].as_array().expect("outputs");
+    let bytes: u64 = outputs.iter().map(|file| file["bytes"].as_u64().expect("bytes")).sum();
+    assert_eq!((&found[0]["files"], &found[0]["bytes"]), (&json!(outputs.len()), &json!(bytes)));
+    for who in ["bob", "carol", "mallory"] {
+        assert_eq!(inbox(&service, who).await, Vec::<Value>::new(), "{who}");
+    }
+    // Operators decide without seeing the outputs.
+    let operators = inbox(&service, "olga").await;
+    assert_eq!((operators.len(), operators[0].get("files"), operators[0].get("bytes")), (1, None, None));
+    // Who has to decide is no secret to those who see the job.
+    for who in ["bob", "alice", "olga"] {
+        let explained = service.get(who, &format!("/v1/jobs/{waiting}/explain")).await.expect(200).json();
+        assert_eq!(explained["review"], found[0]["waits"], "{who}");
+    }
+
+    service.post("alice", &format!("/v1/jobs/{waiting}/review"), &json!({"verdict": "approve"})).await.expect(200);
+    service.until(&waiting, "Finished").await;
+    for who in ["alice", "olga"] {
+        assert_eq!(inbox(&service, who).await, Vec::<Value>::new(), "{who}");
+    }
+    let explained = service.get("bob", &format!("/v1/jobs/{waiting}/explain")).await.expect(200).json();
+    assert_eq!(explained.get("review"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_several_publishers_ask_for_a_review_an_operator_decides() {
+    let service = service().await;
+    let hers = service.dataset("hers", reviewed_rules()).await;
+    let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "theirs"},
+        "spec": {"files": [{"type": "inline", "content": "a,b\n1,2\n"}], "compute": reviewed_rules()}});
+    let theirs = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
+    let theirs = theirs["did"].as_str().expect("a DID").to_owned();
+    let waiting = job(&service, "bob", &[&hers, &theirs]).await;
+    service.until(&waiting, "InReview").await;
+    for who in ["alice", "mallory"] {
+        assert_eq!(inbox(&service, who).await, Vec::<Value>::new(), "{who}");
+    }
+    let found = inbox(&service, "olga").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["waits"]["reviewers"], json!(["alice", "mallory"]));
+}
+
+/// The ids of the jobs that are listed to an account, page by page.
+async fn listed(service: &TestService, who: &str, query: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut next = String::new();
+    loop {
+        let page = service.get(who, &format!("/v1/jobs?limit=1{query}{next}")).await.expect(200).json();
+        for job in page["items"].as_array().expect("jobs") {
+            ids.push(job["id"].as_str().expect("an id").to_owned());
+        }
+        match page["next"].as_str() {
+            Some(cursor) => next = format!("&cursor={cursor}"),
+            None => return ids,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_on_a_publishers_datasets_are_listed_with_the_publishers_own() {
+    let service = service().await;
+    let hers = service.dataset("hers", json!({"allowRawAlgorithm": true})).await;
+    let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "theirs"},
+        "spec": {"files": [{"type": "inline", "content": "a,b\n1,2\n"}], "compute": {"allowRawAlgorithm": true}}});
+    let theirs = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
+    let theirs = theirs["did"].as_str().expect("a DID").to_owned();
+    let on_hers = job(&service, "bob", &[&hers]).await;
+    let own_on_hers = job(&service, "alice", &[&hers]).await;
+    let own_on_theirs = job(&service, "alice", &[&theirs]).await;
+    let on_both = job(&service, "bob", &[&theirs, &hers]).await;
+    let not_hers = job(&service, "bob", &[&theirs]).await;
+
+    let [mut alices, mut mallorys] = [listed(&service, "alice", "").await, listed(&service, "mallory", "").await];
+    let mut expected = vec![on_hers.clone(), own_on_hers.clone(), own_on_theirs.clone(), on_both.clone()];
+    alices.sort();
+    expected.sort();
+    assert_eq!(alices, expected, "each once");
+    let mut expected = vec![own_on_theirs.clone(), on_both.clone(), not_hers.clone()];
+    mallorys.sort();
+    expected.sort();
+    assert_eq!(mallorys, expected);
+    assert_eq!(listed(&service, "carol", "").await, Vec::<String>::new());
+    let mut own = listed(&service, "alice", "&owner=alice").await;
+    let mut expected = vec![own_on_hers, own_on_theirs];
+    own.sort();
+    expected.sort();
+    assert_eq!(own, expected, "with an owner, her own alone");
+    service.get("alice", "/v1/jobs?owner=bob").await.expect(403);
+    assert_eq!(listed(&service, "bob", "").await.len(), 3);
+}

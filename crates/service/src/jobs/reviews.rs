@@ -1,0 +1,81 @@
+//! What waits for a reviewer.
+
+use super::{JobAccess, JobError};
+use crate::{Principal, UseCases, labels::of_publisher};
+use cloister_model::{
+    Account, EngineError, JobCard, JobCursor, JobQuery, JobStatus, Labels, Phase, ResultFile, ResultSet, Role,
+    Timestamp,
+};
+use std::collections::BTreeSet;
+
+/// Jobs in review that are read from the engine for one answer. More are answered once some of these are decided.
+const MOST: u32 = 500;
+
+/// A job whose outputs wait for a decision that the caller may make.
+#[derive(Clone, Debug)]
+pub struct WaitingReview {
+    /// The job.
+    pub job: JobStatus,
+    /// Who decides, and until when.
+    pub waits: ReviewWait,
+    /// The outputs that wait; none for an operator, who decides without seeing them.
+    pub outputs: Option<Vec<ResultFile>>,
+}
+
+/// Whom the outputs of a job wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewWait {
+    /// The publishers of the datasets that ask for a review, sorted. If there are several, none of them alone can decide: an
+    /// operator does.
+    pub reviewers: Vec<Account>,
+    /// When the job expires unless somebody has decided, by the present setting of the service.
+    pub until: Timestamp,
+}
+
+impl UseCases {
+    /// The jobs whose outputs wait for this principal's decision, those that have waited longest first.
+    ///
+    /// # Errors
+    /// [`JobError::Engine`].
+    pub async fn reviews(&self, who: &Principal) -> Result<Vec<WaitingReview>, JobError> {
+        let labels = match who.is(Role::Operator) {
+            true => Labels::new(),
+            false => of_publisher(&who.account).map_err(|_| JobError::NotFound)?,
+        };
+        let mut waiting = Vec::new();
+        let query = JobQuery { labels, phases: Some(BTreeSet::from([Phase::InReview])), after: None, at_most: MOST };
+        for job in self.backend().list(query).await? {
+            waiting.extend(self.waiting(who, job).await?);
+        }
+        waiting.sort_by_key(|one| (one.job.changed, JobCursor { created: one.job.created, job: one.job.id }));
+        Ok(waiting)
+    }
+
+    /// A job of the list, if the principal may decide about it and nobody has meanwhile.
+    async fn waiting(&self, who: &Principal, job: JobStatus) -> Result<Option<WaitingReview>, JobError> {
+        let found = match self.find_job(&who.clone().into(), job.id, JobAccess::Review).await {
+            Ok(found) => found,
+            Err(JobError::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(waits) = self.review_wait(&found.status, &found.card) else { return Ok(None) };
+        let outputs = match found.card.record.reviewed_by(&who.account, &found.card.terms) {
+            false => None,
+            true => match self.backend().results(job.id, ResultSet::UnderReview).await {
+                Ok(outputs) => Some(outputs),
+                Err(EngineError::NotInReview(_) | EngineError::NoSuchJob(_)) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            },
+        };
+        Ok(Some(WaitingReview { job: found.status, waits, outputs }))
+    }
+
+    /// Whom a job waits for; none if it is not in review.
+    pub(super) fn review_wait(&self, status: &JobStatus, card: &JobCard) -> Option<ReviewWait> {
+        let wanted = card.record.datasets.iter().filter(|dataset| dataset.review);
+        let reviewers: BTreeSet<Account> = wanted.map(|dataset| dataset.asset.publisher.clone()).collect();
+        let until = status.changed.unix_ms().saturating_add(self.options().times.review_ms);
+        (status.phase == Phase::InReview)
+            .then(|| ReviewWait { reviewers: reviewers.into_iter().collect(), until: Timestamp::from_unix_ms(until) })
+    }
+}
