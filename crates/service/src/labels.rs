@@ -31,7 +31,7 @@ const PUBLISHER: &str = "p-";
 
 /// Publishers of datasets that a job is labelled with. A job on datasets of more publishers is found by the others by its
 /// datasets only.
-const MOST_PUBLISHERS: usize = 20;
+const MOST_PUBLISHERS: usize = 16;
 
 /// The label of a publisher of datasets; its value is the account's key.
 fn publisher_label(publisher: &Account) -> String {

@@ -73,8 +73,13 @@ impl Scenario {
         json!({"datasets": [dataset], "algorithm": self.service.raw(&self.carol, wat)})
     }
 
-    /// Alice's dataset for everybody's programs, with this output contract.
+    /// Alice's dataset for everybody's programs, with this output contract. Logs may leave unless the contract says otherwise, so
+    /// that reasons are not coarse.
     pub(crate) fn dataset_with_contract(&self, name: &str, contract: &Value) -> String {
+        let mut contract = contract.clone();
+        if contract.get("maxLogBytes").is_none() {
+            contract["maxLogBytes"] = json!(1_048_576);
+        }
         self.service.publish_dataset(
             &self.alice,
             name,

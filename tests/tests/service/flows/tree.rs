@@ -36,7 +36,7 @@ fn a_guest_sees_the_same_tree_in_the_service_and_on_a_laptop() {
         alice,
         "two-files",
         &json!({"files": [{"type": "inline", "content": "one"}, {"type": "inline", "content": "two"}],
-            "compute": {"allowRawAlgorithm": true}}),
+            "compute": {"allowRawAlgorithm": true, "outputContract": {"maxLogBytes": 1000}}}),
     );
     let id = dataset.trim_start_matches("did:op:");
     for parameters in [None, Some(json!({"bins": 20}))] {
