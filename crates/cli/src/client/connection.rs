@@ -261,7 +261,8 @@ mod tests {
         let (url, lab, ward) = ("https://other.example/", "https://lab.example/", "https://ward.example/");
         let home = home.path().to_str().expect("text");
         // What is typed, what the environment says, and what comes of it.
-        let cases: [(&[(&str, &str)], &[(&str, &str)], &str, Option<&str>); 12] = [
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Pairs<'_>, Pairs<'_>, &str, Option<&str>); 12] = [
             (&[], &[], lab, Some("clk_lab")),
             (&[("context", "ward")], &[], ward, Some("clk_ward")),
             (&[("context", "ward")], &[("CLOISTER_URL", url), ("CLOISTER_KEY", "clk_env")], ward, Some("clk_ward")),
