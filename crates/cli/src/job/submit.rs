@@ -123,6 +123,7 @@ async fn explain(context: &Context, client: &Client, body: &Value) -> anyhow::Re
 mod tests {
     use super::*;
     use clap::Parser as _;
+    use serde_json::json;
 
     #[derive(Debug, clap::Parser)]
     struct Line {
