@@ -87,13 +87,13 @@ impl Connection {
             }
             (Some(context), _) => Some(context.clone()),
             (None, Some(url)) => {
-                let found = current_context(&variable);
+                let found = current_context(variable);
                 // Address and key may be given because the file is broken.
                 let found = if gives_key { found.unwrap_or_default() } else { found? };
                 found.filter(|context| context.url().is_ok_and(|of| of == *url))
             }
             (None, None) if chooses_home => None,
-            (None, None) => current_context(&variable)?,
+            (None, None) => current_context(variable)?,
         };
         let url = match (typed, &context) {
             (Some(url), _) => url,
