@@ -1,6 +1,8 @@
 //! docs/writing-algorithms.md, followed as it is written: every program in it is built, run in the sandbox and compared, in an empty
 //! folder.
 
+#![expect(clippy::panic, reason = "helpers of tests fail them by panicking")]
+
 use cloister_tests::{
     document::{Block, blocks},
     install_python, program, root, sandbox,

@@ -32,7 +32,7 @@ ResultKind = Literal["output", "algorithmLog", "configrationLog", "filteringLog"
 """What a file of a job is, in Ocean's words."""
 
 
-Role = Literal["consumer", "publisher", "operator"]
+Role = Literal["consumer", "author", "publisher", "operator"]
 """What an account may do."""
 
 
@@ -151,6 +151,8 @@ class Job(_Job, total=False):
     """Where it runs."""
     expires: str | None
     """When its results are deleted."""
+    label: str | None
+    """What its owner calls it."""
     owner: str | None
     """Whose it is."""
     progress: Progress | None

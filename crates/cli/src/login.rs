@@ -14,17 +14,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  cloister login --url https://cloister.example.org --key bob.key
+  pass cloister | cloister login --url https://cloister.example.org --key -";
+
 /// Check an address and a key, and store them as a context for all commands
 ///
 /// The service is asked whose key it is; if that fails, nothing is stored. The context gets the name of --context, or of the
 /// host, and becomes the current one. The file is $XDG_CONFIG_HOME/cloister/config.yaml, else ~/.config/cloister/config.yaml,
 /// and only you can read it.
-///
-///   cloister login --url https://cloister.example.org --key bob.key
-///
-///   pass cloister | cloister login --url https://cloister.example.org --key -
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_long_help = EXAMPLES)]
 pub(crate) struct Login {
     /// Store where the file of --key is, and not the key: for a key that another program renews
     #[arg(long)]

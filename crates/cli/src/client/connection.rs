@@ -87,13 +87,13 @@ impl Connection {
             }
             (Some(context), _) => Some(context.clone()),
             (None, Some(url)) => {
-                let found = current_context(&variable);
+                let found = current_context(variable);
                 // Address and key may be given because the file is broken.
                 let found = if gives_key { found.unwrap_or_default() } else { found? };
                 found.filter(|context| context.url().is_ok_and(|of| of == *url))
             }
             (None, None) if chooses_home => None,
-            (None, None) => current_context(&variable)?,
+            (None, None) => current_context(variable)?,
         };
         let url = match (typed, &context) {
             (Some(url), _) => url,
@@ -261,7 +261,8 @@ mod tests {
         let (url, lab, ward) = ("https://other.example/", "https://lab.example/", "https://ward.example/");
         let home = home.path().to_str().expect("text");
         // What is typed, what the environment says, and what comes of it.
-        let cases: [(&[(&str, &str)], &[(&str, &str)], &str, Option<&str>); 12] = [
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Pairs<'_>, Pairs<'_>, &str, Option<&str>); 12] = [
             (&[], &[], lab, Some("clk_lab")),
             (&[("context", "ward")], &[], ward, Some("clk_ward")),
             (&[("context", "ward")], &[("CLOISTER_URL", url), ("CLOISTER_KEY", "clk_env")], ward, Some("clk_ward")),

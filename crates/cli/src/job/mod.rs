@@ -14,7 +14,7 @@ mod submit;
 pub(crate) use run::Run;
 
 use crate::{
-    client::{Client, Job, JobExplanation, Step, WithheldLog, read},
+    client::{Job, JobExplanation, Step, WithheldLog, read},
     context::Context,
     exit::Usage,
     output::{Format, note, print_document, print_line, shown},
@@ -96,13 +96,11 @@ impl JobCommand {
 }
 
 async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
-    let client = context.client()?;
-    let answer = client.get(&["v1", "jobs", &job.to_string()], &[]).await?;
+    let answer = context.client()?.get(&["v1", "jobs", &job.to_string()], &[]).await?;
     if context.format != Format::Table {
         return Ok(print_document(context.format, &answer)?);
     }
     let job: Job = read(&answer)?;
-    let parameters = if job.ended.is_some() { parameters(&client, job.id).await } else { None };
     let reason = follow::reason(&job).filter(|reason| reason != "finished");
     let Job {
         id,
@@ -128,7 +126,6 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
         ("owner", owner),
         ("environment", environment),
         ("algorithm", Some(algorithm)),
-        ("parameters", parameters),
         ("created", Some(created)),
         ("changed", Some(changed)),
         ("ended", ended),
@@ -148,15 +145,6 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
         print_line(&format!("{:<12} {} {}", "history", shown(&at), shown(&phase)))?;
     }
     Ok(())
-}
-
-/// The parameters of a job that has ended: what opens their digest in the receipt, which the job's owner is given. None if
-/// there is no receipt, or the reader may not see them.
-async fn parameters(client: &Client, job: JobId) -> Option<String> {
-    let receipt = client.get(&["v1", "jobs", &job.to_string(), "receipt"], &[]).await.ok()?;
-    let openings = receipt["openings"].as_array()?;
-    let parameters = openings.iter().find(|opening| opening["pointer"] == "/parameters")?;
-    parameters.get("value").filter(|value| !value.is_null()).map(ToString::to_string)
 }
 
 async fn stop(context: &Context, job: JobId) -> anyhow::Result<()> {

@@ -124,6 +124,7 @@ mod tests {
     use super::*;
     use serde_json::json;
     use clap::Parser as _;
+    use serde_json::json;
 
     #[derive(Debug, clap::Parser)]
     struct Line {
