@@ -25,7 +25,7 @@ async fn is_not_there(trial: &Trial, job: JobId) {
     assert_eq!(engine.stop(job, stop.clone()).await, Err(missing.clone()));
     assert_eq!(engine.remove(job, remove.clone()).await, Err(missing.clone()));
     assert_eq!(engine.review(job, ReviewVerdict::Approve, review.clone()).await, Err(missing.clone()));
-    assert_eq!(engine.release_log(job, 1, release.clone()).await, Err(missing));
+    assert_eq!(engine.release_log(job, release.clone()).await, Err(missing));
     for event in [stop, remove, review, release] {
         assert_eq!(trial.recorded(&event).await, 0, "{event:?}");
     }
