@@ -59,7 +59,7 @@ fn bench(options: &Options) -> Result<()> {
     for (name, measure) in suite::ALL {
         if options.wants(name) {
             eprintln!("bench: {name}");
-            let rows = measure(&places, options.scale).unwrap_or_else(|error| vec![table::Row::failed(*name, &error)]);
+            let rows = measure(&places, options).unwrap_or_else(|error| vec![table::Row::failed(*name, &error)]);
             table.add(name, rows);
         }
     }

@@ -38,12 +38,14 @@ pub(crate) struct Options {
     pub(crate) json: Option<PathBuf>,
     pub(crate) only: Vec<String>,
     pub(crate) build: bool,
+    /// How long `hostile` takes in all; none: a minute, or some seconds at the quick scale.
+    pub(crate) minutes: Option<u64>,
 }
 
 impl Options {
     /// None if help was asked for.
     pub(crate) fn parse(arguments: &[String]) -> Result<Option<Self>> {
-        let mut options = Self { scale: Scale::Full, json: None, only: Vec::new(), build: true };
+        let mut options = Self { scale: Scale::Full, json: None, only: Vec::new(), build: true, minutes: None };
         let mut rest = arguments.iter();
         while let Some(argument) = rest.next() {
             let mut value = || rest.next().cloned().with_context(|| format!("{argument} needs a value"));
@@ -57,6 +59,10 @@ impl Options {
                         bail!("there is no measurement `{name}`");
                     }
                     options.only.push(name);
+                }
+                "--minutes" => {
+                    let minutes = value()?.parse().ok().filter(|minutes| (1..=24 * 60).contains(minutes));
+                    options.minutes = Some(minutes.context("--minutes is a number from 1 to 1440")?);
                 }
                 "--help" | "-h" => return Ok(None),
                 other => bail!("unknown option `{other}`"),
@@ -74,10 +80,11 @@ impl Options {
 pub(crate) fn help() -> String {
     let names: Vec<&str> = suite::ALL.iter().map(|(name, _)| *name).collect();
     format!(
-        "usage: cloister-bench [--quick] [--json FILE] [--only NAME]... [--no-build]\n\
+        "usage: cloister-bench [--quick] [--json FILE] [--only NAME]... [--minutes N] [--no-build]\n\
          \x20 --quick      64 MiB instead of 1 GiB, fewer repetitions\n\
          \x20 --json FILE  where the figures go (target/bench.json)\n\
          \x20 --only NAME  one measurement: {}\n\
+         \x20 --minutes N  how long `hostile` takes\n\
          \x20 --no-build   measure the programs that are there",
         names.join(", ")
     )
@@ -97,6 +104,8 @@ mod tests {
         assert_eq!(options.scale, Scale::Quick);
         assert!(options.wants("start") && !options.wants("python"));
         assert!(parse("").unwrap().unwrap().wants("python"));
+        assert_eq!(parse("--only hostile --minutes 10").unwrap().unwrap().minutes, Some(10));
+        assert!(parse("--minutes 0").is_err() && parse("--minutes x").is_err() && parse("--minutes").is_err());
         assert!(parse("--help").unwrap().is_none());
         assert!(parse("--only nonsense").is_err() && parse("--json").is_err());
     }

@@ -41,6 +41,18 @@ impl Answer {
 }
 
 impl Connection {
+    /// A connection of a client at this network address, as a proxy in front of the service tells it.
+    pub(crate) fn open_from(address: SocketAddr, key: &str, client: &str) -> Result<Self> {
+        let mut connection = Self::open(address, key)?;
+        connection.say_always(&format!("X-Forwarded-For: {client}\r\n"));
+        Ok(connection)
+    }
+
+    /// Adds whole lines to the head of every request.
+    pub(crate) fn say_always(&mut self, lines: &str) {
+        self.always.push_str(lines);
+    }
+
     pub(crate) fn open(address: SocketAddr, key: &str) -> Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;

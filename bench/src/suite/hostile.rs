@@ -1,8 +1,10 @@
-//! Two accounts on one service, one of them hostile: what the other notices, as a ratio to the service without the hostile one.
-//! `CLOISTERDEV_HOSTILE_SECONDS=3600` runs it for an hour.
+//! Two accounts on one service, one of them hostile, and strangers without an account: what the other account notices, as a ratio to
+//! the service without them. `--minutes 60` runs it for an hour.
+//!
+//! The service stands behind a proxy, so that each party has network addresses of its own, as they would.
 
 use crate::{
-    options::Scale,
+    options::{Options, Scale},
     places::Places,
     service::{Connection, Service, fresh_home, guests, job},
     table::{Row, Target, Time},
@@ -12,11 +14,21 @@ use serde_json::{Value, json};
 use std::{
     io::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
-    sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    time::{Duration, Instant, SystemTime},
 };
 
-const SECONDS: &str = "CLOISTERDEV_HOSTILE_SECONDS";
+/// Where the honest account is, and where the hostile one is: addresses of documentation.
+const HONEST: &str = "192.0.2.1";
+const HOSTILE: &str = "198.51.100.1";
+
+const OCTETS: &str = "application/octet-stream";
+
+/// Network addresses of strangers.
+const STRANGERS: u64 = 200;
+
+/// Bytes of a large upload.
+const LARGE_UPLOAD: usize = 32 << 20;
 
 /// Datasets of the hostile account with descriptions of almost a megabyte.
 const LARGE: usize = 20;
@@ -32,31 +44,46 @@ struct Seen {
     jobs: Vec<f64>,
 }
 
-pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
-    let seconds = match (std::env::var(SECONDS), scale) {
-        (Ok(text), _) => text.parse().with_context(|| format!("`{SECONDS}`"))?,
-        (Err(_), Scale::Full) => 30,
-        (Err(_), Scale::Quick) => 5,
-    };
-    let period = Duration::from_secs(seconds);
+pub(super) fn measure(places: &Places, options: &Options) -> Result<Vec<Row>> {
+    // Most of the time is for the attacks: an idle service is soon known.
+    let [idle, attacked] = match (options.minutes, options.scale) {
+        (Some(minutes), _) => [minutes * 10, minutes * 50],
+        (None, Scale::Full) => [30, 30],
+        (None, Scale::Quick) => [5, 5],
+    }
+    .map(Duration::from_secs);
     let home = fresh_home(places, "hostile")?;
     let settings = [
         ("http.account_per_second", "50"),
         ("http.account_burst", "200"),
         ("sources.allow_networks", "127.0.0.0/8"),
         ("engine.account_queued", "50"),
+        ("http.behind_proxy", "true"),
+        ("http.address_per_second", "100"),
+        ("http.address_burst", "400"),
+        ("auth.ethereum_role", "consumer"),
+        ("uploads.per_account", "256MiB"),
     ];
     let service = Service::start(places, &home, &settings)?;
     let alice = service.key_for("alice", "consumer")?;
     let (did, program) = (service.publish_small()?, service.upload_by(&alice, &guests::small()?)?);
     let honest = job(&did, &program);
-    let idle = honest_account(&service, &alice, &honest, period)?;
+    let idle = honest_account(&service, &alice, &honest, idle)?;
 
     let mallory = Hostile::new(&service)?;
     let is_over = AtomicBool::new(false);
     let during = std::thread::scope(|scope| {
-        let attacks: [fn(&Hostile, &AtomicBool) -> Result<()>; 5] =
-            [Hostile::slow_files, Hostile::lists, Hostile::large_submissions, Hostile::long_jobs, Hostile::denials];
+        let attacks: [fn(&Hostile, &AtomicBool) -> Result<()>; 9] = [
+            Hostile::slow_files,
+            Hostile::lists,
+            Hostile::large_submissions,
+            Hostile::long_jobs,
+            Hostile::denials,
+            Hostile::small_uploads,
+            Hostile::large_uploads,
+            Hostile::guessed_keys,
+            Hostile::unproven_signatures,
+        ];
         for attack in attacks {
             let (mallory, is_over) = (&mallory, &is_over);
             scope.spawn(move || {
@@ -68,7 +95,7 @@ pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
             });
         }
         std::thread::sleep(Duration::from_secs(1));
-        let seen = honest_account(&service, &alice, &honest, period);
+        let seen = honest_account(&service, &alice, &honest, attacked);
         is_over.store(true, Ordering::Relaxed);
         seen
     });
@@ -84,13 +111,13 @@ pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
         row("submission", &during.submissions, &idle.submissions),
         row("status", &during.statuses, &idle.statuses),
         row("job, from submission to end", &during.jobs, &idle.jobs),
-        Row::memory("memory of the service, the most", peak, format!("{seconds} s")),
+        Row::memory("memory of the service, the most", peak, format!("{} s", attacked.as_secs())),
     ])
 }
 
 /// Submits jobs one after the other and follows each to its end.
 fn honest_account(service: &Service, key: &str, request: &Value, period: Duration) -> Result<Seen> {
-    let mut connection = Connection::open(service.address, key)?;
+    let mut connection = Connection::open_from(service.address, key, HONEST)?;
     let (mut seen, since) = (Seen::default(), Instant::now());
     while since.elapsed() < period || seen.jobs.is_empty() {
         let began = Instant::now();
@@ -127,6 +154,8 @@ struct Hostile {
     large: Vec<String>,
     slow: String,
     closed: String,
+    /// Makes every upload, key and signature another one.
+    count: AtomicU64,
     /// Takes connections and never answers.
     _source: TcpListener,
 }
@@ -158,11 +187,20 @@ impl Hostile {
         let slow = publish("slow", "", json!([{"id": "access", "type": "access", "files": files}]))?;
         let closed = publish("closed", "", compute(false))?;
         let program = service.upload_by(&key, &guests::sleep()?)?;
-        Ok(Self { address: service.address, key, program, large, slow, closed, _source: source })
+        Ok(Self {
+            address: service.address,
+            key,
+            program,
+            large,
+            slow,
+            closed,
+            count: AtomicU64::new(1),
+            _source: source,
+        })
     }
 
     fn connect(&self) -> Result<Connection> {
-        Connection::open(self.address, &self.key)
+        Connection::open_from(self.address, &self.key, HOSTILE)
     }
 
     /// Asks for files at a source that never answers, and waits for none of them.
@@ -175,7 +213,8 @@ impl Hostile {
             let mut stream = TcpStream::connect(self.address)?;
             let method = if number % 2 == 0 { "HEAD" } else { "GET" };
             let path = format!("/v1/datasets/{}/files/{number}", self.slow);
-            write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", self.key)?;
+            let head = format!("Host: x\r\nX-Forwarded-For: {HOSTILE}\r\nAuthorization: Bearer {}", self.key);
+            write!(stream, "{method} {path} HTTP/1.1\r\n{head}\r\n\r\n")?;
             open.push(stream);
             if open.len() > STALLED {
                 open.remove(0);
@@ -226,6 +265,71 @@ impl Hostile {
         let request = json!({"datasets": [self.closed], "algorithm": {"upload": self.program}});
         while !is_over.load(Ordering::Relaxed) {
             connection.post("/v1/jobs", &request)?;
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> u64 {
+        self.count.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Files of a few bytes, one after the other, all of them different.
+    fn small_uploads(&self, is_over: &AtomicBool) -> Result<()> {
+        let mut connection = self.connect()?;
+        while !is_over.load(Ordering::Relaxed) {
+            connection.request("POST", "/v1/uploads", Some((OCTETS, self.next().to_string().as_bytes())))?;
+        }
+        Ok(())
+    }
+
+    /// Large files, as many as fit, each deleted again to make room for the next.
+    fn large_uploads(&self, is_over: &AtomicBool) -> Result<()> {
+        let mut connection = self.connect()?;
+        let mut content = vec![b'x'; LARGE_UPLOAD];
+        while !is_over.load(Ordering::Relaxed) {
+            let number = self.next().to_be_bytes();
+            content.iter_mut().zip(number).for_each(|(byte, new)| *byte = new);
+            let sent = connection.request("POST", "/v1/uploads", Some((OCTETS, &content)))?;
+            if let Ok(sent) = sent.created() {
+                let sha256 = sent["sha256"].as_str().context("a digest")?;
+                connection.request("DELETE", &format!("/v1/uploads/{sha256}"), None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The network address of another stranger.
+    fn stranger(number: u64) -> String {
+        format!("203.0.113.{}", 1 + number % STRANGERS)
+    }
+
+    /// Keys that do not exist, from many addresses, with a body that nobody should read.
+    fn guessed_keys(&self, is_over: &AtomicBool) -> Result<()> {
+        let body = vec![b'x'; 1 << 20];
+        while !is_over.load(Ordering::Relaxed) {
+            let number = self.next();
+            let key = format!("clk_{:016x}_{number:043}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut connection = Connection::open_from(self.address, &key, &Self::stranger(number))?;
+            connection.get("/v1/whoami")?;
+            // The service may close the connection before it has read the body.
+            let _ = connection.request("POST", "/v1/uploads", Some((OCTETS, &body)));
+        }
+        Ok(())
+    }
+
+    /// Signatures that are well formed and of no known signer: finding that out is work.
+    fn unproven_signatures(&self, is_over: &AtomicBool) -> Result<()> {
+        while !is_over.load(Ordering::Relaxed) {
+            let number = self.next();
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+            let signature = format!("{number:064x}{number:064x}1b");
+            let signed =
+                format!("Authorization: Ethereum address=0x{number:040x},nonce={now},signature=0x{signature}\r\n");
+            let mut connection = Connection::open_from(self.address, "", &Self::stranger(number))?;
+            connection.say_always(&signed);
+            for path in ["/v1/whoami", "/v1/jobs", "/v1/uploads"] {
+                connection.get(path)?;
+            }
         }
         Ok(())
     }

@@ -16,24 +16,31 @@ mod status;
 mod submit;
 mod writing;
 
-use crate::{options::Scale, places::Places, table::Row};
+use crate::{options::Options, places::Places, table::Row};
 use anyhow::Result;
 
-type Measure = fn(&Places, Scale) -> Result<Vec<Row>>;
+type Measure = fn(&Places, &Options) -> Result<Vec<Row>>;
+
+/// A measurement of which the scale says how much is done.
+macro_rules! scaled {
+    ($name:ident) => {
+        (stringify!($name), |places, options| $name::measure(places, options.scale))
+    };
+}
 
 /// Every measurement, by the name that `--only` takes.
 pub(crate) const ALL: &[(&str, Measure)] = &[
-    ("start", start::measure),
-    ("kernels", kernels::measure),
-    ("reading", reading::measure),
-    ("csv", csv::measure),
-    ("writing", writing::measure),
-    ("many", many::measure),
-    ("python", python::measure),
-    ("status", status::measure),
-    ("submit", submit::measure),
-    ("jobs", jobs::measure),
-    ("download", download::measure),
-    ("memory", memory::measure),
+    scaled!(start),
+    scaled!(kernels),
+    scaled!(reading),
+    scaled!(csv),
+    scaled!(writing),
+    scaled!(many),
+    scaled!(python),
+    scaled!(status),
+    scaled!(submit),
+    scaled!(jobs),
+    scaled!(download),
+    scaled!(memory),
     ("hostile", hostile::measure),
 ];

@@ -149,6 +149,7 @@ macro_rules! conformance_tests {
                 a_withdrawn_asset_stays_readable
                 lists_are_sorted_by_did
                 assets_are_counted
+                many_assets_at_once_stay_within_the_limit
                 a_job_holds_the_name_of_its_asset_until_it_fails
                 the_name_of_an_asset_cannot_be_claimed
                 a_finished_job_registers_its_results
@@ -199,6 +200,7 @@ macro_rules! conformance_tests {
                 an_account_has_so_many_bytes
                 an_upload_is_known_to_every_process
                 many_uploads_at_once_stay_within_the_limit
+                strangers_together_have_so_many_bytes
                 uploads_are_listed_and_deleted
                 a_deleted_upload_makes_room_and_can_be_sent_again
                 what_was_sent_again_stays

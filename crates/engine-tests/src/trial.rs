@@ -119,7 +119,12 @@ impl Trial {
         let engine = self.engine();
         let upload = engine.begin_upload().await.expect("an upload begins");
         engine.append_upload(upload, bytes.to_vec()).await.expect("bytes are appended");
-        engine.finish_upload(upload, account(OWNER), self.now(), 1 << 30).await.expect("an upload ends").file.sha256
+        engine
+            .finish_upload(upload, account(OWNER), self.now(), (1 << 30).into())
+            .await
+            .expect("an upload ends")
+            .file
+            .sha256
     }
 
     /// Uploads a program.
@@ -158,7 +163,7 @@ impl Trial {
         let asset = cloister_testkit::dataset(did, publisher, did);
         if self.engine().asset(asset.ddo.id().clone()).await.expect("an answer").is_none() {
             let event = self.event(AuditAction::AssetPublished);
-            self.engine().put_asset(asset, event).await.expect("the asset is stored");
+            self.engine().put_asset(asset, u64::MAX, event).await.expect("the asset is stored");
         }
     }
 

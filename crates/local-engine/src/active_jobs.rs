@@ -1,11 +1,14 @@
 //! In-memory index of the jobs that have not ended. The store's commit hook updates it; it yields the tasks to start.
 
-use crate::store::{Change, Tally};
+use crate::{
+    backoff::pause_after,
+    store::{Change, Tally},
+};
 use cloister_lifecycle::{Capacity, Deadlines, Place, Schedule, TimeLimit, Turn, Waiting};
 use cloister_model::{JobId, JobStatus, Phase, TimeLimits};
 use std::{
     collections::{BTreeSet, HashMap},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +23,8 @@ struct ActiveJob {
     cancel: CancellationToken,
     /// Whether a task drives it at present.
     has_driver: bool,
+    /// How often it could not be ended while it waited.
+    failures: u32,
 }
 
 /// Work to start for a job.
@@ -112,7 +117,15 @@ impl ActiveJobs {
     }
 
     fn insert(&mut self, job: JobId, phase: Phase, waiting: Waiting, times: TimeLimits, deadlines: Deadlines<Instant>) {
-        let known = ActiveJob { waiting, times, phase, deadlines, cancel: CancellationToken::new(), has_driver: false };
+        let known = ActiveJob {
+            waiting,
+            times,
+            phase,
+            deadlines,
+            cancel: CancellationToken::new(),
+            has_driver: false,
+            failures: 0,
+        };
         self.jobs.insert(job, known);
         self.set_due(job);
     }
@@ -256,11 +269,13 @@ impl ActiveJobs {
         found
     }
 
-    /// Makes a job that could not be ended due again in a second.
-    pub(crate) fn put_off(&mut self, job: JobId, now: Instant) {
-        if self.jobs.contains_key(&job) {
-            self.due.insert((now + Duration::from_secs(1), job));
-        }
+    /// Makes a job that could not be ended due again: in a second, and with every failure later. Whether this is its first failure.
+    pub(crate) fn put_off(&mut self, job: JobId, now: Instant) -> bool {
+        let Some(known) = self.jobs.get_mut(&job) else { return false };
+        let failures = known.failures;
+        known.failures = failures.saturating_add(1);
+        self.due.insert((now + pause_after(failures), job));
+        failures == 0
     }
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
@@ -295,6 +310,33 @@ mod tests {
         assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
         assert!(jobs.take(first).is_some() && jobs.take(first).is_none());
         assert_eq!(jobs.tasks(false), [], "there is no room for the second");
+    }
+
+    /// One that cannot be read is not tried every second for ever, and holds up no other.
+    #[test]
+    fn a_job_that_cannot_be_ended_is_due_again_later_and_later() {
+        let mut jobs = ActiveJobs::new(Capacity { jobs: 0, cpus: 1, memory_bytes: 1, reserved: 0 });
+        let (at, begin) = (Timestamp::from_unix_ms(1), Instant::now());
+        let [damaged, other] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
+        for (job, queue_ms) in [(damaged, 1000), (other, 5000)] {
+            let status = JobStatus::queued(job, Labels::new(), at);
+            let times = TimeLimits { queue_ms, ..TimeLimits::default() };
+            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
+            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, begin));
+        }
+        let mut now = jobs.next_due().expect("the first");
+        let mut pauses = Vec::new();
+        for failure in 0..9 {
+            let due: Vec<_> = jobs.overdue(now).into_iter().map(|(job, _)| job).collect();
+            assert!(due.contains(&damaged), "{due:?}");
+            assert_eq!(jobs.put_off(damaged, now), failure == 0, "it is logged once");
+            // The other one is ended when its time is over, and is due no more.
+            let next = jobs.due.iter().find(|(_, job)| *job == damaged).expect("due again").0;
+            pauses.push((next - now).as_secs());
+            now = next;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(jobs.next_due(), Some(now), "the other one was due once");
     }
 
     /// A job that ends between the decision to start it and its start has no driver, which would free its place.

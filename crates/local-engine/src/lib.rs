@@ -23,6 +23,7 @@
 
 mod active_jobs;
 mod backend;
+mod backoff;
 mod clock;
 mod drive;
 mod engine;

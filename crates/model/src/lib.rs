@@ -85,8 +85,8 @@ pub use ports::{
     ApiKey, Archived, Asset, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord,
     Backend, Claim, ClaimKind, Claims, EngineError, EngineFuture, EnvironmentStatus, Explanation, FileDigest,
     Inspection, Inspections, JobQuery, Jobs, KeyId, KeyIdError, Keyring, LogPart, LogScope, Outputs, Quota,
-    QuotaExceeded, Registry, ReviewVerdict, Role, StoreError, StoreFuture, Unavailability, Upload, UploadQuery,
-    Uploads,
+    QuotaExceeded, Registry, ReviewVerdict, Role, StoreError, StoreFuture, StrangerLimit, Unavailability, Upload,
+    UploadLimits, UploadQuery, Uploads,
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};

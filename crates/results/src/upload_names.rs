@@ -15,6 +15,11 @@ impl Uploader {
         Self(Sha256::of(account.key().as_bytes()))
     }
 
+    /// That it is a stranger, as a path.
+    pub(super) fn as_stranger(self) -> String {
+        format!("{STRANGERS}/{}", self.0)
+    }
+
     /// The folder of what it may name.
     pub(super) fn folder(self) -> String {
         format!("{UPLOADERS}/{}", self.0)
@@ -36,6 +41,9 @@ pub(super) const UPLOADERS: &str = "uploaders";
 
 /// The folder of the content of all uploads.
 pub(super) const CONTENT: &str = "uploads";
+
+/// The folder of the names of strangers: accounts that were bounded together when they sent something.
+pub(super) const STRANGERS: &str = "strangers";
 
 /// The folder of notes, each of which says that a process removes content which nobody can name any more. They are called as
 /// reservations are.

@@ -6,7 +6,7 @@
 //! What an account may store is limited across all processes without a lock: a process first writes a reservation, then adds
 //! up what the account has and what is being stored for it, and only then stores the content. Of two processes, the one that
 //! adds up last sees the reservation of the other. Both may be refused where one of them would have fitted; too much is never
-//! stored.
+//! stored. What strangers may store together is limited in the same way: the name of each is written down before its reservation.
 //!
 //! An account that deletes an upload loses its marker. The content goes later ([`ResultStore::remove_unnamed_uploads`]), when no
 //! account has a marker or a reservation. Again without a lock: a process that removes content first writes a note, and then
@@ -16,12 +16,12 @@
 use super::{
     Outgoing, PublishError, ResultStore,
     backend::Shipment,
-    upload_names::{self as names, CONTENT, LEAVING, Name, UPLOADERS, Uploader},
+    upload_names::{self as names, CONTENT, LEAVING, Name, STRANGERS, UPLOADERS, Uploader},
 };
 use cloister_files::{ProgressCounter, Watch};
 use cloister_model::{
-    Account, ByteRange, FileDigest, Quota, QuotaExceeded, ResultKind, Sha256, StoreError, Timestamp, Upload,
-    UploadQuery,
+    Account, ByteRange, FileDigest, Quota, QuotaExceeded, ResultKind, Sha256, StoreError, StrangerLimit, Timestamp,
+    Upload, UploadLimits, UploadQuery,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, path::Path, sync::Arc};
@@ -82,8 +82,7 @@ impl Marker {
 }
 
 impl ResultStore {
-    /// Keeps the file at `path`, which is `file`, for an account that may have so many bytes in all. From now on the account
-    /// can name it. The same file again costs nothing, and counts as sent now. `at` is the present time.
+    /// Keeps the file at `path`, which is `file`, for an account, if the limits permit it. From now on the account can name it. The same file again costs nothing, and counts as sent now. `at` is the present time.
     ///
     /// Any number of processes may do this at once. Let it run to its end: if it is dropped, what it reserved counts for a
     /// day, and content may stay that nobody can name.
@@ -97,16 +96,24 @@ impl ResultStore {
         file: FileDigest,
         owner: &Account,
         at: Timestamp,
-        most_bytes_of_account: u64,
+        limits: impl Into<UploadLimits>,
     ) -> Result<Upload, UploadError> {
+        let UploadLimits { account, strangers } = limits.into();
         let uploader = Uploader::of(owner);
         let upload = Upload { file, owner: owner.clone(), created: at };
         if self.upload(file.sha256, owner).await?.is_some() {
             return Ok(self.mark(uploader, upload).await?);
         }
+        if strangers.is_some() {
+            // Before the reservation, so that whoever adds up next sees both.
+            self.backend.put_new(&uploader.as_stranger(), Vec::new()).await?;
+        }
         let reservation = uploader.path(&Name::Reservation(file, at, random()?));
         self.backend.put_new(&reservation, Vec::new()).await?;
-        let fits = self.check_fits(uploader, file, at, most_bytes_of_account).await;
+        let fits = match (self.check_fits(uploader, file, at, account).await, &strangers) {
+            (Ok(()), Some(limit)) => self.check_fits_beside_strangers(uploader, file, at, limit).await,
+            (fits, _) => fits,
+        };
         let stored = match fits {
             Ok(()) => self.send_content(path, file).await.map_err(UploadError::from),
             Err(error) => Err(error),
@@ -196,6 +203,31 @@ impl ResultStore {
         let notes = self.leaving().await?;
         let is_leaving = notes.iter().any(|note| note.file().sha256 == file.sha256 && !note.is_left_behind(now));
         if is_leaving { Err(UploadError::Leaving) } else { Ok(()) }
+    }
+
+    /// Whether strangers may store this file too, which is reserved for one of them.
+    async fn check_fits_beside_strangers(
+        &self,
+        uploader: Uploader,
+        file: FileDigest,
+        now: Timestamp,
+        limit: &StrangerLimit,
+    ) -> Result<(), UploadError> {
+        let known = limit.known.iter().filter_map(|key| key.parse::<Account>().ok());
+        let known: BTreeSet<Uploader> = known.map(|account| Uploader::of(&account)).collect();
+        let all = self.backend.names(STRANGERS, usize::MAX).await?;
+        let all = all.iter().filter_map(|name| Uploader::read(name));
+        let strangers: BTreeSet<Uploader> = all.filter(|uploader| !known.contains(uploader)).collect();
+        let names = self.all_names().await?.into_iter();
+        let counted = names.filter(|(of, name)| strangers.contains(of) && !name.is_left_behind(now));
+        let mut files: BTreeSet<(Uploader, FileDigest)> = counted.map(|(of, name)| (of, name.file())).collect();
+        files.remove(&(uploader, file));
+        let size = |file: &FileDigest| file.bytes.max(StrangerLimit::LEAST_FILE);
+        let used = files.iter().fold(0_u64, |sum, (_, file)| sum.saturating_add(size(file)));
+        if used.saturating_add(size(&file)) > limit.bytes {
+            return Err(QuotaExceeded { quota: Quota::StrangerUploadBytes, limit: limit.bytes, used }.into());
+        }
+        Ok(())
     }
 
     /// The notes of processes that remove content.

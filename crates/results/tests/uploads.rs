@@ -162,7 +162,7 @@ async fn keeps_the_limit_of_an_account_across_processes(case: &Case) {
     for number in 0..20_u8 {
         let (path, file) = case.file(&[number; 30]);
         let store = stores[usize::from(number % 2)].clone();
-        tasks.push(tokio::spawn(async move { store.put_upload(&path, file, &account("alice"), AT, 100).await }));
+        tasks.push(tokio::spawn(async move { store.put_upload(&path, file, &account("alice"), AT, 100_u64).await }));
     }
     let mut kept = Vec::new();
     for task in tasks {
@@ -176,7 +176,7 @@ async fn keeps_the_limit_of_an_account_across_processes(case: &Case) {
     assert_eq!(stores[0].upload_bytes(&account("alice")).await, Ok(bytes));
     // A refusal reserves nothing: what is left can be used.
     for number in 0..3 - u8::try_from(kept.len()).expect("small") {
-        case.put(&stores[1], &[100 + number; 30], "alice", AT, 100).await.expect("it fits");
+        case.put(&stores[1], &[100 + number; 30], "alice", AT, 100_u64).await.expect("it fits");
     }
 }
 
@@ -189,7 +189,8 @@ async fn agrees_on_one_file(case: &Case) {
         let (path, file) = case.file(&content);
         let store = stores[usize::try_from(number % 2).expect("small")].clone();
         let at = Timestamp::from_unix_ms(number);
-        tasks.push(tokio::spawn(async move { store.put_upload(&path, file, &account("alice"), at, 100_000).await }));
+        tasks
+            .push(tokio::spawn(async move { store.put_upload(&path, file, &account("alice"), at, 100_000_u64).await }));
     }
     let mut answers = BTreeSet::new();
     for task in tasks {

@@ -184,8 +184,8 @@ impl UploadInProgress {
         }
         let number = self.number.ok_or(UploadError::Internal("an upload was finished twice"))?;
         let (use_cases, owner) = (self.use_cases.clone(), self.who.account.clone());
-        let most = use_cases.options().quotas.upload_bytes(&owner);
-        let upload = use_cases.backend().finish_upload(number, owner, use_cases.now(), most).await?;
+        let limits = use_cases.options().quotas.upload_limits(&owner);
+        let upload = use_cases.backend().finish_upload(number, owner, use_cases.now(), limits).await?;
         self.number = None;
         let admission = if self.begin == MAGIC && upload.file.bytes <= Limits::default().module_bytes {
             Some(use_cases.examine(upload.file.sha256, upload.file.bytes).await?)

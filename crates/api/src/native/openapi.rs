@@ -42,7 +42,7 @@ struct Problem {
 /// Something of which you have as much as you may.
 #[derive(Serialize, ToSchema)]
 struct UsedQuota {
-    /// `upload-bytes`, `uploads`, `assets` or `result-bytes`. There may be more in a later version.
+    /// `upload-bytes`, `stranger-upload-bytes`, `uploads`, `assets` or `result-bytes`. There may be more in a later version.
     name: String,
     /// How much you may have.
     limit: u64,

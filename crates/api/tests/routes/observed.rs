@@ -6,7 +6,7 @@ use cloister_model::{
     ByteRange, Claim, Claims, Did, EngineFuture, EnvironmentStatus, Explanation, Inspection, Inspections, JobCard,
     JobId, JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LogPart, LogScope, Outputs, Registry, Report,
     ResultFile, ResultSet, ReviewVerdict, Seen, Sha256, Sources, StoreFuture, StoredReceipt, Timestamp, Upload,
-    UploadQuery, Uploads,
+    UploadLimits, UploadQuery, Uploads,
 };
 use std::{
     sync::{
@@ -90,7 +90,7 @@ forward! { Outputs:
 }
 
 forward! { Registry:
-    put_asset(asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()>;
+    put_asset(asset: Asset, most: u64, record: AuditEvent) -> StoreFuture<'_, ()>;
     asset(did: Did) -> StoreFuture<'_, Option<Asset>>;
     asset_named(owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>>;
     asset_count(owner: Account) -> StoreFuture<'_, u64>;
@@ -111,7 +111,7 @@ forward! { Claims:
 forward! { Uploads:
     begin_upload() -> StoreFuture<'_, u64>;
     append_upload(upload: u64, bytes: Vec<u8>) -> StoreFuture<'_, ()>;
-    finish_upload(upload: u64, owner: Account, at: Timestamp, most_bytes: u64) -> StoreFuture<'_, Upload>;
+    finish_upload(upload: u64, owner: Account, at: Timestamp, limits: UploadLimits) -> StoreFuture<'_, Upload>;
     drop_upload(upload: u64) -> StoreFuture<'_, ()>;
     upload(sha256: Sha256, owner: Account) -> StoreFuture<'_, Option<Upload>>;
     uploads(query: UploadQuery) -> StoreFuture<'_, Vec<Upload>>;

@@ -199,6 +199,23 @@ async fn a_stranger_may_upload_little_until_the_operator_names_it() {
     assert_eq!(send_signed(&service, &known, 5000).await.0, 201);
 }
 
+/// Key pair after key pair, strangers fill what all of them may have together, and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_together_upload_so_much_and_known_accounts_are_not_held_up() {
+    let service = service_with(|settings| {
+        settings.ethereum_role = Some(Role::Consumer);
+        settings.quotas.strangers_upload_bytes = 3 * 4096;
+    })
+    .await;
+    for number in 31..34 {
+        assert_eq!(send_signed(&service, &Wallet::new(number), 100).await.0, 201);
+    }
+    let (status, problem) = send_signed(&service, &Wallet::new(34), 100).await;
+    assert_eq!(status, 409);
+    is_quota(&problem, "stranger-upload-bytes", 3 * 4096, 3 * 4096);
+    send(&service, "bob", vec![1; 100], 201).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_has_so_many_assets() {
     let service = with_quotas(Quotas { assets: 2, ..Quotas::default() }).await;
@@ -215,6 +232,20 @@ async fn an_account_has_so_many_assets() {
     // A withdrawn one counts, and makes room for one of its name.
     service.delete("mallory", &format!("/v1/datasets/{}", did.as_str().expect("a DID"))).await.expect(204);
     service.post("mallory", "/v1/datasets", &third).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn publications_at_once_do_not_exceed_the_number_of_assets() {
+    let service = with_quotas(Quotas { assets: 3, ..Quotas::default() }).await;
+    let manifests: Vec<_> =
+        (0..12).map(|n| dataset_of(&format!("d{n}"), &json!({"type": "inline", "content": "x"}))).collect();
+    let answers =
+        futures_util::future::join_all(manifests.iter().map(|m| service.post("alice", "/v1/datasets", m))).await;
+    let published = answers.iter().filter(|answer| answer.status == StatusCode::CREATED).count();
+    assert_eq!(published, 3);
+    for refused in answers.iter().filter(|answer| answer.status != StatusCode::CREATED) {
+        is_quota(&refused.json(), "assets", 3, 3);
+    }
 }
 
 /// What a job would register counts, too.

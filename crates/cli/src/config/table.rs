@@ -127,6 +127,7 @@ settings! {
     "results.per_account" results_per_account: Size = "50GiB", false, "Maximum size of all results of one account that are kept. An account that has as much can start no job.";
     "uploads.per_account" uploads_per_account: Size = "2GiB", false, "Maximum size of all uploads of one account.";
     "uploads.per_stranger" uploads_per_stranger: Size = "16MiB", false, "Maximum size of all uploads of an Ethereum account that neither `auth.ethereum_roles` nor `uploads.accounts` names.";
+    "uploads.strangers" uploads_strangers: Size = "1GiB", false, "Maximum size of all uploads of those Ethereum accounts together; a small file counts as 4 KiB.";
     "uploads.accounts" uploads_accounts: BTreeMap<String, String> = "", false, "Maximum size of all uploads of single accounts: account = size.";
     "uploads.keep" uploads_keep: Span = "30d", false, "How long an upload is kept after it was last sent, unless a published asset or an unfinished job of its owner names it.";
     "assets.per_account" assets_per_account: u64 = "1000", false, "Maximum number of datasets and algorithms of one account, withdrawn ones included.";

@@ -236,6 +236,7 @@ fn quotas(settings: &Settings) -> Result<Quotas, ConfigError> {
     Ok(Quotas {
         upload_bytes: settings.uploads_per_account.0,
         stranger_upload_bytes: settings.uploads_per_stranger.0,
+        strangers_upload_bytes: settings.uploads_strangers.0,
         upload_bytes_of: by_account("uploads.accounts", accounts)?,
         upload_keep: settings.uploads_keep.0,
         assets: settings.assets_per_account,

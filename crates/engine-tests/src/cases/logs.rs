@@ -122,7 +122,11 @@ pub async fn a_log_is_released_by_all_who_withhold_it(trial: &mut Trial) {
     for event in &events {
         recorded.push(trial.recorded(event).await);
     }
-    assert_eq!((&recorded[..3], recorded[3..].iter().sum()), ([1, 1, 1].as_slice(), 3), "one of each publisher");
+    assert_eq!(
+        (&recorded[..3], recorded[3..].iter().sum::<usize>()),
+        ([1, 1, 1].as_slice(), 3),
+        "one of each publisher"
+    );
 }
 
 /// A log that is not withheld cannot be released: nothing changes, and nothing is recorded.

@@ -14,7 +14,7 @@ async fn on_a_published_dataset(trial: &Trial, mut job: JobSpec) -> (JobSpec, As
 
 async fn put(trial: &Trial, asset: &Asset) {
     let event = trial.event(AuditAction::AssetPublished);
-    trial.engine().put_asset(asset.clone(), event).await.expect("the asset is stored");
+    trial.engine().put_asset(asset.clone(), u64::MAX, event).await.expect("the asset is stored");
 }
 
 fn withdrawn(trial: &Trial, asset: &Asset) -> Asset {

@@ -10,7 +10,7 @@ use cloister_testkit::{OWNER, account, dataset, guests};
 /// Stores an asset, and checks that it has its record if it was stored, and none otherwise.
 async fn put(trial: &Trial, asset: Asset) -> Result<(), StoreError> {
     let event = trial.event(AuditAction::AssetPublished);
-    let answer = trial.engine().put_asset(asset, event.clone()).await;
+    let answer = trial.engine().put_asset(asset, u64::MAX, event.clone()).await;
     assert_eq!(trial.recorded(&event).await, usize::from(answer.is_ok()), "{answer:?}");
     answer
 }
@@ -60,6 +60,43 @@ pub async fn assets_are_counted(trial: &mut Trial) {
     }
 }
 
+/// However many are published at once, an owner gets no more assets than its limit. What was refused is not there, and a change of
+/// one that is there is no new asset.
+pub async fn many_assets_at_once_stay_within_the_limit(trial: &mut Trial) {
+    const LIMIT: u64 = 4;
+    let first = dataset("a0", OWNER, "name-0");
+    trial.engine().put_asset(first.clone(), LIMIT, trial.event(AuditAction::AssetPublished)).await.expect("stored");
+    let mut tasks = Vec::new();
+    for (number, engine) in trial.processes().into_iter().cycle().take(12).enumerate() {
+        let (did, name) = (format!("a{}", number + 1), format!("name-{}", number + 1));
+        let asset = if number % 2 == 0 { dataset(&did, OWNER, &name) } else { algorithm(&did, OWNER, &name) };
+        let event = trial.event(AuditAction::AssetPublished);
+        tasks.push(tokio::spawn(
+            async move { (engine.put_asset(asset.clone(), LIMIT, event.clone()).await, asset, event) },
+        ));
+    }
+    let mut stored = 1;
+    for task in tasks {
+        let (answer, asset, event) = task.await.expect("an answer");
+        assert!(matches!(answer, Ok(()) | Err(StoreError::Quota(_))), "{answer:?}");
+        let found = trial.engine().asset(asset.ddo.id().clone()).await.expect("asked");
+        assert_eq!((found.is_some(), trial.recorded(&event).await), (answer.is_ok(), usize::from(answer.is_ok())));
+        stored += u64::from(answer.is_ok());
+    }
+    assert!(stored <= LIMIT, "{stored} assets");
+    assert_eq!(trial.engine().asset_count(account(OWNER)).await, Ok(stored));
+    // A refusal takes neither a place nor a name.
+    for number in 0..LIMIT - stored {
+        let asset = dataset(&format!("b{number}"), OWNER, &format!("name-{}", number + 1));
+        let answer = trial.engine().put_asset(asset, LIMIT, trial.event(AuditAction::AssetPublished)).await;
+        assert!(matches!(answer, Ok(()) | Err(StoreError::Conflict)), "{answer:?}");
+    }
+    let changed = trial.engine().put_asset(revised(&first, 2), 1, trial.event(AuditAction::AssetPublished)).await;
+    assert_eq!(changed, Ok(()));
+    let eves = dataset("e", "eve", "name-0");
+    assert_eq!(trial.engine().put_asset(eves, 1, trial.event(AuditAction::AssetPublished)).await, Ok(()));
+}
+
 /// An asset is stored whole, with its record, and read again by its DID and its name, also after a restart.
 pub async fn an_asset_is_read_as_it_was_stored(trial: &mut Trial) {
     let files = Some(vec![FileDigest { sha256: cloister_model::Sha256::from_bytes([5; 32]), bytes: 7 }]);
@@ -103,7 +140,7 @@ pub async fn of_many_changes_at_once_one_counts(trial: &mut Trial) {
     let mut tasks = Vec::new();
     for engine in trial.processes().into_iter().cycle().take(8) {
         let (next, event) = (revised(&asset, 2), trial.event(AuditAction::PermissionsChanged));
-        tasks.push(tokio::spawn(async move { (engine.put_asset(next, event.clone()).await, event) }));
+        tasks.push(tokio::spawn(async move { (engine.put_asset(next, u64::MAX, event.clone()).await, event) }));
     }
     let mut stored = 0;
     for task in tasks {

@@ -4,9 +4,12 @@ use crate::{
     Trial,
     trial::{ALL, digest},
 };
-use cloister_model::{ByteRange, FileDigest, Quota, QuotaExceeded, StoreError, Timestamp, Upload, UploadQuery};
+use cloister_model::{
+    ByteRange, FileDigest, Quota, QuotaExceeded, StoreError, StrangerLimit, Timestamp, Upload, UploadLimits,
+    UploadQuery,
+};
 use cloister_testkit::{OWNER, account};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 const AT: Timestamp = Timestamp::from_unix_ms(1000);
 
@@ -22,7 +25,7 @@ async fn append(trial: &Trial, upload: u64, bytes: &[u8]) -> Result<(), StoreErr
 const MOST: u64 = 1 << 20;
 
 async fn finish(trial: &Trial, upload: u64, owner: &str) -> Result<Upload, StoreError> {
-    trial.engine().finish_upload(upload, account(owner), AT, MOST).await
+    trial.engine().finish_upload(upload, account(owner), AT, MOST.into()).await
 }
 
 async fn send(trial: &Trial, bytes: &[u8], owner: &str) -> Result<Upload, StoreError> {
@@ -32,7 +35,7 @@ async fn send(trial: &Trial, bytes: &[u8], owner: &str) -> Result<Upload, StoreE
 async fn send_at(trial: &Trial, bytes: &[u8], owner: &str, at: Timestamp, most: u64) -> Result<Upload, StoreError> {
     let upload = begin(trial).await;
     append(trial, upload, bytes).await?;
-    trial.engine().finish_upload(upload, account(owner), at, most).await
+    trial.engine().finish_upload(upload, account(owner), at, most.into()).await
 }
 
 fn file(bytes: &[u8]) -> FileDigest {
@@ -205,12 +208,12 @@ pub async fn an_upload_is_known_to_every_process(trial: &mut Trial) {
         let content = format!("sent to process {number}").into_bytes();
         let upload = receiver.begin_upload().await.expect("an upload begins");
         receiver.append_upload(upload, content.clone()).await.expect("appended");
-        let sent = receiver.finish_upload(upload, account(OWNER), AT, MOST).await.expect("sent");
+        let sent = receiver.finish_upload(upload, account(OWNER), AT, MOST.into()).await.expect("sent");
         for process in &processes {
             assert_eq!(process.upload(sent.file.sha256, account(OWNER)).await, Ok(Some(sent.clone())));
             assert_eq!(process.upload(sent.file.sha256, account("bob")).await, Ok(None));
             assert_eq!(process.read_inspected(sent.file.sha256, ALL).await, Ok(content.clone()));
-            assert_eq!(process.finish_upload(upload, account(OWNER), AT, MOST).await, Err(StoreError::Missing));
+            assert_eq!(process.finish_upload(upload, account(OWNER), AT, MOST.into()).await, Err(StoreError::Missing));
         }
     }
 }
@@ -226,7 +229,7 @@ pub async fn many_uploads_at_once_stay_within_the_limit(trial: &mut Trial) {
         tasks.push(tokio::spawn(async move {
             let upload = process.begin_upload().await.expect("an upload begins");
             process.append_upload(upload, vec![number; 30]).await.expect("appended");
-            process.finish_upload(upload, account(OWNER), AT, LIMIT).await
+            process.finish_upload(upload, account(OWNER), AT, LIMIT.into()).await
         }));
     }
     let mut kept = 0;
@@ -250,4 +253,62 @@ pub async fn many_uploads_at_once_stay_within_the_limit(trial: &mut Trial) {
         kept += 30;
     }
     assert!(matches!(send_at(trial, &[99; 30], OWNER, AT, LIMIT).await, Err(StoreError::Quota(_))));
+}
+
+/// Anyone can make any number of accounts. Those that nobody has named get no more together than their limit, however many send at
+/// once, to all processes. Known accounts are not held up, and what they have does not count.
+pub async fn strangers_together_have_so_many_bytes(trial: &mut Trial) {
+    const LIMIT: u64 = 10 * StrangerLimit::LEAST_FILE;
+    let address = |number: u8| format!("0x{}", format!("{number:02x}").repeat(20));
+    let known = address(200);
+    let limits = |account: u64| UploadLimits {
+        account,
+        strangers: Some(StrangerLimit { bytes: LIMIT, known: Arc::new([known.clone()].into()) }),
+    };
+    let content = |number: u8| vec![number; 3 * 4096];
+    let send = async |trial: &Trial, number: u8, owner: &str, limits: UploadLimits| {
+        let upload = begin(trial).await;
+        append(trial, upload, &content(number)).await?;
+        trial.engine().finish_upload(upload, account(owner), AT, limits).await
+    };
+    // It was a stranger once.
+    send(trial, 200, &known, limits(MOST)).await.expect("sent");
+    send(trial, 201, OWNER, MOST.into()).await.expect("sent");
+    let processes = trial.processes();
+    let mut tasks = Vec::new();
+    for number in 0..12_u8 {
+        let process = processes[usize::from(number) % processes.len()].clone();
+        let (owner, limits, content) = (account(&address(number)), limits(MOST), content(number));
+        tasks.push(tokio::spawn(async move {
+            let upload = process.begin_upload().await.expect("an upload begins");
+            process.append_upload(upload, content).await.expect("appended");
+            process.finish_upload(upload, owner, AT, limits).await
+        }));
+    }
+    let mut kept = 0;
+    for task in tasks {
+        match task.await.expect("an answer") {
+            Ok(_) => kept += 1,
+            Err(StoreError::Quota(QuotaExceeded { quota, limit, .. })) => {
+                assert_eq!((quota, limit), (Quota::StrangerUploadBytes, LIMIT));
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(kept <= 3, "{kept} files of 3 blocks in a limit of 10");
+    for number in kept..3 {
+        send(trial, 50 + number, &address(50 + number), limits(MOST)).await.expect("there is room");
+    }
+    assert!(send(trial, 90, &address(90), limits(MOST)).await.is_err(), "there is room for one block");
+    // A file of one byte takes a block of the disk.
+    for (number, fits) in [(91, true), (92, false)] {
+        let upload = begin(trial).await;
+        append(trial, upload, &[number]).await.expect("appended");
+        let sent = trial.engine().finish_upload(upload, account(&address(number)), AT, limits(MOST)).await;
+        assert_eq!(sent.is_ok(), fits, "{number}: {sent:?}");
+    }
+    send(trial, 93, OWNER, MOST.into()).await.expect("a known account");
+    // The limit of one account holds, too.
+    let own = send(trial, 94, &address(94), limits(1)).await;
+    assert!(matches!(own, Err(StoreError::Quota(QuotaExceeded { quota: Quota::UploadBytes, .. }))), "{own:?}");
 }

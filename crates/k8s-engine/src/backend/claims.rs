@@ -31,8 +31,18 @@ impl Claims for ClusterStore {
 impl Inner {
     /// Takes a claim; one whose job has ended is free.
     pub(super) async fn take(&self, claim: &Claim, holder: &Holder) -> Result<Taken, CallError> {
+        self.take_for(claim, holder, None).await
+    }
+
+    /// The same. The claim is found by the label of the account that it is taken for.
+    pub(super) async fn take_for(
+        &self,
+        claim: &Claim,
+        holder: &Holder,
+        owner: Option<&str>,
+    ) -> Result<Taken, CallError> {
         for _ in 0..ATTEMPTS {
-            match attempt(&self.cluster, claim, holder, now()).await? {
+            match attempt(&self.cluster, claim, holder, owner, now()).await? {
                 Attempt::Taken(taken) => return Ok(taken),
                 Attempt::Again => {}
                 Attempt::Held(held) if self.is_free(claim.kind(), &held).await? => free(&self.cluster, &held).await?,

@@ -64,7 +64,7 @@ impl Inner {
             detail: json!({"job": job, "name": asset.name}).to_string(),
         };
         let (owner, files) = (asset.owner.clone(), asset.files.clone());
-        match self.put::<Dataset>(&asset, record).await {
+        match self.put::<Dataset>(&asset, u64::MAX, record).await {
             Ok(()) => Ok(true),
             // It may be there from an attempt that was cut off, or from another replica's.
             Err(StoreError::Conflict) => {

@@ -2,11 +2,11 @@ use super::{ClusterStore, Inner, outbox::Recorded, short_digest};
 use crate::{
     cluster::{CallError, call},
     resources::{Algorithm, AlgorithmSpec, Dataset, DatasetSpec, Moment, StoredAsset},
-    store::{Holder, MANAGED_BY, Pending, Taken, secret},
+    store::{Holder, MANAGED_BY, OWNER, Pending, Taken, give_up, holders_for, secret},
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Claim, Did, Registry, Sha256, StoreError,
-    StoreFuture, Timestamp,
+    Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Claim, Did, Quota, QuotaExceeded, Registry, Sha256,
+    StoreError, StoreFuture, Timestamp,
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
@@ -14,7 +14,7 @@ use kube::{
     api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Map, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod form;
 mod rules;
@@ -36,9 +36,6 @@ const MOST_BYTES: usize = 1_000_000;
 /// Objects in one page of a list: each may hold rules of a quarter of a mebibyte.
 const PAGE: u32 = 100;
 
-/// The label by which the assets of an owner are found.
-const OWNER: &str = "cloister.dev/owner";
-
 /// The label by which an asset is found by its owner's name for it.
 const NAME: &str = "cloister.dev/asset-name";
 
@@ -46,11 +43,11 @@ const NAME: &str = "cloister.dev/asset-name";
 const KEY: &str = "asset";
 
 impl Registry for ClusterStore {
-    fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()> {
+    fn put_asset(&self, asset: Asset, most: u64, record: AuditEvent) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             match kind(&asset) {
-                AssetKind::Dataset => self.inner.put::<Dataset>(&asset, record).await,
-                AssetKind::Algorithm => self.inner.put::<Algorithm>(&asset, record).await,
+                AssetKind::Dataset => self.inner.put::<Dataset>(&asset, most, record).await,
+                AssetKind::Algorithm => self.inner.put::<Algorithm>(&asset, most, record).await,
             }
         })
     }
@@ -166,6 +163,7 @@ impl Inner {
     pub(super) async fn put<K: Holds + serde::Serialize>(
         &self,
         asset: &Asset,
+        most: u64,
         record: AuditEvent,
     ) -> Result<(), StoreError> {
         let api: Api<K> = self.cluster.assets();
@@ -176,6 +174,7 @@ impl Inner {
         }
         if present.is_none() {
             self.take_name(asset).await?;
+            self.refuse_if_too_many(asset, most).await?;
         }
         let content =
             serde_json::to_vec(&AssetForm::from(asset)).map_err(|error| unreadable(&name, &error.to_string()))?;
@@ -260,10 +259,36 @@ impl Inner {
     /// An owner has one asset of a kind and name.
     async fn take_name(&self, asset: &Asset) -> Result<(), StoreError> {
         let claim = Claim::asset_name(&asset.owner, kind(asset), &asset.name);
-        match self.take(&claim, &Holder::Asset(asset.ddo.id().clone())).await? {
+        let holder = Holder::Asset(asset.ddo.id().clone());
+        match self.take_for(&claim, &holder, Some(&owner_label(&asset.owner))).await? {
             Taken::Now | Taken::Already => Ok(()),
             Taken::By(_) => Err(StoreError::Conflict),
         }
+    }
+
+    /// Refuses a new asset, whose name it has, if its owner has as many. Names are taken before they are counted: of two processes
+    /// that store one each, the one that counts last sees both names. Both may be refused where one would have fitted.
+    async fn refuse_if_too_many(&self, asset: &Asset, most: u64) -> Result<(), StoreError> {
+        let (own, label) = (asset.ddo.id(), owner_label(&asset.owner));
+        let labels = format!("{OWNER}={label}");
+        let (datasets, algorithms, holders) =
+            tokio::try_join!(self.listed::<Dataset>(&labels), self.listed::<Algorithm>(&labels), async {
+                holders_for(&self.cluster, &label).await.map_err(StoreError::from)
+            })?;
+        let stored = datasets.into_iter().chain(algorithms).filter(|stored| stored.owner == asset.owner);
+        let mut others: BTreeSet<Did> = stored.map(|stored| stored.did).collect();
+        others.extend(holders.into_iter().filter_map(|holder| match holder {
+            Holder::Asset(did) => Some(did),
+            Holder::Caller | Holder::Job(_) | Holder::Other(_) => None,
+        }));
+        others.remove(own);
+        let used = others.len() as u64;
+        if used < most {
+            return Ok(());
+        }
+        let claim = Claim::asset_name(&asset.owner, kind(asset), &asset.name);
+        give_up(&self.cluster, &claim, &Holder::Asset(own.clone())).await?;
+        Err(QuotaExceeded { quota: Quota::Assets, limit: most, used }.into())
     }
 
     async fn put_secret(&self, name: &str, content: Vec<u8>, owner: Option<OwnerReference>) -> Result<(), StoreError> {

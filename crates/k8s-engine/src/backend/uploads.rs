@@ -2,7 +2,7 @@ use super::{
     ClusterStore,
     files::{blocking, cut_off},
 };
-use cloister_model::{Account, Sha256, StoreError, StoreFuture, Timestamp, Upload, UploadQuery, Uploads};
+use cloister_model::{Account, Sha256, StoreError, StoreFuture, Timestamp, Upload, UploadLimits, UploadQuery, Uploads};
 use cloister_results::PublishError;
 use std::sync::Arc;
 
@@ -21,13 +21,19 @@ impl Uploads for ClusterStore {
         Box::pin(blocking(move || inner.incoming.append(upload, &bytes)))
     }
 
-    fn finish_upload(&self, upload: u64, owner: Account, at: Timestamp, most_bytes: u64) -> StoreFuture<'_, Upload> {
+    fn finish_upload(
+        &self,
+        upload: u64,
+        owner: Account,
+        at: Timestamp,
+        limits: UploadLimits,
+    ) -> StoreFuture<'_, Upload> {
         Box::pin(async move {
             let inner = Arc::clone(&self.inner);
             // In a task of its own, because a sender that hangs up must not leave content that counts for nobody.
             let stored = self.inner.tasks.spawn(async move {
                 let arrived = inner.incoming.end(upload)?;
-                let stored = inner.results.put_upload(arrived.path(), arrived.file(), &owner, at, most_bytes).await;
+                let stored = inner.results.put_upload(arrived.path(), arrived.file(), &owner, at, limits).await;
                 Ok::<_, StoreError>(stored?)
             });
             stored.await.map_err(|_| cut_off())?

@@ -4,12 +4,18 @@ use cloister_model::{Claim, ClaimKind, Did, JobId, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
-    api::{ObjectMeta, PostParams},
+    api::{ListParams, ObjectMeta, PostParams},
 };
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
+
+/// The label by which the assets of an owner, and the claims on their names, are found.
+pub(crate) const OWNER: &str = "cloister.dev/owner";
 
 /// The label of a claim.
 const LABEL: &str = "cloister.dev/claim";
+
+/// Claims in one page of a list.
+const PAGE: u32 = 500;
 
 /// The key of a claim's holder.
 const HOLDER: &str = "holder";
@@ -97,13 +103,15 @@ pub(crate) async fn attempt(
     cluster: &Cluster,
     claim: &Claim,
     holder: &Holder,
+    owner: Option<&str>,
     now: Timestamp,
 ) -> Result<Attempt, CallError> {
     let api: Api<ConfigMap> = cluster.system();
     let name = claim_name(claim);
-    let labels = [(LABEL, "true"), MANAGED_BY].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let labels = [(LABEL, "true"), MANAGED_BY].into_iter().chain(owner.map(|owner| (OWNER, owner)));
+    let labels: BTreeMap<_, _> = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let object = ConfigMap {
-        metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels.into()), ..ObjectMeta::default() },
+        metadata: ObjectMeta { name: Some(name.clone()), labels: Some(labels), ..ObjectMeta::default() },
         data: Some([(HOLDER.to_owned(), holder.to_string())].into()),
         immutable: Some(true),
         ..ConfigMap::default()
@@ -131,6 +139,21 @@ pub(crate) async fn free(cluster: &Cluster, held: &Held) -> Result<(), CallError
 
 fn holder_of(object: &ConfigMap) -> Holder {
     Holder::read(object.data.as_ref().and_then(|data| data.get(HOLDER)).map_or("", String::as_str))
+}
+
+/// The holders of all claims that were taken for an account, by its label.
+pub(crate) async fn holders_for(cluster: &Cluster, owner: &str) -> Result<Vec<Holder>, CallError> {
+    let api: Api<ConfigMap> = cluster.system();
+    let mut page = ListParams::default().labels(&format!("{LABEL}=true,{OWNER}={owner}")).limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let listed = call("list claims", || async { api.list(&page).await }).await?;
+        found.extend(listed.items.iter().map(holder_of));
+        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(found),
+        }
+    }
 }
 
 /// Gives up a claim, if this holder has it.

@@ -41,7 +41,7 @@ fn files_below(folder: &Path) -> Vec<String> {
 async fn send(store: &ClusterStore, content: &[u8]) -> Sha256 {
     let upload = store.begin_upload().await.expect("an upload begins");
     store.append_upload(upload, content.to_vec()).await.expect("appended");
-    store.finish_upload(upload, alice(), AT, MOST).await.expect("sent").file.sha256
+    store.finish_upload(upload, alice(), AT, MOST.into()).await.expect("sent").file.sha256
 }
 
 /// Content that counts for nobody would fill the store.
@@ -56,7 +56,7 @@ async fn an_upload_whose_sender_hangs_up_at_its_end_is_kept_whole() {
         let upload = store.begin_upload().await.expect("an upload begins");
         store.append_upload(upload, content.clone()).await.expect("appended");
         // Cut off at another moment each time.
-        let finish = store.finish_upload(upload, alice(), AT, MOST);
+        let finish = store.finish_upload(upload, alice(), AT, MOST.into());
         let _ = tokio::time::timeout(Duration::from_millis(u64::from(number)), finish).await;
         expected.push(Sha256::of(&content));
     }
@@ -97,7 +97,7 @@ async fn what_was_incomplete_is_gone_when_a_replica_starts_again() {
     fs::write(incoming.join("0".repeat(64)), "whole?").expect("written");
     let store = open().await.expect("a replica");
     assert_eq!(files_below(&incoming), [""; 0]);
-    assert_eq!(store.finish_upload(cut_off, alice(), AT, MOST).await, Err(StoreError::Missing));
+    assert_eq!(store.finish_upload(cut_off, alice(), AT, MOST.into()).await, Err(StoreError::Missing));
     let mode = fs::metadata(folder.path().join("one")).expect("the folder").permissions().mode();
     assert_eq!(mode & 0o777, 0o700, "only its own user may read it");
     // The folder is lost with all that is in it: what was sent is not.

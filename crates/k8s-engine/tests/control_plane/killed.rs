@@ -52,7 +52,7 @@ async fn upload(store: &ClusterStore, guest: &str) -> Sha256 {
     let bytes = wat::parse_str(guest).expect("WebAssembly text");
     let upload = store.begin_upload().await.expect("an upload begins");
     store.append_upload(upload, bytes).await.expect("bytes are appended");
-    store.finish_upload(upload, account(OWNER), now(), 16 << 20).await.expect("an upload ends").file.sha256
+    store.finish_upload(upload, account(OWNER), now(), (16 << 20).into()).await.expect("an upload ends").file.sha256
 }
 
 async fn submit(store: &ClusterStore, number: u64, ending: Ending) -> JobId {

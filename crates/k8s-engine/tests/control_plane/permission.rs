@@ -43,7 +43,7 @@ async fn what_a_publisher_changes_while_a_job_waits_counts_and_no_credential_is_
     let mut jobs = Vec::new();
     for (number, (did, change, denied)) in (1..).zip(change) {
         let mut asset = dataset(did, 1, |_| {});
-        installation.store.put_asset(asset.clone(), record()).await.expect("published");
+        installation.store.put_asset(asset.clone(), u64::MAX, record()).await.expect("published");
         let job = installation.submit_as(number, |job| {
             job.inputs[0].did = asset.ddo.id().clone();
             job.record.datasets = vec![cloister_testkit::recorded_dataset(did, "bob", false)];
@@ -52,7 +52,7 @@ async fn what_a_publisher_changes_while_a_job_waits_counts_and_no_credential_is_
         change(&mut asset);
         if did != "unchanged" {
             asset.revision = 2;
-            installation.store.put_asset(asset.clone(), record()).await.expect("published again");
+            installation.store.put_asset(asset.clone(), u64::MAX, record()).await.expect("published again");
         }
         // The service still reads the whole asset.
         let whole = installation.store.asset(asset.ddo.id().clone()).await.expect("an answer").expect("an asset");

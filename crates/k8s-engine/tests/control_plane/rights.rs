@@ -75,7 +75,7 @@ async fn the_programs_need_no_right_beyond_theirs() {
 
     let record = |action| cloister_testkit::event(action, cloister_testkit::now());
     let mut asset = cloister_testkit::dataset("d", "bob", "d");
-    store.put_asset(asset.clone(), record(AuditAction::AssetPublished)).await.expect("published");
+    store.put_asset(asset.clone(), u64::MAX, record(AuditAction::AssetPublished)).await.expect("published");
     let key = cloister_testkit::api_key("00000000000000ab", "alice", Timestamp::from_unix_ms(5));
     store.put_key(key.clone(), record(AuditAction::KeyCreated)).await.expect("a key");
     let until = Timestamp::from_unix_ms(cloister_testkit::now().unix_ms() + 600_000);
@@ -94,7 +94,7 @@ async fn the_programs_need_no_right_beyond_theirs() {
     assert_eq!(installation.ended(first).await.phase, Phase::Finished);
     (asset.name, asset.revision) = ("d".to_owned(), 2);
     asset.updated = Timestamp::from_unix_ms(9);
-    store.put_asset(asset.clone(), record(AuditAction::AssetPublished)).await.expect("published again");
+    store.put_asset(asset.clone(), u64::MAX, record(AuditAction::AssetPublished)).await.expect("published again");
     let second = submit(2).await;
     assert_eq!(installation.ended(second).await.phase, Phase::Finished);
     let (_, text) = engine.get("/metrics");

@@ -6,9 +6,10 @@ use crate::{
 use cloister_model::{Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Did, Registry, StoreFuture};
 
 impl Registry for LocalEngine {
-    fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()> {
-        Box::pin(async {
+    fn put_asset(&self, asset: Asset, most: u64, record: AuditEvent) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
             let put = move |write: &mut Write<'_>| {
+                assets::refuse_if_too_many(write, &asset, most)?;
                 assets::put(write, &asset, None)?;
                 Ok(audit::record(write, record)?)
             };

@@ -3,7 +3,9 @@ use crate::{
     LocalEngine,
     store::{Durability, Fail, Write, uploads},
 };
-use cloister_model::{Account, FileDigest, Sha256, StoreError, StoreFuture, Timestamp, Upload, UploadQuery, Uploads};
+use cloister_model::{
+    Account, FileDigest, Sha256, StoreError, StoreFuture, Timestamp, Upload, UploadLimits, UploadQuery, Uploads,
+};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
@@ -26,7 +28,13 @@ impl Uploads for LocalEngine {
         })
     }
 
-    fn finish_upload(&self, upload: u64, owner: Account, at: Timestamp, most_bytes: u64) -> StoreFuture<'_, Upload> {
+    fn finish_upload(
+        &self,
+        upload: u64,
+        owner: Account,
+        at: Timestamp,
+        limits: UploadLimits,
+    ) -> StoreFuture<'_, Upload> {
         Box::pin(async move {
             let core = Arc::clone(&self.core);
             let finished = spawn_blocking(move || core.incoming.finish(upload)).await;
@@ -42,7 +50,7 @@ impl Uploads for LocalEngine {
                         let text = "another upload of the same file was refused at the same time; send it again";
                         return Err(Fail::Rejected(StoreError::Unavailable(text.to_owned())));
                     }
-                    let put = uploads::put(write, &upload, most_bytes);
+                    let put = uploads::put(write, &upload, &limits);
                     if put.is_err() && !uploads::exists(write.db, &upload.file.sha256)? {
                         // No account may name it. If it cannot be removed, the next start removes it.
                         let _ = std::fs::remove_file(&path);

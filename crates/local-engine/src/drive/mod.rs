@@ -13,6 +13,7 @@ pub(crate) use record::{Unrecorded, read, record, record_waiting};
 
 use crate::{
     active_jobs::Lease,
+    backoff::pause_after,
     engine::core::{Core, blocking},
     store::{DbError, assets, jobs},
     work_folder,
@@ -26,12 +27,6 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-
-/// How long to wait before doing again what the database or the disk refused.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// The most that a pause grows to while nothing but an operator can help.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// How driving a job goes on after an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +81,7 @@ pub(crate) async fn drive(core: Arc<Core>, job: JobId) {
 async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
     let mut drive: Option<Drive<'_>> = None;
     let mut failures = 0;
+    let mut last: Option<Unrecorded> = None;
     loop {
         let next = match &mut drive {
             Some(drive) => drive.step().await,
@@ -100,7 +96,7 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
         };
         let error = match next {
             Ok(Next::Continue) => {
-                failures = 0;
+                (failures, last) = (0, None);
                 continue;
             }
             Ok(Next::Leave) => return,
@@ -115,11 +111,15 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
         };
         if is_race(&error, failures) {
             tracing::debug!(%job, %error, "the job changed meanwhile");
+        } else if last.as_ref() == Some(&error) {
+            // The log says once what goes on for hours.
+            tracing::debug!(%job, %error, failures, "a job still cannot go on");
         } else {
             tracing::error!(%job, %error, "a job cannot go on; it is tried again");
         }
         let pause = tokio::time::sleep(pause(&error, failures));
         failures += 1;
+        last = Some(error);
         // A request to stop is not kept waiting.
         if lease.is_interrupted() {
             pause.await;
@@ -138,8 +138,8 @@ fn is_race(error: &Unrecorded, failures: u32) -> bool {
 fn pause(error: &Unrecorded, failures: u32) -> Duration {
     match error {
         error if is_race(error, failures) => Duration::ZERO,
-        Unrecorded::Db(error) if error.is_passing() => PAUSE,
-        _ => PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(16))).min(LONGEST_PAUSE),
+        Unrecorded::Db(error) if error.is_passing() => pause_after(0),
+        _ => pause_after(failures),
     }
 }
 
@@ -265,4 +265,18 @@ fn permission(db: &Connection, spec: &JobSpec, asked: Asked<'_>) -> Result<Permi
 /// A work folder that cannot be used. It is tried again.
 fn unusable(error: cloister_runner::RunnerError) -> DbError {
     DbError::Disk(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What passes by itself is tried every second, and what needs an operator less and less often.
+    #[test]
+    fn a_damaged_row_is_not_read_every_second_for_ever() {
+        let pauses = |error: &Unrecorded| [0, 1, 2, 9].map(|failures| pause(error, failures).as_secs());
+        assert_eq!(pauses(&Unrecorded::Db(DbError::Full)), [1, 1, 1, 1]);
+        assert_eq!(pauses(&Unrecorded::Db(DbError::Damaged("a row".to_owned()))), [1, 2, 4, 60]);
+        assert_eq!(pauses(&Unrecorded::NameTaken), [1, 2, 4, 60]);
+    }
 }

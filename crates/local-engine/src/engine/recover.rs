@@ -21,7 +21,7 @@ use std::{
 pub(super) async fn recover(core: &Arc<Core>) -> Result<(), OpenError> {
     let unusable = |error: DbError| OpenError::Stage { what: "jobs", problem: error.to_string() };
     let unended = core.store.read(jobs::unended).map_err(unusable)?;
-    let live: HashSet<JobId> = unended.iter().map(|status| status.id).collect();
+    let live: HashSet<JobId> = unended.iter().map(|(job, _)| *job).collect();
     let stale = stale_folders(&core.home.jobs(), &live).map_err(|error| home_error(core, error))?;
     for folder in stale {
         // A sandbox may still run there, if the service was killed between the end of the job and the end of its process.
@@ -30,8 +30,11 @@ pub(super) async fn recover(core: &Arc<Core>) -> Result<(), OpenError> {
         clear(&folder).await.map_err(failed)?;
     }
     tidy_uploads(core).await.map_err(unusable)?;
-    for status in &unended {
-        take_up(core, status).map_err(unusable)?;
+    for (job, status) in &unended {
+        match status {
+            Some(status) => take_up(core, status).map_err(unusable)?,
+            None => not_continued(*job),
+        }
     }
     if !unended.is_empty() {
         tracing::info!(jobs = unended.len(), "unfinished jobs continue where they are");
@@ -52,7 +55,7 @@ fn take_up(core: &Core, status: &JobStatus) -> Result<(), DbError> {
         Ok(Some(spec)) => spec,
         // One damaged job does not keep all others from going on.
         Ok(None) | Err(DbError::Damaged(_)) => {
-            tracing::error!(job = %status.id, "a job cannot be read and is not continued; restore the database from a backup");
+            not_continued(status.id);
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -60,6 +63,10 @@ fn take_up(core: &Core, status: &JobStatus) -> Result<(), DbError> {
     let deadlines = Deadlines::of(status, &spec.times, now(), Instant::now());
     core.active_jobs().recover(status, Waiting::of(&spec), spec.times, deadlines);
     Ok(())
+}
+
+fn not_continued(job: JobId) {
+    tracing::error!(%job, "a job cannot be read and is not continued; restore the database from a backup");
 }
 
 /// Everything in the folder of jobs that does not belong to an unfinished job.

@@ -5,11 +5,12 @@ use crate::{
     active_jobs::Task,
     clock::now,
     drive::{Unrecorded, drive, record_waiting},
-    store::{DbError, Durability, jobs},
+    store::{DbError, Durability, Write, jobs},
     work_folder::clear,
 };
-use cloister_model::{JobId, Phase};
+use cloister_model::{JobId, Phase, Timestamp};
 use std::{
+    collections::HashSet,
     fs, io,
     sync::Arc,
     time::{Duration, Instant},
@@ -72,8 +73,9 @@ async fn end_overdue(core: Arc<Core>) {
         let overdue = core.active_jobs().overdue(Instant::now());
         for (job, limit) in overdue {
             if let Err(Unrecorded::Db(error)) = record_waiting(&core, job, limit).await {
-                tracing::error!(%job, %error, "a job could not be ended; it is tried again");
-                core.active_jobs().put_off(job, Instant::now());
+                if core.active_jobs().put_off(job, Instant::now()) {
+                    tracing::error!(%job, %error, "a job could not be ended; it is tried again, less and less often");
+                }
             }
         }
     }
@@ -84,42 +86,77 @@ async fn sweep(core: Arc<Core>) {
     if let Err(error) = tidy(&core).await {
         tracing::warn!(%error, "files that are no longer needed could not be removed; the next start tries again");
     }
+    let mut stuck = Stuck::default();
     loop {
-        if let Err(error) = sweep_once(&core).await {
+        let begun = now();
+        if let Err(error) = sweep_once(&core, &mut stuck, begun).await {
             tracing::warn!(%error, "jobs could not be removed; it is tried again");
         }
-        let wall = now().unix_ms();
-        let left = core.store.read(jobs::next_expiry).ok().flatten().map(|at| at.unix_ms().saturating_sub(wall));
+        // What was due and could not be removed waits for the next sweep.
+        let next = core.store.read(|db| jobs::next_expiry(db, begun)).ok().flatten();
+        let left = next.map(|at| at.unix_ms().saturating_sub(now().unix_ms()));
         let left = left.map_or(SWEEP, |ms| Duration::from_millis(ms.max(100)).min(SWEEP));
         let _ = tokio::time::timeout(left, core.shared.sweep.notified()).await;
     }
 }
 
-async fn sweep_once(core: &Arc<Core>) -> Result<(), DbError> {
-    let unneeded = core.store.read(jobs::unneeded)?;
-    for job in unneeded {
-        let unkeep = move |write: &mut crate::store::Write<'_>| Ok(jobs::unkeep(write, job, now())?);
-        core.store.write::<_, DbError, _>(Durability::Process, unkeep).await?;
+/// Jobs that cannot be removed. Each is tried again with every sweep, and logged once.
+#[derive(Debug, Default)]
+struct Stuck(HashSet<JobId>);
+
+impl Stuck {
+    /// Takes note of what came of a job. An error ends the sweep only if it would be the same for every job.
+    fn note(&mut self, job: JobId, done: Result<(), DbError>) -> Result<(), DbError> {
+        match done {
+            Ok(()) => drop(self.0.remove(&job)),
+            Err(error @ (DbError::Full | DbError::Locked | DbError::Ending)) => return Err(error),
+            Err(error) if self.0.insert(job) => {
+                tracing::warn!(%job, %error, "a job or its files cannot be removed; it is tried again with every sweep");
+            }
+            Err(error) => tracing::debug!(%job, %error, "a job or its files still cannot be removed"),
+        }
+        Ok(())
     }
+}
+
+/// One that cannot be removed does not hold up the others.
+async fn sweep_once(core: &Arc<Core>, stuck: &mut Stuck, at: Timestamp) -> Result<(), DbError> {
+    let mut after = None;
     loop {
-        let expired = core.store.read(|db| jobs::expired(db, now(), MOST_AT_ONCE))?;
-        let more = !expired.is_empty();
-        for job in expired {
-            core.store.write::<_, DbError, _>(Durability::Process, move |write| Ok(jobs::remove(write, job)?)).await?;
-        }
-        if !more {
-            break;
+        let unneeded = core.store.read(|db| jobs::unneeded(db, after, MOST_AT_ONCE))?;
+        let Some(last) = unneeded.last() else { break };
+        after = Some(*last);
+        for job in unneeded {
+            let unkeep = move |write: &mut Write<'_>| Ok(jobs::unkeep(write, job, now())?);
+            stuck.note(job, core.store.write::<_, DbError, _>(Durability::Process, unkeep).await)?;
         }
     }
-    for job in core.store.read(jobs::gone)? {
-        if let Err(error) = remove_files(core, job).await {
-            // One that cannot be removed does not hold up the others.
-            tracing::warn!(%job, %error, "the files of a job could not be removed; it is tried again");
-            continue;
+    let mut after = None;
+    loop {
+        let expired = core.store.read(|db| jobs::expired(db, at, after, MOST_AT_ONCE))?;
+        let Some(last) = expired.last() else { break };
+        after = Some(*last);
+        for (_, job) in expired {
+            let remove = move |write: &mut Write<'_>| Ok(jobs::remove(write, job).map(drop)?);
+            stuck.note(job, core.store.write::<_, DbError, _>(Durability::Process, remove).await)?;
         }
-        core.store.write::<_, DbError, _>(Durability::Process, move |write| Ok(jobs::forget_gone(write, job)?)).await?;
+    }
+    let mut after = None;
+    loop {
+        let gone = core.store.read(|db| jobs::gone(db, after, MOST_AT_ONCE))?;
+        let Some(last) = gone.last() else { break };
+        after = Some(*last);
+        for job in gone {
+            stuck.note(job, remove_gone(core, job).await)?;
+        }
     }
     Ok(())
+}
+
+/// Deletes what a removed job leaves, and forgets it.
+async fn remove_gone(core: &Core, job: JobId) -> Result<(), DbError> {
+    remove_files(core, job).await?;
+    core.store.write::<_, DbError, _>(Durability::Process, move |write| Ok(jobs::forget_gone(write, job)?)).await
 }
 
 /// Removes the files of a removed job, except for results that an asset needs.
@@ -143,7 +180,11 @@ fn remove_file(path: &std::path::Path) -> io::Result<()> {
 async fn tidy(core: &Arc<Core>) -> Result<(), DbError> {
     let stored = core.results.jobs().await.map_err(|error| DbError::Other(error.to_string()))?;
     for job in stored {
-        let status = core.store.read(|db| jobs::status(db, job))?;
+        let status = match core.store.read(|db| jobs::status(db, job)) {
+            // What belongs to it may be needed when it is restored.
+            Err(DbError::Damaged(_)) => continue,
+            status => status?,
+        };
         let kept = core.store.read(|db| jobs::kept_job(db, job))?.is_some();
         let needed = status.is_some_and(|status| !status.phase.has_ended() || status.phase == Phase::Finished);
         if !kept && !needed {

@@ -3,7 +3,9 @@ use super::{
     claims::Holder,
     forms::{AssetForm, SummaryForm},
 };
-use cloister_model::{Account, Asset, AssetKind, AssetList, AssetQuery, AssetSummary, Claim, Did, JobId, StoreError};
+use cloister_model::{
+    Account, Asset, AssetKind, AssetList, AssetQuery, AssetSummary, Claim, Did, JobId, Quota, QuotaExceeded, StoreError,
+};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 /// Bytes of the summaries of one list.
@@ -18,6 +20,15 @@ fn kind_number(kind: AssetKind) -> i64 {
 
 pub(super) fn kind_of(number: i64) -> Option<AssetKind> {
     [AssetKind::Dataset, AssetKind::Algorithm].into_iter().find(|kind| kind_number(*kind) == number)
+}
+
+/// Refuses a new asset if its owner has as many.
+pub(crate) fn refuse_if_too_many(write: &Write<'_>, asset: &Asset, most: u64) -> Result<(), Fail<StoreError>> {
+    let used = count(write.db, &asset.owner)?;
+    if used >= most && get(write.db, asset.ddo.id())?.is_none() {
+        return Err(Fail::Rejected(QuotaExceeded { quota: Quota::Assets, limit: most, used }.into()));
+    }
+    Ok(())
 }
 
 /// Stores an asset whose revision is one above the stored one's. Its name is claimed: a name that another asset has, or

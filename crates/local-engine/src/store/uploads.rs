@@ -1,15 +1,19 @@
 use super::{DbError, Fail, Write, forms::UploadForm};
-use cloister_model::{Account, Quota, QuotaExceeded, Sha256, StoreError, Timestamp, Upload, UploadQuery};
+use cloister_model::{
+    Account, Quota, QuotaExceeded, Sha256, StoreError, StrangerLimit, Timestamp, Upload, UploadLimits, UploadQuery,
+};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-/// Stores an upload, unless its owner has used up the bytes of one account. One that its owner sent before counts as sent now.
-pub(crate) fn put(write: &mut Write<'_>, upload: &Upload, most_bytes: u64) -> Result<Upload, Fail<StoreError>> {
+/// Stores an upload, unless the limits do not permit it. One that its owner sent before counts as sent now.
+pub(crate) fn put(write: &mut Write<'_>, upload: &Upload, limits: &UploadLimits) -> Result<Upload, Fail<StoreError>> {
     let owner = upload.owner.key();
     if get(write.db, &upload.file.sha256, &upload.owner)?.is_none() {
-        let used = bytes(write.db, &upload.owner)?;
-        if used.saturating_add(upload.file.bytes) > most_bytes {
-            let exceeded = QuotaExceeded { quota: Quota::UploadBytes, limit: most_bytes, used };
-            return Err(Fail::Rejected(exceeded.into()));
+        let UploadLimits { account, strangers } = limits;
+        let size = upload.file.bytes;
+        refuse_if_over(Quota::UploadBytes, *account, bytes(write.db, &upload.owner)?, size)?;
+        if let Some(limit) = strangers {
+            let size = size.max(StrangerLimit::LEAST_FILE);
+            refuse_if_over(Quota::StrangerUploadBytes, limit.bytes, bytes_of_strangers(write.db, limit)?, size)?;
         }
     }
     let size = i64::try_from(upload.file.bytes).unwrap_or(i64::MAX);
@@ -23,6 +27,28 @@ pub(crate) fn put(write: &mut Write<'_>, upload: &Upload, most_bytes: u64) -> Re
         serde_json::to_string(&UploadForm::from(upload))?
     ])?;
     Ok(upload.clone())
+}
+
+fn refuse_if_over(quota: Quota, limit: u64, used: u64, size: u64) -> Result<(), Fail<StoreError>> {
+    match used.saturating_add(size) > limit {
+        true => Err(Fail::Rejected(QuotaExceeded { quota, limit, used }.into())),
+        false => Ok(()),
+    }
+}
+
+/// The bytes of the uploads of all strangers. An Ethereum account is its address: `0x` and 40 digits.
+fn bytes_of_strangers(db: &Connection, limit: &StrangerLimit) -> Result<u64, DbError> {
+    let sql = "SELECT owner, sum(max(bytes, ?1)) FROM upload
+        WHERE owner >= '0x' AND owner < '0y' AND length(owner) = 42 GROUP BY owner";
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([i64::try_from(StrangerLimit::LEAST_FILE).unwrap_or(i64::MAX)])?;
+    let mut sum = 0_u64;
+    while let Some(row) = rows.next()? {
+        if !limit.known.contains(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?) {
+            sum = sum.saturating_add(row.get(1)?);
+        }
+    }
+    Ok(sum)
 }
 
 fn ms(at: Timestamp) -> i64 {

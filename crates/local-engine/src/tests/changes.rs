@@ -2,54 +2,9 @@ use super::{Place, close, ended, guests, remove, review, run, soon, stop, submit
 use crate::testing;
 use cloister_model::{
     Backend as _, EngineError, Inspections as _, JobQuery, Jobs as _, Keyring as _, LogPart, LogScope, Outputs as _,
-    Phase, ReviewVerdict, Seen, StoreError, Uploads as _,
+    Phase, ReviewVerdict, StoreError, Uploads as _,
 };
 use std::time::Duration;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn followers_see_every_end_and_what_has_changed_before_is_returned_at_once() {
-    let place = Place::new();
-    let engine = place.open().await;
-    let job = place.job(&engine, guests::FAILS).await;
-    let first = submit(&engine, job.clone()).await.expect("submitted");
-    let followers: Vec<_> = (0..20)
-        .map(|_| {
-            let engine = std::sync::Arc::clone(&engine);
-            tokio::spawn(async move { ended(&engine, job.id).await })
-        })
-        .collect();
-    for follower in followers {
-        assert_eq!(follower.await.expect("no panic").phase, Phase::AlgorithmFailed);
-    }
-    let status = engine.wait(job.id, Seen::default()).await.expect("at once");
-    assert!(status.revision > first.revision);
-    assert_eq!(engine.wait(job.id, status.seen()).await.expect("nothing comes any more"), status);
-    close(engine).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_follower_learns_that_its_job_ended_and_was_removed() {
-    let place = Place::new();
-    let engine = place.open().await;
-    let mut options = place.options();
-    options.environment.max_jobs = 0;
-    close(engine).await;
-    let engine = place.open_with(options).await;
-    let job = testing::job(77);
-    let status = submit(&engine, job.clone()).await.expect("submitted");
-    let follower = {
-        let engine = std::sync::Arc::clone(&engine);
-        tokio::spawn(async move { engine.wait(job.id, status.seen()).await })
-    };
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(remove(&engine, job.id).await, Err(EngineError::NotEnded(job.id)));
-    stop(&engine, job.id).await.expect("stopped");
-    let seen = follower.await.expect("no panic");
-    assert!(seen.is_ok_and(|status| status.phase == Phase::Stopped));
-    remove(&engine, job.id).await.expect("removed");
-    assert_eq!(engine.wait(job.id, Seen::default()).await, Err(EngineError::NoSuchJob(job.id)));
-    close(engine).await;
-}
 
 /// The sandbox program is gone for a while: nothing that waits is lost.
 #[tokio::test(flavor = "multi_thread")]
@@ -94,26 +49,6 @@ async fn a_nearly_full_disk_holds_the_queue() {
     close(engine).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_takes_no_more_jobs_and_an_id_is_used_once() {
-    let place = Place::new();
-    let mut options = place.options();
-    (options.environment.max_jobs, options.environment.max_queued) = (0, 2);
-    let engine = place.open_with(options).await;
-    let first = testing::job(1);
-    submit(&engine, first.clone()).await.expect("submitted");
-    submit(&engine, first.clone()).await.expect("the same");
-    let mut other = first.clone();
-    other.queue = "bob".to_owned();
-    assert_eq!(submit(&engine, other).await, Err(EngineError::JobExists(first.id)));
-    submit(&engine, testing::job(2)).await.expect("submitted");
-    assert_eq!(submit(&engine, testing::job(3)).await, Err(EngineError::Full));
-    assert_eq!(engine.explain(testing::job(2).id).await.expect("explained").ahead, Some(1));
-    let query = JobQuery { at_most: 10, ..JobQuery::default() };
-    assert_eq!(engine.list(query).await.expect("a list").len(), 2);
-    close(engine).await;
-}
-
 /// More than the uploads of these tests have.
 const MOST: u64 = 1 << 20;
 
@@ -126,7 +61,7 @@ async fn a_deleted_upload_leaves_the_disk_with_its_last_owner() {
     for owner in [&alice, &bob] {
         let number = engine.begin_upload().await.expect("begun");
         engine.append_upload(number, vec![1; 10]).await.expect("added");
-        let upload = engine.finish_upload(number, owner.clone(), testing::at(1), MOST).await.expect("finished");
+        let upload = engine.finish_upload(number, owner.clone(), testing::at(1), MOST.into()).await.expect("finished");
         sha256 = Some(upload.file.sha256);
     }
     let sha256 = sha256.expect("sent");
@@ -147,7 +82,7 @@ async fn an_upload_is_complete_or_absent() {
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, vec![1; 10]).await.expect("added");
     engine.append_upload(number, vec![2; 10]).await.expect("added");
-    let upload = engine.finish_upload(number, owner.clone(), testing::at(1), MOST).await.expect("finished");
+    let upload = engine.finish_upload(number, owner.clone(), testing::at(1), MOST.into()).await.expect("finished");
     assert_eq!(upload.file.bytes, 20);
     assert_eq!(engine.append_upload(number, vec![1]).await, Err(StoreError::Missing));
     let range = cloister_model::ByteRange { offset: 8, at_most: 4 };
@@ -158,9 +93,12 @@ async fn an_upload_is_complete_or_absent() {
 
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, vec![0; 100]).await.expect("added");
-    let refused = engine.finish_upload(number, owner.clone(), testing::at(1), 119).await;
+    let refused = engine.finish_upload(number, owner.clone(), testing::at(1), 119.into()).await;
     assert!(matches!(refused, Err(StoreError::Quota(exceeded)) if exceeded.used == 20), "{refused:?}");
-    assert_eq!(engine.finish_upload(number, owner.clone(), testing::at(1), MOST).await, Err(StoreError::Missing));
+    assert_eq!(
+        engine.finish_upload(number, owner.clone(), testing::at(1), MOST.into()).await,
+        Err(StoreError::Missing)
+    );
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, vec![3; 10]).await.expect("added");
     close(engine).await;
@@ -168,7 +106,7 @@ async fn an_upload_is_complete_or_absent() {
     let engine = place.open().await;
     let files: Vec<_> = std::fs::read_dir(place.home().join("uploads")).expect("a folder").collect();
     assert_eq!(files.len(), 1, "what was cut off is gone");
-    assert_eq!(engine.finish_upload(number, owner, testing::at(1), MOST).await, Err(StoreError::Missing));
+    assert_eq!(engine.finish_upload(number, owner, testing::at(1), MOST.into()).await, Err(StoreError::Missing));
     close(engine).await;
 }
 
@@ -258,6 +196,49 @@ async fn a_job_whose_files_cannot_be_removed_holds_up_no_other() {
     }
     soon("the other log goes", || !log(other).exists()).await;
     assert!(log(stuck).exists());
+    close(engine).await;
+}
+
+/// Nothing stops at a row that cannot be read: not the start, not the jobs that go on, and not the removal of those whose time is
+/// over.
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_jobs_hold_up_neither_the_start_nor_the_removal_of_others() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let mut jobs = Vec::new();
+    for _ in 0..3 {
+        jobs.push(place.job(&engine, guests::FAILS).await);
+        run(&engine, &jobs[jobs.len() - 1]).await;
+    }
+    let held = place.job(&engine, guests::ENDLESS).await;
+    submit(&engine, held.clone()).await.expect("submitted");
+    until(&engine, held.id, |status| status.phase == Phase::Running).await;
+    stop(&engine, held.id).await.expect("asked");
+    ended(&engine, held.id).await;
+    close(engine).await;
+
+    let db = rusqlite::Connection::open(place.home().join("cloister.db")).expect("opened");
+    // The first two are damaged, and one of them looks as if it had not ended. The time of all but the last is over.
+    for job in &jobs[..2] {
+        db.execute("UPDATE job SET status = '{}' WHERE id = ?1", [job.id.as_bytes()]).expect("damaged");
+    }
+    db.execute("UPDATE job SET phase = 40 WHERE id = ?1", [jobs[0].id.as_bytes()]).expect("damaged");
+    for (number, job) in (1..).zip(&jobs) {
+        let at = rusqlite::params![number, job.id.as_bytes()];
+        db.execute("UPDATE job SET expires = ?1 WHERE id = ?2", at).expect("changed");
+    }
+    drop(db);
+
+    let engine = place.open().await;
+    let log = |job: &cloister_model::JobSpec| place.home().join("logs").join(job.id.to_string());
+    soon("the third goes", || !log(&jobs[2]).exists()).await;
+    assert_eq!(engine.status(jobs[2].id).await, Err(EngineError::NoSuchJob(jobs[2].id)));
+    for damaged in &jobs[..2] {
+        assert!(matches!(engine.status(damaged.id).await, Err(EngineError::Unavailable { .. })));
+        assert!(log(damaged).exists(), "what belongs to a damaged job stays");
+    }
+    let next = place.job(&engine, guests::FAILS).await;
+    assert_eq!(run(&engine, &next).await.phase, Phase::AlgorithmFailed);
     close(engine).await;
 }
 

@@ -170,21 +170,6 @@ async fn times_that_are_over_end_a_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_goes_when_its_time_to_be_kept_is_over() {
-    let place = Place::new();
-    let engine = place.open().await;
-    let job = place.job(&engine, guests::FAILS).await;
-    let times = TimeLimits { keep_ms: 300, ..TimeLimits::default() };
-    let status = run(&engine, &JobSpec { times, ..job.clone() }).await;
-    let ended = status.ended.expect("ended").unix_ms();
-    assert_eq!(status.expires.map(|at| at.unix_ms()), Some(ended + 300));
-    let database = place.home().join("logs").join(job.id.to_string());
-    soon("the log goes", || !database.exists()).await;
-    assert_eq!(engine.status(job.id).await, Err(EngineError::NoSuchJob(job.id)));
-    close(engine).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_standard_profile_has_the_machines_clock() {
     let place = Place::new();
     let engine = place.open().await;

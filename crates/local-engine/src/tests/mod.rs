@@ -121,7 +121,7 @@ async fn upload(engine: &LocalEngine, bytes: &[u8]) -> Sha256 {
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, bytes.to_vec()).await.expect("added");
     let owner = "alice".parse().expect("an account");
-    engine.finish_upload(number, owner, testing::at(1), 16 * MIB).await.expect("finished").file.sha256
+    engine.finish_upload(number, owner, testing::at(1), (16 * MIB).into()).await.expect("finished").file.sha256
 }
 
 /// Follows a job until it is as wanted.

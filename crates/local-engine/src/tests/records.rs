@@ -141,7 +141,7 @@ async fn no_command_takes_effect_without_its_record() {
             $check!("approve", review(&engine, approved.id, ReviewVerdict::Approve));
             $check!("refuse", review(&engine, refused.id, refusal()));
             $check!("release a log", engine.release_log(silent.id, testing::event(AuditAction::LogReleased)));
-            $check!("put an asset", engine.put_asset(asset(), testing::event(AuditAction::AssetPublished)));
+            $check!("put an asset", engine.put_asset(asset(), u64::MAX, testing::event(AuditAction::AssetPublished)));
             $check!("put a key", engine.put_key(other_key(), testing::event(AuditAction::KeyCreated)));
             $check!("revoke", engine.revoke_key(key().id, testing::at(2), testing::event(AuditAction::KeyRevoked)));
         };
@@ -213,7 +213,7 @@ async fn a_command_that_changes_nothing_is_not_on_record() {
     let different = JobSpec { queue: "bob".to_owned(), ..other.clone() };
     assert_eq!(submit(&engine, different).await, Err(EngineError::JobExists(other.id)));
     let stale = Asset { revision: 2, ..asset() };
-    let put = engine.put_asset(stale, testing::event(AuditAction::AssetPublished)).await;
+    let put = engine.put_asset(stale, u64::MAX, testing::event(AuditAction::AssetPublished)).await;
     assert_eq!(put, Err(StoreError::Conflict));
     let expected = [AuditAction::JobAllowed; 3].into_iter().chain([AuditAction::JobStopped; 2]);
     assert_eq!(actions(&engine).await, expected.collect::<Vec<_>>());
@@ -236,13 +236,17 @@ async fn a_claim_belongs_to_one_unfinished_job() {
     }
     assert_eq!(engine.status(second.id).await, Err(EngineError::NoSuchJob(second.id)));
     let published = || testing::event(AuditAction::AssetPublished);
-    assert_eq!(engine.put_asset(asset(), published()).await, Err(StoreError::Conflict), "the job will register it");
+    assert_eq!(
+        engine.put_asset(asset(), u64::MAX, published()).await,
+        Err(StoreError::Conflict),
+        "the job will register it"
+    );
     stop(&engine, first.id).await.expect("stopped");
     // Also what the refused submissions had claimed before they were refused is free.
     let all = claims().into_iter().chain([Claim::agreement("free")]).collect();
     engine.submit(second.clone(), all, record()).await.expect("free");
     stop(&engine, second.id).await.expect("stopped");
-    engine.put_asset(asset(), published()).await.expect("free");
+    engine.put_asset(asset(), u64::MAX, published()).await.expect("free");
     let third = testing::job(3);
     assert_eq!(
         engine.submit(third, vec![name.clone()], record()).await,

@@ -2,7 +2,7 @@ use super::{Place, close, ended, files, guests, log, remove, review, run, soon, 
 use crate::testing;
 use cloister_model::{
     Asset, AssetKind, AuditAction, AuditLog as _, Check, Ddo, Delivery, EngineError, FileDigest, JobSpec, NamePattern,
-    OutputContract, Outputs as _, Phase, Registry as _, ResultSet, ReviewVerdict, TimeLimits,
+    OutputContract, Outputs as _, Phase, Registry as _, ResultSet, ReviewVerdict,
 };
 use serde_json::json;
 
@@ -136,19 +136,6 @@ async fn a_review_holds_outputs_and_log_until_the_reviewer_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_review_that_takes_too_long_ends_the_job() {
-    let place = Place::new();
-    let engine = place.open().await;
-    let mut job = place.job(&engine, guests::WRITES).await;
-    job.terms.release.review = true;
-    job.times = TimeLimits { review_ms: 200, ..TimeLimits::default() };
-    let status = run(&engine, &job).await;
-    assert_eq!(status.phase, Phase::Expired);
-    assert!(why(&status).contains("review"), "{}", why(&status));
-    close(engine).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn programs_that_check_outputs_must_agree() {
     let place = Place::new();
     let engine = place.open().await;
@@ -234,15 +221,22 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
         1
     );
 
-    // The job goes and its results stay, until the asset is withdrawn.
+    // The job goes and its results stay, and count for their owner, until the asset is withdrawn.
+    let owner = job.record.owner.clone();
+    let bytes = engine.result_bytes(owner.clone()).await.expect("asked");
+    assert!(bytes >= result.bytes);
     remove(&engine, job.id).await.expect("removed");
+    assert_eq!(engine.result_bytes(owner.clone()).await, Ok(bytes));
     assert_eq!(submit(&engine, job.clone()).await, Err(EngineError::JobExists(job.id)));
     close(engine).await;
     let engine = place.open().await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     assert_eq!(engine.core.results.jobs().await.expect("a list"), [job.id]);
     let withdrawn = Asset { withdrawn: Some(testing::at(9)), revision: 2, ..stored };
-    engine.put_asset(withdrawn, testing::event(cloister_model::AuditAction::AssetWithdrawn)).await.expect("withdrawn");
+    engine
+        .put_asset(withdrawn, u64::MAX, testing::event(cloister_model::AuditAction::AssetWithdrawn))
+        .await
+        .expect("withdrawn");
     for _ in 0..400 {
         if engine.core.results.jobs().await.expect("a list").is_empty() {
             break;
@@ -250,5 +244,6 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
         tokio::time::sleep(std::time::Duration::from_millis(25)).await;
     }
     assert_eq!(engine.core.results.jobs().await.expect("a list"), []);
+    assert_eq!(engine.result_bytes(owner).await, Ok(0));
     close(engine).await;
 }

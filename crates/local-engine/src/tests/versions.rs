@@ -156,7 +156,7 @@ async fn what_version_1_held_stays_taken() {
             serde_json::json!({"id": format!("did:op:{number:064}"), "metadata": {"type": "dataset", "name": name}});
         let ddo = cloister_model::Ddo::from_value(ddo).expect("a DDO");
         let asset = cloister_model::Asset { ddo, name: name.to_owned(), revision: 1, ..derived.clone() };
-        engine.put_asset(asset, testing::event(AuditAction::AssetPublished))
+        engine.put_asset(asset, u64::MAX, testing::event(AuditAction::AssetPublished))
     };
     assert_eq!(put("derived", 1).await, Err(StoreError::Conflict));
     assert_eq!(put("queued-results", 2).await, Err(StoreError::Conflict));

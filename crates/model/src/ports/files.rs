@@ -1,7 +1,7 @@
 use super::StoreFuture;
 use crate::{Account, ByteRange, Sha256, Sources, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 /// The digest and the size of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -39,6 +39,36 @@ pub struct UploadQuery {
     pub at_most: u32,
 }
 
+/// How much may be kept of what accounts send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadLimits {
+    /// Bytes of all uploads of the account.
+    pub account: u64,
+    /// For a stranger, how much all strangers may have together; none: the account is known.
+    pub strangers: Option<StrangerLimit>,
+}
+
+/// How much strangers may have together: the Ethereum accounts, which anyone can make, that the operator has not named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrangerLimit {
+    /// Bytes of all their uploads. A file counts as [`StrangerLimit::LEAST_FILE`] bytes at least.
+    pub bytes: u64,
+    /// The keys of the Ethereum accounts that are no strangers.
+    pub known: Arc<BTreeSet<String>>,
+}
+
+impl StrangerLimit {
+    /// What a file takes of a disk, however small it is, in bytes.
+    pub const LEAST_FILE: u64 = 4096;
+}
+
+impl From<u64> for UploadLimits {
+    /// The limit of a known account.
+    fn from(account: u64) -> Self {
+        Self { account, strangers: None }
+    }
+}
+
 /// Files that accounts send, to be named by their digest in a job or an asset.
 pub trait Uploads: fmt::Debug + Send + Sync {
     /// Starts an upload. The number is good for the next calls to the same process, and forgotten when it ends.
@@ -53,12 +83,18 @@ pub trait Uploads: fmt::Debug + Send + Sync {
     /// [`StoreError::Missing`](super::StoreError::Missing), [`StoreError::Full`](super::StoreError::Full).
     fn append_upload(&self, upload: u64, bytes: Vec<u8>) -> StoreFuture<'_, ()>;
 
-    /// Ends an upload of an account that may have so many bytes of uploads in all: from now on it can name the file. The same
-    /// file again costs nothing, and counts as sent now.
+    /// Ends an upload of an account, unless the limits do not permit it: from now on it can name the file. The same file again
+    /// costs nothing, and counts as sent now. However many uploads end at once, no limit is exceeded.
     ///
     /// # Errors
     /// As [`Uploads::append_upload`], and [`StoreError::Quota`](super::StoreError::Quota).
-    fn finish_upload(&self, upload: u64, owner: Account, at: Timestamp, most_bytes: u64) -> StoreFuture<'_, Upload>;
+    fn finish_upload(
+        &self,
+        upload: u64,
+        owner: Account,
+        at: Timestamp,
+        limits: UploadLimits,
+    ) -> StoreFuture<'_, Upload>;
 
     /// Forgets an upload that was begun.
     ///

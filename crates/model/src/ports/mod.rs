@@ -12,7 +12,7 @@ mod registry;
 
 pub use audit::{Archived, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord};
 pub use claims::{Claim, ClaimKind, Claims};
-pub use files::{FileDigest, Inspection, Inspections, Upload, UploadQuery, Uploads};
+pub use files::{FileDigest, Inspection, Inspections, StrangerLimit, Upload, UploadLimits, UploadQuery, Uploads};
 pub use jobs::{
     EngineError, EngineFuture, EnvironmentStatus, Explanation, JobQuery, Jobs, ReviewVerdict, Unavailability,
 };

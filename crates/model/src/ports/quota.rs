@@ -5,6 +5,8 @@ use std::fmt;
 pub enum Quota {
     /// Bytes of uploads.
     UploadBytes,
+    /// Bytes of uploads of all accounts together that nobody has named here.
+    StrangerUploadBytes,
     /// Files that were uploaded.
     Uploads,
     /// Datasets and algorithms, withdrawn ones included.
@@ -19,6 +21,7 @@ impl Quota {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UploadBytes => "upload-bytes",
+            Self::StrangerUploadBytes => "stranger-upload-bytes",
             Self::Uploads => "uploads",
             Self::Assets => "assets",
             Self::ResultBytes => "result-bytes",
@@ -45,6 +48,11 @@ impl fmt::Display for QuotaExceeded {
                 f,
                 "you may have {limit} bytes of uploads, you have {used}, and this file does not fit; delete uploads that you \
                  do not need any more, or ask the operator for more"
+            ),
+            Quota::StrangerUploadBytes => write!(
+                f,
+                "accounts that are not known here may have {limit} bytes of uploads together, they have {used}, and this file \
+                 does not fit; ask the operator to name your account"
             ),
             Quota::Uploads => {
                 write!(

@@ -55,8 +55,10 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// neither. Done when it is stored for good.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`](super::StoreError::Conflict) if it is not, or if the owner has another asset of that kind and name.
-    fn put_asset(&self, asset: Asset, record: AuditEvent) -> StoreFuture<'_, ()>;
+    /// [`StoreError::Conflict`](super::StoreError::Conflict) if it is not, or if the owner has another asset of that kind and name;
+    /// [`StoreError::Quota`](super::StoreError::Quota) if the asset is new and its owner has `most` assets, also if several are
+    /// stored at once.
+    fn put_asset(&self, asset: Asset, most: u64, record: AuditEvent) -> StoreFuture<'_, ()>;
 
     /// One asset; none if there is none, withdrawn ones included.
     fn asset(&self, did: Did) -> StoreFuture<'_, Option<Asset>>;

@@ -139,7 +139,7 @@ impl UseCases {
             subject: asset.ddo.id().to_string(),
             detail: detail.to_string(),
         };
-        Ok(self.backend().put_asset(asset.clone(), record).await?)
+        Ok(self.backend().put_asset(asset.clone(), self.options().quotas.assets, record).await?)
     }
 
     /// The digests of an algorithm's files: those of the service that is meant if a request names none. None if several

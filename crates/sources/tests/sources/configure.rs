@@ -272,7 +272,7 @@ async fn uploads_are_read_from_the_store() {
         fs::write(&sent, content).expect("a file");
         let error = place.fetch(upload(file.sha256)).await.expect_err("not sent yet").to_string();
         assert!(error.contains("send it again"), "{error}");
-        let kept = place.results.put_upload(&sent, file, &alice, Timestamp::from_unix_ms(1), 1 << 30).await;
+        let kept = place.results.put_upload(&sent, file, &alice, Timestamp::from_unix_ms(1), 1_u64 << 30).await;
         kept.expect("kept");
         assert_eq!(place.fetch(upload(file.sha256)).await, Ok(file));
         assert!(place.content(file) == content);
@@ -296,7 +296,7 @@ async fn a_tampered_upload_does_not_reach_a_job() {
     let file = digest(good);
     fs::write(at("sent"), good).expect("a file");
     let at_first = Timestamp::from_unix_ms(1);
-    place.results.put_upload(&at("sent"), file, &alice, at_first, 1 << 30).await.expect("kept");
+    place.results.put_upload(&at("sent"), file, &alice, at_first, 1_u64 << 30).await.expect("kept");
     let stored = at(&format!("results/uploads/{}", file.sha256));
     assert!(stored.is_file());
     let object = || json!([{"type": "upload", "sha256": file.sha256}]);

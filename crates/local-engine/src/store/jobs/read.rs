@@ -75,16 +75,21 @@ fn files(forms: Vec<FileForm>) -> Vec<ResultFile> {
     forms.into_iter().map(ResultFile::from).collect()
 }
 
-/// Every job that has not ended, in the order of submission.
-pub(crate) fn unended(db: &Connection) -> Result<Vec<JobStatus>, DbError> {
+/// Every job that has not ended, in the order of submission. None for one whose row is damaged.
+pub(crate) fn unended(db: &Connection) -> Result<Vec<(JobId, Option<JobStatus>)>, DbError> {
     let phases: Vec<String> =
         Phase::ALL.iter().filter(|phase| !phase.has_ended()).map(|phase| phase.code().to_string()).collect();
-    let sql = format!("SELECT status FROM job WHERE phase IN ({}) ORDER BY seq", phases.join(","));
+    let sql = format!("SELECT id, status FROM job WHERE phase IN ({}) ORDER BY seq", phases.join(","));
     let mut statement = db.prepare(&sql)?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        found.push(parse(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?)?);
+        let id = JobId::from_bytes(row.get(0)?);
+        match parse(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?) {
+            Ok(status) => found.push((id, Some(status))),
+            Err(DbError::Damaged(_)) => found.push((id, None)),
+            Err(error) => return Err(error),
+        }
     }
     Ok(found)
 }
@@ -103,10 +108,10 @@ pub(crate) fn tally(db: &Connection) -> Result<Tally, DbError> {
     Ok(tally)
 }
 
-/// When the next job goes.
-pub(crate) fn next_expiry(db: &Connection) -> Result<Option<Timestamp>, DbError> {
-    let sql = "SELECT min(expires) FROM job WHERE expires IS NOT NULL";
-    let next: Option<u64> = db.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+/// When the next job goes after this moment.
+pub(crate) fn next_expiry(db: &Connection, after: Timestamp) -> Result<Option<Timestamp>, DbError> {
+    let sql = "SELECT min(expires) FROM job WHERE expires > ?1";
+    let next: Option<u64> = db.prepare_cached(sql)?.query_row([ms(after)], |row| row.get(0))?;
     Ok(next.map(Timestamp::from_unix_ms))
 }
 

@@ -203,7 +203,7 @@ pub(crate) fn put_results(
     Ok(())
 }
 
-/// The bytes of the released results of an account's jobs.
+/// The bytes of the released results of an account's jobs, and of those that an asset needs although their job was removed.
 pub(crate) fn result_bytes(db: &rusqlite::Connection, owner: &Account) -> Result<u64, DbError> {
     let sql = "SELECT coalesce(sum(bytes), 0) FROM stored WHERE owner = ?1";
     Ok(db.prepare_cached(sql)?.query_row([owner.key()], |row| row.get(0))?)
@@ -224,9 +224,13 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
         "DELETE FROM outgoing WHERE seq = ?1",
         "DELETE FROM result WHERE seq = ?1",
         "DELETE FROM report WHERE seq = ?1",
-        "DELETE FROM stored WHERE seq = ?1",
     ] {
         write.db.prepare_cached(sql)?.execute([seq])?;
+    }
+    if super::read::kept_job(write.db, job)?.is_some() {
+        write.db.prepare_cached("UPDATE stored SET seq = ?2 WHERE seq = ?1")?.execute([seq, number_when_gone(job)])?;
+    } else {
+        write.db.prepare_cached("DELETE FROM stored WHERE seq = ?1")?.execute([seq])?;
     }
     documents::remove(write, seq)?;
     let mut label =
@@ -240,15 +244,36 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
     Ok(Some(true))
 }
 
-/// Jobs that were kept for their time, at most so many.
-pub(crate) fn expired(db: &rusqlite::Connection, now: Timestamp, at_most: u32) -> Result<Vec<JobId>, DbError> {
-    let sql = "SELECT id FROM job WHERE expires IS NOT NULL AND expires <= ?1 ORDER BY expires LIMIT ?2";
-    ids(db, sql, params![ms(now), at_most])
+/// The number under which the size of the results of a removed job counts while an asset needs them. Numbers of jobs begin at 1.
+fn number_when_gone(job: JobId) -> i64 {
+    let first = job.as_bytes().iter().take(8).fold(0_i64, |number, byte| number << 8 | i64::from(*byte));
+    -(first & i64::MAX) - 1
 }
 
-/// Removed jobs whose files are still to be deleted.
-pub(crate) fn gone(db: &rusqlite::Connection) -> Result<Vec<JobId>, DbError> {
-    ids(db, "SELECT job FROM gone LIMIT 1000", params![])
+/// Jobs that were kept for their time, and until when, at most so many after a place.
+pub(crate) fn expired(
+    db: &rusqlite::Connection,
+    now: Timestamp,
+    after: Option<(i64, JobId)>,
+    at_most: u32,
+) -> Result<Vec<(i64, JobId)>, DbError> {
+    let sql = "SELECT expires, id FROM job WHERE expires IS NOT NULL AND expires <= ?1 AND (expires, id) > (?2, ?3)
+        ORDER BY expires, id LIMIT ?4";
+    let (expires, id) = after.map_or((i64::MIN, Vec::new()), |(expires, job)| (expires, job.as_bytes().to_vec()));
+    let mut statement = db.prepare_cached(sql)?;
+    let found = statement.query_map(params![ms(now), expires, id, at_most], |row| {
+        Ok((row.get(0)?, JobId::from_bytes(row.get::<_, [u8; 16]>(1)?)))
+    })?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
+/// Removed jobs whose files are still to be deleted, at most so many after one.
+pub(crate) fn gone(db: &rusqlite::Connection, after: Option<JobId>, at_most: u32) -> Result<Vec<JobId>, DbError> {
+    ids(db, "SELECT job FROM gone WHERE job > ?1 ORDER BY job LIMIT ?2", params![bytes_of(after), at_most])
+}
+
+fn bytes_of(job: Option<JobId>) -> Vec<u8> {
+    job.map(|job| job.as_bytes().to_vec()).unwrap_or_default()
 }
 
 pub(crate) fn forget_gone(write: &mut Write<'_>, job: JobId) -> Result<(), DbError> {
@@ -256,11 +281,11 @@ pub(crate) fn forget_gone(write: &mut Write<'_>, job: JobId) -> Result<(), DbErr
     Ok(())
 }
 
-/// Jobs whose results were kept for an asset that no longer exists or was withdrawn.
-pub(crate) fn unneeded(db: &rusqlite::Connection) -> Result<Vec<JobId>, DbError> {
-    let sql = "SELECT job FROM kept WHERE NOT EXISTS
-        (SELECT 1 FROM asset WHERE asset.did = kept.did AND asset.withdrawn IS NULL) LIMIT 1000";
-    ids(db, sql, params![])
+/// Jobs whose results were kept for an asset that no longer exists or was withdrawn, at most so many after one.
+pub(crate) fn unneeded(db: &rusqlite::Connection, after: Option<JobId>, at_most: u32) -> Result<Vec<JobId>, DbError> {
+    let sql = "SELECT job FROM kept WHERE job > ?1 AND NOT EXISTS
+        (SELECT 1 FROM asset WHERE asset.did = kept.did AND asset.withdrawn IS NULL) ORDER BY job LIMIT ?2";
+    ids(db, sql, params![bytes_of(after), at_most])
 }
 
 /// Ends the keeping of a job's results for an asset: from now on they are removed with the job.
@@ -268,6 +293,7 @@ pub(crate) fn unkeep(write: &mut Write<'_>, job: JobId, now: Timestamp) -> Resul
     write.db.prepare_cached("DELETE FROM kept WHERE job = ?1")?.execute([job.as_bytes()])?;
     let Some(before) = status(write.db, job)? else {
         write.db.prepare_cached("INSERT OR IGNORE INTO gone (job) VALUES (?1)")?.execute([job.as_bytes()])?;
+        write.db.prepare_cached("DELETE FROM stored WHERE seq = ?1")?.execute([number_when_gone(job)])?;
         return Ok(());
     };
     let keep: Option<u64> = write

@@ -86,13 +86,16 @@ async fn a_job_goes_from_phase_to_phase_and_leaves_nothing_when_it_is_removed() 
     let ended = step(&store, &spec, &[Event::Failed], 3000).await.expect("a step");
     assert_eq!(ended.expires, Some(at(3000 + spec.times.keep_ms)));
     assert_eq!(store.read(|db| jobs::status(db, id)).expect("read"), Some(ended));
-    assert_eq!(store.read(jobs::next_expiry).expect("read"), Some(at(3000 + spec.times.keep_ms)));
-    assert_eq!(store.read(|db| jobs::expired(db, at(3000), 9)).expect("read"), []);
-    assert_eq!(store.read(|db| jobs::expired(db, at(u64::MAX), 9)).expect("read"), [id]);
+    assert_eq!(store.read(|db| jobs::next_expiry(db, at(3000))).expect("read"), Some(at(3000 + spec.times.keep_ms)));
+    assert_eq!(store.read(|db| jobs::expired(db, at(3000), None, 9)).expect("read"), []);
+    let expired = store.read(|db| jobs::expired(db, at(u64::MAX), None, 9)).expect("read");
+    assert_eq!(expired.iter().map(|(_, job)| *job).collect::<Vec<_>>(), [id]);
+    assert_eq!(store.read(|db| jobs::expired(db, at(u64::MAX), expired.last().copied(), 9)).expect("read"), []);
+    assert_eq!(store.read(|db| jobs::next_expiry(db, at(3000 + spec.times.keep_ms))).expect("read"), None);
 
     let (store, removed) = remove(store).await;
     assert_eq!(removed, Some(true));
-    assert_eq!(store.read(jobs::gone).expect("read"), [id]);
+    assert_eq!(store.read(|db| jobs::gone(db, None, 9)).expect("read"), [id]);
     let rows = store.read(|db| {
         let mut rows = 0_i64;
         for table in ["job", "spec", "card", "label", "outgoing", "result", "report"] {

@@ -1,13 +1,13 @@
-//! Assets, keys, claims, uploads, and the record.
+//! Assets, keys, claims, and the record.
 
 use super::store;
 use crate::{
-    store::{DbError, Durability, Store, Write, assets, audit, claims, claims::Holder, keys, uploads},
+    store::{DbError, Durability, Store, Write, assets, audit, claims, claims::Holder, keys},
     testing::at,
 };
 use cloister_model::{
-    Account, ApiKey, Archived, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Claim, Ddo, FileDigest, JobId,
-    Quota, QuotaExceeded, Role, Sha256, StoreError, Upload,
+    Account, ApiKey, Archived, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Claim, Ddo, JobId, Role, Sha256,
+    StoreError,
 };
 use serde_json::json;
 
@@ -115,79 +115,6 @@ async fn keys_that_no_longer_work_are_forgotten_but_for_the_latest() {
 }
 
 #[tokio::test]
-async fn an_asset_changes_by_one_revision_and_its_name_is_unique() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (store, _) = store(&directory.path().join("cloister.db"));
-    assert_eq!(put(&store, &asset("a", "alice", "one", 2)).await, Err(StoreError::Conflict));
-    put(&store, &asset("a", "alice", "one", 1)).await.expect("new");
-    assert_eq!(put(&store, &asset("a", "alice", "one", 1)).await, Err(StoreError::Conflict));
-    assert_eq!(put(&store, &asset("b", "alice", "one", 1)).await, Err(StoreError::Conflict));
-    put(&store, &asset("b", "bob", "one", 1)).await.expect("another owner");
-    put(&store, &asset("c", "alice", "two", 1)).await.expect("another name");
-    let withdrawn = Asset { withdrawn: Some(at(9)), ..asset("a", "alice", "one", 2) };
-    put(&store, &withdrawn).await.expect("the next revision");
-
-    let list = |owner: Option<&str>, withdrawn, after: Option<&str>, at_most| {
-        let query = AssetQuery {
-            kind: AssetKind::Dataset,
-            owner: owner.map(account),
-            after: after.map(|did| did.parse().expect("a DID")),
-            withdrawn,
-            at_most,
-        };
-        let found = store.read(|db| assets::list(db, &query)).expect("a list");
-        found.assets.iter().map(|asset| asset.did.id().to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(list(None, false, None, 9), ["b", "c"]);
-    assert_eq!(list(None, true, None, 2), ["a", "b"]);
-    assert_eq!(list(None, true, Some("b"), 9), ["c"]);
-    assert_eq!(list(Some("alice"), false, None, 9), ["c"]);
-    assert_eq!(list(Some("alice"), true, None, 9), ["a", "c"]);
-    let named = store.read(|db| assets::named(db, &account("alice"), AssetKind::Dataset, "one")).expect("read");
-    assert_eq!(named, Some(withdrawn));
-    assert_eq!(store.read(|db| assets::named(db, &account("eve"), AssetKind::Dataset, "one")), Ok(None));
-}
-
-#[tokio::test]
-async fn keys_are_stored_once_and_revoked_once() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (store, _) = store(&directory.path().join("cloister.db"));
-    let key = |id: &str, owner: &str, ms| ApiKey {
-        id: id.parse().expect("an id"),
-        account: account(owner),
-        role: Role::Consumer,
-        label: String::new(),
-        sha256: Sha256::from_bytes([1; 32]),
-        created: at(ms),
-        expires: None,
-        revoked: None,
-    };
-    let put = |key: ApiKey| store.write::<(), StoreError, _>(Durability::Process, move |write| keys::put(write, &key));
-    put(key("00000000000000aa", "alice", 1)).await.expect("new");
-    put(key("00000000000000bb", "alice", 2)).await.expect("new");
-    put(key("00000000000000cc", "bob", 3)).await.expect("new");
-    assert_eq!(put(key("00000000000000aa", "eve", 1)).await, Err(StoreError::Conflict));
-    let alice = account("alice");
-    let ids = |found: Vec<ApiKey>| found.iter().map(|key| key.id.to_string()).collect::<Vec<_>>();
-    let of_alice = store.read(|db| keys::list(db, Some(&alice))).expect("a list");
-    assert_eq!(ids(of_alice), ["00000000000000bb", "00000000000000aa"]);
-    assert_eq!(store.read(|db| keys::list(db, None)).expect("a list").len(), 3);
-    let revoke = |id: &str, ms| {
-        let id = id.parse().expect("an id");
-        store.write(Durability::Process, move |write| keys::revoke(write, &id, at(ms)))
-    };
-    assert_eq!(
-        revoke("00000000000000aa", 5).await.map(|(key, changed)| (key.revoked, changed)),
-        Ok((Some(at(5)), true))
-    );
-    assert_eq!(
-        revoke("00000000000000aa", 6).await.map(|(key, changed)| (key.revoked, changed)),
-        Ok((Some(at(5)), false))
-    );
-    assert_eq!(revoke("00000000000000dd", 6).await, Err(StoreError::Missing));
-}
-
-#[tokio::test]
 async fn a_nonce_counts_once_and_is_forgotten_after_its_time() {
     let directory = tempfile::tempdir().expect("a directory");
     let (store, _) = store(&directory.path().join("cloister.db"));
@@ -239,24 +166,6 @@ async fn a_name_has_one_holder_and_the_job_that_claimed_it_registers_it() {
     assert_eq!(claim("one", other).await, Ok(true));
     give_up(other).await.expect("given up");
     put(asset("c", "alice", "one", 1), None).await.expect("free again");
-}
-
-#[tokio::test]
-async fn uploads_have_a_quota_and_the_same_file_again_costs_nothing() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let (store, _) = store(&directory.path().join("cloister.db"));
-    let put = |byte: u8, bytes, owner: &str| {
-        let file = FileDigest { sha256: Sha256::from_bytes([byte; 32]), bytes };
-        let upload = Upload { file, owner: account(owner), created: at(1) };
-        store.write::<_, StoreError, _>(Durability::Process, move |write| uploads::put(write, &upload, 10))
-    };
-    put(1, 6, "alice").await.expect("kept");
-    put(1, 6, "alice").await.expect("as before");
-    let full = QuotaExceeded { quota: Quota::UploadBytes, limit: 10, used: 6 };
-    assert_eq!(put(2, 5, "alice").await, Err(full.into()));
-    put(2, 5, "bob").await.expect("kept");
-    put(3, 4, "alice").await.expect("kept");
-    assert!(matches!(put(4, u64::MAX, "bob").await, Err(StoreError::Quota(_))));
 }
 
 /// What was archived is taken out from the beginning, on record, and nothing else ever is.
