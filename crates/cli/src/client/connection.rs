@@ -24,17 +24,17 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8090";
 pub(crate) struct ConnectionArguments {
     /// Address of the service [default: $CLOISTER_URL, else the service that runs in --home,
     /// else http://127.0.0.1:8090]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     url: Option<String>,
     /// File that holds your key [default: the key in $CLOISTER_KEY, else the operator's key in --home,
     /// for a service on this machine]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     key: Option<PathBuf>,
     /// Folder of the service on this machine [default: $CLOISTER_HOME_DIR, else ./cloister-data]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// PEM file with the certificates to trust instead of this machine's [default: $CLOISTER_CA]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     ca: Option<PathBuf>,
 }
 
