@@ -8,6 +8,7 @@
 
 pub mod chart;
 pub mod cluster;
+pub mod guide;
 mod python;
 pub mod service;
 
