@@ -5,15 +5,20 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
+# What `--version` says. From an archive without .git: nothing.
+export CLOISTERDEV_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null)
 BUILD = cargo build --release --workspace --bins --examples --locked
 
-.PHONY: help build demo test test-k8s bench bench-k8s fuzz lint doc clean
+.PHONY: help build dist demo test test-k8s bench bench-k8s fuzz lint doc clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the programs, in target/release
 	$(BUILD)
+
+dist: ## packages for Linux in target/dist: a .deb, an archive, SHA256SUMS (no root)
+	@scripts/dist.sh
 
 demo: ## build, start a service, publish a dataset, compute on it in Rust and pandas, see a hostile one fail (no root)
 	@scripts/demo.sh

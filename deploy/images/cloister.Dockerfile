@@ -6,6 +6,8 @@
 # deploy/images/build.sh makes the same root file system without Docker.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
+# What `--version` says: --build-arg CLOISTERDEV_COMMIT=$(git rev-parse --short=12 HEAD)
+ARG CLOISTERDEV_COMMIT=
 COPY . .
 RUN cargo build --release --workspace --bins --examples --locked
 

@@ -9,6 +9,7 @@
 pub mod chart;
 pub mod cluster;
 pub mod document;
+pub mod guide;
 mod python;
 pub mod service;
 

@@ -74,6 +74,8 @@ pub struct Settings {
     pub audit_keep: Duration,
     /// What tells the time.
     pub clock: Clock,
+    /// The commit that the program was built from, for metrics; empty: unknown.
+    pub commit: &'static str,
 }
 
 /// What an operator decides about Ocean's API. By default, nothing can be started or seen through it.
@@ -189,6 +191,7 @@ impl Settings {
             quotas: Quotas::default(),
             audit_keep: Duration::from_secs(90 * 24 * 60 * 60),
             clock: Arc::new(system_clock),
+            commit: "",
         }
     }
 }

@@ -79,7 +79,7 @@ impl Service {
         let use_cases = UseCases::new(backend, options)?;
         let identity = Identity::new(use_cases.clone(), claims, &settings)?;
         let http = Http {
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(Metrics::new(settings.commit)),
             streams: Permits::new(MOST_STREAMS, "streams"),
             closing: CancellationToken::new(),
             request_timeout: settings.request_timeout,

@@ -1,31 +1,50 @@
 //! The command line as typed, and which command it starts.
 
 use crate::{
-    asset, audit,
+    asset, audit, backup,
     client::{ConnectionArguments, Whoami, read},
     context::Context,
-    contexts, demo, engine, environment,
+    contexts, demo, engine, environment, examples,
     exit::EXIT_CODES,
-    failure::{code_of, is_closed_pipe},
+    failure::{code_of, error_document, is_closed_pipe},
     job, key, login,
-    output::{Format, Table, note, print_document, print_line},
+    output::{Format, Table, complain, note, print_document, print_line, speak},
     serve, step, upload,
 };
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand};
-use std::{io::Write as _, process::ExitCode};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::LazyLock};
+
+/// The version, and the commit if the build was told of it: `make build` does so. Without a build script, so that a commit
+/// compiles nothing again but this program.
+static VERSION: LazyLock<String> = LazyLock::new(|| match COMMIT {
+    "" => env!("CARGO_PKG_VERSION").to_owned(),
+    commit => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+});
+
+/// The commit that the program was built from; empty: unknown.
+pub(crate) const COMMIT: &str = match option_env!("CLOISTERDEV_COMMIT") {
+    Some(commit) => commit,
+    None => "",
+};
 
 /// Send the algorithm to the data; let out only what was agreed.
 ///
 /// `cloister serve` runs the service. The other commands are clients of a service.
 #[derive(Debug, Parser)]
-#[command(name = "cloister", version, after_help = EXIT_CODES)]
+#[command(name = "cloister", version = VERSION.as_str(), after_long_help = EXIT_CODES)]
 struct Arguments {
     #[command(flatten)]
     connection: ConnectionArguments,
     /// How to print answers
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t, help_heading = "Output")]
     output: Format,
+    /// Print nothing but answers and errors: no notes, no progress
+    #[arg(short, long, global = true, help_heading = "Output", hide_short_help = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Print each request with its status, its duration and its id, as the service's log has it
+    #[arg(short, long, global = true, help_heading = "Output", hide_short_help = true)]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -35,6 +54,8 @@ enum Command {
     Serve(Box<serve::Serve>),
     Engine(Box<engine::Engine>),
     Secrets(serve::MakeSecrets),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     /// Publish the datasets and algorithms that files describe
     Apply(asset::Apply),
     /// Datasets: publish, list, change who may compute on them
@@ -76,11 +97,22 @@ enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    // For packages.
+    /// Write the manual pages of all commands into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which must exist
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+    },
 }
 
 /// Runs the command that was typed. Returns the exit code of the program.
 pub(crate) fn main() -> ExitCode {
-    let Arguments { connection, output, command } = Arguments::parse();
+    let matches = command_line().get_matches();
+    let Arguments { connection, output, quiet, verbose, command } =
+        Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    speak(quiet, verbose);
     let context = Context { connection, format: output };
     match run(command, &context) {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,25 +121,35 @@ pub(crate) fn main() -> ExitCode {
             // Texts of the service and of guests were escaped when they were read.
             let text = format!("{error:#}");
             if !text.is_empty() {
-                note(&format!("cloister: {text}"));
+                complain(context.format, &text, &error_document(&error));
             }
             ExitCode::from(code_of(&error))
         }
     }
 }
 
+/// The command line, with examples.
+pub(crate) fn command_line() -> clap::Command {
+    examples::add(Arguments::command())
+}
+
 fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         Command::Serve(command) => command.execute(context),
         Command::Secrets(command) => command.execute(),
+        Command::Backup(command) => command.execute(context),
+        Command::Restore(command) => command.execute(context),
         Command::Engine(command) => command.execute(context),
         Command::Demo(command) => command.execute(),
         Command::Step(command) => command.execute(context),
         Command::Openapi => openapi(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Arguments::command(), "cloister", &mut script);
+            clap_complete::generate(shell, &mut command_line(), "cloister", &mut script);
             Ok(std::io::stdout().lock().write_all(&script)?)
+        }
+        Command::Man { into } => {
+            clap_mangen::generate_to(command_line(), &into).with_context(|| format!("`{}`", into.display()))
         }
         Command::Apply(command) => client_runtime(command.execute(context)),
         Command::Dataset(command) => client_runtime(command.execute(context)),

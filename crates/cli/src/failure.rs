@@ -5,6 +5,7 @@ use crate::{
     config::ConfigError,
     exit::{Ended, FAULT, USAGE, Usage},
 };
+use serde_json::{Value, json};
 
 /// The exit code for an error.
 pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
@@ -20,6 +21,19 @@ pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
         }
     }
     FAULT
+}
+
+/// An error for programs, in the one form that every command has: a message, the exit code, and what the service said.
+pub(crate) fn error_document(error: &anyhow::Error) -> Value {
+    let mut said = json!({"message": format!("{error:#}"), "exitCode": code_of(error)});
+    let problem = error.chain().find_map(|cause| match cause.downcast_ref() {
+        Some(ClientError::Problem(problem)) => Some(problem),
+        _ => None,
+    });
+    if let Some(problem) = problem {
+        said["problem"] = problem.document();
+    }
+    json!({"error": said})
 }
 
 /// Whether the reader of our output closed its end, as `head` does. That is not a failure.
@@ -61,6 +75,19 @@ mod tests {
         assert_eq!(code_of(&anyhow::anyhow!("anything")), FAULT);
         let error = Err::<(), _>(ClientError::NoKey).context("first");
         assert_eq!(code_of(&error.expect_err("an error")), DENIED);
+    }
+
+    #[test]
+    fn an_error_for_programs_has_the_refusal_of_the_service() {
+        let body =
+            br#"{"title": "Denied\u001b[31m", "detail": "no", "rules": [{"rule": "runtime", "text": "not here"}]}"#;
+        let problem = ClientError::Problem(Box::new(Problem::read(403, body)));
+        let document = error_document(&anyhow::Error::from(problem).context("asking"));
+        assert_eq!((&document["error"]["exitCode"], &document["error"]["problem"]["status"]), (&json!(3), &json!(403)));
+        assert!(document["error"]["message"].as_str().is_some_and(|text| text.starts_with("asking: ")), "{document}");
+        assert_eq!(document["error"]["problem"]["rules"][0]["rule"], "runtime", "{document}");
+        assert!(!document.to_string().contains('\u{1b}'), "{document}");
+        assert_eq!(error_document(&Usage::error("x")), json!({"error": {"message": "x", "exitCode": 2}}));
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl ActiveJobs {
     }
 
     fn changed(&mut self, change: &Change, now: Instant) {
-        let Change { job, before: _, after, stop, new } = change;
+        let Change { job, before: _, after, stop, new, step: _ } = change;
         if let Some(new) = new {
             self.schedule.wait(new.waiting.clone());
             self.insert(*job, Phase::Queued, new.waiting.clone(), new.times, new.deadlines(now));

@@ -15,6 +15,7 @@
 //! - `active_jobs` is the index of unfinished jobs, from which tasks start.
 //! - `drive` observes a job, asks `cloister-lifecycle` what comes next, and performs it. `work_folder` is where a job works.
 //! - `engine` starts, recovers and tidies up; `backend` implements the ports.
+//! - `backup` copies the folder while the engine works, and puts it back.
 //!
 //! An engine that is killed at any moment leaves every job where the next one takes it up. An algorithm is run at most
 //! once: the sandbox makes a claim before it begins, and a claim can be made once.
@@ -24,6 +25,7 @@
 mod active_jobs;
 mod backend;
 mod backoff;
+mod backup;
 mod clock;
 mod drive;
 mod engine;
@@ -40,6 +42,7 @@ mod testing;
 mod tests;
 mod work_folder;
 
+pub use backup::{BackupError, Restored, Saved, ToSave, back_up, restore};
 pub use engine::LocalEngine;
 pub use options::{EnvironmentOptions, OpenError, Options};
 pub use store::{DatabaseError, read_audit};

@@ -3,8 +3,8 @@ use crate::{
     receipts::Signer, submission::Shares,
 };
 use cloister_model::{
-    Account, AuditEvent, Backend, EngineError, EnvironmentStatus, Quota, QuotaExceeded, Secret, StoreError, TimeLimits,
-    Timestamp,
+    Account, AuditEvent, Backend, EngineError, EngineFigures, EnvironmentStatus, Quota, QuotaExceeded, Secret,
+    StoreError, TimeLimits, Timestamp,
 };
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -154,6 +154,14 @@ impl UseCases {
     /// [`EngineError::Unavailable`].
     pub async fn environments(&self) -> Result<Vec<EnvironmentStatus>, EngineError> {
         self.backend().environments().await
+    }
+
+    /// What the engine has counted, for metrics.
+    ///
+    /// # Errors
+    /// [`EngineError::Unavailable`].
+    pub async fn figures(&self) -> Result<EngineFigures, EngineError> {
+        self.backend().figures().await
     }
 
     /// Whether the engine can take work now.

@@ -3,6 +3,7 @@
 use cloister_tests::{
     chart,
     cluster::{self, PATIENCE},
+    guide::{Part, Section, sections},
     root,
 };
 use std::{
@@ -17,54 +18,6 @@ use tempfile::TempDir;
 
 /// Commands that need what a machine for tests does not have. `tests/tests/images.rs` compares what the two files make.
 const ELSEWHERE: &str = "docker build ";
-
-/// What a section holds, in its order.
-enum Part {
-    File { name: String, text: String },
-    Command(String),
-}
-
-struct Section {
-    title: String,
-    parts: Vec<Part>,
-}
-
-/// The sections of the document. Commands are indented by four; files are blocks whose first line is `# NAME`.
-fn sections(document: &str) -> Vec<Section> {
-    let mut all = vec![Section { title: String::new(), parts: Vec::new() }];
-    let mut block: Option<Vec<&str>> = None;
-    let mut goes_on = false;
-    for line in document.lines() {
-        let parts = &mut all.last_mut().expect("a section").parts;
-        let fence = line.trim_start().starts_with("```");
-        match block.take() {
-            Some(lines) if fence => parts.extend(file(&lines)),
-            Some(mut lines) => {
-                lines.push(line);
-                block = Some(lines);
-            }
-            None if fence => block = Some(Vec::new()),
-            None => {
-                if let Some(title) = line.strip_prefix("## ").or_else(|| line.strip_prefix("### ")) {
-                    all.push(Section { title: title.to_owned(), parts: Vec::new() });
-                } else if let Some(command) = line.strip_prefix("    ") {
-                    let (command, more) = command.strip_suffix('\\').map_or((command, false), |begun| (begun, true));
-                    match parts.last_mut() {
-                        Some(Part::Command(begun)) if goes_on => begun.push_str(command.trim_start()),
-                        _ => parts.push(Part::Command(command.to_owned())),
-                    }
-                    goes_on = more;
-                }
-            }
-        }
-    }
-    all
-}
-
-fn file(lines: &[&str]) -> Option<Part> {
-    let name = lines.first()?.trim_start().strip_prefix("# ")?;
-    (!name.contains(' ')).then(|| Part::File { name: name.to_owned(), text: lines[1..].join("\n") + "\n" })
-}
 
 /// The document, and a folder in which its commands run.
 pub(super) struct Guide {
@@ -120,9 +73,11 @@ impl Guide {
         let mut printed = String::new();
         for part in &parts {
             match part {
-                Part::File { name, text } => {
-                    before(self, text);
-                    fs::write(self.folder().join(name), self.filled(text)).expect("written");
+                Part::Block { .. } => {
+                    if let Some((name, text)) = part.file() {
+                        before(self, text);
+                        fs::write(self.folder().join(name), self.filled(text)).expect("written");
+                    }
                 }
                 Part::Command(line) if line.starts_with(ELSEWHERE) => drop(self.followed.insert(line.clone())),
                 Part::Command(line) => {
@@ -141,7 +96,7 @@ impl Guide {
         let parts = self.sections.iter().flat_map(|section| &section.parts);
         let commands = parts.filter_map(|part| match part {
             Part::Command(line) => Some(line.as_str()),
-            Part::File { .. } => None,
+            Part::Block { .. } => None,
         });
         commands.filter(|line| !self.followed.contains(*line)).collect()
     }

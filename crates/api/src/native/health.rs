@@ -50,6 +50,7 @@ pub(super) async fn metrics(
     }
     // The counters are useful even if the engine cannot be reached.
     let environments = use_cases.environments().await.unwrap_or_default();
-    let text = http.metrics.text(&environments).map_err(|_| Problem::internal())?;
+    let figures = use_cases.figures().await.unwrap_or_default();
+    let text = http.metrics.text(&environments, &figures).map_err(|_| Problem::internal())?;
     Ok(([(header::CONTENT_TYPE, metrics::MEDIA_TYPE)], text).into_response())
 }

@@ -4,6 +4,7 @@ use crate::{
     date,
     extract::{PageSize, PathParam, Query, content_digest},
     problem::Problem,
+    state::Http,
 };
 use axum::{
     Json,
@@ -48,6 +49,7 @@ pub(super) struct UploadView {
 )]
 pub(super) async fn upload(
     State(use_cases): State<UseCases>,
+    State(http): State<Http>,
     Caller(who): Caller,
     request: Request,
 ) -> Result<(StatusCode, Json<UploadView>), Problem> {
@@ -62,6 +64,7 @@ pub(super) async fn upload(
     receive(&mut upload, body).await?;
     let Uploaded { upload, admission } = upload.finish().await?;
     let admission = admission.map(serde_json::to_value).transpose().map_err(|_| Problem::internal())?;
+    http.metrics.uploaded(upload.file.bytes);
     let view = UploadView { sha256: upload.file.sha256.to_string(), bytes: upload.file.bytes, admission };
     Ok((StatusCode::CREATED, Json(view)))
 }

@@ -27,22 +27,22 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8090";
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectionArguments {
     /// Use this context of `cloister login` [default: what the environment says, else the current context]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub(crate) context: Option<ContextName>,
     /// Address of the service [default: $CLOISTER_URL, else that of the context, else the service that runs in
     /// --home, else http://127.0.0.1:8090]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// File that holds your key [default: the key in $CLOISTER_KEY, else that of the context, else the operator's
     /// key in --home, for a service on this machine]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
     /// Folder of the service on this machine [default: $CLOISTER_HOME_DIR, else ./cloister-data]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     pub(crate) home: Option<PathBuf>,
     /// PEM file with the certificates to trust instead of this machine's [default: $CLOISTER_CA,
     /// else those of the context]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
 }
 

@@ -1,6 +1,6 @@
 use crate::exit;
 use cloister_model::escape;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt;
 
 /// Maximum length of one text of a problem document, in characters.
@@ -112,6 +112,21 @@ impl Problem {
             rules: rules(document.get("rules")),
             ..Self::of(status)
         }
+    }
+
+    /// For programs. Its texts are those that people see.
+    pub(crate) fn document(&self) -> Value {
+        let rules = self
+            .rules
+            .iter()
+            .map(|rule| json!({"rule": rule.name, "subject": rule.subject, "text": rule.text, "advice": rule.advice}));
+        json!({
+            "status": self.status,
+            "title": self.title,
+            "detail": self.detail,
+            "field": self.field,
+            "rules": rules.collect::<Vec<_>>(),
+        })
     }
 
     fn of(status: u16) -> Self {

@@ -1,13 +1,14 @@
 use super::{ClientError, Connection, Problem, connection::is_loopback};
+use crate::output::explain;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use cloister_model::{Secret, Sha256};
+use cloister_model::{Secret, Sha256, escape};
 use reqwest::{
     Body, Method, RequestBuilder, Response, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
     redirect,
 };
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use url::Url;
 
 /// Maximum size of a JSON answer, in bytes.
@@ -116,7 +117,15 @@ impl Client {
 
     /// Sends a request. Every status that is not a success is an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let response = request.send().await.map_err(|error| self.fault(&error))?;
+        let (http, request) = request.build_split();
+        let request = request.map_err(|error| self.fault(&error))?;
+        let (method, path, begun) = (request.method().clone(), request.url().path().to_owned(), Instant::now());
+        let response = http.execute(request).await.map_err(|error| self.fault(&error))?;
+        explain(|| {
+            let id = response.headers().get("x-request-id").map_or(&b""[..], HeaderValue::as_bytes);
+            let (status, ms) = (response.status().as_u16(), begun.elapsed().as_millis());
+            format!("{method} {}: {status}, {ms} ms, id {}", escape(path.as_bytes(), 200), escape(id, 64))
+        });
         if response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED {
             return Ok(response);
         }

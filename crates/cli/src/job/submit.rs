@@ -122,8 +122,8 @@ async fn explain(context: &Context, client: &Client, body: &Value) -> anyhow::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
     use clap::Parser as _;
+    use serde_json::json;
     use serde_json::json;
 
     #[derive(Debug, clap::Parser)]

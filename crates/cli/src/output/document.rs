@@ -29,11 +29,6 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Prints a line for people to standard error. Failing to do so is ignored.
-pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
-}
-
 /// Prints a document as JSON or YAML. For tables, which the caller prints, this falls back to JSON.
 ///
 /// # Errors
@@ -49,7 +44,7 @@ pub(crate) fn print_document(format: Format, document: &Value) -> io::Result<()>
 }
 
 /// JSON in which every character that a terminal could interpret is written as `\u....`. It is the same document.
-fn json(document: &Value) -> String {
+pub(super) fn json(document: &Value) -> String {
     let mut text = format!("{document:#}\n");
     if text.chars().any(is_control) {
         let mut safe = String::with_capacity(text.len());

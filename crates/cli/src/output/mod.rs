@@ -2,10 +2,12 @@
 
 mod document;
 mod progress;
+mod speech;
 mod table;
 mod time;
 
-pub(crate) use document::{Format, note, print_document, print_line, shown};
+pub(crate) use document::{Format, print_document, print_line, shown};
 pub(crate) use progress::Progress;
+pub(crate) use speech::{complain, explain, note, speak};
 pub(crate) use table::Table;
 pub(crate) use time::{age, has_passed, in_future, write_time};

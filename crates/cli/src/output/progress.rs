@@ -9,7 +9,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self { is_shown: io::stderr().is_terminal(), is_dirty: false }
+        Self { is_shown: io::stderr().is_terminal() && !super::speech::is_quiet(), is_dirty: false }
     }
 
     /// Whether there is a terminal to show it on.

@@ -18,7 +18,11 @@ use cloister_k8s_engine::{Cluster, ClusterStore, StoreOptions, decide_what_is_re
 use cloister_local_engine::{LocalEngine, OpenError};
 use cloister_model::{Backend, Secret, Timestamp};
 use cloister_results::ResultStore;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    io::{self, IsTerminal as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::task::AbortHandle;
 
 /// Keys that are to be made anew.
@@ -96,6 +100,15 @@ async fn open_cluster(settings: &Settings, cluster: Cluster) -> anyhow::Result<C
     Ok(ClusterStore::open(cluster, options).await?)
 }
 
+/// What is said of a new key of the operator. Only a terminal shows it: elsewhere, lines are kept and read by others.
+fn told_of_key(place: &Path, key: &Secret<String>, is_terminal: bool) -> String {
+    let place = place.display();
+    match is_terminal {
+        true => format!("The operator's key, shown this once and kept in {place}:\n\n    {}\n", key.expose()),
+        false => format!("The operator's key is in {place}"),
+    }
+}
+
 fn cannot_open(error: OpenError) -> anyhow::Error {
     match error {
         OpenError::InUse { .. } => Ended::error(CONFLICT, error.to_string()),
@@ -125,11 +138,7 @@ impl Opened {
                 let made = operator_key::ensure(&**engine, &settings.home, *new_operator_key, now).await?;
                 if let Some(key) = made {
                     let place: PathBuf = settings.home.join(KEY_FILE);
-                    note(&format!(
-                        "The operator's key, shown this once and kept in {}:\n\n    {}\n",
-                        place.display(),
-                        key.expose()
-                    ));
+                    note(&told_of_key(&place, &key, io::stderr().is_terminal()));
                 }
             }
             Engine::K8s(replica) => {
@@ -155,5 +164,18 @@ impl Opened {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_terminal_shows_the_key() {
+        let key = Secret::new("clk_secret".to_owned());
+        let told = |is_terminal| told_of_key(Path::new("operator.key"), &key, is_terminal);
+        assert!(told(true).contains("clk_secret") && told(true).contains("operator.key"));
+        assert!(!told(false).contains("clk_secret") && told(false).contains("operator.key"));
     }
 }

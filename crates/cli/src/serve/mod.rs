@@ -13,7 +13,7 @@ mod telemetry;
 
 pub(crate) use logging::start as start_logging;
 pub(crate) use sandbox::find as find_sandbox;
-pub(crate) use secrets::MakeSecrets;
+pub(crate) use secrets::{MakeSecrets, RECEIPT_KEY, SERVICE_SECRET};
 pub(crate) use service::openapi;
 pub(crate) use settings::{own_folders, results, sources};
 use telemetry::Traces;
@@ -31,13 +31,13 @@ use std::{
 };
 
 /// The name of the configuration file in the service's folder.
-const CONFIG_FILE: &str = "cloister.toml";
+pub(crate) const CONFIG_FILE: &str = "cloister.toml";
 
 /// Run a service on this machine
 ///
 /// Everything is kept in one folder: --home, else $CLOISTER_HOME_DIR, else `cloister-data` in the current folder. Nothing
-/// needs to be configured. The first start creates an operator's key, prints it once, and stores it in `operator.key` in that
-/// folder. On this machine, the other commands find the key there if they use the same folder.
+/// needs to be configured. The first start creates an operator's key and stores it in `operator.key` in that folder; it prints the key
+/// to a terminal, never to a file or a journal. On this machine, the other commands find the key if they use the same folder.
 ///
 /// Settings come from `cloister.toml` in the folder (or --config), from $CLOISTER_... variables, and from flags. Flags take
 /// precedence over variables, variables over the file. `cloister serve --print-config` shows all settings, their values, and

@@ -12,10 +12,10 @@ use cloister_model::Secret;
 use std::path::{Path, PathBuf};
 
 /// The file that job names are derived with.
-const SERVICE_SECRET: &str = "service.secret";
+pub(crate) const SERVICE_SECRET: &str = "service.secret";
 
 /// The file with the seed of the key that signs receipts.
-const RECEIPT_KEY: &str = "receipt.key";
+pub(crate) const RECEIPT_KEY: &str = "receipt.key";
 
 /// Make the secrets that all replicas of a service on Kubernetes share
 ///

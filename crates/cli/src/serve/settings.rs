@@ -2,6 +2,7 @@
 
 use super::{machine, sandbox};
 use crate::{
+    arguments::COMMIT,
     config::{ConfigError, Settings, Size},
     exit::Usage,
 };
@@ -217,6 +218,7 @@ pub(super) fn door(
         },
         quotas: quotas(settings)?,
         audit_keep: settings.audit_keep.0,
+        commit: COMMIT,
         ..DoorSettings::new(secret, receipt_key)
     })
 }

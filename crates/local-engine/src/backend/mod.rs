@@ -14,8 +14,12 @@ use crate::{
     engine::core::{Core, blocking},
     store::{DbError, Durability, jobs as rows},
 };
-use cloister_model::{Backend, EngineError, EngineFuture, JobId, JobStatus, Unavailability};
-use std::{fs, io, sync::Arc, time::Duration};
+use cloister_model::{Backend, EngineError, EngineFigures, EngineFuture, JobId, JobStatus, Unavailability};
+use std::{
+    fs, io,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 /// The most entries of one list.
 const MOST: u32 = 1000;
@@ -45,6 +49,22 @@ impl Backend for LocalEngine {
             let nothing = self.core.store.write::<(), EngineError, _>(Durability::Process, |_| Ok(()));
             let slow = || DbError::Other(format!("it did not answer within {} seconds", PATIENCE.as_secs()));
             tokio::time::timeout(PATIENCE, nothing).await.map_err(|_| slow())?
+        })
+    }
+
+    fn figures(&self) -> EngineFuture<'_, EngineFigures> {
+        Box::pin(async {
+            let counted = self.core.shared.figures.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let core = Arc::clone(&self.core);
+            let now = move || {
+                Ok(EngineFigures {
+                    free_bytes: crate::home::free_bytes(core.home.root()).ok(),
+                    cache_bytes: Some(core.cache.bytes()),
+                    cache_limit_bytes: Some(core.cache.limit_bytes()),
+                    ..counted
+                })
+            };
+            Ok(blocking(now).await?)
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     keys::KnownKeys,
     store::{DbError, Store},
 };
-use cloister_model::JobId;
+use cloister_model::{EngineFigures, JobId, PhaseChange};
 use cloister_results::{Incoming, ResultStore};
 use cloister_runner::{LOG, Sandbox};
 use cloister_sources::{Cache, Fetcher, inspect::Inspecting};
@@ -17,7 +17,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What all parts of one engine share.
@@ -52,11 +52,24 @@ pub(crate) struct Shared {
     pub(crate) sweep: Notify,
     /// The program is ending: jobs stay where they are.
     pub(crate) ending: CancellationToken,
+    /// What was counted since the program began.
+    pub(crate) figures: Mutex<EngineFigures>,
+    /// Steps of jobs, for the log: writing it must not hold up the thread that stores.
+    steps: mpsc::Sender<(JobId, PhaseChange)>,
+    /// Where they come out, until the task that logs them takes it.
+    logging: Mutex<Option<mpsc::Receiver<(JobId, PhaseChange)>>>,
 }
+
+/// Steps that may wait for the log. When it falls behind by more, lines are left out.
+const MOST_STEPS: usize = 10_000;
 
 impl Shared {
     pub(crate) fn new(active_jobs: ActiveJobs) -> Self {
+        let (steps, logging) = mpsc::channel(MOST_STEPS);
         Self {
+            figures: Mutex::default(),
+            steps,
+            logging: Mutex::new(Some(logging)),
             active_jobs: Mutex::new(active_jobs),
             followers: Followers::default(),
             wake: Notify::new(),
@@ -68,6 +81,18 @@ impl Shared {
 
     pub(crate) fn active_jobs(&self) -> MutexGuard<'_, ActiveJobs> {
         self.active_jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a step of a job, and has it logged.
+    pub(crate) fn stepped(&self, job: JobId, step: PhaseChange) {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner).count(&step);
+        // If the log has fallen behind, the counters still count.
+        let _ = self.steps.try_send((job, step));
+    }
+
+    /// The steps to be logged, once.
+    pub(crate) fn steps(&self) -> Option<mpsc::Receiver<(JobId, PhaseChange)>> {
+        self.logging.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 

@@ -92,6 +92,9 @@ fn on_commit(shared: &Arc<Shared>) -> OnCommit {
         let gone = changes.iter().any(|change| change.after.is_none_or(cloister_model::Phase::has_ended));
         for change in &changes {
             shared.followers.changed(change.job);
+            if let Some(step) = change.step {
+                shared.stepped(change.job, step);
+            }
         }
         shared.wake.notify_one();
         shared.due.notify_one();

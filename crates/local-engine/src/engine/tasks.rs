@@ -8,7 +8,7 @@ use crate::{
     store::{DbError, Durability, Write, jobs},
     work_folder::clear,
 };
-use cloister_model::{JobId, Phase, Timestamp};
+use cloister_model::{JobId, Phase, PhaseChange, Timestamp};
 use std::{
     collections::HashSet,
     fs, io,
@@ -31,10 +31,27 @@ pub(super) fn start(core: &Arc<Core>) {
     spawn(boxed(start_jobs(Arc::clone(core))));
     spawn(boxed(end_overdue(Arc::clone(core))));
     spawn(boxed(sweep(Arc::clone(core))));
+    spawn(boxed(log_steps(Arc::clone(core))));
 }
 
 fn boxed(task: impl Future<Output = ()> + Send + 'static) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
     Box::pin(task)
+}
+
+/// Logs every step of every job: no text of guests, and no names but ours.
+async fn log_steps(core: Arc<Core>) {
+    let Some(mut steps) = core.shared.steps() else { return };
+    while let Some((job, step)) = steps.recv().await {
+        let PhaseChange { before, after, ms, since_submission_ms, fault } = step;
+        let (before, phase) = (before.map_or("", Phase::as_str), after.as_str());
+        match fault {
+            None => tracing::info!(%job, phase, before, ms, "the job has come to another phase"),
+            Some(fault) => {
+                let fault = fault.as_str();
+                tracing::info!(%job, phase, before, ms, total_ms = since_submission_ms, fault, "the job has ended");
+            }
+        }
+    }
 }
 
 /// Starts the tasks of jobs as they come up.

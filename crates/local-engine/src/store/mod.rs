@@ -4,6 +4,7 @@ mod anchor;
 pub(crate) mod assets;
 pub(crate) mod audit;
 pub(crate) mod claims;
+mod copies;
 mod fault;
 mod forms;
 pub(crate) mod jobs;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use audit::read_audit;
 pub(crate) use cloister_lifecycle::Durability;
+pub(crate) use copies::{check_database, copy_database};
 pub(crate) use fault::{DbError, Fail};
 pub(crate) use jobs::Change;
 pub use schema::DatabaseError;

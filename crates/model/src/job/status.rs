@@ -213,6 +213,22 @@ pub enum Fault {
     System,
 }
 
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Nobody, Self::Algorithm, Self::Publisher, Self::System];
+
+    /// Its name, as everywhere: in answers, receipts, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Algorithm => "algorithm",
+            Self::Publisher => "publisher",
+            Self::System => "system",
+        }
+    }
+}
+
 /// What is known of a failure beyond its [`Reason`], and not for every reader: it may name where files are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

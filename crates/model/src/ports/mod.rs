@@ -3,6 +3,7 @@
 
 mod audit;
 mod claims;
+mod figures;
 mod files;
 mod jobs;
 mod keyring;
@@ -12,6 +13,7 @@ mod registry;
 
 pub use audit::{Archived, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord};
 pub use claims::{Claim, ClaimKind, Claims};
+pub use figures::{Distribution, EngineFigures, PhaseChange};
 pub use files::{FileDigest, Inspection, Inspections, StrangerLimit, Upload, UploadLimits, UploadQuery, Uploads};
 pub use jobs::{
     EngineError, EngineFuture, EnvironmentStatus, Explanation, JobQuery, Jobs, ReviewVerdict, Unavailability,
@@ -51,4 +53,9 @@ pub trait Backend: Jobs + Outputs + Registry + Keyring + Claims + Uploads + Insp
     /// # Errors
     /// [`EngineError::Unavailable`], with what is wrong.
     fn ready(&self) -> EngineFuture<'_, ()>;
+
+    /// What it has counted, for metrics. An engine whose jobs another program carries has nothing to say here.
+    fn figures(&self) -> EngineFuture<'_, EngineFigures> {
+        Box::pin(std::future::ready(Ok(EngineFigures::default())))
+    }
 }

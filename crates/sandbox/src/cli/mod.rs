@@ -13,7 +13,7 @@ mod runtime;
 mod show;
 mod wait;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use cloister_model::{Outcome, escape};
 use cloister_sandbox::{
     home::{Home, HomeError},
@@ -26,6 +26,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::LazyLock,
 };
 
 /// The guest exited with a code other than 0, or crashed.
@@ -54,10 +55,17 @@ Exit codes:
   6   the --claim is taken: this run was started before
   70  a fault of this host, not of the algorithm";
 
+/// The version, and the commit if the build was told of it: `make build` does so. Without a build script, so that a commit
+/// compiles nothing again but this program.
+static VERSION: LazyLock<String> = LazyLock::new(|| match option_env!("CLOISTERDEV_COMMIT") {
+    None | Some("") => env!("CARGO_PKG_VERSION").to_owned(),
+    Some(commit) => format!("{} ({commit})", env!("CARGO_PKG_VERSION")),
+});
+
 /// Run a WebAssembly algorithm on a dataset in isolation: it can read the dataset and write a bounded amount of results,
 /// and nothing else.
 #[derive(Debug, Parser)]
-#[command(name = "sandbox", version, after_help = EXIT_CODES)]
+#[command(name = "sandbox", version = VERSION.as_str(), after_help = EXIT_CODES)]
 struct Arguments {
     /// The directory for compiled artifacts and runtimes [default: $CLOISTER_SANDBOX_HOME, else
     /// cloister in $XDG_DATA_HOME, else ~/.local/share/cloister]
@@ -76,6 +84,19 @@ enum Command {
     /// Manage interpreters, which run algorithms written as scripts
     #[command(subcommand)]
     Runtime(runtime::Runtime),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    // For packages.
+    /// Write the manual pages of all commands into a directory
+    #[command(hide = true)]
+    Man {
+        /// The directory, which must exist
+        #[arg(long, value_name = "DIR")]
+        into: PathBuf,
+    },
 }
 
 /// Runs the command line and returns the exit code.
@@ -93,11 +114,26 @@ pub(crate) fn main() -> ExitCode {
         Command::Compile(command) => command.execute(home),
         Command::Probe(command) => command.execute(),
         Command::Runtime(command) => command.execute(home),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { into } => man(&into),
     };
     ExitCode::from(code.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));
         code_of(&error)
     }))
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "sandbox", &mut script);
+    std::io::stdout().lock().write_all(&script)?;
+    Ok(0)
+}
+
+fn man(into: &Path) -> anyhow::Result<u8> {
+    let written = clap_mangen::generate_to(Arguments::command(), into);
+    written.map_err(|error| Usage::file("directory", into, error))?;
+    Ok(0)
 }
 
 /// The exit code for an error: usage errors are the caller's to correct, all others are faults of this host.

@@ -106,6 +106,12 @@ impl Cache {
         self.entries().map_or(0, |entries| entries.iter().map(|entry| entry.file.bytes).sum())
     }
 
+    /// The bytes that about stay in it at most.
+    #[must_use]
+    pub fn limit_bytes(&self) -> u64 {
+        self.max_bytes
+    }
+
     /// A file that is here. Not a permission: digests stand in reports, so ask first whether the caller may have it.
     #[must_use]
     pub fn path(&self, sha256: Sha256) -> Option<PathBuf> {

@@ -9,7 +9,7 @@ use super::{
 use crate::clock::now;
 use cloister_lifecycle::{Deadlines, Waiting, expires_once_unneeded};
 use cloister_model::{
-    Account, Did, JobId, JobSpec, JobStatus, Phase, Progress, Report, ResultFile, TimeLimits, Timestamp,
+    Account, Did, JobId, JobSpec, JobStatus, Phase, PhaseChange, Progress, Report, ResultFile, TimeLimits, Timestamp,
 };
 use rusqlite::{OptionalExtension as _, params};
 use std::time::Instant;
@@ -26,6 +26,8 @@ pub(crate) struct Change {
     pub(crate) stop: bool,
     /// What the scheduler needs, for a new job.
     pub(crate) new: Option<Box<New>>,
+    /// The step that it made, if its phase is another one now.
+    pub(crate) step: Option<PhaseChange>,
 }
 
 /// A job that was just submitted.
@@ -104,6 +106,7 @@ pub(crate) fn insert(write: &mut Write<'_>, new: NewJob) -> Result<JobStatus, Db
         after: Some(status.phase),
         stop: false,
         new: Some(scheduling),
+        step: Some(PhaseChange { before: None, after: status.phase, ms: 0, since_submission_ms: 0, fault: None }),
     });
     Ok(status)
 }
@@ -137,8 +140,20 @@ fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(
         after: Some(after.phase),
         stop: after.stop_requested.is_some(),
         new: None,
+        step: (before.phase != after.phase).then(|| step(before, after)),
     });
     Ok(())
+}
+
+fn step(before: &JobStatus, after: &JobStatus) -> PhaseChange {
+    let ms = |from: Timestamp| after.changed.unix_ms().saturating_sub(from.unix_ms());
+    PhaseChange {
+        before: Some(before.phase),
+        after: after.phase,
+        ms: ms(before.changed),
+        since_submission_ms: ms(before.created),
+        fault: after.reason.as_ref().map(cloister_model::Reason::fault),
+    }
 }
 
 /// Stores a request to stop a job; none for a job that has ended or was asked to stop before.
@@ -240,7 +255,7 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
     }
     write.db.prepare_cached("INSERT OR IGNORE INTO gone (job) VALUES (?1)")?.execute([id])?;
     write.tally.moved(Some(status.phase), None);
-    write.changes.push(Change { job, before: Some(status.phase), after: None, stop: false, new: None });
+    write.changes.push(Change { job, before: Some(status.phase), after: None, stop: false, new: None, step: None });
     Ok(Some(true))
 }
 

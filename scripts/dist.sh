@@ -1,0 +1,141 @@
+#!/bin/sh
+# Packs what a release consists of, into target/dist:
+#
+#     scripts/dist.sh [--no-build] [--into DIR]
+#
+#   cloister-VERSION-x86_64-linux.tar.gz   both programs, man pages, completions, the unit of systemd, LICENSE
+#   cloister_VERSION_amd64.deb             the same for Debian and its relatives
+#   SHA256SUMS
+#
+# The programs are static, so one package serves every distribution. With --no-build, those in target/release are packed as they are.
+# The same programs give the same bytes: times are $SOURCE_DATE_EPOCH, or that of the commit. Needs tar, gzip and ar; not root.
+set -eu
+exec </dev/null
+cd -- "$(dirname -- "$0")/.."
+unset MAKEFLAGS MFLAGS MAKELEVEL
+export LC_ALL=C
+umask 022
+
+build=1 dist=target/dist
+while [ $# -gt 0 ]; do
+    case $1 in
+    --no-build) build= ;;
+    --into)
+        dist=$2
+        shift
+        ;;
+    *)
+        sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+
+command -v ar >/dev/null || {
+    echo 'dist: ar is missing: install binutils' >&2
+    exit 1
+}
+programs=${CARGO_TARGET_DIR:-target}/release
+export CLOISTERDEV_COMMIT="${CLOISTERDEV_COMMIT-$(git rev-parse --short=12 HEAD 2>/dev/null || :)}"
+# With the features that tests have, as every build here.
+[ -z "$build" ] || cargo build --release --workspace --bins --examples --locked
+
+version=$(awk -F '"' '/^\[/ { here = ($0 == "[workspace.package]") } here && $1 ~ /^version/ { print $2; exit }' Cargo.toml)
+case $(uname -m) in
+x86_64) arch=x86_64 debian=amd64 ;;
+aarch64) arch=aarch64 debian=arm64 ;;
+*)
+    echo "dist: nothing is known of $(uname -m)" >&2
+    exit 1
+    ;;
+esac
+epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+
+mkdir -p "$dist"
+work=$(mktemp -d "$dist/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+name=cloister-$version-$arch-linux
+rm -f "$dist"/*.tar.gz "$dist"/*.deb "$dist/SHA256SUMS"
+
+# What both packages hold, below TREE.
+tree=$work/$name
+mkdir -p "$tree/bin" "$tree/man" "$tree/completions" "$tree/systemd"
+for program in cloister sandbox; do
+    install -m 755 "$programs/$program" "$tree/bin/"
+    "$tree/bin/$program" man --into "$tree/man"
+    "$tree/bin/$program" completions bash >"$tree/completions/$program.bash"
+    "$tree/bin/$program" completions zsh >"$tree/completions/_$program"
+    "$tree/bin/$program" completions fish >"$tree/completions/$program.fish"
+done
+install -m 644 deploy/systemd/cloister.service deploy/systemd/cloister.sysusers "$tree/systemd/"
+install -m 644 LICENSE README.md CHANGELOG.md docs/operators.md "$tree/"
+
+# packed DIR PREFIX...: a tar archive whose bytes depend on names, modes and contents only.
+packed() {
+    folder=$1
+    shift
+    tar --create --format=gnu --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -C "$folder" "$@"
+}
+packed "$work" "$name" | gzip -n >"$dist/$name.tar.gz"
+
+# The Debian package: https://manpages.debian.org/deb.5.
+root=$work/deb
+install -d "$root/usr/bin" "$root/usr/lib/systemd/system" "$root/usr/lib/sysusers.d" "$root/usr/share/man/man1" \
+    "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions" \
+    "$root/usr/share/fish/vendor_completions.d" "$root/usr/share/doc/cloister" "$work/control"
+install -m 755 "$tree/bin/"* "$root/usr/bin/"
+install -m 644 "$tree/systemd/cloister.service" "$root/usr/lib/systemd/system/"
+install -m 644 "$tree/systemd/cloister.sysusers" "$root/usr/lib/sysusers.d/cloister.conf"
+for page in "$tree/man/"*.1; do gzip -nc "$page" >"$root/usr/share/man/man1/$(basename "$page").gz"; done
+for program in cloister sandbox; do
+    install -m 644 "$tree/completions/$program.bash" "$root/usr/share/bash-completion/completions/$program"
+    install -m 644 "$tree/completions/_$program" "$root/usr/share/zsh/vendor-completions/"
+    install -m 644 "$tree/completions/$program.fish" "$root/usr/share/fish/vendor_completions.d/"
+done
+install -m 644 LICENSE "$root/usr/share/doc/cloister/copyright"
+install -m 644 docs/operators.md README.md "$root/usr/share/doc/cloister/"
+cat >"$work/control/control" <<CONTROL
+Package: cloister
+Version: $version
+Architecture: $debian
+Maintainer: Cloister <cloister@localhost>
+Installed-Size: $(du -sk "$root" | cut -f 1)
+Recommends: ca-certificates
+Section: science
+Priority: optional
+Description: send algorithms to data, and let out only what was agreed
+ Runs algorithms of others on data that must not leave: WebAssembly programs and
+ Python scripts in a sandbox without a network. The package holds the service,
+ its command line, and the sandbox.
+CONTROL
+# The service is not started: an operator decides when, and under which settings.
+cat >"$work/control/postinst" <<'SCRIPT'
+#!/bin/sh
+set -e
+if [ "$1" = configure ]; then
+    if command -v systemd-sysusers >/dev/null; then systemd-sysusers cloister.conf; fi
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+        # Running algorithms continue: see KillMode in the unit.
+        systemctl try-restart cloister.service
+    fi
+fi
+SCRIPT
+cat >"$work/control/prerm" <<'SCRIPT'
+#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then systemctl disable --now cloister.service; fi
+SCRIPT
+chmod 755 "$work/control/postinst" "$work/control/prerm"
+(cd "$root" && find . -type f -printf '%P\n' | sort | xargs md5sum) >"$work/control/md5sums"
+mkdir "$work/parts"
+packed "$work/control" . | gzip -n >"$work/parts/control.tar.gz"
+packed "$root" . | gzip -n >"$work/parts/data.tar.gz"
+echo 2.0 >"$work/parts/debian-binary"
+package=cloister_${version}_$debian.deb
+(cd "$work/parts" && ar rcD package.deb debian-binary control.tar.gz data.tar.gz)
+mv "$work/parts/package.deb" "$dist/$package"
+
+(cd "$dist" && sha256sum "$package" "$name.tar.gz" >SHA256SUMS)
+cat "$dist/SHA256SUMS"

@@ -1,0 +1,101 @@
+//! The packages that `make dist` makes, of the programs that are built.
+
+use cloister_tests::{root, sandbox, service::cloister};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn run(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], folder: &Path) -> Output {
+    let output = Command::new(&program).args(arguments).current_dir(folder).output().expect("the program starts");
+    assert!(output.status.success(), "{:?} {arguments:?}: {output:?}", program.as_ref());
+    output
+}
+
+/// Packs the programs that are built, and gives the names of what was made.
+fn dist(into: &Path) -> Vec<String> {
+    fs::create_dir_all(into).expect("made");
+    let into_text = into.display().to_string();
+    run(root().join("scripts/dist.sh"), &["--no-build", "--into", &into_text], root());
+    let names = fs::read_dir(into).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<String> = names.map(|name| name.into_string().expect("text")).collect();
+    names.sort();
+    names
+}
+
+fn find(names: &[String], end: &str) -> String {
+    names.iter().find(|name| name.ends_with(end)).unwrap_or_else(|| panic!("no {end}: {names:?}")).clone()
+}
+
+/// The first line of `--version`.
+fn version(program: &Path) -> String {
+    let output = run(program, &["--version"], root());
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
+}
+
+#[test]
+fn packages_hold_what_an_operator_installs_and_are_the_same_each_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    let names = dist(&one);
+    assert_eq!(names, dist(&two));
+    assert_eq!(names.len(), 3, "{names:?}");
+    let sums = |folder: &Path| fs::read_to_string(folder.join("SHA256SUMS")).expect("digests");
+    assert_eq!(sums(&one), sums(&two), "the same programs, other bytes");
+    run("sha256sum", &["--check", "--strict", "SHA256SUMS"], &one);
+
+    // The archive.
+    let archive = find(&names, ".tar.gz");
+    run("tar", &["-xzf", &archive], &one);
+    let top = one.join(archive.trim_end_matches(".tar.gz"));
+    for program in ["cloister", "sandbox"] {
+        let unpacked = top.join("bin").join(program);
+        let said = version(&unpacked);
+        assert!(said.starts_with(&format!("{program} 0.")), "{said}");
+        for file in [
+            format!("man/{program}.1"),
+            format!("completions/{program}.bash"),
+            format!("completions/_{program}"),
+            format!("completions/{program}.fish"),
+        ] {
+            let text = fs::read_to_string(top.join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+            assert!(text.contains(program), "{file}");
+        }
+    }
+    assert!(top.join("LICENSE").is_file() && top.join("systemd/cloister.service").is_file());
+    assert!(fs::read_to_string(top.join("man/cloister-backup.1")).expect("a page").contains("Examples"));
+
+    // The Debian package, as `ar` and `tar` unpack it on any machine.
+    run("ar", &["x", &find(&names, ".deb")], &one);
+    assert_eq!(fs::read_to_string(one.join("debian-binary")).expect("a version"), "2.0\n");
+    let (control, data) = (one.join("control"), one.join("data"));
+    for (part, into) in [("control.tar.gz", &control), ("data.tar.gz", &data)] {
+        fs::create_dir(into).expect("made");
+        run("tar", &["-xzf", part, "-C", &into.display().to_string()], &one);
+    }
+    let fields = fs::read_to_string(control.join("control")).expect("fields");
+    for field in ["Package: cloister\n", "Architecture: a", "Version: 0.", "Maintainer: "] {
+        assert!(fields.contains(field), "{fields}");
+    }
+    run("md5sum", &["--check", "--strict", "--quiet", &control.join("md5sums").display().to_string()], &data);
+    assert_eq!(version(&data.join("usr/bin/cloister")), version(&cloister()));
+    assert_eq!(version(&data.join("usr/bin/sandbox")), version(&sandbox()));
+    let same = |installed: &str, shipped: &str| {
+        let read =
+            |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(read(data.join(installed)), read(root().join(shipped)));
+    };
+    same("usr/lib/systemd/system/cloister.service", "deploy/systemd/cloister.service");
+    same("usr/lib/sysusers.d/cloister.conf", "deploy/systemd/cloister.sysusers");
+    for script in ["postinst", "prerm"] {
+        run("sh", &["-n", &control.join(script).display().to_string()], &one);
+    }
+    // The package manager reads it, too, where there is one.
+    if Command::new("dpkg-deb").arg("--version").output().is_ok() {
+        let listed = run("dpkg-deb", &["--contents", &find(&names, ".deb")], &one);
+        let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+        assert!(listed.contains("./usr/share/man/man1/sandbox.1.gz") && !listed.contains("/root/"), "{listed}");
+        assert!(listed.lines().all(|line| line.contains(" root/root ") || line.contains(" 0/0 ")), "{listed}");
+    }
+}
