@@ -8,7 +8,7 @@ use crate::{
     exit::EXIT_CODES,
     failure::{code_of, error_document, is_closed_pipe},
     job, key, login,
-    output::{Format, Table, complain, note, print_document, print_line, speak},
+    output::{Format, Table, complain, print_document, print_line, speak},
     serve, step, upload,
 };
 use anyhow::Context as _;

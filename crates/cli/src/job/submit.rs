@@ -124,7 +124,6 @@ mod tests {
     use super::*;
     use clap::Parser as _;
     use serde_json::json;
-    use serde_json::json;
 
     #[derive(Debug, clap::Parser)]
     struct Line {
