@@ -100,7 +100,7 @@ Package: cloister
 Version: $version
 Architecture: $debian
 Maintainer: Cloister <cloister@localhost>
-Installed-Size: $(du -sk "$root" | cut -f 1)
+Installed-Size: $(find "$root" -type f -printf '%s\n' | awk '{ sum += $1 } END { print int((sum + 1023) / 1024) }')
 Recommends: ca-certificates
 Section: science
 Priority: optional

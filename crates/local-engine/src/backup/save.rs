@@ -149,7 +149,7 @@ impl Draft<'_> {
                 match kind {
                     Kind::File => self.file(&here.join(&name), &folder.join(&name))?,
                     Kind::Folder if ![Some(DATA), Some(CHECKS)].contains(&name.to_str()) => {
-                        self.tree(&folder.join(&name))?
+                        self.tree(&folder.join(&name))?;
                     }
                     Kind::Folder | Kind::Other => {}
                 }
