@@ -185,7 +185,9 @@ async fn lists_are_of_ones_own_and_come_in_pages() {
     assert_eq!(count("carol", "/v1/jobs".to_owned()).await, 0);
     assert_eq!(count("olga", "/v1/jobs".to_owned()).await, 5);
     assert_eq!(count("olga", "/v1/jobs?owner=carol".to_owned()).await, 0);
-    assert_eq!(count("alice", "/v1/jobs".to_owned()).await, 0);
+    assert_eq!(count("alice", "/v1/jobs".to_owned()).await, 5);
+    assert_eq!(count("alice", "/v1/jobs?owner=alice".to_owned()).await, 0);
+    assert_eq!(count("mallory", "/v1/jobs".to_owned()).await, 0);
     assert_eq!(count("alice", format!("/v1/jobs?dataset={dataset}")).await, 5);
     assert_eq!(count("mallory", format!("/v1/jobs?dataset={dataset}")).await, 0);
 }

@@ -141,7 +141,7 @@ async fn a_publisher_reads_of_a_withheld_log_what_the_others_datasets_let_out() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_that_may_leave_is_not_withheld() {
     let service = service().await;
-    let dataset = service.dataset("open", rules(&json!({}))).await;
+    let dataset = service.dataset("open", rules(&json!({"maxLogBytes": 100}))).await;
     let job = failed(&service, &[&dataset]).await;
     assert_eq!(service.get("bob", &format!("/v1/jobs/{job}")).await.expect(200).json()["withheldLog"], Value::Null);
     assert_eq!(service.get("bob", &format!("/v1/jobs/{job}/log")).await.expect(200).text(), "a line\n");

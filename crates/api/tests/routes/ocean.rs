@@ -49,7 +49,8 @@ impl Ocean {
             settings.rates = crate::test_service::many();
         })
         .await;
-        let permissions = json!({"allowRawAlgorithm": true, "publisherTrustedAlgorithmPublishers": ["*"]});
+        let permissions = json!({"allowRawAlgorithm": true, "publisherTrustedAlgorithmPublishers": ["*"],
+        "outputContract": {"maxLogBytes": 1000}});
         let dataset = service.dataset_for("data", permissions.clone(), &["*"]).await;
         let second = service.dataset_for("more", permissions, &["*"]).await;
         let algorithm = service.algorithm("stats", program(WRITES)).await;

@@ -90,7 +90,10 @@ async fn a_failed_job_is_not_finished() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_computes_only_on_datasets_that_are_meant_for_it() {
     let ocean = Ocean::new().await;
-    let anyone = || json!({"allowRawAlgorithm": true, "publisherTrustedAlgorithmPublishers": ["*"]});
+    let anyone = || {
+        json!({"allowRawAlgorithm": true, "publisherTrustedAlgorithmPublishers": ["*"],
+        "outputContract": {"maxLogBytes": 1000}})
+    };
     let (own, other) = (Wallet::new(1).address(), Wallet::new(2).address());
     let meant = ocean.service.dataset_for("meant", anyone(), &[&own]).await;
     let (unlisted, others) = (
