@@ -352,7 +352,7 @@ mod tests {
             jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
         }
         assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
-        let ended = Change { job: first, before: Some(Phase::Queued), after: None, stop: false, new: None };
+        let ended = Change { job: first, before: Some(Phase::Queued), after: None, stop: false, step: None, new: None };
         jobs.committed(&Tally::default(), &[ended], Instant::now());
         assert!(jobs.take(first).is_none());
         let (ended, next) = (Task::Clean(first), Task::Drive(second));
@@ -373,7 +373,8 @@ mod tests {
         }
         assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
         let lease = jobs.take(first).expect("a lease");
-        let change = |after, stop| Change { job: first, before: Some(Phase::Queued), after, stop, new: None };
+        let change =
+            |after, stop| Change { job: first, before: Some(Phase::Queued), after, stop, step: None, new: None };
         jobs.committed(&Tally::default(), &[change(Some(Phase::Queued), true)], Instant::now());
         assert!(lease.is_interrupted());
         assert_eq!(jobs.tasks(false), [], "its driver is still there");

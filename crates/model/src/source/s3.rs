@@ -37,7 +37,7 @@ pub struct S3Credentials {
 
 impl S3Object {
     pub(super) fn read(node: &Node<'_>) -> Result<Self, FieldError> {
-        const FIELDS: &[&'static str] =
+        const FIELDS: &[&str] =
             &["endpoint", "region", "bucket", "objectKey", "accessKeyId", "secretAccessKey", "forcePathStyle"];
         node.refuse_unknown(FIELDS)?;
         let field = node.get("endpoint");
