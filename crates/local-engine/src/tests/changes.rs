@@ -93,7 +93,7 @@ async fn an_upload_is_complete_or_absent() {
 
     let number = engine.begin_upload().await.expect("begun");
     engine.append_upload(number, vec![0; 100]).await.expect("added");
-    let refused = engine.finish_upload(number, owner.clone(), testing::at(1), 119.into()).await;
+    let refused = engine.finish_upload(number, owner.clone(), testing::at(1), 119_u64.into()).await;
     assert!(matches!(refused, Err(StoreError::Quota(exceeded)) if exceeded.used == 20), "{refused:?}");
     assert_eq!(
         engine.finish_upload(number, owner.clone(), testing::at(1), MOST.into()).await,
@@ -224,8 +224,8 @@ async fn damaged_jobs_hold_up_neither_the_start_nor_the_removal_of_others() {
     }
     db.execute("UPDATE job SET phase = 40 WHERE id = ?1", [jobs[0].id.as_bytes()]).expect("damaged");
     for (number, job) in (1..).zip(&jobs) {
-        let at = rusqlite::params![number, job.id.as_bytes()];
-        db.execute("UPDATE job SET expires = ?1 WHERE id = ?2", at).expect("changed");
+        let sql = "UPDATE job SET expires = ?1 WHERE id = ?2";
+        db.execute(sql, rusqlite::params![number, job.id.as_bytes()]).expect("changed");
     }
     drop(db);
 

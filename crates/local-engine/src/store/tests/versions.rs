@@ -125,7 +125,7 @@ fn fill(write: &mut Write<'_>) -> Result<(), Fail<DbError>> {
     receipts::put(write, first, &receipt())?;
     testing::step(write, first, &[Event::Published], at(4000), None).map_err(|e| failed("end")(format!("{e:?}")))?;
     keys::put(write, &key()).map_err(|e| failed("key")(format!("{e:?}")))?;
-    uploads::put(write, &upload(), &100.into()).map_err(|e| failed("upload")(format!("{e:?}")))?;
+    uploads::put(write, &upload(), &100_u64.into()).map_err(|e| failed("upload")(format!("{e:?}")))?;
     Ok(())
 }
 
