@@ -1,16 +1,17 @@
 use crate::account;
-use cloister_model::{ApiKey, Asset, Ddo, Role, Sha256, Timestamp};
+use cloister_model::{ApiKey, Asset, Ddo, OutputContract, Role, Sha256, Timestamp};
 use serde_json::json;
 
-/// The first revision of a dataset with one compute service, which admits any algorithm and has the file of
-/// [`job`](crate::job).
+/// The first revision of a dataset with one compute service, which admits any algorithm, lets out what the terms of
+/// [`job`](crate::job) say, and has its file.
 ///
 /// # Panics
 /// If the texts are not a DID's id and an account.
 #[must_use]
 pub fn dataset(did: &str, owner: &str, name: &str) -> Asset {
     let files = json!([{"type": "inline", "content": "1,2,3\n"}]);
-    let service = json!({"id": "compute", "type": "compute", "files": files, "compute": {"allowRawAlgorithm": true}});
+    let compute = json!({"allowRawAlgorithm": true, "outputContract": OutputContract::default()});
+    let service = json!({"id": "compute", "type": "compute", "files": files, "compute": compute});
     let document = json!({
         "id": format!("did:op:{did}"), "metadata": {"type": "dataset", "name": name}, "services": [service]
     });

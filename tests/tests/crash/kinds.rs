@@ -51,7 +51,13 @@ pub(crate) fn prepare(service: &Service, publisher: &Who, consumer: &Who, source
     let slow = |count: u64| -> Vec<Value> {
         (0..count).map(|number| json!({"type": "url", "url": format!("http://{source}/slow/{number}")})).collect()
     };
-    let dataset = |name: &str, files: Value, contract: Value| {
+    let dataset = |name: &str, files: Value, mut contract: Value| {
+        // What is large, and what is printed, may leave.
+        for (limit, most) in [("maxBytes", 100 << 20), ("maxFiles", 1000), ("maxLogBytes", 1 << 20)] {
+            if contract.get(limit).is_none() {
+                contract[limit] = json!(most);
+            }
+        }
         let compute = json!({
             "allowRawAlgorithm": true,
             "profiles": ["deterministic", "standard"],

@@ -58,8 +58,8 @@ async fn a_script_with_pandas_runs_in_a_fresh_pod_and_compiles_nothing() {
         let has = |text: &str| outputs.iter().any(|content| String::from_utf8_lossy(content).contains(text));
         assert!(has(",age,weight\ncount,3.0,3.0\n"), "no summary");
         // The host says what ran, and that it took the interpreter's state and its code as they were.
-        let reports = outputs.iter().filter_map(|content| serde_json::from_slice::<Value>(content).ok());
-        let report = reports.filter(|found| found["engine"].is_object()).last().expect("a report");
+        let mut reports = outputs.iter().filter_map(|content| serde_json::from_slice::<Value>(content).ok());
+        let report = reports.find(|found| found["engine"].is_object()).expect("a report");
         assert_eq!(report["algorithm"]["runtime"]["name"], "python", "{report:#}");
         assert!(report["algorithm"]["runtime"]["snapshotSha256"].is_string(), "{report:#}");
         assert_eq!(report["usage"]["compileMs"], Value::Null, "{report:#}");

@@ -1,7 +1,9 @@
 //! What publishers take back reaches jobs that wait or run.
 
 use crate::{Trial, trial::reason};
-use cloister_model::{Asset, AuditAction, AuditRecord, Ddo, Event, Fault, JobSpec, Phase, ResultSet, ReviewVerdict};
+use cloister_model::{
+    Asset, AuditAction, AuditRecord, Ddo, Event, Fault, JobSpec, OutputContract, Phase, ResultSet, ReviewVerdict,
+};
 use cloister_testkit::{dataset, guests, recorded_dataset};
 
 /// Publishes the dataset of a job, and makes the job one on it.
@@ -67,7 +69,11 @@ pub async fn a_waiting_job_runs_by_the_rules_of_its_turn(trial: &mut Trial) {
             serde_json::json!({"allowRawAlgorithm": true, "outputContract": {"maxBytes": 1}}),
             Phase::DataProvisioningFailed,
         ),
-        (serde_json::json!({"allowRawAlgorithm": true, "profiles": ["deterministic", "standard"]}), Phase::Finished),
+        (
+            serde_json::json!({"allowRawAlgorithm": true, "profiles": ["deterministic", "standard"],
+                "outputContract": OutputContract::default()}),
+            Phase::Finished,
+        ),
     ] {
         trial.start_no_jobs().await;
         let mut job = trial.job(guests::WRITES).await;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{Action, Facts, NotApplied, ResultList, StepAnswer, decide, testing::*};
 use cloister_model::{
-    AdmittedBy, AdmittedDataset, Ddo, FileDigest, FilesChecksum, JobAlgorithm, JobInput, OceanProvider, Outcome, Phase,
-    RecordedDataset, Sha256, Timestamp,
+    AdmittedBy, AdmittedDataset, Ddo, FileDigest, FilesChecksum, JobAlgorithm, JobInput, OceanProvider, Outcome,
+    OutputContract, Phase, RecordedDataset, Sha256, Timestamp,
 };
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let trusted = json!({"did": "did:op:a", "filesChecksum": ALGORITHM, "containerSectionChecksum": "*"});
-        let compute = json!({"publisherTrustedAlgorithms": [trusted]});
+        let compute = json!({"publisherTrustedAlgorithms": [trusted], "outputContract": OutputContract::default()});
         let files = json!([{"type": "inline", "content": "1"}]);
         Self {
             dataset: json!({"id": "did:op:d", "metadata": {"type": "dataset", "name": "d"}, "services": [

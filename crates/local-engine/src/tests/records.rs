@@ -113,6 +113,9 @@ async fn no_command_takes_effect_without_its_record() {
     let place = Place::new();
     let engine = idle(&place).await;
     let [queued, ended, approved, refused, running, unfit, silent] = [1, 2, 3, 4, 5, 6, 8].map(testing::job);
+    // Its publisher releases its log.
+    let mut silent = silent;
+    silent.record.datasets = vec![cloister_testkit::recorded_dataset("d", "alice", false)];
     let unfit = JobSpec { environment: "elsewhere".parse().expect("a name"), ..unfit };
     for job in [&queued, &ended, &approved, &refused, &running, &silent] {
         submit(&engine, job.clone()).await.expect("submitted");
