@@ -90,10 +90,16 @@ pub fn fits_job(environment: &EnvironmentStatus, job: &JobSpec) -> Result<(), Mi
         RuntimeKind::Wasm => Vec::new(),
     };
     fits(environment, &job.limits, job.terms.runtime)?;
-    if let Some(missing) = job.algorithm.interpreter.as_ref().filter(|name| !environment.interpreters.contains(*name)) {
-        return Err(Misfit::Interpreter(missing.clone()));
-    }
     denials.into_iter().next().map_or(Ok(()), |denial| Err(Misfit::Container(denial)))
+}
+
+/// Whether an environment has the interpreter of this job, if it needs one.
+///
+/// # Errors
+/// [`Misfit::Interpreter`].
+pub fn has_interpreter(environment: &EnvironmentStatus, job: &JobSpec) -> Result<(), Misfit> {
+    let missing = job.algorithm.interpreter.as_ref().filter(|name| !environment.interpreters.contains(*name));
+    missing.map_or(Ok(()), |missing| Err(Misfit::Interpreter(missing.clone())))
 }
 
 #[cfg(test)]
@@ -157,10 +163,11 @@ mod tests {
         job.limits = Limits { memory_bytes: 100 * MIB, wall_ms: 1000, ..Limits::default() };
         assert_eq!(fits_job(&environment(), &job), Ok(()));
         job.algorithm.interpreter = Some("python".parse().expect("a name"));
-        let misfit = fits_job(&environment(), &job).expect_err("no interpreter");
+        assert_eq!(has_interpreter(&environment(), &spec()), Ok(()), "it needs none");
+        let misfit = has_interpreter(&environment(), &job).expect_err("no interpreter");
         assert_eq!(misfit, Misfit::Interpreter("python".parse().expect("a name")));
         let interpreters = ["python".parse().expect("a name")].into();
-        assert_eq!(fits_job(&EnvironmentStatus { interpreters, ..environment() }, &job), Ok(()));
+        assert_eq!(has_interpreter(&EnvironmentStatus { interpreters, ..environment() }, &job), Ok(()));
         job.environment = "elsewhere".parse().expect("a name");
         let misfit = fits_job(&environment(), &job).expect_err("another one");
         assert_eq!(misfit.to_string(), "there is no environment `elsewhere` here; choose `local`");

@@ -51,7 +51,7 @@ pub use audit::{ENGINE, Recorded};
 pub use deadlines::{Deadlines, Moment, TimeLimit};
 pub use decide::{Action, Facts, decide};
 pub use explain::{Turn, explain};
-pub use fits::{Misfit, fits, fits_job};
+pub use fits::{Misfit, fits, fits_job, has_interpreter};
 pub use log::{KEPT_LOG_BYTES, LogFate, kept_log_bytes, log_bytes, log_released, run_contract, with_release};
 pub use permission::{Asked, AssetNow, AssetRevision, Permission, PublishedFiles};
 pub use publishing::{ENCRYPTED, Release, registered};

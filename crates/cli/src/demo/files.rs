@@ -26,7 +26,7 @@ spec:
   title: Palmer penguins
   files: [{ type: file, path: penguins.csv }]
   compute:
-    outputContract: { maxBytes: 1MB, maxLogBytes: 64KiB, names: [\"*.csv\", \"*.json\"] }
+    outputContract: { maxBytes: 1MB, maxLogBytes: 64KiB }
 ",
     ),
     (

@@ -26,7 +26,7 @@ use crate::{
     resources::Environment,
     store::Audit,
 };
-use cloister_lifecycle::fits_job;
+use cloister_lifecycle::{fits_job, has_interpreter};
 use cloister_model::{EnvironmentId, JobId, Timestamp};
 use events::Events;
 use figures::Counts;
@@ -170,7 +170,10 @@ impl Controller {
             let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
             let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
             // Asked by the environment as it is now: a job that was taken in for a larger one ends, and does not wait for ever.
-            let misfit = known.as_ref().and_then(|known| fits_job(&environment.offered()?, &known.spec).err());
+            let misfit = known.as_ref().and_then(|known| {
+                let offered = environment.offered()?;
+                fits_job(&offered, &known.spec).and_then(|()| has_interpreter(&offered, &known.spec)).err()
+            });
             let mut memory = work.memories.remove(&job).unwrap_or_default();
             let reconciler = Arc::clone(&self.reconciler);
             work.busy.insert(job);

@@ -37,7 +37,7 @@ async fn ends_are_told_by_rule_and_fault_and_leave_their_log_and_report_only() {
     let mut missing = place.job(&engine, guests::TRIVIAL).await;
     missing.algorithm.interpreter = Some("cobol".parse().expect("a name"));
     let status = run(&engine, &missing).await;
-    assert!(why(&status).contains("interpreter `cobol`"), "{}", why(&status));
+    assert!(why(&status).contains("WebAssembly"), "{}", why(&status));
 
     soon("the folders go", || place.leftovers().is_empty()).await;
     close(engine).await;

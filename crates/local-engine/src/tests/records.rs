@@ -117,8 +117,6 @@ async fn no_command_takes_effect_without_its_record() {
     let mut silent = silent;
     silent.record.datasets = vec![cloister_testkit::recorded_dataset("d", "alice", false)];
     let unfit = JobSpec { environment: "elsewhere".parse().expect("a name"), ..unfit };
-    let mut silent = silent;
-    silent.record.datasets = vec![cloister_testkit::recorded_dataset("d", "alice", false)];
     for job in [&queued, &ended, &approved, &refused, &running, &silent] {
         submit(&engine, job.clone()).await.expect("submitted");
     }
