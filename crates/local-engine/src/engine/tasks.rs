@@ -72,10 +72,10 @@ async fn end_overdue(core: Arc<Core>) {
         }
         let overdue = core.active_jobs().overdue(Instant::now());
         for (job, limit) in overdue {
-            if let Err(Unrecorded::Db(error)) = record_waiting(&core, job, limit).await {
-                if core.active_jobs().put_off(job, Instant::now()) {
-                    tracing::error!(%job, %error, "a job could not be ended; it is tried again, less and less often");
-                }
+            if let Err(Unrecorded::Db(error)) = record_waiting(&core, job, limit).await
+                && core.active_jobs().put_off(job, Instant::now())
+            {
+                tracing::error!(%job, %error, "a job could not be ended; it is tried again, less and less often");
             }
         }
     }
