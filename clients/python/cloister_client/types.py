@@ -189,6 +189,7 @@ class JobExplanation(_JobExplanation, total=False):
     detail: str | None
     """What you may know of its failure beyond that, as the publisher of the files that could not be had, as the one who brought
 them, or as an operator. It can name where they are kept."""
+    review: ReviewWait | None
 
 
 class _Problem(TypedDict):
@@ -241,6 +242,16 @@ class Result(TypedDict):
     sha256: str
 
 
+class ReviewWait(TypedDict):
+    """Whom the outputs of a job wait for."""
+
+    reviewers: list[str]
+    """The publishers of the datasets that ask for a review. If there are several, an operator decides, because none of them
+alone can."""
+    until: str
+    """When the job expires unless the outputs are reviewed."""
+
+
 class _Rule(TypedDict):
     advice: str
     """What to do about it."""
@@ -289,7 +300,7 @@ class UsedQuota(TypedDict):
     limit: int
     """How much you may have."""
     name: str
-    """`upload-bytes`, `uploads`, `assets` or `result-bytes`. There may be more in a later version."""
+    """`upload-bytes`, `stranger-upload-bytes`, `uploads`, `assets` or `result-bytes`. There may be more in a later version."""
     used: int
     """How much you have."""
 
@@ -305,6 +316,8 @@ class Whoami(TypedDict):
 class _WithheldLog(TypedDict):
     by: list[str]
     """The datasets whose rules withhold it."""
+    missing: list[str]
+    """Those of them whose publisher has not released it yet."""
     text: str
     """The same as a text, with what can be done."""
 
@@ -313,4 +326,4 @@ class WithheldLog(_WithheldLog, total=False):
     """A log that the rules of datasets keep from the consumer. Their publishers can read it."""
 
     released: str | None
-    """When a publisher released it; null: the consumer may not read it."""
+    """When the last of their publishers released it; null: the consumer may not read it."""
