@@ -178,14 +178,14 @@ pub(super) fn conclude(context: &Context, job: &Value) -> anyhow::Result<()> {
 
 pub(super) fn outcome(job: &Job) -> anyhow::Result<()> {
     let Job { id, phase, .. } = job;
+    if let Some(log) = job.withheld_log.as_ref().filter(|log| log.released.is_none()) {
+        note(&shown(&log.text));
+    }
     if phase == FINISHED {
         note(&format!("job {id} finished"));
         return Ok(());
     }
     let reason = reason(job).map(|reason| format!(": {reason}")).unwrap_or_default();
-    if let Some(log) = job.withheld_log.as_ref().filter(|log| log.released.is_none()) {
-        note(&shown(&log.text));
-    }
     Err(Ended::error(FAILED, format!("job {id} ended in {}{reason}", shown(phase))))
 }
 
