@@ -185,7 +185,10 @@ impl<'a> Node<'a> {
     }
 
     pub(crate) fn text(&self, most_bytes: usize) -> Result<&'a str, FieldError> {
-        let text = self.value.as_str().ok_or_else(|| self.expected("a text"))?;
+        // YAML takes words such as `n`, `yes` and `1.0` for something else.
+        let what =
+            if self.value.is_boolean() || self.value.is_number() { "a text; put it in quotes" } else { "a text" };
+        let text = self.value.as_str().ok_or_else(|| self.expected(what))?;
         if text.len() > most_bytes { Err(self.error(FieldProblem::TooLong(most_bytes))) } else { Ok(text) }
     }
 
@@ -277,7 +280,10 @@ mod tests {
         let document = json!({"a": [{"b": 1}], "c": null, "long": "abcdef"});
         let root = Node::root("", &document);
         let entries = root.get("a").entries(1).expect("a list");
-        assert_eq!(entries[0].get("b").text(9).expect_err("a number").to_string(), "`a[0].b` must be a text");
+        assert_eq!(
+            entries[0].get("b").text(9).expect_err("a number").to_string(),
+            "`a[0].b` must be a text; put it in quotes"
+        );
         assert_eq!(root.get("c").text(9).expect_err("null").to_string(), "`c` is missing");
         assert_eq!(root.get("long").text(5).expect_err("long").to_string(), "`long` is longer than 5 bytes");
         assert_eq!(root.get("a").entries(0).expect_err("many").to_string(), "`a` has more than 0 entries");

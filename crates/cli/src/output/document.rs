@@ -66,7 +66,7 @@ pub(super) fn json(document: &Value) -> String {
 /// YAML. If that would contain characters that a terminal could interpret: JSON, which is also YAML.
 fn yaml(document: &Value) -> String {
     match serde_saphyr::to_string(document) {
-        Ok(text) if !text.chars().any(is_control) => text,
+        Ok(text) if !text.chars().any(is_control) => format!("{}\n", text.trim_end_matches('\n')),
         _ => json(document),
     }
 }
