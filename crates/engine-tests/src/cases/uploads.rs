@@ -292,7 +292,7 @@ pub async fn strangers_together_have_so_many_bytes(trial: &mut Trial) {
             Err(StoreError::Quota(QuotaExceeded { quota, limit, .. })) => {
                 assert_eq!((quota, limit), (Quota::StrangerUploadBytes, LIMIT));
             }
-            Err(error) => panic!("{error}"),
+            Err(error) => unreachable!("neither kept nor over the limit: {error}"),
         }
     }
     assert!(kept <= 3, "{kept} files of 3 blocks in a limit of 10");
