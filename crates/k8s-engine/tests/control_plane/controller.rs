@@ -325,10 +325,9 @@ async fn a_job_is_carried_to_its_end() {
     let recorded = installation.recorded().await;
     assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
     assert_eq!(recorded.get(&(job.to_string(), AuditAction::Released)), Some(&1), "{recorded:?}");
-    assert_eq!(
-        installation.story(job, expected.len() - 1).await,
-        expected[1..].iter().map(|phase| phase.as_str()).collect::<Vec<_>>()
-    );
+    // Phases that it only passed through are in its history.
+    let stayed = [Phase::Configuring, Phase::Running, Phase::Filtering, Phase::Publishing, Phase::Finished];
+    assert_eq!(installation.story(job, stayed.len()).await, stayed.map(|phase| phase.as_str()));
     controller.abort();
 }
 
