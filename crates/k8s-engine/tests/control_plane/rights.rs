@@ -99,7 +99,7 @@ async fn the_programs_need_no_right_beyond_theirs() {
     assert_eq!(installation.ended(second).await.phase, Phase::Finished);
     let (_, text) = engine.get("/metrics");
     assert!(text.contains("cloister_engine_failed_looks_total 0"), "{text}");
-    assert!(installation.story(second, 7).await.len() >= 7);
+    assert!(installation.story(second, 5).await.len() >= 5);
 
     let at = cloister_testkit::now();
     store.revoke_key(key.id, at, record(AuditAction::KeyRevoked)).await.expect("revoked");
