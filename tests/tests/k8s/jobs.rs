@@ -224,6 +224,34 @@ async fn a_webassembly_job_runs_in_three_pods_and_its_outputs_are_released() {
     installation.nothing_is_left();
 }
 
+/// The pods of a job are created together, and come to the same as in order.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn jobs_whose_pods_start_together_end_as_they_should() {
+    let mut environment = cluster::environment();
+    environment["spec"]["steps"]["startEarly"] = json!(true);
+    let installation = Installation::open_with("together", &environment).await;
+    let finishes = installation.submit(1, |job| job.algorithm.source = text(NOTHING)).await;
+    let fails = installation.submit(2, |job| job.algorithm.source = text(EXITS_WITH_7)).await;
+    let without_data = |job: &mut JobSpec| {
+        job.algorithm.source = text(NOTHING);
+        job.inputs[0].source = cloister_testkit::url("https://127.0.0.1/table.csv");
+    };
+    let without_data = installation.submit(3, without_data).await;
+    for (job, phase) in
+        [(finishes, Phase::Finished), (fails, Phase::AlgorithmFailed), (without_data, Phase::DataProvisioningFailed)]
+    {
+        let status = installation.ended(job).await;
+        assert_eq!(status.phase, phase, "{status:?}");
+    }
+    let stopped = installation.submit(4, |job| job.algorithm.source = text(ENDLESS)).await;
+    installation.runs(stopped);
+    installation.store.stop(stopped, event(stopped, AuditAction::JobStopped)).await.expect("stopped");
+    let status = installation.ended(stopped).await;
+    assert_eq!(status.phase, Phase::Stopped, "{status:?}");
+    installation.nothing_is_left();
+}
+
 /// Configuration reads the store of results, which is a claim, and gets what is agreed or nothing.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
