@@ -413,7 +413,12 @@ async fn an_installation_carries_jobs_through_kills_and_upgrades() {
     let status = ended(&store, job).await;
     assert_eq!(status.phase, Phase::Finished, "{status:?}");
 
-    tokio::task::block_in_place(|| look_at_add_ons(&mut installation.guide));
+    tokio::task::block_in_place(|| {
+        look_at_add_ons(&mut installation.guide);
+        // The other profile would be compiled first, for minutes.
+        installation.guide.replace("--output bundle", "--output bundle --profile deterministic");
+        installation.guide.follow("Scripts", |_, _| {});
+    });
     let left = installation.guide.left();
     assert!(left.is_empty(), "commands of docs/kubernetes.md that nobody has tried: {left:#?}");
 }

@@ -4,7 +4,7 @@ use cloister_tests::{
     chart,
     cluster::{self, PATIENCE},
     guide::{Part, Section, sections},
-    root,
+    root, shared_home,
 };
 use std::{
     collections::BTreeSet,
@@ -137,6 +137,8 @@ impl Guide {
         let mut command = Command::new("bash");
         command.args(["-c", &script]).current_dir(self.folder()).stdin(Stdio::null());
         command.env("PATH", path.collect::<Vec<_>>().join(":")).env("HOME", self.folder());
+        // Python is there already, and compiled.
+        command.env("CLOISTER_SANDBOX_HOME", shared_home());
         command
     }
 }
