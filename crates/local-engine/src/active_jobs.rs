@@ -295,17 +295,22 @@ mod tests {
     use super::*;
     use cloister_model::{Labels, Timestamp};
 
+    /// Two jobs of one account that wait since `now`, where so many may run at once, with the time limits of each.
+    fn two_waiting(at_once: u64, times: [TimeLimits; 2], now: Instant) -> (ActiveJobs, [JobId; 2]) {
+        let mut jobs = ActiveJobs::new(Capacity { jobs: at_once, cpus: 1, memory_bytes: 1, reserved: 0 });
+        let at = Timestamp::from_unix_ms(1);
+        let ids = [1, 2].map(|number| JobId::from_bytes([number; 16]));
+        for (job, times) in ids.into_iter().zip(times) {
+            let status = JobStatus::queued(job, Labels::new(), at);
+            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
+            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, now));
+        }
+        (jobs, ids)
+    }
+
     #[test]
     fn a_job_has_one_driver_and_keeps_its_place() {
-        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1, reserved: 0 });
-        let at = Timestamp::from_unix_ms(1);
-        let [first, second] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
-        for job in [first, second] {
-            let status = JobStatus::queued(job, Labels::new(), at);
-            let times = TimeLimits::default();
-            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
-            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
-        }
+        let (mut jobs, [first, _]) = two_waiting(1, [TimeLimits::default(); 2], Instant::now());
         assert_eq!(jobs.tasks(true), [], "the queue is held");
         assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
         assert!(jobs.take(first).is_some() && jobs.take(first).is_none());
@@ -315,15 +320,8 @@ mod tests {
     /// One that cannot be read is not tried every second for ever, and holds up no other.
     #[test]
     fn a_job_that_cannot_be_ended_is_due_again_later_and_later() {
-        let mut jobs = ActiveJobs::new(Capacity { jobs: 0, cpus: 1, memory_bytes: 1, reserved: 0 });
-        let (at, begin) = (Timestamp::from_unix_ms(1), Instant::now());
-        let [damaged, other] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
-        for (job, queue_ms) in [(damaged, 1000), (other, 5000)] {
-            let status = JobStatus::queued(job, Labels::new(), at);
-            let times = TimeLimits { queue_ms, ..TimeLimits::default() };
-            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
-            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, begin));
-        }
+        let times = [1000, 5000].map(|queue_ms| TimeLimits { queue_ms, ..TimeLimits::default() });
+        let (mut jobs, [damaged, _]) = two_waiting(0, times, Instant::now());
         let mut now = jobs.next_due().expect("the first");
         let mut pauses = Vec::new();
         for failure in 0..9 {
@@ -342,15 +340,7 @@ mod tests {
     /// A job that ends between the decision to start it and its start has no driver, which would free its place.
     #[test]
     fn the_place_of_a_job_that_is_gone_when_its_turn_comes_is_free() {
-        let mut jobs = ActiveJobs::new(Capacity { jobs: 1, cpus: 1, memory_bytes: 1, reserved: 0 });
-        let at = Timestamp::from_unix_ms(1);
-        let [first, second] = [1, 2].map(|number| JobId::from_bytes([number; 16]));
-        for job in [first, second] {
-            let status = JobStatus::queued(job, Labels::new(), at);
-            let times = TimeLimits::default();
-            let waiting = Waiting { job, queue: "alice".to_owned(), memory_bytes: 1 };
-            jobs.recover(&status, waiting, times, Deadlines::of(&status, &times, at, Instant::now()));
-        }
+        let (mut jobs, [first, second]) = two_waiting(1, [TimeLimits::default(); 2], Instant::now());
         assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
         let ended = Change { job: first, before: Some(Phase::Queued), after: None, stop: false, step: None, new: None };
         jobs.committed(&Tally::default(), &[ended], Instant::now());

@@ -137,20 +137,22 @@ pub(super) fn pod(settings: &PodSettings, owner: &Owner, attempt: u32, parts: Pa
 }
 
 /// Keeps a pod to a node: that of another pod of its job, whose volume they share.
-pub(super) fn pin(spec: &mut PodSpec, node: &str) {
+#[must_use]
+pub fn pinned(mut pod: Pod, node: &str) -> Pod {
     let is_node = NodeSelectorRequirement {
         key: "metadata.name".to_owned(),
         operator: "In".to_owned(),
         values: Some(vec![node.to_owned()]),
     };
     let term = NodeSelectorTerm { match_fields: Some(vec![is_node]), match_expressions: None };
-    spec.affinity = Some(Affinity {
+    pod.spec.get_or_insert_with(PodSpec::default).affinity = Some(Affinity {
         node_affinity: Some(NodeAffinity {
             required_during_scheduling_ignored_during_execution: Some(NodeSelector { node_selector_terms: vec![term] }),
             preferred_during_scheduling_ignored_during_execution: None,
         }),
         ..Affinity::default()
     });
+    pod
 }
 
 /// A pod without names and without anybody to ask for them. That it reaches nothing is the network policy's doing: it is one of

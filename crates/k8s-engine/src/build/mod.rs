@@ -27,19 +27,11 @@ pub(crate) mod testing;
 mod tests;
 pub mod volume;
 
-pub use frame::{ATTEMPT, COMPONENT, JOB, MANAGED_BY, Owner, STEP};
+pub use frame::{ATTEMPT, COMPONENT, JOB, MANAGED_BY, Owner, STEP, pinned};
 pub use layout::CONFIG_FILE;
 pub use settings::{InterpreterImage, PodSettings, ResultStoreAccess, StepResources, Storage};
 
 use cloister_model::JobId;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
-
-/// Keeps a pod to a node: that of another pod of its job, whose volume they share.
-#[must_use]
-pub fn pinned(mut pod: Pod, node: &str) -> Pod {
-    frame::pin(pod.spec.get_or_insert_with(PodSpec::default), node);
-    pod
-}
 
 /// The steps that have a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -48,8 +48,7 @@ impl Events {
 
     /// Says which phase a job has come to. Those that it has only passed through since are in its history.
     pub(super) fn phase(&self, namespace: &str, job: &KnownJob, after: &JobStatus) {
-        let Some(last) = after.history.len().checked_sub(1) else { return };
-        if self.waiting.try_send(event(namespace, job, after, last)).is_err() {
+        if self.waiting.try_send(event(namespace, job, after)).is_err() {
             tracing::debug!(job = %job.spec.id, "an event of a job is not shown, because too many wait");
         }
     }
@@ -61,10 +60,11 @@ impl Drop for Events {
     }
 }
 
-/// What is said of one step of the history of a job. It has one name, whoever says it.
-fn event(namespace: &str, job: &KnownJob, status: &JobStatus, number: usize) -> Event {
+/// What is said of the last step of the history of a job. It has one name, whoever says it.
+fn event(namespace: &str, job: &KnownJob, status: &JobStatus) -> Event {
     let id = job.spec.id.to_string();
-    let (phase, at) = status.history.get(number).map_or((status.phase, status.changed), |step| (step.phase, step.at));
+    let number = status.history.len().saturating_sub(1);
+    let (phase, at) = status.history.last().map_or((status.phase, status.changed), |step| (step.phase, step.at));
     let ended_badly = phase.has_ended() && phase != Phase::Finished;
     let at = i64::try_from(at.unix_ms()).ok().and_then(|ms| k8s_openapi::jiff::Timestamp::from_millisecond(ms).ok());
     Event {

@@ -209,7 +209,10 @@ impl Steps {
         let early = is_before_the_run(world.stored.status.phase);
         // The pod that the others follow, if they are created early.
         let leader = world.pods.get(&PodStep::Algorithm).filter(|_| early).and_then(|pod| pod.node.clone());
-        let follow = |pod: Pod| leader.as_deref().map_or(pod.clone(), |node| pinned(pod, node));
+        let follow = |pod: Pod| match &leader {
+            Some(node) => pinned(pod, node),
+            None => pod,
+        };
         Some(match step {
             PodStep::Configuration => {
                 // Its place has room for the algorithm, whose pod comes later.

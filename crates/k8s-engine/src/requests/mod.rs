@@ -74,24 +74,20 @@ pub async fn decide_what_is_requested(cluster: Cluster, store: Arc<ClusterStore>
                 let due: Vec<_> = open.iter().filter(|(_, open)| open.not_before <= present).map(|(key, _)| key.clone()).collect();
                 for key in due {
                     let Some(entry) = open.get(&key) else { continue };
-                    match requests.look(&entry.request).await {
-                        Ok(Next::Over) => drop(open.remove(&key)),
-                        Ok(Next::Again) => {
-                            if let Some(entry) = open.get_mut(&key) {
-                                entry.not_before = soon(now());
-                            }
+                    let next = requests.look(&entry.request).await.unwrap_or_else(|error| {
+                        tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
+                        Next::Later
+                    });
+                    let not_before = match next {
+                        Next::Again => soon(now()),
+                        Next::Later => present + AGAIN_MS,
+                        Next::Over => {
+                            open.remove(&key);
+                            continue;
                         }
-                        Ok(Next::Later) => {
-                            if let Some(entry) = open.get_mut(&key) {
-                                entry.not_before = present + AGAIN_MS;
-                            }
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
-                            if let Some(entry) = open.get_mut(&key) {
-                                entry.not_before = present + AGAIN_MS;
-                            }
-                        }
+                    };
+                    if let Some(entry) = open.get_mut(&key) {
+                        entry.not_before = not_before;
                     }
                 }
             }
