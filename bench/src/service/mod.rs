@@ -49,6 +49,15 @@ pub(crate) fn fresh_home(places: &Places, name: &str) -> Result<PathBuf> {
 impl Service {
     /// Starts a service in a folder, with limits on how often one may ask out of the way.
     pub(crate) fn start(places: &Places, home: &Path, settings: &[(&str, &str)]) -> Result<Self> {
+        Self::start_with(places, home, settings, &[])
+    }
+
+    /// Starts a service in a folder that was filled with jobs. No service was there before, so that it has no key for receipts.
+    pub(crate) fn start_filled(places: &Places, home: &Path) -> Result<Self> {
+        Self::start_with(places, home, &[], &["--new-receipt-key"])
+    }
+
+    fn start_with(places: &Places, home: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Result<Self> {
         // Another program could take the port before the service binds it. A benchmark accepts that.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let program = places.target.join("release/cloister");
@@ -64,6 +73,7 @@ impl Service {
         for (name, value) in settings {
             command.arg("--set").arg(format!("{name}={value}"));
         }
+        command.args(arguments);
         let log = fs::File::create(home.with_extension("log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;

@@ -49,7 +49,7 @@ pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
 fn among(places: &Places, scale: Scale, jobs: u64) -> Result<(Load, Vec<Row>)> {
     let home = fresh_home(places, "status")?;
     let ids = fill(places, &home, jobs)?;
-    let service = Service::start(places, &home, &[])?;
+    let service = Service::start_filled(places, &home)?;
     let key = service.key_for(OWNER, "consumer")?;
     let duration = Duration::from_secs(if scale == Scale::Full { 10 } else { 3 });
     let paths: Vec<String> = ids.iter().map(|id| format!("/v1/jobs/{id}")).collect();
