@@ -140,7 +140,8 @@ fn of_environments(environments: &[EnvironmentStatus]) -> Registry {
 
 /// What the engine of this program has counted.
 fn of_engine(figures: &EngineFigures) -> Registry {
-    let EngineFigures { ended, queue_wait, total, phases, free_bytes, cache_bytes, cache_limit_bytes } = figures;
+    let EngineFigures { ended, queue_wait, total, phases, free_bytes, cache_bytes, cache_limit_bytes, damaged_jobs } =
+        figures;
     let mut registry = Registry::with_prefix("cloister");
     let by_end = Family::<Vec<(&'static str, &'static str)>, Counter>::default();
     for ((phase, fault), count) in ended {
@@ -164,6 +165,11 @@ fn of_engine(figures: &EngineFigures) -> Registry {
             now.set(gauge(*value));
             registry.register_with_unit(name, help, Unit::Bytes, now);
         }
+    }
+    if let Some(damaged) = damaged_jobs {
+        let now = Gauge::<i64>::default();
+        now.set(gauge(*damaged));
+        registry.register("damaged_jobs", "Unfinished jobs that cannot be read, and do not go on", now);
     }
     registry
 }
@@ -237,7 +243,7 @@ mod tests {
         metrics.decided(&Ok(Submitted { status, admitted, repeated: false }));
         metrics.request("/v1/jobs", &Method::GET, 401, Duration::ZERO);
         metrics.uploaded(7);
-        let mut figures = EngineFigures { free_bytes: Some(5), ..EngineFigures::default() };
+        let mut figures = EngineFigures { free_bytes: Some(5), damaged_jobs: Some(2), ..EngineFigures::default() };
         for (before, after, fault) in
             [(Phase::Queued, Phase::Accepted, None), (Phase::Running, Phase::AlgorithmFailed, Some(Fault::Algorithm))]
         {
@@ -253,6 +259,7 @@ mod tests {
             r#"cloister_job_phase_seconds_bucket{le="1.0",phase="Running"} 0"#,
             "cloister_job_total_seconds_sum 7",
             "cloister_disk_free_bytes 5",
+            "cloister_damaged_jobs 2",
             r#"cloister_http_requests_total{route="/v1/jobs/{id}",method="other",status="4xx"} 1"#,
             r#"cloister_decisions_total{outcome="denied",rule="raw-algorithm"} 1"#,
             r#"cloister_decisions_total{outcome="allowed",rule="allow-raw-algorithm"} 1"#,

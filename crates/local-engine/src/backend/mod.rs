@@ -61,6 +61,7 @@ impl Backend for LocalEngine {
                     free_bytes: crate::home::free_bytes(core.home.root()).ok(),
                     cache_bytes: Some(core.cache.bytes()),
                     cache_limit_bytes: Some(core.cache.limit_bytes()),
+                    damaged_jobs: Some(core.shared.damaged_jobs()),
                     ..counted
                 })
             };

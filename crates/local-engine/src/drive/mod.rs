@@ -109,6 +109,9 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
             }
             Err(error) => error,
         };
+        if matches!(error, Unrecorded::Db(DbError::Damaged(_))) {
+            core.shared.damaged(job);
+        }
         if is_race(&error, failures) {
             tracing::debug!(%job, %error, "the job changed meanwhile");
         } else if last.as_ref() == Some(&error) {

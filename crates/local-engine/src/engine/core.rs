@@ -13,6 +13,7 @@ use cloister_results::{Incoming, ResultStore};
 use cloister_runner::{LOG, Sandbox};
 use cloister_sources::{Cache, Fetcher, inspect::Inspecting};
 use std::{
+    collections::HashSet,
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) ending: CancellationToken,
     /// What was counted since the program began.
     pub(crate) figures: Mutex<EngineFigures>,
+    /// Jobs whose rows cannot be read, since the program began.
+    damaged: Mutex<HashSet<JobId>>,
     /// Steps of jobs, for the log: writing it must not hold up the thread that stores.
     steps: mpsc::Sender<(JobId, PhaseChange)>,
     /// Where they come out, until the task that logs them takes it.
@@ -68,6 +71,7 @@ impl Shared {
         let (steps, logging) = mpsc::channel(MOST_STEPS);
         Self {
             figures: Mutex::default(),
+            damaged: Mutex::default(),
             steps,
             logging: Mutex::new(Some(logging)),
             active_jobs: Mutex::new(active_jobs),
@@ -88,6 +92,16 @@ impl Shared {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner).count(&step);
         // If the log has fallen behind, the counters still count.
         let _ = self.steps.try_send((job, step));
+    }
+
+    /// Notes a job that cannot be read.
+    pub(crate) fn damaged(&self, job: JobId) {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).insert(job);
+    }
+
+    /// How many jobs cannot be read.
+    pub(crate) fn damaged_jobs(&self) -> u64 {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).len() as u64
     }
 
     /// The steps to be logged, once.

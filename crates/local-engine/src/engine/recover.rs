@@ -33,7 +33,7 @@ pub(super) async fn recover(core: &Arc<Core>) -> Result<(), OpenError> {
     for (job, status) in &unended {
         match status {
             Some(status) => take_up(core, status).map_err(unusable)?,
-            None => not_continued(*job),
+            None => not_continued(core, *job),
         }
     }
     if !unended.is_empty() {
@@ -55,7 +55,7 @@ fn take_up(core: &Core, status: &JobStatus) -> Result<(), DbError> {
         Ok(Some(spec)) => spec,
         // One damaged job does not keep all others from going on.
         Ok(None) | Err(DbError::Damaged(_)) => {
-            not_continued(status.id);
+            not_continued(core, status.id);
             return Ok(());
         }
         Err(error) => return Err(error),
@@ -65,7 +65,8 @@ fn take_up(core: &Core, status: &JobStatus) -> Result<(), DbError> {
     Ok(())
 }
 
-fn not_continued(job: JobId) {
+fn not_continued(core: &Core, job: JobId) {
+    core.shared.damaged(job);
     tracing::error!(%job, "a job cannot be read and is not continued; restore the database from a backup");
 }
 

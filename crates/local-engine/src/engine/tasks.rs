@@ -89,9 +89,11 @@ async fn end_overdue(core: Arc<Core>) {
         }
         let overdue = core.active_jobs().overdue(Instant::now());
         for (job, limit) in overdue {
-            if let Err(Unrecorded::Db(error)) = record_waiting(&core, job, limit).await
-                && core.active_jobs().put_off(job, Instant::now())
-            {
+            let Err(Unrecorded::Db(error)) = record_waiting(&core, job, limit).await else { continue };
+            if matches!(error, DbError::Damaged(_)) {
+                core.shared.damaged(job);
+            }
+            if core.active_jobs().put_off(job, Instant::now()) {
                 tracing::error!(%job, %error, "a job could not be ended; it is tried again, less and less often");
             }
         }

@@ -321,6 +321,8 @@ async fn one_damaged_job_keeps_no_other_from_going_on() {
     close(engine).await;
     let engine = idle(&place).await;
     assert_eq!(engine.explain(other.id).await.map(|explanation| explanation.ahead), Ok(Some(0)));
+    let figures = engine.figures().await.expect("figures");
+    assert_eq!(figures.damaged_jobs, Some(1));
     let error = engine.card(damaged.id).await.expect_err("damaged");
     let EngineError::Unavailable { kind: Unavailability::Store, text } = &error else { panic!("{error:?}") };
     assert!(text.contains("backup"), "{text}");

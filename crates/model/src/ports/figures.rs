@@ -59,6 +59,9 @@ pub struct EngineFigures {
     pub cache_bytes: Option<u64>,
     /// The bytes that it keeps of them at most.
     pub cache_limit_bytes: Option<u64>,
+    /// Jobs that cannot go on because what is stored of them is damaged; none: the engine does not know. They stay until they
+    /// are restored, and the other jobs go on.
+    pub damaged_jobs: Option<u64>,
 }
 
 /// A job that came to another phase.
