@@ -109,7 +109,7 @@ def needs_a_loader(path):
 rootfs = f'{images}/{name}.rootfs'
 for program in filter(os.path.exists, (f'{rootfs}/{program}' for program in ('sandbox', 'cloister', 'entry'))):
     if needs_a_loader(program):
-        sys.exit(f'images: {program} is not static (see scripts/rustc-static.sh): install the static C library (Debian: libc6-dev)')
+        sys.exit(f'images: {program} is not static (see scripts/rustc.sh): install the static C library (Debian: libc6-dev)')
 program = name.split('-')[0]
 settings = {'User': '65532:65532', 'Entrypoint': [f'/{program}'], 'WorkingDir': '/', 'Labels': {
     'org.opencontainers.image.title': f'cloister {name}' if name != 'cloister' else name,

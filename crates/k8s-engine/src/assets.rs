@@ -9,7 +9,7 @@ use crate::{
     },
 };
 use cloister_model::{Account, Did, Manifest, Timestamp, escape};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future::BoxFuture};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::core::v1::{Namespace, Secret},
@@ -57,10 +57,11 @@ pub struct NotPublished {
 
 /// Publishes whatever is applied in a namespace of an account, in the whole cluster, until the future is dropped. Two of
 /// these at a time do the same and do no harm; those of two installations would publish each asset in one of the two.
-pub async fn publish_what_is_applied(cluster: Cluster, publish: Arc<dyn Publish>) {
+pub fn publish_what_is_applied(cluster: Cluster, publish: Arc<dyn Publish>) -> BoxFuture<'static, ()> {
     let datasets = follow::<Dataset>(cluster.clone(), Arc::clone(&publish));
     let algorithms = follow::<Algorithm>(cluster, publish);
-    futures_util::future::join(datasets, algorithms).await;
+    // Boxed, so that it is compiled here, and not again in each program.
+    Box::pin(async move { drop(futures_util::future::join(datasets, algorithms).await) })
 }
 
 /// A kind of asset.

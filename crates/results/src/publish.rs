@@ -9,6 +9,7 @@ use cloister_files::{ProgressCounter, Watch, hash_reader};
 use cloister_model::{
     AgeRecipient, FileDigest, JobId, Progress, PublishOrder, ResultFile, Sha256, StepName, StepReport, StepResult,
 };
+use futures_util::future::BoxFuture;
 use std::{path::Path, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
 
@@ -30,7 +31,18 @@ impl ResultStore {
     ///
     /// # Errors
     /// If a file cannot be read or is not what was checked, the store fails, or it is cancelled.
-    pub async fn publish(
+    pub fn publish<'a>(
+        &'a self,
+        job: JobId,
+        files: &'a [Outgoing],
+        encrypt_to: Option<&'a AgeRecipient>,
+        watch: &'a Watch,
+    ) -> BoxFuture<'a, Result<Vec<ResultFile>, PublishError>> {
+        // Boxed, so that it is compiled here, and not again in each program.
+        Box::pin(self.publish_once(job, files, encrypt_to, watch))
+    }
+
+    async fn publish_once(
         &self,
         job: JobId,
         files: &[Outgoing],

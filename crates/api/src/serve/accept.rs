@@ -1,6 +1,7 @@
 use super::{ServeOptions, stall::Unstalled};
 use crate::auth::{ClientAddress, PerNetwork};
 use axum::{Router, body::Body};
+use futures_util::future::BoxFuture;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
@@ -44,11 +45,11 @@ pub async fn serve(
             tracing::debug!(%address, "a connection was closed, because its address has the most there may be");
             continue;
         };
-        let (router, options) = (router.clone(), Arc::clone(&options));
-        let (closing, abandoned) = (closing.clone(), abandoned.clone());
+        let answered = answer(stream, address, router.clone(), Arc::clone(&options), closing.clone());
+        let abandoned = abandoned.clone();
         connections.spawn(async move {
             tokio::select! {
-                () = connection(stream, address, router, &options, &closing) => {}
+                () = answered => {}
                 () = abandoned.cancelled() => {}
             }
             drop((permit, of_address));
@@ -78,6 +79,17 @@ async fn accept(
             None
         }
     }
+}
+
+/// A boxed future is compiled here, once; what an `async fn` does is compiled again in each program that waits for it.
+fn answer(
+    stream: TcpStream,
+    address: SocketAddr,
+    router: Router,
+    options: Arc<ServeOptions>,
+    closing: CancellationToken,
+) -> BoxFuture<'static, ()> {
+    Box::pin(async move { connection(stream, address, router, &options, &closing).await })
 }
 
 async fn connection(

@@ -28,6 +28,7 @@ use cloister_model::{ApiKey, Backend, EngineError, EngineFuture, Sha256, Unavail
 use cloister_results::{Incoming, ResultStore};
 use cloister_sources::{Cache, inspect::Inspecting};
 use files::Files;
+use futures_util::future::BoxFuture;
 pub(crate) use registry::asset_now;
 use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
@@ -68,7 +69,12 @@ impl ClusterStore {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(cluster: Cluster, options: StoreOptions) -> Result<Self, OpenError> {
+    pub fn open(cluster: Cluster, options: StoreOptions) -> BoxFuture<'static, Result<Self, OpenError>> {
+        // Boxed, so that it is compiled here, and not again in each program.
+        Box::pin(Self::open_in(cluster, options))
+    }
+
+    async fn open_in(cluster: Cluster, options: StoreOptions) -> Result<Self, OpenError> {
         let home = options.home.clone();
         let files = tokio::task::spawn_blocking(move || Files::open(options)).await;
         let interrupted = |error| OpenError::Home { path: home, error: io::Error::other(error) };

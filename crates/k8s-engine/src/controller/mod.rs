@@ -30,6 +30,7 @@ use cloister_lifecycle::{fits_job, has_interpreter};
 use cloister_model::{EnvironmentId, JobId, Timestamp};
 use events::Events;
 use figures::Counts;
+use futures_util::future::BoxFuture;
 use known::Job;
 use kube::ResourceExt as _;
 use perform::Objects;
@@ -73,7 +74,12 @@ impl Controller {
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open(cluster: Cluster, options: EngineOptions) -> Result<Self, OpenError> {
+    pub fn open(cluster: Cluster, options: EngineOptions) -> BoxFuture<'static, Result<Self, OpenError>> {
+        // Boxed, so that it is compiled here, and not again in each program.
+        Box::pin(Self::open_in(cluster, options))
+    }
+
+    async fn open_in(cluster: Cluster, options: EngineOptions) -> Result<Self, OpenError> {
         let environments =
             Watched::start(cluster.jobs(), |environment: &Environment| Some(Arc::new(environment.clone())));
         let jobs = Watched::start(cluster.jobs(), known::job);
@@ -119,7 +125,16 @@ impl Controller {
     }
 
     /// Carries jobs until `stop` is done. Work that has begun is finished first, for some seconds.
-    pub async fn run(&self, stop: impl Future<Output = ()>) {
+    pub fn run<'a>(&'a self, stop: impl Future<Output = ()> + Send + 'a) -> BoxFuture<'a, ()> {
+        // Boxed, so that it is compiled here, and not again in each program.
+        self.run_until(Box::pin(stop))
+    }
+
+    fn run_until<'a>(&'a self, stop: BoxFuture<'a, ()>) -> BoxFuture<'a, ()> {
+        Box::pin(self.carry_jobs(stop))
+    }
+
+    async fn carry_jobs(&self, stop: BoxFuture<'_, ()>) {
         let Objects { jobs, pods, volumes, .. } = &self.reconciler.objects;
         let mut changes = [jobs.changes(), pods.changes(), volumes.changes()];
         let mut environments = self.environments.changes();

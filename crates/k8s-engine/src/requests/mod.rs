@@ -14,7 +14,7 @@ use crate::{
     store::secret,
 };
 use cloister_model::{EngineError, JobId, Jobs as _, Phase, Timestamp};
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future::BoxFuture};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Resource as _, ResourceExt as _,
@@ -47,7 +47,16 @@ const DECISION_MS: u64 = 60_000;
 
 /// Decides about every JobRequest in a namespace of an account, in the whole cluster, until the future is dropped. Any number of
 /// replicas may do so.
-pub async fn decide_what_is_requested(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn Decide>) {
+pub fn decide_what_is_requested(
+    cluster: Cluster,
+    store: Arc<ClusterStore>,
+    decide: Arc<dyn Decide>,
+) -> BoxFuture<'static, ()> {
+    // Boxed, so that it is compiled here, and not again in each program.
+    Box::pin(decide_all(cluster, store, decide))
+}
+
+async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn Decide>) {
     let all: Api<JobRequest> = Api::all(cluster.client().clone());
     let stream = watcher::watcher(all, watcher::Config::default()).default_backoff();
     futures_util::pin_mut!(stream);

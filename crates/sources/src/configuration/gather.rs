@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use cloister_model::{ByteRange, JobId, Location, Sha256, Source, StoredResultsError, StoredResultsFuture};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use sha2::Digest as _;
 use std::{
     io::{self, Read},
@@ -27,10 +27,21 @@ impl Fetcher {
         for (index, source) in sources.iter().enumerate() {
             let (bytes, sha256, max_bytes) = (source.bytes(), source.sha256(), self.policy.max_file_bytes);
             let bounds = Bounds { max_bytes, bytes, sha256, file: first + index };
-            let fetch = self.one(source.location(), origin(source), bounds, meter);
+            let fetch = self.fetch_one(source.location(), origin(source), bounds, meter);
             work.push(async move { fetch.await.map_err(|failure| failure.of(index, source.location().describe())) });
         }
         stream::iter(work).buffered(self.policy.parallel).try_collect().await
+    }
+
+    /// Boxed, so that it is compiled here, and not again in each program.
+    fn fetch_one<'a>(
+        &'a self,
+        location: &'a Location,
+        origin: Origin,
+        bounds: Bounds,
+        meter: &'a Meter,
+    ) -> BoxFuture<'a, Result<Held, Failure>> {
+        Box::pin(self.one(location, origin, bounds, meter))
     }
 
     async fn one(&self, location: &Location, origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
