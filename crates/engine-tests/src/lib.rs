@@ -150,6 +150,7 @@ macro_rules! conformance_tests {
                 lists_are_sorted_by_did
                 assets_are_counted
                 many_assets_at_once_stay_within_the_limit
+                jobs_that_register_results_stay_within_the_limit
                 a_job_holds_the_name_of_its_asset_until_it_fails
                 the_name_of_an_asset_cannot_be_claimed
                 a_finished_job_registers_its_results

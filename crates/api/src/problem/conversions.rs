@@ -20,6 +20,7 @@ impl From<EngineError> for Problem {
             EngineError::NoWithheldLog(_) => Self::conflict("no-withheld-log", error.to_string()),
             EngineError::Full => Self { retry_after: Some(30), ..Self::unavailable(error.to_string()) },
             EngineError::FullForAccount(_) => Self { detail: error.to_string(), ..Self::rate_limited(30) },
+            EngineError::Quota(exceeded) => Self::quota(exceeded),
             EngineError::Unavailable { kind: Unavailability::Held, text } => Self::unavailable(text),
             EngineError::Unavailable { kind, text } => {
                 tracing::error!(?kind, why = %text, "the engine cannot be reached");

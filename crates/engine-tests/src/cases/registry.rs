@@ -2,8 +2,8 @@
 
 use crate::Trial;
 use cloister_model::{
-    Account, Asset, AssetKind, AssetQuery, AuditAction, Claim, Delivery, EngineError, FileDigest, JobSpec, Phase,
-    ResultSet, StoreError, Timestamp,
+    Account, Asset, AssetKind, AssetLimit, AssetQuery, AuditAction, Claim, Delivery, EngineError, FileDigest, JobSpec,
+    Phase, ResultSet, StoreError, Timestamp,
 };
 use cloister_testkit::{OWNER, account, dataset, guests};
 
@@ -95,6 +95,52 @@ pub async fn many_assets_at_once_stay_within_the_limit(trial: &mut Trial) {
     assert_eq!(changed, Ok(()));
     let eves = dataset("e", "eve", "name-0");
     assert_eq!(trial.engine().put_asset(eves, 1, trial.event(AuditAction::AssetPublished)).await, Ok(()));
+}
+
+/// A job that will register its results takes the place of an asset from the moment at which it is taken in until it ends without
+/// one. However many are submitted at once, assets and such jobs stay within the limit together.
+pub async fn jobs_that_register_results_stay_within_the_limit(trial: &mut Trial) {
+    const LIMIT: u64 = 3;
+    trial.start_no_jobs().await;
+    put(trial, dataset("a", OWNER, "one")).await.expect("stored");
+    let limit = || AssetLimit { owner: account(OWNER), most: LIMIT };
+    let mut tasks = Vec::new();
+    for (number, engine) in trial.processes().into_iter().cycle().take(6).enumerate() {
+        let (job, event) = (trial.idle_job(), trial.event(AuditAction::JobAllowed));
+        let name = Claim::asset_name(&account(OWNER), AssetKind::Dataset, &format!("results-{number}"));
+        let claims = vec![name.within(limit())];
+        tasks.push(tokio::spawn(async move { (job.id, engine.submit(job, claims, event).await) }));
+    }
+    let mut taken = Vec::new();
+    for task in tasks {
+        match task.await.expect("an answer") {
+            (job, Ok(_)) => taken.push(job),
+            (job, answer) => {
+                assert!(matches!(answer, Err(EngineError::Quota(_))), "{answer:?}");
+                assert_eq!(trial.engine().status(job).await, Err(EngineError::NoSuchJob(job)));
+            }
+        }
+    }
+    let used = 1 + taken.len() as u64;
+    assert!(used <= LIMIT, "{used} assets");
+    trial.restart().await;
+    assert_eq!(trial.engine().asset_count(account(OWNER)).await, Ok(used));
+    // Two replicas that count at once may both refuse what would have fitted.
+    for number in used..LIMIT {
+        let name = Claim::asset_name(&account(OWNER), AssetKind::Dataset, &format!("more-{number}"));
+        let job = trial.idle_job();
+        trial.submit_with(&job, vec![name.within(limit())]).await;
+        taken.push(job.id);
+    }
+    let more = dataset("b", OWNER, "two");
+    let publish = async |trial: &Trial| {
+        trial.engine().put_asset(more.clone(), LIMIT, trial.event(AuditAction::AssetPublished)).await
+    };
+    assert!(matches!(publish(trial).await, Err(StoreError::Quota(_))));
+    assert_eq!(trial.engine().asset_count(account("eve")).await, Ok(0));
+    trial.stop_to_the_end(taken[0]).await;
+    assert_eq!(publish(trial).await, Ok(()));
+    assert_eq!(trial.engine().asset_count(account(OWNER)).await, Ok(LIMIT));
 }
 
 /// An asset is stored whole, with its record, and read again by its DID and its name, also after a restart.

@@ -1,4 +1,4 @@
-use super::{ClusterStore, Inner};
+use super::{ClusterStore, Inner, registry::owner_label};
 use crate::{
     clock::now,
     cluster::{CallError, call},
@@ -29,9 +29,10 @@ impl Claims for ClusterStore {
 }
 
 impl Inner {
-    /// Takes a claim; one whose job has ended is free.
+    /// Takes a claim; one whose job has ended is free. One with a limit is found by the label of the account that it counts for.
     pub(super) async fn take(&self, claim: &Claim, holder: &Holder) -> Result<Taken, CallError> {
-        self.take_for(claim, holder, None).await
+        let owner = claim.limit().map(|limit| owner_label(&limit.owner));
+        self.take_for(claim, holder, owner.as_deref()).await
     }
 
     /// The same. The claim is found by the label of the account that it is taken for.
@@ -53,7 +54,7 @@ impl Inner {
         Err(CallError::Unreachable { what: "take a claim", words })
     }
 
-    async fn is_free(&self, kind: ClaimKind, held: &Held) -> Result<bool, CallError> {
+    pub(super) async fn is_free(&self, kind: ClaimKind, held: &Held) -> Result<bool, CallError> {
         let Holder::Job(job) = &held.holder else { return Ok(false) };
         let (api, name) = (self.cluster.jobs::<ComputeJob>(), job.to_string());
         let job = call("read a job", || async { api.get_opt(&name).await }).await?;

@@ -254,7 +254,17 @@ impl Inner {
         let mut taken = Vec::new();
         for claim in claims {
             match self.take(claim, &holder).await? {
-                Taken::Now => taken.push(claim),
+                Taken::Now => {
+                    taken.push(claim);
+                    let exceeded = match claim.limit() {
+                        Some(limit) => self.over(limit, &holder).await.map_err(unusable)?,
+                        None => None,
+                    };
+                    if let Some(exceeded) = exceeded {
+                        self.give_back(&taken, &holder).await?;
+                        return Err(exceeded.into());
+                    }
+                }
                 Taken::Already => {}
                 Taken::By(_) => {
                     self.give_back(&taken, &holder).await?;

@@ -1,12 +1,13 @@
 use super::{ClusterStore, Inner, outbox::Recorded, short_digest};
 use crate::{
+    clock::now,
     cluster::{CallError, call},
     resources::{Algorithm, AlgorithmSpec, Dataset, DatasetSpec, Moment, StoredAsset},
-    store::{Holder, MANAGED_BY, OWNER, Pending, Taken, give_up, holders_for, secret},
+    store::{Holder, MANAGED_BY, OWNER, Pending, Taken, give_up, held_for, secret},
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Claim, Did, Quota, QuotaExceeded, Registry, Sha256,
-    StoreError, StoreFuture, Timestamp,
+    Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AuditEvent, Claim, ClaimKind, Did, Quota,
+    QuotaExceeded, Registry, Sha256, StoreError, StoreFuture, Timestamp,
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{
@@ -77,12 +78,7 @@ impl Registry for ClusterStore {
     }
 
     fn asset_count(&self, owner: Account) -> StoreFuture<'_, u64> {
-        Box::pin(async move {
-            let label = format!("{OWNER}={}", owner_label(&owner));
-            let (datasets, algorithms) =
-                tokio::try_join!(self.inner.listed::<Dataset>(&label), self.inner.listed::<Algorithm>(&label))?;
-            Ok(datasets.iter().chain(&algorithms).filter(|stored| stored.owner == owner).count() as u64)
-        })
+        Box::pin(async move { Ok(self.inner.holders_of_assets(&owner).await?.len() as u64) })
     }
 
     fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList> {
@@ -266,29 +262,44 @@ impl Inner {
         }
     }
 
-    /// Refuses a new asset, whose name it has, if its owner has as many. Names are taken before they are counted: of two processes
-    /// that store one each, the one that counts last sees both names. Both may be refused where one would have fitted.
+    /// Refuses a new asset, whose name it has, if its owner has as many.
     async fn refuse_if_too_many(&self, asset: &Asset, most: u64) -> Result<(), StoreError> {
-        let (own, label) = (asset.ddo.id(), owner_label(&asset.owner));
-        let labels = format!("{OWNER}={label}");
-        let (datasets, algorithms, holders) =
-            tokio::try_join!(self.listed::<Dataset>(&labels), self.listed::<Algorithm>(&labels), async {
-                holders_for(&self.cluster, &label).await.map_err(StoreError::from)
-            })?;
-        let stored = datasets.into_iter().chain(algorithms).filter(|stored| stored.owner == asset.owner);
-        let mut others: BTreeSet<Did> = stored.map(|stored| stored.did).collect();
-        others.extend(holders.into_iter().filter_map(|holder| match holder {
-            Holder::Asset(did) => Some(did),
-            Holder::Caller | Holder::Job(_) | Holder::Other(_) => None,
-        }));
-        others.remove(own);
-        let used = others.len() as u64;
-        if used < most {
-            return Ok(());
-        }
+        let (limit, holder) = (AssetLimit { owner: asset.owner.clone(), most }, Holder::Asset(asset.ddo.id().clone()));
+        let Some(exceeded) = self.over(&limit, &holder).await? else { return Ok(()) };
         let claim = Claim::asset_name(&asset.owner, kind(asset), &asset.name);
-        give_up(&self.cluster, &claim, &Holder::Asset(own.clone())).await?;
-        Err(QuotaExceeded { quota: Quota::Assets, limit: most, used }.into())
+        give_up(&self.cluster, &claim, &holder).await?;
+        Err(exceeded.into())
+    }
+
+    /// Why an account may not have the asset, or the job that will register one, which has taken its name; none: it may. Names are
+    /// taken before they are counted: of two processes that take one each, the one that counts last sees both. Both may be refused
+    /// where one would have fitted.
+    pub(super) async fn over(&self, limit: &AssetLimit, own: &Holder) -> Result<Option<QuotaExceeded>, StoreError> {
+        let used =
+            self.holders_of_assets(&limit.owner).await?.into_iter().filter(|holder| holder != own).count() as u64;
+        Ok((used >= limit.most).then_some(QuotaExceeded { quota: Quota::Assets, limit: limit.most, used }))
+    }
+
+    /// The assets of an account, those about to be stored, and its unfinished jobs that will register one.
+    async fn holders_of_assets(&self, account: &Account) -> Result<Vec<Holder>, StoreError> {
+        let label = owner_label(account);
+        let labels = format!("{OWNER}={label}");
+        let (datasets, algorithms, claims) =
+            tokio::try_join!(self.listed::<Dataset>(&labels), self.listed::<Algorithm>(&labels), async {
+                held_for(&self.cluster, &label, now()).await.map_err(StoreError::from)
+            })?;
+        let stored = datasets.into_iter().chain(algorithms).filter(|stored| stored.owner == *account);
+        let mut assets: BTreeSet<Did> = stored.map(|stored| stored.did).collect();
+        let mut jobs = Vec::new();
+        for held in claims {
+            match &held.holder {
+                Holder::Asset(did) => drop(assets.insert(did.clone())),
+                // A claim stays behind a job that ended without its asset.
+                Holder::Job(_) if !self.is_free(ClaimKind::AssetName, &held).await? => jobs.push(held.holder),
+                Holder::Job(_) | Holder::Caller | Holder::Other(_) => {}
+            }
+        }
+        Ok(assets.into_iter().map(Holder::Asset).chain(jobs).collect())
     }
 
     async fn put_secret(&self, name: &str, content: Vec<u8>, owner: Option<OwnerReference>) -> Result<(), StoreError> {
@@ -397,7 +408,7 @@ fn object_name(did: &Did) -> String {
     format!("a-{}", short_digest(did.id()))
 }
 
-fn owner_label(owner: &Account) -> String {
+pub(super) fn owner_label(owner: &Account) -> String {
     short_digest(owner.key())
 }
 

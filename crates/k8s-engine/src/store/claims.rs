@@ -98,6 +98,15 @@ pub(crate) struct Held {
     object: ConfigMap,
 }
 
+impl Held {
+    fn read(object: ConfigMap, now: Timestamp) -> Self {
+        let taken =
+            object.metadata.creation_timestamp.as_ref().and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
+        let age_ms = now.unix_ms().saturating_sub(taken.unwrap_or_default());
+        Self { holder: holder_of(&object), age_ms, object }
+    }
+}
+
 /// Tries to take a claim for a holder.
 pub(crate) async fn attempt(
     cluster: &Cluster,
@@ -127,9 +136,7 @@ pub(crate) async fn attempt(
     if other == *holder && *holder != Holder::Caller {
         return Ok(Attempt::Taken(Taken::Already));
     }
-    let taken = object.metadata.creation_timestamp.as_ref().and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
-    let age_ms = now.unix_ms().saturating_sub(taken.unwrap_or_default());
-    Ok(Attempt::Held(Box::new(Held { holder: other, age_ms, object })))
+    Ok(Attempt::Held(Box::new(Held::read(object, now))))
 }
 
 /// Frees a claim whose holder has given it up.
@@ -141,14 +148,14 @@ fn holder_of(object: &ConfigMap) -> Holder {
     Holder::read(object.data.as_ref().and_then(|data| data.get(HOLDER)).map_or("", String::as_str))
 }
 
-/// The holders of all claims that were taken for an account, by its label.
-pub(crate) async fn holders_for(cluster: &Cluster, owner: &str) -> Result<Vec<Holder>, CallError> {
+/// All claims that were taken for an account, by its label.
+pub(crate) async fn held_for(cluster: &Cluster, owner: &str, now: Timestamp) -> Result<Vec<Held>, CallError> {
     let api: Api<ConfigMap> = cluster.system();
     let mut page = ListParams::default().labels(&format!("{LABEL}=true,{OWNER}={owner}")).limit(PAGE);
     let mut found = Vec::new();
     loop {
         let listed = call("list claims", || async { api.list(&page).await }).await?;
-        found.extend(listed.items.iter().map(holder_of));
+        found.extend(listed.items.into_iter().map(|object| Held::read(object, now)));
         match listed.metadata.continue_.filter(|next| !next.is_empty()) {
             Some(next) => page = page.continue_token(&next),
             None => return Ok(found),

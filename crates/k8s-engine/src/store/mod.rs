@@ -11,7 +11,7 @@ pub(crate) mod receipts;
 mod secret;
 
 pub(crate) use audit::{Audit, Entry};
-pub(crate) use claims::{Attempt, Held, Holder, OWNER, Taken, attempt, free, give_up, holders_for};
+pub(crate) use claims::{Attempt, Held, Holder, OWNER, Taken, attempt, free, give_up, held_for};
 pub(crate) use nonces::Nonces;
 pub(crate) use outbox::{PENDING_LABEL, Pending};
 pub(crate) use payload::secrets;

@@ -4,7 +4,7 @@ use crate::{
     clock::now,
     drive::{Unrecorded, read, record},
     engine::core::{Core, blocking},
-    store::{Change, DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs, jobs::NewJob},
+    store::{Change, DbError, Durability, Fail, Write, assets, audit, claims, claims::Holder, jobs, jobs::NewJob},
 };
 use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, log_released, reviewed};
 use cloister_model::{
@@ -176,6 +176,9 @@ fn submit(
     }
     claims::purge(write, now())?;
     for claim in wanted {
+        if let Some(exceeded) = claim.limit().map(|limit| assets::over(write.db, limit)).transpose()?.flatten() {
+            return Err(Fail::Rejected(exceeded.into()));
+        }
         if !claims::take(write, claim, Holder::Job(job.id))? {
             return Err(Fail::Rejected(EngineError::Claimed(claim.clone())));
         }

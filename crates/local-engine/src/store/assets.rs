@@ -1,10 +1,11 @@
 use super::{
     DbError, Fail, Write, claims,
     claims::Holder,
-    forms::{AssetForm, SummaryForm},
+    forms::{AssetForm, CardForm, SummaryForm},
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AssetList, AssetQuery, AssetSummary, Claim, Did, JobId, Quota, QuotaExceeded, StoreError,
+    Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AssetSummary, Claim, ClaimKind, Did, JobId, Quota,
+    QuotaExceeded, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -24,11 +25,16 @@ pub(super) fn kind_of(number: i64) -> Option<AssetKind> {
 
 /// Refuses a new asset if its owner has as many.
 pub(crate) fn refuse_if_too_many(write: &Write<'_>, asset: &Asset, most: u64) -> Result<(), Fail<StoreError>> {
-    let used = count(write.db, &asset.owner)?;
-    if used >= most && get(write.db, asset.ddo.id())?.is_none() {
-        return Err(Fail::Rejected(QuotaExceeded { quota: Quota::Assets, limit: most, used }.into()));
+    match over(write.db, &AssetLimit { owner: asset.owner.clone(), most })? {
+        Some(exceeded) if get(write.db, asset.ddo.id())?.is_none() => Err(Fail::Rejected(exceeded.into())),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Why an account may not have one more asset; none: it may.
+pub(crate) fn over(db: &Connection, limit: &AssetLimit) -> Result<Option<QuotaExceeded>, DbError> {
+    let used = count(db, &limit.owner)?;
+    Ok((used >= limit.most).then_some(QuotaExceeded { quota: Quota::Assets, limit: limit.most, used }))
 }
 
 /// Stores an asset whose revision is one above the stored one's. Its name is claimed: a name that another asset has, or
@@ -104,9 +110,20 @@ pub(crate) fn named(db: &Connection, owner: &Account, kind: AssetKind, name: &st
     one(db, sql, params![owner.key(), kind_number(kind), name])
 }
 
-/// How many assets an account has, withdrawn ones included.
+/// How many assets an account has, withdrawn ones and those included that its unfinished jobs will register.
 pub(crate) fn count(db: &Connection, owner: &Account) -> Result<u64, DbError> {
-    Ok(db.prepare_cached("SELECT count(*) FROM asset WHERE owner = ?1")?.query_row([owner.key()], |row| row.get(0))?)
+    let stored = "SELECT count(*) FROM asset WHERE owner = ?1";
+    let stored: u64 = db.prepare_cached(stored)?.query_row([owner.key()], |row| row.get(0))?;
+    let to_come = "SELECT card FROM claim JOIN job ON job.id = claim.job JOIN card ON card.seq = job.seq
+        WHERE claim.kind = ?1 AND claim.job IS NOT NULL";
+    let mut to_come = db.prepare_cached(to_come)?;
+    let mut jobs = to_come.query([claims::number(ClaimKind::AssetName)])?;
+    let mut count = stored;
+    while let Some(job) = jobs.next()? {
+        // One that cannot be read is nobody's: it must not keep others from publishing.
+        count += u64::from(CardForm::owner(&job.get::<_, String>(0)?).is_some_and(|account| account == *owner));
+    }
+    Ok(count)
 }
 
 /// The summary of an asset, as its row holds it.

@@ -25,6 +25,17 @@ pub struct Claim {
     name: String,
     digest: Sha256,
     until: Option<Timestamp>,
+    /// Boxed, because errors hold claims.
+    limit: Option<Box<AssetLimit>>,
+}
+
+/// The most assets that an account may have, withdrawn ones and those that its unfinished jobs will register included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetLimit {
+    /// Which account.
+    pub owner: Account,
+    /// How many.
+    pub most: u64,
 }
 
 impl Claim {
@@ -64,13 +75,20 @@ impl Claim {
         Self::new(ClaimKind::AssetName, format!("the name of the {kind}"), &[owner.key(), kind, name], None)
     }
 
+    /// The same claim of a job on the name of an asset that it will register, refused if its owner has as many assets as it may.
+    /// The engine counts when the job is taken in, so that jobs that are submitted at once do not get past the limit together.
+    #[must_use]
+    pub fn within(self, limit: AssetLimit) -> Self {
+        Self { limit: Some(Box::new(limit)), ..self }
+    }
+
     fn new(kind: ClaimKind, name: String, parts: &[&str], until: Option<Timestamp>) -> Self {
         let mut hash = sha2::Sha256::new();
         for part in parts {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        Self { kind, name, digest: Sha256::from_bytes(hash.finalize().into()), until }
+        Self { kind, name, digest: Sha256::from_bytes(hash.finalize().into()), until, limit: None }
     }
 
     /// What it is for.
@@ -95,6 +113,12 @@ impl Claim {
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
         self.until
+    }
+
+    /// How many assets its owner may have with this one.
+    #[must_use]
+    pub fn limit(&self) -> Option<&AssetLimit> {
+        self.limit.as_deref()
     }
 }
 

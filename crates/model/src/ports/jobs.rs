@@ -1,4 +1,4 @@
-use super::{AuditEvent, Claim};
+use super::{AuditEvent, Claim, QuotaExceeded};
 use crate::{
     Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Seen,
 };
@@ -40,7 +40,8 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`EngineError::JobExists`] for a different job of that id, also if it was removed, because its receipt stays;
     /// [`EngineError::Claimed`] if another holder has one of the claims; [`EngineError::Full`];
-    /// [`EngineError::FullForAccount`] (accounts are told apart by [`JobSpec::queue`]); [`EngineError::Unavailable`].
+    /// [`EngineError::FullForAccount`] (accounts are told apart by [`JobSpec::queue`]); [`EngineError::Quota`] if the
+    /// [limit](Claim::limit) of a claim is reached; [`EngineError::Unavailable`].
     fn submit(&self, job: JobSpec, claims: Vec<Claim>, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 
     /// The present status of a job.
@@ -217,6 +218,9 @@ pub enum EngineError {
         "you have {0} jobs in the queue, which is the most for one account; wait until some have started, or stop some of them"
     )]
     FullForAccount(u64),
+    /// The owner of the job has as many assets as it may have, those that its unfinished jobs will register included.
+    #[error(transparent)]
+    Quota(#[from] QuotaExceeded),
     /// Its store, its cluster or its disk does not answer.
     #[error("the engine cannot be reached: {text}; try again, and ask the operator if it stays so")]
     Unavailable {

@@ -12,7 +12,7 @@ mod quota;
 mod registry;
 
 pub use audit::{Archived, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord};
-pub use claims::{Claim, ClaimKind, Claims};
+pub use claims::{AssetLimit, Claim, ClaimKind, Claims};
 pub use figures::{Distribution, EngineFigures, PhaseChange};
 pub use files::{FileDigest, Inspection, Inspections, StrangerLimit, Upload, UploadLimits, UploadQuery, Uploads};
 pub use jobs::{

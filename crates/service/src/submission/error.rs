@@ -49,6 +49,7 @@ impl From<EngineError> for SubmitError {
         match error {
             EngineError::Claimed(claim) if claim.kind() == ClaimKind::Agreement => Self::AgreementInUse,
             EngineError::Claimed(claim) if claim.kind() == ClaimKind::AssetName => super::job::name_taken(),
+            EngineError::Quota(exceeded) => Self::Store(exceeded.into()),
             other => Self::Engine(other),
         }
     }

@@ -7,8 +7,9 @@ use crate::{
 };
 use aws_lc_rs::hmac;
 use cloister_model::{
-    Account, Asset, AssetKind, Claim, Ddo, Delivery, JobAlgorithm, JobId, JobInput, JobRecord, JobSpec, Manifest,
-    OutputContract, RecordedAsset, RecordedDataset, Secret, Service, ServiceKind, Sha256, Terms, TimeLimits, Timestamp,
+    Account, Asset, AssetKind, AssetLimit, Claim, Ddo, Delivery, JobAlgorithm, JobId, JobInput, JobRecord, JobSpec,
+    Manifest, OutputContract, RecordedAsset, RecordedDataset, Secret, Service, ServiceKind, Sha256, Terms, TimeLimits,
+    Timestamp,
 };
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ pub(super) async fn job(
         Some(register) => Some(Box::new(prepare(use_cases, owner, register, now).await?)),
         None => None,
     };
-    let claims = claims(actor, owner, submission);
+    let claims = claims(use_cases, actor, owner, submission);
     let Decided { decision: _, environment, datasets, program, interpreter, parameters, limits } = decided;
     let published = program.published.as_ref().map(|(asset, _)| asset);
     let upload = match &submission.algorithm {
@@ -121,13 +122,15 @@ pub(super) async fn job(
 }
 
 /// What no other job may have at the same time: its agreement, and the name under which its results are registered.
-fn claims(actor: &Actor, owner: &Account, submission: &Submission) -> Vec<Claim> {
+fn claims(use_cases: &UseCases, actor: &Actor, owner: &Account, submission: &Submission) -> Vec<Claim> {
     let agreement = submission.agreement.as_ref().map(|agreement| {
         let provider = actor.provider().and_then(|Provider { account, .. }| account.as_ref());
         Claim::agreement_of(provider, agreement.as_str())
     });
     let name = submission.register.as_ref();
-    let name = name.map(|register| Claim::asset_name(owner, AssetKind::Dataset, register.name.as_str()));
+    let limit = || AssetLimit { owner: owner.clone(), most: use_cases.options().quotas.assets };
+    let name =
+        name.map(|register| Claim::asset_name(owner, AssetKind::Dataset, register.name.as_str()).within(limit()));
     agreement.into_iter().chain(name).collect()
 }
 
@@ -144,7 +147,6 @@ async fn prepare(
     if by_name.is_some() || use_cases.backend().asset(did.clone()).await?.is_some() {
         return Err(name_taken());
     }
-    use_cases.check_asset_quota(owner).await?;
     // The owner has the files already, and reads the logs of all jobs on them.
     let rules = json!({"allowRawAlgorithm": true, "outputContract": OutputContract::default()});
     let document = json!({

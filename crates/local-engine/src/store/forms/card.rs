@@ -15,6 +15,21 @@ pub(crate) struct CardForm {
     inputs: Vec<Did>,
 }
 
+impl CardForm {
+    /// The owner of a job, by its stored card, without reading the rest; none if it cannot be read.
+    pub(crate) fn owner(card: &str) -> Option<Account> {
+        #[derive(Deserialize)]
+        struct Record {
+            owner: Account,
+        }
+        #[derive(Deserialize)]
+        struct Card {
+            record: Record,
+        }
+        serde_json::from_str(card).ok().map(|card: Card| card.record.owner)
+    }
+}
+
 /// A [`JobRecord`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
