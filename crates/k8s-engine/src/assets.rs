@@ -61,7 +61,9 @@ pub fn publish_what_is_applied(cluster: Cluster, publish: Arc<dyn Publish>) -> B
     let datasets = follow::<Dataset>(cluster.clone(), Arc::clone(&publish));
     let algorithms = follow::<Algorithm>(cluster, publish);
     // Boxed, so that it is compiled here, and not again in each program.
-    Box::pin(async move { drop(futures_util::future::join(datasets, algorithms).await) })
+    Box::pin(async move {
+        futures_util::future::join(datasets, algorithms).await;
+    })
 }
 
 /// A kind of asset.

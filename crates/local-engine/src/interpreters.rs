@@ -28,7 +28,7 @@ impl Interpreters {
         Self { folder: sandbox.join("runtimes"), known: Mutex::new(None) }
     }
 
-    /// Their names. Blocking.
+    /// Their names. One question to the file system, unless something was installed or removed.
     pub(crate) fn names(&self) -> BTreeSet<InterpreterId> {
         let Ok(changed) = fs::metadata(&self.folder).and_then(|metadata| metadata.modified()) else {
             return BTreeSet::new();

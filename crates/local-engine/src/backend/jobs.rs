@@ -19,8 +19,8 @@ const WAIT: Duration = Duration::from_secs(30);
 impl Jobs for LocalEngine {
     fn environments(&self) -> EngineFuture<'_, Vec<EnvironmentStatus>> {
         Box::pin(async {
-            let core = Arc::clone(&self.core);
-            let interpreters = blocking(move || Ok(core.interpreters.names())).await?;
+            // One question to the file system, with every submission: another thread would take longer.
+            let interpreters = self.core.interpreters.names();
             Ok(vec![environment(&self.core, interpreters)])
         })
     }
