@@ -191,6 +191,7 @@ macro_rules! conformance_tests {
                 of_many_jobs_with_one_claim_one_is_taken_in
                 claims_are_free_when_their_job_has_ended
                 a_job_that_never_fits_ends_and_says_why
+                the_parameters_of_a_job_can_be_read
             }
             uploads {
                 an_upload_is_its_parts_in_their_order

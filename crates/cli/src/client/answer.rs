@@ -5,7 +5,7 @@
 use super::ClientError;
 use cloister_model::{AuditAction, AuditEvent, AuditRecord, JobId, ResultKind, Sha256, Timestamp, escape};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Reads an answer.
 ///
@@ -138,6 +138,15 @@ pub(crate) struct WaitingReview {
     pub(crate) waits: ReviewWait,
     pub(crate) files: Option<u64>,
     pub(crate) bytes: Option<u64>,
+    /// Absent if they are long, and in answers of an older service.
+    pub(crate) parameters: Option<JobParameters>,
+}
+
+/// What the algorithm of a job is given beside its data. The consumer's text.
+#[derive(Debug, Deserialize)]
+pub(crate) struct JobParameters {
+    pub(crate) values: Map<String, Value>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// A result of a job.

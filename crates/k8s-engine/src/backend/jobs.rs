@@ -11,7 +11,7 @@ use crate::{
 use cloister_lifecycle::log_released;
 use cloister_model::{
     AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation, JobCard, JobId,
-    JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
+    JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -89,6 +89,15 @@ impl Jobs for ClusterStore {
 
     fn card(&self, job: JobId) -> EngineFuture<'_, JobCard> {
         Box::pin(async move { Ok((*self.inner.known(job).await?.card).clone()) })
+    }
+
+    fn parameters(&self, job: JobId) -> EngineFuture<'_, JobParameters> {
+        Box::pin(async move {
+            let found = self.inner.stored(job).await?.filter(|found| !counts_as_absent(found));
+            let found = found.ok_or(EngineError::NoSuchJob(job))?;
+            let spec = self.inner.with_parameters(found.job().map_err(unusable)?, &found).await?;
+            Ok(JobParameters::from(&spec))
+        })
     }
 
     fn list(&self, query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>> {

@@ -9,7 +9,8 @@ use crate::{
 use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, log_released, reviewed};
 use cloister_model::{
     Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation, InterpreterId,
-    JobCard, JobId, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict, RuntimeKind, Seen,
+    JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict,
+    RuntimeKind, Seen,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -87,6 +88,13 @@ impl Jobs for LocalEngine {
     fn card(&self, job: JobId) -> EngineFuture<'_, JobCard> {
         let card = self.core.store.read(|db| jobs::card(db, job)).map_err(EngineError::from);
         Box::pin(std::future::ready(card.and_then(|card| card.ok_or(EngineError::NoSuchJob(job)))))
+    }
+
+    fn parameters(&self, job: JobId) -> EngineFuture<'_, JobParameters> {
+        Box::pin(async move {
+            let spec = self.core.store.read_long(move |db| jobs::spec_without_documents(db, job)).await?;
+            spec.as_ref().map(JobParameters::from).ok_or(EngineError::NoSuchJob(job))
+        })
     }
 
     fn list(&self, query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>> {

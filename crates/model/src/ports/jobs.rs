@@ -1,7 +1,9 @@
 use super::{AuditEvent, Claim};
 use crate::{
-    Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Seen,
+    Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Secret,
+    Seen,
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -69,6 +71,12 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn card(&self, job: JobId) -> EngineFuture<'_, JobCard>;
 
+    /// What the consumer gave the algorithm of a job beside its data. It is the consumer's: the caller decides who may see it.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
+    fn parameters(&self, job: JobId) -> EngineFuture<'_, JobParameters>;
+
     /// The jobs that match a query, the newest first.
     ///
     /// # Errors
@@ -105,6 +113,30 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`EngineError::NoWithheldLog`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn release_log(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+}
+
+/// What the algorithm of a job is given beside its data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobParameters {
+    /// What becomes `algoCustomData.json`; none: `{}`.
+    pub values: Option<Secret<Value>>,
+    /// The arguments of its program, after its name.
+    pub arguments: Vec<String>,
+}
+
+impl JobParameters {
+    /// Their size as text, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let values = self.values.as_ref().map_or(0, |values| values.expose().to_string().len());
+        self.arguments.iter().fold(values, |sum, argument| sum.saturating_add(argument.len()))
+    }
+}
+
+impl From<&JobSpec> for JobParameters {
+    fn from(job: &JobSpec) -> Self {
+        Self { values: job.parameters.clone(), arguments: job.algorithm.arguments() }
+    }
 }
 
 /// A reviewer's decision.

@@ -1,6 +1,6 @@
 use super::JobError;
 use crate::{Actor, OWNER, PROVIDER, Provider, UseCases};
-use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Role};
+use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Phase, Role};
 
 /// A kind of access to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,9 @@ pub(crate) enum JobAccess {
     /// Decide whether they leave: the same, and operators, who decide without seeing them. (On datasets of several publishers,
     /// no publisher alone can decide.)
     Review,
+    /// See what its consumer gave the algorithm: its owner. While its outputs are in review, those who may decide, too: a consumer
+    /// sees before submission that a dataset asks for a review.
+    Parameters,
     /// Read a log that is withheld from the consumer: a publisher, as far as the datasets of others let logs out.
     WithheldLog,
     /// Release a withheld log, as far as the rules of the own datasets withhold it: a publisher, who may decide this without
@@ -105,6 +108,10 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
         JobAccess::WithheldLog => card.record.log_bytes_for(&who.account) > 0,
         JobAccess::ReleaseLog => card.record.published_by(&who.account),
         JobAccess::ReadHeld => card.record.reviewed_by(&who.account, &card.terms),
+        JobAccess::Parameters => {
+            let waits = status.phase == Phase::InReview && status.review.is_none();
+            owns || (waits && may(actor, job, JobAccess::Review))
+        }
         JobAccess::Review => operates || card.record.reviewed_by(&who.account, &card.terms),
     }
 }

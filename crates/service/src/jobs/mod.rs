@@ -6,6 +6,7 @@ mod error;
 mod list;
 mod log;
 mod outputs;
+mod parameters;
 mod reviews;
 mod watch;
 

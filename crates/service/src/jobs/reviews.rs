@@ -3,13 +3,19 @@
 use super::{JobAccess, JobError};
 use crate::{Principal, UseCases, labels::of_publisher};
 use cloister_model::{
-    Account, EngineError, JobCard, JobCursor, JobQuery, JobStatus, Labels, Phase, ResultFile, ResultSet, Role,
-    Timestamp,
+    Account, EngineError, JobCard, JobCursor, JobId, JobParameters, JobQuery, JobStatus, Labels, Phase, ResultFile,
+    ResultSet, Role, Timestamp,
 };
 use std::collections::BTreeSet;
 
 /// Jobs in review that are read from the engine for one answer. More are answered once some of these are decided.
 const MOST: u32 = 500;
+
+/// Jobs of one answer whose parameters it shows: on a cluster, each of them takes requests to the API server.
+const MOST_WITH_PARAMETERS: usize = 50;
+
+/// Bytes of the parameters of one job that such an answer shows.
+const MOST_PARAMETER_BYTES: usize = 4096;
 
 /// A job whose outputs wait for a decision that the caller may make.
 #[derive(Clone, Debug)]
@@ -20,6 +26,9 @@ pub struct WaitingReview {
     pub waits: ReviewWait,
     /// The outputs that wait; none for an operator, who decides without seeing them.
     pub outputs: Option<Vec<ResultFile>>,
+    /// What its algorithm was given beside its data; none if that is long, or if many jobs have waited longer:
+    /// [`UseCases::job_parameters`] has it.
+    pub parameters: Option<JobParameters>,
 }
 
 /// Whom the outputs of a job wait for.
@@ -42,12 +51,15 @@ impl UseCases {
             true => Labels::new(),
             false => of_publisher(&who.account).map_err(|_| JobError::NotFound)?,
         };
-        let mut waiting = Vec::new();
+        let mut waiting: Vec<WaitingReview> = Vec::new();
         let query = JobQuery { labels, phases: Some(BTreeSet::from([Phase::InReview])), after: None, at_most: MOST };
         for job in self.backend().list(query).await? {
             waiting.extend(self.waiting(who, job).await?);
         }
         waiting.sort_by_key(|one| (one.job.changed, JobCursor { created: one.job.created, job: one.job.id }));
+        for one in waiting.iter_mut().take(MOST_WITH_PARAMETERS) {
+            one.parameters = self.short_parameters(who, one.job.id).await?;
+        }
         Ok(waiting)
     }
 
@@ -67,7 +79,16 @@ impl UseCases {
                 Err(error) => return Err(error.into()),
             },
         };
-        Ok(Some(WaitingReview { job: found.status, waits, outputs }))
+        Ok(Some(WaitingReview { job: found.status, waits, outputs, parameters: None }))
+    }
+
+    /// The parameters of a job, if they are short and the job still waits.
+    async fn short_parameters(&self, who: &Principal, job: JobId) -> Result<Option<JobParameters>, JobError> {
+        match self.job_parameters(who, job).await {
+            Ok(parameters) => Ok(Some(parameters).filter(|parameters| parameters.bytes() <= MOST_PARAMETER_BYTES)),
+            Err(JobError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whom a job waits for; none if it is not in review.
