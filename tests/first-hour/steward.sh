@@ -62,4 +62,7 @@ milestone 'reviewed outputs and released them'
 cloister job list --dataset penguins
 cloister job receipt "$job" --verify
 cloister audit list --dataset penguins --actor bob
+cloister dataset report penguins >report.md
+grep 'approved by alice' report.md
+grep 'statistics.csv' report.md
 milestone 'looked at what happened'

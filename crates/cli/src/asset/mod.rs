@@ -12,6 +12,7 @@ mod manifest;
 mod name;
 mod names;
 mod permissions;
+mod report;
 mod show;
 mod template;
 mod trust;
@@ -46,6 +47,7 @@ pub(crate) enum DatasetCommand {
     Describe(describe::Describe),
     /// Print made-up rows that have the schema of a dataset, to try programs with
     Dummy(dummy::Dummy),
+    Report(report::Report),
     /// Withdraw a dataset: new jobs cannot use it any more
     Withdraw(Withdraw),
 }
@@ -85,6 +87,7 @@ impl DatasetCommand {
             Self::Check(command) => command.execute(context).await,
             Self::Describe(command) => command.execute(context),
             Self::Dummy(command) => command.execute(context).await,
+            Self::Report(command) => command.execute(context).await,
             Self::Withdraw(command) => command.execute(context, AssetKind::Dataset).await,
         }
     }
