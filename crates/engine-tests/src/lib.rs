@@ -168,6 +168,8 @@ macro_rules! conformance_tests {
                 a_refusal_lets_nothing_out
                 the_first_decision_counts
                 of_two_decisions_at_once_one_counts
+                two_accounts_approve_where_two_have_to
+                one_refusal_is_enough_where_two_have_to_approve
                 a_job_that_is_not_in_review_cannot_be_reviewed
             }
             stopping {

@@ -57,7 +57,7 @@ pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
 pub use job::{
-    ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,
+    Approval, ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,
     JobRecord, JobSource, JobSpec, JobStatus, LabelError, Labels, LogRelease, OceanProvider, Progress, Reason,
     RecordedAsset, RecordedDataset, ResultFile, ResultKind, ResultSet, Review, Seen, StatusError, Step, TimeLimits,
     Timestamp, WithheldLog,
@@ -92,8 +92,8 @@ pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};
 pub use recipient::{AgeRecipient, AgeRecipientError};
 pub use release::{
-    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, NumberMinimum,
-    ReleaseRules, Zero,
+    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MOST_REVIEWERS, MediaPattern, MediaPatternError,
+    NumberMinimum, ReleaseRules, Zero,
 };
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;

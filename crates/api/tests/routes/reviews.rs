@@ -124,6 +124,55 @@ async fn where_several_publishers_ask_for_a_review_an_operator_decides() {
     assert_eq!(found[0]["parameters"], json!({"values": {}, "arguments": []}));
 }
 
+/// Two of those whom the publisher has named approve: they see what waits, and nobody else does.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_different_accounts_approve_where_a_dataset_asks_for_it() {
+    let service = service().await;
+    let rules = |reviewers: Value| json!({"allowRawAlgorithm": true, "outputContract": {"review": true, "reviewers": reviewers}});
+    let dataset = service.dataset("one", rules(json!(["carol", "bob"]))).await;
+    let waiting = job(&service, "bob", &[&dataset]).await;
+    service.until(&waiting, "InReview").await;
+    let path = format!("/v1/jobs/{waiting}/review");
+    let approve = json!({"verdict": "approve"});
+    // Whose results they are is no reviewer of them, and others were not named.
+    for who in ["bob", "mallory"] {
+        assert_eq!(inbox(&service, who).await, Vec::<Value>::new(), "{who}");
+        service.get(who, &path).await.expect(404);
+        service.post(who, &path, &approve).await.expect(404);
+    }
+    for who in ["alice", "carol"] {
+        let found = inbox(&service, who).await;
+        assert_eq!(found.len(), 1, "{who}: {found:?}");
+        assert_eq!(
+            (&found[0]["waits"]["named"], found[0]["files"].is_u64()),
+            (&json!(["bob", "carol"]), true),
+            "{who}"
+        );
+        service.get(who, &format!("{path}/0")).await.expect(200);
+    }
+    let noted = service.post("carol", &path, &approve).await.expect(200).json();
+    assert_eq!(noted["phase"], "InReview");
+    let again = service.post("carol", &path, &approve).await.expect(409).json();
+    assert!(again["type"].as_str().is_some_and(|kind| kind.ends_with("already-approved")), "{again}");
+    assert_eq!(inbox(&service, "alice").await[0]["waits"]["approvedBy"], "carol");
+    assert!(service.get("bob", &format!("/v1/jobs/{waiting}/results")).await.expect(200).json()["items"] == json!([]));
+    service.post("alice", &path, &approve).await.expect(200);
+    service.until(&waiting, "Finished").await;
+    let receipt = service.get("bob", &format!("/v1/jobs/{waiting}/receipt")).await.expect(200).json();
+    let review = &receipt["receipt"]["review"];
+    assert_eq!((&review["by"], &review["first"]["by"]), (&json!("alice"), &json!("carol")), "{receipt}");
+    // A reviewer sees jobs while they wait, and not before or afterwards.
+    service.get("carol", &format!("/v1/jobs/{waiting}")).await.expect(404);
+    assert_eq!(listed(&service, "carol", "").await, Vec::<String>::new());
+
+    // Who was taken off the list decides nothing any more.
+    let waiting = job(&service, "bob", &[&dataset]).await;
+    service.until(&waiting, "InReview").await;
+    let permissions = format!("/v1/datasets/{dataset}/permissions");
+    service.put("alice", &permissions, &rules(json!(["mallory"])), "").await.expect(200);
+    service.post("carol", &format!("/v1/jobs/{waiting}/review"), &approve).await.expect(404);
+}
+
 /// The ids of the jobs that are listed to an account, page by page.
 async fn listed(service: &TestService, who: &str, query: &str) -> Vec<String> {
     let mut ids = Vec::new();

@@ -46,7 +46,14 @@ impl Review {
             if context.format != Format::Table {
                 return Ok(print_document(context.format, &answer)?);
             }
-            note(&format!("job {id} is {}", shown(&read::<Job>(&answer)?.phase)));
+            let phase = read::<Job>(&answer)?.phase;
+            note(&format!("job {id} is {}", shown(&phase)));
+            if phase == "InReview" {
+                let explanation: JobExplanation = read(&client.get(&["v1", "jobs", &id, "explain"], &[]).await?)?;
+                if let Some(waits) = explanation.review {
+                    note(&waits.sentence());
+                }
+            }
             return Ok(());
         }
         let answer = client.get(&path, &[]).await?;

@@ -6,11 +6,14 @@ use crate::{
     engine::core::{Core, blocking},
     store::{Change, DbError, Durability, Fail, Write, audit, claims, claims::Holder, jobs, jobs::NewJob},
 };
-use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, log_released, reviewed};
+use cloister_lifecycle::{
+    Action, AlreadyApproved, Facts, Misfit, ReviewStep, approved_first, decide, ended_unfit, explain, fits_job,
+    log_released, review_step, reviewed,
+};
 use cloister_model::{
-    Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation, InterpreterId,
-    JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict,
-    RuntimeKind, Seen,
+    Account, Approval, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation,
+    InterpreterId, JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review,
+    ReviewVerdict, RuntimeKind, Seen,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -229,9 +232,14 @@ fn review(
         return Err(Fail::Rejected(EngineError::NotInReview(job)));
     }
     let (by, at) = (account(&event)?, event.at);
-    let review = Review { approved: *verdict == ReviewVerdict::Approve, by, at };
+    let first = status.review.map(|Review { by, at, .. }| Approval { by, at });
+    let transition = match review_step(&spec, first.as_ref(), verdict, by, at) {
+        Ok(ReviewStep::First(approval)) => approved_first(approval),
+        Ok(ReviewStep::Decided(review)) => reviewed(&spec, verdict, review),
+        Err(AlreadyApproved) => return Err(Fail::Rejected(EngineError::AlreadyApproved(job))),
+    };
     audit::record(write, event)?;
-    answer(job, record(write, &spec, &reviewed(&spec, verdict, review), at))
+    answer(job, record(write, &spec, &transition, at))
 }
 
 fn release_log(write: &mut Write<'_>, job: JobId, event: AuditEvent) -> Result<JobStatus, Fail<EngineError>> {

@@ -66,11 +66,15 @@ impl JobRecord {
         self.datasets.iter().any(|dataset| dataset.asset.publisher == *account)
     }
 
-    /// Whether the account's decision alone settles a review: it published every dataset that asks for one.
+    /// Whether the account may see and review outputs: it published every dataset that asks for a review, or the one publisher of
+    /// these named it as a reviewer.
     #[must_use]
     pub fn reviewed_by(&self, account: &Account, terms: &Terms) -> bool {
-        let mut wanted = self.datasets.iter().filter(|dataset| dataset.review).peekable();
-        terms.release.review && wanted.peek().is_some() && wanted.all(|dataset| dataset.asset.publisher == *account)
+        let mut wanted = self.datasets.iter().filter(|dataset| dataset.review).map(|dataset| &dataset.asset.publisher);
+        let Some(publisher) = wanted.next().filter(|_| terms.release.review) else { return false };
+        // Nobody who was only named decides about results of their own.
+        let named = self.owner != *account && terms.release.reviewers.contains(account);
+        wanted.all(|other| other == publisher) && (publisher == account || named)
     }
 
     /// Whether the account may read a failure's detail: it published the asset that the detail is about, or brought the

@@ -99,10 +99,12 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     fn remove(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, ()>;
 
     /// Stores a reviewer's decision on a job in [`Phase::InReview`], made by [`AuditEvent::actor`] at
-    /// [`AuditEvent::at`]. The first decision counts; a later one is an error and is not recorded.
+    /// [`AuditEvent::at`]. The first decision counts; a later one is an error and is not recorded. Where two accounts have to approve
+    /// ([`ReleaseRules::needs_two`](crate::ReleaseRules::needs_two)), the first approval is stored and recorded, and the job stays in
+    /// review.
     ///
     /// # Errors
-    /// [`EngineError::NotInReview`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
+    /// [`EngineError::AlreadyApproved`] for a second approval of the same account; [`EngineError::NotInReview`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn review(&self, job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 
     /// Stores that a publisher releases the withheld log of an ended job ([`JobStatus::withheld_log`]) as far as its own
@@ -238,6 +240,9 @@ pub enum EngineError {
     /// There is nothing to review.
     #[error("job {0} is not in review; its phase says where it is")]
     NotInReview(JobId),
+    /// Two different accounts have to approve.
+    #[error("you have approved the outputs of job {0}; another reviewer has to approve them, too")]
+    AlreadyApproved(JobId),
     /// There is no log to release.
     #[error("job {0} has no withheld log: it has not ended, or its consumer may read its log")]
     NoWithheldLog(JobId),

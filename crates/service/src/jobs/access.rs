@@ -1,11 +1,12 @@
 use super::JobError;
 use crate::{Actor, OWNER, PROVIDER, Provider, UseCases};
-use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Phase, Role};
+use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Phase, Review, Role};
 
 /// A kind of access to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobAccess {
-    /// See how it is doing, and what it did: its owner, publishers of its datasets, operators.
+    /// See how it is doing, and what it did: its owner, publishers of its datasets, operators; while it is in review, its
+    /// reviewers.
     Read,
     /// Stop it: its owner, publishers of its datasets, operators.
     Stop,
@@ -102,14 +103,20 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
     let owns = card.record.owner == who.account;
     let operates = who.is(Role::Operator);
     match access {
-        JobAccess::Read | JobAccess::Stop => owns || operates || card.record.published_by(&who.account),
+        JobAccess::Read => {
+            let reviews = status.phase == Phase::InReview && card.record.reviewed_by(&who.account, &card.terms);
+            owns || operates || card.record.published_by(&who.account) || reviews
+        }
+        JobAccess::Stop => owns || operates || card.record.published_by(&who.account),
         JobAccess::Control => owns || operates,
         JobAccess::Results => owns,
         JobAccess::WithheldLog => card.record.log_bytes_for(&who.account) > 0,
         JobAccess::ReleaseLog => card.record.published_by(&who.account),
         JobAccess::ReadHeld => card.record.reviewed_by(&who.account, &card.terms),
         JobAccess::Parameters => {
-            let waits = status.phase == Phase::InReview && status.review.is_none();
+            // The first approval of two does not decide.
+            let is_open = |review: &Review| review.approved && review.first.is_none() && card.terms.release.needs_two();
+            let waits = status.phase == Phase::InReview && status.review.as_ref().is_none_or(is_open);
             owns || (waits && may(actor, job, JobAccess::Review))
         }
         JobAccess::Review => operates || card.record.reviewed_by(&who.account, &card.terms),
