@@ -108,6 +108,22 @@ impl Service {
         self.state.use_cases.remove_expired_uploads().await
     }
 
+    /// The jobs whose outputs wait for a review, for whoever tells reviewers.
+    ///
+    /// # Errors
+    /// If the engine cannot be reached.
+    pub async fn review_notices(&self) -> Result<Vec<ReviewNotice>, EngineError> {
+        self.state.use_cases.review_notices().await
+    }
+
+    /// Whether nobody was told of this before, in any replica. From now on, somebody was.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    pub async fn claim_notice(&self, notice: &ReviewNotice) -> Result<bool, StoreError> {
+        self.state.use_cases.claim_notice(notice).await
+    }
+
     /// The token that ends streams of events and logs when it is cancelled.
     #[must_use]
     pub fn closing(&self) -> CancellationToken {

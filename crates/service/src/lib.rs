@@ -36,7 +36,8 @@ pub use audit::{AuditError, AuditPage};
 pub use audit_view::{AuditEntry, AuditFilter, AuditSelection};
 pub use downloads::{DownloadError, OpenFile, ReadableFile};
 pub use jobs::{
-    ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter, ReviewWait, WaitingReview,
+    ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter, ReviewNotice, ReviewWait,
+    WaitingReview,
 };
 pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, given_key, new_key};
 pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, UPLOAD, datasets_of, label_of};
