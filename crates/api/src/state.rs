@@ -7,8 +7,8 @@ use crate::{
     settings::{MetricsFor, OperatorSettings, Settings, SettingsError, is_origin},
 };
 use axum::extract::FromRef;
-use cloister_model::{Account, Backend, Claims, Did, Manifest};
-use cloister_service::{AssetError, Options, Permits, UploadError, UseCases};
+use cloister_model::{Account, Backend, Claims, Did, EngineError, Manifest, StoreError};
+use cloister_service::{AssetError, Options, Permits, ReviewNotice, UploadError, UseCases};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 

@@ -39,7 +39,7 @@ pub use jobs::{
     ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter, ReviewNotice, ReviewWait,
     WaitingReview,
 };
-pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, given_key, new_key};
+pub use keys::{KeyError, KeyLifetimes, KeyRefusal, KeyRequest, NewKey, given_key, new_key};
 pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, UPLOAD, datasets_of, label_of};
 pub use permits::{Permit, Permits, TooMany};
 pub use principal::{NeedsRole, Principal, Via};
