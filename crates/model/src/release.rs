@@ -473,6 +473,16 @@ mod tests {
     }
 
     #[test]
+    fn two_have_to_approve_if_one_of_the_datasets_wants_it() {
+        let (one, two) = (rules(json!({"review": true})), rules(json!({"review": true, "reviewers": ["dora"]})));
+        let other = rules(json!({"review": true, "reviewers": ["emil"]}));
+        let both = ReleaseRules::strictest([&one, &two, &other]).expect("rules");
+        assert_eq!((both.needs_two(), one.needs_two(), both.reviewers.len()), (true, false, 2));
+        assert!(both.is_within(&two) && two.is_within(&other) && two.is_within(&one) && !one.is_within(&two));
+        assert_eq!(serde_json::to_value(&one).expect("JSON"), json!({"review": true}), "as earlier versions wrote it");
+    }
+
+    #[test]
     fn least_values_are_compared_with_what_they_say_of_zero() {
         let rules = |least: u64, zero: &str| {
             let minimum = json!({"least": least, "zero": zero});

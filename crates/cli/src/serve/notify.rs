@@ -85,8 +85,7 @@ impl Notifier {
         let id = format!("{}-{}", notice.job, u8::from(notice.approved_by.is_some()));
         let hook = async {
             if let Some(hook) = &self.hook {
-                let sent = repeatedly(async || hook.send(&id, &body).await).await;
-                report(notice, "notify.webhook", sent);
+                report(notice, "notify.webhook", hook.send(&id, &body).await);
             }
         };
         let command = async {
@@ -124,22 +123,22 @@ fn message(notice: &ReviewNotice) -> Value {
     })
 }
 
-/// Tries until it succeeds, a few times.
-async fn repeatedly(attempt: impl AsyncFn() -> Result<(), String>) -> Result<(), String> {
-    let mut last = attempt().await;
-    for pause in ATTEMPTS {
-        if last.is_ok() {
-            break;
-        }
-        tokio::time::sleep(pause).await;
-        last = attempt().await;
-    }
-    last
-}
-
 impl Hook {
-    /// Sends a message in the form of Standard Webhooks: the signature covers its id, the time and the text.
+    /// Sends a message, in a few attempts.
     async fn send(&self, id: &str, body: &str) -> Result<(), String> {
+        let mut last = self.attempt(id, body).await;
+        for pause in ATTEMPTS {
+            if last.is_ok() {
+                break;
+            }
+            tokio::time::sleep(pause).await;
+            last = self.attempt(id, body).await;
+        }
+        last
+    }
+
+    /// Sends a message in the form of Standard Webhooks: the signature covers its id, the time and the text.
+    async fn attempt(&self, id: &str, body: &str) -> Result<(), String> {
         let seconds = jiff::Timestamp::now().as_second();
         let headers = [
             ("webhook-id", id.to_owned()),

@@ -187,6 +187,37 @@ mod tests {
     }
 
     #[test]
+    fn outputs_are_reviewed_by_their_publisher_and_whom_that_one_names() {
+        let account = |name: &str| name.parse::<Account>().expect("an account");
+        let reviewed = |datasets: &[(&str, &str, u64)]| {
+            let mut record = record(datasets);
+            record.datasets.iter_mut().for_each(|dataset| dataset.review = true);
+            record
+        };
+        let reviewers = [account("dora"), account("carol")].into();
+        let mut terms = Terms {
+            admitted: Vec::new(),
+            output_contract: crate::OutputContract::default(),
+            release: crate::ReleaseRules { review: true, reviewers, ..crate::ReleaseRules::default() },
+            runtime: crate::RuntimeKind::Wasm,
+            profile: crate::Profile::Deterministic,
+            network: false,
+            runtimes: [].into(),
+            profiles: [].into(),
+        };
+        let (own, shared) =
+            (reviewed(&[("a", "alice", 0), ("b", "alice", 0)]), reviewed(&[("a", "alice", 0), ("b", "bob", 0)]));
+        // Carol's are the results.
+        for (who, expected) in [("alice", true), ("dora", true), ("carol", false), ("bob", false)] {
+            assert_eq!(own.reviewed_by(&account(who), &terms), expected, "{who}");
+            assert!(!shared.reviewed_by(&account(who), &terms), "{who}: datasets of two publishers");
+        }
+        assert!(!record(&[("a", "alice", 0)]).reviewed_by(&account("alice"), &terms), "it asks for none");
+        terms.release.review = false;
+        assert!(!own.reviewed_by(&account("alice"), &terms));
+    }
+
+    #[test]
     fn a_publisher_reads_of_a_withheld_log_what_the_datasets_of_others_let_out() {
         for (datasets, account, bytes) in [
             (vec![("a", "alice", 0)], "alice", u64::MAX),

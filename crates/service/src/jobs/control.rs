@@ -83,14 +83,13 @@ impl UseCases {
 
     /// Checks that an account that a publisher has named as a reviewer is one still. The publisher itself and operators are.
     async fn check_reviewer(&self, who: &Principal, card: &JobCard) -> Result<(), JobError> {
-        let mut wanted = card.record.datasets.iter().filter(|dataset| dataset.review);
+        let wanted = card.record.datasets.iter().filter(|dataset| dataset.review);
         if who.is(Role::Operator) || wanted.clone().any(|dataset| dataset.asset.publisher == who.account) {
             return Ok(());
         }
-        let dids: Vec<_> = wanted.by_ref().map(|dataset| (dataset.asset.did.clone(), &dataset.asset.service)).collect();
-        for (did, service) in dids {
-            let Some(asset) = self.backend().asset(did).await? else { continue };
-            let service = asset.ddo.services().iter().find(|found| found.id == *service);
+        for dataset in wanted {
+            let Some(asset) = self.backend().asset(dataset.asset.did.clone()).await? else { continue };
+            let service = asset.ddo.services().iter().find(|service| service.id == dataset.asset.service);
             let named = service.is_some_and(|service| match &service.kind {
                 ServiceKind::Compute(rules) => rules.output_contract.release.reviewers.contains(&who.account),
                 ServiceKind::Access => false,
