@@ -7,6 +7,9 @@
 # of the previous release.
 set -eu
 . "$(dirname -- "$0")/milestones.sh"
+# A variable of this name would be taken for a setting.
+repository=$CLOISTER_REPOSITORY
+unset CLOISTER_REPOSITORY
 
 pid=
 stop() {
@@ -37,7 +40,7 @@ milestone 'started a service, and made a key'
 if command -v systemd-analyze >found; then
     # As the package installs it. It prints what it ignores, and ends with 0 nevertheless.
     mkdir unit
-    sed "s|^ExecStart=[^ ]*|ExecStart=$(command -v cloister)|" "$CLOISTER_REPOSITORY/deploy/systemd/cloister.service" \
+    sed "s|^ExecStart=[^ ]*|ExecStart=$(command -v cloister)|" "$repository/deploy/systemd/cloister.service" \
         >unit/cloister.service
     systemd-analyze verify --man=no unit/cloister.service 2>said
     fails 1 grep cloister.service said
@@ -68,7 +71,7 @@ milestone 'backed it up, lost it, and restored it'
 
 # The folder of the previous release, as far as the repository keeps one: its database.
 mkdir -m 700 previous
-cp "$CLOISTER_REPOSITORY/crates/local-engine/tests/fixtures/v1/cloister.db" previous/
+cp "$repository/crates/local-engine/tests/fixtures/v1/cloister.db" previous/
 serve previous --new-operator-key --new-receipt-key
 cloister --home previous audit verify
 cloister --home previous dataset list | tee datasets
