@@ -2,7 +2,7 @@
 
 use crate::client::{Client, ClientError, JobParameters, read};
 use cloister_model::escape;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Characters of a parameter on a line. `-o json` has all of it.
 const MOST_SHOWN: usize = 500;
@@ -70,7 +70,7 @@ pub(super) fn beside(mut answer: Value, parameters: Option<Value>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     #[test]
     fn parameters_are_shown_as_they_are_given_bounded_and_escaped() {

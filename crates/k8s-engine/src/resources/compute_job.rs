@@ -66,7 +66,7 @@ pub struct ComputeJobSpec {
     /// A reviewer's decision; none: there is none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewDecision>,
-    /// The first of two approvals, where two accounts have to approve; none: there is none yet, or one is enough.
+    /// The first of two approvals; none: there is none yet, or one is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_approval: Option<FirstApproval>,
     /// The decisions of publishers to let the consumer read a withheld log, one of each at most.
