@@ -2,7 +2,7 @@
 
 use super::AssetError;
 use crate::{Principal, UseCases};
-use cloister_model::{AssetKind, Did, MOST_FILES, Source, SourceOutcome, Sources};
+use cloister_model::{AssetKind, Did, MOST_FILES, Source, SourceCheck, SourceOutcome, Sources};
 use std::time::Duration;
 
 /// The longest that one call waits for sources. A person waits for it, who can ask again.
@@ -34,7 +34,7 @@ impl UseCases {
         if asset.withdrawn.is_some() {
             return Err(AssetError::NotFound);
         }
-        let (mut fields, mut sources): (Vec<String>, Vec<Source>) = Default::default();
+        let (mut fields, mut sources) = (Vec::new(), Vec::<Source>::new());
         for (at, service) in asset.ddo.services().iter().enumerate() {
             let files = service.open_files().map(Sources::files).unwrap_or_default();
             for (n, source) in files.iter().enumerate() {
@@ -46,14 +46,8 @@ impl UseCases {
         let Ok(sources) = Sources::new(sources) else { return Ok(Some(Vec::new())) };
         let patience = PATIENCE.min(self.options().patience);
         let checked = self.backend().check_sources(who.account.clone(), sources, patience).await?;
-        let named = |checked: Vec<_>| {
-            let pairs = fields.into_iter().zip(checked);
-            pairs.map(|(field, check): (String, cloister_model::SourceCheck)| CheckedSource {
-                field,
-                place: check.place,
-                outcome: check.outcome,
-            })
-        };
-        Ok(checked.map(|checked| named(checked).collect()))
+        let named =
+            |(field, SourceCheck { place, outcome }): (String, SourceCheck)| CheckedSource { field, place, outcome };
+        Ok(checked.map(|checked| fields.into_iter().zip(checked).map(named).collect()))
     }
 }

@@ -19,8 +19,7 @@ pub(crate) struct ChecksView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SourceCheck)]
 pub(crate) struct CheckView {
-    /// Where it stands in the description of the dataset.
-    #[schema(example = "services[0].files[0]")]
+    /// Where it stands in the description of the dataset, such as `services[0].files[0]`.
     field: String,
     /// Where it is: at most its scheme and host.
     place: String,
