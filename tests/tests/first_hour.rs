@@ -110,7 +110,7 @@ fn penguins() -> Vec<u8> {
 fn with_penguins(compute: &Value) -> (Service, Desk) {
     let service = Setup::new().start();
     let (alice, bob) = (service.account("alice", "publisher"), service.account("bob", "author"));
-    let csv = service.file("penguins.csv", &penguins());
+    let csv = service.file("penguins.csv", penguins());
     let schema = json!({"columns": [
         {"name": "species", "type": "text", "values": ["Adelie", "Chinstrap", "Gentoo"]},
         {"name": "body_mass_g", "type": "integer", "unit": "g", "minimum": 2500, "maximum": 6500},

@@ -101,7 +101,7 @@ fn report(notice: &ReviewNotice, setting: &str, sent: Result<(), String>) {
     match sent {
         Ok(()) => tracing::info!(job = %notice.job, setting, "reviewers were told that outputs wait"),
         Err(error) => {
-            tracing::warn!(job = %notice.job, setting, error, "reviewers could not be told that outputs wait")
+            tracing::warn!(job = %notice.job, setting, error, "reviewers could not be told that outputs wait");
         }
     }
 }

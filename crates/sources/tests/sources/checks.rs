@@ -43,8 +43,10 @@ impl Desk {
 
 #[track_caller]
 fn failed(outcome: SourceOutcome, part: &str) {
-    let SourceOutcome::Failed(text) = outcome else { panic!("{outcome:?}") };
-    assert!(text.contains(part) && !text.contains("SECRET"), "{part}: {text}");
+    match outcome {
+        SourceOutcome::Failed(text) => assert!(text.contains(part) && !text.contains("SECRET"), "{part}: {text}"),
+        found => unreachable!("{part}: {found:?}"),
+    }
 }
 
 #[tokio::test]
