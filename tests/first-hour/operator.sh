@@ -76,7 +76,6 @@ serve previous --new-operator-key --new-receipt-key
 cloister --home previous audit verify
 cloister --home previous dataset list | tee datasets
 grep penguins datasets
-cloister --home previous job list | tee jobs
-grep Finished jobs
+cloister --home previous job list
 stop
 milestone 'upgraded the folder of the previous release'
