@@ -1,6 +1,6 @@
 //! What waits for whose review, and which jobs are listed to whom.
 
-use crate::test_service::{TestService, guest, service};
+use crate::test_service::{TestService, WRITES, guest, program, service};
 use serde_json::{Value, json};
 
 fn reviewed_rules() -> Value {
@@ -62,7 +62,8 @@ async fn a_reviewer_finds_what_waits_and_nobody_else_does() {
 async fn parameters_are_shown_to_their_owner_and_while_outputs_wait_to_those_who_decide() {
     let service = service().await;
     let dataset = service.dataset("one", reviewed_rules()).await;
-    let sha256 = service.upload("bob", guest("column-stats.p1.wasm")).await;
+    // It takes any parameters.
+    let sha256 = service.upload("bob", program(WRITES)).await;
     let parameters = |values: &Value| json!({"values": values, "arguments": []});
     let (short, long) = (json!({"groupBy": "town"}), json!({"groupBy": "town", "x": "x".repeat(5000)}));
     let mut jobs = Vec::new();
