@@ -17,7 +17,7 @@ use std::{
 
 /// Blocks that are not run, by their first line, and what covers them.
 const ELSEWHERE: [(&str, &str); 5] = [
-    ("cloister algorithm new rust rows      # or go, c, python", "tests/templates.rs"),
+    ("cloister algorithm new rust rows      # or go, c, python", "tests/first_hour.rs"),
     (
         "cloister run app/ --dataset alice/penguins",
         "a folder of the reader's: tests/service/flows/tree.rs, tests/hostile/archives.rs",

@@ -298,6 +298,10 @@ class Job:
         """Why the job is where it is."""
         return self._client._get("jobs", self.id, "explain")
 
+    def parameters(self) -> types.JobParameters:
+        """What you gave the algorithm: `values`, and the `arguments` of its program. Who reviews the outputs sees it meanwhile."""
+        return self._client._get("jobs", self.id, "parameters")
+
     def logs(self) -> str:
         """The log of the algorithm, as far as the datasets' publishers let it out. An algorithm's text: before you print it on a
         terminal, think of what characters can do there."""

@@ -192,6 +192,15 @@ them, or as an operator. It can name where they are kept."""
     review: ReviewWait | None
 
 
+class JobParameters(TypedDict):
+    """What the algorithm of a job is given beside its data, by its consumer."""
+
+    arguments: list[str]
+    """The arguments of its program."""
+    values: dict[str, Any]
+    """What it finds in `algoCustomData.json`."""
+
+
 class _Problem(TypedDict):
     detail: str
     """What happened here, and what to do."""
@@ -242,14 +251,21 @@ class Result(TypedDict):
     sha256: str
 
 
-class ReviewWait(TypedDict):
-    """Whom the outputs of a job wait for."""
-
+class _ReviewWait(TypedDict):
     reviewers: list[str]
     """The publishers of the datasets that ask for a review. If there are several, an operator decides, because none of them
 alone can."""
     until: str
     """When the job expires unless the outputs are reviewed."""
+
+
+class ReviewWait(_ReviewWait, total=False):
+    """Whom the outputs of a job wait for."""
+
+    approvedBy: str | None
+    """Who has approved, where two have to."""
+    named: list[str]
+    """Accounts that their publisher has named to review beside. If there are any, two different accounts have to approve."""
 
 
 class _Rule(TypedDict):

@@ -24,7 +24,9 @@ mod settings;
 mod state;
 mod streams;
 
-pub use cloister_service::{AssetError, KeyLifetimes, NewKey, Principal, Quotas, UploadError, Via, given_key, new_key};
+pub use cloister_service::{
+    AssetError, KeyLifetimes, NewKey, Principal, Quotas, ReviewNotice, UploadError, Via, given_key, new_key,
+};
 pub use cluster::Refusal;
 pub use native::openapi;
 pub use probes::{Probed, serve_probes};

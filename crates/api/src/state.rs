@@ -7,8 +7,8 @@ use crate::{
     settings::{MetricsFor, OperatorSettings, Settings, SettingsError, is_origin},
 };
 use axum::extract::FromRef;
-use cloister_model::{Account, Backend, Claims, Did, Manifest};
-use cloister_service::{AssetError, Options, Permits, UploadError, UseCases};
+use cloister_model::{Account, Backend, Claims, Did, EngineError, Manifest, StoreError};
+use cloister_service::{AssetError, Options, Permits, ReviewNotice, UploadError, UseCases};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
@@ -106,6 +106,22 @@ impl Service {
     /// If the engine cannot be reached. What is left goes the next time.
     pub async fn remove_expired_uploads(&self) -> Result<u64, UploadError> {
         self.state.use_cases.remove_expired_uploads().await
+    }
+
+    /// The jobs whose outputs wait for a review, for whoever tells reviewers.
+    ///
+    /// # Errors
+    /// If the engine cannot be reached.
+    pub async fn review_notices(&self) -> Result<Vec<ReviewNotice>, EngineError> {
+        self.state.use_cases.review_notices().await
+    }
+
+    /// Whether nobody was told of this before, in any replica. From now on, somebody was.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    pub async fn claim_notice(&self, notice: &ReviewNotice) -> Result<bool, StoreError> {
+        self.state.use_cases.claim_notice(notice).await
     }
 
     /// The token that ends streams of events and logs when it is cancelled.

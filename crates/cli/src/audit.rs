@@ -4,6 +4,8 @@ mod archive;
 mod chain;
 mod segment;
 
+pub(crate) use archive::moment;
+
 use chain::{Chain, Verified};
 use segment::Segment;
 
@@ -190,7 +192,7 @@ fn each_of_folder(home: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Resu
 
 impl List {
     async fn execute(self, context: &Context) -> anyhow::Result<()> {
-        let Self { dataset, actor, since, mut after, limit } = self;
+        let Self { dataset, actor, since, after, limit } = self;
         let client = context.client()?;
         let mut query = Vec::new();
         if let Some(dataset) = dataset {
@@ -198,18 +200,7 @@ impl List {
         }
         query.extend(actor.map(|actor| ("actor", actor.as_str().to_owned())));
         query.extend(since.map(|since| ("since", format!("{since:.3}"))));
-        let mut items = Vec::new();
-        while items.len() < limit {
-            let most = PAGE.min(limit - items.len());
-            let page = selection(&client, &query, after, most).await?;
-            items.extend(page.items);
-            // Otherwise a service that repeats itself would keep this loop running for ever.
-            match page.next {
-                Some(next) if next > after => after = next,
-                _ => break,
-            }
-        }
-        items.truncate(limit);
+        let items = selected(&client, &query, after, limit).await?;
         if context.format != Format::Table {
             return Ok(print_document(context.format, &json!({"items": items}))?);
         }
@@ -247,6 +238,28 @@ struct Listed {
 struct Selection {
     items: Vec<Value>,
     next: Option<u64>,
+}
+
+/// The records that a query selects, oldest first, at most so many.
+pub(crate) async fn selected(
+    client: &Client,
+    query: &[(&str, String)],
+    mut after: u64,
+    limit: usize,
+) -> Result<Vec<Value>, ClientError> {
+    let mut items = Vec::new();
+    while items.len() < limit {
+        let most = PAGE.min(limit - items.len());
+        let page = selection(client, query, after, most).await?;
+        items.extend(page.items);
+        // Otherwise a service that repeats itself would keep this loop running for ever.
+        match page.next {
+            Some(next) if next > after => after = next,
+            _ => break,
+        }
+    }
+    items.truncate(limit);
+    Ok(items)
 }
 
 async fn selection(

@@ -4,11 +4,15 @@ use crate::{
     client::{ClientError, Key, read, read_all},
     config::Span,
     context::Context,
+    exit::Usage,
     output::{Format, Table, age, has_passed, in_future, note, print_document, print_line, shown},
+    private_file,
 };
+use anyhow::Context as _;
 use clap::Subcommand;
 use cloister_model::{Account, KeyId, Role};
 use serde_json::json;
+use std::path::{Path, PathBuf};
 
 /// API keys.
 #[derive(Debug, Subcommand)]
@@ -27,6 +31,9 @@ pub(crate) enum KeyCommand {
         /// How long it is valid, such as `30d` [default: as long as the service allows]
         #[arg(long, value_name = "DURATION", value_parser = span)]
         expires: Option<Span>,
+        /// Write the key into this file, which only you can read, instead of printing it. The file must not exist
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
     },
     /// List your keys; as operator, all keys
     List,
@@ -45,7 +52,11 @@ impl KeyCommand {
     pub(crate) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         let client = context.client()?;
         match self {
-            Self::Create { account, role, label, expires } => {
+            Self::Create { account, role, label, expires, file } => {
+                if let Some(file) = file.as_ref().filter(|file| file.symlink_metadata().is_ok()) {
+                    // Before a key is made that could not be kept.
+                    return Err(Usage::error(format!("`{}` exists; give a new file", file.display())));
+                }
                 let mut body = json!({});
                 if let Some(account) = &account {
                     body["account"] = account.as_str().into();
@@ -59,17 +70,27 @@ impl KeyCommand {
                 if let Some(expires) = expires {
                     body["expires"] = in_future(expires.0).into();
                 }
-                let answer = client.post(&["v1", "keys"], &body).await?.body;
+                let mut answer = client.post(&["v1", "keys"], &body).await?.body;
+                if let Some(file) = &file {
+                    keep(&read(&answer)?, file)?;
+                    if let Some(fields) = answer.as_object_mut() {
+                        fields.remove("key");
+                    }
+                }
                 if context.format != Format::Table {
                     return Ok(print_document(context.format, &answer)?);
                 }
-                let Key { account, role, expires, key, .. } = read(&answer)?;
-                let key = key.filter(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic()));
-                let key = key.ok_or_else(|| ClientError::Unexpected("a new key that is empty".to_owned()))?;
-                print_line(&key)?;
+                let made: Key = read(&answer)?;
+                let kept = match &file {
+                    Some(file) => format!("It is in `{}`, which only you can read", file.display()),
+                    None => {
+                        print_line(text(&made)?)?;
+                        "It is not shown again: keep it in a file of mode 0600 or in CLOISTER_KEY".to_owned()
+                    }
+                };
+                let Key { account, role, expires, .. } = made;
                 note(&format!(
-                    "a key for {} with the role {}, valid until {}. It is not shown again: keep it in a file of mode 0600 or \
-                     in CLOISTER_KEY",
+                    "a key for {} with the role {}, valid until {}. {kept}",
                     shown(&account),
                     shown(&role),
                     expires.as_deref().map_or_else(|| "it is revoked".to_owned(), shown)
@@ -100,4 +121,19 @@ impl KeyCommand {
             }
         }
     }
+}
+
+/// The text of a new key.
+fn text(made: &Key) -> Result<&str, ClientError> {
+    let key = made.key.as_deref().filter(|key| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_graphic()));
+    key.ok_or_else(|| ClientError::Unexpected("a new key that is empty".to_owned()))
+}
+
+/// Keeps a new key in a file of its own. If that fails, the key is lost: it is named, so that it can be revoked.
+fn keep(made: &Key, file: &Path) -> anyhow::Result<()> {
+    let written = private_file::write_new(file, format!("{}\n", text(made)?).as_bytes());
+    written.with_context(|| {
+        let id = shown(&made.id);
+        format!("`{}` cannot be written; `cloister key revoke {id}` revokes the key, which nobody has", file.display())
+    })
 }

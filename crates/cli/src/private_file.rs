@@ -53,6 +53,19 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(new, path)
 }
 
+/// Writes a file that does not exist yet.
+///
+/// # Errors
+/// If it exists, or cannot be written; then nothing of it is left.
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if written.is_err() {
+        let _ = fs::remove_file(path);
+    }
+    written
+}
+
 /// Reads 32 secret bytes, or creates them at random if the file does not exist.
 pub(crate) fn secret(path: &Path) -> io::Result<[u8; 32]> {
     if let Some(bytes) = read(path)? {

@@ -169,6 +169,8 @@ macro_rules! conformance_tests {
                 a_refusal_lets_nothing_out
                 the_first_decision_counts
                 of_two_decisions_at_once_one_counts
+                two_accounts_approve_where_two_have_to
+                one_refusal_is_enough_where_two_have_to_approve
                 a_job_that_is_not_in_review_cannot_be_reviewed
             }
             stopping {
@@ -192,6 +194,7 @@ macro_rules! conformance_tests {
                 of_many_jobs_with_one_claim_one_is_taken_in
                 claims_are_free_when_their_job_has_ended
                 a_job_that_never_fits_ends_and_says_why
+                the_parameters_of_a_job_can_be_read
             }
             uploads {
                 an_upload_is_its_parts_in_their_order

@@ -58,7 +58,7 @@ pub use publishing::{ENCRYPTED, Release, registered};
 pub use queue::{Capacity, Lacking, Place, Schedule, Waiting};
 pub use receipt::{EndedJob, NoReceipt, receipt};
 pub use retention::{Retention, expires_once_unneeded};
-pub use review::reviewed;
+pub use review::{AlreadyApproved, ReviewStep, approved_first, review_step, reviewed};
 pub use run::{ObservedEnd, RunFacts, RunTrace};
 pub use stop::ended_unfit;
 pub use transition::{Applied, Durability, NotApplied, Transition};

@@ -115,6 +115,13 @@ impl Transition {
             }
             after = after.after(*event, at, self.reason.clone())?;
         }
+        if self.events.is_empty() {
+            // It stays where it is, and followers hear of it.
+            if before.stop_requested.is_some() {
+                return Err(NotApplied::Stopping);
+            }
+            after.revision += 1;
+        }
         if self.revisions != revisions {
             return Err(NotApplied::AssetsChanged);
         }

@@ -57,7 +57,7 @@ pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs};
 pub use isolation::{Isolation, Wall, WallState};
 pub use job::{
-    ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,
+    Approval, ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,
     JobRecord, JobSource, JobSpec, JobStatus, LabelError, Labels, LogRelease, OceanProvider, Progress, Reason,
     RecordedAsset, RecordedDataset, ResultFile, ResultKind, ResultSet, Review, Seen, StatusError, Step, TimeLimits,
     Timestamp, WithheldLog,
@@ -84,16 +84,17 @@ pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
     ApiKey, Archived, Asset, AssetLimit, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog,
     AuditRecord, Backend, Claim, ClaimKind, Claims, Distribution, EngineError, EngineFigures, EngineFuture,
-    EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections, JobQuery, Jobs, KeyId, KeyIdError, Keyring,
-    LogPart, LogScope, Outputs, PhaseChange, Quota, QuotaExceeded, Registry, ReviewVerdict, Role, StoreError,
-    StoreFuture, StrangerLimit, Unavailability, Upload, UploadLimits, UploadQuery, Uploads,
+    EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections, JobParameters, JobQuery, Jobs, KeyId,
+    KeyIdError, Keyring, LogPart, LogScope, Outputs, PhaseChange, Quota, QuotaExceeded, Registry, ReviewVerdict, Role,
+    SourceCheck, SourceOutcome, StoreError, StoreFuture, StrangerLimit, Unavailability, Upload, UploadLimits,
+    UploadQuery, Uploads,
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};
 pub use recipient::{AgeRecipient, AgeRecipientError};
 pub use release::{
-    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MediaPattern, MediaPatternError, NumberMinimum,
-    ReleaseRules, Zero,
+    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MOST_REVIEWERS, MediaPattern, MediaPatternError,
+    NumberMinimum, ReleaseRules, Zero,
 };
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;

@@ -1,4 +1,4 @@
-use crate::Sha256;
+use crate::{Account, Sha256};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -10,6 +10,9 @@ const JSON: &str = "application/json";
 
 /// Programs that check the outputs of one job.
 pub const MOST_CHECKS: usize = 8;
+
+/// Accounts that one dataset may name as reviewers.
+pub const MOST_REVIEWERS: usize = 4;
 
 /// What outputs must be to leave, beyond the budgets of the [`OutputContract`](crate::OutputContract): asked by filtering, once the
 /// algorithm has ended. A publisher writes these fields into `outputContract` beside the budgets. All absent: whatever
@@ -35,6 +38,11 @@ pub struct ReleaseRules {
     /// Whether a person must agree, too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub review: bool,
+    /// Accounts that review beside the publisher. If there are any, two different accounts have to approve. At most
+    /// [`MOST_REVIEWERS`], and only with `review`.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<String>"))]
+    pub reviewers: BTreeSet<Account>,
 }
 
 /// What a CSV file must keep. A field that is none asks for nothing.
@@ -229,7 +237,7 @@ impl schemars::JsonSchema for MediaPattern {
 
 impl ReleaseRules {
     /// The fields of these rules, as a publisher writes them: what is not one of them is a budget's.
-    pub const FIELDS: [&str; 5] = ["mediaTypes", "csv", "json", "checks", "review"];
+    pub const FIELDS: [&str; 6] = ["mediaTypes", "csv", "json", "checks", "review", "reviewers"];
 
     /// Whether a person or a program has to see the outputs first. The log then waits with them.
     #[must_use]
@@ -237,11 +245,17 @@ impl ReleaseRules {
         self.review || !self.checks.is_empty()
     }
 
+    /// Whether two different accounts have to approve.
+    #[must_use]
+    pub fn needs_two(&self) -> bool {
+        self.review && !self.reviewers.is_empty()
+    }
+
     /// The media types that may leave; none: any. Rules about one type mean that no other type leaves, because no rule would
     /// look at it: another type has to be listed.
     #[must_use]
     pub fn allowed_types(&self) -> Option<BTreeSet<MediaPattern>> {
-        let Self { media_types, csv, json, checks: _, review: _ } = self;
+        let Self { media_types, csv, json, checks: _, review: _, reviewers: _ } = self;
         let ruled = [csv.as_ref().map(|_| CSV), json.as_ref().map(|_| JSON)];
         let ruled: BTreeSet<_> = ruled.into_iter().flatten().map(|name| MediaPattern(name.to_owned())).collect();
         media_types.clone().or((!ruled.is_empty()).then_some(ruled))
@@ -252,7 +266,7 @@ impl ReleaseRules {
     pub fn strictest<'a>(all: impl IntoIterator<Item = &'a Self>) -> Option<Self> {
         let mut strictest = Self::default();
         for rules in all {
-            let Self { media_types: _, csv, json, checks, review } = rules;
+            let Self { media_types: _, csv, json, checks, review, reviewers } = rules;
             strictest.media_types = both(strictest.media_types, rules.allowed_types(), |ours, theirs| {
                 let narrow = |one: &BTreeSet<MediaPattern>, other: &BTreeSet<MediaPattern>| {
                     one.iter().filter(|a| other.iter().any(|b| b.covers(a))).cloned().collect::<BTreeSet<_>>()
@@ -263,6 +277,7 @@ impl ReleaseRules {
             strictest.json = both(strictest.json, json.clone(), JsonRules::and);
             strictest.checks.extend(checks.iter().cloned());
             strictest.review |= review;
+            strictest.reviewers.extend(reviewers.iter().cloned());
         }
         strictest.checks.sort();
         strictest.checks.dedup();
@@ -272,20 +287,28 @@ impl ReleaseRules {
     /// Whether everything that keeps these rules keeps the other ones, too: true only if that is certain.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
-        let Self { media_types: _, csv, json, checks, review } = other;
+        let Self { media_types: _, csv, json, checks, review, reviewers: _ } = other;
         within(self.allowed_types().as_ref(), other.allowed_types().as_ref(), |own, other| {
             own.iter().all(|own| other.iter().any(|pattern| pattern.covers(own)))
         }) && within(self.csv.as_ref(), csv.as_ref(), CsvRules::is_within)
             && within(self.json.as_ref(), json.as_ref(), JsonRules::is_within)
             && checks.iter().all(|check| self.checks.contains(check))
             && (self.review || !review)
+            // Who reviews is asked when somebody does.
+            && (self.needs_two() || !other.needs_two())
     }
 
     /// What types cannot say: a field that cannot be kept, and why.
     pub(crate) fn unusable(&self) -> Option<(&'static str, &'static str)> {
-        let Self { media_types, csv: _, json: _, checks, review: _ } = self;
+        let Self { media_types, csv: _, json: _, checks, review, reviewers } = self;
         if media_types.as_ref().is_some_and(|types| types.len() > 100) {
             return Some(("mediaTypes", "has more than 100 entries"));
+        }
+        if reviewers.len() > MOST_REVIEWERS {
+            return Some(("reviewers", "has more than 4 entries"));
+        }
+        if !reviewers.is_empty() && !review {
+            return Some(("reviewers", "needs `review: true`"));
         }
         (checks.len() > MOST_CHECKS).then_some(("checks", "has more than 8 entries"))
     }
@@ -447,6 +470,16 @@ mod tests {
         assert!(!all.is_within(&rules(json!({"csv": {"maxRows": 10}}))), "only tables");
         assert!(!ReleaseRules::default().is_within(&rules(json!({"review": true}))));
         assert!(!ReleaseRules::default().is_within(&rules(json!({"csv": {}}))), "a table could be anything before");
+    }
+
+    #[test]
+    fn two_have_to_approve_if_one_of_the_datasets_wants_it() {
+        let (one, two) = (rules(json!({"review": true})), rules(json!({"review": true, "reviewers": ["dora"]})));
+        let other = rules(json!({"review": true, "reviewers": ["emil"]}));
+        let both = ReleaseRules::strictest([&one, &two, &other]).expect("rules");
+        assert_eq!((both.needs_two(), one.needs_two(), both.reviewers.len()), (true, false, 2));
+        assert!(both.is_within(&two) && two.is_within(&other) && two.is_within(&one) && !one.is_within(&two));
+        assert_eq!(serde_json::to_value(&one).expect("JSON"), json!({"review": true}), "as earlier versions wrote it");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub fn check_outputs(outputs: &Path, order: &FilterOrder) -> Result<Vec<OutputFi
 
 /// The rules about what a file is.
 fn check_content(file: &walk::Found, facts: &content::Facts, rules: &ReleaseRules) -> Result<(), OutputRefusal> {
-    let ReleaseRules { media_types: _, csv, json, checks: _, review: _ } = rules;
+    let ReleaseRules { media_types: _, csv, json, checks: _, review: _, reviewers: _ } = rules;
     // Where there are rules about a type, there is a list of types, too.
     let Some(allowed) = rules.allowed_types() else { return Ok(()) };
     let media::Media { name: media_type, json: is_json } = media::media_type(file, facts)?;

@@ -195,14 +195,16 @@ impl UseCases {
         token.starts_with(PREFIX)
     }
 
-    /// The principal of a key; none if this is not a key that works now.
+    /// The principal of a key, or why it has none. That a key has expired or was revoked is told to the holder of the whole key
+    /// alone.
     ///
     /// # Errors
     /// If the store cannot be reached.
-    pub async fn principal_of_key(&self, token: &str) -> Result<Option<Principal>, StoreError> {
-        let Some(id) = id_of(token) else { return Ok(None) };
-        let stored = self.backend().key(id).await?.filter(|stored| is_good(stored, token, self.now()));
-        Ok(stored.map(|key| Principal { account: key.account, role: key.role, via: Via::Key(key.id) }))
+    pub async fn principal_of_key(&self, token: &str) -> Result<Result<Principal, KeyRefusal>, StoreError> {
+        let Some(id) = id_of(token) else { return Ok(Err(KeyRefusal::Unknown)) };
+        let Some(key) = self.backend().key(id).await? else { return Ok(Err(KeyRefusal::Unknown)) };
+        let good = check(&key, token, self.now());
+        Ok(good.map(|()| Principal { account: key.account, role: key.role, via: Via::Key(key.id) }))
     }
 
     /// Whether what a principal has shown is still good. A key or a token may have expired since, and a key may have been
@@ -259,11 +261,27 @@ fn event(who: &Principal, action: AuditAction, key: &ApiKey, at: Timestamp) -> A
     }
 }
 
+/// Why a key names no principal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyRefusal {
+    /// It is no key of this service, or not the whole of it.
+    Unknown,
+    /// It was revoked.
+    Revoked,
+    /// It has expired.
+    Expired,
+}
+
 /// Whether this is the whole key, and it works now. Comparing takes the same time wherever the digests differ.
-fn is_good(stored: &ApiKey, token: &str, now: Timestamp) -> bool {
+fn check(stored: &ApiKey, token: &str, now: Timestamp) -> Result<(), KeyRefusal> {
     let given = Sha256::of(token.as_bytes());
     let same = aws_lc_rs::constant_time::verify_slices_are_equal(stored.sha256.as_bytes(), given.as_bytes());
-    same.is_ok() && works(stored, now)
+    match same {
+        Err(_) => Err(KeyRefusal::Unknown),
+        Ok(()) if stored.revoked.is_some() => Err(KeyRefusal::Revoked),
+        Ok(()) if !works(stored, now) => Err(KeyRefusal::Expired),
+        Ok(()) => Ok(()),
+    }
 }
 
 fn works(key: &ApiKey, now: Timestamp) -> bool {
@@ -288,15 +306,17 @@ mod tests {
         let token = token.expose();
         assert_eq!(token.len(), 4 + 16 + 1 + 43);
         assert_eq!(id_of(token), Some(stored.id.clone()));
-        assert!(is_good(&stored, token, at(9)));
-        assert!(!is_good(&stored, token, at(10)));
-        assert!(!is_good(&ApiKey { revoked: Some(at(2)), ..stored }, token, at(3)));
+        assert_eq!(check(&stored, token, at(9)), Ok(()));
+        assert_eq!(check(&stored, token, at(10)), Err(KeyRefusal::Expired));
+        let revoked = ApiKey { revoked: Some(at(2)), ..stored };
+        assert_eq!(check(&revoked, token, at(10)), Err(KeyRefusal::Revoked));
+        assert_eq!(check(&revoked, "clk_another", at(10)), Err(KeyRefusal::Unknown));
     }
 
     #[test]
     fn another_secret_is_another_key() {
         let (one, other) = (key(None), key(None));
-        assert!(!is_good(&one.stored, other.token.expose(), at(2)));
+        assert_eq!(check(&one.stored, other.token.expose(), at(2)), Err(KeyRefusal::Unknown));
         assert!(!format!("{one:?}").contains(&one.token.expose()[21..]));
     }
 

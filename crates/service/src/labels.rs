@@ -29,6 +29,12 @@ const DATASET: &str = "d-";
 /// The beginning of the labels of the publishers of datasets.
 const PUBLISHER: &str = "p-";
 
+/// The beginning of the labels of accounts that publishers have named as reviewers.
+const REVIEWER: &str = "r-";
+
+/// Reviewers that a job is labelled with. Others find it by its id only.
+const MOST_REVIEWERS: usize = 4;
+
 /// Publishers of datasets that a job is labelled with. A job on datasets of more publishers is found by the others by its
 /// datasets only.
 const MOST_PUBLISHERS: usize = 16;
@@ -37,6 +43,26 @@ const MOST_PUBLISHERS: usize = 16;
 fn publisher_label(publisher: &Account) -> String {
     let digest = Sha256::of(publisher.key().as_bytes()).to_string();
     format!("{PUBLISHER}{}", &digest[..28])
+}
+
+/// The label of a reviewer; its value is the account's key.
+fn reviewer_label(reviewer: &Account) -> String {
+    let digest = Sha256::of(reviewer.key().as_bytes()).to_string();
+    format!("{REVIEWER}{}", &digest[..28])
+}
+
+/// The label of every job that this account was named to review.
+pub(crate) fn of_reviewer(reviewer: &Account) -> Result<Labels, LabelError> {
+    Labels::new().with(&reviewer_label(reviewer), reviewer.key())
+}
+
+/// The same labels and those of these reviewers.
+pub(crate) fn with_reviewers<'a>(
+    labels: Labels,
+    reviewers: impl IntoIterator<Item = &'a Account>,
+) -> Result<Labels, LabelError> {
+    let mut reviewers = reviewers.into_iter().take(MOST_REVIEWERS);
+    reviewers.try_fold(labels, |all, reviewer| all.with(&reviewer_label(reviewer), reviewer.key()))
 }
 
 /// The label of every job on a dataset of this publisher.

@@ -29,16 +29,17 @@ mod use_cases;
 pub use actor::{Actor, Provider};
 pub use address::{AddressError, EthereumAddress};
 pub use assets::{
-    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, Inspected, KnownFile, Precondition, Published,
-    permissions_document,
+    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, CheckedSource, Inspected, KnownFile, Precondition,
+    Published, permissions_document,
 };
 pub use audit::{AuditError, AuditPage};
 pub use audit_view::{AuditEntry, AuditFilter, AuditSelection};
 pub use downloads::{DownloadError, OpenFile, ReadableFile};
 pub use jobs::{
-    ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter, ReviewWait, WaitingReview,
+    ExplainedJob, JobError, JobFilter, JobLog, JobPage, JobWatch, ProviderFilter, ReviewNotice, ReviewWait,
+    WaitingReview,
 };
-pub use keys::{KeyError, KeyLifetimes, KeyRequest, NewKey, given_key, new_key};
+pub use keys::{KeyError, KeyLifetimes, KeyRefusal, KeyRequest, NewKey, given_key, new_key};
 pub use labels::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, OWNER_AS_SENT, PROVIDER, UPLOAD, datasets_of, label_of};
 pub use permits::{Permit, Permits, TooMany};
 pub use principal::{NeedsRole, Principal, Via};

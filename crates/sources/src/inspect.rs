@@ -1,9 +1,9 @@
-//! Files that lie elsewhere, fetched for a look at them. Inspections have a fetcher of their own, so that a source that is slow
-//! to answer holds up other inspections at most, and never a job.
+//! Files that lie elsewhere, fetched for a look at them, and sources that are looked at before a job needs them. Inspections have a
+//! fetcher of their own, so that a source that is slow to answer holds up other inspections at most, and never a job.
 
 use crate::Fetcher;
 use cloister_files::Watch;
-use cloister_model::{Account, FileDigest, Inspection, Sha256, Sources, StoreError};
+use cloister_model::{Account, FileDigest, Inspection, Sha256, SourceCheck, Sources, StoreError};
 use sha2::Digest as _;
 use std::{
     collections::HashMap,
@@ -13,9 +13,9 @@ use std::{
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Inspections of one account that are under way at once.
+/// Inspections of one account that are under way at once; and as many checks.
 const MOST_OF_ACCOUNT: usize = 4;
-/// Inspections that are under way at once.
+/// Inspections that are under way at once; and as many checks.
 const MOST: usize = 64;
 /// Inspections that are remembered. When there are more, those that have ended are forgotten.
 const MOST_KNOWN: usize = 4096;
@@ -26,30 +26,19 @@ const ABANDONED: Duration = Duration::from_secs(120);
 /// How often that is checked.
 const CHECK: Duration = Duration::from_secs(5);
 
-/// Inspections that are under way or have ended not long ago.
+/// Inspections and checks that are under way or have ended not long ago.
 #[derive(Debug)]
 pub struct Inspecting {
     fetcher: Arc<Fetcher>,
-    entries: Arc<Mutex<HashMap<Sha256, Entry>>>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    account: Account,
-    state: watch::Receiver<Inspection>,
-    asked: Instant,
-    ended: Option<Instant>,
-}
-
-fn lock(entries: &Mutex<HashMap<Sha256, Entry>>) -> MutexGuard<'_, HashMap<Sha256, Entry>> {
-    entries.lock().unwrap_or_else(PoisonError::into_inner)
+    inspections: Background<Inspection>,
+    checks: Background<Vec<SourceCheck>>,
 }
 
 impl Inspecting {
     /// Inspections that fetch with this fetcher.
     #[must_use]
     pub fn new(fetcher: Arc<Fetcher>) -> Self {
-        Self { fetcher, entries: Arc::default() }
+        Self { fetcher, inspections: Background::default(), checks: Background::default() }
     }
 
     /// The state of the inspection of these sources for an account, which is started if it is not under way. `still_there`
@@ -66,15 +55,82 @@ impl Inspecting {
         runner: Runner<'_>,
         still_there: impl Fn(&FileDigest) -> bool,
     ) -> Result<Inspection, StoreError> {
+        let usable = |found: &Inspection| match found {
+            Inspection::Ready(files) => files.iter().all(&still_there),
+            Inspection::Pending | Inspection::Failed(_) => true,
+        };
+        let fetcher = Arc::clone(&self.fetcher);
         let key = key(&account, &sources);
+        let work = |cancel| async move {
+            let watch = Watch { cancel, progress: Arc::new(|_| ()) };
+            match fetcher.fetch(&sources, &watch).await {
+                Ok(files) => Inspection::Ready(files),
+                Err(error) => Inspection::Failed(error.to_string()),
+            }
+        };
+        let found = self.inspections.ask((account, key), patience, runner, usable, work).await?;
+        Ok(found.unwrap_or(Inspection::Pending))
+    }
+
+    /// What these sources gave when they were looked at for an account, which begins unless it is under way; none if that takes
+    /// longer than `patience`. A result is returned once.
+    ///
+    /// # Errors
+    /// As [`Inspecting::inspect`].
+    pub async fn check(
+        &self,
+        account: Account,
+        sources: Sources,
+        patience: Duration,
+        runner: Runner<'_>,
+    ) -> Result<Option<Vec<SourceCheck>>, StoreError> {
+        let fetcher = Arc::clone(&self.fetcher);
+        let key = key(&account, &sources);
+        let work = |_| async move { fetcher.check(&sources).await };
+        self.checks.ask((account, key), patience, runner, |_| true, work).await
+    }
+}
+
+/// Work that goes on when the call that began it has been answered, and whose result the next call gets.
+#[derive(Debug)]
+struct Background<T> {
+    entries: Arc<Mutex<HashMap<Sha256, Entry<T>>>>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    account: Account,
+    state: watch::Receiver<Option<T>>,
+    asked: Instant,
+    ended: Option<Instant>,
+}
+
+impl<T> Default for Background<T> {
+    fn default() -> Self {
+        Self { entries: Arc::default() }
+    }
+}
+
+fn lock<T>(entries: &Mutex<HashMap<Sha256, Entry<T>>>) -> MutexGuard<'_, HashMap<Sha256, Entry<T>>> {
+    entries.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Clone + Send + Sync + 'static> Background<T> {
+    /// The result of the work of this key, which is started if it is not under way; none after `patience`. A result that is not
+    /// `usable` any more counts as none.
+    async fn ask<W: Future<Output = T> + Send + 'static>(
+        &self,
+        (account, key): (Account, Sha256),
+        patience: Duration,
+        runner: Runner<'_>,
+        usable: impl Fn(&T) -> bool,
+        work: impl FnOnce(CancellationToken) -> W,
+    ) -> Result<Option<T>, StoreError> {
         let mut state = {
             let mut entries = lock(&self.entries);
             let now = Instant::now();
             entries.retain(|_, entry| entry.ended.is_none_or(|ended| now.duration_since(ended) < KEPT));
-            let known = entries.get_mut(&key).filter(|entry| match &*entry.state.borrow() {
-                Inspection::Ready(files) => files.iter().all(&still_there),
-                Inspection::Pending | Inspection::Failed(_) => true,
-            });
+            let known = entries.get_mut(&key).filter(|entry| entry.state.borrow().as_ref().is_none_or(&usable));
             match known {
                 Some(entry) => {
                     entry.asked = now;
@@ -91,16 +147,16 @@ impl Inspecting {
                     if entries.len() >= MOST_KNOWN {
                         entries.retain(|_, entry| entry.ended.is_none());
                     }
-                    let (sender, state) = watch::channel(Inspection::Pending);
+                    let (sender, state) = watch::channel(None);
                     let entry = Entry { account, state: state.clone(), asked: now, ended: None };
                     entries.insert(key, entry);
-                    self.start(key, sources, sender, runner);
+                    self.start(key, sender, runner, work);
                     state
                 }
             }
         };
-        let ended = state.wait_for(|state| *state != Inspection::Pending);
-        let Ok(found) = tokio::time::timeout(patience, ended).await else { return Ok(Inspection::Pending) };
+        let ended = state.wait_for(Option::is_some);
+        let Ok(found) = tokio::time::timeout(patience, ended).await else { return Ok(None) };
         let Ok(found) = found.map(|found| found.clone()) else {
             return Err(StoreError::Unavailable("the service is shutting down".to_owned()));
         };
@@ -110,30 +166,32 @@ impl Inspecting {
         Ok(found)
     }
 
-    fn start(&self, key: Sha256, sources: Sources, state: watch::Sender<Inspection>, runner: Runner<'_>) {
-        let (fetcher, entries) = (Arc::clone(&self.fetcher), Arc::clone(&self.entries));
+    fn start<W: Future<Output = T> + Send + 'static>(
+        &self,
+        key: Sha256,
+        state: watch::Sender<Option<T>>,
+        runner: Runner<'_>,
+        work: impl FnOnce(CancellationToken) -> W,
+    ) {
+        let entries = Arc::clone(&self.entries);
         let cancel = runner.ending.child_token();
-        let work = async move {
-            let watch = Watch { cancel: cancel.clone(), progress: Arc::new(|_| ()) };
-            let fetched = tokio::select! {
-                fetched = fetcher.fetch(&sources, &watch) => Some(fetched),
+        let work = work(cancel.clone());
+        runner.tasks.spawn(async move {
+            let done = tokio::select! {
+                done = work => Some(done),
                 () = abandoned(&entries, key, &state) => None,
                 () = cancel.cancelled() => None,
             };
             let mut entries = lock(&entries);
-            let Some(fetched) = fetched else {
+            let Some(done) = done else {
                 entries.remove(&key);
                 return;
             };
             if let Some(entry) = entries.get_mut(&key) {
                 entry.ended = Some(Instant::now());
             }
-            state.send_replace(match fetched {
-                Ok(files) => Inspection::Ready(files),
-                Err(error) => Inspection::Failed(error.to_string()),
-            });
-        };
-        runner.tasks.spawn(work);
+            state.send_replace(Some(done));
+        });
     }
 }
 
@@ -147,7 +205,7 @@ pub struct Runner<'a> {
 }
 
 /// Ends when no call has asked about an inspection for a while, and none waits for it.
-async fn abandoned(entries: &Mutex<HashMap<Sha256, Entry>>, key: Sha256, state: &watch::Sender<Inspection>) {
+async fn abandoned<T>(entries: &Mutex<HashMap<Sha256, Entry<T>>>, key: Sha256, state: &watch::Sender<Option<T>>) {
     loop {
         tokio::time::sleep(CHECK).await;
         let idle = lock(entries).get(&key).is_none_or(|entry| entry.asked.elapsed() > ABANDONED);

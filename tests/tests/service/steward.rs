@@ -91,13 +91,21 @@ fn a_publisher_sees_what_changes_what_waits_and_what_happened() {
     let job = prints(&run(carol, &submit), 0).trim().to_owned();
     let _ = service.job_in(carol, &job, Phase::InReview);
     let inbox = prints(&run(alice, &["job", "review"]), 0);
-    for part in [job.as_str(), "carol", "bob/column-stats", "alice/penguins"] {
+    for part in [job.as_str(), "carol", "bob/column-stats", "alice/penguins", "groupBy=species"] {
         assert!(inbox.contains(part), "{part}: {inbox}");
+    }
+    let introduced = run(alice, &["job", "review", &job]);
+    assert!(complaint(&introduced).contains("parameter groupBy=species"), "{introduced:?}");
+    for (who, sees) in [(alice, true), (carol, true), (bob, false)] {
+        let shown = run(who, &["job", "show", &job]);
+        assert_eq!(String::from_utf8_lossy(&shown.stdout).contains("groupBy=species"), sees, "{shown:?}");
     }
     assert!(prints(&run(alice, &["job", "list"]), 0).contains(&job));
     let explained = prints(&run(carol, &["job", "explain", &job]), 0);
     assert!(explained.contains("waiting for alice to review the outputs, until 2"), "{explained}");
     let _ = prints(&run(alice, &["job", "review", &job, "--approve"]), 0);
+    let shown = prints(&run(alice, &["job", "show", &job]), 0);
+    assert!(!shown.contains("groupBy"), "parameters are the consumer's alone again: {shown}");
     assert_eq!(prints(&run(alice, &["job", "review"]), 0), "");
     for arguments in [&["job", "review"][..], &["job", "list"], &["audit", "list"]] {
         assert_eq!(prints(&run(mallory, arguments), 0), "", "{arguments:?}");

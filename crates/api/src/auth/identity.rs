@@ -137,11 +137,11 @@ impl Identity {
     pub(super) async fn bearer(&self, credentials: &str) -> Result<Principal, Problem> {
         let token = bearer_token(credentials).ok_or_else(Problem::unauthenticated)?;
         if UseCases::looks_like_a_key(token) {
-            return self.0.use_cases.principal_of_key(token).await?.ok_or_else(Problem::unauthenticated);
+            return self.0.use_cases.principal_of_key(token).await?.map_err(Problem::of_key);
         }
         self.0.oidc.verify(token, self.0.use_cases.now()).await.map_err(|error| {
             tracing::debug!(%error, "a token was refused");
-            Problem::unauthenticated()
+            Problem::of_token(&error)
         })
     }
 

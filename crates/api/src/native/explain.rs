@@ -12,7 +12,7 @@ use crate::{
     problem::Problem,
 };
 use axum::extract::State;
-use cloister_model::{Decision, JobId, Phase};
+use cloister_model::{Account, Decision, JobId, Phase};
 use cloister_service::{ExplainedJob, Identity, ReviewWait, UseCases};
 use serde::Serialize;
 use serde_json::Value;
@@ -77,19 +77,33 @@ pub(super) struct ExplainedJobView {
 
 /// Whom the outputs of a job wait for.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = ReviewWait)]
 pub(super) struct ReviewWaitView {
     /// The publishers of the datasets that ask for a review. If there are several, an operator decides, because none of them
     /// alone can.
     reviewers: Vec<String>,
+    /// Accounts that their publisher has named to review beside. If there are any, two different accounts have to approve.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    named: Vec<String>,
+    /// Who has approved, where two have to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approved_by: Option<String>,
     /// When the job expires unless the outputs are reviewed.
     #[schema(format = DateTime)]
     until: String,
 }
 
 impl From<&ReviewWait> for ReviewWaitView {
-    fn from(ReviewWait { reviewers, until }: &ReviewWait) -> Self {
-        Self { reviewers: reviewers.iter().map(ToString::to_string).collect(), until: date::write(*until) }
+    fn from(ReviewWait { reviewers, named, approved_by, until }: &ReviewWait) -> Self {
+        let written = |accounts: &[Account]| accounts.iter().map(ToString::to_string).collect();
+        Self {
+            reviewers: written(reviewers),
+            named: written(named),
+            approved_by: approved_by.as_ref().map(ToString::to_string),
+            until: date::write(*until),
+        }
     }
 }
 

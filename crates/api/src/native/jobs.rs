@@ -1,7 +1,7 @@
 use super::{
     job_request::JobRequest,
     schemas::PhaseSchema,
-    views::{JobView, Page},
+    views::{JobView, Page, ParametersView},
 };
 use crate::{
     auth::Caller,
@@ -149,6 +149,22 @@ pub(super) async fn get(
     PathParam(id): PathParam<JobId>,
 ) -> Result<axum::Json<JobView>, Problem> {
     Ok(axum::Json(JobView::from(&use_cases.job_status(&who.into(), id).await?)))
+}
+
+/// With which parameters the algorithm of a job runs
+///
+/// For the owner of the job. While its outputs wait for a review, for those who may decide about them, too.
+#[utoipa::path(
+    get, path = "/v1/jobs/{id}/parameters", operation_id = "get_job_parameters", tag = "jobs",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    responses((status = 200, body = ParametersView))
+)]
+pub(super) async fn parameters(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    PathParam(id): PathParam<JobId>,
+) -> Result<axum::Json<ParametersView>, Problem> {
+    Ok(axum::Json(use_cases.job_parameters(&who, id).await?.into()))
 }
 
 /// Ask for a job to be stopped

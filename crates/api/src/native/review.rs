@@ -1,7 +1,7 @@
 use super::{
     explain::ReviewWaitView,
     schemas::{BytesSchema, PartSchema},
-    views::{JobView, List, ResultView},
+    views::{JobView, List, ParametersView, ResultView},
 };
 use crate::{
     auth::Caller,
@@ -52,16 +52,21 @@ pub(super) struct WaitingReviewView {
     /// How large they are together, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+    /// With which parameters its algorithm ran. Absent if they are long, or if many jobs have waited longer: ask for those of
+    /// the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<ParametersView>,
 }
 
 impl From<&WaitingReview> for WaitingReviewView {
-    fn from(WaitingReview { job, waits, outputs }: &WaitingReview) -> Self {
+    fn from(WaitingReview { job, waits, outputs, parameters }: &WaitingReview) -> Self {
         let sum = |files: &Vec<ResultFile>| files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
         Self {
             job: JobView::from(job),
             waits: ReviewWaitView::from(waits),
             files: outputs.as_ref().map(Vec::len),
             bytes: outputs.as_ref().map(sum),
+            parameters: parameters.clone().map(ParametersView::from),
         }
     }
 }

@@ -1,6 +1,8 @@
 use super::schemas::{FaultSchema, PhaseSchema, ResultKindSchema, RuleSchema};
 use crate::date;
-use cloister_model::{Denial, DenialRule, Did, Fault, JobStatus, Phase, ResultFile, ResultKind, Terms, escape};
+use cloister_model::{
+    Denial, DenialRule, Did, Fault, JobParameters, JobStatus, Phase, ResultFile, ResultKind, Terms, escape,
+};
 use cloister_service::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of, label_of};
 use serde::Serialize;
 use serde_json::Value;
@@ -174,6 +176,24 @@ impl From<&JobStatus> for JobView {
             algorithm: AlgorithmView { raw: did.is_none(), did },
             agreement_id: labels.get(AGREEMENT).map(str::to_owned),
         }
+    }
+}
+
+/// What the algorithm of a job is given beside its data, by its consumer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobParameters)]
+pub(super) struct ParametersView {
+    /// What it finds in `algoCustomData.json`.
+    #[schema(value_type = Object)]
+    values: Value,
+    /// The arguments of its program.
+    arguments: Vec<String>,
+}
+
+impl From<JobParameters> for ParametersView {
+    fn from(JobParameters { values, arguments }: JobParameters) -> Self {
+        let values = values.map_or_else(|| serde_json::json!({}), |values| values.expose().clone());
+        Self { values, arguments }
     }
 }
 

@@ -2,11 +2,13 @@
 
 mod conversions;
 
+use crate::oidc::OidcError;
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use cloister_model::{Denial, QuotaExceeded};
+use cloister_service::KeyRefusal;
 use serde::Serialize;
 use std::fmt;
 
@@ -64,6 +66,42 @@ impl Problem {
             "Unauthenticated",
             "the request has no valid credentials; send an API key or a token as `Authorization: Bearer ...`, or sign it",
         )
+    }
+
+    /// A key is refused. More than that it is not valid is told to the holder of the whole key alone, who has proved that.
+    #[must_use]
+    pub(crate) fn of_key(refusal: KeyRefusal) -> Self {
+        let (kind, detail) = match refusal {
+            KeyRefusal::Unknown => return Self::unauthenticated(),
+            KeyRefusal::Revoked => {
+                ("key-revoked", "this API key was revoked; use another one, or ask the operator for one")
+            }
+            KeyRefusal::Expired => {
+                ("key-expired", "this API key has expired; use another one, or ask the operator for one")
+            }
+        };
+        Self::new(StatusCode::UNAUTHORIZED, kind, "Unauthenticated", detail)
+    }
+
+    /// A token is refused. What is wrong with a token that its issuer has signed, its holder may know; of others, only whether
+    /// the issuer could be asked.
+    #[must_use]
+    pub(crate) fn of_token(error: &OidcError) -> Self {
+        let (kind, detail) = match error {
+            OidcError::Expired => {
+                ("token-expired", "this token has expired; sign in with your identity provider again")
+            }
+            OidcError::Role => {
+                ("token-role", "this token gives you no role here; ask the operator which group or role you need")
+            }
+            OidcError::Keys(_) => (
+                "issuer-unavailable",
+                "the identity provider that issued this token cannot be reached now; try again, and ask the operator if it stays \
+                 so",
+            ),
+            _ => return Self::unauthenticated(),
+        };
+        Self::new(StatusCode::UNAUTHORIZED, kind, "Unauthenticated", detail)
     }
 
     /// The role of the caller does not allow it.

@@ -1,10 +1,10 @@
 //! Keys.
 
-use crate::test_service::{service, service_with};
+use crate::test_service::{key_made, now, service, service_with, with_key};
 use axum::{body::Body, http::Request};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use cloister_api::Issuer;
-use cloister_model::{Role, Timestamp};
+use cloister_api::{Issuer, new_key};
+use cloister_model::{Keyring as _, Role, Timestamp};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -91,4 +91,30 @@ async fn a_key_made_with_a_token_ends_with_the_token() {
     // What was made of it makes no longer ones, either.
     let child = make(made["key"].as_str().expect("a key").to_owned(), json!({})).await.expect(201).json();
     assert_eq!(child["expires"], made["expires"]);
+}
+
+/// Whoever has the whole key is told why it does not work any more; whoever guesses, nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_a_key_does_not_work_is_told_to_its_holder_alone() {
+    let service = service().await;
+    let kind_for = async |key: &str| {
+        let answer = service.send(with_key(key, "GET", "/v1/whoami", &Value::Null)).await.expect(401).json();
+        answer["type"].as_str().expect("a type").rsplit('/').next().expect("a name").to_owned()
+    };
+    let made = service.post("bob", "/v1/keys", &json!({})).await.expect(201).json();
+    let (id, key) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));
+    service.delete("bob", &format!("/v1/keys/{id}")).await.expect(204);
+    assert_eq!(kind_for(key).await, "key-revoked");
+    let account = "bob".parse().expect("an account");
+    let old = new_key(account, Role::Consumer, String::new(), Some(Timestamp::from_unix_ms(1)), now()).expect("a key");
+    let expired = old.token.expose().clone();
+    service.engine.put_key(old.stored, key_made()).await.expect("stored");
+    assert_eq!(kind_for(&expired).await, "key-expired");
+    for whole in [key, &expired] {
+        let mut guessed = whole.to_owned();
+        let last = guessed.pop().expect("a letter");
+        guessed.push(if last == 'A' { 'B' } else { 'A' });
+        assert_eq!(kind_for(&guessed).await, "unauthenticated");
+    }
+    assert_eq!(kind_for(&format!("clk_0000000000000000_{}", "A".repeat(43))).await, "unauthenticated");
 }

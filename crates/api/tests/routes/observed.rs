@@ -4,9 +4,9 @@ use cloister_local_engine::LocalEngine;
 use cloister_model::{
     Account, ApiKey, Archived, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, AuditLog, AuditRecord, Backend,
     ByteRange, Claim, Claims, Did, EngineFuture, EnvironmentStatus, Explanation, Inspection, Inspections, JobCard,
-    JobId, JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LogPart, LogScope, Outputs, Registry, Report,
-    ResultFile, ResultSet, ReviewVerdict, Seen, Sha256, Sources, StoreFuture, StoredReceipt, Timestamp, Upload,
-    UploadLimits, UploadQuery, Uploads,
+    JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LogPart, LogScope, Outputs, Registry,
+    Report, ResultFile, ResultSet, ReviewVerdict, Seen, Sha256, SourceCheck, Sources, StoreFuture, StoredReceipt,
+    Timestamp, Upload, UploadLimits, UploadQuery, Uploads,
 };
 use std::{
     sync::{
@@ -72,6 +72,7 @@ forward! { Jobs:
     status(job: JobId) -> EngineFuture<'_, JobStatus>;
     wait(job: JobId, seen: Seen) -> EngineFuture<'_, JobStatus>;
     explain(job: JobId) -> EngineFuture<'_, Explanation>;
+    parameters(job: JobId) -> EngineFuture<'_, JobParameters>;
     card(job: JobId) -> EngineFuture<'_, JobCard>;
     list(query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>>;
     stop(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
@@ -121,6 +122,7 @@ forward! { Uploads:
 
 forward! { Inspections:
     inspect(account: Account, sources: Sources, patience: Duration) -> StoreFuture<'_, Inspection>;
+    check_sources(account: Account, sources: Sources, patience: Duration) -> StoreFuture<'_, Option<Vec<SourceCheck>>>;
     read_inspected(sha256: Sha256, range: ByteRange) -> StoreFuture<'_, Vec<u8>>;
 }
 

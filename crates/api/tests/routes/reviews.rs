@@ -1,6 +1,6 @@
 //! What waits for whose review, and which jobs are listed to whom.
 
-use crate::test_service::{TestService, guest, service};
+use crate::test_service::{TestService, WRITES, guest, program, service};
 use serde_json::{Value, json};
 
 fn reviewed_rules() -> Value {
@@ -57,6 +57,54 @@ async fn a_reviewer_finds_what_waits_and_nobody_else_does() {
     assert_eq!(explained.get("review"), None);
 }
 
+/// What a consumer gives an algorithm is shown to those who decide about what came of it, while they do.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_are_shown_to_their_owner_and_while_outputs_wait_to_those_who_decide() {
+    let service = service().await;
+    let dataset = service.dataset("one", reviewed_rules()).await;
+    // It takes any parameters.
+    let sha256 = service.upload("bob", program(WRITES)).await;
+    let parameters = |values: &Value| json!({"values": values, "arguments": []});
+    let (short, long) = (json!({"groupBy": "town"}), json!({"groupBy": "town", "x": "x".repeat(5000)}));
+    let mut jobs = Vec::new();
+    for values in [&short, &long] {
+        let request = json!({"datasets": [dataset], "algorithm": {"upload": sha256}, "parameters": values});
+        let job = service.post("bob", "/v1/jobs", &request).await.expect(201).json();
+        jobs.push(job["id"].as_str().expect("an id").to_owned());
+    }
+    let seen = |who: &'static str, job: &str| {
+        let (service, path) = (&service, format!("/v1/jobs/{job}/parameters"));
+        async move {
+            let answer = service.get(who, &path).await;
+            (answer.status == 200).then(|| answer.json()).ok_or(answer.status.as_u16())
+        }
+    };
+    let [job, long_one] = [&jobs[0], &jobs[1]];
+    for job in &jobs {
+        service.until(job, "InReview").await;
+    }
+    for (who, expected) in [
+        ("bob", Ok(parameters(&short))),
+        ("alice", Ok(parameters(&short))),
+        ("olga", Ok(parameters(&short))),
+        ("mallory", Err(404)),
+        ("carol", Err(404)),
+    ] {
+        assert_eq!(seen(who, job).await, expected, "{who}");
+    }
+    let waiting = inbox(&service, "alice").await;
+    let of = |job: &String| waiting.iter().find(|one| one["job"]["id"] == json!(job)).expect("it waits");
+    assert_eq!((of(job).get("parameters"), of(long_one).get("parameters")), (Some(&parameters(&short)), None));
+    assert_eq!(seen("alice", long_one).await, Ok(parameters(&long)));
+
+    for job in &jobs {
+        service.post("alice", &format!("/v1/jobs/{job}/review"), &json!({"verdict": "approve"})).await.expect(200);
+    }
+    for (who, expected) in [("bob", Ok(parameters(&short))), ("alice", Err(404)), ("olga", Err(404))] {
+        assert_eq!(seen(who, job).await, expected, "{who}, when all is decided");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn where_several_publishers_ask_for_a_review_an_operator_decides() {
     let service = service().await;
@@ -69,10 +117,61 @@ async fn where_several_publishers_ask_for_a_review_an_operator_decides() {
     service.until(&waiting, "InReview").await;
     for who in ["alice", "mallory"] {
         assert_eq!(inbox(&service, who).await, Vec::<Value>::new(), "{who}");
+        service.get(who, &format!("/v1/jobs/{waiting}/parameters")).await.expect(404);
     }
     let found = inbox(&service, "olga").await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["waits"]["reviewers"], json!(["alice", "mallory"]));
+    assert_eq!(found[0]["parameters"], json!({"values": {}, "arguments": []}));
+}
+
+/// Two of those whom the publisher has named approve: they see what waits, and nobody else does.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_different_accounts_approve_where_a_dataset_asks_for_it() {
+    let service = service().await;
+    let rules = |reviewers: Value| json!({"allowRawAlgorithm": true, "outputContract": {"review": true, "reviewers": reviewers}});
+    let dataset = service.dataset("one", rules(json!(["carol", "bob"]))).await;
+    let waiting = job(&service, "bob", &[&dataset]).await;
+    service.until(&waiting, "InReview").await;
+    let path = format!("/v1/jobs/{waiting}/review");
+    let approve = json!({"verdict": "approve"});
+    // Whose results they are is no reviewer of them, and others were not named.
+    for who in ["bob", "mallory"] {
+        assert_eq!(inbox(&service, who).await, Vec::<Value>::new(), "{who}");
+        service.get(who, &path).await.expect(404);
+        service.post(who, &path, &approve).await.expect(404);
+    }
+    for who in ["alice", "carol"] {
+        let found = inbox(&service, who).await;
+        assert_eq!(found.len(), 1, "{who}: {found:?}");
+        assert_eq!(
+            (&found[0]["waits"]["named"], found[0]["files"].is_u64()),
+            (&json!(["bob", "carol"]), true),
+            "{who}"
+        );
+        service.get(who, &format!("{path}/0")).await.expect(200);
+    }
+    let noted = service.post("carol", &path, &approve).await.expect(200).json();
+    assert_eq!(noted["phase"], "InReview");
+    let again = service.post("carol", &path, &approve).await.expect(409).json();
+    assert!(again["type"].as_str().is_some_and(|kind| kind.ends_with("already-approved")), "{again}");
+    assert_eq!(inbox(&service, "alice").await[0]["waits"]["approvedBy"], "carol");
+    assert!(service.get("bob", &format!("/v1/jobs/{waiting}/results")).await.expect(200).json()["items"] == json!([]));
+    service.post("alice", &path, &approve).await.expect(200);
+    service.until(&waiting, "Finished").await;
+    let receipt = service.get("bob", &format!("/v1/jobs/{waiting}/receipt")).await.expect(200).json();
+    let review = &receipt["receipt"]["review"];
+    assert_eq!((&review["by"], &review["first"]["by"]), (&json!("alice"), &json!("carol")), "{receipt}");
+    // A reviewer sees jobs while they wait, and not before or afterwards.
+    service.get("carol", &format!("/v1/jobs/{waiting}")).await.expect(404);
+    assert_eq!(listed(&service, "carol", "").await, Vec::<String>::new());
+
+    // Who was taken off the list decides nothing any more.
+    let waiting = job(&service, "bob", &[&dataset]).await;
+    service.until(&waiting, "InReview").await;
+    let permissions = format!("/v1/datasets/{dataset}/permissions");
+    service.put("alice", &permissions, &rules(json!(["mallory"])), "").await.expect(200);
+    service.post("carol", &format!("/v1/jobs/{waiting}/review"), &approve).await.expect(404);
 }
 
 /// The ids of the jobs that are listed to an account, page by page.

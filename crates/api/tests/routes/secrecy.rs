@@ -105,6 +105,8 @@ async fn a_publisher_learns_nothing_of_anothers_files_and_of_the_parameters() {
         assert_eq!(has(&format!("inputs/{theirs}/0")), sees_theirs, "{who}: {paths:?}");
         assert_eq!(has("inputs/algoCustomData.json"), sees_parameters, "{who}: {paths:?}");
         assert!(has("transformations/algorithm"), "{who}: {paths:?}");
+        let asked = service.get(who, &format!("/v1/jobs/{job}/parameters")).await.status;
+        assert_eq!(asked, if who == "bob" { 200 } else { 404 }, "{who}");
     }
 }
 

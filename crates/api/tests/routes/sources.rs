@@ -2,6 +2,7 @@
 
 use crate::test_service::{TestService, guest, service};
 use serde_json::{Value, json};
+use std::net::TcpListener;
 
 /// A source that the policy of the test's engine does not let be asked.
 const HOST: &str = "127.0.0.1";
@@ -74,4 +75,37 @@ async fn an_algorithm_has_one_file() {
     let dataset = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "parts"},
         "spec": {"files": [file("1"), file("2")]}});
     service.post("mallory", "/v1/datasets", &dataset).await.expect(201);
+}
+
+/// A look at sources asks nothing that a job may not ask, and tells nobody but the publisher.
+#[tokio::test(flavor = "multi_thread")]
+async fn sources_are_looked_at_for_their_publisher_and_by_the_rules_of_jobs() {
+    let service = service().await;
+    let listener = TcpListener::bind((HOST, 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let kept = json!([
+        {"type": "inline", "content": "a,b\n"},
+        {"type": "url", "url": format!("http://{HOST}:{port}/SECRET")},
+        {"type": "inline", "content": "other", "sha256": "0".repeat(64)},
+    ]);
+    let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "kept"},
+        "spec": {"files": kept, "compute": {"allowRawAlgorithm": true}}});
+    let did = service.post("alice", "/v1/datasets", &manifest).await.expect(201).json();
+    let path = format!("/v1/datasets/{}/check", did["did"].as_str().expect("a DID"));
+    let checked = service.post("alice", &path, &json!({})).await.expect(200);
+    assert!(!checked.text().contains("SECRET"), "{}", checked.text());
+    let checked = checked.json();
+    assert_eq!(checked["pending"], false);
+    let of = |n: usize| &checked["sources"][n];
+    assert_eq!((&of(0)["state"], &of(0)["bytes"]), (&json!("found"), &json!(4)));
+    assert_eq!((&of(1)["state"], &of(1)["field"]), (&json!("failed"), &json!("services[0].files[1]")));
+    assert!(of(1)["problem"].as_str().is_some_and(|text| text.starts_with("not allowed here")), "{checked}");
+    assert!(of(2)["problem"].as_str().is_some_and(|text| text.starts_with("not the agreed content")), "{checked}");
+    listener.set_nonblocking(true).expect("set");
+    assert_eq!(listener.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
+    for who in ["bob", "mallory", "olga"] {
+        service.post(who, &path, &json!({})).await.expect(404);
+    }
+    service.delete("alice", path.trim_end_matches("/check")).await.expect(204);
+    service.post("alice", &path, &json!({})).await.expect(404);
 }

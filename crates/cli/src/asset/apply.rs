@@ -1,4 +1,5 @@
 use super::{
+    check,
     diff::{Change, What, changes},
     kind::{collection, noun},
     leaving::{say_of_asset, say_of_ddo},
@@ -25,6 +26,9 @@ use std::path::{Path, PathBuf};
 /// A file holds one or more YAML documents, each a manifest or a DDO. A source `{type: file, path: ./data.csv}` is a file on
 /// this machine, relative to the manifest; it is uploaded first.
 ///
+/// The service looks at the sources of datasets once they are published, and the answer is printed: a wrong path or address shows at
+/// once. A source that cannot be read does not undo the publication.
+///
 /// What changes is printed. Rules that the file does not have are taken back, except for trust that `dataset allow` has given:
 /// --prune takes that back, too.
 #[derive(Debug, clap::Args)]
@@ -38,6 +42,9 @@ pub(crate) struct Apply {
     /// Take back trust that `dataset allow` has given and the file does not have
     #[arg(long)]
     prune: bool,
+    /// Do not look at the sources of datasets once they are published
+    #[arg(long)]
+    no_check: bool,
 }
 
 /// How assets are published.
@@ -45,6 +52,7 @@ pub(crate) struct Apply {
 struct Manner {
     dry_run: bool,
     prune: bool,
+    check: bool,
 }
 
 impl Apply {
@@ -67,7 +75,7 @@ impl Apply {
     }
 
     fn manner(&self) -> Manner {
-        Manner { dry_run: self.dry_run, prune: self.prune }
+        Manner { dry_run: self.dry_run, prune: self.prune, check: !self.no_check }
     }
 
     fn read(&self) -> anyhow::Result<Vec<Described>> {
@@ -121,6 +129,9 @@ async fn apply(context: &Context, all: Vec<Described>, manner: Manner) -> anyhow
             };
             print_line(&format!("{} {name}: {done}, {}", noun(kind), escape(asset.did.as_bytes(), 100)))?;
             say_of_asset(&answer);
+            if manner.check && kind == AssetKind::Dataset {
+                check::say(&client, &asset.did, planned.manifest.as_ref()).await;
+            }
         }
         answers.push(answer);
     }

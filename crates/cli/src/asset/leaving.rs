@@ -22,7 +22,8 @@ pub(super) fn say_of_ddo(ddo: &Value) {
     of_ddo(ddo).iter().for_each(|line| note(line));
 }
 
-fn of_asset(answer: &Value) -> Vec<String> {
+/// The same as sentences.
+pub(super) fn of_asset(answer: &Value) -> Vec<String> {
     of_ddo(&answer["ddo"])
 }
 

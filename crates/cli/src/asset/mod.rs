@@ -1,6 +1,7 @@
 //! `cloister dataset`, `cloister algorithm` and `cloister apply`.
 
 mod apply;
+mod check;
 mod describe;
 mod diff;
 mod dummy;
@@ -11,6 +12,7 @@ mod manifest;
 mod name;
 mod names;
 mod permissions;
+mod report;
 mod show;
 mod template;
 mod trust;
@@ -39,10 +41,13 @@ pub(crate) enum DatasetCommand {
     Disallow(permissions::Disallow),
     /// Show which algorithms may compute on a dataset; with -f, replace these rules
     Permissions(permissions::PermissionsCommand),
+    /// Look at the sources of a dataset of yours: can each be read, how large is it, is it what was declared
+    Check(check::Check),
     /// Draft the `schema` of a manifest from a CSV file on this machine
     Describe(describe::Describe),
     /// Print made-up rows that have the schema of a dataset, to try programs with
     Dummy(dummy::Dummy),
+    Report(report::Report),
     /// Withdraw a dataset: new jobs cannot use it any more
     Withdraw(Withdraw),
 }
@@ -79,8 +84,10 @@ impl DatasetCommand {
             Self::Allow(command) => command.execute(context).await,
             Self::Disallow(command) => command.execute(context).await,
             Self::Permissions(command) => command.execute(context).await,
+            Self::Check(command) => command.execute(context).await,
             Self::Describe(command) => command.execute(context),
             Self::Dummy(command) => command.execute(context).await,
+            Self::Report(command) => command.execute(context).await,
             Self::Withdraw(command) => command.execute(context, AssetKind::Dataset).await,
         }
     }

@@ -19,7 +19,7 @@ use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::Path};
 const PAGE: usize = 1000;
 
 /// Reads a day, or a moment.
-pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
     let day = || text.parse::<Date>().ok().and_then(|day| format!("{day}T00:00:00Z").parse().ok());
     let found = text.parse().ok().or_else(day);
     found.ok_or_else(|| "expected a day such as `2026-01-31`, or a moment such as `2026-01-31T12:00:00Z`".to_owned())

@@ -5,7 +5,7 @@
 use super::ClientError;
 use cloister_model::{AuditAction, AuditEvent, AuditRecord, JobId, ResultKind, Sha256, Timestamp, escape};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Reads an answer.
 ///
@@ -110,8 +110,13 @@ pub(crate) struct JobExplanation {
 
 /// Whom the outputs of a job wait for.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct ReviewWait {
     pub(crate) reviewers: Vec<String>,
+    /// If there are any, two accounts have to approve. Absent in answers of an older service.
+    #[serde(default)]
+    pub(crate) named: Vec<String>,
+    pub(crate) approved_by: Option<String>,
     pub(crate) until: String,
 }
 
@@ -119,7 +124,19 @@ impl ReviewWait {
     /// The same as a sentence without its end. Escaped.
     pub(crate) fn sentence(&self) -> String {
         let until = escape(self.until.as_bytes(), 64);
-        let named: Vec<String> = self.reviewers.iter().map(|name| escape(name.as_bytes(), 128).to_string()).collect();
+        let written = |name: &String| escape(name.as_bytes(), 128).to_string();
+        let named: Vec<String> = self.reviewers.iter().map(written).collect();
+        if let ([publisher], [_, ..]) = (&named[..], &self.named[..]) {
+            let all: Vec<String> = std::iter::once(publisher.clone()).chain(self.named.iter().map(written)).collect();
+            let all = all.join(", ");
+            return match &self.approved_by {
+                Some(first) => format!(
+                    "{} has approved the outputs; waiting for another one of {all}, until {until}",
+                    written(first)
+                ),
+                None => format!("waiting for two of {all} to review the outputs, until {until}"),
+            };
+        }
         match &named[..] {
             [] => format!("waiting for a review of the outputs, until {until}"),
             [one] => format!("waiting for {one} to review the outputs, until {until}"),
@@ -138,6 +155,15 @@ pub(crate) struct WaitingReview {
     pub(crate) waits: ReviewWait,
     pub(crate) files: Option<u64>,
     pub(crate) bytes: Option<u64>,
+    /// Absent if they are long, and in answers of an older service.
+    pub(crate) parameters: Option<JobParameters>,
+}
+
+/// What the algorithm of a job is given beside its data. The consumer's text.
+#[derive(Debug, Deserialize)]
+pub(crate) struct JobParameters {
+    pub(crate) values: Map<String, Value>,
+    pub(crate) arguments: Vec<String>,
 }
 
 /// A result of a job.

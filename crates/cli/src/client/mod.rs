@@ -8,8 +8,8 @@ mod problem;
 mod request;
 
 pub(crate) use answer::{
-    Asset, Environment, Job, JobAlgorithm, JobExplanation, KeptUpload, Key, List, Progress, Reason, Record, ResultFile,
-    Step, Upload, WaitingReview, Whoami, WithheldLog, read, read_all,
+    Asset, Environment, Job, JobAlgorithm, JobExplanation, JobParameters, KeptUpload, Key, List, Progress, Reason,
+    Record, ResultFile, Step, Upload, WaitingReview, Whoami, WithheldLog, read, read_all,
 };
 pub(crate) use connection::{
     Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE, checked_key, is_loopback, parse_url, read_key,

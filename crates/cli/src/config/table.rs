@@ -112,6 +112,9 @@ settings! {
     "times.total" times_total: Span = "1d", false, "How long a job may take in total, not counting a review.";
     "times.review" times_review: Span = "7d", false, "How long outputs may wait for a reviewer.";
     "times.keep" times_keep: Span = "30d", false, "How long results, logs and reports are kept.";
+    "notify.webhook" notify_webhook: Option<String> = "", false, "The URL that a message is sent to when outputs wait for a review, by the rules of `sources.*` about addresses. Empty: none.";
+    "notify.webhook_secret" notify_webhook_secret: Option<String> = "", true, "The key that signs these messages, at least 16 characters (Standard Webhooks, HMAC-SHA256).";
+    "notify.command" notify_command: Option<PathBuf> = "", false, "A program that is started when outputs wait for a review, with the message on its standard input. Empty: none.";
     "sources.local_roots" sources_local_roots: BTreeMap<String, String> = "", false, "Folders on this machine whose files an account may publish: account = folders, separated by `:`. `*` stands for every account. Empty: none.";
     "sources.allow_networks" sources_allow_networks: Vec<ipnet::IpNet> = "", false, "Private networks that sources may be in, such as `10.1.0.0/16`. Empty: none.";
     "sources.servers" sources_servers: Vec<Map<String, Value>> = "", false, "Servers of sources with rules of their own: a list of tables with `host` (a name, or `*.` and a name), `networks` that this name alone may be in, and `ca`, a PEM file with the certificate authorities of this server.";
@@ -184,6 +187,12 @@ impl Settings {
             return wrong(
                 "`operator.unverified_signatures_insist` needs `operator.unverified_signatures`, which is off",
             );
+        }
+        if self.notify_webhook.is_some() && self.notify_webhook_secret.as_ref().is_none_or(|secret| secret.len() < 16) {
+            return wrong("`notify.webhook` needs `notify.webhook_secret` with at least 16 characters");
+        }
+        if self.notify_webhook.is_none() && self.notify_webhook_secret.is_some() {
+            return wrong("`notify.webhook_secret` needs `notify.webhook`, which is empty");
         }
         if self.sources_ipfs_gateway.is_some() && self.sources_ipfs_node.is_some() {
             return wrong("set `sources.ipfs_gateway` or `sources.ipfs_node`, not both");

@@ -4,6 +4,7 @@ mod download;
 mod follow;
 mod list;
 mod log;
+mod parameters;
 mod receipt;
 mod request;
 mod results;
@@ -14,7 +15,7 @@ mod submit;
 pub(crate) use run::Run;
 
 use crate::{
-    client::{Job, JobExplanation, Step, WithheldLog, read},
+    client::{Job, JobExplanation, JobParameters, Step, WithheldLog, read},
     context::Context,
     exit::Usage,
     output::{Format, note, print_document, print_line, shown},
@@ -96,11 +97,14 @@ impl JobCommand {
 }
 
 async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
-    let answer = context.client()?.get(&["v1", "jobs", &job.to_string()], &[]).await?;
+    let client = context.client()?;
+    let answer = client.get(&["v1", "jobs", &job.to_string()], &[]).await?;
+    let given = parameters::fetch(&client, &job.to_string()).await?;
     if context.format != Format::Table {
-        return Ok(print_document(context.format, &answer)?);
+        return Ok(print_document(context.format, &parameters::beside(answer, given))?);
     }
     let job: Job = read(&answer)?;
+    let given = given.as_ref().map(read::<JobParameters>).transpose()?;
     let reason = follow::reason(&job).filter(|reason| reason != "finished");
     let Job {
         id,
@@ -134,6 +138,9 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
     let lines = lines.into_iter().filter_map(|(name, text)| Some((name, text?)));
     for (name, text) in lines.chain(datasets.into_iter().map(|dataset| ("dataset", dataset))) {
         print_line(&format!("{name:<12} {}", shown(&text)))?;
+    }
+    for line in given.map(|given| given.lines()).unwrap_or_default() {
+        print_line(&format!("{:<12} {line}", "parameter"))?;
     }
     if let Some(reason) = reason {
         print_line(&format!("{:<12} {reason}", "reason"))?;

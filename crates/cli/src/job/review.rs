@@ -1,6 +1,7 @@
 use super::{
     download::{Folder, fetch_all},
     list::algorithm_name,
+    parameters::fetch_read,
     results::{print_list, read_list},
 };
 use crate::{
@@ -45,7 +46,14 @@ impl Review {
             if context.format != Format::Table {
                 return Ok(print_document(context.format, &answer)?);
             }
-            note(&format!("job {id} is {}", shown(&read::<Job>(&answer)?.phase)));
+            let phase = read::<Job>(&answer)?.phase;
+            note(&format!("job {id} is {}", shown(&phase)));
+            if phase == "InReview" {
+                let explanation: JobExplanation = read(&client.get(&["v1", "jobs", &id, "explain"], &[]).await?)?;
+                if let Some(waits) = explanation.review {
+                    note(&waits.sentence());
+                }
+            }
             return Ok(());
         }
         let answer = client.get(&path, &[]).await?;
@@ -70,15 +78,17 @@ async fn list_waiting(context: &Context) -> anyhow::Result<()> {
         return Ok(print_document(context.format, &answer)?);
     }
     let mut names = Names::new(&client);
-    let mut table = Table::new(["JOB", "WAITS", "UNTIL", "CONSUMER", "ALGORITHM", "DATASETS", "FILES", "SIZE"]);
-    for WaitingReview { job, waits, files, bytes } in read::<List<WaitingReview>>(&answer)?.items {
+    let mut table =
+        Table::new(["JOB", "WAITS", "UNTIL", "CONSUMER", "ALGORITHM", "DATASETS", "FILES", "SIZE", "PARAMETERS"]);
+    for WaitingReview { job, waits, files, bytes, parameters } in read::<List<WaitingReview>>(&answer)?.items {
         let Job { id, changed, owner, algorithm, datasets, .. } = job;
         let algorithm = algorithm_name(&mut names, algorithm).await;
         let datasets = names.of_datasets(&datasets).await;
         let files = files.map(|files| files.to_string()).unwrap_or_default();
         let bytes = bytes.map(|bytes| ByteSize(bytes).to_string()).unwrap_or_default();
         let owner = owner.unwrap_or_default();
-        table.row([id.to_string(), age(&changed), waits.until, owner, algorithm, datasets, files, bytes]);
+        let given = parameters.map_or_else(|| "(long)".to_owned(), |parameters| parameters.line());
+        table.row([id.to_string(), age(&changed), waits.until, owner, algorithm, datasets, files, bytes, given]);
     }
     Ok(table.print("no outputs wait for your review")?)
 }
@@ -91,6 +101,8 @@ async fn introduce(client: &Client, id: &str) -> anyhow::Result<()> {
     let algorithm = algorithm_name(&mut names, job.algorithm).await;
     let datasets = names.of_datasets(&job.datasets).await;
     note(&format!("{} ran {} on {}", shown(&job.owner.unwrap_or_default()), shown(&algorithm), shown(&datasets)));
+    let given = fetch_read(client, id).await?.map(|given| given.lines()).unwrap_or_default();
+    given.iter().for_each(|line| note(&format!("  parameter {line}")));
     if let Some(waits) = explanation.review {
         note(&waits.sentence());
     }

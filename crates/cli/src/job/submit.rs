@@ -113,6 +113,9 @@ async fn explain(context: &Context, client: &Client, body: &Value) -> anyhow::Re
     let allowed = answer["allowed"] == true;
     if allowed {
         note("the job would be allowed");
+        if answer.pointer("/terms/releaseRules/review") == Some(&Value::Bool(true)) {
+            note("its outputs wait for a review; who decides sees its parameters meanwhile");
+        }
         return Ok(());
     }
     let rules: Vec<_> = show_rules(answer.get("rules")).iter().map(|rule| format!("\n  - {rule}")).collect();

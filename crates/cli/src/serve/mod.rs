@@ -4,6 +4,7 @@ mod applied;
 mod engine;
 mod logging;
 mod machine;
+mod notify;
 mod operator_key;
 mod sandbox;
 mod secrets;

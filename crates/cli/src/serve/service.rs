@@ -1,6 +1,7 @@
 use super::{
     Start,
     engine::{self, Keys},
+    notify::Notifier,
     settings,
 };
 use crate::{
@@ -48,6 +49,7 @@ async fn serve(
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut engine = engine::open(&settings, Keys { new_operator_key, new_receipt_key }).await?;
     let door = settings::door(&settings, engine.take_secrets()?, settings::issuer_documents(&settings)?)?;
+    let notifier = Notifier::new(&settings, &settings::sources(&settings)?)?;
     let service = Service::new(engine.backend(), door)?;
     engine.begin(&settings, &service, now()).await?;
     let address = listener.local_addr().context("the address")?;
@@ -56,6 +58,9 @@ async fn serve(
     tracing::info!(%address, scheme, home = %settings.home.display(), "the service listens");
     let options = serve_options(&settings, tls);
     tokio::spawn(remove_expired_uploads(service.clone()));
+    if let Some(notifier) = notifier {
+        tokio::spawn(notifier.run(service.clone()));
+    }
     let closing = service.closing();
     tokio::spawn(async move {
         end.await;

@@ -4,7 +4,10 @@ use crate::{
     Trial,
     trial::{ALL, reason},
 };
-use cloister_model::{AuditAction, EngineError, JobSpec, LogPart, LogScope, Phase, ResultSet, Review, ReviewVerdict};
+use cloister_model::{
+    Approval, AuditAction, AuditEvent, EngineError, JobSpec, LogPart, LogScope, Phase, Receipt, ResultSet, Review,
+    ReviewVerdict,
+};
 use cloister_testkit::{account, guests};
 
 fn written() -> Vec<(String, String)> {
@@ -37,7 +40,7 @@ pub async fn an_approval_releases_what_was_reviewed(trial: &mut Trial) {
     let mut event = trial.event(AuditAction::Reviewed);
     event.actor = "bob".to_owned();
     let status = trial.engine().review(job.id, ReviewVerdict::Approve, event.clone()).await.expect("approved");
-    let review = Some(Review { approved: true, by: account("bob"), at: event.at });
+    let review = Some(Review { approved: true, by: account("bob"), at: event.at, first: None });
     assert_eq!(status.review, review);
     let status = trial.ended(job.id).await;
     assert_eq!((status.phase, status.review), (Phase::Finished, review));
@@ -56,7 +59,7 @@ pub async fn a_refusal_lets_nothing_out(trial: &mut Trial) {
     trial.engine().review(job.id, verdict, event.clone()).await.expect("refused");
     let status = trial.ended(job.id).await;
     assert_eq!(status.phase, Phase::OutputRefused);
-    assert_eq!(status.review, Some(Review { approved: false, by: account("bob"), at: event.at }));
+    assert_eq!(status.review, Some(Review { approved: false, by: account("bob"), at: event.at, first: None }));
     assert!(reason(&status).contains("too fine"), "{}", reason(&status));
     assert_eq!(trial.recorded(&event).await, 1);
     for set in [ResultSet::Released, ResultSet::UnderReview] {
@@ -100,6 +103,52 @@ pub async fn of_two_decisions_at_once_one_counts(trial: &mut Trial) {
     let expected = if approved.is_ok() { (Phase::Finished, true) } else { (Phase::OutputRefused, false) };
     assert_eq!((status.phase, status.review.map(|review| review.approved)), (expected.0, Some(expected.1)));
     assert_eq!(trial.files(job.id, ResultSet::Released).await.is_empty(), approved.is_err());
+}
+
+/// Where two accounts have to approve, the first approval is kept and releases nothing, also through a restart; the same account
+/// does not count twice, and both stand in the status and in the receipt.
+pub async fn two_accounts_approve_where_two_have_to(trial: &mut Trial) {
+    let mut job = trial.job_for_review(guests::WRITES).await;
+    job.terms.release.reviewers = [account("dora")].into();
+    trial.submit(&job).await;
+    trial.until_phase(job.id, Phase::InReview).await;
+    let event = |by: &str| AuditEvent { actor: by.to_owned(), ..trial.event(AuditAction::Reviewed) };
+    let [one, again, other] = ["bob", "bob", "dora"].map(event);
+    let first = trial.engine().review(job.id, ReviewVerdict::Approve, one.clone()).await.expect("noted");
+    let noted = Some(Review { approved: true, by: account("bob"), at: one.at, first: None });
+    assert_eq!((first.phase, &first.review), (Phase::InReview, &noted));
+    trial.restart().await;
+    let answer = trial.engine().review(job.id, ReviewVerdict::Approve, again.clone()).await;
+    assert_eq!(answer, Err(EngineError::AlreadyApproved(job.id)));
+    let status = trial.status(job.id).await;
+    assert_eq!((status.phase, &status.review), (Phase::InReview, &noted));
+    assert_eq!(trial.files(job.id, ResultSet::Released).await, []);
+    assert_eq!((trial.recorded(&one).await, trial.recorded(&again).await), (1, 0));
+
+    trial.engine().review(job.id, ReviewVerdict::Approve, other.clone()).await.expect("approved");
+    let status = trial.ended(job.id).await;
+    let first = Some(Approval { by: account("bob"), at: one.at });
+    let review = Some(Review { approved: true, by: account("dora"), at: other.at, first });
+    assert_eq!((status.phase, &status.review), (Phase::Finished, &review));
+    assert_eq!(trial.recorded(&other).await, 1);
+    assert_eq!(trial.files(job.id, ResultSet::Released).await, written());
+    let receipt = trial.engine().receipt(job.id).await.expect("asked").expect("a receipt");
+    let facts: Receipt = serde_json::from_str(&receipt.text).expect("a receipt");
+    assert_eq!(facts.review, review);
+}
+
+/// One refusal is enough, also after an approval.
+pub async fn one_refusal_is_enough_where_two_have_to_approve(trial: &mut Trial) {
+    let mut job = trial.job_for_review(guests::WRITES).await;
+    job.terms.release.reviewers = [account("dora")].into();
+    trial.submit(&job).await;
+    trial.until_phase(job.id, Phase::InReview).await;
+    let event = |by: &str| AuditEvent { actor: by.to_owned(), ..trial.event(AuditAction::Reviewed) };
+    trial.engine().review(job.id, ReviewVerdict::Approve, event("bob")).await.expect("noted");
+    trial.engine().review(job.id, ReviewVerdict::Refuse("no".to_owned()), event("bob")).await.expect("refused");
+    let status = trial.ended(job.id).await;
+    assert_eq!((status.phase, status.review.map(|review| review.approved)), (Phase::OutputRefused, Some(false)));
+    assert_eq!(trial.files(job.id, ResultSet::Released).await, []);
 }
 
 /// Only a job in review can be reviewed.

@@ -1,8 +1,11 @@
 //! `Jobs::submit` and `Jobs::card`.
 
 use crate::{Conditions, Trial, trial::reason};
-use cloister_model::{AuditAction, Claim, EngineError, Fault, JobRecord, JobSpec, JobStatus, Phase};
+use cloister_model::{
+    AuditAction, Claim, EngineError, Fault, JobParameters, JobRecord, JobSpec, JobStatus, Phase, Secret,
+};
 use cloister_testkit::{account, guests, labels, recorded_dataset};
+use serde_json::json;
 
 fn agreement(name: &str) -> Claim {
     Claim::agreement(name)
@@ -169,4 +172,33 @@ pub async fn a_job_that_never_fits_ends_and_says_why(trial: &mut Trial) {
     assert_eq!(status.reason.as_ref().map(|reason| reason.fault()), Some(Fault::Algorithm));
     assert_eq!(trial.recorded(&event).await, 1);
     trial.submit_with(&trial.idle_job(), vec![agreement("0x1")]).await;
+}
+
+/// What the consumer gave an algorithm can be read as long as the job is there, by every process.
+pub async fn the_parameters_of_a_job_can_be_read(trial: &mut Trial) {
+    trial.start_no_jobs().await;
+    let (mut with, without) = (trial.idle_job(), trial.idle_job());
+    let values = json!({"groupBy": "town", "deep": [1, {"null": null}]});
+    with.parameters = Some(Secret::new(values.clone()));
+    with.algorithm.container.entrypoint = "$ALGO --mode fast".to_owned();
+    let given =
+        JobParameters { values: Some(Secret::new(values)), arguments: ["--mode", "fast"].map(str::to_owned).to_vec() };
+    trial.submit(&with).await;
+    trial.submit(&without).await;
+    for ended in [false, true] {
+        for process in trial.processes() {
+            assert_eq!(process.parameters(with.id).await, Ok(given.clone()), "ended: {ended}");
+            assert_eq!(process.parameters(without.id).await, Ok(JobParameters::default()), "ended: {ended}");
+        }
+        trial.restart().await;
+        if !ended {
+            trial.stop_to_the_end(with.id).await;
+            trial.stop_to_the_end(without.id).await;
+        }
+    }
+    trial.engine().remove(with.id, trial.event(AuditAction::JobRemoved)).await.expect("removed");
+    let missing = trial.idle_job();
+    for job in [with.id, missing.id] {
+        assert_eq!(trial.engine().parameters(job).await, Err(EngineError::NoSuchJob(job)));
+    }
 }

@@ -93,6 +93,7 @@ mod tests {
                 order,
                 stop: None,
                 review: None,
+                first_approval: None,
                 log_releases: Vec::new(),
                 removal: None,
                 registration: None,

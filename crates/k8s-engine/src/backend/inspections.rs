@@ -1,6 +1,8 @@
 use super::{ClusterStore, files::blocking};
 use cloister_files::read_part;
-use cloister_model::{Account, ByteRange, Inspection, Inspections, Sha256, Sources, StoreError, StoreFuture};
+use cloister_model::{
+    Account, ByteRange, Inspection, Inspections, Sha256, SourceCheck, Sources, StoreError, StoreFuture,
+};
 use cloister_sources::inspect::Runner;
 use std::{fs::File, io, sync::Arc, time::Duration};
 
@@ -12,6 +14,19 @@ impl Inspections for ClusterStore {
             let runner = Runner { tasks: &inner.tasks, ending: &inner.ending };
             let there = |sha256: Sha256| inner.cache.path(sha256).is_some();
             inner.inspecting.inspect(account, sources, patience, runner, |file| there(file.sha256)).await
+        })
+    }
+
+    fn check_sources(
+        &self,
+        account: Account,
+        sources: Sources,
+        patience: Duration,
+    ) -> StoreFuture<'_, Option<Vec<SourceCheck>>> {
+        Box::pin(async move {
+            let inner = &self.inner;
+            let runner = Runner { tasks: &inner.tasks, ending: &inner.ending };
+            inner.inspecting.check(account, sources, patience, runner).await
         })
     }
 

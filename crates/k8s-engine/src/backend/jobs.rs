@@ -3,15 +3,15 @@ use crate::{
     clock::now,
     cluster::{CallError, call},
     resources::{
-        ComputeJob, ComputeJobSpec, Environment, LogDecision, Order, Payload, Removal, ReviewDecision, StopRequest,
-        Verdict,
+        ComputeJob, ComputeJobSpec, Environment, FirstApproval, LogDecision, Order, Payload, Removal, ReviewDecision,
+        StopRequest, Verdict,
     },
     store::{Holder, MANAGED_BY, Pending, Taken, give_up, receipts, secrets},
 };
-use cloister_lifecycle::log_released;
+use cloister_lifecycle::{AlreadyApproved, ReviewStep, log_released, review_step};
 use cloister_model::{
-    AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation, JobCard, JobId,
-    JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
+    Account, Approval, AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation,
+    JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -91,6 +91,15 @@ impl Jobs for ClusterStore {
         Box::pin(async move { Ok((*self.inner.known(job).await?.card).clone()) })
     }
 
+    fn parameters(&self, job: JobId) -> EngineFuture<'_, JobParameters> {
+        Box::pin(async move {
+            let found = self.inner.stored(job).await?.filter(|found| !counts_as_absent(found));
+            let found = found.ok_or(EngineError::NoSuchJob(job))?;
+            let spec = self.inner.with_parameters(found.job().map_err(unusable)?, &found).await?;
+            Ok(JobParameters::from(&spec))
+        })
+    }
+
     fn list(&self, query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>> {
         Box::pin(async move { Ok(self.inner.list(&query)) })
     }
@@ -132,6 +141,18 @@ impl Jobs for ClusterStore {
                 .change(job, &record, |found, record| {
                     if found.phase() != Phase::InReview || found.spec.review.is_some() || found.spec.stop.is_some() {
                         return Err(EngineError::NotInReview(job));
+                    }
+                    let by: Account = record.actor.parse().map_err(unusable)?;
+                    let first = found.spec.first_approval.as_ref().map(|first| first.read(job)).transpose();
+                    let first = first.map_err(unusable)?;
+                    let spec = found.job().map_err(unusable)?;
+                    match review_step(&spec, first.as_ref(), &verdict, by, record.at) {
+                        Ok(ReviewStep::First(Approval { by, at })) => {
+                            let first = FirstApproval { by: by.as_str().to_owned(), at: at.into() };
+                            return Ok(Some(json!({"firstApproval": first})));
+                        }
+                        Ok(ReviewStep::Decided(_)) => {}
+                        Err(AlreadyApproved) => return Err(EngineError::AlreadyApproved(job)),
                     }
                     let (verdict, reason) = match &verdict {
                         ReviewVerdict::Approve => (Verdict::Approve, None),
@@ -358,7 +379,15 @@ fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
     let name = job.id.to_string();
     let mut resource = ComputeJob::new(
         &name,
-        ComputeJobSpec { order, stop: None, review: None, log_releases: Vec::new(), removal: None, registration: None },
+        ComputeJobSpec {
+            order,
+            stop: None,
+            review: None,
+            first_approval: None,
+            log_releases: Vec::new(),
+            removal: None,
+            registration: None,
+        },
     );
     let mut annotations = BTreeMap::new();
     let mut labels = BTreeMap::from([

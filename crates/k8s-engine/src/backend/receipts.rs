@@ -54,7 +54,7 @@ impl Inner {
     }
 
     /// A job with its parameters, which a receipt commits to.
-    async fn with_parameters(&self, job: JobSpec, found: &ComputeJob) -> Result<JobSpec, EngineError> {
+    pub(super) async fn with_parameters(&self, job: JobSpec, found: &ComputeJob) -> Result<JobSpec, EngineError> {
         let payload = &found.spec.order.payload;
         let api: Api<Secret> = self.cluster.jobs();
         let mut parts = Vec::new();

@@ -84,7 +84,8 @@ impl KnownJob {
                     Verdict::Approve => (true, ReviewVerdict::Approve),
                     Verdict::Refuse => (false, ReviewVerdict::Refuse(reason.clone().unwrap_or_default())),
                 };
-                Some((verdict, Review { approved, by, at: at.timestamp() }))
+                let first = resource.spec.first_approval.as_ref().map(|first| first.read(spec.id)).transpose()?;
+                Some((verdict, Review { approved, by, at: at.timestamp(), first }))
             }
         };
         let before = written.as_ref();

@@ -98,7 +98,7 @@ impl Cluster {
             stored.status.stop_requested = Some(self.now());
         }
         let by: Account = "bob".parse().expect("an account");
-        let review = Review { approved: true, by, at: self.now() };
+        let review = Review { approved: true, by, at: self.now(), first: None };
         World {
             order: OrderParts { secrets: vec!["p0".to_owned()], sha256: DIGEST, reads_store: false },
             owner: Owner { job: self.spec.id, uid: "uid".to_owned() },

@@ -335,6 +335,7 @@ fn permissions() -> Value {
         "outputContract": open(json!({
             "maxBytes": amount, "maxFiles": amount, "maxDirectories": amount, "maxPathBytes": amount, "maxDepth": amount,
             "maxLogBytes": amount, "names": texts(100, 1024), "mediaTypes": texts(100, 201), "review": {"type": "boolean"},
+            "reviewers": texts(4, 128),
             "csv": open(json!({"maxRows": amount, "maxColumns": amount, "maxCellBytes": amount, "columns": texts(1000, 1024),
                 "minimum": list(100, open(json!({"column": text(1024), "least": amount})))})),
             "json": open(json!({"maxDepth": amount, "maxValues": amount, "maxTextBytes": amount})),

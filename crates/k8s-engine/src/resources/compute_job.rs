@@ -1,6 +1,6 @@
 use super::{ComputeJobStatus, Moment, Order, OrderError, schema, status::StatusFormError};
 use cloister_lifecycle::with_release;
-use cloister_model::{JobId, JobSpec, JobStatus, Labels, LogRelease, Phase, Review};
+use cloister_model::{Approval, JobId, JobSpec, JobStatus, Labels, LogRelease, Phase, Review};
 use kube::{CustomResource, KubeSchema, ResourceExt as _};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
@@ -33,7 +33,10 @@ use sha2::Digest as _;
         .message("the name of a ComputeJob is the id of a job, 32 lower-case hexadecimal digits; create a JobRequest instead"),
     validation = Rule::new(
         "!has(self.spec.review) || has(oldSelf.spec.review) || (has(self.status) && self.status.phase == 'InReview')"
-    ).message("a job can be reviewed only while its phase is InReview; status.phase says where it is")
+    ).message("a job can be reviewed only while its phase is InReview; status.phase says where it is"),
+    validation = Rule::new(
+        "!has(self.spec.firstApproval) || has(oldSelf.spec.firstApproval) || (has(self.status) && self.status.phase == 'InReview')"
+    ).message("a job can be approved only while its phase is InReview; status.phase says where it is")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -41,6 +44,9 @@ use sha2::Digest as _;
         .message("a request to stop is set once, and stays"),
     validation = Rule::new("!has(oldSelf.review) || (has(self.review) && self.review == oldSelf.review)")
         .message("a review is decided once, and stays"),
+    validation = Rule::new(
+        "!has(oldSelf.firstApproval) || (has(self.firstApproval) && self.firstApproval == oldSelf.firstApproval)"
+    ).message("a job is approved first once, and stays so"),
     validation = Rule::new(
         "!has(oldSelf.logReleases) || (has(self.logReleases) && oldSelf.logReleases.all(old, old in self.logReleases))"
     ).message("a publisher releases a log once, and it stays released"),
@@ -60,6 +66,9 @@ pub struct ComputeJobSpec {
     /// A reviewer's decision; none: there is none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewDecision>,
+    /// The first of two approvals; none: there is none yet, or one is enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_approval: Option<FirstApproval>,
     /// The decisions of publishers to let the consumer read a withheld log, one of each at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -100,6 +109,29 @@ pub struct ReviewDecision {
     pub by: String,
     /// When.
     pub at: Moment,
+}
+
+/// The first of two approvals.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct FirstApproval {
+    /// Who approved.
+    #[schemars(schema_with = "schema::account")]
+    pub by: String,
+    /// When.
+    pub at: Moment,
+}
+
+impl FirstApproval {
+    /// As the ports show it.
+    ///
+    /// # Errors
+    /// [`StatusFormError::Account`].
+    pub fn read(&self, job: JobId) -> Result<Approval, StatusFormError> {
+        let by = self.by.parse().map_err(|_| StatusFormError::Account(job))?;
+        Ok(Approval { by, at: self.at.timestamp() })
+    }
 }
 
 /// What a reviewer decided.
@@ -183,11 +215,15 @@ impl ComputeJob {
         if status.stop_requested.is_none() {
             status.stop_requested = self.spec.stop.as_ref().map(|stop| stop.at.timestamp());
         }
-        if status.phase == Phase::InReview
-            && let Some(ReviewDecision { verdict, reason: _, by, at }) = &self.spec.review
-        {
-            let by = by.parse().map_err(|_| StatusFormError::Account(id))?;
-            status.review = Some(Review { approved: *verdict == Verdict::Approve, by, at: at.timestamp() });
+        if status.phase == Phase::InReview {
+            let first = self.spec.first_approval.as_ref().map(|first| first.read(id)).transpose()?;
+            status.review = match &self.spec.review {
+                Some(ReviewDecision { verdict, reason: _, by, at }) => {
+                    let by = by.parse().map_err(|_| StatusFormError::Account(id))?;
+                    Some(Review { approved: *verdict == Verdict::Approve, by, at: at.timestamp(), first })
+                }
+                None => first.map(|Approval { by, at }| Review { approved: true, by, at, first: None }),
+            };
         }
         if !self.spec.log_releases.is_empty()
             && let Some(mut log) = status.withheld_log.take()

@@ -34,7 +34,7 @@ pub use algorithm::{Algorithm, AlgorithmSpec};
 pub use api_key::{ApiKey, ApiKeySpec, ApiKeyStatus, NotAKey};
 pub use asset::{AssetResource, AssetStatus, MOST_RULES_BYTES, StoredAsset, Unusable, manifest, secrets_named};
 pub use compute_job::{
-    ComputeJob, ComputeJobSpec, LogDecision, Registration, Removal, ReviewDecision, StopRequest, Verdict,
+    ComputeJob, ComputeJobSpec, FirstApproval, LogDecision, Registration, Removal, ReviewDecision, StopRequest, Verdict,
 };
 pub use condition::{Condition, ConditionStatus};
 pub use dataset::{Dataset, DatasetSpec};

@@ -1,7 +1,7 @@
-use super::{Condition, ConditionStatus, Moment, OrderError, schema};
+use super::{Condition, ConditionStatus, FirstApproval, Moment, OrderError, schema};
 use cloister_model::{
-    Account, Did, FailureDetail, Fault, JobId, JobStatus, Labels, ListDigest, Phase, Progress, Reason, Review, Sha256,
-    Step, Timestamp, WithheldLog,
+    Account, Approval, Did, FailureDetail, Fault, JobId, JobStatus, Labels, ListDigest, Phase, Progress, Reason,
+    Review, Sha256, Step, Timestamp, WithheldLog,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -154,6 +154,9 @@ pub struct StoredReview {
     pub by: String,
     /// When.
     pub at: Moment,
+    /// Who approved before, where two accounts have to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstApproval>,
 }
 
 /// A phase that a job came to.
@@ -291,10 +294,13 @@ impl ComputeJobStatus {
             ended: ended.map(Into::into),
             expires: expires.map(Into::into),
             stop_requested: stop_requested.map(Into::into),
-            review: review.as_ref().map(|Review { approved, by, at }| StoredReview {
+            review: review.as_ref().map(|Review { approved, by, at, first }| StoredReview {
                 approved: *approved,
                 by: by.as_str().to_owned(),
                 at: (*at).into(),
+                first: first
+                    .as_ref()
+                    .map(|Approval { by, at }| FirstApproval { by: by.as_str().to_owned(), at: (*at).into() }),
             }),
             history: history[skip..]
                 .iter()
@@ -325,9 +331,10 @@ impl ComputeJobStatus {
     pub fn status(&self, id: JobId, labels: Labels, created: Timestamp) -> Result<JobStatus, StatusFormError> {
         let review = match &self.review {
             None => None,
-            Some(StoredReview { approved, by, at }) => {
+            Some(StoredReview { approved, by, at, first }) => {
                 let by: Account = by.parse().map_err(|_| StatusFormError::Account(id))?;
-                Some(Review { approved: *approved, by, at: at.timestamp() })
+                let first = first.as_ref().map(|first| first.read(id)).transpose()?;
+                Some(Review { approved: *approved, by, at: at.timestamp(), first })
             }
         };
         let did = |text: &String| text.parse::<Did>().map_err(|_| StatusFormError::Did(id));

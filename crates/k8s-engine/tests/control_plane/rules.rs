@@ -57,6 +57,8 @@ async fn a_compute_job_is_ordered_once_stopped_once_and_reviewed_in_review() {
 
     let review = |verdict: &str| json!({"review": {"verdict": verdict, "by": "bob", "at": "2026-01-02T03:04:07Z"}});
     refused(change(review("Approve")).await, "only while its phase is InReview");
+    let first = |by: &str| json!({"firstApproval": {"by": by, "at": "2026-01-02T03:04:07Z"}});
+    refused(change(first("bob")).await, "only while its phase is InReview");
     let id = JOB.parse().expect("an id");
     let put = async |phase: Phase| {
         let status = cloister_testkit::status_in(phase, id, Timestamp::from_unix_ms(1_795_363_289_021));
@@ -66,6 +68,9 @@ async fn a_compute_job_is_ordered_once_stopped_once_and_reviewed_in_review() {
     put(Phase::Running).await;
     refused(change(review("Approve")).await, "only while its phase is InReview");
     put(Phase::InReview).await;
+    change(first("bob")).await.expect("a first approval");
+    refused(change(first("carol")).await, "a job is approved first once");
+    refused(change(json!({"firstApproval": null})).await, "a job is approved first once");
     refused(change(review("Perhaps")).await, "Unsupported value");
     change(review("Approve")).await.expect("a review");
     refused(change(review("Refuse")).await, "a review is decided once");

@@ -1,6 +1,8 @@
 use crate::{LocalEngine, engine::core::blocking};
 use cloister_files::read_part;
-use cloister_model::{Account, ByteRange, Inspection, Inspections, Sha256, Sources, StoreError, StoreFuture};
+use cloister_model::{
+    Account, ByteRange, Inspection, Inspections, Sha256, SourceCheck, Sources, StoreError, StoreFuture,
+};
 use cloister_sources::inspect::Runner;
 use std::{fs::File, io, sync::Arc, time::Duration};
 
@@ -12,6 +14,20 @@ impl Inspections for LocalEngine {
             let runner = Runner { tasks: &core.tasks, ending: &core.shared.ending };
             let there = |sha256: Sha256| core.cache.path(sha256).is_some() || core.home.upload(&sha256).is_file();
             core.inspecting.inspect(account, sources, patience, runner, |file| there(file.sha256)).await
+        })
+    }
+
+    fn check_sources(
+        &self,
+        account: Account,
+        sources: Sources,
+        patience: Duration,
+    ) -> StoreFuture<'_, Option<Vec<SourceCheck>>> {
+        Box::pin(async move {
+            let core = &self.core;
+            core.refuse_if_ending()?;
+            let runner = Runner { tasks: &core.tasks, ending: &core.shared.ending };
+            core.inspecting.check(account, sources, patience, runner).await
         })
     }
 

@@ -6,10 +6,14 @@ use crate::{
     engine::core::{Core, blocking},
     store::{Change, DbError, Durability, Fail, Write, assets, audit, claims, claims::Holder, jobs, jobs::NewJob},
 };
-use cloister_lifecycle::{Action, Facts, Misfit, decide, ended_unfit, explain, fits_job, log_released, reviewed};
+use cloister_lifecycle::{
+    Action, AlreadyApproved, Facts, Misfit, ReviewStep, approved_first, decide, ended_unfit, explain, fits_job,
+    log_released, review_step, reviewed,
+};
 use cloister_model::{
-    Account, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation, InterpreterId,
-    JobCard, JobId, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review, ReviewVerdict, RuntimeKind, Seen,
+    Account, Approval, AuditEvent, Claim, EngineError, EngineFuture, Environment, EnvironmentStatus, Explanation,
+    InterpreterId, JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, Profile, Review,
+    ReviewVerdict, RuntimeKind, Seen,
 };
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -87,6 +91,13 @@ impl Jobs for LocalEngine {
     fn card(&self, job: JobId) -> EngineFuture<'_, JobCard> {
         let card = self.core.store.read(|db| jobs::card(db, job)).map_err(EngineError::from);
         Box::pin(std::future::ready(card.and_then(|card| card.ok_or(EngineError::NoSuchJob(job)))))
+    }
+
+    fn parameters(&self, job: JobId) -> EngineFuture<'_, JobParameters> {
+        Box::pin(async move {
+            let spec = self.core.store.read_long(move |db| jobs::spec_without_documents(db, job)).await?;
+            spec.as_ref().map(JobParameters::from).ok_or(EngineError::NoSuchJob(job))
+        })
     }
 
     fn list(&self, query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>> {
@@ -224,9 +235,14 @@ fn review(
         return Err(Fail::Rejected(EngineError::NotInReview(job)));
     }
     let (by, at) = (account(&event)?, event.at);
-    let review = Review { approved: *verdict == ReviewVerdict::Approve, by, at };
+    let first = status.review.map(|Review { by, at, .. }| Approval { by, at });
+    let transition = match review_step(&spec, first.as_ref(), verdict, by, at) {
+        Ok(ReviewStep::First(approval)) => approved_first(approval),
+        Ok(ReviewStep::Decided(review)) => reviewed(&spec, verdict, review),
+        Err(AlreadyApproved) => return Err(Fail::Rejected(EngineError::AlreadyApproved(job))),
+    };
     audit::record(write, event)?;
-    answer(job, record(write, &spec, &reviewed(&spec, verdict, review), at))
+    answer(job, record(write, &spec, &transition, at))
 }
 
 fn release_log(write: &mut Write<'_>, job: JobId, event: AuditEvent) -> Result<JobStatus, Fail<EngineError>> {

@@ -66,11 +66,15 @@ impl JobRecord {
         self.datasets.iter().any(|dataset| dataset.asset.publisher == *account)
     }
 
-    /// Whether the account's decision alone settles a review: it published every dataset that asks for one.
+    /// Whether the account may see and review outputs: it published every dataset that asks for a review, or the one publisher of
+    /// these named it as a reviewer.
     #[must_use]
     pub fn reviewed_by(&self, account: &Account, terms: &Terms) -> bool {
-        let mut wanted = self.datasets.iter().filter(|dataset| dataset.review).peekable();
-        terms.release.review && wanted.peek().is_some() && wanted.all(|dataset| dataset.asset.publisher == *account)
+        let mut wanted = self.datasets.iter().filter(|dataset| dataset.review).map(|dataset| &dataset.asset.publisher);
+        let Some(publisher) = wanted.next().filter(|_| terms.release.review) else { return false };
+        // Nobody who was only named decides about results of their own.
+        let named = self.owner != *account && terms.release.reviewers.contains(account);
+        wanted.all(|other| other == publisher) && (publisher == account || named)
     }
 
     /// Whether the account may read a failure's detail: it published the asset that the detail is about, or brought the
@@ -180,6 +184,37 @@ mod tests {
         assert!(
             !may("alice", Some("b")) && !may("carol", Some("a")) && !may("alice", None) && !may("alice", Some("c"))
         );
+    }
+
+    #[test]
+    fn outputs_are_reviewed_by_their_publisher_and_whom_that_one_names() {
+        let account = |name: &str| name.parse::<Account>().expect("an account");
+        let reviewed = |datasets: &[(&str, &str, u64)]| {
+            let mut record = record(datasets);
+            record.datasets.iter_mut().for_each(|dataset| dataset.review = true);
+            record
+        };
+        let reviewers = [account("dora"), account("carol")].into();
+        let mut terms = Terms {
+            admitted: Vec::new(),
+            output_contract: crate::OutputContract::default(),
+            release: crate::ReleaseRules { review: true, reviewers, ..crate::ReleaseRules::default() },
+            runtime: crate::RuntimeKind::Wasm,
+            profile: crate::Profile::Deterministic,
+            network: false,
+            runtimes: [].into(),
+            profiles: [].into(),
+        };
+        let (own, shared) =
+            (reviewed(&[("a", "alice", 0), ("b", "alice", 0)]), reviewed(&[("a", "alice", 0), ("b", "bob", 0)]));
+        // Carol's are the results.
+        for (who, expected) in [("alice", true), ("dora", true), ("carol", false), ("bob", false)] {
+            assert_eq!(own.reviewed_by(&account(who), &terms), expected, "{who}");
+            assert!(!shared.reviewed_by(&account(who), &terms), "{who}: datasets of two publishers");
+        }
+        assert!(!record(&[("a", "alice", 0)]).reviewed_by(&account("alice"), &terms), "it asks for none");
+        terms.release.review = false;
+        assert!(!own.reviewed_by(&account("alice"), &terms));
     }
 
     #[test]

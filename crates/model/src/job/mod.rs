@@ -13,6 +13,6 @@ pub use labels::{LabelError, Labels};
 pub use results::{ByteRange, ResultFile, ResultKind, ResultSet};
 pub use spec::{Delivery, JobAlgorithm, JobId, JobIdError, JobInput, JobSource, JobSpec, TimeLimits};
 pub use status::{
-    FailureDetail, Fault, JobStatus, LogRelease, Progress, Reason, Review, Seen, StatusError, Step, Timestamp,
-    WithheldLog,
+    Approval, FailureDetail, Fault, JobStatus, LogRelease, Progress, Reason, Review, Seen, StatusError, Step,
+    Timestamp, WithheldLog,
 };

@@ -101,6 +101,19 @@ pub struct Review {
     pub by: Account,
     /// When.
     pub at: Timestamp,
+    /// Who approved before, where two accounts have to. While a job is in review and this is none, `by` is the first of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Approval>,
+}
+
+/// The first approval of two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Approval {
+    /// Who approved.
+    pub by: Account,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A log that the rules of a dataset keep from the consumer. It is kept, bounded, for the publishers of the datasets.

@@ -102,6 +102,7 @@ impl OutputPolicy {
             json: read_json(&node.get("json"))?,
             checks: node.get("checks").entries(MOST_ENTRIES)?.iter().map(read_check).collect::<Result<_, _>>()?,
             review: node.get("review").flag()?,
+            reviewers: set(&node.get("reviewers"), "an account")?,
         };
         match release.unusable() {
             Some((field, problem)) => Err(node.get(field).error(FieldProblem::Unusable(problem))),
@@ -308,6 +309,9 @@ mod tests {
                 "`outputContract.checks` has",
             ),
             (json!({"review": "yes"}), "`outputContract.review` must be true or false"),
+            (json!({"reviewers": ["dora"]}), "`outputContract.reviewers` needs `review: true`"),
+            (json!({"review": true, "reviewers": ["a b"]}), "`outputContract.reviewers[0]` must be an account"),
+            (json!({"review": true, "reviewers": ["a", "b", "c", "d", "e"]}), "`outputContract.reviewers` has"),
         ] {
             let error = read(value).expect_err(expected).to_string();
             assert!(error.starts_with(expected), "{expected}\n{error}");

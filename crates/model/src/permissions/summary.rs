@@ -26,7 +26,11 @@ impl fmt::Display for OutputPolicy {
             1 => f.write_str(", after 1 check")?,
             checks => write!(f, ", after {checks} checks")?,
         }
-        f.write_str(if release.review { ", after review" } else { ", without review" })
+        f.write_str(match (release.review, release.needs_two()) {
+            (false, _) => ", without review",
+            (true, false) => ", after review",
+            (true, true) => ", after review by two",
+        })
     }
 }
 

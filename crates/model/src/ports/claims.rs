@@ -46,6 +46,13 @@ impl Claim {
         Self::new(ClaimKind::Nonce, "the nonce".to_owned(), &[account.key(), nonce], Some(until))
     }
 
+    /// The claim on telling of something once, among all replicas. It is remembered until the given moment at least.
+    #[must_use]
+    pub fn notice(what: &str, until: Timestamp) -> Self {
+        // No account has an empty key, so that no nonce is in the way.
+        Self::new(ClaimKind::Nonce, "the notice".to_owned(), &["", what], Some(until))
+    }
+
     /// The claim on an Ocean agreement.
     #[must_use]
     pub fn agreement(agreement: &str) -> Self {

@@ -141,6 +141,31 @@ pub enum Inspection {
     Failed(String),
 }
 
+/// What one source gave when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceCheck {
+    /// Where it is, as far as it may be shown: at most its scheme and host.
+    pub place: String,
+    /// What it gave.
+    pub outcome: SourceOutcome,
+}
+
+/// What a source gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceOutcome {
+    /// Its first bytes came, and as far as it was compared it is what was agreed.
+    Found {
+        /// Its size, in bytes; none if the source does not say.
+        bytes: Option<u64>,
+        /// The agreed digest, if the whole file was compared with it. Large files are not.
+        sha256: Option<Sha256>,
+    },
+    /// It could not be read, or is not what was agreed. The text is safe to show and holds no secret of the source.
+    Failed(String),
+    /// It was not looked at, because there are too many.
+    Skipped,
+}
+
 /// Looking at files that lie elsewhere: those of an algorithm when it is published, those of a download.
 ///
 /// Inspections never take resources that jobs need: an inspection that waits for a slow source holds up other inspections
@@ -154,6 +179,22 @@ pub trait Inspections: fmt::Debug + Send + Sync {
     /// [`StoreError::Full`](super::StoreError::Full) if the account has too many inspections under way;
     /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
     fn inspect(&self, account: Account, sources: Sources, patience: Duration) -> StoreFuture<'_, Inspection>;
+
+    /// Looks at each of these sources for an account: whether it answers, how large it is, and, of small files with an agreed
+    /// digest, whether it is what was agreed. Nothing of them is kept. None if that takes longer than `patience`; asking again
+    /// with the same sources continues the same check. A result is returned once.
+    ///
+    /// A check asks nothing that a job on these sources would not ask, and keeps to the same rules about addresses.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`](super::StoreError::Full) if the account has too many checks under way;
+    /// [`StoreError::Unavailable`](super::StoreError::Unavailable).
+    fn check_sources(
+        &self,
+        account: Account,
+        sources: Sources,
+        patience: Duration,
+    ) -> StoreFuture<'_, Option<Vec<SourceCheck>>>;
 
     /// A part of a file that an inspection fetched, or that was uploaded. Shorter than asked for only at its end.
     ///

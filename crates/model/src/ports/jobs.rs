@@ -1,7 +1,9 @@
 use super::{AuditEvent, Claim, QuotaExceeded};
 use crate::{
-    Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Seen,
+    Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Secret,
+    Seen,
 };
+use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
@@ -70,6 +72,12 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn card(&self, job: JobId) -> EngineFuture<'_, JobCard>;
 
+    /// What the consumer gave the algorithm of a job beside its data. It is the consumer's: the caller decides who may see it.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
+    fn parameters(&self, job: JobId) -> EngineFuture<'_, JobParameters>;
+
     /// The jobs that match a query, the newest first.
     ///
     /// # Errors
@@ -92,10 +100,12 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     fn remove(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, ()>;
 
     /// Stores a reviewer's decision on a job in [`Phase::InReview`], made by [`AuditEvent::actor`] at
-    /// [`AuditEvent::at`]. The first decision counts; a later one is an error and is not recorded.
+    /// [`AuditEvent::at`]. The first decision counts; a later one is an error and is not recorded. Where two accounts have to approve
+    /// ([`ReleaseRules::needs_two`](crate::ReleaseRules::needs_two)), the first approval is stored and recorded, and the job stays in
+    /// review.
     ///
     /// # Errors
-    /// [`EngineError::NotInReview`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
+    /// [`EngineError::AlreadyApproved`] for a second approval of the same account; [`EngineError::NotInReview`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn review(&self, job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 
     /// Stores that a publisher releases the withheld log of an ended job ([`JobStatus::withheld_log`]) as far as its own
@@ -106,6 +116,30 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`EngineError::NoWithheldLog`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn release_log(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+}
+
+/// What the algorithm of a job is given beside its data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobParameters {
+    /// What becomes `algoCustomData.json`; none: `{}`.
+    pub values: Option<Secret<Value>>,
+    /// The arguments of its program, after its name.
+    pub arguments: Vec<String>,
+}
+
+impl JobParameters {
+    /// Their size as text, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let values = self.values.as_ref().map_or(0, |values| values.expose().to_string().len());
+        self.arguments.iter().fold(values, |sum, argument| sum.saturating_add(argument.len()))
+    }
+}
+
+impl From<&JobSpec> for JobParameters {
+    fn from(job: &JobSpec) -> Self {
+        Self { values: job.parameters.clone(), arguments: job.algorithm.arguments() }
+    }
 }
 
 /// A reviewer's decision.
@@ -207,6 +241,9 @@ pub enum EngineError {
     /// There is nothing to review.
     #[error("job {0} is not in review; its phase says where it is")]
     NotInReview(JobId),
+    /// Two different accounts have to approve.
+    #[error("you have approved the outputs of job {0}; another reviewer has to approve them, too")]
+    AlreadyApproved(JobId),
     /// There is no log to release.
     #[error("job {0} has no withheld log: it has not ended, or its consumer may read its log")]
     NoWithheldLog(JobId),

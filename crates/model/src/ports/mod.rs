@@ -14,9 +14,13 @@ mod registry;
 pub use audit::{Archived, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRecord};
 pub use claims::{AssetLimit, Claim, ClaimKind, Claims};
 pub use figures::{Distribution, EngineFigures, PhaseChange};
-pub use files::{FileDigest, Inspection, Inspections, StrangerLimit, Upload, UploadLimits, UploadQuery, Uploads};
+pub use files::{
+    FileDigest, Inspection, Inspections, SourceCheck, SourceOutcome, StrangerLimit, Upload, UploadLimits, UploadQuery,
+    Uploads,
+};
 pub use jobs::{
-    EngineError, EngineFuture, EnvironmentStatus, Explanation, JobQuery, Jobs, ReviewVerdict, Unavailability,
+    EngineError, EngineFuture, EnvironmentStatus, Explanation, JobParameters, JobQuery, Jobs, ReviewVerdict,
+    Unavailability,
 };
 pub use keyring::{ApiKey, KeyId, KeyIdError, Keyring, Role};
 pub use outputs::{LogPart, LogScope, Outputs};

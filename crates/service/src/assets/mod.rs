@@ -1,5 +1,6 @@
 //! Datasets and algorithms: publishing them, changing who may use them, reading and withdrawing them.
 
+mod check;
 mod error;
 mod files;
 mod permissions;
@@ -8,6 +9,7 @@ mod publish;
 mod read;
 mod sources;
 
+pub use check::CheckedSource;
 pub use error::AssetError;
 pub use files::{AssetFile, KnownFile};
 pub use permissions::{AlgorithmName, Inspected, permissions_document};

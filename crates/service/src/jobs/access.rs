@@ -1,11 +1,12 @@
 use super::JobError;
 use crate::{Actor, OWNER, PROVIDER, Provider, UseCases};
-use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Role};
+use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Phase, Review, Role};
 
 /// A kind of access to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobAccess {
-    /// See how it is doing, and what it did: its owner, publishers of its datasets, operators.
+    /// See how it is doing, and what it did: its owner, publishers of its datasets, operators; while it is in review, its
+    /// reviewers.
     Read,
     /// Stop it: its owner, publishers of its datasets, operators.
     Stop,
@@ -18,6 +19,9 @@ pub(crate) enum JobAccess {
     /// Decide whether they leave: the same, and operators, who decide without seeing them. (On datasets of several publishers,
     /// no publisher alone can decide.)
     Review,
+    /// See what its consumer gave the algorithm: its owner. While its outputs are in review, those who may decide, too: a consumer
+    /// sees before submission that a dataset asks for a review.
+    Parameters,
     /// Read a log that is withheld from the consumer: a publisher, as far as the datasets of others let logs out.
     WithheldLog,
     /// Release a withheld log, as far as the rules of the own datasets withhold it: a publisher, who may decide this without
@@ -99,12 +103,22 @@ fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {
     let owns = card.record.owner == who.account;
     let operates = who.is(Role::Operator);
     match access {
-        JobAccess::Read | JobAccess::Stop => owns || operates || card.record.published_by(&who.account),
+        JobAccess::Read => {
+            let reviews = status.phase == Phase::InReview && card.record.reviewed_by(&who.account, &card.terms);
+            owns || operates || card.record.published_by(&who.account) || reviews
+        }
+        JobAccess::Stop => owns || operates || card.record.published_by(&who.account),
         JobAccess::Control => owns || operates,
         JobAccess::Results => owns,
         JobAccess::WithheldLog => card.record.log_bytes_for(&who.account) > 0,
         JobAccess::ReleaseLog => card.record.published_by(&who.account),
         JobAccess::ReadHeld => card.record.reviewed_by(&who.account, &card.terms),
+        JobAccess::Parameters => {
+            // The first approval of two does not decide.
+            let is_open = |review: &Review| review.approved && review.first.is_none() && card.terms.release.needs_two();
+            let waits = status.phase == Phase::InReview && status.review.as_ref().is_none_or(is_open);
+            owns || (waits && may(actor, job, JobAccess::Review))
+        }
         JobAccess::Review => operates || card.record.reviewed_by(&who.account, &card.terms),
     }
 }

@@ -1,6 +1,9 @@
 use super::{JobAccess, JobError, access::FoundJob};
 use crate::{Actor, Principal, UseCases};
-use cloister_model::{AuditAction, EngineError, JobId, JobStatus, Phase, ResultFile, ResultSet, ReviewVerdict, escape};
+use cloister_model::{
+    AuditAction, EngineError, JobCard, JobId, JobStatus, Phase, ResultFile, ResultSet, ReviewVerdict, Role,
+    ServiceKind, escape,
+};
 use serde_json::json;
 
 /// Characters of a reviewer's reason on record.
@@ -48,7 +51,8 @@ impl UseCases {
     /// # Errors
     /// [`JobError::NotInReview`], [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn review(&self, who: &Principal, job: JobId, verdict: ReviewVerdict) -> Result<JobStatus, JobError> {
-        let status = self.find_in_review(who, job, JobAccess::Review).await?;
+        let FoundJob { status, card } = self.find_with_card(who, job, JobAccess::Review).await?;
+        self.check_reviewer(who, &card).await?;
         let detail = match &verdict {
             ReviewVerdict::Approve => json!({"verdict": "approve"}),
             ReviewVerdict::Refuse(reason) => {
@@ -66,10 +70,34 @@ impl UseCases {
         job: JobId,
         access: JobAccess,
     ) -> Result<JobStatus, JobError> {
-        let FoundJob { status, .. } = self.find_job(&who.clone().into(), job, access).await?;
-        match status.phase {
-            Phase::InReview => Ok(status),
+        Ok(self.find_with_card(who, job, access).await?.status)
+    }
+
+    async fn find_with_card(&self, who: &Principal, job: JobId, access: JobAccess) -> Result<FoundJob, JobError> {
+        let found = self.find_job(&who.clone().into(), job, access).await?;
+        match found.status.phase {
+            Phase::InReview => Ok(found),
             _ => Err(EngineError::NotInReview(job).into()),
         }
+    }
+
+    /// Checks that an account that a publisher has named as a reviewer is one still. The publisher itself and operators are.
+    async fn check_reviewer(&self, who: &Principal, card: &JobCard) -> Result<(), JobError> {
+        let wanted = card.record.datasets.iter().filter(|dataset| dataset.review);
+        if who.is(Role::Operator) || wanted.clone().any(|dataset| dataset.asset.publisher == who.account) {
+            return Ok(());
+        }
+        for dataset in wanted {
+            let Some(asset) = self.backend().asset(dataset.asset.did.clone()).await? else { continue };
+            let service = asset.ddo.services().iter().find(|service| service.id == dataset.asset.service);
+            let named = service.is_some_and(|service| match &service.kind {
+                ServiceKind::Compute(rules) => rules.output_contract.release.reviewers.contains(&who.account),
+                ServiceKind::Access => false,
+            });
+            if named {
+                return Ok(());
+            }
+        }
+        Err(JobError::NotFound)
     }
 }

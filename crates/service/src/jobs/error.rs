@@ -12,6 +12,9 @@ pub enum JobError {
     /// The job is not in review.
     #[error("job {0} is not in review; its phase says where it is")]
     NotInReview(JobId),
+    /// Two different accounts have to approve.
+    #[error("you have approved the outputs of job {0}; another reviewer has to approve them, too")]
+    AlreadyApproved(JobId),
     /// The job has no withheld log.
     #[error("job {0} has no withheld log: it has not ended, or its consumer may read its log")]
     NoWithheldLog(JobId),
@@ -32,6 +35,7 @@ impl From<EngineError> for JobError {
             EngineError::NoSuchJob(_) | EngineError::NoSuchResult { .. } => Self::NotFound,
             EngineError::NotEnded(job) => Self::NotEnded(job),
             EngineError::NotInReview(job) => Self::NotInReview(job),
+            EngineError::AlreadyApproved(job) => Self::AlreadyApproved(job),
             EngineError::NoWithheldLog(job) => Self::NoWithheldLog(job),
             other => Self::Engine(other),
         }

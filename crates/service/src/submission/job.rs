@@ -3,7 +3,7 @@
 use super::{AlgorithmRef, Identity, RawSource, Register, Submission, SubmitError, decide::Decided, resolve::Dataset};
 use crate::{
     Actor, Provider, UseCases,
-    labels::{LabelledBy, labels},
+    labels::{LabelledBy, labels, with_reviewers},
 };
 use aws_lc_rs::hmac;
 use cloister_model::{
@@ -87,6 +87,7 @@ pub(super) async fn job(
         provider: actor.provider().map(|provider| (owner.as_str(), provider.account.as_ref())),
     };
     let labels = labels(by, datasets.iter().map(|dataset| (dataset.asset.ddo.id(), &dataset.asset.owner)))
+        .and_then(|labels| with_reviewers(labels, &terms.release.reviewers))
         .map_err(|_| SubmitError::Internal("a job cannot be labelled"))?;
     let times = use_cases.options().times;
     let job = JobSpec {

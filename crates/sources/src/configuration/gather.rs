@@ -228,7 +228,7 @@ impl Fetcher {
     }
 }
 
-fn stored_failure(error: StoredResultsError) -> Failure {
+pub(super) fn stored_failure(error: StoredResultsError) -> Failure {
     match error {
         StoredResultsError::Missing(_) => Failure::Source("the job has no such result any more".to_owned()),
         StoredResultsError::NoUpload(_) => Failure::Source("there is no such upload; send it again".to_owned()),

@@ -1,5 +1,6 @@
 //! The first step of a job: every input and the algorithm, laid out as the guest sees them.
 
+mod check;
 mod error;
 mod fetcher;
 mod gather;

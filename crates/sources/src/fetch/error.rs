@@ -93,6 +93,21 @@ pub(crate) enum Failure {
     System(String),
 }
 
+impl fmt::Display for Failure {
+    /// Of one file, which the reader knows.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Passing(cause, _) | Self::Changed(cause) | Self::Source(cause) | Self::System(cause) => {
+                f.write_str(cause)
+            }
+            Self::Refused(cause) => write!(f, "not allowed here: {cause}"),
+            Self::TooLarge(bound) => bound.fmt(f),
+            Self::Content(cause) => write!(f, "not the agreed content: {cause}"),
+            Self::Cancelled => f.write_str("it was cancelled"),
+        }
+    }
+}
+
 impl Failure {
     pub(crate) fn passing(cause: String) -> Self {
         Self::Passing(cause, None)

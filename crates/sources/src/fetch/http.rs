@@ -112,7 +112,7 @@ impl HttpFile {
 }
 
 /// Credentials of a URL go into a header; reqwest leaves them to its other callers.
-fn basic_auth(request: &mut Request) {
+pub(super) fn basic_auth(request: &mut Request) {
     use base64::Engine as _;
     let url = request.url();
     if url.username().is_empty() && url.password().is_none() {

@@ -32,4 +32,4 @@ pub(crate) use meter::Meter;
 pub use policy::{HostPattern, HostPatternError, Ipfs, KnownServer, SourcePolicy};
 pub(crate) use redirects::Ask;
 pub(crate) use s3::S3File;
-pub(crate) use transfer::{Bounds, Remote, transfer};
+pub(crate) use transfer::{Bounds, LookedAt, MOST_COMPARED_BYTES, Remote, look, transfer};

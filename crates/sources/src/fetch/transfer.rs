@@ -1,11 +1,15 @@
 use super::{
-    Clients, Failure, HttpFile, Meter, SourcePolicy, TooLarge, arriving::Resume, backoff, http_headers::Validator,
+    Clients, Failure, HttpFile, Meter, SourcePolicy, TooLarge,
+    arriving::{Arriving, Resume},
+    backoff,
+    http_headers::Validator,
     s3::S3File,
 };
 use crate::cache::{Fresh, Partial};
 use bytes::Bytes;
-use cloister_model::Sha256;
+use cloister_model::{FileDigest, Sha256};
 use futures_util::StreamExt;
+use sha2::Digest as _;
 use std::time::Duration;
 use tokio::{
     sync::SemaphorePermit,
@@ -28,6 +32,18 @@ pub(crate) struct Bounds {
     pub(crate) sha256: Option<Sha256>,
     /// Its number at the meter.
     pub(crate) file: usize,
+}
+
+/// Bytes of a file that a look at it reads at most, to compare its digest.
+pub(crate) const MOST_COMPARED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What a look at a file found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LookedAt {
+    /// Its size; none if the source does not say.
+    pub(crate) bytes: Option<u64>,
+    /// Its digest, if it was compared.
+    pub(crate) sha256: Option<Sha256>,
 }
 
 /// What has come so far.
@@ -102,16 +118,7 @@ async fn attempt(
 ) -> Result<(), Failure> {
     let resume = have.validator.clone().filter(|_| have.bytes > 0);
     let resume = resume.map(|validator| Resume { offset: have.bytes, validator });
-    let open = async {
-        match remote {
-            Remote::Http(file) => file.open(clients, policy.max_redirects, resume.as_ref()).await,
-            Remote::S3(file) => file.open(resume.as_ref()).await,
-        }
-    };
-    // Connecting and waiting for the first byte have bounds of their own, but redirects can string them together.
-    let patience =
-        (policy.connect_timeout + policy.idle_timeout).saturating_mul(policy.max_redirects.saturating_add(1));
-    let mut arriving = timeout(patience, open).await.map_err(|_| silent(policy.idle_timeout))??;
+    let mut arriving = remote.open(clients, policy, resume.as_ref()).await?;
     if arriving.start != have.bytes {
         have.start_over().await?;
         if arriving.start != 0 {
@@ -133,6 +140,59 @@ async fn attempt(
     }
 }
 
+/// The first bytes of a file, in one attempt; all of a small one whose digest is known. Nothing of it is kept.
+pub(crate) async fn look(
+    remote: &Remote,
+    clients: &Clients,
+    policy: &SourcePolicy,
+    bounds: Bounds,
+) -> Result<LookedAt, Failure> {
+    let mut arriving = remote.open(clients, policy, None).await?;
+    if let Some(total) = arriving.total {
+        bounds.has_size(total)?;
+    }
+    let small = arriving.total.or(bounds.bytes).is_none_or(|bytes| bytes <= MOST_COMPARED_BYTES);
+    let compares = small && bounds.sha256.is_some();
+    let (mut hash, mut bytes) = (sha2::Sha256::new(), 0_u64);
+    while let Some(chunk) =
+        timeout(policy.idle_timeout, arriving.body.next()).await.map_err(|_| silent(policy.idle_timeout))?
+    {
+        let chunk = chunk?;
+        bytes = bytes.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
+        bounds.fits(bytes)?;
+        if bytes > 0 && (!compares || bytes > MOST_COMPARED_BYTES) {
+            return Ok(LookedAt { bytes: arriving.total, sha256: None });
+        }
+        hash.update(&chunk);
+    }
+    if arriving.total.is_some_and(|total| bytes < total) {
+        return Err(Failure::passing("the connection was cut".to_owned()));
+    }
+    bounds.check(FileDigest { sha256: Sha256::from_bytes(hash.finalize().into()), bytes })?;
+    Ok(LookedAt { bytes: Some(bytes), sha256: bounds.sha256 })
+}
+
+impl Remote {
+    /// One attempt at it, from its beginning or from where the last one was cut.
+    async fn open(
+        &self,
+        clients: &Clients,
+        policy: &SourcePolicy,
+        resume: Option<&Resume>,
+    ) -> Result<Arriving, Failure> {
+        let open = async {
+            match self {
+                Self::Http(file) => file.open(clients, policy.max_redirects, resume).await,
+                Self::S3(file) => file.open(resume).await,
+            }
+        };
+        // Connecting and waiting for the first byte have bounds of their own, but redirects can string them together.
+        let patience =
+            (policy.connect_timeout + policy.idle_timeout).saturating_mul(policy.max_redirects.saturating_add(1));
+        timeout(patience, open).await.map_err(|_| silent(policy.idle_timeout))?
+    }
+}
+
 fn silent(idle: Duration) -> Failure {
     Failure::passing(format!("it sent nothing for {} s", idle.as_secs_f32()))
 }
@@ -147,10 +207,7 @@ impl Have<'_> {
 
     /// What the source says of the size.
     fn declared(&self, total: u64) -> Result<(), Failure> {
-        self.bounds.fits(total)?;
-        if let Some(bytes) = self.bounds.bytes.filter(|bytes| *bytes != total) {
-            return Err(Failure::Content(format!("{bytes} bytes are expected, the source has {total}")));
-        }
+        self.bounds.has_size(total)?;
         self.meter.total(self.bounds.file, total);
         Ok(())
     }
@@ -183,8 +240,17 @@ impl Bounds {
         if bytes <= most { Ok(()) } else { Err(Failure::TooLarge(TooLarge::File(most))) }
     }
 
+    /// Whether a file may have the size that its source says.
+    pub(crate) fn has_size(&self, total: u64) -> Result<(), Failure> {
+        self.fits(total)?;
+        match self.bytes.filter(|bytes| *bytes != total) {
+            Some(bytes) => Err(Failure::Content(format!("{bytes} bytes are expected, the source has {total}"))),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a file is the one that was agreed.
-    pub(crate) fn check(&self, file: cloister_model::FileDigest) -> Result<(), Failure> {
+    pub(crate) fn check(&self, file: FileDigest) -> Result<(), Failure> {
         self.fits(file.bytes)?;
         if let Some(bytes) = self.bytes.filter(|bytes| *bytes != file.bytes) {
             return Err(Failure::Content(format!("{bytes} bytes are expected, these are {}", file.bytes)));

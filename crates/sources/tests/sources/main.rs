@@ -1,5 +1,6 @@
 //! Fetching from servers that fail in every way they can, on this machine.
 
+mod checks;
 mod configure;
 mod place;
 mod redirects;

@@ -44,7 +44,35 @@ async fn addresses_that_are_not_public_are_refused() {
     let documents = DocumentFetcher::new(&SourcePolicy::default()).expect("a fetcher");
     let document = documents.get_json(&server.url("/jwks"), 1000).await;
     assert!(matches!(document, Err(FetchError::Refused { .. })));
+    let posted = documents.post_json(&server.url("/hook"), &[], "{}".to_owned()).await;
+    assert!(matches!(posted, Err(FetchError::Refused { .. })));
     assert_eq!(server.asked().len(), 0, "nothing was sent");
+}
+
+#[tokio::test]
+async fn a_web_hook_is_sent_a_document_once_and_led_nowhere() {
+    let server = Server::start(|request, _| match request.target.as_str() {
+        "/good" => Answer::new("204 No Content", &[], b""),
+        "/elsewhere" => Answer::redirect("307 Temporary Redirect", "/good"),
+        _ => Answer::new("503 Service Unavailable", &[], b"TEXT"),
+    })
+    .await;
+    let documents = DocumentFetcher::new(&policy()).expect("a fetcher");
+    let post = async |path: &str| {
+        documents.post_json(&server.url(path), &[("webhook-id", "1".to_owned())], "{}".to_owned()).await
+    };
+    assert_eq!(post("/good").await, Ok(()));
+    let asked = &server.asked()[0];
+    assert_eq!(
+        (asked.method.as_str(), asked.header("webhook-id"), asked.body.as_slice()),
+        ("POST", Some("1"), &b"{}"[..])
+    );
+    assert_eq!(asked.header("content-type"), Some("application/json"));
+    for path in ["/elsewhere", "/away"] {
+        let error = post(path).await.expect_err("no success").to_string();
+        assert!(error.contains("it answered") && !error.contains("TEXT"), "{error}");
+    }
+    assert_eq!(server.asked().len(), 3);
 }
 
 #[tokio::test]

@@ -29,7 +29,15 @@ fn resource(job: &JobSpec) -> ComputeJob {
     let order = Order::of(job, payload()).expect("an order");
     ComputeJob::new(
         &job.id.to_string(),
-        ComputeJobSpec { order, stop: None, review: None, log_releases: Vec::new(), removal: None, registration: None },
+        ComputeJobSpec {
+            order,
+            stop: None,
+            review: None,
+            first_approval: None,
+            log_releases: Vec::new(),
+            removal: None,
+            registration: None,
+        },
     )
 }
 

@@ -1,5 +1,5 @@
 use cloister_model::{
-    Account, Did, FailureDetail, JobId, JobStatus, Labels, LogRelease, Phase, Progress, Reason, Review, Step,
+    Account, Approval, Did, FailureDetail, JobId, JobStatus, Labels, LogRelease, Phase, Progress, Reason, Review, Step,
     Timestamp, WithheldLog,
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,16 @@ pub(crate) struct StatusForm {
 #[serde(rename_all = "camelCase")]
 struct ReviewForm {
     approved: bool,
+    by: Account,
+    at: Timestamp,
+    /// Since version 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first: Option<ApprovalForm>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ApprovalForm {
     by: Account,
     at: Timestamp,
 }
@@ -113,7 +123,7 @@ impl From<&JobStatus> for StatusForm {
             ended,
             stop_requested,
             expires,
-            review: review.map(|Review { approved, by, at }| ReviewForm { approved, by, at }),
+            review: review.map(Into::into),
             withheld_log: withheld_log.map(Into::into),
             revision,
             progress: progress.map(|Progress { done_bytes, total_bytes }| ProgressForm { done_bytes, total_bytes }),
@@ -152,12 +162,26 @@ impl From<StatusForm> for JobStatus {
             ended,
             stop_requested,
             expires,
-            review: review.map(|ReviewForm { approved, by, at }| Review { approved, by, at }),
+            review: review.map(Into::into),
             withheld_log: withheld_log.map(Into::into),
             revision,
             progress: progress.map(|ProgressForm { done_bytes, total_bytes }| Progress { done_bytes, total_bytes }),
             history: history.into_iter().map(|StepForm { phase, at }| Step { phase, at }).collect(),
         }
+    }
+}
+
+impl From<Review> for ReviewForm {
+    fn from(Review { approved, by, at, first }: Review) -> Self {
+        let first = first.map(|Approval { by, at }| ApprovalForm { by, at });
+        Self { approved, by, at, first }
+    }
+}
+
+impl From<ReviewForm> for Review {
+    fn from(ReviewForm { approved, by, at, first }: ReviewForm) -> Self {
+        let first = first.map(|ApprovalForm { by, at }| Approval { by, at });
+        Self { approved, by, at, first }
     }
 }
 

@@ -1,9 +1,9 @@
 use super::{AssetForm, CardForm, FileForm, KeyForm, ReceiptForm, SpecForm, StatusForm, SummaryForm, UploadForm};
 use crate::testing::{at, job};
 use cloister_model::{
-    Account, ApiKey, Asset, AssetSummary, Ddo, Delivery, Event, Fault, FileDigest, JobCard, JobSource, JobSpec,
-    JobStatus, Opening, Progress, Reason, RecordedAsset, RecordedDataset, ResultFile, ResultKind, Review, Role, Secret,
-    Sha256, StoredReceipt, Upload,
+    Account, ApiKey, Approval, Asset, AssetSummary, Ddo, Delivery, Event, Fault, FileDigest, JobCard, JobSource,
+    JobSpec, JobStatus, Opening, Progress, Reason, RecordedAsset, RecordedDataset, ResultFile, ResultKind, Review,
+    Role, Secret, Sha256, StoredReceipt, Upload,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -49,7 +49,8 @@ fn status() -> JobStatus {
     let mut status = status.after(Event::Expire, at(2), Some(reason)).expect("a step");
     status.stop_requested = Some(at(3));
     status.expires = Some(at(4));
-    status.review = Some(Review { approved: true, by: account(), at: at(5) });
+    status.review =
+        Some(Review { approved: true, by: account(), at: at(5), first: Some(Approval { by: account(), at: at(4) }) });
     status.progress = Some(Progress { done_bytes: 1, total_bytes: Some(2) });
     status
 }

@@ -95,7 +95,7 @@ fn receipt() -> StoredReceipt {
 }
 
 fn review() -> Review {
-    Review { approved: true, by: account(), at: at(3000) }
+    Review { approved: true, by: account(), at: at(3000), first: None }
 }
 
 fn claims() -> [Claim; 2] {

@@ -1,0 +1,81 @@
+#!/bin/sh
+# An operator's first hour, with what docs/operators.md tells: a service that works, is backed up, lost, restored and upgraded.
+#
+#   operator.sh
+#
+# In the folder: penguins.csv and column-stats.wasm. CLOISTER_REPOSITORY is a checkout: it has the unit of systemd, and the database
+# of the previous release.
+set -eu
+. "$(dirname -- "$0")/milestones.sh"
+# A variable of this name would be taken for a setting.
+repository=$CLOISTER_REPOSITORY
+unset CLOISTER_REPOSITORY
+
+pid=
+stop() {
+    if [ -n "$pid" ]; then
+        kill "$pid" && wait "$pid" || :
+        pid=
+    fi
+}
+trap stop EXIT
+# serve HOME OPTION...: starts a service, and waits until it is ready.
+serve() {
+    home=$1
+    shift
+    rm -f ready
+    cloister serve --home "$home" --ready-file ready "$@" 2>>log &
+    pid=$!
+    eventually test -e ready
+}
+
+cloister serve --print-config >settings
+grep 'engine.max_jobs' settings
+serve cloister-data
+cloister key create --account alice --role publisher --expires 90d --file alice.key
+[ "$(stat -c %a alice.key)" = 600 ]
+cloister key list
+milestone 'started a service, and made a key'
+
+if command -v systemd-analyze >found; then
+    # As the package installs it. It prints what it ignores, and ends with 0 nevertheless.
+    mkdir unit
+    sed "s|^ExecStart=[^ ]*|ExecStart=$(command -v cloister)|" "$repository/deploy/systemd/cloister.service" \
+        >unit/cloister.service
+    systemd-analyze verify --man=no unit/cloister.service 2>said
+    fails 1 grep cloister.service said
+    milestone "checked the unit with systemd-analyze"
+fi
+
+cloister --key alice.key dataset apply -f - <<'END'
+{apiVersion: cloister.dev/v1alpha1, kind: Dataset, metadata: {name: penguins},
+ spec: {files: [{type: file, path: penguins.csv}], compute: {allowRawAlgorithm: true}}}
+END
+cloister run column-stats.wasm --dataset alice/penguins --param groupBy=species --dir statistics
+cloister audit verify
+milestone 'saw a job through, and verified the audit log'
+
+cloister backup --to backup
+(cd backup && sha256sum --check --quiet SHA256SUMS)
+stop
+rm -r cloister-data
+cloister restore --from backup
+cloister audit verify --offline
+serve cloister-data
+job=$(cloister job list | awk '/Finished/ { print $1 }')
+cloister job results "$job" --dir again
+diff -r statistics again
+cloister job receipt "$job" --verify
+stop
+milestone 'backed it up, lost it, and restored it'
+
+# The folder of the previous release, as far as the repository keeps one: its database.
+mkdir -m 700 previous
+cp "$repository/crates/local-engine/tests/fixtures/v1/cloister.db" previous/
+serve previous --new-operator-key --new-receipt-key
+cloister --home previous audit verify
+cloister --home previous dataset list | tee datasets
+grep penguins datasets
+cloister --home previous job list
+stop
+milestone 'upgraded the folder of the previous release'
