@@ -47,6 +47,41 @@ fn the_linter_of_helm_has_no_objection() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
+/// The pod of `helm test`: no more rights than a stranger who has the operator's key.
+#[test]
+fn the_test_of_an_installation_has_no_token_and_reaches_the_service_alone() {
+    let chart = folder().display().to_string();
+    let output = run(&[
+        &[
+            "template",
+            "cloister",
+            &chart,
+            "--namespace=x",
+            "--kube-version=1.35.0",
+            "--show-only=templates/tests/job.yaml",
+        ],
+        PINNED.as_slice(),
+    ]
+    .concat());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let all = objects(&String::from_utf8(output.stdout).expect("text"));
+    let pod = &one(&all, "Pod x cloister-test")["spec"];
+    assert_eq!(
+        (&pod["automountServiceAccountToken"], &pod["securityContext"]["runAsNonRoot"]),
+        (&json!(false), &json!(true))
+    );
+    for (kind, first) in [("initContainers", "dataset"), ("containers", "run")] {
+        let container = &pod[kind][0];
+        assert_eq!(container["args"][0], first);
+        assert_eq!(container["securityContext"]["capabilities"]["drop"], json!(["ALL"]));
+        assert_eq!(container["env"][1]["valueFrom"]["secretKeyRef"]["key"], "operator.key");
+    }
+    let egress = one(&all, "NetworkPolicy x cloister-test")["spec"]["egress"].as_array().expect("rules");
+    let ports: Vec<_> =
+        egress.iter().flat_map(|rule| rule["ports"].as_array().expect("ports")).map(|port| &port["port"]).collect();
+    assert_eq!(ports, [&json!(53), &json!(53), &json!(8090)]);
+}
+
 /// The part of a rendering that comes from one template, without what Helm says of where it comes from.
 fn from_template(text: &str, template: &str) -> String {
     let source = format!("# Source: cloister/templates/{template}");

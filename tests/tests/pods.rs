@@ -62,6 +62,7 @@ fn settings() -> PodSettings {
         start_early: false,
         algorithm_cpu_millis: 1,
         sources_secret: Some("sources".to_owned()),
+        roots: Vec::new(),
         results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
     }
 }
@@ -80,6 +81,7 @@ fn run() -> algorithm::Run {
         live_log_bytes: 0,
         interpreter: None,
         arguments: Vec::new(),
+        roots: Vec::new(),
         awaits_inputs_ms: None,
     }
 }
@@ -143,8 +145,13 @@ impl Node {
         for (number, part) in text.chunks(100).enumerate() {
             fs::write(self.at(&format!("order/{number:04}")), part).expect("a part");
         }
-        let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(&text), reads_store: false };
-        let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
+        let parts = configuration::OrderParts {
+            secrets: Vec::new(),
+            sha256: sha256(&text),
+            reads_store: false,
+            reads_local: false,
+        };
+        let pod = json!(configuration::build(&settings(), &owner(), 1, (&parts, &[]), 60, 1));
         self.next_pod(CONFIG);
         self.run(&service::cloister(), &pod["spec"]["containers"][0])
     }
@@ -383,9 +390,14 @@ fn configuration_says_what_could_not_be_fetched() {
 fn an_order_that_was_exchanged_is_not_carried_out() {
     let (node, server) = (Node::new(), Server::of(PENGUINS));
     let meant = order(&server, &server);
-    let parts = configuration::OrderParts { secrets: Vec::new(), sha256: sha256(b"another order"), reads_store: false };
+    let parts = configuration::OrderParts {
+        secrets: Vec::new(),
+        sha256: sha256(b"another order"),
+        reads_store: false,
+        reads_local: false,
+    };
     fs::write(node.at("order/0000"), serde_json::to_vec(&meant).expect("an order")).expect("a part");
-    let pod = json!(configuration::build(&settings(), &owner(), 1, &parts, 60, 1));
+    let pod = json!(configuration::build(&settings(), &owner(), 1, (&parts, &[]), 60, 1));
     node.next_pod(CONFIG);
     let (output, message) = node.run(&service::cloister(), &pod["spec"]["containers"][0]);
     assert_eq!((output.status.code(), message), (Some(2), None));

@@ -3,7 +3,7 @@
 
 use crate::{
     clock::now,
-    cluster::{CallError, Cluster, call},
+    cluster::{CallError, Cluster, call, watch},
     resources::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
     },
@@ -17,10 +17,7 @@ use k8s_openapi::{
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{Patch, PatchParams},
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event},
-    },
+    runtime::watcher::Event,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -93,7 +90,7 @@ impl Applied for Algorithm {
 
 async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
     let all: Api<K> = Api::all(cluster.client().clone());
-    let stream = watcher::watcher(all, watcher::Config::default()).default_backoff();
+    let stream = watch(all);
     futures_util::pin_mut!(stream);
     let mut unsettled: BTreeMap<(String, String), K> = BTreeMap::new();
     let mut again = tokio::time::interval(AGAIN);

@@ -54,7 +54,7 @@ pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
 pub use entrypoint::{EntrypointError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, check_arguments};
 pub use escape::{Escaped, escape};
-pub use inputs::{InputFile, Inputs};
+pub use inputs::{InputFile, Inputs, MountedFile, MountedFiles};
 pub use isolation::{Isolation, Wall, WallState};
 pub use job::{
     Approval, ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,

@@ -1,6 +1,6 @@
 //! Opening and reading files of the host.
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -18,6 +18,28 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
         path,
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK,
         Mode::empty(),
+    )?);
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+    }
+}
+
+/// Opens a regular file below a directory for reading. No link on its path is followed, so that whoever can write below the
+/// directory does not reach anything else.
+///
+/// # Errors
+/// Those of the kernel: `FilesystemLoop` for a link; `InvalidInput` if it is not a regular file.
+#[expect(clippy::disallowed_methods, reason = "opens the directory that the caller names")]
+pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
+    let directory = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = File::from(rustix::fs::openat2(
+        &directory,
+        path,
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK,
+        Mode::empty(),
+        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
     )?);
     if file.metadata()?.is_file() {
         Ok(file)

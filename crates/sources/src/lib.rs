@@ -12,7 +12,7 @@ mod fetch;
 pub mod inspect;
 
 pub use cache::{Cache, CacheError};
-pub use configuration::{ConfigurationError, Configured, Fetcher, FetcherError};
+pub use configuration::{ConfigurationError, Configured, Fetcher, FetcherError, MountedRoot};
 pub use fetch::{
     DocumentFetcher, FetchError, HostPattern, HostPatternError, Ipfs, KnownServer, SourcePolicy, TooLarge,
 };

@@ -11,3 +11,4 @@ mod guide;
 mod images;
 mod interpreters;
 mod jobs;
+mod roots;

@@ -18,6 +18,7 @@ use cloister_k8s_engine::{Cluster, ClusterStore, StoreOptions, decide_what_is_re
 use cloister_local_engine::{LocalEngine, OpenError};
 use cloister_model::{Backend, Secret, Timestamp};
 use cloister_results::ResultStore;
+use cloister_sources::SourcePolicy;
 use std::{
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
@@ -91,10 +92,12 @@ async fn open_cluster(settings: &Settings, cluster: Cluster) -> anyhow::Result<C
         ));
     }
     let results = ResultStore::open(&settings::results(settings)?).map_err(|error| Usage::error(error.to_string()))?;
+    // `sources.local_roots` says what accounts may publish. The folders are on claims that pods of jobs mount, and not here.
+    let sources = SourcePolicy { local_roots: Vec::new(), ..settings::sources(settings)? };
     let options = StoreOptions {
         home: settings.home.clone(),
         cache_bytes: settings.cache_bytes.0,
-        sources: settings::sources(settings)?,
+        sources,
         results: Arc::new(results),
     };
     Ok(ClusterStore::open(cluster, options).await?)

@@ -3,11 +3,11 @@ use crate::{context::Context, exit::Usage, serve};
 use anyhow::Context as _;
 use cloister_files::Watch;
 use cloister_model::{
-    ByteRange, ConfigureOrder, JobId, ResultFile, Sha256, StepMessage, StepName, StepReport, StepResult, StoredResults,
-    StoredResultsError, StoredResultsFuture,
+    ByteRange, ConfigureOrder, JobId, MountedFiles, ResultFile, Sha256, StepMessage, StepName, StepReport, StepResult,
+    StoredResults, StoredResultsError, StoredResultsFuture,
 };
 use cloister_results::ResultStore;
-use cloister_sources::{Cache, Fetcher};
+use cloister_sources::{Cache, Fetcher, MountedRoot};
 use std::{
     fs::File,
     io::{self, Read as _},
@@ -33,11 +33,19 @@ pub(crate) struct Configure {
     /// attempt has laid them out; they are left alone, and what it said is repeated
     #[arg(long, value_name = "FILE")]
     ready: Option<PathBuf>,
+    /// A folder that is mounted here and where the algorithm runs: files of this dataset whose paths begin with PATH are in DIR, and
+    /// are not copied. Can be repeated
+    #[arg(long = "root", value_names = ["DID=PATH", "DIR"], num_args = 2)]
+    roots: Vec<String>,
+    /// Where it is written which files were not copied, for `sandbox run --mounted`
+    #[arg(long, value_name = "FILE", requires = "roots")]
+    mounted: Option<PathBuf>,
 }
 
 impl Configure {
     pub(super) async fn execute(self, context: &Context, watch: &Watch) -> anyhow::Result<()> {
-        let Self { common, into, programs, ready } = self;
+        let Self { common, into, programs, ready, roots, mounted } = self;
+        let roots = mounted_roots(&roots)?;
         let order: ConfigureOrder = common.order()?;
         if let Some(said) = ready.as_deref().and_then(files::message).filter(|said| said.job == order.job) {
             return common.repeat(&said);
@@ -61,10 +69,14 @@ impl Configure {
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         });
         let watch = Watch { cancel: watch.cancel.clone(), progress };
-        let mut configured = fetcher.configure(&order, &into, &watch).await;
+        let mut configured = fetcher.configure_beside(&order, &into, &roots, &watch).await;
         if let (Ok(_), Some(programs)) = (&configured, programs.filter(|_| !order.checks.is_empty())) {
             let laid_out = fetcher.lay_out_uploads("a program that must agree", &order.checks, &programs, &watch).await;
             configured = laid_out.and(configured);
+        }
+        if let (Ok(configured), Some(path)) = (&configured, &mounted) {
+            let said = MountedFiles { files: configured.mounted.clone() };
+            files::write_text(path, &serde_json::to_vec(&said).context("what stays where it is")?)?;
         }
         let is_wasm = configured.is_ok() && starts_as_wasm(&into.join("transformations").join("algorithm"))?;
         if configured.is_ok() {
@@ -80,6 +92,17 @@ impl Configure {
         }
         common.finish_with(&report, &message)
     }
+}
+
+/// The values of `--root`, two by two.
+fn mounted_roots(values: &[String]) -> anyhow::Result<Vec<MountedRoot>> {
+    let root = |pair: &[String]| {
+        let [named, folder] = pair else { return None };
+        let (did, path) = named.split_once('=')?;
+        Some(MountedRoot { did: did.parse().ok()?, path: path.into(), folder: folder.into() })
+    };
+    let roots: Option<Vec<_>> = values.chunks(2).map(root).collect();
+    roots.ok_or_else(|| Usage::error("--root: expected DID=PATH and a directory"))
 }
 
 /// The store of results of an order that reads nothing of it.

@@ -11,7 +11,6 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use std::{fmt, sync::Weak, time::Duration};
 
 /// Between two looks for events that the process that made the change did not put on record.
@@ -22,6 +21,9 @@ const GRACE_MS: u64 = 30_000;
 
 /// How often an object that changes meanwhile is read again.
 const ATTEMPTS: u32 = 5;
+
+/// What is done to an object whose events are on record.
+const CLEAR: &str = "clear the events of an object";
 
 /// An object whose changes are put on record.
 pub(super) trait Recorded:
@@ -63,25 +65,27 @@ impl Inner {
 }
 
 /// Takes events that are on record out of their object.
+///
+/// The patch holds for an object with exactly these events and not for one version of it, because the status of a job that was
+/// just submitted changes at the same time.
 async fn clear<K: Recorded>(api: &Api<K>, object: &K, recorded: &Pending) -> Result<(), CallError> {
     let name = object.name_any();
     let mut object = object.clone();
     for _ in 0..ATTEMPTS {
-        let rest = Pending::of(object.meta().annotations.as_ref())?.without(recorded);
-        let mut metadata = rest.patch();
-        metadata["resourceVersion"] = json!(object.meta().resource_version);
-        metadata["uid"] = json!(object.meta().uid);
-        let patch = Patch::Merge(json!({ "metadata": metadata }));
-        match call("clear the events of an object", || async {
-            api.patch(&name, &PatchParams::default(), &patch).await
-        })
-        .await
-        {
+        let Some(patch) = Pending::clearing(object.meta(), recorded)? else { return Ok(()) };
+        let unreadable = |error: serde_json::Error| CallError::Refused { what: CLEAR, words: error.to_string() };
+        let patch = Patch::Json::<()>(serde_json::from_value(patch).map_err(unreadable)?);
+        match call(CLEAR, || async { api.patch(&name, &PatchParams::default(), &patch).await }).await {
             Ok(_) | Err(CallError::Missing) => return Ok(()),
-            Err(CallError::Conflict) => match call("read an object", || async { api.get_opt(&name).await }).await? {
-                Some(present) if present.meta().uid == object.meta().uid => object = present,
-                _ => return Ok(()),
-            },
+            // A test of the patch fails where an event was added meanwhile.
+            Err(error @ (CallError::Conflict | CallError::Refused { .. })) => {
+                let found = call("read an object", || async { api.get_opt(&name).await }).await?;
+                match found.filter(|present| present.meta().uid == object.meta().uid) {
+                    Some(present) if present.meta().annotations != object.meta().annotations => object = present,
+                    Some(_) => return Err(error),
+                    None => return Ok(()),
+                }
+            }
             Err(error) => return Err(error),
         }
     }

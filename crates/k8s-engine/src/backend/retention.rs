@@ -1,23 +1,23 @@
 //! What is done after the end of jobs: their receipts are made, what may not be read any more leaves the store of results, and jobs
-//! that were removed or whose time is over go. Every replica does it, and each part of it can be done twice.
+//! that were removed or whose time is over go. Every replica does it, and each part of it can be done twice. Each does it at moments
+//! of its own, so that usually one writes and the others find that it is done.
 
 use super::{Inner, jobs::KnownJob, outputs::failed};
 use crate::{
-    clock::now,
+    clock::{now, random_below},
     cluster::{CallError, call, exactly},
     resources::ComputeJob,
 };
 use cloister_model::{EngineError, JobId, Phase, Timestamp};
 use kube::ResourceExt as _;
-use std::{
-    collections::BTreeSet,
-    sync::Weak,
-    time::{Duration, Instant},
-};
-use tokio::sync::broadcast::error::RecvError;
+use std::{collections::BTreeSet, sync::Weak, time::Duration};
+use tokio::{sync::broadcast::error::RecvError, time::Instant};
 
 /// Between two looks at all jobs.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest time between the end of a job and what a replica does after it, in milliseconds.
+const SPREAD_MS: u64 = 3000;
 
 /// How long ago a job may have ended, in milliseconds, that is looked at when a process starts. Of older ones, an earlier process
 /// has made the receipt; if none did, the first reader makes it.
@@ -33,17 +33,53 @@ impl KnownJob {
 /// Between two looks for uploads that nobody can name any more.
 const UPLOADS_PAUSE: Duration = Duration::from_secs(3600);
 
+/// Ended jobs, as long as this process lives.
+#[derive(Debug, Default)]
+struct Ends {
+    /// What was seen to.
+    settled: BTreeSet<JobId>,
+    /// What is seen to, and when.
+    due: BTreeSet<(Instant, JobId)>,
+    waiting: BTreeSet<JobId>,
+}
+
+impl Ends {
+    /// A job has ended: it is seen to at a moment of this process's own, unless it was.
+    fn ended(&mut self, job: JobId, now: Instant) {
+        if !self.settled.contains(&job) && self.waiting.insert(job) {
+            self.due.insert((now + Duration::from_millis(random_below(SPREAD_MS)), job));
+        }
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// The next job to see to.
+    fn next(&mut self, now: Instant) -> Option<JobId> {
+        let (_, job) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
+        self.due.pop_first();
+        self.waiting.remove(&job);
+        Some(job)
+    }
+}
+
 /// Follows the ends of jobs until the store is closed.
 pub(super) async fn follow(store: Weak<Inner>) {
     let Some(mut changes) = store.upgrade().map(|inner| inner.jobs.changes()) else { return };
-    // What was seen to, as long as this process lives.
-    let mut settled = BTreeSet::new();
+    let mut ends = Ends::default();
     let mut uploads_seen_to: Option<Instant> = None;
     loop {
         let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
         loop {
+            let next_at = ends.next_at();
             let changed = tokio::select! {
                 () = &mut pause => break,
+                () = tokio::time::sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
+                    let (Some(inner), Some(job)) = (store.upgrade(), ends.next(Instant::now())) else { continue };
+                    inner.settle_once(job, &mut ends).await;
+                    continue;
+                }
                 changed = changes.recv() => changed,
             };
             let job = match changed {
@@ -52,10 +88,10 @@ pub(super) async fn follow(store: Weak<Inner>) {
                 Err(RecvError::Closed) => return,
             };
             let (Some(job), Some(inner)) = (job, store.upgrade()) else { continue };
-            inner.settle_once(job, &mut settled).await;
+            inner.note_end(job, &mut ends).await;
         }
         let Some(inner) = store.upgrade() else { return };
-        inner.look_at_all(&mut settled).await;
+        inner.look_at_all(&mut ends).await;
         if uploads_seen_to.is_none_or(|at| at.elapsed() >= UPLOADS_PAUSE) {
             uploads_seen_to = Some(Instant::now());
             if let Err(error) = inner.results.remove_unnamed_uploads(now()).await {
@@ -66,7 +102,7 @@ pub(super) async fn follow(store: Weak<Inner>) {
 }
 
 impl Inner {
-    async fn look_at_all(&self, settled: &mut BTreeSet<JobId>) {
+    async fn look_at_all(&self, ends: &mut Ends) {
         let present = now();
         let (mut ended, mut leaving, mut there) = (Vec::new(), Vec::new(), BTreeSet::new());
         self.jobs.each(|known| {
@@ -81,9 +117,9 @@ impl Inner {
                 }
             }
         });
-        settled.retain(|job| there.contains(job));
+        ends.settled.retain(|job| there.contains(job));
         for job in ended {
-            self.settle_once(job, settled).await;
+            self.note_end(job, ends).await;
         }
         for job in leaving {
             if let Err(error) = self.finish_removal(job).await {
@@ -92,16 +128,21 @@ impl Inner {
         }
     }
 
-    async fn settle_once(&self, job: JobId, settled: &mut BTreeSet<JobId>) {
+    /// Registers the results of a job that waits for it, and takes down that a job has ended.
+    async fn note_end(&self, job: JobId, ends: &mut Ends) {
         let Some(known) = self.jobs.get(&job.to_string()) else { return };
         if known.awaits_registration {
             self.register_or_warn(job).await;
         }
-        if known.removed || !known.status.phase.has_ended() || settled.contains(&job) {
-            return;
+        if !known.removed && known.status.phase.has_ended() {
+            ends.ended(job, Instant::now());
         }
+    }
+
+    async fn settle_once(&self, job: JobId, ends: &mut Ends) {
+        let Some(known) = self.jobs.get(&job.to_string()).filter(|known| !known.removed) else { return };
         match self.settle(&known).await {
-            Ok(()) => drop(settled.insert(job)),
+            Ok(()) => drop(ends.settled.insert(job)),
             Err(error) => tracing::warn!(%job, %error, "what follows the end of a job is tried again"),
         }
     }

@@ -3,7 +3,8 @@
 use super::{
     Owner, PodSettings, PodStep, StepResources,
     frame::{Parts, container, pod, resources, scratch, scratch_mount, without_network},
-    layout::{BUNDLE, Folder, LAID_OUT, LOG, RAN, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
+    layout::{BUNDLE, Folder, LAID_OUT, LOG, MOUNTED, RAN, REPORT, SANDBOX, SCRATCH, TERMINATION_MESSAGE},
+    roots::{DatasetRoot, Mounted},
     settings::InterpreterImage,
 };
 use cloister_lifecycle::run_contract;
@@ -49,6 +50,8 @@ pub struct Run {
     pub interpreter: Option<InterpreterImage>,
     /// The arguments of the algorithm, after its name.
     pub arguments: Vec<String>,
+    /// Claims that files of its datasets may be on.
+    pub roots: Vec<DatasetRoot>,
     /// If its inputs may still have to be laid out, for how long it waits for them at most, in milliseconds.
     pub awaits_inputs_ms: Option<u64>,
 }
@@ -70,6 +73,7 @@ impl Run {
             live_log_bytes: live_log_bytes(&spec.terms),
             interpreter,
             arguments: spec.algorithm.arguments(),
+            roots: Vec::new(),
             awaits_inputs_ms: None,
         })
     }
@@ -108,9 +112,10 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
         live_log_bytes: _,
         interpreter,
         arguments: _,
+        roots,
         awaits_inputs_ms,
     } = run;
-    let mounts = vec![
+    let mut mounts = vec![
         Folder::Inputs.read_only(),
         Folder::Ready.read_only(),
         Folder::Outputs.writable(),
@@ -118,6 +123,8 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
         Folder::Claim.writable(),
         scratch_mount(),
     ];
+    let (of_roots, mounts_of_roots): (Vec<_>, Vec<_>) = Mounted::of(roots).volumes().into_iter().unzip();
+    mounts.extend(mounts_of_roots);
     // An interpreter is compiled already, and a program is compiled here.
     let compiling = if interpreter.is_some() { NOTHING_TO_COMPILE } else { limits.compile.clone() };
     let disk_bytes = compiling.artifact_bytes.saturating_add(DISK_BYTES);
@@ -136,7 +143,7 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
     let parts = Closed {
         before: Vec::new(),
         container,
-        volumes: vec![scratch(disk_bytes)],
+        volumes: std::iter::once(scratch(disk_bytes)).chain(of_roots).collect(),
         milliseconds: limits.wall_ms.saturating_add(compiling.wall_ms).saturating_add(awaits_inputs_ms.unwrap_or(0)),
         runtime_class: settings.runtime_class.clone(),
     };
@@ -182,6 +189,7 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
         live_log_bytes,
         interpreter,
         arguments: of_algorithm,
+        roots,
         awaits_inputs_ms,
     } = run;
     let json = |value: serde_json::Result<String>| value.unwrap_or_default();
@@ -191,6 +199,9 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     option("claim", Folder::Claim.file("claim"));
     option("data", Folder::Inputs.path());
     option("dids", dids.join(","));
+    if !roots.is_empty() {
+        option("mounted", Folder::Inputs.file(MOUNTED));
+    }
     option("outputs", Folder::Outputs.path());
     option("report", Folder::Run.file(REPORT));
     option("log", Folder::Run.file(LOG));

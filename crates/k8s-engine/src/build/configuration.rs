@@ -4,7 +4,8 @@
 use super::{
     Owner, PodSettings, PodStep,
     frame::{Parts, config, config_arguments, container, pod, resources, scratch, scratch_mount},
-    layout::{CLOISTER, Folder, LAID_OUT, ORDER, RESULTS, SCRATCH, TERMINATION_MESSAGE},
+    layout::{CLOISTER, Folder, LAID_OUT, MOUNTED, ORDER, RESULTS, SCRATCH, TERMINATION_MESSAGE},
+    roots::{DatasetRoot, Mounted},
 };
 use cloister_model::Sha256;
 use k8s_openapi::api::core::v1::{
@@ -29,18 +30,21 @@ pub struct OrderParts {
     pub sha256: Sha256,
     /// Whether it needs files of the result store: uploads, or results of other jobs.
     pub reads_store: bool,
+    /// Whether files of its datasets may be on claims of the operator's.
+    pub reads_local: bool,
 }
 
 /// The pod that carries out the order of configuration.
 ///
 /// `seconds` is the most that it may take; `memory_bytes` is what the algorithm's pod needs. Configuration asks for no less,
-/// so that the node that it chooses, and with it the place of the volume, has room for the algorithm, too.
+/// so that the node that it chooses, and with it the place of the volume, has room for the algorithm, too. Files in `roots` are not
+/// copied.
 #[must_use]
 pub fn build(
     settings: &PodSettings,
     owner: &Owner,
     attempt: u32,
-    order: &OrderParts,
+    (order, roots): (&OrderParts, &[DatasetRoot]),
     seconds: i64,
     memory_bytes: u64,
 ) -> Pod {
@@ -59,6 +63,17 @@ pub fn build(
     let mut mounts = vec![order_mount(), scratch_mount()];
     mounts.extend(folders);
     let mut volumes = vec![order_volume(order), scratch(settings.configuration.disk_bytes)];
+    let mounted = Mounted::of(roots);
+    for DatasetRoot { did, root } in roots {
+        arguments.extend(["--root".to_owned(), format!("{}={}", did.id(), root.path), mounted.folder(root)]);
+    }
+    for (volume, mount) in mounted.volumes() {
+        volumes.push(volume);
+        mounts.push(mount);
+    }
+    if !roots.is_empty() {
+        arguments.extend(["--mounted".to_owned(), Folder::Inputs.file(MOUNTED)]);
+    }
     if let Some(secret) = &settings.sources_secret {
         let (volume, mount) = config(secret);
         volumes.push(volume);

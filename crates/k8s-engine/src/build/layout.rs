@@ -93,6 +93,8 @@ pub const CONFIG_FILE: &str = "cloister.toml";
 pub(super) const LOG: &str = "log";
 /// The report of the run, in [`Folder::Run`].
 pub(super) const REPORT: &str = "report.json";
+/// Which files were not copied, in [`Folder::Inputs`]. The guest does not see it.
+pub(super) const MOUNTED: &str = "mounted.json";
 /// What configuration says at its end, in [`Folder::Ready`].
 pub(super) const LAID_OUT: &str = "configured.json";
 /// What the sandbox says at its end, in [`Folder::Run`].

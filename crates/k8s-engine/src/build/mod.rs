@@ -11,6 +11,7 @@
 //! | result store, if a claim | read, if the order needs it | none | write |
 //! | API token | no | no | no |
 //! | inputs, outputs | write, none | read, write | none, read |
+//! | claims with datasets ([`roots`]) | read, those of the job's publishers | the same | none |
 
 pub mod algorithm;
 pub mod configuration;
@@ -20,6 +21,7 @@ mod layout;
 #[cfg(test)]
 mod network_tests;
 pub mod publishing;
+pub mod roots;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -29,6 +31,7 @@ pub mod volume;
 
 pub use frame::{ATTEMPT, COMPONENT, JOB, MANAGED_BY, Owner, STEP, pinned};
 pub use layout::CONFIG_FILE;
+pub use roots::{DatasetRoot, Root};
 pub use settings::{InterpreterImage, PodSettings, ResultStoreAccess, StepResources, Storage};
 
 use cloister_model::JobId;

@@ -1,3 +1,4 @@
+use super::roots::Root;
 use cloister_model::{InterpreterId, Sha256};
 use k8s_openapi::api::core::v1::Toleration;
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ pub struct PodSettings {
     /// The secret with the settings of configuration (which networks sources may be in, and so on) in its key
     /// [`CONFIG_FILE`](super::layout::CONFIG_FILE); none: the defaults, which are the closed ones.
     pub sources_secret: Option<String>,
+    /// Claims with large datasets, which are not copied.
+    pub roots: Vec<Root>,
     /// How publishing reaches the result store.
     pub results: ResultStoreAccess,
 }

@@ -1,7 +1,7 @@
 //! Settings and a job for tests.
 
 use super::{
-    InterpreterImage, Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm,
+    DatasetRoot, InterpreterImage, Owner, PodSettings, ResultStoreAccess, StepResources, Storage, algorithm,
     configuration::OrderParts, container, publishing::Outputs,
 };
 use cloister_model::{
@@ -36,6 +36,7 @@ pub(crate) fn settings() -> PodSettings {
         start_early: false,
         algorithm_cpu_millis: 1000,
         sources_secret: Some("sources".to_owned()),
+        roots: Vec::new(),
         results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
     }
 }
@@ -80,6 +81,7 @@ pub(crate) fn run() -> algorithm::Run {
         live_log_bytes: 1 << 20,
         interpreter: None,
         arguments: Vec::new(),
+        roots: Vec::new(),
         awaits_inputs_ms: None,
     }
 }
@@ -95,8 +97,21 @@ pub(crate) fn configuration_with_store(settings: &PodSettings) -> Pod {
 
 fn configuration_of(settings: &PodSettings, reads_store: bool) -> Pod {
     let secrets = vec![format!("{JOB}-p0"), format!("{JOB}-p1")];
-    let order = OrderParts { secrets, sha256: Sha256::from_bytes([8; 32]), reads_store };
-    super::configuration::build(settings, &owner(), 1, &order, 3600, algorithm::memory_request(&run().limits))
+    let order = OrderParts { secrets, sha256: Sha256::from_bytes([8; 32]), reads_store, reads_local: false };
+    let memory = algorithm::memory_request(&run().limits);
+    super::configuration::build(settings, &owner(), 1, (&order, &[]), 3600, memory)
+}
+
+/// The pods of a job whose datasets are on claims of the operator's: the pod of configuration, and that of the algorithm.
+pub(crate) fn with_roots(settings: &PodSettings, roots: &[DatasetRoot]) -> [Pod; 2] {
+    let order = OrderParts {
+        secrets: vec![format!("{JOB}-p0")],
+        sha256: Sha256::from_bytes([8; 32]),
+        reads_store: false,
+        reads_local: true,
+    };
+    let configuration = super::configuration::build(settings, &owner(), 1, (&order, roots), 3600, 0);
+    [configuration, algorithm::build(settings, &owner(), 1, &algorithm::Run { roots: roots.to_vec(), ..run() })]
 }
 
 pub(crate) fn algorithm(settings: &PodSettings) -> Pod {

@@ -340,6 +340,61 @@ fn a_canary_is_an_algorithm_with_another_program() {
     }
 }
 
+/// Claims with datasets: those of the publishers of a job's datasets, read-only, where the inputs are laid out and where the
+/// algorithm runs.
+#[test]
+fn claims_with_datasets_are_mounted_read_only_and_only_those_of_their_publisher() {
+    let root = |account: &str, path: &str, claim: &str, sub_path: Option<&str>| super::Root {
+        account: account.parse().expect("an account"),
+        path: path.to_owned(),
+        claim: claim.to_owned(),
+        sub_path: sub_path.map(str::to_owned),
+    };
+    let given = vec![
+        root("alice", "/srv/alice", "datasets", Some("alice")),
+        root("alice", "/srv/images", "images", None),
+        root("bob", "/srv/bob", "datasets", Some("bob")),
+    ];
+    let settings = PodSettings { roots: given, ..settings() };
+    let mut job = cloister_testkit::job(1, cloister_model::Timestamp::from_unix_ms(5));
+    assert!(super::roots::of_job(&settings, &job).is_empty());
+    job.record.datasets = ["one", "two"].map(|did| cloister_testkit::recorded_dataset(did, "alice", false)).to_vec();
+    job.record.datasets.push(cloister_testkit::recorded_dataset("three", "carol", false));
+    let roots = super::roots::of_job(&settings, &job);
+    let named: Vec<_> = roots.iter().map(|of| (of.did.id(), of.root.path.as_str())).collect();
+    let both = |did| [(did, "/srv/alice"), (did, "/srv/images")];
+    assert_eq!(named, [both("one"), both("two")].concat());
+
+    for (pod, of_container) in with_roots(&settings, &roots).iter().zip(["configure", "sandbox"]) {
+        let spec = spec(pod);
+        let claims: Vec<_> = spec.volumes.iter().flatten().filter(|volume| volume.name.starts_with("root-")).collect();
+        let expected = [("datasets", Some(true)), ("images", Some(true))];
+        let found = claims.iter().filter_map(|volume| volume.persistent_volume_claim.as_ref());
+        let found: Vec<_> = found.map(|claim| (claim.claim_name.as_str(), claim.read_only)).collect();
+        assert_eq!(found, expected);
+        let container = &spec.containers[0];
+        assert_eq!(container.name, of_container);
+        let mounts = container.volume_mounts.iter().flatten().filter(|mount| mount.name.starts_with("root-"));
+        let mounts: Vec<_> = mounts
+            .map(|mount| {
+                assert_eq!(mount.recursive_read_only.as_deref(), Some("IfPossible"));
+                (mount.mount_path.as_str(), mount.sub_path.as_deref(), mount.read_only)
+            })
+            .collect();
+        assert_eq!(mounts, [("/roots/0", Some("alice"), Some(true)), ("/roots/1", None, Some(true))]);
+        let arguments = container.args.clone().unwrap_or_default();
+        let mounted = arguments.iter().position(|argument| argument == "--mounted").expect("an option");
+        assert_eq!(arguments[mounted + 1], "/job/in/mounted.json");
+    }
+    let arguments = spec(&with_roots(&settings, &roots)[0]).containers[0].args.clone().unwrap_or_default();
+    let at = arguments.iter().position(|argument| argument == "--root").expect("an option");
+    assert_eq!(arguments[at + 1..at + 3], ["one=/srv/alice", "/roots/0"]);
+    // What publishes outputs sees none of them, and neither does a job without such datasets.
+    for pod in [publishing(&settings), algorithm(&settings), configuration(&settings)] {
+        assert!(!spec(&pod).volumes.iter().flatten().any(|volume| volume.name.starts_with("root-")));
+    }
+}
+
 #[test]
 fn a_run_reserves_its_memory_and_a_compiler_may_exceed_it_for_a_moment() {
     let quantity = |limits: cloister_model::Limits| {

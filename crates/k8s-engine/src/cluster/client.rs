@@ -8,6 +8,9 @@ use std::{fmt, path::Path, time::Duration};
 /// Opening a connection. The time of a whole request is bounded where it is made.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// For how long nothing may come on a connection. Watches end before that, and are begun anew.
+const SILENCE: Duration = Duration::from_secs(75);
+
 /// The namespaces of one installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Namespaces {
@@ -62,6 +65,7 @@ impl Cluster {
             }
         };
         config.connect_timeout = Some(CONNECT);
+        config.read_timeout = Some(SILENCE);
         // The client's own policy tries every request fifteen times, creates included, for minutes.
         config.default_retry = false;
         let client = Client::try_from(config).map_err(|error| ConnectError::Client(error.to_string()))?;

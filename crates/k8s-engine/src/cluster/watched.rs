@@ -1,6 +1,8 @@
-use futures_util::StreamExt as _;
+use super::{CallError, call};
+use futures_util::{Stream, StreamExt as _};
 use kube::{
     Api, Resource, ResourceExt as _,
+    api::ListParams,
     runtime::{
         WatchStreamExt as _,
         watcher::{self, Event},
@@ -14,12 +16,33 @@ use std::{
         Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::{sync::broadcast, sync::watch, task::AbortHandle};
+use tokio::{sync::broadcast, sync::watch, task::AbortHandle, time::Instant};
 
 /// Changes that a slow follower may be behind before it looks again at everything.
 const CHANGES: usize = 1024;
+
+/// After how many seconds the API server ends a watch, so that the next one begins. A connection on which nothing comes for a little
+/// longer is given up: nobody has to close it for that.
+const WATCH_SECONDS: u32 = 60;
+
+/// How often it is asked whether the watch has shown what there is.
+const CHECK: Duration = Duration::from_secs(300);
+
+/// How far a watch may be behind.
+const BEHIND: Duration = Duration::from_secs(60);
+
+/// Objects in one answer to that question. Of each, the metadata alone.
+const PAGE: u32 = 500;
+
+/// A watch of all objects, with pauses after failures that get longer.
+pub(crate) fn watch<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff()
+}
 
 /// What a process knows of the objects of one kind, kept up to date by a watch. It is compact: of each object only what
 /// `read` makes of it.
@@ -76,7 +99,19 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
         let (changes, _) = broadcast::channel(CHANGES);
         let shared = Arc::new(Shared { entries: RwLock::default(), shown: AtomicU64::new(0), state, changes });
         let watching = Arc::clone(&shared);
-        let task = tokio::spawn(async move { watching.follow(api, read).await });
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = watching.follow(api.clone(), read) => return,
+                    newest = watching.is_blind(&api) => {
+                        tracing::error!(newest, "a watch of the API server shows nothing any more; it begins anew");
+                        watching.state.send_modify(|state| {
+                            state.failing_since.get_or_insert_with(Instant::now);
+                        });
+                    }
+                }
+            }
+        });
         Self { shared, task: task.abort_handle() }
     }
 
@@ -165,11 +200,34 @@ impl<V: Clone> Shared<V> {
         let _ = self.changes.send(name);
     }
 
+    /// Waits until the API server has had an object for a while that the watch has not shown. The version of that object.
+    ///
+    /// A watch that says nothing looks like one of objects that do not change, so it is not believed for longer than this.
+    async fn is_blind<K>(&self, api: &Api<K>) -> u64
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+    {
+        loop {
+            tokio::time::sleep(CHECK).await;
+            let newest = match newest(api).await {
+                Ok(newest) => newest,
+                Err(error) => {
+                    tracing::warn!(%error, "it is not known whether a watch of the API server is behind");
+                    continue;
+                }
+            };
+            tokio::time::sleep(BEHIND).await;
+            if self.shown.load(Ordering::Acquire) < newest {
+                return newest;
+            }
+        }
+    }
+
     async fn follow<K>(&self, api: Api<K>, read: fn(&K) -> Option<V>)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     {
-        let stream = watcher::watcher(api, watcher::Config::default()).default_backoff();
+        let stream = watch(api);
         futures_util::pin_mut!(stream);
         // What is listed while the watch begins anew; what is not among it afterwards is gone.
         let mut listed: Option<BTreeMap<String, u64>> = None;
@@ -217,6 +275,22 @@ impl<V: Clone> Shared<V> {
     }
 }
 
+/// The newest version of any object that there is.
+async fn newest<K>(api: &Api<K>) -> Result<u64, CallError>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    let (mut page, mut newest) = (ListParams::default().limit(PAGE), 0);
+    loop {
+        let listed = call("list what a watch follows", || async { api.list_metadata(&page).await }).await?;
+        newest = listed.items.iter().map(version).max().unwrap_or(0).max(newest);
+        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(newest),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +314,48 @@ mod tests {
 
     fn known(shared: &Shared<u64>) -> Option<u64> {
         shared.read().get("a").map(|entry| entry.value)
+    }
+
+    /// An API server that lists one object, and whose watches say nothing.
+    fn silent(newest: Arc<AtomicU64>) -> Api<ConfigMap> {
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let newest = Arc::clone(&newest);
+            async move {
+                if request.uri().query().is_some_and(|query| query.contains("watch=")) {
+                    std::future::pending::<()>().await;
+                }
+                let version = newest.load(Ordering::Acquire).to_string();
+                let items = [serde_json::json!({"metadata": {"name": "a", "resourceVersion": version}})];
+                let metadata = serde_json::json!({"resourceVersion": version});
+                let list = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": metadata, "items": items});
+                let body = kube::client::Body::from(list.to_string().into_bytes());
+                Ok::<_, std::convert::Infallible>(http::Response::new(body))
+            }
+        });
+        Api::namespaced(kube::Client::new(service, "default"), "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_that_shows_nothing_any_more_begins_anew() {
+        let newest = Arc::new(AtomicU64::new(5));
+        let watched = Watched::start(silent(Arc::clone(&newest)), read);
+        assert!(watched.synced(Duration::from_secs(10)).await);
+        assert_eq!(watched.get("a"), Some(5));
+        newest.store(9, Ordering::Release);
+        let mut changes = watched.changes();
+        // The clock of this test stands still, except while everything waits.
+        let changed = tokio::time::timeout(CHECK * 3, changes.recv()).await;
+        assert_eq!(changed.expect("in time").as_deref(), Ok("a"));
+        assert_eq!((watched.get("a"), watched.failing()), (Some(9), None));
+    }
+
+    /// What does not change is no sign of a watch that has gone blind.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_of_what_does_not_change_goes_on() {
+        let watched = Watched::start(silent(Arc::new(AtomicU64::new(5))), read);
+        assert!(watched.synced(Duration::from_secs(10)).await);
+        let mut changes = watched.changes();
+        assert!(tokio::time::timeout(CHECK * 5, changes.recv()).await.is_err());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Kubernetes Events: `kubectl describe computejob` tells the story of a job. They are for people, nothing depends on them, and
 //! no job waits for one: those that the API server does not take are dropped.
+//!
+//! A phase that lasts is said, and an end at once. Phases of a short job are in its history alone, because each event is a write.
 
 use super::known::KnownJob;
 use crate::cluster::{CallError, Cluster, call_once};
-use cloister_model::{JobStatus, Phase, escape};
+use cloister_model::{JobId, JobStatus, Phase, escape};
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::MicroTime,
@@ -12,10 +14,17 @@ use kube::{
     Api,
     api::{ObjectMeta, PostParams},
 };
-use tokio::{sync::mpsc, task::AbortHandle};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
 /// Events that wait to be written. Those beyond are dropped.
 const MOST_WAITING: usize = 256;
+
+/// For how long a job is in a phase before an event says so.
+const LASTS: Duration = Duration::from_secs(5);
 
 /// Bytes of a note: the API server refuses more than 1024.
 const MOST_NOTE: usize = 1000;
@@ -26,16 +35,70 @@ const REPORTER: &str = "cloister.dev/engine";
 /// Writes events one after the other.
 #[derive(Debug)]
 pub(super) struct Events {
-    waiting: mpsc::Sender<Event>,
+    waiting: mpsc::Sender<Said>,
     task: AbortHandle,
+}
+
+/// What is said of a job.
+#[derive(Debug)]
+struct Said {
+    job: JobId,
+    event: Event,
+    /// Whether nothing comes after it.
+    last: bool,
+}
+
+/// The newest event of each job that has not ended, until its phase has lasted.
+#[derive(Debug, Default)]
+struct Held {
+    of_job: BTreeMap<JobId, (Instant, Event)>,
+    order: BTreeSet<(Instant, JobId)>,
+}
+
+impl Held {
+    /// Takes an event in, in place of an earlier one of its job. The event, if it is to be written at once.
+    fn take(&mut self, Said { job, event, last }: Said, now: Instant) -> Option<Event> {
+        if let Some((due, _)) = self.of_job.remove(&job) {
+            self.order.remove(&(due, job));
+        }
+        if last {
+            return Some(event);
+        }
+        let due = now + LASTS;
+        self.of_job.insert(job, (due, event));
+        self.order.insert((due, job));
+        None
+    }
+
+    /// When the next event is to be written.
+    fn due(&self) -> Option<Instant> {
+        self.order.first().map(|(due, _)| *due)
+    }
+
+    /// An event whose phase has lasted.
+    fn next(&mut self, now: Instant) -> Option<Event> {
+        let (_, job) = self.order.first().copied().filter(|(due, _)| *due <= now)?;
+        self.order.pop_first();
+        self.of_job.remove(&job).map(|(_, event)| event)
+    }
 }
 
 impl Events {
     pub(super) fn start(cluster: &Cluster) -> Self {
-        let (waiting, mut events) = mpsc::channel::<Event>(MOST_WAITING);
+        let (waiting, mut events) = mpsc::channel::<Said>(MOST_WAITING);
         let api: Api<Event> = cluster.jobs();
         let write = async move {
-            while let Some(event) = events.recv().await {
+            let mut held = Held::default();
+            loop {
+                let due = held.due();
+                let event = tokio::select! {
+                    said = events.recv() => match said {
+                        Some(said) => held.take(said, Instant::now()),
+                        None => return,
+                    },
+                    () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => held.next(Instant::now()),
+                };
+                let Some(event) = event else { continue };
                 match call_once("store an event", api.create(&PostParams::default(), &event)).await {
                     // Another controller, or this one before it was killed, has said the same.
                     Ok(_) | Err(CallError::Exists) => {}
@@ -46,9 +109,10 @@ impl Events {
         Self { waiting, task: tokio::spawn(write).abort_handle() }
     }
 
-    /// Says which phase a job has come to. Those that it has only passed through since are in its history.
+    /// Says which phase a job has come to, if it stays there. Those that it has only passed through are in its history.
     pub(super) fn phase(&self, namespace: &str, job: &KnownJob, after: &JobStatus) {
-        if self.waiting.try_send(event(namespace, job, after)).is_err() {
+        let event = event(namespace, job, after);
+        if self.waiting.try_send(Said { job: job.spec.id, event, last: after.phase.has_ended() }).is_err() {
             tracing::debug!(job = %job.spec.id, "an event of a job is not shown, because too many wait");
         }
     }
@@ -108,6 +172,27 @@ fn note(status: &JobStatus) -> String {
 mod tests {
     use super::*;
     use cloister_model::{Fault, Reason, Timestamp};
+
+    #[test]
+    fn a_phase_that_lasts_is_said_and_an_end_at_once() {
+        let said = |number, name: &str, last| {
+            let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+            Said { job: cloister_testkit::job_id(number), event: Event { metadata, ..Event::default() }, last }
+        };
+        let name = |event: Option<Event>| event.and_then(|event| event.metadata.name);
+        let (mut held, start) = (Held::default(), Instant::now());
+        assert_eq!(held.due(), None);
+        assert_eq!(name(held.take(said(1, "configures", false), start)), None);
+        assert_eq!(name(held.take(said(2, "runs", false), start + LASTS / 2)), None);
+        // The first one goes on, before its phase has lasted, and then ends.
+        assert_eq!(name(held.take(said(1, "runs", false), start + LASTS / 4)), None);
+        assert_eq!(name(held.take(said(1, "ends", true), start + LASTS / 3)).as_deref(), Some("ends"));
+        // The second one stays where it is.
+        assert_eq!(held.due(), Some(start + LASTS / 2 + LASTS));
+        assert_eq!(name(held.next(start + LASTS)), None);
+        assert_eq!(name(held.next(start + LASTS * 2)).as_deref(), Some("runs"));
+        assert_eq!((name(held.next(start + LASTS * 3)), held.due()), (None, None));
+    }
 
     #[test]
     fn a_note_is_bounded_and_safe_to_show() {

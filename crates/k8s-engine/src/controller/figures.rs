@@ -31,10 +31,11 @@ pub(super) fn kind(act: &Act) -> Option<&'static str> {
     match act {
         Act::Store { .. } => Some("store"),
         Act::CreateVolume(_) => Some("create-volume"),
-        Act::CreatePod { .. } => Some(CREATE_POD),
         Act::DeletePod { .. } => Some("delete-pod"),
+        Act::DeletePods => Some("delete-pods"),
         Act::DeleteVolume => Some("delete-volume"),
-        Act::Wait { .. } | Act::Nothing => None,
+        // Pods are counted one by one.
+        Act::CreatePods { .. } | Act::Wait { .. } | Act::Nothing => None,
     }
 }
 

@@ -104,6 +104,7 @@ impl KnownJob {
                 secrets: payload.secrets.clone(),
                 sha256: payload.sha256,
                 reads_store: resource.spec.order.reads_store,
+                reads_local: resource.spec.order.reads_local,
             },
             owner: Owner { job: spec.id, uid: resource.uid().unwrap_or_default() },
             spec,
@@ -145,13 +146,30 @@ pub(super) struct KnownVolume {
     pub(super) job: JobId,
     pub(super) owner: String,
     pub(super) leaving: bool,
+    /// What it asks for, in a few words, if there is no volume for it yet.
+    pub(super) awaited: Option<String>,
 }
 
 /// What is kept of a claim; none if it is not the engine's.
 pub(super) fn volume(claim: &PersistentVolumeClaim) -> Option<KnownVolume> {
     let job = owned(claim)?;
     let leaving = claim.metadata.deletion_timestamp.is_some();
-    (claim.name_any() == crate::build::volume::name(job)).then(|| KnownVolume { job, owner: owner(claim), leaving })
+    (claim.name_any() == crate::build::volume::name(job)).then(|| KnownVolume {
+        job,
+        owner: owner(claim),
+        leaving,
+        awaited: awaited(claim),
+    })
+}
+
+/// What a claim asks for that has no volume.
+fn awaited(claim: &PersistentVolumeClaim) -> Option<String> {
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    let spec = claim.spec.as_ref().filter(|_| phase != Some("Bound"))?;
+    let bytes = spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()?.get("storage"));
+    let bytes = bytes.map_or("", |bytes| bytes.0.as_str());
+    let class = spec.storage_class_name.as_deref().map_or_else(String::new, |class| format!(" of the class {class}"));
+    Some(format!("its volume {} of {bytes} bytes{class} is not there", claim.name_any()))
 }
 
 /// The job that an object of the engine's belongs to.

@@ -1,11 +1,11 @@
 //! What the pods of an environment are made of: what the operator says of the installation, and what the Environment says.
 
 use crate::{
-    build::{InterpreterImage, PodSettings, ResultStoreAccess, StepResources, Storage},
+    build::{InterpreterImage, PodSettings, ResultStoreAccess, Root, StepResources, Storage},
     resources::{self, Environment, EnvironmentSpec},
 };
 use cloister_lifecycle::Capacity;
-use cloister_model::InterpreterId;
+use cloister_model::{Account, InterpreterId};
 use k8s_openapi::api::core::v1::Toleration;
 
 /// The most of a node's disk that a step around a run may use, in bytes.
@@ -42,6 +42,18 @@ fn interpreter(of: &resources::Interpreter) -> Option<(InterpreterId, Interprete
     Some((of.name.parse().ok()?, InterpreterImage { image: of.image.clone(), bundle }))
 }
 
+/// The claims of an account.
+fn roots_of(of: &resources::Root) -> Vec<Root> {
+    let Ok(account) = of.account.parse::<Account>() else { return Vec::new() };
+    let root = |claim: &resources::RootClaim| Root {
+        account: account.clone(),
+        path: claim.path.clone(),
+        claim: claim.claim.clone(),
+        sub_path: claim.sub_path.clone(),
+    };
+    of.claims.iter().map(root).collect()
+}
+
 /// What the pods of an environment are made of.
 pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &Environment) -> PodSettings {
     let EngineOptions {
@@ -54,7 +66,8 @@ pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &E
         selinux_levels,
         strict_groups,
     } = options.clone();
-    let EnvironmentSpec { runtimes, interpreters, steps, node_selector, tolerations, storage, .. } = &environment.spec;
+    let EnvironmentSpec { runtimes, interpreters, steps, node_selector, tolerations, storage, roots, .. } =
+        &environment.spec;
     let step = |resources: resources::StepResources| StepResources {
         cpu_millis: u64::from(resources.cpu_millis),
         memory_bytes: resources.memory_bytes,
@@ -88,6 +101,7 @@ pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &E
         start_early: steps.start_early,
         algorithm_cpu_millis: 1000,
         sources_secret,
+        roots: roots.iter().flat_map(roots_of).collect(),
         results,
     }
 }

@@ -3,16 +3,17 @@
 use super::known::{self, KnownJob, KnownPod, KnownVolume};
 use crate::{
     act::verify::{Tampered, verify},
-    build::{PodStep, volume},
+    build::{JOB, PodStep, volume},
     cluster::{CallError, Cluster, Watched, call, exactly},
     plan::Stored,
     resources::{ComputeJob, ComputeJobStatus, ReportDigest},
-    store::Pending,
+    store::{MANAGED_BY, Pending},
 };
+use cloister_model::JobId;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -134,6 +135,15 @@ impl Objects {
             Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(Done::Yes),
             Err(error) => Err(error),
         }
+    }
+
+    /// Deletes all pods of a job, in one request.
+    pub(super) async fn delete_pods(&self, job: JobId) -> Result<Done, CallError> {
+        let of_job = ListParams::default().labels(&format!("{}={},{JOB}={job}", MANAGED_BY.0, MANAGED_BY.1));
+        let api = self.cluster.jobs::<Pod>();
+        let all = DeleteParams::default();
+        call("delete the pods of a job", || async { api.delete_collection(&all, &of_job).await }).await?;
+        Ok(Done::Yes)
     }
 
     pub(super) async fn delete_volume(&self, job: &KnownJob) -> Result<Done, CallError> {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     backend::asset_now,
-    build::{PodSettings, PodStep, volume},
+    build::{PodSettings, PodStep, publishing, volume},
     clock::now,
     cluster::CallError,
     observe::{Patience, PodEnd, PodFacts, PodState},
@@ -30,6 +30,9 @@ const LOOK_AT_QUEUE_MS: u64 = 5000;
 
 /// The longest pause between two looks at its place in the queue.
 const LONGEST_LOOK_AT_QUEUE_MS: u64 = 300_000;
+
+/// How long the watch has to show what was deleted, before it is looked for again.
+const AGAIN_MS: u64 = 1000;
 
 /// Acts of one reconciliation. Then other jobs come first.
 const MOST_ACTS: u32 = 32;
@@ -85,21 +88,19 @@ impl Reconciler {
             let phase = known.stored.status.phase;
             let act = plan(&world, settings, &mut memory.patience, now());
             let kind = figures::kind(&act);
+            let deletes = matches!(act, Act::DeletePod { .. } | Act::DeletePods | Act::DeleteVolume);
             let done = match act {
                 Act::Store { stored, records } => {
-                    let (stored, records, pod) =
+                    let (stored, records, pods) =
                         together(world, *stored, records, settings, &mut memory.patience, has_turn);
                     let object = format!("job/{job}");
                     let pending =
                         records.into_iter().fold(Pending::default(), |pending, event| pending.with(&object, event));
                     let (before, after) = (phase, stored.status.phase);
                     let done = self.objects.store(&known, &stored, &pending, None, None).await?;
-                    let done = match (done, pod) {
-                        (Done::Yes, Some((step, pod))) => {
-                            self.counts.act(figures::CREATE_POD);
-                            self.create(&known, step, &pod, memory).await?
-                        }
-                        (done, _) => done,
+                    let done = match done {
+                        Done::Yes => self.create(&known, &pods, memory).await?,
+                        done => done,
                     };
                     if !matches!(done, Done::Behind) && before != after {
                         tracing::info!(%job, phase = after.as_str(), "the job has come to another phase");
@@ -109,10 +110,16 @@ impl Reconciler {
                     }
                     done
                 }
-                Act::CreateVolume(claim) => self.objects.create_volume(&known, &claim).await?,
+                Act::CreateVolume(claim) => {
+                    let created = self.objects.create_volume(&known, &claim).await;
+                    self.or_said(&known, created).await?
+                }
                 // The store fails where something was stored since the look: a stop, or what another engine did.
-                Act::CreatePod { step, fence, pod } => match self.keep(&known, &fence).await? {
-                    Done::Yes => self.create(&known, step, &pod, memory).await?,
+                Act::CreatePods { fence, pods } => match self.keep_said(&known, &fence).await? {
+                    Done::Yes => {
+                        let created = self.create(&known, &pods, memory).await;
+                        self.or_said(&known, created).await?
+                    }
                     done => done,
                 },
                 Act::DeletePod { step, uid } => {
@@ -120,6 +127,7 @@ impl Reconciler {
                     memory.patience.forget(&uid);
                     done
                 }
+                Act::DeletePods => self.objects.delete_pods(job).await?,
                 Act::DeleteVolume => self.objects.delete_volume(&known).await?,
                 Act::Wait { text, until } => {
                     return self.wait(&known, &text, until, turn, memory).await;
@@ -131,7 +139,13 @@ impl Reconciler {
                 Act::Nothing => self.keep(&known, &known.stored).await?,
             };
             match done {
-                Done::Yes | Done::Tampered(_) => kind.into_iter().for_each(|kind| self.counts.act(kind)),
+                Done::Yes | Done::Tampered(_) => {
+                    kind.into_iter().for_each(|kind| self.counts.act(kind));
+                    if deletes {
+                        // The watch shows that it is gone; a look before that would delete it once more.
+                        return Ok(Next::At(Timestamp::from_unix_ms(now().unix_ms().saturating_add(AGAIN_MS))));
+                    }
+                }
                 // The newest version comes with the watch; a look without it would plan the same again.
                 Done::Behind => self.look_again(job).await?,
             }
@@ -139,15 +153,20 @@ impl Reconciler {
         Ok(Next::Now)
     }
 
-    /// Creates a pod whose fence is stored.
-    async fn create(&self, job: &KnownJob, step: PodStep, pod: &Pod, memory: &mut Memory) -> Result<Done, CallError> {
-        Ok(match self.objects.create_pod(job, pod).await? {
-            Done::Tampered(what) => {
-                memory.tampered = Some((step, what.to_string()));
-                Done::Yes
+    /// Creates pods whose fence is stored.
+    async fn create(&self, job: &KnownJob, pods: &[(PodStep, Pod)], memory: &mut Memory) -> Result<Done, CallError> {
+        for (step, pod) in pods {
+            match self.objects.create_pod(job, pod).await? {
+                Done::Yes => {}
+                Done::Tampered(what) => {
+                    memory.tampered = Some((*step, what.to_string()));
+                    return Ok(Done::Yes);
+                }
+                Done::Behind => return Ok(Done::Behind),
             }
-            done => done,
-        })
+            self.counts.act(figures::CREATE_POD);
+        }
+        Ok(Done::Yes)
     }
 
     /// The job as it is known; one that has ended is read from the API server.
@@ -164,6 +183,26 @@ impl Reconciler {
             tracing::error!(%error, %job, "a ComputeJob cannot be read, and is left alone");
             Ok(None)
         })
+    }
+
+    /// Stores a fence. What is said of the job stays: it may be why the pod could not be created the last time.
+    async fn keep_said(&self, job: &KnownJob, stored: &Stored) -> Result<Done, CallError> {
+        let said = job.written.as_ref().and_then(|written| written.explanation.as_deref());
+        self.objects.store(job, stored, &Pending::default(), said, None).await
+    }
+
+    /// Says in the job's object what the API server refuses, such as what a quota does not let it have. It is tried again, until the
+    /// job's time is over.
+    async fn or_said(&self, job: &KnownJob, done: Result<Done, CallError>) -> Result<Done, CallError> {
+        let Err(error @ CallError::Refused { .. }) = &done else { return done };
+        let text = error.to_string();
+        // The fence may have been stored since the look.
+        if let Some(known::Job::Open(job)) = self.objects.jobs.get(&job.spec.id.to_string())
+            && job.written.as_ref().and_then(|written| written.explanation.as_deref()) != Some(text.as_str())
+        {
+            self.objects.store(&job, &job.stored, &Pending::default(), Some(&text), None).await?;
+        }
+        done
     }
 
     /// Stores something without an event.
@@ -221,7 +260,7 @@ impl Reconciler {
             order: job.order.clone(),
             owner: job.owner.clone(),
             stored: job.stored.clone(),
-            assets: if asks(phase, has_turn) { self.assets(job).await? } else { BTreeMap::new() },
+            assets: if reads_assets(phase, has_turn, &pods) { self.assets(job).await? } else { BTreeMap::new() },
             review: job.review.clone(),
             misfit: None,
             registered: job.registered,
@@ -245,6 +284,16 @@ impl Reconciler {
         Ok(assets)
     }
 
+    /// What a pod waits for whose volume is not there: the scheduler does not say which, and how large.
+    fn with_volume(&self, job: &KnownJob, text: &str) -> String {
+        let volume =
+            self.objects.volumes.get(&volume::name(job.spec.id)).filter(|_| text.contains("PersistentVolumeClaim"));
+        match volume.and_then(|volume| volume.awaited) {
+            Some(awaited) => format!("{awaited}: {text}"),
+            None => text.to_owned(),
+        }
+    }
+
     /// Says in the job's object what it waits for, once it has waited for it for a while.
     async fn wait(
         &self,
@@ -261,7 +310,7 @@ impl Reconciler {
                 let said = explain(status, Some(turn));
                 (said.text, said.ahead)
             }
-            None => (text.to_owned(), None),
+            None => (self.with_volume(job, text), None),
         };
         let at = now();
         let since = match &memory.waits {
@@ -299,20 +348,29 @@ fn together(
     settings: &PodSettings,
     patience: &mut Patience,
     has_turn: bool,
-) -> (Stored, Vec<AuditEvent>, Option<(PodStep, Pod)>) {
-    // What a permission depends on is read anew where it is asked.
-    while !stored.status.phase.has_ended() && !asks(stored.status.phase, has_turn) {
+) -> (Stored, Vec<AuditEvent>, Vec<(PodStep, Pod)>) {
+    // What a permission depends on is read in the look that asks for it.
+    let read = reads_assets(world.stored.status.phase, has_turn, &world.pods);
+    while !stored.status.phase.has_ended() && (read || !asks(stored.status.phase, has_turn)) {
         world.stored = stored.clone();
         match plan(&world, settings, patience, now()) {
             Act::Store { stored: next, records: more } if next.status.phase != stored.status.phase => {
                 stored = *next;
                 records.extend(more);
             }
-            Act::CreatePod { step, fence, pod } => return (*fence, records, Some((step, *pod))),
+            Act::CreatePods { fence, pods } => return (*fence, records, pods),
             _ => break,
         }
     }
-    (stored, records, None)
+    (stored, records, Vec::new())
+}
+
+/// Whether a look reads the assets of a job: where its permission is asked, and where the pod of publishing has said that the
+/// results are stored, because the job then comes to such a phase in this look.
+fn reads_assets(phase: Phase, has_turn: bool, pods: &BTreeMap<PodStep, PodFacts>) -> bool {
+    let publishing = pods.get(&PodStep::Publishing);
+    let has_published = publishing.is_some_and(|pod| pod.messages.contains_key(publishing::PUBLISH));
+    asks(phase, has_turn) || (phase == Phase::Filtering && has_published)
 }
 
 /// Whether the permission of a job is asked in this phase.

@@ -160,7 +160,8 @@ fn waiting(pod: &Pod, status: &PodStatus) -> (WaitingOn, String) {
     let bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
     if !bound {
         let text = scheduled.and_then(|condition| condition.message.clone()).unwrap_or_default();
-        return (WaitingOn::Node, text);
+        let lacking = lacking(pod, &text);
+        return (WaitingOn::Node, if lacking.is_empty() { text } else { format!("{lacking} ({text})") });
     }
     let reasons = containers(status).filter_map(|container| {
         Some((container.name == container::CONTAINER, container.state.as_ref()?.waiting.as_ref()?))
@@ -196,6 +197,21 @@ fn waiting(pod: &Pod, status: &PodStatus) -> (WaitingOn, String) {
         }
     }
     found
+}
+
+/// What no node has enough of, and how much of it the pod asks for; empty if the scheduler does not say so. It names the resource and
+/// not the number.
+fn lacking(pod: &Pod, text: &str) -> String {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let asks: BTreeMap<&str, &str> = containers
+        .filter_map(|container| container.resources.as_ref()?.requests.as_ref())
+        .flatten()
+        .map(|(name, amount)| (name.as_str(), amount.0.as_str()))
+        .collect();
+    let insufficient = |(name, _): &(&&str, &&str)| text.contains(&format!("Insufficient {name}"));
+    let lacking: Vec<String> =
+        asks.iter().filter(insufficient).map(|(name, amount)| format!("{amount} of {name}")).collect();
+    if lacking.is_empty() { String::new() } else { format!("it asks for {}", lacking.join(" and ")) }
 }
 
 fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {

@@ -168,9 +168,8 @@ fn end_run(world: &World) -> Act {
 
 /// Removes what an ended job has left: pods first, because a claim stays while a pod refers to it.
 fn clean(world: &World) -> Act {
-    let leaving = |state: &PodState| matches!(state, PodState::Leaving { .. });
-    if let Some((step, pod)) = world.pods.iter().find(|(_, pod)| !leaving(&pod.state)) {
-        return Act::DeletePod { step: *step, uid: pod.uid.clone() };
+    if !world.pods.values().all(|pod| matches!(pod.state, PodState::Leaving { .. })) {
+        return Act::DeletePods;
     }
     if !world.pods.is_empty() {
         return wait("its pods are being deleted", None);

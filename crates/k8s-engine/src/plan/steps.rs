@@ -5,7 +5,7 @@ use crate::{
     build::{
         PodSettings, PodStep, algorithm, configuration, container, pinned,
         publishing::{self, FILTER, Outputs, PUBLISH, RunFiles, RunReport},
-        volume,
+        roots, volume,
     },
     observe::{Patience, PodFacts, Verdict, verdict},
 };
@@ -158,7 +158,7 @@ impl Steps {
         let World { spec, owner, .. } = world;
         let report = self.run.summary.as_ref().and_then(|summary| summary.report).or(world.stored.report);
         let run = RunFiles { report: report.into(), log_bytes: kept_log_bytes(&spec.terms) };
-        fenced(PodStep::Publishing, world, |attempt| Some(publishing::keep(settings, owner, attempt, run)))
+        fenced(&[PodStep::Publishing], world, |_, attempt| Some(publishing::keep(settings, owner, attempt, run)))
     }
 
     /// Creates the pod of configuration, and where pods start early, those of the other steps with it.
@@ -176,12 +176,14 @@ impl Steps {
             (_, Some(_)) => {}
         }
         // Programs that check outputs are runs of their own, and need as much: they get their place when it is their turn.
-        let missing = |seen: &Seen| matches!(seen, Seen::Missing);
-        let publishing = missing(&self.publishing) && world.spec.terms.release.checks.is_empty();
-        if !missing(&self.configuration) && publishing {
-            return self.create(PodStep::Publishing, world, settings);
+        let checks = !world.spec.terms.release.checks.is_empty();
+        let missing =
+            |step: &PodStep| matches!(self.of(*step), Seen::Missing) && !(checks && *step == PodStep::Publishing);
+        let wanted: Vec<_> = [PodStep::Configuration, PodStep::Publishing].into_iter().filter(missing).collect();
+        if wanted.is_empty() {
+            return self.create(PodStep::Configuration, world, settings);
         }
-        self.create(PodStep::Configuration, world, settings)
+        self.create_missing(&wanted, world, settings)
     }
 
     /// Creates the pod of a step, the volume before it; waits if it is there.
@@ -193,13 +195,18 @@ impl Steps {
                 _ => self.wait(step),
             };
         }
+        self.create_missing(&[step], world, settings)
+    }
+
+    /// Creates the pods of steps that have none, the volume before them.
+    fn create_missing(&self, steps: &[PodStep], world: &World, settings: &PodSettings) -> Act {
         if world.volume_leaving {
             return super::wait("its volume is being deleted from outside", None);
         }
         if !world.has_volume {
             return Act::CreateVolume(Box::new(volume::build(settings, &world.owner)));
         }
-        fenced(step, world, |attempt| self.pod(step, attempt, world, settings))
+        fenced(steps, world, |step, attempt| self.pod(step, attempt, world, settings))
     }
 
     /// The pod of a step; none: what it is made of is not there, which no decision allows.
@@ -209,6 +216,9 @@ impl Steps {
         let early = is_before_the_run(world.stored.status.phase);
         // The pod that the others follow, if they are created early.
         let leader = world.pods.get(&PodStep::Algorithm).filter(|_| early).and_then(|pod| pod.node.clone());
+        // A container opens its inputs itself, and would follow links in them: its files are copied, or it does not run.
+        let mounts = order.reads_local && !world.is_container();
+        let roots = if mounts { roots::of_job(settings, spec) } else { Vec::new() };
         let follow = |pod: Pod| match &leader {
             Some(node) => pinned(pod, node),
             None => pod,
@@ -217,7 +227,7 @@ impl Steps {
             PodStep::Configuration => {
                 // Its place has room for the algorithm, whose pod comes later.
                 let memory = if leader.is_some() { 0 } else { algorithm::memory_request(&spec.limits) };
-                follow(configuration::build(settings, owner, attempt, order, seconds, memory))
+                follow(configuration::build(settings, owner, attempt, (order, &roots), seconds, memory))
             }
             PodStep::Algorithm if world.is_container() => {
                 // It names a raw algorithm.
@@ -226,7 +236,7 @@ impl Steps {
             }
             PodStep::Algorithm => {
                 let awaits_inputs_ms = early.then_some(spec.times.total_ms);
-                let run = algorithm::Run { awaits_inputs_ms, ..algorithm::Run::of(spec, settings)? };
+                let run = algorithm::Run { roots, awaits_inputs_ms, ..algorithm::Run::of(spec, settings)? };
                 algorithm::build(settings, owner, attempt, &run)
             }
             PodStep::Publishing => {
@@ -240,12 +250,13 @@ impl Steps {
     }
 }
 
-/// Creates the pod of the present attempt of a step, with the fence before it.
-fn fenced(step: PodStep, world: &World, pod: impl FnOnce(u32) -> Option<Pod>) -> Act {
-    let attempts = world.stored.attempts.begun(step);
+/// Creates the pods of the present attempts of steps, with one fence before all of them.
+fn fenced(steps: &[PodStep], world: &World, pod: impl Fn(PodStep, u32) -> Option<Pod>) -> Act {
+    let attempts = steps.iter().fold(world.stored.attempts, |attempts, step| attempts.begun(*step));
     let fence = Stored { attempts, ..world.stored.clone() };
-    match pod(attempts.of(step)) {
-        Some(pod) => Act::CreatePod { step, fence: Box::new(fence), pod: Box::new(pod) },
+    let pods: Option<Vec<_>> = steps.iter().map(|step| Some((*step, pod(*step, attempts.of(*step))?))).collect();
+    match pods {
+        Some(pods) => Act::CreatePods { fence: Box::new(fence), pods },
         None => super::wait("its environment has nothing to run it with any more", None),
     }
 }

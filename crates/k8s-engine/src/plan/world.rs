@@ -104,15 +104,13 @@ pub enum Act {
     },
     /// Create the claim of its volume.
     CreateVolume(Box<PersistentVolumeClaim>),
-    /// Create a pod. First store `fence`, if nothing was stored since the look: an engine that is behind, or that missed a
-    /// stop, fails there.
-    CreatePod {
-        /// Of which step.
-        step: PodStep,
+    /// Create pods, in this order. First store `fence`, if nothing was stored since the look: an engine that is behind, or that
+    /// missed a stop, fails there.
+    CreatePods {
         /// What is stored before.
         fence: Box<Stored>,
-        /// The pod.
-        pod: Box<Pod>,
+        /// The pods, each of another step.
+        pods: Vec<(PodStep, Pod)>,
     },
     /// Delete this very pod.
     DeletePod {
@@ -121,6 +119,8 @@ pub enum Act {
         /// Its `uid`.
         uid: String,
     },
+    /// Delete all pods of a job that has ended, in one request.
+    DeletePods,
     /// Delete the claim of its volume.
     DeleteVolume,
     /// Nothing before something changes, or this moment has come.

@@ -8,8 +8,8 @@ pub use decide::{Decide, Decided, Deciding, Results};
 
 use crate::{
     backend::ClusterStore,
-    clock::now,
-    cluster::{CallError, Cluster, call},
+    clock::{now, random_below},
+    cluster::{CallError, Cluster, call, version, watch},
     resources::{JobRequest, JobRequestStatus},
     store::secret,
 };
@@ -19,15 +19,11 @@ use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
-    runtime::{
-        WatchStreamExt as _,
-        watcher::{self, Event},
-    },
+    runtime::watcher::Event,
 };
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::Arc,
     time::Duration,
 };
@@ -38,6 +34,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The longest time between two looks at a request whose job has not ended, in milliseconds. A look reads what this replica has in
 /// memory.
 const SOON_MS: u64 = 300;
+
+/// For how long, in milliseconds, a replica leaves it to the one that decided about a request to bring its status up to that of its
+/// job. If that one is gone, another one follows the job from then on.
+const HOLD_BACK_MS: u64 = 5000;
 
 /// How long a request stays as it is that waits for something which may appear: a label, an answer.
 const AGAIN_MS: u64 = 15_000;
@@ -58,7 +58,7 @@ pub fn decide_what_is_requested(
 
 async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn Decide>) {
     let all: Api<JobRequest> = Api::all(cluster.client().clone());
-    let stream = watcher::watcher(all, watcher::Config::default()).default_backoff();
+    let stream = watch(all);
     futures_util::pin_mut!(stream);
     let requests = Requests { cluster, store, decide };
     let mut open: BTreeMap<(String, String), Open> = BTreeMap::new();
@@ -69,7 +69,14 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
             event = stream.next() => match event {
                 None => return,
                 Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
-                    open.insert(key(&request), Open { request, not_before: soon(now()) });
+                    let key = key(&request);
+                    let known = open.get(&key);
+                    // What this replica wrote itself is newer than what the watch shows of the time before.
+                    if known.is_some_and(|known| version(&known.request) >= version(&request)) {
+                        continue;
+                    }
+                    let ours = known.is_some_and(|known| known.ours);
+                    open.insert(key, Open { request, ours, not_before: soon(now()) });
                 }
                 Some(Ok(Event::Delete(request))) => {
                     open.remove(&key(&request));
@@ -82,12 +89,12 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
                 let present = now().unix_ms();
                 let due: Vec<_> = open.iter().filter(|(_, open)| open.not_before <= present).map(|(key, _)| key.clone()).collect();
                 for key in due {
-                    let Some(entry) = open.get(&key) else { continue };
-                    let next = requests.look(&entry.request).await.unwrap_or_else(|error| {
+                    let Some(entry) = open.get_mut(&key) else { continue };
+                    let next = requests.look(entry).await.unwrap_or_else(|error| {
                         tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
                         Next::Later
                     });
-                    let not_before = match next {
+                    entry.not_before = match next {
                         Next::Again => soon(now()),
                         Next::Later => present + AGAIN_MS,
                         Next::Over => {
@@ -95,9 +102,6 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
                             continue;
                         }
                     };
-                    if let Some(entry) = open.get_mut(&key) {
-                        entry.not_before = not_before;
-                    }
                 }
             }
         }
@@ -107,13 +111,15 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
 /// When to look at a request next: at a moment of this replica's own, so that of several that see the same thing at the same time one
 /// writes, and the others see what it wrote.
 fn soon(present: Timestamp) -> u64 {
-    let random = RandomState::new().build_hasher().finish();
-    present.unix_ms().saturating_add(random % SOON_MS)
+    present.unix_ms().saturating_add(random_below(SOON_MS))
 }
 
 /// A request whose end was not seen.
 struct Open {
+    /// As this replica has seen or written it last.
     request: JobRequest,
+    /// Whether this replica follows its job: it decided about the request, or the one that did is gone.
+    ours: bool,
     /// When to look at it again, in milliseconds since 1970.
     not_before: u64,
 }
@@ -139,19 +145,19 @@ fn key(request: &JobRequest) -> (String, String) {
 }
 
 impl Requests {
-    async fn look(&self, request: &JobRequest) -> Result<Next, CallError> {
-        let before = request.status.clone().unwrap_or_default();
+    async fn look(&self, open: &mut Open) -> Result<Next, CallError> {
+        let before = open.request.status.clone().unwrap_or_default();
         match before.job.as_deref().map(str::parse::<JobId>) {
-            Some(Ok(job)) => self.follow(request, &before, job).await,
+            Some(Ok(job)) => self.follow(open, &before, job).await,
             // A text of another hand: it names no job.
             Some(Err(_)) => Ok(Next::Over),
             None if status::is_final(&before) => Ok(Next::Over),
-            None => self.decide(request, before).await,
+            None => self.decide(open, before).await,
         }
     }
 
-    async fn decide(&self, request: &JobRequest, before: JobRequestStatus) -> Result<Next, CallError> {
-        let present = now();
+    async fn decide(&self, open: &mut Open, before: JobRequestStatus) -> Result<Next, CallError> {
+        let (request, present) = (&open.request, now());
         let deciding = before.phase.as_deref() == Some(status::DECIDING);
         if deciding && before.decided.is_some_and(|since| present.unix_ms() < since.timestamp().unix_ms() + DECISION_MS)
         {
@@ -162,25 +168,25 @@ impl Requests {
         let Some(account) = crate::assets::owner(&self.cluster, &namespace).await? else {
             let after = status::without_account(before.clone(), generation, present);
             if after != before {
-                self.write(request, &after).await?;
+                self.write(open, &after).await?;
             }
             return Ok(Next::Later);
         };
-        // The version of the object is the fence: of two replicas, one decides.
-        let Some(fenced) = self.write(request, &status::deciding(before, generation, present)).await? else {
-            return Ok(Next::Again);
-        };
         let wanted = spec(request);
         let key = format!("jobrequest/{}", request.uid().unwrap_or_default());
+        // The version of the object is the fence: of two replicas, one decides.
+        if !self.write(open, &status::deciding(before, generation, present)).await? {
+            return Ok(Next::Again);
+        }
         let decided = self.decide.request(account, key, wanted).await;
         let later = matches!(decided, Decided::Later { .. });
-        let fenced_status = fenced.status.clone().unwrap_or_default();
-        self.write(&fenced, &status::decided(fenced_status, generation, decided, now())).await?;
+        let fenced = open.request.status.clone().unwrap_or_default();
+        self.write(open, &status::decided(fenced, generation, decided, now())).await?;
         Ok(if later { Next::Later } else { Next::Again })
     }
 
     /// Brings the status of a request up to that of its job.
-    async fn follow(&self, request: &JobRequest, before: &JobRequestStatus, job: JobId) -> Result<Next, CallError> {
+    async fn follow(&self, open: &mut Open, before: &JobRequestStatus, job: JobId) -> Result<Next, CallError> {
         if status::is_final(before) {
             return Ok(Next::Over);
         }
@@ -189,16 +195,17 @@ impl Requests {
             Err(EngineError::NoSuchJob(_)) => None,
             Err(error) => return Err(unreachable("follow a job", &error.to_string())),
         };
-        let mut results = None;
-        if known.as_ref().is_some_and(|known| known.phase == Phase::Finished) {
-            results = Some(self.deliver(request, job).await?);
-        }
-        if known.as_ref().is_some_and(|job| status::is_passing(job, now())) {
+        let patience = if open.ours { 0 } else { HOLD_BACK_MS };
+        if known.as_ref().is_some_and(|job| status::is_passing(job, now(), patience)) {
             return Ok(Next::Again);
         }
-        let after = status::following(before.clone(), request.meta().generation, known.as_ref(), results, now());
+        let mut results = None;
+        if known.as_ref().is_some_and(|known| known.phase == Phase::Finished) {
+            results = Some(self.deliver(&open.request, job).await?);
+        }
+        let after = status::following(before.clone(), open.request.meta().generation, known.as_ref(), results, now());
         if after != *before {
-            self.write(request, &after).await?;
+            self.write(open, &after).await?;
         }
         Ok(Next::Again)
     }
@@ -249,8 +256,9 @@ impl Requests {
         }
     }
 
-    /// Writes a status, unless the request has changed: none then.
-    async fn write(&self, request: &JobRequest, status: &JobRequestStatus) -> Result<Option<JobRequest>, CallError> {
+    /// Writes a status, unless the request has changed. The replica that writes it follows the job from then on.
+    async fn write(&self, open: &mut Open, status: &JobRequestStatus) -> Result<bool, CallError> {
+        let request = &open.request;
         let api: Api<JobRequest> =
             Api::namespaced(self.cluster.client().clone(), &request.namespace().unwrap_or_default());
         let mut status = json!(status);
@@ -267,8 +275,14 @@ impl Requests {
             api.patch_status(&name, &PatchParams::default(), &patch).await
         });
         match written.await {
-            Ok(written) => Ok(Some(written)),
-            Err(CallError::Conflict | CallError::Missing) => Ok(None),
+            Ok(written) => {
+                (open.request, open.ours) = (written, true);
+                Ok(true)
+            }
+            Err(CallError::Conflict | CallError::Missing) => {
+                open.ours = false;
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

@@ -86,11 +86,13 @@ fn refused(
 
 /// For how long a job is in a phase before its request says so, in milliseconds. Phases of a short job last for less, and each write
 /// costs the API server.
-const PASSING_MS: u64 = 2000;
+const PASSING_MS: u64 = 5000;
 
-/// Whether a job may have come to its next phase before anybody has read this one.
-pub(super) fn is_passing(job: &JobStatus, at: Timestamp) -> bool {
-    !job.phase.has_ended() && at.unix_ms() < job.changed.unix_ms().saturating_add(PASSING_MS)
+/// Whether it is too early to say that a job is in its phase, because it may come to the next one before this one was read. An end is
+/// said at once. All of it is `patience_ms` later for a replica that leaves it to another one.
+pub(super) fn is_passing(job: &JobStatus, at: Timestamp, patience_ms: u64) -> bool {
+    let lasts = if job.phase.has_ended() { 0 } else { PASSING_MS };
+    at.unix_ms() < job.changed.unix_ms().saturating_add(lasts).saturating_add(patience_ms)
 }
 
 /// A request whose job is like this; none: it is gone. `results` is what is said of its results.
@@ -164,8 +166,12 @@ mod tests {
         assert_eq!((following_it.phase.as_deref(), is_final(&following_it)), (Some("Running"), false));
         // A phase is said once it has lasted, and an end at once.
         let later = |ms| Timestamp::from_unix_ms(AT.unix_ms() + ms);
-        assert!(is_passing(&running, AT) && is_passing(&running, later(1999)) && !is_passing(&running, later(2000)));
-        assert!(!is_passing(&JobStatus { phase: Phase::Finished, ..queued.clone() }, AT));
+        for (patience, passes, said) in [(0, 4999, 5000), (700, 5699, 5700)] {
+            assert!(is_passing(&running, later(passes), patience) && !is_passing(&running, later(said), patience));
+        }
+        let finished = JobStatus { phase: Phase::Finished, ..queued.clone() };
+        assert!(!is_passing(&finished, AT, 0));
+        assert!(is_passing(&finished, later(699), 700) && !is_passing(&finished, later(700), 700));
         let failed = JobStatus {
             phase: Phase::AlgorithmFailed,
             reason: Some(Reason::new("it exited with 7", Fault::Algorithm)),

@@ -40,6 +40,9 @@ pub struct Order {
     /// Whether configuration reads files of the result store: uploads, or results of other jobs.
     #[serde(default, skip_serializing_if = "is_false")]
     pub reads_store: bool,
+    /// Whether files of its datasets may be on claims that the operator lists.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub reads_local: bool,
     /// Its secrets: what configuration is told.
     pub payload: Payload,
     /// Everything that was decided, as JSON: see [`Order::job`].
@@ -108,6 +111,8 @@ pub(crate) struct Document {
     // Absent if false: a controller that does not know it refuses only orders that it could not carry out.
     #[serde(default, skip_serializing_if = "is_false")]
     reads_store: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    reads_local: bool,
     terms: TermsForm,
     limits: Limits,
     times: TimesForm,
@@ -239,6 +244,7 @@ impl Order {
                 interpreter: interpreter.as_ref().map(ToString::to_string),
             },
             reads_store: document.reads_store,
+            reads_local: document.reads_local,
             payload,
             document: text,
         }
@@ -251,7 +257,8 @@ impl Order {
             return Err(unreadable(format!("its version is not `{DOCUMENT_VERSION}`")));
         }
         let expected = Self::summary(&document, self.payload.clone(), String::new());
-        let Self { created, environment, queue, inputs, algorithm, reads_store, payload: _, document: _ } = self;
+        let Self { created, environment, queue, inputs, algorithm, reads_store, reads_local, payload: _, document: _ } =
+            self;
         for (field, same) in [
             ("created", *created == expected.created),
             ("environment", *environment == expected.environment),
@@ -259,6 +266,7 @@ impl Order {
             ("inputs", *inputs == expected.inputs),
             ("algorithm", *algorithm == expected.algorithm),
             ("readsStore", *reads_store == expected.reads_store),
+            ("readsLocal", *reads_local == expected.reads_local),
         ] {
             if !same {
                 return Err(OrderError::Contradiction { job: document.id, field });
@@ -321,7 +329,8 @@ impl From<&JobSpec> for Document {
             labels,
             record,
         } = spec;
-        let reads_store = ConfigureOrder::of(spec).reads_store();
+        let configure = ConfigureOrder::of(spec);
+        let (reads_store, reads_local) = (configure.reads_store(), configure.reads_local());
         let JobAlgorithm { did, ddo: _, container, interpreter, source: _ } = algorithm.clone();
         let Container { image, tag, entrypoint, checksum } = container;
         let TimeLimits { queue_ms, total_ms, review_ms, keep_ms } = *times;
@@ -335,6 +344,7 @@ impl From<&JobSpec> for Document {
             inputs: inputs.iter().map(|input| input.did.clone()).collect(),
             algorithm: AlgorithmForm { did, image, tag, entrypoint, checksum, interpreter },
             reads_store,
+            reads_local,
             terms: terms.clone().into(),
             limits: limits.clone(),
             times: TimesForm { queue_ms, total_ms, review_ms, keep_ms },
@@ -356,6 +366,7 @@ impl From<Document> for JobSpec {
             inputs,
             algorithm,
             reads_store: _,
+            reads_local: _,
             terms,
             limits,
             times,

@@ -163,10 +163,9 @@ impl Audit {
     async fn append_piece(&self, chain: &mut Chain, mut entries: Vec<Entry>) -> Result<(), CallError> {
         // First the place where the next piece goes. What other writers append before it, the look below finds; what they
         // append after it takes this place, and the name of the piece below is refused. The other order let an entry
-        // through that was appended between the look and the reading of the chain.
-        if !chain.read {
-            self.catch_up(chain).await?;
-        }
+        // through that was appended between the look and the reading of the chain. It is read every time, because a place that
+        // another writer has taken would cost a write that is refused.
+        self.catch_up(chain).await?;
         // Another process may have put an entry of an outbox on record.
         for entry in once(std::mem::take(&mut entries)) {
             let known = match &entry.id {

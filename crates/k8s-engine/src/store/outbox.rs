@@ -1,6 +1,7 @@
 use super::audit::Entry;
 use crate::cluster::CallError;
 use cloister_model::{AuditEvent, Sha256};
+use kube::api::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use std::collections::BTreeMap;
@@ -71,6 +72,31 @@ impl Pending {
         serde_json::json!({"annotations": {PENDING: annotation}, "labels": {PENDING_LABEL: label}})
     }
 
+    /// The JSON patch that takes events that are on record out of an object of this metadata. It fails where the object has other
+    /// events by now. None: there are none of them in it.
+    pub(crate) fn clearing(object: &ObjectMeta, recorded: &Self) -> Result<Option<serde_json::Value>, CallError> {
+        let before = Self::of(object.annotations.as_ref())?;
+        let rest = before.without(recorded);
+        let text = object.annotations.as_ref().and_then(|annotations| annotations.get(PENDING));
+        let Some(text) = text.filter(|_| rest != before) else { return Ok(None) };
+        let at = |field: &str, name: &str| format!("/metadata/{field}/{}", name.replace('/', "~1"));
+        let annotation = at("annotations", PENDING);
+        let mut patch = vec![
+            serde_json::json!({"op": "test", "path": "/metadata/uid", "value": object.uid}),
+            serde_json::json!({"op": "test", "path": annotation, "value": text}),
+        ];
+        match rest.written().0 {
+            Some(rest) => patch.push(serde_json::json!({"op": "replace", "path": annotation, "value": rest})),
+            None => {
+                patch.push(serde_json::json!({"op": "remove", "path": annotation}));
+                if object.labels.as_ref().is_some_and(|labels| labels.contains_key(PENDING_LABEL)) {
+                    patch.push(serde_json::json!({"op": "remove", "path": at("labels", PENDING_LABEL)}));
+                }
+            }
+        }
+        Ok(Some(serde_json::Value::Array(patch)))
+    }
+
     /// Adds the annotation and the label to those of a new object.
     pub(crate) fn put(&self, annotations: &mut BTreeMap<String, String>, labels: &mut BTreeMap<String, String>) {
         if let (Some(annotation), Some(label)) = self.written() {
@@ -107,9 +133,20 @@ mod tests {
         let rest = two.without(&one);
         assert_eq!(rest.entries().len(), 1);
         assert!(rest.without(&two).is_empty());
-        // Nothing pending removes both.
-        assert_eq!(Pending::default().patch()["annotations"][PENDING], serde_json::Value::Null);
-        assert_eq!(Pending::default().patch()["labels"][PENDING_LABEL], serde_json::Value::Null);
+        // The annotation holds the rest; nothing pending removes both.
+        let object = ObjectMeta { annotations: Some(annotations), labels: Some(labels), ..ObjectMeta::default() };
+        let operations = |recorded| {
+            let patch = Pending::clearing(&object, recorded).expect("events").unwrap_or_default();
+            let operation = |one: &serde_json::Value| format!("{} {}", one["op"], one["path"]).replace('"', "");
+            patch.as_array().map(|all| all.iter().map(operation).collect::<Vec<_>>()).unwrap_or_default()
+        };
+        let tests = ["test /metadata/uid", "test /metadata/annotations/cloister.dev~1audit-pending"];
+        let replaced = "replace /metadata/annotations/cloister.dev~1audit-pending";
+        assert_eq!(operations(&one), [tests[0], tests[1], replaced]);
+        let removed =
+            ["annotations", "labels"].map(|field| format!("remove /metadata/{field}/cloister.dev~1audit-pending"));
+        assert_eq!(operations(&two), [tests[0], tests[1], removed[0].as_str(), removed[1].as_str()]);
+        assert!(operations(&Pending::default()).is_empty());
     }
 
     #[test]

@@ -80,11 +80,15 @@ pub(crate) async fn install(room: &Room, admission: bool) {
     }
 }
 
+/// The kubeconfig of this suite.
+pub(crate) fn kubeconfig() -> Value {
+    let path = std::env::var("KUBECONFIG").expect("a kubeconfig");
+    serde_saphyr::from_str(&fs::read_to_string(path).expect("a kubeconfig")).expect("a kubeconfig")
+}
+
 /// A kubeconfig with which requests are those of a service account of the installation.
 pub(crate) fn kubeconfig_as(room: &Room, account: &str) -> NamedTempFile {
-    let path = std::env::var("KUBECONFIG").expect("a kubeconfig");
-    let mut config: Value =
-        serde_saphyr::from_str(&fs::read_to_string(path).expect("a kubeconfig")).expect("a kubeconfig");
+    let mut config = kubeconfig();
     let name = format!("system:serviceaccount:{}:{account}", room.cluster.namespaces().system);
     for user in config["users"].as_array_mut().expect("users") {
         user["user"]["as"] = json!(name);

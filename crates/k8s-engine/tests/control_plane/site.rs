@@ -34,6 +34,9 @@ const SETTINGS: [(&str, &str); 2] = [
 /// The claim that is the store of results.
 const RESULTS: &str = "results";
 
+/// The claim with datasets that are not copied.
+pub(crate) const DATASETS: &str = "datasets";
+
 /// The environment of the jobs.
 pub(crate) const ENVIRONMENT: &str = "conformance";
 
@@ -69,9 +72,12 @@ impl Site {
         }
         let resources = json!({"requests": {"storage": "1Gi"}});
         let spec = json!({"accessModes": ["ReadWriteMany"], "resources": resources});
-        create::<PersistentVolumeClaim>(&room, json!({"metadata": {"name": RESULTS}, "spec": spec})).await;
-        let results = BTreeMap::from([(RESULTS.to_owned(), folder.path().join("results"))]);
-        let node = Node::start(room.client(), &room.cluster.namespaces().jobs, results).await;
+        let mut given = BTreeMap::new();
+        for name in [RESULTS, DATASETS] {
+            create::<PersistentVolumeClaim>(&room, json!({"metadata": {"name": name}, "spec": spec})).await;
+            given.insert(name.to_owned(), folder.path().join(name));
+        }
+        let node = Node::start(room.client(), &room.cluster.namespaces().jobs, given).await;
         Self { node, room, folder }
     }
 
@@ -94,6 +100,11 @@ impl Site {
         let controller = Controller::open(self.room.cluster.clone(), options()).await;
         let controller = controller.unwrap_or_else(|error| panic!("{error}"));
         tokio::spawn(async move { controller.run(std::future::pending()).await })
+    }
+
+    /// The folder of the claim with datasets.
+    pub(crate) fn datasets(&self) -> PathBuf {
+        self.folder.path().join(DATASETS)
     }
 
     /// What is in the store of results of a job: its folder.

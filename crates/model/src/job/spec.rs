@@ -197,9 +197,18 @@ impl JobSource {
     /// Whether some of the files may be in the store of results: uploads, and results of other jobs.
     #[must_use]
     pub fn reads_store(&self) -> bool {
-        let stored = |source: &Source| matches!(source.location(), Location::Upload(_) | Location::Result { .. });
+        self.any(|source| matches!(source.location(), Location::Upload(_) | Location::Result { .. }))
+    }
+
+    /// Whether some of the files are in folders that the operator has given to accounts.
+    #[must_use]
+    pub fn reads_local(&self) -> bool {
+        self.any(|source| matches!(source.location(), Location::Local(_)))
+    }
+
+    fn any(&self, is: impl Fn(&Source) -> bool) -> bool {
         match self {
-            Self::Files(files) => files.files().iter().any(stored),
+            Self::Files(files) => files.files().iter().any(is),
             Self::Rawcode(_) | Self::Unsupported(_) => false,
         }
     }

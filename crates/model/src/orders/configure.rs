@@ -73,6 +73,12 @@ impl ConfigureOrder {
         checks || self.algorithm.source.reads_store() || self.inputs.iter().any(|input| input.source.reads_store())
     }
 
+    /// Whether some of the datasets' files are in folders that the operator has given to accounts.
+    #[must_use]
+    pub fn reads_local(&self) -> bool {
+        self.inputs.iter().any(|input| input.source.reads_local())
+    }
+
     /// Checks the algorithm's files, by the step that holds the bytes that are about to run.
     ///
     /// # Errors

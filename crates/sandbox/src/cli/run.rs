@@ -12,7 +12,7 @@ use super::{
     wait::wait_until_there,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, JobId, Outcome, OutputContract, Profile, Report, Sha256};
+use cloister_model::{Did, InputFile, Inputs, JobId, MountedFiles, Outcome, OutputContract, Profile, Report, Sha256};
 use cloister_sandbox::{
     home::{Home, HomeError},
     supervisor::{Job, RuntimeChoice, datasets_in, run},
@@ -39,6 +39,9 @@ pub(super) struct Run {
     /// The order of the datasets of --data in DIDS [default: sorted]
     #[arg(long, value_name = "DID[,DID...]", value_delimiter = ',', requires = "data")]
     dids: Vec<Did>,
+    /// Files of datasets that are not in --data, as `cloister step configure --mounted` wrote them
+    #[arg(long, value_name = "FILE", requires = "data")]
+    mounted: Option<PathBuf>,
     /// The directory for results: empty, or not existing yet
     #[arg(long, value_name = "DIR")]
     outputs: PathBuf,
@@ -119,6 +122,7 @@ impl Run {
             datasets,
             data,
             dids,
+            mounted,
             outputs,
             params,
             ddos,
@@ -152,7 +156,7 @@ impl Run {
             runtime: runtime.map(RuntimeChoice::Installed).or(runtime_bundle
                 .zip(trust_artifact)
                 .map(|(directory, trusted)| RuntimeChoice::Bundle { directory, trusted })),
-            inputs: inputs(&datasets, data, dids)?,
+            inputs: inputs(&datasets, data, mounted.as_deref(), dids)?,
             params,
             ddos: ddos
                 .iter()
@@ -233,10 +237,17 @@ fn pair<'a>(text: &'a str, option: &str) -> anyhow::Result<(Did, &'a str)> {
     Ok((did, rest))
 }
 
-fn inputs(datasets: &[String], data: Option<PathBuf>, order: Vec<Did>) -> anyhow::Result<Inputs> {
+fn inputs(
+    datasets: &[String],
+    data: Option<PathBuf>,
+    mounted: Option<&Path>,
+    order: Vec<Did>,
+) -> anyhow::Result<Inputs> {
     if let Some(root) = data {
         let dids = datasets_in(&root)?;
-        return Ok(Inputs::Tree { root, dids: ordered(dids, order)? });
+        let mounted: Option<MountedFiles> = mounted.map(|path| read_json("mounted files", path)).transpose()?;
+        let mounted = mounted.unwrap_or_default().files;
+        return Ok(Inputs::Tree { root, dids: ordered(dids, order)?, mounted });
     }
     let (mut files, mut dids) = (Vec::new(), Vec::new());
     for text in datasets {

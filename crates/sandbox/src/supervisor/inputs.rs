@@ -4,13 +4,13 @@
 use crate::{
     compiler::sealed,
     hash::sha256,
-    host_file::{open_regular, read_bounded},
+    host_file::{open_below, open_regular, read_bounded},
     worker::spec::{Archive, Placed},
 };
 use cap_std::{ambient_authority, fs::Dir};
-use cloister_model::{Did, FileReport, InputFile, Inputs, escape};
+use cloister_model::{Did, FileReport, InputFile, Inputs, MountedFile, Sha256, escape};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io,
     os::fd::OwnedFd,
@@ -52,6 +52,10 @@ pub enum InputError {
     /// A name in a dataset directory is not UTF-8, so a guest could not use it.
     #[error("input `{0}`: the name is not UTF-8; rename it")]
     Name(String),
+    /// A file that stays where it is has not the bytes that its publisher has said. The digests are not: one of little data tells
+    /// what it is.
+    #[error("input `{0}` is not the agreed content; it was changed. Do not release these outputs")]
+    Changed(String),
     /// The job has no dataset.
     #[error("no dataset: give --dataset DID=PATH, or --data DIR with inputs/<did>/<n> in it")]
     Nothing,
@@ -67,6 +71,8 @@ pub(super) struct Opened {
     /// The files to digest, by their path below `/data`.
     files: Vec<(String, File)>,
     mounts: Vec<(String, Dir)>,
+    /// The digests that single files must have.
+    agreed: BTreeMap<String, Sha256>,
     /// Where the state of the instance is written to, if it is kept.
     pub(super) state: Option<OwnedFd>,
 }
@@ -85,7 +91,19 @@ impl Opened {
     /// These files alone and no input, for a run whose state is kept.
     pub(super) fn only(files: Vec<(Placed, OwnedFd)>, state: OwnedFd) -> Self {
         let (placed, fds) = files.into_iter().unzip();
-        Self { placed, fds, dids: Vec::new(), files: Vec::new(), mounts: Vec::new(), state: Some(state) }
+        Self { placed, fds, state: Some(state), ..Self::empty() }
+    }
+
+    fn empty() -> Self {
+        Self {
+            placed: Vec::new(),
+            fds: Vec::new(),
+            dids: Vec::new(),
+            files: Vec::new(),
+            mounts: Vec::new(),
+            agreed: BTreeMap::new(),
+            state: None,
+        }
     }
 
     /// Opens everything that a run may read.
@@ -96,7 +114,7 @@ impl Opened {
         ddos: &[(Did, PathBuf)],
         author: AuthorsFile<'_>,
     ) -> Result<Self, InputError> {
-        let mut opened = Self { placed: vec![], fds: vec![], dids: vec![], files: vec![], mounts: vec![], state: None };
+        let mut opened = Self::empty();
         let mut taken = BTreeSet::new();
         let mut places_algorithm = true;
         match inputs {
@@ -120,7 +138,7 @@ impl Opened {
                 }
                 opened.placed.push(Placed::Empty("/data/ddos".to_owned()));
             }
-            Inputs::Tree { root, dids } => {
+            Inputs::Tree { root, dids, mounted } => {
                 if dids.is_empty() {
                     return Err(InputError::Nothing);
                 }
@@ -130,6 +148,9 @@ impl Opened {
                     match Dir::open_ambient_dir(&path, ambient_authority()) {
                         // The author's script replaces this directory of the tree.
                         Ok(_) if name == "transformations" && author.is_script => {}
+                        Ok(directory) if name == "inputs" && !mounted.is_empty() => {
+                            opened.place_beside(&directory, &path, mounted)?;
+                        }
                         Ok(directory) => {
                             places_algorithm &= name != "transformations";
                             opened.place_mount(name, directory, &path)?;
@@ -187,6 +208,52 @@ impl Opened {
         Ok(())
     }
 
+    /// Places what is in the directory `inputs` and, beside it, files that are elsewhere. The directory of a dataset that has such
+    /// files is one of the guest's tree alone, with its files in it.
+    fn place_beside(&mut self, inputs: &Dir, host: &Path, mounted: &[MountedFile]) -> Result<(), InputError> {
+        let fault = |error| InputError::Host { path: host.to_owned(), error };
+        for entry in inputs.entries().map_err(fault)? {
+            let entry = entry.map_err(fault)?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                return Err(InputError::Name(escape(name.as_encoded_bytes(), 200).to_string()));
+            };
+            let guest = format!("inputs/{name}");
+            if !entry.file_type().map_err(fault)?.is_dir() {
+                self.place_file_of(inputs, name, guest)?;
+            } else if mounted.iter().any(|file| file.did.id() == name) {
+                let directory = inputs.open_dir(name).map_err(fault)?;
+                for entry in directory.entries().map_err(fault)? {
+                    let file = entry.map_err(fault)?.file_name();
+                    let file = file.to_str().ok_or_else(|| InputError::Name(guest.clone()))?;
+                    self.place_file_of(&directory, file, format!("{guest}/{file}"))?;
+                }
+            } else {
+                self.place_mount(&guest, inputs.open_dir(name).map_err(fault)?, host)?;
+            }
+        }
+        for file in mounted {
+            let guest = file.guest();
+            if self.files.iter().any(|(other, _)| *other == guest) {
+                return Err(InputError::Twice(guest));
+            }
+            let opened = open_below(&file.root, &file.path);
+            let opened = opened.map_err(|error| InputError::Host { path: PathBuf::from(&guest), error })?;
+            self.agreed.extend(file.sha256.map(|sha256| (guest.clone(), sha256)));
+            self.place_file(guest, opened)?;
+        }
+        if self.files.len() > MAX_FILES { Err(InputError::TooMany(self.files.len())) } else { Ok(()) }
+    }
+
+    fn place_file_of(&mut self, directory: &Dir, name: &str, guest: String) -> Result<(), InputError> {
+        let fault = |error| InputError::Host { path: PathBuf::from(&guest), error };
+        let file = directory.open(name).map_err(fault)?.into_std();
+        if !file.metadata().map_err(fault)?.is_file() {
+            return Err(fault(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+        }
+        self.place_file(guest, file)
+    }
+
     fn place_params(&mut self, params: Option<&Path>) -> Result<(), InputError> {
         let bytes = match params {
             None => b"{}".to_vec(),
@@ -212,6 +279,9 @@ impl Opened {
         for (path, file) in &self.files {
             let (sha256, bytes) =
                 sha256(file).map_err(|error| InputError::Host { path: PathBuf::from(path), error })?;
+            if self.agreed.get(path).is_some_and(|agreed| *agreed != sha256) {
+                return Err(InputError::Changed(path.clone()));
+            }
             reports.push(FileReport { path: path.clone(), bytes, sha256 });
         }
         for (name, root) in &self.mounts {
@@ -286,4 +356,47 @@ fn digest_tree(name: &str, root: &Dir, reports: &mut Vec<FileReport>) -> Result<
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "makes the files of a test")]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::symlink};
+
+    /// What was laid out and what stays where it is are one tree, and a link that took the place of a file is not followed.
+    #[test]
+    fn mounted_files_are_placed_beside_the_others_and_no_link_is_followed() {
+        let place = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| place.path().join(name);
+        for folder in ["data/inputs/d1", "data/inputs/d2", "root/sub", "other"] {
+            fs::create_dir_all(at(folder)).expect("folders");
+        }
+        for name in
+            ["data/inputs/algoCustomData.json", "data/inputs/d1/1", "data/inputs/d2/0", "root/sub/a", "other/secret"]
+        {
+            fs::write(at(name), "{}").expect("a file");
+        }
+        symlink("../other/secret", at("root/link")).expect("a link");
+        symlink("../other", at("root/folder")).expect("a link");
+        let script = File::open(at("root/sub/a")).expect("a file");
+        let open = |path: &str, sha256: Option<Sha256>| {
+            let did = "d1".parse().expect("a DID");
+            let file = MountedFile { did, number: 0, root: at("root"), path: path.into(), sha256 };
+            let inputs =
+                Inputs::Tree { root: at("data"), dids: vec!["d1".parse().expect("a DID")], mounted: vec![file] };
+            let author = AuthorsFile { file: &script, is_script: false, folder_entry: None };
+            Opened::open(&inputs, None, &[], author)
+        };
+        let digested = open("sub/a", Some(Sha256::of(b"{}"))).expect("opened").digest().expect("digested");
+        let paths: Vec<&str> = digested.iter().map(|file| file.path.as_str()).collect();
+        let expected =
+            ["inputs/algoCustomData.json", "inputs/d1/0", "inputs/d1/1", "inputs/d2/0", "transformations/algorithm"];
+        assert_eq!(paths, expected);
+        for bad in ["link", "folder/secret", "../other/secret", "sub", "missing"] {
+            assert!(matches!(open(bad, None), Err(InputError::Host { .. })), "{bad}");
+        }
+        let changed = open("sub/a", Some(Sha256::of(b"other"))).expect("opened").digest();
+        assert!(matches!(changed, Err(InputError::Changed(path)) if path == "inputs/d1/0"));
+    }
 }

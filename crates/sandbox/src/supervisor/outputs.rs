@@ -77,7 +77,7 @@ mod tests {
         fs::create_dir_all(root.join("inputs/d")).expect("made");
         fs::create_dir(root.join("outputs")).expect("made");
         std::os::unix::fs::symlink(root.join("inputs"), directory.path().join("link")).expect("a link");
-        let inputs = Inputs::Tree { root: root.clone(), dids: vec![] };
+        let inputs = Inputs::Tree { root: root.clone(), dids: vec![], mounted: vec![] };
         for (path, apart) in [
             ("elsewhere", true),
             ("data/outputs", true),

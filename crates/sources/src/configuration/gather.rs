@@ -22,11 +22,20 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 impl Fetcher {
     /// All of these files, in their order. The first failure ends the others.
     pub(super) async fn gather(&self, sources: &[Source], meter: &Meter) -> Result<Vec<Held>, FetchError> {
-        let first = meter.expect(sources.iter().map(Source::bytes));
+        self.gather_some(sources.iter().enumerate().collect(), meter).await
+    }
+
+    /// Some files of a list, each with its place in it.
+    pub(super) async fn gather_some(
+        &self,
+        sources: Vec<(usize, &Source)>,
+        meter: &Meter,
+    ) -> Result<Vec<Held>, FetchError> {
+        let first = meter.expect(sources.iter().map(|(_, source)| source.bytes()));
         let mut work = Vec::with_capacity(sources.len());
-        for (index, source) in sources.iter().enumerate() {
+        for (nth, (index, source)) in sources.into_iter().enumerate() {
             let (bytes, sha256, max_bytes) = (source.bytes(), source.sha256(), self.policy.max_file_bytes);
-            let bounds = Bounds { max_bytes, bytes, sha256, file: first + index };
+            let bounds = Bounds { max_bytes, bytes, sha256, file: first + nth };
             let fetch = self.fetch_one(source.location(), origin(source), bounds, meter);
             work.push(async move { fetch.await.map_err(|failure| failure.of(index, source.location().describe())) });
         }

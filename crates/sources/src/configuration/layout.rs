@@ -1,13 +1,16 @@
 //! The tree that the guest sees as `/data`.
 
-use super::{ConfigurationError, Fetcher};
+use super::{ConfigurationError, Fetcher, MountedRoot, mounted};
 use crate::{
     FetchError,
     cache::Held,
     fetch::{Failure, Meter},
 };
 use cloister_files::{Watch, digest_of};
-use cloister_model::{ConfigureOrder, Did, Fault, FileDigest, FilesChecksum, GuestFile, JobSource, StepResult};
+use cloister_model::{
+    ConfigureOrder, Did, Fault, FileDigest, FilesChecksum, GuestFile, JobInput, JobSource, MountedFile, Source,
+    StepResult,
+};
 use futures_util::future::try_join_all;
 use std::{
     fs::{self, File, Permissions},
@@ -26,11 +29,14 @@ pub struct Configured {
     pub files: Vec<(String, FileDigest)>,
     /// The algorithm's files.
     pub algorithm: FilesChecksum,
+    /// Files that are not laid out, because they stay where they are.
+    pub mounted: Vec<MountedFile>,
 }
 
 impl From<Configured> for StepResult {
     fn from(configured: Configured) -> Self {
-        let Configured { datasets, files, algorithm } = configured;
+        // What was not copied was not read: the run's report says what it is.
+        let Configured { datasets, files, algorithm, mounted: _ } = configured;
         let files = files.into_iter().map(|(path, file)| GuestFile { path, file }).collect();
         Self::Configured { datasets, files, algorithm }
     }
@@ -39,10 +45,14 @@ impl From<Configured> for StepResult {
 /// The algorithm's checksum, its files, and those of every dataset.
 type Gathered = (FilesChecksum, Vec<Content>, Vec<Vec<Content>>);
 
+/// The files that are laid out, and those that are not.
+type LaidOut = (Vec<(String, FileDigest)>, Vec<MountedFile>);
+
 /// The tree as far as it is laid out.
 struct Tree<'a> {
     root: &'a Path,
     files: Vec<(String, FileDigest)>,
+    mounted: Vec<MountedFile>,
 }
 
 /// What the tree is made of.
@@ -51,6 +61,8 @@ enum Content {
     Shared(Held),
     /// This text.
     Written(Vec<u8>),
+    /// A file that stays where it is.
+    Mounted(MountedFile),
 }
 
 impl Fetcher {
@@ -66,10 +78,24 @@ impl Fetcher {
         into: &Path,
         watch: &Watch,
     ) -> Result<Configured, ConfigurationError> {
+        self.configure_beside(order, into, &[], watch).await
+    }
+
+    /// The same. Files of datasets that are in one of these folders stay there, and are not below `into`.
+    ///
+    /// # Errors
+    /// As [`Fetcher::configure`].
+    pub async fn configure_beside(
+        &self,
+        order: &ConfigureOrder,
+        into: &Path,
+        roots: &[MountedRoot],
+        watch: &Watch,
+    ) -> Result<Configured, ConfigurationError> {
         let (checksum, algorithm, data) = tokio::select! {
             biased;
             () = watch.cancel.cancelled() => return Err(ConfigurationError::Cancelled),
-            gathered = self.gather_job(order, watch) => gathered?,
+            gathered = self.gather_job(order, roots, watch) => gathered?,
         };
         // From here on a thread writes below `into`. Wait for it even when cancelled: the caller removes the folder next.
         let (root, cancel) = (into.to_owned(), watch.cancel.clone());
@@ -81,19 +107,24 @@ impl Fetcher {
             return Err(ConfigurationError::Cancelled);
         }
         let failed = |error: io::Error| format!("the inputs of the job cannot be laid out ({})", error.kind());
-        let mut files = laid_out.map_err(|error| ConfigurationError::System(failed(error)))?;
+        let (mut files, mounted) = laid_out.map_err(|error| ConfigurationError::System(failed(error)))?;
         files.sort();
         let datasets = order.inputs.iter().map(|input| input.did.clone()).collect();
-        Ok(Configured { datasets, files, algorithm: checksum })
+        Ok(Configured { datasets, files, algorithm: checksum, mounted })
     }
 
     /// All files of a job: the algorithm's checksum, its files, and those of every dataset.
-    async fn gather_job(&self, order: &ConfigureOrder, watch: &Watch) -> Result<Gathered, ConfigurationError> {
+    async fn gather_job(
+        &self,
+        order: &ConfigureOrder,
+        roots: &[MountedRoot],
+        watch: &Watch,
+    ) -> Result<Gathered, ConfigurationError> {
         let meter = Meter::new(watch, &self.policy);
         let algorithm = self.files(&order.algorithm.source, &meter).await;
         let algorithm =
             algorithm.map_err(|error| ConfigurationError::algorithm(order.algorithm.did.as_ref(), &error))?;
-        let digests = algorithm.iter().map(|content| content.digest().sha256).collect();
+        let digests = algorithm.iter().filter_map(|content| Some(content.digest()?.sha256)).collect();
         let wrong = |reason: String| {
             let did = order.algorithm.did.clone();
             ConfigurationError::Algorithm { did, reason, detail: None, fault: Fault::Algorithm }
@@ -105,12 +136,31 @@ impl Fetcher {
         })?;
         let mut fetches = Vec::new();
         for input in &order.inputs {
-            let files = self.files(&input.source, &meter);
+            let files = self.data(input, roots, &meter);
             fetches.push(async move { files.await.map_err(|error| ConfigurationError::data(&input.did, &error)) });
         }
         let data = try_join_all(fetches).await?;
         meter.report();
         Ok((checksum, algorithm, data))
+    }
+
+    /// The files of a dataset. Those in one of its folders stay there.
+    async fn data(&self, input: &JobInput, roots: &[MountedRoot], meter: &Meter) -> Result<Vec<Content>, FetchError> {
+        let JobSource::Files(files) = &input.source else { return self.files(&input.source, meter).await };
+        let (did, sources, roots) = (input.did.clone(), files.files().to_vec(), roots.to_vec());
+        let look = move || {
+            let find = |(number, source): (usize, &Source)| {
+                let found = mounted::find(&roots, &did, number, source);
+                found.map_err(|failure| failure.of(number, source.location().describe()))
+            };
+            sources.iter().enumerate().map(find).collect::<Result<Vec<_>, _>>()
+        };
+        let mounted = tokio::task::spawn_blocking(look).await;
+        let mounted = mounted.map_err(|_| FetchError::System("a step of configuration broke".to_owned()))??;
+        let others = files.files().iter().enumerate().zip(&mounted).filter(|(_, mounted)| mounted.is_none());
+        let fetched = self.gather_some(others.map(|(source, _)| source).collect(), meter).await?;
+        let mut fetched = fetched.into_iter().map(Content::Shared);
+        Ok(mounted.into_iter().filter_map(|file| file.map(Content::Mounted).or_else(|| fetched.next())).collect())
     }
 
     async fn files(&self, source: &JobSource, meter: &Meter) -> Result<Vec<Content>, FetchError> {
@@ -173,7 +223,7 @@ fn build(
     folders: &[PathBuf],
     plan: Vec<(PathBuf, Content)>,
     cancel: &CancellationToken,
-) -> io::Result<Vec<(String, FileDigest)>> {
+) -> io::Result<LaidOut> {
     fs::create_dir_all(root)?;
     for part in ["inputs", "ddos", "transformations"] {
         match fs::remove_dir_all(root.join(part)) {
@@ -184,14 +234,14 @@ fn build(
     for folder in folders {
         fs::create_dir(root.join(folder))?;
     }
-    let mut tree = Tree { root, files: Vec::new() };
+    let mut tree = Tree { root, files: Vec::new(), mounted: Vec::new() };
     for (path, content) in plan {
         if cancel.is_cancelled() {
             return Err(io::Error::other("cancelled"));
         }
         tree.add(&path, content, cancel)?;
     }
-    Ok(tree.files)
+    Ok((tree.files, tree.mounted))
 }
 
 impl Tree<'_> {
@@ -200,22 +250,27 @@ impl Tree<'_> {
         let to = self.root.join(path);
         match content {
             Content::Shared(held) => held.link(&to, cancel)?,
+            Content::Mounted(file) => self.mounted.push(file),
             Content::Written(text) => {
                 File::options().write(true).create_new(true).mode(0o600).open(&to)?.write_all(&text)?;
                 fs::set_permissions(&to, Permissions::from_mode(0o444))?;
             }
         }
-        let name = path.to_str().ok_or(io::ErrorKind::InvalidData)?;
-        self.files.push((name.to_owned(), digest));
+        if let Some(digest) = digest {
+            let name = path.to_str().ok_or(io::ErrorKind::InvalidData)?;
+            self.files.push((name.to_owned(), digest));
+        }
         Ok(())
     }
 }
 
 impl Content {
-    fn digest(&self) -> FileDigest {
+    /// None for what was not read.
+    fn digest(&self) -> Option<FileDigest> {
         match self {
-            Self::Shared(held) => held.file(),
-            Self::Written(text) => digest_of(text),
+            Self::Shared(held) => Some(held.file()),
+            Self::Written(text) => Some(digest_of(text)),
+            Self::Mounted(_) => None,
         }
     }
 }

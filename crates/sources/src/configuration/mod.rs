@@ -5,9 +5,11 @@ mod error;
 mod fetcher;
 mod gather;
 mod layout;
+mod mounted;
 mod origin;
 mod uploads;
 
 pub use error::{ConfigurationError, FetcherError};
 pub use fetcher::Fetcher;
 pub use layout::Configured;
+pub use mounted::MountedRoot;

@@ -103,6 +103,25 @@ fn stamp(file: &File) -> io::Result<(u64, [i64; 6])> {
     Ok((m.size(), [id(m.dev()), id(m.ino()), m.mtime(), m.mtime_nsec(), m.ctime(), m.ctime_nsec()]))
 }
 
+/// Looks at a file below a folder without reading it: it is a regular one, and no link is on its path. Its bytes. Blocking.
+pub(crate) fn look_below(root: &Path, rest: &Path) -> Result<u64, Failure> {
+    let missing = || Failure::Source("there is no such file".to_owned());
+    let directory = unix::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let directory = directory.map_err(|_| missing())?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let found = unix::openat2(&directory, rest, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+    let found = found.map_err(|error| match error {
+        Errno::NOENT | Errno::NOTDIR => missing(),
+        Errno::XDEV | Errno::LOOP => Failure::Refused("a symbolic link is on its path".to_owned()),
+        other => Failure::Source(format!("it cannot be opened ({})", other.kind())),
+    })?;
+    let status = unix::fstat(&found).map_err(|_| Failure::Source("it cannot be read".to_owned()))?;
+    if unix::FileType::from_raw_mode(status.st_mode) != unix::FileType::RegularFile {
+        return Err(Failure::Refused("it is not a regular file".to_owned()));
+    }
+    Ok(u64::try_from(status.st_size).unwrap_or(0))
+}
+
 fn open_below(root: &Path, rest: &Path) -> Result<File, Errno> {
     let errno = |error: io::Error| Errno::from_io_error(&error).unwrap_or(Errno::IO);
     let directory = unix::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;

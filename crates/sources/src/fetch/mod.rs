@@ -27,7 +27,7 @@ pub use error::FetchError;
 pub use error::TooLarge;
 pub(crate) use http::HttpFile;
 pub(crate) use ipfs::file as ipfs_file;
-pub(crate) use local::{LocalFile, LocalRoots};
+pub(crate) use local::{LocalFile, LocalRoots, look_below};
 pub(crate) use meter::Meter;
 pub use policy::{HostPattern, HostPatternError, Ipfs, KnownServer, SourcePolicy};
 pub(crate) use redirects::Ask;

@@ -4,11 +4,11 @@ use crate::{
 };
 use cloister_files::Watch;
 use cloister_model::{
-    AdmittedBy, AdmittedDataset, ConfigureOrder, Fault, FilesChecksum, JobId, JobSource, ResultKind, Secret, Sha256,
-    StepResult, Timestamp,
+    AdmittedBy, AdmittedDataset, ConfigureOrder, Fault, FilesChecksum, JobId, JobSource, MountedFile, ResultKind,
+    Secret, Sha256, StepResult, Timestamp,
 };
 use cloister_results::Outgoing;
-use cloister_sources::{ConfigurationError, DocumentFetcher, SourcePolicy};
+use cloister_sources::{ConfigurationError, DocumentFetcher, MountedRoot, SourcePolicy};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -396,4 +396,63 @@ fn calls_can_be_spawned() {
         |place| async move { place.results.publish(JobId::from_bytes([0; 16]), &[], None, &Watch::unwatched()).await },
     );
     sendable(|place| async move { place.results.remove(JobId::from_bytes([0; 16])).await });
+}
+
+/// A dataset reaches into the folders of its own publisher, and neither a link nor another dataset's name leads anywhere else.
+#[tokio::test]
+async fn a_file_in_a_mounted_folder_stays_there_and_leads_nowhere_else() {
+    let place = Place::new();
+    let at = |name: &str| place.home.path().join(name);
+    fs::create_dir_all(at("claim/alice/sub")).expect("folders");
+    fs::create_dir_all(at("claim/bob")).expect("folders");
+    for name in ["alice/a.csv", "alice/sub/b.csv", "bob/secret.csv"] {
+        fs::write(at("claim").join(name), name).expect("a file");
+    }
+    symlink("../bob/secret.csv", at("claim/alice/link")).expect("a link");
+    symlink("../bob", at("claim/alice/folder")).expect("a link");
+    symlink("a.csv", at("claim/alice/own")).expect("a link");
+    let root = |of: &str, path: &str, folder: &str| MountedRoot {
+        did: did(of),
+        path: path.into(),
+        folder: at("claim").join(folder),
+    };
+    let roots = [root("d1", "/srv/alice", "alice"), root("d2", "/srv/bob", "bob")];
+    let local = |path: &str| json!({"type": "local", "path": path});
+    let configure = async |files: Value| {
+        let order = ConfigureOrder::of(&job(vec![input("d1", files)], source(json!([inline("main")]))));
+        place.fetcher.configure_beside(&order, &at("data"), &roots, &Watch::unwatched()).await
+    };
+    let sha256 = digest(b"alice/a.csv").sha256;
+    let mut agreed = local("/srv/alice/a.csv");
+    (agreed["sha256"], agreed["bytes"]) = (json!(sha256), json!(11));
+    let configured =
+        configure(json!([agreed, inline("between"), local("/srv/alice/sub/b.csv")])).await.expect("configured");
+    let expected = |number, path: &str, sha256| MountedFile {
+        did: did("d1"),
+        number,
+        root: at("claim/alice"),
+        path: path.into(),
+        sha256,
+    };
+    assert_eq!(configured.mounted, [expected(0, "a.csv", Some(sha256)), expected(2, "sub/b.csv", None)]);
+    let inputs: Vec<String> = tree(&at("data")).into_keys().filter(|name| name.starts_with("inputs/d1")).collect();
+    assert_eq!(inputs, ["inputs/d1/1"]);
+    assert!(configured.files.iter().all(|(name, _)| name != "inputs/d1/0" && name != "inputs/d1/2"));
+
+    let mut wrong = local("/srv/alice/a.csv");
+    wrong["bytes"] = json!(12);
+    for bad in [
+        local("/srv/bob/secret.csv"),
+        local("/srv/alice/link"),
+        local("/srv/alice/folder/secret.csv"),
+        local("/srv/alice/own"),
+        local("/srv/alice/sub"),
+        local("/srv/alice"),
+        local("/srv/alice/missing"),
+        local("/srv/alices/a.csv"),
+        wrong,
+    ] {
+        let error = configure(json!([bad.clone()])).await.expect_err("refused");
+        assert!(matches!(error, ConfigurationError::Data { fault: Fault::Publisher, .. }), "{bad}: {error}");
+    }
 }

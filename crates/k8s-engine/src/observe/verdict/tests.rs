@@ -254,6 +254,72 @@ fn a_refusal_of_the_first_container_is_what_publishing_says() {
     assert_eq!(found, Verdict::Said(refused));
 }
 
+/// What schedulers and kubelets say, word for word, and what the consumer is told: which resource, and which number.
+#[test]
+fn what_is_missing_is_named_with_its_number() {
+    let unscheduled = |message: &str| {
+        json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message},
+        ]})
+    };
+    let waiting = |reason: &str, message: &str| json!({"phase": "Pending", "containerStatuses": [container(&json!({"waiting": {"reason": reason, "message": message}}))]});
+    let preemption = "preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod.";
+    for (bound, status, expected) in [
+        (
+            false,
+            unscheduled(&format!("0/3 nodes are available: 3 Insufficient memory. {preemption}")),
+            ["it asks for 1280Mi of memory", "0/3 nodes are available"],
+        ),
+        (
+            false,
+            unscheduled(&format!(
+                "0/3 nodes are available: 1 node(s) had untolerated taint {{node-role.kubernetes.io/control-plane: }}, 2 Insufficient \
+                 cpu, 2 Insufficient memory. {preemption}"
+            )),
+            ["it asks for 1 of cpu and 1280Mi of memory", "untolerated taint"],
+        ),
+        (
+            false,
+            unscheduled("0/1 nodes are available: 1 Insufficient ephemeral-storage. no new claims to deallocate"),
+            ["it asks for 64Mi of ephemeral-storage", "1 Insufficient"],
+        ),
+        (
+            false,
+            unscheduled("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found"),
+            ["no node takes its pod: 0/1", "unbound immediate PersistentVolumeClaims"],
+        ),
+        (
+            false,
+            unscheduled("0/4 nodes are available: 4 node(s) didn't match Pod's node affinity/selector."),
+            ["no node takes its pod: 0/4", "node affinity/selector"],
+        ),
+        (
+            true,
+            waiting(
+                "ImagePullBackOff",
+                "Back-off pulling image \"registry.example/sandbox@sha256:22\": ErrImagePull: failed to pull and unpack image: not found",
+            ),
+            ["an image of its pod cannot be pulled", "registry.example/sandbox@sha256:22"],
+        ),
+        (
+            true,
+            waiting("CreateContainerConfigError", "secret \"sources\" not found"),
+            ["a container of its pod cannot be made", "secret \"sources\" not found"],
+        ),
+    ] {
+        let spec = json!({"nodeName": if bound { json!("node-1") } else { Value::Null }, "containers": [{
+            "name": "sandbox",
+            "resources": {"requests": {"cpu": "1", "memory": "1280Mi", "ephemeral-storage": "64Mi"}},
+        }]});
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": spec, "status": status})).expect("a pod");
+        let Verdict::Wait { text, until: Some(_) } = of(Some(&PodFacts::of(&pod)), 1, NOW) else { panic!("{status}") };
+        for part in expected {
+            assert!(text.contains(part), "`{part}` is not in: {text}");
+        }
+    }
+}
+
 #[test]
 fn texts_of_the_cluster_are_safe_to_show() {
     let hostile = "\u{1b}[31m".repeat(1000);

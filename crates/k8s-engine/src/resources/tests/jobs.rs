@@ -98,6 +98,24 @@ fn an_order_says_whether_it_needs_the_result_store() {
     }
 }
 
+/// The controller mounts claims with datasets for such orders, and for no others.
+#[test]
+fn an_order_says_whether_it_needs_folders_of_the_operator() {
+    let local: JobSource =
+        serde_json::from_value(json!({"files": [{"type": "local", "path": "/srv/a"}]})).expect("a source");
+    for expected in [false, true] {
+        let mut job = secret_job();
+        job.inputs.iter_mut().for_each(|input| input.source = cloister_testkit::uploaded(Sha256::from_bytes([1; 32])));
+        if expected {
+            job.inputs[0].source = local.clone();
+        }
+        let order = resource(&job).spec.order;
+        assert_eq!((order.reads_local, order.document.contains("readsLocal")), (expected, expected));
+        let read: Order = serde_json::from_value(serde_json::to_value(&order).expect("json")).expect("an order");
+        assert_eq!(read.whole(job.id, ConfigureOrder::of(&job)).expect("the job"), job);
+    }
+}
+
 /// Terms that a later version wrote must not become wider because this one does not know them.
 #[test]
 fn an_order_that_is_not_understood_is_refused() {
@@ -114,7 +132,8 @@ fn an_order_that_is_not_understood_is_refused() {
 #[test]
 fn a_summary_that_says_something_else_is_refused() {
     type Change = fn(&mut ComputeJob);
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
+        ("readsLocal", |job| job.spec.order.reads_local = !job.spec.order.reads_local),
         ("readsStore", |job| job.spec.order.reads_store = !job.spec.order.reads_store),
         ("environment", |job| job.spec.order.environment = "other".to_owned()),
         ("queue", |job| job.spec.order.queue = "other".to_owned()),

@@ -105,7 +105,7 @@ impl Drop for Node {
 }
 
 /// Makes the node known: pods of a node that nobody knows are removed. Nothing is scheduled to it.
-async fn register(client: &Client) {
+pub(crate) async fn register(client: &Client) {
     let object = json!({"metadata": {"name": NAME}, "spec": {"unschedulable": true}});
     let object: NodeObject = serde_json::from_value(object).expect("a node");
     // Another test may have made it.
