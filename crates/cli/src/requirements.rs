@@ -181,7 +181,7 @@ impl Pip<'_> {
     /// Installs wheels of pure Python for the interpreter, whatever this machine's is.
     fn install_pure(&self, requirements: &[Requirement]) -> Result<(), String> {
         let file = self.listed(requirements)?;
-        self.call("install", &self.for_the_interpreter(&["--requirement".as_ref(), file.as_os_str()]))
+        call("install", &self.for_the_interpreter(&["--requirement".as_ref(), file.as_os_str()]))
     }
 
     /// Installs one package; builds it, if there is only its source.
@@ -191,7 +191,7 @@ impl Pip<'_> {
         }
         let found = TempDir::new_in(self.work).map_err(|error| error.to_string())?;
         let file = self.listed(std::slice::from_ref(requirement))?;
-        self.call(
+        call(
             "download",
             &[
                 "--no-deps".as_ref(),
@@ -205,14 +205,14 @@ impl Pip<'_> {
         let mut wheel = source.clone();
         if !ends_with(&source, ".whl") {
             let built = found.path().join("built");
-            self.call("wheel", &["--no-deps".as_ref(), "--wheel-dir".as_ref(), built.as_os_str(), source.as_os_str()])?;
+            call("wheel", &["--no-deps".as_ref(), "--wheel-dir".as_ref(), built.as_os_str(), source.as_os_str()])?;
             wheel = only_file(&built)?;
         }
         if !ends_with(&wheel, "-none-any.whl") {
             let file = wheel.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(is_native(&requirement.name, &file));
         }
-        self.call("install", &self.for_the_interpreter(&["--no-index".as_ref(), wheel.as_os_str()]))
+        call("install", &self.for_the_interpreter(&["--no-index".as_ref(), wheel.as_os_str()]))
     }
 
     fn for_the_interpreter<'b>(&'b self, more: &[&'b std::ffi::OsStr]) -> Vec<&'b std::ffi::OsStr> {
@@ -232,25 +232,25 @@ impl Pip<'_> {
         fs::write(&path, lines.join("\n") + "\n").map_err(|error| error.to_string())?;
         Ok(path)
     }
+}
 
-    fn call(&self, command: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
-        let output = Command::new("python3")
-            .args(["-m", "pip", command, "--quiet", "--disable-pip-version-check", "--no-input"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| {
-                format!("python3 cannot be started: {error}. Packages are fetched with pip, on this machine")
-            })?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        // The reason comes before advice, if there is advice.
-        let line =
-            said.lines().find(|line| line.starts_with("ERROR")).or_else(|| said.lines().last()).unwrap_or_default();
-        Err(format!("pip {command}: {}", escape(line.as_bytes(), 400)))
+/// Runs one command of pip. The error is its reason.
+fn call(command: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
+    let output = Command::new("python3")
+        .args(["-m", "pip", command, "--quiet", "--disable-pip-version-check", "--no-input"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| {
+            format!("python3 cannot be started: {error}. Packages are fetched with pip, on this machine")
+        })?;
+    if output.status.success() {
+        return Ok(());
     }
+    let said = String::from_utf8_lossy(&output.stderr);
+    // The reason comes before advice, if there is advice.
+    let line = said.lines().find(|line| line.starts_with("ERROR")).or_else(|| said.lines().last()).unwrap_or_default();
+    Err(format!("pip {command}: {}", escape(line.as_bytes(), 400)))
 }
 
 fn ends_with(path: &Path, ending: &str) -> bool {

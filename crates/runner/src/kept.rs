@@ -37,7 +37,7 @@ pub(crate) struct Keepers {
 #[derive(Debug)]
 enum Slot {
     Starting,
-    Ready(Keeper),
+    Ready(Box<Keeper>),
 }
 
 /// A process that holds an interpreter. It ends when this value is dropped.
@@ -111,7 +111,7 @@ impl Keepers {
                 keepers.slots().remove(&key);
                 return;
             };
-            keepers.slots().insert(key.clone(), Slot::Ready(keeper));
+            keepers.slots().insert(key.clone(), Slot::Ready(Box::new(keeper)));
             let mut rest = Some(IDLE);
             let weak = Arc::downgrade(&keepers);
             drop(keepers);

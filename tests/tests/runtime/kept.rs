@@ -62,7 +62,7 @@ fn run(workshop: &Workshop, kept: &str, arguments: &[&str]) -> (Output, Option<R
     fs::write(workshop.at("script"), "0").expect("written");
     fs::write(workshop.at("data"), "1").expect("written");
     let words = ["run", "script", "--runtime", "tiny", "--dataset", "d=data", "--outputs", "out", "--json"];
-    let output = workshop.sandbox(&[&words, &["--kept", kept], arguments].concat());
+    let output = workshop.sandbox(&[&words[..], &["--kept", kept], arguments].concat());
     let report = serde_json::from_slice(&output.stdout).ok();
     (output, report)
 }
