@@ -1,10 +1,12 @@
 #!/bin/sh
 # Packs what a release consists of, into target/dist:
 #
-#     scripts/dist.sh [--no-build] [--into DIR]
+#     scripts/dist.sh [--no-build | --python] [--into DIR]
 #
 #   cloister-VERSION-x86_64-linux.tar.gz   both programs, man pages, completions, the unit of systemd, LICENSE
 #   cloister_VERSION_amd64.deb             the same for Debian and its relatives
+#   cloister-python-VERSION-x86_64-linux.tar.gz   with --python: Python with its compiled code, 150 MB. `sandbox runtime add --bundle
+#       cloister-python` installs it in a second, on any machine of this kind, and its digest is a part of `sandbox`. Takes minutes
 #   SHA256SUMS
 #
 # The programs are static, so one package serves every distribution. With --no-build, those in target/release are packed as they are.
@@ -16,10 +18,11 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 export LC_ALL=C
 umask 022
 
-build=1 dist=target/dist
+build=1 python='' dist=target/dist
 while [ $# -gt 0 ]; do
     case $1 in
     --no-build) build= ;;
+    --python) python=1 ;;
     --into)
         dist=$2
         shift
@@ -32,6 +35,10 @@ while [ $# -gt 0 ]; do
     shift
 done
 
+if [ -n "$python" ] && [ -z "$build" ]; then
+    echo 'dist: --python builds the programs, with the digest of what it makes: leave out --no-build' >&2
+    exit 2
+fi
 command -v ar >/dev/null || {
     echo 'dist: ar is missing: install binutils' >&2
     exit 1
@@ -58,6 +65,27 @@ trap 'rm -rf "$work"' EXIT
 name=cloister-$version-$arch-linux
 rm -f "$dist"/*.tar.gz "$dist"/*.deb "$dist/SHA256SUMS"
 
+# packed DIR PREFIX...: a tar archive whose bytes depend on names, modes and contents only.
+packed() {
+    folder=$1
+    shift
+    tar --create --format=gnu --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -C "$folder" "$@"
+}
+
+# Compiled once for the release: a machine that installs it compiles nothing. Its digest is built into `sandbox`, so that the program
+# takes this bundle and no other unless it is told. What the program compiles does not depend on it, so building once more is enough.
+bundle=
+if [ -n "$python" ]; then
+    "$programs/sandbox" --home "$work/home" runtime add python
+    digest=$("$programs/sandbox" --home "$work/home" runtime bundle python --output "$work/cloister-python")
+    rm -rf "$work/home"
+    CLOISTERDEV_PYTHON_BUNDLE=$digest cargo build --release --workspace --bins --examples --locked
+    "$programs/sandbox" --home "$work/home" runtime add --bundle "$work/cloister-python"
+    rm -rf "$work/home"
+    bundle=cloister-python-$version-$arch-linux.tar.gz
+    packed "$work" cloister-python | gzip -n >"$dist/$bundle"
+fi
+
 # What both packages hold, below TREE.
 tree=$work/$name
 mkdir -p "$tree/bin" "$tree/man" "$tree/completions" "$tree/systemd"
@@ -71,12 +99,6 @@ done
 install -m 644 deploy/systemd/cloister.service deploy/systemd/cloister.sysusers "$tree/systemd/"
 install -m 644 LICENSE README.md CHANGELOG.md docs/operators.md "$tree/"
 
-# packed DIR PREFIX...: a tar archive whose bytes depend on names, modes and contents only.
-packed() {
-    folder=$1
-    shift
-    tar --create --format=gnu --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -C "$folder" "$@"
-}
 packed "$work" "$name" | gzip -n >"$dist/$name.tar.gz"
 
 # The Debian package: https://manpages.debian.org/deb.5.
@@ -137,5 +159,6 @@ package=cloister_${version}_$debian.deb
 (cd "$work/parts" && ar rcD package.deb debian-binary control.tar.gz data.tar.gz)
 mv "$work/parts/package.deb" "$dist/$package"
 
-(cd "$dist" && sha256sum "$package" "$name.tar.gz" >SHA256SUMS)
+# shellcheck disable=SC2086
+(cd "$dist" && sha256sum "$package" "$name.tar.gz" $bundle >SHA256SUMS)
 cat "$dist/SHA256SUMS"

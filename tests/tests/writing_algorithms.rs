@@ -16,7 +16,7 @@ use std::{
 };
 
 /// Blocks that are not run, by their first line, and what covers them.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 7] = [
     ("cloister algorithm new rust rows      # or go, c, python", "tests/first_hour.rs"),
     (
         "cloister run app/ --dataset alice/penguins",
@@ -26,6 +26,8 @@ const ELSEWHERE: [(&str, &str); 5] = [
         "cloister run tool.wasm --dataset alice/penguins -- --mode fast",
         "a program of the reader's: tests/hostile/archives.rs",
     ),
+    ("# requirements.txt", "crates/cli/src/requirements.rs, tests/service/flows/packages.rs"),
+    ("algorithm:", "tests/service/flows/computing.rs#parameters_fill_the_arguments_of_a_published_algorithm"),
     ("{", "the defaults of a contract: crates/model/src/output_contract.rs"),
     ("DIR/inputs/<did>/0", "a layout: tests/samples.rs"),
 ];

@@ -12,7 +12,7 @@ AssetKind = Literal["dataset", "algorithm"]
 """What an asset is."""
 
 
-DenialRule = Literal["no-dataset", "no-compute-service", "dataset-twice", "credentials-allow", "credentials-deny", "credentials-unknown", "raw-algorithm", "algorithm-not-trusted", "files-checksum", "container-section-checksum", "private-algorithm", "runtime", "profile", "network-access", "environment-runtime", "environment-profile", "environment-network", "environment-isolation", "environment-registry", "container-image", "container-command", "output-contract", "ocean-provider", "withdrawn", "changed", "narrowed"]
+DenialRule = Literal["no-dataset", "no-compute-service", "dataset-twice", "credentials-allow", "credentials-deny", "credentials-unknown", "raw-algorithm", "algorithm-not-trusted", "files-checksum", "container-section-checksum", "private-algorithm", "runtime", "profile", "network-access", "environment-runtime", "environment-interpreter", "environment-profile", "environment-network", "environment-isolation", "environment-registry", "container-image", "container-command", "output-contract", "ocean-provider", "withdrawn", "changed", "narrowed"]
 """A rule that can keep a job from running."""
 
 

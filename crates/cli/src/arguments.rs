@@ -9,7 +9,7 @@ use crate::{
     failure::{code_of, error_document, is_closed_pipe},
     job, key, login,
     output::{Format, Table, complain, print_document, print_line, speak},
-    serve, step, upload,
+    runtime, serve, step, upload,
 };
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -86,6 +86,9 @@ enum Command {
     /// The services that you logged in to, and which one is used
     #[command(subcommand, visible_alias = "contexts")]
     Context(contexts::ContextCommand),
+    /// Interpreters of the service on this machine, for algorithms written as scripts: install, list, remove
+    #[command(subcommand, visible_alias = "runtimes")]
+    Runtime(runtime::RuntimeCommand),
     Demo(demo::Demo),
     // For engines: people have no use for it, so the help does not list it.
     #[command(subcommand, hide = true)]
@@ -140,6 +143,7 @@ fn run(command: Command, context: &Context) -> anyhow::Result<()> {
         Command::Backup(command) => command.execute(context),
         Command::Restore(command) => command.execute(context),
         Command::Engine(command) => command.execute(context),
+        Command::Runtime(command) => command.execute(context),
         Command::Demo(command) => command.execute(),
         Command::Step(command) => command.execute(context),
         Command::Openapi => openapi(),

@@ -39,7 +39,7 @@ pub(crate) struct Backup {
 ///
 /// The folder (--home) must not exist or be empty. Every file is compared with its digest first; a damaged backup changes nothing.
 ///
-/// Then start the service, and install interpreters again: `sandbox --home HOME/sandbox runtime add python`. Algorithms that ran at
+/// Then start the service, and install interpreters again: `cloister --home HOME runtime add python`. Algorithms that ran at
 /// the moment of the backup end as failed by the system. Jobs that were queued then are started.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Restore {
@@ -100,10 +100,9 @@ impl Restore {
         if !results {
             note("results were not in the backup: they are where `results.url` says");
         }
-        let sandbox = home.join("sandbox");
         note(&format!(
-            "if there were interpreters, install them again: sandbox --home {} runtime add python",
-            sandbox.display()
+            "if there were interpreters, install them again: cloister --home {} runtime add python",
+            home.display()
         ));
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! An algorithm that is a folder: packed into one archive, which the sandbox unpacks where the algorithm runs.
 
-use crate::exit::Usage;
+use crate::{exit::Usage, notebook, requirements::Packages};
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -12,52 +13,140 @@ use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 /// The file that Python runs in a folder.
 const ENTRY: &str = "__main__.py";
 /// What a folder without it may call its program instead.
-const MAIN_FILES: [&str; 2] = ["main.py", "algorithm.py"];
+const MAIN_FILES: [&str; 4] = ["main.py", "algorithm.py", "main.ipynb", "algorithm.ipynb"];
 /// What the sandbox takes at most.
 const MAX_FILES: usize = 10_000;
 
-/// A file to send: the one that was named, or the archive of the folder that was named.
+/// A file to send: the one that was named, or one that was made of it.
 #[derive(Debug)]
-pub(crate) enum ToSend {
-    File(PathBuf),
-    Packed(NamedTempFile),
+pub(crate) struct ToSend {
+    /// What was named.
+    named: PathBuf,
+    /// The archive of a folder, or the script of a notebook.
+    made: Option<NamedTempFile>,
+}
+
+/// What a file of an archive holds.
+enum Content {
+    Of(PathBuf),
+    Text(String),
 }
 
 impl ToSend {
     pub(crate) fn path(&self) -> &Path {
-        match self {
-            Self::File(path) => path,
-            Self::Packed(file) => file.path(),
-        }
+        self.made.as_ref().map_or(&self.named, NamedTempFile::path)
     }
 
-    /// Packs a folder; leaves a file as it is. The same folder always gives the same bytes.
-    pub(crate) fn of(path: &Path) -> anyhow::Result<Self> {
-        if !path.is_dir() {
-            return Ok(Self::File(path.to_owned()));
-        }
+    /// What was named on the command line or in a description.
+    pub(crate) fn named(&self) -> &Path {
+        &self.named
+    }
+
+    /// A file as it is.
+    pub(crate) fn file(path: &Path) -> Self {
+        Self { named: path.to_owned(), made: None }
+    }
+
+    /// The file of an algorithm: a folder is packed, a notebook becomes a script, and packages that a file of requirements names go
+    /// with it. The same folder always gives the same bytes.
+    pub(crate) fn algorithm(path: &Path, requirements: Option<&Path>) -> anyhow::Result<Self> {
         let wrong = |problem: String| Usage::error(format!("`{}`: {problem}", path.display()));
         let unreadable = |error: io::Error| wrong(error.to_string());
-        let files = files(path)?;
-        let packed = NamedTempFile::new().map_err(unreadable)?;
-        let mut archive = ZipWriter::new(packed.reopen().map_err(unreadable)?);
-        let options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Deflated)
-            .last_modified_time(DateTime::default())
-            .unix_permissions(0o644);
-        if !files.iter().any(|file| file == ENTRY) {
-            let main = main_file(&files).map_err(&wrong)?;
-            archive.start_file(ENTRY, options).map_err(|error| unreadable(error.into()))?;
-            io::copy(&mut entry_for(main).as_bytes(), &mut archive).map_err(unreadable)?;
+        let is_notebook = path.extension().is_some_and(|ending| ending == notebook::ENDING);
+        if !path.is_dir() && requirements.is_none() && !is_notebook {
+            return Ok(Self::file(path));
         }
-        for name in files {
-            let mut file = File::open(path.join(&name)).map_err(unreadable)?;
-            archive.start_file(name, options).map_err(|error| unreadable(error.into()))?;
-            io::copy(&mut file, &mut archive).map_err(unreadable)?;
+        let made = NamedTempFile::new().map_err(unreadable)?;
+        if !path.is_dir() && requirements.is_none() {
+            fs::write(made.path(), script_of(path)?).map_err(unreadable)?;
+            return Ok(Self { named: path.to_owned(), made: Some(made) });
         }
-        archive.finish().map_err(|error| unreadable(error.into()))?;
-        Ok(Self::Packed(packed))
+        let mut members = if path.is_dir() { members(path)? } else { alone(path)? };
+        let packages = requirements.map(Packages::fetch).transpose()?;
+        if let Some(packages) = &packages {
+            for name in files(packages.folder())?.into_iter().filter(|name| Packages::is_sent(name)) {
+                let content = Content::Of(packages.folder().join(&name));
+                if members.insert(name.clone(), content).is_some() {
+                    return Err(wrong(format!(
+                        "its file `{name}` is in a package of the requirements, too: rename it"
+                    )));
+                }
+            }
+        }
+        if members.len() > MAX_FILES {
+            return Err(wrong(format!("more than {MAX_FILES} files")));
+        }
+        pack(&members, made.reopen().map_err(unreadable)?).map_err(unreadable)?;
+        Ok(Self { named: path.to_owned(), made: Some(made) })
     }
+}
+
+type Members = BTreeMap<String, Content>;
+
+/// The files of a folder, with one that Python runs.
+fn members(folder: &Path) -> anyhow::Result<Members> {
+    let wrong = |problem: String| Usage::error(format!("`{}`: {problem}", folder.display()));
+    let files = files(folder)?;
+    let mut members: Members = files.iter().map(|name| (name.clone(), Content::Of(folder.join(name)))).collect();
+    if !members.contains_key(ENTRY) {
+        let main = main_file(&files).map_err(&wrong)?;
+        let main = match main.strip_suffix(&format!(".{}", notebook::ENDING)) {
+            None => main.to_owned(),
+            Some(stem) => {
+                let script = format!("{stem}.py");
+                let text = script_of(&folder.join(main))?;
+                if members.insert(script.clone(), Content::Text(text)).is_some() {
+                    return Err(wrong(format!("both `{main}` and `{script}`: which is to run? Call it `{ENTRY}`")));
+                }
+                script
+            }
+        };
+        members.insert(ENTRY.to_owned(), Content::Text(entry_for(&main)));
+    }
+    Ok(members)
+}
+
+/// One script or notebook, as the folder that its packages need.
+fn alone(path: &Path) -> anyhow::Result<Members> {
+    let wrong = |problem: &str| Usage::error(format!("`{}`: {problem}", path.display()));
+    let is = |ending: &str| path.extension().is_some_and(|found| found == ending);
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).ok_or_else(|| wrong("the name is not UTF-8"))?;
+    let name = format!("{stem}.py");
+    let content = match (is("py"), is(notebook::ENDING)) {
+        (true, _) => Content::Of(path.to_owned()),
+        (_, true) => Content::Text(script_of(path)?),
+        _ => return Err(wrong("requirements are for folders, *.py and *.ipynb")),
+    };
+    let mut members = Members::from([(name.clone(), content)]);
+    if name != ENTRY {
+        members.insert(ENTRY.to_owned(), Content::Text(entry_for(&name)));
+    }
+    Ok(members)
+}
+
+/// The script of a notebook.
+fn script_of(path: &Path) -> anyhow::Result<String> {
+    let wrong = |problem: String| Usage::error(format!("`{}`: {problem}", path.display()));
+    let notebook = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    notebook::script(&notebook).map_err(wrong)
+}
+
+/// Writes an archive whose bytes depend on the files' names and contents alone.
+fn pack(members: &Members, into: File) -> io::Result<()> {
+    let mut archive = ZipWriter::new(into);
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o644);
+    for (name, content) in members {
+        archive.start_file(name.as_str(), options)?;
+        match content {
+            Content::Of(path) => io::copy(&mut File::open(path)?, &mut archive)?,
+            Content::Text(text) => io::copy(&mut text.as_bytes(), &mut archive)?,
+        };
+    }
+    archive.finish()?;
+    Ok(())
 }
 
 /// The files of a folder, sorted. Hidden ones and what Python compiles are left out.
@@ -96,7 +185,8 @@ fn main_file(files: &[String]) -> Result<&str, String> {
     if let Some(usual) = MAIN_FILES.iter().find(|usual| files.iter().any(|file| file == *usual)) {
         return Ok(usual);
     }
-    let mut scripts = files.iter().filter(|file| file.ends_with(".py") && !file.contains('/'));
+    let is_script = |file: &str| [".py", ".ipynb"].iter().any(|ending| file.ends_with(ending));
+    let mut scripts = files.iter().filter(|file| is_script(file) && !file.contains('/'));
     match (scripts.next(), scripts.next()) {
         (Some(only), None) => Ok(only),
         _ => Err(format!("what is to run? Call it `{ENTRY}` or `{}`, at the top of the folder", MAIN_FILES[0])),
@@ -127,7 +217,7 @@ mod tests {
     }
 
     fn packed(folder: &Path) -> Vec<(String, String)> {
-        let sent = ToSend::of(folder).expect("packed");
+        let sent = ToSend::algorithm(folder, None).expect("packed");
         let mut archive = zip::ZipArchive::new(File::open(sent.path()).expect("open")).expect("an archive");
         (0..archive.len())
             .map(|index| {
@@ -153,20 +243,23 @@ mod tests {
         let (one, other) = (folder(&files), folder(&files));
         let names: Vec<String> = packed(one.path()).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["VERSION", "__main__.py", "lib/__init__.py"]);
-        let bytes = |folder: &Path| fs::read(ToSend::of(folder).expect("packed").path()).expect("read");
+        let bytes = |folder: &Path| fs::read(ToSend::algorithm(folder, None).expect("packed").path()).expect("read");
         assert_eq!(bytes(one.path()), bytes(other.path()));
     }
 
     #[test]
     fn the_program_of_a_folder_is_found_or_asked_for() {
         for (files, main) in [
+            (vec!["main.ipynb", "lib.py"], Some("main.py")),
+            (vec!["study.ipynb", "data.csv"], Some("study.py")),
             (vec!["main.py", "algorithm.py", "b.py"], Some("main.py")),
             (vec!["algorithm.py", "b.py"], Some("algorithm.py")),
             (vec!["train.py", "lib/a.py", "data.csv"], Some("train.py")),
             (vec!["a.py", "b.py"], None),
             (vec!["lib/a.py"], None),
         ] {
-            let files: Vec<_> = files.into_iter().map(|name| (name, "")).collect();
+            let content = |name: &str| if name.ends_with(".ipynb") { NOTEBOOK } else { "" };
+            let files: Vec<_> = files.into_iter().map(|name| (name, content(name))).collect();
             let folder = folder(&files);
             match main {
                 Some(main) => {
@@ -174,16 +267,34 @@ mod tests {
                     assert_eq!(all[0].0, ENTRY);
                     assert!(all[0].1.contains(&format!("\"{main}\"")), "{}", all[0].1);
                 }
-                None => assert!(ToSend::of(folder.path()).is_err(), "{files:?}"),
+                None => assert!(ToSend::algorithm(folder.path(), None).is_err(), "{files:?}"),
             }
         }
+    }
+
+    const NOTEBOOK: &str = r#"{"cells": [{"cell_type": "code", "source": ["print(1)"]}]}"#;
+
+    #[test]
+    fn a_notebook_is_sent_as_a_script_and_other_files_as_they_are() {
+        let folder = folder(&[("a.ipynb", NOTEBOOK), ("a.wasm", "x")]);
+        let sent = ToSend::algorithm(&folder.path().join("a.ipynb"), None).expect("a script");
+        assert_eq!(fs::read_to_string(sent.path()).expect("text"), "# Cell 1\nprint(1)\n\n");
+        // A dataset may hold notebooks, too.
+        for file in [
+            ToSend::file(&folder.path().join("a.ipynb")),
+            ToSend::algorithm(&folder.path().join("a.wasm"), None).expect("a file"),
+        ] {
+            assert_eq!(file.path(), file.named());
+        }
+        let error = ToSend::algorithm(&folder.path().join("a.wasm"), Some(Path::new("none.txt"))).expect_err("refused");
+        assert!(error.to_string().contains("requirements are for"), "{error}");
     }
 
     #[test]
     fn links_are_not_sent() {
         let folder = folder(&[("__main__.py", "")]);
         std::os::unix::fs::symlink("/etc/passwd", folder.path().join("passwd")).expect("a link");
-        let error = ToSend::of(folder.path()).expect_err("refused");
+        let error = ToSend::algorithm(folder.path(), None).expect_err("refused");
         assert!(error.to_string().contains("passwd"), "{error}");
     }
 }

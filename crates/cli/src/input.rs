@@ -55,16 +55,13 @@ pub(crate) struct Measured {
     pub(crate) head: [u8; 4],
 }
 
-/// Reads a file to compute its digest; a folder is packed first.
-pub(crate) fn measure(path: &Path) -> anyhow::Result<Measured> {
-    measure_file(ToSend::of(path)?.path())
-}
-
-fn measure_file(path: &Path) -> anyhow::Result<Measured> {
-    let wrong = |error: std::io::Error| Usage::error(format!("`{}`: {error}", path.display()));
+/// Reads a file to compute its digest.
+pub(crate) fn measure(file: &ToSend) -> anyhow::Result<Measured> {
+    let path = file.path();
+    let wrong = |error: std::io::Error| Usage::error(format!("`{}`: {error}", file.named().display()));
     let metadata = std::fs::metadata(path).map_err(wrong)?;
     if !metadata.is_file() {
-        return Err(Usage::error(format!("`{}` is not a regular file", path.display())));
+        return Err(Usage::error(format!("`{}` is not a regular file", file.named().display())));
     }
     let mut file = File::open(path).map_err(wrong)?;
     let (mut hash, mut bytes, mut head) = (sha2::Sha256::new(), 0, [0; 4]);
@@ -82,10 +79,10 @@ fn measure_file(path: &Path) -> anyhow::Result<Measured> {
     }
 }
 
-/// Uploads a file, or a folder in one archive. What the service stored must have the digest that was computed before.
-pub(crate) async fn upload(client: &Client, path: &Path) -> anyhow::Result<Measured> {
-    let to_send = ToSend::of(path)?;
-    let measured = measure_file(to_send.path())?;
+/// Uploads a file. What the service stored must have the digest that was computed before.
+pub(crate) async fn upload(client: &Client, to_send: &ToSend) -> anyhow::Result<Measured> {
+    let path = to_send.named();
+    let measured = measure(to_send)?;
     let file = tokio::fs::File::open(to_send.path())
         .await
         .map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
@@ -138,9 +135,10 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a");
         std::fs::write(&path, "hello").expect("written");
-        let Measured { sha256, bytes, head } = measure(&path).expect("a file");
+        let Measured { sha256, bytes, head } = measure(&ToSend::file(&path)).expect("a file");
         assert_eq!((bytes, &head), (5, b"hell"));
         assert_eq!(sha256.to_string(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
-        assert!(measure(folder.path()).is_err() && measure(&folder.path().join("b")).is_err());
+        let fails = |path: &Path| measure(&ToSend::file(path)).is_err();
+        assert!(fails(folder.path()) && fails(&folder.path().join("b")));
     }
 }

@@ -1,12 +1,15 @@
 //! What a container's `entrypoint` means in the sandbox: the arguments of the algorithm.
 //!
 //! The sandbox has no shell. An entrypoint is split into words as a shell would do it, and everything that only a shell could
-//! do is refused rather than dropped.
+//! do is refused rather than dropped. A variable with the name of a parameter that the algorithm declares stands for the value that a
+//! consumer gives. Values are filled in after the text was split, so none becomes a second argument.
 
 use crate::{
     Container, escape,
     shell::{Plain, Unsplit, split},
 };
+use serde_json::Value;
+use std::borrow::Cow;
 
 /// The most arguments.
 pub const MOST_ARGUMENTS: usize = 256;
@@ -41,18 +44,84 @@ pub enum EntrypointError {
 
 /// What `$ALGO` is expanded to. No text has it: a NUL cannot be part of an argument.
 const ALGORITHM: &str = "\0";
+/// What stands before and after the name of a parameter, for the same reason.
+const PARAMETER: char = '\u{1}';
+
+/// Why the arguments of a program cannot be filled with a consumer's parameters.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FillError {
+    /// A parameter has no value.
+    #[error("parameter `{0}` fills an argument of the algorithm: give it a value")]
+    Missing(String),
+    /// A parameter is a list, an object or null.
+    #[error("parameter `{0}` fills an argument of the algorithm: it must be a text, a number, true or false")]
+    Kind(String),
+    /// A text would be an option.
+    #[error("parameter `{0}` fills an argument of the algorithm, so it must not begin with `-`")]
+    Option(String),
+    /// Too many or too long arguments, or one with a NUL.
+    #[error("with the parameters filled in: {0}")]
+    Arguments(#[from] EntrypointError),
+    /// They were not made by [`Container::arguments`].
+    #[error("an argument has a `$` that is neither `$$` nor `${{NAME}}`")]
+    Form,
+}
+
+/// Puts parameters in the place of `${NAME}` in each argument, and `$` in the place of `$$`. An argument stays one argument, whatever
+/// the value is, and a text that begins with `-` is refused at the beginning of an argument: it cannot become an option.
+///
+/// # Errors
+/// [`FillError`].
+pub fn fill_arguments(arguments: &[String], parameters: &Value) -> Result<Vec<String>, FillError> {
+    let filled: Vec<String> = arguments.iter().map(|argument| fill(argument, parameters)).collect::<Result<_, _>>()?;
+    check_arguments(&filled)?;
+    Ok(filled)
+}
+
+fn fill(argument: &str, parameters: &Value) -> Result<String, FillError> {
+    let mut filled = String::new();
+    let mut rest = argument;
+    while let Some((before, after)) = rest.split_once('$') {
+        filled.push_str(before);
+        if let Some(left) = after.strip_prefix('$') {
+            filled.push('$');
+            rest = left;
+            continue;
+        }
+        let named = after.strip_prefix('{').and_then(|after| after.split_once('}'));
+        let (name, left) = named.ok_or(FillError::Form)?;
+        let shown = || escape(name.as_bytes(), 64).to_string();
+        match parameters.get(name) {
+            None => return Err(FillError::Missing(shown())),
+            Some(Value::String(text)) if filled.is_empty() && text.starts_with('-') => {
+                return Err(FillError::Option(shown()));
+            }
+            Some(Value::String(text)) => filled.push_str(text),
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => filled.push_str(&value.to_string()),
+            Some(_) => return Err(FillError::Kind(shown())),
+        }
+        rest = left;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
 
 impl Container {
-    /// The arguments that the program gets after its name. `interpreted`: the image is an interpreter, whose name comes before
-    /// `$ALGO`.
+    /// The arguments that the program gets after its name, for [`fill_arguments`]: a parameter is `${NAME}`, and `$` is `$$`.
+    /// `interpreted`: the image is an interpreter, whose name comes before `$ALGO`. `is_parameter` says whether a name is that of a
+    /// parameter that the algorithm declares.
     ///
     /// # Errors
     /// If the entrypoint says something that the sandbox does not do.
-    pub fn arguments(&self, interpreted: bool) -> Result<Vec<String>, EntrypointError> {
-        if self.entrypoint.contains('\0') {
+    pub fn arguments(
+        &self,
+        interpreted: bool,
+        is_parameter: impl Fn(&str) -> bool,
+    ) -> Result<Vec<String>, EntrypointError> {
+        if self.entrypoint.contains(['\0', PARAMETER]) {
             return Err(EntrypointError::TooMany);
         }
-        let words = words(&self.entrypoint)?;
+        let words = words(&self.entrypoint, &is_parameter)?;
         let mut places = words.iter().enumerate().filter(|(_, word)| word.contains(ALGORITHM)).map(|(place, _)| place);
         let place = places.next().filter(|place| words[*place] == ALGORITHM).ok_or(EntrypointError::Algorithm)?;
         if places.next().is_some() {
@@ -62,7 +131,7 @@ impl Container {
         if let Some(word) = options.clone().find(|word| !(interpreted && PLAIN_OPTIONS.contains(&word.as_str()))) {
             return Err(EntrypointError::Before(quoted(word)));
         }
-        let arguments = words[place + 1..].to_vec();
+        let arguments: Vec<String> = words[place + 1..].iter().map(|word| for_filling(word)).collect();
         check_arguments(&arguments)?;
         Ok(arguments)
     }
@@ -93,32 +162,41 @@ fn quoted(text: &str) -> String {
     format!("`{}`", escape(text.as_bytes(), 60))
 }
 
+/// A word in the form that [`fill_arguments`] takes.
+fn for_filling(word: &str) -> String {
+    let parts = word.split(PARAMETER).enumerate();
+    parts.map(|(number, part)| if number % 2 == 0 { part.replace('$', "$$") } else { format!("${{{part}}}") }).collect()
+}
+
 /// Splits a text into words as a shell does: at blanks, with quotes, backslashes and the variables that have a meaning here.
-fn words(text: &str) -> Result<Vec<String>, EntrypointError> {
+fn words(text: &str, is_parameter: &impl Fn(&str) -> bool) -> Result<Vec<String>, EntrypointError> {
     let plain = |letter, begins| match letter {
         ' ' | '\t' => Plain::Blank,
         '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '\n' | '\r' => Plain::Shell,
         '~' | '#' | '!' if begins => Plain::Shell,
         _ => Plain::Itself,
     };
-    split(text, plain, variable).map_err(|error| match error {
+    split(text, plain, |after| variable(after, is_parameter)).map_err(|error| match error {
         Unsplit::Unfinished => EntrypointError::Quote,
         Unsplit::Shell(what) => EntrypointError::Shell(quoted(&what)),
     })
 }
 
 /// What `$NAME` or `${NAME}` stands for, from what follows the `$`.
-fn variable(after: &str) -> Result<(&'static str, &str), String> {
+fn variable<'a>(after: &'a str, is_parameter: &impl Fn(&str) -> bool) -> Result<(Cow<'static, str>, &'a str), String> {
     let (braced, after) = after.strip_prefix('{').map_or((false, after), |after| (true, after));
     let end = after.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(after.len());
     let (name, left) = after.split_at(end);
     let unknown = || format!("${name}");
     let left = if braced { left.strip_prefix('}').ok_or_else(unknown)? } else { left };
     if name == "ALGO" {
-        return Ok((ALGORITHM, left));
+        return Ok((ALGORITHM.into(), left));
     }
-    let known = VARIABLES.iter().find(|(known, _)| *known == name);
-    known.map(|(_, value)| (*value, left)).ok_or_else(unknown)
+    match VARIABLES.iter().find(|(known, _)| *known == name) {
+        Some((_, value)) => Ok(((*value).into(), left)),
+        None if !name.is_empty() && is_parameter(name) => Ok((format!("{PARAMETER}{name}{PARAMETER}").into(), left)),
+        None => Err(unknown()),
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +205,52 @@ mod tests {
 
     fn arguments(entrypoint: &str, interpreted: bool) -> Result<Vec<String>, EntrypointError> {
         let (image, entrypoint) = ("python".to_owned(), entrypoint.to_owned());
-        Container { image, tag: None, entrypoint, checksum: None }.arguments(interpreted)
+        let container = Container { image, tag: None, entrypoint, checksum: None };
+        let arguments = container.arguments(interpreted, |_| false)?;
+        Ok(fill_arguments(&arguments, &Value::Null).expect("no parameters"))
+    }
+
+    #[test]
+    fn parameters_fill_arguments_and_never_become_others() {
+        let (image, entrypoint) =
+            ("python".to_owned(), "python3 $ALGO --mode=$mode \"$note\" '$mode' ${n}% $x".to_owned());
+        let container = Container { image, tag: None, entrypoint, checksum: None };
+        let declared = |name: &str| ["mode", "note", "n", "x"].contains(&name);
+        let arguments = container.arguments(true, declared).expect("arguments");
+        let given =
+            serde_json::json!({"mode": "-a b; $(id) ${n}", "note": "two words\n\"*", "n": -1.5, "x": true, "more": []});
+        let filled = fill_arguments(&arguments, &given).expect("filled");
+        assert_eq!(filled, ["--mode=-a b; $(id) ${n}", "two words\n\"*", "$mode", "-1.5%", "true"]);
+        // Only what is declared: a variable of a shell is none.
+        assert!(matches!(container.arguments(true, |name| name != "x"), Err(EntrypointError::Shell(_))));
+
+        let one = |entrypoint: &str, parameters: Value| {
+            let container = Container { entrypoint: entrypoint.to_owned(), ..container.clone() };
+            fill_arguments(&container.arguments(true, declared).expect("arguments"), &parameters)
+        };
+        let option = FillError::Option("note".to_owned());
+        assert_eq!(one("python3 $ALGO $note", serde_json::json!({"note": "--delete"})), Err(option.clone()));
+        assert_eq!(one("python3 $ALGO ''$note", serde_json::json!({"note": "-"})), Err(option));
+        assert_eq!(one("python3 $ALGO $n", serde_json::json!({"n": -2})), Ok(vec!["-2".to_owned()]));
+        for value in [Value::Null, serde_json::json!([1]), serde_json::json!({})] {
+            let kind = FillError::Kind("note".to_owned());
+            assert_eq!(one("python3 $ALGO $note", serde_json::json!({"note": value})), Err(kind));
+        }
+        assert_eq!(one("python3 $ALGO $note", Value::Null), Err(FillError::Missing("note".to_owned())));
+        for text in ["a\0b".to_owned(), "a".repeat(MOST_ARGUMENT_BYTES)] {
+            let found = one("python3 $ALGO $note", serde_json::json!({"note": text}));
+            assert_eq!(found, Err(FillError::Arguments(EntrypointError::TooMany)));
+        }
+        for form in ["$", "$x", "${x", "a$b"] {
+            assert_eq!(fill_arguments(&[form.to_owned()], &given), Err(FillError::Form), "{form}");
+        }
+        assert!(matches!(one_marked(), Err(EntrypointError::TooMany)));
+    }
+
+    /// A text with the character that marks a parameter cannot name one.
+    fn one_marked() -> Result<Vec<String>, EntrypointError> {
+        let (image, entrypoint) = ("python".to_owned(), "python3 $ALGO \u{1}secret\u{1}".to_owned());
+        Container { image, tag: None, entrypoint, checksum: None }.arguments(true, |_| false)
     }
 
     #[test]

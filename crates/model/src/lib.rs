@@ -52,7 +52,9 @@ pub use container::{
 };
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
-pub use entrypoint::{EntrypointError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, check_arguments};
+pub use entrypoint::{
+    EntrypointError, FillError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, check_arguments, fill_arguments,
+};
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs, MountedFile, MountedFiles};
 pub use isolation::{Isolation, Wall, WallState};

@@ -1,5 +1,7 @@
 //! A text as a shell would split it into words, without a shell.
 
+use std::borrow::Cow;
+
 /// What a character outside quotation marks means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plain {
@@ -21,7 +23,7 @@ pub(crate) enum Unsplit {
 }
 
 /// What stands in the place of a variable, and what follows its name; or the variable, if it needs a shell.
-type Variable<'a> = Result<(&'static str, &'a str), String>;
+type Variable<'a> = Result<(Cow<'static, str>, &'a str), String>;
 
 /// Splits a text into words, with quotation marks and backslashes. `plain` says what a character outside them means, and is told whether a
 /// word would begin with it; `variable` reads what follows a `$`.
@@ -60,7 +62,7 @@ pub(crate) fn split(
             (_, '$') => {
                 let (value, left) = variable(rest).map_err(Unsplit::Shell)?;
                 rest = left;
-                word.get_or_insert_default().push_str(value);
+                word.get_or_insert_default().push_str(&value);
             }
             (_, '`') => return Err(Unsplit::Shell('`'.to_string())),
             (Some(_), other) => word.get_or_insert_default().push(other),

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod kept;
 mod sandbox;
 mod stop;
 mod trace;

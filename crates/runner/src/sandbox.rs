@@ -1,4 +1,4 @@
-use crate::{CLAIM, DATA, LOCK, LOG, OUTPUTS, REPORT, RunnerError, STDERR, wait_for_end};
+use crate::{CLAIM, DATA, LOCK, LOG, OUTPUTS, REPORT, RunnerError, STDERR, kept::Keepers, wait_for_end};
 use cloister_model::{Did, InterpreterId, Limits, OutputContract, Profile};
 use rustix::fs::{FlockOperation, flock};
 use std::{
@@ -7,6 +7,7 @@ use std::{
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
+    sync::Arc,
 };
 use tokio::process::{Child, Command};
 
@@ -29,7 +30,7 @@ pub struct Run {
     pub profile: Profile,
     /// The interpreter that runs the algorithm's file; none: the file is a WebAssembly program itself.
     pub interpreter: Option<InterpreterId>,
-    /// The arguments of the algorithm, after its name.
+    /// The arguments of the algorithm, after its name, as [`fill_arguments`](cloister_model::fill_arguments) takes them.
     pub arguments: Vec<String>,
 }
 
@@ -38,6 +39,7 @@ pub struct Run {
 pub struct Sandbox {
     path: PathBuf,
     home: PathBuf,
+    keepers: Arc<Keepers>,
 }
 
 /// A run that this process has started. Dropped, the run goes on.
@@ -52,7 +54,7 @@ pub struct Running {
 pub struct Exit(pub String);
 
 impl Sandbox {
-    /// Finds the program.
+    /// Finds the program. It keeps no interpreters in memory.
     ///
     /// # Errors
     /// [`RunnerError::Program`].
@@ -63,7 +65,13 @@ impl Sandbox {
         if !found.is_file() || !executable {
             return Err(wrong("it is not a program that this user may run".to_owned()));
         }
-        Ok(Self { path: found, home })
+        Ok(Self { path: found, home, keepers: Keepers::new(0) })
+    }
+
+    /// The same program, which keeps interpreters that runs need in memory, at most as many bytes of them.
+    #[must_use]
+    pub fn keeping(self, most_bytes: u64) -> Self {
+        Self { keepers: Keepers::new(most_bytes), ..self }
     }
 
     /// Whether the program is still there and may be run.
@@ -74,7 +82,7 @@ impl Sandbox {
         Self::find(&self.path, self.home.clone()).map(drop)
     }
 
-    /// Starts a run. When this returns, the sandbox alone holds the lock.
+    /// Starts a run. When this returns, the sandbox alone holds the lock. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// [`RunnerError::InUse`] if a run of this folder goes on, or another process looks at its lock in this instant;
@@ -104,6 +112,14 @@ impl Sandbox {
         }
         if let Some(name) = interpreter {
             command.args(["--runtime", name.as_str()]);
+            // Code that counts instructions is other code, which nothing keeps.
+            let kept = || self.keepers.path(&self.path, &self.home, name, *profile);
+            if let Some(path) = limits.fuel.is_none().then(kept).flatten() {
+                command.arg("--kept").arg(path);
+            }
+        }
+        if arguments.iter().any(|argument| argument.contains('$')) {
+            command.arg("--fill-arguments");
         }
         if !arguments.is_empty() {
             command.arg("--").args(arguments);

@@ -1,10 +1,13 @@
-//! Loading machine code: the only unsafe code in this crate.
+//! Loading machine code, and saying which processors it is for: the only unsafe code in this crate.
 
-#![expect(unsafe_code, reason = "wasmtime cannot check machine code; `AuthenticatedCode` proves its origin")]
+#![expect(
+    unsafe_code,
+    reason = "wasmtime cannot check machine code; `AuthenticatedCode` proves its origin, and loading checks the processor"
+)]
 
 use crate::cache::AuthenticatedCode;
 use std::io::{Read as _, Seek as _};
-use wasmtime::{Engine, Module, Result, component::Component};
+use wasmtime::{Config, Engine, Module, Result, component::Component};
 
 /// A program compiled by this host, ready to run.
 #[derive(Clone)]
@@ -53,6 +56,20 @@ impl Program {
             Ok(Self::Module(module))
         }
     }
+}
+
+/// Has an engine compile for any processor of this architecture that has the features with these names, and use no other feature.
+///
+/// # Errors
+/// If wasmtime does not know the architecture.
+pub(crate) fn compile_for_baseline(config: &mut Config, features: impl Iterator<Item = &'static str>) -> Result<()> {
+    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+    for feature in features {
+        // SAFETY: a flag of this kind lets the compiler use instructions of the processor. The artifact names each, and wasmtime
+        // loads it only where the processor has them.
+        unsafe { config.cranelift_flag_enable(feature) };
+    }
+    Ok(())
 }
 
 /// For tests that compile and load in one process.

@@ -152,6 +152,43 @@ impl Cache {
         if found == mac { Ok((admission, bytes)) } else { Err(io::Error::other("authentication failed")) }
     }
 
+    /// The file of an artifact, to be copied and verified afterwards.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn open_unverified(&self, name: Sha256) -> io::Result<File> {
+        open_regular(&self.paths(name).0)
+    }
+
+    /// Verifies a copy of an artifact. Returns the admission report of its module.
+    ///
+    /// # Errors
+    /// If its MAC is not valid.
+    pub(crate) fn verify(&self, name: Sha256, copy: &File) -> io::Result<Admission> {
+        Ok(self.authenticate(name, copy, &self.paths(name).1)?.0)
+    }
+
+    /// A code by which a later run knows that this home's key vouches for memory files, which the parts name. They must be sealed
+    /// copies that were verified.
+    pub(crate) fn vouch(&self, about: &[Vec<u8>]) -> Blake3 {
+        let mut parts: Vec<&[u8]> = vec![b"kept interpreter"];
+        parts.extend(about.iter().map(Vec::as_slice));
+        self.key.code(&parts)
+    }
+
+    /// The machine code in a sealed memory file, if [`Self::vouch`] gave this code for it.
+    pub(crate) fn vouched(
+        &self,
+        about: &[Vec<u8>],
+        code: Blake3,
+        file: File,
+        admission: Admission,
+    ) -> Option<Artifact> {
+        let bytes = file.metadata().ok()?.len();
+        let is_vouched = self.vouch(about) == code && cloister_isolation::is_sealed(&file);
+        is_vouched.then(|| Artifact { admission, code: AuthenticatedCode(file), bytes })
+    }
+
     fn mac(&self, name: Sha256, admission: &Admission, file: &File) -> io::Result<(Blake3, u64)> {
         self.key.mac(&[b"artifact", name.as_bytes(), &serde_json::to_vec(admission)?], file)
     }
@@ -170,7 +207,8 @@ impl Cache {
 
     /// Authenticates a finished draft and stores it under `name`.
     ///
-    /// The draft must have been written by the compiler process: its content becomes trusted code here.
+    /// The draft must have been written by the compiler process, or have the digest that the operator trusts: its content becomes trusted
+    /// code here.
     ///
     /// # Errors
     /// Those of the file system. The draft is removed then.
@@ -181,6 +219,32 @@ impl Cache {
             let _ = fs::remove_file(&path);
         }
         kept
+    }
+
+    /// Stores a copy of machine code under `name`, if the copy has the digest that the operator trusts. Returns the digest that it has
+    /// otherwise.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn keep_trusted(
+        &self,
+        name: Sha256,
+        admission: Admission,
+        code: &File,
+        trusted: Blake3,
+    ) -> io::Result<Result<(), Blake3>> {
+        let draft = self.draft()?;
+        let mut source = code;
+        let copied = io::copy(&mut source, &mut &draft.1)
+            .and_then(|_| AuthenticatedCode::trusted(draft.1.try_clone()?, trusted));
+        match copied {
+            Ok((Some(_), ..)) => self.keep(name, admission, draft).map(|_| Ok(())),
+            Ok((None, found, _)) => Self::discard(draft).map(|()| Err(found)),
+            Err(error) => {
+                Self::discard(draft)?;
+                Err(error)
+            }
+        }
     }
 
     /// Removes a draft.

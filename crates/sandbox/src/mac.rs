@@ -1,16 +1,17 @@
 //! Message authentication codes of files that a home keeps: keyed BLAKE3.
 //!
 //! An interpreter's machine code has hundreds of megabytes and is authenticated at the start of every run, so the speed of this
-//! function is the speed of the start. BLAKE3 in its keyed mode is a MAC with a key and a tag of 256 bits.
+//! function is the speed of the start. BLAKE3 in its keyed mode is a MAC with a key and a tag of 256 bits. It is computed over the
+//! digest of the content, which several threads compute.
 
 use crate::{
-    hash::{Blake3, feed},
+    hash::{Blake3, blake3 as digest},
     home::{Home, HomeError},
 };
 use std::{fs::File, io};
 
 /// What separates these codes from anything else that is made with the key of a home. It changes with their form.
-const CONTEXT: &str = "cloister.dev 2026-11 authentication of files in a home";
+const CONTEXT: &str = "cloister.dev 2026-11-29 authentication of files in a home";
 
 /// The key of a home.
 #[derive(Clone)]
@@ -31,21 +32,26 @@ impl MacKey {
         Ok(Self(blake3::derive_key(CONTEXT, &home.artifact_key()?)))
     }
 
-    /// The code of a file with what it is kept as, and the length of the file. Two lists of parts never read the same.
+    /// The code of a file with what it is kept as, and the length of the file.
     ///
     /// # Errors
     /// If reading fails.
     pub(crate) fn mac(&self, parts: &[&[u8]], file: &File) -> io::Result<(Blake3, u64)> {
+        let (content, bytes) = digest(file)?;
+        let mut all = parts.to_vec();
+        all.push(content.0.as_bytes());
+        Ok((self.code(&all), bytes))
+    }
+
+    /// The code of a list of texts. Two lists never read the same.
+    pub(crate) fn code(&self, parts: &[&[u8]]) -> Blake3 {
         let mut mac = blake3::Hasher::new_keyed(&self.0);
         mac.update(&(parts.len() as u64).to_le_bytes());
         for part in parts {
             mac.update(&(part.len() as u64).to_le_bytes());
             mac.update(part);
         }
-        let bytes = feed(file, |chunk| {
-            mac.update(chunk);
-        })?;
-        Ok((Blake3(mac.finalize()), bytes))
+        Blake3(mac.finalize())
     }
 }
 

@@ -82,6 +82,27 @@ fn arguments_are_data() {
     let printed = String::from_utf8_lossy(&ended.log).into_owned();
     let expected = "['--outputs', '/tmp/x', '$(id)', '; rm -rf /', '--', '-c', '', 'a\\nb', '*']\n";
     assert_eq!(printed, expected);
+    // Parameters fill arguments where the publisher says so, and stay one argument each.
+    let parameters = r#"{"note": "a b; $(id) ${n} 'x'\n*", "n": -2, "option": "--delete", "list": [1]}"#;
+    let fill = |arguments: &[&str]| {
+        let trial = Trial::bytes(script).with_file("--params", parameters);
+        trial.with(&["--runtime", "python", "--fill-arguments", "--"]).with(arguments)
+    };
+    let ended = fill(&["--note=${note}", "${note}", "${n}", "$$HOME", "--o=${option}"]).finish();
+    ended.assert_succeeded();
+    let note = "a b; $(id) ${n} \'x\'\\n*";
+    let printed = String::from_utf8_lossy(&ended.log).into_owned();
+    assert_eq!(
+        printed.replace('"', "'"),
+        format!("['--note={note}', '{note}', '-2', '$HOME', '--o=--delete']\n").replace("\\'", "'")
+    );
+    for (argument, said) in
+        [("${option}", "begin with `-`"), ("${list}", "must be a text"), ("${none}", "give it a value")]
+    {
+        let refused = fill(&[argument]).run();
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
     let many: Vec<String> = (0..300).map(|number| number.to_string()).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let refused = Trial::bytes(script).with(&["--runtime", "python", "--"]).with(&many).run();

@@ -16,8 +16,7 @@ use tempfile::TempDir;
 /// Commands that are not run here, and what looks at them instead.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("make build && export PATH=\"$PWD/target/release:$PATH\"", "whoever runs tests has built"),
-    ("sandbox --home cloister-data/sandbox runtime add python", "scripts/test.sh"),
-    ("sandbox --home cloister-data/sandbox compile --runtime python", "scripts/test.sh"),
+    ("cloister runtime add python", "tests/service/flows/python.rs: here it would compile for minutes"),
     ("make dist", "packages.rs"),
     ("apt install ./target/dist/cloister_0.1.0_amd64.deb", "packages.rs unpacks it; installing changes this machine"),
     ("systemd-sysusers", "it changes the users of this machine"),

@@ -1,5 +1,6 @@
 //! Runtimes: installed as their manifest says or not at all, and used only as they were installed.
 
+mod kept;
 mod snapshot;
 
 use cloister_model::{ModuleKind, Outcome, Report, TrapKind};
@@ -371,4 +372,42 @@ fn a_bundle_for_another_processor_or_profile_is_refused_with_the_reason() {
     let output = run_bundle(&workshop, &trusted, &["--profile", "standard"]);
     assert_eq!(output.status.code(), Some(70), "{}", said(&output));
     assert!(said(&output).contains("a processor with avx1024, which this one lacks"), "{}", said(&output));
+}
+
+/// What a release ships: an interpreter that no machine compiles.
+#[test]
+fn an_interpreter_is_installed_from_a_bundle_without_a_compiler() {
+    let workshop = Workshop::new();
+    let trusted = bundled(&workshop, &[]);
+    fs::remove_dir_all(workshop.at("home")).expect("removed");
+    let add = |trusted: &[&str]| workshop.sandbox(&[&["runtime", "add", "--bundle", "bundle"], trusted].concat());
+    // Nothing is installed of another bundle, of a changed one, or without a digest.
+    let other = format!("sha256:{}", sha256(b"another bundle"));
+    for (output, said_of) in [(add(&["--trust-artifact", &other]), "another release"), (add(&[]), "--trust-artifact")] {
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains(said_of), "{}", said(&output));
+    }
+    for file in ["standard.cwasm", "runtime.json", "file-0"] {
+        let path = workshop.at("bundle").join(file);
+        let good = fs::read(&path).expect("a file");
+        let mut bad = good.clone();
+        let last = bad.last_mut().expect("not empty");
+        *last = if *last == b' ' { b'\n' } else { b' ' };
+        fs::write(&path, bad).expect("written");
+        let output = add(&["--trust-artifact", &trusted]);
+        assert!(!output.status.success() && said(&output).contains("changed"), "{file}: {}", said(&output));
+        assert_eq!(installed(&workshop.at("home")), Vec::<String>::new(), "{file}");
+        fs::write(&path, good).expect("written");
+    }
+    let output = add(&["--trust-artifact", &trusted]);
+    assert!(output.status.success() && said(&output).contains("installed tiny"), "{}", said(&output));
+    let (code, report, log) = workshop.run("0");
+    assert_eq!((code, log.as_slice()), (0, LIBRARY.as_bytes()));
+    assert_eq!(report.expect("a report").usage.compile_ms, None, "it was compiled in the bundle");
+    // A run that needs other code says what to do.
+    let words =
+        ["run", "script", "--runtime", "tiny", "--dataset", "d=data", "--outputs", "out-2", "--limits", "fuel=1000"];
+    let output = workshop.sandbox(&words);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("sandbox runtime add tiny"), "{}", said(&output));
 }

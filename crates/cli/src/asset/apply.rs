@@ -12,6 +12,7 @@ use crate::{
     client::{Asset, Client, ClientError, read},
     context::Context,
     exit::Usage,
+    folder::ToSend,
     input::{measure, read_documents, upload},
     output::{Format, print_document, print_line, shown},
 };
@@ -162,9 +163,13 @@ struct Planned {
 async fn plan(client: &Client, owner: &Account, described: Described, manner: Manner) -> anyhow::Result<Planned> {
     let Described { kind, name: _, mut document, files } = described;
     for file in &files {
+        let to_send = match kind {
+            AssetKind::Algorithm => ToSend::algorithm(&file.path, file.requirements.as_deref())?,
+            AssetKind::Dataset => ToSend::file(&file.path),
+        };
         let mut measured = None;
         if manner.dry_run || file.sha256.is_some() {
-            measured = Some(measure(&file.path)?);
+            measured = Some(measure(&to_send)?);
         }
         if let (Some(expected), Some(found)) = (file.sha256, &measured)
             && found.sha256 != expected
@@ -176,7 +181,7 @@ async fn plan(client: &Client, owner: &Account, described: Described, manner: Ma
         }
         let measured = match measured.filter(|_| manner.dry_run) {
             Some(measured) => measured,
-            None => upload(client, &file.path).await?,
+            None => upload(client, &to_send).await?,
         };
         manifest::put_digest(&mut document, file, measured.sha256)?;
     }

@@ -21,6 +21,8 @@ pub(super) struct Described {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Local {
     pub(super) path: PathBuf,
+    /// Packages to send along, for the file of an algorithm.
+    pub(super) requirements: Option<PathBuf>,
     /// Where the source stands in the description, as a JSON pointer.
     pub(super) place: String,
     /// The digest that it must have, if the description gives one.
@@ -44,6 +46,9 @@ pub(super) fn read(document: Value, folder: &Path) -> anyhow::Result<Described> 
         put_digest(&mut sent, file, Sha256::from_bytes([0; 32]))?;
     }
     let manifest = Manifest::from_value(&sent).map_err(|error| Usage::error(error.to_string()))?;
+    if let (AssetKind::Dataset, Some(_)) = (manifest.kind(), files.iter().find(|file| file.requirements.is_some())) {
+        return Err(Usage::error("`requirements` are for the files of an algorithm; a dataset has none"));
+    }
     Ok(Described { kind: manifest.kind(), name: manifest.name().to_string(), document, files })
 }
 
@@ -74,7 +79,8 @@ fn read_source(source: &Value, place: String, folder: &Path) -> anyhow::Result<L
     let wrong =
         |problem: &str| Usage::error(format!("`{}`: {problem}", place.trim_start_matches('/').replace('/', ".")));
     let fields = source.as_object().into_iter().flat_map(|fields| fields.keys());
-    if let Some(name) = fields.into_iter().find(|name| !["type", "path", "sha256"].contains(&name.as_str())) {
+    let known = ["type", "path", "sha256", "requirements"];
+    if let Some(name) = fields.into_iter().find(|name| !known.contains(&name.as_str())) {
         return Err(wrong(&format!("a source of type `file` has no field `{}`", crate::output::shown(name))));
     }
     let path = source["path"].as_str().filter(|path| !path.is_empty()).ok_or_else(|| wrong("`path` is missing"))?;
@@ -87,7 +93,11 @@ fn read_source(source: &Value, place: String, folder: &Path) -> anyhow::Result<L
                 .ok_or_else(|| wrong("`sha256` must be 64 hexadecimal digits"))?,
         ),
     };
-    Ok(Local { path: folder.join(path), place, sha256 })
+    let requirements = match &source["requirements"] {
+        Value::Null => None,
+        value => Some(folder.join(value.as_str().ok_or_else(|| wrong("`requirements` must be a path"))?)),
+    };
+    Ok(Local { path: folder.join(path), requirements, place, sha256 })
 }
 
 #[cfg(test)]
@@ -123,6 +133,8 @@ mod tests {
             (dataset(&json!([{"type": "file"}])), "`spec.files.0`: `path`"),
             (dataset(&json!([{"type": "file", "path": "a", "bytes": 1}])), "no field `bytes`"),
             (dataset(&json!([{"type": "file", "path": "a", "sha256": "x"}])), "`sha256`"),
+            (dataset(&json!([{"type": "file", "path": "a", "requirements": 1}])), "`requirements`"),
+            (dataset(&json!([{"type": "file", "path": "a", "requirements": "r.txt"}])), "a dataset has none"),
             (dataset(&json!([{"type": "fil", "path": "a"}])), "spec.files[0].type"),
             (json!({"kind": "Dataset"}), "apiVersion"),
             (json!({"id": "did:op:x"}), "metadata"),

@@ -5,6 +5,7 @@ use crate::{
     client::{Client, Job, read},
     config::{Size, Span},
     exit::Usage,
+    folder::ToSend,
     input::{read_document, upload},
     output::shown,
 };
@@ -19,7 +20,11 @@ pub(super) struct JobOptions {
     /// A dataset: its name, OWNER/NAME, or DID. Can be repeated
     #[arg(short, long = "dataset", value_name = "DATASET")]
     datasets: Vec<Named>,
-    /// The image that runs the script [default: `python` for *.py, *.pyz and folders]
+    /// Packages of pure Python to send along with a script, notebook or folder: `NAME==VERSION` on each line. pip fetches them on this
+    /// machine
+    #[arg(long, value_name = "FILE")]
+    requirements: Option<PathBuf>,
+    /// The image that runs the script [default: `python` for *.py, *.ipynb, *.pyz and folders]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// A parameter. The value is parsed as JSON; if that fails, it is a string. Can be repeated
@@ -96,6 +101,11 @@ impl JobOptions {
             _ if self.image.is_some() => {
                 return Err(Usage::error("--image needs a file: a published algorithm names its image itself"));
             }
+            _ if self.requirements.is_some() => {
+                return Err(Usage::error(
+                    "--requirements needs a file: a published algorithm has its packages in its files",
+                ));
+            }
             _ if !self.arguments.is_empty() => {
                 return Err(Usage::error("arguments after `--` need a file: a published algorithm declares its own"));
             }
@@ -136,8 +146,14 @@ impl JobOptions {
     /// An algorithm in a file, as a job file would name it.
     fn file(&self, file: &Path) -> anyhow::Result<Value> {
         // Relative to the current folder, not to the file of -f.
-        let file = std::path::absolute(file).map_err(|error| Usage::error(format!("`{}`: {error}", file.display())))?;
-        let mut algorithm = json!({"file": file.to_string_lossy()});
+        let absolute = |file: &Path| {
+            let path = std::path::absolute(file);
+            path.map_err(|error| Usage::error(format!("`{}`: {error}", file.display())))
+        };
+        let mut algorithm = json!({"file": absolute(file)?.to_string_lossy()});
+        if let Some(requirements) = &self.requirements {
+            algorithm["requirements"] = absolute(requirements)?.to_string_lossy().into();
+        }
         if let Some(image) = &self.image {
             algorithm["image"] = image.as_str().into();
         }
@@ -185,18 +201,22 @@ pub(super) async fn complete(client: &Client, mut body: Map<String, Value>, fold
     if let Some(algorithm) = body.get_mut("algorithm") {
         if let Some(file) = algorithm.get("file") {
             let file = file.as_str().ok_or_else(|| Usage::error("`algorithm.file` must be a path"))?;
-            let image = match algorithm.get("image") {
-                None => None,
-                Some(image) => {
-                    Some(image.as_str().ok_or_else(|| Usage::error("`algorithm.image` must be a string"))?.to_owned())
-                }
+            let text = |name: &str| match algorithm.get(name) {
+                None => Ok(None),
+                Some(value) => match value.as_str() {
+                    Some(text) => Ok(Some(text.to_owned())),
+                    None => Err(Usage::error(format!("`algorithm.{name}` must be a string"))),
+                },
             };
+            let (image, requirements) = (text("image")?, text("requirements")?);
             let arguments = match algorithm.get("arguments") {
                 None => Vec::new(),
                 Some(arguments) => serde_json::from_value(arguments.clone())
                     .map_err(|_| Usage::error("`algorithm.arguments` must be a list of strings"))?,
             };
-            *algorithm = send(client, &folder.join(file), image, &arguments).await?;
+            let requirements = requirements.map(|requirements| folder.join(requirements));
+            let file = ToSend::algorithm(&folder.join(file), requirements.as_deref())?;
+            *algorithm = send(client, &file, image, &arguments).await?;
         } else if algorithm.get("rawcode").is_none() && algorithm.get("upload").is_none() {
             name_did(client, AssetKind::Algorithm, algorithm).await?;
         }
@@ -220,9 +240,9 @@ async fn name_did(client: &Client, kind: AssetKind, value: &mut Value) -> anyhow
 }
 
 /// Uploads an algorithm's file. Returns how the job names it.
-async fn send(client: &Client, path: &Path, image: Option<String>, arguments: &[String]) -> anyhow::Result<Value> {
-    let measured = upload(client, path).await?;
-    let container = container(path, measured.head, image, arguments)?;
+async fn send(client: &Client, file: &ToSend, image: Option<String>, arguments: &[String]) -> anyhow::Result<Value> {
+    let measured = upload(client, file).await?;
+    let container = container(file.named(), measured.head, image, arguments)?;
     let mut algorithm = json!({"upload": measured.sha256.to_string()});
     if let Some(container) = container {
         algorithm["container"] = container;
@@ -238,10 +258,10 @@ fn container(path: &Path, head: [u8; 4], image: Option<String>, arguments: &[Str
         Some(image) if image == "wasm" => wasm(),
         Some(image) => Some(image),
         None if &head == b"\0asm" => wasm(),
-        None if named("py") || named("pyz") || path.is_dir() => Some("python".to_owned()),
+        None if named("py") || named("pyz") || named("ipynb") || path.is_dir() => Some("python".to_owned()),
         None => {
             let text = format!(
-                "`{}` is neither WebAssembly nor *.py nor a folder: name the image that runs it with --image",
+                "`{}` is neither WebAssembly nor *.py, *.ipynb or a folder: name the image that runs it with --image",
                 path.display()
             );
             return Err(Usage::error(text));
@@ -267,6 +287,7 @@ mod tests {
         let python = json!({"image": "python", "entrypoint": "python3 $ALGO"});
         assert_eq!(image("a.py", script, None).expect("known"), Some(python.clone()));
         assert_eq!(image("a", script, Some("python")).expect("known"), Some(python));
+        assert!(image("a.ipynb", *b"# Ce", None).expect("known").is_some());
         assert!(image("a.sh", script, None).is_err());
         let arguments = ["--mode".to_owned(), "fast and good".to_owned()];
         let with = |head| container(Path::new("a.py"), head, None, &arguments).expect("known").expect("a container");

@@ -20,11 +20,11 @@ use std::{
 };
 
 /// Endings of files that can run, and of no published algorithm that is meant.
-const PROGRAMS: [&str; 4] = ["wasm", "py", "pyz", "zip"];
+const PROGRAMS: [&str; 5] = ["wasm", "py", "pyz", "zip", "ipynb"];
 
 /// Run an algorithm on datasets: submit a job, follow it, download its results
 ///
-/// PROGRAM is a WebAssembly program, a script or a folder on this machine. If there is no such file, it is a published
+/// PROGRAM is a WebAssembly program, a script, a notebook or a folder on this machine. If there is no such file, it is a published
 /// algorithm. The exit code is 0 only if the job finished and all its results were downloaded.
 ///
 /// Ctrl-C ends the command and not the job: the message says how to follow or stop the job.

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Describe the job in a file (-f), by flags, or both; flags take precedence. The file is the body of `POST /v1/jobs` as
 /// YAML or JSON: `datasets`, `algorithm` and `parameters` at the top level, without `kind` and `spec`. Datasets and
 /// algorithms may be named as on the command line, and `algorithm` may be `{file: ./program.wasm}`, with `image` for a
-/// script.
+/// script and `requirements` for its packages.
 ///
 /// Without --wait or --follow, the command prints the job's id and ends as soon as the job is accepted.
 #[derive(Debug, clap::Args)]
@@ -29,7 +29,7 @@ pub(crate) struct Submit {
     /// A published algorithm: its name, OWNER/NAME, or DID
     #[arg(short, long, value_name = "ALGORITHM", conflicts_with = "file")]
     algorithm: Option<Named>,
-    /// An algorithm in a file: a WebAssembly program, a script, or a folder with `__main__.py` or `main.py` in it
+    /// An algorithm in a file: a WebAssembly program, a script, a notebook, or a folder with `__main__.py` or `main.py` in it
     #[arg(long, visible_alias = "dir", value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]

@@ -228,9 +228,13 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     }
     // Nothing else of the guest on stdout or stderr.
     arguments.extend(["--quiet", "--require-isolation"].map(str::to_owned));
+    if of_algorithm.iter().any(|argument| argument.contains('$')) {
+        arguments.push("--fill-arguments".to_owned());
+    }
     if !of_algorithm.is_empty() {
         arguments.push("--".to_owned());
-        arguments.extend(of_algorithm.iter().cloned());
+        // A kubelet puts variables in the place of `$(NAME)` in arguments; `$$` is a dollar.
+        arguments.extend(of_algorithm.iter().map(|argument| argument.replace('$', "$$")));
     }
     arguments
 }

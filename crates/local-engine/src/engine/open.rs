@@ -15,6 +15,9 @@ use cloister_sources::{Cache, Fetcher, inspect::Inspecting};
 use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc, time::Instant};
 use tokio_util::task::TaskTracker;
 
+/// Interpreters that stay in memory between jobs take at most this part of what the jobs may take, beside it.
+const INTERPRETERS_SHARE: u64 = 12;
+
 impl LocalEngine {
     /// Takes the folder, brings its database up to date, takes every job up where it is, and starts to work.
     ///
@@ -38,6 +41,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         RunnerError::Program { path, problem } => OpenError::Sandbox { path, problem },
         other => OpenError::Sandbox { path: sandbox.clone(), problem: other.to_string() },
     })?;
+    let sandbox = sandbox.keeping(environment.memory_bytes / INTERPRETERS_SHARE);
     let results = results.unwrap_or_else(|| StoreConfig { url: file_url(&home.results()), options: BTreeMap::new() });
     let results = Arc::new(ResultStore::open(&results).map_err(|error| match error {
         PublishError::Config(_) => OpenError::Results(error.to_string()),

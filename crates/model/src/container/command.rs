@@ -1,4 +1,5 @@
 use crate::shell::{Plain, Unsplit, split};
+use std::borrow::Cow;
 
 /// Where a container finds the algorithm's file.
 pub const ALGORITHM_FILE: &str = "/data/transformations/algorithm";
@@ -67,14 +68,14 @@ fn words(text: &str) -> Result<Option<Vec<String>>, CommandError> {
 }
 
 /// The algorithm's file in the place of the variable `ALGO`, and what follows its name; or what needs a shell.
-fn algorithm(after: &str) -> Result<(&'static str, &str), String> {
+fn algorithm(after: &str) -> Result<(Cow<'static, str>, &str), String> {
     let bare = || {
         let left = after.strip_prefix("ALGO")?;
         let longer = left.chars().next().is_some_and(|next| next.is_ascii_alphanumeric() || next == '_');
         (!longer).then_some(left)
     };
     let left = after.strip_prefix("{ALGO}").or_else(bare);
-    left.map(|left| (ALGORITHM_FILE, left)).ok_or_else(|| "$".to_owned())
+    left.map(|left| (ALGORITHM_FILE.into(), left)).ok_or_else(|| "$".to_owned())
 }
 
 #[cfg(test)]

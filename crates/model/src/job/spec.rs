@@ -163,12 +163,13 @@ pub struct JobAlgorithm {
 }
 
 impl JobAlgorithm {
-    /// The arguments that its program gets in the sandbox, after its name. The entrypoint was checked when the job was
+    /// The arguments that its program gets in the sandbox, after its name, for [`fill_arguments`](crate::fill_arguments): the
+    /// sandbox fills them with the parameters, so that these are not in the command line of an engine. The entrypoint was checked when the job was
     /// submitted. A job that an earlier version took with an entrypoint that means nothing here has no arguments, as it had
     /// then.
     #[must_use]
     pub fn arguments(&self) -> Vec<String> {
-        self.container.arguments(self.interpreter.is_some()).unwrap_or_default()
+        self.container.arguments(self.interpreter.is_some(), |_| true).unwrap_or_default()
     }
 }
 

@@ -48,6 +48,8 @@ pub enum DenialRule {
     NetworkAccess,
     /// The environment does not have this runtime.
     EnvironmentRuntime,
+    /// The environment has no interpreter for the algorithm's image, although the operator says which one that is.
+    EnvironmentInterpreter,
     /// The environment does not have this profile.
     EnvironmentProfile,
     /// The environment has no network for this runtime.
@@ -92,6 +94,9 @@ impl DenialRule {
             Self::Profile => "the dataset does not allow this profile",
             Self::NetworkAccess => "the dataset does not allow network access",
             Self::EnvironmentRuntime => "the environment does not offer this runtime",
+            Self::EnvironmentInterpreter => {
+                "the interpreter for the algorithm's image is not installed in this environment"
+            }
             Self::EnvironmentProfile => "the environment does not offer this profile",
             Self::EnvironmentNetwork => "the environment offers no network to this runtime",
             Self::EnvironmentIsolation => {
@@ -133,6 +138,9 @@ impl DenialRule {
             Self::NetworkAccess => "run it without network, or ask the dataset's publisher to allow it",
             Self::EnvironmentRuntime => {
                 "choose another environment, or ask its operator: an image that no interpreter stands for is a container"
+            }
+            Self::EnvironmentInterpreter => {
+                "ask its operator to install it (`cloister runtime add python`), or choose another environment"
             }
             Self::EnvironmentProfile => "choose another environment",
             Self::EnvironmentNetwork => "run it without network, or as a container where the environment has one",

@@ -64,7 +64,7 @@ fn set(limits: &mut Limits, pair: &str) -> anyhow::Result<()> {
 }
 
 /// Parses a size. Not with a crate: the common ones take `M` for 1000000 bytes, and here it is 1 MiB.
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;
     let factor: u64 = match text[digits..].trim() {

@@ -62,6 +62,10 @@ pub(super) struct Run {
     /// The installed interpreter that runs the script
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
+    /// Load the interpreter from memory: the path that `sandbox runtime keep` printed. If it is not there any more, the run loads the
+    /// interpreter from the home directory
+    #[arg(long, value_name = "PATH", requires = "runtime")]
+    kept: Option<PathBuf>,
     /// The interpreter that runs the script: a bundle that `sandbox runtime bundle` made. Nothing is compiled
     #[arg(long, value_name = "DIR", conflicts_with = "runtime", requires = "trust_artifact")]
     runtime_bundle: Option<PathBuf>,
@@ -99,6 +103,9 @@ pub(super) struct Run {
     /// Do not begin before this file exists: another program makes it when everything is in place
     #[arg(long, value_name = "FILE")]
     wait_for: Option<PathBuf>,
+    /// Put parameters in the place of ${NAME} in the arguments, and $ in the place of $$
+    #[arg(long)]
+    fill_arguments: bool,
     /// The arguments of the algorithm, after `--`
     #[arg(last = true, value_name = "ARG")]
     arguments: Vec<String>,
@@ -130,6 +137,7 @@ impl Run {
             limits,
             profile,
             runtime,
+            kept,
             runtime_bundle,
             trust_artifact,
             report,
@@ -142,6 +150,7 @@ impl Run {
             require_isolation,
             claim: claim_file,
             wait_for,
+            fill_arguments,
             arguments,
         } = self;
         if let Some(file) = wait_for {
@@ -152,8 +161,9 @@ impl Run {
         let job = Job {
             algorithm,
             arguments,
+            fill_arguments,
             did,
-            runtime: runtime.map(RuntimeChoice::Installed).or(runtime_bundle
+            runtime: runtime.map(|name| installed(name, kept)).or(runtime_bundle
                 .zip(trust_artifact)
                 .map(|(directory, trusted)| RuntimeChoice::Bundle { directory, trusted })),
             inputs: inputs(&datasets, data, mounted.as_deref(), dids)?,
@@ -207,8 +217,15 @@ impl Run {
     }
 }
 
+fn installed(name: String, kept: Option<PathBuf>) -> RuntimeChoice {
+    match kept {
+        Some(label) => RuntimeChoice::Kept { name, label },
+        None => RuntimeChoice::Installed(name),
+    }
+}
+
 /// Reads `sha256:` and 64 hexadecimal digits.
-fn digest(text: &str) -> Result<Sha256, String> {
+pub(super) fn digest(text: &str) -> Result<Sha256, String> {
     let digits = text.strip_prefix("sha256:").ok_or("expected sha256: and 64 hexadecimal digits")?;
     digits.parse().map_err(|error| format!("{error}"))
 }

@@ -61,7 +61,7 @@ pub fn compile(
     limits: &Limits,
     observer: &mut dyn Observer,
 ) -> Result<Compiled> {
-    let name = sha256_bytes(&serde_json::to_vec(&(digest, engine.digest(), role))?);
+    let name = artifact_name(digest, engine, role)?;
     if let Some(artifact) = cache.find(name)
         && fits(&artifact.admission, limits)
     {
@@ -83,6 +83,11 @@ pub fn compile(
     };
     Cache::discard(draft).context("cannot remove a draft from the artifact cache")?;
     compiled
+}
+
+/// The name that the cache keeps the artifact of a module under.
+pub(crate) fn artifact_name(digest: Sha256, engine: EngineSettings, role: &Role) -> Result<Sha256> {
+    Ok(sha256_bytes(&serde_json::to_vec(&(digest, engine.digest(), role))?))
 }
 
 /// Compiles a module that runs once: quickly, and into code that no cache keeps. The outcome says why it may not run.
@@ -126,7 +131,7 @@ pub fn inspect(
 }
 
 /// Whether a cached module is still admitted under these limits. The cache key does not include limits.
-fn fits(admission: &Admission, limits: &Limits) -> bool {
+pub(crate) fn fits(admission: &Admission, limits: &Limits) -> bool {
     let pages: u64 = admission.memories.iter().map(|memory| memory.initial_pages).sum();
     admission.bytes <= limits.module_bytes
         && admission.table_elements <= limits.table_elements

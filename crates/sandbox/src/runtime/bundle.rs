@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cache::{Artifact, AuthenticatedCode, Cache},
-    compiler::{Compiled, compile},
+    compiler::{Compiled, artifact_name, compile},
     engine::{EngineSettings, Target},
     hash::{Blake3, blake3, sha256, sha256_bytes},
     home::Home,
@@ -31,8 +31,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file name of the index in a bundle.
-const INDEX: &str = "bundle.json";
+/// The file name of the index in a bundle, and in an interpreter that was installed from one.
+pub(super) const INDEX: &str = "bundle.json";
 /// The most bytes in an index.
 const MAX_INDEX_BYTES: u64 = 16 * 1024 * 1024;
 const VERSION: &str = "cloister.dev/runtime-bundle/v2";
@@ -78,10 +78,7 @@ pub enum BundleError {
         present: String,
     },
     /// It was compiled by another engine, or for another kind of processor.
-    #[error(
-        "the bundle's code does not run here: {0}. Make the bundle with this version, on the oldest kind of processor that \
-         will use it"
-    )]
+    #[error("the bundle's code does not run here: {0}. Make the bundle with this version, for this kind of processor")]
     Machine(String),
     /// Its manifest or a file of the interpreter is damaged.
     #[error(transparent)]
@@ -207,6 +204,80 @@ fn described(settings: EngineSettings) -> String {
     format!("the {profile} profile {} a fuel limit", if fuel { "with" } else { "without" })
 }
 
+/// Whether the interpreter in a directory was installed from a bundle of its snapshot.
+pub(super) fn has_snapshot_of_bundle(directory: &Path) -> bool {
+    let text = open_regular(&directory.join(INDEX)).and_then(|mut file| read_bounded(&mut file, MAX_INDEX_BYTES));
+    let index = text.ok().and_then(|text| serde_json::from_slice::<Index>(&text).ok());
+    index.is_some_and(|index| index.snapshot)
+}
+
+/// Installs the interpreter of a bundle with its compiled code: nothing is downloaded or compiled. `trusted` is the digest of its index.
+/// Returns its name.
+///
+/// What is installed has no module, so runs with settings that the bundle has no code for need another installation.
+///
+/// # Errors
+/// If the bundle is not the trusted one, or was made for another engine or kind of processor. In this case nothing is left behind.
+pub fn add_bundle(home: &Home, directory: &Path, trusted: Sha256) -> anyhow::Result<String> {
+    let bundle = Bundle::open(directory, trusted)?;
+    let name = bundle.index.name.clone();
+    for code in &bundle.index.code {
+        code.target.check().map_err(BundleError::Machine)?;
+        if code.target != code.settings.target() {
+            return Err(BundleError::Machine("it was compiled for other features of the processor".to_owned()).into());
+        }
+    }
+    let runtimes = home.runtimes()?;
+    let draft = runtimes.join(format!(".{name}-{}", std::process::id()));
+    let fault = |error| BundleError::Io { path: draft.clone(), error };
+    let _ = fs::remove_dir_all(&draft);
+    fs::create_dir(&draft).map_err(fault)?;
+    let installed = bundle.install(home, &draft).and_then(|()| {
+        let target = runtimes.join(&name);
+        if target.exists() {
+            fs::remove_dir_all(&target).map_err(fault)?;
+        }
+        Ok(fs::rename(&draft, &target).map_err(fault)?)
+    });
+    if installed.is_err() {
+        let _ = fs::remove_dir_all(&draft);
+    }
+    installed.map(|()| name)
+}
+
+impl Bundle {
+    /// Copies the files into a draft and the code into the cache of a home, and verifies the copies.
+    fn install(&self, home: &Home, draft: &Path) -> anyhow::Result<()> {
+        let ours = self.runtime()?;
+        for name in [FILE, INDEX] {
+            copy(&open_regular(&self.directory.join(name))?, &draft.join(name))?;
+        }
+        for (number, file) in ours.open_files()?.iter().enumerate() {
+            copy(file, &draft.join(file_name(number)))?;
+        }
+        let installed = Runtime::open(draft, &self.index.name)?;
+        let path = draft.join(FILE);
+        let found = installed.manifest_sha256;
+        if found != self.index.manifest_sha256 {
+            return Err(different(path, "sha256", found, self.index.manifest_sha256).into());
+        }
+        // By their SHA-256 digests in the manifest.
+        installed.open_files()?;
+        installed.write_codes(home)?;
+        let cache = Cache::open(home)?;
+        for code in &self.index.code {
+            let path = self.directory.join(&code.file);
+            let fault = |error| BundleError::Io { path: path.clone(), error };
+            let source = open_regular(&path).map_err(fault)?;
+            let name = artifact_name(installed.module_sha256(), code.settings, &installed.role())?;
+            if let Err(found) = cache.keep_trusted(name, code.admission.clone(), &source, code.blake3)? {
+                return Err(different(path, "blake3", found, code.blake3).into());
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Makes a bundle of an installed runtime in a new directory, for runs of these profiles without a fuel limit. Returns the
 /// digest of its index: what a run is to trust.
 ///
@@ -256,7 +327,7 @@ fn fill(
             Compiled::Ready { artifact, .. } => {
                 let file = format!("{profile}.cwasm");
                 let blake3 = copy(&artifact.code.into_file(), &directory.join(&file))?;
-                let target = Target::here();
+                let target = settings.target();
                 index.code.push(Code { file, blake3, settings, target, admission: artifact.admission });
             }
         }

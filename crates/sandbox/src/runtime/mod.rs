@@ -2,11 +2,14 @@
 
 mod bundle;
 mod install;
+mod keep;
 mod manifest;
 mod snapshot;
 
-pub use bundle::{Bundle, BundleError, bundle};
+pub use bundle::{Bundle, BundleError, add_bundle, bundle};
 pub use install::{InstallError, Installed, add, list, remove};
+pub(crate) use keep::Offered;
+pub use keep::{Kept, keep};
 pub use manifest::{Manifest, Needs, Snapshot, SnapshotFile, SupportFile};
 
 use crate::{
@@ -42,6 +45,15 @@ pub enum RuntimeError {
     /// The home directory.
     #[error(transparent)]
     Home(#[from] crate::home::HomeError),
+    /// It has compiled code and no module, and the code is not for this run.
+    #[error(
+        "runtime `{name}` was installed from a bundle, which has no code for a run with this profile and these limits, or it was evicted. \
+         `sandbox runtime remove {name}` and `sandbox runtime add {name}` install all of it"
+    )]
+    OfBundle {
+        /// The runtime.
+        name: String,
+    },
     /// Its files differ from what was installed.
     #[error("runtime `{name}` is damaged: {problem}. Remove it and add it again")]
     Damaged {
@@ -77,6 +89,8 @@ enum Checks {
     Codes(MacKey, BTreeMap<String, Blake3>),
     /// By the digests in a trusted index, in the manifest's order.
     Digests(Vec<Blake3>),
+    /// They were verified when they were copied into these sealed memory files, in the manifest's order.
+    Kept(Vec<File>),
 }
 
 impl Runtime {
@@ -138,7 +152,8 @@ impl Runtime {
         if manifest.name != name {
             return Err(damaged("its manifest belongs to another runtime".to_owned()));
         }
-        let has_snapshot = manifest.snapshot.is_some() && directory.join(manifest::SNAPSHOT).is_file();
+        let is_kept = || directory.join(manifest::SNAPSHOT).is_file() || bundle::has_snapshot_of_bundle(directory);
+        let has_snapshot = manifest.snapshot.is_some() && is_kept();
         let manifest_sha256 = crate::hash::sha256_bytes(&text);
         Ok(Self { directory: directory.to_owned(), manifest, manifest_sha256, has_snapshot, checks: Checks::Sha256 })
     }
@@ -227,9 +242,13 @@ impl Runtime {
     /// Opens its module after verifying the digest.
     ///
     /// # Errors
-    /// If it differs from what was installed.
+    /// If it differs from what was installed, or was not installed.
+    #[expect(clippy::disallowed_methods, reason = "files of the runtime's own directory")]
     pub fn open_module(&self) -> Result<File, RuntimeError> {
         let name = if self.has_snapshot { manifest::SNAPSHOT } else { manifest::MODULE };
+        if self.directory.join(bundle::INDEX).exists() && !self.directory.join(name).exists() {
+            return Err(RuntimeError::OfBundle { name: self.manifest.name.clone() });
+        }
         self.open_verified(name, self.module_sha256())
     }
 
@@ -238,6 +257,10 @@ impl Runtime {
     /// # Errors
     /// If one differs from what was installed.
     pub fn open_files(&self) -> Result<Vec<File>, RuntimeError> {
+        if let Checks::Kept(files) = &self.checks {
+            let files = files.iter().map(File::try_clone).collect::<io::Result<_>>();
+            return files.map_err(|error| self.damaged(error.to_string()));
+        }
         let files = self.manifest.files.iter().enumerate();
         files.map(|(number, file)| self.open_file(number, file.sha256)).collect()
     }
@@ -254,16 +277,35 @@ impl Runtime {
     /// A support file, if it is known to be the manifest's without its SHA-256 digest.
     fn known(&self, name: &str, number: usize, expected: Sha256) -> Option<File> {
         let file = open_regular(&self.directory.join(name)).ok()?;
-        let is_known = match &self.checks {
-            Checks::Sha256 => false,
-            Checks::Codes(key, codes) => codes.get(name).copied() == Some(code(key, expected, &file).ok()?),
-            Checks::Digests(digests) => digests.get(number).copied() == Some(crate::hash::blake3(&file).ok()?.0),
-        };
-        is_known.then_some(file)
+        self.is_known(number, expected, &file).ok()?.then_some(file)
+    }
+
+    fn is_known(&self, number: usize, expected: Sha256, file: &File) -> io::Result<bool> {
+        Ok(match &self.checks {
+            Checks::Sha256 | Checks::Kept(_) => false,
+            Checks::Codes(key, codes) => {
+                codes.get(&manifest::file_name(number)).copied() == Some(code(key, expected, file)?)
+            }
+            Checks::Digests(digests) => digests.get(number).copied() == Some(crate::hash::blake3(file)?.0),
+        })
+    }
+
+    /// Whether a copy of a support file is what the manifest says.
+    fn is_verified(&self, number: usize, expected: Sha256, copy: &File) -> io::Result<bool> {
+        Ok(self.is_known(number, expected, copy)? || sha256(copy)?.0 == expected)
+    }
+
+    /// From now on, its files are these, which were verified.
+    fn use_kept(&mut self, files: Vec<File>) {
+        self.checks = Checks::Kept(files);
+    }
+
+    fn damaged(&self, problem: String) -> RuntimeError {
+        RuntimeError::Damaged { name: self.manifest.name.clone(), problem }
     }
 
     fn open_verified(&self, name: &str, expected: Sha256) -> Result<File, RuntimeError> {
-        let damaged = |problem: String| RuntimeError::Damaged { name: self.manifest.name.clone(), problem };
+        let damaged = |problem: String| self.damaged(problem);
         let open = || -> io::Result<(File, Sha256)> {
             let file = open_regular(&self.directory.join(name))?;
             let (found, _) = sha256(&file)?;

@@ -4,7 +4,7 @@ use super::{Observer, Phase, execute::execute, inputs::Opened, report::Draft};
 use crate::{
     cache::AuthenticatedCode,
     compiler::sealed,
-    engine::{EngineSettings, Target, WASMTIME_VERSION},
+    engine::{EngineSettings, WASMTIME_VERSION},
     runtime::{Runtime, Snapshot},
     worker::spec::{Placed, Spec, Start},
 };
@@ -45,7 +45,7 @@ pub(crate) fn initialise(
         engine: EngineReport {
             name: "wasmtime".to_owned(),
             version: WASMTIME_VERSION.to_owned(),
-            config_sha256: engine.digest_for(&Target::here()),
+            config_sha256: engine.digest(),
         },
         profile: engine.profile,
         limits: limits.clone(),

@@ -292,6 +292,26 @@ impl Opened {
     }
 }
 
+/// The consumer's parameters; an empty object if there are none.
+///
+/// # Errors
+/// If their file cannot be read or is not JSON.
+pub(super) fn given_parameters(inputs: &Inputs, params: Option<&Path>) -> Result<serde_json::Value, InputError> {
+    let path = match (inputs, params) {
+        (_, Some(path)) => path.to_owned(),
+        (Inputs::Tree { root, .. }, None) => root.join("inputs/algoCustomData.json"),
+        (Inputs::Files { .. }, None) => return Ok(serde_json::json!({})),
+    };
+    let wrong = |problem: String| InputError::Params { path: path.clone(), problem };
+    let mut file = match open_regular(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && params.is_none() => return Ok(serde_json::json!({})),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    let bytes = read_bounded(&mut file, MAX_PARAMS_BYTES).map_err(|error| wrong(error.to_string()))?;
+    serde_json::from_slice(&bytes).map_err(|error| wrong(format!("not JSON: {error}")))
+}
+
 /// The datasets in a `/data` tree, sorted: the directories below `inputs`.
 ///
 /// # Errors

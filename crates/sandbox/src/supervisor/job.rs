@@ -13,6 +13,8 @@ pub struct Job {
     pub runtime: Option<RuntimeChoice>,
     /// Its arguments, after its name.
     pub arguments: Vec<String>,
+    /// Whether parameters fill the arguments: see [`fill_arguments`](cloister_model::fill_arguments).
+    pub fill_arguments: bool,
     /// The files that it may read.
     pub inputs: Inputs,
     /// The consumer's parameters, a JSON file. If there is none, the guest gets `{}`.
@@ -36,6 +38,13 @@ pub struct Job {
 pub enum RuntimeChoice {
     /// The one that is installed in the home under this name.
     Installed(String),
+    /// The one that is installed, from the memory of the process that keeps it there, if that offers it.
+    Kept {
+        /// Its name.
+        name: String,
+        /// The path that [`Kept::path`](crate::runtime::Kept::path) named.
+        label: PathBuf,
+    },
     /// The one in a bundle, with its compiled code.
     Bundle {
         /// The directory of the bundle.
@@ -75,7 +84,10 @@ pub enum JobError {
     Contract(#[from] OutputContractError),
     /// The arguments cannot be given to a program.
     #[error("arguments: {0}")]
-    Arguments(cloister_model::EntrypointError),
+    Arguments(#[from] cloister_model::EntrypointError),
+    /// The parameters cannot fill the arguments.
+    #[error("arguments: {0}")]
+    Fill(#[from] cloister_model::FillError),
     /// The runtime is not usable.
     #[error(transparent)]
     Runtime(#[from] crate::runtime::RuntimeError),

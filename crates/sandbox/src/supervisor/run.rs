@@ -1,7 +1,7 @@
 use super::{
     Job, JobError, Observer, Phase, RuntimeChoice,
     execute::execute,
-    inputs::{AuthorsFile, Opened},
+    inputs::{AuthorsFile, Opened, given_parameters},
     outputs::open_outputs,
     report::Draft,
     walls::require_walls,
@@ -13,12 +13,12 @@ use crate::{
     hash::sha256,
     home::{Home, HomeError},
     host_file::open_regular,
-    runtime::{Bundle, BundleError, Runtime},
+    runtime::{Bundle, BundleError, Offered, Runtime},
     unpack::is_archive,
     worker::spec::{Placed, Spec, Start},
 };
 use anyhow::Result;
-use cloister_model::{AlgorithmReport, EngineReport, ModuleKind, Report, check_arguments};
+use cloister_model::{AlgorithmReport, EngineReport, Limits, ModuleKind, Report, check_arguments, fill_arguments};
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 /// Where the interpreter, if there is one, and machine code come from.
@@ -44,13 +44,13 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
     observer.phase(Phase::Reading);
     job.limits.check(machine_memory_bytes()).map_err(JobError::from)?;
     job.contract.check().map_err(JobError::from)?;
-    check_arguments(&job.arguments).map_err(JobError::Arguments)?;
+    check_arguments(&job.arguments).map_err(JobError::from)?;
     if job.require_isolation {
         require_walls()?;
     }
-    let (runtime, origin) = match &job.runtime {
+    let (mut runtime, origin) = match &job.runtime {
         None => (None, Origin::Home(home()?)),
-        Some(RuntimeChoice::Installed(name)) => {
+        Some(RuntimeChoice::Installed(name) | RuntimeChoice::Kept { name, .. }) => {
             let home = home()?;
             (Some(Runtime::find(&home, name).map_err(JobError::from)?), Origin::Home(home))
         }
@@ -71,6 +71,12 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
     let folder_entry = runtime.as_ref().and_then(Runtime::folder_entry).filter(|_| is_archive(&algorithm));
     let author = AuthorsFile { file: &algorithm, is_script: runtime.is_some(), folder_entry };
     let opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, author).map_err(JobError::from)?;
+    let arguments = if job.fill_arguments {
+        let parameters = given_parameters(&job.inputs, job.params.as_deref()).map_err(JobError::from)?;
+        fill_arguments(&job.arguments, &parameters).map_err(JobError::from)?
+    } else {
+        job.arguments.clone()
+    };
     let outputs = open_outputs(&job.outputs, &job.inputs)?;
     let (algorithm_sha256, algorithm_bytes) =
         sha256(&algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
@@ -81,7 +87,13 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
     };
     let settings = EngineSettings { profile: job.profile, exceptions: runtime.is_some(), fuel: limits.fuel.is_some() };
     let code = match origin {
-        Origin::Home(home) => Code::Cache(Cache::open(&home)?),
+        Origin::Home(home) => {
+            let cache = Cache::open(&home)?;
+            match kept(job, &cache, runtime.as_mut(), settings, &limits)? {
+                Some(artifact) => Code::Ready(artifact, settings.target()),
+                None => Code::Cache(cache),
+            }
+        }
         Origin::Bundle(bundle) => {
             let (artifact, target) = bundle.code(settings).map_err(|error| match error {
                 // Not a mistake in the request: another machine could run it.
@@ -92,9 +104,11 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         }
     };
     let target = match &code {
-        Code::Cache(_) => Target::here(),
+        Code::Cache(_) => settings.target(),
         Code::Ready(_, target) => target.clone(),
     };
+    // Another machine could run it: not a mistake in the request.
+    target.check().map_err(anyhow::Error::msg)?;
     let draft = Draft {
         algorithm: AlgorithmReport {
             sha256: algorithm_sha256,
@@ -133,15 +147,41 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         }
         Compiled::Ready { artifact: Artifact { admission, code, .. }, elapsed } => {
             let draft = draft.compiled(admission.kind, elapsed);
-            let spec = spec(job, &draft, &opened, runtime.as_ref(), settings)?;
+            let spec = spec(job, arguments, &draft, &opened, runtime.as_ref(), settings)?;
             let execution = execute(spec, opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
             Ok(draft.executed(execution))
         }
     }
 }
 
+/// The interpreter's machine code from the memory of its keeper, if the job names one that offers it. Otherwise the run takes the longer
+/// way: a keeper that has ended, or keeps what was installed before, fails no job.
+fn kept(
+    job: &Job,
+    cache: &Cache,
+    runtime: Option<&mut Runtime>,
+    settings: EngineSettings,
+    limits: &Limits,
+) -> Result<Option<Artifact>> {
+    let (Some(RuntimeChoice::Kept { label, .. }), Some(runtime)) = (&job.runtime, runtime) else { return Ok(None) };
+    match Offered::open(label) {
+        Ok(offered) => offered.accept(cache, runtime, settings, limits),
+        Err(error) => {
+            tracing::info!(%error, "no interpreter is kept in memory there; it is loaded from the home");
+            Ok(None)
+        }
+    }
+}
+
 /// The instructions for the worker.
-fn spec(job: &Job, draft: &Draft, opened: &Opened, runtime: Option<&Runtime>, engine: EngineSettings) -> Result<Spec> {
+fn spec(
+    job: &Job,
+    of_job: Vec<String>,
+    draft: &Draft,
+    opened: &Opened,
+    runtime: Option<&Runtime>,
+    engine: EngineSettings,
+) -> Result<Spec> {
     let is_component = draft.algorithm.kind == Some(ModuleKind::Component);
     let start = match runtime {
         None if is_component => Start::Component,
@@ -167,7 +207,7 @@ fn spec(job: &Job, draft: &Draft, opened: &Opened, runtime: Option<&Runtime>, en
         arguments = runtime.arguments();
         tree.extend(runtime.placed());
     }
-    arguments.extend(job.arguments.iter().cloned());
+    arguments.extend(of_job);
     tree.extend(opened.placed.iter().cloned());
     Ok(Spec {
         engine,

@@ -5,9 +5,9 @@ use super::{
 use crate::UseCases;
 use cloister_lifecycle::{Misfit, fits};
 use cloister_model::{
-    Account, AlgorithmOrigin, Container, Decision, Denial, EnvironmentStatus, InterpreterId, Limits,
+    Account, AlgorithmOrigin, Container, Decision, Denial, DenialRule, EnvironmentStatus, InterpreterId, Limits,
     MOST_PARAMETER_BYTES, OceanProvider, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm,
-    RequestedDataset, RuntimeKind, Secret, container_denials, resolve_parameters,
+    RequestedDataset, RuntimeKind, Secret, container_denials, fill_arguments, resolve_parameters,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,13 +40,18 @@ pub(super) async fn decide(
     let of_datasets: Vec<Parameter> =
         datasets.iter().flat_map(|dataset| dataset.service.consumer_parameters.clone()).collect();
     let given = submission.parameters.as_ref().map(Secret::expose);
-    let parameters = parameters(&declared(&program), &of_datasets, given)?;
+    let declared = declared(&program);
+    let parameters = parameters(&declared, &of_datasets, given)?;
 
     let (runtime, interpreter) = runtime(&use_cases.options().images, &environment.interpreters, &program.container);
     if runtime == RuntimeKind::Wasm {
         // Nothing of it may be lost on the way to the program.
-        let understood = program.container.arguments(interpreter.is_some());
-        understood.map_err(|error| SubmitError::field("algorithm", format!("its entrypoint: {error}")))?;
+        let is_declared = |name: &str| declared.iter().any(|parameter| parameter.name == name);
+        let understood = program.container.arguments(interpreter.is_some(), is_declared);
+        let arguments =
+            understood.map_err(|error| SubmitError::field("algorithm", format!("its entrypoint: {error}")))?;
+        fill_arguments(&arguments, parameters.as_ref().unwrap_or(&Value::Null))
+            .map_err(|error| SubmitError::field("parameters", error.to_string()))?;
     }
     let limits = limits(submission, &environment, runtime)?;
     let algorithm = RequestedAlgorithm {
@@ -66,6 +71,11 @@ pub(super) async fn decide(
         RuntimeKind::Wasm => Vec::new(),
     };
     let decision = refused_by(decision, of_container);
+    let images = &use_cases.options().images;
+    let decision = match lacks_interpreter(images, &environment.interpreters, &program.container) {
+        true => refused_for_want_of_interpreter(decision),
+        false => decision,
+    };
     Ok(Decided { decision, environment, datasets, program, interpreter, parameters, limits })
 }
 
@@ -103,19 +113,44 @@ fn origin(program: &Program) -> Result<AlgorithmOrigin, RequestError> {
     Ok(AlgorithmOrigin::Published(Box::new(PublishedAlgorithm::registered(asset, &service.id)?)))
 }
 
+/// The image of WebAssembly programs.
+const WASM: &str = "wasm";
+
 /// What an image stands for: the sandbox, with or without an installed interpreter, or a real container.
 fn runtime(
     images: &BTreeMap<String, String>,
     interpreters: &BTreeSet<InterpreterId>,
     container: &Container,
 ) -> (RuntimeKind, Option<InterpreterId>) {
-    const WASM: &str = "wasm";
     match images.get(&container.image).map_or(container.image.as_str(), String::as_str) {
         WASM => (RuntimeKind::Wasm, None),
         name => match interpreters.get(name).filter(|_| images.contains_key(&container.image)) {
             Some(interpreter) => (RuntimeKind::Wasm, Some(interpreter.clone())),
             None => (RuntimeKind::Container, None),
         },
+    }
+}
+
+/// Whether the operator says that an interpreter runs this image, and it is not installed.
+fn lacks_interpreter(
+    images: &BTreeMap<String, String>,
+    interpreters: &BTreeSet<InterpreterId>,
+    container: &Container,
+) -> bool {
+    images.get(&container.image).is_some_and(|name| name != WASM && !interpreters.contains(name.as_str()))
+}
+
+/// The image would be a container only because its interpreter is missing: that is what is said where no container can run, instead of
+/// blaming the dataset.
+fn refused_for_want_of_interpreter(decision: Decision) -> Decision {
+    match decision {
+        Decision::Denied(mut denials) if denials.iter().any(|denial| denial.rule == DenialRule::EnvironmentRuntime) => {
+            denials.retain(|denial| !matches!(denial.rule, DenialRule::EnvironmentRuntime | DenialRule::Runtime));
+            denials.push(Denial { rule: DenialRule::EnvironmentInterpreter, subject: None });
+            denials.sort();
+            Decision::Denied(denials)
+        }
+        decision => decision,
     }
 }
 
@@ -201,6 +236,30 @@ mod tests {
         for image in ["r", "ruby", "alpine", "Python", "library/python"] {
             assert_eq!(of(image), (RuntimeKind::Container, None), "{image}");
         }
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_named_and_no_dataset_is_blamed() {
+        let images =
+            BTreeMap::from([("python".to_owned(), "python".to_owned()), ("mine".to_owned(), "wasm".to_owned())]);
+        let lacks = |image: &str, interpreters: &BTreeSet<InterpreterId>| {
+            let container =
+                Container { image: image.to_owned(), tag: None, entrypoint: "$ALGO".to_owned(), checksum: None };
+            lacks_interpreter(&images, interpreters, &container)
+        };
+        let python = BTreeSet::from(["python".parse().expect("a name")]);
+        assert!(lacks("python", &BTreeSet::new()));
+        assert!(!lacks("python", &python) && !lacks("mine", &python) && !lacks("alpine", &python));
+        let denied = |rules: &[DenialRule]| {
+            Decision::Denied(rules.iter().map(|rule| Denial { rule: *rule, subject: None }).collect())
+        };
+        use DenialRule::{EnvironmentInterpreter, EnvironmentRuntime, NoDataset, RawAlgorithm, Runtime};
+        assert_eq!(
+            refused_for_want_of_interpreter(denied(&[NoDataset, Runtime, EnvironmentRuntime])),
+            denied(&[NoDataset, EnvironmentInterpreter])
+        );
+        // Where containers run, the image is one.
+        assert_eq!(refused_for_want_of_interpreter(denied(&[RawAlgorithm])), denied(&[RawAlgorithm]));
     }
 
     fn number(name: &str, default: Option<u64>) -> Parameter {

@@ -185,3 +185,57 @@ fn a_failed_algorithm_is_a_failed_job_and_says_why() {
     assert_eq!(phase(&ended), Phase::LimitExceeded, "{ended:#}");
     assert!(crate::scenario::reason(&ended).contains("wall"), "{ended:#}");
 }
+
+/// Prints its arguments, each with a NUL after it.
+const ECHO: &str = r#"(module
+    (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "args_get" (func $get (param i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (func (export "_start")
+        (drop (call $sizes (i32.const 0) (i32.const 12)))
+        (drop (call $get (i32.const 1024) (i32.const 65536)))
+        (i32.store (i32.const 8) (i32.const 65536))
+        (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 4)))))"#;
+
+#[test]
+fn parameters_fill_the_arguments_of_a_published_algorithm() {
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, .. } = &scenario;
+    let dataset = service.open_dataset(alice, "d");
+    let sha256 = service.upload(bob, &wat::parse_str(ECHO).expect("a valid WAT text"));
+    let publish = |name: &str, entrypoint: &str| {
+        let parameters = json!([
+            {"name": "rate", "type": "number", "required": true},
+            {"name": "mode", "type": "select", "options": [{"fast": "Fast"}, {"exact": "Exact"}], "default": "fast"},
+            {"name": "note", "type": "text"},
+        ]);
+        let container = json!({"image": "wasm", "entrypoint": entrypoint});
+        let spec = json!({"files": [{"type": "upload", "sha256": sha256}],
+            "algorithm": {"container": container, "consumerParameters": parameters}});
+        let algorithm = service.publish_algorithm(bob, name, &spec);
+        scenario.allow(&dataset, &algorithm);
+        algorithm
+    };
+    let algorithm = publish("echo", "$ALGO --rate=$rate $mode '$5' \"$note\"");
+    let ask = |algorithm: &str, parameters: Value| json!({"datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": parameters});
+    let job = service.finish(carol, &ask(&algorithm, json!({"rate": -0.5, "note": "a b; $(id) ${mode}\n*"})));
+    let log = String::from_utf8(service.result(carol, &job, "algorithm.log")).expect("text");
+    let arguments: Vec<&str> = log.split_terminator('\0').skip(1).collect();
+    assert_eq!(arguments, ["--rate=-0.5", "fast", "$5", "a b; $(id) ${mode}\n*"]);
+
+    for (parameters, said) in [
+        (json!({"rate": 1, "note": "--delete"}), "`-`"),
+        (json!({"rate": 1}), "give it a value"),
+        (json!({"rate": "1; id", "note": ""}), "number"),
+        (json!({"rate": 1, "mode": "slow", "note": ""}), "options"),
+        (json!({"rate": 1, "note": ["a"]}), "text"),
+    ] {
+        let problem = service.post(carol, "/v1/jobs", &ask(&algorithm, parameters)).problem(422);
+        assert!(problem.to_string().contains(said), "{problem:#}");
+    }
+    // What is not declared is a variable of a shell, which nothing is put in the place of.
+    let shell = publish("shell", "$ALGO $HOME");
+    let problem = service.post(carol, "/v1/jobs", &ask(&shell, json!({"rate": 1}))).problem(422);
+    assert!(problem.to_string().contains("needs a shell"), "{problem:#}");
+}

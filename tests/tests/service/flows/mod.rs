@@ -5,6 +5,7 @@ mod computing;
 mod encryption;
 mod following;
 mod lists;
+mod packages;
 mod permissions;
 mod python;
 mod registered;

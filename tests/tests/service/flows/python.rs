@@ -1,14 +1,26 @@
 //! An Ocean algorithm in Python, unchanged.
 
 use crate::scenario::Scenario;
-use cloister_tests::{install_python, root};
+use cloister_tests::{install_python, root, service::wait_for};
 use serde_json::{Value, json};
 use std::fs;
+
+/// The processes that hold interpreters in memory for a service.
+fn keepers(service: u32) -> Vec<u32> {
+    let of_service = |process: &u32| {
+        let file = |name: &str| fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
+        let parent = file("stat").rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse().ok());
+        parent == Some(service) && file("cmdline").contains("runtime\0keep\0python\0")
+    };
+    let processes =
+        fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    processes.filter(of_service).collect()
+}
 
 #[test]
 fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
     install_python();
-    let scenario = Scenario::new();
+    let mut scenario = Scenario::new();
     let Scenario { service, bob, carol, .. } = &scenario;
     let environments = service.get(carol, "/v1/environments").expect_json(200);
     assert_eq!(environments["items"][0]["interpreters"], json!(["python"]), "{environments:#}");
@@ -29,6 +41,17 @@ fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
     let receipt = service.get(carol, &format!("/v1/jobs/{job}/receipt")).expect_json(200);
     assert_eq!(receipt["receipt"]["runtime"]["name"], "python", "{receipt:#}");
 
+    // The first job started a process that keeps the interpreter in memory; later jobs use it.
+    let pid = service.pid();
+    let keeper = wait_for("an interpreter in memory", || {
+        keepers(pid).into_iter().find(|keeper| {
+            let links = fs::read_dir(format!("/proc/{keeper}/fd")).into_iter().flatten().flatten();
+            links
+                .filter_map(|link| fs::read_link(link.path()).ok())
+                .any(|to| to.to_string_lossy().contains("kept interpreter"))
+        })
+    });
+
     // The script in the request itself, on a dataset that allows that.
     let open = service.publish_dataset(
         &scenario.alice,
@@ -44,4 +67,10 @@ fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
     let job = service.finish(carol, &job);
     let count: Value = serde_json::from_slice(&service.result(carol, &job, "count.json")).expect("JSON");
     assert_eq!(count, json!({"rows": 2}));
+    assert_eq!(keepers(pid), [keeper], "one for all jobs");
+    // It ends with its service, also if that is killed.
+    scenario.service.kill();
+    // Empty if it has ended and nobody asked for its status.
+    let command = || fs::read(format!("/proc/{keeper}/cmdline")).unwrap_or_default();
+    wait_for("the end of the process", || command().is_empty().then_some(()));
 }
