@@ -513,7 +513,7 @@ mod tests {
 
     #[test]
     fn fields_are_the_ones_that_are_written() {
-        let all = rules(json!({"mediaTypes": ["a/b"], "csv": {}, "json": {}, "review": true,
+        let all = rules(json!({"mediaTypes": ["a/b"], "csv": {}, "json": {}, "review": true, "reviewers": ["dora"],
             "checks": [{"name": "c", "sha256": "ab".repeat(32)}]}));
         let written = serde_json::to_value(all).expect("json");
         let mut names: Vec<&str> = written.as_object().expect("an object").keys().map(String::as_str).collect();

@@ -22,3 +22,4 @@ mod strangers;
 mod test_service;
 mod uploads;
 mod wallet;
+mod workflow;
