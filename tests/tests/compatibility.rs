@@ -156,8 +156,23 @@ fn every_program_of_the_corpus_does_what_the_table_says() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// The packages of the runtime, as it says itself: a script asks it.
+fn packages() -> Vec<(String, String)> {
+    let script = b"import json, sys\nfrom importlib import metadata\n\
+        found = [(found.metadata['Name'], found.version) for found in metadata.distributions()]\n\
+        found.append(('Python', sys.version.split()[0]))\n\
+        json.dump(found, open('/data/outputs/packages.json', 'w'))\n";
+    let ended = Trial::bytes(script).with(&["--runtime", "python"]).run();
+    let outputs = ended.outputs();
+    let found = outputs.get("packages.json").unwrap_or_else(|| unreachable!("{}", ended.stderr));
+    let mut found: Vec<(String, String)> = serde_json::from_slice(found).expect("JSON");
+    found.sort_by_key(|(name, _)| name.to_lowercase());
+    found.dedup();
+    found
+}
+
 /// The page for people who ask what runs.
-fn page(rows: &[Row]) -> String {
+fn page(rows: &[Row], packages: &[(String, String)]) -> String {
     let works = rows.iter().filter(|row| row.fails.is_none()).count();
     let mut text = format!(
         "# Compatibility\n\nWhat a Python program may expect of the sandbox, kind by kind. Every line is a program in \
@@ -179,13 +194,22 @@ fn page(rows: &[Row]) -> String {
         };
         let _ = writeln!(text, "| `{}` | {} | {result} |", row.program, row.does);
     }
+    let _ = write!(
+        text,
+        "\n## Packages of the runtime\n\nWhat `python` has installed, as it says itself. Others of pure Python can be [sent \
+         along](writing-algorithms.md#packages).\n\n| package | version |\n|---|---|\n"
+    );
+    for (name, version) in packages {
+        let _ = writeln!(text, "| {name} | {version} |");
+    }
     text
 }
 
 #[test]
 fn the_page_says_what_the_table_says() {
     let path = root().join("docs/compatibility.md");
-    let text = page(&rows());
+    install_python();
+    let text = page(&rows(), &packages());
     if std::env::var_os("CLOISTERDEV_BLESS").is_some_and(|value| value == "1") {
         fs::write(&path, &text).expect("written");
     }

@@ -80,7 +80,8 @@ fn damage(workshop: &Workshop) {
 }
 
 fn succeeded((output, report): (Output, Option<Report>)) -> Report {
-    let report = report.unwrap_or_else(|| panic!("{}", said(&output)));
+    assert!(report.is_some(), "{}", said(&output));
+    let report = report.expect("asserted");
     assert_eq!(report.outcome, Outcome::Succeeded);
     assert_eq!(report.log.kept_bytes, LIBRARY.len() as u64);
     report

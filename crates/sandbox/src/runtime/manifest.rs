@@ -260,6 +260,22 @@ mod tests {
         assert_eq!(manifest.name, "python");
     }
 
+    /// `scripts/runtime-manifest.py` puts them there.
+    #[test]
+    fn the_programs_of_the_built_in_manifest_are_those_that_are_edited() {
+        let manifest = Manifest::parse(Manifest::known("python").expect("known")).expect("a manifest");
+        let files = manifest.snapshot.expect("a snapshot").files;
+        let programs =
+            [("parquet.py", include_str!("python/parquet.py")), ("preload.py", include_str!("python/preload.py"))];
+        assert_eq!(files.len(), programs.len());
+        for (file, (name, text)) in files.iter().zip(programs) {
+            assert!(
+                file.guest == format!("/usr/local/lib/{name}") && file.lines.iter().eq(text.lines()),
+                "{name} differs"
+            );
+        }
+    }
+
     #[test]
     fn a_manifest_cannot_place_files_below_data_or_tmp() {
         let text = String::from_utf8(Manifest::known("python").expect("known").to_vec()).expect("text");

@@ -80,7 +80,8 @@ fn packages_go_with_scripts_notebooks_and_folders() {
          requirements: ./requirements.txt }]\n  algorithm: { container: { image: python, entrypoint: python3 $ALGO } }\n",
     );
     let _ = prints(&run(bob, &["algorithm", "apply", "-f", "algorithm.yaml"]), 0);
-    assert!(prints(&run(bob, &["algorithm", "apply", "-f", "algorithm.yaml"]), 0).contains("up to date"));
+    let again = prints(&run(bob, &["algorithm", "apply", "-f", "algorithm.yaml", "--dry-run"]), 0);
+    assert!(again.contains("up to date"), "{again}");
     let listed = service.get(bob, "/v1/algorithms").expect_json(200);
     scenario.allow(listed_did(&service.get(alice, "/v1/datasets").expect_json(200)), listed_did(&listed));
     let _ = prints(&run(carol, &["run", "bob/study", "-d", "alice/open", "--dir", "results-published"]), 0);

@@ -1,0 +1,22 @@
+"""A table that pyarrow wrote: Snappy, dictionaries, two row groups, gaps."""
+import base64, io, zlib
+import pandas as pd
+
+FILE = """
+eNqtVk1sG0UUfrNer9cbO7hRdthVXSmHZGSktDjpjwC5KGMHJxXb4OZSjCJB6q7cSK5t4rRGnELFgQPi0AMXBEcOqAgEnDhw4MSpQpxR1YMrIY
+RQ1VMPFWJ+dteOd512q4zWO+P39733Ps2za3RzyVTNgrnosA1mAGYdDQDoVbe14/LTmtve63RMzTRMY4u9FPbJCdv8OaWgSbWlSYdjx5hH4jhK
+KMyiaBYd5seDWgAI6c63Kyi1uP/zjyvA18d3Vpg6Y2bGwlo613IzeeKGWClESCXcCSUxD8y1ZpYcFoXjFQCyCFBWByWrlxIgl+rtDHXanOaoMI
+rqq734bGEoREgFqoESiU+qIMo8E5S5BftfPvjideZzv/vRe++yff+7na6jwqRCPTN28hxFoSGpLPRFr9AQW5KEIW+x2DqBElqoDK/VfqPFzugb
+lqE+hS91Ml/TAV8rAV9qEtIItHRKhRRjzO91+nDG0gE3yRHGwtJDGRtjym/5kTB23Ct11rQcFocjGvNhnlST35cRnqT6IE8KUnioOXPeJz9XGu
+dpGBCGASP5gYn8qEhe3wNAhtfJqSEhUUBTQeuNEULC0gNAOXPWb46eH7kw4dbw9kr18CTaH5LKliHRMnvrLFhar3HNvb5t6mBmFhQr1eu6jR23
+twBOnpdjMJl6fbvXY/bsmGx0brT35FntuW57Ydb5dCa/KEuy7JLtEMibGfssaDk7iGYq2MBfI/wNIjWiR984e1E0jSUGrCwFSrhoazZROAk8pu
+HFFNmIgPcRe8h/iPyA4s3GENRLo0CqByRrFUi3FPwvIn8nyO1EvHkYiQTGGJLopF/SAJHfk2Q/Ge9OTS4J/6Vhg+j4Tw2eSs6dFBloR0gPq+We
+Tj7T443CyFpU7VB6HiFy1yCP0vGG3/PR81OGDKaOlp6BhgeH8KPi2wh/jsiTLPktGz0Iw/xkBD/KBH5UfBfhPxD56gVybzreKIzumjqJHx/pYY
+58n4s3C58NyedHxb8g/CsbBzPkVsyZGM0P7x3+J4lV1nX8JAl23srQzc23Lr8mh6b1WHmZrw9omVJ6icr1JqV9Wm7SKqVNWmkKWZkZXOSHCqUX
+hGC4e66VIj81+GtVhHqDv67UWPw+N+kI4VpgL5fwX99ovXP5jPjevunZNyt1npowuSZUzSGeWFX+qi+/unSlLeJd4Hmz/NY9U2EuNBurLNIrPK
+VVkVS5H+RHg3zKe/W3Nz6UKTZ5/WuessJBqyJ+nbte9Jz9IspVmVRjLL91ITxdbtWXW61GX7pI/fnzYM11t3ffv+HunWx0uye3d3c7/bmb7m5v
+p9OeWz53qnhqyea/YMEDD9kAqbF/9f8DakfmVw==
+"""
+
+table = pd.read_parquet(io.BytesIO(zlib.decompress(base64.b64decode(FILE))))
+print(table.groupby("species")["mass"].sum().to_dict(), table["seen"].max().year, table["count"].sum(), len(table))
