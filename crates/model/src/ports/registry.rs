@@ -67,7 +67,7 @@ pub trait Registry: fmt::Debug + Send + Sync {
     fn asset_named(&self, owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>>;
 
     /// How many assets an account has, withdrawn ones included, and those that its unfinished jobs will register, as far as
-    /// they were submitted [within](Claim::within) a limit.
+    /// they were submitted [within](crate::Claim::within) a limit.
     fn asset_count(&self, owner: Account) -> StoreFuture<'_, u64>;
 
     /// The assets that are asked for, without their descriptions. A list ends earlier than asked for once it has about a
