@@ -87,18 +87,7 @@ mod tests {
         }
         let (payload, _) = crate::resources::Payload::cut(&ConfigureOrder::of(&job)).expect("a payload");
         let order = Order::of(&job, payload).expect("an order");
-        let mut resource = ComputeJob::new(
-            &job.id.to_string(),
-            ComputeJobSpec {
-                order,
-                stop: None,
-                review: None,
-                first_approval: None,
-                log_releases: Vec::new(),
-                removal: None,
-                registration: None,
-            },
-        );
+        let mut resource = ComputeJob::new(&job.id.to_string(), ComputeJobSpec::of(order));
         let status = cloister_testkit::status_in(phase, job.id, job.created);
         resource.status = Some(ComputeJobStatus::of(&status, None, None));
         resource

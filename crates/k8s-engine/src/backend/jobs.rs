@@ -377,18 +377,7 @@ impl Inner {
 
 fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
     let name = job.id.to_string();
-    let mut resource = ComputeJob::new(
-        &name,
-        ComputeJobSpec {
-            order,
-            stop: None,
-            review: None,
-            first_approval: None,
-            log_releases: Vec::new(),
-            removal: None,
-            registration: None,
-        },
-    );
+    let mut resource = ComputeJob::new(&name, ComputeJobSpec::of(order));
     let mut annotations = BTreeMap::new();
     let mut labels = BTreeMap::from([
         (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),

@@ -81,6 +81,21 @@ pub struct ComputeJobSpec {
     pub registration: Option<Registration>,
 }
 
+impl ComputeJobSpec {
+    /// A job as it is submitted: nobody has decided or asked for anything yet.
+    pub(crate) fn of(order: Order) -> Self {
+        Self {
+            order,
+            stop: None,
+            review: None,
+            first_approval: None,
+            log_releases: Vec::new(),
+            removal: None,
+            registration: None,
+        }
+    }
+}
+
 /// A request to stop a job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -27,18 +27,7 @@ fn secret_job() -> JobSpec {
 
 fn resource(job: &JobSpec) -> ComputeJob {
     let order = Order::of(job, payload()).expect("an order");
-    ComputeJob::new(
-        &job.id.to_string(),
-        ComputeJobSpec {
-            order,
-            stop: None,
-            review: None,
-            first_approval: None,
-            log_releases: Vec::new(),
-            removal: None,
-            registration: None,
-        },
-    )
+    ComputeJob::new(&job.id.to_string(), ComputeJobSpec::of(order))
 }
 
 #[test]
