@@ -25,7 +25,8 @@ case $program in
 sandbox | cloister | entry)
     archive=$(${CC:-cc} -print-file-name=libc.a 2>/dev/null) || archive=
     if [ "$(uname -s)" = Linux ] && [ -e "$archive" ]; then
-        exec "$@" -C target-feature=+crt-static
+        # Without the second one, starting a process copies this one: see the decision.
+        exec "$@" -C target-feature=+crt-static -C link-arg=-Wl,--undefined=posix_spawn_file_actions_addchdir_np
     fi
     ;;
 esac

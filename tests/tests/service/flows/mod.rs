@@ -13,6 +13,7 @@ mod release;
 mod results;
 mod review;
 mod statements;
+mod starting;
 mod stopping;
 mod tree;
 mod withdrawal;
