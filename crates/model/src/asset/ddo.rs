@@ -5,7 +5,7 @@ use crate::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// Bytes of a DDO, written without spaces.
 pub const MOST_DDO_BYTES: usize = 1024 * 1024;
@@ -22,8 +22,13 @@ const MOST_PROVIDERS: usize = 100;
 /// Cloister uses of it has been read once, from that same document, so the two cannot disagree. Fields may be absent or
 /// null where Ocean's own data has them so: everything but `id`, `metadata` (with `type` and `name`, and for an algorithm
 /// its `container`) and, per service, `id` and `type`.
+///
+/// A copy shares the document: one that is read once serves many requests at the same time.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Ddo {
+pub struct Ddo(Arc<Content>);
+
+#[derive(PartialEq, Eq)]
+struct Content {
     document: Value,
     id: Did,
     version: Option<String>,
@@ -81,7 +86,7 @@ impl Ddo {
                 return Err(DdoError::ServiceTwice(i));
             }
         }
-        Ok(Self {
+        Ok(Self(Arc::new(Content {
             id: root.get("id").parsed("a DID (`did:op:<id>`)")?,
             version: root.get("version").text_or_absent(32)?.map(str::to_owned),
             chain_id: root.get("chainId").number_or_absent()?,
@@ -97,67 +102,67 @@ impl Ddo {
                 .collect::<Result<_, _>>()?,
             document,
             size,
-        })
+        })))
     }
 
     /// Its size as JSON, in bytes.
     #[must_use]
     pub fn size(&self) -> usize {
-        self.size
+        self.0.size
     }
 
     /// Its name.
     #[must_use]
     pub fn id(&self) -> &Did {
-        &self.id
+        &self.0.id
     }
 
     /// The version of the DDO format, such as `4.1.0`.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
-        self.version.as_deref()
+        self.0.version.as_deref()
     }
 
     /// The chain that its tokens are on.
     #[must_use]
     pub fn chain_id(&self) -> Option<u64> {
-        self.chain_id
+        self.0.chain_id
     }
 
     /// The contract of its NFT, as the document says. This proves nothing: a document can hold any address.
     #[must_use]
     pub fn nft_address(&self) -> Option<&str> {
-        self.nft_address.as_deref()
+        self.0.nft_address.as_deref()
     }
 
     /// Dataset or algorithm.
     #[must_use]
     pub fn kind(&self) -> AssetKind {
-        if self.metadata.algorithm.is_some() { AssetKind::Algorithm } else { AssetKind::Dataset }
+        if self.0.metadata.algorithm.is_some() { AssetKind::Algorithm } else { AssetKind::Dataset }
     }
 
     /// What it says of itself.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        &self.0.metadata
     }
 
     /// How it may be used.
     #[must_use]
     pub fn services(&self) -> &[Service] {
-        &self.services
+        &self.0.services
     }
 
     /// The service with this id.
     #[must_use]
     pub fn service(&self, id: &str) -> Option<&Service> {
-        self.services.iter().find(|service| service.id == id)
+        self.0.services.iter().find(|service| service.id == id)
     }
 
     /// Who may use it at all.
     #[must_use]
     pub fn credentials(&self) -> &Credentials {
-        &self.credentials
+        &self.0.credentials
     }
 
     /// Whether this Ocean Provider may use it for consumers, whoever they are: its `oceanProviders` (Cloister's own field) name
@@ -165,7 +170,7 @@ impl Ddo {
     /// meant for it. `*` also admits requests for which no Provider vouches (none), where the operator accepts those.
     #[must_use]
     pub fn is_meant_for(&self, provider: Option<&Account>) -> bool {
-        self.ocean_providers.iter().any(|trusted| match trusted {
+        self.0.ocean_providers.iter().any(|trusted| match trusted {
             Trusted::Any => true,
             Trusted::Only(account) => provider == Some(account),
         })
@@ -174,14 +179,15 @@ impl Ddo {
     /// Whether it can only be computed on or with: it has services, and none of them lets its files be downloaded.
     #[must_use]
     pub fn is_private(&self) -> bool {
-        !self.services.is_empty() && self.services.iter().all(|service| matches!(service.kind, ServiceKind::Compute(_)))
+        !self.0.services.is_empty()
+            && self.0.services.iter().all(|service| matches!(service.kind, ServiceKind::Compute(_)))
     }
 
     /// The document for strangers' eyes, such as an algorithm's at `/data/ddos/<did>`: without the files that are
     /// described in the clear. Encrypted ones stay, as they do in Ocean's public catalogue.
     #[must_use]
     pub fn without_open_sources(&self) -> Value {
-        let mut document = self.document.clone();
+        let mut document = self.0.document.clone();
         for service in document.get_mut("services").and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(service) = service.as_object_mut()
                 && !service.get("files").is_none_or(Value::is_string)
@@ -211,7 +217,7 @@ impl Ddo {
     /// None that this document does not have: it can be read as every DDO can.
     pub fn rules(&self) -> Result<Self, DdoError> {
         // A field that is added has to be decided about here.
-        let Self {
+        let Content {
             document,
             id: _,
             version: _,
@@ -222,7 +228,7 @@ impl Ddo {
             credentials: _,
             size: _,
             ocean_providers: _,
-        } = self;
+        } = &*self.0;
         let [of_document, of_metadata, of_algorithm, of_service] = RULES;
         let mut rules = document.clone();
         keep(&mut rules, of_document);
@@ -249,13 +255,13 @@ fn keep(value: &mut Value, fields: &[&str]) {
 
 impl fmt::Debug for Ddo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ddo").field("id", &self.id).field("kind", &self.kind()).finish_non_exhaustive()
+        f.debug_struct("Ddo").field("id", &self.0.id).field("kind", &self.kind()).finish_non_exhaustive()
     }
 }
 
 impl Serialize for Ddo {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.document.serialize(serializer)
+        self.0.document.serialize(serializer)
     }
 }
 
