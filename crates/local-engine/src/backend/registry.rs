@@ -21,7 +21,7 @@ impl Registry for LocalEngine {
     }
 
     fn asset(&self, did: Did) -> StoreFuture<'_, Option<Asset>> {
-        Box::pin(async move { Ok(self.core.store.read(|db| assets::get(db, &did))?) })
+        Box::pin(async move { Ok(self.core.store.asset(&did)?) })
     }
 
     fn asset_named(&self, owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>> {

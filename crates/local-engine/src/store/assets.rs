@@ -2,6 +2,7 @@ use super::{
     DbError, Fail, Write, claims,
     claims::Holder,
     forms::{AssetForm, CardForm, SummaryForm},
+    parsed::ParsedAssets,
 };
 use cloister_model::{
     Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AssetSummary, Claim, ClaimKind, Did, JobId, Quota,
@@ -96,6 +97,20 @@ fn one(db: &Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Resul
 
 pub(crate) fn get(db: &Connection, did: &Did) -> Result<Option<Asset>, DbError> {
     one(db, "SELECT asset FROM asset WHERE did = ?1", params![did.to_string()])
+}
+
+/// The same, parsed only if it has changed since it was parsed last.
+pub(super) fn get_unless_parsed(db: &Connection, did: &Did, parsed: &ParsedAssets) -> Result<Option<Asset>, DbError> {
+    let mut statement = db.prepare_cached("SELECT asset FROM asset WHERE did = ?1")?;
+    let mut rows = statement.query([did.to_string()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+    if let Some(asset) = parsed.get(did, text) {
+        return Ok(Some(asset));
+    }
+    let asset = parse(text)?;
+    parsed.put(text.to_owned(), &asset);
+    Ok(Some(asset))
 }
 
 /// The revision of an asset; none if there is no such asset. Reads no description.

@@ -10,6 +10,7 @@ mod forms;
 pub(crate) mod jobs;
 pub(crate) mod keys;
 mod migrate;
+mod parsed;
 mod readers;
 pub(crate) mod receipts;
 mod schema;
@@ -29,6 +30,8 @@ pub(crate) use tally::Tally;
 pub(crate) use writer::{OnCommit, Write};
 
 use anchor::Anchor;
+use cloister_model::{Asset, Did};
+use parsed::ParsedAssets;
 use readers::Readers;
 use rusqlite::Connection;
 use std::{
@@ -46,6 +49,7 @@ pub(crate) struct Store {
     readers: Readers,
     /// For reads that take longer, so that short ones do not wait for them.
     long_readers: Arc<Readers>,
+    parsed: ParsedAssets,
 }
 
 impl fmt::Debug for Store {
@@ -70,12 +74,17 @@ impl Store {
             .name("database".to_owned())
             .spawn(move || writer::write_on(&db, inbox, state, &on_commit, &anchor))
             .map_err(|error| unusable(DbError::Other(error.to_string())))?;
-        Ok(Self { path: path.to_owned(), requests, readers, long_readers })
+        Ok(Self { path: path.to_owned(), requests, readers, long_readers, parsed: ParsedAssets::default() })
     }
 
     /// Reads on the calling thread: only for reads that take microseconds.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T, DbError>) -> Result<T, DbError> {
         self.readers.read(read)
+    }
+
+    /// The asset of this name.
+    pub(crate) fn asset(&self, did: &Did) -> Result<Option<Asset>, DbError> {
+        self.read(|db| assets::get_unless_parsed(db, did, &self.parsed))
     }
 
     /// Reads on a thread that may block: for reads that may take longer, such as a list.
