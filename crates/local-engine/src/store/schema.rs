@@ -115,6 +115,10 @@ fn prepare(path: &Path) -> Result<Connection, DbError> {
     db.execute_batch("PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF; PRAGMA journal_mode=WAL;")?;
     // The size to which SQLite truncates its log after a busy hour.
     db.execute_batch("PRAGMA journal_size_limit=67108864; PRAGMA cache_size=-16000;")?;
+    // Every operation has a savepoint, for which SQLite copies each page that it changes: into a file, if there are more than 15.
+    db.execute_batch("PRAGMA temp_store=MEMORY;")?;
+    // Pages of the log that are written into the file at once. Many commits change the same pages.
+    db.execute_batch("PRAGMA wal_autocheckpoint=4000;")?;
     db.set_prepared_statement_cache_capacity(128);
     let transaction = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: usize = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
