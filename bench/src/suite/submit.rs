@@ -4,7 +4,7 @@ use crate::{
     options::Scale,
     places::Places,
     service::{
-        Service, flushes_per_second, fresh_home, guests, job,
+        Connection, Service, flushes_per_second, fresh_home, guests, job,
         load::{Ask, Load, Until, run},
     },
     table::{Row, Target},
@@ -35,8 +35,9 @@ pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
     };
     let submit = |jobs| run(&service, &key, CONNECTIONS, Until::Requests(jobs), 201, submission);
 
-    // With places taken by jobs that do nothing, so that all the others wait.
-    let sleeper = hold(&service, &did)?;
+    // With its place taken by a job of the same account that does nothing, so that all the others wait: another account would have
+    // places of its own.
+    let sleeper = hold(&service, &key, &did)?;
     submit(jobs / 10)?;
     let flushes = flushes_per_second(&home)?;
     let load = submit(jobs)?;
@@ -93,11 +94,11 @@ impl Drop for Sleeper<'_> {
     }
 }
 
-/// Occupies the one place.
-fn hold<'a>(service: &'a Service, did: &str) -> Result<Sleeper<'a>> {
-    let mut request = job(did, &service.upload(&guests::sleep()?)?);
+/// Occupies the one place of an account.
+fn hold<'a>(service: &'a Service, key: &str, did: &str) -> Result<Sleeper<'a>> {
+    let mut request = job(did, &service.upload_by(key, &guests::sleep()?)?);
     request["profile"] = "standard".into();
-    let mut connection = service.connect()?;
+    let mut connection = Connection::open(service.address, key)?;
     let job = connection.post("/v1/jobs", &request)?.created()?;
     let path = format!("/v1/jobs/{}", job["id"].as_str().context("a job's id")?);
     let sleeper = Sleeper { service, path };
