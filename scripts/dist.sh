@@ -5,8 +5,8 @@
 #
 #   cloister-VERSION-x86_64-linux.tar.gz   both programs, man pages, completions, the unit of systemd, LICENSE
 #   cloister_VERSION_amd64.deb             the same for Debian and its relatives
-#   cloister-python-VERSION-x86_64-linux.tar.gz   with --python: Python with its compiled code, 150 MB. `sandbox runtime add --bundle
-#       cloister-python` installs it in a second, on any machine of this kind, and its digest is a part of `sandbox`. Takes minutes
+#   cloister-python-VERSION-x86_64-linux.tar.gz   with --python: Python with its compiled code: 58 MB, and 106 MB for each
+#       profile. `sandbox runtime add --bundle cloister-python` installs it in seconds, on any machine of this kind, and its digest is a part of `sandbox`. Takes minutes
 #   SHA256SUMS
 #
 # The programs are static, so one package serves every distribution. With --no-build, those in target/release are packed as they are.

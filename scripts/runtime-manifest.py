@@ -1,20 +1,41 @@
 #!/usr/bin/env python3
-"""Puts the programs of crates/sandbox/src/runtime/python into the manifest python.json beside them:
+"""Puts the programs of crates/sandbox/src/runtime/python and .../javascript into the manifests beside them:
 
     scripts/runtime-manifest.py
 
-They are a part of the manifest, so that its digest covers them. After a change, `sandbox runtime add python` says which digest the
-snapshot has now; put it into `snapshot.sha256`.
+They are a part of the manifest, so that its digest covers them. After a change of Python's, `sandbox runtime add python` says which
+digest the snapshot has now; put it into `snapshot.sha256`.
 """
 import json
 import pathlib
 
-folder = pathlib.Path(__file__).resolve().parent.parent / "crates/sandbox/src/runtime"
-path = folder / "python.json"
-manifest = json.loads(path.read_text())
-files = [
-    {"guest": f"/usr/local/lib/{file.name}", "lines": file.read_text().splitlines()}
-    for file in sorted((folder / "python").glob("*.py"))
-]
-manifest["snapshot"]["files"] = files
-path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+FOLDER = pathlib.Path(__file__).resolve().parent.parent / "crates/sandbox/src/runtime"
+
+
+def text(guest, file):
+    return {"guest": guest, "lines": file.read_text().splitlines()}
+
+
+def write(name, change):
+    path = FOLDER / f"{name}.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def python(manifest):
+    files = sorted((FOLDER / "python").glob("*.py"))
+    manifest["snapshot"]["files"] = [text(f"/usr/local/lib/{file.name}", file) for file in files]
+
+
+def javascript(manifest):
+    programs = sorted((FOLDER / "javascript").glob("*.js"))
+    # The interpreter looks for `import ... from 'fs'` and 'node:fs' in the current folder.
+    modules = sorted((FOLDER / "javascript/import").glob("*.js"))
+    manifest["texts"] = [text(f"/usr/local/lib/javascript/{file.name}", file) for file in programs] + [
+        text(f"{prefix}{file.stem}", file) for file in modules for prefix in ("/", "/node:")
+    ]
+
+
+write("python", python)
+write("javascript", javascript)

@@ -2,7 +2,7 @@
 # An author's first hour, with what docs/writing-algorithms.md and docs/consumers.md tell: from nothing to a published program
 # that has run on a service.
 #
-#   author.sh ADDRESS rust|go|c|python
+#   author.sh ADDRESS rust|go|c|python|javascript
 #
 # In the folder: bob.key (author) from the operator. The service has the dataset alice/penguins, which allows algorithms that are
 # published there. The compiler is where the template's Makefile looks for it.

@@ -10,11 +10,11 @@ pub mod chart;
 pub mod cluster;
 pub mod document;
 pub mod guide;
-mod python;
+mod runtimes;
 pub mod service;
 
 pub use cloister_testkit::{root, target};
-pub use python::install_python;
+pub use runtimes::{install_javascript, install_python};
 
 use cloister_model::{Outcome, Report};
 use std::{

@@ -2,7 +2,7 @@
 //! does. `docs/compatibility.md` is made of the same table.
 
 use cloister_model::Outcome;
-use cloister_tests::{Trial, install_python, root};
+use cloister_tests::{Trial, install_javascript, install_python, root};
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -40,6 +40,15 @@ struct Row {
     why: Option<String>,
 }
 
+impl Row {
+    /// The runtime that it is for.
+    fn runtime(&self) -> &'static str {
+        let path = root().join("tests/corpus").join(&self.program);
+        let is_script = path.extension().is_some_and(|ending| ["js", "mjs"].iter().any(|known| ending == *known));
+        if is_script || path.join("index.js").exists() { "javascript" } else { "python" }
+    }
+}
+
 fn rows() -> Vec<Row> {
     let text = fs::read(root().join("tests/corpus/table.json")).expect("the table");
     serde_json::from_slice(&text).expect("rows")
@@ -61,7 +70,7 @@ fn packed(row: &Row, into: &TempDir) -> PathBuf {
     let to = archive.to_str().expect("a path");
     let staged = into.path().join("staged");
     copy(&program, &staged);
-    if !staged.join("__main__.py").exists() {
+    if row.runtime() == "python" && !staged.join("__main__.py").exists() {
         // As the command line does for a folder with another entry.
         fs::rename(staged.join("main.py"), staged.join("__main__.py")).expect("renamed");
     }
@@ -104,7 +113,7 @@ fn copy(from: &Path, to: &Path) {
 fn problem(row: &Row) -> Option<String> {
     let folder = TempDir::new().expect("a folder");
     let file = packed(row, &folder);
-    let mut arguments = vec!["--runtime", "python", "--limits", "wall=10m"];
+    let mut arguments = vec!["--runtime", row.runtime(), "--limits", "wall=10m"];
     if !row.arguments.is_empty() {
         arguments.push("--");
         arguments.extend(row.arguments.iter().map(String::as_str));
@@ -136,6 +145,7 @@ fn problem(row: &Row) -> Option<String> {
 #[test]
 fn every_program_of_the_corpus_does_what_the_table_says() {
     install_python();
+    install_javascript();
     let (rows, next) = (rows(), AtomicUsize::new(0));
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..2)
@@ -175,7 +185,7 @@ fn packages() -> Vec<(String, String)> {
 fn page(rows: &[Row], packages: &[(String, String)]) -> String {
     let works = rows.iter().filter(|row| row.fails.is_none()).count();
     let mut text = format!(
-        "# Compatibility\n\nWhat a Python program may expect of the sandbox, kind by kind. Every line is a program in \
+        "# Compatibility\n\nWhat a program in Python or JavaScript may expect of the sandbox, kind by kind. Every line is a program in \
          [`tests/corpus`](../tests/corpus)\nthat a test runs unchanged; this page is made of the same table\n(`CLOISTERDEV_BLESS=1 \
          cargo test --release -p cloister-tests --test compatibility` writes it anew). {works} of {} do what their\nauthor \
          means; the others fail for the reason that is given.\n",

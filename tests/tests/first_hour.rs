@@ -5,7 +5,7 @@
 
 use cloister_tests::{
     document::blocks,
-    guest, install_python, program, root, sandbox,
+    guest, install_javascript, install_python, program, root, sandbox,
     service::{Service, Setup, Who, cloister},
 };
 use serde_json::{Value, json};
@@ -178,6 +178,12 @@ fn an_author_publishes_a_program_in_c() {
 fn an_author_publishes_a_program_in_python() {
     install_python();
     an_author_publishes("", "python");
+}
+
+#[test]
+fn an_author_publishes_a_program_in_javascript() {
+    install_javascript();
+    an_author_publishes("", "javascript");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use cloister_tests::{
     document::{Block, blocks},
-    install_python, program, root, sandbox,
+    install_javascript, install_python, program, root, sandbox,
     service::cloister,
 };
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ use std::{
 
 /// Blocks that are not run, by their first line, and what covers them.
 const ELSEWHERE: [(&str, &str); 7] = [
-    ("cloister algorithm new rust rows      # or go, c, python", "tests/first_hour.rs"),
+    ("cloister algorithm new rust rows      # or go, c, python, javascript", "tests/first_hour.rs"),
     (
         "cloister run app/ --dataset alice/penguins",
         "a folder of the reader's: tests/service/flows/tree.rs, tests/hostile/archives.rs",
@@ -40,11 +40,12 @@ struct Language {
     results: &'static str,
 }
 
-const LANGUAGES: [Language; 4] = [
+const LANGUAGES: [Language; 5] = [
     Language { name: "rust", results: "results-rust" },
     Language { name: "c", results: "results-c" },
     Language { name: "go", results: "results-go" },
     Language { name: "python", results: "results-python" },
+    Language { name: "javascript", results: "results-javascript" },
 ];
 
 /// The file that a program's first line names: `// NAME`, `/* NAME */` or `# NAME`.
@@ -117,6 +118,12 @@ fn go_is_built_and_run_as_it_is_written() {
 fn python_is_run_as_it_is_written() {
     install_python();
     follow("python");
+}
+
+#[test]
+fn javascript_is_run_as_it_is_written() {
+    install_javascript();
+    follow("javascript");
 }
 
 #[test]

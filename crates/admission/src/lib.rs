@@ -15,6 +15,7 @@ mod component;
 mod declarations;
 #[cfg(test)]
 mod fixtures;
+mod function_names;
 #[cfg(test)]
 mod hostile;
 mod interface;
@@ -30,6 +31,7 @@ mod toolchain;
 mod validation;
 
 pub use component::is_answered_network;
+pub use function_names::without_names;
 pub use interface::WASI_PATCH;
 pub use preview1::preview1_functions;
 pub use proposals::Proposals;
@@ -60,7 +62,8 @@ pub enum Role<'a> {
     Runtime {
         /// Functions (module, name), of any type, that it imports for other hosts. This host traps when one is called.
         trapped_imports: &'a [(String, String)],
-        /// The exports that the host calls. They must be functions without parameters that return nothing or an i32.
+        /// The exports that the host calls. They must be functions without parameters that return nothing or an i32, or like `main`
+        /// in C.
         start: &'a [String],
     },
 }

@@ -128,20 +128,25 @@ fn check_command(survey: &Survey<'_>, types: Option<TypesRef<'_>>, origin: Optio
             refuse("no function `_start`", origin.unwrap_or("Build a program with a `main` function for wasm32-wasip1"))
         }
         Some(start) => {
-            let wrong = export_type_differs(start, types, |ty| ty.results().is_empty());
+            let wrong = export_type_differs(start, types, |ty| ty.params().is_empty() && ty.results().is_empty());
             if wrong { refuse("`_start` is not a function without parameters and results", REBUILD) } else { None }
         }
     }
 }
 
 fn check_runtime<'a>(survey: &Survey<'_>, types: Option<TypesRef<'_>>, start: &'a [String]) -> Vec<Refusal> {
-    let may_return = |ty: &FuncType| matches!(ty.results(), [] | [ValType::I32]);
+    let can_be_called = |ty: &FuncType| match (ty.params(), ty.results()) {
+        ([], [] | [ValType::I32]) => true,
+        // `main` of C: its arguments are placed in memory that `malloc` gives.
+        ([ValType::I32, ValType::I32], [ValType::I32]) => gives_memory(survey, types),
+        _ => false,
+    };
     let mut problems = Problems::default();
     for name in start {
         let what = match survey.exports.iter().find(|export| export.name == name) {
             None => "functions that the runtime does not export",
-            Some(export) if export_type_differs(export, types, may_return) => {
-                "exports that are not functions without parameters, returning nothing or one i32"
+            Some(export) if export_type_differs(export, types, can_be_called) => {
+                "exports that are neither functions without parameters, returning nothing or one i32, nor like `main` of C beside `malloc`"
             }
             Some(_) => continue,
         };
@@ -151,17 +156,20 @@ fn check_runtime<'a>(survey: &Survey<'_>, types: Option<TypesRef<'_>>, start: &'
     problems.into_refusals().collect()
 }
 
-/// Whether an export is not a function that can be called without arguments. Without `types`, checks the kind only.
-fn export_type_differs(
-    export: &Export<'_>,
-    types: Option<TypesRef<'_>>,
-    may_return: impl Fn(&FuncType) -> bool,
-) -> bool {
+/// Whether it exports `malloc`, with the type that it has in C.
+fn gives_memory(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> bool {
+    let is_malloc = |ty: &FuncType| matches!((ty.params(), ty.results()), ([ValType::I32], [ValType::I32]));
+    let malloc = survey.exports.iter().find(|export| export.name == "malloc");
+    malloc.is_some_and(|export| !export_type_differs(export, types, is_malloc))
+}
+
+/// Whether an export is not a function of such a type. Without `types`, checks the kind only.
+fn export_type_differs(export: &Export<'_>, types: Option<TypesRef<'_>>, is_right: impl Fn(&FuncType) -> bool) -> bool {
     match (export.item, types) {
         (Item::Function(index), Some(types)) => {
             let ty = (index < types.function_count()).then(|| types.core_function_at(index));
             let ty = ty.and_then(|id| function_type(types, id));
-            !ty.is_some_and(|ty| ty.params().is_empty() && may_return(ty))
+            !ty.is_some_and(&is_right)
         }
         (Item::Function(_), None) => false,
         (Item::Memory | Item::Instance | Item::Other(_), _) => true,
@@ -284,12 +292,20 @@ mod tests {
             (func (export "_initialize") (block $h (try_table (catch $e $h) (throw $e))))
             (func (export "run") (result i32) i32.const 0)
             (func (export "feed") (param i32))
+            (func (export "main") (param i32 i32) (result i32) i32.const 0)
             (global (export "version") i32 (i32.const 1)))"#;
         let admission = runtime(RUNTIME, &["_initialize", "run"]);
         assert_eq!(admission.verdict, Verdict::Admitted);
         assert_eq!(admission.kind, Some(ModuleKind::Preview1Reactor));
         for (start, words) in [("stop", "does not export: stop"), ("feed", "parameters"), ("version", "parameters")] {
             assert_refused(&runtime(RUNTIME, &["run", start]), Rule::EntryPoint, words);
+        }
+        // Its arguments have no place without `malloc` of the right type.
+        assert_refused(&runtime(RUNTIME, &["main"]), Rule::EntryPoint, "malloc");
+        for (parameter, is_admitted) in [("i32", true), ("i64", false)] {
+            let malloc = format!(r#"(func (export "malloc") (param {parameter}) (result i32) i32.const 0))"#);
+            let with = RUNTIME.strip_suffix(')').expect("a module").to_owned() + &malloc;
+            assert_eq!(runtime(&with, &["main"]).verdict == Verdict::Admitted, is_admitted, "{parameter}");
         }
         assert_eq!(rules(&admit_text(RUNTIME)), [Rule::Invalid, Rule::Import, Rule::EntryPoint]);
     }

@@ -17,6 +17,7 @@ mod environment;
 mod fixtures;
 mod imports;
 mod inputs;
+mod javascript;
 mod log;
 mod memory;
 mod modules;

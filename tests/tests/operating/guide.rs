@@ -17,6 +17,7 @@ use tempfile::TempDir;
 const ELSEWHERE: &[(&str, &str)] = &[
     ("make build && export PATH=\"$PWD/target/release:$PATH\"", "whoever runs tests has built"),
     ("cloister runtime add python", "tests/service/flows/python.rs: here it would compile for minutes"),
+    ("cloister runtime add javascript", "tests/service/flows/javascript.rs"),
     ("make dist", "packages.rs"),
     ("apt install ./target/dist/cloister_0.1.0_amd64.deb", "packages.rs unpacks it; installing changes this machine"),
     ("systemd-sysusers", "it changes the users of this machine"),

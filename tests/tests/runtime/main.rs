@@ -1,5 +1,6 @@
 //! Runtimes: installed as their manifest says or not at all, and used only as they were installed.
 
+mod entry;
 mod kept;
 mod snapshot;
 

@@ -33,6 +33,7 @@ enum Language {
     Go,
     C,
     Python,
+    Javascript,
 }
 
 /// What differs between languages in the files that all have.
@@ -80,6 +81,16 @@ impl Language {
                 entrypoint: "python3 $ALGO",
                 ignored: "results/\n__pycache__/\n",
             },
+            Self::Javascript => Words {
+                language: "JavaScript",
+                source: "algorithm.js",
+                program: "algorithm.js",
+                build: "says that nothing has to be built",
+                needs: " Its JavaScript is installed once:\n`sandbox runtime add javascript`.",
+                image: "node",
+                entrypoint: "node $ALGO",
+                ignored: "results/\n",
+            },
         }
     }
 
@@ -106,6 +117,10 @@ impl Language {
             Self::Python => {
                 &[("Makefile", template!("python/Makefile")), ("algorithm.py", template!("python/algorithm.py"))]
             }
+            Self::Javascript => &[
+                ("Makefile", template!("javascript/Makefile")),
+                ("algorithm.js", template!("javascript/algorithm.js")),
+            ],
         }
     }
 
@@ -168,7 +183,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    const LANGUAGES: [Language; 4] = [Language::Rust, Language::Go, Language::C, Language::Python];
+    const LANGUAGES: [Language; 5] =
+        [Language::Rust, Language::Go, Language::C, Language::Python, Language::Javascript];
 
     #[test]
     fn every_template_is_whole() {

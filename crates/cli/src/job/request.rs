@@ -24,7 +24,7 @@ pub(super) struct JobOptions {
     /// machine
     #[arg(long, value_name = "FILE")]
     requirements: Option<PathBuf>,
-    /// The image that runs the script [default: `python` for *.py, *.ipynb, *.pyz and folders]
+    /// The image that runs the script [default: `python` for *.py, *.ipynb, *.pyz and folders, `node` for *.js, *.mjs and *.cjs]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// A parameter. The value is parsed as JSON; if that fails, it is a string. Can be repeated
@@ -259,16 +259,21 @@ fn container(path: &Path, head: [u8; 4], image: Option<String>, arguments: &[Str
         Some(image) => Some(image),
         None if &head == b"\0asm" => wasm(),
         None if named("py") || named("pyz") || named("ipynb") || path.is_dir() => Some("python".to_owned()),
+        None if named("js") || named("mjs") || named("cjs") => Some("node".to_owned()),
         None => {
             let text = format!(
-                "`{}` is neither WebAssembly nor *.py, *.ipynb or a folder: name the image that runs it with --image",
+                "`{}` is neither WebAssembly nor *.py, *.ipynb, *.js or a folder: name the image that runs it with --image",
                 path.display()
             );
             return Err(Usage::error(text));
         }
     };
     Ok(image.map(|image| {
-        let command = if image == "python" { "python3 $ALGO" } else { "$ALGO" };
+        let command = match image.as_str() {
+            "python" => "python3 $ALGO",
+            "node" => "node $ALGO",
+            _ => "$ALGO",
+        };
         json!({"image": image, "entrypoint": Container::entrypoint_of(command, arguments)})
     }))
 }
@@ -288,6 +293,10 @@ mod tests {
         assert_eq!(image("a.py", script, None).expect("known"), Some(python.clone()));
         assert_eq!(image("a", script, Some("python")).expect("known"), Some(python));
         assert!(image("a.ipynb", *b"# Ce", None).expect("known").is_some());
+        let node = json!({"image": "node", "entrypoint": "node $ALGO"});
+        for name in ["a.js", "a.mjs", "a.cjs"] {
+            assert_eq!(image(name, *b"cons", None).expect("known"), Some(node.clone()));
+        }
         assert!(image("a.sh", script, None).is_err());
         let arguments = ["--mode".to_owned(), "fast and good".to_owned()];
         let with = |head| container(Path::new("a.py"), head, None, &arguments).expect("known").expect("a container");

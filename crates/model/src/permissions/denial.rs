@@ -140,7 +140,7 @@ impl DenialRule {
                 "choose another environment, or ask its operator: an image that no interpreter stands for is a container"
             }
             Self::EnvironmentInterpreter => {
-                "ask its operator to install it (`cloister runtime add python`), or choose another environment"
+                "ask its operator to install it (`cloister runtime add`), or choose another environment"
             }
             Self::EnvironmentProfile => "choose another environment",
             Self::EnvironmentNetwork => "run it without network, or as a container where the environment has one",

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Runtime {
-    /// Install an interpreter: `python`, or one with a manifest
+    /// Install an interpreter: `python`, `javascript`, or one with a manifest
     Add {
-        /// `python`, or a manifest file
+        /// `python`, `javascript`, or a manifest file
         #[arg(required_unless_present = "bundle")]
         runtime: Option<String>,
         /// Use this wheel instead of downloading it with pip
@@ -89,7 +89,8 @@ impl Runtime {
                     print(&show::json(&manifests)?);
                 } else if installed.is_empty() {
                     print(
-                        "no runtimes installed; `sandbox runtime add python` installs CPython with pandas and scikit-learn",
+                        "no runtimes installed; `sandbox runtime add python` installs CPython with pandas and scikit-learn, \
+                         `sandbox runtime add javascript` QuickJS with modules of Node.js",
                     );
                 } else {
                     for installed in &installed {

@@ -60,7 +60,9 @@ pub(crate) fn main() -> Result<()> {
         let engine = engine.engine(Purpose::Compile(effort))?;
         let compiled = match response.admission.kind {
             Some(ModuleKind::Component) => engine.precompile_component(&bytes),
-            Some(ModuleKind::Preview1Command | ModuleKind::Preview1Reactor) | None => engine.precompile_module(&bytes),
+            Some(ModuleKind::Preview1Command | ModuleKind::Preview1Reactor) | None => {
+                engine.precompile_module(&cloister_admission::without_names(bytes))
+            }
         };
         match compiled {
             Ok(code) => {

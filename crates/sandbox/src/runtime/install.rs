@@ -23,7 +23,7 @@ use std::{
 #[derive(Debug, thiserror::Error)]
 pub enum InstallError {
     /// Neither a built-in name nor a file.
-    #[error("`{0}` is neither a built-in runtime (python) nor a manifest file")]
+    #[error("`{0}` is neither a built-in runtime ({known}) nor a manifest file", known = Manifest::KNOWN.join(", "))]
     Unknown(String),
     /// The manifest is invalid.
     #[error("{0}")]
@@ -95,7 +95,7 @@ pub fn add(
     let manifest = Manifest::parse(&text).map_err(|error| InstallError::Manifest(error.to_string()))?;
     let runtimes = home.runtimes()?;
     let target = runtimes.join(&manifest.name);
-    if let Ok(installed) = Runtime::open(&target, &manifest.name)
+    if let Ok(installed) = Runtime::find(home, &manifest.name)
         && installed.manifest == manifest
         && installed.open_module().is_ok()
         && installed.open_files().is_ok()

@@ -42,10 +42,13 @@ pub struct Manifest {
     /// The files that it reads at run time.
     #[serde(default)]
     pub files: Vec<SupportFile>,
+    /// Files that this manifest itself holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<TextFile>,
     /// Empty directories that it expects.
     #[serde(default)]
     pub directories: Vec<String>,
-    /// The exports to call, in order. The last may return an exit code.
+    /// The exports to call, in order. One may return an exit code, and have the two parameters of `main` in C.
     pub start: Vec<String>,
     /// Imports (module, name) that trap when called.
     #[serde(default)]
@@ -79,7 +82,7 @@ pub struct Snapshot {
     pub replace: Option<Replacement>,
     /// Files that are there during the initialisation only, beside the manifest's.
     #[serde(default)]
-    pub files: Vec<SnapshotFile>,
+    pub files: Vec<TextFile>,
     /// The digest of the module that comes of it. One that comes out otherwise is not used.
     pub sha256: Sha256,
 }
@@ -94,14 +97,24 @@ pub struct Replacement {
     pub new: String,
 }
 
-/// A file that is there during the initialisation.
+/// A file of text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SnapshotFile {
+pub struct TextFile {
     /// Its path: absolute, outside `/data` and `/tmp`.
     pub guest: String,
     /// Its lines. A line feed follows each.
     pub lines: Vec<String>,
+}
+
+impl TextFile {
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut text = self.lines.join("\n");
+        text.push('\n');
+        text.into_bytes()
+    }
 }
 
 /// The archive that holds the files of a runtime.
@@ -218,8 +231,9 @@ impl Manifest {
         {
             return wrong("snapshot", "must name the exports that initialise it and those that start a run");
         }
-        let initial = manifest.snapshot.iter().flat_map(|snapshot| &snapshot.files).map(|file| &file.guest);
-        let paths = manifest.files.iter().map(|file| &file.guest).chain(&manifest.directories).chain(initial);
+        let initial = manifest.snapshot.iter().flat_map(|snapshot| &snapshot.files);
+        let texts = manifest.texts.iter().chain(initial).map(|file| &file.guest);
+        let paths = manifest.files.iter().map(|file| &file.guest).chain(&manifest.directories).chain(texts);
         for path in paths {
             let plain = path.split('/').skip(1).all(|segment| !matches!(segment, "" | "." | ".."));
             let ours = ["/data", "/dev", "/tmp"].iter().any(|top| path == top || path.starts_with(&format!("{top}/")));
@@ -240,10 +254,14 @@ impl Manifest {
         Ok(manifest)
     }
 
+    /// The names of the manifests that are built into this program.
+    pub const KNOWN: [&str; 2] = ["javascript", "python"];
+
     /// A manifest that is built into this program.
     #[must_use]
     pub fn known(name: &str) -> Option<&'static [u8]> {
         match name {
+            "javascript" => Some(include_bytes!("javascript.json")),
             "python" => Some(include_bytes!("python.json")),
             _ => None,
         }
@@ -251,37 +269,63 @@ impl Manifest {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "reads files of this crate")]
 mod tests {
     use super::*;
 
+    fn known(name: &str) -> Manifest {
+        Manifest::parse(Manifest::known(name).expect("known")).expect("a manifest")
+    }
+
     #[test]
-    fn the_built_in_manifest_is_valid() {
-        let manifest = Manifest::parse(Manifest::known("python").expect("known")).expect("a manifest");
-        assert_eq!(manifest.name, "python");
+    fn the_built_in_manifests_are_valid() {
+        for name in Manifest::KNOWN {
+            assert_eq!(known(name).name, name);
+        }
+        assert!(Manifest::known("perl").is_none());
     }
 
     /// `scripts/runtime-manifest.py` puts them there.
     #[test]
-    fn the_programs_of_the_built_in_manifest_are_those_that_are_edited() {
-        let manifest = Manifest::parse(Manifest::known("python").expect("known")).expect("a manifest");
-        let files = manifest.snapshot.expect("a snapshot").files;
-        let programs =
-            [("parquet.py", include_str!("python/parquet.py")), ("preload.py", include_str!("python/preload.py"))];
-        assert_eq!(files.len(), programs.len());
-        for (file, (name, text)) in files.iter().zip(programs) {
-            assert!(
-                file.guest == format!("/usr/local/lib/{name}") && file.lines.iter().eq(text.lines()),
-                "{name} differs"
-            );
+    fn the_programs_of_the_built_in_manifests_are_those_that_are_edited() {
+        let edited = |folder: &str| {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runtime").join(folder);
+            let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+            let files = entries.filter(|path| path.is_file());
+            let named =
+                files.map(|path| (path.file_name().expect("a name").to_owned(), std::fs::read(path).expect("read")));
+            named.collect::<std::collections::BTreeMap<_, _>>()
+        };
+        let held = |files: &[TextFile], below: &str| {
+            let files = files.iter().filter_map(|file| Some((file.guest.strip_prefix(below)?.into(), file.bytes())));
+            files.collect::<std::collections::BTreeMap<_, _>>()
+        };
+        let python = known("python").snapshot.expect("a snapshot").files;
+        assert!(held(&python, "/usr/local/lib/") == edited("python"), "python");
+        let javascript = known("javascript").texts;
+        assert!(held(&javascript, "/usr/local/lib/javascript/") == edited("javascript"), "javascript");
+        let modules = edited("javascript/import");
+        for prefix in ["/", "/node:"] {
+            for (file, bytes) in &modules {
+                let guest = format!("{prefix}{}", file.to_str().expect("a name").trim_end_matches(".js"));
+                let text = javascript.iter().find(|text| text.guest == guest);
+                assert!(text.is_some_and(|text| text.bytes() == *bytes), "{guest}");
+            }
         }
+        assert_eq!(javascript.len(), edited("javascript").len() + 2 * modules.len());
     }
 
     #[test]
     fn a_manifest_cannot_place_files_below_data_or_tmp() {
-        let text = String::from_utf8(Manifest::known("python").expect("known").to_vec()).expect("text");
-        for path in ["/data/inputs/x", "/tmp", "/dev/null", "relative", "/usr/../data/x", "/usr//x"] {
-            let text = text.replace("/usr/local/lib/python315.zip", path);
-            assert!(Manifest::parse(text.as_bytes()).is_err(), "{path}");
+        for (name, place) in
+            [("python", "/usr/local/lib/python315.zip"), ("javascript", "/usr/local/lib/javascript/start.js")]
+        {
+            let text = String::from_utf8(Manifest::known(name).expect("known").to_vec()).expect("text");
+            assert!(text.contains(place));
+            for path in ["/data/inputs/x", "/tmp", "/dev/null", "relative", "/usr/../data/x", "/usr//x"] {
+                let text = text.replace(place, path);
+                assert!(Manifest::parse(text.as_bytes()).is_err(), "{path}");
+            }
         }
     }
 }

@@ -10,10 +10,10 @@ pub use bundle::{Bundle, BundleError, add_bundle, bundle};
 pub use install::{InstallError, Installed, add, list, remove};
 pub(crate) use keep::Offered;
 pub use keep::{Kept, keep};
-pub use manifest::{Manifest, Needs, Snapshot, SnapshotFile, SupportFile};
+pub use manifest::{Manifest, Needs, Snapshot, SupportFile, TextFile};
 
 use crate::{
-    compiler::Role,
+    compiler::{Role, sealed},
     hash::{Blake3, sha256},
     home::Home,
     host_file::{open_regular, read_bounded},
@@ -25,6 +25,7 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
@@ -112,14 +113,27 @@ impl Runtime {
     }
 
     /// The codes of its files. A runtime that was installed before there were any has none.
+    ///
+    /// # Errors
+    /// If the manifest, which may hold programs, is not the one that was installed.
     fn codes(&self, home: &Home) -> Result<Checks, RuntimeError> {
         let text = open_regular(&self.directory.join(manifest::CODES))
             .and_then(|mut file| read_bounded(&mut file, MAX_MANIFEST_BYTES));
-        let codes = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
-        Ok(match codes {
-            Some(codes) => Checks::Codes(MacKey::of(home)?, codes),
-            None => Checks::Sha256,
-        })
+        let codes: Option<BTreeMap<String, Blake3>> = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let key = MacKey::of(home)?;
+        let is_installed = match codes.as_ref().and_then(|codes| codes.get(manifest::FILE)) {
+            Some(code) => *code == self.code_of_manifest(&key),
+            // The manifests of that time held no files.
+            None => self.manifest.texts.is_empty(),
+        };
+        if !is_installed {
+            return Err(self.damaged(format!("`{}` has changed", manifest::FILE)));
+        }
+        Ok(codes.map_or(Checks::Sha256, |codes| Checks::Codes(key, codes)))
+    }
+
+    fn code_of_manifest(&self, key: &MacKey) -> Blake3 {
+        key.code(&[b"manifest", self.manifest_sha256.as_bytes()])
     }
 
     /// Makes the codes of its files, whose digests must have been compared.
@@ -134,7 +148,8 @@ impl Runtime {
             let opened = open_regular(&self.directory.join(&name))?;
             Ok((name, code(&key, file.sha256, &opened)?))
         });
-        let codes: BTreeMap<String, Blake3> = codes.collect::<io::Result<_>>().map_err(damaged)?;
+        let mut codes: BTreeMap<String, Blake3> = codes.collect::<io::Result<_>>().map_err(damaged)?;
+        codes.insert(manifest::FILE.to_owned(), self.code_of_manifest(&key));
         let text = serde_json::to_vec(&codes).map_err(|error| damaged(error.into()))?;
         std::fs::write(self.directory.join(manifest::CODES), text).map_err(damaged)
     }
@@ -236,7 +251,20 @@ impl Runtime {
                 Placed::File(path)
             }
         });
-        files.chain(self.manifest.directories.iter().cloned().map(Placed::Empty))
+        let texts = self.manifest.texts.iter().map(|text| Placed::File(text.guest.clone()));
+        files.chain(texts).chain(self.manifest.directories.iter().cloned().map(Placed::Empty))
+    }
+
+    /// What it places in the tree, opened in this order: its support files, then the texts of its manifest.
+    ///
+    /// # Errors
+    /// If a file differs from what was installed.
+    pub(crate) fn open_placed(&self) -> Result<Vec<OwnedFd>, RuntimeError> {
+        let mut opened: Vec<OwnedFd> = self.open_files()?.into_iter().map(OwnedFd::from).collect();
+        for text in &self.manifest.texts {
+            opened.push(sealed("text", &text.bytes()).map_err(|error| self.damaged(error.to_string()))?);
+        }
+        Ok(opened)
     }
 
     /// Opens its module after verifying the digest.

@@ -67,7 +67,7 @@ pub(super) fn execute(
         outputs_end,
     ];
     if let Some(runtime) = runtime {
-        fds.extend(runtime.open_files().map_err(JobError::from)?.into_iter().map(OwnedFd::from));
+        fds.extend(runtime.open_placed().map_err(JobError::from)?);
     }
     let Opened { fds: input_fds, .. } = &opened;
     for fd in input_fds {

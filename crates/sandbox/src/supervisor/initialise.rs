@@ -53,10 +53,10 @@ pub(crate) fn initialise(
         datasets: Vec::new(),
         compile_ms: None,
     };
-    let opened = snapshot.files.iter().map(|file| {
-        let text = file.lines.join("\n") + "\n";
-        Ok((Placed::File(file.guest.clone()), sealed("snapshot file", text.as_bytes())?))
-    });
+    let opened = snapshot
+        .files
+        .iter()
+        .map(|file| Ok((Placed::File(file.guest.clone()), sealed("snapshot file", &file.bytes())?)));
     let state = File::from(create_memfd("state")?);
     let opened = Opened::only(opened.collect::<Result<Vec<(Placed, OwnedFd)>>>()?, state.try_clone()?.into());
     let spec = Spec {

@@ -289,6 +289,9 @@ fn call(store: &mut Store<Guest>, instance: Instance, exports: &[String]) -> was
         let code = if let Ok(function) = function.typed::<(), ()>(&*store) {
             function.call(&mut *store, ())?;
             0
+        } else if let Ok(main) = function.typed::<(u32, u32), i32>(&*store) {
+            let arguments = place_arguments(store, instance)?;
+            main.call(&mut *store, arguments)?.cast_unsigned()
         } else {
             function.typed::<(), i32>(&*store)?.call(&mut *store, ())?.cast_unsigned()
         };
@@ -297,4 +300,28 @@ fn call(store: &mut Store<Guest>, instance: Instance, exports: &[String]) -> was
         }
     }
     Ok(0)
+}
+
+/// Writes the arguments into memory that the interpreter gives, as `main` in C finds them. Returns their number, and the address of the
+/// list of their addresses, which ends with 0.
+fn place_arguments(store: &mut Store<Guest>, instance: Instance) -> wasmtime::Result<(u32, u32)> {
+    let arguments = store.data().arguments.clone();
+    let count = u32::try_from(arguments.len())?;
+    let list_bytes = (count + 1) * 4;
+    let bytes = arguments.iter().map(|argument| argument.len() + 1).sum::<usize>();
+    let malloc = instance.get_typed_func::<u32, u32>(&mut *store, "malloc")?;
+    let list = malloc.call(&mut *store, list_bytes + u32::try_from(bytes)?)?;
+    let memory = instance.get_memory(&mut *store, "memory").ok_or_else(|| wasmtime::Error::msg("no memory"))?;
+    let (mut addresses, mut texts) = (Vec::new(), Vec::new());
+    for argument in &arguments {
+        let address = u64::from(list) + u64::from(list_bytes) + texts.len() as u64;
+        addresses.extend_from_slice(&u32::try_from(address)?.to_le_bytes());
+        texts.extend_from_slice(argument.as_bytes());
+        texts.push(0);
+    }
+    addresses.extend_from_slice(&0_u32.to_le_bytes());
+    addresses.append(&mut texts);
+    // Refused if the interpreter gave an address that is not in its memory.
+    memory.write(&mut *store, list as usize, &addresses)?;
+    Ok((count, list))
 }

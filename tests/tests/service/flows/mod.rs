@@ -4,6 +4,7 @@ mod assets;
 mod computing;
 mod encryption;
 mod following;
+mod javascript;
 mod lists;
 mod packages;
 mod permissions;

@@ -1,0 +1,3 @@
+// What `import` of the module `perf_hooks` finds.
+export const performance = globalThis.performance;
+export default { performance };

@@ -1,0 +1,11 @@
+const fs = require('fs');
+const record = Buffer.alloc(16);
+record.writeUInt32LE(0xcafe, 0);
+record.writeDoubleLE(1.5, 8);
+const fd = fs.openSync('/data/outputs/record.bin', 'w');
+fs.writeSync(fd, record);
+fs.writeSync(fd, Buffer.from('ende').toString('base64'));
+fs.closeSync(fd);
+fs.mkdirSync('/tmp/a/b', { recursive: true });
+fs.writeFileSync('/tmp/a/b/note', 'grün');
+console.log(fs.readdirSync('/tmp/a'), fs.existsSync('/tmp/a/b/none'), fs.readFileSync('/tmp/a/b/note', 'latin1').length);

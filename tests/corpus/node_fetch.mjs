@@ -1,0 +1,2 @@
+const answer = await fetch('https://example.com/');
+console.log(answer.status);

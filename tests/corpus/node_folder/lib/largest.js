@@ -1,0 +1,1 @@
+exports.largest = numbers => numbers.reduce((a, b) => Math.max(a, b));

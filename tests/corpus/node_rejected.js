@@ -1,0 +1,5 @@
+const fs = require('fs');
+async function main() {
+  await fs.promises.readFile('/data/inputs/penguins/missing.csv');
+}
+main();

@@ -1,0 +1,85 @@
+//! How an interpreter is started, and the files that its manifest itself holds.
+
+use crate::{Workshop, said};
+use cloister_model::Outcome;
+use serde_json::json;
+use std::fs;
+
+const MAIN: &str = "tests/fixtures/main.wat";
+
+fn starting_at_main(change: impl Fn(String) -> String) -> Workshop {
+    Workshop::with(MAIN, change, |manifest| {
+        manifest["start"] = json!(["main"]);
+        manifest["trap"] = json!([]);
+    })
+}
+
+#[test]
+fn main_of_c_is_given_its_arguments() {
+    let workshop = starting_at_main(|text| text);
+    let added = workshop.add(&workshop.manifest);
+    assert!(added.status.success(), "{}", said(&added));
+    let (code, report, log) = workshop.run("x");
+    assert_eq!(String::from_utf8_lossy(&log), "tiny\n/data/transformations/algorithm\n");
+    assert!(matches!(report.expect("a report").outcome, Outcome::AlgorithmFailed { exit_code: 7 }), "{code}");
+}
+
+/// An interpreter that answers with an address outside of its memory is not written to, and harms itself alone.
+#[test]
+fn arguments_are_not_written_outside_of_the_memory() {
+    for address in ["65530", "65536", "0x7fffffff", "0xfffffff0"] {
+        let workshop = starting_at_main(|text| text.replace("(i32.const 1024)", &format!("(i32.const {address})")));
+        let added = workshop.add(&workshop.manifest);
+        assert!(added.status.success(), "{}", said(&added));
+        let (_, report, log) = workshop.run("x");
+        let outcome = report.expect("a report").outcome;
+        assert!(!outcome.is_success() && log.is_empty(), "{address}: {outcome}");
+    }
+}
+
+#[test]
+fn main_of_c_needs_a_malloc() {
+    for (old, new) in [("(export \"malloc\")", "(export \"other\")"), ("(param $bytes i32)", "(param $bytes i64)")] {
+        let workshop = starting_at_main(|text| {
+            // The first one is `malloc`'s.
+            text.replacen(old, new, 1)
+        });
+        let added = workshop.add(&workshop.manifest);
+        let (code, report, log) = workshop.run("x");
+        let told = format!("{} {code} {report:?} {}", said(&added), String::from_utf8_lossy(&log));
+        assert!(told.contains("malloc"), "{told}");
+        assert!(report.is_none_or(|report| !report.outcome.is_success()));
+    }
+}
+
+/// A text is a file that a script finds, and that it cannot change.
+#[test]
+fn texts_of_the_manifest_are_files_of_the_guest() {
+    let workshop = Workshop::with(
+        "tests/fixtures/interpreter.wat",
+        |text| text,
+        |manifest| {
+            manifest["files"] = json!([]);
+            manifest["texts"] = json!([{ "guest": "/usr/share/library", "lines": ["of the manifest", "zwei"] }]);
+        },
+    );
+    let added = workshop.add(&workshop.manifest);
+    assert!(added.status.success(), "{}", said(&added));
+    let (code, _, log) = workshop.run("0");
+    assert_eq!((code, log), (0, "of the manifest\nzwei\n".as_bytes().to_vec()));
+    // What is installed is what runs.
+    let installed = workshop.at("home/runtimes/tiny");
+    let manifest = fs::read_to_string(installed.join("runtime.json")).expect("the manifest");
+    for lose_codes in [false, true] {
+        fs::write(installed.join("runtime.json"), manifest.replace("zwei", "drei")).expect("written");
+        if lose_codes {
+            fs::remove_file(installed.join("codes.json")).expect("removed");
+        }
+        let (code, report, line) = workshop.run("0");
+        let line = String::from_utf8_lossy(&line).into_owned();
+        assert!(code == 2 && report.is_none() && line.contains("`runtime.json` has changed"), "{code} {line}");
+    }
+    let mut placed = workshop.manifest.clone();
+    placed["texts"][0]["guest"] = json!("/data/inputs/library");
+    assert!(said(&workshop.add(&placed)).contains("absolute paths outside /data"));
+}
