@@ -5,7 +5,8 @@ use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::service::{NOTHING, phase, text};
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, apply_filter,
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
 };
 use serde_json::json;
 use std::env::consts::ARCH;
