@@ -6,6 +6,7 @@ import json
 import os
 import re
 import ssl
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ def resolve(url: str | None, key: str | None, context: str | None, ca: str | Non
                 raise CloisterError(f"the context `{context}` is one of another service: leave out `url` or `context`")
             stored = {}
     url = _normal(url or stored.get("url") or DEFAULT_URL)
+    if key is None and stored.get("expires", "").isdigit() and int(stored["expires"]) <= time.time():
+        raise NotSignedIn("the sign-in has expired: `cloister whoami` renews it, or run `cloister login` again")
     key = key or stored.get("key") or _read_key(stored.get("keyFile"))
     if not key:
         raise NotSignedIn("no key: run `cloister login`, set CLOISTER_KEY, or call connect(key=...)")
@@ -93,7 +96,11 @@ def _context(path: Path, name: str | None) -> dict[str, str]:
     wanted = name or current
     found = contexts.get(wanted) if isinstance(contexts, dict) and isinstance(wanted, str) else None
     if isinstance(found, dict):
-        return {field: text for field, text in found.items() if isinstance(text, str)}
+        fields = {field: text for field, text in found.items() if isinstance(text, str)}
+        sign_in = found.get("signIn")
+        if isinstance(sign_in, dict) and isinstance(sign_in.get("expires"), str):
+            fields["expires"] = sign_in["expires"]
+        return fields
     if wanted is not None:
         raise CloisterError(f"there is no context `{wanted}`: `cloister context list` shows those that there are")
     return {}

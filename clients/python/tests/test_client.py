@@ -1,13 +1,15 @@
 """What needs no service. Run by `tests/tests/service/python_client.rs`, with the installed wheel."""
 
+import os
 import tempfile
 import unittest
+import unittest.mock
 from pathlib import Path
 from types import SimpleNamespace
 
 from cloister_client import CloisterError, Denied, NotSignedIn, Refused, Result
 from cloister_client.client import _opened
-from cloister_client.contexts import parse
+from cloister_client.contexts import parse, resolve
 from cloister_client.errors import refusal, shown
 
 
@@ -28,6 +30,22 @@ class Contexts(unittest.TestCase):
         self.assertEqual(parse(text), {"current": "lab", "contexts": contexts})
         self.assertEqual(parse("contexts: {}\n"), {"contexts": {}})
         self.assertEqual(parse("contexts:\ncurrent: a\n"), {"contexts": {}, "current": "a"})
+
+    def test_an_expired_sign_in_is_not_sent(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "cloister", "config.yaml")
+            path.parent.mkdir()
+            for expires, refused in [("99999999999", False), ("1", True)]:
+                path.write_text(
+                    "current: lab\ncontexts:\n  lab:\n    url: https://lab.example/\n    key: token\n    signIn:\n"
+                    f"      issuer: https://login.example\n      clientId: cli\n      audience: it\n      expires: {expires}\n"
+                )
+                with unittest.mock.patch.dict(os.environ, {"XDG_CONFIG_HOME": folder}, clear=True):
+                    if refused:
+                        with self.assertRaisesRegex(NotSignedIn, "cloister login"):
+                            resolve(None, None, None, None)
+                    else:
+                        self.assertEqual(resolve(None, None, None, None).key, "token")
 
     def test_other_yaml_is_refused_without_quoting_it(self):
         for text in [

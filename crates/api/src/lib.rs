@@ -32,6 +32,6 @@ pub use native::openapi;
 pub use probes::{Probed, serve_probes};
 pub use serve::{ServeOptions, TlsError, serve, tls_config};
 pub use settings::{
-    GetJson, Issuer, IssuerDocument, MetricsFor, OperatorSettings, RateLimits, Settings, SettingsError,
+    GetJson, Issuer, IssuerDocument, MetricsFor, OperatorSettings, RateLimits, Settings, SettingsError, SignIn,
 };
 pub use state::Service;

@@ -140,6 +140,17 @@ pub struct Issuer {
     pub roles: BTreeMap<String, Role>,
     /// The role of a token without any of these; none: the token is not accepted.
     pub default_role: Option<Role>,
+    /// How command lines sign in there; none: they need a key or a token.
+    pub sign_in: Option<SignIn>,
+}
+
+/// What a command line needs to sign in at an issuer with the device authorization grant (RFC 8628). None of it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// The public client that the issuer has registered for command lines.
+    pub client_id: String,
+    /// The scopes to ask for, besides `openid` and, where the issuer has it, `offline_access`.
+    pub scopes: Vec<String>,
 }
 
 /// Settings that cannot be used.

@@ -4,7 +4,7 @@
 use crate::{
     auth::Identity,
     metrics::Metrics,
-    settings::{MetricsFor, OperatorSettings, Settings, SettingsError, is_origin},
+    settings::{Issuer, MetricsFor, OperatorSettings, Settings, SettingsError, is_origin},
 };
 use axum::extract::FromRef;
 use cloister_model::{Account, Backend, Claims, Did, EngineError, Manifest, StoreError};
@@ -31,6 +31,8 @@ pub(crate) struct AppState {
     pub(crate) identity: Identity,
     pub(crate) http: Http,
     pub(crate) ocean: Arc<OperatorSettings>,
+    /// Where command lines can sign in.
+    pub(crate) issuers: Arc<[Issuer]>,
 }
 
 /// What surrounds answers.
@@ -87,7 +89,8 @@ impl Service {
             public_url: settings.public_url.clone(),
             cors_origins: settings.cors_origins.into(),
         };
-        Ok(Self { state: AppState { use_cases, identity, http, ocean: Arc::new(settings.operator) } })
+        let (ocean, issuers) = (Arc::new(settings.operator), settings.oidc.into());
+        Ok(Self { state: AppState { use_cases, identity, http, ocean, issuers } })
     }
 
     /// Publishes a manifest that the operator of a cluster let an account apply there, as `POST` of it does.
@@ -152,6 +155,12 @@ impl FromRef<AppState> for Http {
 impl FromRef<AppState> for Arc<OperatorSettings> {
     fn from_ref(state: &AppState) -> Self {
         Self::clone(&state.ocean)
+    }
+}
+
+impl FromRef<AppState> for Arc<[Issuer]> {
+    fn from_ref(state: &AppState) -> Self {
+        Self::clone(&state.issuers)
     }
 }
 

@@ -5,10 +5,10 @@ use crate::{
     client::{ConnectionArguments, Whoami, read},
     context::Context,
     contexts, demo, engine, environment, examples,
-    exit::EXIT_CODES,
+    exit::{EXIT_CODES, USAGE},
     failure::{code_of, error_document, is_closed_pipe},
     job, key, login,
-    output::{Format, Table, complain, print_document, print_line, speak},
+    output::{Format, Table, complain, print_document, print_line, refuse, speak},
     runtime, serve, step, upload,
 };
 use anyhow::Context as _;
@@ -83,7 +83,7 @@ enum Command {
     /// Show your account and role
     Whoami,
     Login(login::Login),
-    /// The services that you logged in to, and which one is used
+    /// Choose between the services that you have logged in to
     #[command(subcommand, visible_alias = "contexts")]
     Context(contexts::ContextCommand),
     /// Interpreters of the service on this machine, for algorithms written as scripts: install, list, remove
@@ -112,7 +112,15 @@ enum Command {
 
 /// Runs the command that was typed. Returns the exit code of the program.
 pub(crate) fn main() -> ExitCode {
-    let matches = command_line().get_matches();
+    let matches = match command_line().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => {
+            refuse(&error.render().ansi().to_string());
+            return ExitCode::from(USAGE);
+        }
+        // The help, or the version.
+        Err(error) => error.exit(),
+    };
     let Arguments { connection, output, quiet, verbose, command } =
         Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     speak(quiet, verbose);
@@ -200,6 +208,27 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    /// In short and in long, with usage, examples and exit codes.
+    #[test]
+    fn the_help_of_every_command_fits_into_80_columns() {
+        fn check(command: &mut clap::Command, path: &str) {
+            for help in [command.render_help(), command.render_long_help()] {
+                for line in help.to_string().lines() {
+                    let is_one_word = !line.trim().contains(' ');
+                    assert!(line.chars().count() <= 80 || is_one_word, "{path}: {line}");
+                }
+            }
+            // Hidden ones are for programs.
+            for inner in command.get_subcommands_mut().filter(|inner| !inner.is_hide_set()) {
+                let path = format!("{path} {}", inner.get_name());
+                check(inner, &path);
+            }
+        }
+        let mut command = command_line().term_width(80);
+        command.build();
+        check(&mut command, "cloister");
     }
 
     #[test]

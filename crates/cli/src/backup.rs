@@ -15,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Copy the folder of a service on this machine into a backup, while the service works
+/// Back up the folder of a service on this machine, while it works
 ///
 /// The backup is a new folder that only you can read: the database as it is at one moment, keys and secrets, cloister.toml, uploads,
 /// logs, outputs that wait for a reviewer, and results, unless they are kept in an S3-compatible store. It contains keys and
@@ -35,7 +35,7 @@ pub(crate) struct Backup {
     config: Option<PathBuf>,
 }
 
-/// Check a backup, and put it into the folder of a service that does not run yet
+/// Check a backup, and restore it into a folder that no service uses yet
 ///
 /// The folder (--home) must not exist or be empty. Every file is compared with its digest first; a damaged backup changes nothing.
 ///

@@ -89,7 +89,7 @@ const EXAMPLES: &[Examples] = &[
         &["key"],
         &[
             ("A key for another account", "cloister key create --account alice --role publisher --expires 90d"),
-            ("Make one useless at once", "cloister key revoke 0123456789abcdef"),
+            ("Revoke one", "cloister key revoke 0123456789abcdef"),
         ],
     ),
     (
@@ -119,8 +119,26 @@ fn at(command: clap::Command, path: &[&'static str], text: &str) -> clap::Comman
 }
 
 fn text(examples: &[(&str, &str)]) -> String {
-    let lines = examples.iter().map(|(comment, line)| format!("  # {comment}\n  {line}"));
+    let lines = examples.iter().map(|(comment, line)| format!("  # {comment}\n  {}", broken(line)));
     format!("Examples:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// A command that fits into 80 columns, as a shell reads it, too.
+fn broken(command: &str) -> String {
+    let (mut text, mut used) = (String::new(), 2);
+    for word in command.split(' ') {
+        if used + word.len() > 76 {
+            text.push_str(" \\\n     ");
+            used = 5;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+            used += 1;
+        }
+        text.push_str(word);
+        used += word.len();
+    }
+    text
 }
 
 #[cfg(test)]

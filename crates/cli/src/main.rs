@@ -30,6 +30,7 @@ mod private_file;
 mod requirements;
 mod runtime;
 mod serve;
+mod sign_in;
 mod signals;
 mod step;
 mod upload;

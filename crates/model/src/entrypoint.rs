@@ -7,6 +7,7 @@
 use crate::{
     Container, escape,
     shell::{Plain, Unsplit, split},
+    variables::FOLDERS,
 };
 use serde_json::Value;
 use std::borrow::Cow;
@@ -16,9 +17,6 @@ pub const MOST_ARGUMENTS: usize = 256;
 /// The most bytes in all arguments together.
 pub const MOST_ARGUMENT_BYTES: usize = 32 * 1024;
 
-/// The variables that stand for the same in every run.
-const VARIABLES: [(&str, &str); 4] =
-    [("INPUTS", "/data/inputs"), ("OUTPUTS", "/data/outputs"), ("LOGS", "/data/logs"), ("VOLUME", "/data")];
 /// Options of an interpreter that change nothing: the sandbox starts it so.
 const PLAIN_OPTIONS: [&str; 2] = ["-u", "-B"];
 
@@ -192,7 +190,7 @@ fn variable<'a>(after: &'a str, is_parameter: &impl Fn(&str) -> bool) -> Result<
     if name == "ALGO" {
         return Ok((ALGORITHM.into(), left));
     }
-    match VARIABLES.iter().find(|(known, _)| *known == name) {
+    match FOLDERS.iter().find(|(known, _)| *known == name) {
         Some((_, value)) => Ok(((*value).into(), left)),
         None if !name.is_empty() && is_parameter(name) => Ok((format!("{PARAMETER}{name}{PARAMETER}").into(), left)),
         None => Err(unknown()),

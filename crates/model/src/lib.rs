@@ -38,6 +38,7 @@ mod secret;
 mod shell;
 mod size;
 mod source;
+mod variables;
 mod workflow;
 
 pub use account::{Account, AccountError};
@@ -105,6 +106,7 @@ pub use source::{
     Headers, HttpMethod, HttpSource, HttpUrl, HttpUrlError, IpfsPath, LocalPath, Location, S3Credentials, S3Object,
     Source, Sources, StoredResults, StoredResultsError, StoredResultsFuture, UnsupportedSources,
 };
+pub use variables::algorithm_variables;
 pub use workflow::{
     MOST_RAWCODE_BYTES, MOST_WORKFLOW_BYTES, Remote, Workflow, WorkflowAlgorithm, WorkflowError, WorkflowInput,
     WorkflowOrigin, WorkflowSource,

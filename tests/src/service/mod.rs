@@ -11,6 +11,7 @@
 mod actions;
 mod guests;
 mod http;
+mod issuer;
 mod s3;
 mod server;
 mod setup;
@@ -19,6 +20,7 @@ mod tools;
 pub use actions::{manifest, phase, text};
 pub use guests::{ENDLESS, EXITS_WITH_7, NOTHING, copying, printing, printing_for_ever, writing};
 pub use http::{Answer, Request, Stream};
+pub use issuer::Issuer;
 pub use s3::S3;
 pub use server::{Conversation, Server};
 pub use setup::{Setup, cloister};

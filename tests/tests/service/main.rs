@@ -14,6 +14,8 @@ mod ocean;
 mod python_client;
 mod scenario;
 mod schemathesis;
+mod screens;
+mod sign_in;
 mod sources;
 mod steward;
 mod tenants;

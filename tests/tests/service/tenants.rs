@@ -128,6 +128,7 @@ const ROWS: &[Row] = &[
     ("get", "/healthz", Everyone, 200, nothing),
     ("get", "/readyz", Everyone, 200, nothing),
     ("get", "/v1/receipt-key", Everyone, 200, nothing),
+    ("get", "/v1/sign-in", Everyone, 200, nothing),
     ("get", "/v1/whoami", Known, 200, nothing),
     ("get", "/v1/environments", Known, 200, nothing),
     ("get", "/v1/jobs", Known, 200, nothing),
@@ -339,7 +340,7 @@ fn lists_hold_nothing_of_other_accounts() {
 #[test]
 fn open_routes_name_no_account_job_or_asset() {
     let scene = Scene::new();
-    for target in ["/metrics", "/healthz", "/readyz", "/v1/receipt-key", "/"] {
+    for target in ["/metrics", "/healthz", "/readyz", "/v1/receipt-key", "/v1/sign-in", "/"] {
         let told = scene.scenario.service.get(&scene.scenario.service.operator, target).text();
         for theirs in ["carol", "alice", &scene.dataset[7..], &scene.finished, &scene.key] {
             assert!(!told.contains(theirs), "{target}: {told}");

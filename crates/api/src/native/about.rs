@@ -2,12 +2,19 @@ use super::{
     schemas::{ProfileSchema, RoleSchema, RuntimeSchema},
     views::List,
 };
-use crate::{auth::Caller, problem::Problem};
+use crate::{
+    auth::Caller,
+    problem::Problem,
+    settings::{Issuer, SignIn},
+};
 use axum::{Json, extract::State};
 use cloister_model::{EnvironmentStatus, Phase, Profile, Role, RuntimeKind};
 use cloister_service::{UseCases, Via};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use utoipa::ToSchema;
 
 /// Who you are here.
@@ -159,4 +166,35 @@ enum SignatureAlgorithm {
 )]
 pub(super) async fn receipt_key(State(use_cases): State<UseCases>) -> Json<ReceiptKey> {
     Json(ReceiptKey { algorithm: SignatureAlgorithm::Ed25519, public_key: use_cases.receipt_key() })
+}
+
+/// An issuer at which command lines can sign in.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SignInIssuer)]
+pub(super) struct SignInView {
+    /// Its URL; its discovery document is below it (OpenID Connect Discovery 1.0).
+    issuer: String,
+    /// The public client to sign in as.
+    client_id: String,
+    /// What the claim `aud` of a token for this service must name.
+    audience: String,
+    /// The scopes to ask for, besides `openid` and `offline_access`.
+    scopes: Vec<String>,
+}
+
+/// Where command lines can sign in
+///
+/// The issuers that offer the device authorization grant (RFC 8628) to clients of this service, as its operator has
+/// configured them. None: a key or a token is needed.
+#[utoipa::path(
+    get, path = "/v1/sign-in", operation_id = "list_sign_in_issuers", tag = "about", security(()),
+    responses((status = 200, body = List<SignInView>))
+)]
+pub(super) async fn sign_in(State(issuers): State<Arc<[Issuer]>>) -> Json<List<SignInView>> {
+    let view = |issuer: &Issuer| {
+        let SignIn { client_id, scopes } = issuer.sign_in.clone()?;
+        Some(SignInView { issuer: issuer.issuer.clone(), client_id, audience: issuer.audience.clone(), scopes })
+    };
+    Json(List { items: issuers.iter().filter_map(view).collect() })
 }

@@ -48,6 +48,7 @@ pub(crate) fn authenticated() -> OpenApiRouter<AppState> {
 pub(crate) fn open() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(about::receipt_key))
+        .routes(routes!(about::sign_in))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
 }

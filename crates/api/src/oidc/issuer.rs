@@ -1,5 +1,5 @@
 use super::OidcError;
-use crate::settings::{Issuer, SettingsError};
+use crate::settings::{Issuer, SettingsError, SignIn};
 use axum::http::Uri;
 use cloister_model::{Account, Role};
 use serde_json::{Map, Value};
@@ -27,6 +27,7 @@ fn problem<'a>(issuer: &Issuer, mut others: impl Iterator<Item = &'a Issuer>) ->
         role_claim,
         roles: _,
         default_role: _,
+        sign_in,
     } = issuer;
     let prefix_byte = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
     if !is_safe_url(url) || jwks_url.as_ref().is_some_and(|url| !is_safe_url(url)) {
@@ -43,6 +44,18 @@ fn problem<'a>(issuer: &Issuer, mut others: impl Iterator<Item = &'a Issuer>) ->
     }
     if account_prefix.to_ascii_lowercase().starts_with("0x") {
         return Some("`account_prefix` must not look like an Ethereum address");
+    }
+    if let Some(SignIn { client_id, scopes }) = sign_in {
+        if !(1..=256).contains(&client_id.len()) || !client_id.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return Some("`client_id` must have 1 to 256 printable ASCII characters");
+        }
+        // A scope-token of RFC 6749, section 3.3.
+        let scope_byte = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+        if scopes.len() > 32 || !scopes.iter().all(|scope| !scope.is_empty() && scope.bytes().all(scope_byte)) {
+            return Some(
+                "`scopes` must be at most 32 names, each of printable ASCII characters without spaces, `\"` and `\\`",
+            );
+        }
     }
     others.find_map(|other| {
         if other.issuer == *url {
@@ -123,6 +136,7 @@ mod tests {
             role_claim: None,
             roles: [("admin".to_owned(), Role::Operator), ("data-owner".to_owned(), Role::Publisher)].into(),
             default_role: Some(Role::Consumer),
+            sign_in: None,
         }
     }
 
@@ -141,6 +155,21 @@ mod tests {
             assert!(refused(&[issuer("https://a.example", prefix)]), "{prefix:?}");
         }
         assert!(refused(&[Issuer { audience: String::new(), ..issuer("https://a.example", "a:") }]));
+    }
+
+    #[test]
+    fn what_command_lines_are_told_can_be_sent_to_an_issuer() {
+        let with = |client_id: &str, scopes: &[&str]| {
+            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            let sign_in = Some(SignIn { client_id: client_id.to_owned(), scopes });
+            check(&[Issuer { sign_in, ..issuer("https://a.example", "a:") }])
+        };
+        assert!(with("cloister-cli", &["groups", "api://cloister/.default"]).is_ok());
+        for (client_id, scopes) in
+            [("", &[][..]), ("a\n", &[]), ("é", &[]), ("a", &[""]), ("a", &["b c"]), ("a", &["\""]), ("a", &["b"; 33])]
+        {
+            assert!(with(client_id, scopes).is_err(), "{client_id:?} {scopes:?}");
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn issuer() -> Issuer {
         role_claim: None,
         roles: [("admin".to_owned(), Role::Operator), ("data-owner".to_owned(), Role::Publisher)].into(),
         default_role: Some(Role::Consumer),
+        sign_in: None,
     }
 }
 

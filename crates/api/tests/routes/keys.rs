@@ -63,6 +63,7 @@ async fn a_key_made_with_a_token_ends_with_the_token() {
             role_claim: None,
             roles: BTreeMap::new(),
             default_role: Some(Role::Consumer),
+            sign_in: None,
         }];
         settings.get_json = Some(Arc::new(|_| Box::pin(async { Ok(json!({"keys": fixtures()["keys"]})) })));
         // Longer than the token, so that it is the token that counts.

@@ -197,7 +197,9 @@ async fn what_is_not_meant_is_refused_in_the_right_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_is_protected() {
     let service = service().await;
-    for path in ["/v1/whoami", "/healthz", "/readyz", "/metrics", "/openapi.json", "/nothing", "/v1/receipt-key"] {
+    for path in
+        ["/v1/whoami", "/healthz", "/readyz", "/metrics", "/openapi.json", "/nothing", "/v1/receipt-key", "/v1/sign-in"]
+    {
         let answer = service.get("bob", path).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
         assert_eq!(answer.header("cache-control"), "no-store", "{path}");

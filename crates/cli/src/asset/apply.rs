@@ -14,7 +14,7 @@ use crate::{
     exit::Usage,
     folder::ToSend,
     input::{measure, read_documents, upload},
-    output::{Format, print_document, print_line, shown},
+    output::{Format, print_document, print_text, shown},
 };
 use anyhow::Context as _;
 use cloister_model::{Account, AssetKind, Ddo, Manifest, escape};
@@ -103,7 +103,7 @@ async fn apply(context: &Context, all: Vec<Described>, manner: Manner) -> anyhow
         let planned = plan(&client, &owner, described, manner).await.with_context(about)?;
         if context.format == Format::Table {
             for line in planned.lines(&mut Names::new(&client)).await {
-                print_line(&line)?;
+                print_text(&line)?;
             }
         }
         if manner.dry_run {
@@ -114,7 +114,7 @@ async fn apply(context: &Context, all: Vec<Described>, manner: Manner) -> anyhow
                     (false, 0) => "up to date".to_owned(),
                     (false, count) => format!("would change in {count} place{}", if count == 1 { "" } else { "s" }),
                 };
-                print_line(&format!("{} {name}: {found}; nothing was changed", noun(kind)))?;
+                print_text(&format!("{} {name}: {found}; nothing was changed", noun(kind)))?;
                 say_of_ddo(&planned.after);
             }
             let places: Vec<&str> = planned.changes.iter().map(|change| change.place.as_str()).collect();
@@ -128,7 +128,7 @@ async fn apply(context: &Context, all: Vec<Described>, manner: Manner) -> anyhow
                 (false, 0..=1) => "up to date".to_owned(),
                 (false, revision) => format!("revision {revision}"),
             };
-            print_line(&format!("{} {name}: {done}, {}", noun(kind), escape(asset.did.as_bytes(), 100)))?;
+            print_text(&format!("{} {name}: {done}, {}", noun(kind), escape(asset.did.as_bytes(), 100)))?;
             say_of_asset(&answer);
             if manner.check && kind == AssetKind::Dataset {
                 check::say(&client, &asset.did, planned.manifest.as_ref()).await;
@@ -237,7 +237,12 @@ impl Planned {
                 What::Added(value) => format!("+ {place}: {}", one(names, &place, value).await),
                 What::Removed(value) => format!("- {place}: {}", one(names, &place, value).await),
                 What::Changed(before, after) => {
-                    format!("~ {place}: {} -> {}", one(names, &place, before).await, one(names, &place, after).await)
+                    let (before, after) = (one(names, &place, before).await, one(names, &place, after).await);
+                    if before == after {
+                        format!("~ {place}: {before}, with other checksums")
+                    } else {
+                        format!("~ {place}: {before} -> {after}")
+                    }
                 }
                 What::OtherSource => format!("~ {place}: another source"),
             };

@@ -67,16 +67,27 @@ fn compare(place: &str, before: &Value, after: &Value, found: &mut Vec<Change>) 
             }
         }
         (Value::Array(one), Value::Array(other)) if place != "services" => {
-            one.iter()
-                .filter(|entry| !other.contains(entry))
-                .for_each(|entry| add(place, What::Removed(entry.clone())));
-            other.iter().filter(|entry| !one.contains(entry)).for_each(|entry| add(place, What::Added(entry.clone())));
+            let mut new: Vec<&Value> = other.iter().filter(|entry| !one.contains(entry)).collect();
+            for entry in one.iter().filter(|entry| !other.contains(entry)) {
+                // An entry about the same thing is the same entry, changed.
+                let same = name(entry).and_then(|known| new.iter().position(|new| name(new) == Some(known)));
+                match same {
+                    Some(place_of) => add(place, What::Changed(entry.clone(), new.remove(place_of).clone())),
+                    None => add(place, What::Removed(entry.clone())),
+                }
+            }
+            new.into_iter().for_each(|entry| add(place, What::Added(entry.clone())));
         }
         _ if place.ends_with(".files") || place == "services" => add(place, What::OtherSource),
         (Value::Null, after) => add(place, What::Added(after.clone())),
         (before, Value::Null) => add(place, What::Removed(before.clone())),
         (before, after) => add(place, What::Changed(before.clone(), after.clone())),
     }
+}
+
+/// What an entry of a list is about: an algorithm, a column, a check, a parameter.
+fn name(entry: &Value) -> Option<&str> {
+    ["did", "name", "column", "id"].into_iter().find_map(|field| entry[field].as_str())
 }
 
 fn compare_fields(place: &str, one: &Map<String, Value>, other: &Map<String, Value>, found: &mut Vec<Change>) {
@@ -103,6 +114,8 @@ mod tests {
         let change = |place: &str, what: What| Change { place: place.to_owned(), what };
         let compute = "services[0].compute";
         let (one, other) = (json!({"did": "did:op:x"}), json!({"did": "did:op:y"}));
+        let (files, section) = ("ab".repeat(32), "cd".repeat(32));
+        let newer = json!({"did": "did:op:x", "filesChecksum": files, "containerSectionChecksum": section});
         let secret = json!([{"type": "url", "url": "https://a", "headers": {"Authorization": "SECRET"}}]);
         for (before, after, expected) in [
             (ddo("t", &json!([]), &json!({})), ddo("t", &json!([]), &json!(null)), vec![]),
@@ -128,6 +141,15 @@ mod tests {
                     change(&format!("{compute}.publisherTrustedAlgorithms"), What::Removed(one.clone())),
                     change(&format!("{compute}.publisherTrustedAlgorithms"), What::Added(other.clone())),
                 ],
+            ),
+            // An entry about the same thing is one difference.
+            (
+                ddo("t", &json!([]), &json!({"publisherTrustedAlgorithms": [one, other]})),
+                ddo("t", &json!([]), &json!({"publisherTrustedAlgorithms": [newer, other]})),
+                vec![change(
+                    &format!("{compute}.publisherTrustedAlgorithms"),
+                    What::Changed(one.clone(), newer.clone()),
+                )],
             ),
             (
                 ddo("t", &secret, &json!({})),

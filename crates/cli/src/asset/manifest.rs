@@ -2,7 +2,7 @@
 //! uploaded before it is published.
 
 use crate::exit::Usage;
-use cloister_model::{AssetKind, Ddo, Manifest, Sha256};
+use cloister_model::{AssetKind, Ddo, Location, Manifest, Sha256};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -67,8 +67,19 @@ fn find_files(document: &Value, folder: &Path) -> anyhow::Result<Vec<Local>> {
         std::iter::once("/spec/files".to_owned()).chain((0..services).map(|n| format!("/spec/services/{n}/files")));
     for list in lists {
         for (n, source) in document.pointer(&list).and_then(Value::as_array).into_iter().flatten().enumerate() {
-            if source["type"] == "file" {
-                found.push(read_source(source, format!("{list}/{n}"), folder)?);
+            match source["type"].as_str() {
+                Some("file") => found.push(read_source(source, format!("{list}/{n}"), folder)?),
+                // Here, because only the command line knows `file`.
+                Some(other) if !Location::TYPES.contains(&other) => {
+                    let list = list.trim_start_matches('/').replace('/', ".");
+                    return Err(Usage::error(format!(
+                        "`{list}[{n}].type` is `{}`: must be `file`, which is uploaded from this machine, `{}` or `{}`",
+                        crate::output::shown(other),
+                        Location::TYPES[..6].join("`, `"),
+                        Location::TYPES[6]
+                    )));
+                }
+                _ => {}
             }
         }
     }
@@ -135,7 +146,7 @@ mod tests {
             (dataset(&json!([{"type": "file", "path": "a", "sha256": "x"}])), "`sha256`"),
             (dataset(&json!([{"type": "file", "path": "a", "requirements": 1}])), "`requirements`"),
             (dataset(&json!([{"type": "file", "path": "a", "requirements": "r.txt"}])), "a dataset has none"),
-            (dataset(&json!([{"type": "fil", "path": "a"}])), "spec.files[0].type"),
+            (dataset(&json!([{"type": "fil", "path": "a"}])), "`spec.files[0].type` is `fil`: must be `file`"),
             (json!({"kind": "Dataset"}), "apiVersion"),
             (json!({"id": "did:op:x"}), "metadata"),
             (json!([]), ""),

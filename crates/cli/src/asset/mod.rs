@@ -34,6 +34,7 @@ pub(crate) enum DatasetCommand {
     /// List the datasets that you may see
     List(show::List),
     /// Show a dataset
+    #[command(alias = "get")]
     Show(show::Show),
     /// Allow an algorithm that you have inspected to compute on a dataset
     Allow(permissions::Allow),
@@ -41,7 +42,7 @@ pub(crate) enum DatasetCommand {
     Disallow(permissions::Disallow),
     /// Show which algorithms may compute on a dataset; with -f, replace these rules
     Permissions(permissions::PermissionsCommand),
-    /// Look at the sources of a dataset of yours: can each be read, how large is it, is it what was declared
+    /// Check the sources of your dataset: whether each can be read, its size, and whether it is the declared file
     Check(check::Check),
     /// Draft the `schema` of a manifest from a CSV file on this machine
     Describe(describe::Describe),
@@ -61,6 +62,7 @@ pub(crate) enum AlgorithmCommand {
     /// List the algorithms that you may see
     List(show::List),
     /// Show an algorithm
+    #[command(aliases = ["get", "describe"])]
     Show(show::Show),
     /// Download the files of an algorithm, to inspect what you are asked to trust
     Fetch(fetch::Fetch),

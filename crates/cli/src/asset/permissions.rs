@@ -6,7 +6,7 @@ use super::{
 use crate::{
     client::{Asset, Client, ClientError, read},
     context::Context,
-    exit::Usage,
+    exit::{Ended, NOT_FOUND, Usage},
     input::read_document,
     output::{Format, note, print_document, shown},
 };
@@ -109,7 +109,17 @@ impl Disallow {
     pub(super) async fn execute(self, context: &Context) -> anyhow::Result<()> {
         let client = context.client()?;
         let (dataset, algorithm) = both(&client, &self.dataset, &self.algorithm).await?;
-        client.delete(&["v1", "datasets", &dataset, "allow", &algorithm]).await?;
+        match client.delete(&["v1", "datasets", &dataset, "allow", &algorithm]).await {
+            // Both exist, as was seen above.
+            Err(ClientError::Problem(problem)) if problem.status == 404 => {
+                let text = format!(
+                    "no rule of {} trusts {} by name, or the dataset is not yours: nothing to revoke",
+                    self.dataset, self.algorithm
+                );
+                return Err(Ended::error(NOT_FOUND, text));
+            }
+            answer => answer?,
+        }
         note(&format!("{} is no longer allowed on {}, unless another rule allows it", self.algorithm, self.dataset));
         Ok(())
     }

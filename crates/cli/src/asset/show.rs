@@ -5,7 +5,7 @@ use super::{
 use crate::{
     client::{Asset, Client, ClientError, read, read_all},
     context::Context,
-    output::{Format, Table, age, print_document, print_line, shown},
+    output::{Format, Table, age, print_document, print_field, shown},
 };
 use cloister_model::{Account, AssetKind, Column, TableSchema};
 use serde_json::{Value, json};
@@ -131,11 +131,11 @@ impl Show {
             ("services", Some(services)),
         ] {
             if let Some(text) = text {
-                print_line(&format!("{name:<26}{}", shown(&text)))?;
+                print_field(name, 26, &shown(&text))?;
             }
         }
         for (name, text) in described(&answer["ddo"]["metadata"]) {
-            print_line(&format!("{name:<26}{}", shown(&text)))?;
+            print_field(name, 26, &shown(&text))?;
         }
         match TableSchema::of_ddo(&answer["ddo"]) {
             Some(schema) => print_schema(&schema),
@@ -154,7 +154,7 @@ fn described(metadata: &Value) -> Vec<(&'static str, String)> {
 
 fn print_schema(schema: &TableSchema) -> anyhow::Result<()> {
     if let Some(rows) = schema.rows {
-        print_line(&format!("{:<26}{rows}", "rows"))?;
+        print_field("rows", 26, &rows.to_string())?;
     }
     let mut table = Table::new(["COLUMN", "TYPE", "UNIT", "VALUES", "MISSING", "DESCRIPTION"]);
     for column in &schema.columns {

@@ -1,6 +1,7 @@
 use crate::{
     contexts::{ContextName, Contexts, StoredContext, warn_if_readable},
     exit::Usage,
+    sign_in::Renewal,
 };
 use cloister_model::{Secret, escape};
 use std::{
@@ -60,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) url: Url,
     pub(crate) key: Option<Secret<String>>,
     pub(crate) certificates: Option<Vec<u8>>,
+    /// How the key is renewed, if it is a token that can be.
+    pub(crate) renewal: Option<Renewal>,
 }
 
 impl Connection {
@@ -74,14 +77,16 @@ impl Connection {
     ) -> anyhow::Result<Self> {
         let home = arguments.home(&variable);
         let ConnectionArguments { context: name, url, key, home: _, ca } = arguments;
-        let named = name.as_ref().map(|name| find_context(name, &variable)).transpose()?;
+        let environment = &variable;
+        let named = name.as_ref().map(|name| Ok::<_, anyhow::Error>((name.clone(), find_context(name, environment)?)));
+        let named = named.transpose()?;
         // A context that is named on the command line takes precedence over the environment.
-        let variable = |name: &str| variable(name).filter(|text| !text.is_empty() && named.is_none());
+        let variable = |name: &str| environment(name).filter(|text| !text.is_empty() && named.is_none());
         let typed = url.clone().or_else(|| variable("CLOISTER_URL")).map(|url| parse_url(&url)).transpose()?;
         let gives_key = key.is_some() || variable("CLOISTER_KEY").is_some();
         let chooses_home = arguments.home.is_some() || variable("CLOISTER_HOME_DIR").is_some();
         let context = match (&named, &typed) {
-            (Some(context), Some(url)) if context.url()? != *url => {
+            (Some((_, context)), Some(url)) if context.url()? != *url => {
                 let text = format!("--url: the context is one of {}; leave out --url or --context", context.url()?);
                 return Err(Usage::error(text));
             }
@@ -90,36 +95,44 @@ impl Connection {
                 let found = current_context(variable);
                 // Address and key may be given because the file is broken.
                 let found = if gives_key { found.unwrap_or_default() } else { found? };
-                found.filter(|context| context.url().is_ok_and(|of| of == *url))
+                found.filter(|(_, context)| context.url().is_ok_and(|of| of == *url))
             }
             (None, None) if chooses_home => None,
             (None, None) => current_context(variable)?,
         };
         let url = match (typed, &context) {
             (Some(url), _) => url,
-            (None, Some(context)) => context.url()?,
+            (None, Some((_, context))) => context.url()?,
             (None, None) => find_url(&home).map_or_else(|| parse_url(DEFAULT_URL), Ok)?,
         };
+        let mut signed_in = None;
         let key = match (key, variable("CLOISTER_KEY")) {
             (Some(file), _) => Some(read_key(file)?),
             (None, Some(key)) => Some(checked_key("CLOISTER_KEY", &key)?),
-            (None, None) => match context.as_ref().map(StoredContext::read_key).transpose()?.flatten() {
+            (None, None) => match context.as_ref().map(|(_, context)| context.read_key()).transpose()?.flatten() {
                 // The operator's key was found, not given: it is sent to this machine only.
                 None if is_loopback(&url) && named.is_none() => find_key(&home)?,
-                key => key,
+                key => {
+                    signed_in = context.clone().and_then(|(name, context)| Some((name, context.sign_in?)));
+                    key
+                }
             },
         };
         let ca = ca.clone().or_else(|| variable("CLOISTER_CA").map(PathBuf::from));
-        let ca = ca.or_else(|| context.and_then(|context| context.ca));
+        let ca = ca.or_else(|| context.and_then(|(_, context)| context.ca));
         let read = |path: PathBuf| {
             fs::read(&path).map_err(|error| Usage::error(format!("certificates `{}`: {error}", path.display())))
         };
-        Ok(Self { url, key, certificates: ca.map(read).transpose()? })
+        let certificates = ca.map(read).transpose()?;
+        let renewal = signed_in.and_then(|(name, sign_in)| {
+            Some(Renewal { name, path: Contexts::path(environment)?, sign_in, authorities: certificates.clone() })
+        });
+        Ok(Self { url, key, certificates, renewal })
     }
 }
 
 impl StoredContext {
-    fn url(&self) -> anyhow::Result<Url> {
+    pub(crate) fn url(&self) -> anyhow::Result<Url> {
         parse_url(&self.url)
     }
 
@@ -132,7 +145,10 @@ impl StoredContext {
     }
 }
 
-fn find_context(name: &ContextName, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<StoredContext> {
+pub(crate) fn find_context(
+    name: &ContextName,
+    variable: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<StoredContext> {
     let mut contexts = match Contexts::path(variable) {
         Some(path) => Contexts::read(&path)?,
         None => Contexts::default(),
@@ -142,12 +158,12 @@ fn find_context(name: &ContextName, variable: impl Fn(&str) -> Option<String>) -
     })
 }
 
-fn current_context(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<StoredContext>> {
+fn current_context(variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<(ContextName, StoredContext)>> {
     let Some(path) = Contexts::path(variable) else { return Ok(None) };
     let mut contexts = Contexts::read(&path)?;
     let Some(current) = contexts.current else { return Ok(None) };
     match contexts.contexts.remove(&current) {
-        Some(context) => Ok(Some(context)),
+        Some(context) => Ok(Some((current, context))),
         None => Err(Usage::error(format!(
             "`{}`: the current context `{current}` does not exist; choose one with `cloister context use`",
             path.display()
@@ -318,6 +334,25 @@ mod tests {
         // Where it is not needed, it is in nobody's way.
         let given = [&variables[..], &[("CLOISTER_URL", "https://lab.example"), ("CLOISTER_KEY", "clk_env")]].concat();
         assert_eq!(key(&resolve(ConnectionArguments::default(), &given).expect("a connection")), Some("clk_env"));
+    }
+
+    #[test]
+    fn a_token_is_renewed_for_its_own_service_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let configured = configured(folder.path());
+        let text = "current: lab\ncontexts:\n  lab: {url: 'https://lab.example', key: token, signIn: {issuer: \
+                    'https://login.example', clientId: cli, audience: cloister, refreshToken: r, expires: 1}}\n";
+        fs::write(folder.path().join("cloister/config.yaml"), text).expect("written");
+        let variables: Vec<_> = configured.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let renewed = |url: Option<&str>, variables: &[(&str, &str)]| {
+            let arguments = ConnectionArguments { url: url.map(str::to_owned), ..Default::default() };
+            resolve(arguments, variables).expect("a connection").renewal.map(|renewal| renewal.name.to_string())
+        };
+        assert_eq!(renewed(None, &variables).as_deref(), Some("lab"));
+        assert_eq!(renewed(Some("https://lab.example"), &variables).as_deref(), Some("lab"));
+        assert_eq!(renewed(Some("https://other.example"), &variables), None);
+        let given = [&variables[..], &[("CLOISTER_KEY", "clk_env")]].concat();
+        assert_eq!(renewed(None, &given), None, "the key that was given is sent");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod answer;
 mod connection;
+mod credentials;
 mod events;
 mod problem;
 mod request;
@@ -12,7 +13,8 @@ pub(crate) use answer::{
     Record, ResultFile, Step, Upload, WaitingReview, Whoami, WithheldLog, read, read_all,
 };
 pub(crate) use connection::{
-    Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE, checked_key, is_loopback, parse_url, read_key,
+    Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE, checked_key, find_context, is_loopback,
+    parse_url, read_key,
 };
 pub(crate) use events::follow_job;
 pub(crate) use problem::{ClientError, Problem, show_rules};

@@ -11,13 +11,19 @@ const MOST: usize = 2000;
 pub(crate) enum ClientError {
     /// The request needs a key, and there is none.
     #[error(
-        "not signed in: `cloister login --url URL --key FILE` stores a key for all commands; --key FILE or CLOISTER_KEY give \
-         one to this command; on the machine of the service, --home FOLDER finds the operator's key"
+        "not signed in: `cloister login --url URL` signs in with your identity provider, and with --key FILE stores a key for \
+         all commands; --key FILE or CLOISTER_KEY give one to this command; on the machine of the service, --home FOLDER finds the operator's key"
     )]
     NoKey,
     /// The service does not answer.
     #[error("cannot reach the service at {url}: {problem}; is it running? (--url, CLOISTER_URL)")]
     Unreachable { url: String, problem: String },
+    /// There is no token to send.
+    #[error("{0}")]
+    SignIn(String),
+    /// The issuer of the token does not answer.
+    #[error("cannot reach the issuer {issuer}: {problem}")]
+    IssuerUnreachable { issuer: String, problem: String },
     /// The connection broke during the answer.
     #[error("the connection broke: {0}; try again")]
     Broken(String),
@@ -32,14 +38,7 @@ pub(crate) enum ClientError {
 impl ClientError {
     /// Classifies a failed request by whether it reached the service.
     pub(crate) fn transport(url: &str, error: &reqwest::Error) -> Self {
-        // The innermost cause only. The outer ones repeat the address, which may contain a password.
-        let mut problem = String::new();
-        let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-        while let Some(inner) = cause {
-            problem = inner.to_string();
-            cause = inner.source();
-        }
-        let problem = escape(if problem.is_empty() { "no answer" } else { &problem }.as_bytes(), 300).to_string();
+        let problem = innermost(error);
         if error.is_body() || error.is_decode() {
             Self::Broken(problem)
         } else if error.is_timeout() {
@@ -49,10 +48,16 @@ impl ClientError {
         }
     }
 
+    /// A request to an issuer that failed.
+    pub(crate) fn issuer(issuer: &str, error: &reqwest::Error) -> Self {
+        let problem = if error.is_timeout() { "no answer in time".to_owned() } else { innermost(error) };
+        Self::IssuerUnreachable { issuer: escape(issuer.as_bytes(), MOST).to_string(), problem }
+    }
+
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::NoKey => exit::DENIED,
-            Self::Unreachable { .. } | Self::Broken(_) => exit::UNREACHABLE,
+            Self::NoKey | Self::SignIn(_) => exit::DENIED,
+            Self::Unreachable { .. } | Self::IssuerUnreachable { .. } | Self::Broken(_) => exit::UNREACHABLE,
             Self::Unexpected(_) => exit::FAULT,
             Self::Problem(problem) => match problem.status {
                 401 | 403 => exit::DENIED,
@@ -68,17 +73,30 @@ impl ClientError {
     /// Whether repeating the request may help.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Broken(_) => true,
+            Self::Unreachable { .. } | Self::IssuerUnreachable { .. } | Self::Broken(_) => true,
             Self::Problem(problem) => matches!(problem.status, 429 | 502 | 503 | 504),
-            Self::NoKey | Self::Unexpected(_) => false,
+            Self::NoKey | Self::SignIn(_) | Self::Unexpected(_) => false,
         }
     }
+}
+
+/// The innermost cause. The outer ones repeat the address, which may contain a password.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut problem = String::new();
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        problem = inner.to_string();
+        cause = inner.source();
+    }
+    escape(if problem.is_empty() { "no answer" } else { &problem }.as_bytes(), 300).to_string()
 }
 
 /// A problem document (RFC 9457): a refusal of the service.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Problem {
     pub(crate) status: u16,
+    /// The kind of problem, a URI.
+    kind: String,
     title: String,
     detail: String,
     field: Option<String>,
@@ -106,12 +124,18 @@ impl Problem {
             return Self { detail: text(Some(&Value::from(String::from_utf8_lossy(body)))), ..Self::of(status) };
         };
         Self {
+            kind: text(document.get("type")),
             title: document.get("title").map_or_else(|| Self::of(status).title, |title| text(Some(title))),
             detail: text(document.get("detail")),
             field: document.get("field").filter(|field| field.is_string()).map(|field| text(Some(field))),
             rules: rules(document.get("rules")),
             ..Self::of(status)
         }
+    }
+
+    /// Whether it is of this kind, by the last part of its URI.
+    pub(crate) fn is(&self, kind: &str) -> bool {
+        self.kind.rsplit('/').next() == Some(kind)
     }
 
     /// For programs. Its texts are those that people see.
@@ -121,6 +145,7 @@ impl Problem {
             .iter()
             .map(|rule| json!({"rule": rule.name, "subject": rule.subject, "text": rule.text, "advice": rule.advice}));
         json!({
+            "type": self.kind,
             "status": self.status,
             "title": self.title,
             "detail": self.detail,
@@ -179,7 +204,7 @@ impl fmt::Display for Rule {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { status, title, detail, field, rules } = self;
+        let Self { status, title, detail, field, rules, kind: _ } = self;
         write!(f, "{title} ({status})")?;
         if let Some(field) = field {
             write!(f, ", field `{field}`")?;
@@ -208,6 +233,13 @@ mod tests {
             shown,
             "Denied (403): the job may not run\n  - raw-algorithm: no raw algorithms (did:op:a); publish it"
         );
+    }
+
+    #[test]
+    fn programs_are_told_the_kind() {
+        let problem = Problem::read(409, br#"{"type": "https://cloister.dev/problems/not-in-review", "status": 409}"#);
+        assert!(problem.is("not-in-review") && !problem.is("review") && !Problem::read(409, b"").is("not-in-review"));
+        assert_eq!(problem.document()["type"], "https://cloister.dev/problems/not-in-review");
     }
 
     #[test]

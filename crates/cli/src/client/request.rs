@@ -1,7 +1,7 @@
-use super::{ClientError, Connection, Problem, connection::is_loopback};
+use super::{ClientError, Connection, Problem, connection::is_loopback, credentials::Credentials};
 use crate::output::explain;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use cloister_model::{Secret, Sha256, escape};
+use cloister_model::{Sha256, escape};
 use reqwest::{
     Body, Method, RequestBuilder, Response, StatusCode,
     header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue},
@@ -21,7 +21,7 @@ pub(crate) struct Client {
     /// Without a read time-out: for uploading a large file, or following a job that prints nothing.
     patient: reqwest::Client,
     url: Url,
-    key: Option<Secret<String>>,
+    key: Option<Credentials>,
 }
 
 /// A JSON answer.
@@ -36,7 +36,7 @@ impl Client {
     ///
     /// # Errors
     /// If the certificates cannot be read.
-    pub(crate) fn new(Connection { url, key, certificates }: Connection) -> Result<Self, ClientError> {
+    pub(crate) fn new(Connection { url, key, certificates, renewal }: Connection) -> Result<Self, ClientError> {
         let certificates = certificates
             .map(|pem| reqwest::Certificate::from_pem_bundle(&pem))
             .transpose()
@@ -61,7 +61,7 @@ impl Client {
         // Longer than the interval between keep-alives of an event stream.
         let http = builder().read_timeout(Duration::from_secs(120)).build().map_err(fault)?;
         let patient = builder().build().map_err(fault)?;
-        Ok(Self { http, patient, url, key })
+        Ok(Self { http, patient, url, key: key.map(|key| Credentials::new(key, renewal)) })
     }
 
     /// The address of a resource. Segments are encoded, so that none can add another or leave its place.
@@ -109,14 +109,21 @@ impl Client {
         segments: &[&str],
         query: &[(&str, &str)],
     ) -> Result<RequestBuilder, ClientError> {
-        let key = self.key.as_ref().ok_or(ClientError::NoKey)?;
-        let mut header = HeaderValue::from_str(&format!("Bearer {}", key.expose())).map_err(|_| ClientError::NoKey)?;
-        header.set_sensitive(true);
-        Ok(http.request(method, self.address(segments, query)).header(AUTHORIZATION, header))
+        if self.key.is_none() {
+            return Err(ClientError::NoKey);
+        }
+        Ok(http.request(method, self.address(segments, query)))
     }
 
-    /// Sends a request. Every status that is not a success is an error.
+    /// Sends a request with the key, which is renewed first if it has to be. Every status that is not a success is an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let key = self.key.as_ref().ok_or(ClientError::NoKey)?.current().await?;
+        let mut header = HeaderValue::from_str(&format!("Bearer {}", key.expose())).map_err(|_| ClientError::NoKey)?;
+        header.set_sensitive(true);
+        self.execute(request.header(AUTHORIZATION, header)).await
+    }
+
+    async fn execute(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let (http, request) = request.build_split();
         let request = request.map_err(|error| self.fault(&error))?;
         let (method, path, begun) = (request.method().clone(), request.url().path().to_owned(), Instant::now());
@@ -151,6 +158,10 @@ impl Client {
 
     async fn json(&self, request: RequestBuilder) -> Result<Reply, ClientError> {
         let response = self.send(request.header(ACCEPT, "application/json")).await?;
+        self.reply(response).await
+    }
+
+    async fn reply(&self, response: Response) -> Result<Reply, ClientError> {
         let status = response.status().as_u16();
         let body = self.bounded(response, MOST_JSON).await?;
         if body.is_empty() {
@@ -162,6 +173,13 @@ impl Client {
 
     pub(crate) async fn get(&self, segments: &[&str], query: &[(&str, &str)]) -> Result<Value, ClientError> {
         Ok(self.json(self.request(Method::GET, segments, query)?).await?.body)
+    }
+
+    /// Reads what everyone may read. No key is sent.
+    pub(crate) async fn get_without_key(&self, segments: &[&str]) -> Result<Value, ClientError> {
+        let request = self.http.request(Method::GET, self.address(segments, &[])).header(ACCEPT, "application/json");
+        let response = self.execute(request).await?;
+        Ok(self.reply(response).await?.body)
     }
 
     pub(crate) async fn post(&self, segments: &[&str], body: &Value) -> Result<Reply, ClientError> {
@@ -239,7 +257,8 @@ mod tests {
     use super::*;
 
     fn client(url: &str) -> Client {
-        let connection = Connection { url: url.parse().expect("an address"), key: None, certificates: None };
+        let connection =
+            Connection { url: url.parse().expect("an address"), key: None, certificates: None, renewal: None };
         Client::new(connection).expect("a client")
     }
 

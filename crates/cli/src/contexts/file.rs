@@ -7,14 +7,32 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
 /// Maximum size of the file, in bytes.
 const MOST: u64 = 1024 * 1024;
+
+/// How a token was obtained, and how it is renewed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct StoredSignIn {
+    /// The issuer that one signed in at.
+    pub(crate) issuer: String,
+    /// The public client of command lines there.
+    pub(crate) client_id: String,
+    /// What tokens for the service name in `aud`.
+    pub(crate) audience: String,
+    /// What new tokens are asked for with; none: one has to sign in again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) refresh_token: Option<Secret<String>>,
+    /// When the token expires, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expires: Option<u64>,
+}
 
 /// A service, and who one is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +40,7 @@ const MOST: u64 = 1024 * 1024;
 pub(crate) struct StoredContext {
     /// The address of the service.
     pub(crate) url: String,
-    /// The key itself.
+    /// The key itself, or the token of `sign_in`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Secret<String>>,
     /// The file that holds the key.
@@ -31,6 +49,9 @@ pub(crate) struct StoredContext {
     /// PEM file with the certificates to trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) ca: Option<PathBuf>,
+    /// How `key` was obtained, if it is a token of an issuer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sign_in: Option<StoredSignIn>,
 }
 
 /// What the file says.
@@ -93,7 +114,7 @@ impl Contexts {
                         let name = name.parse().map_err(|problem| format!("context `{shown}`: {problem}"))?;
                         let context = StoredContext::deserialize(value).map_err(|_| {
                             format!(
-                                "context `{shown}`: expected the texts `url`, `key` or `keyFile`, `ca`, and no others"
+                                "context `{shown}`: expected `url`, `key` or `keyFile`, `ca`, `signIn`, and nothing else"
                             )
                         })?;
                         read.contexts.insert(name, context);
@@ -112,13 +133,56 @@ impl Contexts {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
+    fn write(&self, path: &Path) -> anyhow::Result<()> {
         let fault = |error: io::Error| Usage::error(format!("`{}`: {error}", path.display()));
-        let text = serde_saphyr::to_string(self).map_err(|error| fault(io::Error::other(error)))?;
+        // A token on one line, which the client for Python reads, too.
+        let plain = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        let text = serde_saphyr::to_string_with_options(self, plain).map_err(|error| fault(io::Error::other(error)))?;
         if let Some(folder) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
         }
         private_file::write(path, text.as_bytes()).map_err(fault)
+    }
+}
+
+/// The file, while no other program changes it.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// Waits until no other program changes the file.
+///
+/// # Errors
+/// If the folder cannot be written to.
+pub(crate) fn lock(path: &Path) -> anyhow::Result<Locked> {
+    let fault = |error: io::Error| Usage::error(format!("`{}`: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+    }
+    // Beside it, because the file itself is replaced.
+    let beside = path.with_extension("lock");
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(beside).map_err(fault)?;
+    lock.lock().map_err(fault)?;
+    Ok(Locked { path: path.to_owned(), _lock: lock })
+}
+
+impl Locked {
+    /// As [`Contexts::read`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn read(&self) -> anyhow::Result<Contexts> {
+        Contexts::read(&self.path)
+    }
+
+    /// Replaces the file.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn write(&self, contexts: &Contexts) -> anyhow::Result<()> {
+        contexts.write(&self.path)
     }
 }
 
@@ -141,11 +205,19 @@ mod tests {
         assert_eq!(Contexts::read(&path).expect("none yet"), Contexts::default());
         let stored = StoredContext {
             url: "https://cloister.example.org/".to_owned(),
-            key: Some(Secret::new("clk_1: #\"x".to_owned())),
+            key: Some(Secret::new(format!("clk_1: #\"{}", "x".repeat(2000)))),
             key_file: None,
             ca: Some(PathBuf::from("/etc/ca.pem")),
+            sign_in: Some(StoredSignIn {
+                issuer: "https://login.example".to_owned(),
+                client_id: "cli".to_owned(),
+                audience: "cloister".to_owned(),
+                refresh_token: Some(Secret::new("a: #b".to_owned())),
+                expires: Some(1_795_363_289),
+            }),
         };
-        let linked = StoredContext { key: None, key_file: Some("/k".into()), ca: None, ..stored.clone() };
+        let linked =
+            StoredContext { key: None, key_file: Some("/k".into()), ca: None, sign_in: None, ..stored.clone() };
         let name = |text: &str| text.parse::<ContextName>().expect("a name");
         let written =
             Contexts { current: Some(name("lab")), contexts: [(name("lab"), stored), (name("8"), linked)].into() };
@@ -164,6 +236,7 @@ mod tests {
             "contexts: {a: {url: x, key: clk_SECRET, other: 1}}",
             "contexts: {a: {key: clk_SECRET}}",
             "contexts: {a: {url: x, key: [clk_SECRET]}}",
+            "contexts: {a: {url: x, signIn: {issuer: x, clientId: x, audience: x, refreshToken: [clk_SECRET]}}}",
             "contexts: {a: {url: x, key: clk_SECRET}",
             "contexts: clk_SECRET",
             "key: clk_SECRET",

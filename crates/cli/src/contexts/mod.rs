@@ -3,13 +3,13 @@
 mod file;
 mod name;
 
-pub(crate) use file::{Contexts, StoredContext, warn_if_readable};
+pub(crate) use file::{Contexts, StoredContext, StoredSignIn, lock, warn_if_readable};
 pub(crate) use name::ContextName;
 
 use crate::{
     context::Context,
     exit::{Ended, NOT_FOUND, Usage},
-    output::{Format, Table, note, print_document, print_line, shown},
+    output::{Format, Table, note, print_document, print_field, shown},
 };
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(crate) enum ContextCommand {
         /// Its name [default: --context, else the current one]
         name: Option<ContextName>,
     },
-    /// Delete a context, and the key that is stored with it. The key stays valid: `cloister key revoke` ends it
+    /// Delete a context, and the key or token that is stored with it. A key stays valid: `cloister key revoke` ends it
     #[command(visible_alias = "rm")]
     Delete {
         /// Its name
@@ -41,13 +41,16 @@ pub(crate) enum ContextCommand {
 impl ContextCommand {
     pub(crate) fn execute(self, context: &Context) -> anyhow::Result<()> {
         let path = config_path()?;
+        // Reading needs no lock: the file is replaced in one step.
+        let locked = matches!(self, Self::Use { .. } | Self::Delete { .. }).then(|| lock(&path)).transpose()?;
         let mut contexts = Contexts::read(&path)?;
+        let write = |contexts: &Contexts| locked.as_ref().map_or(Ok(()), |locked| locked.write(contexts));
         match self {
             Self::List => list(context, &contexts),
             Self::Use { name } => {
                 let url = found(&contexts, &name)?.url.clone();
                 contexts.current = Some(name.clone());
-                contexts.write(&path)?;
+                write(&contexts)?;
                 note(&format!("the current context is {name}: {}", shown(&url)));
                 Ok(())
             }
@@ -62,10 +65,17 @@ impl ContextCommand {
                 }
                 for field in ["name", "url", "key", "ca"] {
                     if let Some(text) = stored[field].as_str() {
-                        print_line(&format!("{field:<12} {}", shown(text)))?;
+                        print_field(field, 13, &shown(text))?;
                     }
                 }
-                Ok(print_line(&format!("{:<12} {}", "current", if stored["current"] == true { "yes" } else { "no" }))?)
+                let signed_in = &stored["signIn"];
+                if let Some(issuer) = signed_in["issuer"].as_str() {
+                    print_field("issuer", 13, &shown(issuer))?;
+                    let until = signed_in["expires"].as_str().map_or("unknown".to_owned(), shown);
+                    let renewed = if signed_in["renewed"] == true { ", then renewed" } else { "" };
+                    print_field("expires", 13, &format!("{until}{renewed}"))?;
+                }
+                Ok(print_field("current", 13, if stored["current"] == true { "yes" } else { "no" })?)
             }
             Self::Delete { name } => {
                 let _ = found(&contexts, &name)?;
@@ -73,7 +83,7 @@ impl ContextCommand {
                 if contexts.current.as_ref() == Some(&name) {
                     contexts.current = None;
                 }
-                contexts.write(&path)?;
+                write(&contexts)?;
                 note(&format!("context {name} is deleted"));
                 Ok(())
             }
@@ -95,8 +105,8 @@ pub(crate) fn config_path() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// If the name is that of another service's context, or the file cannot be read or written.
 pub(crate) fn store(name: &ContextName, context: StoredContext) -> anyhow::Result<()> {
-    let path = config_path()?;
-    let mut contexts = Contexts::read(&path)?;
+    let locked = lock(&config_path()?)?;
+    let mut contexts = locked.read()?;
     if let Some(other) = contexts.contexts.get(name).filter(|other| other.url != context.url) {
         return Err(Usage::error(format!(
             "the context `{name}` is one of {}: choose another name with --context, or delete it first",
@@ -105,7 +115,7 @@ pub(crate) fn store(name: &ContextName, context: StoredContext) -> anyhow::Resul
     }
     contexts.contexts.insert(name.clone(), context);
     contexts.current = Some(name.clone());
-    contexts.write(&path)
+    locked.write(&contexts)
 }
 
 fn found<'a>(contexts: &'a Contexts, name: &ContextName) -> anyhow::Result<&'a StoredContext> {
@@ -119,13 +129,20 @@ fn found<'a>(contexts: &'a Contexts, name: &ContextName) -> anyhow::Result<&'a S
 
 /// A context as it is shown: without its key.
 fn document(contexts: &Contexts, name: &ContextName, stored: &StoredContext) -> Value {
-    let StoredContext { url, key, key_file, ca } = stored;
-    let key = match (key, key_file) {
-        (Some(_), _) => "stored".to_owned(),
-        (None, Some(file)) => file.to_string_lossy().into_owned(),
-        (None, None) => "none".to_owned(),
+    let StoredContext { url, key, key_file, ca, sign_in } = stored;
+    let key = match (key, key_file, sign_in) {
+        (Some(_), _, Some(_)) => "token".to_owned(),
+        (Some(_), ..) => "stored".to_owned(),
+        (None, Some(file), _) => file.to_string_lossy().into_owned(),
+        (None, None, _) => "none".to_owned(),
     };
-    json!({"name": name, "url": url, "key": key, "ca": ca, "current": contexts.current.as_ref() == Some(name)})
+    let signed_in =
+        sign_in.as_ref().map(|StoredSignIn { issuer, client_id: _, audience: _, refresh_token, expires }| {
+            let expires = expires.and_then(|seconds| jiff::Timestamp::from_second(i64::try_from(seconds).ok()?).ok());
+            json!({"issuer": issuer, "expires": expires.map(|at| at.to_string()), "renewed": refresh_token.is_some()})
+        });
+    let current = contexts.current.as_ref() == Some(name);
+    json!({"name": name, "url": url, "key": key, "ca": ca, "signIn": signed_in, "current": current})
 }
 
 fn list(context: &Context, contexts: &Contexts) -> anyhow::Result<()> {

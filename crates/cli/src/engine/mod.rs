@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{io, path::PathBuf};
 
-/// Carry the jobs of a Kubernetes installation, from their queue to their end
+/// Run the jobs of an installation on Kubernetes
 ///
 /// It needs the definitions of deploy/crds and the rights of deploy/kubernetes, reads no Secret, and keeps nothing of its own:
 /// killed at any moment and started again, it goes on. Of several, one works and the others stand by.

@@ -15,13 +15,14 @@ mod submit;
 pub(crate) use run::Run;
 
 use crate::{
+    asset::Names,
     client::{Job, JobExplanation, JobParameters, Step, WithheldLog, read},
     context::Context,
     exit::Usage,
-    output::{Format, note, print_document, print_line, shown},
+    output::{Format, note, print_document, print_field, print_text, shown},
 };
 use clap::Subcommand;
-use cloister_model::JobId;
+use cloister_model::{AssetKind, JobId};
 use reqwest::Method;
 
 /// Jobs.
@@ -31,18 +32,21 @@ pub(crate) enum JobCommand {
     /// List jobs, newest first
     List(list::List),
     /// Show a job
+    #[command(aliases = ["get", "describe"])]
     Show(One),
     /// Wait until a job has ended, and show its phases and its log
     Follow(One),
     /// Print the algorithm's log
     Logs(log::Logs),
-    /// As a publisher of its datasets: let the consumer of a job read its log, as far as your datasets withhold it
+    /// Release the log of a job to its consumer, if your datasets withhold it
     ReleaseLog(One),
     /// List the results; with --dir, download them
     Results(results::Results),
     /// Request that a job is stopped
+    #[command(visible_alias = "cancel")]
     Stop(One),
     /// Delete a job that has ended, with its log and its results
+    #[command(visible_alias = "rm")]
     Delete(One),
     /// Explain why a job is in its phase
     Explain(One),
@@ -50,7 +54,7 @@ pub(crate) enum JobCommand {
     Report(One),
     /// Print the receipt: a signed statement of what ran on what data, and what came out
     Receipt(receipt::Receipt),
-    /// List what waits for your review; list, download, approve or refuse the outputs of one job
+    /// List the outputs that wait for your review; download, approve or refuse those of a job
     Review(review::Review),
 }
 
@@ -122,7 +126,15 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
         withheld_log,
         ..
     } = job;
-    let algorithm = list::algorithm(algorithm);
+    let mut names = Names::new(&client);
+    let algorithm = match algorithm.did {
+        Some(did) => named(&mut names, AssetKind::Algorithm, did).await,
+        None => list::algorithm(algorithm),
+    };
+    let mut on = Vec::new();
+    for dataset in datasets {
+        on.push(named(&mut names, AssetKind::Dataset, dataset).await);
+    }
     let lines = [
         ("id", Some(id.to_string())),
         ("label", label),
@@ -136,22 +148,28 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
         ("expires", expires),
     ];
     let lines = lines.into_iter().filter_map(|(name, text)| Some((name, text?)));
-    for (name, text) in lines.chain(datasets.into_iter().map(|dataset| ("dataset", dataset))) {
-        print_line(&format!("{name:<12} {}", shown(&text)))?;
+    for (name, text) in lines.chain(on.into_iter().map(|dataset| ("dataset", dataset))) {
+        print_field(name, 13, &shown(&text))?;
     }
     for line in given.map(|given| given.lines()).unwrap_or_default() {
-        print_line(&format!("{:<12} {line}", "parameter"))?;
+        print_field("parameter", 13, &line)?;
     }
     if let Some(reason) = reason {
-        print_line(&format!("{:<12} {reason}", "reason"))?;
+        print_field("reason", 13, &reason)?;
     }
     if let Some(WithheldLog { text, .. }) = withheld_log {
-        print_line(&format!("{:<12} {}", "log", shown(&text)))?;
+        print_field("log", 13, &shown(&text))?;
     }
     for Step { phase, at } in history {
-        print_line(&format!("{:<12} {} {}", "history", shown(&at), shown(&phase)))?;
+        print_field("history", 13, &format!("{} {}", shown(&at), shown(&phase)))?;
     }
     Ok(())
+}
+
+/// An asset by its name, with its DID.
+async fn named(names: &mut Names<'_>, kind: AssetKind, did: String) -> String {
+    let name = names.of(kind, &did).await;
+    if name == did { did } else { format!("{name}, {did}") }
 }
 
 async fn stop(context: &Context, job: JobId) -> anyhow::Result<()> {
@@ -185,16 +203,16 @@ async fn explain(context: &Context, job: JobId) -> anyhow::Result<()> {
         return Ok(print_document(context.format, &answer)?);
     }
     let JobExplanation { phase, text, ahead, detail, review } = read(&answer)?;
-    print_line(&format!("{}: {}", shown(&phase), shown(&text)))?;
+    print_text(&format!("{}: {}", shown(&phase), shown(&text)))?;
     if let Some(detail) = detail {
-        print_line(&shown(&detail))?;
+        print_text(&shown(&detail))?;
     }
     if let Some(review) = review {
-        print_line(&review.sentence())?;
+        print_text(&review.sentence())?;
     }
     match ahead {
         None => Ok(()),
-        Some(1) => Ok(print_line("1 job is ahead of it")?),
-        Some(ahead) => Ok(print_line(&format!("{ahead} jobs are ahead of it"))?),
+        Some(1) => Ok(print_text("1 job is ahead of it")?),
+        Some(ahead) => Ok(print_text(&format!("{ahead} jobs are ahead of it"))?),
     }
 }

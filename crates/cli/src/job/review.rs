@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     asset::Names,
-    client::{Client, Job, JobExplanation, List, WaitingReview, read},
+    client::{Client, ClientError, Job, JobExplanation, List, WaitingReview, read},
     context::Context,
+    exit::{CONFLICT, Ended},
     output::{Format, Table, age, note, print_document, print_line, shown},
 };
 use cloister_model::{ByteSize, JobId};
@@ -42,7 +43,11 @@ impl Review {
                 Some(reason) => json!({"verdict": "refuse", "reason": reason}),
                 None => json!({"verdict": "approve"}),
             };
-            let answer = client.send_json(Method::POST, &path, None, &body).await?.body;
+            let answer = client.send_json(Method::POST, &path, None, &body).await;
+            let answer = match answer {
+                Err(error) => return Err(over(&client, &id, error).await),
+                Ok(reply) => reply.body,
+            };
             if context.format != Format::Table {
                 return Ok(print_document(context.format, &answer)?);
             }
@@ -56,7 +61,10 @@ impl Review {
             }
             return Ok(());
         }
-        let answer = client.get(&path, &[]).await?;
+        let answer = match client.get(&path, &[]).await {
+            Err(error) => return Err(over(&client, &id, error).await),
+            Ok(answer) => answer,
+        };
         let list = read_list(&answer)?;
         if context.format == Format::Table && dir.is_none() {
             introduce(&client, &id).await?;
@@ -67,6 +75,18 @@ impl Review {
             print_line(&shown(&dir.join(name).to_string_lossy()))?;
         }
         Ok(())
+    }
+}
+
+/// The error of a review that is over: with the phase of the job, if that can be seen.
+async fn over(client: &Client, id: &str, error: ClientError) -> anyhow::Error {
+    let is_over = matches!(&error, ClientError::Problem(problem) if problem.is("not-in-review"));
+    let job = if is_over { client.get(&["v1", "jobs", id], &[]).await.ok() } else { None };
+    match job.and_then(|job| read::<Job>(&job).ok()) {
+        Some(Job { phase, .. }) => {
+            Ended::error(CONFLICT, format!("nothing to review: job {id} is in the phase {}", shown(&phase)))
+        }
+        None => error.into(),
     }
 }
 

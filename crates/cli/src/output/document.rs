@@ -1,3 +1,4 @@
+use super::width;
 use cloister_model::escape;
 use serde_json::Value;
 use std::io::{self, Write};
@@ -27,6 +28,22 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}")?;
     stdout.flush()
+}
+
+/// Prints a sentence for people, in lines that fit on the terminal.
+///
+/// # Errors
+/// As for [`print_line`].
+pub(crate) fn print_text(text: &str) -> io::Result<()> {
+    print_line(&width::wrap_text(text, width::of_stdout()))
+}
+
+/// Prints a field for people: its name in a column of so many characters, and its value beside it.
+///
+/// # Errors
+/// As for [`print_line`].
+pub(crate) fn print_field(name: &str, column: usize, value: &str) -> io::Result<()> {
+    print_line(&width::wrap(&format!("{name:<column$}{value}"), width::of_stdout(), column))
 }
 
 /// Prints a document as JSON or YAML. For tables, which the caller prints, this falls back to JSON.

@@ -5,9 +5,10 @@ mod progress;
 mod speech;
 mod table;
 mod time;
+mod width;
 
-pub(crate) use document::{Format, print_document, print_line, shown};
+pub(crate) use document::{Format, print_document, print_field, print_line, print_text, shown};
 pub(crate) use progress::Progress;
-pub(crate) use speech::{complain, explain, note, speak};
+pub(crate) use speech::{complain, explain, note, refuse, speak};
 pub(crate) use table::Table;
 pub(crate) use time::{age, has_passed, in_future, write_time};

@@ -1,3 +1,4 @@
+use super::width;
 use std::io::{self, IsTerminal as _, Write as _};
 
 /// A progress line on a terminal. Prints nothing elsewhere.
@@ -20,6 +21,9 @@ impl Progress {
     /// Replaces the line. The text must be escaped already.
     pub(crate) fn show(&mut self, text: &str) {
         if self.is_shown {
+            // A line that is broken by the terminal cannot be taken away again.
+            let most = width::of_stderr().map_or(usize::MAX, |width| width - 1);
+            let text: String = text.chars().take(most).collect();
             let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
             self.is_dirty = true;
         }

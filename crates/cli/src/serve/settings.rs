@@ -8,6 +8,7 @@ use crate::{
 };
 use cloister_api::{
     GetJson, Issuer, IssuerDocument, KeyLifetimes, OperatorSettings, Quotas, RateLimits, Settings as DoorSettings,
+    SignIn,
 };
 use cloister_local_engine::{EnvironmentOptions, Options};
 use cloister_model::{Account, Role, Secret, TimeLimits, escape};
@@ -311,6 +312,11 @@ struct WrittenIssuer {
     #[serde(default)]
     roles: BTreeMap<String, Role>,
     default_role: Option<Role>,
+    /// The public client that command lines sign in as.
+    client_id: Option<String>,
+    /// The scopes that they ask for.
+    #[serde(default)]
+    scopes: Vec<String>,
     /// Networks beyond the public ones that its server may be in.
     #[serde(default)]
     networks: Vec<IpNet>,
@@ -342,12 +348,29 @@ fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
             role_claim,
             roles,
             default_role,
+            client_id,
+            scopes,
             networks: _,
             ca: _,
         } = written;
-        Issuer { issuer, audience, jwks_url, account_claim, account_prefix, role_claim, roles, default_role }
+        if client_id.is_none() && !scopes.is_empty() {
+            let text = format!("`auth.oidc`, issuer `{issuer}`: `scopes` are for signing in, which needs `client_id`");
+            return Err(ConfigError::Contradiction(text));
+        }
+        let sign_in = client_id.map(|client_id| SignIn { client_id, scopes });
+        Ok(Issuer {
+            issuer,
+            audience,
+            jwks_url,
+            account_claim,
+            account_prefix,
+            role_claim,
+            roles,
+            default_role,
+            sign_in,
+        })
     };
-    Ok(written_issuers(settings)?.into_iter().map(issuer).collect())
+    written_issuers(settings)?.into_iter().map(issuer).collect()
 }
 
 /// A role in a setting.
@@ -397,7 +420,15 @@ mod tests {
         let issuers = issuers(&settings).expect("issuers");
         assert_eq!((issuers[0].account_claim.as_str(), issuers[0].default_role), ("sub", None));
         assert_eq!(issuers[0].roles["admin"], Role::Operator);
-        for wrong in [r#"[{"issuer":"https://i"}]"#, r#"[{"issuer":"i","audience":"a","rols":{}}]"#] {
+        assert_eq!(issuers[0].sign_in, None);
+        let settings = with(&[r#"auth.oidc=[{"issuer":"https://i","audience":"a","client_id":"c","scopes":["s"]}]"#]);
+        let found = super::issuers(&settings).expect("issuers").remove(0).sign_in;
+        assert_eq!(found, Some(SignIn { client_id: "c".to_owned(), scopes: vec!["s".to_owned()] }));
+        for wrong in [
+            r#"[{"issuer":"https://i"}]"#,
+            r#"[{"issuer":"i","audience":"a","rols":{}}]"#,
+            r#"[{"issuer":"https://i","audience":"a","scopes":["s"]}]"#,
+        ] {
             let settings = with(&[&format!("auth.oidc={wrong}")]);
             assert!(super::issuers(&settings).is_err(), "{wrong}");
         }

@@ -15,7 +15,7 @@ use super::{
     layout::{CLOISTER_FOLDER, ENTRY, Folder, LOG, TERMINATION_MESSAGE},
 };
 use cloister_lifecycle::run_contract;
-use cloister_model::{Did, ImageError, JobId, JobSpec, Limits, PinnedImage, Sha256};
+use cloister_model::{Did, ImageError, JobId, JobSpec, Limits, PinnedImage, Sha256, algorithm_variables};
 use k8s_openapi::{
     api::core::v1::{Container, EmptyDirVolumeSource, PersistentVolumeClaim, Pod, Volume, VolumeMount},
     apimachinery::pkg::{
@@ -246,15 +246,7 @@ fn arguments(settings: &PodSettings, run: &Run) -> Vec<String> {
         option("writable", folder.to_owned());
     }
     option("home", "/tmp/home".to_owned());
-    let dids: Vec<&str> = datasets.iter().map(Did::id).collect();
-    for (name, value) in [
-        ("DIDS", serde_json::to_string(&dids).unwrap_or_default()),
-        ("TRANSFORMATION_DID", did.as_ref().map_or_else(|| algorithm.to_string(), |did| did.id().to_owned())),
-        ("INPUTS", "/data/inputs".to_owned()),
-        ("OUTPUTS", "/data/outputs".to_owned()),
-        ("LOGS", "/data/logs".to_owned()),
-        ("VOLUME", "/data".to_owned()),
-    ] {
+    for (name, value) in algorithm_variables(datasets, did.as_ref(), algorithm) {
         option("env", format!("{name}={value}"));
     }
     arguments

@@ -108,6 +108,9 @@ impl Source {
 }
 
 impl Location {
+    /// What `type` of a source can be.
+    pub const TYPES: [&str; 7] = ["url", "ipfs", "s3", "local", "inline", "upload", "result"];
+
     /// What may be shown of it: its kind, at most a scheme and a host.
     #[must_use]
     pub fn describe(&self) -> String {

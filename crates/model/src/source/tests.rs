@@ -48,6 +48,18 @@ fn every_type_is_read_and_written_as_it_was() {
 }
 
 #[test]
+fn the_types_are_those_that_are_read() {
+    for kind in Location::TYPES {
+        let error = one(json!({"type": kind})).map(drop).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(!error.contains("`ipfs`"), "{kind}: {error}");
+    }
+    let error = one(json!({"type": "locl"})).expect_err("no type").to_string();
+    for kind in Location::TYPES {
+        assert!(error.contains(&format!("`{kind}`")), "{kind}: {error}");
+    }
+}
+
+#[test]
 fn spellings_that_mean_the_same_are_one_source() {
     let url = |more: Value| {
         let mut value = json!({"type": "url", "url": "https://a.example"});

@@ -18,7 +18,9 @@ use crate::{
     worker::spec::{Placed, Spec, Start},
 };
 use anyhow::Result;
-use cloister_model::{AlgorithmReport, EngineReport, Limits, ModuleKind, Report, check_arguments, fill_arguments};
+use cloister_model::{
+    AlgorithmReport, EngineReport, Limits, ModuleKind, Report, algorithm_variables, check_arguments, fill_arguments,
+};
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 /// Where the interpreter, if there is one, and machine code come from.
@@ -188,18 +190,9 @@ fn spec(
         None => Start::Module { exports: vec!["_start".to_owned()], trap: vec![] },
         Some(runtime) => runtime.start(),
     };
-    let algorithm = job.did.as_ref().map_or_else(|| draft.algorithm.sha256.to_string(), |did| did.id().to_owned());
-    let ids: Vec<&str> = opened.dids.iter().map(cloister_model::Did::id).collect();
-    let mut environment: Vec<(String, String)> = [
-        ("DIDS", serde_json::to_string(&ids)?),
-        ("TRANSFORMATION_DID", algorithm),
-        ("INPUTS", "/data/inputs".to_owned()),
-        ("OUTPUTS", "/data/outputs".to_owned()),
-        ("LOGS", "/data/logs".to_owned()),
-        ("VOLUME", "/data".to_owned()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .to_vec();
+    let variables = algorithm_variables(&opened.dids, job.did.as_ref(), &draft.algorithm.sha256);
+    let mut environment: Vec<(String, String)> =
+        variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let mut tree: Vec<Placed> = Vec::new();
     let mut arguments = vec!["algorithm".to_owned()];
     if let Some(runtime) = runtime {

@@ -10,7 +10,7 @@ pub enum JobError {
     #[error("job {0} has not ended; stop it first")]
     NotEnded(JobId),
     /// The job is not in review.
-    #[error("job {0} is not in review; its phase says where it is")]
+    #[error("there is nothing to review: job {0} is not in review")]
     NotInReview(JobId),
     /// Two different accounts have to approve.
     #[error("you have approved the outputs of job {0}; another reviewer has to approve them, too")]

@@ -2,8 +2,8 @@
 //!
 //! It asks as a fetch does, under the same rules, once, and keeps nothing.
 
-use super::Fetcher;
-use crate::fetch::{Ask, Bounds, Failure, HttpFile, LookedAt, MOST_COMPARED_BYTES, Remote, S3File, ipfs_file, look};
+use super::{Fetcher, place::Place};
+use crate::fetch::{Bounds, Failure, LookedAt, MOST_COMPARED_BYTES, look};
 use cloister_model::{FileDigest, JobId, Location, Sha256, Source, SourceCheck, SourceOutcome, Sources};
 use futures_util::{StreamExt as _, stream};
 use sha2::Digest as _;
@@ -47,20 +47,16 @@ impl Fetcher {
     }
 
     async fn look_at(&self, location: &Location, bounds: Bounds) -> Result<LookedAt, Failure> {
-        let remote = match location {
-            Location::Url(source) => Remote::Http(Box::new(HttpFile::new(Ask::of(source)?))),
-            Location::Ipfs(path) => Remote::Http(Box::new(ipfs_file(self.policy.ipfs.as_ref(), path.as_str())?)),
-            Location::S3(object) => Remote::S3(Box::new(S3File::new(object, &self.clients)?)),
-            Location::Local(path) => return self.look_at_local(path.as_path().to_owned(), bounds).await,
-            Location::Inline(content) => {
-                let content = content.expose();
+        match Place::of(location, &self.clients, &self.policy)? {
+            Place::Remote(remote) => look(&remote, &self.clients, &self.policy, bounds).await,
+            Place::Local(path) => self.look_at_local(path.to_owned(), bounds).await,
+            Place::Inline(content) => {
                 let bytes = u64::try_from(content.len()).unwrap_or(u64::MAX);
-                return known(FileDigest { sha256: Sha256::of(content), bytes }, bounds);
+                known(FileDigest { sha256: Sha256::of(content), bytes }, bounds)
             }
-            Location::Upload(sha256) => return self.look_at_upload(*sha256, bounds).await,
-            Location::Result { job, index } => return self.look_at_result(*job, *index, bounds).await,
-        };
-        look(&remote, &self.clients, &self.policy, bounds).await
+            Place::Upload(sha256) => self.look_at_upload(sha256, bounds).await,
+            Place::Result { job, index } => self.look_at_result(job, index, bounds).await,
+        }
     }
 
     async fn look_at_local(&self, path: PathBuf, bounds: Bounds) -> Result<LookedAt, Failure> {

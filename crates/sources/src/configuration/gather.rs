@@ -1,10 +1,10 @@
 //! Files of all kinds of sources, into the cache: several at a time, each under one set of bounds.
 
-use super::{Fetcher, origin::origin};
+use super::{Fetcher, origin::origin, place::Place};
 use crate::{
     FetchError,
     cache::{Fresh, Held, Origin, Partial},
-    fetch::{Ask, Bounds, Failure, HttpFile, LocalFile, Meter, Remote, S3File, ipfs_file, transfer},
+    fetch::{Bounds, Failure, LocalFile, Meter, Remote, transfer},
 };
 use bytes::Bytes;
 use cloister_model::{ByteRange, JobId, Location, Sha256, Source, StoredResultsError, StoredResultsFuture};
@@ -54,14 +54,12 @@ impl Fetcher {
     }
 
     async fn one(&self, location: &Location, origin: Origin, bounds: Bounds, meter: &Meter) -> Result<Held, Failure> {
-        let remote = match location {
-            Location::Url(source) => Remote::Http(Box::new(HttpFile::new(Ask::of(source)?))),
-            Location::Ipfs(path) => Remote::Http(Box::new(ipfs_file(self.policy.ipfs.as_ref(), path.as_str())?)),
-            Location::S3(object) => Remote::S3(Box::new(S3File::new(object, &self.clients)?)),
-            Location::Local(path) => return self.local(path.as_path().to_owned(), bounds, meter).await,
-            Location::Inline(content) => return self.inline(content.expose(), origin, bounds, meter).await,
-            Location::Upload(sha256) => return self.upload(*sha256, origin, bounds, meter).await,
-            Location::Result { job, index } => return self.result(*job, *index, origin, bounds, meter).await,
+        let remote = match Place::of(location, &self.clients, &self.policy)? {
+            Place::Remote(remote) => remote,
+            Place::Local(path) => return self.local(path.to_owned(), bounds, meter).await,
+            Place::Inline(content) => return self.inline(content, origin, bounds, meter).await,
+            Place::Upload(sha256) => return self.upload(sha256, origin, bounds, meter).await,
+            Place::Result { job, index } => return self.result(job, index, origin, bounds, meter).await,
         };
         // Only what cannot change is the same the next time: what is named by a digest, or by its own.
         if bounds.sha256.is_none() && !matches!(location, Location::Ipfs(_)) {

@@ -7,6 +7,7 @@ mod gather;
 mod layout;
 mod mounted;
 mod origin;
+mod place;
 mod uploads;
 
 pub use error::{ConfigurationError, FetcherError};

@@ -71,7 +71,7 @@ fn service(answers: Vec<Vec<u8>>) -> (Client, std::thread::JoinHandle<Vec<String
         heads
     });
     let key = Some(Secret::new("clk_test".to_owned()));
-    let connection = Connection { url: url.parse().expect("an address"), key, certificates: None };
+    let connection = Connection { url: url.parse().expect("an address"), key, certificates: None, renewal: None };
     (Client::new(connection).expect("a client"), thread)
 }
 
