@@ -13,6 +13,7 @@ pub mod build;
 mod clock;
 mod cluster;
 pub mod controller;
+mod due;
 pub mod observe;
 pub mod plan;
 mod requests;

@@ -6,6 +6,7 @@ use super::{Inner, jobs::KnownJob, outputs::failed};
 use crate::{
     clock::{now, random_below},
     cluster::{CallError, call, exactly},
+    due::Due,
     resources::ComputeJob,
 };
 use cloister_model::{EngineError, JobId, Phase, Timestamp};
@@ -39,28 +40,15 @@ struct Ends {
     /// What was seen to.
     settled: BTreeSet<JobId>,
     /// What is seen to, and when.
-    due: BTreeSet<(Instant, JobId)>,
-    waiting: BTreeSet<JobId>,
+    due: Due<Instant, JobId>,
 }
 
 impl Ends {
     /// A job has ended: it is seen to at a moment of this process's own, unless it was.
     fn ended(&mut self, job: JobId, now: Instant) {
-        if !self.settled.contains(&job) && self.waiting.insert(job) {
-            self.due.insert((now + Duration::from_millis(random_below(SPREAD_MS)), job));
+        if !self.settled.contains(&job) && !self.due.has(job) {
+            self.due.set(job, now + Duration::from_millis(random_below(SPREAD_MS)));
         }
-    }
-
-    fn next_at(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
-    }
-
-    /// The next job to see to.
-    fn next(&mut self, now: Instant) -> Option<JobId> {
-        let (_, job) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
-        self.due.pop_first();
-        self.waiting.remove(&job);
-        Some(job)
     }
 }
 
@@ -72,11 +60,11 @@ pub(super) async fn follow(store: Weak<Inner>) {
     loop {
         let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
         loop {
-            let next_at = ends.next_at();
+            let next_at = ends.due.next_at();
             let changed = tokio::select! {
                 () = &mut pause => break,
                 () = tokio::time::sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
-                    let (Some(inner), Some(job)) = (store.upgrade(), ends.next(Instant::now())) else { continue };
+                    let (Some(inner), Some(job)) = (store.upgrade(), ends.due.next(Instant::now())) else { continue };
                     inner.settle_once(job, &mut ends).await;
                     continue;
                 }

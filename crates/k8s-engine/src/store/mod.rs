@@ -17,5 +17,4 @@ pub(crate) use outbox::{PENDING_LABEL, Pending};
 pub(crate) use payload::secrets;
 pub(crate) use secret::secret;
 
-/// The label of every object that the service makes.
-pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "cloister");
+pub(crate) use crate::resources::MANAGED_BY;
