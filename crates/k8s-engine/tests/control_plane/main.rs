@@ -14,6 +14,7 @@ mod explain;
 mod files;
 mod installed;
 mod killed;
+mod late;
 mod lease;
 mod node;
 mod outbox;
