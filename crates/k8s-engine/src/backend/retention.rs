@@ -106,6 +106,11 @@ impl Inner {
             }
         });
         ends.settled.retain(|job| there.contains(job));
+        for job in self.archive.to_clear() {
+            if let Err(error) = self.clear_archived(job).await {
+                tracing::warn!(%job, %error, "what is left of an archived job that was removed, or whose time is over, stays for now");
+            }
+        }
         for job in ended {
             self.note_end(job, ends).await;
         }
@@ -136,7 +141,7 @@ impl Inner {
     }
 
     /// Sees to a job that has ended.
-    async fn settle(&self, known: &KnownJob) -> Result<(), EngineError> {
+    pub(super) async fn settle(&self, known: &KnownJob) -> Result<(), EngineError> {
         let job = known.status.id;
         // First: it is made of what is in the store.
         self.receipt(job).await?;
@@ -153,22 +158,28 @@ impl Inner {
     /// Removes a job that counts as absent: its receipt stays, its object goes last, so that a process that is killed in between
     /// leaves something for the next look.
     pub(super) async fn finish_removal(&self, job: JobId) -> Result<(), EngineError> {
-        let Some(found) = self.stored(job).await? else { return Ok(()) };
+        let Some(found) = self.stored(job).await? else { return self.clear_archived(job).await };
         match self.receipt(job).await {
             Ok(_) | Err(EngineError::NoSuchJob(_)) => {}
             Err(error) => return Err(error),
         }
-        if self.is_registered(&found).await? {
-            // Its results are a dataset, which needs them.
-            self.results.remove_log(job).await.map_err(failed)?;
-        } else {
-            self.results.remove(job).await.map_err(failed)?;
-        }
+        self.remove_from_archive(&found, job).await?;
+        self.clear_results(job, &found).await?;
         let api = self.cluster.jobs::<ComputeJob>();
         let (name, this) = (job.to_string(), exactly(found.uid()));
         match call("delete a job", || async { api.delete(&name, &this).await }).await {
             Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes from the store of results what a job that counts as absent has there.
+    pub(super) async fn clear_results(&self, job: JobId, found: &ComputeJob) -> Result<(), EngineError> {
+        if !self.is_registered(found).await? {
+            return self.results.remove(job).await.map_err(failed);
+        }
+        // Its results are a dataset, which needs them.
+        self.results.remove_log(job).await.map_err(failed)?;
+        self.results.remove_parameters(job).await.map_err(failed)
     }
 }

@@ -150,6 +150,11 @@ impl Installation {
         assert_eq!(self.kubelet.pods(name), 1, "{name}");
     }
 
+    /// The folder of its store of results, and of replicas.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self._folder.path()
+    }
+
     /// How many pods of this name there were.
     pub(crate) fn pods_seen(&self, name: &str) -> usize {
         self.kubelet.pods(name)

@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod archive;
 mod assets;
 mod cluster;
 mod conformance;
