@@ -13,6 +13,7 @@ pub mod build;
 mod clock;
 mod cluster;
 pub mod controller;
+mod due;
 pub mod observe;
 pub mod plan;
 mod requests;
@@ -20,6 +21,6 @@ pub mod resources;
 mod store;
 
 pub use assets::{ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied};
-pub use backend::{ClusterStore, OpenError, StoreOptions};
+pub use backend::{ArchiveOptions, ClusterStore, OpenError, StoreOptions};
 pub use cluster::{Cluster, ConnectError, Namespaces};
 pub use requests::{Decide, Decided, Deciding, Results, decide_what_is_requested};

@@ -11,6 +11,8 @@
 //! <job>/held.json        their names and digests; written last
 //! uploads/<sha256>       a file that accounts sent, where an engine keeps uploads here
 //! uploaders/<account>/   which files an account may name; the account is a digest, never a name
+//! <job>/parameters       likewise the parameters of a job that was archived, sealed
+//! archive/<name>         records of jobs that ended long ago, sealed, where an engine moves them here
 //! drafts/<random>        in a folder: what is being written by one of several processes
 //! ```
 //!
@@ -29,6 +31,7 @@ mod outgoing;
 mod part;
 mod paths;
 mod publish;
+mod sealed;
 mod store;
 mod upload_names;
 mod uploads;
@@ -36,5 +39,6 @@ mod uploads;
 pub use error::PublishError;
 pub use incoming::{Arrived, Incoming};
 pub use outgoing::Outgoing;
+pub use sealed::SealingKey;
 pub use store::{ResultStore, StoreConfig};
 pub use uploads::UploadError;

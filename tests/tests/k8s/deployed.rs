@@ -3,7 +3,7 @@
 
 use super::guide::Guide;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use cloister_k8s_engine::{Cluster, ClusterStore, Namespaces, StoreOptions};
+use cloister_k8s_engine::{ArchiveOptions, Cluster, ClusterStore, Namespaces, StoreOptions};
 use cloister_model::{AuditAction, AuditEvent, JobId, JobSource, JobStatus, Jobs as _, Phase};
 use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::SourcePolicy;
@@ -144,6 +144,7 @@ impl Installation {
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: std::sync::Arc::new(results),
+            archive: ArchiveOptions::default(),
         };
         ClusterStore::open(cluster, options).await.expect("a store")
     }

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloister_k8s_engine::{
-    Cluster, ClusterStore, Namespaces, StoreOptions,
+    ArchiveOptions, Cluster, ClusterStore, Namespaces, StoreOptions,
     build::{CONFIG_FILE, ResultStoreAccess},
     controller::{Controller, EngineOptions},
 };
@@ -84,6 +84,7 @@ impl Installation {
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
             results: Arc::new(results),
+            archive: ArchiveOptions::default(),
         };
         let store = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
         let options = EngineOptions {

@@ -153,6 +153,8 @@ settings! {
     "k8s.strict_groups" k8s_strict_groups: bool = "true", false, "Give the pods of jobs no groups that an image names.";
     "k8s.listen" k8s_listen: SocketAddr = "0.0.0.0:8091", false, "Where `cloister engine` answers /livez, /readyz and /metrics, to everybody.";
     "k8s.lease" k8s_lease: bool = "true", false, "Let one of several `cloister engine` work while the others stand by. Without it all work, which is right as well, and costs more.";
+    "k8s.archive_after" k8s_archive_after: Span = "1d", false, "How long after its end a job is moved from the API server to the store of results. Users notice no difference.";
+    "k8s.archive_beyond" k8s_archive_beyond: u64 = "1000", false, "Ended jobs that stay in the API server at most, however long ago they ended. Of more, the oldest are moved.";
     "log.format" log_format: LogFormat = "auto", false, "Format of log lines. `auto`: text on a terminal, JSON elsewhere.";
     "log.level" log_level: LogLevel = "info", false, "Lowest level of log lines that are written.";
     "log.otlp_endpoint" log_otlp_endpoint: Option<String> = "", false, "The collector that receives traces of requests by OTLP over HTTP, such as http://collector:4318. Empty: none.";

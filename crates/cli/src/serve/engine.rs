@@ -14,7 +14,9 @@ use crate::{
     output::note,
 };
 use cloister_api::Service;
-use cloister_k8s_engine::{Cluster, ClusterStore, StoreOptions, decide_what_is_requested, publish_what_is_applied};
+use cloister_k8s_engine::{
+    ArchiveOptions, Cluster, ClusterStore, StoreOptions, decide_what_is_requested, publish_what_is_applied,
+};
 use cloister_local_engine::{LocalEngine, OpenError};
 use cloister_model::{Backend, Secret, Timestamp};
 use cloister_results::ResultStore;
@@ -23,6 +25,7 @@ use std::{
     io::{self, IsTerminal as _},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::task::AbortHandle;
 
@@ -99,6 +102,11 @@ async fn open_cluster(settings: &Settings, cluster: Cluster) -> anyhow::Result<C
         cache_bytes: settings.cache_bytes.0,
         sources,
         results: Arc::new(results),
+        archive: ArchiveOptions {
+            after: Duration::from_millis(settings.k8s_archive_after.ms()),
+            most: usize::try_from(settings.k8s_archive_beyond).unwrap_or(usize::MAX),
+            ..ArchiveOptions::default()
+        },
     };
     Ok(ClusterStore::open(cluster, options).await?)
 }

@@ -18,7 +18,7 @@ pub(super) struct Files {
 impl Files {
     /// Makes the folders, and removes what an earlier process of this replica left incomplete. Blocking.
     pub(super) fn open(options: StoreOptions) -> Result<Self, OpenError> {
-        let StoreOptions { home, cache_bytes, mut sources, results } = options;
+        let StoreOptions { home, cache_bytes, mut sources, results, archive: _ } = options;
         let unusable = |error| OpenError::Home { path: home.clone(), error };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&home).map_err(unusable)?;
         let uploads = home.join("incoming");

@@ -1,4 +1,4 @@
-use super::{ClusterStore, Inner, unusable};
+use super::{ClusterStore, Inner, outputs::failed, unusable};
 use crate::{
     clock::now,
     cluster::{CallError, call},
@@ -19,7 +19,10 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 use tokio::sync::broadcast::error::RecvError;
 
 mod environments;
@@ -92,16 +95,11 @@ impl Jobs for ClusterStore {
     }
 
     fn parameters(&self, job: JobId) -> EngineFuture<'_, JobParameters> {
-        Box::pin(async move {
-            let found = self.inner.stored(job).await?.filter(|found| !counts_as_absent(found));
-            let found = found.ok_or(EngineError::NoSuchJob(job))?;
-            let spec = self.inner.with_parameters(found.job().map_err(unusable)?, &found).await?;
-            Ok(JobParameters::from(&spec))
-        })
+        Box::pin(async move { self.inner.parameters(job).await })
     }
 
     fn list(&self, query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>> {
-        Box::pin(async move { Ok(self.inner.list(&query)) })
+        Box::pin(async move { self.inner.list(&query).await })
     }
 
     fn stop(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
@@ -190,9 +188,15 @@ impl Inner {
     /// What is known of a job. What this process has not heard of, it looks for.
     pub(super) async fn known(&self, job: JobId) -> Result<KnownJob, EngineError> {
         let name = job.to_string();
-        let known = match self.jobs.get(&name) {
+        let known = match self.jobs.get(&name).or_else(|| self.archive.get(job)) {
             Some(known) => Some(known),
-            None => self.stored(job).await?.as_ref().and_then(read),
+            None => match self.stored(job).await? {
+                Some(found) => read(&found),
+                None => {
+                    self.complete_archive().await?;
+                    self.archive.get(job)
+                }
+            },
         };
         known.filter(|known| !known.is_absent(now())).ok_or(EngineError::NoSuchJob(job))
     }
@@ -202,11 +206,41 @@ impl Inner {
         call("read a job", || async { self.cluster.jobs::<ComputeJob>().get_opt(&name).await }).await
     }
 
-    fn list(&self, query: &JobQuery) -> Vec<JobStatus> {
+    /// Calls for every job, archived or not.
+    pub(super) fn each_job(&self, mut visit: impl FnMut(&KnownJob)) {
+        let mut here = HashSet::new();
+        self.jobs.each(|known| {
+            here.insert(known.status.id);
+            visit(known);
+        });
+        // One that has just been archived is in both.
+        self.archive.each(|known| {
+            if !here.contains(&known.status.id) {
+                visit(known);
+            }
+        });
+    }
+
+    async fn parameters(&self, job: JobId) -> Result<JobParameters, EngineError> {
+        let missing = EngineError::NoSuchJob(job);
+        if let Some(found) = self.stored(job).await? {
+            let found = Some(found).filter(|found| !counts_as_absent(found)).ok_or(missing)?;
+            let spec = self.with_parameters(found.job().map_err(unusable)?, &found).await?;
+            return Ok(JobParameters::from(&spec));
+        }
+        let found = self.archived(job).await?.filter(|found| !counts_as_absent(found)).ok_or(missing)?;
+        let kept = self.results.parameters(job, self.archive_key().await?).await.map_err(failed)?;
+        let parameters = kept.map(|text| serde_json::from_slice(&text)).transpose().map_err(unusable)?;
+        let spec = JobSpec { parameters, ..found.job().map_err(unusable)? };
+        Ok(JobParameters::from(&spec))
+    }
+
+    async fn list(&self, query: &JobQuery) -> Result<Vec<JobStatus>, EngineError> {
+        self.complete_archive().await?;
         let JobQuery { labels, phases, after, at_most } = query;
         let mut found = Vec::new();
         let present = now();
-        self.jobs.each(|known| {
+        self.each_job(|known| {
             let KnownJob { status, .. } = known;
             let place = (status.created, status.id);
             let wanted = !known.is_absent(present)
@@ -219,7 +253,7 @@ impl Inner {
         });
         found.sort_by_key(|status| std::cmp::Reverse((status.created, status.id)));
         found.truncate(usize::try_from((*at_most).min(MOST)).unwrap_or(usize::MAX));
-        found
+        Ok(found)
     }
 
     /// Stores a change of a job together with its record. `wanted` says what the change is, or that there is none.
@@ -227,12 +261,14 @@ impl Inner {
         &self,
         job: JobId,
         record: &AuditEvent,
-        wanted: impl Fn(&ComputeJob, &AuditEvent) -> Result<Option<Value>, EngineError>,
+        wanted: impl Fn(&ComputeJob, &AuditEvent) -> Result<Option<Value>, EngineError> + Sync,
     ) -> Result<JobStatus, EngineError> {
         let (api, name) = (self.cluster.jobs::<ComputeJob>(), job.to_string());
         for _ in 0..ATTEMPTS {
-            let found = self.stored(job).await?.filter(|found| !counts_as_absent(found));
-            let found = found.ok_or(EngineError::NoSuchJob(job))?;
+            let Some(found) = self.stored(job).await? else {
+                return self.change_archived(job, record, &wanted).await;
+            };
+            let found = Some(found).filter(|found| !counts_as_absent(found)).ok_or(EngineError::NoSuchJob(job))?;
             let pending = Pending::of(found.metadata.annotations.as_ref())?;
             let Some(spec) = wanted(&found, record)? else {
                 // A change that was stored by a process that was killed is put on record now.
@@ -251,7 +287,8 @@ impl Inner {
                     return status(job, &changed);
                 }
                 Err(CallError::Conflict) => {}
-                Err(CallError::Missing) => return Err(EngineError::NoSuchJob(job)),
+                // It was archived meanwhile, perhaps.
+                Err(CallError::Missing) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -268,7 +305,9 @@ impl Inner {
             return self.submitted_before(&job, &order, parts, found).await;
         }
         if receipts::exists(&self.cluster, job.id).await? {
-            return Err(EngineError::JobExists(job.id));
+            let archived = self.archived(job.id).await?;
+            let same = archived.filter(|found| !counts_as_absent(found) && found.spec.order == order);
+            return status(job.id, &same.ok_or(EngineError::JobExists(job.id))?);
         }
         self.refuse_if_full(&job).await?;
         let holder = Holder::Job(job.id);
@@ -390,12 +429,12 @@ fn resource(job: &JobSpec, order: Order, record: AuditEvent) -> ComputeJob {
 }
 
 /// Whether a job was removed, or its time is over.
-fn counts_as_absent(resource: &ComputeJob) -> bool {
+pub(super) fn counts_as_absent(resource: &ComputeJob) -> bool {
     let expires = resource.status.as_ref().and_then(|status| status.expires);
     resource.spec.removal.is_some() || expires.is_some_and(|expires| expires.timestamp() <= now())
 }
 
-fn status(job: JobId, resource: &ComputeJob) -> Result<JobStatus, EngineError> {
+pub(super) fn status(job: JobId, resource: &ComputeJob) -> Result<JobStatus, EngineError> {
     resource.status().map_err(|error| {
         EngineError::unavailable(Unavailability::Cluster, format!("job {job} cannot be read: {error}"))
     })

@@ -3,6 +3,7 @@
 //! Nothing here is kept by this process but caches and what is being uploaded to it: any number of replicas give the same
 //! answers, and each may be killed at any moment.
 
+mod archive;
 mod audit;
 mod claims;
 mod files;
@@ -18,12 +19,14 @@ mod registry;
 mod retention;
 mod uploads;
 
+pub use archive::ArchiveOptions;
 pub use options::{OpenError, StoreOptions};
 
 use crate::{
     cluster::{Cluster, Watched},
     store::{Audit, Nonces},
 };
+use archive::Archive;
 use cloister_model::{ApiKey, Backend, EngineError, EngineFuture, Sha256, Unavailability};
 use cloister_results::{Incoming, ResultStore};
 use cloister_sources::{Cache, inspect::Inspecting};
@@ -44,7 +47,7 @@ const BLIND: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ClusterStore {
     inner: Arc<Inner>,
-    tasks: [AbortHandle; 2],
+    tasks: [AbortHandle; 3],
 }
 
 #[derive(Debug)]
@@ -54,6 +57,7 @@ struct Inner {
     nonces: Nonces,
     keys: Watched<ApiKey>,
     jobs: Watched<jobs::KnownJob>,
+    archive: Archive,
     results: Arc<ResultStore>,
     incoming: Incoming,
     inspecting: Inspecting,
@@ -75,18 +79,24 @@ impl ClusterStore {
     }
 
     async fn open_in(cluster: Cluster, options: StoreOptions) -> Result<Self, OpenError> {
-        let home = options.home.clone();
+        let (home, archiving) = (options.home.clone(), options.archive);
         let files = tokio::task::spawn_blocking(move || Files::open(options)).await;
         let interrupted = |error| OpenError::Home { path: home, error: io::Error::other(error) };
         let Files { results, incoming, inspecting, cache } = files.map_err(interrupted)??;
         let keys = Watched::start(cluster.system(), keyring::read);
         let jobs = Watched::start(cluster.jobs(), jobs::read);
-        OpenError::unless_synced([("ApiKeys", keys.synced(SYNC).await), ("ComputeJobs", jobs.synced(SYNC).await)])?;
+        let archive = Archive::start(&cluster, archiving);
+        OpenError::unless_synced([
+            ("ApiKeys", keys.synced(SYNC).await),
+            ("ComputeJobs", jobs.synced(SYNC).await),
+            ("ConfigMaps", archive.synced(SYNC).await),
+        ])?;
         let inner = Arc::new(Inner {
             audit: Audit::new(&cluster),
             nonces: Nonces::new(&cluster),
             keys,
             jobs,
+            archive,
             cluster,
             results,
             incoming,
@@ -97,13 +107,15 @@ impl ClusterStore {
         });
         let sweep = tokio::spawn(outbox::sweep(Arc::downgrade(&inner))).abort_handle();
         let follow = tokio::spawn(retention::follow(Arc::downgrade(&inner))).abort_handle();
-        Ok(Self { inner, tasks: [sweep, follow] })
+        let archiving = tokio::spawn(archive::follow(Arc::downgrade(&inner))).abort_handle();
+        Ok(Self { inner, tasks: [sweep, follow, archiving] })
     }
 
     /// What is wrong with this replica; none: it can take work.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
-        let failing = self.inner.keys.failing().max(self.inner.jobs.failing()).filter(|failing| *failing > BLIND)?;
+        let Inner { keys, jobs, archive, .. } = &*self.inner;
+        let failing = keys.failing().max(jobs.failing()).max(archive.failing()).filter(|failing| *failing > BLIND)?;
         let seconds = failing.as_secs();
         Some(format!(
             "the watch of the API server has been failing for {seconds} s; a key that was revoked meanwhile is not known here"

@@ -1,4 +1,4 @@
-use crate::backend::SYNC;
+use crate::backend::{ArchiveOptions, SYNC};
 use cloister_results::ResultStore;
 use cloister_sources::SourcePolicy;
 use std::{io, path::PathBuf, sync::Arc};
@@ -14,6 +14,8 @@ pub struct StoreOptions {
     pub sources: SourcePolicy,
     /// The store of results and uploads, which all replicas share.
     pub results: Arc<ResultStore>,
+    /// When ended jobs are moved to it.
+    pub archive: ArchiveOptions,
 }
 
 /// Why the store or the controller cannot be opened.

@@ -5,7 +5,7 @@ use crate::{
     resources::{Algorithm, ApiKey, ComputeJob, Dataset},
     store::{PENDING_LABEL, Pending},
 };
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::ConfigMap};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
@@ -103,6 +103,8 @@ pub(super) async fn sweep(store: Weak<Inner>) {
             sweep_kind::<Dataset>(&inner, cluster.assets()).await,
             sweep_kind::<Algorithm>(&inner, cluster.assets()).await,
             sweep_kind::<ComputeJob>(&inner, cluster.jobs()).await,
+            // Changes of archived jobs.
+            sweep_kind::<ConfigMap>(&inner, cluster.system()).await,
         ];
         for error in swept.into_iter().filter_map(Result::err) {
             tracing::warn!(%error, "changes that are not on record could not be swept; they are tried again");

@@ -43,14 +43,17 @@ impl Outputs for ClusterStore {
     }
 
     fn result_bytes(&self, owner: Account) -> EngineFuture<'_, u64> {
-        let (mut bytes, present) = (0_u64, now());
-        self.inner.jobs.each(|known| {
-            if known.card.record.owner == owner && !known.is_absent(present) {
-                let released = known.results.as_ref().map_or(0, |list| list.bytes);
-                bytes = bytes.saturating_add(released);
-            }
-        });
-        Box::pin(std::future::ready(Ok(bytes)))
+        Box::pin(async move {
+            self.inner.complete_archive().await?;
+            let (mut bytes, present) = (0_u64, now());
+            self.inner.each_job(|known| {
+                if known.card.record.owner == owner && !known.is_absent(present) {
+                    let released = known.results.as_ref().map_or(0, |list| list.bytes);
+                    bytes = bytes.saturating_add(released);
+                }
+            });
+            Ok(bytes)
+        })
     }
 
     fn receipt(&self, job: JobId) -> EngineFuture<'_, Option<StoredReceipt>> {

@@ -6,6 +6,7 @@ use super::{Inner, jobs::KnownJob, outputs::failed};
 use crate::{
     clock::{now, random_below},
     cluster::{CallError, call, exactly},
+    due::Due,
     resources::ComputeJob,
 };
 use cloister_model::{EngineError, JobId, Phase, Timestamp};
@@ -39,28 +40,15 @@ struct Ends {
     /// What was seen to.
     settled: BTreeSet<JobId>,
     /// What is seen to, and when.
-    due: BTreeSet<(Instant, JobId)>,
-    waiting: BTreeSet<JobId>,
+    due: Due<Instant, JobId>,
 }
 
 impl Ends {
     /// A job has ended: it is seen to at a moment of this process's own, unless it was.
     fn ended(&mut self, job: JobId, now: Instant) {
-        if !self.settled.contains(&job) && self.waiting.insert(job) {
-            self.due.insert((now + Duration::from_millis(random_below(SPREAD_MS)), job));
+        if !self.settled.contains(&job) && !self.due.has(job) {
+            self.due.set(job, now + Duration::from_millis(random_below(SPREAD_MS)));
         }
-    }
-
-    fn next_at(&self) -> Option<Instant> {
-        self.due.first().map(|(at, _)| *at)
-    }
-
-    /// The next job to see to.
-    fn next(&mut self, now: Instant) -> Option<JobId> {
-        let (_, job) = self.due.first().copied().filter(|(at, _)| *at <= now)?;
-        self.due.pop_first();
-        self.waiting.remove(&job);
-        Some(job)
     }
 }
 
@@ -72,11 +60,11 @@ pub(super) async fn follow(store: Weak<Inner>) {
     loop {
         let mut pause = std::pin::pin!(tokio::time::sleep(PAUSE));
         loop {
-            let next_at = ends.next_at();
+            let next_at = ends.due.next_at();
             let changed = tokio::select! {
                 () = &mut pause => break,
                 () = tokio::time::sleep_until(next_at.unwrap_or_else(Instant::now)), if next_at.is_some() => {
-                    let (Some(inner), Some(job)) = (store.upgrade(), ends.next(Instant::now())) else { continue };
+                    let (Some(inner), Some(job)) = (store.upgrade(), ends.due.next(Instant::now())) else { continue };
                     inner.settle_once(job, &mut ends).await;
                     continue;
                 }
@@ -118,6 +106,11 @@ impl Inner {
             }
         });
         ends.settled.retain(|job| there.contains(job));
+        for job in self.archive.to_clear() {
+            if let Err(error) = self.clear_archived(job).await {
+                tracing::warn!(%job, %error, "what is left of an archived job that was removed, or whose time is over, stays for now");
+            }
+        }
         for job in ended {
             self.note_end(job, ends).await;
         }
@@ -148,7 +141,7 @@ impl Inner {
     }
 
     /// Sees to a job that has ended.
-    async fn settle(&self, known: &KnownJob) -> Result<(), EngineError> {
+    pub(super) async fn settle(&self, known: &KnownJob) -> Result<(), EngineError> {
         let job = known.status.id;
         // First: it is made of what is in the store.
         self.receipt(job).await?;
@@ -165,22 +158,28 @@ impl Inner {
     /// Removes a job that counts as absent: its receipt stays, its object goes last, so that a process that is killed in between
     /// leaves something for the next look.
     pub(super) async fn finish_removal(&self, job: JobId) -> Result<(), EngineError> {
-        let Some(found) = self.stored(job).await? else { return Ok(()) };
+        let Some(found) = self.stored(job).await? else { return self.clear_archived(job).await };
         match self.receipt(job).await {
             Ok(_) | Err(EngineError::NoSuchJob(_)) => {}
             Err(error) => return Err(error),
         }
-        if self.is_registered(&found).await? {
-            // Its results are a dataset, which needs them.
-            self.results.remove_log(job).await.map_err(failed)?;
-        } else {
-            self.results.remove(job).await.map_err(failed)?;
-        }
+        self.remove_from_archive(&found, job).await?;
+        self.clear_results(job, &found).await?;
         let api = self.cluster.jobs::<ComputeJob>();
         let (name, this) = (job.to_string(), exactly(found.uid()));
         match call("delete a job", || async { api.delete(&name, &this).await }).await {
             Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Removes from the store of results what a job that counts as absent has there.
+    pub(super) async fn clear_results(&self, job: JobId, found: &ComputeJob) -> Result<(), EngineError> {
+        if !self.is_registered(found).await? {
+            return self.results.remove(job).await.map_err(failed);
+        }
+        // Its results are a dataset, which needs them.
+        self.results.remove_log(job).await.map_err(failed)?;
+        self.results.remove_parameters(job).await.map_err(failed)
     }
 }

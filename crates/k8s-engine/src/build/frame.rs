@@ -4,6 +4,7 @@ use super::{
     PodSettings, PodStep, StepResources,
     layout::{CONFIG, CONFIG_FILE, SCRATCH, TERMINATION_MESSAGE, VOLUME},
 };
+use crate::resources::MANAGED_BY;
 use cloister_model::JobId;
 use k8s_openapi::{
     api::core::v1::{
@@ -25,8 +26,6 @@ pub const JOB: &str = "cloister.dev/job";
 pub const STEP: &str = "cloister.dev/step";
 /// The standard label with the name of the step.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
-/// The standard label of everything that the engine makes; its value is `cloister`.
-pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The annotation with the number of the attempt, from 1 on.
 pub const ATTEMPT: &str = "cloister.dev/attempt";
 
@@ -63,7 +62,7 @@ impl Owner {
         };
         let own = [
             ("app.kubernetes.io/name", "cloister".to_owned()),
-            (MANAGED_BY, "cloister".to_owned()),
+            (MANAGED_BY.0, MANAGED_BY.1.to_owned()),
             (JOB, self.job.to_string()),
         ];
         ObjectMeta {

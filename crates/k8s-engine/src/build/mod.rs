@@ -29,7 +29,7 @@ pub(crate) mod testing;
 mod tests;
 pub mod volume;
 
-pub use frame::{ATTEMPT, COMPONENT, JOB, MANAGED_BY, Owner, STEP, pinned};
+pub use frame::{ATTEMPT, COMPONENT, JOB, Owner, STEP, pinned};
 pub use layout::CONFIG_FILE;
 pub use roots::{DatasetRoot, Root};
 pub use settings::{InterpreterImage, PodSettings, ResultStoreAccess, StepResources, Storage};

@@ -1,6 +1,7 @@
 //! The rights of the three pods, field by field; and the whole objects, as they are sent.
 
 use super::{PodSettings, PodStep, testing::*, volume};
+use crate::resources::MANAGED_BY;
 use cloister_model::{Check, Limits, OutputContract, ReleaseRules, Sha256};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
 use serde_json::{Value, json};
@@ -436,7 +437,7 @@ fn every_object_belongs_to_its_job() {
         assert_eq!((owners[0].controller, owners[0].block_owner_deletion), (Some(true), Some(false)));
         let labels = metadata.labels.expect("labels");
         assert_eq!(labels[super::JOB], JOB.to_string());
-        assert_eq!(labels[super::MANAGED_BY], "cloister");
+        assert_eq!(labels[MANAGED_BY.0], MANAGED_BY.1);
         assert!(metadata.finalizers.is_none(), "nothing of a job can hold up the deletion of its namespace");
     }
     for (step, pod) in pods(&settings()) {

@@ -72,6 +72,12 @@ impl Cluster {
         Ok(Self { client, namespaces })
     }
 
+    /// The cluster as a client sees it that was made elsewhere, with its own rules for connections and for what is tried again.
+    #[must_use]
+    pub fn through(client: Client, namespaces: Namespaces) -> Self {
+        Self { client, namespaces }
+    }
+
     /// The client.
     #[must_use]
     pub fn client(&self) -> &Client {

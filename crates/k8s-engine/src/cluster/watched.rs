@@ -41,7 +41,16 @@ pub(crate) fn watch<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    watcher::watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff()
+    watch_labelled(api, None)
+}
+
+/// The same of the objects with a label, if one is named.
+fn watch_labelled<K>(api: Api<K>, label: Option<&str>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+{
+    let wanted = watcher::Config { label_selector: label.map(str::to_owned), ..watcher::Config::default() };
+    watcher::watcher(api, wanted.timeout(WATCH_SECONDS)).default_backoff()
 }
 
 /// What a process knows of the objects of one kind, kept up to date by a watch. It is compact: of each object only what
@@ -95,6 +104,14 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     {
+        Self::start_labelled(api, None, read)
+    }
+
+    /// Starts to watch the objects with a label, if one is named.
+    pub(crate) fn start_labelled<K>(api: Api<K>, label: Option<&'static str>, read: fn(&K) -> Option<V>) -> Self
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+    {
         let (state, _) = watch::channel(State { synced: false, failing_since: None });
         let (changes, _) = broadcast::channel(CHANGES);
         let shared = Arc::new(Shared { entries: RwLock::default(), shown: AtomicU64::new(0), state, changes });
@@ -102,8 +119,8 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
         let task = tokio::spawn(async move {
             loop {
                 tokio::select! {
-                    () = watching.follow(api.clone(), read) => return,
-                    newest = watching.is_blind(&api) => {
+                    () = watching.follow(api.clone(), label, read) => return,
+                    newest = watching.is_blind(&api, label) => {
                         tracing::error!(newest, "a watch of the API server shows nothing any more; it begins anew");
                         watching.state.send_modify(|state| {
                             state.failing_since.get_or_insert_with(Instant::now);
@@ -130,6 +147,11 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
     /// What is known of one object.
     pub(crate) fn get(&self, name: &str) -> Option<V> {
         self.shared.read().get(name).map(|entry| entry.value.clone())
+    }
+
+    /// Whether this object is known.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.shared.read().contains_key(name)
     }
 
     /// Calls for every object, sorted by name.
@@ -203,13 +225,13 @@ impl<V: Clone> Shared<V> {
     /// Waits until the API server has had an object for a while that the watch has not shown. The version of that object.
     ///
     /// A watch that says nothing looks like one of objects that do not change, so it is not believed for longer than this.
-    async fn is_blind<K>(&self, api: &Api<K>) -> u64
+    async fn is_blind<K>(&self, api: &Api<K>, label: Option<&str>) -> u64
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     {
         loop {
             tokio::time::sleep(CHECK).await;
-            let newest = match newest(api).await {
+            let newest = match newest(api, label).await {
                 Ok(newest) => newest,
                 Err(error) => {
                     tracing::warn!(%error, "it is not known whether a watch of the API server is behind");
@@ -223,11 +245,11 @@ impl<V: Clone> Shared<V> {
         }
     }
 
-    async fn follow<K>(&self, api: Api<K>, read: fn(&K) -> Option<V>)
+    async fn follow<K>(&self, api: Api<K>, label: Option<&str>, read: fn(&K) -> Option<V>)
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     {
-        let stream = watch(api);
+        let stream = watch_labelled(api, label);
         futures_util::pin_mut!(stream);
         // What is listed while the watch begins anew; what is not among it afterwards is gone.
         let mut listed: Option<BTreeMap<String, u64>> = None;
@@ -276,11 +298,12 @@ impl<V: Clone> Shared<V> {
 }
 
 /// The newest version of any object that there is.
-async fn newest<K>(api: &Api<K>) -> Result<u64, CallError>
+async fn newest<K>(api: &Api<K>, label: Option<&str>) -> Result<u64, CallError>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
     let (mut page, mut newest) = (ListParams::default().limit(PAGE), 0);
+    page.label_selector = label.map(str::to_owned);
     loop {
         let listed = call("list what a watch follows", || async { api.list_metadata(&page).await }).await?;
         newest = listed.items.iter().map(version).max().unwrap_or(0).max(newest);

@@ -4,7 +4,10 @@
 //! A phase that lasts is said, and an end at once. Phases of a short job are in its history alone, because each event is a write.
 
 use super::known::KnownJob;
-use crate::cluster::{CallError, Cluster, call_once};
+use crate::{
+    cluster::{CallError, Cluster, call_once},
+    due::Due,
+};
 use cloister_model::{JobId, JobStatus, Phase, escape};
 use k8s_openapi::{
     api::{core::v1::ObjectReference, events::v1::Event},
@@ -14,10 +17,7 @@ use kube::{
     Api,
     api::{ObjectMeta, PostParams},
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 use tokio::{sync::mpsc, task::AbortHandle, time::Instant};
 
 /// Events that wait to be written. Those beyond are dropped.
@@ -51,35 +51,26 @@ struct Said {
 /// The newest event of each job that has not ended, until its phase has lasted.
 #[derive(Debug, Default)]
 struct Held {
-    of_job: BTreeMap<JobId, (Instant, Event)>,
-    order: BTreeSet<(Instant, JobId)>,
+    of_job: BTreeMap<JobId, Event>,
+    due: Due<Instant, JobId>,
 }
 
 impl Held {
     /// Takes an event in, in place of an earlier one of its job. The event, if it is to be written at once.
     fn take(&mut self, Said { job, event, last }: Said, now: Instant) -> Option<Event> {
-        if let Some((due, _)) = self.of_job.remove(&job) {
-            self.order.remove(&(due, job));
-        }
         if last {
+            self.of_job.remove(&job);
+            self.due.remove(job);
             return Some(event);
         }
-        let due = now + LASTS;
-        self.of_job.insert(job, (due, event));
-        self.order.insert((due, job));
+        self.of_job.insert(job, event);
+        self.due.set(job, now + LASTS);
         None
-    }
-
-    /// When the next event is to be written.
-    fn due(&self) -> Option<Instant> {
-        self.order.first().map(|(due, _)| *due)
     }
 
     /// An event whose phase has lasted.
     fn next(&mut self, now: Instant) -> Option<Event> {
-        let (_, job) = self.order.first().copied().filter(|(due, _)| *due <= now)?;
-        self.order.pop_first();
-        self.of_job.remove(&job).map(|(_, event)| event)
+        self.due.next(now).and_then(|job| self.of_job.remove(&job))
     }
 }
 
@@ -90,7 +81,7 @@ impl Events {
         let write = async move {
             let mut held = Held::default();
             loop {
-                let due = held.due();
+                let due = held.due.next_at();
                 let event = tokio::select! {
                     said = events.recv() => match said {
                         Some(said) => held.take(said, Instant::now()),
@@ -181,17 +172,17 @@ mod tests {
         };
         let name = |event: Option<Event>| event.and_then(|event| event.metadata.name);
         let (mut held, start) = (Held::default(), Instant::now());
-        assert_eq!(held.due(), None);
+        assert_eq!(held.due.next_at(), None);
         assert_eq!(name(held.take(said(1, "configures", false), start)), None);
         assert_eq!(name(held.take(said(2, "runs", false), start + LASTS / 2)), None);
         // The first one goes on, before its phase has lasted, and then ends.
         assert_eq!(name(held.take(said(1, "runs", false), start + LASTS / 4)), None);
         assert_eq!(name(held.take(said(1, "ends", true), start + LASTS / 3)).as_deref(), Some("ends"));
         // The second one stays where it is.
-        assert_eq!(held.due(), Some(start + LASTS / 2 + LASTS));
+        assert_eq!(held.due.next_at(), Some(start + LASTS / 2 + LASTS));
         assert_eq!(name(held.next(start + LASTS)), None);
         assert_eq!(name(held.next(start + LASTS * 2)).as_deref(), Some("runs"));
-        assert_eq!((name(held.next(start + LASTS * 3)), held.due()), (None, None));
+        assert_eq!((name(held.next(start + LASTS * 3)), held.due.next_at()), (None, None));
     }
 
     #[test]

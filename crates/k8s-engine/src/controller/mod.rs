@@ -23,6 +23,7 @@ use crate::{
     build::PodSettings,
     clock::now,
     cluster::{CallError, Cluster, Watched},
+    due::Due,
     resources::Environment,
     store::Audit,
 };
@@ -144,7 +145,7 @@ impl Controller {
         tokio::pin!(stop, canaries);
         loop {
             self.start(&mut work);
-            let due = work.due.first().map(|(at, _)| until(*at));
+            let due = work.due.next_at().map(until);
             let [of_jobs, of_pods, of_volumes] = &mut changes;
             tokio::select! {
                 () = &mut stop => break,
@@ -223,8 +224,7 @@ struct Work {
     busy: BTreeSet<JobId>,
     running: JoinSet<Looked>,
     memories: BTreeMap<JobId, Memory>,
-    due: BTreeSet<(Timestamp, JobId)>,
-    due_of: HashMap<JobId, Timestamp>,
+    due: Due<Timestamp, JobId>,
     /// Looks that failed, one after the other.
     failures: HashMap<JobId, u32>,
 }
@@ -283,7 +283,7 @@ impl Work {
             return self.look_at_everything(controller);
         };
         self.busy.remove(&job);
-        self.set_due(job, None);
+        self.due.remove(job);
         controller.reconciler.counts.look(next.is_err());
         let next = match next {
             Ok(next) => {
@@ -302,7 +302,7 @@ impl Work {
             Next::Now => {
                 self.wanted.insert(job);
             }
-            Next::At(at) => self.set_due(job, Some(at)),
+            Next::At(at) => self.due.set(job, at),
             Next::Change => {}
             Next::Over => {
                 self.turns.forget(job);
@@ -312,22 +312,9 @@ impl Work {
         self.memories.insert(job, memory);
     }
 
-    fn set_due(&mut self, job: JobId, at: Option<Timestamp>) {
-        if let Some(before) = self.due_of.remove(&job) {
-            self.due.remove(&(before, job));
-        }
-        if let Some(at) = at {
-            self.due.insert((at, job));
-            self.due_of.insert(job, at);
-        }
-    }
-
     fn pass_time(&mut self) {
         let present = now();
-        while let Some((at, job)) = self.due.first().copied()
-            && at <= present
-        {
-            self.set_due(job, None);
+        while let Some(job) = self.due.next(present) {
             self.wanted.insert(job);
         }
     }

@@ -58,3 +58,6 @@ pub const GROUP: &str = "cloister.dev";
 
 /// The version of every kind.
 pub const VERSION: &str = "v1alpha1";
+
+/// The standard label of everything that the engine makes, and its value.
+pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "cloister");

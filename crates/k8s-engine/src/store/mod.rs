@@ -1,6 +1,7 @@
 //! What the service stores in the cluster beside custom resources: ConfigMaps that only grow (the audit log) or that exist
-//! or do not (claims), books of nonces, and the secrets of a job.
+//! or do not (claims), books of nonces, what is known of archived jobs, and the secrets of a job.
 
+mod archive;
 mod audit;
 mod claims;
 mod group;
@@ -10,6 +11,10 @@ mod payload;
 pub(crate) mod receipts;
 mod secret;
 
+pub(crate) use archive::{
+    ARCHIVE_LABEL, Archived, Batch, Change, batch_object, change_name, change_object, merge, read_archived,
+    sealing_key, that_counts, that_ended,
+};
 pub(crate) use audit::{Audit, Entry};
 pub(crate) use claims::{Attempt, Held, Holder, OWNER, Taken, attempt, free, give_up, held_for};
 pub(crate) use nonces::Nonces;
@@ -17,5 +22,4 @@ pub(crate) use outbox::{PENDING_LABEL, Pending};
 pub(crate) use payload::secrets;
 pub(crate) use secret::secret;
 
-/// The label of every object that the service makes.
-pub(crate) const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "cloister");
+pub(crate) use crate::resources::MANAGED_BY;

@@ -1,6 +1,6 @@
 //! An API server, with the definitions installed and namespaces of one test.
 
-use cloister_k8s_engine::{Cluster, Namespaces, StoreOptions, resources::definitions};
+use cloister_k8s_engine::{ArchiveOptions, Cluster, Namespaces, StoreOptions, resources::definitions};
 use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::SourcePolicy;
 use k8s_openapi::{
@@ -46,6 +46,7 @@ pub(crate) fn options(folder: &Path, replica: &str) -> StoreOptions {
             ..SourcePolicy::default()
         },
         results: Arc::new(results),
+        archive: ArchiveOptions::default(),
     }
 }
 

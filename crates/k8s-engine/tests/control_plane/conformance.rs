@@ -3,18 +3,32 @@
 
 use crate::site::{ENVIRONMENT, Site};
 use cloister_engine_tests::{Conditions, Fixture, FixtureFuture, conformance_tests};
-use cloister_k8s_engine::ClusterStore;
+use cloister_k8s_engine::{ArchiveOptions, Cluster, ClusterStore};
 use cloister_model::Backend;
-use std::sync::Arc;
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 use tokio::task::JoinHandle;
 
 /// One installation. It is made when it is opened first.
 #[derive(Default)]
-struct Installation {
+pub(crate) struct Installation {
     engine: Option<Engine>,
     site: Option<Site>,
     /// How often it was opened.
     opened: u32,
+    /// What others see of it, and set.
+    pub(crate) outside: Arc<Outside>,
+}
+
+/// What a test sees and sets beside the ports.
+#[derive(Default)]
+pub(crate) struct Outside {
+    /// When replicas that are opened from now on archive jobs.
+    pub(crate) archive: Mutex<ArchiveOptions>,
+    /// The cluster, and the folder of the store of results.
+    pub(crate) place: OnceLock<(Cluster, PathBuf)>,
 }
 
 /// Two replicas of the service, and a controller.
@@ -40,10 +54,12 @@ impl Fixture for Installation {
                 None => Site::open().await,
             };
             let site = self.site.insert(site);
+            let _ = self.outside.place.set((site.room.cluster.clone(), site.results()));
+            let archive = *self.outside.archive.lock().unwrap_or_else(PoisonError::into_inner);
             site.set(conditions).await;
             self.opened += 1;
             let names = ["a", "b"].map(|letter| format!("{}{letter}", self.opened));
-            let (first, second) = tokio::join!(site.replica(&names[0]), site.replica(&names[1]));
+            let (first, second) = tokio::join!(site.replica(&names[0], archive), site.replica(&names[1], archive));
             let replicas = [first, second];
             let engine = self.engine.insert(Engine { replicas, controller: site.controller().await });
             Arc::clone(&engine.replicas[0]) as Arc<dyn Backend>

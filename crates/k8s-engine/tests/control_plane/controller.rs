@@ -150,6 +150,16 @@ impl Installation {
         assert_eq!(self.kubelet.pods(name), 1, "{name}");
     }
 
+    /// The folder of its store of results, and of replicas.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self._folder.path()
+    }
+
+    /// How many pods of this name there were.
+    pub(crate) fn pods_seen(&self, name: &str) -> usize {
+        self.kubelet.pods(name)
+    }
+
     pub(crate) async fn ended(&self, job: JobId) -> JobStatus {
         self.until(job, |status| status.phase.has_ended()).await
     }
@@ -204,7 +214,7 @@ impl Installation {
     }
 
     /// How often each action of these jobs is on record, in a chain that verifies.
-    async fn recorded(&self) -> BTreeMap<(String, AuditAction), usize> {
+    pub(crate) async fn recorded(&self) -> BTreeMap<(String, AuditAction), usize> {
         let (mut found, mut last, mut after) = (BTreeMap::new(), None, 0);
         loop {
             let records = self.store.records(after, 100).await.expect("records");

@@ -3,7 +3,7 @@
 
 use crate::site::{ENVIRONMENT, Site};
 use cloister_engine_tests::Conditions;
-use cloister_k8s_engine::ClusterStore;
+use cloister_k8s_engine::{ArchiveOptions, ClusterStore};
 use cloister_model::{
     AuditAction, AuditLog as _, ByteRange, JobId, JobSpec, Jobs as _, LogScope, Outputs as _, Phase, Sha256,
     Uploads as _,
@@ -100,7 +100,7 @@ async fn eventually(what: &str, holds: impl AsyncFn() -> Result<(), String>) {
 async fn algorithms_begin_once_and_end_as_they_should_however_often_their_controller_is_killed() {
     let site = Arc::new(Site::open().await);
     site.set(Conditions { max_jobs: 8, ..Conditions::default() }).await;
-    let store = site.replica("a").await;
+    let store = site.replica("a", ArchiveOptions::default()).await;
     let mut jobs = Vec::new();
     for number in 0..30 {
         let ending = Ending::ALL[usize::try_from(number % 5).expect("a number")];

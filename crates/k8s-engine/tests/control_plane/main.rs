@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+mod archive;
 mod assets;
 mod cluster;
 mod conformance;
@@ -14,6 +15,7 @@ mod explain;
 mod files;
 mod installed;
 mod killed;
+mod late;
 mod lease;
 mod node;
 mod outbox;

@@ -118,7 +118,7 @@ async fn no_account_has_a_right_that_is_not_written_here() {
     let (system, jobs, assets) = (names.system.as_str(), names.jobs.as_str(), names.assets.as_str());
     let rights: [(&str, &str, &str, &[&str]); 21] = [
         (API, system, "cloister.dev/apikeys", &["create", "get", "list", "watch", "patch"]),
-        (API, system, "/configmaps", &["create", "get", "list", "update", "delete"]),
+        (API, system, "/configmaps", &["create", "get", "list", "watch", "update", "patch", "delete"]),
         (API, system, "/secrets", &["create", "get"]),
         (API, jobs, "cloister.dev/computejobs", &["create", "get", "list", "watch", "patch", "delete"]),
         (API, jobs, "cloister.dev/environments", &["get", "list", "watch"]),

@@ -3,7 +3,7 @@
 
 use crate::site::{DATASETS, ENVIRONMENT, Site};
 use cloister_engine_tests::Conditions;
-use cloister_k8s_engine::{ClusterStore, resources::Environment};
+use cloister_k8s_engine::{ArchiveOptions, ClusterStore, resources::Environment};
 use cloister_model::{
     AuditAction, JobId, JobSource, JobSpec, JobStatus, Jobs as _, Outputs as _, Phase, Registry as _, Sha256,
     Uploads as _,
@@ -89,7 +89,7 @@ async fn files_of_a_claim_are_read_where_they_are_and_lead_nowhere_else() {
     ] {
         symlink(to, folder.join(link)).expect("a link");
     }
-    let store: Arc<ClusterStore> = site.replica("a").await;
+    let store: Arc<ClusterStore> = site.replica("a", ArchiveOptions::default()).await;
     let mut asset = cloister_testkit::dataset("d", "alice", "d");
     asset.updated = now();
     let record = cloister_testkit::event(AuditAction::AssetPublished, now());

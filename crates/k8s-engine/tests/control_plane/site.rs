@@ -7,7 +7,7 @@ use crate::{
 };
 use cloister_engine_tests::Conditions;
 use cloister_k8s_engine::{
-    ClusterStore,
+    ArchiveOptions, ClusterStore, StoreOptions,
     build::{CONFIG_FILE, ResultStoreAccess},
     controller::{Controller, EngineOptions},
     resources::{Environment, EnvironmentLimits, EnvironmentSpec},
@@ -89,8 +89,8 @@ impl Site {
     }
 
     /// Opens a replica of the service, with a folder of this name.
-    pub(crate) async fn replica(&self, name: &str) -> Arc<ClusterStore> {
-        let options = cluster::options(self.folder.path(), name);
+    pub(crate) async fn replica(&self, name: &str, archive: ArchiveOptions) -> Arc<ClusterStore> {
+        let options = StoreOptions { archive, ..cluster::options(self.folder.path(), name) };
         let store = ClusterStore::open(self.room.cluster.clone(), options).await;
         Arc::new(store.unwrap_or_else(|error| panic!("{error}")))
     }
@@ -107,9 +107,14 @@ impl Site {
         self.folder.path().join(DATASETS)
     }
 
+    /// The folder that is the store of results.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.folder.path().join("results")
+    }
+
     /// What is in the store of results of a job: its folder.
     pub(crate) fn stored(&self, job: &str) -> PathBuf {
-        self.folder.path().join("results").join(job)
+        self.results().join(job)
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 impl Inner {
     /// Every environment, with its jobs counted.
     pub(super) async fn environments(&self) -> Result<Vec<EnvironmentStatus>, EngineError> {
+        self.complete_archive().await?;
         let api: Api<Environment> = self.cluster.jobs();
         let listed = call("list environments", || async { api.list(&ListParams::default()).await }).await?;
         let mut environments: Vec<_> =
@@ -18,7 +19,7 @@ impl Inner {
     fn environment(&self, resource: &Environment) -> Option<EnvironmentStatus> {
         let environment = resource.offered()?;
         let mut phases: BTreeMap<Phase, u64> = BTreeMap::new();
-        self.jobs.each(|KnownJob { status, environment: of, removed, .. }| {
+        self.each_job(|KnownJob { status, environment: of, removed, .. }| {
             if *of == environment.id && !removed {
                 *phases.entry(status.phase).or_default() += 1;
             }

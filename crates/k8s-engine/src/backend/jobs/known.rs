@@ -1,5 +1,9 @@
-use crate::resources::{ComputeJob, ResultsDigest};
+use crate::{
+    cluster::version,
+    resources::{ComputeJob, ResultsDigest},
+};
 use cloister_model::{EnvironmentId, JobCard, JobStatus, ListDigest};
+use kube::ResourceExt as _;
 use std::sync::Arc;
 
 /// What a process keeps of a job in memory.
@@ -21,6 +25,10 @@ pub(in crate::backend) struct KnownJob {
     pub(in crate::backend) log_discarded: bool,
     /// Whether it counts as absent.
     pub(in crate::backend) removed: bool,
+    /// The version of its object.
+    pub(in crate::backend) version: u64,
+    /// The `uid` of its object.
+    pub(in crate::backend) uid: String,
 }
 
 /// A job that cannot be read is not shown: its order was written by another version, or changed by hand.
@@ -40,6 +48,8 @@ pub(in crate::backend) fn read(resource: &ComputeJob) -> Option<KnownJob> {
                 && resource.spec.registration.is_none(),
             log_discarded: written.is_some_and(|written| written.log_discarded),
             removed: resource.spec.removal.is_some(),
+            version: version(resource),
+            uid: resource.uid().unwrap_or_default(),
         })
     };
     match read() {

@@ -1,0 +1,469 @@
+//! Jobs that have left the API server: records of ended jobs in the store of results, many in one sealed thing.
+//!
+//! A job is a custom resource, which costs an API server ten times its size in memory. One that ended long ago is in the archive
+//! instead, and the ports answer for it as before. The API server keeps a small object for each batch, with the digest of what is
+//! in the store, and one for each archived job that was changed since.
+//!
+//! Every replica knows every archived job, as it knows every other one. It finds new batches by a watch, and a job leaves the API
+//! server some time after its batch can be seen, so that no replica is without both.
+
+mod moving;
+
+pub(super) use moving::follow;
+
+use super::{Inner, jobs, jobs::KnownJob, outputs::failed, unusable};
+use crate::{
+    clock::{now, random_below},
+    cluster::{CallError, Cluster, Watched, call},
+    resources::ComputeJob,
+    store::{
+        ARCHIVE_LABEL, Archived, Batch, Change, Pending, change_name, change_object, merge, read_archived, sealing_key,
+    },
+};
+use cloister_model::{AuditEvent, EngineError, JobId, JobStatus};
+use cloister_results::SealingKey;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, PostParams},
+};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::Instant,
+};
+
+/// How often an archived job that changes meanwhile is changed again.
+const ATTEMPTS: u32 = 8;
+
+/// When ended jobs are moved to the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArchiveOptions {
+    /// How long ago a job has ended.
+    pub after: Duration,
+    /// Ended jobs that stay, however long ago they ended. Of more, the oldest go.
+    pub most: usize,
+    /// For how long a job is in the archive before it leaves the API server: longer than the watch of any replica may be behind.
+    pub settle: Duration,
+}
+
+impl Default for ArchiveOptions {
+    fn default() -> Self {
+        // A watch on which nothing comes is given up after 75 seconds.
+        Self { after: Duration::from_secs(86_400), most: 1000, settle: Duration::from_secs(120) }
+    }
+}
+
+/// What this process knows of the archive.
+pub(super) struct Archive {
+    objects: Watched<Archived>,
+    index: RwLock<Index>,
+    /// One task at a time reads what is in the store.
+    reading: Mutex<()>,
+    key: OnceCell<SealingKey>,
+    /// Jobs that could not be archived, and until when they are left alone.
+    left: std::sync::Mutex<BTreeMap<JobId, Instant>>,
+    pub(super) options: ArchiveOptions,
+}
+
+impl fmt::Debug for Archive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Archive").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// The archived jobs of the batches that were read.
+#[derive(Debug, Default)]
+struct Index {
+    batches: BTreeMap<String, Contents>,
+    jobs: BTreeMap<JobId, Entry>,
+    /// Jobs that count as absent, and of which nothing is left but their records.
+    cleared: BTreeSet<JobId>,
+}
+
+/// What is in a batch.
+#[derive(Debug)]
+struct Contents {
+    jobs: BTreeSet<JobId>,
+    /// When its jobs may leave the API server, as far as this process goes.
+    settled: Instant,
+    /// Whether the store does not have it any more, or has something else in its place.
+    lost: bool,
+}
+
+/// An archived job.
+#[derive(Debug)]
+struct Entry {
+    batch: String,
+    /// The version of the change that `known` has; 0: none.
+    change: u64,
+    known: KnownJob,
+}
+
+/// What differs between the index and what the API server has.
+#[derive(Debug, Default)]
+struct Difference {
+    unread: Vec<Batch>,
+    gone: Vec<String>,
+}
+
+impl Difference {
+    fn is_empty(&self) -> bool {
+        self.unread.is_empty() && self.gone.is_empty()
+    }
+}
+
+impl Archive {
+    pub(super) fn start(cluster: &Cluster, options: ArchiveOptions) -> Self {
+        Self {
+            objects: Watched::start_labelled(cluster.system(), Some(ARCHIVE_LABEL), read_archived),
+            index: RwLock::default(),
+            reading: Mutex::default(),
+            key: OnceCell::new(),
+            left: std::sync::Mutex::default(),
+            options,
+        }
+    }
+
+    pub(super) async fn synced(&self, patience: Duration) -> bool {
+        self.objects.synced(patience).await
+    }
+
+    pub(super) fn failing(&self) -> Option<Duration> {
+        self.objects.failing()
+    }
+
+    /// What is known of an archived job, if its batch was read.
+    pub(super) fn get(&self, job: JobId) -> Option<KnownJob> {
+        self.index().jobs.get(&job).map(|entry| entry.known.clone())
+    }
+
+    /// Calls for every archived job of the batches that were read.
+    pub(super) fn each(&self, mut visit: impl FnMut(&KnownJob)) {
+        self.index().jobs.values().for_each(|entry| visit(&entry.known));
+    }
+
+    /// Archived jobs that count as absent, and of which more than their records may be left.
+    pub(super) fn to_clear(&self) -> Vec<JobId> {
+        let (index, present) = (self.index(), now());
+        let absent = index.jobs.iter().filter(|(_, entry)| entry.known.is_absent(present));
+        absent.map(|(job, _)| *job).filter(|job| !index.cleared.contains(job)).collect()
+    }
+
+    fn leave_for(&self, job: JobId, pause: Duration) {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).insert(job, Instant::now() + pause);
+    }
+
+    /// Whether a job is left alone for now.
+    fn is_left(&self, job: JobId) -> bool {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = left.get(&job).is_some_and(|until| *until > Instant::now());
+        if !waits {
+            left.remove(&job);
+        }
+        waits
+    }
+
+    fn cleared(&self, job: JobId) {
+        self.index_mut().cleared.insert(job);
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The change of an archived job, if there is one.
+    fn change(&self, job: JobId) -> Option<Change> {
+        match self.objects.get(&change_name(job)) {
+            Some(Archived::Change(change)) => Some(change),
+            Some(Archived::Batch(_)) | None => None,
+        }
+    }
+
+    fn batches(&self) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        self.objects.each(|object| {
+            if let Archived::Batch(batch) = object {
+                batches.push(batch.clone());
+            }
+        });
+        batches
+    }
+
+    fn difference(&self) -> Difference {
+        let index = self.index();
+        let (mut difference, mut there) = (Difference::default(), BTreeSet::new());
+        let mut changed = BTreeSet::new();
+        self.objects.each(|object| match object {
+            Archived::Batch(batch) if batch.sha256.is_some() => {
+                there.insert(batch.name.clone());
+                if !index.batches.contains_key(&batch.name) {
+                    difference.unread.push(batch.clone());
+                }
+            }
+            Archived::Batch(_) => {}
+            Archived::Change(change) => {
+                let behind = index.jobs.get(&change.job).filter(|entry| entry.change < change.version);
+                changed.extend(behind.map(|entry| entry.batch.clone()));
+            }
+        });
+        difference.gone = index.batches.keys().filter(|name| !there.contains(*name)).cloned().collect();
+        drop(index);
+        for name in changed {
+            if let Some(Archived::Batch(batch)) = self.objects.get(&name)
+                && batch.sha256.is_some()
+            {
+                difference.unread.push(batch);
+            }
+        }
+        difference
+    }
+
+    /// A job of a batch with what was changed of it since.
+    fn changed(&self, mut job: ComputeJob) -> (ComputeJob, u64) {
+        let change = job.id().ok().and_then(|id| self.change(id));
+        let Some(change) = change else { return (job, 0) };
+        if let Ok(mut spec) = serde_json::to_value(&job.spec) {
+            merge(&mut spec, &change.spec);
+            match serde_json::from_value(spec) {
+                Ok(spec) => job.spec = spec,
+                Err(error) => {
+                    tracing::error!(%error, job = job.name_any(), "the change of an archived job cannot be read");
+                }
+            }
+        }
+        (job, change.version)
+    }
+
+    /// Takes in what a batch holds; none: it is lost.
+    fn take_in(&self, batch: &Batch, jobs: Option<Vec<ComputeJob>>) {
+        let mut contents = Contents { jobs: BTreeSet::new(), settled: self.settled(), lost: jobs.is_none() };
+        let read: Vec<_> = jobs.into_iter().flatten().map(|job| self.changed(job)).collect();
+        let mut index = self.index_mut();
+        if let Some(before) = index.batches.get(&batch.name) {
+            contents.settled = before.settled;
+        }
+        if contents.lost {
+            index.jobs.retain(|_, entry| entry.batch != batch.name);
+        }
+        for (job, change) in read {
+            let Some(known) = jobs::read(&job) else {
+                // It stays as it was, and is not read again because of this change.
+                let entry = job.id().ok().and_then(|id| index.jobs.get_mut(&id));
+                if let Some(entry) = entry.filter(|entry| entry.batch == batch.name) {
+                    entry.change = change;
+                }
+                continue;
+            };
+            let id = known.status.id;
+            if batch.except.contains(&id) {
+                continue;
+            }
+            contents.jobs.insert(id);
+            let newer = index.jobs.get(&id).is_some_and(|entry| {
+                entry.batch != batch.name && (entry.known.version, &entry.batch) > (known.version, &batch.name)
+            });
+            if !newer {
+                index.jobs.insert(id, Entry { batch: batch.name.clone(), change, known });
+            }
+        }
+        index.batches.insert(batch.name.clone(), contents);
+    }
+
+    /// When the jobs of a batch that is read now may leave: at a moment of this process's own, so that of several one asks.
+    fn settled(&self) -> Instant {
+        let spread = u64::try_from(self.options.settle.as_millis() / 4).unwrap_or(u64::MAX);
+        Instant::now() + self.options.settle + Duration::from_millis(random_below(spread))
+    }
+
+    /// Forgets a batch. One that holds another record of one of its jobs is read again.
+    fn forget(&self, name: &str) {
+        let mut index = self.index_mut();
+        let Some(Contents { jobs, .. }) = index.batches.remove(name) else { return };
+        for job in &jobs {
+            if index.jobs.get(job).is_some_and(|entry| entry.batch == name) {
+                index.jobs.remove(job);
+                index.cleared.remove(job);
+            }
+        }
+        index.batches.retain(|_, contents| contents.jobs.is_disjoint(&jobs));
+    }
+}
+
+impl Inner {
+    /// Reads what is not known of the archive yet. Without it, what is said about archived jobs may be incomplete.
+    ///
+    /// # Errors
+    /// If the store of results or the API server fails.
+    pub(super) async fn complete_archive(&self) -> Result<(), EngineError> {
+        if self.archive.difference().is_empty() {
+            return Ok(());
+        }
+        let _reading = self.archive.reading.lock().await;
+        // Where a batch goes, another one may have to be read again.
+        for _ in 0..2 {
+            let Difference { unread, gone } = self.archive.difference();
+            for name in gone {
+                self.archive.forget(&name);
+            }
+            for batch in unread {
+                let jobs = self.read_batch(&batch).await?;
+                if jobs.is_none() {
+                    tracing::error!(
+                        batch = batch.name,
+                        "archived jobs are not known, because the store of results does not have what was archived; restore \
+                         its folder archive, and start the replicas again"
+                    );
+                }
+                self.archive.take_in(&batch, jobs);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is in a batch; none: it is lost.
+    async fn read_batch(&self, batch: &Batch) -> Result<Option<Vec<ComputeJob>>, EngineError> {
+        let Some(sha256) = batch.sha256 else { return Ok(Some(Vec::new())) };
+        let key = self.archive_key().await?;
+        let text = self.results.archived(&batch.name, sha256, key).await.map_err(failed)?;
+        let Some(text) = text else { return Ok(None) };
+        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| serde_json::from_slice(line).map_err(unusable)).collect::<Result<_, _>>().map(Some)
+    }
+
+    pub(super) async fn archive_key(&self) -> Result<&SealingKey, CallError> {
+        self.archive.key.get_or_try_init(|| sealing_key(&self.cluster)).await
+    }
+
+    /// Asks the API server what there is of the archive, for what must not be missed.
+    async fn refresh_archive(&self) -> Result<(), EngineError> {
+        let api: Api<ConfigMap> = self.cluster.system();
+        let wanted = ListParams::default().labels(ARCHIVE_LABEL);
+        let listed = call("list what is archived", || async { api.list(&wanted).await }).await?;
+        for object in &listed.items {
+            self.archive.objects.take_in(object, read_archived);
+        }
+        self.complete_archive().await
+    }
+
+    /// An archived job, as it would be in the API server; none if it is not archived.
+    pub(super) async fn archived(&self, job: JobId) -> Result<Option<ComputeJob>, EngineError> {
+        self.complete_archive().await?;
+        let batch = self.archive.index().jobs.get(&job).map(|entry| entry.batch.clone());
+        let Some(batch) = batch else { return Ok(None) };
+        let Some(Archived::Batch(batch)) = self.archive.objects.get(&batch) else { return Ok(None) };
+        let found =
+            self.read_batch(&batch).await?.into_iter().flatten().find(|found| found.id().is_ok_and(|id| id == job));
+        Ok(found.map(|found| self.archive.changed(found).0))
+    }
+
+    /// Changes an archived job, as [`Inner::change`] does with others.
+    pub(super) async fn change_archived(
+        &self,
+        job: JobId,
+        record: &AuditEvent,
+        wanted: &(dyn Fn(&ComputeJob, &AuditEvent) -> Result<Option<Value>, EngineError> + Sync),
+    ) -> Result<JobStatus, EngineError> {
+        let (api, name): (Api<ConfigMap>, _) = (self.cluster.system(), change_name(job));
+        for _ in 0..ATTEMPTS {
+            let before = call("read an archived job", || async { api.get_opt(&name).await }).await?;
+            if let Some(before) = &before {
+                self.archive.objects.take_in(before, read_archived);
+            }
+            let found = self.archived(job).await?.filter(|found| !jobs::counts_as_absent(found));
+            let found = found.ok_or(EngineError::NoSuchJob(job))?;
+            let Some(spec) = wanted(&found, record)? else {
+                if let Some(before) = &before {
+                    self.flush(&api, before).await?;
+                }
+                return jobs::status(job, &found);
+            };
+            match self.put_change(job, before, &spec, Some(record)).await {
+                Ok(changed) => {
+                    self.flush(&api, &changed).await?;
+                    let found = self.archived(job).await?.ok_or(EngineError::NoSuchJob(job))?;
+                    return jobs::status(job, &found);
+                }
+                Err(CallError::Conflict | CallError::Exists | CallError::Missing) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(unusable(format!("job {job} changes faster than it can be changed")))
+    }
+
+    /// Stores a change of an archived job, with its record in one write.
+    async fn put_change(
+        &self,
+        job: JobId,
+        before: Option<ConfigMap>,
+        spec: &Value,
+        record: Option<&AuditEvent>,
+    ) -> Result<ConfigMap, CallError> {
+        let api: Api<ConfigMap> = self.cluster.system();
+        let present = before.as_ref().and_then(read_archived);
+        let mut merged = match present {
+            Some(Archived::Change(Change { spec, .. })) => spec,
+            Some(Archived::Batch(_)) | None => Value::Object(serde_json::Map::new()),
+        };
+        merge(&mut merged, spec);
+        let mut object = change_object(job, &merged);
+        if let Some(before) = &before {
+            let data = object.data.take();
+            object = ConfigMap { data, ..before.clone() };
+        }
+        if let Some(record) = record {
+            let mut annotations = object.metadata.annotations.take().unwrap_or_default();
+            let mut labels = object.metadata.labels.take().unwrap_or_default();
+            Pending::of(Some(&annotations))?
+                .with(&format!("job/{job}"), record.clone())
+                .put(&mut annotations, &mut labels);
+            object.metadata.annotations = Some(annotations);
+            object.metadata.labels = Some(labels);
+        }
+        let params = PostParams::default();
+        let name = change_name(job);
+        let written = match before {
+            None => call("change an archived job", || async { api.create(&params, &object).await }).await?,
+            Some(_) => call("change an archived job", || async { api.replace(&name, &params, &object).await }).await?,
+        };
+        self.archive.objects.take_in(&written, read_archived);
+        Ok(written)
+    }
+
+    /// Sees to it that a job that was removed, and is about to leave the API server, is not in the archive as if it had not been.
+    ///
+    /// Whoever archives a job looks at it again after it has announced the batch, and before the batch counts. So either that look
+    /// sees the removal, or this one sees the batch.
+    pub(super) async fn remove_from_archive(&self, found: &ComputeJob, job: JobId) -> Result<(), EngineError> {
+        let Some(removal) = &found.spec.removal else { return Ok(()) };
+        self.refresh_archive().await?;
+        // One whose jobs are not known may hold it, too.
+        let being_made = self.archive.batches().iter().any(|batch| batch.sha256.is_none() && !batch.ended);
+        let lost = self.archive.index().batches.values().any(|contents| contents.lost);
+        if !being_made && !lost && self.archive.get(job).is_none_or(|known| known.removed) {
+            return Ok(());
+        }
+        let (api, name): (Api<ConfigMap>, _) = (self.cluster.system(), change_name(job));
+        let before = call("read an archived job", || async { api.get_opt(&name).await }).await?;
+        self.put_change(job, before, &serde_json::json!({"removal": removal}), None).await?;
+        self.complete_archive().await
+    }
+
+    /// Removes what is left of an archived job that counts as absent. Its record goes with its batch.
+    pub(super) async fn clear_archived(&self, job: JobId) -> Result<(), EngineError> {
+        let Some(found) = self.archived(job).await? else { return Ok(()) };
+        self.clear_results(job, &found).await?;
+        self.archive.cleared(job);
+        Ok(())
+    }
+}

@@ -1,0 +1,330 @@
+//! Ended jobs go into the archive, and from the API server. Every replica does it, and may be killed at any moment: a batch counts
+//! once everything of it is in its place.
+
+use super::{ArchiveOptions, Contents};
+use crate::{
+    backend::{Inner, jobs, jobs::KnownJob, outputs::failed, unusable},
+    clock::{now, random_below},
+    cluster::{CallError, call, version},
+    resources::ComputeJob,
+    store::{Archived, Batch, Change, Pending, batch_object, change_name, read_archived, that_counts, that_ended},
+};
+use cloister_model::{EngineError, JobId, Timestamp};
+use futures_util::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams, Preconditions},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Weak,
+    time::Duration,
+};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// The longest time that a replica leaves it to another one to make a batch that it could make itself, in milliseconds.
+const SPREAD_MS: u64 = 3000;
+
+/// Jobs of one batch.
+const MOST_JOBS: usize = 200;
+
+/// Bytes of one batch, unpacked.
+const MOST_BYTES: usize = 16 << 20;
+
+/// Jobs that are read at the same time.
+const AT_ONCE: usize = 16;
+
+/// When a job is tried again that could not be archived, such as one whose results are missing in the store.
+const AGAIN: Duration = Duration::from_secs(3600);
+
+/// For how long a batch may be made, and a change may be about no archived job, in milliseconds.
+const ABANDONED_MS: u64 = 600_000;
+
+/// A job as it is archived.
+struct Packed {
+    job: JobId,
+    version: u64,
+    record: Vec<u8>,
+}
+
+/// Follows the archive until the store is closed.
+pub(in crate::backend) async fn follow(store: Weak<Inner>) {
+    let Some(settle) = store.upgrade().map(|inner| inner.archive.options.settle) else { return };
+    loop {
+        tokio::time::sleep(PAUSE.min(settle)).await;
+        let Some(inner) = store.upgrade() else { return };
+        if let Err(error) = inner.look_at_archive().await {
+            tracing::warn!(%error, "ended jobs are not moved to the archive at present; it is tried again");
+        }
+    }
+}
+
+/// Which of the ended jobs go into the archive now. They wait for each other, so that few large batches are made.
+fn due(mut ended: Vec<(Timestamp, JobId)>, present: Timestamp, options: &ArchiveOptions) -> Vec<JobId> {
+    ended.sort_unstable();
+    let after = u64::try_from(options.after.as_millis()).unwrap_or(u64::MAX);
+    let older = |at: Timestamp, ms: u64| present.unix_ms().saturating_sub(at.unix_ms()) >= ms;
+    let old = match ended.first() {
+        Some((oldest, _)) if older(*oldest, after) => ended.iter().filter(|(at, _)| older(*at, after / 2)).count(),
+        _ => 0,
+    };
+    let beyond = ended.len().saturating_sub(options.most);
+    let beyond = if beyond >= MOST_JOBS { beyond } else { 0 };
+    ended.truncate(old.max(beyond).min(MOST_JOBS));
+    ended.into_iter().map(|(_, job)| job).collect()
+}
+
+impl Inner {
+    async fn look_at_archive(&self) -> Result<(), EngineError> {
+        self.complete_archive().await?;
+        for known in self.settled_jobs() {
+            self.leave(&known).await?;
+        }
+        self.drop_batches().await?;
+        if !due(self.ended_jobs(), now(), &self.archive.options).is_empty() {
+            // Another replica sees the same. Of those that it archives meanwhile, nothing is left to do here.
+            let settle = u64::try_from(self.archive.options.settle.as_millis()).unwrap_or(u64::MAX);
+            tokio::time::sleep(Duration::from_millis(random_below(SPREAD_MS.min(settle)))).await;
+            self.refresh_archive().await?;
+            let jobs = due(self.ended_jobs(), now(), &self.archive.options);
+            self.archive_jobs(&jobs).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the archive has this version of a job.
+    fn is_archived(&self, known: &KnownJob) -> bool {
+        let index = self.archive.index();
+        index.jobs.get(&known.status.id).is_some_and(|entry| entry.known.version == known.version)
+    }
+
+    /// Jobs in the API server that have ended and are not archived as they are.
+    fn ended_jobs(&self) -> Vec<(Timestamp, JobId)> {
+        let (mut ended, present) = (Vec::new(), now());
+        self.jobs.each(|known| {
+            let job = known.status.id;
+            let stays = known.is_absent(present) || known.awaits_registration || self.is_archived(known);
+            let stays = stays || self.archive.is_left(job);
+            if let Some(at) = known.status.ended.filter(|_| !stays && known.status.phase.has_ended()) {
+                ended.push((at, job));
+            }
+        });
+        ended
+    }
+
+    /// Jobs in the API server that are archived as they are, for long enough.
+    fn settled_jobs(&self) -> Vec<KnownJob> {
+        let (mut settled, present) = (Vec::new(), tokio::time::Instant::now());
+        self.jobs.each(|known| {
+            let index = self.archive.index();
+            let entry = index.jobs.get(&known.status.id).filter(|entry| entry.known.version == known.version);
+            let batch = entry.and_then(|entry| index.batches.get(&entry.batch));
+            if batch.is_some_and(|batch| batch.settled <= present) {
+                settled.push(known.clone());
+            }
+        });
+        settled
+    }
+
+    /// Deletes the object of a job, if it is still the one that was archived.
+    async fn leave(&self, known: &KnownJob) -> Result<(), CallError> {
+        let (api, name) = (self.cluster.jobs::<ComputeJob>(), known.status.id.to_string());
+        let this = Preconditions { uid: Some(known.uid.clone()), resource_version: Some(known.version.to_string()) };
+        let params = DeleteParams { preconditions: Some(this), ..DeleteParams::default() };
+        match call("delete a job that is archived", || async { api.delete(&name, &params).await }).await {
+            Ok(_) | Err(CallError::Missing | CallError::Conflict) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Archives jobs as one batch.
+    async fn archive_jobs(&self, jobs: &[JobId]) -> Result<(), EngineError> {
+        let packing = stream::iter(jobs.to_vec()).map(|job| self.pack(job)).buffered(AT_ONCE);
+        let packed: Vec<Result<Option<Packed>, EngineError>> = packing.collect().await;
+        let (mut versions, mut records) = (BTreeMap::new(), Vec::new());
+        for (job, packed) in jobs.iter().zip(packed) {
+            match packed {
+                Ok(Some(Packed { job, version, record })) if records.len() + record.len() < MOST_BYTES => {
+                    versions.insert(job, version);
+                    records.extend(record);
+                    records.push(b'\n');
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, %job, "an ended job cannot be archived; it is tried again in an hour");
+                    self.archive.leave_for(*job, AGAIN);
+                }
+            }
+        }
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let api: Api<ConfigMap> = self.cluster.system();
+        let name = new_name()?;
+        let announced = batch_object(&name);
+        let announced =
+            call("announce a batch", || async { api.create(&PostParams::default(), &announced).await }).await?;
+        let sha256 = self.results.archive(&name, records, self.archive_key().await?).await.map_err(failed)?;
+        let mut except = BTreeSet::new();
+        for (job, archived) in &versions {
+            let found = self.stored(*job).await?;
+            if found.is_none_or(|found| version(&found) != *archived) {
+                except.insert(*job);
+            }
+        }
+        let counting = that_counts(announced, sha256, &except);
+        let params = PostParams::default();
+        let written = call("store a batch", || async { api.replace(&name, &params, &counting).await }).await?;
+        self.archive.objects.take_in(&written, read_archived);
+        tracing::info!(jobs = versions.len() - except.len(), batch = name, "ended jobs are archived");
+        self.complete_archive().await
+    }
+
+    /// A job as it is archived; none: it does not go yet.
+    async fn pack(&self, job: JobId) -> Result<Option<Packed>, EngineError> {
+        let Some(mut found) = self.stored(job).await? else { return Ok(None) };
+        let Some(known) = jobs::read(&found) else { return Ok(None) };
+        if known.is_absent(now()) || known.awaits_registration || !known.status.phase.has_ended() {
+            return Ok(None);
+        }
+        if !Pending::of(found.metadata.annotations.as_ref())?.is_empty() {
+            // Its version changes with that: the next look archives it.
+            self.flush(&self.cluster.jobs::<ComputeJob>(), &found).await?;
+            return Ok(None);
+        }
+        // The controller may have been killed before the last events were on record.
+        let records = found.status.as_ref().and_then(|status| status.records.as_deref());
+        if let Some(records) = records {
+            let pending: Pending = serde_json::from_str(records).map_err(unusable)?;
+            self.audit.append(pending.entries()).await?;
+        }
+        self.settle(&known).await?;
+        let spec = self.with_parameters(found.job().map_err(unusable)?, &found).await?;
+        if let Some(parameters) = spec.parameters {
+            let text = serde_json::to_vec(parameters.expose()).map_err(unusable)?;
+            self.results.keep_parameters(job, text, self.archive_key().await?).await.map_err(failed)?;
+        }
+        found.metadata.managed_fields = None;
+        let record = serde_json::to_vec(&found).map_err(unusable)?;
+        Ok(Some(Packed { job, version: known.version, record }))
+    }
+
+    /// Takes away batches of which nothing is left, and what a process that was killed has left.
+    async fn drop_batches(&self) -> Result<(), EngineError> {
+        let api: Api<ConfigMap> = self.cluster.system();
+        let present = now().unix_ms();
+        let is_old = |created: Timestamp| present.saturating_sub(created.unix_ms()) > ABANDONED_MS;
+        for batch in self.archive.batches() {
+            match batch.sha256 {
+                None if batch.ended => {
+                    // First: without the object, nobody knows of it.
+                    self.results.remove_archived(&batch.name).await.map_err(failed)?;
+                    delete(&api, &batch.name, batch.uid, batch.version).await?;
+                }
+                None if is_old(batch.created) => {
+                    // First: a process that is slow and not dead may still make it count.
+                    if delete(&api, &batch.name, batch.uid, batch.version).await? {
+                        self.results.remove_archived(&batch.name).await.map_err(failed)?;
+                    }
+                }
+                Some(_) if self.is_empty(&batch) => {
+                    let object = that_ended(&batch);
+                    let params = PostParams::default();
+                    match call("end a batch", || async { api.replace(&batch.name, &params, &object).await }).await {
+                        Ok(ended) => self.archive.objects.take_in(&ended, read_archived),
+                        Err(CallError::Conflict | CallError::Missing) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                None | Some(_) => {}
+            }
+        }
+        let mut changes: Vec<Change> = Vec::new();
+        {
+            let index = self.archive.index();
+            self.archive.objects.each(|object| match object {
+                Archived::Change(change) if !index.jobs.contains_key(&change.job) => changes.push(change.clone()),
+                Archived::Change(_) | Archived::Batch(_) => {}
+            });
+        }
+        for change in changes.into_iter().filter(|change| is_old(change.created)) {
+            delete(&api, &change_name(change.job), None, change.version).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is left of a batch: each of its jobs has gone, or is in a later one.
+    fn is_empty(&self, batch: &Batch) -> bool {
+        let (mut gone, present) = (Vec::new(), now());
+        {
+            let index = self.archive.index();
+            let contents = index.batches.get(&batch.name).filter(|contents| !contents.lost);
+            let Some(Contents { jobs, .. }) = contents else { return false };
+            for job in jobs {
+                let Some(entry) = index.jobs.get(job).filter(|entry| entry.batch == batch.name) else { continue };
+                if !entry.known.is_absent(present) || !index.cleared.contains(job) {
+                    return false;
+                }
+                gone.push(*job);
+            }
+        }
+        gone.iter().all(|job| !self.jobs.has(&job.to_string()))
+    }
+}
+
+/// Deletes an object if it is still of this version; whether it did.
+async fn delete(api: &Api<ConfigMap>, name: &str, uid: Option<String>, version: u64) -> Result<bool, CallError> {
+    let this = Preconditions { uid, resource_version: Some(version.to_string()) };
+    let params = DeleteParams { preconditions: Some(this), ..DeleteParams::default() };
+    match call("delete what is archived", || async { api.delete(name, &params).await }).await {
+        Ok(_) => Ok(true),
+        Err(CallError::Missing | CallError::Conflict) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A name that no other batch has.
+fn new_name() -> Result<String, EngineError> {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(unusable)?;
+    Ok(format!("archive-{}", JobId::from_bytes(random)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_testkit::job_id;
+
+    #[test]
+    fn jobs_wait_until_many_can_go_together() {
+        let options = ArchiveOptions { after: Duration::from_secs(100), most: 1000, ..ArchiveOptions::default() };
+        let present = Timestamp::from_unix_ms(1_000_000);
+        let ended = |ages: &mut dyn Iterator<Item = u64>| {
+            let numbered = ages.enumerate().map(|(number, age)| {
+                (Timestamp::from_unix_ms(1_000_000 - age * 1000), job_id(u64::try_from(number).expect("few")))
+            });
+            numbered.collect::<Vec<_>>()
+        };
+        for (what, ages, expected) in [
+            ("none", vec![], 0),
+            ("young", vec![1, 99], 0),
+            ("one is old, and takes those along that soon will be", vec![100, 60, 50, 49, 1], 3),
+            ("as many as stay", vec![1; 1000], 0),
+            ("a few more", vec![1; 1199], 0),
+            ("a batch more", vec![1; 1200], 200),
+            ("many more", vec![1; 5000], 200),
+        ] {
+            let due = due(ended(&mut ages.into_iter()), present, &options);
+            assert_eq!(due.len(), expected, "{what}");
+        }
+        // The oldest go.
+        let all = ended(&mut (0..1200).map(|number| number % 90));
+        let due = due(all.clone(), present, &options);
+        let age = |job: &JobId| all.iter().find(|(_, other)| other == job).map(|(at, _)| *at);
+        let youngest = due.iter().filter_map(age).max().expect("a job");
+        assert!(all.iter().all(|(at, job)| due.contains(job) || *at >= youngest));
+    }
+}

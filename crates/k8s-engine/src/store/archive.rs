@@ -1,0 +1,228 @@
+//! What the API server keeps of archived jobs: for each batch of them where it is and what its digest is, so that credentials
+//! of the store of results cannot make up a job; and of single jobs what was changed after they were archived.
+
+use super::{MANAGED_BY, secret};
+use crate::cluster::{CallError, Cluster, call, version};
+use cloister_model::{JobId, Sha256, Timestamp};
+use cloister_results::SealingKey;
+use k8s_openapi::{
+    ByteString,
+    api::core::v1::{ConfigMap, Secret},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ObjectMeta, PostParams},
+};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The label of everything about archived jobs.
+pub(crate) const ARCHIVE_LABEL: &str = "cloister.dev/archive";
+
+/// The Secret with the key that seals, in the namespace of the programs.
+const KEY_SECRET: &str = "archive-key";
+
+/// Its key in that Secret.
+const KEY: &str = "identity";
+
+const SHA256: &str = "sha256";
+const EXCEPT: &str = "except";
+const ENDED: &str = "ended";
+const JOB: &str = "job";
+const SPEC: &str = "spec";
+
+/// One object about archived jobs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Archived {
+    Batch(Batch),
+    Change(Change),
+}
+
+/// Jobs that were archived together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    /// The name of the object, and of what is in the store.
+    pub(crate) name: String,
+    pub(crate) uid: Option<String>,
+    /// The digest of what is in the store; none: the batch does not count, because it is being made, or nothing of it is left.
+    pub(crate) sha256: Option<Sha256>,
+    /// Jobs that had changed, and do not count.
+    pub(crate) except: BTreeSet<JobId>,
+    /// Whether nothing of it is left.
+    pub(crate) ended: bool,
+    pub(crate) created: Timestamp,
+    pub(crate) version: u64,
+}
+
+/// What was changed of an archived job.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) job: JobId,
+    /// What is merged into the `spec` of its ComputeJob.
+    pub(crate) spec: Value,
+    pub(crate) created: Timestamp,
+    pub(crate) version: u64,
+}
+
+/// The name of the object that says what was changed of an archived job.
+pub(crate) fn change_name(job: JobId) -> String {
+    format!("archived-{job}")
+}
+
+/// What an object says; none if it cannot be read.
+pub(crate) fn read_archived(object: &ConfigMap) -> Option<Archived> {
+    let none = BTreeMap::new();
+    let data = object.data.as_ref().unwrap_or(&none);
+    let created = object.metadata.creation_timestamp.as_ref().map_or(0, |at| at.0.as_millisecond());
+    let created = Timestamp::from_unix_ms(u64::try_from(created).unwrap_or(0));
+    let version = version(object);
+    if let Some(job) = data.get(JOB) {
+        let spec = serde_json::from_str(data.get(SPEC)?).ok()?;
+        return Some(Archived::Change(Change { job: job.parse().ok()?, spec, created, version }));
+    }
+    let except = data.get(EXCEPT).map(String::as_str).unwrap_or_default();
+    Some(Archived::Batch(Batch {
+        name: object.name_any(),
+        uid: object.uid(),
+        sha256: data.get(SHA256).map(|sha256| sha256.parse()).transpose().ok()?,
+        except: except.split(',').filter(|job| !job.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?,
+        ended: data.contains_key(ENDED),
+        created,
+        version,
+    }))
+}
+
+/// The object of a batch that does not count.
+pub(crate) fn batch_object(name: &str) -> ConfigMap {
+    object(name.to_owned(), BTreeMap::new())
+}
+
+/// The same object, that counts, except for these jobs.
+pub(crate) fn that_counts(mut object: ConfigMap, sha256: Sha256, except: &BTreeSet<JobId>) -> ConfigMap {
+    let data = object.data.get_or_insert_default();
+    data.insert(SHA256.to_owned(), sha256.to_string());
+    if !except.is_empty() {
+        let except: Vec<String> = except.iter().map(ToString::to_string).collect();
+        data.insert(EXCEPT.to_owned(), except.join(","));
+    }
+    object
+}
+
+/// The object of a batch of which nothing is left, in place of the one that was read.
+pub(crate) fn that_ended(batch: &Batch) -> ConfigMap {
+    let mut object = object(batch.name.clone(), [(ENDED, "true".to_owned())].into());
+    object.metadata.uid.clone_from(&batch.uid);
+    object.metadata.resource_version = Some(batch.version.to_string());
+    object
+}
+
+/// The object that says what was changed of an archived job.
+pub(crate) fn change_object(job: JobId, spec: &Value) -> ConfigMap {
+    object(change_name(job), [(JOB, job.to_string()), (SPEC, spec.to_string())].into())
+}
+
+fn object(name: String, data: BTreeMap<&str, String>) -> ConfigMap {
+    let labels = [(ARCHIVE_LABEL, "true"), MANAGED_BY];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    ConfigMap {
+        metadata: ObjectMeta { name: Some(name), labels: Some(labels), ..ObjectMeta::default() },
+        data: Some(data.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+        ..ConfigMap::default()
+    }
+}
+
+/// The key that seals what is archived. The first replica that needs it makes it.
+pub(crate) async fn sealing_key(cluster: &Cluster) -> Result<SealingKey, CallError> {
+    let api: Api<Secret> = cluster.system();
+    let unusable = || CallError::Refused {
+        what: "give the key of archived jobs",
+        words: format!("the Secret {KEY_SECRET} was changed; restore it"),
+    };
+    for _ in 0..2 {
+        if let Some(found) = call("read a key", || async { api.get_opt(KEY_SECRET).await }).await? {
+            let text = found.data.and_then(|mut data| data.remove(KEY)).and_then(|text| String::from_utf8(text.0).ok());
+            return text.and_then(|text| SealingKey::read(text.trim())).ok_or_else(unusable);
+        }
+        let key = SealingKey::generate();
+        let data = [(KEY.to_owned(), ByteString(key.secret().expose().clone().into_bytes()))].into();
+        let secret = secret(KEY_SECRET, "cloister.dev/archive-key", data, None);
+        match call("store a key", || async { api.create(&PostParams::default(), &secret).await }).await {
+            // Read again: of two replicas, one has made it.
+            Ok(_) | Err(CallError::Exists) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(unusable())
+}
+
+/// Merges a patch into a value (RFC 7396).
+pub(crate) fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = Value::Object(serde_json::Map::new());
+    }
+    let Value::Object(into) = into else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            into.remove(key);
+        } else {
+            merge(into.entry(key).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_testkit::job_id;
+    use serde_json::json;
+
+    #[test]
+    fn objects_say_what_was_put_into_them() {
+        let sha256 = Sha256::of(b"a batch");
+        let except = BTreeSet::from([job_id(1), job_id(2)]);
+        let new = batch_object("archive-1");
+        for (object, counts, expected) in [
+            (new.clone(), None, BTreeSet::new()),
+            (that_counts(new.clone(), sha256, &BTreeSet::new()), Some(sha256), BTreeSet::new()),
+            (that_counts(new, sha256, &except), Some(sha256), except.clone()),
+        ] {
+            let Some(Archived::Batch(batch)) = read_archived(&object) else { panic!("{object:?}") };
+            assert_eq!((batch.name.as_str(), batch.sha256), ("archive-1", counts));
+            assert_eq!((&batch.except, batch.ended), (&expected, false));
+            let Some(Archived::Batch(ended)) = read_archived(&that_ended(&batch)) else { panic!("{object:?}") };
+            assert_eq!((ended.sha256, ended.ended), (None, true));
+        }
+        let spec = json!({"removal": {"by": "alice"}});
+        let Some(Archived::Change(change)) = read_archived(&change_object(job_id(3), &spec)) else {
+            panic!("no change")
+        };
+        assert_eq!((change.job, change.spec), (job_id(3), spec));
+    }
+
+    #[test]
+    fn an_object_that_somebody_changed_is_not_believed() {
+        for (key, value) in [(SHA256, "abc"), (EXCEPT, "abc"), (JOB, "abc")] {
+            let mut object = that_counts(batch_object("archive-1"), Sha256::of(b"a"), &BTreeSet::new());
+            object.data.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+            assert_eq!(read_archived(&object), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn patches_are_merged_as_the_api_server_merges_them() {
+        for (before, patch, after) in [
+            (json!({"a": 1}), json!({"b": 2}), json!({"a": 1, "b": 2})),
+            (json!({"a": {"b": 1, "c": 2}}), json!({"a": {"b": null, "d": 3}}), json!({"a": {"c": 2, "d": 3}})),
+            (json!({"a": [1]}), json!({"a": [2, 3]}), json!({"a": [2, 3]})),
+            (json!({"a": 1}), json!({"a": {"b": null}}), json!({"a": {}})),
+        ] {
+            let mut value = before;
+            merge(&mut value, &patch);
+            assert_eq!(value, after);
+        }
+    }
+}
