@@ -7,8 +7,9 @@
 #                   kubelet, and run the programs of pods on this machine, so they run only against a control plane that
 #                   this script starts.
 #   k8s             tests/tests/k8s: a whole cluster. The one in $KUBECONFIG, if that is set; otherwise this script starts
-#                   one, runs the tests with NetworkPolicies in force at once (strict) and those in modules named network again with
-#                   policies that are late (open:500ms).
+#                   one, runs the tests with NetworkPolicies in force at once (strict), those of the module killed alone, and those
+#                   in modules named network again with policies that are late (open:500ms). CLOISTERDEV_KILLS=50 kills the kubelet and
+#                   containerd as often as that, instead of for two minutes.
 #
 # Without arguments, both. Clusters are started with tests/cluster/up, in target/test-cluster, and stopped at the end.
 # CLOISTERDEV_KEEP_CLUSTER=1 leaves the one with nodes running, and prints its kubeconfig.
@@ -102,8 +103,10 @@ control_plane_tests() {
     unset CLOISTERDEV_CLUSTER_API_PORT
 }
 
-# Makes the images, with Python in the home that all tests share: installing it takes minutes the first time.
+# Makes the images, with Python in the home that all tests share: installing it takes minutes the first time. A Provider of Ocean's is
+# played with the tools of the other tests.
 images() {
+    scripts/test-tools.sh
     local home=$PWD/target/test-home
     cargo build --release --workspace --bins --examples --locked
     CLOISTER_SANDBOX_HOME=$home target/release/sandbox runtime add python
@@ -135,7 +138,13 @@ if [ -n "$want_nodes" ]; then
     elif start "$folder/nodes" --netpol strict; then
         export CLOISTERDEV_CLUSTER_DIR=$folder/nodes
         images --load
-        node_tests 'tests on a whole cluster, NetworkPolicies in force at once'
+        node_tests 'tests on a whole cluster, NetworkPolicies in force at once' --skip killed::
+        # While the kubelet or containerd is away, everything else on the node waits.
+        if [ ${#arguments[@]} = 0 ] || [[ ${arguments[*]} == *killed* ]]; then
+            wanted=("${arguments[@]}") arguments=(killed::)
+            node_tests 'tests that kill the kubelet and containerd'
+            arguments=("${wanted[@]}")
+        fi
         # A run of no test would count as passed.
         if ! cargo_test --test k8s --list | grep -q '\(^\|::\)network::'; then
             echo 'no test is in a module named network, so none is run with late NetworkPolicies'

@@ -9,10 +9,10 @@ use cloister_tests::cluster;
 use serde_json::{Value, json};
 use std::{process::Command, sync::OnceLock};
 
-const IMAGE: &str = "registry.example/debian/python";
+pub(super) const IMAGE: &str = "registry.example/debian/python";
 
 /// The digest of the image; made once.
-fn digest() -> &'static str {
+pub(super) fn digest() -> &'static str {
     static MADE: OnceLock<String> = OnceLock::new();
     MADE.get_or_init(|| {
         let script = cloister_testkit::root().join("tests/cluster/debian-image");

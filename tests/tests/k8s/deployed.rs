@@ -10,7 +10,7 @@ use cloister_sources::SourcePolicy;
 use cloister_tests::{
     chart::{self, SYSTEM},
     cluster::{self, PATIENCE},
-    service::NOTHING,
+    service::{NOTHING, tool},
 };
 use serde_json::{Value, json};
 use std::{
@@ -18,7 +18,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -38,6 +38,18 @@ const BUSY: &str = r#"(module
     (loop $again
       (local.set $left (i64.sub (local.get $left) (i64.const 1)))
       (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
+
+/// What a consumer runs with pandas.
+const ANALYSIS: &str = r#"
+import json, os
+import pandas
+did = json.loads(os.environ["DIDS"])[0]
+pandas.read_csv(f"/data/inputs/{did}/0").describe().to_csv("/data/outputs/summary.csv")
+"#;
+
+/// A Provider's key: a test key, published in Ocean's own documentation; and its address.
+const PROVIDERS_KEY: &str = "0x2222222222222222222222222222222222222222222222222222222222222222";
+const PROVIDER: &str = "0x1563915e194D8CfBA1943570603F7606A3115508";
 
 /// Longest that a job of these tests takes on a busy machine.
 const LONGEST: Duration = Duration::from_secs(300);
@@ -104,7 +116,8 @@ impl Installation {
         for name in ["cloister", "sandbox"] {
             guide.replace(&pinned(name), &format!("{name}, tag: test"));
         }
-        guide.replace("images:\n", "images:\n  unpinned: true\n");
+        let settings = format!("settings: |\n  [operator]\n  providers = [\"{PROVIDER}\"]\n");
+        guide.replace("images:\n", &format!("{settings}images:\n  unpinned: true\n"));
         let results = guide.folder().join("store");
         fs::create_dir(&results).expect("a folder");
         // Pods write it as another user.
@@ -165,6 +178,61 @@ impl Installation {
         }
     }
 
+    /// The DID of an asset of the guide's accounts.
+    fn did(&mut self, kind: &str, account: &str, name: &str) -> String {
+        let shown = self.guide.run(&format!("CLOISTER_KEY=$(cat {account}.key) cloister {kind} show {name} -o json"));
+        let shown: Value = serde_json::from_str(&shown).expect("JSON");
+        shown["did"].as_str().expect("a DID").to_owned()
+    }
+
+    /// The same jobs through Ocean's operator API, asked as a Provider asks, and as a dishonest client would.
+    fn by_a_provider(&mut self) {
+        let (dataset, algorithm) = (self.did("dataset", "alice", "table"), self.did("algorithm", "bob", "stats"));
+        let patience = LONGEST.as_secs().to_string();
+        let output = Command::new(tool("python"))
+            .arg(cloister_testkit::root().join("tests/conformance/provider.py"))
+            .args([&self.guide.url(), PROVIDERS_KEY, &dataset, &algorithm, "--timeout", &patience])
+            .stdin(Stdio::null())
+            .output()
+            .expect("Python starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let checks: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let failed: Vec<_> = checks.iter().filter(|check| check["ok"] != true).collect();
+        assert!(
+            output.status.success() && failed.is_empty(),
+            "{failed:#?}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(checks.len() > 50, "it does check: {said}");
+    }
+
+    /// A script of a consumer's with pandas over HTTP, on a table whose steward takes any algorithm. The pod compiles nothing.
+    fn with_pandas(&mut self) {
+        let made = |what: &str| {
+            let path = cloister_testkit::root().join(format!("target/images/sandbox-python.{what}"));
+            read(&path).trim().to_owned()
+        };
+        let image = format!("sandbox-python@{}", made("digest"));
+        let interpreters = json!([{"name": "python", "image": image, "bundle": made("bundle")}]);
+        let patch = json!({"spec": {"interpreters": interpreters}}).to_string();
+        kubectl(&["--namespace", JOBS, "patch", "environment", "local", "--type=merge", "--patch", &patch]);
+        let manifest = json!({
+            "apiVersion": "cloister.dev/v1alpha1",
+            "kind": "Dataset",
+            "metadata": {"name": "open"},
+            "spec": {"title": "A table", "files": [{"type": "file", "path": "table.csv"}],
+                "compute": {"allowRawAlgorithm": true}},
+        });
+        let folder = self.guide.folder();
+        fs::write(folder.join("open.yaml"), manifest.to_string()).expect("written");
+        fs::write(folder.join("analysis.py"), ANALYSIS).expect("written");
+        self.guide.run("CLOISTER_KEY=$(cat alice.key) cloister dataset apply -f open.yaml");
+        let run = "cloister run analysis.py --dataset alice/open --memory 1GiB --dir summary";
+        self.guide.run(&format!("CLOISTER_KEY=$(cat carol.key) {run}"));
+        let summary = read(&self.guide.folder().join("summary/summary.csv"));
+        assert!(summary.starts_with(",age,weight\ncount,3.0,3.0\n"), "{summary}");
+    }
+
     /// The same with kubectl alone.
     fn by_kubectl(&mut self) {
         let program = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
@@ -204,8 +272,10 @@ impl Installation {
     /// Upgrades to the chart as it is, with other values, and waits until all pods are new.
     fn upgrade(&mut self) {
         let values = self.guide.folder().join("my-values.yaml");
-        let more = "settings: |\n  times.keep = \"20d\"\nengine:\n  podAnnotations: { upgraded: again }\n";
-        fs::write(&values, read(&values) + more).expect("written");
+        let before = read(&values);
+        let more = before.replacen("settings: |\n", "settings: |\n  times.keep = \"20d\"\n", 1);
+        assert_ne!(before, more);
+        fs::write(&values, more + "engine:\n  podAnnotations: { upgraded: again }\n").expect("written");
         self.guide.follow("Upgrading", |_, _| {});
         rolled_out();
     }
@@ -379,7 +449,11 @@ fn look_at_add_ons(guide: &mut Guide) {
 async fn an_installation_carries_jobs_through_kills_and_upgrades() {
     let mut installation = tokio::task::block_in_place(Installation::make);
     let current = definitions(&cloister_testkit::root().join("deploy/crds"));
-    tokio::task::block_in_place(|| installation.over_http());
+    tokio::task::block_in_place(|| {
+        installation.over_http();
+        installation.by_a_provider();
+        installation.with_pandas();
+    });
     let keys = kubectl(&["--namespace", SYSTEM, "get", "apikeys", "-o", "jsonpath={.items[*].spec.account}"]);
     let operators = keys.split(' ').filter(|account| *account == "operator").count();
     assert_eq!(operators, 1, "of two replicas that start at once, one stores the operator's key: {keys}");

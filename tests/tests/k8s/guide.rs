@@ -55,6 +55,11 @@ impl Guide {
         self.folder.path()
     }
 
+    /// The address of the service, once a command has opened it.
+    pub(super) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
     /// From now on, reads this where the document says that: what is a reader's own, such as the names of images.
     pub(super) fn replace(&mut self, that: &str, this: &str) {
         self.replaced.retain(|(known, _)| known != that);

@@ -1,5 +1,6 @@
 //! Jobs in pods of a real cluster: submitted as the service does it, carried by the controller, and run by the images.
 
+use super::stores::S3;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloister_k8s_engine::{
     ArchiveOptions, Cluster, ClusterStore, Namespaces, StoreOptions,
@@ -44,6 +45,11 @@ impl Installation {
 
     /// An installation with this environment.
     pub(super) async fn open_with(purpose: &str, environment: &Value) -> Self {
+        Self::open_on(purpose, environment, None).await
+    }
+
+    /// An installation with this environment, and an S3 store instead of a claim.
+    pub(super) async fn open_on(purpose: &str, environment: &Value, store: Option<&S3>) -> Self {
         cluster::definitions();
         let jobs = Namespace::new(purpose, "restricted");
         let others = [Namespace::new("system", "restricted"), Namespace::new("assets", "restricted")];
@@ -60,7 +66,7 @@ impl Installation {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": "results"},
-            "stringData": {CONFIG_FILE: "[results]\nurl = \"file:///results\"\n"},
+            "stringData": {CONFIG_FILE: store.map_or_else(|| "[results]\nurl = \"file:///results\"\n".to_owned(), S3::settings)},
         }));
         // For orders that read results of other jobs. Those of all others do not see the claim.
         jobs.create(&json!({
@@ -78,7 +84,8 @@ impl Installation {
         let cluster = Cluster::connect(None, namespaces).await.expect("a cluster");
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("file://{}", folder.path().join("results").display());
-        let results = ResultStore::open(&StoreConfig { url, options: BTreeMap::new() }).expect("a store of results");
+        let here = StoreConfig { url, options: BTreeMap::new() };
+        let results = ResultStore::open(&store.map_or(here, S3::config)).expect("a store of results");
         let replica = StoreOptions {
             home: folder.path().join("home"),
             cache_bytes: 64 << 20,
@@ -90,7 +97,10 @@ impl Installation {
         let options = EngineOptions {
             cloister_image: "cloister:test".to_owned(),
             sandbox_image: "sandbox:test".to_owned(),
-            results: ResultStoreAccess { secret: "results".to_owned(), claim: Some("results".to_owned()) },
+            results: ResultStoreAccess {
+                secret: "results".to_owned(),
+                claim: store.is_none().then(|| "results".to_owned()),
+            },
             sources_secret: Some("sources".to_owned()),
             priority_class: None,
             user_namespaces: true,

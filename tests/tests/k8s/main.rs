@@ -1,7 +1,7 @@
 //! Tests on a whole cluster: `make test-k8s`. See `tests/cluster/README.md`.
 //!
 //! Every test is `#[ignore]`d, so that `cargo test` shows it as not run where there is no cluster. Tests of the network stand in
-//! a module `network`: they run a second time on a cluster whose NetworkPolicies take effect late.
+//! a module `network`: they run a second time on a cluster whose NetworkPolicies take effect late. Those of `killed` run alone.
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
@@ -11,4 +11,6 @@ mod guide;
 mod images;
 mod interpreters;
 mod jobs;
+mod killed;
 mod roots;
+mod stores;

@@ -1,0 +1,123 @@
+//! Results in an S3 store that runs in the cluster, and that the pods which publish reach by a policy of the operator's.
+
+use super::{
+    containers::{IMAGE, digest},
+    jobs::{Installation, program},
+};
+use cloister_model::{ByteRange, Outputs as _, Phase, ResultSet};
+use cloister_results::StoreConfig;
+use cloister_tests::{
+    cluster::{self, Namespace},
+    root,
+};
+use serde_json::json;
+use std::{collections::BTreeMap, fs};
+
+/// The port of the store, and the names of its keys.
+const PORT: u16 = 9000;
+const KEY_ID: &str = "PLANTED-KEY-ID";
+const SECRET_KEY: &str = "PLANTED-SECRET-KEY";
+
+/// An S3 store in a pod.
+pub(super) struct S3 {
+    namespace: Namespace,
+    /// The address of its Service, which this machine reaches as well.
+    address: String,
+}
+
+impl S3 {
+    fn start() -> Self {
+        digest();
+        let namespace = Namespace::new("store", "restricted");
+        let script = fs::read_to_string(root().join("tests/cluster/s3.py")).expect("the store");
+        namespace.create(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "s3"}, "data": {"s3.py": script},
+        }));
+        let security = json!({
+            "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": true,
+        });
+        let container = json!({
+            "name": "s3", "image": format!("{IMAGE}:test"), "imagePullPolicy": "Never", "securityContext": security,
+            "command": ["python3", "/srv/s3.py", PORT.to_string(), KEY_ID],
+            "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+            "volumeMounts": [{"name": "script", "mountPath": "/srv"}],
+        });
+        namespace.create(&json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "s3", "labels": {"app": "s3"}},
+            "spec": {
+                "automountServiceAccountToken": false,
+                "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [container],
+                "volumes": [{"name": "script", "configMap": {"name": "s3"}}],
+            },
+        }));
+        namespace.create(&json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s3"},
+            "spec": {"selector": {"app": "s3"}, "ports": [{"port": PORT}]},
+        }));
+        let ready = ["wait", "--for=condition=Ready", "--timeout=120s", "pod/s3"];
+        let waited = namespace.kubectl(&ready);
+        assert!(waited.status.success(), "{} {}", String::from_utf8_lossy(&waited.stderr), namespace.logs("s3"));
+        let service = namespace.get("service/s3");
+        let address = service["spec"]["clusterIP"].as_str().expect("an address").to_owned();
+        Self { namespace, address }
+    }
+
+    fn options(&self, host: &str) -> BTreeMap<String, String> {
+        [
+            ("endpoint", format!("http://{host}:{PORT}")),
+            ("region", "eu".to_owned()),
+            ("access_key_id", KEY_ID.to_owned()),
+            ("secret_access_key", SECRET_KEY.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+    }
+
+    /// As this machine reaches it.
+    pub(super) fn config(&self) -> StoreConfig {
+        StoreConfig { url: "s3://results/tests".to_owned(), options: self.options(&self.address) }
+    }
+
+    /// The settings of the pods that publish, which find it by its name.
+    pub(super) fn settings(&self) -> String {
+        let options = self.options(&format!("s3.{}.svc.cluster.local", self.namespace.name()));
+        let options: Vec<String> = options.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
+        format!("[results]\nurl = \"s3://results/tests\"\noptions = {{ {} }}\n", options.join(", "))
+    }
+
+    /// What `network.store` of the chart makes: the pods that publish may reach the store.
+    fn open_to(&self, jobs: &Namespace) {
+        let of_store =
+            json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace.name()}}});
+        jobs.create(&json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "store"},
+            "spec": {
+                "podSelector": {"matchLabels": {"cloister.dev/step": "publishing"}},
+                "policyTypes": ["Egress"],
+                "egress": [{"to": [of_store], "ports": [{"protocol": "TCP", "port": PORT}]}],
+            },
+        }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn results_are_in_an_s3_store_that_publishing_may_reach() {
+    let store = tokio::task::block_in_place(S3::start);
+    let installation = Installation::open_on("s3", &cluster::environment(), Some(&store)).await;
+    let guest = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
+    store.open_to(&installation.jobs);
+    let job = installation.submit(1, |job| job.algorithm.source = program(&guest)).await;
+    let status = installation.ended(job).await;
+    assert_eq!(status.phase, Phase::Finished, "{status:?}");
+    let files = installation.store.results(job, ResultSet::Released).await.expect("results");
+    assert!(!files.is_empty());
+    for (index, file) in (0..).zip(&files) {
+        let range = ByteRange { offset: 0, at_most: 1 << 20 };
+        let bytes = installation.store.read_result(job, ResultSet::Released, index, range).await.expect("a result");
+        assert_eq!(cloister_model::Sha256::of(&bytes), file.sha256, "{}", file.name);
+    }
+    assert!(installation.store.receipt(job).await.expect("an answer").is_some());
+    installation.nothing_is_left();
+}
