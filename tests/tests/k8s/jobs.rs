@@ -93,7 +93,7 @@ impl Installation {
             results: Arc::new(results),
             archive: ArchiveOptions::default(),
         };
-        let store = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
+        let client = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
         let options = EngineOptions {
             cloister_image: "cloister:test".to_owned(),
             sandbox_image: "sandbox:test".to_owned(),
@@ -109,7 +109,7 @@ impl Installation {
         };
         let controller = Controller::open(cluster, options).await.expect("a controller");
         let controller = tokio::spawn(async move { controller.run(std::future::pending()).await });
-        Self { jobs, store, controller, _others: others, _folder: folder }
+        Self { jobs, store: client, controller, _others: others, _folder: folder }
     }
 
     pub(super) async fn submit(&self, number: u64, change: impl FnOnce(&mut JobSpec)) -> JobId {
