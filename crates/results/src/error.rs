@@ -22,7 +22,10 @@ pub enum PublishError {
     /// A file that was to leave is not the one that was checked. Nothing of it was stored.
     #[error("a result is not what was checked: `{0}`; it is not stored")]
     Changed(String),
-    /// The store does not answer, or answers nonsense.
+    /// The store does not answer, or cannot do what it is asked now. What is published is tried again.
+    #[error("the result store does not answer: {0}; the operator can check its address and its network")]
+    Away(String),
+    /// The store refuses, or answers nonsense.
     #[error("the result store failed: {0}; the operator can check its address, its keys and its space")]
     Store(String),
 }
@@ -41,6 +44,7 @@ impl From<PublishError> for StepResult {
             | PublishError::Missing(_)
             | PublishError::File(_)
             | PublishError::Changed(_)
+            | PublishError::Away(_)
             | PublishError::Store(_) => (StepFailure::Results, Fault::System),
         };
         let reason = Reason::new(&format!("the results could not be stored: {error}"), fault);
@@ -80,7 +84,8 @@ impl PublishError {
             Error::NotFound { .. } => "there is no such object or bucket".to_owned(),
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => "it refuses its keys".to_owned(),
             Error::Precondition { .. } | Error::AlreadyExists { .. } => "an object changed meanwhile".to_owned(),
-            Error::Generic { source, .. } => request_failure(source.as_ref()),
+            // What a store answers with that has a meaning is one of the others.
+            Error::Generic { source, .. } => return Self::Away(request_failure(source.as_ref())),
             _ => "the request failed".to_owned(),
         })
     }

@@ -2,8 +2,53 @@
 
 use super::{assert_arrives, assert_fails, content, near, scenario};
 use crate::scenario::Scenario;
+use cloister_model::Phase;
 use cloister_tests::service::{S3, Setup, phase, text, writing};
 use serde_json::{Value, json};
+use std::{
+    io,
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+/// A way to a server that can be cut: then every connection is closed as soon as it is made.
+struct Way {
+    address: String,
+    is_open: Arc<AtomicBool>,
+}
+
+impl Way {
+    fn to(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let (server, is_open) = (server.trim_start_matches("http://").to_owned(), Arc::new(AtomicBool::new(true)));
+        let open = Arc::clone(&is_open);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = open.load(Ordering::Acquire).then(|| TcpStream::connect(&server));
+                let Some(Ok(server)) = server else { continue };
+                for (mut from, mut to) in [(client.try_clone(), server.try_clone()), (Ok(server), Ok(client))]
+                    .into_iter()
+                    .filter_map(|(from, to)| Some((from.ok()?, to.ok()?)))
+                {
+                    thread::spawn(move || {
+                        let _ = io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Write);
+                    });
+                }
+            }
+        });
+        Self { address, is_open }
+    }
+
+    fn open(&self, is_open: bool) {
+        self.is_open.store(is_open, Ordering::Release);
+    }
+}
 
 #[test]
 fn an_object_is_an_input_for_a_publisher_who_has_its_key() {
@@ -32,8 +77,12 @@ fn an_object_is_an_input_for_a_publisher_who_has_its_key() {
 }
 
 fn results_in(s3: &S3, secret: &str) -> Setup {
+    results_at(s3, &s3.endpoint, secret)
+}
+
+fn results_at(s3: &S3, endpoint: &str, secret: &str) -> Setup {
     let options = json!({
-        "endpoint": s3.endpoint, "region": "us-east-1", "allow_http": "true",
+        "endpoint": endpoint, "region": "us-east-1", "allow_http": "true",
         "access_key_id": s3.access_key_id, "secret_access_key": secret
     });
     near().set("results.url", &format!("s3://{}/results", s3.bucket)).set("results.options", &options.to_string())
@@ -65,6 +114,34 @@ fn results_are_kept_in_a_bucket_and_come_back_through_the_service() {
         left.is_empty().then_some(left)
     });
     assert_eq!(left, Vec::<String>::new());
+}
+
+/// The algorithm does not run again, and its outputs wait, through a restart of the service, too.
+#[test]
+fn results_wait_for_a_store_that_does_not_answer() {
+    let s3 = S3::start();
+    let way = Way::to(&s3.endpoint);
+    let mut scenario = Scenario::with(results_at(&s3, &way.address, &s3.secret_access_key));
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
+    // One job before, so that connections that are kept open are known, and cut with the way.
+    let _ = scenario.service.finish(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "first")])));
+    way.open(false);
+    assert!(scenario.service.stop().success());
+    scenario.service.restart();
+    let submitted = scenario.service.submit(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "second")])));
+    let job = text(&submitted, "id");
+    let kept = || scenario.service.logs().contains("the results are kept and stored later").then_some(());
+    cloister_tests::service::wait_for("the first attempt", kept);
+    assert_eq!(phase(&scenario.service.job(&scenario.carol, &job)), Phase::Publishing);
+    assert_eq!(scenario.service.results(&scenario.carol, &job), Vec::<Value>::new());
+    assert!(scenario.service.stop().success());
+    scenario.service.restart();
+    assert_eq!(phase(&scenario.service.job(&scenario.carol, &job)), Phase::Publishing);
+    way.open(true);
+    let ended = scenario.service.ended(&scenario.carol, &job);
+    assert!(phase(&ended).is_success(), "{ended:#}");
+    assert_eq!(scenario.service.result(&scenario.carol, &job, "a"), b"second");
+    assert!(!scenario.service.logs().contains(&s3.secret_access_key), "no key in the log");
 }
 
 #[test]
