@@ -111,6 +111,7 @@ fn anything_else_is_refused_with_the_field() {
         (url("method", json!("PUT")), "`files[0].method`"),
         (url("headers", json!({"Host": "SECRET"})), "`files[0].headers`"),
         (url("headers", json!({"range": "SECRET"})), "`files[0].headers`"),
+        (url("headers", json!({"Accept-Encoding": "SECRET"})), "`files[0].headers`"),
         (url("headers", json!({"X": "SECRET\r\nY: Z"})), "`files[0].headers`"),
         (url("headers", json!({"X Y": "SECRET"})), "`files[0].headers`"),
         (url("headers", json!({"": "SECRET"})), "`files[0].headers`"),

@@ -2,6 +2,7 @@ use super::{
     Clients, Failure,
     arriving::{Arriving, Resume},
     client::failure,
+    encoding::{Encoding, gunzipped},
     http_headers::{self, Validator},
     redirects::{self, Ask},
 };
@@ -10,7 +11,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use percent_encoding::percent_decode_str;
 use reqwest::{
     Request, Response, StatusCode,
-    header::{ACCEPT_ENCODING, HeaderName, HeaderValue, IF_RANGE, RANGE},
+    header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName, HeaderValue, IF_RANGE, RANGE},
 };
 use url::Origin;
 
@@ -107,7 +108,14 @@ impl HttpFile {
             }
             (status, _) => return Err(http_headers::refusal(status, headers)),
         };
-        Ok(Arriving { start, total, validator, body: body(response) })
+        match Encoding::of(headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes))? {
+            Encoding::None => Ok(Arriving { start, total, validator, body: body(response) }),
+            Encoding::Gzip if start > 0 => {
+                Err(Failure::Changed("it answered with a part of the file, compressed".to_owned()))
+            }
+            // Another attempt begins again: where the file goes on is nowhere in what is sent.
+            Encoding::Gzip => Ok(Arriving { start, total: None, validator: None, body: gunzipped(body(response)) }),
+        }
     }
 }
 

@@ -2,13 +2,14 @@
 //!
 //! [`addresses`] decides where a request may go, [`client`] keeps that decision whatever a name resolves to,
 //! [`redirects`] follows by hand. [`transfer`] is the loop over attempts, the same for every kind of server; [`http`],
-//! [`s3`] and [`ipfs`] open one attempt. [`local`] opens files of this machine.
+//! [`s3`] and [`ipfs`] open one attempt, and [`encoding`] undoes what a server made of the file on the way. [`local`] opens files of this machine.
 
 mod addresses;
 mod arriving;
 mod backoff;
 mod client;
 mod document;
+mod encoding;
 mod error;
 mod http;
 mod http_headers;

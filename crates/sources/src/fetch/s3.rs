@@ -2,12 +2,13 @@ use super::{
     Clients, Failure,
     arriving::{Arriving, Resume},
     client::failure,
+    encoding::{Encoding, gunzipped},
     http_headers::Validator,
 };
 use cloister_model::{S3Credentials, S3Object};
 use futures_util::StreamExt;
 use object_store::{
-    Error, GetOptions, GetRange, ObjectStore, RetryConfig,
+    Attribute, Error, GetOptions, GetRange, ObjectStore, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     path::Path,
 };
@@ -71,8 +72,15 @@ impl S3File {
             return Err(Failure::Changed("its object changed while it was read".to_owned()));
         }
         let (start, total) = (result.range.start, result.meta.size);
+        let encoding = result.attributes.get(&Attribute::ContentEncoding).map(|value| value.to_string());
         let body = result.into_stream().map(|chunk| chunk.map_err(store_failure)).boxed();
-        Ok(Arriving { start, total: Some(total), validator, body })
+        match Encoding::of(encoding.as_deref().map(str::as_bytes))? {
+            Encoding::None => Ok(Arriving { start, total: Some(total), validator, body }),
+            Encoding::Gzip if start > 0 => {
+                Err(Failure::Changed("it answered with a part of the object, compressed".to_owned()))
+            }
+            Encoding::Gzip => Ok(Arriving { start, total: None, validator: None, body: gunzipped(body) }),
+        }
     }
 }
 

@@ -208,6 +208,57 @@ async fn a_body_is_what_its_length_says() {
     place.fetch_url(&cut.url("/")).await.expect_err("no last chunk");
 }
 
+fn compressed(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut encoder, content).expect("in memory");
+    encoder.finish().expect("in memory")
+}
+
+/// Digests and bounds are of the file itself, whatever a server makes of it on the way.
+#[tokio::test]
+async fn a_content_encoding_is_undone() {
+    let whole = content(300_000);
+    let body = compressed(&whole);
+    let answer = move |encoding: &str, body: &[u8], length: usize| {
+        let headers = [
+            ("Content-Length", length.to_string()),
+            ("Content-Encoding", encoding.to_owned()),
+            ("ETag", "\"1\"".to_owned()),
+        ];
+        Answer::new("200 OK", &headers, body)
+    };
+    // The first attempt is cut in the middle; the next one begins again.
+    let (answer_here, sent) = (answer.clone(), body.clone());
+    let server = Server::start(move |_, number| {
+        let end = if number == 0 { sent.len() / 2 } else { sent.len() };
+        answer_here("gzip", &sent[..end], sent.len())
+    })
+    .await;
+    let place = Place::new();
+    let agreed = json!({"type": "url", "url": server.url("/"), "sha256": digest(&whole).sha256.to_string(), "bytes": whole.len()});
+    let file = place.fetch(agreed).await.expect("the file itself");
+    assert!(place.content(file) == whole);
+    assert!(server.asked().iter().all(|request| request.header("range").is_none()), "nothing is resumed");
+    // A small body becomes a large file: the bound is on the file.
+    let bomb = compressed(&vec![0; 10_000_000]);
+    assert!(bomb.len() < 20_000);
+    let bounded = Place::with(SourcePolicy { max_file_bytes: 100_000, ..policy() });
+    let answer_here = answer.clone();
+    let server = Server::start(move |_, _| answer_here("gzip", &bomb, bomb.len())).await;
+    let error = bounded.fetch_url(&server.url("/")).await.expect_err("too large");
+    assert!(matches!(&error, FetchError::TooLarge { bound: TooLarge::File(100_000), .. }), "{error}");
+    bounded.nothing_left().await;
+    // What it says is gzip and is not, and what cannot be undone.
+    let once = Place::with(SourcePolicy { attempts: 1, ..policy() });
+    for (encoding, said) in [("gzip", "not whole"), ("br", "other than gzip"), ("gzip, gzip", "other than gzip")] {
+        let answer_here = answer.clone();
+        let server = Server::start(move |_, _| answer_here(encoding, b"a,b\n", 4)).await;
+        let error = once.fetch_url(&server.url("/")).await.expect_err(encoding);
+        assert!(source(&error).contains(said), "{error}");
+    }
+    once.nothing_left().await;
+}
+
 #[tokio::test]
 async fn agreed_content_is_checked() {
     let server = Server::start(|_, _| Answer::ok(b"hello")).await;

@@ -246,6 +246,17 @@ fn requests_are_made_as_the_publisher_wrote_them() {
     posted["headers"] = json!({"X-Token": "letter by letter"});
     posted["body"] = "{\"query\": 1}".into();
     assert_arrives(&scenario(), &posted, b"posted");
+    // What describes the request itself is not the publisher's to say, and is refused before anything is published.
+    let scenario = scenario();
+    let service = &scenario.service;
+    for name in ["Accept-Encoding", "range", "Host"] {
+        let mut other = posted.clone();
+        other["headers"] = json!({name: "gzip"});
+        let spec = json!({"files": [other], "compute": {"allowRawAlgorithm": true}});
+        let manifest = cloister_tests::service::manifest("Dataset", "reserved", &spec);
+        let problem = service.post(&scenario.alice, "/v1/datasets", &manifest).problem(422);
+        assert!(problem.to_string().contains("headers"), "{problem}");
+    }
     let heads = server.seen();
     assert!(
         heads.iter().all(|head| head.starts_with("POST /a?b=c ") && head.contains("user-agent: cloister/")),
