@@ -87,6 +87,12 @@ fn one_command_submits_follows_and_fetches() {
     assert_eq!(document["results"][0]["name"], "a.txt");
     assert!(folder.join(text(&document, "dir")).join("b.txt").exists(), "{document}");
 
+    // A success without outputs says so.
+    program(folder, "prints.wasm", &printing("done\n"));
+    let (said, notes) = ends(&mut run(&["prints.wasm", "-d", "alice/open", "--dir", "printed"]), 0);
+    assert_eq!(said, "printed/algorithm.log\n");
+    assert!(notes.contains("its algorithm wrote no file to /data/outputs"), "{notes}");
+
     // The codes are those of `job submit --follow`, and a job that failed leaves no folder.
     let (_, why) = ends(&mut run(&["fails.wasm", "-d", "alice/open", "--dir", "none"]), 1);
     assert!(why.contains("AlgorithmFailed") && !folder.join("none").exists(), "{why}");

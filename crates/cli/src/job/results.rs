@@ -43,6 +43,9 @@ pub(super) fn print_list(context: &Context, answer: &Value, list: &[ResultFile],
     Ok(table.print(nothing)?)
 }
 
+/// What is said of a job that succeeded and left nothing.
+pub(super) const NOTHING: &str = "the job finished, and its algorithm wrote no file to /data/outputs";
+
 /// Why a job has no results.
 async fn why_nothing(client: &Client, job: &str) -> anyhow::Result<String> {
     let job: Job = read(&client.get(&["v1", "jobs", job], &[]).await?)?;
@@ -50,7 +53,7 @@ async fn why_nothing(client: &Client, job: &str) -> anyhow::Result<String> {
     let reason = follow::reason(&job).map(|reason| format!(": {reason}")).unwrap_or_default();
     Ok(match job.ended {
         None => format!("no results yet: the job is {phase}"),
-        Some(_) if job.phase == follow::FINISHED => "the job finished without results".to_owned(),
+        Some(_) if job.phase == follow::FINISHED => NOTHING.to_owned(),
         Some(_) => format!("no results: the job ended in {phase}{reason}"),
     })
 }

@@ -2,7 +2,7 @@ use super::{
     download::{Folder, fetch_all},
     follow::{self, FINISHED, Show},
     request::{JobOptions, Program, complete, submit},
-    results::{print_downloaded, read_list},
+    results::{NOTHING, print_downloaded, read_list},
 };
 use crate::{
     asset::Named,
@@ -12,7 +12,7 @@ use crate::{
     output::{Format, note, print_document},
 };
 use anyhow::Context as _;
-use cloister_model::JobId;
+use cloister_model::{JobId, ResultKind};
 use serde_json::{Map, json};
 use std::{
     fs,
@@ -71,6 +71,9 @@ impl Run {
             print_document(context.format, &json!({"job": ended, "dir": dir, "results": results, "files": names}))?;
         }
         follow::outcome(&job)?;
+        if finished && !list.iter().any(|file| file.kind == ResultKind::Output) {
+            note(NOTHING);
+        }
         if context.format == Format::Table {
             print_downloaded(&dir, &list, &names)?;
         }
