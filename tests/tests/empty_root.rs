@@ -135,6 +135,19 @@ fn a_home_that_cannot_hold_compiled_code_is_refused_with_the_reason() {
         assert!(stderr(&output).contains(reason) && stderr(&output).contains("--home"), "{reason}: {output:?}");
         assert_eq!(stderr(&output).lines().count(), 1, "{output:?}");
     }
+    // No space: for the key, and for the code that is compiled.
+    let full = "mount -t tmpfs -o size=64k,uid=65532,mode=700 tmpfs \"$root/volume\"; head -c 1000000 /dev/zero \
+                > \"$root/volume/other\" 2>/dev/null || true;";
+    let output = root.run(full, true, &without_claim);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(stderr(&output).contains("no space is left") && stderr(&output).contains("--home"), "{output:?}");
+    assert_eq!(stderr(&output).lines().count(), 1, "{output:?}");
+    let nearly = "mount -t tmpfs -o size=8k,uid=65532,mode=700 tmpfs \"$root/volume\";";
+    let output = root.run(nearly, true, &without_claim);
+    assert_eq!(output.status.code(), Some(70), "{}", stderr(&output));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let said = report["outcome"]["message"].as_str().unwrap_or_default();
+    assert!(said.contains("no space is left") && said.contains("--home"), "{report}");
     // Neither an option nor the environment names a home.
     let homeless: Vec<_> = without_claim.into_iter().filter(|argument| !argument.starts_with("--home")).collect();
     let output = root.run("", true, &homeless);

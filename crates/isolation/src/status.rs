@@ -21,6 +21,18 @@ impl Status {
         matches!(self, Self::Enforced(_))
     }
 
+    /// Both of two parts of one wall: the worse of the two, and if they are equally good, the details of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Enforced(one), Self::Enforced(other)) => Self::Enforced(format!("{one}; {other}")),
+            (Self::Partial(one), Self::Partial(other)) => Self::Partial(format!("{one}; {other}")),
+            (Self::Absent(one), Self::Absent(other)) => Self::Absent(format!("{one}; {other}")),
+            (absent @ Self::Absent(_), _) | (_, absent @ Self::Absent(_)) => absent,
+            (partial @ Self::Partial(_), _) | (_, partial @ Self::Partial(_)) => partial,
+        }
+    }
+
     /// The detail: what is enforced, what is missing, or why nothing is enforced.
     pub fn detail(&self) -> &str {
         match self {

@@ -37,6 +37,9 @@ pub enum HomeError {
         "home `{0}` is on a file system that is mounted noexec: compiled code must be executable, give another --home"
     )]
     NotExecutable(PathBuf),
+    /// The file system is full.
+    #[error("no space is left for home `{0}`: free some, or give another --home")]
+    Full(PathBuf),
     /// The file system refused an operation.
     #[error("home `{path}`: {error}")]
     Io {
@@ -101,7 +104,10 @@ impl Home {
     /// If it can be neither read nor created.
     pub fn artifact_key(&self) -> Result<[u8; 32], HomeError> {
         let path = self.root.join("artifact.key");
-        let fault = |error| HomeError::Io { path: path.clone(), error };
+        let fault = |error: io::Error| match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => HomeError::Full(self.root.clone()),
+            _ => HomeError::Io { path: path.clone(), error },
+        };
         for _ in 0..2 {
             match fs::read(&path) {
                 Ok(bytes) => {
@@ -139,6 +145,7 @@ impl Home {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => fault(io::ErrorKind::NotADirectory.into()),
             io::ErrorKind::ReadOnlyFilesystem => HomeError::ReadOnly(path.to_owned()),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => HomeError::Full(path.to_owned()),
             _ => fault(error),
         })?;
         let metadata = fs::symlink_metadata(path).map_err(fault)?;

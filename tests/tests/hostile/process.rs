@@ -151,6 +151,10 @@ fn what_a_worker_has() {
     let field = |name: &str| status(worker, name);
     assert_eq!(field("Seccomp").as_deref(), Some("2"));
     assert_eq!(field("NoNewPrivs").as_deref(), Some("1"));
+    // As root, too: its files are opened before, and nothing else of root's rights is needed.
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(field(set).as_deref(), Some("0000000000000000"), "{set}");
+    }
     assert_eq!(fs::read(file("environ")).expect("read"), b"");
     // It has only its user's rights and one thread, and other processes of that user cannot inspect it.
     assert_eq!(field("Threads").as_deref(), Some("1"));

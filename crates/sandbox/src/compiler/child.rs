@@ -21,6 +21,7 @@ pub(crate) fn main() -> Result<()> {
     isolation::close_rest();
     isolation::ignore_file_size_signal();
     isolation::undumpable().context("cannot switch off core dumps")?;
+    isolation::drop_capabilities();
     isolation::restrict_files(isolation::Paths { read: &[], write: None });
     isolation::restrict_syscalls(Syscalls::Compiler);
 
@@ -43,7 +44,10 @@ pub(crate) fn main() -> Result<()> {
                 toolchain: vec![],
                 verdict: Verdict::Refused { refusals: vec![Refusal::new(Rule::TooLarge, &subject, advice)] },
             };
-            return answer(&mut result, &Response { admission, error: None, artifact_too_large: false });
+            return answer(
+                &mut result,
+                &Response { admission, error: None, artifact_too_large: false, no_space: false },
+            );
         }
         Err(error) => return Err(error.into()),
     };
@@ -55,7 +59,7 @@ pub(crate) fn main() -> Result<()> {
             Role::Runtime { trap, start } => cloister_admission::Role::Runtime { trapped_imports: trap, start },
         },
     });
-    let mut response = Response { admission, error: None, artifact_too_large: false };
+    let mut response = Response { admission, error: None, artifact_too_large: false, no_space: false };
     if let (Some((engine, mut file)), Verdict::Admitted) = (artifact, &response.admission.verdict) {
         let engine = engine.engine(Purpose::Compile(effort))?;
         let compiled = match response.admission.kind {
@@ -68,6 +72,8 @@ pub(crate) fn main() -> Result<()> {
             Ok(code) => {
                 if let Err(error) = file.write_all(&code) {
                     response.artifact_too_large = error.kind() == std::io::ErrorKind::FileTooLarge;
+                    response.no_space =
+                        matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
                     response.error = Some(format!("cannot write the artifact: {error}"));
                 }
             }

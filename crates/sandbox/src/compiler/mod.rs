@@ -181,8 +181,12 @@ fn ask(request: &Request, module: &File, artifact: Option<File>, observer: &mut 
                 Answer::Not { admission: Some(admission), outcome }
             }
         }),
-        Ok(Response { admission, error: Some(error), artifact_too_large }) => {
-            let outcome = if artifact_too_large {
+        Ok(Response { admission, error: Some(error), artifact_too_large, no_space }) => {
+            let outcome = if no_space {
+                let message =
+                    "no space is left for compiled code in the home directory: free some, or give another --home";
+                Outcome::HostFault { message: message.to_owned() }
+            } else if artifact_too_large {
                 let allowed = limits.artifact_bytes;
                 Outcome::LimitExceeded { limit: Limit::ArtifactSize, allowed, used: allowed }
             } else {

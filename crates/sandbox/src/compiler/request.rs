@@ -47,4 +47,6 @@ pub(crate) struct Response {
     /// Why an admitted module has no artifact.
     pub(crate) error: Option<String>,
     pub(crate) artifact_too_large: bool,
+    /// Whether that is because no space is left for the artifact.
+    pub(crate) no_space: bool,
 }

@@ -41,7 +41,26 @@ pub(super) fn open_outputs(path: &Path, inputs: &Inputs) -> Result<Dir, JobError
     }
     rustix::fs::accessat(&directory, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::empty())
         .map_err(|error| wrong(format!("cannot be written: {error}")))?;
+    if rustix::process::geteuid().is_root() && !root_may_write(&directory).map_err(|error| wrong(error.to_string()))? {
+        return Err(wrong(
+            "belongs to another user. The algorithm's process gives up what root may do with the files of others: let root own the \
+             directory, or run this as its owner"
+                .to_owned(),
+        ));
+    }
     Ok(directory)
+}
+
+/// Whether root may write there as any other user may who has its ids: without capabilities.
+fn root_may_write(directory: &Dir) -> io::Result<bool> {
+    use cap_std::fs::MetadataExt as _;
+    let metadata = directory.dir_metadata()?;
+    let bits = match (metadata.uid(), metadata.gid()) {
+        (0, _) => metadata.mode() >> 6,
+        (_, 0) => metadata.mode() >> 3,
+        _ => metadata.mode(),
+    };
+    Ok(bits & 0o3 == 0o3)
 }
 
 /// The input directory, if any, that contains the outputs or lies inside them. Landlock's rights add up along a path, so
@@ -69,6 +88,19 @@ fn resolve(path: &Path) -> Option<PathBuf> {
 mod tests {
     use super::*;
     use std::fs;
+
+    #[test]
+    fn root_without_capabilities_writes_where_its_ids_may() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().expect("a directory");
+        let owner = rustix::process::geteuid();
+        for (mode, of_root, of_others) in [(0o700, true, false), (0o707, true, true), (0o577, false, true)] {
+            fs::set_permissions(directory.path(), fs::Permissions::from_mode(mode)).expect("a mode");
+            let opened = Dir::open_ambient_dir(directory.path(), ambient_authority()).expect("opened");
+            let expected = if owner.is_root() { of_root } else { of_others };
+            assert_eq!(root_may_write(&opened).expect("metadata"), expected, "{mode:o}");
+        }
+    }
 
     #[test]
     fn overlapping_outputs_and_inputs_are_refused() {
