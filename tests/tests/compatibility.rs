@@ -29,6 +29,8 @@ struct Row {
     pack: Option<String>,
     #[serde(default)]
     arguments: Vec<String>,
+    /// What it reads as its standard input: `data:` and the path of a file that it sees, or `text:` and a text.
+    stdin: Option<String>,
     /// All that it prints.
     log: Option<String>,
     /// Its outputs, and how they begin: each character is a byte.
@@ -114,6 +116,9 @@ fn problem(row: &Row) -> Option<String> {
     let folder = TempDir::new().expect("a folder");
     let file = packed(row, &folder);
     let mut arguments = vec!["--runtime", row.runtime(), "--limits", "wall=10m"];
+    if let Some((option, value)) = row.stdin.as_deref().and_then(|stdin| stdin.split_once(':')) {
+        arguments.extend([if option == "data" { "--stdin-data" } else { "--stdin-text" }, value]);
+    }
     if !row.arguments.is_empty() {
         arguments.push("--");
         arguments.extend(row.arguments.iter().map(String::as_str));
@@ -164,6 +169,18 @@ fn every_program_of_the_corpus_does_what_the_table_says() {
         workers.into_iter().flat_map(|worker| worker.join().expect("a worker")).collect()
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// The interpreter keeps nothing back: what was printed before a limit is met is in the log, as of any other end.
+#[test]
+fn what_was_printed_before_a_limit_is_in_the_log() {
+    install_python();
+    let script =
+        b"import sys, time\nprint('one')\nprint('two', file=sys.stderr)\nprint('three', end='')\nwhile True: pass\n";
+    let ended = Trial::bytes(script).with(&["--runtime", "python", "--limits", "wall=20s"]).run();
+    let outcome = ended.outcome();
+    assert!(matches!(outcome, Outcome::LimitExceeded { limit: cloister_model::Limit::WallTime, .. }), "{outcome}");
+    assert_eq!(String::from_utf8_lossy(&ended.log), "one\ntwo\nthree");
 }
 
 /// The packages of the runtime, as it says itself: a script asks it.

@@ -2,7 +2,8 @@
 
 use crate::runs::{Run as _, assert_limit, assert_outputs, fixture, outputs, shape};
 use cloister_model::{Limit, Outcome};
-use cloister_tests::{Trial, guest};
+use cloister_tests::{Trial, guest, root};
+use std::fs;
 
 #[test]
 pub(crate) fn component_stdout_flood() {
@@ -205,6 +206,14 @@ fn lies_across_the_border() {
 fn handles_without_end() {
     let ended = Trial::bytes(&component("(loop $again (drop (call $get)) (br $again)) (i32.const 0)")).finish();
     assert_limit(&ended, Limit::Handles);
+    // As many as the documentation says, also where the limit is at its most.
+    for handles in [8, 128, 4096] {
+        let (loops, limit) =
+            ("(loop $again (drop (call $get)) (br $again)) (i32.const 0)", format!("handles={handles}"));
+        let ended = Trial::bytes(&component(loops)).with(&["--limits", &limit]).finish();
+        let expected = Outcome::LimitExceeded { limit: Limit::Handles, allowed: 4 * handles, used: 4 * handles + 1 };
+        assert_eq!(*ended.outcome(), expected);
+    }
 }
 
 /// A component with many instances of a module that contains this code.
@@ -249,4 +258,48 @@ fn many_instances_with_memory() {
         "{}",
         shape(&ended)
     );
+}
+
+/// The one thing that sockets give: a network. A component may take any number of them, and pays for each.
+#[test]
+fn networks_without_end() {
+    let text = fs::read_to_string(root().join("tests/hostile/import_sockets.wat")).expect("a fixture");
+    let taking =
+        text.replace("(call $drop (call $instance))", "(drop (call $instance)) (local.set $left (i32.const 9))");
+    assert_ne!(taking, text);
+    let ended = Trial::bytes(&wat::parse_str(taking).expect("valid")).finish();
+    assert!(matches!(ended.outcome(), Outcome::Crashed { .. }), "{}", shape(&ended));
+    assert!(ended.report().usage.peak_resident_bytes < 128 << 20);
+}
+
+/// A component says itself what the functions of sockets return. A network is no stream, no file and nothing else of the host, whatever
+/// it says.
+#[test]
+fn a_network_under_another_name() {
+    for (interface, resource) in [
+        ("wasi:io/poll@0.2.0", "pollable"),
+        ("wasi:io/streams@0.2.0", "input-stream"),
+        ("wasi:io/streams@0.2.0", "output-stream"),
+        ("wasi:io/error@0.2.0", "error"),
+        ("wasi:filesystem/types@0.2.0", "descriptor"),
+    ] {
+        let text = format!(
+            "(component
+            (import \"{interface}\" (instance $of (export \"{resource}\" (type (sub resource)))))
+            (alias export $of \"{resource}\" (type $other))
+            (import \"wasi:sockets/instance-network@0.2.0\" (instance $network
+                (export \"{resource}\" (type $own (eq $other)))
+                (export \"instance-network\" (func (result (own $own))))))
+            (core func $get (canon lower (func $network \"instance-network\")))
+            (core module $m
+                (import \"\" \"get\" (func $get (result i32)))
+                (func (export \"run\") (result i32) (drop (call $get)) (i32.const 0)))
+            (core instance $i (instantiate $m (with \"\" (instance (export \"get\" (func $get))))))
+            (func $run (result (result)) (canon lift (core func $i \"run\")))
+            (instance (export \"wasi:cli/run@0.2.0\") (export \"run\" (func $run))))"
+        );
+        let ended = Trial::bytes(&wat::parse_str(text).expect("valid")).finish();
+        let is_its_own = matches!(ended.outcome(), Outcome::Crashed { .. } | Outcome::Refused { .. });
+        assert!(is_its_own, "{resource}: {}", shape(&ended));
+    }
 }

@@ -458,7 +458,13 @@ def read(data, wanted=None):
                 if of[3][3][0].decode() == name:
                     parts.extend(chunk(data, of[3], column))
         table[name] = column.series(parts, index)
-    frame = pd.DataFrame(table, index)
+    return indexed(pd.DataFrame(table, index), notes, columns)
+
+
+def indexed(frame, notes, columns):
+    """A table with the index that pandas noted. `columns` are all that the file has."""
+    indexes = notes.get("index_columns") or []
+    names = [name for name in indexes if isinstance(name, str) and name in columns]
     if names:
         frame = frame.set_index(names)
         frame.index.names = [None if str(name).startswith("__index_level_") else name for name in names]
@@ -526,8 +532,8 @@ def levels(present):
     return len(out).to_bytes(4, "little") + bytes(out)
 
 
-def written(frame, compression, index):
-    codec = 0 if compression is None or str(compression).lower() in ("none", "uncompressed") else 2
+def with_index(frame, index):
+    """The columns to write, those of the index among them, and what pandas notes of it."""
     is_range = isinstance(frame.index, pd.RangeIndex)
     notes = {"columns": [], "creator": {"library": "cloister", "version": "1"}, "pandas_version": pd.__version__, "column_indexes": []}
     columns = [(str(name), frame.iloc[:, number]) for number, name in enumerate(frame.columns)]
@@ -544,6 +550,12 @@ def written(frame, compression, index):
             note = {"name": frame.index.names[level], "field_name": name, "pandas_type": kind, "numpy_type": str(getattr(of.dtype, "base", of.dtype))}
             notes["columns"].append({**note, "metadata": {"timezone": "UTC"} if utc else None})
         columns += [(name, frame.index.get_level_values(level).to_series(index=range(len(frame)))) for level, name in enumerate(names)]
+    return columns, notes
+
+
+def written(frame, compression, index):
+    codec = 0 if compression is None or str(compression).lower() in ("none", "uncompressed") else 2
+    columns, notes = with_index(frame, index)
     if len({name for name, _ in columns}) < len(columns):
         raise ParquetError("two columns have one name")
     out, schema, chunks = bytearray(MAGIC), [{4: "schema", 5: len(columns)}], []

@@ -9,15 +9,16 @@ import statsmodels.api, statsmodels.formula.api
 import atexit, collections, csv, datetime, gc, glob, io, json, linecache, logging, math, os, pathlib, pkgutil, random, re
 import runpy, statistics, sys, types
 import asyncio, asyncio.selector_events
-import pandas.io.parquet
+import pandas.io.feather_format, pandas.io.parquet
 import _reactor
 
-# Parquet, where pandas finds neither pyarrow nor fastparquet.
-parquet = types.ModuleType("cloister_parquet")
-with open("/usr/local/lib/parquet.py") as file:
-    exec(compile(file.read(), "parquet.py", "exec"), vars(parquet))
-sys.modules[parquet.__name__] = parquet
-parquet.install()
+# Parquet and Arrow, where pandas finds neither pyarrow nor fastparquet, and pools without threads.
+for name in ("parquet", "arrow", "pools"):
+    module = types.ModuleType(f"cloister_{name}")
+    with open(f"/usr/local/lib/{name}.py") as file:
+        exec(compile(file.read(), f"{name}.py", "exec"), vars(module))
+    sys.modules[module.__name__] = module
+    module.install()
 
 # An event loop has a pair of sockets by which other threads wake it. There are neither.
 def no_self_pipe(self):
