@@ -103,7 +103,15 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder("OUTPUTS", "/data/outputs"), "counts.json"), append(text, '\n'), 0o644)
+	// os.Create opens for reading and writing; in the sandbox, what it returns writes.
+	file, err := os.Create(filepath.Join(folder("OUTPUTS", "/data/outputs"), "counts.json"))
+	if err != nil {
+		return err
+	}
+	if _, err := file.Write(append(text, '\n')); err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 func main() {

@@ -299,7 +299,7 @@ class Job:
         return self._client._get("jobs", self.id, "explain")
 
     def parameters(self) -> types.JobParameters:
-        """What you gave the algorithm: `values`, and the `arguments` of its program. Who reviews the outputs sees it meanwhile."""
+        """What you gave the algorithm: `values`, and `arguments` and `stdin` of its program. Who reviews the outputs sees it meanwhile."""
         return self._client._get("jobs", self.id, "parameters")
 
     def logs(self) -> str:

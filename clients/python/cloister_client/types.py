@@ -192,13 +192,18 @@ them, or as an operator. It can name where they are kept."""
     review: ReviewWait | None
 
 
-class JobParameters(TypedDict):
-    """What the algorithm of a job is given beside its data, by its consumer."""
-
+class _JobParameters(TypedDict):
     arguments: list[str]
     """The arguments of its program."""
     values: dict[str, Any]
     """What it finds in `algoCustomData.json`."""
+
+
+class JobParameters(_JobParameters, total=False):
+    """What the algorithm of a job is given beside its data, by its consumer."""
+
+    stdin: str | None
+    """What its program reads as its standard input, as an entrypoint says it: `< PATH` or `<<< TEXT`; null if nothing."""
 
 
 class _Problem(TypedDict):

@@ -210,6 +210,8 @@ pub enum Rule {
     Memory,
     /// A folder of files that cannot be unpacked, or that has no entry.
     Archive,
+    /// There is no such file as standard input is to be.
+    StandardInput,
 }
 
 impl Rule {
@@ -227,6 +229,7 @@ impl Rule {
             Self::EntryPoint => "entry-point",
             Self::Memory => "memory",
             Self::Archive => "archive",
+            Self::StandardInput => "standard-input",
         }
     }
 }

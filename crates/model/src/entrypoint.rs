@@ -1,22 +1,31 @@
-//! What a container's `entrypoint` means in the sandbox: the arguments of the algorithm.
+//! What a container's `entrypoint` means in the sandbox: the arguments of the algorithm, and what it reads as its standard input.
 //!
 //! The sandbox has no shell. An entrypoint is split into words as a shell would do it, and everything that only a shell could
 //! do is refused rather than dropped. A variable with the name of a parameter that the algorithm declares stands for the value that a
 //! consumer gives. Values are filled in after the text was split, so none becomes a second argument.
+//!
+//! Of redirections there are two: `< FILE`, a file that the algorithm sees, and `<<< WORD`, a text and the end of its line.
 
 use crate::{
-    Container, escape,
-    shell::{Plain, Unsplit, split},
+    Container, Did, escape,
+    shell::{OPERATOR, Plain, Unsplit, split},
     variables::FOLDERS,
 };
 use serde_json::Value;
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 /// The most arguments.
 pub const MOST_ARGUMENTS: usize = 256;
 /// The most bytes in all arguments together.
 pub const MOST_ARGUMENT_BYTES: usize = 32 * 1024;
 
+/// The most bytes of a text that is standard input: as many as parameters have.
+pub const MOST_INPUT_BYTES: usize = 1024 * 1024;
+
+/// The variable that stands for the folder of the job's first dataset.
+const DATASET: &str = "DATASET";
+/// Where every file is that standard input may be.
+const SEEN: &str = "/data/";
 /// Options of an interpreter that change nothing: the sandbox starts it so.
 const PLAIN_OPTIONS: [&str; 2] = ["-u", "-B"];
 
@@ -38,6 +47,89 @@ pub enum EntrypointError {
     /// Too many or too long arguments, or one with a NUL.
     #[error("at most {MOST_ARGUMENTS} arguments of {MOST_ARGUMENT_BYTES} bytes together, without NUL")]
     TooMany,
+    /// Standard input is not a file that the algorithm sees.
+    #[error(
+        "after `<` it must name one file that the algorithm sees, such as `< $DATASET/0` or `< $INPUTS/algoCustomData.json`"
+    )]
+    Input,
+    /// Standard input is too long, or names a file with a NUL.
+    #[error("standard input is a text of {MOST_INPUT_BYTES} bytes at most, or a file whose name has no NUL")]
+    LongInput,
+}
+
+/// What a program is started with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandLine {
+    /// Its arguments, after its name.
+    pub arguments: Vec<String>,
+    /// What it reads as its standard input, which is empty otherwise.
+    pub stdin: Option<StandardInput>,
+}
+
+/// What a program reads as its standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StandardInput {
+    /// A file that it sees, by its path: below `/data`.
+    File(String),
+    /// This text.
+    Text(String),
+}
+
+impl CommandLine {
+    /// Whether [`CommandLine::filled`] changes anything.
+    #[must_use]
+    pub fn has_parameters(&self) -> bool {
+        let of_stdin = self.stdin.iter().map(|(StandardInput::File(text) | StandardInput::Text(text))| text);
+        self.arguments.iter().chain(of_stdin).any(|text| text.contains('$'))
+    }
+
+    /// With parameters in the place of `${NAME}`, as [`fill_arguments`] does it.
+    ///
+    /// # Errors
+    /// [`FillError`].
+    pub fn filled(&self, parameters: &Value) -> Result<Self, FillError> {
+        let arguments = fill_arguments(&self.arguments, parameters)?;
+        let stdin = self.stdin.as_ref().map(|stdin| stdin.filled(parameters)).transpose()?;
+        Ok(Self { arguments, stdin })
+    }
+}
+
+impl fmt::Display for StandardInput {
+    /// As an entrypoint says it. What follows the operator is a stranger's text, as it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "< {path}"),
+            Self::Text(text) => write!(f, "<<< {}", text.strip_suffix('\n').unwrap_or(text)),
+        }
+    }
+}
+
+impl StandardInput {
+    /// With parameters in the place of `${NAME}`. A text may begin with `-`, because nothing in it is an option.
+    ///
+    /// # Errors
+    /// [`FillError`].
+    pub fn filled(&self, parameters: &Value) -> Result<Self, FillError> {
+        let filled = match self {
+            Self::File(path) => Self::File(fill(path, parameters, true)?),
+            Self::Text(text) => Self::Text(fill(text, parameters, true)?),
+        };
+        filled.check()?;
+        Ok(filled)
+    }
+
+    /// Checks what a program is to read.
+    ///
+    /// # Errors
+    /// [`EntrypointError::Input`] and [`EntrypointError::LongInput`].
+    pub fn check(&self) -> Result<(), EntrypointError> {
+        match self {
+            Self::File(path) if !path.starts_with(SEEN) => Err(EntrypointError::Input),
+            Self::File(path) if path.contains('\0') => Err(EntrypointError::LongInput),
+            Self::File(text) | Self::Text(text) if text.len() > MOST_INPUT_BYTES => Err(EntrypointError::LongInput),
+            Self::File(_) | Self::Text(_) => Ok(()),
+        }
+    }
 }
 
 /// What `$ALGO` is expanded to. No text has it: a NUL cannot be part of an argument.
@@ -49,10 +141,10 @@ const PARAMETER: char = '\u{1}';
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FillError {
     /// A parameter has no value.
-    #[error("parameter `{0}` fills an argument of the algorithm: give it a value")]
+    #[error("parameter `{0}` fills the command line of the algorithm: give it a value")]
     Missing(String),
     /// A parameter is a list, an object or null.
-    #[error("parameter `{0}` fills an argument of the algorithm: it must be a text, a number, true or false")]
+    #[error("parameter `{0}` fills the command line of the algorithm: it must be a text, a number, true or false")]
     Kind(String),
     /// A text would be an option.
     #[error("parameter `{0}` fills an argument of the algorithm, so it must not begin with `-`")]
@@ -60,7 +152,7 @@ pub enum FillError {
     /// Too many or too long arguments, or one with a NUL.
     #[error("with the parameters filled in: {0}")]
     Arguments(#[from] EntrypointError),
-    /// They were not made by [`Container::arguments`].
+    /// They were not made by [`Container::command_line`].
     #[error("an argument has a `$` that is neither `$$` nor `${{NAME}}`")]
     Form,
 }
@@ -71,12 +163,13 @@ pub enum FillError {
 /// # Errors
 /// [`FillError`].
 pub fn fill_arguments(arguments: &[String], parameters: &Value) -> Result<Vec<String>, FillError> {
-    let filled: Vec<String> = arguments.iter().map(|argument| fill(argument, parameters)).collect::<Result<_, _>>()?;
+    let filled: Vec<String> =
+        arguments.iter().map(|argument| fill(argument, parameters, false)).collect::<Result<_, _>>()?;
     check_arguments(&filled)?;
     Ok(filled)
 }
 
-fn fill(argument: &str, parameters: &Value) -> Result<String, FillError> {
+fn fill(argument: &str, parameters: &Value, may_begin_with_a_dash: bool) -> Result<String, FillError> {
     let mut filled = String::new();
     let mut rest = argument;
     while let Some((before, after)) = rest.split_once('$') {
@@ -91,7 +184,7 @@ fn fill(argument: &str, parameters: &Value) -> Result<String, FillError> {
         let shown = || escape(name.as_bytes(), 64).to_string();
         match parameters.get(name) {
             None => return Err(FillError::Missing(shown())),
-            Some(Value::String(text)) if filled.is_empty() && text.starts_with('-') => {
+            Some(Value::String(text)) if filled.is_empty() && text.starts_with('-') && !may_begin_with_a_dash => {
                 return Err(FillError::Option(shown()));
             }
             Some(Value::String(text)) => filled.push_str(text),
@@ -105,21 +198,23 @@ fn fill(argument: &str, parameters: &Value) -> Result<String, FillError> {
 }
 
 impl Container {
-    /// The arguments that the program gets after its name, for [`fill_arguments`]: a parameter is `${NAME}`, and `$` is `$$`.
-    /// `interpreted`: the image is an interpreter, whose name comes before `$ALGO`. `is_parameter` says whether a name is that of a
-    /// parameter that the algorithm declares.
+    /// What the program is started with, for [`CommandLine::filled`]: a parameter is `${NAME}`, and `$` is `$$`.
+    /// `interpreted`: the image is an interpreter, whose name comes before `$ALGO`. `dataset` is the first one of the job, for `$DATASET`.
+    /// `is_parameter` says whether a name is that of a parameter that the algorithm declares.
     ///
     /// # Errors
     /// If the entrypoint says something that the sandbox does not do.
-    pub fn arguments(
+    pub fn command_line(
         &self,
         interpreted: bool,
+        dataset: Option<&Did>,
         is_parameter: impl Fn(&str) -> bool,
-    ) -> Result<Vec<String>, EntrypointError> {
-        if self.entrypoint.contains(['\0', PARAMETER]) {
+    ) -> Result<CommandLine, EntrypointError> {
+        if self.entrypoint.contains(['\0', PARAMETER, OPERATOR]) {
             return Err(EntrypointError::TooMany);
         }
-        let words = words(&self.entrypoint, &is_parameter)?;
+        let dataset = dataset.map(|did| format!("/data/inputs/{}", did.id()));
+        let words = words(&self.entrypoint, dataset.as_deref(), &is_parameter)?;
         let mut places = words.iter().enumerate().filter(|(_, word)| word.contains(ALGORITHM)).map(|(place, _)| place);
         let place = places.next().filter(|place| words[*place] == ALGORITHM).ok_or(EntrypointError::Algorithm)?;
         if places.next().is_some() {
@@ -127,11 +222,29 @@ impl Container {
         }
         let options = words[..place].iter().skip(usize::from(interpreted));
         if let Some(word) = options.clone().find(|word| !(interpreted && PLAIN_OPTIONS.contains(&word.as_str()))) {
-            return Err(EntrypointError::Before(quoted(word)));
+            return Err(EntrypointError::Before(quoted(word.trim_start_matches(OPERATOR))));
         }
-        let arguments: Vec<String> = words[place + 1..].iter().map(|word| for_filling(word)).collect();
-        check_arguments(&arguments)?;
-        Ok(arguments)
+        let mut line = CommandLine::default();
+        let mut rest = words[place + 1..].iter();
+        while let Some(word) = rest.next() {
+            let Some(operator) = word.strip_prefix(OPERATOR) else {
+                line.arguments.push(for_filling(word));
+                continue;
+            };
+            let after = rest.next().filter(|word| !word.starts_with(OPERATOR)).ok_or(EntrypointError::Input)?;
+            let stdin = match operator {
+                "<" => StandardInput::File(for_filling(after)),
+                // As in a shell, the text is a line.
+                "<<<" => StandardInput::Text(format!("{}\n", for_filling(after))),
+                other => return Err(EntrypointError::Shell(quoted(other))),
+            };
+            stdin.check()?;
+            if line.stdin.replace(stdin).is_some() {
+                return Err(EntrypointError::Shell(quoted(&format!("a second {operator}"))));
+            }
+        }
+        check_arguments(&line.arguments)?;
+        Ok(line)
     }
 
     /// An entrypoint that gives these arguments: `command` is what comes before them.
@@ -139,6 +252,16 @@ impl Container {
     pub fn entrypoint_of(command: &str, arguments: &[String]) -> String {
         let quote = |argument: &String| format!(" '{}'", argument.replace('\'', r"'\''"));
         format!("{command}{}", arguments.iter().map(quote).collect::<String>())
+    }
+
+    /// The end of an entrypoint that makes a file standard input. Variables in its path are put in.
+    #[must_use]
+    pub fn reading(path: &str) -> String {
+        let escaped: String = path
+            .chars()
+            .flat_map(|letter| matches!(letter, '"' | '\\' | '`').then_some('\\').into_iter().chain([letter]))
+            .collect();
+        format!(" < \"{escaped}\"")
     }
 }
 
@@ -167,21 +290,30 @@ fn for_filling(word: &str) -> String {
 }
 
 /// Splits a text into words as a shell does: at blanks, with quotes, backslashes and the variables that have a meaning here.
-fn words(text: &str, is_parameter: &impl Fn(&str) -> bool) -> Result<Vec<String>, EntrypointError> {
+fn words(
+    text: &str,
+    dataset: Option<&str>,
+    is_parameter: &impl Fn(&str) -> bool,
+) -> Result<Vec<String>, EntrypointError> {
     let plain = |letter, begins| match letter {
         ' ' | '\t' => Plain::Blank,
-        '|' | '&' | ';' | '<' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '\n' | '\r' => Plain::Shell,
+        '<' => Plain::Operator,
+        '|' | '&' | ';' | '>' | '(' | ')' | '*' | '?' | '[' | '{' | '\n' | '\r' => Plain::Shell,
         '~' | '#' | '!' if begins => Plain::Shell,
         _ => Plain::Itself,
     };
-    split(text, plain, |after| variable(after, is_parameter)).map_err(|error| match error {
+    split(text, plain, |after| variable(after, dataset, is_parameter)).map_err(|error| match error {
         Unsplit::Unfinished => EntrypointError::Quote,
         Unsplit::Shell(what) => EntrypointError::Shell(quoted(&what)),
     })
 }
 
 /// What `$NAME` or `${NAME}` stands for, from what follows the `$`.
-fn variable<'a>(after: &'a str, is_parameter: &impl Fn(&str) -> bool) -> Result<(Cow<'static, str>, &'a str), String> {
+fn variable<'a>(
+    after: &'a str,
+    dataset: Option<&str>,
+    is_parameter: &impl Fn(&str) -> bool,
+) -> Result<(Cow<'static, str>, &'a str), String> {
     let (braced, after) = after.strip_prefix('{').map_or((false, after), |after| (true, after));
     let end = after.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(after.len());
     let (name, left) = after.split_at(end);
@@ -190,8 +322,12 @@ fn variable<'a>(after: &'a str, is_parameter: &impl Fn(&str) -> bool) -> Result<
     if name == "ALGO" {
         return Ok((ALGORITHM.into(), left));
     }
+    if let (DATASET, Some(folder)) = (name, dataset) {
+        return Ok((folder.to_owned().into(), left));
+    }
     match FOLDERS.iter().find(|(known, _)| *known == name) {
         Some((_, value)) => Ok(((*value).into(), left)),
+        None if name == DATASET => Err(unknown()),
         None if !name.is_empty() && is_parameter(name) => Ok((format!("{PARAMETER}{name}{PARAMETER}").into(), left)),
         None => Err(unknown()),
     }
@@ -204,8 +340,9 @@ mod tests {
     fn arguments(entrypoint: &str, interpreted: bool) -> Result<Vec<String>, EntrypointError> {
         let (image, entrypoint) = ("python".to_owned(), entrypoint.to_owned());
         let container = Container { image, tag: None, entrypoint, checksum: None };
-        let arguments = container.arguments(interpreted, |_| false)?;
-        Ok(fill_arguments(&arguments, &Value::Null).expect("no parameters"))
+        let line = container.command_line(interpreted, None, |_| false)?;
+        assert_eq!(line.stdin, None, "{line:?}");
+        Ok(fill_arguments(&line.arguments, &Value::Null).expect("no parameters"))
     }
 
     #[test]
@@ -214,17 +351,17 @@ mod tests {
             ("python".to_owned(), "python3 $ALGO --mode=$mode \"$note\" '$mode' ${n}% $x".to_owned());
         let container = Container { image, tag: None, entrypoint, checksum: None };
         let declared = |name: &str| ["mode", "note", "n", "x"].contains(&name);
-        let arguments = container.arguments(true, declared).expect("arguments");
+        let arguments = container.command_line(true, None, declared).expect("arguments").arguments;
         let given =
             serde_json::json!({"mode": "-a b; $(id) ${n}", "note": "two words\n\"*", "n": -1.5, "x": true, "more": []});
         let filled = fill_arguments(&arguments, &given).expect("filled");
         assert_eq!(filled, ["--mode=-a b; $(id) ${n}", "two words\n\"*", "$mode", "-1.5%", "true"]);
         // Only what is declared: a variable of a shell is none.
-        assert!(matches!(container.arguments(true, |name| name != "x"), Err(EntrypointError::Shell(_))));
+        assert!(matches!(container.command_line(true, None, |name| name != "x"), Err(EntrypointError::Shell(_))));
 
         let one = |entrypoint: &str, parameters: Value| {
             let container = Container { entrypoint: entrypoint.to_owned(), ..container.clone() };
-            fill_arguments(&container.arguments(true, declared).expect("arguments"), &parameters)
+            fill_arguments(&container.command_line(true, None, declared).expect("arguments").arguments, &parameters)
         };
         let option = FillError::Option("note".to_owned());
         assert_eq!(one("python3 $ALGO $note", serde_json::json!({"note": "--delete"})), Err(option.clone()));
@@ -246,9 +383,9 @@ mod tests {
     }
 
     /// A text with the character that marks a parameter cannot name one.
-    fn one_marked() -> Result<Vec<String>, EntrypointError> {
+    fn one_marked() -> Result<CommandLine, EntrypointError> {
         let (image, entrypoint) = ("python".to_owned(), "python3 $ALGO \u{1}secret\u{1}".to_owned());
-        Container { image, tag: None, entrypoint, checksum: None }.arguments(true, |_| false)
+        Container { image, tag: None, entrypoint, checksum: None }.command_line(true, None, |_| false)
     }
 
     #[test]
@@ -284,6 +421,13 @@ mod tests {
         }
         for entrypoint in [
             "$ALGO > out",
+            "$ALGO << end",
+            "$ALGO <<<< text",
+            "$ALGO x<$INPUTS/d/0",
+            "$ALGO 3< $INPUTS/d/0",
+            "$ALGO < $INPUTS/d/0 < $INPUTS/d/1",
+            "$ALGO <(id)",
+            "$ALGO < $DATASET/0",
             "$ALGO; rm x",
             "$ALGO | tee",
             "$ALGO &",
@@ -307,6 +451,53 @@ mod tests {
         let many = format!("$ALGO{}", " a".repeat(MOST_ARGUMENTS + 1));
         for entrypoint in [many.as_str(), "$ALGO a\0b"] {
             assert_eq!(arguments(entrypoint, false), Err(TooMany));
+        }
+    }
+
+    #[test]
+    fn standard_input_is_a_file_that_the_algorithm_sees_or_a_text() {
+        let line = |entrypoint: &str| {
+            let (image, entrypoint) = ("python".to_owned(), entrypoint.to_owned());
+            let did: Did = "did:op:1a".parse().expect("a DID");
+            Container { image, tag: None, entrypoint, checksum: None }
+                .command_line(false, Some(&did), |name| name == "p")
+        };
+        let parameters = serde_json::json!({"p": "-x $(id)\n< y"});
+        for (entrypoint, arguments, stdin) in [
+            (
+                "$ALGO < $INPUTS/algoCustomData.json",
+                vec![],
+                StandardInput::File("/data/inputs/algoCustomData.json".into()),
+            ),
+            ("$ALGO -a <$DATASET/0 b", vec!["-a", "b"], StandardInput::File("/data/inputs/1a/0".into())),
+            (
+                "$ALGO $DATASET/0 < '/data/inputs/a b'",
+                vec!["/data/inputs/1a/0"],
+                StandardInput::File("/data/inputs/a b".into()),
+            ),
+            ("$ALGO <<< $p", vec![], StandardInput::Text("-x $(id)\n< y\n".into())),
+            ("$ALGO <<< 'a $p'", vec![], StandardInput::Text("a $p\n".into())),
+            ("$ALGO '<' \\<", vec!["<", "<"], StandardInput::Text(String::new())),
+        ] {
+            let line = line(entrypoint).expect("understood").filled(&parameters).expect("filled");
+            assert_eq!(line.arguments, arguments, "{entrypoint}");
+            let expected = (stdin != StandardInput::Text(String::new())).then_some(stdin);
+            assert_eq!(line.stdin, expected, "{entrypoint}");
+        }
+        for entrypoint in
+            ["$ALGO <", "$ALGO < ''", "$ALGO < x", "$ALGO < /etc/passwd", "$ALGO < $p", "$ALGO < /data", "$ALGO < <"]
+        {
+            assert_eq!(line(entrypoint), Err(EntrypointError::Input), "{entrypoint}");
+        }
+        assert!(matches!(line("< $DATASET/0 $ALGO"), Err(EntrypointError::Before(_))));
+        assert_eq!(line("$ALGO a\u{2}<"), Err(EntrypointError::TooMany));
+        let long = serde_json::json!({"p": "a".repeat(MOST_INPUT_BYTES)});
+        let found = line("$ALGO <<< $p").expect("understood").filled(&long);
+        assert_eq!(found, Err(FillError::Arguments(EntrypointError::LongInput)));
+        for path in ["$DATASET/0", "/data/inputs/a \"b` \\c"] {
+            let line = line(&format!("$ALGO{}", Container::reading(path))).expect("understood");
+            let expected = path.replace("$DATASET", "/data/inputs/1a");
+            assert_eq!(line.stdin, Some(StandardInput::File(expected)), "{path}");
         }
     }
 

@@ -54,7 +54,8 @@ pub use container::{
 pub use did::{Did, DidError};
 pub use digest::{DigestError, Sha256};
 pub use entrypoint::{
-    EntrypointError, FillError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, check_arguments, fill_arguments,
+    CommandLine, EntrypointError, FillError, MOST_ARGUMENT_BYTES, MOST_ARGUMENTS, MOST_INPUT_BYTES, StandardInput,
+    check_arguments, fill_arguments,
 };
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs, MountedFile, MountedFiles};

@@ -9,9 +9,15 @@ pub(crate) enum Plain {
     Itself,
     /// The end of a word.
     Blank,
+    /// An operator: as often as it is repeated, a word of its own, which begins with [`OPERATOR`]. After a word without a blank, a shell
+    /// might see a part of it in that word, so that only a shell could do it.
+    Operator,
     /// Something that only a shell could do.
     Shell,
 }
+
+/// What the word of an operator begins with. The caller sees to it that the text has none.
+pub(crate) const OPERATOR: char = '\u{2}';
 
 /// Why a text cannot be split.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +75,13 @@ pub(crate) fn split(
             (None, other) => match plain(other, word.is_none()) {
                 Plain::Itself => word.get_or_insert_default().push(other),
                 Plain::Blank => words.extend(word.take()),
-                Plain::Shell => return Err(Unsplit::Shell(other.to_string())),
+                Plain::Operator if word.is_none() => {
+                    let left = rest.trim_start_matches(other);
+                    let more = &rest[..rest.len() - left.len()];
+                    words.push(format!("{OPERATOR}{other}{more}"));
+                    rest = left;
+                }
+                Plain::Operator | Plain::Shell => return Err(Unsplit::Shell(other.to_string())),
             },
         }
     }

@@ -1,5 +1,5 @@
 use crate::{CLAIM, DATA, LOCK, LOG, OUTPUTS, REPORT, RunnerError, STDERR, kept::Keepers, wait_for_end};
-use cloister_model::{Did, InterpreterId, Limits, OutputContract, Profile};
+use cloister_model::{CommandLine, Did, InterpreterId, Limits, OutputContract, Profile, StandardInput};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{self, File, OpenOptions},
@@ -30,8 +30,8 @@ pub struct Run {
     pub profile: Profile,
     /// The interpreter that runs the algorithm's file; none: the file is a WebAssembly program itself.
     pub interpreter: Option<InterpreterId>,
-    /// The arguments of the algorithm, after its name, as [`fill_arguments`](cloister_model::fill_arguments) takes them.
-    pub arguments: Vec<String>,
+    /// What the algorithm is started with, before it was [filled](CommandLine::filled).
+    pub command_line: CommandLine,
 }
 
 /// The sandbox program, and the folder where it keeps what outlives a run.
@@ -88,7 +88,7 @@ impl Sandbox {
     /// [`RunnerError::InUse`] if a run of this folder goes on, or another process looks at its lock in this instant;
     /// [`RunnerError::Start`] and [`RunnerError::Folder`].
     pub fn start(&self, run: &Run) -> Result<Running, RunnerError> {
-        let Run { folder, algorithm, did, datasets, contract, limits, profile, interpreter, arguments } = run;
+        let Run { folder, algorithm, did, datasets, contract, limits, profile, interpreter, command_line } = run;
         let lock = file(&folder.join(LOCK))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -118,8 +118,15 @@ impl Sandbox {
                 command.arg("--kept").arg(path);
             }
         }
-        if arguments.iter().any(|argument| argument.contains('$')) {
+        if command_line.has_parameters() {
             command.arg("--fill-arguments");
+        }
+        let CommandLine { arguments, stdin } = command_line;
+        match stdin {
+            None => {}
+            Some(StandardInput::File(path)) => drop(command.args(["--stdin-data", path])),
+            // One word: a text may begin with `-`.
+            Some(StandardInput::Text(text)) => drop(command.arg(format!("--stdin-text={text}"))),
         }
         if !arguments.is_empty() {
             command.arg("--").args(arguments);

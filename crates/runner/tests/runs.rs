@@ -1,7 +1,7 @@
 //! Starting, finding and stopping, with shell scripts in place of the sandbox: what matters here is the claim, the lock and the
 //! report, not the guest.
 
-use cloister_model::{Limits, OutputContract, Profile, Report};
+use cloister_model::{CommandLine, Limits, OutputContract, Profile, Report};
 use cloister_runner::{Run, RunnerError, Sandbox, has_ended, look, stop};
 use cloister_testkit::report;
 use std::{
@@ -25,7 +25,7 @@ fn run(folder: &Path) -> Run {
         limits: Limits::default(),
         profile: Profile::Deterministic,
         interpreter: None,
-        arguments: Vec::new(),
+        command_line: CommandLine::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     abi::{component::Resources, preview1::Descriptors},
     account::Account,
     clock::Clock,
-    fs::FileSystem,
+    fs::{Errno, FileKind, FileSystem, OpenOptions},
     limiter::Limiter,
     log::Log,
     random::Random,
@@ -37,6 +37,33 @@ pub struct Guest {
     pub(crate) descriptors: Descriptors,
     /// Its resources in 0.2.
     pub(crate) resources: Resources,
+}
+
+impl Guest {
+    /// Makes a file that the guest sees its standard input.
+    ///
+    /// # Errors
+    /// If it is not there or cannot be read.
+    pub(crate) fn give_stdin(&mut self, path: &str) -> Result<(), Errno> {
+        let root = self.files.open_root()?;
+        let options = OpenOptions { read: true, follow: true, ..OpenOptions::default() };
+        // From the root, where no path leads out of what the guest sees.
+        let opened = self.files.open(root, path.trim_start_matches('/').as_bytes(), options);
+        self.files.close(root);
+        let handle = opened?;
+        let problem = match self.files.stat(handle)?.kind {
+            FileKind::File { .. } => None,
+            FileKind::Directory => Some(Errno::IsDirectory),
+            FileKind::Link { .. } | FileKind::Device => Some(Errno::Access),
+        };
+        if let Some(problem) = problem {
+            self.files.close(handle);
+            return Err(problem);
+        }
+        self.descriptors.give_stdin(handle);
+        self.resources.give_stdin(handle);
+        Ok(())
+    }
 }
 
 /// The guest called `exit`.

@@ -188,12 +188,14 @@ pub(super) struct ParametersView {
     values: Value,
     /// The arguments of its program.
     arguments: Vec<String>,
+    /// What its program reads as its standard input, as an entrypoint says it: `< PATH` or `<<< TEXT`; null if nothing.
+    stdin: Option<String>,
 }
 
 impl From<JobParameters> for ParametersView {
-    fn from(JobParameters { values, arguments }: JobParameters) -> Self {
+    fn from(JobParameters { values, arguments, stdin }: JobParameters) -> Self {
         let values = values.map_or_else(|| serde_json::json!({}), |values| values.expose().clone());
-        Self { values, arguments }
+        Self { values, arguments, stdin: stdin.map(|stdin| stdin.to_string()) }
     }
 }
 

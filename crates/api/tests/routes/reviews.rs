@@ -64,7 +64,7 @@ async fn parameters_are_shown_to_their_owner_and_while_outputs_wait_to_those_who
     let dataset = service.dataset("one", reviewed_rules()).await;
     // It takes any parameters.
     let sha256 = service.upload("bob", program(WRITES)).await;
-    let parameters = |values: &Value| json!({"values": values, "arguments": []});
+    let parameters = |values: &Value| json!({"values": values, "arguments": [], "stdin": null});
     let (short, long) = (json!({"groupBy": "town"}), json!({"groupBy": "town", "x": "x".repeat(5000)}));
     let mut jobs = Vec::new();
     for values in [&short, &long] {
@@ -122,7 +122,7 @@ async fn where_several_publishers_ask_for_a_review_an_operator_decides() {
     let found = inbox(&service, "olga").await;
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["waits"]["reviewers"], json!(["alice", "mallory"]));
-    assert_eq!(found[0]["parameters"], json!({"values": {}, "arguments": []}));
+    assert_eq!(found[0]["parameters"], json!({"values": {}, "arguments": [], "stdin": null}));
 }
 
 /// Two of those whom the publisher has named approve: they see what waits, and nobody else does.

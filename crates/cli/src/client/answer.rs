@@ -164,6 +164,9 @@ pub(crate) struct WaitingReview {
 pub(crate) struct JobParameters {
     pub(crate) values: Map<String, Value>,
     pub(crate) arguments: Vec<String>,
+    /// As an entrypoint says it.
+    #[serde(default)]
+    pub(crate) stdin: Option<String>,
 }
 
 /// A result of a job.

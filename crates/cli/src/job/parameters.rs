@@ -35,6 +35,7 @@ impl JobParameters {
         if !self.arguments.is_empty() {
             lines.push(bounded(&format!("-- {}", self.arguments.join(" "))));
         }
+        lines.extend(self.stdin.as_deref().map(bounded));
         lines
     }
 
@@ -42,7 +43,7 @@ impl JobParameters {
     pub(super) fn line(&self) -> String {
         let values = self.values.iter().map(|(name, value)| one(name, value));
         let arguments = (!self.arguments.is_empty()).then(|| format!("-- {}", self.arguments.join(" ")));
-        values.chain(arguments).collect::<Vec<_>>().join(" ")
+        values.chain(arguments).chain(self.stdin.clone()).collect::<Vec<_>>().join(" ")
     }
 }
 
@@ -79,14 +80,15 @@ mod tests {
         else {
             unreachable!("an object")
         };
-        let parameters = JobParameters { values, arguments: ["--mode", "fast\n"].map(str::to_owned).to_vec() };
+        let arguments = ["--mode", "fast\n"].map(str::to_owned).to_vec();
+        let parameters = JobParameters { values, arguments, stdin: Some("<<< a\nb".to_owned()) };
         let lines = parameters.lines();
-        for line in ["by=town", "n=10", "text=\"10\"", "x=\\u{1b}[2J", "-- --mode fast\\n"] {
+        for line in ["by=town", "n=10", "text=\"10\"", "x=\\u{1b}[2J", "-- --mode fast\\n", "<<< a\\nb"] {
             assert!(lines.iter().any(|found| found == line), "{line}: {lines:?}");
         }
         assert!(lines.iter().all(|line| line.chars().count() <= MOST_SHOWN + 1), "{lines:?}");
         let values: Map<_, _> = (0..70).map(|n| (format!("p{n}"), json!(n))).collect();
-        let many = JobParameters { values, arguments: Vec::new() };
+        let many = JobParameters { values, arguments: Vec::new(), stdin: None };
         assert_eq!(many.lines().len(), MOST_LINES + 1);
         assert!(many.line().contains("p69=69"));
     }

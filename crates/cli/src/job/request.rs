@@ -58,6 +58,10 @@ pub(super) struct JobOptions {
     /// Submitting again with the same key returns the first job instead of creating another
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// What an algorithm in a file reads as its standard input: a file that it sees, such as '$DATASET/0', the first file of the first
+    /// dataset [default: nothing]. A published algorithm declares its own
+    #[arg(long, value_name = "PATH")]
+    stdin: Option<String>,
     /// The arguments of an algorithm in a file, after `--`. A published algorithm declares its own
     #[arg(last = true, value_name = "ARG")]
     arguments: Vec<String>,
@@ -109,6 +113,9 @@ impl JobOptions {
             _ if !self.arguments.is_empty() => {
                 return Err(Usage::error("arguments after `--` need a file: a published algorithm declares its own"));
             }
+            _ if self.stdin.is_some() => {
+                return Err(Usage::error("--stdin needs a file: a published algorithm declares its own"));
+            }
             Some(Program::Published(algorithm)) => {
                 body.insert("algorithm".to_owned(), algorithm.to_string().into());
             }
@@ -156,6 +163,9 @@ impl JobOptions {
         }
         if let Some(image) = &self.image {
             algorithm["image"] = image.as_str().into();
+        }
+        if let Some(stdin) = &self.stdin {
+            algorithm["stdin"] = stdin.as_str().into();
         }
         if !self.arguments.is_empty() {
             algorithm["arguments"] = self.arguments.clone().into();
@@ -208,7 +218,7 @@ pub(super) async fn complete(client: &Client, mut body: Map<String, Value>, fold
                     None => Err(Usage::error(format!("`algorithm.{name}` must be a string"))),
                 },
             };
-            let (image, requirements) = (text("image")?, text("requirements")?);
+            let (image, requirements, stdin) = (text("image")?, text("requirements")?, text("stdin")?);
             let arguments = match algorithm.get("arguments") {
                 None => Vec::new(),
                 Some(arguments) => serde_json::from_value(arguments.clone())
@@ -216,7 +226,7 @@ pub(super) async fn complete(client: &Client, mut body: Map<String, Value>, fold
             };
             let requirements = requirements.map(|requirements| folder.join(requirements));
             let file = ToSend::algorithm(&folder.join(file), requirements.as_deref())?;
-            *algorithm = send(client, &file, image, &arguments).await?;
+            *algorithm = send(client, &file, image, (&arguments, stdin.as_deref())).await?;
         } else if algorithm.get("rawcode").is_none() && algorithm.get("upload").is_none() {
             name_did(client, AssetKind::Algorithm, algorithm).await?;
         }
@@ -240,9 +250,14 @@ async fn name_did(client: &Client, kind: AssetKind, value: &mut Value) -> anyhow
 }
 
 /// Uploads an algorithm's file. Returns how the job names it.
-async fn send(client: &Client, file: &ToSend, image: Option<String>, arguments: &[String]) -> anyhow::Result<Value> {
+async fn send(
+    client: &Client,
+    file: &ToSend,
+    image: Option<String>,
+    started_with: (&[String], Option<&str>),
+) -> anyhow::Result<Value> {
     let measured = upload(client, file).await?;
-    let container = container(file.named(), measured.head, image, arguments)?;
+    let container = container(file.named(), measured.head, image, started_with)?;
     let mut algorithm = json!({"upload": measured.sha256.to_string()});
     if let Some(container) = container {
         algorithm["container"] = container;
@@ -250,10 +265,15 @@ async fn send(client: &Client, file: &ToSend, image: Option<String>, arguments: 
     Ok(algorithm)
 }
 
-/// The container section for a file; none for a WebAssembly program without arguments.
-fn container(path: &Path, head: [u8; 4], image: Option<String>, arguments: &[String]) -> anyhow::Result<Option<Value>> {
+/// The container section for a file; none for a WebAssembly program without arguments and standard input.
+fn container(
+    path: &Path,
+    head: [u8; 4],
+    image: Option<String>,
+    (arguments, stdin): (&[String], Option<&str>),
+) -> anyhow::Result<Option<Value>> {
     let named = |name: &str| path.extension().is_some_and(|extension| extension == name);
-    let wasm = || (!arguments.is_empty()).then(|| "wasm".to_owned());
+    let wasm = || (!arguments.is_empty() || stdin.is_some()).then(|| "wasm".to_owned());
     let image = match image {
         Some(image) if image == "wasm" => wasm(),
         Some(image) => Some(image),
@@ -274,7 +294,8 @@ fn container(path: &Path, head: [u8; 4], image: Option<String>, arguments: &[Str
             "node" => "node $ALGO",
             _ => "$ALGO",
         };
-        json!({"image": image, "entrypoint": Container::entrypoint_of(command, arguments)})
+        let reading = stdin.map(Container::reading).unwrap_or_default();
+        json!({"image": image, "entrypoint": format!("{}{reading}", Container::entrypoint_of(command, arguments))})
     }))
 }
 
@@ -285,8 +306,9 @@ mod tests {
     #[test]
     fn content_or_name_of_a_file_decide_what_runs_it() {
         let (wasm, script) = (*b"\0asm", *b"impo");
-        let image =
-            |path: &str, head, image: Option<&str>| container(Path::new(path), head, image.map(str::to_owned), &[]);
+        let image = |path: &str, head, image: Option<&str>| {
+            container(Path::new(path), head, image.map(str::to_owned), (&[], None))
+        };
         assert_eq!(image("a.py", wasm, None).expect("known"), None);
         assert_eq!(image("a.py", script, Some("wasm")).expect("known"), None);
         let python = json!({"image": "python", "entrypoint": "python3 $ALGO"});
@@ -299,8 +321,11 @@ mod tests {
         }
         assert!(image("a.sh", script, None).is_err());
         let arguments = ["--mode".to_owned(), "fast and good".to_owned()];
-        let with = |head| container(Path::new("a.py"), head, None, &arguments).expect("known").expect("a container");
+        let with =
+            |head| container(Path::new("a.py"), head, None, (&arguments, None)).expect("known").expect("a container");
         assert_eq!(with(wasm), json!({"image": "wasm", "entrypoint": "$ALGO '--mode' 'fast and good'"}));
         assert_eq!(with(script)["entrypoint"], "python3 $ALGO '--mode' 'fast and good'");
+        let reading = container(Path::new("a"), wasm, None, (&[], Some("$DATASET/0"))).expect("known");
+        assert_eq!(reading, Some(json!({"image": "wasm", "entrypoint": "$ALGO < \"$DATASET/0\""})));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Conditions, Trial, trial::reason};
 use cloister_model::{
-    AuditAction, Claim, EngineError, Fault, JobParameters, JobRecord, JobSpec, JobStatus, Phase, Secret,
+    AuditAction, Claim, EngineError, Fault, JobParameters, JobRecord, JobSpec, JobStatus, Phase, Secret, StandardInput,
 };
 use cloister_testkit::{account, guests, labels, recorded_dataset};
 use serde_json::json;
@@ -180,9 +180,10 @@ pub async fn the_parameters_of_a_job_can_be_read(trial: &mut Trial) {
     let (mut with, without) = (trial.idle_job(), trial.idle_job());
     let values = json!({"groupBy": "town", "deep": [1, {"null": null}]});
     with.parameters = Some(Secret::new(values.clone()));
-    with.algorithm.container.entrypoint = "$ALGO --mode fast".to_owned();
-    let given =
-        JobParameters { values: Some(Secret::new(values)), arguments: ["--mode", "fast"].map(str::to_owned).to_vec() };
+    with.algorithm.container.entrypoint = "$ALGO --mode fast <<< 'a text'".to_owned();
+    let arguments = ["--mode", "fast"].map(str::to_owned).to_vec();
+    let stdin = Some(StandardInput::Text("a text\n".to_owned()));
+    let given = JobParameters { values: Some(Secret::new(values)), arguments, stdin };
     trial.submit(&with).await;
     trial.submit(&without).await;
     for ended in [false, true] {

@@ -8,7 +8,9 @@ use super::{
     settings::InterpreterImage,
 };
 use cloister_lifecycle::run_contract;
-use cloister_model::{CompileLimits, Did, JobId, JobSpec, Limits, OutputContract, Profile, Terms};
+use cloister_model::{
+    CommandLine, CompileLimits, Did, JobId, JobSpec, Limits, OutputContract, Profile, StandardInput, Terms,
+};
 use k8s_openapi::{
     api::core::v1::{Container, Pod, PodSpec, Volume},
     apimachinery::pkg::api::resource::Quantity,
@@ -48,8 +50,8 @@ pub struct Run {
     pub live_log_bytes: u64,
     /// The interpreter, which is compiled already; none: the file is a WebAssembly program itself.
     pub interpreter: Option<InterpreterImage>,
-    /// The arguments of the algorithm, after its name.
-    pub arguments: Vec<String>,
+    /// What the algorithm is started with, before it was [filled](CommandLine::filled).
+    pub command_line: CommandLine,
     /// Claims that files of its datasets may be on.
     pub roots: Vec<DatasetRoot>,
     /// If its inputs may still have to be laid out, for how long it waits for them at most, in milliseconds.
@@ -72,7 +74,7 @@ impl Run {
             profile: spec.terms.profile,
             live_log_bytes: live_log_bytes(&spec.terms),
             interpreter,
-            arguments: spec.algorithm.arguments(),
+            command_line: spec.command_line(),
             roots: Vec::new(),
             awaits_inputs_ms: None,
         })
@@ -111,7 +113,7 @@ pub fn build(settings: &PodSettings, owner: &Owner, attempt: u32, run: &Run) -> 
         profile: _,
         live_log_bytes: _,
         interpreter,
-        arguments: _,
+        command_line: _,
         roots,
         awaits_inputs_ms,
     } = run;
@@ -188,7 +190,7 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
         profile,
         live_log_bytes,
         interpreter,
-        arguments: of_algorithm,
+        command_line,
         roots,
         awaits_inputs_ms,
     } = run;
@@ -228,13 +230,20 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     }
     // Nothing else of the guest on stdout or stderr.
     arguments.extend(["--quiet", "--require-isolation"].map(str::to_owned));
-    if of_algorithm.iter().any(|argument| argument.contains('$')) {
+    if command_line.has_parameters() {
         arguments.push("--fill-arguments".to_owned());
     }
-    if !of_algorithm.is_empty() {
+    // A kubelet puts variables in the place of `$(NAME)` in arguments; `$$` is a dollar.
+    let escaped = |argument: &String| argument.replace('$', "$$");
+    match &command_line.stdin {
+        None => {}
+        Some(StandardInput::File(path)) => arguments.extend(["--stdin-data".to_owned(), escaped(path)]),
+        // One word: a text may begin with `-`.
+        Some(StandardInput::Text(text)) => arguments.push(format!("--stdin-text={}", escaped(text))),
+    }
+    if !command_line.arguments.is_empty() {
         arguments.push("--".to_owned());
-        // A kubelet puts variables in the place of `$(NAME)` in arguments; `$$` is a dollar.
-        arguments.extend(of_algorithm.iter().map(|argument| argument.replace('$', "$$")));
+        arguments.extend(command_line.arguments.iter().map(escaped));
     }
     arguments
 }

@@ -5,8 +5,8 @@ use super::{
     configuration::OrderParts, container, publishing::Outputs,
 };
 use cloister_model::{
-    Container, FilterOrder, JobId, Limits, OutputContract, PinnedImage, Profile, PublishOrder, ReleaseRules, Sha256,
-    StepVersion,
+    CommandLine, Container, FilterOrder, JobId, Limits, OutputContract, PinnedImage, Profile, PublishOrder,
+    ReleaseRules, Sha256, StepVersion,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ pub(crate) fn run() -> algorithm::Run {
         profile: Profile::Deterministic,
         live_log_bytes: 1 << 20,
         interpreter: None,
-        arguments: Vec::new(),
+        command_line: CommandLine::default(),
         roots: Vec::new(),
         awaits_inputs_ms: None,
     }

@@ -2,7 +2,7 @@
 
 use super::{PodSettings, PodStep, testing::*, volume};
 use crate::resources::MANAGED_BY;
-use cloister_model::{Check, Limits, OutputContract, ReleaseRules, Sha256};
+use cloister_model::{Check, CommandLine, Limits, OutputContract, ReleaseRules, Sha256, StandardInput};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -263,6 +263,20 @@ fn a_script_runs_in_the_image_of_its_interpreter_and_in_nothing_else() {
         pod
     };
     assert_eq!(without(&program), without(&script));
+    // A kubelet puts variables in the place of `$(NAME)` in arguments, so that every `$` is doubled.
+    let mut reading = run();
+    let arguments = vec!["--rate=${rate}".to_owned(), "$$HOME".to_owned()];
+    for (stdin, expected) in [
+        (StandardInput::File("/data/inputs/${d}".to_owned()), vec!["--stdin-data", "/data/inputs/$${d}"]),
+        (StandardInput::Text("-$$(A) ${d}\n".to_owned()), vec!["--stdin-text=-$$$$(A) $${d}\n"]),
+    ] {
+        reading.command_line = CommandLine { arguments: arguments.clone(), stdin: Some(stdin) };
+        let pod = super::algorithm::build(&settings, &owner(), 0, &reading);
+        let given = self::spec(&pod).containers[0].args.clone().expect("arguments");
+        let at = given.iter().position(|argument| argument == "--fill-arguments").expect("the option");
+        let end = [expected, vec!["--", "--rate=$${rate}", "$$$$HOME"]].concat();
+        assert_eq!(given[at + 1..], end);
+    }
     // What an environment no longer has, no pod is made of.
     let mut job = cloister_testkit::job(1, cloister_testkit::now());
     job.algorithm.interpreter = Some("python".parse().expect("a name"));

@@ -5,7 +5,7 @@ use crate::{
     store::DbError,
     work_folder::{self, CHECKS},
 };
-use cloister_model::{Check, FilterOrder, Report, StepReport};
+use cloister_model::{Check, CommandLine, FilterOrder, Report, StepReport};
 use cloister_release::{CheckRun, OutputFile, lay_out_check};
 use cloister_runner::{DATA, LOG, OUTPUTS, Run, RunnerError};
 use std::{
@@ -76,7 +76,7 @@ async fn run_check(
         limits,
         profile,
         interpreter: None,
-        arguments: Vec::new(),
+        command_line: CommandLine::default(),
     };
     let mut tries = 0;
     let running = loop {

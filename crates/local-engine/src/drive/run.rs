@@ -32,7 +32,7 @@ impl Drive<'_> {
             limits: spec.limits.clone(),
             profile: spec.terms.profile,
             interpreter: spec.algorithm.interpreter.clone(),
-            arguments: spec.algorithm.arguments(),
+            command_line: spec.command_line(),
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::{JobRecord, Labels, Timestamp};
 use crate::{
-    AgeRecipient, Asset, Container, Did, EnvironmentId, InterpreterId, Limits, Location, Secret, Source, Sources,
-    Terms, UnsupportedSources,
+    AgeRecipient, Asset, CommandLine, Container, Did, EnvironmentId, InterpreterId, Limits, Location, Secret, Source,
+    Sources, Terms, UnsupportedSources,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -162,14 +162,15 @@ pub struct JobAlgorithm {
     pub source: JobSource,
 }
 
-impl JobAlgorithm {
-    /// The arguments that its program gets in the sandbox, after its name, for [`fill_arguments`](crate::fill_arguments): the
-    /// sandbox fills them with the parameters, so that these are not in the command line of an engine. The entrypoint was checked when the job was
-    /// submitted. A job that an earlier version took with an entrypoint that means nothing here has no arguments, as it had
-    /// then.
+impl JobSpec {
+    /// What its program is started with in the sandbox, for [`CommandLine::filled`]: the sandbox fills it with the parameters, so that
+    /// these are not in the command line of an engine. The entrypoint was checked when the job was submitted. A job that an earlier
+    /// version took with an entrypoint that means nothing here has no arguments, as it had then.
     #[must_use]
-    pub fn arguments(&self) -> Vec<String> {
-        self.container.arguments(self.interpreter.is_some(), |_| true).unwrap_or_default()
+    pub fn command_line(&self) -> CommandLine {
+        let JobAlgorithm { container, interpreter, .. } = &self.algorithm;
+        let dataset = self.inputs.first().map(|input| &input.did);
+        container.command_line(interpreter.is_some(), dataset, |_| true).unwrap_or_default()
     }
 }
 

@@ -1,7 +1,7 @@
 use super::{AuditEvent, Claim, QuotaExceeded};
 use crate::{
-    Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels, Phase, Secret,
-    Seen,
+    CommandLine, Environment, EnvironmentId, InterpreterId, JobCard, JobCursor, JobId, JobSpec, JobStatus, Labels,
+    Phase, Secret, Seen, StandardInput,
 };
 use serde_json::Value;
 use std::{
@@ -125,6 +125,8 @@ pub struct JobParameters {
     pub values: Option<Secret<Value>>,
     /// The arguments of its program, after its name.
     pub arguments: Vec<String>,
+    /// What its program reads as its standard input, if anything.
+    pub stdin: Option<StandardInput>,
 }
 
 impl JobParameters {
@@ -132,13 +134,15 @@ impl JobParameters {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let values = self.values.as_ref().map_or(0, |values| values.expose().to_string().len());
-        self.arguments.iter().fold(values, |sum, argument| sum.saturating_add(argument.len()))
+        let stdin = self.stdin.iter().map(|(StandardInput::File(text) | StandardInput::Text(text))| text);
+        self.arguments.iter().chain(stdin).fold(values, |sum, text| sum.saturating_add(text.len()))
     }
 }
 
 impl From<&JobSpec> for JobParameters {
     fn from(job: &JobSpec) -> Self {
-        Self { values: job.parameters.clone(), arguments: job.algorithm.arguments() }
+        let CommandLine { arguments, stdin } = job.command_line();
+        Self { values: job.parameters.clone(), arguments, stdin }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Usage;
 use cloister_model::{InputFile, Inputs};
-use cloister_sandbox::supervisor::Job;
+use cloister_sandbox::supervisor::{Job, Stdin};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
@@ -47,7 +47,7 @@ impl Reserved {
 
     /// How writing this file would damage the job's inputs or outputs, if it would.
     fn conflict(&self, job: &Job) -> io::Result<Option<String>> {
-        let Job { algorithm, inputs, params, ddos, outputs, .. } = job;
+        let Job { algorithm, inputs, params, stdin, ddos, outputs, .. } = job;
         let path = self.path.canonicalize()?;
         let (root, files) = match inputs {
             Inputs::Tree { root, .. } => (Some(root), [].as_slice()),
@@ -59,7 +59,11 @@ impl Reserved {
             }
         }
         let ours = self.file.metadata()?;
-        let given = [Some(algorithm), params.as_ref()].into_iter().flatten();
+        let stdin = match stdin {
+            Some(Stdin::Host(path)) => Some(path),
+            Some(Stdin::Given(_)) | None => None,
+        };
+        let given = [Some(algorithm), params.as_ref(), stdin].into_iter().flatten();
         let given = given.chain(ddos.iter().map(|(_, path)| path));
         let mut given = given.chain(files.iter().map(|InputFile { host, .. }| host));
         let same = |path: &&PathBuf| {

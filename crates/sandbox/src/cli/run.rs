@@ -12,10 +12,12 @@ use super::{
     wait::wait_until_there,
 };
 use clap::Args;
-use cloister_model::{Did, InputFile, Inputs, JobId, MountedFiles, Outcome, OutputContract, Profile, Report, Sha256};
+use cloister_model::{
+    Did, InputFile, Inputs, JobId, MountedFiles, Outcome, OutputContract, Profile, Report, Sha256, StandardInput,
+};
 use cloister_sandbox::{
     home::{Home, HomeError},
-    supervisor::{Job, RuntimeChoice, datasets_in, run},
+    supervisor::{Job, RuntimeChoice, Stdin, datasets_in, run},
 };
 use std::{
     fmt::Write as _,
@@ -103,7 +105,16 @@ pub(super) struct Run {
     /// Do not begin before this file exists: another program makes it when everything is in place
     #[arg(long, value_name = "FILE")]
     wait_for: Option<PathBuf>,
-    /// Put parameters in the place of ${NAME} in the arguments, and $ in the place of $$
+    /// What the algorithm reads as its standard input: a file of this machine [default: nothing]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin_data", "stdin_text"])]
+    stdin: Option<PathBuf>,
+    /// The same: a file that the algorithm sees, such as /data/inputs/<did>/0
+    #[arg(long, value_name = "PATH", conflicts_with = "stdin_text")]
+    stdin_data: Option<String>,
+    /// The same: a text of at most 1 MiB
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    stdin_text: Option<String>,
+    /// Put parameters in the place of ${NAME} in the arguments and in --stdin-data and --stdin-text, and $ in the place of $$
     #[arg(long)]
     fill_arguments: bool,
     /// The arguments of the algorithm, after `--`
@@ -150,6 +161,9 @@ impl Run {
             require_isolation,
             claim: claim_file,
             wait_for,
+            stdin,
+            stdin_data,
+            stdin_text,
             fill_arguments,
             arguments,
         } = self;
@@ -161,6 +175,10 @@ impl Run {
         let job = Job {
             algorithm,
             arguments,
+            stdin: stdin.map(Stdin::Host).or_else(|| {
+                let given = stdin_data.map(StandardInput::File).or(stdin_text.map(StandardInput::Text));
+                given.map(Stdin::Given)
+            }),
             fill_arguments,
             did,
             runtime: runtime.map(|name| installed(name, kept)).or(runtime_bundle
@@ -329,7 +347,13 @@ fn summary(job: &Job, report: &Report) -> String {
         let total = outputs.iter().map(|file| file.bytes).sum();
         let budget = show::bytes(contract.max_bytes);
         let files = show::count(outputs.len() as u64, "file");
-        line("wrote", format!("{files}, {} of {budget} allowed", show::bytes(total)));
+        line(
+            "wrote",
+            match outputs.len() {
+                0 if outcome.is_success() => "nothing: results are the files in /data/outputs".to_owned(),
+                _ => format!("{files}, {} of {budget} allowed", show::bytes(total)),
+            },
+        );
         for file in outputs.iter().take(20) {
             line(
                 "",

@@ -66,6 +66,7 @@ pub(crate) fn initialise(
         algorithm,
         start: Start::Module { exports: snapshot.initialize.clone(), trap: runtime.trapped_imports().to_vec() },
         arguments: runtime.arguments(),
+        stdin: None,
         environment: runtime.environment().collect(),
         tree: runtime.placed().chain(opened.placed.iter().cloned()).collect(),
         keeps_state: true,

@@ -24,6 +24,9 @@ const MAX_PARAMS_BYTES: u64 = 1024 * 1024;
 /// The maximum depth of directories in a dataset.
 const MAX_DEPTH: usize = 64;
 
+/// Where the guest finds its standard input if that is none of its other files.
+pub(super) const STDIN: &str = "/dev/stdin";
+
 /// Why the inputs are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum InputError {
@@ -271,6 +274,18 @@ impl Opened {
             problem: error.to_string(),
         })?;
         self.place_file("inputs/algoCustomData.json".to_owned(), file.into())
+    }
+
+    /// Makes a file of the host what the guest reads as its standard input.
+    pub(super) fn place_stdin(&mut self, host: &Path) -> Result<(), InputError> {
+        let file = open_regular(host).map_err(|error| InputError::Host { path: host.to_owned(), error })?;
+        self.place(Placed::File(STDIN.to_owned()), "stdin".to_owned(), file)
+    }
+
+    /// Makes a text what the guest reads as its standard input.
+    pub(super) fn place_stdin_text(&mut self, text: &str) -> anyhow::Result<()> {
+        let file = sealed("stdin", text.as_bytes())?;
+        Ok(self.place(Placed::File(STDIN.to_owned()), "stdin".to_owned(), file.into())?)
     }
 
     /// Digests every file that the guest can read, sorted by path. This reads every file completely.

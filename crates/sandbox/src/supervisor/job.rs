@@ -1,5 +1,7 @@
 use super::InputError;
-use cloister_model::{Did, Inputs, Limits, LimitsError, OutputContract, OutputContractError, Profile, Sha256};
+use cloister_model::{
+    Did, Inputs, Limits, LimitsError, OutputContract, OutputContractError, Profile, Sha256, StandardInput,
+};
 use std::path::PathBuf;
 
 /// The request for one run.
@@ -13,7 +15,9 @@ pub struct Job {
     pub runtime: Option<RuntimeChoice>,
     /// Its arguments, after its name.
     pub arguments: Vec<String>,
-    /// Whether parameters fill the arguments: see [`fill_arguments`](cloister_model::fill_arguments).
+    /// What it reads as its standard input; none: nothing.
+    pub stdin: Option<Stdin>,
+    /// Whether parameters fill the arguments and standard input: see [`fill_arguments`](cloister_model::fill_arguments).
     pub fill_arguments: bool,
     /// The files that it may read.
     pub inputs: Inputs,
@@ -31,6 +35,15 @@ pub struct Job {
     pub profile: Profile,
     /// Whether to refuse the run if a wall is missing.
     pub require_isolation: bool,
+}
+
+/// What a guest reads as its standard input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// This file of the host.
+    Host(PathBuf),
+    /// A file that it sees, or a text.
+    Given(StandardInput),
 }
 
 /// Which interpreter runs a script.
@@ -85,6 +98,9 @@ pub enum JobError {
     /// The arguments cannot be given to a program.
     #[error("arguments: {0}")]
     Arguments(#[from] cloister_model::EntrypointError),
+    /// Standard input cannot be given to a program.
+    #[error("standard input: {0}")]
+    Stdin(cloister_model::EntrypointError),
     /// The parameters cannot fill the arguments.
     #[error("arguments: {0}")]
     Fill(#[from] cloister_model::FillError),

@@ -16,7 +16,7 @@ mod watch;
 pub use collect::CollectError;
 pub(crate) use initialise::{SNAPSHOT_ENGINE, initialise};
 pub use inputs::{InputError, datasets_in};
-pub use job::{Job, JobError, RuntimeChoice};
+pub use job::{Job, JobError, RuntimeChoice, Stdin};
 pub use run::{machine_memory_bytes, run};
 pub(crate) use watch::{Ended, Watched, watch};
 

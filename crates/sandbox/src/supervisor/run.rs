@@ -1,7 +1,7 @@
 use super::{
-    Job, JobError, Observer, Phase, RuntimeChoice,
+    Job, JobError, Observer, Phase, RuntimeChoice, Stdin,
     execute::execute,
-    inputs::{AuthorsFile, Opened, given_parameters},
+    inputs::{AuthorsFile, Opened, STDIN, given_parameters},
     outputs::open_outputs,
     report::Draft,
     walls::require_walls,
@@ -19,7 +19,8 @@ use crate::{
 };
 use anyhow::Result;
 use cloister_model::{
-    AlgorithmReport, EngineReport, Limits, ModuleKind, Report, algorithm_variables, check_arguments, fill_arguments,
+    AlgorithmReport, EngineReport, Limits, ModuleKind, Report, StandardInput, algorithm_variables, check_arguments,
+    fill_arguments,
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
@@ -72,13 +73,18 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
     }
     let folder_entry = runtime.as_ref().and_then(Runtime::folder_entry).filter(|_| is_archive(&algorithm));
     let author = AuthorsFile { file: &algorithm, is_script: runtime.is_some(), folder_entry };
-    let opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, author).map_err(JobError::from)?;
-    let arguments = if job.fill_arguments {
+    let mut opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, author).map_err(JobError::from)?;
+    let (arguments, stdin) = if job.fill_arguments {
         let parameters = given_parameters(&job.inputs, job.params.as_deref()).map_err(JobError::from)?;
-        fill_arguments(&job.arguments, &parameters).map_err(JobError::from)?
+        let stdin = match &job.stdin {
+            Some(Stdin::Given(given)) => Some(Stdin::Given(given.filled(&parameters).map_err(JobError::from)?)),
+            other => other.clone(),
+        };
+        (fill_arguments(&job.arguments, &parameters).map_err(JobError::from)?, stdin)
     } else {
-        job.arguments.clone()
+        (job.arguments.clone(), job.stdin.clone())
     };
+    let stdin = stdin.map(|stdin| place(&mut opened, stdin)).transpose()?;
     let outputs = open_outputs(&job.outputs, &job.inputs)?;
     let (algorithm_sha256, algorithm_bytes) =
         sha256(&algorithm).map_err(|error| JobError::Algorithm { path: job.algorithm.clone(), error })?;
@@ -149,11 +155,26 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         }
         Compiled::Ready { artifact: Artifact { admission, code, .. }, elapsed } => {
             let draft = draft.compiled(admission.kind, elapsed);
-            let spec = spec(job, arguments, &draft, &opened, runtime.as_ref(), settings)?;
+            let spec = spec(job, (arguments, stdin), &draft, &opened, runtime.as_ref(), settings)?;
             let execution = execute(spec, opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
             Ok(draft.executed(execution))
         }
     }
+}
+
+/// Sees to it that the guest has what it is to read as its standard input. Returns where.
+fn place(opened: &mut Opened, stdin: Stdin) -> Result<String> {
+    match stdin {
+        Stdin::Host(path) => opened.place_stdin(&path).map_err(JobError::from)?,
+        Stdin::Given(given) => {
+            given.check().map_err(JobError::Stdin)?;
+            match given {
+                StandardInput::File(path) => return Ok(path),
+                StandardInput::Text(text) => opened.place_stdin_text(&text)?,
+            }
+        }
+    }
+    Ok(STDIN.to_owned())
 }
 
 /// The interpreter's machine code from the memory of its keeper, if the job names one that offers it. Otherwise the run takes the longer
@@ -178,7 +199,7 @@ fn kept(
 /// The instructions for the worker.
 fn spec(
     job: &Job,
-    of_job: Vec<String>,
+    (of_job, stdin): (Vec<String>, Option<String>),
     draft: &Draft,
     opened: &Opened,
     runtime: Option<&Runtime>,
@@ -209,6 +230,7 @@ fn spec(
         algorithm: draft.algorithm.sha256,
         start,
         arguments,
+        stdin,
         environment,
         tree,
         keeps_state: false,

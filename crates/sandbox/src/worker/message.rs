@@ -27,6 +27,8 @@ pub(crate) enum End {
     DoesNotFit,
     /// The author's archive is not as it should be. The guest was not started.
     BadArchive(String),
+    /// There is no such file as its standard input is to be. The guest was not started.
+    NoStdin(String),
     /// The host failed.
     Fault(String),
 }

@@ -15,7 +15,7 @@ use crate::{
     cache::AuthenticatedCode,
     clock::Clock,
     engine::Purpose,
-    fs::{Build, FileSystem},
+    fs::{Build, Errno, FileSystem},
     guest::{Guest, TrappedImport},
     host_file::read_bounded,
     limiter::Limiter,
@@ -26,7 +26,7 @@ use crate::{
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
 use cloister_isolation::{self as isolation, PeakMemory, Status};
-use cloister_model::{Isolation, Wall, WallState};
+use cloister_model::{Isolation, Wall, WallState, escape};
 use end::classify;
 use message::{End, Message};
 use spec::{Archive, Descriptor, FIRST_PLACED, Placed, Spec, Start};
@@ -43,8 +43,9 @@ use wasmtime_wasi::p2::bindings::sync::CommandPre;
 /// The most bytes of a spec, which lists every input.
 const MAX_SPEC_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The most handles of all kinds that a component may hold. The job's limits bound file handles far below this.
-const MAX_COMPONENT_HANDLES: usize = 4096;
+/// The handles that a component may hold for each resource of ours: others are references to them for the length of a call. Our own
+/// limit on resources comes first, and it is one that the report can name.
+const COMPONENT_HANDLES_PER_RESOURCE: usize = 2;
 
 /// Runs one guest from the descriptors that this process inherited.
 ///
@@ -84,6 +85,7 @@ fn run(result: &mut File) -> Result<()> {
         algorithm,
         start,
         arguments,
+        stdin,
         environment,
         tree,
         keeps_state,
@@ -102,7 +104,8 @@ fn run(result: &mut File) -> Result<()> {
         (Wall::Process, Status::Enforced("a process of its own".to_owned())),
         (Wall::Rlimits, Status::Enforced("set before this process began".to_owned())),
         (Wall::Inheritance, isolation::close_rest()),
-        (Wall::NoNewPrivs, isolation::no_new_privs()),
+        // Root has them, and some containers: the guest needs none.
+        (Wall::NoNewPrivs, isolation::no_new_privs().and(isolation::drop_capabilities())),
         (Wall::Openat2, isolation::openat2_works(outputs.as_fd())),
     ];
     isolation::undumpable().context("cannot switch off core dumps")?;
@@ -154,7 +157,8 @@ fn run(result: &mut File) -> Result<()> {
     };
     let mut store = Store::new(&runner, guest);
     store.limiter(|guest| &mut guest.limiter);
-    store.set_max_component_handles(MAX_COMPONENT_HANDLES);
+    let resources = usize::try_from(component::most_resources(limits.handles))?;
+    store.set_max_component_handles(resources.saturating_mul(COMPONENT_HANDLES_PER_RESOURCE).saturating_add(1024));
     store.set_hostcall_fuel(usize::try_from(limits.call_bytes)?);
     if let Some(fuel) = limits.fuel {
         store.set_fuel(fuel)?;
@@ -186,6 +190,14 @@ fn run(result: &mut File) -> Result<()> {
             Err(UnpackError::Bad(problem)) if entry.is_some() => End::BadArchive(problem),
             Err(UnpackError::Bad(problem)) => End::Fault(format!("the archive for `{path}`: {problem}")),
         };
+        return send(result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None });
+    }
+    if let Some(path) = stdin
+        && let Err(errno) = store.data_mut().give_stdin(&path)
+    {
+        let problem =
+            format!("standard input is to be `{}`, which {}", escape(path.as_bytes(), 200), unreadable(errno));
+        let end = End::NoStdin(problem);
         return send(result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None });
     }
     account.start_guest();
@@ -227,6 +239,15 @@ fn take_tree(tree: Vec<Placed>) -> Result<(Taken, i32)> {
         })
         .collect();
     Ok((taken?, number))
+}
+
+/// Why a file cannot be standard input.
+fn unreadable(errno: Errno) -> String {
+    match errno {
+        Errno::NoEntry | Errno::NotDirectory => "is not there".to_owned(),
+        Errno::IsDirectory => "is a directory".to_owned(),
+        other => format!("cannot be read ({other:?})"),
+    }
 }
 
 /// Converts a wall's status to the form in the report.

@@ -29,6 +29,8 @@ pub(crate) struct Spec {
     pub(crate) algorithm: Sha256,
     pub(crate) start: Start,
     pub(crate) arguments: Vec<String>,
+    /// The file of the tree that is the guest's standard input; none: nothing.
+    pub(crate) stdin: Option<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// Absolute guest paths; each file and mount takes the next descriptor.
     pub(crate) tree: Vec<Placed>,

@@ -7,7 +7,7 @@ use cloister_lifecycle::{Misfit, fits};
 use cloister_model::{
     Account, AlgorithmOrigin, Container, Decision, Denial, DenialRule, EnvironmentStatus, InterpreterId, Limits,
     MOST_PARAMETER_BYTES, OceanProvider, Parameter, PublishedAlgorithm, RequestError, RequestedAlgorithm,
-    RequestedDataset, RuntimeKind, Secret, container_denials, fill_arguments, resolve_parameters,
+    RequestedDataset, RuntimeKind, Secret, container_denials, resolve_parameters,
 };
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,10 +47,10 @@ pub(super) async fn decide(
     if runtime == RuntimeKind::Wasm {
         // Nothing of it may be lost on the way to the program.
         let is_declared = |name: &str| declared.iter().any(|parameter| parameter.name == name);
-        let understood = program.container.arguments(interpreter.is_some(), is_declared);
-        let arguments =
-            understood.map_err(|error| SubmitError::field("algorithm", format!("its entrypoint: {error}")))?;
-        fill_arguments(&arguments, parameters.as_ref().unwrap_or(&Value::Null))
+        let dataset = datasets.first().map(|dataset| dataset.asset.ddo.id());
+        let understood = program.container.command_line(interpreter.is_some(), dataset, is_declared);
+        let line = understood.map_err(|error| SubmitError::field("algorithm", format!("its entrypoint: {error}")))?;
+        line.filled(parameters.as_ref().unwrap_or(&Value::Null))
             .map_err(|error| SubmitError::field("parameters", error.to_string()))?;
     }
     let limits = limits(submission, &environment, runtime)?;

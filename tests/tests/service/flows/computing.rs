@@ -198,13 +198,28 @@ const ECHO: &str = r#"(module
         (i32.store (i32.const 8) (i32.const 65536))
         (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 4)))))"#;
 
+/// Prints its standard input.
+const CAT: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (func (export "_start")
+        (loop $again
+            (i32.store (i32.const 0) (i32.const 1024))
+            (i32.store (i32.const 4) (i32.const 65536))
+            (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)) (then unreachable))
+            (if (i32.load (i32.const 4)) (then
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (br $again))))))"#;
+
 #[test]
 fn parameters_fill_the_arguments_of_a_published_algorithm() {
     let scenario = Scenario::new();
     let Scenario { service, alice, bob, carol, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
-    let sha256 = service.upload(bob, &wat::parse_str(ECHO).expect("a valid WAT text"));
-    let publish = |name: &str, entrypoint: &str| {
+    let upload = |wat: &str| service.upload(bob, &wat::parse_str(wat).expect("a valid WAT text"));
+    let (echo, cat) = (upload(ECHO), upload(CAT));
+    let publish = |name: &str, sha256: &str, entrypoint: &str| {
         let parameters = json!([
             {"name": "rate", "type": "number", "required": true},
             {"name": "mode", "type": "select", "options": [{"fast": "Fast"}, {"exact": "Exact"}], "default": "fast"},
@@ -217,7 +232,7 @@ fn parameters_fill_the_arguments_of_a_published_algorithm() {
         scenario.allow(&dataset, &algorithm);
         algorithm
     };
-    let algorithm = publish("echo", "$ALGO --rate=$rate $mode '$5' \"$note\"");
+    let algorithm = publish("echo", &echo, "$ALGO --rate=$rate $mode '$5' \"$note\"");
     let ask = |algorithm: &str, parameters: Value| json!({"datasets": [dataset], "algorithm": {"did": algorithm}, "parameters": parameters});
     let job = service.finish(carol, &ask(&algorithm, json!({"rate": -0.5, "note": "a b; $(id) ${mode}\n*"})));
     let log = String::from_utf8(service.result(carol, &job, "algorithm.log")).expect("text");
@@ -235,7 +250,21 @@ fn parameters_fill_the_arguments_of_a_published_algorithm() {
         assert!(problem.to_string().contains(said), "{problem:#}");
     }
     // What is not declared is a variable of a shell, which nothing is put in the place of.
-    let shell = publish("shell", "$ALGO $HOME");
+    let shell = publish("shell", &echo, "$ALGO $HOME");
     let problem = service.post(carol, "/v1/jobs", &ask(&shell, json!({"rate": 1}))).problem(422);
     assert!(problem.to_string().contains("needs a shell"), "{problem:#}");
+
+    // Standard input is a parameter, too: a text, which may begin with `-`, or the file that it names.
+    for (name, entrypoint, parameters, expected) in [
+        ("text", "$ALGO <<< \"$note\"", json!({"rate": 1, "note": "-x $(id)\n<"}), "-x $(id)\n<\n"),
+        ("file", "$ALGO < $DATASET/$rate", json!({"rate": 0}), "the data"),
+        ("all", "$ALGO < $INPUTS/algoCustomData.json", json!({"rate": 2}), r#"{"mode":"fast","rate":2}"#),
+    ] {
+        let algorithm = publish(name, &cat, entrypoint);
+        let job = service.finish(carol, &ask(&algorithm, parameters));
+        let log = String::from_utf8(service.result(carol, &job, "algorithm.log")).expect("text");
+        assert_eq!(log, expected, "{entrypoint}");
+        let problem = service.post(carol, "/v1/jobs", &ask(&algorithm, json!({"rate": 1, "note": ["a"]}))).problem(422);
+        assert!(problem.to_string().contains("text"), "{problem:#}");
+    }
 }

@@ -1,7 +1,11 @@
 //! An Ocean algorithm in Python, unchanged.
 
 use crate::scenario::Scenario;
-use cloister_tests::{install_python, root, service::wait_for};
+use cloister_model::Phase;
+use cloister_tests::{
+    install_python, root,
+    service::{phase, text, wait_for},
+};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -74,4 +78,48 @@ fn a_pandas_script_runs_where_its_image_is_mapped_to_the_runtime() {
     // Empty if it has ended and nobody asked for its status.
     let command = || fs::read(format!("/proc/{keeper}/cmdline")).unwrap_or_default();
     wait_for("the end of the process", || command().is_empty().then_some(()));
+}
+
+/// Arguments and standard input of an entrypoint reach a script. What it prints is there at once, and stays when it is stopped.
+#[test]
+fn a_script_reads_what_its_entrypoint_names_and_is_heard_at_once() {
+    install_python();
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let dataset = service.publish_dataset(
+        alice,
+        "spoken",
+        &json!({"files": [{"type": "inline", "content": "a,b\n1,2\n"}],
+            "compute": {"allowRawAlgorithm": true, "outputContract": {"maxLogBytes": 10000}}}),
+    );
+    let job = |code: &str, entrypoint: &str| {
+        json!({"datasets": [dataset], "algorithm": {"rawcode": code,
+            "container": {"image": "python", "tag": "3.12", "entrypoint": entrypoint}}})
+    };
+    let log = |job: &str| service.get(carol, &format!("/v1/jobs/{job}/log")).expect(200).text();
+    let tells = "import sys\nprint(sys.argv[1:], repr(sys.stdin.read()))\n";
+    let file = format!("/data/inputs/{}/0", dataset.trim_start_matches("did:op:"));
+    for (entrypoint, expected) in [
+        ("python3 $ALGO --mode 'very fast'", "['--mode', 'very fast'] ''\n".to_owned()),
+        ("python3 $ALGO $DATASET/0 < $DATASET/0", format!("['{file}'] 'a,b\\n1,2\\n'\n")),
+        ("python3 $ALGO < $INPUTS/algoCustomData.json -x", "['-x'] '{}'\n".to_owned()),
+        ("python3 $ALGO <<< '-x $DATASET'", "[] '-x $DATASET\\n'\n".to_owned()),
+    ] {
+        assert_eq!(log(&service.finish(carol, &job(tells, entrypoint))), expected, "{entrypoint}");
+    }
+    let ended = service.run(carol, &job(tells, "python3 $ALGO < $DATASET/1"));
+    assert!(ended["reason"].to_string().contains("standard input"), "{ended:#}");
+    assert_eq!(ended["reason"]["fault"], "algorithm", "{ended:#}");
+    for entrypoint in ["python3 $ALGO < /etc/passwd", "python3 $ALGO < $file", "python3 $ALGO > x"] {
+        let problem = service.post(carol, "/v1/jobs", &job(tells, entrypoint)).problem(422);
+        assert!(problem.to_string().contains("entrypoint"), "{entrypoint}: {problem}");
+    }
+
+    let endless = "import sys\nprint('one')\nprint('two', file=sys.stderr)\nwhile True: pass\n";
+    let endless = text(&service.submit(carol, &job(endless, "python3 $ALGO")), "id");
+    wait_for("both lines", || (log(&endless) == "one\ntwo\n").then_some(()));
+    assert_eq!(phase(&service.job(carol, &endless)), Phase::Running);
+    let _ = service.post(carol, &format!("/v1/jobs/{endless}/stop"), &Value::Null).expect(202);
+    assert_eq!(phase(&service.ended(carol, &endless)), Phase::Stopped);
+    assert_eq!(log(&endless), "one\ntwo\n");
 }

@@ -42,7 +42,7 @@ impl exit::Host for Guest {
 
 impl stdin::Host for Guest {
     fn get_stdin(&mut self) -> Result<Resource<DynInputStream>> {
-        self.keep_or_trap(Entry::Input(Input::Closed))
+        self.keep_or_trap(Entry::Input(Input::Standard))
     }
 }
 

@@ -22,5 +22,5 @@ mod streams;
 mod tests;
 
 pub(crate) use linker::{add_to_linker, run};
-pub(crate) use resources::Resources;
+pub(crate) use resources::{Resources, most_resources};
 pub(crate) use sockets::add_to_linker as answer_sockets;

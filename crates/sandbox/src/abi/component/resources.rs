@@ -21,6 +21,11 @@ use wasmtime_wasi::p2::bindings::sync::{
 /// The number of resources for each file handle: the descriptor, an input stream, an output stream and a pollable.
 const RESOURCES_PER_HANDLE: u32 = 4;
 
+/// The most resources of a component that may hold so many handles.
+pub(crate) fn most_resources(handles: u32) -> u64 {
+    u64::from(handles) * u64::from(RESOURCES_PER_HANDLE)
+}
+
 /// A resource has another type than the call requires. The component model checks this, too.
 const WRONG_KIND: AbiViolation = AbiViolation("a resource that is not there, or of another kind");
 
@@ -32,6 +37,8 @@ pub(super) const TOO_MANY: AbiViolation = AbiViolation("more resources than the 
 pub(crate) struct Resources {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
+    /// What every stream of standard input reads, from where the last one ended.
+    stdin: Input,
 }
 
 #[derive(Debug)]
@@ -66,10 +73,13 @@ pub(super) struct Listing {
 }
 
 /// The source of an input stream.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Input {
-    /// Standard input, or a stream that failed.
+    /// Nothing, or a stream that failed.
+    #[default]
     Closed,
+    /// Standard input, which all of its streams share.
+    Standard,
     File {
         handle: HandleId,
         offset: u64,
@@ -97,6 +107,11 @@ pub(super) enum At {
 }
 
 impl Resources {
+    /// Makes an open file the standard input.
+    pub(crate) fn give_stdin(&mut self, handle: HandleId) {
+        self.stdin = Input::File { handle, offset: 0 };
+    }
+
     fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
@@ -158,6 +173,9 @@ impl Resources {
     }
 
     pub(super) fn input(&mut self, resource: &Resource<InputStream>) -> Result<&mut Input, AbiViolation> {
+        if matches!(self.entry(resource.rep())?, Entry::Input(Input::Standard)) {
+            return Ok(&mut self.stdin);
+        }
         match &mut self.slot_mut(resource.rep())?.entry {
             Entry::Input(input) => Ok(input),
             _ => Err(WRONG_KIND),
@@ -184,7 +202,7 @@ impl Resources {
 impl Guest {
     /// Fails if one more resource would exceed the limit.
     pub(super) fn check_room(&self) -> Result<(), Errno> {
-        let allowed = u64::from(self.handles.saturating_mul(RESOURCES_PER_HANDLE));
+        let allowed = most_resources(self.handles);
         let asked = self.resources.len() as u64 + 1;
         if asked > allowed {
             self.account.deny(Limit::Handles, allowed, asked);

@@ -12,7 +12,7 @@ pub(crate) struct Descriptors {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Descriptor {
-    /// Standard input, which is always at its end.
+    /// Standard input where it is no file: always at its end.
     Stdin,
     /// stdout and stderr.
     Log,
@@ -45,6 +45,11 @@ impl Descriptors {
         let root = Descriptor::Root(files.open_root()?);
         let slots = [Descriptor::Stdin, Descriptor::Log, Descriptor::Log, root].map(Some).to_vec();
         Ok(Self { slots, memory: None })
+    }
+
+    /// Makes an open file the standard input.
+    pub(crate) fn give_stdin(&mut self, handle: HandleId) {
+        self.slots[0] = Some(Descriptor::File(OpenFile { handle, offset: 0, flags: 0 }));
     }
 
     pub(super) fn get(&self, number: u32) -> Result<Descriptor, Code> {

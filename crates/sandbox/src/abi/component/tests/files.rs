@@ -1,7 +1,7 @@
 //! Tests that call the interfaces as the generated code does.
 
 use super::{CALL_BYTES, HANDLES, Host, INPUT, OUTPUT_BYTES};
-use crate::{clock::EPOCH_SECONDS, guest::Guest};
+use crate::{clock::EPOCH_SECONDS, fs::Errno, guest::Guest};
 use cloister_model::Limit;
 use wasmtime::component::Resource;
 use wasmtime_wasi::p2::{
@@ -192,6 +192,32 @@ fn standard_streams_end_at_once_and_go_to_the_log() {
     HostOutputStream::write(guest, lend(&streams[0]), vec![b'.'; 5000]).expect("never fails");
     assert_eq!(host.printed(), format!("out err{}", ".".repeat(993)));
     assert_eq!(host.account.log_dropped(), 4007);
+}
+
+#[test]
+fn standard_input_is_one_file_for_all_its_streams() {
+    let host = Host::new();
+    let guest = &mut host.guest();
+    guest.give_stdin("/data/inputs/d/0").expect("an input");
+    let input = stdin::Host::get_stdin(guest).expect("stdin");
+    assert_eq!(guest.blocking_read(lend(&input), 4).expect("its beginning"), b"the ");
+    HostInputStream::drop(guest, input).expect("dropped");
+    let (one, other) = (stdin::Host::get_stdin(guest).expect("stdin"), stdin::Host::get_stdin(guest).expect("stdin"));
+    assert_eq!(guest.blocking_read(lend(&one), 6).expect("it goes on"), b"whole ");
+    assert_eq!(guest.blocking_skip(lend(&other), 3).expect("it goes on"), 3);
+    assert_eq!(guest.blocking_read(lend(&one), 100).expect("the rest"), b"the input");
+    for stream in [&one, &other] {
+        assert!(matches!(guest.blocking_read(lend(stream), 1), Err(StreamError::Closed)));
+    }
+    for (path, expected) in [
+        ("/data/inputs/d/9", Errno::NoEntry),
+        ("/data/inputs/d/deeper", Errno::IsDirectory),
+        ("/data/outputs", Errno::IsDirectory),
+        ("/dev/zero", Errno::Access),
+        ("/../x", Errno::NotPermitted),
+    ] {
+        assert_eq!(guest.give_stdin(path), Err(expected), "{path}");
+    }
 }
 
 #[test]
