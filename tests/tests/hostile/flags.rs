@@ -1,7 +1,7 @@
 //! Flags and rights of preview 1 that contradict each other, or ask for what they do not go with: refused, and nothing changes.
 
 use crate::{
-    runs::{Run as _, assert_outputs},
+    runs::assert_outputs,
     script::{APPEND, Arg, CREATE, READ, ROOT, Script, TRUNCATE, WRITE, errno::*},
 };
 

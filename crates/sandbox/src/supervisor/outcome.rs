@@ -52,6 +52,10 @@ pub(super) fn outcome(evidence: Evidence<'_>) -> Outcome {
             let advice = "Send a zip archive, or a tar archive compressed with gzip, of plain files and folders";
             Outcome::Refused { refusals: vec![Refusal::new(Rule::Archive, &problem, advice)] }
         }
+        (Cause::Exited(0), Some(End::BadImports(problem))) => {
+            let advice = "Build it with a toolchain for WASI 0.2, whose interfaces these are";
+            Outcome::Refused { refusals: vec![Refusal::new(Rule::Import, &problem, advice)] }
+        }
         (Cause::Exited(0), Some(End::NoStdin(problem))) => {
             let advice = "Name a file of a dataset of this job, such as `< $DATASET/0`, or `< $INPUTS/algoCustomData.json`";
             Outcome::Refused { refusals: vec![Refusal::new(Rule::StandardInput, &problem, advice)] }
@@ -66,7 +70,7 @@ pub(super) fn outcome(evidence: Evidence<'_>) -> Outcome {
                 let allowed = limits.fuel.unwrap_or_default();
                 Outcome::LimitExceeded { limit: Limit::Fuel, allowed, used: allowed }
             }
-            (End::DoesNotFit | End::Fault(_) | End::BadArchive(_) | End::NoStdin(_), None) => fault("the guest could not be started".to_owned()),
+            (End::DoesNotFit | End::Fault(_) | End::BadArchive(_) | End::BadImports(_) | End::NoStdin(_), None) => fault("the guest could not be started".to_owned()),
         },
         (Cause::Exited(code), _) => {
             fault(format!("the guest's process ended with code {code} and without a result. This is a bug in the host"))

@@ -27,6 +27,8 @@ pub(crate) enum End {
     DoesNotFit,
     /// The author's archive is not as it should be. The guest was not started.
     BadArchive(String),
+    /// It says something else of the functions that it imports than they are. The guest was not started.
+    BadImports(String),
     /// There is no such file as its standard input is to be. The guest was not started.
     NoStdin(String),
     /// The host failed.
@@ -61,6 +63,8 @@ pub(crate) fn parse(result: &[u8]) -> (Option<Isolation>, Option<Last>) {
                 let end = match end {
                     // The text may quote what the engine says of the guest.
                     End::Fault(text) => End::Fault(escape(text.as_bytes(), 500).to_string()),
+                    End::BadImports(text) => End::BadImports(escape(text.as_bytes(), 500).to_string()),
+                    End::NoStdin(text) => End::NoStdin(escape(text.as_bytes(), 500).to_string()),
                     End::BadArchive(text) => End::BadArchive(escape(text.as_bytes(), 200).to_string()),
                     other => other,
                 };

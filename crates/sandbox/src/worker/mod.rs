@@ -140,7 +140,15 @@ fn run(result: &mut File) -> Result<()> {
     let runner = engine.engine(Purpose::Run { stack_bytes })?;
     let is_component = matches!(start, Start::Component);
     let program = Program::load(&runner, code, is_component)?;
-    let ready = prepare(&runner, &program, start)?;
+    let ready = match prepare(&runner, &program, start) {
+        Ok(ready) => ready,
+        // Admission knows the names of what a component imports. What it says of their types is its own, and is compared here.
+        Err(error) if is_component => {
+            let end = End::BadImports(escape(format!("{error:#}").as_bytes(), 500).to_string());
+            return send(result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None });
+        }
+        Err(error) => return Err(error),
+    };
     let guest = Guest {
         descriptors: preview1::Descriptors::new(&mut files).map_err(|errno| anyhow::anyhow!("no root: {errno:?}"))?,
         resources: component::Resources::default(),
