@@ -37,6 +37,12 @@ fn status(pid: u32, field: &str) -> Option<String> {
     Some(status.lines().find_map(|line| line.strip_prefix(field))?.trim_start_matches(':').trim().to_owned())
 }
 
+/// The time that a process has computed in user mode, in ticks of 10 ms.
+fn processor_ticks(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(11)?.parse().ok()
+}
+
 /// The child of a process.
 fn child_of(pid: u32, what: &str) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
@@ -65,6 +71,12 @@ impl Running {
             let worker = child_of(supervisor.id(), "worker")?;
             // The seccomp filter is the last wall.
             (status(worker, "Seccomp").as_deref() == Some("2")).then_some(worker)
+        });
+        // The walls are reported between that and the guest, which takes all the time that it gets, up to its limit.
+        let before = processor_ticks(worker);
+        until("a guest that computes", || {
+            let goes_on = before.zip(processor_ticks(worker)).is_none_or(|(before, now)| now > before + 1);
+            goes_on.then_some(())
         });
         Self { trial, supervisor, worker }
     }

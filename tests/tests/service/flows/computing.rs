@@ -257,7 +257,7 @@ fn parameters_fill_the_arguments_of_a_published_algorithm() {
     // Standard input is a parameter, too: a text, which may begin with `-`, or the file that it names.
     for (name, entrypoint, parameters, expected) in [
         ("text", "$ALGO <<< \"$note\"", json!({"rate": 1, "note": "-x $(id)\n<"}), "-x $(id)\n<\n"),
-        ("file", "$ALGO < $DATASET/$rate", json!({"rate": 0}), "the data"),
+        ("file", "$ALGO < $DATASET/$rate", json!({"rate": 0}), "data"),
         ("all", "$ALGO < $INPUTS/algoCustomData.json", json!({"rate": 2}), r#"{"mode":"fast","rate":2}"#),
     ] {
         let algorithm = publish(name, &cat, entrypoint);
