@@ -6,9 +6,9 @@ use cloister_k8s_engine::build::{
     publishing::{self, RunReport},
 };
 use cloister_model::{
-    ConfigureOrder, Did, FilterOrder, JobId, JobInput, JobSource, Limits, ListDigest, OrderedAlgorithm, OutputContract,
-    Profile, PublishOrder, ReleaseRules, RunEnd, RunSummary, Said, Sha256, StepFailure, StepMessage, StepName,
-    StepVersion,
+    CommandLine, ConfigureOrder, Did, FilterOrder, JobId, JobInput, JobSource, Limits, ListDigest, OrderedAlgorithm,
+    OutputContract, Profile, PublishOrder, ReleaseRules, RunEnd, RunSummary, Said, Sha256, StepFailure, StepMessage,
+    StepName, StepVersion,
 };
 use cloister_tests::{guest, sandbox, service, service::Server};
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn run() -> algorithm::Run {
         profile: Profile::Deterministic,
         live_log_bytes: 0,
         interpreter: None,
-        arguments: Vec::new(),
+        command_line: CommandLine::default(),
         roots: Vec::new(),
         awaits_inputs_ms: None,
     }
