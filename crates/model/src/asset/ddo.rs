@@ -369,7 +369,10 @@ mod tests {
             let whole = Ddo::from_value(document).expect("a DDO");
             let rules = whole.rules().expect("a DDO");
             assert_eq!((rules.id(), rules.kind(), rules.is_private()), (whole.id(), whole.kind(), whole.is_private()));
-            assert_eq!((rules.credentials(), &rules.ocean_providers), (whole.credentials(), &whole.ocean_providers));
+            assert_eq!(
+                (rules.credentials(), &rules.0.ocean_providers),
+                (whole.credentials(), &whole.0.ocean_providers)
+            );
             let container = |ddo: &Ddo| ddo.metadata().algorithm.as_ref().map(|algorithm| algorithm.container.clone());
             assert_eq!(container(&rules), container(&whole));
             for (one, other) in rules.services().iter().zip(whole.services()) {
