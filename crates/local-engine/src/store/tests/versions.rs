@@ -22,7 +22,7 @@ use std::{
 };
 
 /// Writes the database anew. Only until its version is released: afterwards it is what folders in use look like.
-const BLESS: &str = "CLOISTER_BLESS";
+const BLESS: &str = "CLOISTERDEV_BLESS";
 
 const TO_REVIEW: &[Event] =
     &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run, Event::Succeeded, Event::ReviewAsked];
