@@ -300,6 +300,9 @@ impl Archive {
     }
 }
 
+/// What a change makes of the specification of a job; none if there is nothing to change.
+type Wanted<'a> = dyn Fn(&ComputeJob, &AuditEvent) -> Result<Option<Value>, EngineError> + Sync + 'a;
+
 impl Inner {
     /// Reads what is not known of the archive yet. Without it, what is said about archived jobs may be incomplete.
     ///
@@ -372,7 +375,7 @@ impl Inner {
         &self,
         job: JobId,
         record: &AuditEvent,
-        wanted: &(dyn Fn(&ComputeJob, &AuditEvent) -> Result<Option<Value>, EngineError> + Sync),
+        wanted: &Wanted<'_>,
     ) -> Result<JobStatus, EngineError> {
         let (api, name): (Api<ConfigMap>, _) = (self.cluster.system(), change_name(job));
         for _ in 0..ATTEMPTS {
