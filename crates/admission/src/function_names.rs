@@ -23,7 +23,7 @@ fn sections_of_names(module: &[u8]) -> Option<Vec<Range<usize>>> {
     for payload in Parser::new(0).parse_all(module) {
         let payload = payload.ok()?;
         let Some((_, content)) = payload.as_section() else { continue };
-        let next = usize::try_from(content.end).ok()?;
+        let next = content.end;
         if matches!(&payload, Payload::CustomSection(section) if section.name() == "name") {
             found.push(end..next);
         }
