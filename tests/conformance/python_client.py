@@ -53,7 +53,7 @@ job = service.submit(
 )
 assert job.state["label"] == "first try" and "first try" in repr(job), job
 assert job.wait(progress=True) is job and job.phase == "Finished", job
-assert job.parameters() == {"values": {"groupBy": "species"}, "arguments": []}, job.parameters()
+assert job.parameters() == {"values": {"groupBy": "species"}, "arguments": [], "stdin": None}, job.parameters()
 assert isinstance(job.logs(), str)
 assert {result.name for result in job.results()} >= {"statistics.json", "statistics.csv"}, job.results()
 statistics = job.result("statistics.json")

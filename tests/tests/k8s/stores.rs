@@ -63,7 +63,7 @@ impl S3 {
         Self { namespace, address }
     }
 
-    fn options(&self, host: &str) -> BTreeMap<String, String> {
+    fn options(host: &str) -> BTreeMap<String, String> {
         [
             ("endpoint", format!("http://{host}:{PORT}")),
             ("region", "eu".to_owned()),
@@ -76,12 +76,12 @@ impl S3 {
 
     /// As this machine reaches it.
     pub(super) fn config(&self) -> StoreConfig {
-        StoreConfig { url: "s3://results/tests".to_owned(), options: self.options(&self.address) }
+        StoreConfig { url: "s3://results/tests".to_owned(), options: Self::options(&self.address) }
     }
 
     /// The settings of the pods that publish, which find it by its name.
     pub(super) fn settings(&self) -> String {
-        let options = self.options(&format!("s3.{}.svc.cluster.local", self.namespace.name()));
+        let options = Self::options(&format!("s3.{}.svc.cluster.local", self.namespace.name()));
         let options: Vec<String> = options.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
         format!("[results]\nurl = \"s3://results/tests\"\noptions = {{ {} }}\n", options.join(", "))
     }

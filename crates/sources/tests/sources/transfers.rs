@@ -228,10 +228,10 @@ async fn a_content_encoding_is_undone() {
         Answer::new("200 OK", &headers, body)
     };
     // The first attempt is cut in the middle; the next one begins again.
-    let (answer_here, sent) = (answer.clone(), body.clone());
+    let sent = body.clone();
     let server = Server::start(move |_, number| {
         let end = if number == 0 { sent.len() / 2 } else { sent.len() };
-        answer_here("gzip", &sent[..end], sent.len())
+        answer("gzip", &sent[..end], sent.len())
     })
     .await;
     let place = Place::new();
@@ -243,16 +243,14 @@ async fn a_content_encoding_is_undone() {
     let bomb = compressed(&vec![0; 10_000_000]);
     assert!(bomb.len() < 20_000);
     let bounded = Place::with(SourcePolicy { max_file_bytes: 100_000, ..policy() });
-    let answer_here = answer.clone();
-    let server = Server::start(move |_, _| answer_here("gzip", &bomb, bomb.len())).await;
+    let server = Server::start(move |_, _| answer("gzip", &bomb, bomb.len())).await;
     let error = bounded.fetch_url(&server.url("/")).await.expect_err("too large");
     assert!(matches!(&error, FetchError::TooLarge { bound: TooLarge::File(100_000), .. }), "{error}");
     bounded.nothing_left().await;
     // What it says is gzip and is not, and what cannot be undone.
     let once = Place::with(SourcePolicy { attempts: 1, ..policy() });
     for (encoding, said) in [("gzip", "not whole"), ("br", "other than gzip"), ("gzip, gzip", "other than gzip")] {
-        let answer_here = answer.clone();
-        let server = Server::start(move |_, _| answer_here(encoding, b"a,b\n", 4)).await;
+        let server = Server::start(move |_, _| answer(encoding, b"a,b\n", 4)).await;
         let error = once.fetch_url(&server.url("/")).await.expect_err(encoding);
         assert!(source(&error).contains(said), "{error}");
     }
