@@ -185,9 +185,26 @@ impl Installation {
         shown["did"].as_str().expect("a DID").to_owned()
     }
 
+    /// A dataset of Alice's.
+    fn publish(&mut self, name: &str, spec: &Value) {
+        let manifest = json!({
+            "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": name}, "spec": spec
+        });
+        fs::write(self.guide.folder().join("more.yaml"), manifest.to_string()).expect("written");
+        self.guide.run("CLOISTER_KEY=$(cat alice.key) cloister dataset apply -f more.yaml");
+    }
+
     /// The same jobs through Ocean's operator API, asked as a Provider asks, and as a dishonest client would.
     fn by_a_provider(&mut self) {
-        let (dataset, algorithm) = (self.did("dataset", "alice", "table"), self.did("algorithm", "bob", "stats"));
+        // A table that is meant for Providers, on which Bob's algorithms may compute.
+        let bobs = json!({"publisherTrustedAlgorithmPublishers": ["bob"]});
+        self.publish(
+            "for-providers",
+            &json!({"title": "A table", "files": [{"type": "file", "path": "table.csv"}], "compute": bobs,
+                "oceanProviders": ["*"]}),
+        );
+        let (dataset, algorithm) =
+            (self.did("dataset", "alice", "for-providers"), self.did("algorithm", "bob", "stats"));
         let patience = LONGEST.as_secs().to_string();
         let output = Command::new(tool("python"))
             .arg(cloister_testkit::root().join("tests/conformance/provider.py"))
@@ -216,17 +233,12 @@ impl Installation {
         let interpreters = json!([{"name": "python", "image": image, "bundle": made("bundle")}]);
         let patch = json!({"spec": {"interpreters": interpreters}}).to_string();
         kubectl(&["--namespace", JOBS, "patch", "environment", "local", "--type=merge", "--patch", &patch]);
-        let manifest = json!({
-            "apiVersion": "cloister.dev/v1alpha1",
-            "kind": "Dataset",
-            "metadata": {"name": "open"},
-            "spec": {"title": "A table", "files": [{"type": "file", "path": "table.csv"}],
-                "compute": {"allowRawAlgorithm": true}},
-        });
-        let folder = self.guide.folder();
-        fs::write(folder.join("open.yaml"), manifest.to_string()).expect("written");
-        fs::write(folder.join("analysis.py"), ANALYSIS).expect("written");
-        self.guide.run("CLOISTER_KEY=$(cat alice.key) cloister dataset apply -f open.yaml");
+        self.publish(
+            "open",
+            &json!({"title": "A table", "files": [{"type": "file", "path": "table.csv"}],
+                "compute": {"allowRawAlgorithm": true}}),
+        );
+        fs::write(self.guide.folder().join("analysis.py"), ANALYSIS).expect("written");
         let run = "cloister run analysis.py --dataset alice/open --memory 1GiB --dir summary";
         self.guide.run(&format!("CLOISTER_KEY=$(cat carol.key) {run}"));
         let summary = read(&self.guide.folder().join("summary/summary.csv"));
