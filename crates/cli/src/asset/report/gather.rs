@@ -220,7 +220,9 @@ async fn may_compute(rules: &Value, names: &mut Names<'_>) -> Vec<String> {
         sentences.push("No algorithm may compute on it yet.".to_owned());
     }
     if rules["allowNetworkAccess"] == true {
-        sentences.push("Containers may use the network.".to_owned());
+        sentences.push(
+            "It allows containers a network. This version gives no algorithm one, not even in a container.".to_owned(),
+        );
     }
     sentences
 }
