@@ -17,7 +17,7 @@ use std::{
 /// Bytes that one thing may have once it is unpacked: more is refused.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// The key that seals: whoever has it can read what is sealed, and nobody else can make something that it opens.
+/// The key that seals. Only its holders can read what is sealed, and only they can make something that it opens.
 #[derive(Clone)]
 pub struct SealingKey(Identity);
 

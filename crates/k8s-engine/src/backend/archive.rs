@@ -445,8 +445,8 @@ impl Inner {
 
     /// Sees to it that a job that was removed, and is about to leave the API server, is not in the archive as if it had not been.
     ///
-    /// Whoever archives a job looks at it again after it has announced the batch, and before the batch counts. So either that look
-    /// sees the removal, or this one sees the batch.
+    /// The replica that archives a job looks at it again after it has announced the batch, and before the batch counts. So either that
+    /// look sees the removal, or this one sees the batch.
     pub(super) async fn remove_from_archive(&self, found: &ComputeJob, job: JobId) -> Result<(), EngineError> {
         let Some(removal) = &found.spec.removal else { return Ok(()) };
         self.refresh_archive().await?;

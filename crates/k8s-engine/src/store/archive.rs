@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_that_somebody_changed_is_not_believed() {
+    fn an_object_that_was_changed_is_not_believed() {
         for (key, value) in [(SHA256, "abc"), (EXCEPT, "abc"), (JOB, "abc")] {
             let mut object = that_counts(batch_object("archive-1"), Sha256::of(b"a"), &BTreeSet::new());
             object.data.get_or_insert_default().insert(key.to_owned(), value.to_owned());
