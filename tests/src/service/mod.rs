@@ -12,6 +12,7 @@ mod actions;
 mod guests;
 mod http;
 mod issuer;
+mod python_server;
 mod s3;
 mod server;
 mod setup;
