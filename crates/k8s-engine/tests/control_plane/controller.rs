@@ -160,6 +160,22 @@ impl Installation {
         self.kubelet.pods(name)
     }
 
+    /// Waits until these jobs have finished and left nothing, and checks that each of their pods was created once, and each event put
+    /// on record once.
+    pub(crate) async fn each_pod_was_created_once(&self, jobs: &[JobId]) {
+        for job in jobs {
+            assert_eq!(self.ended(*job).await.phase, Phase::Finished);
+        }
+        self.nothing_is_left(jobs).await;
+        for job in jobs {
+            for step in ["c", "a", "p"] {
+                assert_eq!(self.pods_seen(&format!("{job}-{step}")), 1, "{job}-{step}");
+            }
+        }
+        let recorded = self.recorded().await;
+        assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
+    }
+
     pub(crate) async fn ended(&self, job: JobId) -> JobStatus {
         self.until(job, |status| status.phase.has_ended()).await
     }
@@ -416,17 +432,7 @@ async fn two_controllers_at_once_create_each_pod_once() {
     for number in 0..20 {
         jobs.push(installation.submit(number).await);
     }
-    for job in &jobs {
-        assert_eq!(installation.ended(*job).await.phase, Phase::Finished);
-    }
-    installation.nothing_is_left(&jobs).await;
-    for job in &jobs {
-        for step in ["c", "a", "p"] {
-            assert_eq!(installation.kubelet.pods(&format!("{job}-{step}")), 1, "{job}-{step}");
-        }
-    }
-    let recorded = installation.recorded().await;
-    assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
+    installation.each_pod_was_created_once(&jobs).await;
     controllers.iter().for_each(tokio::task::JoinHandle::abort);
 }
 

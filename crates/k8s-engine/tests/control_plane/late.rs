@@ -71,17 +71,7 @@ async fn two_controllers_that_hear_late_create_each_pod_once() {
     for number in 0..12 {
         jobs.push(installation.submit(number).await);
     }
-    for job in &jobs {
-        assert_eq!(installation.ended(*job).await.phase, Phase::Finished);
-    }
-    installation.nothing_is_left(&jobs).await;
-    for job in &jobs {
-        for step in ["c", "a", "p"] {
-            assert_eq!(installation.pods_seen(&format!("{job}-{step}")), 1, "{job}-{step}");
-        }
-    }
-    let recorded = installation.recorded().await;
-    assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
+    installation.each_pod_was_created_once(&jobs).await;
 
     // A stop that they have not heard of yet counts: the fence of the next pod is refused.
     installation.hold(Some("-c"));
