@@ -95,13 +95,15 @@ fn one(db: &Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Resul
     text.as_deref().map(parse).transpose()
 }
 
+const BY_DID: &str = "SELECT asset FROM asset WHERE did = ?1";
+
 pub(crate) fn get(db: &Connection, did: &Did) -> Result<Option<Asset>, DbError> {
-    one(db, "SELECT asset FROM asset WHERE did = ?1", params![did.to_string()])
+    one(db, BY_DID, params![did.to_string()])
 }
 
 /// The same, parsed only if it has changed since it was parsed last.
 pub(super) fn get_unless_parsed(db: &Connection, did: &Did, parsed: &ParsedAssets) -> Result<Option<Asset>, DbError> {
-    let mut statement = db.prepare_cached("SELECT asset FROM asset WHERE did = ?1")?;
+    let mut statement = db.prepare_cached(BY_DID)?;
     let mut rows = statement.query([did.to_string()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     let text = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
