@@ -27,6 +27,9 @@ const OCTETS: &str = "application/octet-stream";
 /// From one request of the honest account to its next one, at least, on average: its limit is 50 in a second.
 const HONEST_PACE: Duration = Duration::from_millis(25);
 
+/// Requests of the honest account for one job.
+const HONEST_REQUESTS: u32 = 4;
+
 /// Network addresses of strangers.
 const STRANGERS: u64 = 200;
 
@@ -35,6 +38,9 @@ const LARGE_UPLOAD: usize = 32 << 20;
 
 /// Datasets of the hostile account with descriptions of almost a megabyte.
 const LARGE: usize = 20;
+
+/// Bytes of each of them.
+const DESCRIPTION_BYTES: usize = 1_000_000;
 
 /// Answers from the slow source that are waited for at once.
 const STALLED: usize = 64;
@@ -76,10 +82,11 @@ pub(super) fn measure(places: &Places, options: &Options) -> Result<Vec<Row>> {
     let mallory = Hostile::new(&service)?;
     let is_over = AtomicBool::new(false);
     let during = std::thread::scope(|scope| {
-        let attacks: [fn(&Hostile, &AtomicBool) -> Result<()>; 9] = [
+        let attacks: [fn(&Hostile, &AtomicBool) -> Result<()>; 10] = [
             Hostile::slow_files,
             Hostile::lists,
             Hostile::large_submissions,
+            Hostile::publications,
             Hostile::long_jobs,
             Hostile::denials,
             Hostile::small_uploads,
@@ -125,24 +132,23 @@ fn honest_account(service: &Service, key: &str, request: &Value, period: Duratio
     let mut connection = Connection::open_from(service.address, key, HONEST)?;
     let (mut seen, since) = (Seen::default(), Instant::now());
     while since.elapsed() < period || seen.jobs.is_empty() {
-        let (began, asked_before) = (Instant::now(), seen.submissions.len() + seen.statuses.len());
+        let began = Instant::now();
         let job = connection.post("/v1/jobs", request)?.created()?;
         seen.submissions.push(began.elapsed().as_secs_f64());
         let path = format!("/v1/jobs/{}", job["id"].as_str().context("a job's id")?);
-        loop {
+        let mut status = |connection: &mut Connection| -> Result<Value> {
             let asked = Instant::now();
             let job = connection.get(&path)?.ok()?;
             seen.statuses.push(asked.elapsed().as_secs_f64());
-            if job["phase"] == "Finished" {
-                break;
-            }
-            ensure!(job["ended"].is_null(), "the job ended badly: {job}");
-            std::thread::sleep(Duration::from_millis(25));
-        }
+            Ok(job)
+        };
+        status(&mut connection)?;
+        // The service says when the job has ended: who asks again and again measures the pauses between the questions.
+        connection.follow(&format!("{path}/events"))?;
         seen.jobs.push(began.elapsed().as_secs_f64());
-        let asked = seen.submissions.len() + seen.statuses.len() - asked_before;
-        let pace = HONEST_PACE * u32::try_from(asked)?;
-        std::thread::sleep(pace.saturating_sub(began.elapsed()));
+        let ended = status(&mut connection)?;
+        ensure!(ended["phase"] == "Finished", "the job ended badly: {ended}");
+        std::thread::sleep((HONEST_PACE * HONEST_REQUESTS).saturating_sub(began.elapsed()));
     }
     for times in [&mut seen.submissions, &mut seen.statuses, &mut seen.jobs] {
         times.sort_unstable_by(f64::total_cmp);
@@ -175,20 +181,10 @@ impl Hostile {
         let url = format!("http://{}/", source.local_addr()?);
         let mut connection = Connection::open(service.address, &key)?;
         let mut publish = |name: &str, text: &str, services: Value| -> Result<String> {
-            let ddo = json!({
-                "id": format!("did:op:{name}"), "version": "4.1.0", "services": services,
-                "metadata": {"type": "dataset", "name": name, "description": text},
-            });
-            let answer = connection.post("/v1/datasets", &ddo)?.created()?;
+            let answer = connection.post("/v1/datasets", &described(name, text, &services))?.created()?;
             answer["did"].as_str().map(str::to_owned).context("a DID")
         };
-        let compute = |allowed: bool| {
-            json!([{
-                "id": "compute", "type": "compute", "files": [{"type": "inline", "content": "a"}],
-                "compute": {"allowRawAlgorithm": allowed, "profiles": ["deterministic", "standard"]},
-            }])
-        };
-        let text = "x".repeat(1_000_000);
+        let text = "x".repeat(DESCRIPTION_BYTES);
         let large = (0..LARGE).map(|number| publish(&format!("large-{number}"), &text, compute(true)));
         let large = large.collect::<Result<Vec<_>>>()?;
         let files: Vec<Value> = (0..STALLED).map(|n| json!({"type": "url", "url": format!("{url}{n}")})).collect();
@@ -250,6 +246,17 @@ impl Hostile {
         while !is_over.load(Ordering::Relaxed) {
             connection.post("/v1/jobs", &request)?;
             connection.post("/v1/jobs", &fewer)?;
+        }
+        Ok(())
+    }
+
+    /// A large description that changes all the time.
+    fn publications(&self, is_over: &AtomicBool) -> Result<()> {
+        let mut connection = self.connect()?;
+        let text = "x".repeat(DESCRIPTION_BYTES);
+        while !is_over.load(Ordering::Relaxed) {
+            let text = format!("{}{text}", self.next());
+            connection.post("/v1/datasets", &described("changing", &text, &compute(true)))?;
         }
         Ok(())
     }
@@ -359,4 +366,20 @@ impl Hostile {
             std::thread::sleep(Duration::from_millis(200));
         }
     }
+}
+
+/// The DDO of a dataset.
+fn described(name: &str, text: &str, services: &Value) -> Value {
+    json!({
+        "id": format!("did:op:{name}"), "version": "4.1.0", "services": services,
+        "metadata": {"type": "dataset", "name": name, "description": text},
+    })
+}
+
+/// A service of a dataset for jobs, which allows any program or none.
+fn compute(allowed: bool) -> Value {
+    json!([{
+        "id": "compute", "type": "compute", "files": [{"type": "inline", "content": "a"}],
+        "compute": {"allowRawAlgorithm": allowed, "profiles": ["deterministic", "standard"]},
+    }])
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! <job>/files/<index>    one result, as it is or encrypted; never a name that a guest chose
-//! <job>/parts/<index>    while publishing: that the file is complete, and of what
+//! <job>/parts/<index>    while publishing: that a file of a megabyte or more is complete, and of what
 //! <job>/manifest.json    names and digests; written last, and no result is read without it
 //! <job>/report.json      the report of the run, where an engine keeps it here; whether it may be shown, the engine decides
 //! <job>/log              likewise what the algorithm printed

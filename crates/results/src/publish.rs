@@ -18,6 +18,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Between two attempts at most: as soon as this after the store is there again, the results are.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Bytes of a file from which on it is noted that it is stored. Sending a smaller one again costs less than its note: a note is two
+/// changes of the store, each of them on the disk before the next step.
+const NOTED_BYTES: u64 = 1024 * 1024;
+
 impl ResultStore {
     /// Carries an order out: outputs are below `outputs`, by their names, and the log is `log`.
     pub async fn carry_out(&self, order: &PublishOrder, outputs: &Path, log: &Path, watch: &Watch) -> StepReport {
@@ -130,7 +134,7 @@ impl ResultStore {
         until(watch, self.backend.put(job, Key::Manifest, manifest)).await?;
         progress.report();
         // What is left of the notes does no harm, and goes with the job.
-        for index in 0..u32::try_from(files.len()).unwrap_or(u32::MAX) {
+        for (index, _) in (0..).zip(&published).filter(|(_, file)| file.bytes >= NOTED_BYTES) {
             if self.backend.remove(job, Key::Part(index)).await.is_err() {
                 break;
             }
@@ -174,8 +178,10 @@ impl ResultStore {
         if self.backend.size(job, Key::File(index)).await? != Some(stored.bytes) {
             return Err(PublishError::Store("it holds another size than was sent".to_owned()));
         }
-        let part = Part { stored, version, encrypted };
-        self.backend.put(job, Key::Part(index), part.write()).await?;
+        if stored.bytes >= NOTED_BYTES {
+            let part = Part { stored, version, encrypted };
+            self.backend.put(job, Key::Part(index), part.write()).await?;
+        }
         Ok(stored)
     }
 }

@@ -183,7 +183,7 @@ async fn what_was_complete_is_not_sent_again() {
     for encrypt in [false, true] {
         let case = Case::new();
         let recipient = encrypt.then(|| recipient(&Identity::generate()));
-        let files = [case.outgoing("first", &vec![1; 900_000]), case.outgoing("second", &vec![2; 2_000_000])];
+        let files = [case.outgoing("first", &vec![1; 1_500_000]), case.outgoing("second", &vec![2; 2_000_000])];
         cut_before(&case, 1, &files, recipient.as_ref()).await;
         let inode = |name: &str| {
             use std::os::unix::fs::MetadataExt;
@@ -195,6 +195,24 @@ async fn what_was_complete_is_not_sent_again() {
         assert_eq!(inode("files/0"), Some(before));
         assert_eq!(fs::read_dir(case.at(job(2), "parts")).expect("a folder").count(), 0);
         assert_eq!(fs::read_dir(case.at(job(2), "files")).expect("a folder").count(), 2, "no drafts");
+    }
+}
+
+#[tokio::test]
+async fn small_files_need_no_notes() {
+    for encrypt in [false, true] {
+        let case = Case::new();
+        let identity = Identity::generate();
+        let recipient = encrypt.then(|| recipient(&identity));
+        let files = [case.outgoing("first", &vec![1; 900_000]), case.outgoing("second", b"two")];
+        cut_before(&case, 1, &files, recipient.as_ref()).await;
+        assert!(case.at(job(2), "files/0").exists(), "the first is complete");
+        let published = case.store().publish(job(2), &files, recipient.as_ref(), &Watch::unwatched()).await;
+        let published = published.expect("published");
+        assert!(!case.at(job(2), "parts").exists(), "no note was written");
+        let stored = whole(&case.store(), job(2), 0).await;
+        assert_eq!(published[0].sha256, sha256(&stored), "the first was sent again, and is what the list says");
+        assert_eq!(if encrypt { decrypted(&identity, &stored) } else { stored }, vec![1; 900_000]);
     }
 }
 

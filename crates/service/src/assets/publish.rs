@@ -84,6 +84,8 @@ impl UseCases {
         precondition: &Precondition,
     ) -> Result<Published, AssetError> {
         let kind = ddo.kind();
+        // What is stored is written by one thread, for everybody.
+        self.shares().take(owner, 1).await.moved(ddo.size());
         self.check_sources(owner, &ddo).await?;
         self.check_programs(owner, &ddo).await?;
         let before = self.backend().asset(ddo.id().clone()).await?;

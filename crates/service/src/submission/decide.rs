@@ -1,5 +1,5 @@
 use super::{
-    Submission, SubmitError,
+    Share, Submission, SubmitError,
     resolve::{self, Dataset, Program},
 };
 use crate::UseCases;
@@ -32,10 +32,11 @@ pub(super) async fn decide(
     owner: &Account,
     provider: Option<&OceanProvider>,
     submission: &Submission,
+    share: &Share,
 ) -> Result<Decided, SubmitError> {
     let environment = environment(use_cases, submission.environment.as_deref()).await?;
-    let datasets = resolve::datasets(use_cases, (owner, provider), &submission.datasets).await?;
-    let program = resolve::program(use_cases, owner, &submission.algorithm).await?;
+    let datasets = resolve::datasets(use_cases, (owner, provider), &submission.datasets, share).await?;
+    let program = resolve::program(use_cases, owner, &submission.algorithm, share).await?;
 
     let of_datasets: Vec<Parameter> =
         datasets.iter().flat_map(|dataset| dataset.service.consumer_parameters.clone()).collect();

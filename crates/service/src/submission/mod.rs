@@ -15,7 +15,7 @@ pub use request::{
     Agreement, AlgorithmRef, DatasetRef, Identity, JobLabel, JobLabelError, RawSource, Register, Submission,
     WantedLimits,
 };
-pub(crate) use shares::Shares;
+pub(crate) use shares::{Share, Shares};
 
 use crate::{Actor, UseCases};
 use cloister_model::{
@@ -52,9 +52,9 @@ impl UseCases {
             return Ok(Submitted { status, admitted: Vec::new(), repeated: true });
         }
         self.check_result_quota(owner).await?;
-        let _share = self.shares().take(owner, submission.datasets.len()).await;
+        let share = self.shares().take(owner, submission.datasets.len()).await;
         let provider = actor.ocean_provider();
-        let decided = decide(self, owner, provider.as_ref(), submission).await?;
+        let decided = decide(self, owner, provider.as_ref(), submission, &share).await?;
         let terms = match &decided.decision {
             Decision::Allowed(terms) => terms.as_ref().clone(),
             Decision::Denied(denials) => {
@@ -85,8 +85,8 @@ impl UseCases {
     /// # Errors
     /// What of the request cannot be used.
     pub async fn explain(&self, owner: &Account, submission: &Submission) -> Result<Decision, SubmitError> {
-        let _share = self.shares().take(owner, submission.datasets.len()).await;
-        Ok(decide(self, owner, None, submission).await?.decision)
+        let share = self.shares().take(owner, submission.datasets.len()).await;
+        Ok(decide(self, owner, None, submission, &share).await?.decision)
     }
 
     /// Checks that an account may have more results.

@@ -1,4 +1,4 @@
-use super::{AlgorithmRef, DatasetRef, RawSource, SubmitError};
+use super::{AlgorithmRef, DatasetRef, RawSource, Share, SubmitError};
 use crate::{UseCases, assets::ONE_FILE};
 use cloister_model::{Account, Asset, Container, Did, JobSource, OceanProvider, Service, Source, Sources};
 
@@ -26,10 +26,11 @@ pub(super) async fn datasets(
     use_cases: &UseCases,
     (owner, provider): (&Account, Option<&OceanProvider>),
     wanted: &[DatasetRef],
+    share: &Share,
 ) -> Result<Vec<Dataset>, SubmitError> {
     let (mut datasets, mut bytes) = (Vec::with_capacity(wanted.len()), 0_usize);
     for DatasetRef { did, service, field } in wanted {
-        let (asset, service) = find(use_cases, owner, did, service.as_deref(), field).await?;
+        let (asset, service) = find(use_cases, owner, did, service.as_deref(), field, share).await?;
         // A Provider can speak for whom it likes. What is not meant for it is not there.
         if provider.is_some_and(|provider| !asset.ddo.is_meant_for(provider.account.as_ref())) {
             return Err(SubmitError::NoSuchAsset { field: field.clone() });
@@ -56,8 +57,9 @@ pub(super) async fn program(
     use_cases: &UseCases,
     owner: &Account,
     wanted: &AlgorithmRef,
+    share: &Share,
 ) -> Result<Program, SubmitError> {
-    let program = find_program(use_cases, owner, wanted).await?;
+    let program = find_program(use_cases, owner, wanted, share).await?;
     // Earlier versions published algorithms with several files.
     match &program.source {
         JobSource::Files(files) if files.files().len() > 1 => Err(SubmitError::field("algorithm", ONE_FILE)),
@@ -65,11 +67,16 @@ pub(super) async fn program(
     }
 }
 
-async fn find_program(use_cases: &UseCases, owner: &Account, wanted: &AlgorithmRef) -> Result<Program, SubmitError> {
+async fn find_program(
+    use_cases: &UseCases,
+    owner: &Account,
+    wanted: &AlgorithmRef,
+    share: &Share,
+) -> Result<Program, SubmitError> {
     const FIELD: &str = "algorithm";
     match wanted {
         AlgorithmRef::Published { did, service } => {
-            let (asset, service) = find(use_cases, owner, did, service.as_deref(), FIELD).await?;
+            let (asset, service) = find(use_cases, owner, did, service.as_deref(), FIELD, share).await?;
             let Some(algorithm) = &asset.ddo.metadata().algorithm else {
                 return Err(SubmitError::field(FIELD, "the asset is a dataset; name an algorithm"));
             };
@@ -106,8 +113,10 @@ async fn find(
     did: &Did,
     service: Option<&str>,
     field: &str,
+    share: &Share,
 ) -> Result<(Asset, Service), SubmitError> {
     let asset = use_cases.backend().asset(did.clone()).await?;
+    share.moved(asset.as_ref().map_or(0, |asset| asset.ddo.size()));
     let usable =
         |asset: &Asset| asset.withdrawn.is_none() && (asset.owner == *owner || asset.ddo.credentials().admit(owner));
     let asset = asset.filter(usable);
