@@ -9,6 +9,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table on stdout is what this program makes")]
 
 mod data;
+mod idle;
 mod job;
 mod machine;
 mod options;
