@@ -140,10 +140,10 @@ if [ -n "$want_nodes" ]; then
         export CLOISTERDEV_CLUSTER_DIR=$folder/nodes
         images --load
         node_tests 'tests on a whole cluster, NetworkPolicies in force at once' --skip killed::
-        # While the kubelet or containerd is away, everything else on the node waits.
+        # While one of those is away, everything else on the cluster waits.
         if [ ${#arguments[@]} = 0 ] || [[ ${arguments[*]} == *killed* ]]; then
             wanted=("${arguments[@]}") arguments=(killed::)
-            node_tests 'tests that kill the kubelet and containerd'
+            node_tests 'tests that kill the kubelet, containerd and the API server'
             arguments=("${wanted[@]}")
         fi
         # A run of no test would count as passed.
