@@ -13,4 +13,5 @@ mod interpreters;
 mod jobs;
 mod killed;
 mod roots;
+mod starts;
 mod stores;
