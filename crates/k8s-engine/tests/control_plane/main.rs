@@ -21,6 +21,8 @@ mod node;
 mod outbox;
 mod permission;
 mod program;
+mod receipts;
+mod records;
 mod rights;
 mod roots;
 mod rules;
