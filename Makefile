@@ -33,8 +33,8 @@ bench: ## measure the sandbox and the service against bare ones; ARGS="--quick" 
 	$(BUILD)
 	target/release/cloister-bench $(ARGS)
 
-bench-k8s: ## measure an installation on a cluster that is started here: latency, writes, memory (root)
-	@scripts/bench-k8s.sh
+bench-k8s: ## measure an installation on a cluster that is started here: latency, writes, memory, ended jobs (root)
+	@scripts/bench-k8s.sh $(ARGS)
 
 TARGET ?= admission
 SECONDS ?= 60

@@ -1,19 +1,49 @@
 #!/usr/bin/env bash
-# Measures an installation on a cluster of tests/cluster (bench/k8s.py says what), in about six minutes. Needs root and what
-# `make test-k8s` needs. CLOISTERDEV_BENCH_ROUNDS (7) and CLOISTERDEV_BENCH_IDLE_SECONDS (120) shorten it.
+# Measures an installation on clusters of tests/cluster. Needs root and what `make test-k8s` needs.
+#
+#     scripts/bench-k8s.sh [--nodes | --ended-jobs]
+#
+#   nodes        bench/k8s.py: latency, writes, memory of the programs, in about six minutes. CLOISTERDEV_BENCH_ROUNDS (7) and
+#                CLOISTERDEV_BENCH_IDLE_SECONDS (120) shorten it.
+#   ended jobs   bench/ended_jobs.py: what ended jobs cost the API server, on a control plane without nodes, in about half an hour.
+#                CLOISTERDEV_BENCH_ENDED_JOBS ('1000 20000') says how many there are when it measures.
+#
+# Without arguments, both.
 set -euo pipefail
 exec </dev/null
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
+want_nodes=1 want_ended_jobs=1
+case ${1:-} in
+'') ;;
+--nodes) want_ended_jobs= ;;
+--ended-jobs) want_nodes= ;;
+*)
+    sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac
+built=${CARGO_TARGET_DIR:-target}/release
+
 cargo build --release --workspace --bins --examples --locked
-helm=$(scripts/helm.sh)
 CLOISTERDEV_CLUSTER_DIR=$PWD/target/bench-cluster
 export CLOISTERDEV_CLUSTER_DIR
 mkdir -p "$CLOISTERDEV_CLUSTER_DIR"
 trap 'tests/cluster/down --wipe' EXIT
 trap 'exit 130' HUP INT TERM
-KUBECONFIG=$(tests/cluster/up --netpol strict | tail -n 1)
-export KUBECONFIG
-deploy/images/build.sh --load
-python3 bench/k8s.py "$helm" "${CARGO_TARGET_DIR:-target}/release/cloister"
+
+if [ -n "$want_nodes" ]; then
+    helm=$(scripts/helm.sh)
+    KUBECONFIG=$(tests/cluster/up --netpol strict | tail -n 1)
+    export KUBECONFIG
+    deploy/images/build.sh --load
+    python3 bench/k8s.py "$helm" "$built/cloister"
+    tests/cluster/down --wipe
+fi
+if [ -n "$want_ended_jobs" ]; then
+    read -ra numbers <<<"${CLOISTERDEV_BENCH_ENDED_JOBS:-1000 20000}"
+    KUBECONFIG=$(tests/cluster/up --control-plane | tail -n 1)
+    export KUBECONFIG
+    python3 bench/ended_jobs.py "$built/examples/ended_jobs" "$CLOISTERDEV_CLUSTER_DIR/bin/kubectl" "${numbers[@]}"
+fi

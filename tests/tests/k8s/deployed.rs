@@ -315,7 +315,7 @@ impl Drop for Installation {
         }
         let namespaces = ["delete", "--wait=false", "--ignore-not-found", "namespace", SYSTEM, JOBS, ASSETS, ALICE];
         let _ = cluster::run(&namespaces, b"");
-        let policies = ["pods.cloister.dev", "entry.cloister.dev", "computejobs.cloister.dev"];
+        let policies = ["pods.cloister.dev", "entry.cloister.dev", "computejobs.cloister.dev", "secrets.cloister.dev"];
         for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
             let _ = cluster::run(&[&["delete", "--ignore-not-found", kind], policies.as_slice()].concat(), b"");
         }

@@ -1,4 +1,4 @@
-//! Jobs that have left the API server: records of ended jobs in the store of results, many in one sealed thing.
+//! Jobs that have left the API server: records and receipts of ended jobs in the store of results, many in one sealed thing.
 //!
 //! A job is a custom resource, which costs an API server ten times its size in memory. One that ended long ago is in the archive
 //! instead, and the ports answer for it as before. The API server keeps a small object for each batch, with the digest of what is
@@ -8,6 +8,8 @@
 //! server some time after its batch can be seen, so that no replica is without both.
 
 mod moving;
+mod receipts;
+mod records;
 
 pub(super) use moving::follow;
 
@@ -17,7 +19,8 @@ use crate::{
     cluster::{CallError, Cluster, Watched, call},
     resources::ComputeJob,
     store::{
-        ARCHIVE_LABEL, Archived, Batch, Change, Pending, change_name, change_object, merge, read_archived, sealing_key,
+        ARCHIVE_LABEL, ARCHIVED_JOBS, Archived, Batch, Change, Pending, change_name, change_object, merge,
+        read_archived, sealing_key,
     },
 };
 use cloister_model::{AuditEvent, EngineError, JobId, JobStatus};
@@ -42,7 +45,10 @@ use tokio::{
 /// How often an archived job that changes meanwhile is changed again.
 const ATTEMPTS: u32 = 8;
 
-/// When ended jobs are moved to the archive.
+/// How old records of the audit log are at least that are moved to the archive. All programs of an installation rely on it.
+pub(crate) const SEALED_AFTER: Duration = Duration::from_secs(3600);
+
+/// When ended jobs, and records of the audit log, are moved to the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArchiveOptions {
     /// How long ago a job has ended.
@@ -51,12 +57,17 @@ pub struct ArchiveOptions {
     pub most: usize,
     /// For how long a job is in the archive before it leaves the API server: longer than the watch of any replica may be behind.
     pub settle: Duration,
+    /// How old records of the audit log are that are moved.
+    pub records_after: Duration,
+    /// Objects with records: as many are moved at a time.
+    pub pieces: usize,
 }
 
 impl Default for ArchiveOptions {
     fn default() -> Self {
         // A watch on which nothing comes is given up after 75 seconds.
-        Self { after: Duration::from_secs(86_400), most: 1000, settle: Duration::from_secs(120) }
+        let settle = Duration::from_secs(120);
+        Self { after: Duration::from_secs(86_400), most: 1000, settle, records_after: SEALED_AFTER, pieces: 1000 }
     }
 }
 
@@ -67,6 +78,7 @@ pub(super) struct Archive {
     /// One task at a time reads what is in the store.
     reading: Mutex<()>,
     key: OnceCell<SealingKey>,
+    opened: Mutex<records::Opened>,
     /// Jobs that could not be archived, and until when they are left alone.
     left: std::sync::Mutex<BTreeMap<JobId, Instant>>,
     pub(super) options: ArchiveOptions,
@@ -85,6 +97,14 @@ struct Index {
     jobs: BTreeMap<JobId, Entry>,
     /// Jobs that count as absent, and of which nothing is left but their records.
     cleared: BTreeSet<JobId>,
+    /// When the Secrets of sealed receipts may go, as far as this process goes.
+    receipts: BTreeMap<String, Instant>,
+    /// Jobs that are gone or archived, and of which there is no receipt that could be sealed.
+    without_receipt: BTreeSet<JobId>,
+    /// When this process looks for old records of the audit log.
+    records_at: Option<Instant>,
+    /// When it looks for claims that nobody needs any more.
+    claims_at: Option<Instant>,
 }
 
 /// What is in a batch.
@@ -95,6 +115,8 @@ struct Contents {
     settled: Instant,
     /// Whether the store does not have it any more, or has something else in its place.
     lost: bool,
+    /// Whether the receipts of all of its jobs are sealed.
+    sealed: bool,
 }
 
 /// An archived job.
@@ -126,6 +148,7 @@ impl Archive {
             index: RwLock::default(),
             reading: Mutex::default(),
             key: OnceCell::new(),
+            opened: Mutex::default(),
             left: std::sync::Mutex::default(),
             options,
         }
@@ -186,7 +209,7 @@ impl Archive {
     fn change(&self, job: JobId) -> Option<Change> {
         match self.objects.get(&change_name(job)) {
             Some(Archived::Change(change)) => Some(change),
-            Some(Archived::Batch(_)) | None => None,
+            Some(Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_)) | None => None,
         }
     }
 
@@ -211,7 +234,7 @@ impl Archive {
                     difference.unread.push(batch.clone());
                 }
             }
-            Archived::Batch(_) => {}
+            Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_) => {}
             Archived::Change(change) => {
                 let behind = index.jobs.get(&change.job).filter(|entry| entry.change < change.version);
                 changed.extend(behind.map(|entry| entry.batch.clone()));
@@ -247,7 +270,8 @@ impl Archive {
 
     /// Takes in what a batch holds; none: it is lost.
     fn take_in(&self, batch: &Batch, jobs: Option<Vec<ComputeJob>>) {
-        let mut contents = Contents { jobs: BTreeSet::new(), settled: self.settled(), lost: jobs.is_none() };
+        let mut contents =
+            Contents { jobs: BTreeSet::new(), settled: self.settled(), lost: jobs.is_none(), sealed: false };
         let read: Vec<_> = jobs.into_iter().flatten().map(|job| self.changed(job)).collect();
         let mut index = self.index_mut();
         if let Some(before) = index.batches.get(&batch.name) {
@@ -348,10 +372,10 @@ impl Inner {
         self.archive.key.get_or_try_init(|| sealing_key(&self.cluster)).await
     }
 
-    /// Asks the API server what there is of the archive, for what must not be missed.
-    async fn refresh_archive(&self) -> Result<(), EngineError> {
+    /// Asks the API server what there is of the archive with this label, for what must not be missed.
+    async fn refresh_archive(&self, label: &str) -> Result<(), EngineError> {
         let api: Api<ConfigMap> = self.cluster.system();
-        let wanted = ListParams::default().labels(ARCHIVE_LABEL);
+        let wanted = ListParams::default().labels(label);
         let listed = call("list what is archived", || async { api.list(&wanted).await }).await?;
         for object in &listed.items {
             self.archive.objects.take_in(object, read_archived);
@@ -416,7 +440,7 @@ impl Inner {
         let present = before.as_ref().and_then(read_archived);
         let mut merged = match present {
             Some(Archived::Change(Change { spec, .. })) => spec,
-            Some(Archived::Batch(_)) | None => Value::Object(serde_json::Map::new()),
+            Some(_) | None => Value::Object(serde_json::Map::new()),
         };
         merge(&mut merged, spec);
         let mut object = change_object(job, &merged);
@@ -449,7 +473,7 @@ impl Inner {
     /// look sees the removal, or this one sees the batch.
     pub(super) async fn remove_from_archive(&self, found: &ComputeJob, job: JobId) -> Result<(), EngineError> {
         let Some(removal) = &found.spec.removal else { return Ok(()) };
-        self.refresh_archive().await?;
+        self.refresh_archive(ARCHIVED_JOBS).await?;
         // One whose jobs are not known may hold it, too.
         let being_made = self.archive.batches().iter().any(|batch| batch.sha256.is_none() && !batch.ended);
         let lost = self.archive.index().batches.values().any(|contents| contents.lost);

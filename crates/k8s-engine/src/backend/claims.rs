@@ -3,7 +3,7 @@ use crate::{
     clock::now,
     cluster::{CallError, call},
     resources::ComputeJob,
-    store::{Attempt, Held, Holder, Taken, attempt, free},
+    store::{Attempt, Held, Holder, Taken, attempt, free, on_agreements},
 };
 use cloister_model::{Claim, ClaimKind, Claims, Phase, StoreFuture};
 
@@ -52,6 +52,18 @@ impl Inner {
         }
         let words = "it is taken and given up again and again".to_owned();
         Err(CallError::Unreachable { what: "take a claim", words })
+    }
+
+    /// Removes claims on agreements of jobs that have left the API server: these have ended, so that the claims are free, and would stay
+    /// until somebody wants the same agreement again.
+    pub(super) async fn free_agreements(&self) -> Result<(), CallError> {
+        for (job, held) in on_agreements(&self.cluster, now()).await? {
+            let has_left = self.archive.get(job).is_some() || self.archive.has_sealed(job);
+            if has_left && !self.jobs.has(&job.to_string()) {
+                free(&self.cluster, &held).await?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn is_free(&self, kind: ClaimKind, held: &Held) -> Result<bool, CallError> {

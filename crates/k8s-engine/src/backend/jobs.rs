@@ -6,7 +6,7 @@ use crate::{
         ComputeJob, ComputeJobSpec, Environment, FirstApproval, LogDecision, Order, Payload, Removal, ReviewDecision,
         StopRequest, Verdict,
     },
-    store::{Holder, MANAGED_BY, Pending, Taken, give_up, receipts, secrets},
+    store::{Holder, MANAGED_BY, Pending, Taken, give_up, secrets},
 };
 use cloister_lifecycle::{AlreadyApproved, ReviewStep, log_released, review_step};
 use cloister_model::{
@@ -304,7 +304,7 @@ impl Inner {
         if let Some(found) = self.stored(job.id).await? {
             return self.submitted_before(&job, &order, parts, found).await;
         }
-        if receipts::exists(&self.cluster, job.id).await? {
+        if self.has_receipt(job.id).await? {
             let archived = self.archived(job.id).await?;
             let same = archived.filter(|found| !counts_as_absent(found) && found.spec.order == order);
             return status(job.id, &same.ok_or(EngineError::JobExists(job.id))?);

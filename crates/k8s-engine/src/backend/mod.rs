@@ -20,6 +20,7 @@ mod retention;
 mod uploads;
 
 pub use archive::ArchiveOptions;
+pub(crate) use archive::SEALED_AFTER;
 pub use options::{OpenError, StoreOptions};
 
 use crate::{
@@ -92,7 +93,7 @@ impl ClusterStore {
             ("ConfigMaps", archive.synced(SYNC).await),
         ])?;
         let inner = Arc::new(Inner {
-            audit: Audit::new(&cluster),
+            audit: Audit::new(&cluster, archiving.records_after),
             nonces: Nonces::new(&cluster),
             keys,
             jobs,

@@ -1,4 +1,4 @@
-//! Receipts: made by the service, which alone may read a job's parameters, from what the controller and the steps stored. What
+//! Receipts are made by the service, which alone may read a job's parameters, from what the controller and the steps stored. What
 //! they are made of does not change after the end of a job, so that it does not matter when they are made; they are made as soon
 //! as a process sees the end, and before the job is removed at the latest.
 
@@ -16,12 +16,12 @@ use kube::Api;
 impl Inner {
     /// The receipt of a job; none while it has not ended.
     pub(super) async fn receipt(&self, job: JobId) -> Result<Option<StoredReceipt>, EngineError> {
-        if let Some(receipt) = receipts::get(&self.cluster, job).await? {
+        if let Some(receipt) = self.kept_receipt(job).await? {
             return Ok(Some(receipt));
         }
         let Some(found) = self.stored(job).await? else {
             // It was removed between the two looks, or was never there.
-            let receipt = receipts::get(&self.cluster, job).await?;
+            let receipt = self.kept_receipt(job).await?;
             return receipt.map(Some).ok_or(EngineError::NoSuchJob(job));
         };
         if !found.phase().has_ended() {

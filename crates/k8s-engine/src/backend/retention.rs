@@ -159,12 +159,16 @@ impl Inner {
     /// leaves something for the next look.
     pub(super) async fn finish_removal(&self, job: JobId) -> Result<(), EngineError> {
         let Some(found) = self.stored(job).await? else { return self.clear_archived(job).await };
-        match self.receipt(job).await {
-            Ok(_) | Err(EngineError::NoSuchJob(_)) => {}
-            Err(error) => return Err(error),
+        // One that is sealed need not be read again.
+        if !self.archive.has_sealed(job) {
+            match self.receipt(job).await {
+                Ok(_) | Err(EngineError::NoSuchJob(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         self.remove_from_archive(&found, job).await?;
         self.clear_results(job, &found).await?;
+        self.note_receipt(job).await?;
         let api = self.cluster.jobs::<ComputeJob>();
         let (name, this) = (job.to_string(), exactly(found.uid()));
         match call("delete a job", || async { api.delete(&name, &this).await }).await {

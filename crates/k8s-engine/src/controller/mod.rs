@@ -19,7 +19,7 @@ pub use lease::{Candidate, LEASE};
 pub use options::EngineOptions;
 
 use crate::{
-    backend::{OpenError, SYNC},
+    backend::{OpenError, SEALED_AFTER, SYNC},
     build::PodSettings,
     clock::now,
     cluster::{CallError, Cluster, Watched},
@@ -92,7 +92,7 @@ impl Controller {
             ("Pods", pods.synced(SYNC).await),
             ("PersistentVolumeClaims", volumes.synced(SYNC).await),
         ])?;
-        let (audit, events, counts) = (Audit::new(&cluster), Events::start(&cluster), Counts::default());
+        let (audit, events, counts) = (Audit::new(&cluster, SEALED_AFTER), Events::start(&cluster), Counts::default());
         let objects = Objects { cluster, jobs, pods, volumes };
         Ok(Self { reconciler: Arc::new(Reconciler { objects, audit, events, counts }), environments, options })
     }

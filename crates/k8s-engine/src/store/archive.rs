@@ -1,5 +1,5 @@
-//! What the API server keeps of archived jobs: for each batch of them where it is and what its digest is, so that credentials
-//! of the store of results cannot make up a job; and of single jobs what was changed after they were archived.
+//! What the API server keeps of archived jobs and of their receipts: for each batch where it is and what its digest is, so that
+//! credentials of the store of results can make up neither; and of single jobs what was changed after they were archived.
 
 use super::{MANAGED_BY, secret};
 use crate::cluster::{CallError, Cluster, call, version};
@@ -14,10 +14,19 @@ use kube::{
     api::{ObjectMeta, PostParams},
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The label of everything about archived jobs.
 pub(crate) const ARCHIVE_LABEL: &str = "cloister.dev/archive";
+
+/// Its value, as a selector, for what is about jobs.
+pub(crate) const ARCHIVED_JOBS: &str = "cloister.dev/archive=true";
+
+/// Its value, as a selector, for what is about receipts.
+pub(crate) const SEALED_RECEIPTS: &str = "cloister.dev/archive=receipts";
 
 /// The Secret with the key that seals, in the namespace of the programs.
 const KEY_SECRET: &str = "archive-key";
@@ -30,12 +39,20 @@ const EXCEPT: &str = "except";
 const ENDED: &str = "ended";
 const JOB: &str = "job";
 const SPEC: &str = "spec";
+const RECEIPTS: &str = "receipts";
+const ALONE: &str = "alone";
+const RECEIPT: &str = "receipt";
+
+/// Bytes of the id of a job, among those whose receipts are in a batch.
+const ID_BYTES: usize = 16;
 
 /// One object about archived jobs.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Archived {
     Batch(Batch),
     Change(Change),
+    Receipts(Receipts),
+    Waiting(Waiting),
 }
 
 /// Jobs that were archived together.
@@ -64,6 +81,35 @@ pub(crate) struct Change {
     pub(crate) version: u64,
 }
 
+/// Receipts that were sealed together. They stay when nothing else is left of their jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Receipts {
+    /// The name of the object, and of what is in the store.
+    pub(crate) name: String,
+    pub(crate) uid: Option<String>,
+    /// The digest of what is in the store; none: they do not count, because they are being sealed.
+    pub(crate) sha256: Option<Sha256>,
+    /// Whose receipts, sorted.
+    pub(crate) jobs: Arc<[JobId]>,
+    /// Whether the Secrets are gone that these receipts were in before.
+    pub(crate) alone: bool,
+    pub(crate) created: Timestamp,
+    pub(crate) version: u64,
+}
+
+/// A job that left the API server without being archived, and whose receipt is in a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Waiting {
+    pub(crate) job: JobId,
+    pub(crate) created: Timestamp,
+    pub(crate) version: u64,
+}
+
+/// The name of the object that says that the receipt of a job waits to be sealed.
+pub(crate) fn waiting_name(job: JobId) -> String {
+    format!("receipt-of-{job}")
+}
+
 /// The name of the object that says what was changed of an archived job.
 pub(crate) fn change_name(job: JobId) -> String {
     format!("archived-{job}")
@@ -80,11 +126,23 @@ pub(crate) fn read_archived(object: &ConfigMap) -> Option<Archived> {
         let spec = serde_json::from_str(data.get(SPEC)?).ok()?;
         return Some(Archived::Change(Change { job: job.parse().ok()?, spec, created, version }));
     }
+    if let Some(job) = data.get(RECEIPT) {
+        return Some(Archived::Waiting(Waiting { job: job.parse().ok()?, created, version }));
+    }
+    let sha256: Option<Sha256> = data.get(SHA256).map(|sha256| sha256.parse()).transpose().ok()?;
+    let (name, uid) = (object.name_any(), object.uid());
+    if let Some(ids) = object.binary_data.as_ref().and_then(|data| data.get(RECEIPTS)) {
+        let (ids, rest) = ids.0.as_chunks::<ID_BYTES>();
+        let jobs: Arc<[JobId]> = ids.iter().map(|id| JobId::from_bytes(*id)).collect();
+        let alone = data.contains_key(ALONE);
+        let receipts = Receipts { name, uid, sha256, jobs, alone, created, version };
+        return Some(Archived::Receipts(receipts)).filter(|_| rest.is_empty());
+    }
     let except = data.get(EXCEPT).map(String::as_str).unwrap_or_default();
     Some(Archived::Batch(Batch {
-        name: object.name_any(),
-        uid: object.uid(),
-        sha256: data.get(SHA256).map(|sha256| sha256.parse()).transpose().ok()?,
+        name,
+        uid,
+        sha256,
         except: except.split(',').filter(|job| !job.is_empty()).map(str::parse).collect::<Result<_, _>>().ok()?,
         ended: data.contains_key(ENDED),
         created,
@@ -121,8 +179,38 @@ pub(crate) fn change_object(job: JobId, spec: &Value) -> ConfigMap {
     object(change_name(job), [(JOB, job.to_string()), (SPEC, spec.to_string())].into())
 }
 
+/// The object of receipts that do not count.
+pub(crate) fn receipts_object(name: &str, jobs: &BTreeSet<JobId>) -> ConfigMap {
+    let mut object = labelled(SEALED_RECEIPTS, name.to_owned(), BTreeMap::new());
+    let ids = jobs.iter().flat_map(|job| *job.as_bytes()).collect();
+    object.binary_data = Some([(RECEIPTS.to_owned(), ByteString(ids))].into());
+    object
+}
+
+/// The object of receipts whose Secrets are gone, in place of the one that was read.
+pub(crate) fn that_are_alone(receipts: &Receipts) -> ConfigMap {
+    let mut object = receipts_object(&receipts.name, &receipts.jobs.iter().copied().collect());
+    object.metadata.uid.clone_from(&receipts.uid);
+    object.metadata.resource_version = Some(receipts.version.to_string());
+    let data = object.data.get_or_insert_default();
+    data.extend(receipts.sha256.map(|sha256| (SHA256.to_owned(), sha256.to_string())));
+    data.insert(ALONE.to_owned(), "true".to_owned());
+    object
+}
+
+/// The object that says that the receipt of a job waits to be sealed.
+pub(crate) fn waiting_object(job: JobId) -> ConfigMap {
+    labelled(SEALED_RECEIPTS, waiting_name(job), [(RECEIPT, job.to_string())].into())
+}
+
 fn object(name: String, data: BTreeMap<&str, String>) -> ConfigMap {
-    let labels = [(ARCHIVE_LABEL, "true"), MANAGED_BY];
+    labelled(ARCHIVED_JOBS, name, data)
+}
+
+/// An object with the label of a selector.
+fn labelled(selector: &str, name: String, data: BTreeMap<&str, String>) -> ConfigMap {
+    let archive = selector.split_once('=').unwrap_or((ARCHIVE_LABEL, ""));
+    let labels = [archive, MANAGED_BY];
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     ConfigMap {
         metadata: ObjectMeta { name: Some(name), labels: Some(labels), ..ObjectMeta::default() },
@@ -204,8 +292,31 @@ mod tests {
     }
 
     #[test]
+    fn receipts_say_whose_they_are() {
+        let (sha256, jobs) = (Sha256::of(b"receipts"), BTreeSet::from([job_id(7), job_id(300), job_id(2)]));
+        let new = receipts_object("receipts-1", &jobs);
+        let read = |object: &ConfigMap| match read_archived(object) {
+            Some(Archived::Receipts(receipts)) => receipts,
+            other => panic!("{other:?}"),
+        };
+        let (announced, counts) = (read(&new), read(&that_counts(new.clone(), sha256, &BTreeSet::new())));
+        assert_eq!((announced.sha256, counts.sha256, counts.alone), (None, Some(sha256), false));
+        assert!(counts.jobs.iter().eq(&jobs), "they are sorted");
+        let alone = read(&that_are_alone(&counts));
+        assert_eq!(alone, Receipts { alone: true, ..counts });
+        let Some(Archived::Waiting(waiting)) = read_archived(&waiting_object(job_id(5))) else {
+            panic!("nothing waits")
+        };
+        assert_eq!(waiting.job, job_id(5));
+        // Half an id is none.
+        let mut cut = new;
+        cut.binary_data.get_or_insert_default().insert(RECEIPTS.to_owned(), ByteString(vec![0; ID_BYTES + 1]));
+        assert_eq!(read_archived(&cut), None);
+    }
+
+    #[test]
     fn an_object_that_was_changed_is_not_believed() {
-        for (key, value) in [(SHA256, "abc"), (EXCEPT, "abc"), (JOB, "abc")] {
+        for (key, value) in [(SHA256, "abc"), (EXCEPT, "abc"), (JOB, "abc"), (RECEIPT, "abc")] {
             let mut object = that_counts(batch_object("archive-1"), Sha256::of(b"a"), &BTreeSet::new());
             object.data.get_or_insert_default().insert(key.to_owned(), value.to_owned());
             assert_eq!(read_archived(&object), None, "{key}");

@@ -1,20 +1,31 @@
+mod segments;
+
+pub(crate) use segments::{Form, Listed, Segment, sealed_through};
+
 use super::{MANAGED_BY, group::Group};
-use crate::cluster::{CallError, Cluster, call};
-use cloister_model::{Archived, AuditEvent, AuditRecord, Sha256};
+use crate::{
+    clock::now,
+    cluster::{CallError, Cluster, call},
+};
+use cloister_model::{AuditEvent, AuditRecord, Sha256};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, ObjectMeta, PostParams},
+    api::{ListParams, ObjectMeta, PostParams},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 use tokio::sync::Mutex;
 
-/// The label of every piece of the log.
+/// The label of every piece of the log, and of what is sealed.
 const LABEL: &str = "cloister.dev/audit";
+
+/// The value of the label of pieces.
+const RECORDS: &str = "records";
 
 /// What the label of an entry of an outbox begins with: that it is on record.
 const ENTRY_LABEL: &str = "outbox.cloister.dev/";
@@ -31,6 +42,9 @@ const MOST_RECORDS: usize = 500;
 /// Names of pieces in one answer.
 const PAGE: u32 = 500;
 
+/// How often the chain is read again whose last piece is gone.
+const ATTEMPTS: u32 = 3;
+
 /// An event to be put on record. With an id, it is put on record once however often it is tried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -39,12 +53,17 @@ pub(crate) struct Entry {
     pub(crate) id: Option<String>,
 }
 
-/// The audit log: immutable ConfigMaps, each named after the number of its first record. They are removed only from the beginning,
-/// when their records were archived. That a name can be created once is
-/// the lock: of two writers, one continues the chain, and the other reads what that one wrote and goes on after it.
+/// The audit log: immutable ConfigMaps, each named after the number of its first record. That a name can be created once is
+/// the lock: of two writers, one continues the chain, and the other reads what that one wrote and goes on after it. Pieces are removed
+/// only from the beginning, when their records were archived, or are in the store of results; the last one never is.
+///
+/// A name that was removed could be created again by a writer that is far behind. So a process whose knowledge of the chain is older
+/// than a quarter of the age at which pieces go reads it anew before it writes.
 #[derive(Clone)]
 pub(crate) struct Audit {
     api: Api<ConfigMap>,
+    /// How old a piece is at least that goes to the store of results.
+    sealed_after: Duration,
     chain: Arc<Mutex<Chain>>,
     group: Arc<Group<Vec<Entry>, Result<(), CallError>>>,
 }
@@ -54,9 +73,35 @@ pub(crate) struct Audit {
 struct Chain {
     /// The last record; none: there is none, or nothing was read yet.
     head: Option<(u64, Sha256)>,
-    /// The first record of every piece.
+    /// The first record of every piece that is in no segment.
     pieces: BTreeSet<u64>,
-    read: bool,
+    /// What is in the store of results, the first one first.
+    segments: Vec<Segment>,
+    /// When there was nothing after the head; none: nothing was read yet.
+    read: Option<Moment>,
+}
+
+/// A moment by two clocks: one stands still while a machine does, and the other can be set.
+#[derive(Clone, Copy, Debug)]
+struct Moment(Instant, SystemTime);
+
+impl Moment {
+    fn now() -> Self {
+        Self(Instant::now(), SystemTime::now())
+    }
+
+    fn is_older_than(self, age: Duration) -> bool {
+        self.0.elapsed() > age || self.1.elapsed().is_ok_and(|elapsed| elapsed > age)
+    }
+}
+
+/// Where records are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In the store of results.
+    Sealed(Segment),
+    /// In a piece that begins with this record.
+    Piece(u64),
 }
 
 impl fmt::Debug for Audit {
@@ -66,8 +111,10 @@ impl fmt::Debug for Audit {
 }
 
 impl Audit {
-    pub(crate) fn new(cluster: &Cluster) -> Self {
-        Self { api: cluster.system(), chain: Arc::default(), group: Arc::default() }
+    /// `sealed_after`: how old a piece is at least that goes to the store of results. It is the same for all programs of an
+    /// installation.
+    pub(crate) fn new(cluster: &Cluster, sealed_after: Duration) -> Self {
+        Self { api: cluster.system(), sealed_after, chain: Arc::default(), group: Arc::default() }
     }
 
     /// Puts entries on record, in their order.
@@ -87,62 +134,48 @@ impl Audit {
         written.await.unwrap_or_else(|| Err(lost()))
     }
 
-    /// The records after a place.
-    pub(crate) async fn records(&self, after: u64, at_most: usize) -> Result<Vec<AuditRecord>, CallError> {
+    /// Where the records after a place are, in their order. What is at the first of them may begin before that place.
+    pub(crate) async fn places(&self, after: u64) -> Result<Vec<Place>, CallError> {
         let mut chain = self.chain.lock().await;
         self.catch_up(&mut chain).await?;
-        let head = chain.head.map_or(0, |(sequence, _)| sequence);
-        if after >= head || at_most == 0 {
-            return Ok(Vec::new());
-        }
-        let from = chain.pieces.range(..=after + 1).next_back().copied().unwrap_or(1);
-        let pieces: Vec<u64> = chain.pieces.range(from..).copied().collect();
-        drop(chain);
-        let mut records = Vec::new();
-        for first in pieces {
-            let Some(piece) = self.piece(first).await? else {
-                // It was archived meanwhile, by another process perhaps.
-                self.chain.lock().await.pieces.remove(&first);
-                continue;
-            };
-            records.extend(piece.into_iter().filter(|record| record.sequence > after));
-            if records.len() >= at_most {
-                records.truncate(at_most);
-                break;
-            }
-        }
-        Ok(records)
+        Ok(chain.places(after))
     }
 
-    /// Puts on record that the records up to a place were archived, and removes the pieces that hold no later ones, the first one
-    /// first: whenever this is cut off, what is left is a chain, and the next call goes on.
-    pub(crate) async fn archive(&self, archived: Archived, event: AuditEvent) -> Result<(), CallError> {
-        let Archived { through, hash } = archived;
-        let found = self.records(through.saturating_sub(1), 1).await?;
-        if found.first().is_none_or(|found| (found.sequence, found.hash) != (through, hash)) {
-            return Err(CallError::Missing);
-        }
-        self.append(vec![Entry { event, id: None }]).await?;
+    /// Forgets what this process knows of the chain: pieces or segments that it knows of are gone.
+    pub(crate) async fn forget(&self) {
+        *self.chain.lock().await = Chain::default();
+    }
+
+    /// Removes the pieces that hold no later records than this one, the first one first: whenever this is cut off, what is left is a
+    /// chain.
+    pub(crate) async fn remove_pieces(&self, through: u64) -> Result<(), CallError> {
         let pieces = {
             let mut chain = self.chain.lock().await;
             self.catch_up(&mut chain).await?;
             archived_pieces(&chain.pieces, through)
         };
         for first in pieces {
-            let name = name(first);
-            match call("remove records", || async { self.api.delete(&name, &DeleteParams::default()).await }).await {
-                Ok(_) | Err(CallError::Missing) => drop(self.chain.lock().await.pieces.remove(&first)),
-                Err(error) => return Err(error),
-            }
+            self.remove_piece(first).await?;
+            self.chain.lock().await.pieces.remove(&first);
         }
         Ok(())
     }
 
     /// Whether an entry of an outbox is on record.
-    async fn is_on_record(&self, id: &str) -> Result<bool, CallError> {
+    async fn is_on_record(&self, id: &str, event: &AuditEvent) -> Result<bool, CallError> {
         let wanted = ListParams::default().labels(&format!("{ENTRY_LABEL}{id}")).limit(1);
         let found = call("list records", || async { self.api.list_metadata(&wanted).await }).await?;
-        Ok(!found.items.is_empty())
+        // What happened a moment ago is in no segment: clocks do not differ by as much as this.
+        let age = Duration::from_millis(now().unix_ms().saturating_sub(event.at.unix_ms()));
+        if !found.items.is_empty() || age < self.sealed_after / 2 {
+            return Ok(!found.items.is_empty());
+        }
+        self.is_sealed(id, event.at).await
+    }
+
+    /// After which age what this process knows of the chain is not gone by.
+    fn patience(&self) -> Duration {
+        self.sealed_after / 4
     }
 
     /// Each call is on record as a whole or not at all.
@@ -169,7 +202,7 @@ impl Audit {
         // Another process may have put an entry of an outbox on record.
         for entry in once(std::mem::take(&mut entries)) {
             let known = match &entry.id {
-                Some(id) => self.is_on_record(id).await?,
+                Some(id) => self.is_on_record(id, &entry.event).await?,
                 None => false,
             };
             if !known {
@@ -188,6 +221,14 @@ impl Audit {
             let piece = write_piece(first, &records, &entries)?;
             match call("store the record", || async { self.api.create(&PostParams::default(), &piece).await }).await {
                 Ok(_) => {
+                    // A process that was halted since it looked may have taken a name that was removed meanwhile.
+                    let is_late = chain.read.is_none_or(|read| read.is_older_than(self.patience()));
+                    if is_late && sealed_through(&self.segments().await?) >= first {
+                        self.remove_piece(first).await?;
+                        *chain = Chain::default();
+                        let words = "this process was halted for a while; try again".to_owned();
+                        return Err(CallError::Unreachable { what: "store the record", words });
+                    }
                     chain.head = head;
                     chain.pieces.insert(first);
                     return Ok(());
@@ -211,8 +252,27 @@ impl Audit {
 
     /// Reads what other writers have appended.
     async fn catch_up(&self, chain: &mut Chain) -> Result<(), CallError> {
-        if !chain.read {
-            let mut page = ListParams::default().labels(LABEL).limit(PAGE);
+        if chain.read.is_none_or(|read| read.is_older_than(self.patience())) {
+            *chain = self.read_chain().await?;
+        }
+        loop {
+            let next = chain.head.map_or(1, |(sequence, _)| sequence + 1);
+            let read = Moment::now();
+            match self.piece(next).await? {
+                Some(piece) => chain.take_in(next, &piece),
+                None => {
+                    chain.read = Some(read);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Reads what there is, and the last record that is listed.
+    async fn read_chain(&self) -> Result<Chain, CallError> {
+        for _ in 0..ATTEMPTS {
+            let mut chain = Chain::default();
+            let mut page = ListParams::default().labels(&format!("{LABEL}={RECORDS}")).limit(PAGE);
             loop {
                 let listed = call("list records", || async { self.api.list_metadata(&page).await }).await?;
                 chain.pieces.extend(listed.items.iter().filter_map(|piece| number(piece.metadata.name.as_deref()?)));
@@ -221,22 +281,26 @@ impl Audit {
                     None => break,
                 }
             }
-            if let Some(last) = chain.pieces.last().copied() {
-                let piece = self.piece(last).await?.ok_or(CallError::Missing)?;
+            // After the pieces: a piece that goes in between is in both, and not in neither.
+            chain.segments = self.segments().await?;
+            chain.segments.retain(Segment::counts);
+            let through = sealed_through(&chain.segments);
+            chain.pieces.retain(|first| *first > through);
+            let Some(last) = chain.pieces.last().copied() else {
+                chain.head = chain.segments.last().map(|segment| (segment.form.through, segment.form.hash));
+                return Ok(chain);
+            };
+            if let Some(piece) = self.piece(last).await? {
                 chain.take_in(last, &piece);
+                return Ok(chain);
             }
-            chain.read = true;
+            // Records came after it, and it went.
         }
-        loop {
-            let next = chain.head.map_or(1, |(sequence, _)| sequence + 1);
-            match self.piece(next).await? {
-                Some(piece) => chain.take_in(next, &piece),
-                None => return Ok(()),
-            }
-        }
+        Err(CallError::Missing)
     }
 
-    async fn piece(&self, first: u64) -> Result<Option<Vec<AuditRecord>>, CallError> {
+    /// The records of a piece; none: it is not there.
+    pub(crate) async fn piece(&self, first: u64) -> Result<Option<Vec<AuditRecord>>, CallError> {
         let name = name(first);
         let Some(piece) = call("read the records", || async { self.api.get_opt(&name).await }).await? else {
             return Ok(None);
@@ -254,6 +318,17 @@ impl Audit {
 }
 
 impl Chain {
+    fn places(&self, after: u64) -> Vec<Place> {
+        if after >= self.head.map_or(0, |(sequence, _)| sequence) {
+            return Vec::new();
+        }
+        let sealed = self.segments.iter().filter(|segment| segment.form.through > after).cloned();
+        let start = after.max(sealed_through(&self.segments)).saturating_add(1);
+        let from = self.pieces.range(..=start).next_back().copied().unwrap_or(1);
+        let pieces = self.pieces.range(from..).copied();
+        sealed.map(Place::Sealed).chain(pieces.map(Place::Piece)).collect()
+    }
+
     fn take_in(&mut self, first: u64, piece: &[AuditRecord]) {
         self.pieces.insert(first);
         if let Some(last) = piece.last() {
@@ -299,7 +374,7 @@ fn write_piece(first: u64, records: &[AuditRecord], entries: &[Entry]) -> Result
         text.push('\n');
     }
     let mut labels: BTreeMap<String, String> =
-        [(LABEL, "records"), MANAGED_BY].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        [(LABEL, RECORDS), MANAGED_BY].map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     labels.extend(
         entries.iter().filter_map(|entry| Some((format!("{ENTRY_LABEL}{}", entry.id.as_ref()?), String::new()))),
     );
@@ -331,6 +406,39 @@ mod tests {
             assert_eq!(archived_pieces(&pieces, through), expected, "{through}");
         }
         assert_eq!(archived_pieces(&BTreeSet::new(), 5), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn records_are_where_they_were_put() {
+        let segment = |first, through| Segment {
+            first,
+            form: Form {
+                through,
+                hash: Sha256::of(b"a"),
+                from: Timestamp::from_unix_ms(1),
+                to: Timestamp::from_unix_ms(2),
+                stored: String::new(),
+                sha256: Some(Sha256::of(b"b")),
+            },
+            created: Timestamp::from_unix_ms(3),
+            uid: None,
+            version: 4,
+        };
+        let segments = vec![segment(1, 10), segment(11, 30)];
+        let head = Some((45, Sha256::of(b"c")));
+        let chain = Chain { head, pieces: [31, 33, 40].into(), segments: segments.clone(), read: None };
+        let [one, two] = [0, 1].map(|which| Place::Sealed(segments[which].clone()));
+        let pieces = [31, 33, 40].map(Place::Piece);
+        let all: Vec<Place> = [one, two].into_iter().chain(pieces).collect();
+        for (after, begins) in [(0, 0), (9, 0), (10, 1), (29, 1), (30, 2), (31, 2), (32, 3), (39, 4), (44, 4), (45, 5)]
+        {
+            assert_eq!(chain.places(after), all[begins..], "{after}");
+        }
+        let unsealed = Chain { segments: Vec::new(), pieces: [5, 9].into(), ..chain };
+        // What came before was taken out.
+        for (after, begins) in [(0, 5), (3, 5), (7, 5), (8, 9)] {
+            assert_eq!(unsealed.places(after).first(), Some(&Place::Piece(begins)), "{after}");
+        }
     }
 
     #[test]

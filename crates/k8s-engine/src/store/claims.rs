@@ -17,6 +17,9 @@ const LABEL: &str = "cloister.dev/claim";
 /// Claims in one page of a list.
 const PAGE: u32 = 500;
 
+/// What the name of a claim on an agreement begins with.
+const AGREEMENT: &str = "claim-agreement-";
+
 /// The key of a claim's holder.
 const HOLDER: &str = "holder";
 
@@ -70,11 +73,11 @@ impl Holder {
 /// The name of the object that is the claim: that a name can be created once is the claim.
 pub(crate) fn claim_name(claim: &Claim) -> String {
     let kind = match claim.kind() {
-        ClaimKind::Nonce => "nonce",
-        ClaimKind::Agreement => "agreement",
-        ClaimKind::AssetName => "asset-name",
+        ClaimKind::Nonce => "claim-nonce-",
+        ClaimKind::Agreement => AGREEMENT,
+        ClaimKind::AssetName => "claim-asset-name-",
     };
-    format!("claim-{kind}-{}", claim.key())
+    format!("{kind}{}", claim.key())
 }
 
 /// The answer to one attempt to take a claim.
@@ -104,6 +107,15 @@ impl Held {
             object.metadata.creation_timestamp.as_ref().and_then(|at| u64::try_from(at.0.as_millisecond()).ok());
         let age_ms = now.unix_ms().saturating_sub(taken.unwrap_or_default());
         Self { holder: holder_of(&object), age_ms, object }
+    }
+
+    /// The job that has it, if it is a claim on an agreement.
+    fn job_on_agreement(&self) -> Option<JobId> {
+        let name = self.object.metadata.name.as_deref()?;
+        match self.holder {
+            Holder::Job(job) => Some(job).filter(|_| name.starts_with(AGREEMENT)),
+            Holder::Caller | Holder::Asset(_) | Holder::Other(_) => None,
+        }
     }
 }
 
@@ -150,8 +162,18 @@ fn holder_of(object: &ConfigMap) -> Holder {
 
 /// All claims that were taken for an account, by its label.
 pub(crate) async fn held_for(cluster: &Cluster, owner: &str, now: Timestamp) -> Result<Vec<Held>, CallError> {
+    list(cluster, &format!("{LABEL}=true,{OWNER}={owner}"), now).await
+}
+
+/// All claims of jobs on agreements.
+pub(crate) async fn on_agreements(cluster: &Cluster, now: Timestamp) -> Result<Vec<(JobId, Held)>, CallError> {
+    let all = list(cluster, &format!("{LABEL}=true"), now).await?;
+    Ok(all.into_iter().filter_map(|held| Some((held.job_on_agreement()?, held))).collect())
+}
+
+async fn list(cluster: &Cluster, labels: &str, now: Timestamp) -> Result<Vec<Held>, CallError> {
     let api: Api<ConfigMap> = cluster.system();
-    let mut page = ListParams::default().labels(&format!("{LABEL}=true,{OWNER}={owner}")).limit(PAGE);
+    let mut page = ListParams::default().labels(labels).limit(PAGE);
     let mut found = Vec::new();
     loop {
         let listed = call("list claims", || async { api.list(&page).await }).await?;

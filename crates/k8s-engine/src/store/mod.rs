@@ -1,5 +1,6 @@
 //! What the service stores in the cluster beside custom resources: ConfigMaps that only grow (the audit log) or that exist
-//! or do not (claims), books of nonces, what is known of archived jobs, and the secrets of a job.
+//! or do not (claims), books of nonces, what is known of archived jobs, receipts until they are sealed, and the
+//! secrets of a job.
 
 mod archive;
 mod audit;
@@ -12,11 +13,12 @@ pub(crate) mod receipts;
 mod secret;
 
 pub(crate) use archive::{
-    ARCHIVE_LABEL, Archived, Batch, Change, batch_object, change_name, change_object, merge, read_archived,
-    sealing_key, that_counts, that_ended,
+    ARCHIVE_LABEL, ARCHIVED_JOBS, Archived, Batch, Change, Receipts, SEALED_RECEIPTS, Waiting, batch_object,
+    change_name, change_object, merge, read_archived, receipts_object, sealing_key, that_are_alone, that_counts,
+    that_ended, waiting_name, waiting_object,
 };
-pub(crate) use audit::{Audit, Entry};
-pub(crate) use claims::{Attempt, Held, Holder, OWNER, Taken, attempt, free, give_up, held_for};
+pub(crate) use audit::{Audit, Entry, Form, Listed, Place, Segment, sealed_through};
+pub(crate) use claims::{Attempt, Held, Holder, OWNER, Taken, attempt, free, give_up, held_for, on_agreements};
 pub(crate) use nonces::Nonces;
 pub(crate) use outbox::{PENDING_LABEL, Pending};
 pub(crate) use payload::secrets;

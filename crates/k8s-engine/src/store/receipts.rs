@@ -1,10 +1,14 @@
-//! Receipts as immutable Secrets: they hold what opens the sealed values. Made once, and kept when their job is gone.
+//! Receipts as immutable Secrets: they hold what opens the sealed values. Made once, and kept when their job is gone: as Secrets
+//! until they are sealed in the store of results.
 
 use super::secret;
 use crate::cluster::{CallError, Cluster, call};
 use cloister_model::{JobId, JobRecord, Opening, Secret as Hidden, Sha256, StoredReceipt};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::{DeleteParams, PostParams},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,9 +36,7 @@ struct Form {
 
 /// Stores a receipt, unless one is there. The one that is there afterwards.
 pub(crate) async fn put(cluster: &Cluster, job: JobId, receipt: StoredReceipt) -> Result<StoredReceipt, CallError> {
-    let StoredReceipt { text, openings, record } = receipt.clone();
-    let form = Form { version: VERSION.to_owned(), text, openings, record };
-    let whole = serde_json::to_vec(&form).map_err(|_| unreadable("it cannot be written as JSON"))?;
+    let whole = write(receipt.clone())?;
     let api: Api<Secret> = cluster.system();
     let mut parts = whole.chunks(PART_BYTES);
     let first = parts.next().unwrap_or_default();
@@ -71,12 +73,54 @@ pub(crate) async fn get(cluster: &Cluster, job: JobId) -> Result<Option<StoredRe
         let part = read(&api, &name).await?.and_then(|mut data| data.remove(RECEIPT));
         whole.extend(part.ok_or_else(|| unreadable("a part of it is missing"))?.0);
     }
-    let form: Form = serde_json::from_slice(&whole).map_err(|_| unreadable("it is not one, or of another version"))?;
+    parse(&whole).map(Some)
+}
+
+/// Removes the Secrets of a receipt, the one that names the others last: a process that is killed in between leaves what is found
+/// again.
+pub(crate) async fn remove(cluster: &Cluster, job: JobId) -> Result<(), CallError> {
+    let api: Api<Secret> = cluster.system();
+    let name = name(job);
+    let Some(mut data) = read(&api, &name).await? else { return Ok(()) };
+    let rest = data.remove(REST).map(|names| serde_json::from_slice::<Vec<String>>(&names.0));
+    let rest = rest.transpose().map_err(|_| unreadable("its parts are not named"))?.unwrap_or_default();
+    for name in rest.iter().chain([&name]) {
+        match call("remove a receipt", || async { api.delete(name, &DeleteParams::default()).await }).await {
+            Ok(_) | Err(CallError::Missing) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The receipt of a job as one line, to be sealed with others.
+pub(crate) fn line(job: JobId, receipt: StoredReceipt) -> Result<Vec<u8>, CallError> {
+    let mut line = format!("{job} ").into_bytes();
+    line.extend(write(receipt)?);
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// The receipt of a job among such lines; none if it is not among them.
+pub(crate) fn among(lines: &[u8], job: JobId) -> Result<Option<StoredReceipt>, CallError> {
+    let start = format!("{job} ").into_bytes();
+    let found = lines.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(start.as_slice()));
+    found.map(parse).transpose()
+}
+
+fn write(receipt: StoredReceipt) -> Result<Vec<u8>, CallError> {
+    let StoredReceipt { text, openings, record } = receipt;
+    let form = Form { version: VERSION.to_owned(), text, openings, record };
+    serde_json::to_vec(&form).map_err(|_| unreadable("it cannot be written as JSON"))
+}
+
+fn parse(whole: &[u8]) -> Result<StoredReceipt, CallError> {
+    let form: Form = serde_json::from_slice(whole).map_err(|_| unreadable("it is not one, or of another version"))?;
     if form.version != VERSION {
         return Err(unreadable("it is of another version"));
     }
     let Form { version: _, text, openings, record } = form;
-    Ok(Some(StoredReceipt { text, openings, record }))
+    Ok(StoredReceipt { text, openings, record })
 }
 
 /// Whether there is a receipt of a job.
@@ -101,4 +145,31 @@ async fn create(api: &Api<Secret>, name: &str, data: BTreeMap<String, Vec<u8>>) 
 
 fn unreadable(words: &str) -> CallError {
     CallError::Refused { what: "give the receipt of a job", words: words.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::Timestamp;
+    use cloister_testkit::{job, job_id};
+
+    #[test]
+    fn a_receipt_is_found_among_others_as_it_was() {
+        let receipt = |number| {
+            let record = job(number, Timestamp::from_unix_ms(5)).record;
+            StoredReceipt { text: format!("{{\"a\":\"\\n{number}\"}}\n"), openings: Hidden::new(Vec::new()), record }
+        };
+        let mut lines = Vec::new();
+        for number in [1, 2, 30] {
+            lines.extend(line(job_id(number), receipt(number)).expect("a line"));
+        }
+        for number in [30, 1, 2] {
+            assert_eq!(among(&lines, job_id(number)), Ok(Some(receipt(number))));
+        }
+        assert_eq!(among(&lines, job_id(3)), Ok(None));
+        assert_eq!(among(b"", job_id(3)), Ok(None));
+        // One that was written by another version is not read as if it were of this one.
+        let other = String::from_utf8(lines).expect("text").replace(VERSION, "cloister.dev/stored-receipt/v9");
+        assert!(among(other.as_bytes(), job_id(1)).is_err());
+    }
 }

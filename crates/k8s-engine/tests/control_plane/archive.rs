@@ -11,9 +11,9 @@ use cloister_k8s_engine::{
     resources::{ComputeJob, ComputeJobStatus},
 };
 use cloister_model::{
-    AuditAction, Backend, EngineError, Explanation, JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus,
-    Jobs as _, LogPart, LogScope, Phase, RecordedDataset, Report, ResultFile, ResultSet, ReviewVerdict, Secret, Seen,
-    StoredReceipt, TimeLimits,
+    AuditAction, Backend, Claim, EngineError, Explanation, JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus,
+    Jobs as _, LogPart, LogScope, Outputs as _, Phase, RecordedDataset, Report, ResultFile, ResultSet, ReviewVerdict,
+    Secret, Seen, StoredReceipt, TimeLimits,
 };
 use cloister_testkit::{guests, labels, recorded_dataset};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret as StoredSecret};
@@ -31,7 +31,13 @@ use std::{
 };
 
 /// Everything that has ended goes, as soon as it is seen.
-const AT_ONCE: ArchiveOptions = ArchiveOptions { after: Duration::ZERO, most: 1000, settle: Duration::from_secs(1) };
+pub(crate) const AT_ONCE: ArchiveOptions = ArchiveOptions {
+    after: Duration::ZERO,
+    most: 1000,
+    settle: Duration::from_secs(1),
+    records_after: Duration::from_secs(3600),
+    pieces: 1000,
+};
 
 /// All answers about a job.
 #[derive(Debug, PartialEq)]
@@ -80,7 +86,7 @@ async fn overview(engine: &Arc<dyn Backend>) -> impl std::fmt::Debug + PartialEq
 }
 
 /// A trial, what is seen of it beside the ports, and its folder of results. Nothing is archived yet.
-async fn trial() -> (Trial, Arc<Outside>, PathBuf) {
+pub(crate) async fn trial() -> (Trial, Arc<Outside>, PathBuf) {
     let installation = Installation::default();
     let outside = Arc::clone(&installation.outside);
     let trial = Trial::start(installation).await;
@@ -89,7 +95,7 @@ async fn trial() -> (Trial, Arc<Outside>, PathBuf) {
     (trial, outside, folder)
 }
 
-fn set(outside: &Outside, archive: ArchiveOptions) {
+pub(crate) fn set(outside: &Outside, archive: ArchiveOptions) {
     *outside.archive.lock().unwrap_or_else(PoisonError::into_inner) = archive;
 }
 
@@ -98,7 +104,7 @@ fn jobs(outside: &Outside) -> Api<ComputeJob> {
     Api::namespaced(cluster.client().clone(), &cluster.namespaces().jobs)
 }
 
-async fn names<K>(api: &Api<K>, label: &str) -> BTreeSet<String>
+pub(crate) async fn names<K>(api: &Api<K>, label: &str) -> BTreeSet<String>
 where
     K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
@@ -112,17 +118,34 @@ async fn batches(outside: &Outside) -> [BTreeSet<String>; 2] {
     let api: Api<ConfigMap> = Api::namespaced(cluster.client().clone(), &cluster.namespaces().system);
     let mut objects = names(&api, "cloister.dev/archive").await;
     objects.retain(|name| name.starts_with("archive-"));
-    [objects, archived_files(folder)]
+    [objects, archived_files(folder, "archive-")]
 }
 
-fn archived_files(folder: &Path) -> BTreeSet<String> {
+/// What is archived in the store under names that begin like this.
+pub(crate) fn archived_files(folder: &Path, start: &str) -> BTreeSet<String> {
     let Ok(entries) = fs::read_dir(folder.join("archive")) else { return BTreeSet::new() };
-    entries.map(|entry| entry.expect("a file").file_name().into_string().expect("text")).collect()
+    let names = entries.map(|entry| entry.expect("a file").file_name().into_string().expect("text"));
+    names.filter(|name| name.starts_with(start)).collect()
 }
 
-async fn until_archived(trial: &Trial, outside: &Outside) {
+/// The Secrets that hold receipts.
+pub(crate) async fn receipt_secrets(client: kube::Client, system: &str) -> BTreeSet<String> {
+    let api: Api<StoredSecret> = Api::namespaced(client, system);
+    let found = api.list_metadata(&ListParams::default().fields("type=cloister.dev/receipt")).await.expect("a list");
+    found.items.iter().map(|object| object.name_any()).collect()
+}
+
+pub(crate) async fn until_no_receipt_is_a_secret(trial: &Trial, outside: &Outside) {
+    let (cluster, _) = outside.place.get().expect("it is open");
+    let system = &cluster.namespaces().system;
+    let gone = async || receipt_secrets(cluster.client().clone(), system).await.is_empty();
+    trial.eventually("the receipts leave their Secrets", gone).await;
+}
+
+pub(crate) async fn until_archived(trial: &Trial, outside: &Outside) {
     let api = jobs(outside);
     trial.eventually("the jobs leave the API server", async || names(&api, "").await.is_empty()).await;
+    until_no_receipt_is_a_secret(trial, outside).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +180,7 @@ async fn an_archived_job_answers_as_before_at_every_replica() {
     }
     // Nothing of what was sealed can be read in the store.
     let sealed = [folder.join(ids[0].to_string()).join("parameters")];
-    let archived = archived_files(&folder).into_iter().map(|name| folder.join("archive").join(name));
+    let archived = archived_files(&folder, "").into_iter().map(|name| folder.join("archive").join(name));
     for file in archived.chain(sealed) {
         let bytes = fs::read(&file).expect("a file");
         for planted in [ids[0].to_string(), "PLANTED-PARAMETER".to_owned()] {
@@ -251,12 +274,13 @@ async fn an_archive_that_was_changed_in_the_store_is_not_believed() {
     let job = trial.job(guests::WRITES).await;
     let status = trial.run(&job).await;
     until_archived(&trial, &outside).await;
-    let files: Vec<PathBuf> = archived_files(&folder).iter().map(|name| folder.join("archive").join(name)).collect();
+    let files: Vec<PathBuf> =
+        archived_files(&folder, "archive-").iter().map(|name| folder.join("archive").join(name)).collect();
     let whole: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).expect("a file")).collect();
     let other = trial.job(guests::TRIVIAL).await;
     trial.run(&other).await;
     until_archived(&trial, &outside).await;
-    let others = archived_files(&folder).into_iter().map(|name| folder.join("archive").join(name));
+    let others = archived_files(&folder, "archive-").into_iter().map(|name| folder.join("archive").join(name));
     let others =
         fs::read(others.into_iter().find(|file| !files.contains(file)).expect("another batch")).expect("a file");
     for wrong in [vec![], whole[0][..whole[0].len() - 1].to_vec(), others] {
@@ -280,11 +304,16 @@ async fn an_archive_that_was_changed_in_the_store_is_not_believed() {
 /// A job that was stopped before it began.
 async fn ended(installation: &controller::Installation, objects: &Api<ComputeJob>, number: u64) -> JobId {
     let job = installation.submit(number).await;
+    end(objects, job).await;
+    installation.ended(job).await;
+    job
+}
+
+/// Ends a job as the controller does when it is stopped before it begins.
+pub(crate) async fn end(objects: &Api<ComputeJob>, job: JobId) {
     let ended = cloister_testkit::status_in(Phase::Stopped, job, cloister_testkit::now());
     let patch = Patch::Merge(json!({"status": ComputeJobStatus::of(&ended, None, None)}));
     objects.patch_status(&job.to_string(), &PatchParams::default(), &patch).await.expect("the controller's write");
-    installation.ended(job).await;
-    job
 }
 
 /// Opens a replica that archives at once, with a folder of this name.
@@ -306,6 +335,7 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
     let room = &installation.room;
     let objects: Api<ComputeJob> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
     let (mut kept, mut removed, mut before) = (Vec::new(), Vec::new(), Vec::new());
+    let mut receipts = Vec::new();
     for number in 1..=60 {
         let job = ended(&installation, &objects, number).await;
         if number % 3 == 0 {
@@ -314,6 +344,7 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
             kept.push(job);
             before.push(installation.store.status(job).await.expect("a status"));
         }
+        receipts.push((job, installation.store.receipt(job).await.expect("an answer").expect("a receipt")));
     }
     let folder = installation.folder();
     let mut to_remove = removed.clone();
@@ -341,6 +372,14 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert!(names(&objects, "").await.is_empty(), "jobs stay in the API server");
+    let system = room.cluster.namespaces().system.as_str();
+    for _ in 0..600 {
+        if receipt_secrets(room.client(), system).await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(receipt_secrets(room.client(), system).await, BTreeSet::new(), "receipts stay in the API server");
     for replica in &replicas {
         let found = listed(replica).await;
         assert_eq!(found.iter().copied().collect::<BTreeSet<_>>(), kept.iter().copied().collect());
@@ -351,6 +390,10 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
         for job in &removed {
             assert_eq!(replica.status(*job).await, Err(EngineError::NoSuchJob(*job)));
         }
+        // Of the jobs that were removed, too, wherever a replica was killed.
+        for (job, receipt) in &receipts {
+            assert_eq!(replica.receipt(*job).await.as_ref(), Ok(&Some(receipt.clone())), "{job}");
+        }
     }
 }
 
@@ -360,6 +403,39 @@ where
     K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
     names(api, label).await.len()
+}
+
+/// The agreement of an archived job is free, and its claim does not stay in the API server. That of a job that has not ended stays.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn claims_on_agreements_go_when_their_jobs_have_left() {
+    let installation = controller::Installation::open(1).await;
+    let room = &installation.room;
+    let objects: Api<ComputeJob> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
+    let configs: Api<ConfigMap> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
+    let claims = |number: u64| vec![Claim::agreement(&format!("0x{number}"))];
+    let submit = async |number: u64, claims: Vec<Claim>| {
+        let job = cloister_testkit::job(number, cloister_testkit::now());
+        let event = controller::event(job.id, AuditAction::JobAllowed);
+        installation.store.submit(job, claims, event).await
+    };
+    let (one, other) = (submit(1, claims(1)).await.expect("a job"), submit(2, claims(2)).await.expect("a job"));
+    end(&objects, one.id).await;
+    installation.ended(one.id).await;
+    let replica = archiving(room, installation.folder(), "a").await;
+    let wanted = format!("claim-agreement-{}", claims(1)[0].key());
+    for _ in 0..600 {
+        if !names(&configs, "cloister.dev/claim").await.contains(&wanted) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let left = names(&configs, "cloister.dev/claim").await;
+    assert_eq!(left, [format!("claim-agreement-{}", claims(2)[0].key())].into());
+    assert_eq!(replica.status(one.id).await.map(|status| status.phase), Ok(Phase::Stopped));
+    assert_eq!(submit(3, claims(2)).await, Err(EngineError::Claimed(claims(2).remove(0))));
+    assert_eq!(replica.status(other.id).await.map(|status| status.phase), Ok(Phase::Queued));
+    submit(4, claims(1)).await.expect("the agreement is free");
 }
 
 /// What the API server has of many ended jobs are a few objects, however many there are.
@@ -384,10 +460,19 @@ async fn many_ended_jobs_become_few_objects() {
     }
     assert_eq!(count(&objects, "").await, 0);
     let configs: Api<ConfigMap> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
-    let batches = count(&configs, "cloister.dev/archive").await;
+    let batches = count(&configs, "cloister.dev/archive=true").await;
     assert_eq!(batches, JOBS.div_ceil(200), "batches of {JOBS} jobs");
     let secrets: Api<StoredSecret> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
-    assert_eq!(count(&secrets, "app.kubernetes.io/managed-by=cloister").await, JOBS + 1, "receipts, and the key");
+    for _ in 0..1200 {
+        if count(&secrets, "app.kubernetes.io/managed-by=cloister").await == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(count(&secrets, "app.kubernetes.io/managed-by=cloister").await, 1, "the key");
+    // Two replicas may have begun with the same ones.
+    let receipts = count(&configs, "cloister.dev/archive=receipts").await;
+    assert!((JOBS.div_ceil(200)..=2 * JOBS.div_ceil(200)).contains(&receipts), "{receipts} objects");
     assert_eq!(listed(&replica).await.len(), JOBS);
     // Another replica reads them in as many steps as there are batches.
     let other = archiving(room, folder, "b").await;
@@ -396,5 +481,5 @@ async fn many_ended_jobs_become_few_objects() {
         .expect("batches")
         .map(|entry| entry.expect("a file").metadata().expect("a size").len())
         .sum();
-    println!("{} bytes of the store for each job", bytes / JOBS as u64);
+    println!("{} bytes of the store for each job and its receipt", bytes / JOBS as u64);
 }

@@ -25,6 +25,8 @@ mod node;
 mod outbox;
 mod permission;
 mod program;
+mod receipts;
+mod records;
 mod rights;
 mod roots;
 mod rules;

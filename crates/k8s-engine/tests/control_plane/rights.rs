@@ -1,26 +1,29 @@
 //! The rights that `deploy/kubernetes` gives, and what nobody may do: the programs work with them, and with no more.
 
 use crate::{
-    cluster::Room,
+    archive,
+    cluster::{Room, options},
     controller::{Installation, event},
     installed::{install, kubeconfig_as, manifests},
     program::Program,
 };
-use cloister_k8s_engine::{ACCOUNT, Cluster, NotPublished, Publish, Publishing, publish_what_is_applied};
+use cloister_k8s_engine::{
+    ACCOUNT, Cluster, ClusterStore, NotPublished, Publish, Publishing, StoreOptions, publish_what_is_applied,
+};
 use cloister_model::{
-    Account, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, Manifest, Phase, Registry as _,
-    Timestamp,
+    Account, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, Manifest, Outputs as _, Phase,
+    Registry as _, Timestamp,
 };
 use k8s_openapi::api::{
     authorization::v1::{
         ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SelfSubjectRulesReview,
         SelfSubjectRulesReviewSpec,
     },
-    core::v1::{Namespace, Pod},
+    core::v1::{Namespace, Pod, Secret},
 };
 use kube::{
     Api, Client,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
@@ -106,6 +109,26 @@ async fn the_programs_need_no_right_beyond_theirs() {
     store.remove(first, event(first, AuditAction::JobRemoved)).await.expect("removed");
     assert!(!store.records(0, 100).await.expect("records").is_empty());
     assert_eq!(engine.end(), Some(0));
+
+    // Ended jobs and their receipts leave the API server.
+    let third = submit(3).await;
+    let objects = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
+    archive::end(&objects, third).await;
+    installation.ended(third).await;
+    let receipt = store.receipt(third).await.expect("an answer").expect("a receipt");
+    let options = StoreOptions { archive: archive::AT_ONCE, ..options(folder.path(), "archiving") };
+    let archiving = ClusterStore::open(cluster_as(room, API).await, options).await.expect("a replica");
+    let mut left = true;
+    for _ in 0..600 {
+        let secrets = archive::receipt_secrets(room.client(), &room.cluster.namespaces().system).await;
+        left = secrets.contains(&format!("receipt-{third}"));
+        if !left {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(!left, "the receipt stays in its Secret");
+    assert_eq!(archiving.receipt(third).await, Ok(Some(receipt)));
 }
 
 /// What may be done, and nothing beside it, of everything in the namespaces of the installation.
@@ -119,7 +142,7 @@ async fn no_account_has_a_right_that_is_not_written_here() {
     let rights: [(&str, &str, &str, &[&str]); 21] = [
         (API, system, "cloister.dev/apikeys", &["create", "get", "list", "watch", "patch"]),
         (API, system, "/configmaps", &["create", "get", "list", "watch", "update", "patch", "delete"]),
-        (API, system, "/secrets", &["create", "get"]),
+        (API, system, "/secrets", &["create", "get", "delete"]),
         (API, jobs, "cloister.dev/computejobs", &["create", "get", "list", "watch", "patch", "delete"]),
         (API, jobs, "cloister.dev/environments", &["get", "list", "watch"]),
         (API, jobs, "/secrets", &["create", "get", "delete"]),
@@ -386,6 +409,25 @@ async fn nobody_else_creates_pods_or_orders_and_nobody_enters_a_pod() {
         as_admin.patch_ephemeral_containers("a", &PatchParams::default(), &Patch::Strategic(patch)).await
     })
     .await;
+
+    // Of the Secrets beside it, the service deletes receipts, which it has sealed elsewhere, and no other.
+    let system = room.cluster.namespaces().system.as_str();
+    let as_api: Api<Secret> = Api::namespaced(cluster_as(room, API).await.client().clone(), system);
+    for (name, kind) in
+        [("archive-key", "cloister.dev/archive-key"), ("cloister", "Opaque"), ("r", "cloister.dev/receipt")]
+    {
+        let secret = json!({"metadata": {"name": name}, "type": kind});
+        let secret = serde_json::from_value(secret).expect("a Secret");
+        as_api.create(&PostParams::default(), &secret).await.expect("a Secret");
+    }
+    let dry_deletion = DeleteParams { dry_run: true, ..DeleteParams::default() };
+    for name in ["archive-key", "cloister"] {
+        refused(name, "deletes Secrets of receipts and no others", async || as_api.delete(name, &dry_deletion).await)
+            .await;
+    }
+    as_api.delete("r", &DeleteParams::default()).await.expect("a receipt goes");
+    let of_admin: Api<Secret> = Api::namespaced(room.client(), system);
+    of_admin.delete("cloister", &DeleteParams::default()).await.expect("an administrator may");
 
     let order = serde_json::from_value(crate::rules::job()).expect("an order");
     let created = async |client: Client| {

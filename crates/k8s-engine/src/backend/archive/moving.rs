@@ -7,7 +7,10 @@ use crate::{
     clock::{now, random_below},
     cluster::{CallError, call, version},
     resources::ComputeJob,
-    store::{Archived, Batch, Change, Pending, batch_object, change_name, read_archived, that_counts, that_ended},
+    store::{
+        ARCHIVED_JOBS, Archived, Batch, Change, Pending, batch_object, change_name, read_archived, that_counts,
+        that_ended,
+    },
 };
 use cloister_model::{EngineError, JobId, Timestamp};
 use futures_util::{StreamExt as _, stream};
@@ -21,6 +24,7 @@ use std::{
     sync::Weak,
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -29,16 +33,22 @@ const PAUSE: Duration = Duration::from_secs(5);
 const SPREAD_MS: u64 = 3000;
 
 /// Jobs of one batch.
-const MOST_JOBS: usize = 200;
+pub(super) const MOST_JOBS: usize = 200;
 
 /// Bytes of one batch, unpacked.
-const MOST_BYTES: usize = 16 << 20;
+pub(super) const MOST_BYTES: usize = 16 << 20;
 
-/// Jobs that are read at the same time.
-const AT_ONCE: usize = 16;
+/// Jobs, or receipts, that are read at the same time.
+pub(super) const AT_ONCE: usize = 16;
 
 /// When a job is tried again that could not be archived, such as one whose results are missing in the store.
 const AGAIN: Duration = Duration::from_secs(3600);
+
+/// For how long receipts or records may be announced, in times that a job is in the archive before it leaves.
+const GIVEN_UP: u32 = 5;
+
+/// Between two looks for claims of jobs that have left the API server, in times that a job is in the archive before it leaves.
+const CLAIMS_PAUSE: u32 = 5;
 
 /// For how long a batch may be made, and a change may be about no archived job, in milliseconds.
 const ABANDONED_MS: u64 = 600_000;
@@ -59,6 +69,9 @@ pub(in crate::backend) async fn follow(store: Weak<Inner>) {
         if let Err(error) = inner.look_at_archive().await {
             tracing::warn!(%error, "ended jobs are not moved to the archive at present; it is tried again");
         }
+        if let Err(error) = inner.look_at_records().await {
+            tracing::warn!(%error, "records of the audit log are not moved to the archive at present; it is tried again");
+        }
     }
 }
 
@@ -77,18 +90,48 @@ fn due(mut ended: Vec<(Timestamp, JobId)>, present: Timestamp, options: &Archive
     ended.into_iter().map(|(_, job)| job).collect()
 }
 
+/// For how long a replica leaves it to another one to do what both see.
+pub(super) fn spread(options: &ArchiveOptions) -> Duration {
+    let settle = u64::try_from(options.settle.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(random_below(SPREAD_MS.min(settle)))
+}
+
+/// Whether it is time for what is done every so often, at moments of this process's own.
+pub(super) fn is_time(next: &mut Option<Instant>, pause: Duration) -> bool {
+    let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    let now = Instant::now();
+    let is_due = next.is_some_and(|next| next <= now);
+    if is_due || next.is_none() {
+        *next = Some(now + Duration::from_millis(pause / 2 + random_below(pause)));
+    }
+    is_due
+}
+
+/// Whether receipts or records that were announced are given up by now: their process was killed, or is slow and finds that out.
+pub(super) fn is_given_up(announced: Timestamp, options: &ArchiveOptions) -> bool {
+    let patience = u64::try_from((options.settle * GIVEN_UP).as_millis()).unwrap_or(u64::MAX);
+    now().unix_ms().saturating_sub(announced.unix_ms()) > patience
+}
+
 impl Inner {
     async fn look_at_archive(&self) -> Result<(), EngineError> {
         self.complete_archive().await?;
         for known in self.settled_jobs() {
             self.leave(&known).await?;
         }
+        self.look_at_receipts().await?;
+        let claims_are_due = {
+            let mut index = self.archive.index_mut();
+            is_time(&mut index.claims_at, self.archive.options.settle * CLAIMS_PAUSE)
+        };
+        if claims_are_due {
+            self.free_agreements().await?;
+        }
         self.drop_batches().await?;
         if !due(self.ended_jobs(), now(), &self.archive.options).is_empty() {
             // Another replica sees the same. Of those that it archives meanwhile, nothing is left to do here.
-            let settle = u64::try_from(self.archive.options.settle.as_millis()).unwrap_or(u64::MAX);
-            tokio::time::sleep(Duration::from_millis(random_below(SPREAD_MS.min(settle)))).await;
-            self.refresh_archive().await?;
+            tokio::time::sleep(spread(&self.archive.options)).await;
+            self.refresh_archive(ARCHIVED_JOBS).await?;
             let jobs = due(self.ended_jobs(), now(), &self.archive.options);
             self.archive_jobs(&jobs).await?;
         }
@@ -117,7 +160,7 @@ impl Inner {
 
     /// Jobs in the API server that are archived as they are, for long enough.
     fn settled_jobs(&self) -> Vec<KnownJob> {
-        let (mut settled, present) = (Vec::new(), tokio::time::Instant::now());
+        let (mut settled, present) = (Vec::new(), Instant::now());
         self.jobs.each(|known| {
             let index = self.archive.index();
             let entry = index.jobs.get(&known.status.id).filter(|entry| entry.known.version == known.version);
@@ -163,7 +206,7 @@ impl Inner {
             return Ok(());
         }
         let api: Api<ConfigMap> = self.cluster.system();
-        let name = new_name()?;
+        let name = new_name("archive")?;
         let announced = batch_object(&name);
         let announced =
             call("announce a batch", || async { api.create(&PostParams::default(), &announced).await }).await?;
@@ -247,7 +290,7 @@ impl Inner {
             let index = self.archive.index();
             self.archive.objects.each(|object| match object {
                 Archived::Change(change) if !index.jobs.contains_key(&change.job) => changes.push(change.clone()),
-                Archived::Change(_) | Archived::Batch(_) => {}
+                Archived::Change(_) | Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_) => {}
             });
         }
         for change in changes.into_iter().filter(|change| is_old(change.created)) {
@@ -256,12 +299,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Whether nothing is left of a batch: each of its jobs has gone, or is in a later one.
+    /// Whether nothing is left of a batch: each of its jobs has gone, or is in a later one, and their receipts are sealed.
     fn is_empty(&self, batch: &Batch) -> bool {
         let (mut gone, present) = (Vec::new(), now());
         {
             let index = self.archive.index();
-            let contents = index.batches.get(&batch.name).filter(|contents| !contents.lost);
+            let contents = index.batches.get(&batch.name).filter(|contents| contents.sealed && !contents.lost);
             let Some(Contents { jobs, .. }) = contents else { return false };
             for job in jobs {
                 let Some(entry) = index.jobs.get(job).filter(|entry| entry.batch == batch.name) else { continue };
@@ -276,7 +319,12 @@ impl Inner {
 }
 
 /// Deletes an object if it is still of this version; whether it did.
-async fn delete(api: &Api<ConfigMap>, name: &str, uid: Option<String>, version: u64) -> Result<bool, CallError> {
+pub(super) async fn delete(
+    api: &Api<ConfigMap>,
+    name: &str,
+    uid: Option<String>,
+    version: u64,
+) -> Result<bool, CallError> {
     let this = Preconditions { uid, resource_version: Some(version.to_string()) };
     let params = DeleteParams { preconditions: Some(this), ..DeleteParams::default() };
     match call("delete what is archived", || async { api.delete(name, &params).await }).await {
@@ -286,11 +334,11 @@ async fn delete(api: &Api<ConfigMap>, name: &str, uid: Option<String>, version: 
     }
 }
 
-/// A name that no other batch has.
-fn new_name() -> Result<String, EngineError> {
+/// A name that no other batch of this kind has.
+pub(super) fn new_name(kind: &str) -> Result<String, EngineError> {
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(unusable)?;
-    Ok(format!("archive-{}", JobId::from_bytes(random)))
+    Ok(format!("{kind}-{}", JobId::from_bytes(random)))
 }
 
 #[cfg(test)]
