@@ -19,8 +19,8 @@ const LONG_ENOUGH: Duration = Duration::from_secs(120);
 /// Jobs under way at the same time.
 const JOBS: usize = 3;
 
-/// Runs a command of tests/cluster.
-fn of_cluster(folder: &Path, command: &str, arguments: &[&str]) {
+/// Runs a command of tests/cluster, and returns what it prints.
+pub(super) fn of_cluster(folder: &Path, command: &str, arguments: &[&str]) -> String {
     let output = Command::new(root().join("tests/cluster").join(command))
         .arg("--dir")
         .arg(folder)
@@ -28,6 +28,7 @@ fn of_cluster(folder: &Path, command: &str, arguments: &[&str]) {
         .output()
         .expect("bash");
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A number that looks random, the same in each run.
@@ -88,7 +89,7 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
 }
 
 /// Whether a job ended because its algorithm was cut off, or would have begun a second time.
-fn was_begun(status: &JobStatus) -> bool {
+pub(super) fn was_begun(status: &JobStatus) -> bool {
     let fault = status.reason.as_ref().map(Reason::fault);
     status.phase == Phase::AlgorithmFailed && fault == Some(Fault::System)
 }
