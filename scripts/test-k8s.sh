@@ -9,8 +9,7 @@
 #   k8s             tests/tests/k8s: a whole cluster. The one in $KUBECONFIG, if that is set; otherwise this script starts
 #                   one, runs the tests with NetworkPolicies in force at once (strict), those of the module killed alone, and those
 #                   in modules named network again with policies that are late (open:500ms). CLOISTERDEV_KILLS=50 kills the kubelet and
-#                   containerd as often as that, instead of for two minutes; CLOISTERDEV_STARTS=100 starts so many containers that try to
-#                   make a connection, instead of six.
+#                   containerd as often as that, instead of for two minutes. The module lost adds a second node, and takes it away.
 #
 # Without arguments, both. Clusters are started with tests/cluster/up, in target/test-cluster, and stopped at the end.
 # CLOISTERDEV_KEEP_CLUSTER=1 leaves the one with nodes running, and prints its kubeconfig.
@@ -104,14 +103,17 @@ control_plane_tests() {
     unset CLOISTERDEV_CLUSTER_API_PORT
 }
 
-# Makes the images, with Python in the home that all tests share: installing it takes minutes the first time. A Provider of Ocean's is
-# played with the tools of the other tests.
+# Makes the images, with Python and JavaScript in the home that all tests share: installing Python takes minutes the first time. A
+# Provider of Ocean's is played with the tools of the other tests.
 images() {
     scripts/test-tools.sh
-    local home=$PWD/target/test-home
+    local home=$PWD/target/test-home interpreter
     cargo build --release --workspace --bins --examples --locked
-    CLOISTER_SANDBOX_HOME=$home target/release/sandbox runtime add python
-    CLOISTER_SANDBOX_HOME=$home deploy/images/build.sh "$@" --interpreter python --profile deterministic
+    for interpreter in python javascript; do
+        CLOISTER_SANDBOX_HOME=$home target/release/sandbox runtime add "$interpreter"
+        set -- "$@" --interpreter "$interpreter"
+    done
+    CLOISTER_SANDBOX_HOME=$home deploy/images/build.sh "$@" --profile deterministic
 }
 
 node_tests() { # WHAT FILTER...
@@ -139,11 +141,12 @@ if [ -n "$want_nodes" ]; then
     elif start "$folder/nodes" --netpol strict; then
         export CLOISTERDEV_CLUSTER_DIR=$folder/nodes
         images --load
-        node_tests 'tests on a whole cluster, NetworkPolicies in force at once' --skip killed::
-        # While one of those is away, everything else on the cluster waits.
+        # The test that loses a node waits for most of its time.
+        RUST_TEST_THREADS=${RUST_TEST_THREADS:-3} node_tests 'tests on a whole cluster, NetworkPolicies in force at once' --skip killed::
+        # While the kubelet or containerd is away, everything else on the node waits.
         if [ ${#arguments[@]} = 0 ] || [[ ${arguments[*]} == *killed* ]]; then
             wanted=("${arguments[@]}") arguments=(killed::)
-            node_tests 'tests that kill the kubelet, containerd and the API server'
+            node_tests 'tests that kill the kubelet and containerd'
             arguments=("${wanted[@]}")
         fi
         # A run of no test would count as passed.

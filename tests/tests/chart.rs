@@ -300,6 +300,18 @@ fn each_value_does_what_it_says() {
     }
 }
 
+/// A lease is there for those that stand by.
+#[test]
+fn a_controller_that_is_alone_renews_no_lease() {
+    for (replicas, expected) in [(1, Some("false")), (2, None)] {
+        let objects = rendered(&[&format!("--set=engine.replicas={replicas}")]);
+        let controller = one(&objects, "Deployment cloister-system cloister-engine");
+        let variables = controller["spec"]["template"]["spec"]["containers"][0]["env"].as_array().expect("variables");
+        let lease = variables.iter().find(|variable| variable["name"] == "CLOISTER_K8S_LEASE");
+        assert_eq!(lease.and_then(|lease| lease["value"].as_str()), expected, "{replicas}");
+    }
+}
+
 /// Names of namespaces reach rights, policies and settings alike.
 #[test]
 fn other_namespaces_are_used_everywhere() {

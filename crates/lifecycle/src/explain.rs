@@ -25,7 +25,8 @@ pub fn explain(status: &JobStatus, turn: Option<Turn>) -> Explanation {
 
 fn explain_phase(status: &JobStatus, turn: Option<Turn>) -> Explanation {
     if let Some(reason) = &status.reason {
-        return Explanation { text: format!("{}: {}", status.phase, reason.text()), ahead: None };
+        // Without the phase: whoever shows this shows the phase beside it.
+        return Explanation { text: reason.text().to_owned(), ahead: None };
     }
     if status.stop_requested.is_some() {
         return Explanation { text: "it was asked to stop and is about to end".to_owned(), ahead: None };
@@ -108,6 +109,8 @@ mod tests {
             let found = explain(&status, turn);
             assert!(found.text.contains(text), "{}: {text}", found.text);
             assert_eq!(found.ahead, ahead);
+            let phase = status.phase.text();
+            assert!(!found.text.contains(phase), "`{phase}` is shown beside it: {}", found.text);
         }
     }
 }

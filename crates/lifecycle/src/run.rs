@@ -174,13 +174,14 @@ fn event_of(summary: &RunSummary) -> (Event, Option<Reason>) {
 
 /// What is told of an end where nothing of the log may leave: neither an exit code nor a number that the algorithm chose.
 fn coarse(end: RunEnd, reason: Reason) -> Reason {
-    const NO_MORE: &str = "the data's contract lets nothing of its log out, so no more is told";
+    const SILENT: &str = "the data's contract lets nothing of the log out";
     match end {
         RunEnd::Succeeded | RunEnd::Refused | RunEnd::HostFault => reason,
-        RunEnd::Failed => Reason::new(&format!("the algorithm failed; {NO_MORE}"), reason.fault()),
+        // That it failed is its phase.
+        RunEnd::Failed => Reason::new(&format!("how it failed is not told, because {SILENT}"), reason.fault()),
         RunEnd::MetLimit => {
             let limit = reason.text().split(" (").next().unwrap_or_default();
-            Reason::new(&format!("{limit}; {NO_MORE}"), reason.fault())
+            Reason::new(&format!("{limit}; no more is told, because {SILENT}"), reason.fault())
         }
     }
 }

@@ -12,6 +12,20 @@ pub const EXITS_WITH_7: &str = r#"(module
     (memory (export "memory") 1)
     (func (export "_start") (call $exit (i32.const 7))))"#;
 
+/// Prints its standard input.
+pub const CAT: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 2)
+    (func (export "_start")
+        (loop $again
+            (i32.store (i32.const 0) (i32.const 1024))
+            (i32.store (i32.const 4) (i32.const 65536))
+            (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)) (then unreachable))
+            (if (i32.load (i32.const 4)) (then
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                (br $again))))))"#;
+
 /// A program that prints this.
 #[must_use]
 pub fn printing(text: &str) -> String {

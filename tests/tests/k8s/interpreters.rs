@@ -1,8 +1,9 @@
-//! Scripts on a real cluster: the image of an interpreter that `deploy/images/build.sh --interpreter` makes, compiled already.
+//! Scripts on a real cluster: the images of interpreters that `deploy/images/build.sh --interpreter` makes, compiled already; and
+//! programs that read what their entrypoint names.
 
-use super::jobs::{Installation, program};
-use cloister_model::{Fault, JobSpec, Phase, Reason};
-use cloister_tests::{cluster, root};
+use super::jobs::{Installation, TABLE, program};
+use cloister_model::{Fault, JobSpec, Phase, Reason, Secret};
+use cloister_tests::{cluster, root, service::CAT};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -22,18 +23,38 @@ table.describe().to_csv("/data/outputs/summary.csv")
 print("rows:", len(table))
 "#;
 
-/// What the script that makes images wrote about the image of Python.
-fn made(what: &str) -> String {
-    let path = root().join(format!("target/images/sandbox-python.{what}"));
+/// A script for Node.js: compares what it reads with the file of its dataset, and shows its arguments.
+const ROWS: &str = r"
+const fs = require('fs');
+const [did] = JSON.parse(process.env.DIDS);
+const table = fs.readFileSync(`/data/inputs/${did}/0`, 'utf8');
+let read = '';
+process.stdin.on('data', piece => { read += piece; });
+process.stdin.on('end', () => {
+    const rows = { rows: table.trim().split('\n').length - 1, same: read === table };
+    fs.writeFileSync('/data/outputs/rows.json', JSON.stringify(rows));
+    console.log('arguments:', process.argv.slice(2).join('|'));
+});
+try {
+    require('net');
+    process.exit(1);
+} catch (error) {
+    console.log('no network:', error.message);
+}
+";
+
+/// What the script that makes images wrote about the image of an interpreter.
+fn made(interpreter: &str, what: &str) -> String {
+    let path = root().join(format!("target/images/sandbox-{interpreter}.{what}"));
     let text = fs::read_to_string(&path);
     text.unwrap_or_else(|error| panic!("{}: {error}; scripts/test-k8s.sh makes it", path.display())).trim().to_owned()
 }
 
-/// An environment with Python, whose bundle is to have this digest.
-fn environment(bundle: &str) -> Value {
+/// An environment with an interpreter, whose bundle is to have this digest.
+fn environment(interpreter: &str, bundle: &str) -> Value {
     let mut environment = cluster::environment();
-    let image = format!("sandbox-python@{}", made("digest"));
-    environment["spec"]["interpreters"] = json!([{"name": "python", "image": image, "bundle": bundle}]);
+    let image = format!("sandbox-{interpreter}@{}", made(interpreter, "digest"));
+    environment["spec"]["interpreters"] = json!([{"name": interpreter, "image": image, "bundle": bundle}]);
     environment
 }
 
@@ -47,7 +68,7 @@ fn python(job: &mut JobSpec) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn a_script_with_pandas_runs_in_a_fresh_pod_and_compiles_nothing() {
-    let installation = Installation::open_with("scripts", &environment(&made("bundle"))).await;
+    let installation = Installation::open_with("scripts", &environment("python", &made("python", "bundle"))).await;
     let job = installation.submit(1, python).await;
     let status = installation.ended(job).await;
     let log = String::from_utf8_lossy(&installation.stored("log").concat()).into_owned();
@@ -72,12 +93,62 @@ async fn a_script_with_pandas_runs_in_a_fresh_pod_and_compiles_nothing() {
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn an_interpreter_that_is_not_the_one_that_the_environment_names_does_not_run() {
     let another = format!("sha256:{}", "7".repeat(64));
-    let installation = Installation::open_with("another", &environment(&another)).await;
+    let installation = Installation::open_with("another", &environment("python", &another)).await;
     let job = installation.submit(1, python).await;
     let status = installation.ended(job).await;
     let reason = status.reason.as_ref();
     assert_eq!(reason.map(Reason::fault), Some(Fault::System), "{status:?}");
     assert!(reason.is_some_and(|reason| reason.text().contains(&another[7..])), "{status:?}");
     assert!(installation.stored("summary.csv").is_empty());
+    installation.nothing_is_left();
+}
+
+/// A script that names Ocean's image for Node.js, and programs: a file of the dataset and a parameter are their standard input.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a cluster with nodes: make test-k8s"]
+async fn a_script_for_node_and_programs_read_in_pods_what_their_entrypoints_name() {
+    let bundle = made("javascript", "bundle");
+    let installation = Installation::open_with("stdin", &environment("javascript", &bundle)).await;
+    let script = |job: &mut JobSpec| {
+        job.algorithm.interpreter = Some("javascript".parse().expect("a name"));
+        job.algorithm.container.image = "node".to_owned();
+        job.algorithm.container.entrypoint = "node $ALGO --top '3 $(4)' < $DATASET/0".to_owned();
+        job.algorithm.source = program(ROWS.as_bytes());
+        job.limits.memory_bytes = 256 << 20;
+    };
+    let cat = wat::parse_str(CAT).expect("a guest");
+    let of_file = |job: &mut JobSpec| {
+        job.algorithm.container.entrypoint = "$ALGO < $DATASET/0".to_owned();
+        job.algorithm.source = program(&cat);
+    };
+    let of_parameter = |job: &mut JobSpec| {
+        job.algorithm.container.entrypoint = "$ALGO <<< \"$note\"".to_owned();
+        job.algorithm.source = program(&cat);
+        // A kubelet puts variables in the place of `$(NAME)`, and a text may begin as an option does.
+        job.parameters = Some(Secret::new(json!({"note": "--home $(HOME)\n$$<"})));
+    };
+    let jobs = [
+        installation.submit(1, script).await,
+        installation.submit(2, of_file).await,
+        installation.submit(3, of_parameter).await,
+    ];
+    for job in jobs {
+        let status = installation.ended(job).await;
+        let log = String::from_utf8_lossy(&installation.stored("log").concat()).into_owned();
+        assert_eq!(status.phase, Phase::Finished, "{status:?} {log}");
+    }
+    if cluster::own_cluster().is_some() {
+        let logs = installation.stored("log");
+        let is_log = |expected: &str| logs.iter().any(|log| log == expected.as_bytes());
+        assert!(is_log(TABLE) && is_log("--home $(HOME)\n$$<\n"), "{}", String::from_utf8_lossy(&logs.concat()));
+        let outputs = installation.stored("");
+        let has = |text: &str| outputs.iter().any(|content| String::from_utf8_lossy(content).contains(text));
+        assert!(has(r#"{"rows":3,"same":true}"#), "what the script read is not the table");
+        assert!(has("no network: ") && has("arguments: --top|3 $(4)\n"), "{}", String::from_utf8_lossy(&logs.concat()));
+        let mut reports = outputs.iter().filter_map(|content| serde_json::from_slice::<Value>(content).ok());
+        let interpreted = reports.find(|found| found["algorithm"]["runtime"]["name"] == "javascript");
+        let report = interpreted.expect("the report of the script");
+        assert_eq!(report["usage"]["compileMs"], Value::Null, "{report:#}");
+    }
     installation.nothing_is_left();
 }

@@ -1,5 +1,5 @@
-//! The kubelet, containerd and the API server are killed in the middle of jobs. These tests run alone, after the others, because everything on
-//! the cluster waits meanwhile.
+//! The kubelet and containerd are killed while pods are created and started. These tests run alone, after the others, because
+//! everything on the node waits meanwhile.
 
 use super::jobs::{Installation, program};
 use cloister_model::{Fault, JobId, JobStatus, Phase, Reason};
@@ -19,11 +19,8 @@ const LONG_ENOUGH: Duration = Duration::from_secs(120);
 /// Jobs under way at the same time.
 const JOBS: usize = 3;
 
-/// One of these tests at a time.
-static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-/// Runs a command of tests/cluster.
-fn of_cluster(folder: &Path, command: &str, arguments: &[&str]) {
+/// Runs a command of tests/cluster, and returns what it prints.
+pub(super) fn of_cluster(folder: &Path, command: &str, arguments: &[&str]) -> String {
     let output = Command::new(root().join("tests/cluster").join(command))
         .arg("--dir")
         .arg(folder)
@@ -31,6 +28,7 @@ fn of_cluster(folder: &Path, command: &str, arguments: &[&str]) {
         .output()
         .expect("bash");
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// A number that looks random, the same in each run.
@@ -46,7 +44,6 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
         return;
     };
     let kills = std::env::var(KILLS).ok().map(|kills| kills.parse::<u64>().expect("a number"));
-    let _alone = ALONE.lock().await;
     let installation = Installation::open("killed").await;
     let guest = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
     let submit = async |number| installation.submit(number, |job| job.algorithm.source = program(&guest)).await;
@@ -91,53 +88,8 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
     installation.nothing_is_left();
 }
 
-/// For how long the API server is away.
-const AWAY: Duration = Duration::from_secs(5);
-
-/// As on a cluster with one API server that is upgraded: nobody can ask anything for a while, and pods go on.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a cluster with nodes: make test-k8s"]
-async fn an_api_server_that_restarts_in_every_step_of_a_job_loses_none() {
-    let Some(folder) = cluster::own_cluster() else {
-        println!("not run: needs a control plane of tests/cluster");
-        return;
-    };
-    let _alone = ALONE.lock().await;
-    let installation = Installation::open("api-server").await;
-    let guest = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
-    let mut jobs = Vec::new();
-    for (number, step) in (1..).zip(["c", "a", "p"]) {
-        let job = installation.submit(number, |job| job.algorithm.source = program(&guest)).await;
-        jobs.push(job);
-        let pod = format!("pod/{job}-{step}");
-        installation.jobs.until("the pod of the step", |namespace| {
-            (!namespace.kubectl(&["get", &pod, "--ignore-not-found", "-o", "name"]).stdout.is_empty()).then_some(())
-        });
-        tokio::task::block_in_place(|| {
-            of_cluster(&folder, "node", &["kube-apiserver", "--kill"]);
-            std::thread::sleep(AWAY);
-            of_cluster(&folder, "up", &[]);
-        });
-    }
-    for job in jobs {
-        let end = Instant::now() + Duration::from_secs(300);
-        let status = loop {
-            // It may not be known for a moment.
-            match cloister_model::Jobs::status(&*installation.store, job).await {
-                Ok(status) if status.phase.has_ended() => break status,
-                asked if Instant::now() > end => panic!("job {job} stays as it is: {asked:?}"),
-                _ => tokio::time::sleep(Duration::from_millis(200)).await,
-            }
-        };
-        assert_eq!(status.phase, Phase::Finished, "{status:?}");
-        let running = status.history.iter().filter(|step| step.phase == Phase::Running).count();
-        assert_eq!(running, 1, "{status:?}");
-    }
-    installation.nothing_is_left();
-}
-
 /// Whether a job ended because its algorithm was cut off, or would have begun a second time.
-fn was_begun(status: &JobStatus) -> bool {
+pub(super) fn was_begun(status: &JobStatus) -> bool {
     let fault = status.reason.as_ref().map(Reason::fault);
     status.phase == Phase::AlgorithmFailed && fault == Some(Fault::System)
 }

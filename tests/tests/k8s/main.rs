@@ -12,6 +12,6 @@ mod images;
 mod interpreters;
 mod jobs;
 mod killed;
+mod lost;
 mod roots;
-mod starts;
 mod stores;

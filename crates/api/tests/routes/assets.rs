@@ -46,6 +46,26 @@ async fn publishing_again_changes_and_sources_stay_hidden() {
     service.post("alice", "/v1/jobs", &request).await.expect(404);
 }
 
+/// Ocean's `allowNetworkAccess` is taken in a DDO, where it has no effect; nothing that is written for Cloister may promise by it
+/// what no algorithm has.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_rule_promises_algorithms_a_network() {
+    let service = service().await;
+    let rules = json!({"allowNetworkAccess": true});
+    let ddo = json!({"id": "did:op:lake", "metadata": {"type": "dataset", "name": "lake"}, "services": [
+        {"id": "c", "type": "compute", "files": [{"type": "inline", "content": "x"}], "compute": rules}]});
+    service.post("alice", "/v1/datasets", &ddo).await.expect(201);
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "penguins"},
+        "spec": {"files": [{"type": "inline", "content": "a"}], "compute": rules}
+    });
+    let refused = service.post("alice", "/v1/datasets", &manifest).await.expect(422).json();
+    assert_eq!(refused["field"], "spec.compute.allowNetworkAccess", "{refused}");
+    let refused = service.put("alice", "/v1/datasets/did:op:lake/permissions", &rules, "").await.expect(422).json();
+    assert_eq!(refused["field"], "allowNetworkAccess", "{refused}");
+    assert!(refused.to_string().contains("no algorithm has a network"), "{refused}");
+}
+
 /// A publisher hears at publication what every consumer's job would end with.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_fetch_could_not_read_is_refused_when_it_is_published() {

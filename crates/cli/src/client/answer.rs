@@ -100,8 +100,6 @@ pub(crate) struct Reason {
 pub(crate) struct JobExplanation {
     pub(crate) phase: String,
     pub(crate) text: String,
-    /// Jobs ahead of it in the queue.
-    pub(crate) ahead: Option<u64>,
     /// What this reader may know beyond the text.
     pub(crate) detail: Option<String>,
     /// Whom its outputs wait for. Absent in answers of an older service.

@@ -1,4 +1,4 @@
-use super::log;
+use super::{beside, log};
 use crate::{
     client::{Client, Job, JobExplanation, Progress as Fetched, Reason, follow_job, read},
     context::Context,
@@ -185,8 +185,8 @@ pub(super) fn outcome(job: &Job) -> anyhow::Result<()> {
         note(&format!("job {id} finished"));
         return Ok(());
     }
-    let reason = reason(job).map(|reason| format!(": {reason}")).unwrap_or_default();
-    Err(Ended::error(FAILED, format!("job {id} ended in {}{reason}", shown(phase))))
+    let ended = reason(job).map_or_else(|| shown(phase), |reason| beside(phase, &reason));
+    Err(Ended::error(FAILED, format!("job {id} ended in {ended}")))
 }
 
 #[cfg(test)]

@@ -202,17 +202,53 @@ async fn explain(context: &Context, job: JobId) -> anyhow::Result<()> {
     if context.format != Format::Table {
         return Ok(print_document(context.format, &answer)?);
     }
-    let JobExplanation { phase, text, ahead, detail, review } = read(&answer)?;
-    print_text(&format!("{}: {}", shown(&phase), shown(&text)))?;
-    if let Some(detail) = detail {
-        print_text(&shown(&detail))?;
-    }
-    if let Some(review) = review {
-        print_text(&review.sentence())?;
-    }
-    match ahead {
+    let JobExplanation { phase, text, detail, review } = read(&answer)?;
+    // Whom it waits for says that it waits.
+    let text = review.map_or_else(|| shown(&text), |review| review.sentence());
+    print_text(&beside(&phase, &text))?;
+    match detail {
         None => Ok(()),
-        Some(1) => Ok(print_text("1 job is ahead of it")?),
-        Some(ahead) => Ok(print_text(&format!("{ahead} jobs are ahead of it"))?),
+        Some(detail) => Ok(print_text(&shown(&detail))?),
+    }
+}
+
+/// A phase, and what is said of it: without the words of the phase, if it begins with them. `text` is escaped.
+fn beside(phase: &str, text: &str) -> String {
+    let mut rest = text;
+    for letter in phase.chars() {
+        let trimmed = rest.trim_start_matches(' ');
+        let found = trimmed.chars().next().filter(|found| found.eq_ignore_ascii_case(&letter));
+        rest = match found {
+            Some(found) => trimmed.get(found.len_utf8()..).unwrap_or_default(),
+            None => return format!("{}: {text}", shown(phase)),
+        };
+    }
+    let rest = match rest.strip_prefix(": ").or_else(|| rest.strip_prefix(' ')) {
+        Some(more) => format!(": {more}"),
+        None if rest.is_empty() => String::new(),
+        None => format!(": {text}"),
+    };
+    format!("{}{rest}", shown(phase))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beside;
+
+    #[test]
+    fn what_is_said_of_a_phase_does_not_say_it_again() {
+        for (phase, text, expected) in [
+            ("LimitExceeded", "limit exceeded: memory (4 MiB)", "LimitExceeded: memory (4 MiB)"),
+            ("AlgorithmFailed", "algorithm failed with exit code 3", "AlgorithmFailed: with exit code 3"),
+            // Of an earlier service.
+            ("AlgorithmFailed", "Algorithm failed: how is not told", "AlgorithmFailed: how is not told"),
+            ("Stopped", "stopped", "Stopped"),
+            ("Running", "its algorithm runs", "Running: its algorithm runs"),
+            ("Queued", "queueded", "Queued: queueded"),
+            ("Stopped", "stop", "Stopped: stop"),
+            ("Stopped", "", "Stopped: "),
+        ] {
+            assert_eq!(beside(phase, text), expected);
+        }
     }
 }

@@ -63,8 +63,9 @@ pub async fn every_job_says_why_it_is_where_it_is(trial: &mut Trial) {
         assert_eq!(explanation.ahead, None, "it does not wait for its turn");
         texts.push(explanation.text);
     }
-    let reason = status.reason.expect("a reason");
+    let (reason, phase) = (status.reason.expect("a reason"), status.phase.text());
     assert!(texts[0].contains(reason.text()), "{}", texts[0]);
+    assert!(!texts[0].contains(phase), "the phase is shown beside it: {}", texts[0]);
     trial.stop(running.id).await;
     trial.ended(running.id).await;
     trial.start_no_jobs().await;

@@ -11,7 +11,7 @@
 use super::{
     ATTEMPT, JOB, Owner, PodSettings, StepResources,
     algorithm::{Closed, closed, live_log_bytes},
-    frame::{container, resources},
+    frame::{container, elsewhere, resources},
     layout::{CLOISTER_FOLDER, ENTRY, Folder, LOG, TERMINATION_MESSAGE},
 };
 use cloister_lifecycle::run_contract;
@@ -113,9 +113,15 @@ const CLOSED: [&str; 3] = [
 ];
 
 /// The volume and the pod of the canary of an environment: those of an algorithm that is a container, made by the same functions,
-/// with our program in the place of the algorithm's and without the walls that it would put up itself.
+/// with our program in the place of the algorithm's and without the walls that it would put up itself. It goes to another node than
+/// those that canaries have `been_to`, if one takes it.
 #[must_use]
-pub fn canary(settings: &PodSettings, environment: &EnvironmentOwner, generation: i64) -> (PersistentVolumeClaim, Pod) {
+pub fn canary(
+    settings: &PodSettings,
+    environment: &EnvironmentOwner,
+    generation: i64,
+    been_to: &[&str],
+) -> (PersistentVolumeClaim, Pod) {
     let settings = PodSettings { algorithm_cpu_millis: 50, ..settings.clone() };
     let digest = Sha256::of(environment.uid.as_bytes());
     let mut bytes = [0; 16];
@@ -140,6 +146,7 @@ pub fn canary(settings: &PodSettings, environment: &EnvironmentOwner, generation
     }
     // Which version of the Environment it speaks of.
     pod.metadata.annotations.get_or_insert_default().insert(ATTEMPT.to_owned(), generation.to_string());
+    elsewhere(&mut pod, been_to);
     environment.own(&mut pod.metadata, environment.pod());
     environment.own(&mut claim.metadata, claimed);
     (claim, pod)

@@ -10,8 +10,8 @@ use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, EmptyDirVolumeSource, KeyToPath, LocalObjectReference, NodeAffinity,
         NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PersistentVolumeClaimVolumeSource, Pod, PodDNSConfig,
-        PodSecurityContext, PodSpec, ResourceRequirements, SELinuxOptions, SeccompProfile, SecretVolumeSource,
-        SecurityContext, Toleration, Volume, VolumeMount,
+        PodSecurityContext, PodSpec, PreferredSchedulingTerm, ResourceRequirements, SELinuxOptions, SeccompProfile,
+        SecretVolumeSource, SecurityContext, Toleration, Volume, VolumeMount,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -152,6 +152,31 @@ pub fn pinned(mut pod: Pod, node: &str) -> Pod {
         ..Affinity::default()
     });
     pod
+}
+
+/// Sends a pod to another node than these, if one takes it.
+pub(super) fn elsewhere(pod: &mut Pod, nodes: &[&str]) {
+    if nodes.is_empty() {
+        return;
+    }
+    // One name in each: the API server takes no list of names here.
+    let is_other = |node: &&str| NodeSelectorRequirement {
+        key: "metadata.name".to_owned(),
+        operator: "NotIn".to_owned(),
+        values: Some(vec![(*node).to_owned()]),
+    };
+    let others = nodes.iter().map(is_other).collect();
+    let preference = NodeSelectorTerm { match_fields: Some(others), match_expressions: None };
+    pod.spec.get_or_insert_with(PodSpec::default).affinity = Some(Affinity {
+        node_affinity: Some(NodeAffinity {
+            required_during_scheduling_ignored_during_execution: None,
+            preferred_during_scheduling_ignored_during_execution: Some(vec![PreferredSchedulingTerm {
+                weight: 100,
+                preference,
+            }]),
+        }),
+        ..Affinity::default()
+    });
 }
 
 /// A pod without names and without anybody to ask for them. That it reaches nothing is the network policy's doing: it is one of

@@ -46,7 +46,7 @@ fn nothing_is_opened_for_algorithm_pods() {
     for settings in [settings(), bare_settings()] {
         assert_eq!(selecting(&algorithm(&settings)), ["default-deny"]);
         assert_eq!(selecting(&container(&settings)), ["default-deny"]);
-        assert_eq!(selecting(&canary(&settings).1), ["default-deny"]);
+        assert_eq!(selecting(&canary(&settings, &["a"]).1), ["default-deny"]);
         assert_eq!(selecting(&configuration(&settings)), ["default-deny", "configuration"]);
         assert_eq!(selecting(&publishing(&settings)), ["default-deny", "publishing"]);
     }

@@ -150,9 +150,9 @@ pub(crate) fn container(settings: &PodSettings) -> Pod {
 }
 
 /// The volume and the pod of the canary of an environment.
-pub(crate) fn canary(settings: &PodSettings) -> (PersistentVolumeClaim, Pod) {
+pub(crate) fn canary(settings: &PodSettings, been_to: &[&str]) -> (PersistentVolumeClaim, Pod) {
     let owner = container::EnvironmentOwner { name: "local".to_owned(), uid: owner().uid };
-    container::canary(settings, &owner, 3)
+    container::canary(settings, &owner, 3, been_to)
 }
 
 pub(crate) fn publishing(settings: &PodSettings) -> Pod {

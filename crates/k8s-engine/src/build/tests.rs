@@ -324,7 +324,9 @@ fn an_algorithm_that_is_a_container_has_nothing_but_its_data() {
 #[test]
 fn a_canary_is_an_algorithm_with_another_program() {
     for settings in [settings(), bare_settings()] {
-        let (claim, canary) = canary(&settings);
+        let (claim, first) = canary(&settings, &[]);
+        assert_eq!(first.spec.as_ref().and_then(|spec| spec.affinity.as_ref()), None);
+        let (_, canary) = canary(&settings, &["a", "b"]);
         let mut other = container(&settings);
         let labels = canary.metadata.labels.clone().expect("labels");
         assert_eq!((labels[super::STEP].as_str(), labels.contains_key(super::JOB)), ("algorithm", false));
@@ -332,7 +334,12 @@ fn a_canary_is_an_algorithm_with_another_program() {
         assert_eq!(claim.metadata.name.as_deref(), Some("canary-local"));
         let (mut spec_of, of_job) = (canary.spec.expect("a spec"), other.spec.as_mut().expect("a spec"));
         assert_eq!(spec_of.containers[0].image, Some(settings.sandbox_image.clone()));
-        // What is different on purpose.
+        // What is different on purpose: it prefers a node that none has been to.
+        let affinity = serde_json::to_value(spec_of.affinity.take()).expect("JSON");
+        let fields = &affinity["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0]["preference"];
+        let others = |node: &str| json!({"key": "metadata.name", "operator": "NotIn", "values": [node]});
+        assert_eq!(fields["matchFields"], json!([others("a"), others("b")]));
+        assert_eq!(affinity.pointer("/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution"), None);
         spec_of.active_deadline_seconds = of_job.active_deadline_seconds;
         spec_of.containers[0].image.clone_from(&of_job.containers[0].image);
         spec_of.containers[0].args.clone_from(&of_job.containers[0].args);

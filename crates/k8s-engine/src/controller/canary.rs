@@ -1,5 +1,5 @@
-//! Canaries: for every environment that runs containers and wants to know its walls, a pod like those of containers, now and
-//! then. What it finds are conditions of the environment; without them, no container runs there.
+//! Canaries: for every environment that runs containers and wants to know its walls, pods like those of containers, now and then,
+//! one after the other on all of its nodes. What they find are conditions of the environment; without them, no container runs there.
 
 use super::Controller;
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
     },
     clock::now,
     cluster::{CallError, call, exactly},
-    observe::canary::{Finding, bytes, failed, found, is_due},
+    observe::canary::{Finding, Sighting, been_to, bytes, failed, found, is_due},
     resources::{Condition, Environment},
 };
 use cloister_model::CanaryMessage;
@@ -70,11 +70,12 @@ impl Controller {
         let phase = status.and_then(|status| status.phase.as_deref()).unwrap_or_default();
         let since = pod.creation_timestamp().map_or(0, |at| at.0.as_millisecond());
         let late = now().unix_ms().saturating_sub(u64::try_from(since).unwrap_or(0)) > PATIENCE_MS;
-        let generation = environment.metadata.generation;
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        let sighting = Sighting { environment, node, now: now() };
         let finding = match (word, phase) {
-            (Some(word), "Succeeded") => found(&word, self.capacity(&owner).await?, generation, now()),
-            (_, "Succeeded" | "Failed") => failed("its canary ended without a word", generation, now()),
-            _ if late => failed("its canary did not come to an end", generation, now()),
+            (Some(word), "Succeeded") => found(sighting, &word, self.capacity(&owner).await?),
+            (_, "Succeeded" | "Failed") => failed(sighting, "its canary ended without a word"),
+            _ if late => failed(sighting, "its canary did not come to an end"),
             _ => return Ok(()),
         };
         self.publish(environment, &finding).await?;
@@ -83,8 +84,8 @@ impl Controller {
 
     async fn send(&self, environment: &Environment, owner: &EnvironmentOwner) -> Result<(), CallError> {
         let settings = self.settings(environment);
-        let generation = environment.metadata.generation;
-        let (claim, pod) = container::canary(&settings, owner, generation.unwrap_or_default());
+        let generation = environment.metadata.generation.unwrap_or_default();
+        let (claim, pod) = container::canary(&settings, owner, generation, &been_to(environment));
         let cluster = &self.reconciler.objects.cluster;
         let (claims, pods) = (cluster.jobs::<PersistentVolumeClaim>(), cluster.jobs::<Pod>());
         match call("create the volume of a canary", || async { claims.create(&PostParams::default(), &claim).await })
@@ -97,7 +98,8 @@ impl Controller {
         }
         let created = call("create a canary", || async { pods.create(&PostParams::default(), &pod).await }).await?;
         if let Err(tampered) = verify(&pod, &created) {
-            self.publish(environment, &failed(&tampered.to_string(), generation, now())).await?;
+            let sighting = Sighting { environment, node: None, now: now() };
+            self.publish(environment, &failed(sighting, &tampered.to_string())).await?;
             return self.remove(owner, &created).await;
         }
         Ok(())
@@ -127,7 +129,8 @@ impl Controller {
             "at": finding.isolation.at,
             // What is absent is removed.
             "windowMs": finding.isolation.window_ms,
-            "reached": finding.isolation.reached,
+            "roundEnded": finding.isolation.round_ended,
+            "nodes": finding.isolation.nodes,
         });
         let patch = Patch::Merge(json!({
             "metadata": {"uid": environment.uid(), "resourceVersion": environment.resource_version()},

@@ -192,6 +192,8 @@ mod tests {
                 cloister_testkit::status_in(phase, cloister_testkit::job_id(1), Timestamp::from_unix_ms(5));
             let plain = note(&status);
             assert!(!plain.is_empty() && plain.len() <= MOST_NOTE, "{phase}: {plain}");
+            // The phase is the reason of the event.
+            assert!(!phase.has_ended() || plain.starts_with("a reason"), "{phase}: {plain}");
             status.reason = Some(Reason::new(&format!("\u{1b}[31m{}", "ä".repeat(5000)), Fault::Algorithm));
             let long = note(&status);
             assert!(long.len() <= 1024 && !long.contains('\u{1b}'), "{phase}: {long}");

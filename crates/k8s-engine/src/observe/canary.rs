@@ -1,10 +1,14 @@
-//! What a canary's word means for its environment. Pure.
+//! What the words of canaries mean for their environment. Pure.
+//!
+//! Canaries go round: each prefers a node that none of its round has been to, and a round ends when one comes to a node again. What is
+//! known of an environment is what is known of the worst of these nodes.
 
 use crate::resources::{
-    Condition, ConditionStatus, Environment, Isolation, NETWORK_POLICY_ENFORCED, RuntimeRules, STORAGE_WORKS,
+    Condition, ConditionStatus, Environment, FoundWall, Isolation, Moment, NETWORK_POLICY_ENFORCED, NodeIsolation,
+    RuntimeRules, STORAGE_WORKS,
 };
 use cloister_model::{CanaryMessage, RuntimeKind, Timestamp};
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 /// After how long an environment is looked at again: nodes and network plugins change without a word.
 const AGAIN: Duration = Duration::from_secs(3600);
@@ -12,39 +16,74 @@ const AGAIN: Duration = Duration::from_secs(3600);
 const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(300);
 /// What a file system may hold beyond the capacity of its volume, in bytes and in hundredths: it counts in units of its own.
 const ROUNDING: (u64, u64) = (64 << 20, 10);
+/// The most nodes of a round.
+const MOST_NODES: usize = 32;
 
 /// What was found out about an environment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// Whether its network policy and the size of its volumes are enforced.
     pub conditions: [Condition; 2],
-    /// What was reached, and until when.
+    /// What was found on which node.
     pub isolation: Isolation,
 }
 
-/// Whether an environment wants a canary now: it runs containers, wants a wall, and nothing recent says whether that stands.
+/// What a canary came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting<'a> {
+    /// The environment that sent it.
+    pub environment: &'a Environment,
+    /// The node that it ran on; none: no node took it.
+    pub node: Option<&'a str>,
+    /// When its end was seen.
+    pub now: Timestamp,
+}
+
+/// Whether an environment wants a canary now: it runs containers, wants a wall, and nothing recent says whether that stands on its
+/// nodes.
 #[must_use]
 pub fn is_due(environment: &Environment, now: Timestamp) -> bool {
     let RuntimeRules { kinds, require_network_policy, require_enforced_storage, .. } = &environment.spec.runtimes;
     if !kinds.contains(&RuntimeKind::Container) || !(*require_network_policy || *require_enforced_storage) {
         return false;
     }
-    let Some(status) = &environment.status else { return true };
-    let found = [NETWORK_POLICY_ENFORCED, STORAGE_WORKS].map(|kind| Condition::of(&status.conditions, kind));
-    let (Some(isolation), [Some(network), Some(storage)]) = (&status.isolation, found) else { return true };
-    let present = environment.metadata.generation;
-    if [network, storage].iter().any(|condition| condition.observed_generation != present) {
-        return true;
-    }
-    let unknown = [network, storage].iter().any(|condition| condition.status == ConditionStatus::Unknown);
+    let (Some(isolation), Some(status)) = (known(environment), &environment.status) else { return true };
+    let Some(round_ended) = isolation.round_ended.filter(|_| been_to(environment).is_empty()) else { return true };
+    let unknown = status.conditions.iter().any(|condition| {
+        [NETWORK_POLICY_ENFORCED, STORAGE_WORKS].contains(&condition.kind.as_str())
+            && condition.status == ConditionStatus::Unknown
+    });
     let pause = if unknown { AGAIN_AFTER_FAILURE } else { AGAIN };
-    let since = isolation.at.timestamp().unix_ms();
+    let since = round_ended.timestamp().unix_ms();
     now.unix_ms() >= since.saturating_add(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The nodes that canaries of the present round have been to.
+#[must_use]
+pub fn been_to(environment: &Environment) -> Vec<&str> {
+    let Some(isolation) = known(environment) else { return Vec::new() };
+    isolation.nodes.iter().filter(|node| isolation.is_of_this_round(node)).map(|node| node.node.as_str()).collect()
+}
+
+/// What was found out about an environment as it is: what was found out about other rules says nothing of the present ones.
+fn known(environment: &Environment) -> Option<&Isolation> {
+    let status = environment.status.as_ref()?;
+    let present = environment.metadata.generation;
+    let is_present =
+        |kind| Condition::of(&status.conditions, kind).is_some_and(|found| found.observed_generation == present);
+    status.isolation.as_ref().filter(|_| is_present(NETWORK_POLICY_ENFORCED) && is_present(STORAGE_WORKS))
+}
+
+impl Isolation {
+    fn is_of_this_round(&self, node: &NodeIsolation) -> bool {
+        let after = |ended: Moment| node.at.timestamp().unix_ms() > ended.timestamp().unix_ms();
+        self.round_ended.is_none_or(after)
+    }
 }
 
 /// What a canary has found. `capacity` is that of its volume, in bytes.
 #[must_use]
-pub fn found(message: &CanaryMessage, capacity: Option<u64>, generation: Option<i64>, now: Timestamp) -> Finding {
+pub fn found(sighting: Sighting<'_>, message: &CanaryMessage, capacity: Option<u64>) -> Finding {
     let reached = message.reached.join(", ");
     let network = match message.reached_until_ms {
         None => (ConditionStatus::True, "Closed", "a fresh pod reached nothing".to_owned()),
@@ -75,29 +114,92 @@ pub fn found(message: &CanaryMessage, capacity: Option<u64>, generation: Option<
             (ConditionStatus::False, "SizeNotEnforced", text)
         }
     };
-    let isolation = Isolation { at: now.into(), window_ms: message.reached_until_ms, reached: message.reached.clone() };
-    Finding { conditions: conditions(network, storage, generation, now), isolation }
+    let [network, storage] = [network, storage].map(wall);
+    after(sighting, message.reached_until_ms, network, storage)
 }
 
 /// What it means that a canary could not say anything.
 #[must_use]
-pub fn failed(why: &str, generation: Option<i64>, now: Timestamp) -> Finding {
-    let unknown = || (ConditionStatus::Unknown, "CanaryFailed", format!("it was not found out: {why}"));
-    let isolation = Isolation { at: now.into(), window_ms: None, reached: Vec::new() };
-    Finding { conditions: conditions(unknown(), unknown(), generation, now), isolation }
+pub fn failed(sighting: Sighting<'_>, why: &str) -> Finding {
+    let unknown = || wall((ConditionStatus::Unknown, "CanaryFailed", format!("it was not found out: {why}")));
+    after(sighting, None, unknown(), unknown())
 }
 
-type Found = (ConditionStatus, &'static str, String);
+fn wall((status, reason, message): (ConditionStatus, &str, String)) -> FoundWall {
+    FoundWall { status, reason: reason.to_owned(), message }
+}
 
-fn conditions(network: Found, storage: Found, generation: Option<i64>, now: Timestamp) -> [Condition; 2] {
-    [(NETWORK_POLICY_ENFORCED, network), (STORAGE_WORKS, storage)].map(|(kind, (status, reason, message))| Condition {
-        kind: kind.to_owned(),
-        status,
-        reason: reason.to_owned(),
-        message,
-        last_transition_time: now.into(),
-        observed_generation: generation,
-    })
+/// What is known of an environment after a canary.
+fn after(sighting: Sighting<'_>, window_ms: Option<u64>, network: FoundWall, storage: FoundWall) -> Finding {
+    let Sighting { environment, node, now } = sighting;
+    let generation = environment.metadata.generation;
+    let before = known(environment).cloned();
+    let mut isolation =
+        before.unwrap_or(Isolation { at: now.into(), window_ms: None, round_ended: None, nodes: Vec::new() });
+    isolation.at = now.into();
+    let Some(node) = node else {
+        // Whatever is known of nodes: none takes such a pod now.
+        isolation.round_ended = Some(now.into());
+        return Finding { conditions: conditions([network, storage], generation, now), isolation };
+    };
+    let looked = NodeIsolation { node: node.to_owned(), at: now.into(), window_ms, network, storage };
+    let mut again = false;
+    match isolation.nodes.iter().position(|known| known.node == node) {
+        None => isolation.nodes.push(looked),
+        Some(index) => {
+            again = isolation.is_of_this_round(&isolation.nodes[index]);
+            isolation.nodes[index] = looked;
+        }
+    }
+    let in_round = isolation.nodes.iter().filter(|known| isolation.is_of_this_round(known)).count();
+    if again || in_round >= MOST_NODES {
+        // Nodes that are not there any more, or take no such pods.
+        let round: Vec<_> = isolation.nodes.iter().filter(|known| isolation.is_of_this_round(known)).cloned().collect();
+        isolation.nodes = round;
+        isolation.round_ended = Some(now.into());
+    }
+    while isolation.nodes.len() > MOST_NODES {
+        // The one that was looked at the longest ago.
+        let oldest = isolation.nodes.iter().enumerate().min_by_key(|(_, known)| known.at.timestamp().unix_ms());
+        let Some((index, _)) = oldest else { break };
+        isolation.nodes.remove(index);
+    }
+    isolation.window_ms = isolation.nodes.iter().filter_map(|known| known.window_ms).max();
+    let worst = [worst(&isolation.nodes, |known| &known.network), worst(&isolation.nodes, |known| &known.storage)];
+    Finding { conditions: conditions(worst, generation, now), isolation }
+}
+
+/// What holds for all of these nodes, of which there is one at least.
+fn worst(nodes: &[NodeIsolation], of: impl Fn(&NodeIsolation) -> &FoundWall) -> FoundWall {
+    let rank = |status| match status {
+        ConditionStatus::False => 0,
+        ConditionStatus::Unknown => 1,
+        ConditionStatus::True => 2,
+    };
+    let worst = nodes.iter().min_by_key(|known| (rank(of(known).status), Reverse(known.window_ms)));
+    let Some(known) = worst else {
+        return wall((ConditionStatus::Unknown, "CanaryFailed", "no node was looked at".to_owned()));
+    };
+    let FoundWall { status, reason, message } = of(known).clone();
+    let message = match nodes.len() {
+        0 | 1 => message,
+        many => format!("{message} (node {}; {many} nodes were looked at)", known.node),
+    };
+    FoundWall { status, reason, message }
+}
+
+fn conditions(found: [FoundWall; 2], generation: Option<i64>, now: Timestamp) -> [Condition; 2] {
+    let [network, storage] = found;
+    [(NETWORK_POLICY_ENFORCED, network), (STORAGE_WORKS, storage)].map(
+        |(kind, FoundWall { status, reason, message })| Condition {
+            kind: kind.to_owned(),
+            status,
+            reason,
+            message,
+            last_transition_time: now.into(),
+            observed_generation: generation,
+        },
+    )
 }
 
 /// A quantity of the API server's in bytes, such as `64Mi`; none: it is written in another way.
@@ -140,6 +242,7 @@ mod tests {
     #[test]
     fn a_wall_stands_only_if_the_canary_saw_it_stand() {
         use ConditionStatus::{False, True, Unknown};
+        let environment = environment(&["container"]);
         for (said, capacity, network, storage) in [
             (message(None, Some(62 * MIB)), Some(64 * MIB), (True, "Closed"), (True, "SizeEnforced")),
             (message(Some(400), Some(64 * MIB)), Some(64 * MIB), (True, "ClosedLate"), (True, "SizeEnforced")),
@@ -148,12 +251,13 @@ mod tests {
             (message(None, None), Some(64 * MIB), (True, "Closed"), (False, "NotWritable")),
             (message(None, Some(MIB)), None, (True, "Closed"), (Unknown, "NoCapacity")),
         ] {
-            let found = found(&said, capacity, Some(3), NOW);
+            let found = found(at(&environment, "a", NOW), &said, capacity);
             let seen = found.conditions.clone().map(|condition| (condition.status, condition.reason));
             assert_eq!(seen, [network, storage].map(|(status, reason)| (status, reason.to_owned())), "{said:?}");
             assert_eq!(found.isolation.window_ms, said.reached_until_ms);
         }
-        assert!(failed("no node", Some(3), NOW).conditions.iter().all(|condition| condition.status == Unknown));
+        let failed = failed(at(&environment, "a", NOW), "no word");
+        assert!(failed.conditions.iter().all(|condition| condition.status == Unknown));
     }
 
     fn environment(kinds: &[&str]) -> Environment {
@@ -165,6 +269,25 @@ mod tests {
             },
         }))
         .expect("an environment")
+    }
+
+    /// A canary of an environment on a node.
+    fn at<'a>(environment: &'a Environment, node: &'a str, now: Timestamp) -> Sighting<'a> {
+        Sighting { environment, node: Some(node), now }
+    }
+
+    /// No canary of an environment runs.
+    fn nowhere(environment: &Environment) -> Finding {
+        failed(Sighting { environment, node: None, now: NOW }, "no node")
+    }
+
+    /// The canaries of a round on one node, which is the only one.
+    fn alone(environment: &Environment, said: &CanaryMessage) -> Environment {
+        let first = with(environment, &found(at(environment, "a", NOW), said, Some(64 * MIB)));
+        assert!(is_due(&first, NOW) && been_to(&first) == ["a"]);
+        let second = with(&first, &found(at(&first, "a", NOW), said, Some(64 * MIB)));
+        assert!(been_to(&second).is_empty(), "its round is over");
+        second
     }
 
     /// What was found out about an environment.
@@ -185,18 +308,20 @@ mod tests {
         };
         assert_eq!(offers(&containers), (true, false));
         assert_eq!(containers.missing_walls(), [NETWORK_POLICY_ENFORCED, STORAGE_WORKS]);
-        let good = found(&message(None, Some(64 * MIB)), Some(64 * MIB), Some(3), NOW);
-        assert_eq!(offers(&with(&containers, &good)), (true, true));
+        let good = alone(&containers, &message(None, Some(64 * MIB)));
+        assert_eq!(offers(&good), (true, true));
+        // It speaks of other rules, such as another storage class.
+        let mut changed = good.clone();
+        changed.metadata.generation = Some(4);
         for bad in [
-            found(&message(Some(29_900), Some(64 * MIB)), Some(64 * MIB), Some(3), NOW),
-            found(&message(None, Some(64 << 30)), Some(64 * MIB), Some(3), NOW),
-            // It speaks of other rules, such as another storage class.
-            found(&message(None, Some(64 * MIB)), Some(64 * MIB), Some(2), NOW),
-            failed("no node", Some(3), NOW),
+            alone(&containers, &message(Some(29_900), Some(64 * MIB))),
+            alone(&containers, &message(None, Some(64 << 30))),
+            changed,
+            with(&containers, &nowhere(&containers)),
+            with(&good, &nowhere(&good)),
         ] {
-            let environment = with(&containers, &bad);
-            assert_eq!(offers(&environment), (true, false), "{bad:?}");
-            assert!(environment.offered().expect("an environment").offers.withholds_containers);
+            assert_eq!(offers(&bad), (true, false), "{bad:?}");
+            assert!(bad.offered().expect("an environment").offers.withholds_containers);
         }
         // The operator can do without.
         let mut without = containers.clone();
@@ -214,13 +339,59 @@ mod tests {
         let containers = environment(&["wasm", "container"]);
         assert!(is_due(&containers, NOW));
         let later = |seconds: u64| Timestamp::from_unix_ms(NOW.unix_ms() + seconds * 1000);
-        let good = with(&containers, &found(&message(None, Some(1)), Some(1), Some(3), NOW));
+        let good = alone(&containers, &message(None, Some(1)));
         assert_eq!([0, 3599, 3600].map(|seconds| is_due(&good, later(seconds))), [false, false, true]);
-        let unknown = with(&containers, &failed("no node", Some(3), NOW));
+        let unknown = with(&containers, &nowhere(&containers));
         assert_eq!([0, 299, 300].map(|seconds| is_due(&unknown, later(seconds))), [false, false, true]);
         let mut changed = good;
         changed.metadata.generation = Some(4);
-        assert!(is_due(&changed, NOW));
+        assert!(is_due(&changed, NOW) && been_to(&changed).is_empty());
+    }
+
+    /// One node without a wall closes the environment, until a canary has seen the wall stand there, or its node is gone.
+    #[test]
+    fn canaries_go_from_node_to_node_and_the_worst_one_counts() {
+        use ConditionStatus::{False, True, Unknown};
+        let (closed, late, open) = (message(None, Some(1)), message(Some(7), Some(1)), message(Some(29_900), Some(1)));
+        let mut environment = environment(&["container"]);
+        let mut now = NOW.unix_ms();
+        let mut looks = |environment: &mut Environment, node: &str, said: Option<&CanaryMessage>| {
+            now += 40_000;
+            let sighting = at(environment, node, Timestamp::from_unix_ms(now));
+            let finding = match said {
+                Some(said) => found(sighting, said, Some(64 * MIB)),
+                None => failed(sighting, "no word"),
+            };
+            let network = finding.conditions[0].clone();
+            *environment = with(environment, &finding);
+            assert!(network.message.contains("(node ") == (finding.isolation.nodes.len() > 1), "{}", network.message);
+            (network.status, network.reason, finding.isolation.window_ms)
+        };
+        let is = |status, reason: &str, window| (status, reason.to_owned(), window);
+        assert_eq!(looks(&mut environment, "a", Some(&closed)), is(True, "Closed", None));
+        assert_eq!(looks(&mut environment, "b", Some(&late)), is(True, "ClosedLate", Some(7)));
+        assert_eq!(looks(&mut environment, "c", Some(&open)), is(False, "Open", Some(29_900)));
+        assert_eq!(been_to(&environment), ["a", "b", "c"]);
+        assert_eq!(looks(&mut environment, "d", None), is(False, "Open", Some(29_900)));
+        assert_eq!(looks(&mut environment, "a", Some(&closed)), is(False, "Open", Some(29_900)));
+        assert!(been_to(&environment).is_empty(), "one came to a node again");
+        // The next round: what was found in the last one counts until a canary comes there again.
+        assert_eq!(looks(&mut environment, "a", Some(&closed)), is(False, "Open", Some(29_900)));
+        assert_eq!(looks(&mut environment, "c", Some(&closed)), is(Unknown, "CanaryFailed", Some(7)));
+        assert_eq!(been_to(&environment), ["a", "c"]);
+        assert_eq!(looks(&mut environment, "d", Some(&closed)), is(True, "ClosedLate", Some(7)));
+        // No canary of the round came to the node `b`.
+        assert_eq!(looks(&mut environment, "d", Some(&closed)), is(True, "Closed", None));
+        let nodes = &environment.status.as_ref().and_then(|status| status.isolation.as_ref()).expect("known").nodes;
+        assert_eq!(nodes.iter().map(|known| known.node.as_str()).collect::<Vec<_>>(), ["a", "c", "d"]);
+        // A round has an end, however many nodes there are.
+        for number in 0..MOST_NODES {
+            assert!(!is_due(&environment, Timestamp::from_unix_ms(0)) || number > 0);
+            looks(&mut environment, &format!("node-{number}"), Some(&closed));
+        }
+        assert!(been_to(&environment).is_empty());
+        let status = environment.status.as_ref().expect("a status");
+        assert_eq!(status.isolation.as_ref().map(|isolation| isolation.nodes.len()), Some(MOST_NODES));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{collections::HashMap, time::Duration};
 pub const MOST_ATTEMPTS: u32 = 3;
 
 /// How long after its grace period a pod that is being deleted may stay.
-pub(crate) const LEAVING: Duration = Duration::from_secs(60);
+const LEAVING: Duration = Duration::from_secs(60);
 
 /// The code that the sandbox exits with if an earlier run has the claim.
 const CLAIM_TAKEN: i32 = 6;
@@ -66,6 +66,25 @@ impl Patience {
     }
 }
 
+impl PodState {
+    /// When a pod that is being deleted is waited for no longer; none: it is not being deleted.
+    #[must_use]
+    pub fn given_up_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Leaving { since, grace_seconds } => {
+                Some(after(*since, Duration::from_secs(*grace_seconds).saturating_add(LEAVING)))
+            }
+            Self::Waiting { .. } | Self::Running | Self::Ended(_) => None,
+        }
+    }
+
+    /// Whether a pod is being deleted and its node has not said in time that it is gone. Its containers may still run.
+    #[must_use]
+    pub fn node_is_silent(&self, now: Timestamp) -> bool {
+        self.given_up_at().is_some_and(|at| now >= at)
+    }
+}
+
 impl WaitingOn {
     /// How long a pod may wait for it.
     #[must_use]
@@ -110,14 +129,11 @@ pub fn verdict(
     match &pod.state {
         PodState::Waiting { on, text } => waiting(*on, text, attempts, patience.since(&pod.uid, *on, now), now),
         PodState::Running => Verdict::Wait { text: running(step).to_owned(), until: None },
-        PodState::Leaving { since, grace_seconds } => {
-            let limit = Duration::from_secs(*grace_seconds).saturating_add(LEAVING);
-            let until = after(*since, limit);
-            if now >= until {
-                cut_off("its pod is being deleted, and its node does not answer".to_owned())
-            } else {
-                Verdict::Wait { text: "its pod is being deleted".to_owned(), until: Some(until) }
-            }
+        PodState::Leaving { .. } if pod.state.node_is_silent(now) => {
+            cut_off("its node does not answer, and what that node holds is lost; submit the job again".to_owned())
+        }
+        PodState::Leaving { .. } => {
+            Verdict::Wait { text: "its pod is being deleted".to_owned(), until: pod.state.given_up_at() }
         }
         PodState::Ended(end) => ended(step, pod, end, attempts),
     }

@@ -13,7 +13,7 @@ pub use world::{Act, Stored, World};
 
 use crate::{
     build::{PodSettings, PodStep},
-    observe::{Patience, PodState},
+    observe::{Patience, PodFacts, PodState},
 };
 use cloister_lifecycle::{
     Action, Asked, Deadlines, Facts, LogFate, NotApplied, ResultList, Retention, StepAnswer, StoredReport, Transition,
@@ -29,10 +29,14 @@ const RETRY_MS: u64 = 1000;
 #[must_use]
 pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now: Timestamp) -> Act {
     let Stored { status, attempts, report, results, rule: _, awaits_registration, log_discarded: _ } = &world.stored;
-    // A pod of an attempt that was given up makes room for the next one.
-    if let Some((step, pod)) = world.pods.iter().find(|(step, pod)| pod.attempt < attempts.of(**step)) {
+    // A pod of an attempt that was given up makes room for the next one. If its node does not answer, it cannot: then it ends the
+    // step as a pod of the present attempt would.
+    let ended = status.phase.has_ended();
+    let makes_room =
+        |step: &PodStep, pod: &PodFacts| pod.attempt < attempts.of(*step) && (ended || !pod.state.node_is_silent(now));
+    if let Some((step, pod)) = world.pods.iter().find(|(step, pod)| makes_room(step, pod)) {
         return match pod.state {
-            PodState::Leaving { .. } if !status.phase.has_ended() => wait("its pod is being deleted", None),
+            PodState::Leaving { .. } if !ended => wait("its pod is being deleted", pod.state.given_up_at()),
             _ => Act::DeletePod { step: *step, uid: pod.uid.clone() },
         };
     }
@@ -47,7 +51,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
                 None => await_registration(world, transition),
             };
         }
-        let first = steps.keep(transition, world, settings);
+        let first = steps.keep(transition, world, settings, now);
         first.unwrap_or_else(|| store(world, transition, &steps, now))
     };
     if status.phase == Phase::InReview
@@ -163,7 +167,8 @@ fn end_run(world: &World) -> Act {
             PodState::Leaving { .. } | PodState::Ended(_) => {}
         }
     }
-    wait("its pods are being deleted", None)
+    let given_up = world.pods.values().filter(|pod| !pod.keeps).filter_map(|pod| pod.state.given_up_at()).max();
+    wait("its pods are being deleted", given_up)
 }
 
 /// Removes what an ended job has left: pods first, because a claim stays while a pod refers to it.

@@ -132,7 +132,13 @@ impl Steps {
 
     /// What has to be done before a transition is stored after which nothing of the job's volume is needed any more, or after
     /// which a reviewer looks at it: the report and the log of the run are in the store first. None: nothing.
-    pub(super) fn keep(&self, transition: &Transition, world: &World, settings: &PodSettings) -> Option<Act> {
+    pub(super) fn keep(
+        &self,
+        transition: &Transition,
+        world: &World,
+        settings: &PodSettings,
+        now: Timestamp,
+    ) -> Option<Act> {
         let ends = transition.reason.is_some() || transition.release.is_some();
         let wanted = (ends && transition.log != LogFate::Discarded) || transition.events.contains(&Event::ReviewAsked);
         // Without its volume, what the run left is lost. A pod that waited for inputs in vain has run nothing.
@@ -140,7 +146,8 @@ impl Steps {
         let without_inputs = is_before_the_run(phase) && self.configuration_failed();
         let begun = world.stored.attempts.algorithm > 0 && !without_inputs;
         let ran = begun && world.has_volume && !world.volume_leaving;
-        if !(wanted && ran) {
+        // A node that does not answer may still write there, and a volume of its own cannot be mounted anywhere else.
+        if !(wanted && ran) || world.node_is_silent(now) {
             return None;
         }
         match (&self.publishing, world.pods.get(&PodStep::Publishing)) {

@@ -1,6 +1,8 @@
 //! Whole lives of jobs against a simulated cluster, whose pods fail, are evicted and are deleted at random, and whose engine is
 //! killed between any two acts.
 
+mod lost;
+
 use super::*;
 use crate::{
     build::{Owner, configuration::OrderParts, testing},
@@ -133,7 +135,10 @@ impl Cluster {
                 let ends = stored.status.phase.has_ended() && !stored.log_discarded && self.begun > 0;
                 if (ends || stored.status.phase == Phase::InReview) && self.has_volume {
                     prop_assert!(
-                        self.kept || given_up || self.keeping_came_to_nothing(),
+                        self.kept
+                            || given_up
+                            || self.keeping_came_to_nothing()
+                            || self.world().node_is_silent(self.now()),
                         "a log is lost: {:?}",
                         self.pods
                     );

@@ -1,7 +1,7 @@
 use crate::resources::Attempts;
 use crate::{
     build::{Owner, PodStep, configuration::OrderParts},
-    observe::{PodFacts, PodState, verdict::LEAVING},
+    observe::{PodFacts, PodState},
 };
 use cloister_lifecycle::{Asked, AssetNow, AssetRevision, Misfit, Permission};
 use cloister_model::{
@@ -166,15 +166,15 @@ impl World {
     /// Whether nothing of the job runs. What keeps its report and its log does not count. A pod whose node does not answer is not waited for longer than its grace period and a
     /// minute: whatever it still does, its claim is taken, and nothing of it is released.
     pub(super) fn nothing_runs(&self, now: Timestamp) -> bool {
-        let over = |since: Timestamp, grace_seconds: u64| {
-            let left =
-                grace_seconds.saturating_mul(1000).saturating_add(u64::try_from(LEAVING.as_millis()).unwrap_or(0));
-            now.unix_ms() >= since.unix_ms().saturating_add(left)
-        };
         self.pods.values().filter(|pod| !pod.keeps).all(|pod| match pod.state {
             PodState::Ended(_) => true,
-            PodState::Leaving { since, grace_seconds } => over(since, grace_seconds),
+            PodState::Leaving { .. } => pod.state.node_is_silent(now),
             PodState::Waiting { .. } | PodState::Running => false,
         })
+    }
+
+    /// Whether a node that does not answer holds a pod of the job, and with it the job's volume.
+    pub(super) fn node_is_silent(&self, now: Timestamp) -> bool {
+        self.pods.values().any(|pod| pod.state.node_is_silent(now))
     }
 }

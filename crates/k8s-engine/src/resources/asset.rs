@@ -323,7 +323,7 @@ fn permissions() -> Value {
     let open = |properties: Value| json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": properties});
     let list = |most: u32, items: Value| json!({"type": "array", "maxItems": most, "items": items});
     let text = |most: u32| json!({"type": "string", "maxLength": most});
-    open(json!({
+    let mut rules = open(json!({
         "allowRawAlgorithm": {"type": "boolean"},
         "allowNetworkAccess": {"type": "boolean"},
         "allowAlgorithmsPublishedHere": {"type": "boolean"},
@@ -341,5 +341,9 @@ fn permissions() -> Value {
             "json": open(json!({"maxDepth": amount, "maxValues": amount, "maxTextBytes": amount})),
             "checks": list(8, open(json!({"name": text(1000), "sha256": text(64)}))),
         })),
-    }))
+    }));
+    rules["x-kubernetes-validations"] = json!([{"rule": "!has(self.allowNetworkAccess) || !self.allowNetworkAccess",
+        "fieldPath": ".allowNetworkAccess",
+        "message": "no algorithm has a network, not even in a container; remove allowNetworkAccess"}]);
+    rules
 }

@@ -22,10 +22,13 @@ pub const STORAGE_WORKS: &str = "StorageWorks";
     shortname = "cenv",
     category = "cloister",
     doc = "Where jobs run: a namespace, its limits, and what its pods may use.",
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
-    printcolumn(name = "Running", type_ = "integer", json_path = ".status.running"),
-    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.waiting"),
-    printcolumn(name = "Most", type_ = "integer", json_path = ".spec.limits.jobs"),
+    printcolumn(name = "Jobs", type_ = "integer", json_path = ".spec.limits.jobs"),
+    printcolumn(
+        name = "Network",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='NetworkPolicyEnforced')].status"
+    ),
+    printcolumn(name = "Storage", type_ = "string", json_path = ".status.conditions[?(@.type=='StorageWorks')].status"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z0-9-]{1,63}$')")
         .message("the name of an Environment has 1 to 63 lower-case letters, digits or `-`")
@@ -104,9 +107,7 @@ pub struct EnvironmentLimits {
 #[schemars(inline)]
 #[x_kube(
     validation = Rule::new("!has(self.kinds) || !('container' in self.kinds) || (has(self.registries) && size(self.registries) > 0)")
-        .message("containers are allowed and no registry is; name the prefixes of images that may run in registries"),
-    validation = Rule::new("!has(self.network) || !self.network || (has(self.kinds) && 'container' in self.kinds)")
-        .message("only containers can have the network; add container to kinds, or remove network")
+        .message("containers are allowed and no registry is; name the prefixes of images that may run in registries")
 )]
 pub struct RuntimeRules {
     /// `wasm`, `container`.
@@ -117,9 +118,6 @@ pub struct RuntimeRules {
     #[serde(default = "deterministic")]
     #[schemars(schema_with = "schema::profiles")]
     pub profiles: BTreeSet<Profile>,
-    /// Whether containers can have the network, where a publisher allows it.
-    #[serde(default)]
-    pub network: bool,
     /// Prefixes of images that may run: a host, and path segments.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 255)))]
@@ -158,7 +156,6 @@ impl Default for RuntimeRules {
         Self {
             kinds: wasm(),
             profiles: deterministic(),
-            network: false,
             registries: Vec::new(),
             pull_secrets: Vec::new(),
             runtime_class: None,
@@ -326,65 +323,72 @@ pub struct Interpreter {
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct EnvironmentStatus {
-    /// Jobs that run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::amount_or_none")]
-    pub running: Option<u64>,
-    /// Jobs that wait for their turn.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::amount_or_none")]
-    pub waiting: Option<u64>,
-    /// What the probes of its nodes found.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub node_groups: Vec<NodeGroup>,
-    /// What the canary found.
+    /// What canaries found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
     /// The generation of the resource that this speaks of.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Ready`, `NodesFit`, `NetworkPolicyEnforced`, `StorageWorks`.
+    /// `NetworkPolicyEnforced`, `StorageWorks`.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
-/// Nodes that are alike.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(inline)]
-pub struct NodeGroup {
-    /// The kernel that they run.
-    #[schemars(length(max = 253))]
-    pub kernel: String,
-    /// How many.
-    #[schemars(range(min = 0, max = 1_000_000))]
-    pub nodes: u32,
-    /// The walls of the sandbox that they lack.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 64)))]
-    pub missing: Vec<String>,
-    /// Whether pods can have a user namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_namespaces: Option<bool>,
-}
-
-/// What the canary found.
+/// What canaries found, which go from node to node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Isolation {
+    /// When the last one looked.
+    pub at: Moment,
+    /// How long after its first instruction one still reached something, on the node where that lasted the longest; none: none reached
+    /// anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::amount_or_none")]
+    pub window_ms: Option<u64>,
+    /// When the last round ended: a canary came to a node that one had been to. None: the first round goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_ended: Option<Moment>,
+    /// The nodes that they have been to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub nodes: Vec<NodeIsolation>,
+}
+
+/// What a canary found on a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct NodeIsolation {
+    /// The node.
+    #[schemars(length(max = 253))]
+    pub node: String,
     /// When it looked.
     pub at: Moment,
     /// How long after its first instruction it still reached something; none: it reached nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::amount_or_none")]
     pub window_ms: Option<u64>,
-    /// What it reached.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32), inner(length(max = 256)))]
-    pub reached: Vec<String>,
+    /// Whether the network policy is enforced there.
+    pub network: FoundWall,
+    /// Whether volumes work there, and hold no more than their size.
+    pub storage: FoundWall,
+}
+
+/// What a canary found of one wall: the parts of a condition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct FoundWall {
+    /// Whether it stands.
+    pub status: ConditionStatus,
+    /// Why, in one word in CamelCase.
+    #[schemars(length(min = 1, max = 64))]
+    pub reason: String,
+    /// Why, in a sentence. Safe to show.
+    #[schemars(length(max = 4096))]
+    pub message: String,
 }
 
 impl Environment {
@@ -424,7 +428,8 @@ impl Environment {
             offers: cloister_model::Environment {
                 runtimes: kinds.filter(|kind| *kind == RuntimeKind::Wasm || !withholds_containers).collect(),
                 profiles: runtimes.profiles.clone(),
-                network: runtimes.network,
+                // No pod of an algorithm has one.
+                network: false,
                 registries: runtimes.registries.clone(),
                 withholds_containers,
             },

@@ -40,9 +40,9 @@ pub use condition::{Condition, ConditionStatus};
 pub use dataset::{Dataset, DatasetSpec};
 pub use definitions::{SCHEMA_HASH, definitions, schema_hash};
 pub use environment::{
-    Environment, EnvironmentLimits, EnvironmentSpec, EnvironmentStatus, Interpreter, Isolation,
-    NETWORK_POLICY_ENFORCED, NodeGroup, Root, RootClaim, RuntimeRules, STORAGE_WORKS, StepResources, Steps, Storage,
-    StorageMode, Toleration,
+    Environment, EnvironmentLimits, EnvironmentSpec, EnvironmentStatus, FoundWall, Interpreter, Isolation,
+    NETWORK_POLICY_ENFORCED, NodeIsolation, Root, RootClaim, RuntimeRules, STORAGE_WORKS, StepResources, Steps,
+    Storage, StorageMode, Toleration,
 };
 pub use job_request::{JobRequest, JobRequestSpec, JobRequestStatus, RequestedAlgorithm, RequestedInput};
 pub use moment::{Moment, NotAMoment};

@@ -7,6 +7,7 @@
 
 mod archive;
 mod assets;
+mod canary;
 mod cluster;
 mod conformance;
 mod controller;

@@ -157,6 +157,20 @@ async fn an_inline_credential_is_refused_with_the_form_that_is_right() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an API server: make test-k8s"]
+async fn a_dataset_promises_no_algorithm_a_network() {
+    let room = Room::open().await;
+    let words = "no algorithm has a network, not even in a container";
+    let network = with(dataset(), "/spec/compute/allowNetworkAccess", json!(true));
+    refused(room.create("datasets", &network).await, words);
+    let file = json!({"type": "local", "path": "/srv/a.csv"});
+    let compute = json!({"type": "compute", "files": [file], "compute": {"allowNetworkAccess": true}});
+    refused(room.create("datasets", &object("Dataset", "d", json!({"services": [compute]}))).await, words);
+    let without = with(dataset(), "/spec/compute/allowNetworkAccess", json!(false));
+    room.create_strictly("datasets", &without).await.expect("a dataset");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
 async fn an_asset_has_files_in_one_place() {
     let room = Room::open().await;
     refused(room.create("datasets", &object("Dataset", "none", json!({"title": "x"}))).await, "an asset has files");
@@ -262,7 +276,6 @@ async fn an_environment_is_what_can_be_kept() {
             "is more than memoryBytes",
         ),
         (json!({"runtimes": {"kinds": ["wasm", "container"]}}), "containers are allowed and no registry is"),
-        (json!({"runtimes": {"kinds": ["wasm"], "network": true}}), "only containers can have the network"),
         (
             json!({"interpreters": [{"name": "python", "image": "python:3", "bundle": bundle}]}),
             "an image is pinned by digest",
@@ -291,7 +304,10 @@ async fn an_environment_is_what_can_be_kept() {
         refused(room.create("environments", &environment("env", more)).await, words);
     }
     refused(room.create("environments", &environment("my.env", json!({}))).await, "1 to 63 lower-case letters");
-    let good = json!({"description": "d", "runtimes": {"kinds": ["wasm", "container"], "network": true, "registries": ["r.example.org/a"]},
+    // A setting that there is not is no setting without effect.
+    let network = environment("env", json!({"runtimes": {"network": true}}));
+    refused(room.create_strictly("environments", &network).await, "unknown field \"spec.runtimes.network\"");
+    let good = json!({"description": "d", "runtimes": {"kinds": ["wasm", "container"], "registries": ["r.example.org/a"]},
         "interpreters": [{"name": "python", "image": format!("r.example.org/python{digest}"), "bundle": bundle}],
         "roots": [{"account": "alice", "claims": [{"path": "/srv/big", "claim": "c", "subPath": "a/b..c"}]}],
         "tolerations": [{"key": "k", "operator": "Exists"}], "nodeSelector": {"a": "b"}});

@@ -35,6 +35,9 @@ const MOST: usize = 30;
 /// After how long every replica has done what follows the end of a job.
 const AFTER_THE_END: Duration = Duration::from_secs(4);
 
+/// Longer than any program pauses between two looks at what there is to do, and than a lease stays as it is.
+const A_WHILE: Duration = Duration::from_secs(12);
+
 /// Allows everything, and has results as the use cases have them: reading them goes on record.
 #[derive(Debug)]
 struct Allowed {
@@ -102,7 +105,7 @@ impl AuditFile {
         let (of, verb) = (&event["objectRef"], event["verb"].as_str()?);
         let namespace = of["namespace"].as_str()?;
         let ours = self.namespaces.iter().any(|name| name == namespace);
-        let resource = of["resource"].as_str().filter(|resource| ours && *resource != "leases")?;
+        let resource = of["resource"].as_str().filter(|_| ours)?;
         let subresource = of["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
         (event["stage"] == "ResponseComplete").then(|| format!("{account} {verb} {resource}{subresource}"))
     }
@@ -194,7 +197,7 @@ async fn a_job_costs_few_writes() {
         let mut writes = log.writes();
         writes.retain(|what, count| {
             *count -= before.get(what).copied().unwrap_or(0);
-            *count > 0
+            *count > 0 && !what.ends_with(" leases")
         });
         let total: usize = writes.values().sum();
         assert!(total <= MOST, "{environment}: {total} writes, {writes:#?}");
@@ -211,4 +214,41 @@ async fn a_job_costs_few_writes() {
     // Nobody decides twice.
     assert_eq!(number.load(Ordering::Relaxed), 3);
     replicas.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// A lease is for those that stand by, and nothing else is written while nothing happens.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_controller_without_a_lease_writes_nothing_while_nothing_happens() {
+    let _alone = crate::assets::ALONE.lock().await;
+    let installation = Installation::open(10).await;
+    let room = &installation.room;
+    install(room, false).await;
+    let kubeconfig = kubeconfig_as(room, "cloister-engine");
+    let path = kubeconfig.path().display().to_string();
+    let log = AuditFile::of(room);
+    let started = async |lease: &str| {
+        let engine = Program::start(room, &["--kubeconfig", &path, "--set", lease]);
+        engine.until("/metrics", |(status, text)| *status == 200 && text.contains("cloister_engine_working 1")).await;
+        engine
+    };
+    // One that has a lease is seen to write it.
+    let one = started("k8s.lease=true").await;
+    let renews = || log.writes().contains_key("cloister-engine update leases");
+    for _ in 0..600 {
+        if renews() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    assert!(renews(), "{:?}", log.writes());
+    assert_eq!(one.end(), Some(0));
+
+    let other = started("k8s.lease=false").await;
+    // Until the log has what the first one wrote at its end.
+    tokio::time::sleep(AFTER_THE_END).await;
+    let before = log.writes();
+    tokio::time::sleep(A_WHILE).await;
+    assert_eq!(log.writes(), before);
+    assert_eq!(other.end(), Some(0));
 }

@@ -56,6 +56,8 @@ fn where_no_log_may_leave_an_end_tells_no_number() {
         let codes = [3, 77].map(|exit_code| said(Outcome::AlgorithmFailed { exit_code }));
         assert_eq!(codes[0], codes[1]);
         assert_eq!(codes[0], said(Outcome::Crashed { trap: TrapKind::Unreachable }));
+        let repeats = codes[0].contains("algorithm failed");
+        assert!(codes[0].contains("contract") && !repeats, "its phase says that it failed: {}", codes[0]);
         let limits = [2, 99].map(|used| said(Outcome::LimitExceeded { limit: Limit::OutputBytes, allowed: 1, used }));
         assert_eq!(limits[0], limits[1]);
         assert!(limits[0].contains("output") && !limits[0].contains("99"), "{}", limits[0]);

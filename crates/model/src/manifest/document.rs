@@ -349,6 +349,7 @@ fn read_service(node: &Node<'_>, id: &str, service_type: &str, kind: AssetKind) 
             return Err(compute.expected("absent: only a dataset's service of type `compute` has permissions").into());
         }
         only(&compute, &Permissions::FIELDS)?;
+        Permissions::refuse_network_in(&compute)?;
         for trusted in compute.get("publisherTrustedAlgorithms").entries(MOST_ENTRIES)? {
             only(&trusted, &TrustedAlgorithm::FIELDS)?;
         }

@@ -121,6 +121,7 @@ fn a_wrong_field_is_named() {
             "`spec.compute.outputContract.csv.minimum[0]` has a field `colum` that is not known; did you mean `column`?",
         ),
         ("/spec/compute", json!({"runtimes": ["python"]}), "`spec.compute.runtimes[0]`"),
+        ("/spec/compute", json!({"allowNetworkAccess": true}), "no algorithm has a network, not even in a container"),
         ("/spec/credentials", json!({"deny": [{"type": 1, "values": []}]}), "`spec.credentials.deny[0].type`"),
         ("/spec/oceanProviders", json!("*"), "`spec.oceanProviders`"),
         ("/spec/consumerParameters", json!([{"name": "n"}]), "`spec.consumerParameters[0].type`"),

@@ -22,7 +22,8 @@ pub struct Permissions {
     /// Whether a program that is not a published asset may run. (ocean-node heeds this only beside a list with entries; here
     /// it stands for itself, as in Provider.)
     pub allow_raw_algorithm: bool,
-    /// Whether an algorithm may have the network. Only containers can.
+    /// Whether an algorithm may have the network. None has one here, so that it has no effect: a DDO may have the field, because
+    /// it is Ocean's, and what is written for Cloister may not ([`Permissions::refuse_network`]).
     pub allow_network_access: bool,
     /// Algorithms that may run.
     pub publisher_trusted_algorithms: Vec<TrustedAlgorithm>,
@@ -141,6 +142,22 @@ impl Permissions {
         Self::read(&root)
     }
 
+    /// Refuses rules that promise a network to algorithms: none has one, not even a container.
+    ///
+    /// # Errors
+    /// The field `allowNetworkAccess`, if it is true.
+    pub fn refuse_network(document: &Value) -> Result<(), FieldError> {
+        Self::refuse_network_in(&Node::root("", document))
+    }
+
+    pub(crate) fn refuse_network_in(node: &Node<'_>) -> Result<(), FieldError> {
+        let field = node.get("allowNetworkAccess");
+        if field.flag()? {
+            return Err(field.expected("false or absent: no algorithm has a network, not even in a container"));
+        }
+        Ok(())
+    }
+
     pub(crate) fn read(node: &Node<'_>) -> Result<Self, FieldError> {
         if node.is_absent() {
             return Ok(Self::default());
@@ -254,6 +271,20 @@ mod tests {
             assert_eq!(read(value), Ok(Permissions::default()));
         }
         assert!(read(json!({"runtimes": []})).expect("permissions").runtimes.is_empty());
+    }
+
+    /// Ocean's field may stand in a DDO; nobody promises by it what no algorithm has.
+    #[test]
+    fn a_network_is_read_and_not_promised() {
+        assert!(read(json!({"allowNetworkAccess": true})).expect("rules of a DDO").allow_network_access);
+        for (rules, is_refused) in [
+            (json!({"allowNetworkAccess": true}), true),
+            (json!({"allowNetworkAccess": false}), false),
+            (json!({}), false),
+        ] {
+            let refused = Permissions::refuse_network(&rules).err();
+            assert_eq!(refused.is_some_and(|error| error.field == "allowNetworkAccess"), is_refused, "{rules}");
+        }
     }
 
     #[test]

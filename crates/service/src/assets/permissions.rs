@@ -74,6 +74,7 @@ impl UseCases {
         {
             return Err(AssetError::Changed);
         }
+        Permissions::refuse_network(&permissions)?;
         plain_sizes(&mut permissions);
         self.change_permissions(who, asset, &service, permissions).await
     }

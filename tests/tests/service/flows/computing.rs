@@ -2,7 +2,7 @@
 
 use crate::scenario::{Scenario, id, penguins};
 use cloister_model::Phase;
-use cloister_tests::service::{NOTHING, copying, phase, text, writing};
+use cloister_tests::service::{CAT, NOTHING, copying, phase, text, writing};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -197,20 +197,6 @@ const ECHO: &str = r#"(module
         (drop (call $get (i32.const 1024) (i32.const 65536)))
         (i32.store (i32.const 8) (i32.const 65536))
         (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 4)))))"#;
-
-/// Prints its standard input.
-const CAT: &str = r#"(module
-    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
-    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 2)
-    (func (export "_start")
-        (loop $again
-            (i32.store (i32.const 0) (i32.const 1024))
-            (i32.store (i32.const 4) (i32.const 65536))
-            (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 4)) (then unreachable))
-            (if (i32.load (i32.const 4)) (then
-                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
-                (br $again))))))"#;
 
 #[test]
 fn parameters_fill_the_arguments_of_a_published_algorithm() {

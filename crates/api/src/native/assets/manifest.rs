@@ -125,7 +125,8 @@ struct ManifestContainer {
 pub(crate) struct PermissionsSchema {
     /// Whether a program that is not a published algorithm may run.
     allow_raw_algorithm: Option<bool>,
-    /// Whether an algorithm may have the network. Only containers can.
+    /// `false`: no algorithm has a network, not even in a container. `true` is refused. In a DDO it may stand, as a field of
+    /// Ocean's, and has no effect.
     allow_network_access: Option<bool>,
     /// Algorithms that may run.
     #[schema(max_items = 10_000)]

@@ -221,7 +221,8 @@ async fn may_compute(rules: &Value, names: &mut Names<'_>) -> Vec<String> {
     }
     if rules["allowNetworkAccess"] == true {
         sentences.push(
-            "It allows containers a network. This version gives no algorithm one, not even in a container.".to_owned(),
+            "It sets `allowNetworkAccess`, which has no effect: no algorithm has a network, not even in a container."
+                .to_owned(),
         );
     }
     sentences
