@@ -29,12 +29,8 @@ def python(manifest):
 
 
 def javascript(manifest):
-    programs = sorted((FOLDER / "javascript").glob("*.js"))
-    # The interpreter looks for `import ... from 'fs'` and 'node:fs' in the current folder.
-    modules = sorted((FOLDER / "javascript/import").glob("*.js"))
-    manifest["texts"] = [text(f"/usr/local/lib/javascript/{file.name}", file) for file in programs] + [
-        text(f"{prefix}{file.stem}", file) for file in modules for prefix in ("/", "/node:")
-    ]
+    files = sorted((FOLDER / "javascript").glob("*.js"))
+    manifest["texts"] = [text(f"/usr/local/lib/javascript/{file.name}", file) for file in files]
 
 
 write("python", python)

@@ -50,7 +50,7 @@ fuzz_target!(|bytes: &[u8]| {
     let build = Build::new(account.clone(), 8).file("/data/inputs/d/0", input).expect("placed");
     let mut files = build.directory(&format!("/{ROOT}")).expect("placed").finish();
     let root = files.open_root().expect("a root");
-    let unpacked = unpack::unpack(&file, ROOT, Some(MAIN), &mut files, &account).is_ok();
+    let unpacked = unpack::unpack(&file, ROOT, &[MAIN.to_owned()], &mut files, &account).is_ok();
     assert!(account.peak_memory() <= MEMORY, "more memory than the limit");
     assert_eq!(read(&mut files, root, "data/inputs/d/0").as_deref(), Some(&b"data"[..]));
     if unpacked {

@@ -47,7 +47,8 @@ impl Row {
     fn runtime(&self) -> &'static str {
         let path = root().join("tests/corpus").join(&self.program);
         let is_script = path.extension().is_some_and(|ending| ["js", "mjs"].iter().any(|known| ending == *known));
-        if is_script || path.join("index.js").exists() { "javascript" } else { "python" }
+        let is_folder = ["package.json", "index.js"].iter().any(|name| path.join(name).exists());
+        if is_script || is_folder { "javascript" } else { "python" }
     }
 }
 

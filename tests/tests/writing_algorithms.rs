@@ -126,12 +126,26 @@ fn javascript_is_run_as_it_is_written() {
     follow("javascript");
 }
 
+/// The first line of the block that makes a folder in JavaScript and runs it.
+const FOLDER: &str = "mkdir -p app/lib";
+
+#[test]
+fn a_folder_in_javascript_is_run_as_it_is_written() {
+    install_javascript();
+    let folder = tempfile::tempdir().expect("a folder");
+    let block = blocks("writing-algorithms.md").into_iter().find(|block| block.first() == FOLDER).expect("a block");
+    let _ = run(folder.path(), &block.text);
+    let result = fs::read(folder.path().join("results-folder/rows.json")).expect("a result");
+    assert_eq!(result, br#"{"rows":344}"#);
+}
+
 #[test]
 fn every_block_is_followed_or_named() {
     let followed: Vec<Block> = LANGUAGES.iter().flat_map(section).collect();
     let known = |block: &Block| {
         followed.contains(block)
             || ELSEWHERE.iter().any(|(first, _)| block.first() == *first)
+            || block.first() == FOLDER
             || block.first().starts_with("export CLOISTER_REPOSITORY=")
     };
     let left: Vec<_> = blocks("writing-algorithms.md").into_iter().filter(|block| !known(block)).collect();

@@ -1,6 +1,5 @@
 //! Scripts: from the start of the process to its end, with the interpreter compiled before.
 
-use super::peers::is_installed;
 use crate::{
     data,
     job::DATASET,
@@ -25,13 +24,9 @@ const ALONE: f64 = 0.1;
 const KEPT: f64 = 0.04;
 
 pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
-    if !has_runtime(places) {
-        if !is_installed("pip") && !is_installed("pip3") {
-            return Ok(vec![Row::without("python", "the runtime is not installed, and there is no pip to get it")]);
-        }
-        if let Err(error) = prepare(places) {
-            return Ok(vec![Row::without("python", format!("the runtime cannot be installed: {error:#}"))]);
-        }
+    // What an older program installed is replaced: the interpreter and its snapshot may be others by now.
+    if let Err(error) = prepare(places) {
+        return Ok(vec![Row::without("python", format!("the runtime cannot be installed: {error:#}"))]);
     }
     let keeper = Keeper::start(places)?;
     let peer = environment(places);
@@ -67,10 +62,6 @@ pub(super) fn measure(places: &Places, scale: Scale) -> Result<Vec<Row>> {
         }
     }
     Ok(rows)
-}
-
-fn has_runtime(places: &Places) -> bool {
-    places.home.join("runtimes/python").exists()
 }
 
 fn prepare(places: &Places) -> Result<()> {

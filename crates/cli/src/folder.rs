@@ -1,6 +1,6 @@
-//! An algorithm that is a folder: packed into one archive, which the sandbox unpacks where the algorithm runs.
+//! An algorithm that is a folder, in Python or JavaScript: packed into one archive, which the sandbox unpacks where the algorithm runs.
 
-use crate::{exit::Usage, notebook, requirements::Packages};
+use crate::{exit::Usage, javascript, notebook, requirements::Packages};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -24,6 +24,15 @@ pub(crate) struct ToSend {
     named: PathBuf,
     /// The archive of a folder, or the script of a notebook.
     made: Option<NamedTempFile>,
+    /// What it was found to be written in, if it was packed.
+    packed: Option<Language>,
+}
+
+/// What an algorithm is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    Python,
+    JavaScript,
 }
 
 /// What a file of an archive holds.
@@ -42,9 +51,22 @@ impl ToSend {
         &self.named
     }
 
+    /// What it is written in: for a folder, what is in it says so, and for a file, its ending.
+    pub(crate) fn language(&self) -> Option<Language> {
+        let ends_in = |endings: &[&str]| {
+            let ending = self.named.extension();
+            ending.is_some_and(|found| endings.iter().any(|ending| found == *ending))
+        };
+        self.packed.or_else(|| match () {
+            () if ends_in(&["py", "pyz", notebook::ENDING]) => Some(Language::Python),
+            () if ends_in(&javascript::ENDINGS) => Some(Language::JavaScript),
+            () => None,
+        })
+    }
+
     /// A file as it is.
     pub(crate) fn file(path: &Path) -> Self {
-        Self { named: path.to_owned(), made: None }
+        Self { named: path.to_owned(), made: None, packed: None }
     }
 
     /// The file of an algorithm: a folder is packed, a notebook becomes a script, and packages that a file of requirements names go
@@ -59,9 +81,12 @@ impl ToSend {
         let made = NamedTempFile::new().map_err(unreadable)?;
         if !path.is_dir() && requirements.is_none() {
             fs::write(made.path(), script_of(path)?).map_err(unreadable)?;
-            return Ok(Self { named: path.to_owned(), made: Some(made) });
+            return Ok(Self { named: path.to_owned(), made: Some(made), packed: None });
         }
-        let mut members = if path.is_dir() { members(path)? } else { alone(path)? };
+        let (language, mut members) = if path.is_dir() { members(path)? } else { (Language::Python, alone(path)?) };
+        if language == Language::JavaScript && requirements.is_some() {
+            return Err(wrong("requirements are for Python; packages of npm go along in its node_modules".to_owned()));
+        }
         let packages = requirements.map(Packages::fetch).transpose()?;
         if let Some(packages) = &packages {
             for name in files(packages.folder())?.into_iter().filter(|name| Packages::is_sent(name)) {
@@ -77,17 +102,26 @@ impl ToSend {
             return Err(wrong(format!("more than {MAX_FILES} files")));
         }
         pack(&members, made.reopen().map_err(unreadable)?).map_err(unreadable)?;
-        Ok(Self { named: path.to_owned(), made: Some(made) })
+        Ok(Self { named: path.to_owned(), made: Some(made), packed: Some(language) })
     }
 }
 
 type Members = BTreeMap<String, Content>;
 
-/// The files of a folder, with one that Python runs.
-fn members(folder: &Path) -> anyhow::Result<Members> {
+/// The files of a folder, with one that the interpreter runs.
+fn members(folder: &Path) -> anyhow::Result<(Language, Members)> {
     let wrong = |problem: String| Usage::error(format!("`{}`: {problem}", folder.display()));
     let files = files(folder)?;
     let mut members: Members = files.iter().map(|name| (name.clone(), Content::Of(folder.join(name)))).collect();
+    if is_javascript(&files) {
+        let described = members.contains_key(javascript::DESCRIPTION);
+        let text = described.then(|| fs::read(folder.join(javascript::DESCRIPTION))).transpose();
+        let text = text.map_err(|error| wrong(error.to_string()))?;
+        if let Some(added) = javascript::description_for(&files, text.as_deref()).map_err(&wrong)? {
+            members.insert(javascript::DESCRIPTION.to_owned(), Content::Text(added));
+        }
+        return Ok((Language::JavaScript, members));
+    }
     if !members.contains_key(ENTRY) {
         let main = main_file(&files).map_err(&wrong)?;
         let main = match main.strip_suffix(&format!(".{}", notebook::ENDING)) {
@@ -103,7 +137,13 @@ fn members(folder: &Path) -> anyhow::Result<Members> {
         };
         members.insert(ENTRY.to_owned(), Content::Text(entry_for(&main)));
     }
-    Ok(members)
+    Ok((Language::Python, members))
+}
+
+/// Whether a folder is a program in JavaScript. One with a script of Python at its top is one in Python, as it has always been.
+fn is_javascript(files: &[String]) -> bool {
+    let is_python = |file: &String| !file.contains('/') && (file.ends_with(".py") || file.ends_with(".ipynb"));
+    javascript::is_program(files) && !files.iter().any(is_python)
 }
 
 /// One script or notebook, as the folder that its packages need.
@@ -241,7 +281,7 @@ mod tests {
             ("__pycache__/lib.cpython-315.pyc", "x"),
         ];
         let (one, other) = (folder(&files), folder(&files));
-        let names: Vec<String> = packed(one.path()).into_iter().map(|(name, _)| name).collect();
+        let names = packed_names(one.path());
         assert_eq!(names, ["VERSION", "__main__.py", "lib/__init__.py"]);
         let bytes = |folder: &Path| fs::read(ToSend::algorithm(folder, None).expect("packed").path()).expect("read");
         assert_eq!(bytes(one.path()), bytes(other.path()));
@@ -288,6 +328,43 @@ mod tests {
         }
         let error = ToSend::algorithm(&folder.path().join("a.wasm"), Some(Path::new("none.txt"))).expect_err("refused");
         assert!(error.to_string().contains("requirements are for"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_in_javascript_goes_as_it_is_with_its_packages() {
+        let files = [
+            ("package.json", r#"{"main": "src/run.js"}"#),
+            ("src/run.js", "require('rows')"),
+            ("node_modules/rows/index.js", ""),
+            ("node_modules/.package-lock.json", "{}"),
+            ("tools/plot.py", ""),
+        ];
+        let folder_of = |files: &[(&str, &str)]| {
+            let folder = folder(files);
+            let sent = ToSend::algorithm(folder.path(), None);
+            (sent.map(|sent| sent.language().expect("a folder")), packed_names(folder.path()))
+        };
+        let (language, names) = folder_of(&files);
+        assert_eq!(language.expect("sent"), Language::JavaScript);
+        assert_eq!(names, ["node_modules/rows/index.js", "package.json", "src/run.js", "tools/plot.py"]);
+        let (language, names) = folder_of(&[("study.mjs", ""), ("data.csv", "")]);
+        assert_eq!(language.expect("sent"), Language::JavaScript);
+        assert_eq!(names, ["data.csv", "package.json", "study.mjs"]);
+        // A folder of Python may hold tools in JavaScript.
+        for python in ["__main__.py", "main.py", "main.ipynb", "train.py"] {
+            let text = if python.ends_with("ipynb") { NOTEBOOK } else { "" };
+            let (language, _) = folder_of(&[(python, text), ("package.json", "{}"), ("index.js", "")]);
+            assert_eq!(language.expect("sent"), Language::Python, "{python}");
+        }
+        let native = folder(&[("index.js", ""), ("node_modules/fast/x.node", "")]);
+        let error = ToSend::algorithm(native.path(), None).expect_err("refused");
+        assert!(error.to_string().contains("`fast` is a native package"), "{error}");
+        let error = ToSend::algorithm(folder(&files).path(), Some(Path::new("none.txt"))).expect_err("refused");
+        assert!(error.to_string().contains("requirements are for Python"), "{error}");
+    }
+
+    fn packed_names(folder: &Path) -> Vec<String> {
+        packed(folder).into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]

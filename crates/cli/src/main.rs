@@ -21,6 +21,7 @@ mod exit;
 mod failure;
 mod folder;
 mod input;
+mod javascript;
 mod job;
 mod key;
 mod login;

@@ -110,9 +110,10 @@ impl StandardInput {
     /// # Errors
     /// [`FillError`].
     pub fn filled(&self, parameters: &Value) -> Result<Self, FillError> {
+        let fill = |text| fill(text, parameters, true, MOST_INPUT_BYTES, &EntrypointError::LongInput);
         let filled = match self {
-            Self::File(path) => Self::File(fill(path, parameters, true)?),
-            Self::Text(text) => Self::Text(fill(text, parameters, true)?),
+            Self::File(path) => Self::File(fill(path)?),
+            Self::Text(text) => Self::Text(fill(text)?),
         };
         filled.check()?;
         Ok(filled)
@@ -163,19 +164,38 @@ pub enum FillError {
 /// # Errors
 /// [`FillError`].
 pub fn fill_arguments(arguments: &[String], parameters: &Value) -> Result<Vec<String>, FillError> {
-    let filled: Vec<String> =
-        arguments.iter().map(|argument| fill(argument, parameters, false)).collect::<Result<_, _>>()?;
+    let (mut filled, mut left) = (Vec::with_capacity(arguments.len()), MOST_ARGUMENT_BYTES);
+    for argument in arguments {
+        let argument = fill(argument, parameters, false, left, &EntrypointError::TooMany)?;
+        left = left.saturating_sub(argument.len() + 1);
+        filled.push(argument);
+    }
     check_arguments(&filled)?;
     Ok(filled)
 }
 
-fn fill(argument: &str, parameters: &Value, may_begin_with_a_dash: bool) -> Result<String, FillError> {
+/// A text with its parameters filled in. `otherwise` says what is wrong with more than `most` bytes, of which no more are made: a text of
+/// few bytes may name a parameter a thousand times.
+fn fill(
+    argument: &str,
+    parameters: &Value,
+    may_begin_with_a_dash: bool,
+    most: usize,
+    otherwise: &EntrypointError,
+) -> Result<String, FillError> {
     let mut filled = String::new();
+    let add = |filled: &mut String, text: &str| {
+        if text.len() > most.saturating_sub(filled.len()) {
+            return Err(FillError::Arguments(otherwise.clone()));
+        }
+        filled.push_str(text);
+        Ok(())
+    };
     let mut rest = argument;
     while let Some((before, after)) = rest.split_once('$') {
-        filled.push_str(before);
+        add(&mut filled, before)?;
         if let Some(left) = after.strip_prefix('$') {
-            filled.push('$');
+            add(&mut filled, "$")?;
             rest = left;
             continue;
         }
@@ -187,13 +207,13 @@ fn fill(argument: &str, parameters: &Value, may_begin_with_a_dash: bool) -> Resu
             Some(Value::String(text)) if filled.is_empty() && text.starts_with('-') && !may_begin_with_a_dash => {
                 return Err(FillError::Option(shown()));
             }
-            Some(Value::String(text)) => filled.push_str(text),
-            Some(value @ (Value::Number(_) | Value::Bool(_))) => filled.push_str(&value.to_string()),
+            Some(Value::String(text)) => add(&mut filled, text)?,
+            Some(value @ (Value::Number(_) | Value::Bool(_))) => add(&mut filled, &value.to_string())?,
             Some(_) => return Err(FillError::Kind(shown())),
         }
         rest = left;
     }
-    filled.push_str(rest);
+    add(&mut filled, rest)?;
     Ok(filled)
 }
 
@@ -494,6 +514,12 @@ mod tests {
         let long = serde_json::json!({"p": "a".repeat(MOST_INPUT_BYTES)});
         let found = line("$ALGO <<< $p").expect("understood").filled(&long);
         assert_eq!(found, Err(FillError::Arguments(EntrypointError::LongInput)));
+        // However often a parameter is named, no more than the limit is ever in memory: all of these would be 100 GB.
+        let many = "${p}".repeat(100_000);
+        let found = StandardInput::Text(many.clone()).filled(&long);
+        assert_eq!(found, Err(FillError::Arguments(EntrypointError::LongInput)));
+        let found = fill_arguments(&[many], &long);
+        assert_eq!(found, Err(FillError::Arguments(EntrypointError::TooMany)));
         for path in ["$DATASET/0", "/data/inputs/a \"b` \\c"] {
             let line = line(&format!("$ALGO{}", Container::reading(path))).expect("understood");
             let expected = path.replace("$DATASET", "/data/inputs/1a");

@@ -22,6 +22,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// changes of the store, each of them on the disk before the next step.
 const NOTED_BYTES: u64 = 1024 * 1024;
 
+/// The results of a job that leave.
+#[derive(Clone, Copy, Debug)]
+struct Leaving<'a> {
+    job: JobId,
+    files: &'a [Outgoing],
+    encrypt_to: Option<&'a AgeRecipient>,
+}
+
 impl ResultStore {
     /// Carries an order out: outputs are below `outputs`, by their names, and the log is `log`.
     pub async fn carry_out(&self, order: &PublishOrder, outputs: &Path, log: &Path, watch: &Watch) -> StepReport {
@@ -49,21 +57,15 @@ impl ResultStore {
         watch: &'a Watch,
     ) -> BoxFuture<'a, Result<Vec<ResultFile>, PublishError>> {
         // Boxed, so that it is compiled here, and not again in each program.
-        Box::pin(self.publish_patiently(job, files, encrypt_to, watch))
+        Box::pin(self.publish_patiently(Leaving { job, files, encrypt_to }, watch))
     }
 
-    async fn publish_patiently(
-        &self,
-        job: JobId,
-        files: &[Outgoing],
-        encrypt_to: Option<&AgeRecipient>,
-        watch: &Watch,
-    ) -> Result<Vec<ResultFile>, PublishError> {
+    async fn publish_patiently(&self, leaving: Leaving<'_>, watch: &Watch) -> Result<Vec<ResultFile>, PublishError> {
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.publish_once(job, files, encrypt_to, watch).await {
+            match self.publish_once(leaving, watch).await {
                 Err(error @ PublishError::Away(_)) => {
-                    let seconds = pause.as_secs();
+                    let (job, seconds) = (leaving.job, pause.as_secs());
                     tracing::warn!(%job, %error, seconds, "the results are kept and stored later");
                 }
                 ended => return ended,
@@ -76,32 +78,25 @@ impl ResultStore {
         }
     }
 
-    async fn publish_once(
-        &self,
-        job: JobId,
-        files: &[Outgoing],
-        encrypt_to: Option<&AgeRecipient>,
-        watch: &Watch,
-    ) -> Result<Vec<ResultFile>, PublishError> {
+    async fn publish_once(&self, leaving: Leaving<'_>, watch: &Watch) -> Result<Vec<ResultFile>, PublishError> {
         let alone = tokio::select! {
             biased;
             () = watch.cancel.cancelled() => return Err(PublishError::Cancelled),
-            alone = self.alone(job).lock_owned() => Arc::new(alone),
+            alone = self.alone(leaving.job).lock_owned() => Arc::new(alone),
         };
         // If the caller drops this, the thread that reads and writes must end, too. Until then it holds the job's lock.
         let watch = Watch { cancel: watch.cancel.child_token(), progress: watch.progress.clone() };
         let _ended = watch.cancel.clone().drop_guard();
-        self.publish_alone(job, files, encrypt_to, &watch, alone).await
+        self.publish_alone(leaving, &watch, alone).await
     }
 
     async fn publish_alone(
         &self,
-        job: JobId,
-        files: &[Outgoing],
-        encrypt_to: Option<&AgeRecipient>,
+        leaving: Leaving<'_>,
         watch: &Watch,
         alone: Arc<OwnedMutexGuard<()>>,
     ) -> Result<Vec<ResultFile>, PublishError> {
+        let Leaving { job, files, encrypt_to } = leaving;
         let recipient: Option<Recipient> =
             encrypt_to.map(|recipient| recipient.as_str().parse()).transpose().map_err(|_| PublishError::Recipient)?;
         if let Some(published) = until(watch, self.manifest(job)).await? {

@@ -43,6 +43,11 @@ impl S3 {
         let _ = self.server.ask(&json!({"put": key, "body": BASE64_STANDARD.encode(body)}));
     }
 
+    /// Stores an object with a `Content-Encoding`, with which the server sends it to everybody.
+    pub fn put_encoded(&self, key: &str, body: &[u8], encoding: &str) {
+        let _ = self.server.ask(&json!({"put": key, "body": BASE64_STANDARD.encode(body), "encoding": encoding}));
+    }
+
     /// The keys that begin like this.
     ///
     /// # Panics

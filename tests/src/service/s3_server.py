@@ -48,7 +48,8 @@ answer({"endpoint": url, "bucket": bucket, "accessKeyId": key["AccessKeyId"], "s
 for line in sys.stdin:
     command = json.loads(line)
     if "put" in command:
-        s3.put_object(Bucket=bucket, Key=command["put"], Body=base64.b64decode(command["body"]))
+        encoding = {"ContentEncoding": command["encoding"]} if "encoding" in command else {}
+        s3.put_object(Bucket=bucket, Key=command["put"], Body=base64.b64decode(command["body"]), **encoding)
         answer({})
     elif "list" in command:
         listed = s3.list_objects_v2(Bucket=bucket, Prefix=command["list"]).get("Contents", [])

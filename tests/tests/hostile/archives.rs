@@ -43,6 +43,11 @@ fn hostile_archives_are_refused_and_nothing_runs() {
         ("control characters", tar("add(out, 'a\\x1b[2J', size=8)")),
         ("no entry", zip("out.writestr('other.py', 'print(1)')")),
         ("a parent in a zip", zip("out.writestr('__main__.py', 'print(1)'); out.writestr('../x', '')")),
+        (
+            "a name twice in a zip",
+            zip("out.writestr('__main__.py', 'print(1)'); out.writestr('__main__.py', 'print(2)')"),
+        ),
+        ("a hundred thousand files", zip("[out.writestr(str(name), '') for name in range(100_000)]")),
         ("a file as a folder", zip("out.writestr('__main__.py', 'print(1)'); out.writestr('__main__.py/x', '')")),
         ("cut", tar("pass")[..60].to_vec()),
         ("not a tar", archive("import gzip\nopen(path, 'wb').write(gzip.compress(b'print(1)' * 999))")),

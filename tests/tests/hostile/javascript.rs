@@ -43,7 +43,8 @@ fn every_way_out_that_the_interpreter_knows() {
             attempt(`list ${name}`, () => os.readdir(name)[0].length);
         }
         // Inputs cannot be changed, nor what the interpreter is made of.
-        for (const name of [path, '/data/transformations/algorithm', '/usr/local/lib/javascript/start.js', '/fs', '/node:fs']) {
+        for (const name of [path, '/data/transformations/algorithm', '/usr/local/lib/javascript/start.js',
+            '/usr/local/lib/javascript/modules.js', '/usr/local/lib/javascript/fs.js']) {
             for (const mode of ['w', 'a', 'r+', 'w+']) attempt(`open ${name} ${mode}`, () => opened(name, mode));
             attempt(`remove ${name}`, () => os.remove(name) === 0);
             attempt(`rename ${name}`, () => os.rename(name, '/tmp/mine') === 0);

@@ -5,7 +5,7 @@ use crate::{
     client::{Client, Job, read},
     config::{Size, Span},
     exit::Usage,
-    folder::ToSend,
+    folder::{Language, ToSend},
     input::{read_document, upload},
     output::shown,
 };
@@ -24,7 +24,7 @@ pub(super) struct JobOptions {
     /// machine
     #[arg(long, value_name = "FILE")]
     requirements: Option<PathBuf>,
-    /// The image that runs the script [default: `python` for *.py, *.ipynb, *.pyz and folders, `node` for *.js, *.mjs and *.cjs]
+    /// The image that runs the script [default: `python` for *.py, *.ipynb and *.pyz, `node` for *.js, *.mjs and *.cjs, and either of them for folders]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// A parameter. The value is parsed as JSON; if that fails, it is a string. Can be repeated
@@ -257,7 +257,7 @@ async fn send(
     started_with: (&[String], Option<&str>),
 ) -> anyhow::Result<Value> {
     let measured = upload(client, file).await?;
-    let container = container(file.named(), measured.head, image, started_with)?;
+    let container = container(file, measured.head, image, started_with)?;
     let mut algorithm = json!({"upload": measured.sha256.to_string()});
     if let Some(container) = container {
         algorithm["container"] = container;
@@ -267,26 +267,27 @@ async fn send(
 
 /// The container section for a file; none for a WebAssembly program without arguments and standard input.
 fn container(
-    path: &Path,
+    file: &ToSend,
     head: [u8; 4],
     image: Option<String>,
     (arguments, stdin): (&[String], Option<&str>),
 ) -> anyhow::Result<Option<Value>> {
-    let named = |name: &str| path.extension().is_some_and(|extension| extension == name);
     let wasm = || (!arguments.is_empty() || stdin.is_some()).then(|| "wasm".to_owned());
     let image = match image {
         Some(image) if image == "wasm" => wasm(),
         Some(image) => Some(image),
         None if &head == b"\0asm" => wasm(),
-        None if named("py") || named("pyz") || named("ipynb") || path.is_dir() => Some("python".to_owned()),
-        None if named("js") || named("mjs") || named("cjs") => Some("node".to_owned()),
-        None => {
-            let text = format!(
-                "`{}` is neither WebAssembly nor *.py, *.ipynb, *.js or a folder: name the image that runs it with --image",
-                path.display()
-            );
-            return Err(Usage::error(text));
-        }
+        None => match file.language() {
+            Some(Language::Python) => Some("python".to_owned()),
+            Some(Language::JavaScript) => Some("node".to_owned()),
+            None => {
+                let text = format!(
+                    "`{}` is neither WebAssembly nor *.py, *.ipynb, *.js or a folder: name the image that runs it with --image",
+                    file.named().display()
+                );
+                return Err(Usage::error(text));
+            }
+        },
     };
     Ok(image.map(|image| {
         let command = match image.as_str() {
@@ -307,7 +308,7 @@ mod tests {
     fn content_or_name_of_a_file_decide_what_runs_it() {
         let (wasm, script) = (*b"\0asm", *b"impo");
         let image = |path: &str, head, image: Option<&str>| {
-            container(Path::new(path), head, image.map(str::to_owned), (&[], None))
+            container(&ToSend::file(Path::new(path)), head, image.map(str::to_owned), (&[], None))
         };
         assert_eq!(image("a.py", wasm, None).expect("known"), None);
         assert_eq!(image("a.py", script, Some("wasm")).expect("known"), None);
@@ -321,11 +322,11 @@ mod tests {
         }
         assert!(image("a.sh", script, None).is_err());
         let arguments = ["--mode".to_owned(), "fast and good".to_owned()];
-        let with =
-            |head| container(Path::new("a.py"), head, None, (&arguments, None)).expect("known").expect("a container");
+        let script_file = ToSend::file(Path::new("a.py"));
+        let with = |head| container(&script_file, head, None, (&arguments, None)).expect("known").expect("a container");
         assert_eq!(with(wasm), json!({"image": "wasm", "entrypoint": "$ALGO '--mode' 'fast and good'"}));
         assert_eq!(with(script)["entrypoint"], "python3 $ALGO '--mode' 'fast and good'");
-        let reading = container(Path::new("a"), wasm, None, (&[], Some("$DATASET/0"))).expect("known");
+        let reading = container(&ToSend::file(Path::new("a")), wasm, None, (&[], Some("$DATASET/0"))).expect("known");
         assert_eq!(reading, Some(json!({"image": "wasm", "entrypoint": "$ALGO < \"$DATASET/0\""})));
     }
 }

@@ -20,7 +20,7 @@ use std::{
 };
 
 /// Endings of files that can run, and of no published algorithm that is meant.
-const PROGRAMS: [&str; 5] = ["wasm", "py", "pyz", "zip", "ipynb"];
+const PROGRAMS: [&str; 8] = ["wasm", "py", "pyz", "zip", "ipynb", "js", "mjs", "cjs"];
 
 /// Run an algorithm on datasets: submit a job, follow it, download its results
 ///

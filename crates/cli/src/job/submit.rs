@@ -29,7 +29,7 @@ pub(crate) struct Submit {
     /// A published algorithm: its name, OWNER/NAME, or DID
     #[arg(short, long, value_name = "ALGORITHM", conflicts_with = "file")]
     algorithm: Option<Named>,
-    /// An algorithm in a file: a WebAssembly program, a script, a notebook, or a folder with `__main__.py` or `main.py` in it
+    /// An algorithm in a file: a WebAssembly program, a script, a notebook, or a folder with `main.py`, `package.json` or `index.js` in it
     #[arg(long, visible_alias = "dir", value_name = "FILE")]
     file: Option<PathBuf>,
     #[command(flatten)]

@@ -10,7 +10,7 @@ pub use bundle::{Bundle, BundleError, add_bundle, bundle};
 pub use install::{InstallError, Installed, add, list, remove};
 pub(crate) use keep::Offered;
 pub use keep::{Kept, keep};
-pub use manifest::{Manifest, Needs, Snapshot, SupportFile, TextFile};
+pub use manifest::{FolderEntry, Manifest, Needs, Snapshot, SupportFile, TextFile};
 
 use crate::{
     compiler::{Role, sealed},
@@ -221,10 +221,10 @@ impl Runtime {
         Start::Module { exports: self.start_exports().to_vec(), trap: self.manifest.trap.clone() }
     }
 
-    /// The file that an author's folder must have at its top, if this runtime takes folders.
+    /// The files of which an author's folder must have one at its top; none if this runtime takes no folders.
     #[must_use]
-    pub fn folder_entry(&self) -> Option<&str> {
-        self.manifest.folder_entry.as_deref()
+    pub fn folder_entries(&self) -> &[String] {
+        self.manifest.folder_entry.as_ref().map(FolderEntry::names).unwrap_or_default()
     }
 
     /// Its arguments.
@@ -246,7 +246,7 @@ impl Runtime {
         let files = self.manifest.files.iter().map(move |file| {
             let path = file.guest.clone();
             if file.unpack {
-                Placed::Archive(Archive { through: within(&path), path, entry: None })
+                Placed::Archive(Archive { through: within(&path), path, entries: Vec::new() })
             } else {
                 Placed::File(path)
             }

@@ -86,8 +86,8 @@ pub(super) struct AuthorsFile<'a> {
     pub(super) file: &'a File,
     /// Whether an interpreter runs it: then it is all that the directory holds.
     pub(super) is_script: bool,
-    /// If it is an archive that is unpacked: the file that must be at its top.
-    pub(super) folder_entry: Option<&'a str>,
+    /// If it is an archive that is unpacked: the files of which one must be at its top.
+    pub(super) folder_entries: &'a [String],
 }
 
 impl Opened {
@@ -170,16 +170,15 @@ impl Opened {
             let path = "transformations/algorithm".to_owned();
             let copy =
                 author.file.try_clone().map_err(|error| InputError::Host { path: PathBuf::from(&path), error })?;
-            match author.folder_entry {
-                None => opened.place_file(path, copy)?,
-                Some(entry) => {
-                    let archive = Archive {
-                        path: "/data/transformations/algorithm".to_owned(),
-                        through: false,
-                        entry: Some(entry.to_owned()),
-                    };
-                    opened.place(Placed::Archive(archive), path, copy)?;
-                }
+            if author.folder_entries.is_empty() {
+                opened.place_file(path, copy)?;
+            } else {
+                let archive = Archive {
+                    path: "/data/transformations/algorithm".to_owned(),
+                    through: false,
+                    entries: author.folder_entries.to_vec(),
+                };
+                opened.place(Placed::Archive(archive), path, copy)?;
             }
         }
         Ok(opened)
@@ -420,7 +419,7 @@ mod tests {
             let file = MountedFile { did, number: 0, root: at("root"), path: path.into(), sha256 };
             let inputs =
                 Inputs::Tree { root: at("data"), dids: vec!["d1".parse().expect("a DID")], mounted: vec![file] };
-            let author = AuthorsFile { file: &script, is_script: false, folder_entry: None };
+            let author = AuthorsFile { file: &script, is_script: false, folder_entries: &[] };
             Opened::open(&inputs, None, &[], author)
         };
         let digested = open("sub/a", Some(Sha256::of(b"{}"))).expect("opened").digest().expect("digested");

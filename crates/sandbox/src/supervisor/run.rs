@@ -71,8 +71,9 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         );
         return Err(JobError::Algorithm { path: job.algorithm.clone(), error }.into());
     }
-    let folder_entry = runtime.as_ref().and_then(Runtime::folder_entry).filter(|_| is_archive(&algorithm));
-    let author = AuthorsFile { file: &algorithm, is_script: runtime.is_some(), folder_entry };
+    let folder_entries =
+        runtime.as_ref().filter(|_| is_archive(&algorithm)).map(Runtime::folder_entries).unwrap_or_default();
+    let author = AuthorsFile { file: &algorithm, is_script: runtime.is_some(), folder_entries };
     let mut opened = Opened::open(&job.inputs, job.params.as_deref(), &job.ddos, author).map_err(JobError::from)?;
     let (arguments, stdin) = if job.fill_arguments {
         let parameters = given_parameters(&job.inputs, job.params.as_deref()).map_err(JobError::from)?;

@@ -7,11 +7,13 @@ use crate::{
     account::Account,
     fs::{Content, FileSystem, PlaceError},
 };
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::FileExt as _,
+    rc::Rc,
     sync::Arc,
 };
 use zip::{CompressionMethod, ZipArchive};
@@ -24,6 +26,9 @@ const MAX_PATH_BYTES: usize = 512;
 const MAX_DEPTH: usize = 32;
 /// The bytes charged for a file in addition to its content: a generous bound for the record and its name.
 const FILE_BYTES: u64 = 1024;
+/// The most bytes of a zip archive that are read to list its files. The list is in this process's own memory, where each file takes
+/// several times the bytes of its entry.
+const MAX_LIST_BYTES: u64 = 8 * 1024 * 1024;
 /// The size of a block of a tar archive.
 const BLOCK: usize = 512;
 /// The most bytes of a tar archive's long names and extended headers, each.
@@ -70,27 +75,30 @@ struct Member {
 }
 
 /// Unpacks an archive below `root`, a directory from the guest's root. If everything is in one folder, as in what source
-/// forges offer, the folder is left out. `entry` is a file that must be at the top.
+/// forges offer, the folder is left out. If there are `entries`, one of these files must be at the top.
 ///
 /// # Errors
-/// If it is not an archive, is damaged, holds anything but files and folders with plain names, holds no `entry`, or is more
-/// than the memory limit.
+/// If it is not an archive, is damaged, holds anything but files and folders with plain names, holds none of the `entries`, or is
+/// more than the memory limit.
 pub(crate) fn unpack(
     archive: &File,
     root: &str,
-    entry: Option<&str>,
+    entries: &[String],
     files: &mut FileSystem,
     account: &Account,
 ) -> Result<(), UnpackError> {
     let mut members = match kind(archive) {
         Some(Kind::Zip) => zip(archive, account)?,
-        Some(Kind::TarGz) => tar(GzDecoder::new(Positioned::new(archive)?), account)?,
+        Some(Kind::TarGz) => tar(MultiGzDecoder::new(Positioned::new(archive, u64::MAX)?), account)?,
         None => return Err(bad("not an archive")),
     };
-    if let Some(entry) = entry {
-        leave_out_folder(&mut members, entry);
-        if !members.iter().any(|member| member.path == entry) {
-            return Err(bad(format!("it has no `{entry}` at its top, which is what runs")));
+    if !entries.is_empty() {
+        leave_out_folder(&mut members, entries);
+        if !members.iter().any(|member| entries.contains(&member.path)) {
+            return Err(bad(match entries {
+                [entry] => format!("it has no `{entry}` at its top, which is what runs"),
+                several => format!("nothing says what runs: it has none of `{}` at its top", several.join("`, `")),
+            }));
         }
     }
     for Member { path, content, size } in members {
@@ -109,19 +117,28 @@ struct Positioned {
     file: Arc<File>,
     length: u64,
     position: u64,
+    /// How many bytes may still be read.
+    left: Rc<Cell<u64>>,
 }
 
 impl Positioned {
-    fn new(file: &File) -> Result<Self, UnpackError> {
+    fn new(file: &File, left: u64) -> Result<Self, UnpackError> {
         let length = file.metadata().map_err(unreadable)?.len();
-        Ok(Self { file: Arc::new(file.try_clone().map_err(unreadable)?), length, position: 0 })
+        let file = Arc::new(file.try_clone().map_err(unreadable)?);
+        Ok(Self { file, length, position: 0, left: Rc::new(Cell::new(left)) })
     }
 }
 
 impl Read for Positioned {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read_at(buffer, self.position)?;
+        let left = self.left.get();
+        if left == 0 {
+            return Err(io::Error::other("the list of its files is too long"));
+        }
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let read = self.file.read_at(&mut buffer[..most], self.position)?;
         self.position += read as u64;
+        self.left.set(left - read as u64);
         Ok(read)
     }
 }
@@ -138,12 +155,15 @@ impl Seek for Positioned {
     }
 }
 
-/// Leaves out the folder that everything is in, unless the entry is at the top.
-fn leave_out_folder(members: &mut [Member], entry: &str) {
+/// Leaves out the folder that everything is in, if one of the entries is in it.
+fn leave_out_folder(members: &mut [Member], entries: &[String]) {
     let Some((folder, _)) = members.first().and_then(|member| member.path.split_once('/')) else { return };
     let folder = format!("{folder}/");
     if members.iter().all(|member| member.path.starts_with(&folder))
-        && members.iter().any(|member| member.path.strip_prefix(&folder) == Some(entry))
+        && members
+            .iter()
+            .filter_map(|member| member.path.strip_prefix(&folder))
+            .any(|name| entries.iter().any(|entry| entry == name))
     {
         for member in members {
             member.path.drain(..folder.len());
@@ -189,12 +209,17 @@ fn exactly(source: &mut impl Read, size: u64) -> Result<Arc<[u8]>, UnpackError> 
 }
 
 fn zip(archive: &File, account: &Account) -> Result<Vec<Member>, UnpackError> {
-    let source = Positioned::new(archive)?;
-    let (file, length) = (Arc::clone(&source.file), source.length);
+    let source = Positioned::new(archive, MAX_LIST_BYTES)?;
+    let (file, length, left) = (Arc::clone(&source.file), source.length, Rc::clone(&source.left));
     let mut archive = ZipArchive::new(source).map_err(unreadable)?;
     if archive.len() > 2 * MAX_FILES {
         return Err(bad(format!("it holds more than {MAX_FILES} files")));
     }
+    // The library keeps one of them. Who looked at the archive with another program may have seen the other.
+    if archive.has_duplicate_names() {
+        return Err(bad("two files in it have one name"));
+    }
+    left.set(u64::MAX);
     let mut members = Vec::new();
     for index in 0..archive.len() {
         let mut member = archive.by_index(index).map_err(unreadable)?;

@@ -27,7 +27,8 @@ impl Guest {
     fn unpack(&mut self, archive: &[u8]) -> Result<(), UnpackError> {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(archive).expect("written");
-        unpack(&file, "data/transformations/algorithm", Some(MAIN), &mut self.files, &self.account)
+        let entries = [MAIN.to_owned()];
+        unpack(&file, "data/transformations/algorithm", &entries, &mut self.files, &self.account)
     }
 
     fn read(&mut self, path: &str) -> Option<Vec<u8>> {
@@ -115,6 +116,22 @@ fn a_folder_around_everything_is_left_out() {
 }
 
 #[test]
+fn one_of_several_entries_is_enough() {
+    let entries = ["package.json", "index.js"].map(str::to_owned);
+    let unpacked = |name: &str| {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(&zip_of(&[(name, b"1")], CompressionMethod::Stored)).expect("written");
+        let Guest { mut files, account, .. } = guest();
+        unpack(&file, "data/transformations/algorithm", &entries, &mut files, &account)
+    };
+    for name in ["package.json", "index.js", "app/index.js"] {
+        unpacked(name).expect(name);
+    }
+    let told = unpacked("main.py").expect_err("no entry").to_string();
+    assert!(told.contains("none of `package.json`, `index.js`"), "{told}");
+}
+
+#[test]
 fn long_names_of_both_kinds_are_read() {
     let long = format!("{}/a.py", "d".repeat(120));
     let record = format!("{} path={long}\n", long.len() + 10);
@@ -150,6 +167,11 @@ fn links_special_files_and_names_given_twice_are_refused() {
     assert!(told.contains("link or a special file"), "{told}");
     let twice = [(b'0', MAIN, &b"1"[..]), (b'0', MAIN, b"2")];
     assert!(problem(&tar_of(&twice)).contains("two files"));
+    let mut twice = zip_of(&[(MAIN, b"1"), ("__main__.pz", b"2")], CompressionMethod::Stored);
+    while let Some(at) = twice.windows(11).position(|name| name == b"__main__.pz") {
+        twice[at + 10] = b'y';
+    }
+    assert!(problem(&twice).contains("two files"), "{}", problem(&twice));
     let within = [(b'0', MAIN, &b"1"[..]), (b'0', "__main__.py/x", b"2")];
     assert!(problem(&tar_of(&within)).contains("a file where a folder is"));
 }
@@ -165,6 +187,43 @@ fn content_is_charged_before_it_is_unpacked() {
     let many: Vec<String> = (0..MEMORY / FILE_BYTES + 1).map(|number| number.to_string()).collect();
     let entries: Vec<_> = many.iter().map(|name| (b'0', name.as_str(), &b""[..])).collect();
     assert!(matches!(guest().unpack(&tar_of(&entries)), Err(UnpackError::Memory)));
+}
+
+/// The list of a zip archive's files is not in the guest's memory, but in that of the process around it.
+#[test]
+fn an_archive_of_a_million_files_is_not_even_listed() {
+    let count = 1_000_000;
+    let entry = [&b"PK\x01\x02"[..], &[0; 24], &[1, 0], &[0; 16], b"x"].concat();
+    assert_eq!(entry.len(), 47);
+    let mut archive = zip_of(&[(MAIN, b"1")], CompressionMethod::Stored);
+    archive.truncate(archive.windows(4).position(|magic| magic == b"PK\x01\x02").expect("a list"));
+    let start = archive.len() as u64;
+    archive.extend(entry.repeat(count));
+    let end = archive.len() as u64;
+    let number = |value: u64| value.to_le_bytes();
+    // The end of the list, with 64 bits; where that is; and the end with 16 bits, which refers to it.
+    archive.extend([&b"PK\x06\x06"[..], &number(44), &[45, 0, 45, 0], &[0; 8]].concat());
+    archive.extend([number(count as u64), number(count as u64), number(end - start), number(start)].concat());
+    archive.extend([&b"PK\x06\x07"[..], &[0; 4], &number(end), &[1, 0, 0, 0]].concat());
+    archive.extend([&b"PK\x05\x06"[..], &[0; 4], &[255; 12], &[0; 2]].concat());
+    let told = problem(&archive);
+    assert!(told.contains("cannot be read"), "{told}");
+}
+
+/// Other programs see the files of every member of gzip.
+#[test]
+fn a_tar_archive_in_several_members_of_gzip_is_one() {
+    let tar = |name: &str, ends: bool| {
+        let mut bytes = Vec::new();
+        io::Read::read_to_end(&mut MultiGzDecoder::new(&tar_of(&[(b'0', name, b"1")])[..]), &mut bytes).expect("read");
+        bytes.truncate(if ends { bytes.len() } else { 2 * BLOCK });
+        compressed(&bytes)
+    };
+    let mut guest = guest();
+    guest.unpack(&[tar(MAIN, false), tar("helper.py", true)].concat()).expect("unpacked");
+    assert_eq!(guest.read("helper.py").as_deref(), Some(&b"1"[..]));
+    let told = problem(&[tar(MAIN, false), b"not gzip, but more than a header".to_vec()].concat());
+    assert!(told.contains("cannot be read"), "{told}");
 }
 
 #[test]

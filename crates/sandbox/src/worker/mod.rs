@@ -190,12 +190,12 @@ fn run(result: &mut File) -> Result<()> {
     anyhow::ensure!(!openat2_missing, "this kernel has no openat2 (Linux 5.6), or something forbids it");
 
     // An author's archive is a stranger's input, too: it is read as late as the guest begins.
-    for (Archive { path, entry, .. }, file) in archives {
+    for (Archive { path, entries, .. }, file) in archives {
         let files = &mut store.data_mut().files;
-        let end = match unpack(&file, path.trim_start_matches('/'), entry.as_deref(), files, &account) {
+        let end = match unpack(&file, path.trim_start_matches('/'), &entries, files, &account) {
             Ok(()) => continue,
             Err(UnpackError::Memory) => End::DoesNotFit,
-            Err(UnpackError::Bad(problem)) if entry.is_some() => End::BadArchive(problem),
+            Err(UnpackError::Bad(problem)) if !entries.is_empty() => End::BadArchive(problem),
             Err(UnpackError::Bad(problem)) => End::Fault(format!("the archive for `{path}`: {problem}")),
         };
         return send(result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None });

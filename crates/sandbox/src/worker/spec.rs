@@ -56,8 +56,9 @@ pub(crate) struct Archive {
     pub(crate) path: String,
     /// Whether the path leads through a file, and is found by the whole path only.
     pub(crate) through: bool,
-    /// The file that must be at its top. Then the archive is the author's, and one that is not as it should be is refused.
-    pub(crate) entry: Option<String>,
+    /// The files of which one must be at its top. If there are any, the archive is the author's, and one that is not as it should be
+    /// is refused.
+    pub(crate) entries: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -143,6 +143,8 @@ mod tests {
         // Two members are one file, and nothing is an empty one.
         let two = [compressed(b"one "), compressed(b"two")].concat();
         assert_eq!(undone(&two, 3).await.0, b"one two");
+        let many = [compressed(b"").repeat(20_000), compressed(b"the end")].concat();
+        assert_eq!(undone(&many, 4096).await.0, b"the end");
         assert_eq!(undone(&compressed(b""), 3).await, (vec![], 0, true));
         assert_eq!(undone(b"", 3).await, (vec![], 0, true));
     }
@@ -157,6 +159,17 @@ mod tests {
         let at = changed.len() - 6;
         changed[at] ^= 1;
         assert!(!undone(&changed, 5).await.2, "its checksum");
+        let mut changed = whole.clone();
+        *changed.last_mut().expect("a byte") ^= 1;
+        assert!(!undone(&changed, 5).await.2, "its length");
+        for more in [&b"more"[..], &[0; 20], &whole[..20]] {
+            assert!(!undone(&[&whole, more].concat(), 4096).await.2, "what follows it: {more:?}");
+        }
+        // The name of the file that was compressed has no length in it, and would be kept in memory.
+        let named =
+            |length: usize| [&[0x1f, 0x8b, 8, 8][..], &whole[4..10], &vec![b'n'; length], &[0], &whole[10..]].concat();
+        assert!(undone(&named(1000), 4096).await.2);
+        assert!(!undone(&named(10_000_000), 4096).await.2, "a name without an end");
         assert!(!undone(b"a,b\n1,2\n", 5).await.2, "no gzip");
     }
 

@@ -1,8 +1,8 @@
-//! What an author sends along: packages of pure Python, in folders and with notebooks, from a terminal.
+//! What an author sends along: packages of pure Python and JavaScript, in folders and with notebooks, from a terminal.
 
 use crate::{client::prints, scenario::Scenario};
 use cloister_tests::{
-    install_python,
+    install_javascript, install_python,
     service::{Who, cloister},
 };
 use serde_json::{Value, json};
@@ -104,6 +104,55 @@ fn packages_go_with_scripts_notebooks_and_folders() {
     let output = run(carol, &["run", "magic.ipynb", "-d", "alice/open"]);
     let _ = prints(&output, 2);
     assert!(String::from_utf8_lossy(&output.stderr).contains("cell 1, line 1"));
+}
+
+/// A folder in JavaScript is known by what is in it, and its packages go along.
+#[test]
+fn packages_of_npm_go_with_a_folder() {
+    install_javascript();
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, carol, .. } = &scenario;
+    let _ = service.open_dataset(alice, "open");
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        fs::write(path, content).expect("written");
+    };
+    write("app/package.json", r#"{"name": "study", "type": "module", "main": "src/run.js"}"#);
+    let script = "import { writeFile } from 'node:fs/promises';\nimport { double } from 'double';\nimport last from './last.js';\n\
+        await writeFile('/data/outputs/found.json', JSON.stringify([double(21), last(process.argv)]));\n";
+    write("app/src/run.js", script);
+    write("app/src/last.js", "export default list => list.at(-1);\n");
+    write("app/node_modules/double/package.json", r#"{"name": "double", "exports": {"import": "./double.mjs"}}"#);
+    write("app/node_modules/double/double.mjs", "export const double = x => 2 * x;\n");
+    write("app/node_modules/.package-lock.json", "{}");
+    let run = |who: &Who, arguments: &[&str]| command(&scenario, who, folder.path(), arguments);
+    let found = |dir: &str| -> Value {
+        let found = fs::read(folder.path().join(dir).join("found.json")).expect("a result");
+        serde_json::from_slice(&found).expect("JSON")
+    };
+    let _ = prints(&run(carol, &["run", "app", "-d", "alice/open", "--dir", "raw", "--", "--top"]), 0);
+    assert_eq!(found("raw"), json!([42, "--top"]));
+    let _ = prints(&run(carol, &["job", "submit", "--dir", "app", "-d", "alice/open", "--wait"]), 0);
+
+    write(
+        "algorithm.yaml",
+        "apiVersion: cloister.dev/v1alpha1\nkind: Algorithm\nmetadata: { name: study }\nspec:\n  files: [{ type: file, path: ./app }]\n  \
+         algorithm: { container: { image: node, entrypoint: node $ALGO --published } }\n",
+    );
+    let _ = prints(&run(bob, &["algorithm", "apply", "-f", "algorithm.yaml"]), 0);
+    let again = prints(&run(bob, &["algorithm", "apply", "-f", "algorithm.yaml", "--dry-run"]), 0);
+    assert!(again.contains("up to date"), "{again}");
+    let listed = service.get(bob, "/v1/algorithms").expect_json(200);
+    scenario.allow(listed_did(&service.get(alice, "/v1/datasets").expect_json(200)), listed_did(&listed));
+    let _ = prints(&run(carol, &["run", "bob/study", "-d", "alice/open", "--dir", "published"]), 0);
+    assert_eq!(found("published"), json!([42, "--published"]));
+
+    write("app/node_modules/fast/build/fast.node", "machine code");
+    let output = run(carol, &["run", "app", "-d", "alice/open"]);
+    let _ = prints(&output, 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("`fast` is a native package"));
 }
 
 fn listed_did(list: &Value) -> &str {

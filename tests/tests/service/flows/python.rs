@@ -107,10 +107,25 @@ fn a_script_reads_what_its_entrypoint_names_and_is_heard_at_once() {
     ] {
         assert_eq!(log(&service.finish(carol, &job(tells, entrypoint))), expected, "{entrypoint}");
     }
-    let ended = service.run(carol, &job(tells, "python3 $ALGO < $DATASET/1"));
-    assert!(ended["reason"].to_string().contains("standard input"), "{ended:#}");
-    assert_eq!(ended["reason"]["fault"], "algorithm", "{ended:#}");
-    for entrypoint in ["python3 $ALGO < /etc/passwd", "python3 $ALGO < $file", "python3 $ALGO > x"] {
+    for path in ["$DATASET/1", "$DATASET/../x", "$DATASET/../../../etc/passwd", "$INPUTS", "$OUTPUTS/x"] {
+        let ended = service.run(carol, &job(tells, &format!("python3 $ALGO < {path}")));
+        assert!(ended["reason"].to_string().contains("standard input"), "{path}: {ended:#}");
+        assert_eq!(ended["reason"]["fault"], "algorithm", "{path}: {ended:#}");
+    }
+    for entrypoint in [
+        "python3 $ALGO < /etc/passwd",
+        "python3 $ALGO < $file",
+        "python3 $ALGO < '$DATASET/0'",
+        "python3 $ALGO > x",
+        "python3 $ALGO <<< a\0b",
+        "python3 $ALGO < /data/inputs/\0",
+        "python3 $ALGO <<< a <<< b",
+        "python3 $ALGO <",
+        "python3 $ALGO <<<",
+        "python3 $ALGO << EOF",
+        "python3 $ALGO <&0",
+        "python3 $ALGO <(id)",
+    ] {
         let problem = service.post(carol, "/v1/jobs", &job(tells, entrypoint)).problem(422);
         assert!(problem.to_string().contains("entrypoint"), "{entrypoint}: {problem}");
     }

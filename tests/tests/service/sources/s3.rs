@@ -6,8 +6,9 @@ use cloister_model::Phase;
 use cloister_tests::service::{S3, Setup, phase, text, writing};
 use serde_json::{Value, json};
 use std::{
-    io,
+    fs, io,
     net::{TcpListener, TcpStream},
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -74,6 +75,47 @@ fn an_object_is_an_input_for_a_publisher_who_has_its_key() {
     assert_fails(&scenario, &open, &[]);
     // And a store on this machine is none where the operator has not said so.
     assert_fails(&Scenario::new(), &s3.source("folder/with space/data.bin"), &["not allowed"]);
+}
+
+/// What was stored in an encoding is the file that was encoded: its digest and its size are that file's.
+#[test]
+fn an_object_that_was_stored_compressed_arrives_as_what_it_was() {
+    let (s3, bytes) = (S3::start(), content(300_000));
+    let scenario = Scenario::with(near().set("sources.attempts", "1"));
+    let gzip = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("file"), bytes).expect("written");
+        let ended = Command::new("gzip").arg("file").current_dir(folder.path()).status().expect("gzip");
+        assert!(ended.success());
+        fs::read(folder.path().join("file.gz")).expect("compressed")
+    };
+    let whole = gzip(&bytes);
+    s3.put_encoded("whole", &whole, "gzip");
+    let mut agreed = s3.source("whole");
+    agreed["sha256"] = super::digest(&bytes).into();
+    assert_arrives(&scenario, &agreed, &bytes);
+    s3.put_encoded("members", &[gzip(&bytes[..1000]), gzip(&bytes[1000..])].concat(), "gzip");
+    assert_arrives(&scenario, &s3.source("members"), &bytes);
+    // Without the header, it is a file like any other.
+    s3.put("whole.gz", &whole);
+    assert_arrives(&scenario, &s3.source("whole.gz"), &whole);
+    let mut other_length = whole.clone();
+    *other_length.last_mut().expect("a length") ^= 1;
+    let nested = gzip(&whole);
+    for (key, body, encoding, said) in [
+        ("cut", &whole[..whole.len() / 2], "gzip", "not whole"),
+        ("length", &other_length[..], "gzip", "not whole"),
+        ("plain", &b"a,b\n1,2\n"[..], "gzip", "not whole"),
+        ("nested", &nested[..], "gzip, gzip", "other than gzip"),
+        ("brotli", &b"a,b\n1,2\n"[..], "br", "other than gzip"),
+    ] {
+        s3.put_encoded(key, body, encoding);
+        assert_fails(&scenario, &s3.source(key), &[said]);
+    }
+    // A small object that becomes a large file meets the limit of files.
+    let scenario = Scenario::with(near().set("sources.max_file", "1MiB"));
+    s3.put_encoded("bomb", &gzip(&vec![0; 50_000_000]), "gzip");
+    assert_fails(&scenario, &s3.source("bomb"), &["1048576"]);
 }
 
 fn results_in(s3: &S3, secret: &str) -> Setup {

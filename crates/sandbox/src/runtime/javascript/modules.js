@@ -1,108 +1,80 @@
-// `require` and `import`: the modules that are here, and the author's own files.
+// `require` and `import`: the modules that are here, the author's own files, and the packages in their `node_modules`.
 import * as std from 'qjs:std';
-import { Buffer } from './buffer.js';
-import { console, inspect } from './console.js';
-import { Emitter } from './emitter.js';
-import { Timers } from './events.js';
+import { BUILT_IN, builtInName, namesHere } from './built_in.js';
+import { inspect } from './console.js';
 import { fs } from './fs.js';
 import { path } from './path.js';
 import { process } from './process.js';
-import { assert, os, readline, url, util } from './small.js';
+import { asFolder, missing, NOT_FOUND, packageOf, resolve } from './resolve.js';
+import { withImports } from './scan.js';
 
 const ALGORITHM = '/data/transformations/algorithm';
 
-/// The modules of Node.js that are here.
-const BUILT_IN = {
-    assert, fs, os, path, process, readline, url, util, console,
-    'buffer': { Buffer },
-    'events': Emitter,
-    'fs/promises': fs.promises,
-    'path/posix': path,
-    'perf_hooks': { performance },
-    'timers': Timers,
-    'timers/promises': { setTimeout: (delay, value) => new Promise(resolve => Timers.setTimeout(resolve, delay, value)) },
-    'module': { createRequire: file => requireFrom(String(file).replace(/^file:\/\//, '')) },
+/// ES modules are executed as copies there, below their own paths. The interpreter takes names of modules as paths of files, so the
+/// copies name files.
+const COPIES = '/tmp/.modules';
+/// What copies import from here.
+const HERE = '/usr/local/lib/javascript/modules.js';
+
+/// What runs in a folder whose package.json names nothing.
+const MAIN_FILES = ['index', 'main', 'algorithm'].flatMap(name => ['js', 'mjs', 'cjs'].map(ending => `${name}.${ending}`));
+
+BUILT_IN.module = {
+    builtinModules: Object.keys(BUILT_IN),
+    createRequire: file => requireFrom(fileOf(file)),
 };
 
-/// What Node.js has for things that the sandbox does not have.
-const NEVER = {
-    'there is no network': ['dgram', 'dns', 'http', 'http2', 'https', 'net', 'tls', 'dns/promises'],
-    'there are no processes': ['child_process', 'cluster'],
-    'there are no threads': ['worker_threads'],
-};
+const fileOf = address => decodeURIComponent(String(address?.href ?? address).replace(/^file:\/\//, ''));
 
-function missing(name, code, problem) {
-    return Object.assign(new Error(`Cannot find module '${name}': ${problem}`), { code });
-}
-
-function builtIn(name) {
-    const plain = name.startsWith('node:') ? name.slice(5) : name;
-    if (Object.hasOwn(BUILT_IN, plain)) return BUILT_IN[plain];
-    for (const [problem, names] of Object.entries(NEVER)) {
-        if (names.includes(plain)) throw missing(name, 'ERR_NOT_IN_SANDBOX', `${problem} in the sandbox`);
-    }
-    if (plain !== name) throw missing(name, 'ERR_UNKNOWN_BUILTIN_MODULE', `the modules that are here are ${Object.keys(BUILT_IN).join(', ')}`);
-    return undefined;
-}
-
-const loaded = new Map();
-
-/// The file that a name means, as Node.js looks for it.
-function fileOf(base) {
-    const isFile = path => fs.statSync(path, { throwIfNoEntry: false })?.isFile();
-    for (const candidate of [base, `${base}.js`, `${base}.cjs`, `${base}.json`]) {
-        if (isFile(candidate)) return candidate;
-    }
-    if (!fs.existsSync(base)) return undefined;
-    const description = `${base}/package.json`;
-    const entry = isFile(description) ? JSON.parse(fs.readFileSync(description, 'utf8')).main : undefined;
-    if (entry) {
-        const found = fileOf(path.join(base, entry));
-        if (found) return found;
-    }
-    return ['js', 'cjs', 'json'].map(ending => `${base}/index.${ending}`).find(isFile);
-}
-
-function resolve(name, folder) {
-    if (/^(\.\.?(\/|$)|\/)/.test(name)) {
-        const file = fileOf(path.resolve(folder, name));
-        if (file) return file;
-        throw missing(name, 'MODULE_NOT_FOUND', `no such file beside ${folder}`);
-    }
-    for (let at = folder; ; at = path.dirname(at)) {
-        const file = fileOf(path.join(at, 'node_modules', name));
-        if (file) return file;
-        if (at === '/') break;
-    }
-    throw missing(
-        name,
-        'MODULE_NOT_FOUND',
-        `the modules that are here are ${Object.keys(BUILT_IN).join(', ')}. Bundle other packages into the script, for example with esbuild`,
-    );
+/// The path of the file that a name means in another file, or the name of a module that is here.
+function find(name, file, how) {
+    return builtInName(name) ?? resolve(name, file, how, meant => {
+        const found = builtInName(meant);
+        if (found !== undefined) return found;
+        throw missing(
+            name,
+            NOT_FOUND[how],
+            `it is not in a node_modules beside ${file}, and ${namesHere()}. Send a package of pure JavaScript along, in node_modules of the algorithm's folder, or bundle it into the script, for example with esbuild`,
+        );
+    });
 }
 
 function requireFrom(file) {
-    const folder = path.dirname(file);
-    const require = name => {
+    const checked = name => {
         if (typeof name !== 'string' || name === '') throw new TypeError('The "id" argument must be a non-empty string');
-        return builtIn(name) ?? load(resolve(name, folder)).exports;
+        return find(name, file, 'require');
     };
-    require.resolve = name => (builtIn(name) ? name : resolve(name, folder));
+    const require = name => exportsOf(checked(name));
+    require.resolve = name => {
+        const found = checked(name);
+        return found.startsWith('/') ? found : name;
+    };
     require.cache = {};
     require.main = mainModule;
+    // What `import(...)` in the file calls.
+    Object.defineProperty(require, 'import', { value: name => imported(name, file) });
     return require;
+}
+
+/// What a file or a module that is here exports to `require`.
+export function exportsOf(found) {
+    return found.startsWith('/') ? load(found).exports : BUILT_IN[found];
 }
 
 function moduleOf(file) {
     return { id: file, filename: file, path: path.dirname(file), exports: {}, loaded: false, children: [], paths: [] };
 }
 
+const loaded = new Map();
 let mainModule;
-/// How the interpreter calls a text that is executed, and the file that it is of.
+/// The files whose texts are executed under another name, by the errors in them.
 const sources = new Map();
 
 /// The text of a file without its first line for a shell.
 const textOf = file => fs.readFileSync(file, 'utf8').replace(/^\ufeff/, '').replace(/^#!/, '//');
+
+/// The text of a CommonJS file, whose `import(...)` finds what it should.
+const scriptOf = text => (text.includes('import') ? withImports(text, 'require.import') : text);
 
 function load(file) {
     const known = loaded.get(file);
@@ -113,7 +85,7 @@ function load(file) {
         if (file.endsWith('.json')) {
             module.exports = JSON.parse(textOf(file));
         } else {
-            const wrapped = std.evalScript(`(function (exports, require, module, __filename, __dirname) {${textOf(file)}\n})`);
+            const wrapped = compiled(file);
             Object.defineProperty(wrapped, 'name', { value: file });
             wrapped.call(module.exports, module.exports, requireFrom(file), module, file, module.path);
         }
@@ -124,6 +96,18 @@ function load(file) {
     }
     module.loaded = true;
     return module;
+}
+
+function compiled(file) {
+    if (file.endsWith('.node')) throw missing(file, 'ERR_DLOPEN_FAILED', 'it is native code, which the sandbox does not run');
+    const isFor = file.endsWith('.mjs') || (file.endsWith('.js') && packageOf(file)?.description.type === 'module');
+    const text = isFor ? '' : textOf(file);
+    try {
+        if (!isFor) return std.evalScript(`(function (exports, require, module, __filename, __dirname) {${scriptOf(text)}\n})`);
+    } catch (error) {
+        if (!(error instanceof SyntaxError && isModule(text))) throw error;
+    }
+    throw missing(file, 'ERR_REQUIRE_ESM', 'it is an ES module: use `import`, or `await import(...)`');
 }
 
 function isModule(text) {
@@ -142,10 +126,82 @@ function isModule(text) {
     }
 }
 
-/// The file that starts: the script, or `index.js` of the folder, unless its `package.json` names another.
+/// Whether a file is an ES module: its ending says so, or its package, or its text.
+function isModuleFile(file) {
+    if (/\.(mjs|cjs|json|node)$/.test(file)) return file.endsWith('.mjs');
+    const type = packageOf(file)?.description.type;
+    return type === 'module' || (type !== 'commonjs' && isModule(textOf(file)));
+}
+
+/// What copies there are, by the files and the modules that they stand for.
+const copies = new Map();
+
+/// The path of the copy of a module and of all that it imports.
+function copyOf(found) {
+    const known = copies.get(found);
+    if (known) return known;
+    const isFile = found.startsWith('/');
+    const isJson = found.endsWith('.json');
+    const isModule = isFile && !isJson && isModuleFile(found);
+    // Other endings mean something to the interpreter.
+    const copy = `${COPIES}${isFile ? '' : '/node:'}${found}${isModule || isJson ? '' : '.mjs'}`;
+    copies.set(found, copy);
+    try {
+        return write(copy, isJson ? textOf(found) : isModule ? moduleText(found) : exportingText(found));
+    } catch (error) {
+        copies.delete(found);
+        throw error;
+    }
+}
+
+/// The name for the interpreter of what a name means in a file.
+function nameFor(name, file) {
+    return name.startsWith('qjs:') ? name : copyOf(find(name, file, 'import'));
+}
+
+function moduleText(file) {
+    const text = textOf(file);
+    const changed = withImports(text, 'import.meta.import', name => nameFor(name, file));
+    const asksForItself = /\bimport\s*\.\s*meta\b/.test(changed);
+    return asksForItself ? `import{describeTo as __describeTo}from"${HERE}";__describeTo(import.meta,${JSON.stringify(file)});${changed}` : changed;
+}
+
+/// A module that exports what `require` finds. Its names must be known before it is executed, so a CommonJS file is executed first.
+function exportingText(found) {
+    const exports = exportsOf(found);
+    const isObject = (typeof exports === 'object' && exports !== null) || typeof exports === 'function';
+    const names = (isObject ? Object.keys(exports) : []).filter(name => name !== 'default' && /^[A-Za-z_$][\w$]*$/.test(name));
+    const lines = names.map((name, i) => `const $${i}=it.${name};export{$${i} as ${name}};`);
+    return `import{exportsOf}from"${HERE}";const it=exportsOf(${JSON.stringify(found)});export default it;\n${lines.join('\n')}\n`;
+}
+
+async function imported(name, file) {
+    return import(nameFor(String(name?.href ?? name), file));
+}
+
+/// What `import.meta` says in a file.
+export function describeTo(meta, file) {
+    const address = path => `file://${encodeURI(path)}`;
+    Object.assign(meta, {
+        url: address(file),
+        filename: file,
+        dirname: path.dirname(file),
+        main: file === mainModule.filename,
+        resolve(name) {
+            const found = find(name, file, 'import');
+            return found.startsWith('/') ? address(found) : `node:${found}`;
+        },
+    });
+    Object.defineProperty(meta, 'import', { value: name => imported(name, file) });
+}
+
+/// The file that starts: the script, or what its package.json names in the folder, or the file there with a usual name.
 function entry() {
     if (!fs.statSync(ALGORITHM).isDirectory()) return ALGORITHM;
-    return fileOf(ALGORITHM);
+    const usual = () => MAIN_FILES.map(name => `${ALGORITHM}/${name}`).find(file => fs.existsSync(file));
+    const file = asFolder(ALGORITHM) ?? usual();
+    if (file) return file;
+    throw new Error(`what is to run? Name it in \`main\` of package.json, or call it ${MAIN_FILES[0]}`);
 }
 
 /// Runs the author's program.
@@ -155,20 +211,33 @@ export async function main() {
     process.argv = [process.execPath, file, ...globalThis.scriptArgs.slice(1)];
     delete globalThis.scriptArgs;
     mainModule = moduleOf(file);
+    if (isModuleFile(file)) {
+        await import(copyOf(file));
+        return;
+    }
     loaded.set(file, mainModule);
     const given = {
         require: requireFrom(file), module: mainModule, exports: mainModule.exports, __filename: file, __dirname: mainModule.path,
     };
-    if (file.endsWith('.mjs') || isModule(textOf(file))) {
-        await import(file);
-        return;
-    }
     // Executed as it is, and not in a function: an error then names its line and column in the author's file.
     for (const [name, value] of Object.entries(given)) {
         Object.defineProperty(globalThis, name, { value, writable: true, configurable: true });
     }
-    std.loadScript(file);
+    std.loadScript(executed(file));
     mainModule.loaded = true;
+}
+
+/// The file that is executed for a CommonJS script: itself, or a copy whose `import(...)` finds what it should.
+function executed(file) {
+    const text = textOf(file);
+    const changed = scriptOf(text);
+    return changed === text ? file : write(`${COPIES}${file}`, changed);
+}
+
+function write(copy, text) {
+    fs.mkdirSync(path.dirname(copy), { recursive: true });
+    fs.writeFileSync(copy, text);
+    return copy;
 }
 
 /// An error as it is printed when it ends a program.
@@ -177,8 +246,5 @@ export function describe(error) {
     let text = inspect(error).replace(/\n    at [^\n]*(\/usr\/local\/lib\/javascript\/|loadScript \(native\))[^\n{]*(?=\n| \{|$)/g, '');
     const file = sources.get(error);
     if (file) text = text.replaceAll('<evalScript>', file);
-    if (error instanceof ReferenceError && /^could not load module/.test(error.message)) {
-        text += `\nThe modules that are here are ${Object.keys(BUILT_IN).join(', ')}. \`import\` finds those without a slash, \`require\` all of them. Bundle other packages into the script, for example with esbuild`;
-    }
-    return text;
+    return text.replaceAll(`${COPIES}/`, '/');
 }

@@ -1,6 +1,7 @@
 // Parts of the modules `assert`, `os`, `readline`, `url` and `util`.
 import { console, format, inspect } from './console.js';
 import { Emitter } from './emitter.js';
+import { path } from './path.js';
 import { TextDecoder, TextEncoder } from './text.js';
 
 function same(a, b, isStrict) {
@@ -121,9 +122,33 @@ class Lines extends Emitter {
 
 export const readline = { createInterface: options => new Lines(options), Interface: Lines };
 
+/// `URL`, of files alone: `new URL('./data.csv', import.meta.url)`.
+export class URL {
+    constructor(address, base) {
+        address = String(address?.href ?? address);
+        const isWhole = /^[a-z][a-z\d+.-]*:/i.test(address);
+        if (isWhole ? !address.startsWith('file://') : base === undefined) {
+            throw Object.assign(new TypeError(`Invalid URL: ${address} (the sandbox has those of files only)`), { code: 'ERR_INVALID_URL' });
+        }
+        const written = (isWhole ? address.slice(7) : address).split(/[?#]/)[0];
+        const folder = isWhole ? '/' : new URL(base).pathname.replace(/[^/]*$/, '');
+        this.pathname = path.normalize(`/${written.startsWith('/') ? '' : folder}/${encodeURI(written).replace(/%25/g, '%')}`);
+        Object.assign(this, { protocol: 'file:', host: '', hostname: '', search: '', hash: '', href: `file://${this.pathname}` });
+    }
+
+    toString() {
+        return this.href;
+    }
+
+    toJSON() {
+        return this.href;
+    }
+}
+
 export const url = {
+    URL,
     fileURLToPath: value => decodeURIComponent(String(value.href ?? value).replace(/^file:\/\//, '')),
-    pathToFileURL: path => ({ href: `file://${encodeURI(path)}`, toString: () => `file://${encodeURI(path)}` }),
+    pathToFileURL: file => new URL(`file://${encodeURI(path.resolve(file))}`),
 };
 
 export const util = {

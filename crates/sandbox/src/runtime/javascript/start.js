@@ -7,12 +7,13 @@ import { run, Timers } from './events.js';
 import { fs } from './fs.js';
 import { main, describe } from './modules.js';
 import { process } from './process.js';
+import { URL } from './small.js';
 import { TextDecoder, TextEncoder } from './text.js';
 
 const define = (name, value) =>
     Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });
 
-for (const [name, value] of Object.entries({ ...Timers, Buffer, TextDecoder, TextEncoder, console, process })) {
+for (const [name, value] of Object.entries({ ...Timers, Buffer, TextDecoder, TextEncoder, URL, console, process })) {
     define(name, value);
 }
 define('global', globalThis);

@@ -5,7 +5,7 @@
 import datetime, decimal, io, json, os, struct
 import numpy as np
 import pandas as pd
-from cloister_parquet import indexed, with_index
+from cloister_parquet import Budget, indexed, understood, with_index
 
 MAGIC = b"ARROW1"
 CONTINUATION = 0xFFFFFFFF
@@ -14,6 +14,7 @@ NULL, INT, FLOAT, BINARY, UTF8, BOOL, DECIMAL, DATE, TIME, TIMESTAMP = range(1, 
 FIXED_BINARY, DURATION, LARGE_BINARY, LARGE_UTF8, BINARY_VIEW, UTF8_VIEW = 15, 18, 19, 20, 23, 24
 UNITS = ["s", "ms", "us", "ns"]
 FLOATS = ["<f2", "<f4", "<f8"]
+MOST_NESTED = 64
 
 
 class ArrowError(ValueError):
@@ -24,8 +25,9 @@ class ArrowError(ValueError):
 
 
 class Table:
-    def __init__(self, data, at):
-        self.data, self.at = data, at
+    def __init__(self, data, at, budget):
+        budget.spend(4)
+        self.data, self.at, self.budget = data, at, budget
         self.fields = at - self.unpacked("<i", at)
         self.size = self.unpacked("<H", self.fields)
 
@@ -49,17 +51,21 @@ class Table:
 
     def table(self, field):
         at = self.led(field)
-        return None if at is None else Table(self.data, at)
+        return None if at is None else Table(self.data, at, self.budget)
 
     def text(self, field):
         at = self.led(field)
-        return "" if at is None else bytes(self.data[at + 4 : at + 4 + self.unpacked("<I", at)]).decode()
+        if at is None:
+            return ""
+        size = self.unpacked("<I", at)
+        self.budget.spend(size)
+        return bytes(self.data[at + 4 : at + 4 + size]).decode()
 
     def tables(self, field):
         at = self.led(field)
         count = 0 if at is None else self.unpacked("<I", at)
         places = range(at + 4, at + 4 + 4 * count, 4) if count else ()
-        return [Table(self.data, place + self.unpacked("<I", place)) for place in places]
+        return [Table(self.data, place + self.unpacked("<I", place), self.budget) for place in places]
 
     def structs(self, field, form):
         at = self.led(field)
@@ -67,6 +73,7 @@ class Table:
         end = 0 if at is None else at + 4 + count * struct.calcsize(form)
         if end > len(self.data):
             raise ArrowError("damaged: its description leads out of it")
+        self.budget.spend(end - (at or 0))
         return list(struct.iter_unpack(form, self.data[at + 4 : end])) if count else []
 
 
@@ -151,30 +158,27 @@ def unlz4(data, size):
     return bytes(out)
 
 
+def run(data, at, length):
+    """The length of a run, which goes on while it is all ones, and where its bytes end."""
+    more = 255 if length == 15 else 0
+    while more == 255:
+        more = data[at]
+        at += 1
+        length += more
+    return length, at
+
+
 def unlz4_block(data, at, end, out, size):
     while at < end:
         token = data[at]
-        at += 1
-        length = token >> 4
-        if length == 15:
-            more = 255
-            while more == 255:
-                more = data[at]
-                at += 1
-                length += more
+        length, at = run(data, at + 1, token >> 4)
         out += data[at : at + length]
         at += length
         if at >= end:
             return
         offset = data[at] | data[at + 1] << 8
-        at += 2
-        length = (token & 15) + 4
-        if length == 19:
-            more = 255
-            while more == 255:
-                more = data[at]
-                at += 1
-                length += more
+        length, at = run(data, at + 2, token & 15)
+        length += 4
         start = len(out) - offset
         if offset == 0 or start < 0 or len(out) + length > size:
             raise ArrowError("damaged: LZ4 refers to what is not there")
@@ -208,16 +212,24 @@ def decompressed(data, codec):
 class Column:
     """A column of a file: what its schema says."""
 
-    def __init__(self, field):
+    def __init__(self, field, depth=0):
+        if depth > MOST_NESTED:
+            raise ArrowError("damaged: nested without an end")
         self.name, self.kind = field.text(0), field.number(2, "<B")
-        self.type, self.children = field.table(3), field.tables(5)
+        self.type, self.children = field.table(3), [Column(child, depth + 1) for child in field.tables(5)]
+        self.counted = None
         encoding = field.table(4)
         self.dictionary = None if encoding is None else encoding.number(0, "<q")
         self.ordered = encoding is not None and encoding.number(2, "<?")
         self.index = None if encoding is None else integer(encoding.table(1))
 
-    def counts(self, kind=None, children=None):
+    def counts(self):
         """How many nodes and buffers it has in a batch; None instead of the buffers, if the batch says how many."""
+        if self.counted is None:
+            self.counted = self.count()
+        return self.counted
+
+    def count(self):
         if self.dictionary is not None:
             return 1, 2
         if not self.children:
@@ -226,7 +238,7 @@ class Column:
         # List, struct, union, list of one size, map, large list, runs, views of lists.
         union = 1 + (self.type.number(0, "<h") == 1)
         nodes, buffers = 1, {12: 2, 13: 1, 14: union, 16: 1, 17: 2, 21: 2, 22: 0, 25: 3, 26: 3}.get(self.kind, 2)
-        for child in map(Column, self.children):
+        for child in self.children:
             more = child.counts()
             if more[1] is None:
                 raise ArrowError(f"column `{self.name}` is nested, with views in it, which is not supported")
@@ -248,10 +260,11 @@ class Column:
             return bits(buffers[1], length)
         if kind in (UTF8, BINARY, LARGE_UTF8, LARGE_BINARY):
             wide = "<i8" if kind in (LARGE_UTF8, LARGE_BINARY) else "<i4"
-            offsets = np.frombuffer(buffers[1], wide, length + 1).tolist() if length else []
+            found = np.frombuffer(buffers[1], wide, length + 1 if length else 0)
             data = bytes(buffers[2])
-            if offsets and (min(offsets) < 0 or max(offsets) > len(data)):
+            if length and (found[0] < 0 or found[-1] > len(data) or (found[1:] < found[:-1]).any()):
                 raise ArrowError("damaged: a text lies outside its buffer")
+            offsets = found.tolist()
             return texts([data[start:end] for start, end in zip(offsets, offsets[1:])], kind in (UTF8, LARGE_UTF8))
         if kind in (UTF8_VIEW, BINARY_VIEW):
             parts, views = [], bytes(buffers[1])
@@ -272,12 +285,11 @@ class Column:
         if kind == DURATION:
             return np.frombuffer(buffers[1], f"<m8[{UNITS[of.number(0, '<h', 1)]}]", length)
         if kind == DECIMAL:
-            size, scale, data = of.number(2, "<i", 128) // 8, of.number(1, "<i"), bytes(buffers[1])
-            numbers = [int.from_bytes(data[size * at : size * (at + 1)], "little", signed=True) for at in range(length)]
+            scale, parts = of.number(1, "<i"), pieces(buffers[1], of.number(2, "<i", 128) // 8, length)
+            numbers = [int.from_bytes(part, "little", signed=True) for part in parts]
             return objects([decimal.Decimal(number).scaleb(-scale) for number in numbers])
         if kind == FIXED_BINARY:
-            size, data = of.number(0, "<i"), bytes(buffers[1])
-            return objects([data[size * at : size * (at + 1)] for at in range(length)])
+            return objects(pieces(buffers[1], of.number(0, "<i"), length))
         what = {TIME: "times of day", 11: "intervals"}.get(kind, "nested values" if self.children else f"values of type {kind}")
         raise ArrowError(f"column `{self.name}` has {what}, which is not supported: name the others with `columns=`")
 
@@ -317,6 +329,12 @@ def integer(of):
     return f"<{'i' if of.number(1, '<?') else 'u'}{bytes_of}"
 
 
+def pieces(data, size, count):
+    if size <= 0 or len(data) < size * count:
+        raise ArrowError("damaged: it has fewer values than it says")
+    return [bytes(data[size * at : size * (at + 1)]) for at in range(count)]
+
+
 def objects(values):
     found = np.empty(len(values), object)
     found[:] = values
@@ -345,9 +363,12 @@ def gaps(values, present):
 class Reader:
     def __init__(self, data):
         self.data, self.columns, self.dictionaries, self.batches, self.notes = data, [], {}, [], {}
+        self.budget = Budget(data, ArrowError)
 
     def message(self, at):
         """The message at a place, where its body begins, and where the next one is; None at the end."""
+        if at < 0:
+            raise ArrowError("damaged: a message before its beginning")
         if at + 4 > len(self.data):
             return None
         size = int.from_bytes(self.data[at : at + 4], "little")
@@ -357,11 +378,12 @@ class Reader:
             at += 4
         if size == 0:
             return None
-        message = Table(self.data, at + int.from_bytes(self.data[at : at + 4], "little"))
+        message = Table(self.data, at + int.from_bytes(self.data[at : at + 4], "little"), self.budget)
         body = at + size
         end = body + message.number(3, "<q")
         if not body <= end <= len(self.data):
             raise ArrowError("damaged: a message is cut")
+        self.budget.spend(end - at)
         return message, body, end
 
     def schema(self, schema):
@@ -385,7 +407,7 @@ class Reader:
         if column is None:
             return
         plain = Column.__new__(Column)
-        plain.__dict__.update(vars(column), dictionary=None)
+        plain.__dict__.update(vars(column), dictionary=None, counted=None)
         values, present = next(iter(self.batch(header.table(1), body, [plain])))[1:]
         found = pd.Index(plain.series([(values, present, None)], pd.RangeIndex(len(values))))
         before = self.dictionaries.get(number)
@@ -413,6 +435,7 @@ class Reader:
             for offset, size in places:
                 if not 0 <= offset <= offset + size <= len(self.data) - body:
                     raise ArrowError("damaged: a buffer leads out of the file")
+                self.budget.spend(size)
                 found.append(decompressed(self.data[body + offset : body + offset + size], codec))
             present = bits(found[0], length) if missing and found and len(found[0]) else None
             yield column, column.values(length, found), present
@@ -448,34 +471,34 @@ def read(source, columns=None):
     else:
         with open(source, "rb") as file:
             data = file.read()
+    wanted = None if columns is None else list(columns)
+    return understood(lambda: table_in(data, wanted), ArrowError, "a file or stream of Arrow")
+
+
+def table_in(data, wanted):
     reader = Reader(memoryview(data))
-    try:
-        if data[:4] == b"FEA1":
-            raise ArrowError("Feather version 1, which is not supported: write version 2")
-        if data[:6] == MAGIC:
-            if len(data) < 20 or data[-6:] != MAGIC:
-                raise ArrowError("damaged: the file is cut")
-            at = len(data) - 10 - int.from_bytes(data[-10:-6], "little")
-            footer = Table(reader.data, at + int.from_bytes(data[at : at + 4], "little"))
-            reader.schema(footer.table(1))
-            for field in (2, 3):
-                for offset, _, _ in footer.structs(field, "<qi4xq"):
-                    message = reader.message(offset)
-                    if message is None:
-                        raise ArrowError("damaged: a message is missing")
-                    reader.take(*message[:2])
-        else:
-            at = 0
-            while (message := reader.message(at)) is not None:
+    if data[:4] == b"FEA1":
+        raise ArrowError("Feather version 1, which is not supported: write version 2")
+    if data[:6] == MAGIC:
+        if len(data) < 20 or data[-6:] != MAGIC:
+            raise ArrowError("damaged: the file is cut")
+        at = len(data) - 10 - int.from_bytes(data[-10:-6], "little")
+        footer = Table(reader.data, at + int.from_bytes(data[at : at + 4], "little"), reader.budget)
+        reader.schema(footer.table(1))
+        for field in (2, 3):
+            for offset, _, _ in footer.structs(field, "<qi4xq"):
+                message = reader.message(offset)
+                if message is None:
+                    raise ArrowError("damaged: a message is missing")
                 reader.take(*message[:2])
-                at = message[2]
-            if not reader.columns:
-                raise ArrowError("neither a file nor a stream of Arrow")
-        return reader.frame(None if columns is None else list(columns))
-    except ArrowError:
-        raise
-    except (struct.error, IndexError, KeyError, ValueError, TypeError, AttributeError, OverflowError, MemoryError, StopIteration, RuntimeError) as error:
-        raise ArrowError(f"damaged, or not a file or stream of Arrow ({type(error).__name__})") from None
+    else:
+        at = 0
+        while (message := reader.message(at)) is not None:
+            reader.take(*message[:2])
+            at = message[2]
+        if not reader.columns:
+            raise ArrowError("neither a file nor a stream of Arrow")
+    return reader.frame(wanted)
 
 
 # Writing.

@@ -10,10 +10,36 @@ MAGIC = b"PAR1"
 BOOLEAN, INT32, INT64, INT96, FLOAT, DOUBLE, BYTES, FIXED = range(8)
 FIXED_SIZES = {INT32: "<i4", INT64: "<i8", FLOAT: "<f4", DOUBLE: "<f8"}
 UNITS = {1: "ms", 2: "us", 3: "ns"}
+MOST_IN_BLOCK = 1 << 20
 
 
 class ParquetError(ValueError):
     """A file that is not Parquet, or has something that is not supported here."""
+
+
+class Budget:
+    """What a reader may read of a file: each byte a few times. A damaged file leads it to the same bytes again and again, and a few of them
+    would become gigabytes."""
+
+    def __init__(self, data, error):
+        self.left, self.error = 4 * len(data) + 65536, error
+
+    def spend(self, count):
+        self.left -= count
+        if self.left < 0:
+            raise self.error("damaged: it leads to the same bytes again and again")
+
+
+def understood(read, error, what):
+    """What `read` returns. Whatever goes wrong in a file that is not as it should be is one kind of error."""
+    try:
+        return read()
+    except error:
+        raise
+    except MemoryError:
+        raise error("damaged, or more than the memory of this run") from None
+    except (struct.error, zlib.error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, StopIteration, RuntimeError) as problem:
+        raise error(f"damaged, or not {what} ({type(problem).__name__})") from None
 
 
 # Thrift's compact protocol: a struct is a dict of its fields' numbers.
@@ -21,6 +47,8 @@ class ParquetError(ValueError):
 
 class Thrift:
     def __init__(self, data, at=0):
+        if not 0 <= at <= len(data):
+            raise ParquetError("damaged: it leads out of itself")
         self.data, self.at = data, at
 
     def byte(self):
@@ -35,6 +63,8 @@ class Thrift:
             if byte < 128:
                 return value
             shift += 7
+            if shift > 63:
+                raise ParquetError("damaged: a number without an end")
 
     def zigzag(self):
         value = self.varint()
@@ -42,6 +72,8 @@ class Thrift:
 
     def binary(self):
         length = self.varint()
+        if length > len(self.data) - self.at:
+            raise ParquetError("damaged: a text is cut")
         self.at += length
         return bytes(self.data[self.at - length : self.at])
 
@@ -149,11 +181,12 @@ def encoded(value):
 # Compression.
 
 
-def unsnappy(data):
+def unsnappy(data, length):
     reader = Thrift(data)
-    length = reader.varint()
+    if reader.varint() != length:
+        raise ParquetError("damaged: Snappy has another length than it says")
     at, out = reader.at, bytearray()
-    while at < len(data):
+    while at < len(data) and len(out) <= length:
         tag = data[at]
         at += 1
         kind = tag & 3
@@ -187,13 +220,30 @@ def unsnappy(data):
     return bytes(out)
 
 
+def gunzipped(data, length):
+    """The members of gzip, of which no more is unpacked than they should be."""
+    out = b""
+    while len(data):
+        member = zlib.decompressobj(47)
+        out += member.decompress(data, length + 1 - len(out))
+        if len(out) > length or not member.eof:
+            break
+        data = member.unused_data
+    else:
+        if len(out) == length:
+            return out
+    raise ParquetError("damaged: gzip has another length than it says")
+
+
 def decompressed(data, codec, size):
+    if size < 0:
+        raise ParquetError("damaged: a page of no size")
     if codec == 0:
         return data
     if codec == 1:
-        return unsnappy(data)
+        return unsnappy(data, size)
     if codec == 2:
-        return zlib.decompress(data, 47, size)
+        return gunzipped(data, size)
     if codec == 6:
         try:
             from compression import zstd
@@ -219,16 +269,20 @@ def unpacked(data, width, count):
 def hybrid(data, at, width, count):
     """Runs of equal numbers and packed ones. Returns them and where they end."""
     reader, parts, found = Thrift(data, at), [], 0
+    if width > 63:
+        raise ParquetError("damaged: numbers of more than 63 bits")
     while found < count:
         head = reader.varint()
-        if head & 1:
-            number, size = (head >> 1) * 8, (head >> 1) * width
-            part = unpacked(data[reader.at : reader.at + size], width, number) if width else np.zeros(number, np.int64)
-        else:
-            number, size = head >> 1, (width + 7) // 8
-            part = np.full(number, int.from_bytes(data[reader.at : reader.at + size], "little"), np.int64)
+        # The last run may be longer than what is wanted.
+        number = min((head >> 1) * (8 if head & 1 else 1), count - found)
         if number == 0:
             raise ParquetError("damaged: a run without values")
+        if head & 1:
+            size = (head >> 1) * width
+            part = unpacked(data[reader.at : reader.at + (number * width + 7) // 8], width, number) if width else np.zeros(number, np.int64)
+        else:
+            size = (width + 7) // 8
+            part = np.full(number, int.from_bytes(data[reader.at : reader.at + size], "little"), np.int64)
         reader.at += size
         parts.append(part)
         found += number
@@ -236,10 +290,12 @@ def hybrid(data, at, width, count):
     return values[:count], reader.at
 
 
-def deltas(data, at):
+def deltas(data, at, expected):
     """DELTA_BINARY_PACKED. Returns the numbers and where they end."""
     reader = Thrift(data, at)
     block, minis, count, first = reader.varint(), reader.varint(), reader.varint(), reader.zigzag()
+    if count != expected or not 0 < minis <= block <= MOST_IN_BLOCK:
+        raise ParquetError("damaged: other numbers than it says")
     size = block // minis
     parts, found = [np.array([first], np.int64)], 1
     while found < count:
@@ -250,6 +306,8 @@ def deltas(data, at):
             if found >= count:
                 break
             length = size * width // 8
+            if width > 64:
+                raise ParquetError("damaged: numbers of more than 64 bits")
             part = unpacked(data[reader.at : reader.at + length], width, size) if width else np.zeros(size, np.int64)
             reader.at += length
             parts.append(part + least)
@@ -258,6 +316,8 @@ def deltas(data, at):
 
 
 def texts(data, at, lengths):
+    if len(lengths) and (lengths.min() < 0 or lengths.sum() > len(data) - at):
+        raise ParquetError("damaged: a text lies outside of its page")
     values = np.empty(len(lengths), object)
     for number, length in enumerate(lengths.tolist()):
         values[number] = data[at : at + length]
@@ -275,9 +335,11 @@ def plain(data, at, column, count):
         parts = np.frombuffer(data, [("nanoseconds", "<u8"), ("day", "<u4")], count, at)
         days = parts["day"].astype(np.int64) - 2440588
         return days * 86_400_000_000_000 + parts["nanoseconds"].astype(np.int64)
+    size = column.length if kind == FIXED else 4
+    if size <= 0 or not 0 <= count * size <= len(data) - at:
+        raise ParquetError("damaged: a page has fewer values than it says")
     values = np.empty(count, object)
     if kind == FIXED:
-        size = column.length
         for number in range(count):
             values[number] = data[at + number * size : at + (number + 1) * size]
         return values
@@ -287,6 +349,8 @@ def plain(data, at, column, count):
         at += 4
         values[number] = data[at : at + length]
         at += length
+    if at > len(data):
+        raise ParquetError("damaged: a text lies outside of its page")
     return values
 
 
@@ -302,15 +366,17 @@ def values_of(data, at, column, encoding, count, dictionary):
     if encoding == 3 and column.kind == BOOLEAN:
         return hybrid(data, at + 4, 1, count)[0].astype(bool)
     if encoding == 5:
-        return column.converted(deltas(data, at)[0].astype(FIXED_SIZES[column.kind]))
+        return column.converted(deltas(data, at, count)[0].astype(FIXED_SIZES[column.kind]))
     if encoding == 6:
-        lengths, at = deltas(data, at)
+        lengths, at = deltas(data, at, count)
         return column.converted(texts(data, at, lengths))
     if encoding == 7:
-        prefixes, at = deltas(data, at)
-        lengths, at = deltas(data, at)
+        prefixes, at = deltas(data, at, count)
+        lengths, at = deltas(data, at, count)
         values, before = texts(data, at, lengths), b""
         for number, prefix in enumerate(prefixes.tolist()):
+            if not 0 <= prefix <= len(before):
+                raise ParquetError("damaged: a text begins as no other one")
             values[number] = before = before[:prefix] + values[number]
         return column.converted(values)
     if encoding == 9:
@@ -392,13 +458,24 @@ class Column:
         return series.dt.tz_localize("UTC") if self.utc else series
 
 
-def chunk(data, meta, column):
-    """The pages of one column in one row group."""
+def chunk(data, meta, column, budget):
+    """The pages of one column in one row group: their values, and which rows have one."""
+    for values, found, present in pages(data, meta, column, budget):
+        if len(values) != found:
+            raise ParquetError("damaged: a page has fewer values than it says")
+        yield values, present
+
+
+def pages(data, meta, column, budget):
     codec, left, dictionary = meta.get(4, 0), meta[5], None
     at = meta.get(11) or meta[9]
     while left > 0:
         reader = Thrift(data, at)
         head = reader.struct()
+        # In every direction but forward there is no end.
+        if not 0 <= head[3] <= len(data) - reader.at:
+            raise ParquetError("damaged: a page is cut")
+        budget.spend(head[3])
         body = data[reader.at : reader.at + head[3]]
         at = reader.at + head[3]
         if head[1] == 2:
@@ -412,7 +489,7 @@ def chunk(data, meta, column):
                 present = hybrid(page, 4, 1, count)[0] == 1
                 start = 4 + size
             found = count if present is None else int(present.sum())
-            yield values_of(page, start, column, about[2], found, dictionary), None if found == count else present
+            yield values_of(page, start, column, about[2], found, dictionary), found, None if found == count else present
             left -= count
         elif head[1] == 3:
             about = head[8]
@@ -422,11 +499,15 @@ def chunk(data, meta, column):
             if about.get(7, True):
                 page = decompressed(page, codec, head[2] - size) if len(page) else page
             found = count - about[2]
-            yield values_of(page, 0, column, about[4], found, dictionary), present if about[2] else None
+            yield values_of(page, 0, column, about[4], found, dictionary), found, present if about[2] else None
             left -= count
 
 
 def read(data, wanted=None):
+    return understood(lambda: table_in(data, wanted), ParquetError, "a Parquet file")
+
+
+def table_in(data, wanted):
     if len(data) < 12 or data[:4] != MAGIC or data[-4:] != MAGIC:
         raise ParquetError("not a Parquet file" if data[-4:] != b"PARE" else "an encrypted Parquet file, which is not supported")
     size = int.from_bytes(data[-8:-4], "little")
@@ -445,18 +526,17 @@ def read(data, wanted=None):
     indexes = notes.get("index_columns") or []
     names = [name for name in indexes if isinstance(name, str) and name in columns]
     chosen = list(columns) if wanted is None else [*wanted, *(name for name in names if name not in wanted)]
-    index, table = pd.RangeIndex(about[3]), {}
+    index, table, budget, chunks = pd.RangeIndex(about[3]), {}, Budget(data, ParquetError), {}
+    for group in about[4]:
+        for of in group[1]:
+            chunks.setdefault(of[3][3][0].decode(), []).append(of[3])
     for name in chosen:
         if name not in columns:
             raise ParquetError(f"it has no column `{name}`")
         column = columns[name]
         if column.nested:
             raise ParquetError(f"column `{name}` is nested, which is not supported: name the others with `columns=`")
-        parts = []
-        for group in about[4]:
-            for of in group[1]:
-                if of[3][3][0].decode() == name:
-                    parts.extend(chunk(data, of[3], column))
+        parts = [part for meta in chunks.get(name, ()) for part in chunk(data, meta, column, budget)]
         table[name] = column.series(parts, index)
     return indexed(pd.DataFrame(table, index), notes, columns)
 

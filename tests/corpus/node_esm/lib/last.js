@@ -1,0 +1,1 @@
+export const pick = rows => rows.at(-1);
