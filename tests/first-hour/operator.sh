@@ -3,13 +3,12 @@
 #
 #   operator.sh
 #
-# In the folder: penguins.csv and column-stats.wasm. CLOISTER_REPOSITORY is a checkout: it has the unit of systemd, and the database
+# In the folder: penguins.csv and column-stats.wasm. REPOSITORY is a checkout: it has the unit of systemd, and the database
 # of the previous release.
 set -eu
 . "$(dirname -- "$0")/milestones.sh"
 # A variable of this name would be taken for a setting.
-repository=$CLOISTER_REPOSITORY
-unset CLOISTER_REPOSITORY
+repository=$REPOSITORY
 
 pid=
 stop() {
