@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds `cloister` without the service, for people who use a service elsewhere, and prints where each program is:
 #
-#     scripts/clients.sh                          # all targets
-#     scripts/clients.sh x86_64-pc-windows-gnu    # one
+#     scripts/clients.sh                               # all targets
+#     scripts/clients.sh aarch64-unknown-linux-musl    # one
 #
 # Each is in target/clients/TARGET/release. C compiler and linker are Zig's, called by cargo-zigbuild: the Python packages `ziglang` and
 # `cargo-zigbuild`, in a virtual environment target/toolchains/clients (400 MB). Nothing is installed, except for the standard library of
@@ -12,7 +12,7 @@ exec </dev/null
 cd -- "$(dirname -- "$0")/.."
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-targets='aarch64-unknown-linux-musl x86_64-pc-windows-gnu'
+targets='aarch64-unknown-linux-musl'
 zig_version=0.17.1
 zigbuild_version=0.24.0
 venv=$PWD/target/toolchains/clients
@@ -50,8 +50,6 @@ works >/dev/null 2>&1 || {
 have=$(rustup target list --installed 2>/dev/null || :)
 export PATH="$venv/bin:$PATH"
 export CLOISTERDEV_COMMIT="${CLOISTERDEV_COMMIT-$(git rev-parse --short=12 HEAD 2>/dev/null || :)}"
-# aws-lc brings its assembly for Windows assembled: no nasm.
-export AWS_LC_SYS_PREBUILT_NASM=1
 for target; do
     if ! printf '%s\n' "$have" | grep -qx "$target"; then
         say "adding the standard library of Rust for $target"
@@ -59,7 +57,5 @@ for target; do
     fi
     cargo zigbuild --release -p cloister-cli --bin cloister --no-default-features --locked \
         --target "$target" --target-dir "$into" >&2
-    program=$into/$target/release/cloister
-    [ ! -e "$program.exe" ] || program=$program.exe
-    printf '%s\n' "$program"
+    printf '%s\n' "$into/$target/release/cloister"
 done

@@ -7,8 +7,8 @@
 #   cloister_VERSION_amd64.deb             the same for Debian and its relatives
 #   cloister-python-VERSION-x86_64-linux.tar.gz   with --python: Python with its compiled code: 58 MB, and 106 MB for each
 #       profile. `sandbox runtime add --bundle cloister-python` installs it in seconds, on any machine of this kind, and its digest is a part of `sandbox`. Takes minutes
-#   cloister-client-VERSION-SYSTEM   with --clients: `cloister` without the service, for people who use one elsewhere, on Linux (aarch64)
-#       and Windows, with LICENSE and, for Linux, man pages and completions: scripts/clients.sh
+#   cloister-client-VERSION-SYSTEM   with --clients: `cloister` without the service, for people who use one elsewhere, on Linux (aarch64),
+#       with LICENSE, man pages and completions: scripts/clients.sh
 #   SHA256SUMS
 #
 # The programs are static, so one package serves every distribution. With --no-build, those in target/release are packed as they are.
@@ -66,7 +66,7 @@ mkdir -p "$dist"
 work=$(mktemp -d "$dist/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 name=cloister-$version-$arch-linux
-rm -f "$dist"/*.tar.gz "$dist"/*.deb "$dist"/*.zip "$dist/SHA256SUMS"
+rm -f "$dist"/*.tar.gz "$dist"/*.deb "$dist/SHA256SUMS"
 
 # packed DIR PREFIX...: a tar archive whose bytes depend on names, modes and contents only.
 packed() {
@@ -184,36 +184,18 @@ if [ -n "$clients" ]; then
     while read -r program; do
         case $program in
         */aarch64-unknown-linux-musl/*) system=aarch64-linux ;;
-        */x86_64-pc-windows-gnu/*) system=x86_64-windows ;;
         esac
         client=cloister-client-$version-$system
         mkdir -p "$work/$client"
         install -m 755 "$program" "$work/$client/"
         install -m 644 LICENSE docs/consumers.md "$work/$client/"
-        case $system in
-        *-windows)
-            # Windows shows the content of such an archive, and unpacks it.
-            archive=$client.zip
-            python3 - "$work" "$client" "$dist/$archive" "$epoch" <<'ZIP'
-import pathlib, sys, time, zipfile
-
-work, name, archive, epoch = sys.argv[1:]
-at = time.gmtime(max(int(epoch), 315532800))[:6]
-with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as into:
-    for path in sorted(pathlib.Path(work, name).iterdir()):
-        into.writestr(zipfile.ZipInfo(f"{name}/{path.name}", at), path.read_bytes(), zipfile.ZIP_DEFLATED, 9)
-ZIP
-            ;;
-        *)
-            archive=$client.tar.gz
-            mkdir "$work/$client/man" "$work/$client/completions"
-            "$here" man --into "$work/$client/man"
-            "$here" completions bash >"$work/$client/completions/cloister.bash"
-            "$here" completions zsh >"$work/$client/completions/_cloister"
-            "$here" completions fish >"$work/$client/completions/cloister.fish"
-            packed "$work" "$client" | gzip -n >"$dist/$archive"
-            ;;
-        esac
+        archive=$client.tar.gz
+        mkdir "$work/$client/man" "$work/$client/completions"
+        "$here" man --into "$work/$client/man"
+        "$here" completions bash >"$work/$client/completions/cloister.bash"
+        "$here" completions zsh >"$work/$client/completions/_cloister"
+        "$here" completions fish >"$work/$client/completions/cloister.fish"
+        packed "$work" "$client" | gzip -n >"$dist/$archive"
         others="$others $archive"
     done <"$work/clients"
 fi
