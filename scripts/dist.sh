@@ -1,12 +1,14 @@
 #!/bin/sh
 # Packs what a release consists of, into target/dist:
 #
-#     scripts/dist.sh [--no-build | --python] [--into DIR]
+#     scripts/dist.sh [--no-build | --python] [--clients] [--into DIR]
 #
 #   cloister-VERSION-x86_64-linux.tar.gz   both programs, man pages, completions, the unit of systemd, LICENSE
 #   cloister_VERSION_amd64.deb             the same for Debian and its relatives
 #   cloister-python-VERSION-x86_64-linux.tar.gz   with --python: Python with its compiled code: 58 MB, and 106 MB for each
 #       profile. `sandbox runtime add --bundle cloister-python` installs it in seconds, on any machine of this kind, and its digest is a part of `sandbox`. Takes minutes
+#   cloister-client-VERSION-SYSTEM   with --clients: `cloister` without the service, for people who use one elsewhere, on Linux (aarch64),
+#       with LICENSE, man pages and completions: scripts/clients.sh
 #   SHA256SUMS
 #
 # The programs are static, so one package serves every distribution. With --no-build, those in target/release are packed as they are.
@@ -18,11 +20,12 @@ unset MAKEFLAGS MFLAGS MAKELEVEL
 export LC_ALL=C
 umask 022
 
-build=1 python='' dist=target/dist
+build=1 python='' clients='' dist=target/dist
 while [ $# -gt 0 ]; do
     case $1 in
     --no-build) build= ;;
     --python) python=1 ;;
+    --clients) clients=1 ;;
     --into)
         dist=$2
         shift
@@ -147,9 +150,22 @@ SCRIPT
 cat >"$work/control/prerm" <<'SCRIPT'
 #!/bin/sh
 set -e
-if [ "$1" = remove ] && [ -d /run/systemd/system ]; then systemctl disable --now cloister.service; fi
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+    # With the algorithms, which would go on without a service: see KillMode in the unit.
+    if systemctl is-active --quiet cloister.service; then systemctl kill --kill-whom=all cloister.service || :; fi
+    systemctl disable --now cloister.service
+fi
 SCRIPT
-chmod 755 "$work/control/postinst" "$work/control/prerm"
+# The folder was made by an operator, not by the package, and nothing can make again what is in it. Its files belong to the user.
+cat >"$work/control/postrm" <<'SCRIPT'
+#!/bin/sh
+set -e
+if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+if [ "$1" = purge ] && [ -d /var/lib/cloister ]; then
+    echo 'cloister: /var/lib/cloister and the user cloister stay: delete them yourself if nobody needs the data, keys and results'
+fi
+SCRIPT
+chmod 755 "$work/control/postinst" "$work/control/prerm" "$work/control/postrm"
 (cd "$root" && find . -type f -printf '%P\n' | sort | xargs md5sum) >"$work/control/md5sums"
 mkdir "$work/parts"
 packed "$work/control" . | gzip -n >"$work/parts/control.tar.gz"
@@ -159,6 +175,31 @@ package=cloister_${version}_$debian.deb
 (cd "$work/parts" && ar rcD package.deb debian-binary control.tar.gz data.tar.gz)
 mv "$work/parts/package.deb" "$dist/$package"
 
+others=
+if [ -n "$clients" ]; then
+    scripts/clients.sh >"$work/clients"
+    # Built for this machine, to write what the help says.
+    cargo build --release -p cloister-cli --bin cloister --no-default-features --locked --target-dir target/clients
+    here=target/clients/release/cloister
+    while read -r program; do
+        case $program in
+        */aarch64-unknown-linux-musl/*) system=aarch64-linux ;;
+        esac
+        client=cloister-client-$version-$system
+        mkdir -p "$work/$client"
+        install -m 755 "$program" "$work/$client/"
+        install -m 644 LICENSE docs/consumers.md "$work/$client/"
+        archive=$client.tar.gz
+        mkdir "$work/$client/man" "$work/$client/completions"
+        "$here" man --into "$work/$client/man"
+        "$here" completions bash >"$work/$client/completions/cloister.bash"
+        "$here" completions zsh >"$work/$client/completions/_cloister"
+        "$here" completions fish >"$work/$client/completions/cloister.fish"
+        packed "$work" "$client" | gzip -n >"$dist/$archive"
+        others="$others $archive"
+    done <"$work/clients"
+fi
+
 # shellcheck disable=SC2086
-(cd "$dist" && sha256sum "$package" "$name.tar.gz" $bundle >SHA256SUMS)
+(cd "$dist" && sha256sum "$package" "$name.tar.gz" $bundle $others >SHA256SUMS)
 cat "$dist/SHA256SUMS"

@@ -20,6 +20,8 @@ done
 
 step 'Clippy'
 cargo clippy --quiet --release --workspace --all-targets --locked -- -D warnings
+# The client alone, which is built for other systems, too: with nothing that only the service uses.
+cargo clippy --quiet --release -p cloister-cli --bin cloister --no-default-features --locked -- -D warnings
 # As native programs: the same sources, without a WebAssembly toolchain.
 (cd algorithms && cargo clippy --quiet --release --workspace --all-targets --locked \
     --target-dir ../target/algorithms -- -D warnings)

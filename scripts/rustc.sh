@@ -4,23 +4,28 @@
 # The programs that ship, `sandbox`, `cloister` and `entry`, are linked statically, so that they run from an empty image
 # (docs/decisions/0014-static-programs.md). The flag matters only when a program is linked, so libraries, among them wasmtime, are
 # compiled once for static programs, tests and procedural macros. Where the C library has no static form, the programs are linked
-# dynamically.
+# dynamically. Programs for other systems (scripts/clients.sh) are linked as is usual there.
 #
 # The code of tests is not optimised (docs/decisions/0017-tests-are-not-optimised.md). What they test is, because it is
 # in libraries and programs; only what a test program holds itself, its unit tests and the unit under them, is not. `cloister-dynamic`
 # is a program for tests, too.
 set -eu
-program= test=
+program= test= target=
 previous=
 for argument; do
     [ "$previous" != --crate-name ] || program=$argument
     [ "$argument" != --test ] || test=1
+    [ "$previous" != --target ] || target=$argument
     previous=$argument
 done
 if [ -n "$test" ] || [ "$program" = cloister_dynamic ]; then
     # The last of several levels counts.
     exec "$@" -C opt-level=0
 fi
+case $target in
+'' | *-linux-gnu) ;;
+*) exec "$@" ;;
+esac
 case $program in
 sandbox | cloister | entry)
     archive=$(${CC:-cc} -print-file-name=libc.a 2>/dev/null) || archive=

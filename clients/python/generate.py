@@ -15,7 +15,7 @@ DESCRIPTION = HERE.parents[1] / "schemas" / "openapi.json"
 WRITTEN = HERE / "cloister_client" / "types.py"
 
 # What the client gives out; the types that these name follow.
-WANTED = ["Asset", "Environment", "Explanation", "Job", "JobExplanation", "JobParameters", "Problem", "Result", "Upload", "Whoami"]
+WANTED = ["Asset", "Environment", "Explanation", "Job", "JobExplanation", "JobParameters", "Problem", "Result", "SourcesSeen", "Upload", "Whoami"]
 
 HEADER = '''"""The answers of the service. Written by clients/python/generate.py from schemas/openapi.json: do not change it here.
 

@@ -135,7 +135,7 @@ fn signed_request(header: &str) {
     assert!(header.contains(request.nonce.as_str()) && header.len() < 600);
     let address = request.address.to_string();
     assert!(header.to_lowercase().contains(&address[2..]), "{address}");
-    // Whoever signed it, another text was signed than at least one of these.
+    // Another text was signed than at least one of these.
     let body = Sha256::from_bytes([0; 32]);
     let good = ["/a", "/b"].map(|target| request.verify(None, "GET", target, &body).is_ok());
     assert_ne!(good, [true, true]);

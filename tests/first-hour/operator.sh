@@ -3,13 +3,12 @@
 #
 #   operator.sh
 #
-# In the folder: penguins.csv and column-stats.wasm. CLOISTER_REPOSITORY is a checkout: it has the unit of systemd, and the database
+# In the folder: penguins.csv and column-stats.wasm. REPOSITORY is a checkout: it has the unit of systemd, and the database
 # of the previous release.
 set -eu
 . "$(dirname -- "$0")/milestones.sh"
 # A variable of this name would be taken for a setting.
-repository=$CLOISTER_REPOSITORY
-unset CLOISTER_REPOSITORY
+repository=$REPOSITORY
 
 pid=
 stop() {
@@ -69,13 +68,20 @@ cloister job receipt "$job" --verify
 stop
 milestone 'backed it up, lost it, and restored it'
 
-# The folder of the previous release, as far as the repository keeps one: its database.
+# The folder of the previous version, with what its users had noted: tests/homes/README.md.
 mkdir -m 700 previous
-cp "$repository/crates/local-engine/tests/fixtures/v1/cloister.db" previous/
-serve previous --new-operator-key --new-receipt-key
-cloister --home previous audit verify
-cloister --home previous dataset list | tee datasets
+tar -xzf "$repository/tests/homes/v4.tar.gz" -C previous
+cloister --home previous/home backup --to before-the-upgrade
+serve previous/home --listen 127.0.0.1:0
+export CLOISTER_HOME_DIR=previous/home
+cloister audit verify --head "$(cat previous/head)"
+cloister dataset list | tee datasets
 grep penguins datasets
-cloister --home previous job list
+job=$(cat previous/finished)
+cloister --key previous/carol.key job results "$job" --dir upgraded
+diff -r previous/results upgraded
+cloister --key previous/carol.key job receipt "$job" --verify
+# What waited for the service is run by the new one.
+cloister --key previous/carol.key job follow "$(cat previous/queued)"
 stop
-milestone 'upgraded the folder of the previous release'
+milestone 'upgraded the folder of the previous version'

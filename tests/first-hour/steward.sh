@@ -37,6 +37,7 @@ sandbox inspect review/algorithm-0
 echo "$checksum  review/algorithm-0" | sha256sum --check --quiet
 cloister dataset allow penguins bob/column-stats --checksum "$checksum"
 cloister dataset permissions penguins
+cloister algorithm diff bob/column-stats --dataset penguins --kept review
 milestone 'read an algorithm, and allowed exactly that'
 
 # She says what may leave, and that she wants to see it first. What she has allowed stays.

@@ -24,6 +24,12 @@ install -m 755 "$programs/cloister" "$programs/sandbox" usr/local/bin/
 install -m 644 "$repository/deploy/systemd/cloister.service" etc/systemd/system/
 install -m 644 "$repository/deploy/systemd/cloister.sysusers" etc/sysusers.d/cloister.conf
 install -m 755 "$repository/tests/systemd/check.sh" check.sh
+checks=/check.sh
+if [ -e "$work/package.deb" ]; then
+    install -m 755 "$repository/tests/systemd/package.sh" package.sh
+    install -m 644 "$work/package.deb" package.deb
+    checks='/check.sh && /package.sh'
+fi
 install -m 644 "$repository/data/penguins.csv" penguins.csv
 cat >etc/systemd/system/checked.target <<'UNIT'
 [Unit]
@@ -31,13 +37,13 @@ Description=The journal, and what is looked at
 Wants=systemd-journald.service
 After=systemd-journald.service
 UNIT
-cat >etc/systemd/system/check.service <<'UNIT'
+cat >etc/systemd/system/check.service <<UNIT
 [Unit]
 DefaultDependencies=no
 After=systemd-journald.service
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c '/check.sh >/out/said 2>&1 && echo passed >/out/result'
+ExecStart=/bin/sh -c '{ $checks; } >/out/said 2>&1 && echo passed >/out/result'
 ExecStopPost=systemctl --force --force poweroff
 UNIT
 ln -s ../check.service etc/systemd/system/checked.target.wants/

@@ -270,6 +270,26 @@ fn dependencies_between_crates_go_one_way() {
     }
 }
 
+/// What is built for other systems than Linux (scripts/clients.sh) is a client, and nothing of the service.
+#[test]
+fn the_client_alone_holds_no_engine_no_store_and_no_server() {
+    let listed = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--package", "cloister-cli", "--no-default-features"])
+        .args(["--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo");
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8(listed.stdout).expect("text");
+    let names: BTreeSet<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
+    let ours: Vec<&&str> = names.iter().filter(|name| name.starts_with("cloister-")).collect();
+    assert_eq!(ours, [&"cloister-cli", &"cloister-model"]);
+    assert!(names.contains("reqwest"), "{names:?}");
+    for banned in ["axum", "kube", "object_store", "opentelemetry", "rusqlite", "utoipa"].iter().chain(ENGINES) {
+        assert!(!names.contains(banned), "the client alone must not depend on {banned}");
+    }
+}
+
 #[test]
 fn the_host_has_one_wasm_engine_and_one_wasm_parser() {
     let graph = Graph::read();

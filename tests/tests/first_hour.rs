@@ -59,7 +59,7 @@ impl Desk {
             .env_clear();
         // The sandbox finds its home as in every other test.
         command.envs(program().get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.env("HOME", &home).env("CLOISTER_REPOSITORY", root()).env("CLOISTER_LISTEN", "127.0.0.1:0");
+        command.env("HOME", &home).env("REPOSITORY", root()).env("CLOISTER_LISTEN", "127.0.0.1:0");
         // Compilers are installed in the real home, and keep what they have compiled there.
         let real = std::env::var_os("HOME").map(|home| Path::new(&home).to_owned());
         for (name, below) in [

@@ -66,7 +66,7 @@ fn run(folder: &Path, commands: &str) -> String {
     let programs = [sandbox(), cloister()].map(|program| program.parent().map(Path::to_owned).expect("a folder"));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(programs.into_iter().chain(std::env::split_paths(&path))).expect("a path");
-    let output = command.env("PATH", path).env("CLOISTER_REPOSITORY", root()).output().expect("a shell");
+    let output = command.env("PATH", path).env("REPOSITORY", root()).output().expect("a shell");
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{commands}\n{said}\n{complained}");
     format!("{said}{complained}")
@@ -146,7 +146,7 @@ fn every_block_is_followed_or_named() {
         followed.contains(block)
             || ELSEWHERE.iter().any(|(first, _)| block.first() == *first)
             || block.first() == FOLDER
-            || block.first().starts_with("export CLOISTER_REPOSITORY=")
+            || block.first().starts_with("export REPOSITORY=")
     };
     let left: Vec<_> = blocks("writing-algorithms.md").into_iter().filter(|block| !known(block)).collect();
     assert!(left.is_empty(), "blocks that nobody follows: {left:#?}");

@@ -77,6 +77,10 @@ class Client:
         """The algorithms that you may see."""
         return list(self._pages("algorithms", {"owner": owner, "name": name}))
 
+    def sources(self, dataset: str) -> types.SourcesSeen:
+        """When the sources of a dataset of yours were looked at last and needed by a job last, and what they gave. Asks none."""
+        return self._get("datasets", self._did("datasets", dataset), "check")
+
     def environments(self) -> list[types.Environment]:
         """Where jobs run."""
         return self._get("environments")["items"]

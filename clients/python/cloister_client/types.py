@@ -44,6 +44,10 @@ ServiceType = Literal["access", "compute"]
 """What a service allows."""
 
 
+SourceState = Literal["found", "failed", "skipped"]
+"""Whether a source can be read."""
+
+
 Via = Literal["key", "token", "signature"]
 """How an account has shown who it is."""
 
@@ -206,6 +210,21 @@ class JobParameters(_JobParameters, total=False):
     """What its program reads as its standard input, as an entrypoint says it: `< PATH` or `<<< TEXT`; null if nothing."""
 
 
+class LastSourceCheck(TypedDict):
+    """The last look at the sources of a dataset."""
+
+    at: str
+    """When."""
+    current: bool
+    """Whether the dataset still has that revision. Otherwise its sources may be other ones now."""
+    others: int
+    """How many more there are."""
+    revision: int
+    """The revision of the dataset that was looked at."""
+    sources: list[SourceCheck]
+    """The sources, 100 at most."""
+
+
 class _Problem(TypedDict):
     detail: str
     """What happened here, and what to do."""
@@ -293,6 +312,46 @@ class Service(TypedDict):
 
     id: str
     type: ServiceType
+
+
+class _SourceCheck(TypedDict):
+    field: str
+    """Where it stands in the description of the dataset, such as `services[0].files[0]`."""
+    place: str
+    """Where it is: at most its scheme and host."""
+    state: SourceState
+
+
+class SourceCheck(_SourceCheck, total=False):
+    """What one source gave."""
+
+    bytes: int | None
+    """Its size in bytes, if it is known."""
+    problem: str | None
+    """Why it could not be read."""
+    sha256: str | None
+    """The digest that was agreed, if the file was compared with it. Large files are not."""
+
+
+class _SourceProvision(TypedDict):
+    at: str
+    """When the attempt ended."""
+    id: str
+    """Which job."""
+
+
+class SourceProvision(_SourceProvision, total=False):
+    """The end of an attempt to give a dataset to a job."""
+
+    problem: str | None
+    """Why it failed. Absent: the job got the files."""
+
+
+class SourcesSeen(TypedDict, total=False):
+    """What is known of the sources of a dataset without asking them."""
+
+    check: LastSourceCheck | None
+    job: SourceProvision | None
 
 
 class Step(TypedDict):

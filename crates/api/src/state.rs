@@ -111,7 +111,7 @@ impl Service {
         self.state.use_cases.remove_expired_uploads().await
     }
 
-    /// The jobs whose outputs wait for a review, for whoever tells reviewers.
+    /// The jobs whose outputs wait for a review, for the task that tells reviewers.
     ///
     /// # Errors
     /// If the engine cannot be reached.

@@ -1,16 +1,18 @@
 //! The command line as typed, and which command it starts.
 
 use crate::{
-    asset, audit, backup,
+    asset, audit,
     client::{ConnectionArguments, Whoami, read},
     context::Context,
-    contexts, demo, engine, environment, examples,
+    contexts, environment, examples,
     exit::{EXIT_CODES, USAGE},
     failure::{code_of, error_document, is_closed_pipe},
     job, key, login,
-    output::{Format, Table, complain, print_document, print_line, refuse, speak},
-    runtime, serve, step, upload,
+    output::{Format, Table, complain, print_document, refuse, speak},
+    upload,
 };
+#[cfg(feature = "service")]
+use crate::{backup, demo, engine, output::print_line, runtime, serve, step};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::LazyLock};
@@ -30,7 +32,11 @@ pub(crate) const COMMIT: &str = match option_env!("CLOISTERDEV_COMMIT") {
 
 /// Send the algorithm to the data; let out only what was agreed.
 ///
-/// `cloister serve` runs the service. The other commands are clients of a service.
+#[cfg_attr(
+    feature = "service",
+    doc = "`cloister serve` runs the service. The other commands are clients of a service."
+)]
+#[cfg_attr(not(feature = "service"), doc = "A client of services elsewhere: `cloister login` first.")]
 #[derive(Debug, Parser)]
 #[command(name = "cloister", version = VERSION.as_str(), after_long_help = EXIT_CODES)]
 struct Arguments {
@@ -51,10 +57,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[cfg(feature = "service")]
     Serve(Box<serve::Serve>),
+    #[cfg(feature = "service")]
     Engine(Box<engine::Engine>),
+    #[cfg(feature = "service")]
     Secrets(serve::MakeSecrets),
+    #[cfg(feature = "service")]
     Backup(backup::Backup),
+    #[cfg(feature = "service")]
     Restore(backup::Restore),
     /// Publish the datasets and algorithms that files describe
     Apply(asset::Apply),
@@ -86,13 +97,17 @@ enum Command {
     /// Choose between the services that you have logged in to
     #[command(subcommand, visible_alias = "contexts")]
     Context(contexts::ContextCommand),
+    #[cfg(feature = "service")]
     /// Interpreters of the service on this machine, for algorithms written as scripts: install, list, remove
     #[command(subcommand, visible_alias = "runtimes")]
     Runtime(runtime::RuntimeCommand),
+    #[cfg(feature = "service")]
     Demo(demo::Demo),
     // For engines: people have no use for it, so the help does not list it.
+    #[cfg(feature = "service")]
     #[command(subcommand, hide = true)]
     Step(step::StepCommand),
+    #[cfg(feature = "service")]
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
     /// Print a completion script for a shell
@@ -146,14 +161,23 @@ pub(crate) fn command_line() -> clap::Command {
 
 fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
+        #[cfg(feature = "service")]
         Command::Serve(command) => command.execute(context),
+        #[cfg(feature = "service")]
         Command::Secrets(command) => command.execute(),
+        #[cfg(feature = "service")]
         Command::Backup(command) => command.execute(context),
+        #[cfg(feature = "service")]
         Command::Restore(command) => command.execute(context),
+        #[cfg(feature = "service")]
         Command::Engine(command) => command.execute(context),
+        #[cfg(feature = "service")]
         Command::Runtime(command) => command.execute(context),
+        #[cfg(feature = "service")]
         Command::Demo(command) => command.execute(),
+        #[cfg(feature = "service")]
         Command::Step(command) => command.execute(context),
+        #[cfg(feature = "service")]
         Command::Openapi => openapi(),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -197,6 +221,7 @@ async fn whoami(context: &Context) -> anyhow::Result<()> {
     Ok(table.print("")?)
 }
 
+#[cfg(feature = "service")]
 fn openapi() -> anyhow::Result<()> {
     Ok(print_line(&serve::openapi()?)?)
 }

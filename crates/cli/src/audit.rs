@@ -50,6 +50,7 @@ pub(crate) enum AuditCommand {
         /// The output of `audit export` [default: ask the service]
         file: Option<PathBuf>,
         /// Read the log in the service's folder (--home). The service need not run
+        #[cfg(feature = "service")]
         #[arg(long, conflicts_with = "file")]
         offline: bool,
         /// A hash that the chain must contain: the last hash of an earlier check
@@ -104,7 +105,13 @@ impl AuditCommand {
                 each(&client, &mut |value, _| Ok(writeln!(stdout, "{value}")?)).await
             }
             Self::Archive { before, into } => archive::archive(context, before, &into).await,
-            Self::Verify { file, offline, head, archive } => {
+            Self::Verify {
+                file,
+                #[cfg(feature = "service")]
+                offline,
+                head,
+                archive,
+            } => {
                 let mut chain = Chain::new(head);
                 if let Some(folder) = archive {
                     for segment in Segment::all(&folder)? {
@@ -115,6 +122,7 @@ impl AuditCommand {
                 let mut add = |record: AuditRecord| chain.add(&record);
                 match file {
                     Some(file) => each_of_file(&file, &mut add)?,
+                    #[cfg(feature = "service")]
                     None if offline => each_of_folder(&context.home(), &mut add)?,
                     None => each(&context.client()?, &mut |_, record| add(record)).await?,
                 }
@@ -180,6 +188,7 @@ fn each_of_file(path: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result
     }
 }
 
+#[cfg(feature = "service")]
 fn each_of_folder(home: &Path, act: &mut impl FnMut(AuditRecord) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let mut outcome = Ok(());
     let read = cloister_local_engine::read_audit(home, &mut |record| {

@@ -4,6 +4,7 @@ use crate::{
     client::{Client, Connection, ConnectionArguments},
     output::Format,
 };
+#[cfg(feature = "service")]
 use std::path::PathBuf;
 
 /// How to reach the service, and how to print its answers.
@@ -15,6 +16,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// The folder of the service on this machine.
+    #[cfg(feature = "service")]
     pub(crate) fn home(&self) -> PathBuf {
         self.connection.home(|name| std::env::var(name).ok())
     }

@@ -108,7 +108,11 @@ const EXAMPLES: &[Examples] = &[
 
 /// Puts the examples into the long help of their commands.
 pub(crate) fn add(command: clap::Command) -> clap::Command {
-    EXAMPLES.iter().fold(command, |command, (path, examples)| at(command, path, &text(examples)))
+    EXAMPLES.iter().fold(command, |command, (path, examples)| {
+        // A program without the service lacks some commands.
+        let exists = path.first().is_some_and(|name| command.find_subcommand(name).is_some());
+        if exists { at(command, path, &text(examples)) } else { command }
+    })
 }
 
 fn at(command: clap::Command, path: &[&'static str], text: &str) -> clap::Command {
@@ -141,7 +145,7 @@ fn broken(command: &str) -> String {
     text
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "service"))]
 mod tests {
     use super::*;
     use crate::arguments::command_line;

@@ -2,7 +2,6 @@
 
 use crate::{
     client::ClientError,
-    config::ConfigError,
     exit::{Ended, FAULT, USAGE, Usage},
 };
 use serde_json::{Value, json};
@@ -16,7 +15,11 @@ pub(crate) fn code_of(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<ClientError>() {
             return error.exit_code();
         }
-        if cause.is::<ConfigError>() || cause.is::<Usage>() {
+        if cause.is::<Usage>() {
+            return USAGE;
+        }
+        #[cfg(feature = "service")]
+        if cause.is::<crate::config::ConfigError>() {
             return USAGE;
         }
     }

@@ -207,7 +207,7 @@ fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
                 open.push(path);
             } else if kind.is_file() {
                 let below = path.strip_prefix(folder).ok().and_then(Path::to_str);
-                files.push(below.ok_or_else(|| wrong(&path, "the name is not UTF-8"))?.to_owned());
+                files.push(with_slashes(below.ok_or_else(|| wrong(&path, "the name is not UTF-8"))?));
             } else {
                 return Err(wrong(&path, "a link or a special file, which cannot be sent: copy what it leads to"));
             }
@@ -218,6 +218,11 @@ fn files(folder: &Path) -> anyhow::Result<Vec<String>> {
     }
     files.sort();
     Ok(files)
+}
+
+/// A path of this machine as an archive writes it.
+pub(crate) fn with_slashes(path: &str) -> String {
+    if std::path::MAIN_SEPARATOR == '/' { path.to_owned() } else { path.replace(std::path::MAIN_SEPARATOR, "/") }
 }
 
 /// The program of a folder without an entry: the one with a usual name, or the only script at the top.

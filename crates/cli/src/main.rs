@@ -1,4 +1,6 @@
 //! The `cloister` program: the service, and the commands of its users.
+//!
+//! Without the feature `service` it is the commands of users alone, which build for other systems, too.
 
 #![forbid(unsafe_code)]
 
@@ -7,13 +9,17 @@ use std::process::ExitCode;
 mod arguments;
 mod asset;
 mod audit;
+#[cfg(feature = "service")]
 mod backup;
 mod client;
+#[cfg(feature = "service")]
 mod cluster;
 mod config;
 mod context;
 mod contexts;
+#[cfg(feature = "service")]
 mod demo;
+#[cfg(feature = "service")]
 mod engine;
 mod environment;
 mod examples;
@@ -29,10 +35,14 @@ mod notebook;
 mod output;
 mod private_file;
 mod requirements;
+#[cfg(feature = "service")]
 mod runtime;
+#[cfg(feature = "service")]
 mod serve;
 mod sign_in;
+#[cfg(feature = "service")]
 mod signals;
+#[cfg(feature = "service")]
 mod step;
 mod upload;
 

@@ -1,33 +1,69 @@
 //! Files that only one user of this machine can read.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, DirBuilder, Metadata, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
+
+/// Options that create files which only their owner can use. On Windows, what a user's own folder grants is inherited: nothing to
+/// other users.
+pub(crate) fn options() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "without mode bits there is nothing to set"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Creates a folder that only its owner can use, and what is missing above it.
+///
+/// # Errors
+/// If it cannot be created.
+pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Whether accounts of this machine other than the owner can read a file, as far as mode bits tell.
+#[cfg(unix)]
+pub(crate) fn others_can_read(metadata: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::mode(metadata) & 0o044 != 0
+}
+
+/// Windows has no mode bits.
+#[cfg(not(unix))]
+pub(crate) fn others_can_read(_: &Metadata) -> bool {
+    false
+}
 
 /// Reads a small file. None if it does not exist.
 ///
 /// # Errors
 /// If other users can read it as well, or it cannot be read.
+#[cfg(feature = "service")]
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_unless(path, 0o077)
 }
 
 /// As [`read`], for a file that a group may read: the kubelet gives the files of a Secret to the group of the pod.
+#[cfg(feature = "service")]
 pub(crate) fn read_of_group(path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_unless(path, 0o037)
 }
 
 /// Reads a file that has none of these permissions.
+#[cfg(feature = "service")]
 fn read_unless(path: &Path, open: u32) -> io::Result<Option<Vec<u8>>> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if metadata.mode() & open != 0 {
+    if std::os::unix::fs::MetadataExt::mode(&metadata) & open != 0 {
         return Err(io::Error::other(
             "other users can read it: run `chmod 600`, and replace its content if they may have read it",
         ));
@@ -47,7 +83,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+    let mut file = options().write(true).create_new(true).open(new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(new, path)
@@ -58,7 +94,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// If it exists, or cannot be written; then nothing of it is left.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = options().write(true).create_new(true).open(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if written.is_err() {
         let _ = fs::remove_file(path);
@@ -67,6 +103,7 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Reads 32 secret bytes, or creates them at random if the file does not exist.
+#[cfg(feature = "service")]
 pub(crate) fn secret(path: &Path) -> io::Result<[u8; 32]> {
     if let Some(bytes) = read(path)? {
         return bytes.try_into().map_err(|_| io::Error::other("not written by this service: expected 32 bytes"));
@@ -77,7 +114,7 @@ pub(crate) fn secret(path: &Path) -> io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "service"))]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,6 +1,6 @@
 //! Packages of pure Python that an author sends along: fetched with pip on the author's machine, pinned, and refused if native.
 
-use crate::{exit::Usage, output::note};
+use crate::{exit::Usage, folder::with_slashes, output::note};
 use cloister_model::escape;
 use std::{
     fs, io,
@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 /// The version of the interpreter that they are for.
 const PYTHON: &str = "3.15";
+/// The author's own Python, as its installer names it.
+const PYTHON_PROGRAM: &str = if cfg!(windows) { "python" } else { "python3" };
 /// The most bytes of a file of requirements.
 const MOST_BYTES: u64 = 1024 * 1024;
 /// The most packages.
@@ -83,7 +85,7 @@ impl Packages {
         while let Some(directory) = open.pop() {
             for entry in fs::read_dir(&directory)? {
                 let path = entry?.path();
-                let below = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+                let below = with_slashes(&path.strip_prefix(root).unwrap_or(&path).to_string_lossy());
                 if path.is_dir() {
                     open.push(path);
                 } else if has_native_ending(&below) {
@@ -236,13 +238,13 @@ impl Pip<'_> {
 
 /// Runs one command of pip. The error is its reason.
 fn call(command: &str, arguments: &[&std::ffi::OsStr]) -> Result<(), String> {
-    let output = Command::new("python3")
+    let output = Command::new(PYTHON_PROGRAM)
         .args(["-m", "pip", command, "--quiet", "--disable-pip-version-check", "--no-input"])
         .args(arguments)
         .stdin(Stdio::null())
         .output()
         .map_err(|error| {
-            format!("python3 cannot be started: {error}. Packages are fetched with pip, on this machine")
+            format!("{PYTHON_PROGRAM} cannot be started: {error}. Packages are fetched with pip, on this machine")
         })?;
     if output.status.success() {
         return Ok(());

@@ -148,6 +148,7 @@ macro_rules! conformance_tests {
                 a_name_is_unique_for_owner_and_kind
                 a_withdrawn_asset_stays_readable
                 lists_are_sorted_by_did
+                the_last_look_at_sources_is_kept
                 assets_are_counted
                 many_assets_at_once_stay_within_the_limit
                 jobs_that_register_results_stay_within_the_limit

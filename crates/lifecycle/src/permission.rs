@@ -55,7 +55,7 @@ pub struct AssetNow {
 pub enum PublishedFiles {
     /// They stand in its description.
     Described,
-    /// They do not, because whoever asks may not know them: by the id of a service, the revision of the asset since which its
+    /// They do not, because the caller may not know them: by the id of a service, the revision of the asset since which its
     /// files have been the same. A service without files that can be fetched is absent.
     SameSince(BTreeMap<String, u64>),
 }

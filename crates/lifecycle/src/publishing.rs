@@ -16,7 +16,7 @@ pub const ENCRYPTED: &str = ".age";
 pub struct Release {
     /// The results, in order.
     pub files: ResultList,
-    /// The dataset to register them under. None where [`Release::files`] is a digest: whoever has the list registers them.
+    /// The dataset to register them under. None where [`Release::files`] is a digest: the caller that has the list registers them.
     pub asset: Option<Asset>,
 }
 

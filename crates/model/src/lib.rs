@@ -87,11 +87,11 @@ pub use permissions::{
 pub use phase::{Event, ImpossibleStep, Phase};
 pub use ports::{
     ApiKey, Archived, Asset, AssetLimit, AssetList, AssetQuery, AuditAction, AuditBreak, AuditEvent, AuditLog,
-    AuditRecord, Backend, Claim, ClaimKind, Claims, Distribution, EngineError, EngineFigures, EngineFuture,
-    EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections, JobParameters, JobQuery, Jobs, KeyId,
-    KeyIdError, Keyring, LogPart, LogScope, Outputs, PhaseChange, Quota, QuotaExceeded, Registry, ReviewVerdict, Role,
-    SourceCheck, SourceOutcome, StoreError, StoreFuture, StrangerLimit, Unavailability, Upload, UploadLimits,
-    UploadQuery, Uploads,
+    AuditRecord, Backend, CheckedSource, Claim, ClaimKind, Claims, Distribution, EngineError, EngineFigures,
+    EngineFuture, EnvironmentStatus, Explanation, FileDigest, Inspection, Inspections, JobParameters, JobQuery, Jobs,
+    KeyId, KeyIdError, Keyring, LastCheck, LogPart, LogScope, Outputs, PhaseChange, Quota, QuotaExceeded, Registry,
+    ReviewVerdict, Role, SourceCheck, SourceOutcome, StoreError, StoreFuture, StrangerLimit, Unavailability, Upload,
+    UploadLimits, UploadQuery, Uploads,
 };
 pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};

@@ -78,7 +78,7 @@ fn unavailable(error: &io::Error) -> StoreError {
 }
 
 impl Incoming {
-    /// Uploads into this folder. Whoever appends sees to it that none becomes too large.
+    /// Uploads into this folder. The caller that appends sees to it that none becomes too large.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
         Self { folder, next: AtomicU64::new(1), begun: Mutex::new(HashMap::new()) }

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_counts_once_whoever_stores_it() {
+    fn a_file_counts_once_for_all_that_store_it() {
         let (one, other) = (file(1, 6), file(2, 4));
         let names = [
             Name::Marker(one),

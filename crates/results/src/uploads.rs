@@ -105,7 +105,7 @@ impl ResultStore {
             return Ok(self.mark(uploader, upload).await?);
         }
         if strangers.is_some() {
-            // Before the reservation, so that whoever adds up next sees both.
+            // Before the reservation, so that the next count sees both.
             self.backend.put_new(&uploader.as_stranger(), Vec::new()).await?;
         }
         let reservation = uploader.path(&Name::Reservation(file, at, random()?));
@@ -264,7 +264,7 @@ impl ResultStore {
             let marker: Option<Marker> = serde_json::from_slice(&text).ok();
             let known = |marker: &Marker| marker.version == VERSION && Uploader::of(&marker.owner) == uploader;
             let Some(Marker { version: _, owner, created }) = marker.filter(known) else {
-                // One that cannot be read does not hide the others. Whoever asks for it alone is told.
+                // One that cannot be read does not hide the others. A request for it alone is told.
                 continue;
             };
             if sent_before.is_none_or(|before| created < before) {
@@ -334,7 +334,7 @@ impl ResultStore {
     }
 
     async fn remove_noted(&self, notes: &[Name], now: Timestamp) -> Result<u64, PublishError> {
-        // After the notes: whoever has not reserved the content by now sees its note.
+        // After the notes: a process that has not reserved the content by now sees its note.
         let named = self.named(now).await?;
         let mut removed = 0;
         for note in notes.iter().map(Name::file).filter(|file| !named.contains(&file.sha256)) {

@@ -229,7 +229,7 @@ async fn deletes_uploads(case: &Case) {
     assert_eq!(other.read_upload(sha256, ALL).await, Ok(Some(b"shared".to_vec())));
 }
 
-/// Processes that remove content which nobody can name, while others store the same: whoever was told that it is kept can read it.
+/// Processes that remove content which nobody can name, while others store the same: a process that was told that it is kept can read it.
 async fn what_is_kept_can_be_read(case: &Case) {
     let stores = [case.store(), case.store(), case.store()];
     for round in 0..10_u8 {

@@ -26,7 +26,7 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens a regular file below a directory for reading. No link on its path is followed, so that whoever can write below the
+/// Opens a regular file below a directory for reading. No link on its path is followed, so that a process that can write below the
 /// directory does not reach anything else.
 ///
 /// # Errors

@@ -29,8 +29,8 @@ mod use_cases;
 pub use actor::{Actor, Provider};
 pub use address::{AddressError, EthereumAddress};
 pub use assets::{
-    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, CheckedSource, Inspected, KnownFile, Precondition,
-    Published, permissions_document,
+    AlgorithmName, AssetError, AssetFile, AssetFilter, AssetPage, Inspected, KnownFile, LastProvision, Precondition,
+    Published, SourcesSeen, permissions_document,
 };
 pub use audit::{AuditError, AuditPage};
 pub use audit_view::{AuditEntry, AuditFilter, AuditSelection};

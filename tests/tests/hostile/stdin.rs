@@ -1,4 +1,4 @@
-//! Standard input is a file that the guest could read anyway, or a text. It opens nothing else, and whoever names it is a stranger.
+//! Standard input is a file that the guest could read anyway, or a text. It opens nothing else, and a stranger names it.
 
 use crate::{
     runs::{Run as _, assert_outputs, shape},

@@ -346,7 +346,7 @@ async fn a_running_algorithm_is_stopped_and_its_pods_are_removed() {
     installation.nothing_is_left();
 }
 
-/// The claim on the job's volume lets an algorithm begin once, whoever deletes its pod.
+/// The claim on the job's volume lets an algorithm begin once, even if its pod is deleted.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn an_algorithm_whose_pod_is_deleted_is_not_begun_again() {

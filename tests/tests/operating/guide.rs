@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// Commands that are not run here, and what looks at them instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("make build && export PATH=\"$PWD/target/release:$PATH\"", "whoever runs tests has built"),
+    ("make build && export PATH=\"$PWD/target/release:$PATH\"", "a developer who runs tests has built"),
     ("cloister runtime add python", "tests/service/flows/python.rs: here it would compile for minutes"),
     ("cloister runtime add javascript", "tests/service/flows/javascript.rs"),
     ("make dist", "packages.rs"),

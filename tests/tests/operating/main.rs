@@ -7,3 +7,4 @@ mod guide;
 mod monitoring;
 mod packages;
 mod unit;
+mod upgrade;

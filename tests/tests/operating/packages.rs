@@ -88,7 +88,7 @@ fn packages_hold_what_an_operator_installs_and_are_the_same_each_time() {
     };
     same("usr/lib/systemd/system/cloister.service", "deploy/systemd/cloister.service");
     same("usr/lib/sysusers.d/cloister.conf", "deploy/systemd/cloister.sysusers");
-    for script in ["postinst", "prerm"] {
+    for script in ["postinst", "prerm", "postrm"] {
         run("sh", &["-n", &control.join(script).display().to_string()], &one);
     }
     // The package manager reads it, too, where there is one.

@@ -3,7 +3,7 @@
 use crate::scenario::{Scenario, penguins};
 use cloister_tests::{
     guest, root,
-    service::{Setup, Who, cloister},
+    service::{Setup, Who, cloister, writing},
     shared_home,
 };
 use serde_json::{Value, json};
@@ -73,6 +73,8 @@ fn publishing_allowing_computing_and_fetching_from_a_terminal() {
     let _ = prints(&run(alice, &[&allow[..], &[&other]].concat()), 6);
     let checksum = shown["filesChecksum"].as_str().expect("a checksum");
     let _ = prints(&run(alice, &[&allow[..], &[checksum]].concat()), 0);
+    let diff = ["algorithm", "diff", "bob/column-stats", "--dataset", "penguins"];
+    assert!(prints(&run(alice, &diff), 0).contains("the same: "), "what is published is what was allowed");
     let said = prints(&run(carol, &job), 0);
     let id = said.split_whitespace().find(|word| word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let id = id.unwrap_or_else(|| panic!("no id: {said}"));
@@ -98,6 +100,21 @@ fn publishing_allowing_computing_and_fetching_from_a_terminal() {
     let _ = prints(&run(&forged, &["whoami"]), 3);
     let _ = prints(&run(carol, &["job", "delete", id]), 0);
     let _ = prints(&run(carol, &["job", "show", id]), 4);
+
+    // Its author publishes another program: the dataset allows the one before, of which its publisher has kept a copy.
+    let kept = folder.join("review");
+    fs::create_dir(&kept).expect("made");
+    fs::copy(folder.join("column-stats.wasm"), kept.join("algorithm-0")).expect("copied");
+    let program = wat::parse_str(writing(&[("a", "b")])).expect("a WAT text");
+    fs::write(folder.join("column-stats.wasm"), program).expect("written");
+    let _ = prints(&run(bob, &["apply", "-f", "algorithm.yaml"]), 0);
+    let said = prints(&run(alice, &[&diff[..], &["--kept", "review", "-o", "json"]].concat()), 1);
+    let said: Value = serde_json::from_str(&said).expect("JSON");
+    let states: Vec<&Value> = said["parts"].as_array().into_iter().flatten().map(|part| &part["state"]).collect();
+    assert_eq!(states, ["changed", "same"], "{said}");
+    assert_eq!((&said["parts"][0]["allowed"], &said["kept"]), (&Value::from(checksum), &json!(["review/algorithm-0"])));
+    let _ = prints(&run(alice, &["dataset", "disallow", "penguins", "bob/column-stats"]), 0);
+    let _ = prints(&run(alice, &diff), 4);
 }
 
 /// Old records go into files, whatever was cut off; log and files are verified together and apart.

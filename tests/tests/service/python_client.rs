@@ -104,6 +104,13 @@ fn the_wheel_does_the_whole_way() {
         .args(["-W", "error", "-m", "unittest", "discover", "--start-directory"])
         .arg(sources().join("tests")));
 
+    // What a publisher reads of the own sources: they were not looked at, and a job got them.
+    let program = "import cloister_client, json; print(json.dumps(cloister_client.connect().sources('open')))";
+    let publisher = [("CLOISTER_URL", service.url()), ("CLOISTER_KEY", alice.key.clone())];
+    let seen = run(python(&interpreter, &home).envs(publisher).args(["-W", "error", "-c", program]));
+    let seen: Value = serde_json::from_str(&seen).expect("JSON");
+    assert!(seen["check"].is_null() && seen["job"]["id"].is_string() && seen["job"]["problem"].is_null(), "{seen}");
+
     // With pandas, which the tools of the tests bring, results are tables.
     fs::remove_dir_all(home.join("results")).expect("removed");
     let packages =

@@ -157,6 +157,7 @@ const ROWS: &[Row] = &[
     ("get", "/v1/algorithms/{did}", Carol, 200, nothing),
     ("get", "/v1/algorithms/{did}/files/{n}", Carol, 200, nothing),
     ("post", "/v1/datasets/{did}/check", Alice, 200, nothing),
+    ("get", "/v1/datasets/{did}/check", Alice, 200, nothing),
     ("post", "/v1/datasets/{did}/allow", Alice, 200, an_algorithm),
     ("delete", "/v1/datasets/{did}/allow/{algorithm}", Alice, 204, nothing),
     ("post", "/v1/explain", Carol, 200, a_job),

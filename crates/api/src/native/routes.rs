@@ -32,7 +32,7 @@ pub(crate) fn authenticated() -> OpenApiRouter<AppState> {
         .routes(routes!(assets::publish_algorithm, assets::algorithms))
         .routes(routes!(assets::dataset, assets::withdraw_dataset))
         .routes(routes!(assets::algorithm, assets::withdraw_algorithm))
-        .routes(routes!(assets::check))
+        .routes(routes!(assets::check, assets::seen))
         .routes(routes!(assets::dataset_file))
         .routes(routes!(assets::algorithm_file))
         .routes(routes!(assets::permissions, assets::set_permissions))

@@ -150,7 +150,7 @@ async fn trust_is_in_bytes() {
     service.post("mallory", "/v1/algorithms", &manifest).await.expect(200);
     let denied = service.post("bob", "/v1/jobs", &request).await.expect(403).json();
     assert_eq!(denied["rules"][0]["rule"], "files-checksum");
-    // Whoever read the old one does not allow the new one by that.
+    // A publisher who has read the old one does not allow the new one by that.
     let changed = service.post("alice", &path, &named).await.expect(409).json();
     assert_eq!(changed["type"], json!("https://cloister.dev/problems/algorithm-changed"), "{changed}");
 

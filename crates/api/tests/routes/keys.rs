@@ -94,7 +94,7 @@ async fn a_key_made_with_a_token_ends_with_the_token() {
     assert_eq!(child["expires"], made["expires"]);
 }
 
-/// Whoever has the whole key is told why it does not work any more; whoever guesses, nothing.
+/// A caller with the whole key is told why it does not work any more; one that guesses is told nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn why_a_key_does_not_work_is_told_to_its_holder_alone() {
     let service = service().await;

@@ -4,9 +4,9 @@ use cloister_local_engine::LocalEngine;
 use cloister_model::{
     Account, ApiKey, Archived, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, AuditLog, AuditRecord, Backend,
     ByteRange, Claim, Claims, Did, EngineFuture, EnvironmentStatus, Explanation, Inspection, Inspections, JobCard,
-    JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LogPart, LogScope, Outputs, Registry,
-    Report, ResultFile, ResultSet, ReviewVerdict, Seen, Sha256, SourceCheck, Sources, StoreFuture, StoredReceipt,
-    Timestamp, Upload, UploadLimits, UploadQuery, Uploads,
+    JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, KeyId, Keyring, LastCheck, LogPart, LogScope, Outputs,
+    Registry, Report, ResultFile, ResultSet, ReviewVerdict, Seen, Sha256, SourceCheck, Sources, StoreFuture,
+    StoredReceipt, Timestamp, Upload, UploadLimits, UploadQuery, Uploads,
 };
 use std::{
     sync::{
@@ -96,6 +96,8 @@ forward! { Registry:
     asset_named(owner: Account, kind: AssetKind, name: String) -> StoreFuture<'_, Option<Asset>>;
     asset_count(owner: Account) -> StoreFuture<'_, u64>;
     assets(query: AssetQuery) -> StoreFuture<'_, AssetList>;
+    put_check(dataset: Did, check: LastCheck) -> StoreFuture<'_, ()>;
+    last_check(dataset: Did) -> StoreFuture<'_, Option<LastCheck>>;
 }
 
 forward! { Keyring:

@@ -41,6 +41,16 @@ async fn where_files_are_kept_is_told_to_their_publisher_and_operators_only() {
         assert!(told["text"].as_str().is_some_and(|text| text.contains("ask its publisher")), "{told}");
         assert_eq!(told["detail"].is_string(), knows, "{who}: {told}");
     }
+    // Each publisher reads of the last job that needed the own dataset, and of nothing that another one's gave.
+    let seen = |who: &'static str, did: &Value| {
+        let path = format!("/v1/datasets/{}/check", did.as_str().expect("a DID"));
+        let service = &service;
+        async move { service.get(who, &path).await.expect(200).json() }
+    };
+    let found = seen("alice", &hers["did"]).await;
+    assert_eq!((&found["job"]["id"], &found["check"]), (&json!(job), &Value::Null), "{found}");
+    assert!(found["job"]["problem"].as_str().is_some_and(|text| text.contains(HOST)), "{found}");
+    assert_eq!(seen("mallory", &theirs["did"]).await, json!({}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,10 +111,21 @@ async fn sources_are_looked_at_for_their_publisher_and_by_the_rules_of_jobs() {
     assert_eq!((&of(1)["state"], &of(1)["field"]), (&json!("failed"), &json!("services[0].files[1]")));
     assert!(of(1)["problem"].as_str().is_some_and(|text| text.starts_with("not allowed here")), "{checked}");
     assert!(of(2)["problem"].as_str().is_some_and(|text| text.starts_with("not the agreed content")), "{checked}");
+    // What came of it is kept, with the revision that was looked at.
+    let kept = service.get("alice", &path).await.expect(200);
+    assert!(!kept.text().contains("SECRET"), "{}", kept.text());
+    let kept = kept.json();
+    assert_eq!((&kept["check"]["sources"], &kept["check"]["others"]), (&checked["sources"], &json!(0)), "{kept}");
+    assert_eq!((&kept["check"]["revision"], &kept["check"]["current"]), (&json!(1), &json!(true)), "{kept}");
+    let permissions = path.replace("/check", "/permissions");
+    service.put("alice", &permissions, &json!({"allowRawAlgorithm": false}), "").await.expect(200);
+    let later = service.get("alice", &path).await.expect(200).json();
+    assert_eq!((&later["check"]["at"], &later["check"]["current"]), (&kept["check"]["at"], &json!(false)), "{later}");
     listener.set_nonblocking(true).expect("set");
     assert_eq!(listener.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
     for who in ["bob", "mallory", "olga"] {
         service.post(who, &path, &json!({})).await.expect(404);
+        service.get(who, &path).await.expect(404);
     }
     service.delete("alice", path.trim_end_matches("/check")).await.expect(204);
     service.post("alice", &path, &json!({})).await.expect(404);

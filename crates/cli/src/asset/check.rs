@@ -1,14 +1,15 @@
-//! `cloister dataset check`, and the same after `apply`: whether the sources of a dataset can be read at present.
+//! `cloister dataset check`, and the same after `apply`: whether the sources of a dataset can be read at present; and what
+//! `dataset show` says of the last time that they were needed.
 
 use super::{
     kind::collection,
     name::{Named, find},
 };
 use crate::{
-    client::{Client, read},
+    client::{Client, ClientError, read},
     context::Context,
     exit::{Ended, FAILED},
-    output::{Format, Table, note, print_document, shown},
+    output::{Format, Table, note, print_document, print_field, shown},
 };
 use cloister_model::{AssetKind, ByteSize, Manifest};
 use serde::Deserialize;
@@ -62,15 +63,7 @@ impl Check {
         if context.format != Format::Table {
             print_document(context.format, &answer)?;
         } else if !pending {
-            let mut table = Table::new(["SOURCE", "AT", "STATE", "SIZE", "SHA-256", "PROBLEM"]);
-            for source in &sources {
-                let size = source.bytes.map(|bytes| ByteSize(bytes).to_string()).unwrap_or_default();
-                let compared = if source.sha256.is_some() { "as declared" } else { "" };
-                let problem = source.problem.clone().unwrap_or_default();
-                let (field, place, state) = (source.field.clone(), source.place.clone(), source.state.clone());
-                table.row([field, place, state, size, compared.to_owned(), problem]);
-            }
-            table.print("the dataset has no sources")?;
+            print_sources(&sources)?;
         }
         let failed = sources.iter().filter(|source| source.problem.is_some()).count();
         match (pending, failed) {
@@ -78,6 +71,87 @@ impl Check {
             (false, 0) => Ok(()),
             (false, failed) => {
                 Err(Ended::error(FAILED, format!("{failed} of {} sources cannot be read", sources.len())))
+            }
+        }
+    }
+}
+
+fn print_sources(sources: &[Source]) -> anyhow::Result<()> {
+    let mut table = Table::new(["SOURCE", "AT", "STATE", "SIZE", "SHA-256", "PROBLEM"]);
+    for source in sources {
+        let size = source.bytes.map(|bytes| ByteSize(bytes).to_string()).unwrap_or_default();
+        let compared = if source.sha256.is_some() { "as declared" } else { "" };
+        let problem = source.problem.clone().unwrap_or_default();
+        let (field, place, state) = (source.field.clone(), source.place.clone(), source.state.clone());
+        table.row([field, place, state, size, compared.to_owned(), problem]);
+    }
+    Ok(table.print("the dataset has no sources")?)
+}
+
+/// What the service knows of the sources of a dataset without asking them.
+#[derive(Debug, Deserialize)]
+pub(super) struct Seen {
+    check: Option<LastCheck>,
+    job: Option<Provision>,
+}
+
+/// The last look at them.
+#[derive(Debug, Deserialize)]
+struct LastCheck {
+    at: String,
+    revision: u64,
+    current: bool,
+    sources: Vec<Source>,
+    others: u64,
+}
+
+/// The last job that needed them.
+#[derive(Debug, Deserialize)]
+struct Provision {
+    id: String,
+    at: String,
+    problem: Option<String>,
+}
+
+/// What the service knows of the sources of a dataset; none if the caller is not its owner, or the service does not say.
+pub(super) async fn seen(client: &Client, did: &str) -> anyhow::Result<Option<Value>> {
+    match client.get(&["v1", collection(AssetKind::Dataset), did, "check"], &[]).await {
+        Ok(answer) => Ok(Some(answer)),
+        // 405: an older service.
+        Err(ClientError::Problem(problem)) if matches!(problem.status, 404 | 405) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Seen {
+    /// Prints it below the fields of a dataset.
+    pub(super) fn print(&self) -> anyhow::Result<()> {
+        print_field("sources", 26, &self.checked())?;
+        print_field("last job", 26, &self.provided())?;
+        match &self.check {
+            Some(check) if !check.sources.is_empty() => print_sources(&check.sources),
+            _ => Ok(()),
+        }
+    }
+
+    fn checked(&self) -> String {
+        let Some(LastCheck { at, revision, current, sources, others }) = &self.check else {
+            return "never looked at: `cloister dataset check` does".to_owned();
+        };
+        let found = sources.iter().filter(|source| source.is_found()).count() as u64;
+        let failed = sources.iter().filter(|source| source.problem.is_some()).count();
+        let all = (sources.len() as u64).saturating_add(*others);
+        let since = if *current { String::new() } else { format!("; that was revision {revision}") };
+        let failed = if failed == 0 { String::new() } else { format!(", {failed} could not") };
+        format!("looked at {}: {found} of {all} could be read{failed}{since}", shown(at))
+    }
+
+    fn provided(&self) -> String {
+        match &self.job {
+            None => "none of the newest jobs got to them".to_owned(),
+            Some(Provision { id, at, problem: None }) => format!("{} got the files at {}", shown(id), shown(at)),
+            Some(Provision { id, at, problem: Some(problem) }) => {
+                format!("{} did not get the files at {}: {}", shown(id), shown(at), shown(problem))
             }
         }
     }
@@ -150,6 +224,24 @@ impl Checks {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_seen_last_is_said_with_its_time() {
+        let seen = |value: Value| serde_json::from_value::<Seen>(value).expect("an answer");
+        let nothing = seen(json!({}));
+        assert!(nothing.checked().contains("never looked at"), "{nothing:?}");
+        let source = |state: &str, problem: Option<&str>| json!({"field": "f", "place": "p", "state": state, "problem": problem});
+        let both = seen(json!({
+            "check": {"at": "2026-01-01T00:00:00.000Z", "revision": 1, "current": false, "others": 3,
+                "sources": [source("found", None), source("failed", Some("it answered 404"))]},
+            "job": {"id": "00", "at": "2026-01-02T00:00:00.000Z", "problem": "it answered 500\u{1b}"},
+        }));
+        assert_eq!(
+            both.checked(),
+            "looked at 2026-01-01T00:00:00.000Z: 1 of 5 could be read, 1 could not; that was revision 1"
+        );
+        assert_eq!(both.provided(), "00 did not get the files at 2026-01-02T00:00:00.000Z: it answered 500\\u{1b}");
+    }
 
     #[test]
     fn what_fails_is_named_as_in_the_manifest_and_the_rest_is_counted() {

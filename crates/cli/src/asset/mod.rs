@@ -1,6 +1,7 @@
 //! `cloister dataset`, `cloister algorithm` and `cloister apply`.
 
 mod apply;
+mod changed;
 mod check;
 mod describe;
 mod diff;
@@ -66,6 +67,7 @@ pub(crate) enum AlgorithmCommand {
     Show(show::Show),
     /// Download the files of an algorithm, to inspect what you are asked to trust
     Fetch(fetch::Fetch),
+    Diff(changed::Diff),
     /// Withdraw an algorithm: new jobs cannot use it any more
     Withdraw(Withdraw),
 }
@@ -103,6 +105,7 @@ impl AlgorithmCommand {
             Self::List(command) => command.execute(context, AssetKind::Algorithm).await,
             Self::Show(command) => command.execute(context, AssetKind::Algorithm).await,
             Self::Fetch(command) => command.execute(context).await,
+            Self::Diff(command) => command.execute(context).await,
             Self::Withdraw(command) => command.execute(context, AssetKind::Algorithm).await,
         }
     }

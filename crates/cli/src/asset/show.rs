@@ -1,4 +1,5 @@
 use super::{
+    check::{Seen, seen},
     kind::collection,
     name::{Named, find},
 };
@@ -98,8 +99,15 @@ impl Show {
     pub(super) async fn execute(self, context: &Context, kind: AssetKind) -> anyhow::Result<()> {
         let client = context.client()?;
         let did = find(&client, kind, &self.asset).await?;
-        let answer = client.get(&["v1", collection(kind), &did], &[]).await?;
+        let mut answer = client.get(&["v1", collection(kind), &did], &[]).await?;
+        let sources = match kind {
+            AssetKind::Dataset => seen(&client, &did).await?,
+            AssetKind::Algorithm => None,
+        };
         if context.format != Format::Table {
+            if let (Some(sources), Some(fields)) = (sources, answer.as_object_mut()) {
+                fields.insert("sources".to_owned(), sources);
+            }
             return Ok(print_document(context.format, &answer)?);
         }
         let asset: Asset = read(&answer)?;
@@ -136,6 +144,9 @@ impl Show {
         }
         for (name, text) in described(&answer["ddo"]["metadata"]) {
             print_field(name, 26, &shown(&text))?;
+        }
+        if let Some(sources) = sources {
+            read::<Seen>(&sources)?.print()?;
         }
         match TableSchema::of_ddo(&answer["ddo"]) {
             Some(schema) => print_schema(&schema),

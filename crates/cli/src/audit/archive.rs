@@ -9,11 +9,12 @@ use crate::{
     context::Context,
     exit::{Ended, FAILED, Usage},
     output::{Format, note, print_document},
+    private_file,
 };
 use cloister_model::{AuditRecord, Sha256};
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Value, json};
-use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt as _, path::Path};
+use std::{io, path::Path};
 
 /// Records per request.
 const PAGE: usize = 1000;
@@ -28,7 +29,7 @@ pub(crate) fn moment(text: &str) -> Result<Timestamp, String> {
 pub(super) async fn archive(context: &Context, before: Timestamp, into: &Path) -> anyhow::Result<()> {
     let client = context.client()?;
     let wrong = |error: io::Error| Usage::error(format!("`{}`: {error}", into.display()));
-    DirBuilder::new().recursive(true).mode(0o700).create(into).map_err(wrong)?;
+    private_file::create_folder(into).map_err(wrong)?;
     let mut last = archived_before(into)?;
     if let Some(end) = last {
         go_on_from(&client, end, into).await?;

@@ -1,13 +1,15 @@
 //! Archived records in a folder: files of consecutive records, one JSON object per line, named after their first and last record.
 
 use super::{chain::Chain, each_of_file};
-use crate::exit::{Ended, FAILED, Usage};
+use crate::{
+    exit::{Ended, FAILED, Usage},
+    private_file,
+};
 use cloister_model::Sha256;
 use serde_json::Value;
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -92,7 +94,7 @@ impl Draft {
     /// A file whose first record is this one.
     pub(super) fn begin(folder: &Path, (sequence, hash): (u64, Sha256)) -> io::Result<Self> {
         let path = folder.join(".audit.part");
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let file = private_file::options().write(true).create(true).truncate(true).open(&path)?;
         let (folder, file) = (folder.to_owned(), BufWriter::new(file));
         Ok(Self { folder, path, file, first: sequence, last: (sequence, hash), bytes: 0 })
     }

@@ -275,5 +275,5 @@ impl From<Record> for AuditRecord {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "service"))]
 mod tests;

@@ -7,7 +7,6 @@ use cloister_model::{Secret, escape};
 use std::{
     fs, io,
     net::IpAddr,
-    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 use url::{Host, Url};
@@ -211,7 +210,7 @@ fn find_key(home: &Path) -> anyhow::Result<Option<Secret<String>>> {
 pub(crate) fn read_key(path: &Path) -> anyhow::Result<Secret<String>> {
     let fault = |error: io::Error| Usage::error(format!("the key `{}`: {error}", path.display()));
     let metadata = fs::metadata(path).map_err(fault)?;
-    warn_if_readable(path, metadata.mode());
+    warn_if_readable(path, &metadata);
     if metadata.len() > 64 * 1024 {
         return Err(Usage::error(format!("the key `{}`: the file is too large", path.display())));
     }

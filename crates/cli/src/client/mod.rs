@@ -13,9 +13,10 @@ pub(crate) use answer::{
     Record, ResultFile, Step, Upload, WaitingReview, Whoami, WithheldLog, read, read_all,
 };
 pub(crate) use connection::{
-    Connection, ConnectionArguments, DEFAULT_HOME, KEY_FILE, URL_FILE, checked_key, find_context, is_loopback,
-    parse_url, read_key,
+    Connection, ConnectionArguments, checked_key, find_context, is_loopback, parse_url, read_key,
 };
+#[cfg(feature = "service")]
+pub(crate) use connection::{DEFAULT_HOME, KEY_FILE, URL_FILE};
 pub(crate) use events::follow_job;
 pub(crate) use problem::{ClientError, Problem, show_rules};
 pub(crate) use request::Client;

@@ -143,7 +143,7 @@ settings! {
     "k8s.secrets" k8s_secrets: Option<PathBuf> = "", false, "Folder with the secrets that all replicas of the service share, as `cloister secrets` makes them. Empty: `secrets` below `home`.";
     "k8s.cloister_image" k8s_cloister_image: Option<String> = "", false, "The image with the cloister program for the steps around a run, pinned by its digest.";
     "k8s.sandbox_image" k8s_sandbox_image: Option<String> = "", false, "The image with the sandbox program, pinned by its digest.";
-    "k8s.unpinned_images" k8s_unpinned_images: bool = "false", false, "Take images that are not pinned by a digest. Whoever can change the tag then runs the jobs. For tests.";
+    "k8s.unpinned_images" k8s_unpinned_images: bool = "false", false, "Take images that are not pinned by a digest. Anyone who can move the tag then chooses what runs the jobs. For tests.";
     "k8s.results_secret" k8s_results_secret: String = "results", false, "The Secret in the namespace of jobs whose key `cloister.toml` says where results are stored (`results.url`, `results.options`).";
     "k8s.results_claim" k8s_results_claim: Option<String> = "", false, "The PersistentVolumeClaim in the namespace of jobs that is the result store, mounted at /results. Empty: the store is elsewhere.";
     "k8s.sources_secret" k8s_sources_secret: Option<String> = "", false, "The Secret in the namespace of jobs whose key `cloister.toml` says where files may come from (`sources.*`). Empty: the defaults.";

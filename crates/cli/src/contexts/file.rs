@@ -1,15 +1,18 @@
 //! The client's configuration: one file with the services that an account of this machine uses.
 
 use super::ContextName;
-use crate::{exit::Usage, output::note, private_file};
+use crate::{
+    exit::Usage,
+    output::note,
+    private_file::{self, others_can_read},
+};
 use cloister_model::{Secret, escape};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{
     collections::BTreeMap,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, File, Metadata},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -64,12 +67,14 @@ pub(crate) struct Contexts {
 }
 
 impl Contexts {
-    /// Where the file is: `$XDG_CONFIG_HOME/cloister/config.yaml`, else `$HOME/.config/cloister/config.yaml`. None if
-    /// neither variable is an absolute path.
+    /// Where the file is: `$XDG_CONFIG_HOME/cloister/config.yaml`, else `$HOME/.config/cloister/config.yaml`, on Windows
+    /// `%USERPROFILE%\.config\cloister\config.yaml`, where the client for Python has it, too. None if no variable is an absolute
+    /// path.
     pub(crate) fn path(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
         let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-        Some(folder.join("cloister/config.yaml"))
+        let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+        let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute(home)?.join(".config")))?;
+        Some(folder.join("cloister").join("config.yaml"))
     }
 
     /// Reads the file. Without one there are no contexts.
@@ -88,7 +93,7 @@ impl Contexts {
         if !metadata.is_file() || metadata.len() > MOST {
             return Err(fault("not a configuration file"));
         }
-        warn_if_readable(path, metadata.mode());
+        warn_if_readable(path, &metadata);
         let text = fs::read_to_string(path).map_err(|error| fault(&error.to_string()))?;
         Self::parse(&text).map_err(|problem| fault(&problem))
     }
@@ -139,7 +144,7 @@ impl Contexts {
         let plain = serde_saphyr::ser_options! { prefer_block_scalars: false };
         let text = serde_saphyr::to_string_with_options(self, plain).map_err(|error| fault(io::Error::other(error)))?;
         if let Some(folder) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+            private_file::create_folder(folder).map_err(fault)?;
         }
         private_file::write(path, text.as_bytes()).map_err(fault)
     }
@@ -159,11 +164,11 @@ pub(crate) struct Locked {
 pub(crate) fn lock(path: &Path) -> anyhow::Result<Locked> {
     let fault = |error: io::Error| Usage::error(format!("`{}`: {error}", path.display()));
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(fault)?;
+        private_file::create_folder(folder).map_err(fault)?;
     }
     // Beside it, because the file itself is replaced.
     let beside = path.with_extension("lock");
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(beside).map_err(fault)?;
+    let lock = private_file::options().write(true).create(true).truncate(false).open(beside).map_err(fault)?;
     lock.lock().map_err(fault)?;
     Ok(Locked { path: path.to_owned(), _lock: lock })
 }
@@ -187,8 +192,8 @@ impl Locked {
 }
 
 /// Warns about a file with a key in it that other accounts of this machine can read.
-pub(crate) fn warn_if_readable(path: &Path, mode: u32) {
-    if mode & 0o044 != 0 {
+pub(crate) fn warn_if_readable(path: &Path, metadata: &Metadata) {
+    if others_can_read(metadata) {
         let path = path.display();
         note(&format!("cloister: warning: other users of this machine can read the key in `{path}`: chmod 600 {path}"));
     }
@@ -197,6 +202,7 @@ pub(crate) fn warn_if_readable(path: &Path, mode: u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::MetadataExt as _;
 
     #[test]
     fn what_is_written_is_read_again_and_private() {

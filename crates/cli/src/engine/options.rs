@@ -22,7 +22,7 @@ pub(super) fn options(settings: &Settings) -> anyhow::Result<EngineOptions> {
     })
 }
 
-/// An image, pinned by its digest: whoever can move a tag would otherwise decide what runs beside the data.
+/// An image, pinned by its digest: otherwise anyone who can move a tag would decide what runs beside the data.
 fn image(key: &str, value: Option<&str>, unpinned: bool) -> anyhow::Result<String> {
     let form = "write it with its digest, as registry.example.org/cloister@sha256:...";
     let value = value.ok_or_else(|| Usage::error(format!("`{key}` is empty; {form}")))?;

@@ -1,6 +1,21 @@
 //! Downloads results. Their names are a guest's text, and the folder may hold anything. Nothing is written outside the
 //! folder or through a symbolic link, and a file gets its name only when it is complete and has the listed digest.
 
+#[cfg(unix)]
+mod by_descriptor;
+#[cfg(any(test, not(unix)))]
+mod by_path;
+
+#[cfg(unix)]
+pub(super) use by_descriptor::Folder;
+#[cfg(not(unix))]
+pub(super) use by_path::Folder;
+
+#[cfg(unix)]
+use by_descriptor::Target;
+#[cfg(not(unix))]
+use by_path::Target;
+
 use crate::{
     client::{Client, ClientError, ResultFile},
     exit::{Ended, FAILED, Usage},
@@ -12,17 +27,11 @@ use reqwest::{
     Method, StatusCode,
     header::{IF_RANGE, RANGE},
 };
-use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, renameat, unlinkat},
-    io::Errno,
-};
 use sha2::Digest as _;
 use std::{
     collections::BTreeSet,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
-    os::fd::OwnedFd,
-    path::Path,
     time::Duration,
 };
 
@@ -32,74 +41,11 @@ const MOST_FAILURES: u32 = 5;
 /// Maximum segments of a name. The host lets no guest create more.
 const MOST_SEGMENTS: usize = 32;
 
-/// The folder that results are downloaded to.
-#[derive(Debug)]
-pub(super) struct Folder(OwnedFd);
-
-/// Where one result goes: an open folder, and a name in it.
-struct Target {
-    parent: OwnedFd,
-    name: String,
-}
-
-impl Folder {
-    /// Opens the folder, and creates it if it does not exist. Links in this path are followed: the caller chose it.
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(path).map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
-        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let folder = openat(CWD, path, flags, Mode::empty());
-        Ok(Self(folder.map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?))
-    }
-
-    /// Opens the directory that a name is in, and creates it if it does not exist. Follows no links.
-    fn target(&self, name: &str) -> anyhow::Result<Target> {
-        let (above, last) = name.rsplit_once('/').map_or(("", name), |(above, last)| (above, last));
-        let mut parent = self.0.try_clone().context("the folder")?;
-        for segment in above.split('/').filter(|segment| !segment.is_empty()) {
-            match mkdirat(&parent, segment, Mode::RWXU) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(error) => return Err(Usage::error(format!("`{}`: {error}", shown(name)))),
-            }
-            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
-            parent = openat(&parent, segment, flags, Mode::empty()).map_err(|error| {
-                Usage::error(format!("`{}`: `{}` is a link or not a folder ({error})", shown(name), shown(segment)))
-            })?;
-        }
-        Ok(Target { parent, name: last.to_owned() })
-    }
-}
-
-impl Target {
-    /// The digest of the file that exists under this name, if there is one.
-    fn present(&self) -> anyhow::Result<Option<Sha256>> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match openat(&self.parent, self.name.as_str(), flags, Mode::empty()) {
-            Ok(file) => File::from(file),
-            Err(Errno::NOENT) => return Ok(None),
-            Err(error) => {
-                return Err(Usage::error(format!("`{}` exists and cannot be read: {error}", shown(&self.name))));
-            }
-        };
-        if !file.metadata().context("reading an existing file")?.is_file() {
-            return Err(Usage::error(format!("`{}` exists and is not a file", shown(&self.name))));
-        }
-        Ok(Some(digest(&mut file)?.0))
-    }
-
-    /// Opens the file that holds the download until it is complete.
-    fn part(&self, name: &str) -> anyhow::Result<File> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = openat(&self.parent, name, flags, Mode::RUSR | Mode::WUSR)
-            .map_err(|error| Usage::error(format!("`{}` cannot be written: {error}", shown(name))))?;
-        let file = File::from(file);
-        let metadata = file.metadata().context("reading an interrupted download")?;
-        if metadata.is_file() { Ok(file) } else { Err(Usage::error(format!("`{}` is not a file", shown(name)))) }
-    }
-}
-
 /// Names below the folder, one for each result. They are distinct, and none leads out of the folder. A guest's name is
 /// kept where that is safe.
 fn names(list: &[ResultFile]) -> Vec<String> {
+    // Windows takes `A` for `a`.
+    let same = |name: &str| if cfg!(windows) { name.to_lowercase() } else { name.to_owned() };
     let mut taken = BTreeSet::new();
     let mut folders = BTreeSet::new();
     list.iter()
@@ -107,15 +53,16 @@ fn names(list: &[ResultFile]) -> Vec<String> {
             let plain = is_plain(&listed.name) && (listed.kind == ResultKind::Output || !listed.name.contains('/'));
             let mut name = if plain { listed.name.clone() } else { format!("result-{}", listed.index) };
             let fits = |name: &str, taken: &BTreeSet<String>, folders: &BTreeSet<String>| {
-                !taken.contains(name) && !folders.contains(name) && above(name).all(|folder| !taken.contains(folder))
+                let name = same(name);
+                !taken.contains(&name) && !folders.contains(&name) && above(&name).all(|folder| !taken.contains(folder))
             };
             let mut attempt = 0_u32;
             while !fits(&name, &taken, &folders) {
                 attempt += 1;
                 name = format!("result-{}-{attempt}", listed.index);
             }
-            folders.extend(above(&name).map(str::to_owned));
-            taken.insert(name.clone());
+            folders.extend(above(&same(&name)).map(str::to_owned));
+            taken.insert(same(&name));
             name
         })
         .collect()
@@ -133,9 +80,22 @@ fn is_plain(name: &str) -> bool {
         (1..=255).contains(&segment.len()) && !matches!(segment, "." | "..") && !segment.starts_with(".cloister-")
     };
     name.len() <= 1024
+        && (!cfg!(windows) || name.split('/').all(is_plain_on_windows))
         && escape(name.as_bytes(), usize::MAX).to_string() == name
         && name.split('/').count() <= MOST_SEGMENTS
         && name.split('/').all(segment)
+}
+
+/// Whether Windows takes a segment as the name of a file, and not as a stream of one (`a:b`), a device (`NUL.txt`) or another name
+/// (`a.` is `a`): <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
+fn is_plain_on_windows(segment: &str) -> bool {
+    let stem = segment.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
+    let numbered = |device| stem.strip_prefix(device).is_some_and(|rest: &str| rest.chars().count() == 1);
+    !segment.contains(['<', '>', ':', '"', '/', '\\', '|', '?', '*'])
+        && !segment.ends_with(['.', ' '])
+        && !matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
+        && !numbered("COM")
+        && !numbered("LPT")
 }
 
 /// Downloads every result that is missing. Returns their names below the folder.
@@ -153,7 +113,7 @@ pub(super) async fn fetch_all(
     let names = names(list);
     for (listed, name) in list.iter().zip(&names) {
         let target = folder.target(name)?;
-        match target.present()? {
+        match target.present()?.map(|mut file| digest(&mut file)).transpose()?.map(|(found, _)| found) {
             Some(present) if present == listed.sha256 => continue,
             Some(_) if !replace => {
                 return Err(Usage::error(format!(
@@ -204,12 +164,14 @@ async fn fetch(client: &Client, path: &[&str], job: &str, listed: &ResultFile, t
     progress.clear();
     let (found, _) = digest(&mut file)?;
     if found != listed.sha256 {
-        unlinkat(&target.parent, begun.as_str(), AtFlags::empty()).context("removing a wrong download")?;
+        // An open file can neither be removed nor renamed on Windows.
+        drop(file);
+        target.remove(&begun).context("removing a wrong download")?;
         return Err(Ended::error(FAILED, "the downloaded bytes do not have the listed digest; they were deleted"));
     }
     file.sync_all().context("writing")?;
-    renameat(&target.parent, begun.as_str(), &target.parent, target.name.as_str()).context("renaming")?;
-    Ok(())
+    drop(file);
+    target.finish(&begun).context("renaming")
 }
 
 async fn gather(

@@ -108,7 +108,7 @@ fn report(notice: &ReviewNotice, setting: &str, sent: Result<(), String>) {
 
 /// What is sent: nothing that an algorithm or a consumer has written.
 fn message(notice: &ReviewNotice) -> Value {
-    let ReviewNotice { job, environment, datasets, reviewers, named, approved_by, until } = notice;
+    let ReviewNotice { job, environment, datasets, publishers, named, approved_by, until } = notice;
     let written = |accounts: &[cloister_model::Account]| accounts.iter().map(ToString::to_string).collect::<Vec<_>>();
     let until = i64::try_from(until.unix_ms()).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     json!({
@@ -116,7 +116,7 @@ fn message(notice: &ReviewNotice) -> Value {
         "job": job,
         "environment": environment,
         "datasets": datasets,
-        "reviewers": written(reviewers),
+        "publishers": written(publishers),
         "named": written(named),
         "approvedBy": approved_by.as_ref().map(ToString::to_string),
         "until": until.map(|until| format!("{until:.0}")),
@@ -197,14 +197,14 @@ mod tests {
             job: "0".repeat(32).parse().expect("a job"),
             environment: "local".to_owned(),
             datasets: vec!["d".parse().expect("a DID")],
-            reviewers: vec!["alice".parse().expect("an account")],
+            publishers: vec!["alice".parse().expect("an account")],
             named: Vec::new(),
             approved_by: None,
             until: cloister_model::Timestamp::from_unix_ms(1_700_000_000_000),
         };
         let expected = json!({
             "event": "review-waiting", "job": "0".repeat(32), "environment": "local", "datasets": ["did:op:d"],
-            "reviewers": ["alice"], "named": [], "approvedBy": null, "until": "2023-11-14T22:13:20Z",
+            "publishers": ["alice"], "named": [], "approvedBy": null, "until": "2023-11-14T22:13:20Z",
         });
         assert_eq!(message(&notice), expected);
     }

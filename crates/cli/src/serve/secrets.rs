@@ -42,9 +42,8 @@ impl MakeSecrets {
 }
 
 fn make(into: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
     let shown = |path: &Path| format!("`{}`", path.display());
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(into).with_context(|| shown(into))?;
+    private_file::create_folder(into).with_context(|| shown(into))?;
     for name in [SERVICE_SECRET, RECEIPT_KEY] {
         let path = into.join(name);
         private_file::secret(&path).with_context(|| shown(&path))?;

@@ -339,35 +339,21 @@ fn written_issuers(settings: &Settings) -> Result<Vec<WrittenIssuer>, ConfigErro
 /// The issuers of tokens.
 fn issuers(settings: &Settings) -> Result<Vec<Issuer>, ConfigError> {
     let issuer = |written: WrittenIssuer| {
-        let WrittenIssuer {
-            issuer,
-            audience,
-            jwks_url,
-            account_claim,
-            account_prefix,
-            role_claim,
-            roles,
-            default_role,
-            client_id,
-            scopes,
-            networks: _,
-            ca: _,
-        } = written;
-        if client_id.is_none() && !scopes.is_empty() {
+        if written.client_id.is_none() && !written.scopes.is_empty() {
+            let issuer = written.issuer;
             let text = format!("`auth.oidc`, issuer `{issuer}`: `scopes` are for signing in, which needs `client_id`");
             return Err(ConfigError::Contradiction(text));
         }
-        let sign_in = client_id.map(|client_id| SignIn { client_id, scopes });
         Ok(Issuer {
-            issuer,
-            audience,
-            jwks_url,
-            account_claim,
-            account_prefix,
-            role_claim,
-            roles,
-            default_role,
-            sign_in,
+            issuer: written.issuer,
+            audience: written.audience,
+            jwks_url: written.jwks_url,
+            account_claim: written.account_claim,
+            account_prefix: written.account_prefix,
+            role_claim: written.role_claim,
+            roles: written.roles,
+            default_role: written.default_role,
+            sign_in: written.client_id.map(|client_id| SignIn { client_id, scopes: written.scopes }),
         })
     };
     written_issuers(settings)?.into_iter().map(issuer).collect()

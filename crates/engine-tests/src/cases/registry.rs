@@ -2,8 +2,8 @@
 
 use crate::Trial;
 use cloister_model::{
-    Account, Asset, AssetKind, AssetLimit, AssetQuery, AuditAction, Claim, Delivery, EngineError, FileDigest, JobSpec,
-    Phase, ResultSet, StoreError, Timestamp,
+    Account, Asset, AssetKind, AssetLimit, AssetQuery, AuditAction, CheckedSource, Claim, Delivery, EngineError,
+    FileDigest, JobSpec, LastCheck, Phase, ResultSet, Sha256, SourceOutcome, StoreError, Timestamp,
 };
 use cloister_testkit::{OWNER, account, dataset, guests};
 
@@ -41,6 +41,35 @@ async fn listed(trial: &Trial, query: AssetQuery) -> Vec<String> {
 async fn named(trial: &Trial, owner: &str, kind: AssetKind, name: &str) -> Option<Asset> {
     let owner: Account = account(owner);
     trial.engine().asset_named(owner, kind, name.to_owned()).await.expect("an answer")
+}
+
+/// What the sources of a dataset gave last is kept until they are looked at again, through changes of the dataset and a restart, and
+/// nothing is kept of a dataset that does not exist.
+pub async fn the_last_look_at_sources_is_kept(trial: &mut Trial) {
+    let source = |n: usize, outcome| CheckedSource {
+        field: format!("services[0].files[{n}]"),
+        place: "https://example.org".to_owned(),
+        outcome,
+    };
+    let asset = dataset("a", OWNER, "one");
+    let did = asset.ddo.id().clone();
+    let at = Timestamp::from_unix_ms;
+    let found = SourceOutcome::Found { bytes: Some(4), sha256: Some(Sha256::from_bytes([7; 32])) };
+    let first = LastCheck { at: at(5), revision: 1, sources: vec![source(0, found)], others: 0 };
+    assert_eq!(trial.engine().put_check(did.clone(), first.clone()).await, Err(StoreError::Missing));
+    put(trial, asset.clone()).await.expect("stored");
+    assert_eq!(trial.engine().last_check(did.clone()).await, Ok(None));
+    trial.engine().put_check(did.clone(), first.clone()).await.expect("kept");
+    put(trial, revised(&asset, 2)).await.expect("stored");
+    assert_eq!(trial.engine().last_check(did.clone()).await, Ok(Some(first)));
+    let many = |n: usize| source(n, SourceOutcome::Failed("\u{fc}".repeat(LastCheck::MOST_PROBLEM_CHARACTERS)));
+    let sources: Vec<_> = (0..LastCheck::MOST_SOURCES).map(many).chain([source(100, SourceOutcome::Skipped)]).collect();
+    let second = LastCheck::of(&sources, 2, at(6));
+    assert_eq!((second.sources.len(), second.others), (LastCheck::MOST_SOURCES, 1));
+    trial.engine().put_check(did.clone(), second.clone()).await.expect("kept");
+    trial.restart().await;
+    assert_eq!(trial.engine().last_check(did.clone()).await, Ok(Some(second)));
+    assert_eq!(trial.engine().asset(did).await.expect("asked").expect("an asset").revision, 2);
 }
 
 /// The assets of an owner are counted, withdrawn ones included, and each one once.

@@ -93,7 +93,7 @@ impl Keyring for ClusterStore {
                 let key = read(&found).ok_or(StoreError::Missing)?;
                 if key.revoked.is_some() {
                     self.inner.keys.take_in(&found, read);
-                    // Whoever revoked it may have been killed before it was on record.
+                    // The replica that revoked it may have been killed before it was on record.
                     self.inner.flush(&api, &found).await?;
                     return Ok(key);
                 }

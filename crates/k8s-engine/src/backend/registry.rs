@@ -6,7 +6,7 @@ use crate::{
     store::{Holder, MANAGED_BY, OWNER, Pending, Taken, give_up, held_for, secret},
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AuditEvent, Claim, ClaimKind, Did, Quota,
+    Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AuditEvent, Claim, ClaimKind, Did, LastCheck, Quota,
     QuotaExceeded, Registry, Sha256, StoreError, StoreFuture, Timestamp,
 };
 use k8s_openapi::{ByteString, api::core::v1::Secret, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -17,6 +17,7 @@ use kube::{
 use serde_json::{Map, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+mod check;
 mod form;
 mod rules;
 
@@ -110,6 +111,14 @@ impl Registry for ClusterStore {
             }
             Ok(list)
         })
+    }
+
+    fn put_check(&self, dataset: Did, check: LastCheck) -> StoreFuture<'_, ()> {
+        Box::pin(async move { self.inner.keep_check(&dataset, &check).await })
+    }
+
+    fn last_check(&self, dataset: Did) -> StoreFuture<'_, Option<LastCheck>> {
+        Box::pin(async move { self.inner.kept_check(&dataset).await })
     }
 }
 

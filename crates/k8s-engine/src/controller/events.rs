@@ -115,7 +115,7 @@ impl Drop for Events {
     }
 }
 
-/// What is said of the last step of the history of a job. It has one name, whoever says it.
+/// What is said of the last step of the history of a job. It has one name, whichever replica says it.
 fn event(namespace: &str, job: &KnownJob, status: &JobStatus) -> Event {
     let id = job.spec.id.to_string();
     let number = status.history.len().saturating_sub(1);

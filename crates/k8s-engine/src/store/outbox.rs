@@ -15,7 +15,7 @@ const PENDING: &str = "cloister.dev/audit-pending";
 /// The events of an object that are not on record yet.
 ///
 /// No effect without its record, without transactions: a change and the event that describes it are one write to one
-/// object. Whoever wrote it puts the event on record and takes it out of the object; a sweep does it for those that were
+/// object. Its writer puts the event on record and takes it out of the object; a sweep does it for those that were
 /// killed in between. The event has an id, so that it is on record once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

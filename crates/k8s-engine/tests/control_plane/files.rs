@@ -1,5 +1,5 @@
-//! What a replica does with files beyond what every engine promises: its folder may be lost, its senders hang up, and whoever
-//! can write to the store is not trusted.
+//! What a replica does with files beyond what every engine promises: its folder may be lost, its senders hang up, and a
+//! program that can write to the store is not trusted.
 
 use crate::cluster::{Room, options};
 use cloister_k8s_engine::{ClusterStore, OpenError};

@@ -11,8 +11,8 @@ use cloister_k8s_engine::{
     ACCOUNT, Cluster, ClusterStore, NotPublished, Publish, Publishing, StoreOptions, publish_what_is_applied,
 };
 use cloister_model::{
-    Account, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, Manifest, Outputs as _, Phase,
-    Registry as _, Timestamp,
+    Account, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, LastCheck, Manifest,
+    Outputs as _, Phase, Registry as _, Timestamp,
 };
 use k8s_openapi::api::{
     authorization::v1::{
@@ -98,6 +98,11 @@ async fn the_programs_need_no_right_beyond_theirs() {
     (asset.name, asset.revision) = ("d".to_owned(), 2);
     asset.updated = Timestamp::from_unix_ms(9);
     store.put_asset(asset.clone(), u64::MAX, record(AuditAction::AssetPublished)).await.expect("published again");
+    for at in [1, 2] {
+        let check = LastCheck { at: Timestamp::from_unix_ms(at), revision: 2, sources: Vec::new(), others: 0 };
+        store.put_check(asset.ddo.id().clone(), check.clone()).await.expect("kept");
+        assert_eq!(store.last_check(asset.ddo.id().clone()).await, Ok(Some(check)));
+    }
     let second = submit(2).await;
     assert_eq!(installation.ended(second).await.phase, Phase::Finished);
     let (_, text) = engine.get("/metrics");

@@ -3,7 +3,9 @@ use crate::{
     LocalEngine,
     store::{Durability, Write, assets, audit},
 };
-use cloister_model::{Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Did, Registry, StoreFuture};
+use cloister_model::{
+    Account, Asset, AssetKind, AssetList, AssetQuery, AuditEvent, Did, LastCheck, Registry, StoreFuture,
+};
 
 impl Registry for LocalEngine {
     fn put_asset(&self, asset: Asset, most: u64, record: AuditEvent) -> StoreFuture<'_, ()> {
@@ -37,5 +39,16 @@ impl Registry for LocalEngine {
             let query = AssetQuery { at_most: query.at_most.min(MOST), ..query };
             Ok(self.core.store.read_long(move |db| assets::list(db, &query)).await?)
         })
+    }
+
+    fn put_check(&self, dataset: Did, check: LastCheck) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let put = move |write: &mut Write<'_>| assets::put_check(write, &dataset, &check);
+            self.core.store.write(Durability::Process, put).await
+        })
+    }
+
+    fn last_check(&self, dataset: Did) -> StoreFuture<'_, Option<LastCheck>> {
+        Box::pin(async move { Ok(self.core.store.read(|db| assets::last_check(db, &dataset))?) })
     }
 }

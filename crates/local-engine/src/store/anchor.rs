@@ -2,7 +2,7 @@
 //! (its write-ahead log was removed, an old copy was put back, records were cut off), the next start notices.
 //!
 //! The note is written after the record is on the disk, and is not flushed itself: after a power cut it may name an earlier
-//! record, never one that the database lost. Whoever can write the folder can also change the note. Against them helps only a
+//! record, never one that the database lost. A process that can write the folder can also change the note. Against it helps only a
 //! hash that is noted elsewhere.
 
 use super::{DatabaseError, audit};

@@ -1,12 +1,12 @@
 use super::{
     DbError, Fail, Write, claims,
     claims::Holder,
-    forms::{AssetForm, CardForm, SummaryForm},
+    forms::{AssetForm, CardForm, CheckForm, SummaryForm},
     parsed::ParsedAssets,
 };
 use cloister_model::{
-    Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AssetSummary, Claim, ClaimKind, Did, JobId, Quota,
-    QuotaExceeded, StoreError,
+    Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AssetSummary, Claim, ClaimKind, Did, JobId,
+    LastCheck, Quota, QuotaExceeded, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -113,6 +113,25 @@ pub(super) fn get_unless_parsed(db: &Connection, did: &Did, parsed: &ParsedAsset
     let asset = parse(text)?;
     parsed.put(text.to_owned(), &asset);
     Ok(Some(asset))
+}
+
+/// Keeps what the sources of a dataset gave.
+pub(crate) fn put_check(write: &Write<'_>, dataset: &Did, check: &LastCheck) -> Result<(), Fail<StoreError>> {
+    let text = serde_json::to_string(&CheckForm::from(check))?;
+    let sql = "UPDATE asset SET last_check = ?3 WHERE did = ?1 AND kind = ?2";
+    let kind = kind_number(AssetKind::Dataset);
+    match write.db.prepare_cached(sql)?.execute(params![dataset.to_string(), kind, text])? {
+        0 => Err(Fail::Rejected(StoreError::Missing)),
+        _ => Ok(()),
+    }
+}
+
+/// What its sources gave last. One that a later version wrote in another form is as good as none.
+pub(crate) fn last_check(db: &Connection, dataset: &Did) -> Result<Option<LastCheck>, DbError> {
+    let sql = "SELECT last_check FROM asset WHERE did = ?1";
+    let found: Option<Option<String>> =
+        db.prepare_cached(sql)?.query_row([dataset.to_string()], |row| row.get(0)).optional()?;
+    Ok(found.flatten().and_then(|text| serde_json::from_str::<CheckForm>(&text).ok()).map(LastCheck::from))
 }
 
 /// The revision of an asset; none if there is no such asset. Reads no description.

@@ -18,11 +18,12 @@ pub(super) struct Migration {
 }
 
 /// The version of a database is the number of migrations that it has had.
-pub(super) const MIGRATIONS: [Migration; 4] = [
+pub(super) const MIGRATIONS: [Migration; 5] = [
     Migration { sql: include_str!("version1.sql"), conversion: None },
     Migration { sql: include_str!("version2.sql"), conversion: Some(version2) },
     Migration { sql: include_str!("version3.sql"), conversion: Some(version3) },
     Migration { sql: include_str!("version4.sql"), conversion: Some(version4) },
+    Migration { sql: include_str!("version5.sql"), conversion: None },
 ];
 
 /// The label under which version 1 kept the agreement of a job.

@@ -165,7 +165,7 @@ impl Ddo {
         &self.0.credentials
     }
 
-    /// Whether this Ocean Provider may use it for consumers, whoever they are: its `oceanProviders` (Cloister's own field) name
+    /// Whether this Ocean Provider may use it for any consumer: its `oceanProviders` (Cloister's own field) name
     /// the Provider, or `*`. A Provider that the operator lists can speak for any Ethereum account, so that an asset has to be
     /// meant for it. `*` also admits requests for which no Provider vouches (none), where the operator accepts those.
     #[must_use]

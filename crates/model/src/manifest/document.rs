@@ -16,7 +16,7 @@ const MOST_TAGS: usize = 100;
 /// Services of an asset.
 const MOST_SERVICES: usize = 100;
 
-/// Entries of a list of rules. Whoever reads the list has a bound of its own, which is smaller or the same.
+/// Entries of a list of rules. The code that reads the list has a bound of its own, which is smaller or the same.
 const MOST_ENTRIES: usize = 10_000;
 
 /// What an owner calls an asset: 1 to 63 lower-case letters, digits and `-`.

@@ -166,6 +166,59 @@ pub enum SourceOutcome {
     Skipped,
 }
 
+/// A source of a dataset, and what it gave when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckedSource {
+    /// Where it stands in the description of the dataset, such as `services[0].files[1]`.
+    pub field: String,
+    /// Where it is, as far as it may be shown: at most its scheme and host.
+    pub place: String,
+    /// What it gave.
+    pub outcome: SourceOutcome,
+}
+
+/// The last look at the sources of a dataset, as it is kept beside the dataset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastCheck {
+    /// When the answer was there.
+    pub at: Timestamp,
+    /// The revision of the dataset whose sources they are.
+    pub revision: u64,
+    /// The sources, the first [`LastCheck::MOST_SOURCES`] at most.
+    pub sources: Vec<CheckedSource>,
+    /// How many more the dataset has, of which nothing is kept.
+    pub others: u64,
+}
+
+impl LastCheck {
+    /// Sources of one dataset of which something is kept.
+    pub const MOST_SOURCES: usize = 100;
+
+    /// Characters of what is wrong with one source.
+    pub const MOST_PROBLEM_CHARACTERS: usize = 500;
+
+    /// What is kept of a check: a bounded part.
+    #[must_use]
+    pub fn of(checked: &[CheckedSource], revision: u64, at: Timestamp) -> Self {
+        let kept = |source: &CheckedSource| {
+            let mut source = source.clone();
+            if let SourceOutcome::Failed(problem) = &mut source.outcome
+                && let Some((end, _)) = problem.char_indices().nth(Self::MOST_PROBLEM_CHARACTERS)
+            {
+                problem.truncate(end);
+            }
+            source
+        };
+        let others = checked.len().saturating_sub(Self::MOST_SOURCES);
+        Self {
+            at,
+            revision,
+            sources: checked.iter().take(Self::MOST_SOURCES).map(kept).collect(),
+            others: u64::try_from(others).unwrap_or(u64::MAX),
+        }
+    }
+}
+
 /// Looking at files that lie elsewhere: those of an algorithm when it is published, those of a download.
 ///
 /// Inspections never take resources that jobs need: an inspection that waits for a slow source holds up other inspections

@@ -15,8 +15,8 @@ pub use audit::{Archived, AuditAction, AuditBreak, AuditEvent, AuditLog, AuditRe
 pub use claims::{AssetLimit, Claim, ClaimKind, Claims};
 pub use figures::{Distribution, EngineFigures, PhaseChange};
 pub use files::{
-    FileDigest, Inspection, Inspections, SourceCheck, SourceOutcome, StrangerLimit, Upload, UploadLimits, UploadQuery,
-    Uploads,
+    CheckedSource, FileDigest, Inspection, Inspections, LastCheck, SourceCheck, SourceOutcome, StrangerLimit, Upload,
+    UploadLimits, UploadQuery, Uploads,
 };
 pub use jobs::{
     EngineError, EngineFuture, EnvironmentStatus, Explanation, JobParameters, JobQuery, Jobs, ReviewVerdict,

@@ -1,4 +1,4 @@
-use super::{AuditEvent, StoreFuture};
+use super::{AuditEvent, LastCheck, StoreFuture};
 use crate::{Account, AssetKind, AssetSummary, Ddo, Did, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -73,4 +73,14 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// The assets that are asked for, without their descriptions. A list ends earlier than asked for once it has about a
     /// megabyte.
     fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList>;
+
+    /// Keeps what the sources of a dataset gave when they were looked at, instead of what is kept of an earlier look. It says nothing
+    /// of what anybody may do, changes no revision, and is not on record: losing it loses a convenience. Of two at once, one counts.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`](super::StoreError::Missing) if there is no such dataset.
+    fn put_check(&self, dataset: Did, check: LastCheck) -> StoreFuture<'_, ()>;
+
+    /// What is kept of the last look at the sources of a dataset; none if they were not looked at, or there is no such dataset.
+    fn last_check(&self, dataset: Did) -> StoreFuture<'_, Option<LastCheck>>;
 }

@@ -9,7 +9,7 @@ mod publish;
 mod read;
 mod sources;
 
-pub use check::CheckedSource;
+pub use check::{LastProvision, SourcesSeen};
 pub use error::AssetError;
 pub use files::{AssetFile, KnownFile};
 pub use permissions::{AlgorithmName, Inspected, permissions_document};

@@ -20,7 +20,7 @@ pub struct ReviewNotice {
     /// On which datasets, sorted.
     pub datasets: Vec<Did>,
     /// The publishers of the datasets that ask for a review, sorted.
-    pub reviewers: Vec<Account>,
+    pub publishers: Vec<Account>,
     /// The accounts that their publisher has named to review beside.
     pub named: Vec<Account>,
     /// Who has approved already, where two have to.
@@ -47,7 +47,7 @@ impl UseCases {
                 job: job.id,
                 environment: job.labels.get(ENVIRONMENT).unwrap_or_default().to_owned(),
                 datasets: datasets_of(&job.labels),
-                reviewers: waits.reviewers,
+                publishers: waits.reviewers,
                 named: waits.named,
                 approved_by: waits.approved_by,
                 until: waits.until,

@@ -2,7 +2,7 @@ use crate::fetch::{Ask, Clients, Failure, HttpFile, Remote, S3File, SourcePolicy
 use cloister_model::{JobId, Location, Sha256};
 use std::path::Path;
 
-/// Where a file is, for whoever reads it: on another machine, or which of the stores of this one.
+/// Where a file is, for the code that reads it: on another machine, or which of the stores of this one.
 pub(super) enum Place<'a> {
     Remote(Remote),
     Local(&'a Path),

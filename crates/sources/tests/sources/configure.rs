@@ -286,7 +286,7 @@ async fn uploads_are_read_from_the_store() {
     assert_eq!(place.fetch(upload(local.sha256)).await, Ok(local));
 }
 
-/// Whoever can write to the store cannot choose what a job runs or reads.
+/// A program that can write to the store cannot choose what a job runs or reads.
 #[tokio::test]
 async fn a_tampered_upload_does_not_reach_a_job() {
     let place = Place::new();

@@ -170,7 +170,7 @@ fn reviewers_are_told_once_that_outputs_wait() {
         let signature = BASE64_STANDARD.encode(hmac_sha256(SECRET.as_bytes(), signed.as_bytes()));
         assert_eq!(header(&head, "webhook-signature"), format!("v1,{signature}"));
         let message: Value = serde_json::from_str(&body).expect("JSON");
-        assert_eq!((&message["job"], &message["reviewers"]), (&json!(jobs[round]), &json!(["alice"])), "{message}");
+        assert_eq!((&message["job"], &message["publishers"]), (&json!(jobs[round]), &json!(["alice"])), "{message}");
         assert!(!body.contains("LABEL") && !body.contains("a.csv"), "{body}");
         let lines = || fs::read_to_string(&told).unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
         wait_for("the program", || (lines().len() == round + 1).then_some(()));

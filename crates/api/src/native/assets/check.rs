@@ -1,7 +1,7 @@
-use crate::{auth::Caller, extract::PathParam, problem::Problem};
+use crate::{auth::Caller, date, extract::PathParam, problem::Problem};
 use axum::extract::State;
-use cloister_model::{Did, SourceOutcome};
-use cloister_service::{CheckedSource, UseCases};
+use cloister_model::{CheckedSource, Did, LastCheck, SourceOutcome};
+use cloister_service::{LastProvision, SourcesSeen, UseCases};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,10 +60,88 @@ impl From<CheckedSource> for CheckView {
     }
 }
 
+/// What is known of the sources of a dataset without asking them.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SourcesSeen)]
+pub(crate) struct SeenView {
+    /// The last look at them. Absent: there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check: Option<LastCheckView>,
+    /// The last job that needed them. Absent: none of the newest jobs on the dataset did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<ProvisionView>,
+}
+
+/// The last look at the sources of a dataset.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastSourceCheck)]
+pub(crate) struct LastCheckView {
+    /// When.
+    #[schema(format = DateTime)]
+    at: String,
+    /// The revision of the dataset that was looked at.
+    revision: u64,
+    /// Whether the dataset still has that revision. Otherwise its sources may be other ones now.
+    current: bool,
+    /// The sources, 100 at most.
+    sources: Vec<CheckView>,
+    /// How many more there are.
+    others: u64,
+}
+
+/// The end of an attempt to give a dataset to a job.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SourceProvision)]
+pub(crate) struct ProvisionView {
+    /// Which job.
+    id: String,
+    /// When the attempt ended.
+    #[schema(format = DateTime)]
+    at: String,
+    /// Why it failed. Absent: the job got the files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl From<SourcesSeen> for SeenView {
+    fn from(SourcesSeen { revision: now, check, job }: SourcesSeen) -> Self {
+        let check = check.map(|LastCheck { at, revision, sources, others }| LastCheckView {
+            at: date::write(at),
+            revision,
+            current: revision == now,
+            sources: sources.into_iter().map(CheckView::from).collect(),
+            others,
+        });
+        let job = job.map(|LastProvision { job, at, problem }| ProvisionView {
+            id: job.to_string(),
+            at: date::write(at),
+            problem,
+        });
+        Self { check, job }
+    }
+}
+
+/// What the sources of a dataset of yours gave last
+///
+/// When `POST` on the same path looked at them, and what came of it; and the last job that needed them. Nothing is asked of the
+/// sources.
+#[utoipa::path(
+    get, path = "/v1/datasets/{did}/check", operation_id = "get_dataset_sources", tag = "assets",
+    params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
+    responses((status = 200, body = SeenView))
+)]
+pub(crate) async fn seen(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    PathParam(did): PathParam<Did>,
+) -> Result<axum::Json<SeenView>, Problem> {
+    Ok(axum::Json(use_cases.sources_seen(&who, did).await?.into()))
+}
+
 /// Look at the sources of a dataset of yours
 ///
 /// The service asks each of them once, by the rules for sources of jobs, and reads its first bytes; a small file with a `sha256` is
-/// compared with it. Nothing is kept. Waits some seconds; `pending` says that asking again continues the same look.
+/// compared with it. Of the files, nothing is kept; `GET` on the same path says later what came of it. Waits some seconds; `pending` says that asking again continues the same look.
 #[utoipa::path(
     post, path = "/v1/datasets/{did}/check", operation_id = "check_dataset_sources", tag = "assets",
     params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),

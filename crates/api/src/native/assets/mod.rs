@@ -8,7 +8,7 @@ mod publish;
 mod read;
 mod view;
 
-pub(super) use check::{__path_check, check};
+pub(super) use check::{__path_check, __path_seen, check, seen};
 pub(super) use files::{__path_algorithm_file, __path_dataset_file, algorithm_file, dataset_file};
 pub(super) use permissions::{
     __path_allow, __path_disallow, __path_permissions, __path_set_permissions, allow, disallow, permissions,

@@ -7,7 +7,7 @@ use std::{
     io::{BufRead as _, BufReader},
     net::TcpListener,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::Component,
+    path::{Component, Path},
 };
 
 fn listed(index: u32, name: &str, content: &[u8]) -> ResultFile {
@@ -34,6 +34,17 @@ fn guests_names_are_kept_if_they_are_safe() {
         assert_eq!(names_of(&[hostile]), ["result-0"], "{hostile:?}");
     }
     assert_eq!(names_of(&[&"a/".repeat(40), &"x".repeat(300)]), ["result-0", "result-1"]);
+}
+
+#[test]
+fn names_that_windows_takes_for_something_else_are_not_kept_there() {
+    for name in ["a.csv", "ü 1.txt", "COM10", "COMPOSE.txt", "null", "con-1"] {
+        assert!(is_plain_on_windows(name), "{name}");
+    }
+    for name in ["a:b", "C:", "NUL", "nul.txt", "con .x", "COM1", "lpt9.csv", "COM¹", "a.", "a ", "a?", "a\\b", "<a>"]
+    {
+        assert!(!is_plain_on_windows(name), "{name}");
+    }
 }
 
 #[test]

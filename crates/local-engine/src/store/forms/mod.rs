@@ -22,6 +22,7 @@
 
 mod asset;
 mod card;
+mod check;
 mod key;
 mod receipt;
 mod results;
@@ -35,6 +36,7 @@ mod upload;
 
 pub(crate) use asset::AssetForm;
 pub(crate) use card::CardForm;
+pub(crate) use check::CheckForm;
 pub(crate) use key::KeyForm;
 pub(crate) use receipt::ReceiptForm;
 pub(crate) use results::FileForm;

@@ -10,8 +10,9 @@ use crate::{
 };
 use cloister_lifecycle::Transition;
 use cloister_model::{
-    Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, Claim, Ddo, Event, FileDigest, JobSpec, JobStatus,
-    Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, StoredReceipt, Upload, UploadQuery,
+    Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, CheckedSource, Claim, Ddo, Event, FileDigest, JobSpec,
+    JobStatus, LastCheck, Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, SourceOutcome,
+    StoredReceipt, Upload, UploadQuery,
 };
 use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
@@ -28,7 +29,7 @@ const TO_REVIEW: &[Event] =
     &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run, Event::Succeeded, Event::ReviewAsked];
 
 /// The versions whose databases hold what [`fill`] writes. The last one is the present version.
-const VERSIONS: [usize; 3] = [2, 3, 4];
+const VERSIONS: [usize; 4] = [2, 3, 4, 5];
 
 fn fixture(version: usize) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/v{version}/cloister.db"))
@@ -70,6 +71,21 @@ fn asset() -> Asset {
         withdrawn: None,
         files: Some(vec![FileDigest { sha256: sha256(), bytes: 4 }]),
     }
+}
+
+fn last_check() -> LastCheck {
+    let source = |n: usize, outcome| CheckedSource {
+        field: format!("services[0].files[{n}]"),
+        place: "https://example.org".to_owned(),
+        outcome,
+    };
+    let sources = vec![
+        source(0, SourceOutcome::Found { bytes: Some(4), sha256: Some(sha256()) }),
+        source(1, SourceOutcome::Found { bytes: None, sha256: None }),
+        source(2, SourceOutcome::Failed("it answered 404".to_owned())),
+        source(3, SourceOutcome::Skipped),
+    ];
+    LastCheck { at: at(5), revision: 1, sources, others: 7 }
 }
 
 fn key() -> ApiKey {
@@ -121,6 +137,7 @@ fn fill(write: &mut Write<'_>) -> Result<(), Fail<DbError>> {
     let approved = Transition { review: Some(review()), ..testing::transition(&[Event::Approved], None) };
     testing::apply(write, first, &approved, review().at).map_err(|e| failed("review")(format!("{e:?}")))?;
     assets::put(write, &asset(), None).map_err(|e| failed("asset")(format!("{e:?}")))?;
+    assets::put_check(write, asset().ddo.id(), &last_check()).map_err(|e| failed("check")(format!("{e:?}")))?;
     jobs::put_results(write, first, &files(), Some(asset().ddo.id()))?;
     receipts::put(write, first, &receipt())?;
     testing::step(write, first, &[Event::Published], at(4000), None).map_err(|e| failed("end")(format!("{e:?}")))?;
@@ -184,6 +201,8 @@ async fn is_read_as_it_was_written(version: usize) {
         assert_eq!(jobs::outgoing(db, reviewed().id)?, Some(Some(files())));
         assert_eq!(assets::get(db, asset().ddo.id())?, Some(asset()));
         assert_eq!(assets::named(db, &account(), AssetKind::Dataset, "a")?, Some(asset()));
+        // Versions before the fifth kept none.
+        assert_eq!(assets::last_check(db, asset().ddo.id())?, (version > 4).then(last_check));
         let summaries: Vec<String> =
             db.prepare("SELECT summary FROM asset")?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
         assert_eq!(summaries, [assets::summary_text(&asset())?]);
