@@ -54,7 +54,7 @@ pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> O
         step,
         failure,
         rule: rule.map(str::to_owned),
-        reason: Reason::new("as the test wants it", Fault::Consumer),
+        reason: Reason::new("as the test wants it", Fault::Algorithm),
         detail: None,
     };
     if ending == Ending::GivenUpOnce && is_first {
@@ -80,7 +80,7 @@ pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> O
                 Ending::MeetsLimit => RunEnd::MetLimit,
                 _ => RunEnd::Succeeded,
             };
-            let reason = (end != RunEnd::Succeeded).then(|| Reason::new("as the test wants it", Fault::Consumer));
+            let reason = (end != RunEnd::Succeeded).then(|| Reason::new("as the test wants it", Fault::Algorithm));
             let said = Said::Ran(RunSummary {
                 end,
                 reason,
