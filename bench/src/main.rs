@@ -8,7 +8,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table on stdout is what this program makes")]
 
-mod cluster;
 mod data;
 mod idle;
 mod job;

@@ -1,6 +1,5 @@
 //! The measurements, one file each.
 
-mod cluster;
 pub(crate) mod container;
 mod csv;
 mod download;
@@ -44,5 +43,4 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     scaled!(download),
     scaled!(memory),
     ("hostile", hostile::measure),
-    scaled!(cluster),
 ];
