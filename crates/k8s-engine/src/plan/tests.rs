@@ -509,6 +509,13 @@ fn a_pod_that_was_fenced_and_not_created_is_created_as_the_same_attempt() {
 /// A pod that another attempt made is never taken for the present one.
 #[test]
 fn a_pod_of_an_earlier_attempt_is_deleted() {
+    let cluster = with_a_pod_of_an_earlier_attempt();
+    let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
+    assert_eq!(act, Act::DeletePod { step: PodStep::Configuration, uid: "1".to_owned() });
+}
+
+/// A job whose present attempt at its first step finds the pod of the one before.
+fn with_a_pod_of_an_earlier_attempt() -> Cluster {
     let mut cluster = Cluster::new(false);
     to_phase(&mut cluster, Phase::Configuring);
     while cluster.pods.is_empty() {
@@ -516,8 +523,7 @@ fn a_pod_of_an_earlier_attempt_is_deleted() {
         assert!(cluster.perform(act).expect("performed"));
     }
     cluster.stored.attempts = cluster.stored.attempts.after(PodStep::Configuration);
-    let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
-    assert_eq!(act, Act::DeletePod { step: PodStep::Configuration, uid: "1".to_owned() });
+    cluster
 }
 
 fn to_phase(cluster: &mut Cluster, phase: Phase) {

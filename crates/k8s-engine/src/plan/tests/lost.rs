@@ -57,13 +57,7 @@ fn a_job_whose_node_does_not_answer_ends_without_another_pod() {
 /// A pod that was given up before its node fell silent has the name of the next one, and no job waits for it without end.
 #[test]
 fn a_pod_of_an_earlier_attempt_on_a_silent_node_ends_the_job() {
-    let mut cluster = Cluster::new(false);
-    to_phase(&mut cluster, Phase::Configuring);
-    while cluster.pods.is_empty() {
-        let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
-        assert!(cluster.perform(act).expect("performed"));
-    }
-    cluster.stored.attempts = cluster.stored.attempts.after(PodStep::Configuration);
+    let mut cluster = with_a_pod_of_an_earlier_attempt();
     let (acts, reason) = with_a_silent_node(&mut cluster);
     assert!(matches!(acts.as_slice(), [Act::Store { .. }]), "{acts:?}");
     assert_eq!(cluster.stored.status.phase, Phase::DataProvisioningFailed);
