@@ -213,14 +213,18 @@ impl Archive {
         }
     }
 
+    /// What is wanted of the objects of the archive.
+    fn those<T>(&self, wanted: impl Fn(&Archived) -> Option<T>) -> Vec<T> {
+        let mut found = Vec::new();
+        self.objects.each(|object| found.extend(wanted(object)));
+        found
+    }
+
     fn batches(&self) -> Vec<Batch> {
-        let mut batches = Vec::new();
-        self.objects.each(|object| {
-            if let Archived::Batch(batch) = object {
-                batches.push(batch.clone());
-            }
-        });
-        batches
+        self.those(|object| match object {
+            Archived::Batch(batch) => Some(batch.clone()),
+            _ => None,
+        })
     }
 
     fn difference(&self) -> Difference {

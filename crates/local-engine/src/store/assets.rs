@@ -1,7 +1,7 @@
 use super::{
     DbError, Fail, Write, claims,
     claims::Holder,
-    forms::{AssetForm, CardForm, CheckForm, SummaryForm},
+    forms::{AssetForm, CardForm, SummaryForm},
     parsed::ParsedAssets,
 };
 use cloister_model::{
@@ -117,7 +117,7 @@ pub(super) fn get_unless_parsed(db: &Connection, did: &Did, parsed: &ParsedAsset
 
 /// Keeps what the sources of a dataset gave.
 pub(crate) fn put_check(write: &Write<'_>, dataset: &Did, check: &LastCheck) -> Result<(), Fail<StoreError>> {
-    let text = serde_json::to_string(&CheckForm::from(check))?;
+    let text = serde_json::to_string(check)?;
     let sql = "UPDATE asset SET last_check = ?3 WHERE did = ?1 AND kind = ?2";
     let kind = kind_number(AssetKind::Dataset);
     match write.db.prepare_cached(sql)?.execute(params![dataset.to_string(), kind, text])? {
@@ -131,7 +131,7 @@ pub(crate) fn last_check(db: &Connection, dataset: &Did) -> Result<Option<LastCh
     let sql = "SELECT last_check FROM asset WHERE did = ?1";
     let found: Option<Option<String>> =
         db.prepare_cached(sql)?.query_row([dataset.to_string()], |row| row.get(0)).optional()?;
-    Ok(found.flatten().and_then(|text| serde_json::from_str::<CheckForm>(&text).ok()).map(LastCheck::from))
+    Ok(found.flatten().and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// The revision of an asset; none if there is no such asset. Reads no description.

@@ -151,7 +151,8 @@ pub struct SourceCheck {
 }
 
 /// What a source gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum SourceOutcome {
     /// Its first bytes came, and as far as it was compared it is what was agreed.
     Found {
@@ -167,7 +168,8 @@ pub enum SourceOutcome {
 }
 
 /// A source of a dataset, and what it gave when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct CheckedSource {
     /// Where it stands in the description of the dataset, such as `services[0].files[1]`.
     pub field: String,
@@ -177,8 +179,10 @@ pub struct CheckedSource {
     pub outcome: SourceOutcome,
 }
 
-/// The last look at the sources of a dataset, as it is kept beside the dataset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The last look at the sources of a dataset, as it is kept beside the dataset, by both engines in this form. Nothing depends on it, so
+/// unknown fields are ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct LastCheck {
     /// When the answer was there.
     pub at: Timestamp,
@@ -187,6 +191,7 @@ pub struct LastCheck {
     /// The sources, the first [`LastCheck::MOST_SOURCES`] at most.
     pub sources: Vec<CheckedSource>,
     /// How many more the dataset has, of which nothing is kept.
+    #[serde(default)]
     pub others: u64,
 }
 

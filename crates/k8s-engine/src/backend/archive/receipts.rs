@@ -27,27 +27,19 @@ use tokio::time::Instant;
 impl Archive {
     /// What is known of receipts that were sealed or are being sealed.
     fn all_receipts(&self) -> Vec<Receipts> {
-        let mut found = Vec::new();
-        self.objects.each(|object| {
-            if let Archived::Receipts(receipts) = object {
-                found.push(receipts.clone());
-            }
-        });
-        found
+        self.receipts_that(|_| true)
     }
 
     /// Those among which the receipt of a job is. Two replicas may have sealed it at the same time.
     fn sealed_with(&self, job: JobId) -> Vec<Receipts> {
-        let mut found = Vec::new();
-        self.objects.each(|object| {
-            if let Archived::Receipts(receipts) = object
-                && receipts.sha256.is_some()
-                && receipts.jobs.binary_search(&job).is_ok()
-            {
-                found.push(receipts.clone());
-            }
-        });
-        found
+        self.receipts_that(|receipts| receipts.sha256.is_some() && receipts.jobs.binary_search(&job).is_ok())
+    }
+
+    fn receipts_that(&self, wanted: impl Fn(&Receipts) -> bool) -> Vec<Receipts> {
+        self.those(|object| match object {
+            Archived::Receipts(receipts) if wanted(receipts) => Some(receipts.clone()),
+            _ => None,
+        })
     }
 
     /// Whether the receipt of a job is sealed.
@@ -56,13 +48,10 @@ impl Archive {
     }
 
     fn waiting(&self) -> Vec<Waiting> {
-        let mut found = Vec::new();
-        self.objects.each(|object| {
-            if let Archived::Waiting(waiting) = object {
-                found.push(waiting.clone());
-            }
-        });
-        found
+        self.those(|object| match object {
+            Archived::Waiting(waiting) => Some(waiting.clone()),
+            _ => None,
+        })
     }
 
     /// Jobs whose receipts are sealed now: those of archived jobs at once, because these come together; others once they are many, or

@@ -3,21 +3,17 @@
 
 use super::{CallError, Inner, call, object_name, owner_reference};
 use crate::{resources::Dataset, store::secret};
-use cloister_model::{CheckedSource, Did, LastCheck, Sha256, SourceOutcome, StoreError, Timestamp};
+use cloister_model::{Did, LastCheck, StoreError};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, api::PostParams};
 use serde::{Deserialize, Serialize};
 
-/// A [`LastCheck`]. Nothing depends on it, so unknown fields are ignored.
+/// A [`LastCheck`] with the version of its form.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct CheckForm {
     version: Version,
-    at: Timestamp,
-    revision: u64,
-    sources: Vec<SourceForm>,
-    #[serde(default)]
-    others: u64,
+    #[serde(flatten)]
+    check: LastCheck,
 }
 
 /// The version of the form.
@@ -25,58 +21,6 @@ struct CheckForm {
 enum Version {
     #[serde(rename = "cloister.dev/source-check/v1")]
     V1,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct SourceForm {
-    field: String,
-    place: String,
-    outcome: OutcomeForm,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum OutcomeForm {
-    Found { bytes: Option<u64>, sha256: Option<Sha256> },
-    Failed(String),
-    Skipped,
-}
-
-impl From<&LastCheck> for CheckForm {
-    fn from(LastCheck { at, revision, sources, others }: &LastCheck) -> Self {
-        let source = |CheckedSource { field, place, outcome }: &CheckedSource| SourceForm {
-            field: field.clone(),
-            place: place.clone(),
-            outcome: match outcome {
-                SourceOutcome::Found { bytes, sha256 } => OutcomeForm::Found { bytes: *bytes, sha256: *sha256 },
-                SourceOutcome::Failed(problem) => OutcomeForm::Failed(problem.clone()),
-                SourceOutcome::Skipped => OutcomeForm::Skipped,
-            },
-        };
-        Self {
-            version: Version::V1,
-            at: *at,
-            revision: *revision,
-            sources: sources.iter().map(source).collect(),
-            others: *others,
-        }
-    }
-}
-
-impl From<CheckForm> for LastCheck {
-    fn from(CheckForm { version: Version::V1, at, revision, sources, others }: CheckForm) -> Self {
-        let source = |SourceForm { field, place, outcome }: SourceForm| CheckedSource {
-            field,
-            place,
-            outcome: match outcome {
-                OutcomeForm::Found { bytes, sha256 } => SourceOutcome::Found { bytes, sha256 },
-                OutcomeForm::Failed(problem) => SourceOutcome::Failed(problem),
-                OutcomeForm::Skipped => SourceOutcome::Skipped,
-            },
-        };
-        Self { at, revision, sources: sources.into_iter().map(source).collect(), others }
-    }
 }
 
 /// The key in the Secret.
@@ -92,9 +36,10 @@ impl Inner {
         let name = object_name(did);
         let found = call("read an asset", || async { datasets.get_opt(&name).await }).await?;
         let dataset = found.ok_or(StoreError::Missing)?;
-        let content = serde_json::to_vec(&CheckForm::from(check)).map_err(|error| {
-            StoreError::Unavailable(format!("what the sources of a dataset gave cannot be written: {error}"))
-        })?;
+        let content =
+            serde_json::to_vec(&CheckForm { version: Version::V1, check: check.clone() }).map_err(|error| {
+                StoreError::Unavailable(format!("what the sources of a dataset gave cannot be written: {error}"))
+            })?;
         let name = secret_name(&name);
         let data = [(KEY.to_owned(), ByteString(content))].into();
         let kept = secret(&name, "cloister.dev/source-check", data, owner_reference(&dataset));
@@ -115,6 +60,6 @@ impl Inner {
         let found = call("read what the sources of a dataset gave", || async { api.get_opt(&name).await }).await?;
         let content = found.and_then(|secret| secret.data?.remove(KEY));
         // One that a later version wrote in another form is as good as none.
-        Ok(content.and_then(|content| serde_json::from_slice::<CheckForm>(&content.0).ok()).map(LastCheck::from))
+        Ok(content.and_then(|content| serde_json::from_slice::<CheckForm>(&content.0).ok()).map(|form| form.check))
     }
 }

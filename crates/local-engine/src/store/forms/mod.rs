@@ -22,7 +22,6 @@
 
 mod asset;
 mod card;
-mod check;
 mod key;
 mod receipt;
 mod results;
@@ -36,7 +35,6 @@ mod upload;
 
 pub(crate) use asset::AssetForm;
 pub(crate) use card::CardForm;
-pub(crate) use check::CheckForm;
 pub(crate) use key::KeyForm;
 pub(crate) use receipt::ReceiptForm;
 pub(crate) use results::FileForm;
