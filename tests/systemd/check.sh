@@ -2,26 +2,14 @@
 # What docs/operators.md promises of the unit. Runs as a unit of the systemd that scripts/test-systemd.sh has booted.
 set -eu
 exec </dev/null
-home=/var/lib/cloister
-passed() { printf 'test-systemd: %s\n' "$1"; }
-# as_service COMMAND...: as the user of the service, as the page says.
-as_service() { runuser -u cloister -- "$@"; }
+# shellcheck source=tests/systemd/functions.sh
+. /functions.sh
 cloister() { as_service /usr/local/bin/cloister --home "$home" "$@"; }
-# eventually COMMAND...: repeats it until it succeeds, or for a minute.
-eventually() {
-    end=$(($(date +%s) + 60))
-    while [ "$(date +%s)" -lt "$end" ]; do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.5
-    done
-    echo "never: $*"
-    "$@"
-}
 # What a reader needs to find out why.
 failed() {
     cloister job list || :
     [ -z "${job:-}" ] || cloister job show "$job" || :
-    journalctl --unit cloister --quiet --no-pager | grep -v "\"message\":\"answered\"" | tail -n 40 || :
+    journal
 }
 trap '[ $? = 0 ] || failed' EXIT
 main() { systemctl show --property MainPID --value cloister; }

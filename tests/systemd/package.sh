@@ -3,22 +3,10 @@
 # runs check.sh, after it.
 set -eu
 exec </dev/null
-home=/var/lib/cloister
-passed() { printf 'test-systemd: %s\n' "$1"; }
-cloister() { runuser -u cloister -- /usr/bin/cloister --home "$home" "$@"; }
-eventually() {
-    end=$(($(date +%s) + 60))
-    while [ "$(date +%s)" -lt "$end" ]; do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.5
-    done
-    echo "never: $*"
-    "$@"
-}
-failed() {
-    journalctl --unit cloister --quiet --no-pager | grep -v "\"message\":\"answered\"" | tail -n 40 || :
-}
-trap '[ $? = 0 ] || failed' EXIT
+# shellcheck source=tests/systemd/functions.sh
+. /functions.sh
+cloister() { as_service /usr/bin/cloister --home "$home" "$@"; }
+trap '[ $? = 0 ] || journal' EXIT
 installed() { [ "$(dpkg-query --show --showformat '${db:Status-Status}' cloister 2>/dev/null)" = "$1" ]; }
 
 # A machine that has never seen Cloister.

@@ -23,6 +23,7 @@ mkdir -p usr/local/bin etc/systemd/system/checked.target.wants etc/sysusers.d
 install -m 755 "$programs/cloister" "$programs/sandbox" usr/local/bin/
 install -m 644 "$repository/deploy/systemd/cloister.service" etc/systemd/system/
 install -m 644 "$repository/deploy/systemd/cloister.sysusers" etc/sysusers.d/cloister.conf
+install -m 644 "$repository/tests/systemd/functions.sh" functions.sh
 install -m 755 "$repository/tests/systemd/check.sh" check.sh
 checks=/check.sh
 if [ -e "$work/package.deb" ]; then
