@@ -68,14 +68,6 @@ impl Second {
         block_in_place(|| of_cluster(&self.folder, "node", &[NODE, what]));
     }
 
-    /// Waits until the cluster says of its condition `Ready` that it is this.
-    fn counts_as(&self, ready: &str) {
-        let condition = format!("--for=condition=Ready={ready}");
-        let wanted = ["wait", &condition, "--timeout=180s", &format!("node/{NODE}")];
-        let output = block_in_place(|| cluster::run(&wanted, b""));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-
     /// Waits until it runs no container any more.
     fn runs_nothing(&self) {
         let end = Instant::now() + PATIENCE;
@@ -122,6 +114,14 @@ fn times_run(status: &JobStatus) -> usize {
     status.history.iter().filter(|step| step.phase == Phase::Running).count()
 }
 
+/// Waits until the cluster says of the second node's condition `Ready` that it is this.
+fn node_counts_as(ready: &str) {
+    let condition = format!("--for=condition=Ready={ready}");
+    let wanted = ["wait", &condition, "--timeout=180s", &format!("node/{NODE}")];
+    let output = block_in_place(|| cluster::run(&wanted, b""));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn a_node_that_is_lost_and_comes_back_runs_nothing_twice_and_keeps_nothing() {
@@ -141,9 +141,9 @@ async fn a_node_that_is_lost_and_comes_back_runs_nothing_twice_and_keeps_nothing
     let pod = format!("pod/{endless}-a");
     let before = installation.jobs.get(&pod)["metadata"]["uid"].clone();
     second.undergoes("--cut");
-    second.counts_as("Unknown");
+    node_counts_as("Unknown");
     second.undergoes("--mend");
-    second.counts_as("True");
+    node_counts_as("True");
     let status = installation.ended(lasting).await;
     assert_eq!((status.phase, times_run(&status)), (Phase::Finished, 1), "{status:?}");
     assert_eq!(pods_made(&installation, lasting), 1);
@@ -177,7 +177,7 @@ async fn a_node_that_is_lost_and_comes_back_runs_nothing_twice_and_keeps_nothing
 
     // Back, it ends what still runs there, and everything of the three jobs is gone.
     second.undergoes("--mend");
-    second.counts_as("True");
+    node_counts_as("True");
     installation.nothing_is_left();
     second.runs_nothing();
     let after = installation.store.status(given_up).await.expect("a status");

@@ -117,7 +117,7 @@ async fn old_records_leave_the_api_server_and_the_log_is_one_chain() {
     let mut expected = vec![swept.clone()];
     let mut write = async |number: u64| {
         let event = event(number);
-        replicas[usize::from(number % 2 == 0)].record(vec![event.clone()]).await.expect("on record");
+        replicas[usize::from(number.is_multiple_of(2))].record(vec![event.clone()]).await.expect("on record");
         expected.push(event);
     };
     for number in 0..30 {
@@ -234,7 +234,7 @@ async fn replicas_that_are_killed_while_they_seal_lose_no_record() {
         let replicas = [replica(&room, folder.path(), &names[0]).await, replica(&room, folder.path(), &names[1]).await];
         for number in 0..6_u64 {
             let event = event(round * 10 + number);
-            replicas[usize::from(number % 2 == 0)].record(vec![event.clone()]).await.expect("on record");
+            replicas[usize::from(number.is_multiple_of(2))].record(vec![event.clone()]).await.expect("on record");
             stored.insert(event.detail);
         }
         tokio::time::sleep(Duration::from_millis(round * 389 % 4000)).await;
