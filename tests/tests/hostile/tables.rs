@@ -7,7 +7,7 @@ use std::fs;
 #[test]
 fn damaged_tables_are_read_or_refused() {
     install_python();
-    let script = fs::read(root().join("tests/hostile/tables.py")).expect("a script");
+    let script = fs::read(root().join("tests/tests/hostile/tables.py")).expect("a script");
     let limits = "memory=768MiB,wall=15m,cpu=15m";
     let ended = Trial::bytes(&script).with(&["--runtime", "python", "--limits", limits]).run();
     ended.assert_succeeded();
