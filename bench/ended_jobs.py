@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -43,17 +44,52 @@ def etcd(path, **body):
         return json.loads(answer.read())
 
 
-def process(name):
-    """The memory that a process has, in MiB."""
+def arguments(process):
+    """No words once it has ended."""
+    try:
+        return pathlib.Path(f'/proc/{process}/cmdline').read_bytes().split(b'\0')
+    except (FileNotFoundError, ProcessLookupError):
+        return [b'']
+
+
+def api_server():
     for folder in pathlib.Path('/proc').glob('[0-9]*'):
-        try:
-            arguments = (folder / 'cmdline').read_bytes().split(b'\0')
-            if arguments[0].endswith(b'/' + name) and f'--secure-port={PORT}'.encode() in arguments:
-                lines = (folder / 'status').read_text().splitlines()
-                return next(int(line.split()[1]) for line in lines if line.startswith('VmRSS:')) / 1024
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    sys.exit(f'{name.decode()} does not run')
+        given = arguments(folder.name)
+        if given[0].endswith(b'/kube-apiserver') and f'--secure-port={PORT}'.encode() in given:
+            return int(folder.name)
+    sys.exit('kube-apiserver does not run')
+
+
+def resident():
+    lines = pathlib.Path(f'/proc/{api_server()}/status').read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith('VmRSS:')) / 1024
+
+
+def metrics_after_collection():
+    for _ in range(2):
+        kubectl('get', '--raw', '/debug/pprof/heap?gc=1', binary=True)
+    return kubectl('get', '--raw', '/metrics')
+
+
+def heap(metrics):
+    return float(re.search(r'^go_memstats_heap_alloc_bytes (\S+)', metrics, re.M)[1]) / 2 ** 20
+
+
+def history(metrics):
+    """How many changes of each kind the API server keeps room for, of the kinds of which it keeps many: it keeps those of the last
+    75 seconds at least, so that this follows the rate of changes."""
+    found = re.findall(r'^(?:apiserver_)?watch_cache_capacity\{([^}]*)\} (\S+)', metrics, re.M)
+    many = [(re.search(r'resource="([^"]*)"', labels)[1], int(float(number))) for labels, number in found if float(number) > 1000]
+    return ', '.join(f'{kind} {number}' for kind, number in sorted(many)) or 'at most 1000 of each kind'
+
+
+def start_api_server_again():
+    """Another one has the same objects and no history."""
+    process = api_server()
+    os.kill(process, signal.SIGTERM)
+    while arguments(process) != [b'']:
+        time.sleep(0.1)
+    subprocess.run(['tests/cluster/up', '--control-plane'], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def measure(jobs):
@@ -63,15 +99,17 @@ def measure(jobs):
     etcd('kv/compaction', revision=revision, physical=True)
     etcd('maintenance/defragment')
     size = int(etcd('maintenance/status')['dbSize']) / 2 ** 20
-    for _ in range(2):
-        kubectl('get', '--raw', '/debug/pprof/heap?gc=1', binary=True)
-    metrics = kubectl('get', '--raw', '/metrics')
-    heap = float(re.search(r'^go_memstats_heap_alloc_bytes (\S+)', metrics, re.M)[1]) / 2 ** 20
+    metrics = metrics_after_collection()
+    found = {'etcd': size, 'heap': heap(metrics), 'resident': resident()}
+    print(f'{jobs:6} ended jobs: etcd {size:.1f} MiB; API server {found["heap"]:.1f} MiB in use, {found["resident"]:.0f} MiB '
+          f'resident; it has room for changes: {history(metrics)}', flush=True)
+    start_api_server_again()
+    time.sleep(QUIET_SECONDS)
+    found['fresh'] = heap(metrics_after_collection())
     objects = {kind: len(kubectl('get', kind, '--namespace', 'cloister-jobs' if kind == 'computejobs' else 'cloister-system',
                                  '--no-headers', '--ignore-not-found').splitlines())
                for kind in ['computejobs', 'configmaps', 'secrets']}
-    found = {'etcd': size, 'heap': heap, 'resident': process(b'kube-apiserver')}
-    print(f'{jobs:6} ended jobs: etcd {size:.1f} MiB; API server {heap:.1f} MiB in use, {found["resident"]:.0f} MiB resident; '
+    print(f'       API server started again: {found["fresh"]:.1f} MiB in use; '
           + ', '.join(f'{count} {kind}' for kind, count in objects.items()), flush=True)
     return found
 
@@ -100,7 +138,8 @@ def main():
             sys.exit('the program that makes the jobs failed')
     first, last = found[MARKS[0]], found[MARKS[-1]]
     more = max(MARKS[-1] - MARKS[0], 1)
-    for what, of in [('etcd', 'etcd'), ('memory in use of the API server', 'heap'), ('resident memory of the API server', 'resident')]:
+    for what, of in [('etcd', 'etcd'), ('memory in use of an API server that was started again', 'fresh'),
+                     ('memory in use of the API server', 'heap'), ('resident memory of the API server', 'resident')]:
         print(f'{what}: {last[of] / first[of]:.2f} of what it was at {MARKS[0]} ended jobs; '
               f'{(last[of] - first[of]) * 2 ** 20 / more:.0f} bytes for each more')
 
