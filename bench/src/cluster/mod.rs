@@ -1,8 +1,5 @@
 //! An API server without nodes, which scripts/bench-k8s.sh starts: an installation there, and many jobs.
 
-#[path = "../../../crates/k8s-engine/tests/control_plane/endings.rs"]
-#[expect(dead_code, reason = "here, all pods end well")]
-mod endings;
 mod nodes;
 
 pub(crate) use nodes::{Played, play};
@@ -17,6 +14,7 @@ use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::SourcePolicy;
 use cloister_testkit::{event, job, now, status_in};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams},
@@ -26,7 +24,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Jobs that are made at the same time.
@@ -34,6 +32,9 @@ const AT_ONCE: usize = 16;
 
 /// More ended jobs than there are: none is archived while it is measured.
 const NEVER: usize = 1_000_000;
+
+/// Nothing happened for so long that nothing will.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An installation on an API server that only the benchmark uses.
 pub(crate) struct Site {
@@ -50,6 +51,7 @@ impl Site {
         let namespaces = Namespaces { system: name("system"), jobs: name("jobs"), assets: name("assets") };
         let cluster = Cluster::connect(Some(kubeconfig), namespaces).await?;
         prepare(&cluster, running).await?;
+        std::fs::create_dir_all(folder)?;
         let url = format!("file://{}", folder.join("results").display());
         let results = ResultStore::open(&StoreConfig { url, options: BTreeMap::new() })?;
         let options = StoreOptions {
@@ -93,12 +95,13 @@ impl Site {
         stream::iter(numbers).map(submit).buffer_unordered(AT_ONCE).try_collect().await
     }
 
-    /// Submits so many jobs, and ends them before anything of them begins.
+    /// Submits so many jobs, ends them before anything of them begins, and waits until they have their receipts.
     pub(crate) async fn fill(&mut self, jobs: u64) -> Result<Vec<JobId>> {
         let ids = self.submit(jobs).await?;
         let api: Api<ComputeJob> = Api::namespaced(self.cluster.client().clone(), &self.cluster.namespaces().jobs);
-        let end = |id: JobId| {
-            let api = api.clone();
+        let api = &api;
+        let end = |id: &JobId| {
+            let id = *id;
             async move {
                 let ended = ComputeJobStatus::of(&status_in(Phase::Stopped, id, now()), None, None);
                 let patch = Patch::Merge(json!({"status": ended}));
@@ -106,8 +109,27 @@ impl Site {
                 anyhow::Ok(())
             }
         };
-        stream::iter(ids.clone()).map(end).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
+        stream::iter(&ids).map(end).buffer_unordered(AT_ONCE).try_for_each(|()| std::future::ready(Ok(()))).await?;
+        let (mut receipts, mut last) = (0, Instant::now());
+        while receipts < ids.len() {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            let before = std::mem::replace(&mut receipts, self.receipts().await?);
+            if receipts > before {
+                last = Instant::now();
+            }
+            anyhow::ensure!(
+                last.elapsed() < PATIENCE,
+                "{receipts} of {} jobs have a receipt, and no more get one",
+                ids.len()
+            );
+        }
         Ok(ids)
+    }
+
+    async fn receipts(&self) -> Result<usize> {
+        let api: Api<Secret> = Api::namespaced(self.cluster.client().clone(), &self.cluster.namespaces().system);
+        let receipts = ListParams::default().fields("type=cloister.dev/receipt");
+        Ok(api.list_metadata(&receipts).await?.items.len())
     }
 
     /// Plays the nodes until so many jobs have come to their end.

@@ -1,15 +1,16 @@
 //! Plays the nodes: every pod takes its time and ends well. Sees when a step of a job ends, and when the pod of its next step is there.
 
-use super::endings::{Ending, status};
+use super::PATIENCE;
 use anyhow::{Result, bail};
-use cloister_model::JobId;
+use cloister_k8s_engine::build::{algorithm, configuration, publishing};
+use cloister_model::{FilesChecksum, JobId, ListDigest, RunEnd, RunSummary, Said, Sha256, StepMessage};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{Patch, PatchParams, WatchEvent, WatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::{
     collections::{HashMap, HashSet},
     time::{Duration, Instant},
@@ -18,8 +19,8 @@ use std::{
 /// The longest that a step takes, in times of the shortest.
 const LONGEST: u32 = 5;
 
-/// Nothing happened for so long that nothing will.
-const PATIENCE: Duration = Duration::from_secs(120);
+const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
+const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -93,12 +94,44 @@ impl Played {
 /// Ends a pod when its step has taken its time.
 async fn end(pods: Api<Pod>, pod: Pod, step: Duration) {
     let name = pod.name_any();
-    let Some(job) = name.get(..32).and_then(|id| id.parse::<JobId>().ok()) else { return };
     // Different for each pod, and the same in each run.
     let dice = name.bytes().fold(0_u32, |dice, byte| dice.wrapping_mul(31).wrapping_add(u32::from(byte)));
     tokio::time::sleep(step * (100 + dice % (100 * (LONGEST - 1))) / 100).await;
-    let Some(status) = status(job, &pod, Ending::Well, true) else { return };
+    let Some(status) = done(&name) else { return };
     let patch = Patch::Merge(json!({"metadata": {"uid": pod.uid()}, "status": status}));
     // A pod that does not end keeps its job from ending, and that is noticed.
     let _ = pods.patch_status(&name, &PatchParams::default(), &patch).await;
+}
+
+/// What the kubelet says of a pod of this name whose step has done its work; none if it is not one of a step.
+fn done(name: &str) -> Option<Value> {
+    let (job, step) = name.split_at_checked(32)?;
+    let job: JobId = job.parse().ok()?;
+    let container = |name: &str, said: Said| {
+        let message = String::from_utf8(StepMessage::new(job, said).write()).unwrap_or_default();
+        let terminated = json!({"exitCode": 0, "reason": "Completed", "message": message});
+        json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": terminated}})
+    };
+    let files = FilesChecksum::of(vec![DIGEST]).ok()?.digest();
+    let (first, last) = match step {
+        "-c" => (None, container(configuration::CONTAINER, Said::Configured { algorithm: files, is_wasm: true })),
+        "-a" => {
+            let ran = RunSummary {
+                end: RunEnd::Succeeded,
+                reason: None,
+                algorithm: DIGEST,
+                interpreted: false,
+                files: Some(files),
+                report: Some(DIGEST),
+            };
+            (None, container(algorithm::CONTAINER, Said::Ran(ran)))
+        }
+        "-p" => (
+            Some(container(publishing::FILTER, Said::Passed { checked: LIST })),
+            container(publishing::PUBLISH, Said::Published { checked: LIST, stored: LIST }),
+        ),
+        _ => return None,
+    };
+    Some(json!({"phase": "Succeeded", "initContainerStatuses": Vec::from_iter(first), "containerStatuses": [last]}))
 }

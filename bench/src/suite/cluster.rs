@@ -17,7 +17,8 @@ use anyhow::{Context as _, Result};
 use cloister_model::JobId;
 use std::{path::PathBuf, time::Duration};
 
-/// The kubeconfig of an API server that scripts/bench-k8s.sh has started. No other variable counts: it would name a cluster that is used.
+/// The kubeconfig of an API server that scripts/bench-k8s.sh has started. No other variable counts: that one would name a cluster that is
+/// used.
 const KUBECONFIG: &str = "CLOISTERDEV_BENCH_KUBECONFIG";
 
 const CONNECTIONS: usize = 16;

@@ -1,5 +1,4 @@
-//! What the kubelet says of a pod whose step has done its work, or has come to an end that a test wants. The benchmark of many jobs reads
-//! this file, too.
+//! What the kubelet says of a pod whose step has done its work, or has come to an end that a test wants.
 
 use cloister_k8s_engine::build::{algorithm, configuration, publishing};
 use cloister_model::{
