@@ -54,7 +54,7 @@ pub(crate) async fn play(client: Client, namespace: &str, jobs: usize, step: Dur
                 }
                 WatchEvent::Deleted(pod) => version = pod.resource_version().unwrap_or_default(),
                 WatchEvent::Bookmark(bookmark) => version = bookmark.metadata.resource_version,
-                WatchEvent::Error(error) => bail!("the watch of pods ended: {error}"),
+                WatchEvent::Error(error) => bail!("the watch of pods ended: {error:?}"),
             }
             if played.finished >= jobs {
                 played.seconds = since.map_or(0.0, |since| since.elapsed().as_secs_f64());

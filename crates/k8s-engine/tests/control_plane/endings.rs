@@ -59,8 +59,8 @@ pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> O
     if ending == Ending::GivenUpOnce && is_first {
         return Some(json!({"phase": "Failed", "reason": "NodeShutdown", "message": "the node shuts down"}));
     }
-    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-    if containers.clone().any(|container| container.name == publishing::KEEP) {
+    let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    if containers.any(|container| container.name == publishing::KEEP) {
         return Some(one(publishing::KEEP, Said::Kept));
     }
     let files = FilesChecksum::of(vec![DIGEST]).ok()?.digest();
