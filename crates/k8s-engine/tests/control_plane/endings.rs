@@ -30,6 +30,8 @@ pub(crate) enum Ending {
     OutOfMemory,
     /// Its outputs break a rule.
     OutputsBreakARule,
+    /// The kernel ends each program that looks at its outputs, for its memory.
+    OutputsTakeTooMuch,
     /// The first pod of each step but the algorithm's is deleted by hand, and all others end well.
     DeletedOnce,
     /// The node of each step's first pod gives it up before anything of it has begun.
@@ -38,16 +40,19 @@ pub(crate) enum Ending {
 
 /// What a pod shows when its step has done its work, or has come to its ending.
 pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> Option<Value> {
-    let container = |name: &str, said: Said| {
-        let code = i32::from(matches!(said, Said::Failed { .. }));
+    let container = |name: &str, code: i32, said: Said| {
         let message = String::from_utf8(StepMessage::new(job, said).write()).unwrap_or_default();
         let reason = if code == 0 { "Completed" } else { "Error" };
         json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": code, "reason": reason, "message": message}}})
     };
     let one = |name: &str, said: Said| {
-        let phase = if matches!(said, Said::Failed { .. }) { "Failed" } else { "Succeeded" };
-        json!({"phase": phase, "containerStatuses": [container(name, said)]})
+        let (code, phase) = if matches!(said, Said::Failed { .. }) { (1, "Failed") } else { (0, "Succeeded") };
+        json!({"phase": phase, "containerStatuses": [container(name, code, said)]})
+    };
+    let out_of_memory = |name: &str| {
+        json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
+            "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}})
     };
     let failed = |step, failure, rule: Option<&str>| Said::Failed {
         step,
@@ -68,9 +73,7 @@ pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> O
         ("-c", Ending::NoData) => one(configuration::CONTAINER, failed(StepName::Configure, StepFailure::Data, None)),
         ("-c", _) => one(configuration::CONTAINER, Said::Configured { algorithm: files, is_wasm: true }),
         ("-a", Ending::OutOfMemory) => {
-            json!({"phase": "Failed", "containerStatuses": [{
-                "name": algorithm::CONTAINER, "image": "", "imageID": "", "ready": false, "restartCount": 0,
-                "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]})
+            json!({"phase": "Failed", "containerStatuses": [out_of_memory(algorithm::CONTAINER)]})
         }
         ("-a", ending) => {
             let end = match ending {
@@ -91,13 +94,21 @@ pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> O
             one(algorithm::CONTAINER, said)
         }
         ("-p", Ending::OutputsBreakARule) => {
+            // The second program keeps the log, and says what the first one said.
             let said = failed(StepName::Filter, StepFailure::Outputs, Some("names"));
-            json!({"phase": "Failed", "initContainerStatuses": [container(publishing::FILTER, said)]})
+            json!({
+                "phase": "Failed",
+                "initContainerStatuses": [container(publishing::FILTER, 0, said.clone())],
+                "containerStatuses": [container(publishing::PUBLISH, 1, said)],
+            })
+        }
+        ("-p", Ending::OutputsTakeTooMuch) => {
+            json!({"phase": "Failed", "initContainerStatuses": [out_of_memory(publishing::FILTER)]})
         }
         ("-p", _) => json!({
             "phase": "Succeeded",
-            "initContainerStatuses": [container(publishing::FILTER, Said::Passed { checked: LIST })],
-            "containerStatuses": [container(publishing::PUBLISH, Said::Published { checked: LIST, stored: LIST })],
+            "initContainerStatuses": [container(publishing::FILTER, 0, Said::Passed { checked: LIST })],
+            "containerStatuses": [container(publishing::PUBLISH, 0, Said::Published { checked: LIST, stored: LIST })],
         }),
         _ => return None,
     })
