@@ -33,7 +33,7 @@ bench: ## measure the sandbox and the service against bare ones; ARGS="--quick" 
 	$(BUILD)
 	target/release/cloister-bench $(ARGS)
 
-bench-k8s: ## measure an installation on a cluster that is started here: latency, writes, memory, ended jobs (root)
+bench-k8s: ## measure an installation on a cluster that is started here: latency, writes, memory, ended and many jobs (root)
 	@scripts/bench-k8s.sh $(ARGS)
 
 TARGET ?= admission

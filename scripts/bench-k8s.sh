@@ -1,24 +1,28 @@
 #!/usr/bin/env bash
 # Measures an installation on clusters of tests/cluster. Needs root and what `make test-k8s` needs.
 #
-#     scripts/bench-k8s.sh [--nodes | --ended-jobs]
+#     scripts/bench-k8s.sh [--nodes | --ended-jobs | --many-jobs [--quick]]
 #
 #   nodes        bench/k8s.py: latency, writes, memory of the programs, in about six minutes. CLOISTERDEV_BENCH_ROUNDS (7) and
 #                CLOISTERDEV_BENCH_IDLE_SECONDS (120) shorten it.
 #   ended jobs   bench/ended_jobs.py: what ended jobs cost the API server, on a control plane without nodes, in about half an hour.
 #                CLOISTERDEV_BENCH_ENDED_JOBS ('1000 20000') says how many there are when it measures.
+#   many jobs    bench/src/suite/cluster.rs: what a status costs among 10,000 jobs beside one machine, and how soon one step follows
+#                another while 200 jobs run, on a control plane without nodes, in about fifteen minutes. --quick: 500 and 20.
 #
-# Without arguments, both.
+# Without arguments, all of them.
 set -euo pipefail
 exec </dev/null
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-want_nodes=1 want_ended_jobs=1
-case ${1:-} in
+want_nodes=1 want_ended_jobs=1 want_many_jobs=1 quick=()
+case $* in
 '') ;;
---nodes) want_ended_jobs= ;;
---ended-jobs) want_nodes= ;;
+--nodes) want_ended_jobs= want_many_jobs= ;;
+--ended-jobs) want_nodes= want_many_jobs= ;;
+--many-jobs) want_nodes= want_ended_jobs= ;;
+'--many-jobs --quick') want_nodes= want_ended_jobs= quick=(--quick) ;;
 *)
     sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" >&2
     exit 2
@@ -46,4 +50,10 @@ if [ -n "$want_ended_jobs" ]; then
     KUBECONFIG=$(tests/cluster/up --control-plane | tail -n 1)
     export KUBECONFIG
     python3 bench/ended_jobs.py "$built/examples/ended_jobs" "$CLOISTERDEV_CLUSTER_DIR/bin/kubectl" "${numbers[@]}"
+    tests/cluster/down --wipe
+fi
+if [ -n "$want_many_jobs" ]; then
+    CLOISTERDEV_BENCH_KUBECONFIG=$(tests/cluster/up --control-plane | tail -n 1)
+    export CLOISTERDEV_BENCH_KUBECONFIG
+    "$built/cloister-bench" --only cluster "${quick[@]}"
 fi

@@ -9,7 +9,8 @@
 #   k8s             tests/tests/k8s: a whole cluster. The one in $KUBECONFIG, if that is set; otherwise this script starts
 #                   one, runs the tests with NetworkPolicies in force at once (strict), those of the module killed alone, and those
 #                   in modules named network again with policies that are late (open:500ms). CLOISTERDEV_KILLS=50 kills the kubelet and
-#                   containerd as often as that, instead of for two minutes. The module lost adds a second node, and takes it away.
+#                   containerd as often as that, instead of for two minutes. CLOISTERDEV_STARTS=100 starts as many containers that try
+#                   to make a connection, instead of six. The module lost adds a second node, and takes it away.
 #
 # Without arguments, both. Clusters are started with tests/cluster/up, in target/test-cluster, and stopped at the end.
 # CLOISTERDEV_KEEP_CLUSTER=1 leaves the one with nodes running, and prints its kubeconfig.
@@ -143,10 +144,10 @@ if [ -n "$want_nodes" ]; then
         images --load
         # The test that loses a node waits for most of its time.
         RUST_TEST_THREADS=${RUST_TEST_THREADS:-3} node_tests 'tests on a whole cluster, NetworkPolicies in force at once' --skip killed::
-        # While the kubelet or containerd is away, everything else on the node waits.
+        # While the kubelet, containerd or the API server is away, everything else on the cluster waits.
         if [ ${#arguments[@]} = 0 ] || [[ ${arguments[*]} == *killed* ]]; then
             wanted=("${arguments[@]}") arguments=(killed::)
-            node_tests 'tests that kill the kubelet and containerd'
+            node_tests 'tests that kill the kubelet, containerd and the API server'
             arguments=("${wanted[@]}")
         fi
         # A run of no test would count as passed.

@@ -8,6 +8,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a table on stdout is what this program makes")]
 
+mod cluster;
 mod data;
 mod idle;
 mod job;

@@ -177,7 +177,8 @@ const KEPT: &[(&[&str], &[&str])] = &[
     (&["age"], &["cloister-results"]),
     (&["opentelemetry", "opentelemetry_sdk", "opentelemetry-otlp", "tracing-opentelemetry"], &["cloister-cli"]),
     (&["rusqlite", "sqlx"], &["cloister-local-engine"]),
-    (&["kube", "k8s-openapi"], &["cloister-k8s-engine"]),
+    // The benchmark plays the nodes of a cluster.
+    (&["kube", "k8s-openapi"], &["cloister-k8s-engine", "cloister-bench"]),
     (&["axum", "tower-http", "utoipa", "jsonwebtoken", "k256"], &["cloister-api"]),
     (&["clap"], &["cloister-sandbox", "cloister-cli"]),
 ];

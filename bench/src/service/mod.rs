@@ -58,29 +58,33 @@ impl Service {
     }
 
     fn start_with(places: &Places, home: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Result<Self> {
+        let mut command = serve(places, home)?;
+        let sandbox = format!("sandbox={}", places.sandbox.display());
+        set(&mut command, settings.iter().copied()).args(["--set", &sandbox]).args(arguments);
+        Self::begin(command, home, &home.join("operator.key"))
+    }
+
+    /// Starts a replica of a service whose state is on a cluster.
+    pub(crate) fn start_on_cluster(places: &Places, home: &Path, settings: &[(&str, String)]) -> Result<Self> {
+        fs::create_dir_all(home)?;
+        let secrets = home.join("secrets");
+        let made = Command::new(program(places)?).arg("secrets").arg("--into").arg(&secrets).output()?;
+        ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let (shared, results) = (secrets.display().to_string(), format!("file://{}", home.join("results").display()));
+        let mut command = serve(places, home)?;
+        let own = [("engine.kind", "k8s"), ("k8s.secrets", &shared), ("results.url", &results)];
+        set(&mut command, settings.iter().map(|(name, value)| (*name, value.as_str())).chain(own));
+        Self::begin(command, home, &secrets.join("operator.key"))
+    }
+
+    fn begin(mut command: Command, home: &Path, key: &Path) -> Result<Self> {
         // Another program could take the port before the service binds it. A benchmark accepts that.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let program = places.target.join("release/cloister");
-        ensure!(program.exists(), "`{}` is not there; run without --no-build", program.display());
-        let mut command = Command::new(program);
-        command.env_clear().arg("serve").arg("--home").arg(home).arg("--listen").arg(address.to_string());
-        let sandbox = format!("sandbox={}", places.sandbox.display());
-        command.args(["--set", "log.level=warn", "--set", &sandbox]);
-        for rate in ["account_per_second", "account_burst", "address_per_second", "address_burst"] {
-            command.arg("--set").arg(format!("http.{rate}=1000000"));
-        }
-        command.args(["--set", "http.address_connections=100000"]);
-        for (name, value) in settings {
-            command.arg("--set").arg(format!("{name}={value}"));
-        }
-        command.args(arguments);
-        let log = fs::File::create(home.with_extension("log"))?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let child = command.spawn().with_context(|| format!("{command:?}"))?;
+        command.arg("--listen").arg(address.to_string());
+        let child = spawn(command, &home.with_extension("log"))?;
         let mut service = Self { child, address, key: String::new(), home: home.to_owned() };
         service.await_ready()?;
-        let key = home.join("operator.key");
-        service.key = fs::read_to_string(&key).with_context(|| key.display().to_string())?.trim().to_owned();
+        service.key = fs::read_to_string(key).with_context(|| key.display().to_string())?.trim().to_owned();
         Ok(service)
     }
 
@@ -195,6 +199,78 @@ impl Drop for Service {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.home);
     }
+}
+
+/// A running `cloister engine`. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Controller(Child);
+
+impl Controller {
+    /// Starts one and waits until it is the one that works.
+    pub(crate) fn start(places: &Places, home: &Path, settings: &[(&str, String)]) -> Result<Self> {
+        fs::create_dir_all(home)?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new(program(places)?);
+        command.env_clear().arg("engine").arg("--listen").arg(address.to_string()).args(["--set", "log.level=warn"]);
+        set(&mut command, settings.iter().map(|(name, value)| (*name, value.as_str())));
+        let (log, since) = (home.with_extension("log"), Instant::now());
+        let mut controller = Self(spawn(command, &log)?);
+        loop {
+            let said = || fs::read_to_string(&log).unwrap_or_default();
+            if let Some(status) = controller.0.try_wait()? {
+                bail!("the controller ended with {status}: {}", said());
+            }
+            let metrics = Connection::open(address, "").and_then(|mut connection| connection.get("/metrics"));
+            let works = |answer: client::Answer| String::from_utf8_lossy(&answer.body).contains("engine_working 1");
+            if metrics.is_ok_and(works) {
+                return Ok(controller);
+            }
+            ensure!(since.elapsed() < PATIENCE, "the controller does not work: {}", said());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Its memory, of which it shares nothing with others, in bytes.
+    pub(crate) fn proportional(&self) -> Result<u64> {
+        usage::proportional(self.0.id())
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn program(places: &Places) -> Result<PathBuf> {
+    let program = places.target.join("release/cloister");
+    ensure!(program.exists(), "`{}` is not there; run without --no-build", program.display());
+    Ok(program)
+}
+
+/// `cloister serve` in a folder, without limits on how often one may ask.
+fn serve(places: &Places, home: &Path) -> Result<Command> {
+    let mut command = Command::new(program(places)?);
+    command.env_clear().arg("serve").arg("--home").arg(home).args(["--set", "log.level=warn"]);
+    for rate in ["account_per_second", "account_burst", "address_per_second", "address_burst"] {
+        command.arg("--set").arg(format!("http.{rate}=1000000"));
+    }
+    command.args(["--set", "http.address_connections=100000"]);
+    Ok(command)
+}
+
+fn set<'a>(command: &'a mut Command, settings: impl Iterator<Item = (&'a str, &'a str)>) -> &'a mut Command {
+    for (name, value) in settings {
+        command.arg("--set").arg(format!("{name}={value}"));
+    }
+    command
+}
+
+fn spawn(mut command: Command, log: &Path) -> Result<Child> {
+    let log = fs::File::create(log)?;
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().with_context(|| format!("{command:?}"))
 }
 
 /// A job of an uploaded program on one dataset.

@@ -26,9 +26,17 @@ pub(crate) fn own_cpu() -> Result<Cpu> {
     cpu_of(std::process::id())
 }
 
+/// The memory of a process, each page that others map as well divided among them, in bytes.
+pub(super) fn proportional(pid: u32) -> Result<u64> {
+    size(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?, "Pss")
+}
+
 /// A size in `/proc/<pid>/status`, in bytes.
 pub(super) fn status_field(pid: u32, name: &str) -> Result<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    size(&fs::read_to_string(format!("/proc/{pid}/status"))?, name)
+}
+
+fn size(text: &str, name: &str) -> Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name)).context("a field of a process's status")?;
     let kib: u64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse()?;
     Ok(kib * 1024)

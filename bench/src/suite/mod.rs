@@ -1,5 +1,6 @@
 //! The measurements, one file each.
 
+mod cluster;
 pub(crate) mod container;
 mod csv;
 mod download;
@@ -43,4 +44,5 @@ pub(crate) const ALL: &[(&str, Measure)] = &[
     scaled!(download),
     scaled!(memory),
     ("hostile", hostile::measure),
+    scaled!(cluster),
 ];

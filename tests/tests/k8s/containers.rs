@@ -26,7 +26,7 @@ pub(super) fn digest() -> &'static str {
 }
 
 /// An environment that runs containers of one registry, on volumes that hold no more than their size.
-fn environment() -> Value {
+pub(super) fn environment() -> Value {
     let mut environment = cluster::environment();
     environment["spec"]["runtimes"] = json!({
         "kinds": ["wasm", "container"], "registries": ["registry.example/debian"],
@@ -38,7 +38,7 @@ fn environment() -> Value {
     environment
 }
 
-fn python(script: &str) -> impl FnOnce(&mut JobSpec) {
+pub(super) fn python(script: &str) -> impl FnOnce(&mut JobSpec) {
     command(script, "python3 $ALGO")
 }
 

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 pub(super) const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
 
 /// Longest that a job of these tests takes on a busy machine.
-const LONGEST: Duration = Duration::from_secs(300);
+pub(super) const LONGEST: Duration = Duration::from_secs(300);
 
 /// An installation on the cluster.
 pub(super) struct Installation {

@@ -14,4 +14,5 @@ mod jobs;
 mod killed;
 mod lost;
 mod roots;
+mod starts;
 mod stores;

@@ -7,7 +7,7 @@ use crate::{
         publishing::{self, FILTER, Outputs, PUBLISH, RunFiles, RunReport},
         roots, volume,
     },
-    observe::{Patience, PodFacts, Verdict, verdict},
+    observe::{Patience, PodFacts, Verdict, verdict, verdict::MOST_ATTEMPTS},
 };
 use cloister_lifecycle::{LogFate, ObservedEnd, RunFacts, RunTrace, Transition, kept_log_bytes};
 use cloister_model::{
@@ -69,15 +69,23 @@ impl Steps {
         let algorithm = look(PodStep::Algorithm)?;
         let publishing = look(PodStep::Publishing)?;
         let configured = ended(world, StepName::Configure, &configuration);
+        let run = run(world, &algorithm);
+        if came_to_nothing(world) {
+            // What follows keeps what is known of the run. Another pod for the outputs would come to nothing, too, and so on for as
+            // long as the job may last.
+            let text = format!("{MOST_ATTEMPTS} pods came to nothing");
+            let filtered = Some(failed(world, StepName::Filter, &text));
+            let published = Some(failed(world, StepName::Publish, &text));
+            return Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published });
+        }
         if world.keeps() {
             // What is kept says nothing of the outputs.
-            let (run, filtered, published) = (run(world, &algorithm), None, None);
+            let (filtered, published) = (None, None);
             return Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published });
         }
         let of_filter = world.pods.get(&PodStep::Publishing).and_then(|pod| pod.messages.get(FILTER)).cloned();
         let filtered = of_filter.or_else(|| ended(world, StepName::Filter, &publishing));
         let published = ended(world, StepName::Publish, &publishing);
-        let run = run(world, &algorithm);
         Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published })
     }
 
@@ -268,6 +276,13 @@ fn fenced(steps: &[PodStep], world: &World, pod: impl Fn(PodStep, u32) -> Option
     }
 }
 
+/// Whether the pods that had to check and store the outputs came to nothing as often as they may. Each of them made room for what
+/// keeps the report and the log of the run, and so its number is the only thing that is left of it.
+fn came_to_nothing(world: &World) -> bool {
+    let is_at_outputs = matches!(world.stored.status.phase, Phase::Filtering | Phase::Publishing);
+    is_at_outputs && world.stored.attempts.publishing > MOST_ATTEMPTS
+}
+
 /// Whether nothing of the algorithm can have begun in this phase, unless its pod was created early.
 fn is_before_the_run(phase: Phase) -> bool {
     matches!(phase, Phase::Queued | Phase::Accepted | Phase::Configuring | Phase::Configured)
@@ -295,13 +310,18 @@ fn ended(world: &World, step: StepName, seen: &Seen) -> Option<StepMessage> {
         // No step but the algorithm has such a container.
         ObservedEnd::Container(_) => "its container ended".to_owned(),
     };
+    Some(failed(world, step, &text))
+}
+
+/// That a step failed, in the words of the engine.
+fn failed(world: &World, step: StepName, text: &str) -> StepMessage {
     let (failure, what) = match step {
         StepName::Configure => (StepFailure::Data, "the inputs could not be fetched"),
         StepName::Filter => (StepFailure::Outputs, "the outputs could not be checked"),
         StepName::Publish => (StepFailure::Results, "the results could not be stored"),
     };
     let reason = Reason::new(&format!("{what}: {text}"), Fault::System);
-    Some(StepMessage::new(world.spec.id, Said::Failed { step, failure, rule: None, reason, detail: None }))
+    StepMessage::new(world.spec.id, Said::Failed { step, failure, rule: None, reason, detail: None })
 }
 
 fn run(world: &World, seen: &Seen) -> RunFacts {

@@ -2,6 +2,7 @@
 //! killed between any two acts.
 
 mod lost;
+mod outputs;
 
 use super::*;
 use crate::{

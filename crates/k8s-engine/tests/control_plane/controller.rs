@@ -1,31 +1,32 @@
 //! The controller against a real API server. The test plays the kubelet: it ends each pod with what its step would have said.
 
-use crate::cluster::{self, Room};
+use crate::{
+    cluster::{self, Room},
+    endings::{DIGEST, Ending},
+    kubelet::Kubelet,
+};
 use cloister_k8s_engine::{
     Cluster, ClusterStore,
-    build::{ResultStoreAccess, algorithm, configuration, publishing},
+    build::ResultStoreAccess,
     controller::{Controller, EngineOptions},
     resources::ComputeJob,
 };
 use cloister_model::{
-    AuditAction, AuditEvent, AuditLog as _, ByteRange, FilesChecksum, JobId, JobSpec, JobStatus, Jobs as _, ListDigest,
-    Outputs as _, Phase, ResultSet, RunEnd, RunSummary, Said, Sha256, StepMessage, Timestamp,
+    AuditAction, AuditEvent, AuditLog as _, ByteRange, JobId, JobSpec, JobStatus, Jobs as _, Outputs as _, Phase,
+    ResultSet, Sha256, Timestamp,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, PostParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 use tempfile::TempDir;
-
-const DIGEST: Sha256 = Sha256::from_bytes([3; 32]);
-const LIST: ListDigest = ListDigest { sha256: DIGEST, files: 1, bytes: 5 };
 
 /// An installation with one environment, and a kubelet.
 pub(crate) struct Installation {
@@ -33,15 +34,6 @@ pub(crate) struct Installation {
     pub(crate) store: Arc<ClusterStore>,
     kubelet: Arc<Kubelet>,
     _folder: TempDir,
-}
-
-/// Plays the kubelet.
-#[derive(Default)]
-struct Kubelet {
-    /// The pods of each name that were there.
-    seen: Mutex<BTreeMap<String, BTreeSet<String>>>,
-    /// Pods whose names end like this are left as they are.
-    holds: Mutex<Option<&'static str>>,
 }
 
 pub(crate) fn options() -> EngineOptions {
@@ -141,7 +133,12 @@ impl Installation {
 
     /// Leaves pods whose names end like this as they are.
     pub(crate) fn hold(&self, step: Option<&'static str>) {
-        *self.kubelet.holds.lock().unwrap_or_else(PoisonError::into_inner) = step;
+        self.kubelet.hold(step);
+    }
+
+    /// From now on, the pods of this job end so.
+    pub(crate) fn end(&self, job: JobId, ending: Ending) {
+        self.kubelet.end(job, ending);
     }
 
     /// Waits until there is a pod of this name.
@@ -247,81 +244,6 @@ impl Installation {
 
 pub(crate) fn event(job: JobId, action: AuditAction) -> AuditEvent {
     AuditEvent { subject: job.to_string(), ..cloister_testkit::event(action, cloister_testkit::now()) }
-}
-
-impl Kubelet {
-    async fn work(self: Arc<Self>, pods: Api<Pod>) {
-        loop {
-            if let Ok(found) = pods.list(&ListParams::default()).await {
-                for pod in found.items {
-                    self.advance(&pods, &pod).await;
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn advance(&self, pods: &Api<Pod>, pod: &Pod) {
-        let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().insert(uid);
-        let holds = *self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
-        if ended || pod.metadata.deletion_timestamp.is_some() || holds.is_some_and(|end| name.ends_with(end)) {
-            return;
-        }
-        let Some(status) = status(&name) else { return };
-        let patch = Patch::Merge(json!({"metadata": {"uid": pod.uid()}, "status": status}));
-        let _ = pods.patch_status(&name, &PatchParams::default(), &patch).await;
-    }
-
-    /// Waits until there were so many pods of a name. The caller says what it means if there were not.
-    async fn until(&self, name: &str, pods: usize) {
-        for _ in 0..600 {
-            if self.pods(name) == pods {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    fn pods(&self, name: &str) -> usize {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).get(name).map_or(0, BTreeSet::len)
-    }
-}
-
-/// What a pod of this name shows when its step has done its work.
-fn status(pod: &str) -> Option<Value> {
-    let job: JobId = pod.get(..32)?.parse().ok()?;
-    let container = |name: &str, said: Said| {
-        let message = String::from_utf8(StepMessage::new(job, said).write()).unwrap_or_default();
-        let terminated = json!({"exitCode": 0, "reason": "Completed", "message": message});
-        json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
-            "state": {"terminated": terminated}})
-    };
-    let files = FilesChecksum::of(vec![DIGEST]).expect("a checksum").digest();
-    Some(match pod.get(32..)? {
-        "-c" => {
-            let said = Said::Configured { algorithm: files, is_wasm: true };
-            json!({"phase": "Succeeded", "containerStatuses": [container(configuration::CONTAINER, said)]})
-        }
-        "-a" => {
-            let said = Said::Ran(RunSummary {
-                end: RunEnd::Succeeded,
-                reason: None,
-                algorithm: DIGEST,
-                interpreted: false,
-                files: Some(files),
-                report: Some(DIGEST),
-            });
-            json!({"phase": "Succeeded", "containerStatuses": [container(algorithm::CONTAINER, said)]})
-        }
-        "-p" => json!({
-            "phase": "Succeeded",
-            "initContainerStatuses": [container(publishing::FILTER, Said::Passed { checked: LIST })],
-            "containerStatuses": [container(publishing::PUBLISH, Said::Published { checked: LIST, stored: LIST })],
-        }),
-        _ => return None,
-    })
 }
 
 /// How often a controller is killed at least.
@@ -442,7 +364,7 @@ async fn a_stop_ends_a_job_in_every_step_and_removes_its_pods() {
     let installation = Installation::open(10).await;
     let controller = installation.start().await;
     for (number, step) in ["-c", "-a", "-p"].into_iter().enumerate() {
-        *installation.kubelet.holds.lock().expect("a lock") = Some(step);
+        installation.hold(Some(step));
         let job = installation.submit(u64::try_from(number).expect("a number")).await;
         let name = format!("{job}{step}");
         installation.kubelet.until(&name, 1).await;
@@ -452,7 +374,7 @@ async fn a_stop_ends_a_job_in_every_step_and_removes_its_pods() {
         let pods = if step == "-p" { 2 } else { 1 };
         if step == "-p" {
             installation.kubelet.until(&name, pods).await;
-            *installation.kubelet.holds.lock().expect("a lock") = None;
+            installation.hold(None);
         }
         let status = installation.ended(job).await;
         assert_eq!(status.phase, Phase::Stopped, "{step}: {status:?}");
@@ -467,7 +389,7 @@ async fn a_stop_ends_a_job_in_every_step_and_removes_its_pods() {
 #[ignore = "needs an API server: make test-k8s"]
 async fn jobs_wait_for_their_turn_and_say_how_many_come_before() {
     let installation = Installation::open(1).await;
-    *installation.kubelet.holds.lock().expect("a lock") = Some("-a");
+    installation.hold(Some("-a"));
     let controller = installation.start().await;
     let mut jobs = Vec::new();
     for number in 0..3 {
@@ -483,7 +405,7 @@ async fn jobs_wait_for_their_turn_and_say_how_many_come_before() {
     installation.store.stop(jobs[1], event(jobs[1], AuditAction::JobStopped)).await.expect("stopped");
     installation.says_ahead(jobs[2], 0).await;
     jobs.remove(1);
-    *installation.kubelet.holds.lock().expect("a lock") = None;
+    installation.hold(None);
     for job in &jobs {
         assert_eq!(installation.ended(*job).await.phase, Phase::Finished);
     }
@@ -500,7 +422,7 @@ async fn jobs_wait_for_their_turn_and_say_how_many_come_before() {
 #[ignore = "needs an API server: make test-k8s"]
 async fn a_pod_that_was_deleted_from_outside_is_created_again() {
     let installation = Installation::open(1).await;
-    *installation.kubelet.holds.lock().expect("a lock") = Some("-c");
+    installation.hold(Some("-c"));
     let controller = installation.start().await;
     let job = installation.submit(1).await;
     let name = format!("{job}-c");
@@ -509,7 +431,7 @@ async fn a_pod_that_was_deleted_from_outside_is_created_again() {
         assert_eq!(installation.kubelet.pods(&name), times);
         let _ = installation.pods().delete(&name, &kube::api::DeleteParams::default()).await;
     }
-    *installation.kubelet.holds.lock().expect("a lock") = None;
+    installation.hold(None);
     assert_eq!(installation.ended(job).await.phase, Phase::Finished);
     installation.nothing_is_left(&[job]).await;
     controller.abort();
