@@ -8,8 +8,9 @@ use cloister_k8s_engine::{
     resources::ComputeJob,
 };
 use cloister_model::{
-    AuditAction, AuditEvent, AuditLog as _, ByteRange, FilesChecksum, JobId, JobSpec, JobStatus, Jobs as _, ListDigest,
-    Outputs as _, Phase, ResultSet, RunEnd, RunSummary, Said, Sha256, StepMessage, Timestamp,
+    AuditAction, AuditEvent, AuditLog as _, ByteRange, Fault, FilesChecksum, JobId, JobSpec, JobStatus, Jobs as _,
+    ListDigest, Outputs as _, Phase, Reason, ResultSet, RunEnd, RunSummary, Said, Sha256, StepFailure, StepMessage,
+    StepName, Timestamp,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
@@ -19,7 +20,10 @@ use kube::{
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tempfile::TempDir;
@@ -42,6 +46,8 @@ struct Kubelet {
     seen: Mutex<BTreeMap<String, BTreeSet<String>>>,
     /// Pods whose names end like this are left as they are.
     holds: Mutex<Option<&'static str>>,
+    /// Whether pods that publish find the result store away.
+    store_is_away: AtomicBool,
 }
 
 pub(crate) fn options() -> EngineOptions {
@@ -142,6 +148,11 @@ impl Installation {
     /// Leaves pods whose names end like this as they are.
     pub(crate) fn hold(&self, step: Option<&'static str>) {
         *self.kubelet.holds.lock().unwrap_or_else(PoisonError::into_inner) = step;
+    }
+
+    /// Lets pods that publish find the result store away, or there again.
+    pub(crate) fn store_is_away(&self, away: bool) {
+        self.kubelet.store_is_away.store(away, Ordering::Release);
     }
 
     /// Waits until there is a pod of this name.
@@ -265,11 +276,12 @@ impl Kubelet {
         let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().insert(uid);
         let holds = *self.holds.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
+        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+        let ended = matches!(phase, Some("Succeeded" | "Failed"));
         if ended || pod.metadata.deletion_timestamp.is_some() || holds.is_some_and(|end| name.ends_with(end)) {
             return;
         }
-        let Some(status) = status(&name) else { return };
+        let Some(status) = status(&name, self.store_is_away.load(Ordering::Acquire)) else { return };
         let patch = Patch::Merge(json!({"metadata": {"uid": pod.uid()}, "status": status}));
         let _ = pods.patch_status(&name, &PatchParams::default(), &patch).await;
     }
@@ -290,11 +302,12 @@ impl Kubelet {
 }
 
 /// What a pod of this name shows when its step has done its work.
-fn status(pod: &str) -> Option<Value> {
+fn status(pod: &str, store_is_away: bool) -> Option<Value> {
     let job: JobId = pod.get(..32)?.parse().ok()?;
     let container = |name: &str, said: Said| {
+        let fails = matches!(said, Said::Failed { .. });
         let message = String::from_utf8(StepMessage::new(job, said).write()).unwrap_or_default();
-        let terminated = json!({"exitCode": 0, "reason": "Completed", "message": message});
+        let terminated = json!({"exitCode": i32::from(fails), "reason": "Completed", "message": message});
         json!({"name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": terminated}})
     };
@@ -314,6 +327,16 @@ fn status(pod: &str) -> Option<Value> {
                 report: Some(DIGEST),
             });
             json!({"phase": "Succeeded", "containerStatuses": [container(algorithm::CONTAINER, said)]})
+        }
+        "-p" if store_is_away => {
+            let (step, failure) = (StepName::Publish, StepFailure::StoreAway);
+            let reason = Reason::new("it is away", Fault::System);
+            let failed = Said::Failed { step, failure, rule: None, reason, detail: None };
+            json!({
+                "phase": "Failed",
+                "initContainerStatuses": [container(publishing::FILTER, Said::Passed { checked: LIST })],
+                "containerStatuses": [container(publishing::PUBLISH, failed)],
+            })
         }
         "-p" => json!({
             "phase": "Succeeded",
