@@ -123,6 +123,9 @@ macro_rules! conformance_tests {
                 nothing_is_released_once_the_permission_is_taken_back
                 results_are_released_if_only_other_things_changed
             }
+            publishing {
+                results_that_do_not_wait_for_the_store_are_not_stored_again
+            }
             receipts {
                 there_is_none_before_the_end
                 of_a_finished_job

@@ -41,6 +41,8 @@ pub enum TimeLimit {
     Total,
     /// [`TimeLimits::review_ms`].
     Review,
+    /// [`TimeLimits::publishing_ms`].
+    Publishing,
 }
 
 impl TimeLimit {
@@ -51,6 +53,7 @@ impl TimeLimit {
             Self::Queue => "it waited for its turn longer than its queue time limit allows",
             Self::Total => "it took longer in all than its total time limit allows",
             Self::Review => "its outputs were not reviewed within its review time limit",
+            Self::Publishing => "its results could not be stored within its publishing time limit",
         }
     }
 }
@@ -60,11 +63,12 @@ impl TimeLimit {
 pub struct Deadlines<M> {
     /// Waiting for its turn.
     queue: Option<M>,
-    /// Everything up to its end. Moves on by as long as a review takes.
+    /// Everything up to its review, or to where its results are stored.
     total: Option<M>,
     /// Waiting for a reviewer, while it does.
     review: Option<M>,
-    review_began: Option<M>,
+    /// Storing its results, while they are.
+    publishing: Option<M>,
 }
 
 impl<M: Moment> Deadlines<M> {
@@ -72,42 +76,28 @@ impl<M: Moment> Deadlines<M> {
     /// how much time was used before now; from now on `now`'s clock counts.
     #[must_use]
     pub fn of(status: &JobStatus, times: &TimeLimits, wall: Timestamp, now: M) -> Self {
-        let TimeLimits { queue_ms, total_ms, review_ms, keep_ms: _ } = times;
-        let used = wall.unix_ms().saturating_sub(status.created.unix_ms());
-        let mut reviewed = 0;
-        for pair in status.history.windows(2) {
-            if let [step, next] = pair
-                && step.phase == Phase::InReview
-            {
-                reviewed += next.at.unix_ms().saturating_sub(step.at.unix_ms());
-            }
-        }
-        let in_review = status.phase == Phase::InReview;
-        let waited = wall.unix_ms().saturating_sub(status.changed.unix_ms());
-        if in_review {
-            reviewed += waited;
-        }
-        let left = |limit: u64, used: u64| now.after(Duration::from_millis(limit.saturating_sub(used)));
+        let TimeLimits { queue_ms, total_ms, review_ms, publishing_ms, keep_ms: _ } = times;
+        let left = |limit: u64, since: Timestamp| {
+            let used = wall.unix_ms().saturating_sub(since.unix_ms());
+            now.after(Duration::from_millis(limit.saturating_sub(used)))
+        };
+        let publishing = publishing_since(status);
         Self {
-            queue: left(*queue_ms, used),
-            total: left(*total_ms, used.saturating_sub(reviewed)),
-            review: if in_review { left(*review_ms, waited) } else { None },
-            review_began: in_review.then_some(now),
+            queue: left(*queue_ms, status.created),
+            total: left(*total_ms, status.created),
+            review: if status.phase == Phase::InReview { left(*review_ms, status.changed) } else { None },
+            publishing: publishing.and_then(|since| left(*publishing_ms, since)),
         }
     }
 
     /// The job waits for a reviewer from now on.
     pub fn review_begins(&mut self, times: &TimeLimits, now: M) {
         self.review = now.after(Duration::from_millis(times.review_ms));
-        self.review_began = Some(now);
     }
 
-    /// The reviewer has decided. The time that the review took does not count towards the total.
-    pub fn review_ends(&mut self, now: M) {
-        self.review = None;
-        if let Some(began) = self.review_began.take() {
-            self.total = self.total.and_then(|total| total.after(now.since(began)));
-        }
+    /// The results of the job are stored from now on.
+    pub fn publishing_begins(&mut self, times: &TimeLimits, now: M) {
+        self.publishing = now.after(Duration::from_millis(times.publishing_ms));
     }
 
     /// The first limit that passes while the job stays in this phase, and when.
@@ -119,8 +109,12 @@ impl<M: Moment> Deadlines<M> {
                 .filter_map(|(at, limit)| Some((at?, limit)))
                 .min_by_key(|(at, _)| *at),
             Phase::InReview => self.review.map(|at| (at, TimeLimit::Review)),
+            Phase::Publishing => self.publishing.map(|at| (at, TimeLimit::Publishing)),
             phase if phase.has_ended() => None,
-            _ => self.total.map(|at| (at, TimeLimit::Total)),
+            _ => {
+                let publishing = self.publishing.map(|at| (at, TimeLimit::Publishing));
+                publishing.or_else(|| self.total.map(|at| (at, TimeLimit::Total)))
+            }
         }
     }
 
@@ -131,10 +125,17 @@ impl<M: Moment> Deadlines<M> {
     }
 }
 
+/// Since when the results of a job are being stored; none if they are not. An engine that checks and stores in one go stores what
+/// is reviewed before the review: then it counts from the first attempt that failed.
+fn publishing_since(status: &JobStatus) -> Option<Timestamp> {
+    let waits = status.store_wait.as_ref().map(|wait| wait.since);
+    if status.phase == Phase::Publishing { Some(status.changed) } else { waits }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cloister_model::{Event, JobId, Labels, Reason};
+    use cloister_model::{Event, JobId, Labels, Reason, StoreWait};
     use std::time::Instant;
 
     fn at(ms: u64) -> Timestamp {
@@ -146,7 +147,8 @@ mod tests {
         events.iter().fold(queued, |status, (event, ms)| status.after(*event, at(*ms), None::<Reason>).expect("a step"))
     }
 
-    const TIMES: TimeLimits = TimeLimits { queue_ms: 100, total_ms: 500, review_ms: 300, keep_ms: 0 };
+    const TIMES: TimeLimits =
+        TimeLimits { queue_ms: 100, total_ms: 500, review_ms: 300, publishing_ms: 700, keep_ms: 0 };
 
     #[test]
     fn time_used_before_counts_and_a_clock_set_back_gives_the_whole_limit_again() {
@@ -160,26 +162,37 @@ mod tests {
     }
 
     #[test]
-    fn a_review_does_not_count_towards_the_total() {
+    fn a_review_and_publishing_have_limits_of_their_own() {
         let now = Instant::now();
         let after = |ms| now.checked_add(Duration::from_millis(ms));
-        let steps = [
+        let next = |deadlines: &Deadlines<Instant>, phase| deadlines.next(phase).map(|(at, limit)| (Some(at), limit));
+        let mut steps = vec![
             (Event::Accept, 1010),
             (Event::Configure, 1010),
             (Event::Provisioned, 1020),
             (Event::Run, 1020),
             (Event::Succeeded, 1050),
-            (Event::ReviewAsked, 1100),
         ];
+        let filtering = job(&steps);
+        let before = Deadlines::of(&filtering, &TIMES, at(1200), now);
+        assert_eq!(next(&before, Phase::Filtering), Some((after(300), TimeLimit::Total)));
+        // What is stored before its review waits for the store no shorter.
+        let why = String::new();
+        let wait = StoreWait { since: at(1100), failures: 1, next: at(1105), until: at(1800), why };
+        let waiting = JobStatus { store_wait: Some(wait), ..filtering };
+        let waiting = Deadlines::of(&waiting, &TIMES, at(1200), now);
+        assert_eq!(next(&waiting, Phase::Filtering), Some((after(600), TimeLimit::Publishing)));
+        steps.push((Event::ReviewAsked, 1100));
         let reviewing = Deadlines::of(&job(&steps), &TIMES, at(1200), now);
-        assert_eq!((reviewing.review, reviewing.total), (after(200), after(400)));
-        assert_eq!(reviewing.next(Phase::InReview).map(|(at, _)| at), after(200));
+        assert_eq!(next(&reviewing, Phase::InReview), Some((after(200), TimeLimit::Review)));
         let mut approved = reviewing;
-        approved.review_ends(now + Duration::from_millis(150));
-        assert_eq!((approved.review, approved.total), (None, after(550)));
-        let mut steps = steps.to_vec();
+        approved.publishing_begins(&TIMES, now + Duration::from_millis(150));
+        assert_eq!(next(&approved, Phase::Publishing), Some((after(850), TimeLimit::Publishing)));
+        // The total has passed long ago.
         steps.push((Event::Approved, 1350));
-        assert_eq!(Deadlines::of(&job(&steps), &TIMES, at(1400), now).total, after(350));
+        let publishing = Deadlines::of(&job(&steps), &TIMES, at(1900), now);
+        assert_eq!(next(&publishing, Phase::Publishing), Some((after(150), TimeLimit::Publishing)));
+        assert_eq!(publishing.passed(Phase::Publishing, now), None);
     }
 
     /// A controller without a monotonic clock gets the same moments from the calendar's.

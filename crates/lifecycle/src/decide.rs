@@ -1,6 +1,6 @@
 use crate::{
     Durability, Permission, ResultList, RunFacts, RunTrace, StepAnswer, StoredReport, TimeLimit, Transition,
-    configuration, filtering, permission, publishing, run, stop,
+    configuration, filtering, permission, publishing, run, stop, store_wait,
 };
 use cloister_model::{ConfigureOrder, Event, FilterOrder, JobSpec, JobStatus, Phase, PublishOrder};
 
@@ -35,6 +35,9 @@ pub struct Facts<'a> {
     pub published: Option<StepAnswer<'a>>,
     /// The last answer to the question whether the job may go on. Asked before it leaves its queue, and before its release.
     pub permission: Option<&'a Permission>,
+    /// Whether the pause is not over yet before the next attempt at a result store that is away. False once somebody has asked for
+    /// the attempt.
+    pub awaits_store: bool,
     /// Whether the release could not be stored because its dataset's name belongs to another one.
     pub name_taken: bool,
     /// Whether its work folder is gone, and everything else that it needed while it ran.
@@ -69,6 +72,7 @@ impl<'a> Facts<'a> {
             checked: None,
             published: None,
             permission: None,
+            awaits_store: false,
             name_taken: false,
             cleaned: false,
         }
@@ -94,6 +98,9 @@ pub enum Action {
     Filter(Box<FilterOrder>),
     /// Store the results where the consumer can fetch them. The report is [`Facts::published`].
     Publish(Box<PublishOrder>),
+    /// Wait until the pause is over ([`store_pause`](crate::store_pause)), or somebody asks for the results to be stored at once.
+    /// Then [`Facts::awaits_store`] does not hold.
+    AwaitStore,
     /// End whatever runs for the job, and see to it that nothing begins. Then [`Facts::run_ended`] holds.
     EndRun,
     /// Do nothing until something changes: it waits for its turn, or for a reviewer.
@@ -176,9 +183,17 @@ fn run(facts: &Facts<'_>) -> Action {
 }
 
 fn filter(facts: &Facts<'_>) -> Action {
-    let Facts { spec, report, filtered, .. } = facts;
+    let Facts { spec, report, filtered, published, .. } = facts;
+    if facts.awaits_store {
+        return Action::AwaitStore;
+    }
     match (filtered.and_then(|report| filtering::filtered(spec, report)), report) {
-        (Some(transition), _) => record(transition),
+        (Some(transition), _) => {
+            // Where one step checks and stores, what a reviewer will look at is stored already.
+            let stored_first = transition.events.contains(&Event::ReviewAsked);
+            let away = published.filter(|_| stored_first).and_then(|report| store_wait::away(spec, report));
+            record(away.unwrap_or(transition))
+        }
         (None, Some(StoredReport::Here(report))) => Action::Filter(Box::new(FilterOrder::of(spec, report))),
         (None, Some(StoredReport::Elsewhere)) => Action::Filter(Box::new(FilterOrder::without_outputs(spec))),
         (None, None) => record(filtering::without_report(spec)),
@@ -201,6 +216,7 @@ fn publish(facts: &Facts<'_>) -> Action {
             record(Transition { revisions: permission.revisions(), ..transition })
         }
         Some(transition) => record(transition),
+        None if facts.awaits_store => Action::AwaitStore,
         None => Action::Publish(Box::new(PublishOrder::of(spec, checked.files().to_vec()))),
     }
 }

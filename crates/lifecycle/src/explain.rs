@@ -1,4 +1,4 @@
-use crate::Lacking;
+use crate::{Lacking, store_wait};
 use cloister_model::{Explanation, JobStatus, Phase};
 
 /// The place of a job that waits for its turn.
@@ -30,6 +30,9 @@ fn explain_phase(status: &JobStatus, turn: Option<Turn>) -> Explanation {
     }
     if status.stop_requested.is_some() {
         return Explanation { text: "it was asked to stop and is about to end".to_owned(), ahead: None };
+    }
+    if let Some(wait) = &status.store_wait {
+        return Explanation { text: store_wait::explained(status.id, wait), ahead: None };
     }
     let text = match status.phase {
         Phase::Queued => return waiting(turn),

@@ -14,6 +14,7 @@
 //! - [`Transition`]: what is stored together when a job takes a step.
 //! - `configuration`, `run`, `filtering`, `publishing`, `review`, `stop`: what the report of each step means. The orders for
 //!   the steps are part of the actions.
+//! - [`StoreAway`]: the wait for a result store that is away.
 //! - [`Permission`]: whether it may still run, and its results may still leave.
 //! - [`Deadlines`], [`Schedule`], [`fits`], [`explain`]: time, turns, limits, and what the consumer is told.
 //! - [`receipt`]: the statement about an ended job.
@@ -40,6 +41,7 @@ mod review;
 mod run;
 mod step;
 mod stop;
+mod store_wait;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -61,4 +63,5 @@ pub use retention::{Retention, expires_once_unneeded};
 pub use review::{AlreadyApproved, ReviewStep, approved_first, review_step, reviewed};
 pub use run::{ObservedEnd, RunFacts, RunTrace};
 pub use stop::ended_unfit;
+pub use store_wait::{StoreAway, store_pause};
 pub use transition::{Applied, Durability, NotApplied, Transition};

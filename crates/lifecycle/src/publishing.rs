@@ -1,6 +1,7 @@
 use crate::{
     LogFate, Recorded, ResultList, StepAnswer, Transition,
     step::{Answer, Done, answer},
+    store_wait::away,
 };
 use cloister_model::{
     Asset, Ddo, Event, Fault, FileDigest, JobId, JobSpec, ListDigest, Reason, ResultFile, ResultKind, Said, StepName,
@@ -23,6 +24,9 @@ pub struct Release {
 /// What publishing's report means for a job in [`Phase::Publishing`](cloister_model::Phase::Publishing). `checked` is what
 /// filtering let pass. None: it is done again.
 pub(crate) fn published(spec: &JobSpec, checked: &ResultList, report: StepAnswer<'_>) -> Option<Transition> {
+    if let Some(waits) = away(spec, report) {
+        return Some(waits);
+    }
     match answer(spec, StepName::Publish, report) {
         Answer::Again => None,
         Answer::Failed { event: _, rule: _, reason, detail: _ } => Some(failed(spec, reason)),

@@ -8,7 +8,11 @@ pub(crate) fn stopped(spec: &JobSpec, status: &JobStatus) -> Transition {
 
 /// The end of a job that took too long.
 pub(crate) fn expired(spec: &JobSpec, status: &JobStatus, limit: TimeLimit) -> Transition {
-    end_early(spec, status, Event::Expire, Reason::new(&format!("expired: {}", limit.text()), Fault::System))
+    let mut text = format!("expired: {}", limit.text());
+    if let Some(wait) = &status.store_wait {
+        text = format!("{text}: {}", wait.why);
+    }
+    end_early(spec, status, Event::Expire, Reason::new(&text, Fault::System))
 }
 
 fn end_early(spec: &JobSpec, status: &JobStatus, event: Event, reason: Reason) -> Transition {

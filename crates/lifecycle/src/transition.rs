@@ -1,4 +1,4 @@
-use crate::{AssetRevision, LogFate, Recorded, Release, ResultList, Retention};
+use crate::{AssetRevision, LogFate, Recorded, Release, ResultList, Retention, StoreAway};
 use cloister_model::{
     AuditEvent, Event, FailureDetail, JobStatus, Phase, Reason, Report, Review, StatusError, Timestamp,
 };
@@ -34,6 +34,8 @@ pub struct Transition {
     /// The assets that the job may use as long as they have these revisions. Engines hand [`Transition::apply`] the present
     /// ones. Empty: the step does not depend on any.
     pub revisions: Vec<AssetRevision>,
+    /// That the result store is away, so that the job waits for it where it is.
+    pub store_away: Option<StoreAway>,
     /// How long it must last.
     pub durability: Durability,
     /// What becomes of the log, if the job ends.
@@ -78,6 +80,7 @@ impl Transition {
             checked: None,
             release: None,
             revisions: Vec::new(),
+            store_away: None,
             durability,
             log: LogFate::Discarded,
             discard_results: false,
@@ -127,6 +130,9 @@ impl Transition {
         }
         if let Some(review) = &self.review {
             after.review = Some(review.clone());
+        }
+        if let Some(away) = &self.store_away {
+            after.store_wait = Some(away.wait(before, at));
         }
         if let Some(ended) = after.ended {
             let registered = self.release.as_ref().is_some_and(|release| release.asset.is_some());

@@ -8,8 +8,10 @@ use cloister_lifecycle::{Capacity, Deadlines, Place, Schedule, TimeLimit, Turn, 
 use cloister_model::{JobId, JobStatus, Phase, TimeLimits};
 use std::{
     collections::{BTreeSet, HashMap},
+    sync::Arc,
     time::Instant,
 };
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 /// A job that has not ended.
@@ -21,6 +23,10 @@ struct ActiveJob {
     deadlines: Deadlines<Instant>,
     /// Cancelled when the job is asked to stop.
     cancel: CancellationToken,
+    /// Notified when its results are to be stored at once.
+    publish: Arc<Notify>,
+    /// The next time limit of its present phase, for its driver.
+    deadline: watch::Sender<Option<(Instant, TimeLimit)>>,
     /// Whether a task drives it at present.
     has_driver: bool,
     /// How often it could not be ended while it waited.
@@ -41,13 +47,16 @@ pub(crate) enum Task {
 pub(crate) struct Lease {
     /// Cancelled when the job is asked to stop.
     pub(crate) cancel: CancellationToken,
-    deadline: Option<(Instant, TimeLimit)>,
+    /// Notified when its results are to be stored at once.
+    pub(crate) publish: Arc<Notify>,
+    /// The next time limit. It is another one once the results are stored.
+    deadline: watch::Receiver<Option<(Instant, TimeLimit)>>,
 }
 
 impl Lease {
     /// The time limit that has passed.
     pub(crate) fn overdue(&self, now: Instant) -> Option<TimeLimit> {
-        self.deadline.filter(|(at, _)| *at <= now).map(|(_, limit)| limit)
+        self.deadline.borrow().filter(|(at, _)| *at <= now).map(|(_, limit)| limit)
     }
 
     /// Whether the job was asked to stop, or a time limit has passed.
@@ -57,8 +66,10 @@ impl Lease {
 
     /// Does work, unless the job is asked to stop or a time limit passes before the work has ended. The work is dropped then.
     pub(crate) async fn unless_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        // It changes when work has ended, and not meanwhile.
+        let deadline = *self.deadline.borrow();
         let deadline = async {
-            match self.deadline {
+            match deadline {
                 None => std::future::pending().await,
                 Some((at, _)) => tokio::time::sleep_until(tokio::time::Instant::from_std(at)).await,
             }
@@ -123,6 +134,8 @@ impl ActiveJobs {
             phase,
             deadlines,
             cancel: CancellationToken::new(),
+            publish: Arc::new(Notify::new()),
+            deadline: watch::Sender::new(None),
             has_driver: false,
             failures: 0,
         };
@@ -175,15 +188,15 @@ impl ActiveJobs {
             self.unset_due(*job);
             let Some(known) = self.jobs.get_mut(job) else { return };
             known.phase = after;
-            if after == Phase::InReview {
-                let times = known.times;
-                known.deadlines.review_begins(&times, now);
+            let times = known.times;
+            match after {
+                Phase::InReview => known.deadlines.review_begins(&times, now),
+                Phase::Publishing => known.deadlines.publishing_begins(&times, now),
+                _ => {}
             }
+            known.deadline.send_replace(known.deadlines.next(after));
             if after == Phase::Publishing {
                 self.schedule.rest(*job);
-            }
-            if before == Phase::InReview {
-                known.deadlines.review_ends(now);
             }
             if before == Phase::Queued {
                 // No effect if the schedule has started it.
@@ -237,7 +250,16 @@ impl ActiveJobs {
         }
         known.has_driver = true;
         let phase = if known.phase == Phase::Queued { Phase::Accepted } else { known.phase };
-        Some(Lease { cancel: known.cancel.clone(), deadline: known.deadlines.next(phase) })
+        known.deadline.send_replace(known.deadlines.next(phase));
+        let deadline = known.deadline.subscribe();
+        Some(Lease { cancel: known.cancel.clone(), publish: Arc::clone(&known.publish), deadline })
+    }
+
+    /// Wakes the driver of a job whose results wait for the result store.
+    pub(crate) fn publish(&self, job: JobId) {
+        if let Some(known) = self.jobs.get(&job) {
+            known.publish.notify_one();
+        }
     }
 
     /// Gives up the right to drive a job, because it has ended and its folder is gone, or because it waits for a reviewer. Its

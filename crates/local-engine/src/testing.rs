@@ -51,6 +51,7 @@ pub(crate) fn transition(events: &[Event], reason: Option<&Reason>) -> Transitio
         checked: None,
         release: None,
         revisions: Vec::new(),
+        store_away: None,
         durability: Durability::Process,
         log: LogFate::Discarded,
         discard_results: false,

@@ -63,8 +63,8 @@ pub use isolation::{Isolation, Wall, WallState};
 pub use job::{
     Approval, ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,
     JobRecord, JobSource, JobSpec, JobStatus, LabelError, Labels, LogRelease, OceanProvider, Progress, Reason,
-    RecordedAsset, RecordedDataset, ResultFile, ResultKind, ResultSet, Review, Seen, StatusError, Step, TimeLimits,
-    Timestamp, WithheldLog,
+    RecordedAsset, RecordedDataset, ResultFile, ResultKind, ResultSet, Review, Seen, StatusError, Step, StoreWait,
+    TimeLimits, Timestamp, WithheldLog,
 };
 pub use json::{FieldError, FieldProblem, WithoutDuplicates};
 pub use limits::{CompileLimits, Limit, Limits, LimitsError};

@@ -40,14 +40,19 @@ impl From<PublishError> for StepResult {
         let (failure, fault) = match &error {
             PublishError::Cancelled => (StepFailure::Cancelled, Fault::Nobody),
             PublishError::Recipient => (StepFailure::Results, Fault::Algorithm),
+            PublishError::Away(_) => (StepFailure::StoreAway, Fault::System),
             PublishError::Config(_)
             | PublishError::Missing(_)
             | PublishError::File(_)
             | PublishError::Changed(_)
-            | PublishError::Away(_)
             | PublishError::Store(_) => (StepFailure::Results, Fault::System),
         };
-        let reason = Reason::new(&format!("the results could not be stored: {error}"), fault);
+        let text = match failure {
+            // Nothing has failed for good.
+            StepFailure::StoreAway => error.to_string(),
+            _ => format!("the results could not be stored: {error}"),
+        };
+        let reason = Reason::new(&text, fault);
         Self::Failed { failure, rule: None, reason, detail: None }
     }
 }

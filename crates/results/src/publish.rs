@@ -10,13 +10,8 @@ use cloister_model::{
     AgeRecipient, FileDigest, JobId, Progress, PublishOrder, ResultFile, Sha256, StepName, StepReport, StepResult,
 };
 use futures_util::future::BoxFuture;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
-
-/// Between the first two attempts at a store that does not answer. Each pause is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Between two attempts at most: as soon as this after the store is there again, the results are.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Bytes of a file from which on it is noted that it is stored. Sending a smaller one again costs less than its note: a note is two
 /// changes of the store, each of them on the disk before the next step.
@@ -44,11 +39,11 @@ impl ResultStore {
 
     /// Keeps a job's results, encrypted to an age recipient if there is one: then names end in `.age`, and
     /// sizes and digests are those of the encrypted files. Cut short at any point, the same call again completes it;
-    /// once done, it changes nothing. Nothing can be read before everything is there. While the store does not answer, it is tried
-    /// again, for as long as the caller lets it: the outputs wait where they are.
+    /// once done, it changes nothing. Nothing can be read before everything is there.
     ///
     /// # Errors
-    /// If a file cannot be read or is not what was checked, the store fails, or it is cancelled.
+    /// If a file cannot be read or is not what was checked, the store fails, or it is cancelled. After [`PublishError::Away`], the
+    /// caller tries again later: the outputs wait where they are.
     pub fn publish<'a>(
         &'a self,
         job: JobId,
@@ -57,25 +52,7 @@ impl ResultStore {
         watch: &'a Watch,
     ) -> BoxFuture<'a, Result<Vec<ResultFile>, PublishError>> {
         // Boxed, so that it is compiled here, and not again in each program.
-        Box::pin(self.publish_patiently(Leaving { job, files, encrypt_to }, watch))
-    }
-
-    async fn publish_patiently(&self, leaving: Leaving<'_>, watch: &Watch) -> Result<Vec<ResultFile>, PublishError> {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.publish_once(leaving, watch).await {
-                Err(error @ PublishError::Away(_)) => {
-                    let (job, seconds) = (leaving.job, pause.as_secs());
-                    tracing::warn!(%job, %error, seconds, "the results are kept and stored later");
-                }
-                ended => return ended,
-            }
-            tokio::select! {
-                biased;
-                () = watch.cancel.cancelled() => return Err(PublishError::Cancelled),
-                () = tokio::time::sleep(pause) => pause = pause.saturating_mul(2).min(LONGEST_PAUSE),
-            }
-        }
+        Box::pin(self.publish_once(Leaving { job, files, encrypt_to }, watch))
     }
 
     async fn publish_once(&self, leaving: Leaving<'_>, watch: &Watch) -> Result<Vec<ResultFile>, PublishError> {

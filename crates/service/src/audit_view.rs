@@ -129,6 +129,7 @@ impl UseCases {
             AuditAction::JobAllowed
             | AuditAction::JobDenied
             | AuditAction::JobStopped
+            | AuditAction::PublishingAsked
             | AuditAction::JobRemoved
             | AuditAction::Released
             | AuditAction::ReleaseRefused

@@ -176,6 +176,8 @@ const ROWS: &[Row] = &[
     ("get", "/v1/jobs/{id}/review", Alice, 200, nothing),
     ("get", "/v1/jobs/{id}/review/{index}", Alice, 200, nothing),
     ("post", "/v1/jobs/{id}/review", Alice, 200, |_| json!({"verdict": "approve"})),
+    // Its results are stored: she is told so, and a stranger is not.
+    ("post", "/v1/jobs/{id}/publish", Carol, 409, nothing),
     ("post", "/v1/jobs/{id}/stop", Carol, 202, nothing),
     ("delete", "/v1/uploads/{sha256}", Carol, 204, nothing),
     ("delete", "/v1/jobs/{id}", Carol, 204, nothing),

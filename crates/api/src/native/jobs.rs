@@ -182,6 +182,25 @@ pub(super) async fn stop(
     Ok((StatusCode::ACCEPTED, axum::Json(JobView::from(&status))).into_response())
 }
 
+/// Have the results of a job stored at once that wait for the result store
+///
+/// While the result store is away, it is tried again with pauses that grow; `storeWait` says until when. This ends the pause. For
+/// those who may stop the job.
+#[utoipa::path(
+    post, path = "/v1/jobs/{id}/publish", operation_id = "publish_job", tag = "jobs",
+    params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
+    responses((status = 202, description = "It is tried", body = JobView),
+        (status = 409, description = "Its results do not wait for the result store"))
+)]
+pub(super) async fn publish(
+    State(use_cases): State<UseCases>,
+    Caller(who): Caller,
+    PathParam(id): PathParam<JobId>,
+) -> Result<Response, Problem> {
+    let status = use_cases.publish_job(&who.into(), id).await?;
+    Ok((StatusCode::ACCEPTED, axum::Json(JobView::from(&status))).into_response())
+}
+
 /// Remove a job that has ended, with its log and its results
 #[utoipa::path(
     delete, path = "/v1/jobs/{id}", operation_id = "remove_job", tag = "jobs",

@@ -13,6 +13,7 @@ pub(crate) fn authenticated() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::get, jobs::remove))
         .routes(routes!(jobs::parameters))
         .routes(routes!(jobs::stop))
+        .routes(routes!(jobs::publish))
         .routes(routes!(events::events))
         .routes(routes!(explain::explain_request))
         .routes(routes!(explain::explain_job))

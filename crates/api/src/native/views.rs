@@ -1,7 +1,7 @@
 use super::schemas::{FaultSchema, PhaseSchema, ResultKindSchema, RuleSchema};
 use crate::date;
 use cloister_model::{
-    Denial, DenialRule, Did, Fault, JobParameters, JobStatus, Phase, ResultFile, ResultKind, Terms, escape,
+    Denial, DenialRule, Did, Fault, JobParameters, JobStatus, Phase, ResultFile, ResultKind, StoreWait, Terms, escape,
 };
 use cloister_service::{AGREEMENT, ALGORITHM, ENVIRONMENT, OWNER, datasets_of, label_of};
 use serde::Serialize;
@@ -58,6 +58,8 @@ pub(super) struct JobView {
     /// Grows with every change.
     revision: u64,
     progress: Option<ProgressView>,
+    /// That its results wait for a result store which is away. They are kept.
+    store_wait: Option<StoreWaitView>,
     /// Every phase that it came to.
     history: Vec<StepView>,
     /// Whose it is.
@@ -107,6 +109,26 @@ pub(super) struct ProgressView {
     total_bytes: Option<u64>,
 }
 
+/// The wait for a result store that is away.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = StoreWait)]
+pub(super) struct StoreWaitView {
+    /// When the first attempt failed.
+    #[schema(format = DateTime)]
+    since: String,
+    /// How many attempts have failed.
+    failures: u32,
+    /// When the next attempt begins, if nobody asks for it before.
+    #[schema(format = DateTime)]
+    next: String,
+    /// When the job ends without results, if the store is away for so long.
+    #[schema(format = DateTime)]
+    until: String,
+    /// Why the last attempt failed, and what can be done.
+    why: String,
+}
+
 /// A phase that a job came to.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
@@ -145,6 +167,7 @@ impl From<&JobStatus> for JobView {
             withheld_log,
             revision,
             progress,
+            store_wait,
             history,
         } = status;
         let did = labels.get(ALGORITHM).and_then(|id| id.parse::<Did>().ok()).map(|did| did.to_string());
@@ -168,6 +191,13 @@ impl From<&JobStatus> for JobView {
             revision: *revision,
             progress: progress
                 .map(|progress| ProgressView { done_bytes: progress.done_bytes, total_bytes: progress.total_bytes }),
+            store_wait: store_wait.as_ref().map(|StoreWait { since, failures, next, until, why }| StoreWaitView {
+                since: date::write(*since),
+                failures: *failures,
+                next: date::write(*next),
+                until: date::write(*until),
+                why: why.clone(),
+            }),
             history: history.iter().map(|step| StepView { phase: step.phase, at: date::write(step.at) }).collect(),
             owner: labels.get(OWNER).map(str::to_owned),
             label: label_of(labels).map(|label| label.to_string()),

@@ -16,6 +16,7 @@ impl From<EngineError> for Problem {
             EngineError::JobExists(_) => Self::conflict("job-exists", error.to_string()),
             EngineError::Claimed(_) => Self::conflict("claimed", error.to_string()),
             EngineError::NotEnded(_) => Self::conflict("not-ended", error.to_string()),
+            EngineError::NotWaitingForStore(_) => Self::conflict("not-waiting-for-store", error.to_string()),
             EngineError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
             EngineError::AlreadyApproved(_) => Self::conflict("already-approved", error.to_string()),
             EngineError::NoWithheldLog(_) => Self::conflict("no-withheld-log", error.to_string()),
@@ -91,6 +92,7 @@ impl From<JobError> for Problem {
         match error {
             JobError::NotFound => Self::not_found(),
             JobError::NotEnded(_) => Self::conflict("not-ended", error.to_string()),
+            JobError::NotWaitingForStore(_) => Self::conflict("not-waiting-for-store", error.to_string()),
             JobError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
             JobError::AlreadyApproved(_) => Self::conflict("already-approved", error.to_string()),
             JobError::NoWithheldLog(_) => Self::conflict("no-withheld-log", error.to_string()),

@@ -76,6 +76,7 @@ forward! { Jobs:
     card(job: JobId) -> EngineFuture<'_, JobCard>;
     list(query: JobQuery) -> EngineFuture<'_, Vec<JobStatus>>;
     stop(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+    publish_again(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
     remove(job: JobId, record: AuditEvent) -> EngineFuture<'_, ()>;
     review(job: JobId, verdict: ReviewVerdict, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
     release_log(job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;

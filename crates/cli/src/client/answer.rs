@@ -54,6 +54,17 @@ pub(crate) struct Job {
     pub(crate) reason: Option<Reason>,
     /// Absent in answers of an older service.
     pub(crate) withheld_log: Option<WithheldLog>,
+    /// Absent in answers of an older service.
+    pub(crate) store_wait: Option<StoreWait>,
+}
+
+/// The wait for a result store that is away.
+#[derive(Debug, Deserialize)]
+pub(crate) struct StoreWait {
+    pub(crate) since: String,
+    pub(crate) next: String,
+    pub(crate) until: String,
+    pub(crate) why: String,
 }
 
 /// A log that rules of datasets keep from the consumer.

@@ -10,7 +10,7 @@ mod request;
 
 pub(crate) use answer::{
     Asset, Environment, Job, JobAlgorithm, JobExplanation, JobParameters, KeptUpload, Key, List, Progress, Reason,
-    Record, ResultFile, Step, Upload, WaitingReview, Whoami, WithheldLog, read, read_all,
+    Record, ResultFile, Step, StoreWait, Upload, WaitingReview, Whoami, WithheldLog, read, read_all,
 };
 pub(crate) use connection::{
     Connection, ConnectionArguments, checked_key, find_context, is_loopback, parse_url, read_key,

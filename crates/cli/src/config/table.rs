@@ -109,8 +109,9 @@ settings! {
     "engine.min_free" engine_min_free: Size = "256MiB", false, "No job starts while the disk of `home` has less free space. The queue waits.";
     "engine.max_wall" engine_max_wall: Span = "1h", false, "Maximum running time of one algorithm.";
     "times.queue" times_queue: Span = "1d", false, "How long a job may wait in the queue.";
-    "times.total" times_total: Span = "1d", false, "How long a job may take in total, not counting a review.";
+    "times.total" times_total: Span = "1d", false, "How long a job may take up to its review, or to the storing of its results.";
     "times.review" times_review: Span = "7d", false, "How long outputs may wait for a reviewer.";
+    "times.publishing" times_publishing: Span = "1d", false, "How long storing the results of a job may take: so long may the result store be away.";
     "times.keep" times_keep: Span = "30d", false, "How long results, logs and reports are kept.";
     "notify.webhook" notify_webhook: Option<String> = "", false, "The URL that a message is sent to when outputs wait for a review, by the rules of `sources.*` about addresses. Empty: none.";
     "notify.webhook_secret" notify_webhook_secret: Option<String> = "", true, "The key that signs these messages, at least 16 characters (Standard Webhooks, HMAC-SHA256).";

@@ -16,7 +16,7 @@ pub(crate) use run::Run;
 
 use crate::{
     asset::Names,
-    client::{Job, JobExplanation, JobParameters, Step, WithheldLog, read},
+    client::{Job, JobExplanation, JobParameters, Step, StoreWait, WithheldLog, read},
     context::Context,
     exit::Usage,
     output::{Format, note, print_document, print_field, print_text, shown},
@@ -45,6 +45,8 @@ pub(crate) enum JobCommand {
     /// Request that a job is stopped
     #[command(visible_alias = "cancel")]
     Stop(One),
+    /// Have results stored at once that wait for a result store which is away
+    Publish(One),
     /// Delete a job that has ended, with its log and its results
     #[command(visible_alias = "rm")]
     Delete(One),
@@ -79,6 +81,7 @@ impl JobCommand {
             Self::ReleaseLog(One { job }) => release_log(context, job).await,
             Self::Results(command) => command.execute(context).await,
             Self::Stop(One { job }) => stop(context, job).await,
+            Self::Publish(One { job }) => publish(context, job).await,
             Self::Delete(One { job }) => {
                 context.client()?.delete(&["v1", "jobs", &job.to_string()]).await?;
                 note(&format!("job {job} is deleted"));
@@ -124,6 +127,7 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
         algorithm,
         history,
         withheld_log,
+        store_wait,
         ..
     } = job;
     let mut names = Names::new(&client);
@@ -160,6 +164,10 @@ async fn show(context: &Context, job: JobId) -> anyhow::Result<()> {
     if let Some(WithheldLog { text, .. }) = withheld_log {
         print_field("log", 13, &shown(&text))?;
     }
+    if let Some(StoreWait { since, next, until, why }) = store_wait {
+        let text = format!("for the result store since {since}, until {until}; tried again at {next}: {why}");
+        print_field("waits", 13, &shown(&text))?;
+    }
     for Step { phase, at } in history {
         print_field("history", 13, &format!("{} {}", shown(&at), shown(&phase)))?;
     }
@@ -180,6 +188,19 @@ async fn stop(context: &Context, job: JobId) -> anyhow::Result<()> {
         return Ok(print_document(context.format, &answer)?);
     }
     note(&format!("stop requested; the job is {}", shown(&read::<Job>(&answer)?.phase)));
+    Ok(())
+}
+
+async fn publish(context: &Context, job: JobId) -> anyhow::Result<()> {
+    let client = context.client()?;
+    let path = ["v1", "jobs", &job.to_string(), "publish"];
+    let answer = client.send_json(Method::POST, &path, None, &serde_json::json!({})).await?.body;
+    if context.format != Format::Table {
+        return Ok(print_document(context.format, &answer)?);
+    }
+    note(&format!(
+        "the results of job {job} are being stored; `cloister job explain {job}` says whether the store took them"
+    ));
     Ok(())
 }
 

@@ -207,6 +207,7 @@ pub(super) fn door(
             queue_ms: settings.times_queue.ms(),
             total_ms: settings.times_total.ms(),
             review_ms: settings.times_review.ms(),
+            publishing_ms: settings.times_publishing.ms(),
             keep_ms: settings.times_keep.ms(),
         },
         max_upload_bytes: settings.http_max_upload.0,

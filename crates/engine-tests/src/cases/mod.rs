@@ -13,6 +13,7 @@ pub mod listing;
 pub mod logs;
 pub mod outputs;
 pub mod permission;
+pub mod publishing;
 pub mod receipts;
 pub mod recovery;
 pub mod registry;

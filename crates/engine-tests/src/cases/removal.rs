@@ -25,8 +25,10 @@ async fn is_not_there(trial: &Trial, job: JobId) {
     assert_eq!(engine.stop(job, stop.clone()).await, Err(missing.clone()));
     assert_eq!(engine.remove(job, remove.clone()).await, Err(missing.clone()));
     assert_eq!(engine.review(job, ReviewVerdict::Approve, review.clone()).await, Err(missing.clone()));
-    assert_eq!(engine.release_log(job, release.clone()).await, Err(missing));
-    for event in [stop, remove, review, release] {
+    assert_eq!(engine.release_log(job, release.clone()).await, Err(missing.clone()));
+    let publish = trial.event(AuditAction::PublishingAsked);
+    assert_eq!(engine.publish_again(job, publish.clone()).await, Err(missing));
+    for event in [stop, remove, review, release, publish] {
         assert_eq!(trial.recorded(&event).await, 0, "{event:?}");
     }
     assert!(!trial.all_jobs().await.contains(&job));

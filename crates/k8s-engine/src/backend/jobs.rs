@@ -3,8 +3,8 @@ use crate::{
     clock::now,
     cluster::{CallError, call},
     resources::{
-        ComputeJob, ComputeJobSpec, Environment, FirstApproval, LogDecision, Order, Payload, Removal, ReviewDecision,
-        StopRequest, Verdict,
+        ComputeJob, ComputeJobSpec, Environment, FirstApproval, LogDecision, Order, Payload, PublishRequest, Removal,
+        ReviewDecision, StopRequest, Verdict,
     },
     store::{Holder, MANAGED_BY, Pending, Taken, give_up, secrets},
 };
@@ -86,6 +86,8 @@ impl Jobs for ClusterStore {
         Box::pin(async move {
             let KnownJob { status, ahead, explanation, .. } = self.inner.known(job).await?;
             let own = cloister_lifecycle::explain(&status, None);
+            // Of a wait for the result store, the status knows more than the controller writes there.
+            let explanation = explanation.filter(|_| status.store_wait.is_none());
             Ok(Explanation { text: explanation.unwrap_or(own.text), ahead })
         })
     }
@@ -110,6 +112,24 @@ impl Jobs for ClusterStore {
                         return Ok(None);
                     }
                     Ok(Some(json!({"stop": StopRequest { at: record.at.into(), by: record.actor.clone() }})))
+                })
+                .await
+        })
+    }
+
+    fn publish_again(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move {
+            self.inner
+                .change(job, &record, |found, record| {
+                    if status(job, found)?.store_wait.is_none() || found.spec.stop.is_some() {
+                        return Err(EngineError::NotWaitingForStore(job));
+                    }
+                    let attempt = found.publishing_attempt();
+                    if found.spec.publish.as_ref().is_some_and(|asked| asked.attempt >= attempt) {
+                        return Ok(None);
+                    }
+                    let publish = PublishRequest { at: record.at.into(), by: record.actor.clone(), attempt };
+                    Ok(Some(json!({ "publish": publish })))
                 })
                 .await
         })

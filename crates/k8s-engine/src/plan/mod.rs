@@ -22,6 +22,10 @@ use cloister_lifecycle::{
 use cloister_model::{AuditAction, Phase, StepMessage, Timestamp};
 use steps::{Seen, Steps};
 
+/// What a job waits for whose result store is away. The status says the rest.
+const STORE_IS_AWAY: &str =
+    "its results are kept until the result store takes them; status.storeWait says since when, why and until when";
+
 /// How soon to look again after a step that could not be stored.
 const RETRY_MS: u64 = 1000;
 
@@ -87,6 +91,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         checked: checked.as_ref(),
         published: steps.published.as_ref().map(StepAnswer::from),
         permission: permission.as_ref(),
+        awaits_store: status.store_wait.as_ref().is_some_and(|wait| now < wait.next),
         name_taken: world.registered == Some(false),
         cleaned: world.pods.is_empty() && !world.has_volume,
         ..Facts::of(&world.spec, status)
@@ -98,6 +103,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         Action::StartRun => steps.create(PodStep::Algorithm, world, settings),
         Action::AwaitRun => steps.wait(PodStep::Algorithm),
         Action::Filter(_) | Action::Publish(_) => steps.create(PodStep::Publishing, world, settings),
+        Action::AwaitStore => wait(STORE_IS_AWAY, status.store_wait.as_ref().map(|wait| wait.next)),
         Action::EndRun => end_run(world),
         // They were asked above.
         Action::AskToRun | Action::AskToRelease => wait("its permission is asked", None),
@@ -141,7 +147,9 @@ fn store(world: &World, transition: &Transition, steps: &Steps, now: Timestamp) 
             return wait("it is looked at again", Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)));
         }
     };
-    let Transition { checked, release, records, log, .. } = transition;
+    let Transition { checked, release, records, log, store_away, .. } = transition;
+    // The pod goes, and the next attempt makes another one.
+    let attempts = if store_away.is_some() { before.attempts.after_store_away() } else { before.attempts };
     let listed = release.as_ref().map(|release| &release.files).or(checked.as_ref());
     let summary = steps.run.summary.as_ref();
     let refusal = records.iter().find(|record| record.action == AuditAction::ReleaseRefused);
@@ -149,7 +157,7 @@ fn store(world: &World, transition: &Transition, steps: &Steps, now: Timestamp) 
         awaits_registration: None,
         log_discarded: applied.status.phase.has_ended() && *log == LogFate::Discarded,
         status: applied.status,
-        attempts: before.attempts,
+        attempts,
         report: summary.and_then(|summary| summary.report).or(before.report),
         results: listed.map(ResultList::digest).or(before.results),
         rule: refusal.and_then(|record| Some(record.detail.get("rule")?.as_str()?.to_owned())).or(before.rule.clone()),

@@ -52,7 +52,7 @@ impl Steps {
     pub(super) fn look(world: &World, patience: &mut Patience, now: Timestamp) -> Result<Self, PodStep> {
         let phase = world.stored.status.phase;
         let mut look = |step: PodStep| {
-            let attempts = world.stored.attempts.of(step).max(1);
+            let attempts = world.stored.attempts.counted(step);
             // A pod that was created early may wait for as long as the job is not at its step.
             let patience = if is_at(phase, step) || world.keeps() { &mut *patience } else { &mut Patience::default() };
             Ok(match verdict(step, world.pods.get(&step), attempts, patience, now) {
@@ -227,7 +227,8 @@ impl Steps {
     /// The pod of a step; none: what it is made of is not there, which no decision allows.
     fn pod(&self, step: PodStep, attempt: u32, world: &World, settings: &PodSettings) -> Option<Pod> {
         let World { spec, order, owner, .. } = world;
-        let seconds = i64::try_from((spec.times.total_ms / 1000).saturating_add(SLACK_SECONDS)).unwrap_or(i64::MAX);
+        let seconds = |ms: u64| i64::try_from((ms / 1000).saturating_add(SLACK_SECONDS)).unwrap_or(i64::MAX);
+        let total_ms = spec.times.total_ms;
         let early = is_before_the_run(world.stored.status.phase);
         // The pod that the others follow, if they are created early.
         let leader = world.pods.get(&PodStep::Algorithm).filter(|_| early).and_then(|pod| pod.node.clone());
@@ -242,7 +243,7 @@ impl Steps {
             PodStep::Configuration => {
                 // Its place has room for the algorithm, whose pod comes later.
                 let memory = if leader.is_some() { 0 } else { algorithm::memory_request(&spec.limits) };
-                follow(configuration::build(settings, owner, attempt, (order, &roots), seconds, memory))
+                follow(configuration::build(settings, owner, attempt, (order, &roots), seconds(total_ms), memory))
             }
             PodStep::Algorithm if world.is_container() => {
                 // It names a raw algorithm.
@@ -250,7 +251,7 @@ impl Steps {
                 container::build(settings, owner, attempt, &container::Run::of(spec, digest).ok()?)
             }
             PodStep::Algorithm => {
-                let awaits_inputs_ms = early.then_some(spec.times.total_ms);
+                let awaits_inputs_ms = early.then_some(total_ms);
                 let run = algorithm::Run { roots, awaits_inputs_ms, ..algorithm::Run::of(spec, settings)? };
                 algorithm::build(settings, owner, attempt, &run)
             }
@@ -259,6 +260,8 @@ impl Steps {
                 let report = if early { RunReport::Awaited } else { world.stored.report.into() };
                 let run = RunFiles { report, log_bytes: kept_log_bytes(&spec.terms) };
                 let outputs = Outputs { filter: &filter, publish: &publish, reviewed: spec.terms.release.review, run };
+                // It may be created before the run.
+                let seconds = seconds(total_ms.saturating_add(spec.times.publishing_ms));
                 follow(publishing::build(settings, owner, attempt, &outputs, seconds))
             }
         })

@@ -1,6 +1,7 @@
 //! Whole lives of jobs against a simulated cluster, whose pods fail, are evicted and are deleted at random, and whose engine is
 //! killed between any two acts.
 
+mod away;
 mod lost;
 mod outputs;
 
@@ -37,6 +38,8 @@ struct Cluster {
     created: u32,
     /// Whether the report and the log of the run are in the store.
     kept: bool,
+    /// How many attempts of publishing find the result store away.
+    store_away: u32,
     /// What came of registering its results.
     registered: Option<bool>,
     /// How the run ends.
@@ -79,6 +82,7 @@ impl Cluster {
             begun: 0,
             created: 0,
             kept: false,
+            store_away: 0,
             registered: None,
             end: RunEnd::Succeeded,
             container_exits: None,
@@ -270,8 +274,11 @@ impl Cluster {
             (PodState::Running, _) => {
                 self.ready |= step == PodStep::Configuration;
                 self.reported |= step == PodStep::Algorithm;
-                self.kept |= step == PodStep::Publishing;
-                (PodState::Ended(PodEnd::Exit(0)), Some(self.word(step)))
+                let (word, publishes) = (self.word(step), step == PodStep::Publishing);
+                let fails = word.iter().any(|(_, message)| matches!(message.said, Said::Failed { .. }));
+                self.kept |= publishes && !fails;
+                self.store_away = self.store_away.saturating_sub(u32::from(publishes));
+                (PodState::Ended(PodEnd::Exit(i32::from(fails))), Some(word))
             }
             (state, _) => (state, None),
         };
@@ -283,7 +290,7 @@ impl Cluster {
         }
     }
 
-    /// What a step says that ends well.
+    /// What a step says that ends well, or that finds the result store away.
     fn word(&self, step: PodStep) -> Vec<(&'static str, StepMessage)> {
         let message = |said| StepMessage::new(self.spec.id, said);
         let files = FilesChecksum::of(vec![DIGEST]).expect("a checksum").digest();
@@ -306,6 +313,13 @@ impl Cluster {
             }
             PodStep::Publishing if self.pods.get(&step).is_some_and(|pod| pod.keeps) => {
                 vec![(crate::build::publishing::KEEP, message(Said::Kept))]
+            }
+            PodStep::Publishing if self.store_away > 0 => {
+                let reason = Reason::new("it is away", Fault::System);
+                let (step, failure) = (StepName::Publish, StepFailure::StoreAway);
+                let failed = Said::Failed { step, failure, rule: None, reason, detail: None };
+                let passed = (FILTER, message(Said::Passed { checked: LIST }));
+                vec![passed, (crate::build::publishing::PUBLISH, message(failed))]
             }
             PodStep::Publishing => vec![
                 (FILTER, message(Said::Passed { checked: LIST })),

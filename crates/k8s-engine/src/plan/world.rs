@@ -69,11 +69,25 @@ impl Attempts {
         }
     }
 
+    /// How many attempts of a step came to nothing, the present one included, which is the first one at least. That the result
+    /// store was away is nothing that the pod can help.
+    #[must_use]
+    pub fn counted(self, step: PodStep) -> u32 {
+        let away = if step == PodStep::Publishing { self.store_away } else { 0 };
+        self.of(step).saturating_sub(away).max(1)
+    }
+
     /// With the next attempt of a step.
     #[must_use]
     pub fn after(self, step: PodStep) -> Self {
         let next = self.of(step).max(1).saturating_add(1);
         self.with(step, next)
+    }
+
+    /// With the next attempt of publishing, because this one found the result store away.
+    #[must_use]
+    pub fn after_store_away(self) -> Self {
+        Self { store_away: self.store_away.saturating_add(1), ..self.after(PodStep::Publishing) }
     }
 
     /// With at least the first attempt of a step.

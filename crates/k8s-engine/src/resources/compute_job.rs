@@ -42,6 +42,8 @@ use sha2::Digest as _;
 #[x_kube(
     validation = Rule::new("!has(oldSelf.stop) || (has(self.stop) && self.stop == oldSelf.stop)")
         .message("a request to stop is set once, and stays"),
+    validation = Rule::new("!has(oldSelf.publish) || (has(self.publish) && self.publish.attempt >= oldSelf.publish.attempt)")
+        .message("a request to publish stays until there is a later one"),
     validation = Rule::new("!has(oldSelf.review) || (has(self.review) && self.review == oldSelf.review)")
         .message("a review is decided once, and stays"),
     validation = Rule::new(
@@ -63,6 +65,9 @@ pub struct ComputeJobSpec {
     /// A request to stop; none: nobody asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopRequest>,
+    /// A request to store results at once that wait for the result store; none: nobody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<PublishRequest>,
     /// A reviewer's decision; none: there is none yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewDecision>,
@@ -87,6 +92,7 @@ impl ComputeJobSpec {
         Self {
             order,
             stop: None,
+            publish: None,
             review: None,
             first_approval: None,
             log_releases: Vec::new(),
@@ -106,6 +112,21 @@ pub struct StopRequest {
     /// Who.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
+}
+
+/// A request to store results at once that wait for the result store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct PublishRequest {
+    /// When.
+    pub at: Moment,
+    /// Who.
+    #[schemars(schema_with = "schema::account")]
+    pub by: String,
+    /// Which attempt of publishing is to begin at once: the present one of `status.attempts`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempt: u32,
 }
 
 /// A reviewer's decision.
@@ -214,8 +235,8 @@ impl ComputeJob {
         self.spec.order.job(self.id()?)
     }
 
-    /// How the job is doing. A job that the controller has not seen is queued. A request to stop and a decision of a reviewer
-    /// count from the moment when they are stored.
+    /// How the job is doing. A job that the controller has not seen is queued. A request to stop or to publish and a decision of a
+    /// reviewer count from the moment when they are stored.
     ///
     /// # Errors
     /// If the order or the status cannot be read.
@@ -229,6 +250,11 @@ impl ComputeJob {
         };
         if status.stop_requested.is_none() {
             status.stop_requested = self.spec.stop.as_ref().map(|stop| stop.at.timestamp());
+        }
+        if let (Some(wait), Some(asked)) = (&mut status.store_wait, &self.spec.publish)
+            && asked.attempt >= self.publishing_attempt()
+        {
+            wait.next = wait.next.min(asked.at.timestamp());
         }
         if status.phase == Phase::InReview {
             let first = self.spec.first_approval.as_ref().map(|first| first.read(id)).transpose()?;
@@ -252,6 +278,11 @@ impl ComputeJob {
         }
         status.revision = digest(&status);
         Ok(status)
+    }
+
+    /// Which attempt of publishing is the present one, or comes next.
+    pub(crate) fn publishing_attempt(&self) -> u32 {
+        self.status.as_ref().map_or(0, |status| status.attempts.publishing)
     }
 
     /// The phase, if it is known.

@@ -34,7 +34,8 @@ pub use algorithm::{Algorithm, AlgorithmSpec};
 pub use api_key::{ApiKey, ApiKeySpec, ApiKeyStatus, NotAKey};
 pub use asset::{AssetResource, AssetStatus, MOST_RULES_BYTES, StoredAsset, Unusable, manifest, secrets_named};
 pub use compute_job::{
-    ComputeJob, ComputeJobSpec, FirstApproval, LogDecision, Registration, Removal, ReviewDecision, StopRequest, Verdict,
+    ComputeJob, ComputeJobSpec, FirstApproval, LogDecision, PublishRequest, Registration, Removal, ReviewDecision,
+    StopRequest, Verdict,
 };
 pub use condition::{Condition, ConditionStatus};
 pub use dataset::{Dataset, DatasetSpec};
@@ -50,7 +51,7 @@ pub use order::{MOST_DOCUMENT_BYTES, Order, OrderError, OrderedAlgorithm};
 pub use payload::{Payload, PayloadError};
 pub use status::{
     Attempts, ComputeJobStatus, HistoryStep, JobDetail, JobProgress, JobReason, ReportDigest, ResultsDigest,
-    StatusFormError, StoredReview,
+    StatusFormError, StoredReview, StoredWait,
 };
 
 /// The API group of every kind.

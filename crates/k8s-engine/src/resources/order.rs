@@ -160,7 +160,19 @@ struct TimesForm {
     queue_ms: u64,
     total_ms: u64,
     review_ms: u64,
+    /// Absent: as long as in [`TimeLimits::default`], in jobs of earlier versions, too.
+    #[serde(default = "publishing_ms", skip_serializing_if = "is_usual_publishing_ms")]
+    publishing_ms: u64,
     keep_ms: u64,
+}
+
+fn publishing_ms() -> u64 {
+    TimeLimits::default().publishing_ms
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual_publishing_ms(ms: &u64) -> bool {
+    *ms == publishing_ms()
 }
 
 /// The asset is prepared by the service and names no source: the files are filled in when the job finishes.
@@ -333,7 +345,7 @@ impl From<&JobSpec> for Document {
         let (reads_store, reads_local) = (configure.reads_store(), configure.reads_local());
         let JobAlgorithm { did, ddo: _, container, interpreter, source: _ } = algorithm.clone();
         let Container { image, tag, entrypoint, checksum } = container;
-        let TimeLimits { queue_ms, total_ms, review_ms, keep_ms } = *times;
+        let TimeLimits { queue_ms, total_ms, review_ms, publishing_ms, keep_ms } = *times;
         let Delivery { encrypt_to, register } = delivery.clone();
         Self {
             version: DOCUMENT_VERSION.to_owned(),
@@ -347,7 +359,7 @@ impl From<&JobSpec> for Document {
             reads_local,
             terms: terms.clone().into(),
             limits: limits.clone(),
-            times: TimesForm { queue_ms, total_ms, review_ms, keep_ms },
+            times: TimesForm { queue_ms, total_ms, review_ms, publishing_ms, keep_ms },
             delivery: DeliveryForm { encrypt_to, register },
             labels: labels.clone(),
             record: record.clone().into(),
@@ -375,7 +387,7 @@ impl From<Document> for JobSpec {
             record,
         } = document;
         let AlgorithmForm { did, image, tag, entrypoint, checksum, interpreter } = algorithm;
-        let TimesForm { queue_ms, total_ms, review_ms, keep_ms } = times;
+        let TimesForm { queue_ms, total_ms, review_ms, publishing_ms, keep_ms } = times;
         let DeliveryForm { encrypt_to, register } = delivery;
         let container = Container { image, tag, entrypoint, checksum };
         Self {
@@ -388,7 +400,7 @@ impl From<Document> for JobSpec {
             parameters: None,
             terms: terms.into(),
             limits,
-            times: TimeLimits { queue_ms, total_ms, review_ms, keep_ms },
+            times: TimeLimits { queue_ms, total_ms, review_ms, publishing_ms, keep_ms },
             delivery: Delivery { encrypt_to, register },
             labels,
             record: record.into(),

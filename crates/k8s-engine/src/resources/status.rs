@@ -1,10 +1,13 @@
 use super::{Condition, ConditionStatus, FirstApproval, Moment, OrderError, schema};
 use cloister_model::{
     Account, Approval, Did, FailureDetail, Fault, JobId, JobStatus, Labels, ListDigest, Phase, Progress, Reason,
-    Review, Sha256, Step, Timestamp, WithheldLog,
+    Review, Sha256, Step, StoreWait, Timestamp, WithheldLog,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// Characters of why a result store did not take results.
+const MOST_WHY: usize = 500;
 
 /// Phases that a job came to. A life has fewer.
 const MOST_HISTORY: usize = 32;
@@ -56,6 +59,9 @@ pub struct ComputeJobStatus {
     /// How far its inputs are fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<JobProgress>,
+    /// That its results wait for a result store which is away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store_wait: Option<StoredWait>,
     /// Where its algorithm runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
@@ -197,8 +203,53 @@ pub struct Attempts {
     #[schemars(range(min = 0, max = 1000))]
     pub algorithm: u32,
     /// Filtering and publishing.
-    #[schemars(range(min = 0, max = 1000))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub publishing: u32,
+    /// How many attempts of publishing found the result store away.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub store_away: u32,
+}
+
+/// The wait for a result store that is away. The outputs stay on the volume of the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub struct StoredWait {
+    /// When the first attempt failed.
+    pub since: Moment,
+    /// How many attempts have failed.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub failures: u32,
+    /// When the next attempt begins, if nobody asks for it before.
+    pub next: Moment,
+    /// When the job ends without results, if the store is away for so long.
+    pub until: Moment,
+    /// Why the last attempt failed, and what can be done. Safe to show.
+    #[schemars(length(max = 500))]
+    pub why: String,
+}
+
+impl From<&StoreWait> for StoredWait {
+    fn from(StoreWait { since, failures, next, until, why }: &StoreWait) -> Self {
+        let (since, next, until) = ((*since).into(), (*next).into(), (*until).into());
+        Self { since, failures: *failures, next, until, why: why.clone() }
+    }
+}
+
+impl StoredWait {
+    /// What was written by hand is made safe to show.
+    fn read(&self) -> StoreWait {
+        let Self { since, failures, next, until, why } = self;
+        let why = JobReason { text: why.clone(), fault: Fault::System }.read();
+        let why = why.text().chars().take(MOST_WHY).collect();
+        StoreWait {
+            since: since.timestamp(),
+            failures: *failures,
+            next: next.timestamp(),
+            until: until.timestamp(),
+            why,
+        }
+    }
 }
 
 /// The report of a run.
@@ -276,6 +327,7 @@ impl ComputeJobStatus {
             review,
             revision: _,
             progress,
+            store_wait,
             history,
         } = status;
         let skip = history.len().saturating_sub(MOST_HISTORY);
@@ -308,6 +360,7 @@ impl ComputeJobStatus {
                 .collect(),
             queue_ahead: None,
             progress: progress.map(|Progress { done_bytes, total_bytes }| JobProgress { done_bytes, total_bytes }),
+            store_wait: store_wait.as_ref().map(Into::into),
             node: before.and_then(|before| before.node.clone()),
             attempts: before.map(|before| before.attempts).unwrap_or_default(),
             explanation: None,
@@ -357,6 +410,7 @@ impl ComputeJobStatus {
             review,
             revision: 0,
             progress: self.progress.map(|JobProgress { done_bytes, total_bytes }| Progress { done_bytes, total_bytes }),
+            store_wait: self.store_wait.as_ref().map(StoredWait::read),
             history: self.history.iter().map(|step| Step { phase: step.phase, at: step.at.timestamp() }).collect(),
         })
     }

@@ -32,6 +32,8 @@ pub(crate) enum Ending {
     OutputsBreakARule,
     /// The kernel ends each program that looks at its outputs, for its memory.
     OutputsTakeTooMuch,
+    /// The store of results is away.
+    StoreAway,
     /// The first pod of each step but the algorithm's is deleted by hand, and all others end well.
     DeletedOnce,
     /// The node of each step's first pod gives it up before anything of it has begun.
@@ -102,6 +104,13 @@ pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> O
                 "containerStatuses": [container(publishing::PUBLISH, 1, said)],
             })
         }
+        ("-p", Ending::StoreAway) => json!({
+            "phase": "Failed",
+            "initContainerStatuses": [container(publishing::FILTER, 0, Said::Passed { checked: LIST })],
+            "containerStatuses": [
+                container(publishing::PUBLISH, 1, failed(StepName::Publish, StepFailure::StoreAway, None))
+            ],
+        }),
         ("-p", Ending::OutputsTakeTooMuch) => {
             json!({"phase": "Failed", "initContainerStatuses": [out_of_memory(publishing::FILTER)]})
         }

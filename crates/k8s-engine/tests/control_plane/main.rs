@@ -7,6 +7,7 @@
 
 mod archive;
 mod assets;
+mod away;
 mod canary;
 mod cluster;
 mod conformance;

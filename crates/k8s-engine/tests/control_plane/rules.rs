@@ -76,6 +76,11 @@ async fn a_compute_job_is_ordered_once_stopped_once_and_reviewed_in_review() {
     refused(change(review("Refuse")).await, "a review is decided once");
     // The review stands when the job goes on.
     put(Phase::Publishing).await;
+    let publish = |attempt: u32| json!({"publish": {"attempt": attempt, "by": "bob", "at": "2026-01-02T03:04:08Z"}});
+    change(publish(2)).await.expect("a request");
+    refused(change(publish(1)).await, "until there is a later one");
+    refused(change(json!({"publish": null})).await, "until there is a later one");
+    change(publish(3)).await.expect("a later one");
     let ended = put(Phase::Finished).await;
     let conditions = ended["status"]["conditions"].as_array().expect("conditions").clone();
     assert!(conditions.iter().any(|condition| condition["type"] == "Complete" && condition["status"] == "True"));

@@ -90,7 +90,7 @@ fn a_job_can_be_stopped_in_every_phase_and_its_run_ends_first() {
 #[test]
 fn a_passed_time_limit_ends_a_job_in_every_phase() {
     for before in unended() {
-        for limit in [TimeLimit::Queue, TimeLimit::Total, TimeLimit::Review] {
+        for limit in [TimeLimit::Queue, TimeLimit::Total, TimeLimit::Review, TimeLimit::Publishing] {
             let observed = Observed { overdue: Some(limit), ..Observed::new(spec(), before.clone()) };
             let waits = matches!(before.phase, Phase::Queued | Phase::InReview);
             if !waits {

@@ -21,6 +21,7 @@ pub(crate) struct Observed {
     pub(crate) checked: Option<ResultList>,
     pub(crate) published: Option<StepReport>,
     pub(crate) permission: Option<Permission>,
+    pub(crate) awaits_store: bool,
     pub(crate) name_taken: bool,
     pub(crate) cleaned: bool,
 }
@@ -41,6 +42,7 @@ impl Observed {
             checked: None,
             published: None,
             permission: None,
+            awaits_store: false,
             name_taken: false,
             cleaned: false,
         }
@@ -61,6 +63,7 @@ impl Observed {
             checked: self.checked.as_ref(),
             published: self.published.as_ref().map(StepAnswer::from),
             permission: self.permission.as_ref(),
+            awaits_store: self.awaits_store,
             name_taken: self.name_taken,
             cleaned: self.cleaned,
         }

@@ -30,12 +30,23 @@ struct Memory {
     filtered: Option<StepReport>,
     published: Option<StepReport>,
     permission: Option<Permission>,
+    awaits_store: bool,
     name_taken: bool,
 }
 
 impl Machine {
     fn observe(&self, memory: &Memory, overdue: Option<TimeLimit>) -> Observed {
-        let Memory { run_ended, configured, exit, start_error, filtered, published, permission, name_taken } = memory;
+        let Memory {
+            run_ended,
+            configured,
+            exit,
+            start_error,
+            filtered,
+            published,
+            permission,
+            awaits_store,
+            name_taken,
+        } = memory;
         Observed {
             has_turn: true,
             overdue,
@@ -52,6 +63,7 @@ impl Machine {
             checked: self.checked.clone(),
             published: published.clone(),
             permission: permission.clone(),
+            awaits_store: *awaits_store,
             name_taken: *name_taken,
             cleaned: self.cleaned,
             ..Observed::new(self.spec.clone(), self.status.clone())
@@ -64,7 +76,9 @@ impl Machine {
             Action::Record(transition) => {
                 match transition.apply(&self.status, at(now), keep(), &[]) {
                     Ok(applied) => {
-                        prop_assert!(applied.status.phase > self.status.phase);
+                        let waits = transition.store_away.is_some();
+                        prop_assert_eq!(applied.status.store_wait.is_some(), waits);
+                        prop_assert!(waits || applied.status.phase > self.status.phase);
                         self.status = applied.status;
                     }
                     // A stop came between the look and the write.
@@ -72,6 +86,9 @@ impl Machine {
                     // Another process asked for a permission in between, and so on: asked again.
                     Err(NotApplied::AssetsChanged) => memory.permission = None,
                     Err(NotApplied::Impossible(error)) => prop_assert!(false, "{error}"),
+                }
+                if transition.store_away.is_some() {
+                    (memory.published, memory.awaits_store) = (None, true);
                 }
                 if transition.release.is_some() && fate.is_multiple_of(8) && !self.status.phase.has_ended() {
                     memory.name_taken = true;
@@ -130,8 +147,13 @@ impl Machine {
                 memory.published = Some(match fate % 4 {
                     0 => failure(StepName::Publish, StepFailure::Results, None, Fault::System),
                     1 => failure(StepName::Publish, StepFailure::Cancelled, None, Fault::Nobody),
+                    2 => failure(StepName::Publish, StepFailure::StoreAway, None, Fault::System),
                     _ => published(order.files),
                 });
+            }
+            Action::AwaitStore => {
+                prop_assert!(self.status.store_wait.is_some());
+                memory.awaits_store = false;
             }
             Action::Clean => self.cleaned = true,
             Action::Wait => {

@@ -111,6 +111,17 @@ impl Jobs for LocalEngine {
         Box::pin(self.core.store.write(Durability::Disk, move |write| stop(write, job, record)))
     }
 
+    fn publish_again(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus> {
+        Box::pin(async move {
+            let ask = move |write: &mut Write<'_>| publish_again(write, job, record);
+            let (status, asked) = self.core.store.write(Durability::Disk, ask).await?;
+            if asked {
+                self.core.active_jobs().publish(job);
+            }
+            Ok(status)
+        })
+    }
+
     fn remove(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, ()> {
         Box::pin(self.core.store.write(Durability::Disk, move |write| match jobs::remove(write, job)? {
             None => Err(Fail::Rejected(EngineError::NoSuchJob(job))),
@@ -222,6 +233,17 @@ fn stop(write: &mut Write<'_>, job: JobId, asked: AuditEvent) -> Result<JobStatu
         // Its driver ends it.
         _ => Ok(status),
     }
+}
+
+/// The status, and whether something was asked for.
+fn publish_again(write: &mut Write<'_>, job: JobId, asked: AuditEvent) -> Result<(JobStatus, bool), Fail<EngineError>> {
+    let before = jobs::status(write.db, job)?.ok_or(Fail::Rejected(EngineError::NoSuchJob(job)))?;
+    if before.store_wait.is_none() || before.stop_requested.is_some() {
+        return Err(Fail::Rejected(EngineError::NotWaitingForStore(job)));
+    }
+    let Some(status) = jobs::ask_to_publish(write, &before, asked.at)? else { return Ok((before, false)) };
+    audit::record(write, asked)?;
+    Ok((status, true))
 }
 
 fn review(

@@ -50,6 +50,8 @@ struct Memory {
     filtered: Option<StepReport>,
     published: Option<StepReport>,
     permission: Option<Permission>,
+    /// Whether an attempt of this process found the result store away, and the pause after it is not over.
+    awaits_store: bool,
     name_taken: bool,
     cleaned: bool,
 }
@@ -190,6 +192,7 @@ impl Drive<'_> {
             checked: checked.as_ref(),
             published: memory.published.as_ref().map(StepAnswer::from),
             permission: memory.permission.as_ref(),
+            awaits_store: memory.awaits_store,
             name_taken: memory.name_taken,
             cleaned: memory.cleaned,
             ..Facts::of(&self.spec, &status)
@@ -239,6 +242,12 @@ impl Drive<'_> {
             Action::Publish(order) => {
                 if let Some(report) = lease.unless_interrupted(self.publish(&order)).await {
                     self.memory.published = Some(report);
+                }
+            }
+            Action::AwaitStore => {
+                if lease.unless_interrupted(self.pause()).await.is_some() {
+                    // It may have been taken back meanwhile.
+                    (self.memory.awaits_store, self.memory.permission) = (false, None);
                 }
             }
             Action::EndRun => {

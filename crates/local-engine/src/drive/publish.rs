@@ -1,8 +1,9 @@
 use super::Drive;
 use cloister_files::Watch;
+use cloister_lifecycle::store_pause;
 use cloister_model::{PublishOrder, StepReport};
 use cloister_runner::OUTPUTS;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 impl Drive<'_> {
     /// Stores the checked files where the consumer can fetch them. They cannot be read there before the release is stored.
@@ -13,5 +14,15 @@ impl Drive<'_> {
         let _ended = cancel.clone().drop_guard();
         let watch = Watch { cancel, progress: Arc::new(|_| ()) };
         self.core.results.carry_out(order, &outputs, &self.core.log_file(order.job), &watch).await
+    }
+
+    /// Waits until the result store is tried again: after a pause, or as soon as somebody asks.
+    pub(super) async fn pause(&self) {
+        let wait = self.memory.status.as_ref().and_then(|status| status.store_wait.as_ref());
+        let pause = wait.map_or(Duration::ZERO, |wait| store_pause(wait.failures));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = self.lease.publish.notified() => {}
+        }
     }
 }

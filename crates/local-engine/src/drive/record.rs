@@ -9,8 +9,9 @@ use crate::{
 };
 use cloister_lifecycle::{
     Action, AssetRevision, EndedJob, Facts, LogFate, NotApplied, Release, Retention, TimeLimit, Transition, decide,
+    store_pause,
 };
-use cloister_model::{AuditAction, JobId, JobSpec, JobStatus, StoreError, Timestamp};
+use cloister_model::{AuditAction, JobId, JobSpec, JobStatus, StoreError, StoreWait, Timestamp};
 use std::sync::Arc;
 
 /// Why a transition was not stored. Nothing has changed then.
@@ -35,6 +36,7 @@ impl Drive<'_> {
     pub(super) async fn record(&mut self, transition: Transition) -> Result<(), Unrecorded> {
         let (core, job) = (self.core, self.job());
         let Transition { ref log, discard_results, durability, .. } = transition;
+        let store_is_away = transition.store_away.is_some();
         let discards_log = *log == LogFate::Discarded;
         // Before: once the job has ended, its folder may go at any moment.
         if !discards_log {
@@ -63,11 +65,25 @@ impl Drive<'_> {
             // A release that was not stored may have moved it there.
             work_folder::discard_log(&core.home, job).await?;
         }
+        if store_is_away {
+            self.note_wait(&status);
+        }
         self.memory.status = Some(status);
         if discard_results && let Err(error) = core.results.remove(job).await {
             tracing::warn!(%job, %error, "a part of its results stays until the next start");
         }
         Ok(())
+    }
+}
+
+impl Drive<'_> {
+    /// Takes note that the result store is away: what publishing answered is stored.
+    fn note_wait(&mut self, status: &JobStatus) {
+        (self.memory.published, self.memory.awaits_store) = (None, true);
+        if let Some(StoreWait { failures, why, .. }) = &status.store_wait {
+            let (job, pause_s) = (status.id, store_pause(*failures).as_secs());
+            tracing::warn!(%job, failures, why, pause_s, "the result store is away; the results are kept and stored later");
+        }
     }
 }
 

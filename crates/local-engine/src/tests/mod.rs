@@ -8,6 +8,7 @@ mod receipts;
 mod records;
 mod recovery;
 mod release;
+mod store_away;
 mod versions;
 
 use crate::{EnvironmentOptions, LocalEngine, OpenError, Options, testing};

@@ -6,7 +6,7 @@ use crate::{
     store::{DbError, Durability, Fail, Write, receipts},
     testing,
 };
-use cloister_lifecycle::{LogFate, Transition};
+use cloister_lifecycle::{LogFate, StoreAway, Transition};
 use cloister_model::{
     Account, ApiKey, Asset, AssetKind, AuditAction, AuditLog as _, Backend as _, Claim, Ddo, EngineError, Event, Fault,
     JobId, JobSpec, Jobs as _, Keyring as _, Opening, Outputs as _, Phase, Reason, Registry as _, ReviewVerdict, Role,
@@ -42,6 +42,18 @@ async fn end_withholding_log(engine: &LocalEngine, job: JobId) {
         step.map(drop).map_err(|error| Fail::Db(DbError::Other(format!("{error:?}"))))
     };
     engine.core.store.write::<(), DbError, _>(Durability::Process, end).await.expect("an end");
+}
+
+/// Lets a job wait for the result store, as an engine that found it away would.
+async fn wait_for_store(engine: &LocalEngine, job: &JobSpec) {
+    let away = StoreAway::of(job, &Reason::new("it is away", Fault::System));
+    let waits = Transition { store_away: Some(away), ..testing::transition(&[], None) };
+    let job = job.id;
+    let step = move |write: &mut Write<'_>| {
+        let step = testing::apply(write, job, &waits, crate::clock::now());
+        step.map(drop).map_err(|error| Fail::Db(DbError::Other(format!("{error:?}"))))
+    };
+    engine.core.store.write::<(), DbError, _>(Durability::Process, step).await.expect("a wait");
 }
 
 /// Every row of every table.
@@ -112,12 +124,13 @@ fn asset() -> Asset {
 async fn no_command_takes_effect_without_its_record() {
     let place = Place::new();
     let engine = idle(&place).await;
-    let [queued, ended, approved, refused, running, unfit, silent] = [1, 2, 3, 4, 5, 6, 8].map(testing::job);
+    let [queued, ended, approved, refused, running, unfit, silent, waiting] =
+        [1, 2, 3, 4, 5, 6, 8, 9].map(testing::job);
     // Its publisher releases its log.
     let mut silent = silent;
     silent.record.datasets = vec![cloister_testkit::recorded_dataset("d", "alice", false)];
     let unfit = JobSpec { environment: "elsewhere".parse().expect("a name"), ..unfit };
-    for job in [&queued, &ended, &approved, &refused, &running, &silent] {
+    for job in [&queued, &ended, &approved, &refused, &running, &silent, &waiting] {
         submit(&engine, job.clone()).await.expect("submitted");
     }
     stop(&engine, ended.id).await.expect("stopped");
@@ -127,6 +140,8 @@ async fn no_command_takes_effect_without_its_record() {
     advance(&engine, running.id, &[Event::Accept]).await;
     advance(&engine, silent.id, &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run]).await;
     end_withholding_log(&engine, silent.id).await;
+    advance(&engine, waiting.id, &REVIEWED[..5]).await;
+    wait_for_store(&engine, &waiting).await;
     engine.put_key(key(), testing::event(AuditAction::KeyCreated)).await.expect("stored");
 
     let other_key = || ApiKey { id: "00000000000000bb".parse().expect("an id"), ..key() };
@@ -140,6 +155,7 @@ async fn no_command_takes_effect_without_its_record() {
             $check!("submit what cannot run", engine.submit(unfit.clone(), Vec::new(), allowed()));
             $check!("stop a queued job", stop(&engine, queued.id));
             $check!("stop a running job", stop(&engine, running.id));
+            $check!("publish again", engine.publish_again(waiting.id, testing::event(AuditAction::PublishingAsked)));
             $check!("remove", remove(&engine, ended.id));
             $check!("approve", review(&engine, approved.id, ReviewVerdict::Approve));
             $check!("refuse", review(&engine, refused.id, refusal()));
@@ -176,7 +192,7 @@ async fn no_command_takes_effect_without_its_record() {
         };
     }
     every_command!(is_on_record);
-    assert_eq!(on_record, 20);
+    assert_eq!(on_record, 22);
     close(engine).await;
 }
 
@@ -197,8 +213,8 @@ async fn readiness_is_told_without_a_change() {
 async fn a_command_that_changes_nothing_is_not_on_record() {
     let place = Place::new();
     let engine = idle(&place).await;
-    let [job, other, running] = [1, 2, 3].map(testing::job);
-    for job in [&job, &job, &job, &other, &running] {
+    let [job, other, running, waiting] = [1, 2, 3, 4].map(testing::job);
+    for job in [&job, &job, &job, &other, &running, &waiting] {
         submit(&engine, job.clone()).await.expect("submitted");
     }
     advance(&engine, running.id, &[Event::Accept]).await;
@@ -206,7 +222,16 @@ async fn a_command_that_changes_nothing_is_not_on_record() {
         let stopped = stop(&engine, job.id).await.expect("stopped");
         assert_eq!(stop(&engine, job.id).await, Ok(stopped), "stopping again changes nothing");
     }
+    advance(&engine, waiting.id, &REVIEWED[..5]).await;
+    let publish = |job| engine.publish_again(job, testing::event_at(AuditAction::PublishingAsked, crate::clock::now()));
+    assert_eq!(publish(waiting.id).await, Err(EngineError::NotWaitingForStore(waiting.id)));
+    wait_for_store(&engine, &waiting).await;
+    let asked = publish(waiting.id).await.expect("asked");
+    assert_eq!(publish(waiting.id).await, Ok(asked), "an attempt is under way");
+    stop(&engine, waiting.id).await.expect("stopped");
+    assert_eq!(publish(waiting.id).await, Err(EngineError::NotWaitingForStore(waiting.id)), "it is to end");
     let missing = JobId::from_bytes([9; 16]);
+    assert_eq!(publish(missing).await, Err(EngineError::NoSuchJob(missing)));
     assert_eq!(stop(&engine, missing).await, Err(EngineError::NoSuchJob(missing)));
     assert_eq!(remove(&engine, missing).await, Err(EngineError::NoSuchJob(missing)));
     assert_eq!(remove(&engine, other.id).await, Err(EngineError::NotEnded(other.id)));
@@ -218,7 +243,9 @@ async fn a_command_that_changes_nothing_is_not_on_record() {
     let stale = Asset { revision: 2, ..asset() };
     let put = engine.put_asset(stale, u64::MAX, testing::event(AuditAction::AssetPublished)).await;
     assert_eq!(put, Err(StoreError::Conflict));
-    let expected = [AuditAction::JobAllowed; 3].into_iter().chain([AuditAction::JobStopped; 2]);
+    let stops = [AuditAction::JobStopped; 2];
+    let expected = [AuditAction::JobAllowed; 4].into_iter().chain(stops);
+    let expected = expected.chain([AuditAction::PublishingAsked, AuditAction::JobStopped]);
     assert_eq!(actions(&engine).await, expected.collect::<Vec<_>>());
     close(engine).await;
 }

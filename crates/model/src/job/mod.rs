@@ -14,5 +14,5 @@ pub use results::{ByteRange, ResultFile, ResultKind, ResultSet};
 pub use spec::{Delivery, JobAlgorithm, JobId, JobIdError, JobInput, JobSource, JobSpec, TimeLimits};
 pub use status::{
     Approval, FailureDetail, Fault, JobStatus, LogRelease, Progress, Reason, Review, Seen, StatusError, Step,
-    Timestamp, WithheldLog,
+    StoreWait, Timestamp, WithheldLog,
 };

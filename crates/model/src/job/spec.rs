@@ -106,10 +106,12 @@ pub struct JobSpec {
 pub struct TimeLimits {
     /// Waiting for its turn.
     pub queue_ms: u64,
-    /// Everything up to its end, a review not counted.
+    /// Everything up to its review, or to where its results are stored.
     pub total_ms: u64,
     /// Waiting for a reviewer, from when the review was asked for.
     pub review_ms: u64,
+    /// Storing its results, from when that began: so long may a result store be away.
+    pub publishing_ms: u64,
     /// How long results, log and report are kept after its end.
     pub keep_ms: u64,
 }
@@ -117,9 +119,10 @@ pub struct TimeLimits {
 const HOUR_MS: u64 = 60 * 60 * 1000;
 
 impl Default for TimeLimits {
-    /// A day to wait, a day in all, a week for a reviewer, a month to fetch results.
+    /// A day to wait, a day in all, a week for a reviewer, a day for the result store, a month to fetch results.
     fn default() -> Self {
-        Self { queue_ms: 24 * HOUR_MS, total_ms: 24 * HOUR_MS, review_ms: 7 * 24 * HOUR_MS, keep_ms: 30 * 24 * HOUR_MS }
+        const DAY_MS: u64 = 24 * HOUR_MS;
+        Self { queue_ms: DAY_MS, total_ms: DAY_MS, review_ms: 7 * DAY_MS, publishing_ms: DAY_MS, keep_ms: 30 * DAY_MS }
     }
 }
 

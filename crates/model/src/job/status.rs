@@ -68,6 +68,9 @@ pub struct JobStatus {
     pub revision: u64,
     /// How far its inputs are fetched; none outside configuration.
     pub progress: Option<Progress>,
+    /// That its results wait for a result store which is away; none while they do not.
+    #[serde(default)]
+    pub store_wait: Option<StoreWait>,
     /// Every phase that it came to, and when, the present one last.
     pub history: Vec<Step>,
 }
@@ -180,6 +183,22 @@ impl fmt::Display for Listed<'_> {
         }
         Ok(())
     }
+}
+
+/// The wait for a result store that is away. The outputs are kept meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct StoreWait {
+    /// When the first attempt to store them failed.
+    pub since: Timestamp,
+    /// How many attempts have failed since then, that one included.
+    pub failures: u32,
+    /// When the next attempt begins, if nobody asks for it before.
+    pub next: Timestamp,
+    /// When the job ends without results, if the store is away for so long.
+    pub until: Timestamp,
+    /// Why the last attempt failed, and what can be done: at most 500 characters that are safe to show.
+    pub why: String,
 }
 
 /// How far the fetching of inputs is.
@@ -373,6 +392,7 @@ impl JobStatus {
             withheld_log: None,
             revision: 1,
             progress: None,
+            store_wait: None,
             history: vec![Step { phase: Phase::Queued, at: created }],
         }
     }
@@ -398,7 +418,8 @@ impl JobStatus {
         let mut history = self.history.clone();
         history.push(Step { phase, at });
         let (ended, revision) = (phase.has_ended().then_some(at), self.revision + 1);
-        Ok(Self { phase, reason, changed: at, ended, revision, progress: None, history, ..self.clone() })
+        let (progress, store_wait) = (None, None);
+        Ok(Self { phase, reason, changed: at, ended, revision, progress, store_wait, history, ..self.clone() })
     }
 }
 

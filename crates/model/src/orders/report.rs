@@ -79,6 +79,8 @@ pub enum StepFailure {
     Outputs,
     /// The results could not be stored.
     Results,
+    /// The result store is away: it is tried again later. The job is where it was.
+    StoreAway,
     /// The step was told to end. The job is where it was.
     Cancelled,
 }
@@ -122,7 +124,7 @@ impl StepFailure {
             Self::Algorithm => Some(Event::AlgorithmUnavailable),
             Self::Outputs => Some(Event::Refused),
             Self::Results => Some(Event::PublishFailed),
-            Self::Cancelled => None,
+            Self::StoreAway | Self::Cancelled => None,
         }
     }
 }

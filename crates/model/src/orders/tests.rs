@@ -177,6 +177,7 @@ fn a_report_says_what_happened_to_the_job() {
         (StepFailure::Algorithm, Some(Event::AlgorithmUnavailable)),
         (StepFailure::Outputs, Some(Event::Refused)),
         (StepFailure::Results, Some(Event::PublishFailed)),
+        (StepFailure::StoreAway, None),
         (StepFailure::Cancelled, None),
     ] {
         assert_eq!(report(failure).event(), event);

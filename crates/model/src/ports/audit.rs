@@ -15,6 +15,8 @@ pub enum AuditAction {
     JobDenied,
     /// An account asked for a job to be stopped.
     JobStopped,
+    /// An account asked for results to be stored at once that wait for the result store.
+    PublishingAsked,
     /// A job was removed.
     JobRemoved,
     /// Results became readable.
@@ -51,6 +53,7 @@ impl AuditAction {
             Self::JobAllowed => "job-allowed",
             Self::JobDenied => "job-denied",
             Self::JobStopped => "job-stopped",
+            Self::PublishingAsked => "publishing-asked",
             Self::JobRemoved => "job-removed",
             Self::Released => "released",
             Self::ReleaseRefused => "release-refused",

@@ -92,6 +92,14 @@ pub trait Jobs: fmt::Debug + Send + Sync {
     /// [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
     fn stop(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
 
+    /// Asks for the results of a job to be stored at once that wait for the result store ([`JobStatus::store_wait`]), instead of
+    /// after the pause. Done when the request is stored and recorded; the attempt begins afterwards, and may fail as the ones
+    /// before. A request while one is under way changes nothing and is not recorded.
+    ///
+    /// # Errors
+    /// [`EngineError::NotWaitingForStore`], [`EngineError::NoSuchJob`], [`EngineError::Unavailable`].
+    fn publish_again(&self, job: JobId, record: AuditEvent) -> EngineFuture<'_, JobStatus>;
+
     /// Removes an ended job with its log and its results. Done when no call returns anything of it, except for its
     /// receipt ([`Outputs::receipt`](super::Outputs::receipt)), which stays. The bytes are deleted afterwards.
     ///
@@ -242,6 +250,12 @@ pub enum EngineError {
     /// Only an ended job can be removed.
     #[error("job {0} has not ended; stop it first")]
     NotEnded(JobId),
+    /// Its results do not wait for the result store.
+    #[error(
+        "the results of job {0} do not wait for the result store, so that nothing is stored again; `cloister job explain` says \
+         where the job is"
+    )]
+    NotWaitingForStore(JobId),
     /// There is nothing to review.
     #[error("there is nothing to review: job {0} is not in review")]
     NotInReview(JobId),

@@ -132,6 +132,7 @@ mod tests {
             withheld_log: None,
             revision: 1,
             progress: None,
+            store_wait: None,
             history,
         }
     }

@@ -8,7 +8,7 @@ pub(crate) enum JobAccess {
     /// See how it is doing, and what it did: its owner, publishers of its datasets, operators; while it is in review, its
     /// reviewers.
     Read,
-    /// Stop it: its owner, publishers of its datasets, operators.
+    /// Stop it, or have its results stored that wait for the result store: its owner, publishers of its datasets, operators.
     Stop,
     /// Remove it, and read its log: its owner and operators.
     Control,

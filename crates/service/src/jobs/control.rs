@@ -24,6 +24,18 @@ impl UseCases {
         Ok(self.backend().stop(job, record).await?)
     }
 
+    /// Asks for results to be stored at once that wait for the result store: whoever may stop the job.
+    ///
+    /// # Errors
+    /// [`JobError::NotWaitingForStore`], [`JobError::NotFound`], [`JobError::Engine`].
+    pub async fn publish_job(&self, actor: &Actor, job: JobId) -> Result<JobStatus, JobError> {
+        let FoundJob { status, .. } = self.find_job(actor, job, JobAccess::Stop).await?;
+        let Some(wait) = &status.store_wait else { return Err(JobError::NotWaitingForStore(job)) };
+        let detail = json!({"failures": wait.failures});
+        let record = actor.event(self.now(), AuditAction::PublishingAsked, &status, detail);
+        Ok(self.backend().publish_again(job, record).await?)
+    }
+
     /// Removes a job that has ended, with its log and its results. Its receipt stays.
     ///
     /// # Errors

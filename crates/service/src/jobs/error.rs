@@ -9,6 +9,12 @@ pub enum JobError {
     /// Only an ended job can be removed.
     #[error("job {0} has not ended; stop it first")]
     NotEnded(JobId),
+    /// The results of the job do not wait for the result store.
+    #[error(
+        "the results of job {0} do not wait for the result store, so that nothing is stored again; `cloister job explain` says \
+         where the job is"
+    )]
+    NotWaitingForStore(JobId),
     /// The job is not in review.
     #[error("there is nothing to review: job {0} is not in review")]
     NotInReview(JobId),
@@ -34,6 +40,7 @@ impl From<EngineError> for JobError {
         match error {
             EngineError::NoSuchJob(_) | EngineError::NoSuchResult { .. } => Self::NotFound,
             EngineError::NotEnded(job) => Self::NotEnded(job),
+            EngineError::NotWaitingForStore(job) => Self::NotWaitingForStore(job),
             EngineError::NotInReview(job) => Self::NotInReview(job),
             EngineError::AlreadyApproved(job) => Self::AlreadyApproved(job),
             EngineError::NoWithheldLog(job) => Self::NoWithheldLog(job),

@@ -1,7 +1,10 @@
 //! Objects of an S3 store: as inputs, with the publisher's keys, and as the place for results, with the operator's.
 
 use super::{assert_arrives, assert_fails, content, near, scenario};
-use crate::scenario::Scenario;
+use crate::{
+    client::{command, prints},
+    scenario::Scenario,
+};
 use cloister_model::Phase;
 use cloister_tests::service::{S3, Setup, phase, text, writing};
 use serde_json::{Value, json};
@@ -172,18 +175,74 @@ fn results_wait_for_a_store_that_does_not_answer() {
     scenario.service.restart();
     let submitted = scenario.service.submit(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "second")])));
     let job = text(&submitted, "id");
-    let kept = || scenario.service.logs().contains("the results are kept and stored later").then_some(());
-    cloister_tests::service::wait_for("the first attempt", kept);
+    let _ = waits_for_store(&scenario, &job, 1);
     assert_eq!(phase(&scenario.service.job(&scenario.carol, &job)), Phase::Publishing);
     assert_eq!(scenario.service.results(&scenario.carol, &job), Vec::<Value>::new());
     assert!(scenario.service.stop().success());
     scenario.service.restart();
     assert_eq!(phase(&scenario.service.job(&scenario.carol, &job)), Phase::Publishing);
+    assert!(scenario.service.logs().contains("the results are kept and stored later"));
     way.open(true);
     let ended = scenario.service.ended(&scenario.carol, &job);
     assert!(phase(&ended).is_success(), "{ended:#}");
     assert_eq!(scenario.service.result(&scenario.carol, &job, "a"), b"second");
     assert!(!scenario.service.logs().contains(&s3.secret_access_key), "no key in the log");
+}
+
+/// A job whose results wait for the store, once so many attempts have failed.
+fn waits_for_store(scenario: &Scenario, job: &str, failures: u64) -> Value {
+    cloister_tests::service::wait_for("an attempt that fails", || {
+        let found = scenario.service.job(&scenario.carol, job);
+        (found["storeWait"]["failures"].as_u64() >= Some(failures)).then_some(found)
+    })
+}
+
+/// In the end the pause is longer than this test waits for anything: the results are stored because somebody asks.
+#[test]
+fn whoever_may_stop_a_job_asks_for_its_results_to_be_stored_once_the_store_is_back() {
+    let s3 = S3::start();
+    let way = Way::to(&s3.endpoint);
+    way.open(false);
+    let scenario = Scenario::with(results_at(&s3, &way.address, &s3.secret_access_key));
+    let Scenario { service, alice, carol, mallory, .. } = &scenario;
+    let dataset = service.open_dataset(alice, "d");
+    let job = text(&service.submit(carol, &scenario.raw_job(&dataset, &writing(&[("a", "kept")]))), "id");
+    let publish = format!("/v1/jobs/{job}/publish");
+    let waits = waits_for_store(&scenario, &job, 1);
+    assert_eq!(phase(&waits), Phase::Publishing);
+    let wait = &waits["storeWait"];
+    for moment in ["since", "next", "until"] {
+        assert!(wait[moment].is_string(), "{wait:#}");
+    }
+    let explained = service.get(carol, &format!("/v1/jobs/{job}/explain")).expect_json(200);
+    let said = text(&explained, "text");
+    assert!(said.contains(&text(wait, "why")) && said.contains(&format!("cloister job publish {job}")), "{said}");
+    let run = |arguments: &[&str]| command(&scenario, carol, service.folder(), arguments);
+    let shown = prints(&run(&["job", "show", &job]), 0);
+    assert!(shown.contains("waits") && shown.contains("the result store does not answer"), "{shown}");
+    // A stranger learns nothing, and changes nothing.
+    let missing = "/v1/jobs/0123456789abcdef0123456789abcdef/publish";
+    let answers = [publish.as_str(), missing].map(|target| service.post(mallory, target, &json!({})).problem(404));
+    assert_eq!(answers[0]["detail"], answers[1]["detail"]);
+    // Its owner, the publisher of its dataset and the operator may ask.
+    for (who, failures) in [carol, alice, &service.operator].into_iter().cycle().zip(2..=6) {
+        let asked = service.post(who, &publish, &json!({})).expect_json(202);
+        assert_eq!(phase(&asked), Phase::Publishing);
+        let _ = waits_for_store(&scenario, &job, failures);
+    }
+    way.open(true);
+    let _ = prints(&run(&["job", "publish", &job]), 0);
+    let ended = service.ended(carol, &job);
+    assert!(phase(&ended).is_success() && ended["storeWait"].is_null(), "{ended:#}");
+    assert_eq!(service.result(carol, &job, "a"), b"kept");
+    let refused = service.post(carol, &publish, &json!({})).problem(409);
+    assert!(text(&refused, "type").ends_with("not-waiting-for-store"), "{refused:#}");
+    assert!(text(&refused, "detail").contains("do not wait for the result store"), "{refused:#}");
+    let records = service.get(&service.operator, "/v1/audit?limit=1000").expect_json(200);
+    let records = records["items"].as_array().expect("records");
+    let asked = records.iter().filter(|record| record["action"] == "publishing-asked" && record["subject"] == job);
+    // A request while an attempt is under way changes nothing, and is not on record.
+    assert!((1..=6).contains(&asked.count()));
 }
 
 #[test]

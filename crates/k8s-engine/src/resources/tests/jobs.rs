@@ -1,10 +1,12 @@
 //! A `ComputeJob` is a job of the model, in both directions.
 
 use crate::resources::{
-    ComputeJob, ComputeJobSpec, ComputeJobStatus, Condition, ConditionStatus, LogDecision, MOST_DOCUMENT_BYTES, Order,
-    OrderError, Payload, ReviewDecision, StopRequest, Verdict,
+    Attempts, ComputeJob, ComputeJobSpec, ComputeJobStatus, Condition, ConditionStatus, LogDecision,
+    MOST_DOCUMENT_BYTES, Order, OrderError, Payload, PublishRequest, ReviewDecision, StopRequest, Verdict,
 };
-use cloister_model::{ConfigureOrder, JobInput, JobSource, JobSpec, Phase, Secret, Sha256, Timestamp, WithheldLog};
+use cloister_model::{
+    ConfigureOrder, JobInput, JobSource, JobSpec, JobStatus, Phase, Secret, Sha256, StoreWait, Timestamp, WithheldLog,
+};
 use cloister_testkit::{job, labels, status_in, terms};
 use serde_json::json;
 
@@ -21,6 +23,7 @@ fn secret_job() -> JobSpec {
     job.delivery.register = Some(Box::new(cloister_testkit::dataset("e", "alice", "results")));
     job.limits.fuel = Some(u64::MAX);
     job.times.keep_ms = u64::MAX;
+    job.times.publishing_ms = 7;
     job.labels = labels(&[("owner", "alice"), ("agreement", "0x1")]);
     job
 }
@@ -234,6 +237,28 @@ fn a_log_is_released_by_all_who_withhold_it() {
         assert_ne!(found.seen(), seen);
         seen = found.seen();
     }
+}
+
+#[test]
+fn a_wait_for_the_result_store_ends_when_its_attempt_is_asked_for() {
+    let (mut job, at) = (resource(&secret_job()), Timestamp::from_unix_ms);
+    let why = "it is away".to_owned();
+    let wait = StoreWait { since: at(10), failures: 2, next: at(99_000), until: at(200_000), why };
+    let publishing = status_in(Phase::Publishing, job.id().expect("an id"), at(5));
+    let status = JobStatus { store_wait: Some(wait.clone()), ..publishing };
+    let attempts = Attempts { publishing: 3, store_away: 2, ..Attempts::default() };
+    job.status = Some(ComputeJobStatus { attempts, ..ComputeJobStatus::of(&status, None, Some(1)) });
+    let read = |job: &ComputeJob| job.status().expect("a status").store_wait.expect("it waits");
+    assert_eq!(read(&job), wait);
+    for (attempt, next) in [(2, 99_000), (3, 50_000), (4, 50_000)] {
+        job.spec.publish = Some(PublishRequest { at: at(50_000).into(), by: "alice".to_owned(), attempt });
+        assert_eq!(read(&job), StoreWait { next: at(next), ..wait.clone() }, "{attempt}");
+    }
+    // Edited by hand.
+    let stored = job.status.as_mut().and_then(|status| status.store_wait.as_mut()).expect("it waits");
+    stored.why = "\u{1b}[31m".repeat(300);
+    let why = read(&job).why;
+    assert!(why.chars().count() <= 500 && !why.contains('\u{1b}'), "{why}");
 }
 
 #[test]

@@ -111,7 +111,19 @@ struct TimesForm {
     queue_ms: u64,
     total_ms: u64,
     review_ms: u64,
+    /// Absent: as long as in [`TimeLimits::default`], in jobs of earlier versions, too.
+    #[serde(default = "publishing_ms", skip_serializing_if = "is_usual_publishing_ms")]
+    publishing_ms: u64,
     keep_ms: u64,
+}
+
+fn publishing_ms() -> u64 {
+    TimeLimits::default().publishing_ms
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_usual_publishing_ms(ms: &u64) -> bool {
+    *ms == publishing_ms()
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -140,7 +152,7 @@ impl SpecForm {
             labels,
             record,
         } = spec;
-        let TimeLimits { queue_ms, total_ms, review_ms, keep_ms } = *times;
+        let TimeLimits { queue_ms, total_ms, review_ms, publishing_ms, keep_ms } = *times;
         let Delivery { encrypt_to, register } = delivery;
         let form = Self {
             id: *id,
@@ -152,7 +164,7 @@ impl SpecForm {
             parameters: parameters.clone(),
             terms: terms.into(),
             limits: limits.clone(),
-            times: TimesForm { queue_ms, total_ms, review_ms, keep_ms },
+            times: TimesForm { queue_ms, total_ms, review_ms, publishing_ms, keep_ms },
             delivery: DeliveryForm {
                 encrypt_to: encrypt_to.clone(),
                 register: register.as_deref().map(|asset| Box::new(asset.into())),
@@ -189,7 +201,7 @@ impl SpecForm {
             labels,
             record,
         } = self;
-        let TimesForm { queue_ms, total_ms, review_ms, keep_ms } = times;
+        let TimesForm { queue_ms, total_ms, review_ms, publishing_ms, keep_ms } = times;
         let DeliveryForm { encrypt_to, register } = delivery;
         Ok(JobSpec {
             id,
@@ -201,7 +213,7 @@ impl SpecForm {
             parameters,
             terms: terms.into(),
             limits,
-            times: TimeLimits { queue_ms, total_ms, review_ms, keep_ms },
+            times: TimeLimits { queue_ms, total_ms, review_ms, publishing_ms, keep_ms },
             delivery: Delivery { encrypt_to, register: register.map(|asset| Box::new((*asset).into())) },
             labels,
             record: record.into(),

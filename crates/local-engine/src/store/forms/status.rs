@@ -1,6 +1,6 @@
 use cloister_model::{
     Account, Approval, Did, FailureDetail, JobId, JobStatus, Labels, LogRelease, Phase, Progress, Reason, Review, Step,
-    Timestamp, WithheldLog,
+    StoreWait, Timestamp, WithheldLog,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub(crate) struct StatusForm {
     withheld_log: Option<WithheldLogForm>,
     revision: u64,
     progress: Option<ProgressForm>,
+    /// Since version 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    store_wait: Option<StoreWaitForm>,
     history: Vec<StepForm>,
 }
 
@@ -88,6 +91,16 @@ struct ProgressForm {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct StoreWaitForm {
+    since: Timestamp,
+    failures: u32,
+    next: Timestamp,
+    until: Timestamp,
+    why: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct StepForm {
     phase: Phase,
     at: Timestamp,
@@ -110,6 +123,7 @@ impl From<&JobStatus> for StatusForm {
             withheld_log,
             revision,
             progress,
+            store_wait,
             history,
         } = status.clone();
         Self {
@@ -127,6 +141,7 @@ impl From<&JobStatus> for StatusForm {
             withheld_log: withheld_log.map(Into::into),
             revision,
             progress: progress.map(|Progress { done_bytes, total_bytes }| ProgressForm { done_bytes, total_bytes }),
+            store_wait: store_wait.map(Into::into),
             history: history.into_iter().map(|Step { phase, at }| StepForm { phase, at }).collect(),
         }
     }
@@ -149,6 +164,7 @@ impl From<StatusForm> for JobStatus {
             withheld_log,
             revision,
             progress,
+            store_wait,
             history,
         } = form;
         Self {
@@ -166,6 +182,7 @@ impl From<StatusForm> for JobStatus {
             withheld_log: withheld_log.map(Into::into),
             revision,
             progress: progress.map(|ProgressForm { done_bytes, total_bytes }| Progress { done_bytes, total_bytes }),
+            store_wait: store_wait.map(Into::into),
             history: history.into_iter().map(|StepForm { phase, at }| Step { phase, at }).collect(),
         }
     }
@@ -182,6 +199,18 @@ impl From<ReviewForm> for Review {
     fn from(ReviewForm { approved, by, at, first }: ReviewForm) -> Self {
         let first = first.map(|ApprovalForm { by, at }| Approval { by, at });
         Self { approved, by, at, first }
+    }
+}
+
+impl From<StoreWait> for StoreWaitForm {
+    fn from(StoreWait { since, failures, next, until, why }: StoreWait) -> Self {
+        Self { since, failures, next, until, why }
+    }
+}
+
+impl From<StoreWaitForm> for StoreWait {
+    fn from(StoreWaitForm { since, failures, next, until, why }: StoreWaitForm) -> Self {
+        Self { since, failures, next, until, why }
     }
 }
 

@@ -3,7 +3,7 @@ use crate::testing::{at, job};
 use cloister_model::{
     Account, ApiKey, Approval, Asset, AssetSummary, Ddo, Delivery, Event, Fault, FileDigest, JobCard, JobSource,
     JobSpec, JobStatus, Opening, Progress, Reason, RecordedAsset, RecordedDataset, ResultFile, ResultKind, Review,
-    Role, Secret, Sha256, StoredReceipt, Upload,
+    Role, Secret, Sha256, StoreWait, StoredReceipt, Upload,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -34,6 +34,7 @@ fn spec() -> JobSpec {
     let mut spec = job(1);
     spec.algorithm.source = JobSource::Rawcode(Secret::new("code".to_owned()));
     spec.parameters = Some(Secret::new(json!({"bins": 20})));
+    spec.times.publishing_ms = 7;
     spec.delivery =
         Delivery { encrypt_to: Some(RECIPIENT.parse().expect("a recipient")), register: Some(Box::new(asset())) };
     let asset =
@@ -52,6 +53,8 @@ fn status() -> JobStatus {
     status.review =
         Some(Review { approved: true, by: account(), at: at(5), first: Some(Approval { by: account(), at: at(4) }) });
     status.progress = Some(Progress { done_bytes: 1, total_bytes: Some(2) });
+    let why = "it is away".to_owned();
+    status.store_wait = Some(StoreWait { since: at(6), failures: 2, next: at(7), until: at(8), why });
     status
 }
 
@@ -150,6 +153,14 @@ fn a_status_of_version_1_has_no_review() {
     let mut row = serde_json::to_value(StatusForm::from(&status())).expect("a row");
     row.as_object_mut().expect("an object").remove("review");
     assert_eq!(read::<StatusForm, JobStatus>(row).expect("read"), JobStatus { review: None, ..status() });
+}
+
+#[test]
+fn a_job_of_an_earlier_version_has_the_usual_time_to_be_published() {
+    let mut row = serde_json::to_value(SpecForm::of(&spec()).0).expect("a row");
+    row["times"].as_object_mut().expect("an object").remove("publishingMs");
+    let times = read_spec(row).expect("read").times;
+    assert_eq!(times.publishing_ms, cloister_model::TimeLimits::default().publishing_ms);
 }
 
 #[test]

@@ -11,8 +11,8 @@ pub(crate) use read::{
     unended,
 };
 pub(crate) use write::{
-    Change, NewJob, ask_to_stop, expired, forget_gone, gone, insert, progress, put_log_release, put_outgoing,
-    put_report, put_results, put_status, remove, result_bytes, unkeep, unneeded,
+    Change, NewJob, ask_to_publish, ask_to_stop, expired, forget_gone, gone, insert, progress, put_log_release,
+    put_outgoing, put_report, put_results, put_status, remove, result_bytes, unkeep, unneeded,
 };
 
 use cloister_model::Timestamp;

@@ -9,7 +9,8 @@ use super::{
 use crate::clock::now;
 use cloister_lifecycle::{Deadlines, Waiting, expires_once_unneeded};
 use cloister_model::{
-    Account, Did, JobId, JobSpec, JobStatus, Phase, PhaseChange, Progress, Report, ResultFile, TimeLimits, Timestamp,
+    Account, Did, JobId, JobSpec, JobStatus, Phase, PhaseChange, Progress, Report, ResultFile, StoreWait, TimeLimits,
+    Timestamp,
 };
 use rusqlite::{OptionalExtension as _, params};
 use std::time::Instant;
@@ -166,6 +167,19 @@ pub(crate) fn ask_to_stop(
         return Ok(None);
     }
     let after = JobStatus { stop_requested: Some(at), revision: before.revision + 1, ..before.clone() };
+    put(write, before, &after)?;
+    Ok(Some(after))
+}
+
+/// Stores a request to store results at once that wait for the result store; none if an attempt is under way.
+pub(crate) fn ask_to_publish(
+    write: &mut Write<'_>,
+    before: &JobStatus,
+    at: Timestamp,
+) -> Result<Option<JobStatus>, DbError> {
+    let Some(wait) = before.store_wait.clone().filter(|wait| wait.next > at) else { return Ok(None) };
+    let store_wait = Some(StoreWait { next: at, ..wait });
+    let after = JobStatus { store_wait, revision: before.revision + 1, ..before.clone() };
     put(write, before, &after)?;
     Ok(Some(after))
 }
