@@ -1,5 +1,7 @@
 //! The command line as typed, and which command it starts.
 
+#[cfg(feature = "service")]
+use crate::service_commands::{MachineCommand, ServiceCommand};
 use crate::{
     asset, audit,
     client::{ConnectionArguments, Whoami, read},
@@ -11,8 +13,6 @@ use crate::{
     output::{Format, Table, complain, print_document, refuse, speak},
     upload,
 };
-#[cfg(feature = "service")]
-use crate::service_commands::{MachineCommand, ServiceCommand};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::LazyLock};
