@@ -1,27 +1,31 @@
 #!/bin/sh
 # Builds `cloister` without the service, for people who use a service elsewhere, and prints where each program is:
 #
-#     scripts/clients.sh                               # all targets
-#     scripts/clients.sh aarch64-unknown-linux-musl    # one
+#     scripts/clients.sh                               # for all systems
+#     scripts/clients.sh aarch64-unknown-linux-musl    # for one; `host` is this machine's
 #
-# Each is in target/clients/TARGET/release. C compiler and linker are Zig's, called by cargo-zigbuild: the Python packages `ziglang` and
-# `cargo-zigbuild`, in a virtual environment target/toolchains/clients (400 MB). Nothing is installed, except for the standard library of
-# Rust for a target, with `rustup target add`, if it is missing.
+# Each is in target/clients/TARGET/release. For other systems than this one, C compiler and linker are Zig's, called by cargo-zigbuild:
+# the Python packages `ziglang` and `cargo-zigbuild`, and `lief`, which looks at the programs, in a virtual environment
+# target/toolchains/clients (430 MB). Nothing is installed, except for the standard library of Rust for a target, with
+# `rustup target add`, if it is missing.
 set -eu
 exec </dev/null
 cd -- "$(dirname -- "$0")/.."
 unset MAKEFLAGS MFLAGS MAKELEVEL
 
-targets='aarch64-unknown-linux-musl'
-zig_version=0.17.1
-zigbuild_version=0.24.0
-venv=$PWD/target/toolchains/clients
+host=$(rustc -vV | sed -n 's/^host: //p')
+targets="$host x86_64-pc-windows-gnu aarch64-apple-darwin x86_64-apple-darwin"
+# A machine with Linux on aarch64 makes that one for itself.
+[ "$(uname -m)" = aarch64 ] || targets="$targets aarch64-unknown-linux-musl"
+zig=0.17.1 zigbuild=0.24.0 lief=1.0.0
+toolchains=$PWD/target/toolchains
+venv=$toolchains/clients
 into=target/clients
 
 say() { printf 'clients: %s\n' "$*" >&2; }
 
 for target in "$@"; do
-    case " $targets " in
+    case " host $targets " in
     *" $target "*) ;;
     *)
         say "nothing is known of \`$target\`; choose from: $targets"
@@ -31,31 +35,65 @@ for target in "$@"; do
 done
 [ $# -gt 0 ] || eval "set -- $targets"
 
-works() { "$venv/bin/python" -m ziglang version 2>/dev/null && "$venv/bin/cargo-zigbuild" --version; }
+works() {
+    "$venv/bin/python" -m ziglang version && "$venv/bin/cargo-zigbuild" --version && "$venv/bin/python" -c 'import lief'
+}
 
-mkdir -p target/toolchains
-exec 9>target/toolchains/clients.lock
-if command -v flock >/dev/null; then flock 9; fi
-works >/dev/null 2>&1 || {
-    say "fetching the Python packages ziglang $zig_version and cargo-zigbuild $zigbuild_version (100 MB) into $venv"
-    rm -rf "$venv"
-    python3 -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet "ziglang==$zig_version" "cargo-zigbuild==$zigbuild_version"
-    works >/dev/null || {
-        say 'Zig does not start'
-        exit 1
+# Zig, once it is needed.
+toolchain() {
+    mkdir -p "$toolchains"
+    exec 9>"$toolchains/clients.lock"
+    if command -v flock >/dev/null; then flock 9; fi
+    works >/dev/null 2>&1 || {
+        say "fetching the Python packages ziglang $zig, cargo-zigbuild $zigbuild and lief $lief (110 MB) into $venv"
+        rm -rf "$venv"
+        python3 -m venv "$venv"
+        "$venv/bin/python" -m pip install --quiet "ziglang==$zig" "cargo-zigbuild==$zigbuild" "lief==$lief"
+        works >/dev/null || {
+            say 'Zig does not start'
+            exit 1
+        }
     }
 }
 
+build() { "$@" --release -p cloister-cli --bin cloister --no-default-features --locked --target "$target" --target-dir "$into" >&2; }
+
 have=$(rustup target list --installed 2>/dev/null || :)
-export PATH="$venv/bin:$PATH"
 export CLOISTERDEV_COMMIT="${CLOISTERDEV_COMMIT-$(git rev-parse --short=12 HEAD 2>/dev/null || :)}"
 for target; do
+    case $target in
+    host | "$host")
+        target=$host
+        build cargo build
+        printf '%s\n' "$into/$target/release/cloister"
+        continue
+        ;;
+    esac
+    toolchain
     if ! printf '%s\n' "$have" | grep -qx "$target"; then
         say "adding the standard library of Rust for $target"
         rustup target add "$target" >&2
     fi
-    cargo zigbuild --release -p cloister-cli --bin cloister --no-default-features --locked \
-        --target "$target" --target-dir "$into" >&2
-    printf '%s\n' "$into/$target/release/cloister"
+    program=$into/$target/release/cloister
+    (
+        export PATH="$venv/bin:$PATH"
+        case $target in
+        *-windows-*)
+            program=$program.exe
+            # aws-lc-sys has assembly for NASM, and brings the objects that it makes of it.
+            export AWS_LC_SYS_PREBUILT_NASM=1
+            build cargo zigbuild
+            ;;
+        *-darwin)
+            # Zig has what a linker has to know of the system's libraries, and not of its frameworks.
+            "$venv/bin/python" scripts/apple-frameworks.py "$target" "$toolchains/frameworks" >&2
+            build cargo zigbuild --config "target.$target.rustflags=['-Clink-arg=-F$toolchains/frameworks']"
+            ;;
+        *)
+            build cargo zigbuild
+            ;;
+        esac
+        "$venv/bin/python" scripts/needed-libraries.py "$target" "$program" >&2
+        printf '%s\n' "$program"
+    )
 done

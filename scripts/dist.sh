@@ -7,8 +7,8 @@
 #   cloister_VERSION_amd64.deb             the same for Debian and its relatives
 #   cloister-python-VERSION-x86_64-linux.tar.gz   with --python: Python with its compiled code: 58 MB, and 106 MB for each
 #       profile. `sandbox runtime add --bundle cloister-python` installs it in seconds, on any machine of this kind, and its digest is a part of `sandbox`. Takes minutes
-#   cloister-client-VERSION-SYSTEM   with --clients: `cloister` without the service, for people who use one elsewhere, on Linux (aarch64),
-#       with LICENSE, man pages and completions: scripts/clients.sh
+#   cloister-client-VERSION-SYSTEM.*   with --clients: `cloister` without the service, for people who use one elsewhere, on Linux, Windows
+#       and macOS: scripts/dist-clients.sh, which can be run alone
 #   SHA256SUMS
 #
 # The programs are static, so one package serves every distribution. With --no-build, those in target/release are packed as they are.
@@ -51,7 +51,6 @@ export CLOISTERDEV_COMMIT="${CLOISTERDEV_COMMIT-$(git rev-parse --short=12 HEAD 
 # With the features that tests have, as every build here.
 [ -z "$build" ] || cargo build --release --workspace --bins --examples --locked
 
-version=$(awk -F '"' '/^\[/ { here = ($0 == "[workspace.package]") } here && $1 ~ /^version/ { print $2; exit }' Cargo.toml)
 case $(uname -m) in
 x86_64) arch=x86_64 debian=amd64 ;;
 aarch64) arch=aarch64 debian=arm64 ;;
@@ -60,24 +59,16 @@ aarch64) arch=aarch64 debian=arm64 ;;
     exit 1
     ;;
 esac
-epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+. scripts/release.sh
 
 mkdir -p "$dist"
 work=$(mktemp -d "$dist/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 name=cloister-$version-$arch-linux
-rm -f "$dist"/*.tar.gz "$dist"/*.deb "$dist/SHA256SUMS"
-
-# packed DIR PREFIX...: a tar archive whose bytes depend on names, modes and contents only.
-packed() {
-    folder=$1
-    shift
-    tar --create --format=gnu --sort=name --mtime="@$epoch" --owner=0 --group=0 --numeric-owner -C "$folder" "$@"
-}
+rm -f "$dist"/cloister*.tar.gz "$dist"/cloister*.zip "$dist"/*.deb "$dist/SHA256SUMS"
 
 # Compiled once for the release: a machine that installs it compiles nothing. Its digest is built into `sandbox`, so that the program
 # takes this bundle and no other unless it is told. What the program compiles does not depend on it, so building once more is enough.
-bundle=
 if [ -n "$python" ]; then
     "$programs/sandbox" --home "$work/home" runtime add python
     digest=$("$programs/sandbox" --home "$work/home" runtime bundle python --output "$work/cloister-python")
@@ -85,19 +76,16 @@ if [ -n "$python" ]; then
     CLOISTERDEV_PYTHON_BUNDLE=$digest cargo build --release --workspace --bins --examples --locked
     "$programs/sandbox" --home "$work/home" runtime add --bundle "$work/cloister-python"
     rm -rf "$work/home"
-    bundle=cloister-python-$version-$arch-linux.tar.gz
-    packed "$work" cloister-python | gzip -n >"$dist/$bundle"
+    packed "$work" cloister-python | gzip -n >"$dist/cloister-python-$version-$arch-linux.tar.gz"
 fi
 
 # What both packages hold, below TREE.
 tree=$work/$name
-mkdir -p "$tree/bin" "$tree/man" "$tree/completions" "$tree/systemd"
+mkdir -p "$tree/bin" "$tree/man" "$tree/systemd"
 for program in cloister sandbox; do
     install -m 755 "$programs/$program" "$tree/bin/"
     "$tree/bin/$program" man --into "$tree/man"
-    "$tree/bin/$program" completions bash >"$tree/completions/$program.bash"
-    "$tree/bin/$program" completions zsh >"$tree/completions/_$program"
-    "$tree/bin/$program" completions fish >"$tree/completions/$program.fish"
+    completions "$tree/bin/$program" "$tree"
 done
 install -m 644 deploy/systemd/cloister.service deploy/systemd/cloister.sysusers "$tree/systemd/"
 install -m 644 LICENSE README.md CHANGELOG.md docs/operators.md "$tree/"
@@ -175,31 +163,8 @@ package=cloister_${version}_$debian.deb
 (cd "$work/parts" && ar rcD package.deb debian-binary control.tar.gz data.tar.gz)
 mv "$work/parts/package.deb" "$dist/$package"
 
-others=
 if [ -n "$clients" ]; then
-    scripts/clients.sh >"$work/clients"
-    # Built for this machine, to write what the help says.
-    cargo build --release -p cloister-cli --bin cloister --no-default-features --locked --target-dir target/clients
-    here=target/clients/release/cloister
-    while read -r program; do
-        case $program in
-        */aarch64-unknown-linux-musl/*) system=aarch64-linux ;;
-        esac
-        client=cloister-client-$version-$system
-        mkdir -p "$work/$client"
-        install -m 755 "$program" "$work/$client/"
-        install -m 644 LICENSE docs/consumers.md "$work/$client/"
-        archive=$client.tar.gz
-        mkdir "$work/$client/man" "$work/$client/completions"
-        "$here" man --into "$work/$client/man"
-        "$here" completions bash >"$work/$client/completions/cloister.bash"
-        "$here" completions zsh >"$work/$client/completions/_cloister"
-        "$here" completions fish >"$work/$client/completions/cloister.fish"
-        packed "$work" "$client" | gzip -n >"$dist/$archive"
-        others="$others $archive"
-    done <"$work/clients"
+    scripts/dist-clients.sh --into "$dist"
+else
+    sums
 fi
-
-# shellcheck disable=SC2086
-(cd "$dist" && sha256sum "$package" "$name.tar.gz" $bundle $others >SHA256SUMS)
-cat "$dist/SHA256SUMS"

@@ -1,5 +1,7 @@
 //! The command line as typed, and which command it starts.
 
+#[cfg(feature = "service")]
+use crate::service_commands::{MachineCommand, ServiceCommand};
 use crate::{
     asset, audit,
     client::{ConnectionArguments, Whoami, read},
@@ -11,8 +13,6 @@ use crate::{
     output::{Format, Table, complain, print_document, refuse, speak},
     upload,
 };
-#[cfg(feature = "service")]
-use crate::{backup, demo, engine, output::print_line, runtime, serve, step};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::LazyLock};
@@ -58,15 +58,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[cfg(feature = "service")]
-    Serve(Box<serve::Serve>),
-    #[cfg(feature = "service")]
-    Engine(Box<engine::Engine>),
-    #[cfg(feature = "service")]
-    Secrets(serve::MakeSecrets),
-    #[cfg(feature = "service")]
-    Backup(backup::Backup),
-    #[cfg(feature = "service")]
-    Restore(backup::Restore),
+    #[command(flatten)]
+    Service(ServiceCommand),
     /// Publish the datasets and algorithms that files describe
     Apply(asset::Apply),
     /// Datasets: publish, list, change who may compute on them
@@ -98,18 +91,8 @@ enum Command {
     #[command(subcommand, visible_alias = "contexts")]
     Context(contexts::ContextCommand),
     #[cfg(feature = "service")]
-    /// Interpreters of the service on this machine, for algorithms written as scripts: install, list, remove
-    #[command(subcommand, visible_alias = "runtimes")]
-    Runtime(runtime::RuntimeCommand),
-    #[cfg(feature = "service")]
-    Demo(demo::Demo),
-    // For engines: people have no use for it, so the help does not list it.
-    #[cfg(feature = "service")]
-    #[command(subcommand, hide = true)]
-    Step(step::StepCommand),
-    #[cfg(feature = "service")]
-    /// Print the OpenAPI description of the HTTP interface
-    Openapi,
+    #[command(flatten)]
+    Machine(MachineCommand),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -162,23 +145,9 @@ pub(crate) fn command_line() -> clap::Command {
 fn run(command: Command, context: &Context) -> anyhow::Result<()> {
     match command {
         #[cfg(feature = "service")]
-        Command::Serve(command) => command.execute(context),
+        Command::Service(command) => command.execute(context),
         #[cfg(feature = "service")]
-        Command::Secrets(command) => command.execute(),
-        #[cfg(feature = "service")]
-        Command::Backup(command) => command.execute(context),
-        #[cfg(feature = "service")]
-        Command::Restore(command) => command.execute(context),
-        #[cfg(feature = "service")]
-        Command::Engine(command) => command.execute(context),
-        #[cfg(feature = "service")]
-        Command::Runtime(command) => command.execute(context),
-        #[cfg(feature = "service")]
-        Command::Demo(command) => command.execute(),
-        #[cfg(feature = "service")]
-        Command::Step(command) => command.execute(context),
-        #[cfg(feature = "service")]
-        Command::Openapi => openapi(),
+        Command::Machine(command) => command.execute(context),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command_line(), "cloister", &mut script);
@@ -219,11 +188,6 @@ async fn whoami(context: &Context) -> anyhow::Result<()> {
     let mut table = Table::new(["ACCOUNT", "ROLE", "VIA"]);
     table.row([account, role, via]);
     Ok(table.print("")?)
-}
-
-#[cfg(feature = "service")]
-fn openapi() -> anyhow::Result<()> {
-    Ok(print_line(&serve::openapi()?)?)
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub(crate) enum KeyCommand {
         /// How long it is valid, such as `30d` [default: as long as the service allows]
         #[arg(long, value_name = "DURATION", value_parser = span)]
         expires: Option<Span>,
-        /// Write the key into this file, which only you can read, instead of printing it. The file must not exist
+        /// Write the key into this file, which only you can read, instead of printing it. The file must not exist. On Windows,
+        /// those who can read its folder can read it
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
@@ -82,10 +83,10 @@ impl KeyCommand {
                 }
                 let made: Key = read(&answer)?;
                 let kept = match &file {
-                    Some(file) => format!("It is in `{}`, which only you can read", file.display()),
+                    Some(file) => format!("It is in `{}`: {}", file.display(), private_file::READERS),
                     None => {
                         print_line(text(&made)?)?;
-                        "It is not shown again: keep it in a file of mode 0600 or in CLOISTER_KEY".to_owned()
+                        "It is not shown again: keep it in a file that only you can read, or in CLOISTER_KEY".to_owned()
                     }
                 };
                 let Key { account, role, expires, .. } = made;

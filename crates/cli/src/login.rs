@@ -25,6 +25,9 @@ Examples:
   cloister login --url https://cloister.example.org --key bob.key
   pass cloister | cloister login --url https://cloister.example.org --key -";
 
+/// What ends the input from a terminal.
+const END_OF_INPUT: &str = if cfg!(windows) { "Ctrl-Z and Enter" } else { "Ctrl-D" };
+
 /// Sign in to a service, or store a key for it, for all further commands
 ///
 /// With --key or CLOISTER_KEY, that key is stored. Without, you sign in at the identity provider that the service names: this
@@ -135,7 +138,7 @@ impl Login {
 /// The key from standard input.
 fn from_stdin() -> anyhow::Result<Secret<String>> {
     if stdin().is_terminal() {
-        note("Paste the key, then press Enter and Ctrl-D. It is shown as you type.");
+        note(&format!("Paste the key, then press Enter and {END_OF_INPUT}. It is shown as you type."));
     }
     let mut text = String::new();
     let read = stdin().lock().take(64 * 1024).read_to_string(&mut text);

@@ -39,6 +39,8 @@ mod requirements;
 mod runtime;
 #[cfg(feature = "service")]
 mod serve;
+#[cfg(feature = "service")]
+mod service_commands;
 mod sign_in;
 #[cfg(feature = "service")]
 mod signals;

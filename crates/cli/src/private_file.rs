@@ -1,43 +1,36 @@
 //! Files that only one user of this machine can read.
 
+#[cfg(not(unix))]
+#[path = "private_file/by_folder.rs"]
+mod access;
+#[cfg(unix)]
+#[path = "private_file/by_mode.rs"]
+mod access;
+
+pub(crate) use access::{READERS, others_can_read, rename_for_good};
+
 use std::{
-    fs::{self, DirBuilder, Metadata, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
     path::Path,
 };
 
-/// Options that create files which only their owner can use. On Windows, what a user's own folder grants is inherited: nothing to
-/// other users.
+/// Options that create files which only their owner can use; on Windows, those whom the folder lets in.
 pub(crate) fn options() -> OpenOptions {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "without mode bits there is nothing to set"))]
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    access::confine(&mut options);
     options
 }
 
-/// Creates a folder that only its owner can use, and what is missing above it.
+/// Creates a folder that only its owner can use, and what is missing above it; on Windows, those whom the folder above lets in.
 ///
 /// # Errors
 /// If it cannot be created.
 pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    access::confine_folder(&mut builder);
     builder.create(path)
-}
-
-/// Whether accounts of this machine other than the owner can read a file, as far as mode bits tell.
-#[cfg(unix)]
-pub(crate) fn others_can_read(metadata: &Metadata) -> bool {
-    std::os::unix::fs::MetadataExt::mode(metadata) & 0o044 != 0
-}
-
-/// Windows has no mode bits.
-#[cfg(not(unix))]
-pub(crate) fn others_can_read(_: &Metadata) -> bool {
-    false
 }
 
 /// Reads a small file. None if it does not exist.
@@ -86,6 +79,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options().write(true).create_new(true).open(new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    drop(file);
     fs::rename(new, path)
 }
 
@@ -96,6 +90,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = options().write(true).create_new(true).open(path)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    drop(file);
     if written.is_err() {
         let _ = fs::remove_file(path);
     }

@@ -86,6 +86,7 @@ async fn download(client: &Client, did: &str, number: usize, sha256: Sha256, pat
         Err(Ended::error(FAILED, text))
     };
     let written = written.await;
+    drop(file);
     if written.is_err() {
         fs::remove_file(path).context("removing an incomplete download")?;
     }

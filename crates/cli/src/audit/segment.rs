@@ -117,8 +117,8 @@ impl Draft {
         let Self { folder, path, file, first, last, bytes: _ } = self;
         let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.sync_all()?;
-        fs::rename(&path, folder.join(Segment::name(first, last.0)))?;
-        File::open(&folder)?.sync_all()?;
+        drop(file);
+        private_file::rename_for_good(&path, &folder.join(Segment::name(first, last.0)))?;
         Ok(last)
     }
 }

@@ -19,6 +19,9 @@ use std::{
 /// Maximum size of the file, in bytes.
 const MOST: u64 = 1024 * 1024;
 
+/// The variable that names a user's own folder.
+pub(super) const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
+
 /// How a token was obtained, and how it is renewed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -72,8 +75,7 @@ impl Contexts {
     /// path.
     pub(crate) fn path(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
         let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-        let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute(home)?.join(".config")))?;
+        let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute(HOME)?.join(".config")))?;
         Some(folder.join("cloister").join("config.yaml"))
     }
 

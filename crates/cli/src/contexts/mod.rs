@@ -12,6 +12,7 @@ use crate::{
     output::{Format, Table, note, print_document, print_field, shown},
 };
 use clap::Subcommand;
+use file::HOME;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -96,8 +97,9 @@ impl ContextCommand {
 /// # Errors
 /// If the environment names no folder for it.
 pub(crate) fn config_path() -> anyhow::Result<PathBuf> {
-    Contexts::path(|name| std::env::var(name).ok())
-        .ok_or_else(|| Usage::error("set HOME or XDG_CONFIG_HOME: contexts are stored there, in cloister/config.yaml"))
+    Contexts::path(|name| std::env::var(name).ok()).ok_or_else(|| {
+        Usage::error(format!("set {HOME} or XDG_CONFIG_HOME: contexts are stored there, in cloister/config.yaml"))
+    })
 }
 
 /// Adds a context, or replaces one of the same name and the same service. It becomes the current one.

@@ -5,6 +5,7 @@
 mod by_descriptor;
 #[cfg(any(test, not(unix)))]
 mod by_path;
+mod names;
 
 #[cfg(unix)]
 pub(super) use by_descriptor::Folder;
@@ -22,14 +23,14 @@ use crate::{
     output::{Progress, shown},
 };
 use anyhow::Context as _;
-use cloister_model::{ResultKind, Sha256, escape};
+use cloister_model::Sha256;
+use names::{HERE, OURS, names};
 use reqwest::{
     Method, StatusCode,
     header::{IF_RANGE, RANGE},
 };
 use sha2::Digest as _;
 use std::{
-    collections::BTreeSet,
     fs::File,
     io::{Read as _, Seek as _, SeekFrom, Write as _},
     time::Duration,
@@ -37,66 +38,6 @@ use std::{
 
 /// How often a download is resumed without having received a byte in between.
 const MOST_FAILURES: u32 = 5;
-
-/// Maximum segments of a name. The host lets no guest create more.
-const MOST_SEGMENTS: usize = 32;
-
-/// Names below the folder, one for each result. They are distinct, and none leads out of the folder. A guest's name is
-/// kept where that is safe.
-fn names(list: &[ResultFile]) -> Vec<String> {
-    // Windows takes `A` for `a`.
-    let same = |name: &str| if cfg!(windows) { name.to_lowercase() } else { name.to_owned() };
-    let mut taken = BTreeSet::new();
-    let mut folders = BTreeSet::new();
-    list.iter()
-        .map(|listed| {
-            let plain = is_plain(&listed.name) && (listed.kind == ResultKind::Output || !listed.name.contains('/'));
-            let mut name = if plain { listed.name.clone() } else { format!("result-{}", listed.index) };
-            let fits = |name: &str, taken: &BTreeSet<String>, folders: &BTreeSet<String>| {
-                let name = same(name);
-                !taken.contains(&name) && !folders.contains(&name) && above(&name).all(|folder| !taken.contains(folder))
-            };
-            let mut attempt = 0_u32;
-            while !fits(&name, &taken, &folders) {
-                attempt += 1;
-                name = format!("result-{}-{attempt}", listed.index);
-            }
-            folders.extend(above(&same(&name)).map(str::to_owned));
-            taken.insert(same(&name));
-            name
-        })
-        .collect()
-}
-
-/// The folders that a name is in.
-fn above(name: &str) -> impl Iterator<Item = &str> {
-    name.match_indices('/').map(|(end, _)| &name[..end])
-}
-
-/// Whether a guest's name can be used as a path: relative, without `..`, without characters that hide or control text, and
-/// not a name of our own.
-fn is_plain(name: &str) -> bool {
-    let segment = |segment: &str| {
-        (1..=255).contains(&segment.len()) && !matches!(segment, "." | "..") && !segment.starts_with(".cloister-")
-    };
-    name.len() <= 1024
-        && (!cfg!(windows) || name.split('/').all(is_plain_on_windows))
-        && escape(name.as_bytes(), usize::MAX).to_string() == name
-        && name.split('/').count() <= MOST_SEGMENTS
-        && name.split('/').all(segment)
-}
-
-/// Whether Windows takes a segment as the name of a file, and not as a stream of one (`a:b`), a device (`NUL.txt`) or another name
-/// (`a.` is `a`): <https://learn.microsoft.com/windows/win32/fileio/naming-a-file>.
-fn is_plain_on_windows(segment: &str) -> bool {
-    let stem = segment.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    let numbered = |device| stem.strip_prefix(device).is_some_and(|rest: &str| rest.chars().count() == 1);
-    !segment.contains(['<', '>', ':', '"', '/', '\\', '|', '?', '*'])
-        && !segment.ends_with(['.', ' '])
-        && !matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$")
-        && !numbered("COM")
-        && !numbered("LPT")
-}
 
 /// Downloads every result that is missing. Returns their names below the folder.
 ///
@@ -110,7 +51,7 @@ pub(super) async fn fetch_all(
     folder: &Folder,
     replace: bool,
 ) -> anyhow::Result<Vec<String>> {
-    let names = names(list);
+    let names = names(list, HERE);
     for (listed, name) in list.iter().zip(&names) {
         let target = folder.target(name)?;
         match target.present()?.map(|mut file| digest(&mut file)).transpose()?.map(|(found, _)| found) {
@@ -131,7 +72,7 @@ pub(super) async fn fetch_all(
 }
 
 async fn fetch(client: &Client, path: &[&str], job: &str, listed: &ResultFile, target: &Target) -> anyhow::Result<()> {
-    let begun = format!(".cloister-{job}-{}.part", listed.index);
+    let begun = format!("{OURS}{job}-{}.part", listed.index);
     let mut file = target.part(&begun)?;
     let (mut progress, mut failures) = (Progress::new(), 0);
     loop {

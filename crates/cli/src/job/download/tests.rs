@@ -1,13 +1,12 @@
 use super::*;
 use crate::client::{Connection, ResultFile};
-use cloister_model::Secret;
-use proptest::prelude::*;
+use cloister_model::{ResultKind, Secret};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
     net::TcpListener,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::{Component, Path},
+    path::Path,
 };
 
 fn listed(index: u32, name: &str, content: &[u8]) -> ResultFile {
@@ -17,52 +16,6 @@ fn listed(index: u32, name: &str, content: &[u8]) -> ResultFile {
         kind: ResultKind::Output,
         bytes: content.len() as u64,
         sha256: Sha256::from_bytes(sha2::Sha256::digest(content).into()),
-    }
-}
-
-fn names_of(given: &[&str]) -> Vec<String> {
-    let list: Vec<ResultFile> = given.iter().zip(0..).map(|(name, index)| listed(index, name, b"")).collect();
-    names(&list)
-}
-
-#[test]
-fn guests_names_are_kept_if_they_are_safe() {
-    assert_eq!(names_of(&["a.csv", "sub/b.csv", "ü 1.txt"]), ["a.csv", "sub/b.csv", "ü 1.txt"]);
-    for hostile in
-        ["../a", "/etc/passwd", "a/../b", "a//b", ".", "", "a\0b", "a\nb", "\u{202e}a", "a\\b", "a/", ".cloister-x"]
-    {
-        assert_eq!(names_of(&[hostile]), ["result-0"], "{hostile:?}");
-    }
-    assert_eq!(names_of(&[&"a/".repeat(40), &"x".repeat(300)]), ["result-0", "result-1"]);
-}
-
-#[test]
-fn names_that_windows_takes_for_something_else_are_not_kept_there() {
-    for name in ["a.csv", "ü 1.txt", "COM10", "COMPOSE.txt", "null", "con-1"] {
-        assert!(is_plain_on_windows(name), "{name}");
-    }
-    for name in ["a:b", "C:", "NUL", "nul.txt", "con .x", "COM1", "lpt9.csv", "COM¹", "a.", "a ", "a?", "a\\b", "<a>"]
-    {
-        assert!(!is_plain_on_windows(name), "{name}");
-    }
-}
-
-#[test]
-fn names_do_not_collide() {
-    assert_eq!(names_of(&["a", "a", "a/b", "c/d", "c"]), ["a", "result-1-1", "result-2-1", "c/d", "result-4-1"]);
-    assert_eq!(names_of(&["result-1", "../x", "result-2", "/"]), ["result-1", "result-1-1", "result-2", "result-3"]);
-}
-
-proptest! {
-    #[test]
-    fn no_name_leads_out_of_the_folder(given in proptest::collection::vec("[a./\\\\\u{202e}\n-]{0,12}", 0..8)) {
-        let given: Vec<&str> = given.iter().map(String::as_str).collect();
-        let names = names_of(&given);
-        let distinct: BTreeSet<_> = names.iter().collect();
-        prop_assert_eq!(distinct.len(), given.len());
-        for name in &names {
-            prop_assert!(Path::new(name).components().all(|part| matches!(part, Component::Normal(_))), "{}", name);
-        }
     }
 }
 
