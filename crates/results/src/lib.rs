@@ -27,6 +27,7 @@ mod incoming;
 mod kept;
 mod manifest;
 mod objects;
+mod opening;
 mod outgoing;
 mod part;
 mod paths;

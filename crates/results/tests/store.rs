@@ -333,6 +333,55 @@ async fn what_was_not_checked_is_not_stored_encrypted_or_not() {
     }
 }
 
+/// Programs that publish can write to the store. What one of them puts in the place of a result leads a reader nowhere else.
+#[tokio::test]
+async fn links_and_pipes_in_the_store_are_not_followed() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    use std::os::unix::fs::symlink;
+    let case = Case::new();
+    let home = |name: &str| case.home.path().join(name);
+    let files = [case.outgoing("a", b"public")];
+    case.store().publish(job(1), &files, None, &Watch::unwatched()).await.expect("published");
+    case.store().keep_report(job(1), b"{}".to_vec()).await.expect("kept");
+    let read = async || case.store().read(job(1), 0, ByteRange { offset: 0, at_most: 6 }).await;
+    assert_eq!(read().await.expect("a result"), b"public");
+    fs::create_dir(home("elsewhere")).expect("a folder");
+    fs::write(home("elsewhere/0"), "SECRET").expect("a file");
+
+    fs::remove_file(case.at(job(1), "files/0")).expect("removed");
+    symlink(home("elsewhere/0"), case.at(job(1), "files/0")).expect("a link");
+    assert!(matches!(read().await, Err(PublishError::Store(_))), "a link to a file");
+    fs::remove_dir_all(case.at(job(1), "files")).expect("removed");
+    symlink(home("elsewhere"), case.at(job(1), "files")).expect("a link");
+    assert!(matches!(read().await, Err(PublishError::Store(_))), "a link to a folder");
+    fs::rename(case.at(job(1), "manifest.json"), home("manifest.json")).expect("moved");
+    symlink(home("manifest.json"), case.at(job(1), "manifest.json")).expect("a link");
+    assert!(matches!(case.store().manifest(job(1)).await, Err(PublishError::Store(_))), "a link to a list");
+
+    // What is removed is the link, and not what it leads to.
+    symlink(home("elsewhere"), home("results").join(job(2).to_string())).expect("a link");
+    case.store().remove(job(2)).await.expect("removed");
+    assert!(home("elsewhere/0").exists(), "it was removed through a link");
+    assert_eq!(case.store().jobs().await, Ok(vec![job(1)]));
+
+    // Opened as a file is, a pipe would keep the reader waiting for ever.
+    fs::remove_file(case.at(job(1), "report.json")).expect("removed");
+    mkfifoat(CWD, case.at(job(1), "report.json"), Mode::RUSR | Mode::WUSR).expect("a pipe");
+    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Store(_))), "a pipe");
+}
+
+/// What is read as a whole is small. Something large in its place was put there to fill the memory of the reader.
+#[tokio::test]
+async fn what_is_too_large_for_a_list_is_not_read() {
+    let case = Case::new();
+    case.store().keep_report(job(1), b"{}".to_vec()).await.expect("kept");
+    let report = fs::File::options().write(true).open(case.at(job(1), "report.json")).expect("a report");
+    report.set_len(64 << 20).expect("as much as may be");
+    assert_eq!(case.store().report(job(1)).await.map(|found| found.map(|text| text.len())), Ok(Some(64 << 20)));
+    report.set_len((64 << 20) + 1).expect("a byte more");
+    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Store(_))));
+}
+
 #[tokio::test]
 async fn what_cannot_leave_is_said() {
     let case = Case::new();
