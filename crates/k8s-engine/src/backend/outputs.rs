@@ -28,9 +28,12 @@ impl Outputs for ClusterStore {
 
     fn report(&self, job: JobId) -> EngineFuture<'_, Option<Report>> {
         Box::pin(async move {
-            let KnownJob { status, .. } = self.inner.known(job).await?;
+            let KnownJob { status, report, .. } = self.inner.known(job).await?;
             let ran = status.phase.has_ended() || status.phase > Phase::Running;
-            if ran { self.inner.stored_report(job).await } else { Ok(None) }
+            match report.filter(|_| ran) {
+                Some(sha256) => self.inner.stored_report(job, sha256).await,
+                None => Ok(None),
+            }
         })
     }
 
