@@ -5,7 +5,9 @@ use super::{
     manifest::Manifest,
     objects::Objects,
 };
-use cloister_model::{ByteRange, JobId, ResultFile, Sha256, StoredResults, StoredResultsError, StoredResultsFuture};
+use cloister_model::{
+    ByteRange, JobId, ListDigest, ResultFile, Sha256, StoredResults, StoredResultsError, StoredResultsFuture,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
@@ -47,6 +49,8 @@ pub struct ResultStore {
 #[derive(Debug, Default)]
 struct Manifests {
     known: HashMap<JobId, Arc<Vec<ResultFile>>>,
+    /// Those that this process has written.
+    written: HashMap<JobId, ListDigest>,
     /// Counts removals: what was read before one is not kept after it.
     removals: u64,
 }
@@ -146,6 +150,22 @@ impl ResultStore {
         let mut manifests = self.manifests();
         manifests.removals += 1;
         manifests.known.remove(&job);
+        manifests.written.remove(&job);
+    }
+
+    /// Notes the manifest that this process has written. What was read before is not it.
+    pub(super) fn has_written(&self, job: JobId, files: &[ResultFile]) {
+        self.forget(job);
+        let mut manifests = self.manifests();
+        if manifests.written.len() >= MOST_MANIFESTS {
+            manifests.written.clear();
+        }
+        manifests.written.insert(job, ListDigest::of(files));
+    }
+
+    /// Whether this process has written this manifest. It may have forgotten that.
+    pub(super) fn wrote(&self, job: JobId, files: &[ResultFile]) -> bool {
+        self.manifests().written.get(&job) == Some(&ListDigest::of(files))
     }
 
     /// The jobs of which there is anything, complete or not.

@@ -116,7 +116,7 @@ async fn publishes_and_removes(case: &Case) {
         ResultFile { name: files[0].name.clone(), kind: ResultKind::Output, bytes: 5, sha256: sha256(b"hello") }
     );
     assert_eq!(
-        store.publish(job(1), &[], None, &Watch::unwatched()).await.as_ref(),
+        store.publish(job(1), &files, None, &Watch::unwatched()).await.as_ref(),
         Ok(&published),
         "once done, nothing changes"
     );
@@ -330,6 +330,38 @@ async fn what_was_not_checked_is_not_stored_encrypted_or_not() {
         assert_eq!(names, [format!("sub/a{ending}"), format!("algorithm.log{ending}")]);
         assert_eq!(report.progress, Some(Progress { done_bytes: 14, total_bytes: Some(14) }));
         case.store().remove(job(1)).await.expect("removed");
+    }
+}
+
+/// Every program that publishes can write to the store. A list that one of them has left there for a job does not become the list of that
+/// job, and what it names does not become the job's results: of encrypted ones, nobody could tell them apart.
+#[tokio::test]
+async fn a_list_that_another_program_has_left_is_not_taken_for_the_results() {
+    for encrypt in [false, true] {
+        let case = Case::new();
+        let identity = Identity::generate();
+        let recipient = encrypt.then(|| recipient(&identity));
+        let name = if encrypt { "a.age" } else { "a" };
+        let forged =
+            ResultFile { name: name.to_owned(), kind: ResultKind::Output, bytes: 6, sha256: sha256(b"forged") };
+        let manifest =
+            serde_json::json!({"version": "cloister.dev/manifest/v1", "encrypted": encrypt, "files": [forged]});
+        fs::create_dir_all(case.at(job(1), "files")).expect("a folder");
+        fs::write(case.at(job(1), "files/0"), "forged").expect("written");
+        fs::write(case.at(job(1), "manifest.json"), manifest.to_string()).expect("written");
+        let store = case.store();
+        assert_eq!(store.manifest(job(1)).await, Ok(Some(vec![forged])), "it can be read");
+
+        let files = [case.outgoing("a", b"checked")];
+        let publish = async || store.publish(job(1), &files, recipient.as_ref(), &Watch::unwatched()).await;
+        let published = publish().await.expect("published");
+        assert_eq!(publish().await.as_ref(), Ok(&published), "once done, nothing changes");
+        for store in [&store, &case.store()] {
+            let stored = whole(store, job(1), 0).await;
+            assert_eq!((published[0].bytes, published[0].sha256), (stored.len() as u64, sha256(&stored)));
+            assert_eq!(if encrypt { decrypted(&identity, &stored) } else { stored }, b"checked");
+            assert_eq!(store.manifest(job(1)).await.as_ref(), Ok(&Some(published.clone())));
+        }
     }
 }
 
