@@ -40,6 +40,6 @@ mod uploads;
 pub use error::PublishError;
 pub use incoming::{Arrived, Incoming};
 pub use outgoing::Outgoing;
-pub use sealed::SealingKey;
+pub use sealed::{SealingKey, Unsealed};
 pub use store::{ResultStore, StoreConfig};
 pub use uploads::UploadError;

@@ -4,6 +4,7 @@ use super::{
     folder::Folder,
     manifest::Manifest,
     objects::Objects,
+    sealed::MOST_UNSEALED,
 };
 use cloister_model::{
     ByteRange, JobId, ListDigest, ResultFile, Sha256, StoredResults, StoredResultsError, StoredResultsFuture,
@@ -14,6 +15,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
+use tokio::sync::Semaphore;
 use url::Url;
 
 /// Manifests that are kept in memory. A download asks for one with every chunk.
@@ -41,6 +43,8 @@ impl fmt::Debug for StoreConfig {
 pub struct ResultStore {
     pub(super) backend: Backend,
     manifests: Mutex<Manifests>,
+    /// What is archived and may be unpacked at once.
+    pub(super) unsealing: Arc<Semaphore>,
     /// Jobs that are being published or removed: one at a time each.
     under_way: Mutex<HashMap<JobId, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -83,7 +87,8 @@ impl ResultStore {
             }
             _ => return Err(wrong("the URL is `file:///folder` or `s3://bucket/prefix`")),
         };
-        Ok(Self { backend, manifests: Mutex::default(), under_way: Mutex::default() })
+        let unsealing = Arc::new(Semaphore::new(MOST_UNSEALED));
+        Ok(Self { backend, manifests: Mutex::default(), unsealing, under_way: Mutex::default() })
     }
 
     /// The folder of this machine that it is; none if it is elsewhere.

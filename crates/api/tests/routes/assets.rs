@@ -262,6 +262,7 @@ async fn whatever_reads_or_stores_a_description_waits_for_the_share_of_its_accou
     // It names as many datasets as an account may have in memory at once, and the engine does not say where it could run.
     let many: Vec<String> = (0..100).map(|number| format!("did:op:{number}")).collect();
     let request = json!({"datasets": many, "algorithm": {"rawcode": "x"}});
+    service.observed.calls();
     service.observed.stop_answering();
     let mut whole_share = std::pin::pin!(service.post("alice", "/v1/explain", &request));
     while !service.observed.calls().contains(&"environments") {

@@ -25,6 +25,10 @@ const ABSENT_BYTES: usize = 32 * 1024;
 /// What an account that was idle may do at once, in time of its share.
 const BURST: Duration = Duration::from_secs(1);
 
+/// What a request takes of a share, in assets, whose answer is found among many other things: a receipt or the parameters of a job that was
+/// archived with others, the records that are about one publisher's assets.
+pub(crate) const MANY: usize = 16;
+
 /// Accounts that are remembered beyond those that submit at present.
 const MOST_IDLE: usize = 1024;
 
