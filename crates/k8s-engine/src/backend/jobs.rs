@@ -1,4 +1,4 @@
-use super::{ClusterStore, Inner, outputs::failed, unusable};
+use super::{ClusterStore, Inner, archive::keeps_parameters, outputs::failed, unusable};
 use crate::{
     clock::now,
     cluster::{CallError, call},
@@ -230,6 +230,11 @@ impl Inner {
         }
         let found = self.archived(job).await?.filter(|found| !counts_as_absent(found)).ok_or(missing)?;
         let kept = self.results.parameters(job, self.archive_key().await?).await.map_err(failed)?;
+        if kept.is_none() && keeps_parameters(&found) {
+            let text =
+                format!("the parameters of job {job} are not in the result store; the operator can restore them");
+            return Err(EngineError::unavailable(Unavailability::Store, text));
+        }
         let parameters = kept.map(|text| serde_json::from_slice(&text)).transpose().map_err(unusable)?;
         let spec = JobSpec { parameters, ..found.job().map_err(unusable)? };
         Ok(JobParameters::from(&spec))
