@@ -27,8 +27,11 @@ use tokio::sync::broadcast::error::RecvError;
 
 mod environments;
 mod known;
+mod newest;
 
 pub(super) use known::{KnownJob, read};
+
+use newest::Newest;
 
 /// The longest that a follower waits for one answer.
 const WAIT: Duration = Duration::from_secs(30);
@@ -243,7 +246,7 @@ impl Inner {
     async fn list(&self, query: &JobQuery) -> Result<Vec<JobStatus>, EngineError> {
         self.complete_archive().await?;
         let JobQuery { labels, phases, after, at_most } = query;
-        let mut found = Vec::new();
+        let mut newest = Newest::new(usize::try_from((*at_most).min(MOST)).unwrap_or(usize::MAX));
         let present = now();
         self.each_job(|known| {
             let KnownJob { status, .. } = known;
@@ -253,12 +256,10 @@ impl Inner {
                 && phases.as_ref().is_none_or(|phases| phases.contains(&status.phase))
                 && after.is_none_or(|after| place < (after.created, after.job));
             if wanted {
-                found.push(status.clone());
+                newest.offer(status);
             }
         });
-        found.sort_by_key(|status| std::cmp::Reverse((status.created, status.id)));
-        found.truncate(usize::try_from((*at_most).min(MOST)).unwrap_or(usize::MAX));
-        Ok(found)
+        Ok(newest.into_list())
     }
 
     /// Stores a change of a job together with its record. `wanted` says what the change is, or that there is none.
