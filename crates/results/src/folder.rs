@@ -57,7 +57,7 @@ impl Folder {
 
     pub(super) async fn get(&self, job: JobId, key: Key) -> Result<Option<Vec<u8>>, PublishError> {
         let (root, path) = (self.root.clone(), path_of(job, key));
-        disk(move || whole(&root, &path)).await
+        blocking(move || whole(&root, &path)).await
     }
 
     pub(super) async fn size(&self, job: JobId, key: Key) -> Result<Option<u64>, PublishError> {
@@ -67,7 +67,7 @@ impl Folder {
 
     pub(super) async fn read(&self, job: JobId, key: Key, offset: u64, length: u32) -> Result<Vec<u8>, PublishError> {
         let (root, path) = (self.root.clone(), path_of(job, key));
-        disk(move || part(&root, &path, offset, length)).await?.ok_or(PublishError::Missing(job))
+        blocking(move || part(&root, &path, offset, length)).await?.ok_or(PublishError::Missing(job))
     }
 
     pub(super) async fn remove(&self, job: JobId, key: Key) -> Result<(), PublishError> {
@@ -132,7 +132,7 @@ impl Folder {
 
     pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
         let (root, path) = (self.root.clone(), PathBuf::from(path));
-        disk(move || whole(&root, &path)).await
+        blocking(move || whole(&root, &path)).await
     }
 
     pub(super) async fn size_at(&self, path: &str) -> Result<Option<u64>, PublishError> {
@@ -142,7 +142,7 @@ impl Folder {
 
     pub(super) async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
         let (root, path) = (self.root.clone(), PathBuf::from(path));
-        disk(move || part(&root, &path, offset, length)).await
+        blocking(move || part(&root, &path, offset, length)).await
     }
 
     pub(super) async fn remove_at(&self, path: &str) -> Result<(), PublishError> {

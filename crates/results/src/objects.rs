@@ -271,7 +271,7 @@ impl Objects {
     async fn fetch(&self, path: &Path) -> Result<Option<Vec<u8>>, PublishError> {
         let found = match self.store.get(path).await {
             Ok(found) if found.meta.size > MOST_WHOLE_BYTES => {
-                return Err(PublishError::Store("it holds something larger than is ever stored there".to_owned()));
+                return Err(PublishError::Foreign);
             }
             Ok(found) => found.bytes().await,
             Err(error) => Err(error),

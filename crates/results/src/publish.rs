@@ -146,7 +146,11 @@ impl ResultStore {
     /// list counts that this process has written.
     async fn published(&self, leaving: Leaving<'_>) -> Result<Option<Vec<ResultFile>>, PublishError> {
         let Leaving { job, files, encrypt_to } = leaving;
-        let Some(found) = self.manifest(job).await? else { return Ok(None) };
+        let found = match self.manifest(job).await {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(PublishError::Foreign) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let is_it = match encrypt_to {
             None => found == files.iter().map(Outgoing::described).collect::<Vec<_>>(),
             Some(_) => self.wrote(job, &found),

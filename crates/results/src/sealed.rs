@@ -120,7 +120,11 @@ impl ResultStore {
         key: &SealingKey,
     ) -> Result<Option<Unsealed>, PublishError> {
         let turn = Arc::clone(&self.unsealing).acquire_owned().await.map_err(|_| PublishError::Cancelled)?;
-        let sealed = self.backend.get_at(&archive_path(name)).await?;
+        let sealed = match self.backend.get_at(&archive_path(name)).await {
+            // Whatever is in its place, it is not what was archived.
+            Err(PublishError::Foreign) => None,
+            found => found?,
+        };
         let Some(sealed) = sealed.filter(|sealed| digest(sealed) == sha256) else { return Ok(None) };
         let records = on_a_thread(key, move |key| key.open(&sealed)).await?;
         Ok(Some(Unsealed { records, _turn: turn }))

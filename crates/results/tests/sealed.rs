@@ -91,3 +91,24 @@ async fn few_archived_things_are_in_memory_at_once() {
         assert!(store.archived("archive-2", sha256, &key).await.expect("an answer").is_none());
     }
 }
+
+/// Whatever is put in the place of an archived thing is not what was archived. A replica that starts reads them all, and must not fail at
+/// one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_the_place_of_an_archived_thing_is_not_it() {
+    let home = tempfile::tempdir().expect("a folder");
+    let config = stores::folder(home.path(), "results");
+    let (store, key) = (ResultStore::open(&config).expect("a store"), SealingKey::generate());
+    let sha256 = store.archive("archive-1", b"records".to_vec(), &key).await.expect("archived");
+    let (place, moved) = (home.path().join("results/archive/archive-1"), home.path().join("moved"));
+    std::fs::rename(&place, &moved).expect("moved");
+    std::os::unix::fs::symlink(&moved, &place).expect("a link");
+    assert!(store.archived("archive-1", sha256, &key).await.expect("an answer").is_none(), "a link");
+    std::fs::remove_file(&place).expect("removed");
+    let large = std::fs::File::create(&place).expect("a file");
+    large.set_len((64 << 20) + 1).expect("large");
+    assert!(store.archived("archive-1", sha256, &key).await.expect("an answer").is_none(), "a large file");
+    std::fs::rename(&moved, &place).expect("restored");
+    let found = store.archived("archive-1", sha256, &key).await.expect("an answer");
+    assert_eq!(found.as_deref(), Some(b"records".as_slice()));
+}

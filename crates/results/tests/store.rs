@@ -362,6 +362,13 @@ async fn a_list_that_another_program_has_left_is_not_taken_for_the_results() {
             assert_eq!(if encrypt { decrypted(&identity, &stored) } else { stored }, b"checked");
             assert_eq!(store.manifest(job(1)).await.as_ref(), Ok(&Some(published.clone())));
         }
+        // A link in the place of the list is none.
+        let moved = case.home.path().join("moved");
+        fs::rename(case.at(job(1), "manifest.json"), &moved).expect("moved");
+        std::os::unix::fs::symlink(&moved, case.at(job(1), "manifest.json")).expect("a link");
+        let store = case.store();
+        let published = store.publish(job(1), &files, recipient.as_ref(), &Watch::unwatched()).await;
+        assert_eq!(case.store().manifest(job(1)).await, published.map(Some));
     }
 }
 
@@ -382,13 +389,13 @@ async fn links_and_pipes_in_the_store_are_not_followed() {
 
     fs::remove_file(case.at(job(1), "files/0")).expect("removed");
     symlink(home("elsewhere/0"), case.at(job(1), "files/0")).expect("a link");
-    assert!(matches!(read().await, Err(PublishError::Store(_))), "a link to a file");
+    assert!(matches!(read().await, Err(PublishError::Foreign)), "a link to a file");
     fs::remove_dir_all(case.at(job(1), "files")).expect("removed");
     symlink(home("elsewhere"), case.at(job(1), "files")).expect("a link");
-    assert!(matches!(read().await, Err(PublishError::Store(_))), "a link to a folder");
+    assert!(matches!(read().await, Err(PublishError::Foreign)), "a link to a folder");
     fs::rename(case.at(job(1), "manifest.json"), home("manifest.json")).expect("moved");
     symlink(home("manifest.json"), case.at(job(1), "manifest.json")).expect("a link");
-    assert!(matches!(case.store().manifest(job(1)).await, Err(PublishError::Store(_))), "a link to a list");
+    assert!(matches!(case.store().manifest(job(1)).await, Err(PublishError::Foreign)), "a link to a list");
 
     // What is removed is the link, and not what it leads to.
     symlink(home("elsewhere"), home("results").join(job(2).to_string())).expect("a link");
@@ -399,7 +406,7 @@ async fn links_and_pipes_in_the_store_are_not_followed() {
     // Opened as a file is, a pipe would keep the reader waiting for ever.
     fs::remove_file(case.at(job(1), "report.json")).expect("removed");
     mkfifoat(CWD, case.at(job(1), "report.json"), Mode::RUSR | Mode::WUSR).expect("a pipe");
-    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Store(_))), "a pipe");
+    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Foreign)), "a pipe");
 }
 
 /// What is read as a whole is small. Something large in its place was put there to fill the memory of the reader.
@@ -411,7 +418,7 @@ async fn what_is_too_large_for_a_list_is_not_read() {
     report.set_len(64 << 20).expect("as much as may be");
     assert_eq!(case.store().report(job(1)).await.map(|found| found.map(|text| text.len())), Ok(Some(64 << 20)));
     report.set_len((64 << 20) + 1).expect("a byte more");
-    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Store(_))));
+    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Foreign)));
 }
 
 #[tokio::test]
