@@ -6,6 +6,10 @@ use std::{fmt, sync::Arc};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
+/// Bytes of a thing that is read as a whole: a list, a report, jobs that were archived together. None that this program writes has as many,
+/// so that one that has was put there by another, to fill the memory of its readers.
+pub(super) const MOST_WHOLE_BYTES: u64 = 64 << 20;
+
 /// Where one thing of a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {

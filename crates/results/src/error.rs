@@ -25,6 +25,11 @@ pub enum PublishError {
     /// The store does not answer, or cannot do what it is asked now. What is published is tried again.
     #[error("the result store does not answer: {0}; the operator can check its address and its network")]
     Away(String),
+    /// Something is in the place of a thing that no program of this service has put there: a link, a pipe, or more than is ever stored.
+    #[error(
+        "the result store has something that was not stored by this service; the operator can see who else writes to it"
+    )]
+    Foreign,
     /// The store refuses, or answers nonsense.
     #[error("the result store failed: {0}; the operator can check its address, its keys and its space")]
     Store(String),
@@ -45,6 +50,7 @@ impl From<PublishError> for StepResult {
             | PublishError::Missing(_)
             | PublishError::File(_)
             | PublishError::Changed(_)
+            | PublishError::Foreign
             | PublishError::Store(_) => (StepFailure::Results, Fault::System),
         };
         let text = match failure {

@@ -1,12 +1,13 @@
 use super::{
     PublishError,
     backend::{Key, Shipment},
+    opening::{part, whole},
 };
 use cloister_files::{if_there, random_name};
 use cloister_model::{FileDigest, JobId};
 use std::{
     fs::{self, DirBuilder, File},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -55,8 +56,8 @@ impl Folder {
     }
 
     pub(super) async fn get(&self, job: JobId, key: Key) -> Result<Option<Vec<u8>>, PublishError> {
-        let place = self.place(job, key);
-        disk(move || if_there(fs::read(place))).await
+        let (root, path) = (self.root.clone(), path_of(job, key));
+        blocking(move || whole(&root, &path)).await
     }
 
     pub(super) async fn size(&self, job: JobId, key: Key) -> Result<Option<u64>, PublishError> {
@@ -65,8 +66,8 @@ impl Folder {
     }
 
     pub(super) async fn read(&self, job: JobId, key: Key, offset: u64, length: u32) -> Result<Vec<u8>, PublishError> {
-        let place = self.place(job, key);
-        disk(move || read(&place, offset, length)).await?.ok_or(PublishError::Missing(job))
+        let (root, path) = (self.root.clone(), path_of(job, key));
+        blocking(move || part(&root, &path, offset, length)).await?.ok_or(PublishError::Missing(job))
     }
 
     pub(super) async fn remove(&self, job: JobId, key: Key) -> Result<(), PublishError> {
@@ -81,8 +82,12 @@ impl Folder {
     }
 
     pub(super) async fn remove_below(&self, job: JobId, folder: &str) -> Result<(), PublishError> {
-        let folder = self.root.join(job.to_string()).join(folder);
-        disk(move || if_there(fs::remove_dir_all(folder)).map(|_| ())).await
+        let mut place = self.root.join(job.to_string());
+        // Joined with nothing, it would end in a slash, and a link in its place would be followed.
+        if !folder.is_empty() {
+            place.push(folder);
+        }
+        disk(move || if_there(fs::remove_dir_all(place)).map(|_| ())).await
     }
 
     pub(super) async fn jobs(&self) -> Result<Vec<JobId>, PublishError> {
@@ -126,8 +131,8 @@ impl Folder {
     }
 
     pub(super) async fn get_at(&self, path: &str) -> Result<Option<Vec<u8>>, PublishError> {
-        let place = self.root.join(path);
-        disk(move || if_there(fs::read(place))).await
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
+        blocking(move || whole(&root, &path)).await
     }
 
     pub(super) async fn size_at(&self, path: &str) -> Result<Option<u64>, PublishError> {
@@ -136,8 +141,8 @@ impl Folder {
     }
 
     pub(super) async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
-        let place = self.root.join(path);
-        disk(move || read(&place, offset, length)).await
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
+        blocking(move || part(&root, &path, offset, length)).await
     }
 
     pub(super) async fn remove_at(&self, path: &str) -> Result<(), PublishError> {
@@ -174,21 +179,17 @@ impl Folder {
     }
 
     fn place(&self, job: JobId, key: Key) -> PathBuf {
-        self.root.join(job.to_string()).join(key.to_string())
+        self.root.join(path_of(job, key))
     }
+}
+
+/// Where a thing of a job is, below the folder of the store.
+fn path_of(job: JobId, key: Key) -> PathBuf {
+    Path::new(&job.to_string()).join(key.to_string())
 }
 
 fn size(place: &Path) -> io::Result<Option<u64>> {
     Ok(if_there(fs::symlink_metadata(place))?.filter(fs::Metadata::is_file).map(|found| found.len()))
-}
-
-fn read(place: &Path, offset: u64, length: u32) -> io::Result<Option<Vec<u8>>> {
-    let Some(mut file) = if_there(File::open(place))? else { return Ok(None) };
-    file.seek(SeekFrom::Start(offset))?;
-    // Not filled with zeros first: at gigabytes per second that is felt.
-    let mut bytes = Vec::with_capacity(usize::try_from(length).map_err(io::Error::other)?);
-    file.take(u64::from(length)).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
 }
 
 /// Writes a file to its draft, and gives it its name when it is complete and what was expected.

@@ -1,6 +1,6 @@
 use super::{
     PublishError,
-    backend::{Key, Shipment},
+    backend::{Key, MOST_WHOLE_BYTES, Shipment},
 };
 use bytes::Bytes;
 use cloister_model::{FileDigest, JobId, escape};
@@ -270,6 +270,9 @@ impl Objects {
 
     async fn fetch(&self, path: &Path) -> Result<Option<Vec<u8>>, PublishError> {
         let found = match self.store.get(path).await {
+            Ok(found) if found.meta.size > MOST_WHOLE_BYTES => {
+                return Err(PublishError::Foreign);
+            }
             Ok(found) => found.bytes().await,
             Err(error) => Err(error),
         };

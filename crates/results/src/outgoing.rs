@@ -53,6 +53,12 @@ impl Outgoing {
         Self { name: name.clone(), kind: *kind, path, expected: FileDigest { sha256: *sha256, bytes: *bytes } }
     }
 
+    /// How a list says it that leaves as it is.
+    pub(super) fn described(&self) -> ResultFile {
+        let FileDigest { sha256, bytes } = self.expected;
+        ResultFile { name: self.name.clone(), kind: self.kind, bytes, sha256 }
+    }
+
     /// Opens what leaves of it.
     pub(super) fn open(&self) -> Result<impl Read + use<>, PublishError> {
         let most = if self.kind == ResultKind::Output { u64::MAX } else { self.expected.bytes };

@@ -39,7 +39,8 @@ impl ResultStore {
 
     /// Keeps a job's results, encrypted to an age recipient if there is one: then names end in `.age`, and
     /// sizes and digests are those of the encrypted files. Cut short at any point, the same call again completes it;
-    /// once done, it changes nothing. Nothing can be read before everything is there.
+    /// once done, it changes nothing, or encrypts them anew in another process. Nothing can be read before everything is there. A list that
+    /// another program has left in the store counts for nothing.
     ///
     /// # Errors
     /// If a file cannot be read or is not what was checked, the store fails, or it is cancelled. After [`PublishError::Away`], the
@@ -76,7 +77,7 @@ impl ResultStore {
         let Leaving { job, files, encrypt_to } = leaving;
         let recipient: Option<Recipient> =
             encrypt_to.map(|recipient| recipient.as_str().parse()).transpose().map_err(|_| PublishError::Recipient)?;
-        if let Some(published) = until(watch, self.manifest(job)).await? {
+        if let Some(published) = until(watch, self.published(leaving)).await? {
             return Ok(published);
         }
         let progress = Arc::new(ProgressCounter::new(watch));
@@ -104,6 +105,7 @@ impl ResultStore {
         }
         let manifest = Manifest::new(recipient.is_some(), published.clone()).write()?;
         until(watch, self.backend.put(job, Key::Manifest, manifest)).await?;
+        self.has_written(job, &published);
         progress.report();
         // What is left of the notes does no harm, and goes with the job.
         for (index, _) in (0..).zip(&published).filter(|(_, file)| file.bytes >= NOTED_BYTES) {
@@ -112,6 +114,25 @@ impl ResultStore {
             }
         }
         Ok(published)
+    }
+
+    /// What was published of these files, completely; none: nothing, or something else.
+    ///
+    /// Every program that publishes can write to the store, and a list that one of them left there would become the list of this job.
+    /// Where files leave as they are, it has to say what was checked. What is encrypted cannot be compared with that, so that only a
+    /// list counts that this process has written.
+    async fn published(&self, leaving: Leaving<'_>) -> Result<Option<Vec<ResultFile>>, PublishError> {
+        let Leaving { job, files, encrypt_to } = leaving;
+        let found = match self.manifest(job).await {
+            Ok(Some(found)) => found,
+            Ok(None) | Err(PublishError::Foreign) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_it = match encrypt_to {
+            None => found == files.iter().map(Outgoing::described).collect::<Vec<_>>(),
+            Some(_) => self.wrote(job, &found),
+        };
+        Ok(Some(found).filter(|_| is_it))
     }
 
     /// What an earlier attempt stored of this file, completely.

@@ -12,10 +12,37 @@ use std::{
     fmt,
     io::{self, Read as _, Write as _},
     iter,
+    ops::Deref,
+    sync::Arc,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes that one thing may have once it is unpacked: more is refused.
 const MOST_BYTES: u64 = 256 << 20;
+
+/// As many archived things are unpacked at once. Each can have megabytes, and requests for them come as their senders like.
+pub(super) const MOST_UNSEALED: usize = 2;
+
+/// Records that were archived, as they were. While they are held, few others can be: whoever reads them lets them go soon, and reads no
+/// others meanwhile.
+pub struct Unsealed {
+    records: Vec<u8>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Deref for Unsealed {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.records
+    }
+}
+
+impl fmt::Debug for Unsealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsealed").field("bytes", &self.records.len()).finish_non_exhaustive()
+    }
+}
 
 /// The key that seals. Only its holders can read what is sealed, and only they can make something that it opens.
 #[derive(Clone)]
@@ -81,7 +108,8 @@ impl ResultStore {
         Err(PublishError::Store("something of this name is archived already".to_owned()))
     }
 
-    /// The records that were archived under a name; none if they are missing, or are not those that were archived.
+    /// The records that were archived under a name; none if they are missing, or are not those that were archived. Waits while others are
+    /// held that were read before.
     ///
     /// # Errors
     /// If the store fails, or the key is another one.
@@ -90,10 +118,16 @@ impl ResultStore {
         name: &str,
         sha256: Sha256,
         key: &SealingKey,
-    ) -> Result<Option<Vec<u8>>, PublishError> {
-        let sealed = self.backend.get_at(&archive_path(name)).await?;
+    ) -> Result<Option<Unsealed>, PublishError> {
+        let turn = Arc::clone(&self.unsealing).acquire_owned().await.map_err(|_| PublishError::Cancelled)?;
+        let sealed = match self.backend.get_at(&archive_path(name)).await {
+            // Whatever is in its place, it is not what was archived.
+            Err(PublishError::Foreign) => None,
+            found => found?,
+        };
         let Some(sealed) = sealed.filter(|sealed| digest(sealed) == sha256) else { return Ok(None) };
-        on_a_thread(key, move |key| key.open(&sealed)).await.map(Some)
+        let records = on_a_thread(key, move |key| key.open(&sealed)).await?;
+        Ok(Some(Unsealed { records, _turn: turn }))
     }
 
     /// Removes what was archived under a name. It is not an error if there is nothing.

@@ -4,14 +4,18 @@ use super::{
     folder::Folder,
     manifest::Manifest,
     objects::Objects,
+    sealed::MOST_UNSEALED,
 };
-use cloister_model::{ByteRange, JobId, ResultFile, Sha256, StoredResults, StoredResultsError, StoredResultsFuture};
+use cloister_model::{
+    ByteRange, JobId, ListDigest, ResultFile, Sha256, StoredResults, StoredResultsError, StoredResultsFuture,
+};
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
+use tokio::sync::Semaphore;
 use url::Url;
 
 /// Manifests that are kept in memory. A download asks for one with every chunk.
@@ -39,6 +43,8 @@ impl fmt::Debug for StoreConfig {
 pub struct ResultStore {
     pub(super) backend: Backend,
     manifests: Mutex<Manifests>,
+    /// What is archived and may be unpacked at once.
+    pub(super) unsealing: Arc<Semaphore>,
     /// Jobs that are being published or removed: one at a time each.
     under_way: Mutex<HashMap<JobId, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -47,6 +53,8 @@ pub struct ResultStore {
 #[derive(Debug, Default)]
 struct Manifests {
     known: HashMap<JobId, Arc<Vec<ResultFile>>>,
+    /// Those that this process has written.
+    written: HashMap<JobId, ListDigest>,
     /// Counts removals: what was read before one is not kept after it.
     removals: u64,
 }
@@ -79,7 +87,8 @@ impl ResultStore {
             }
             _ => return Err(wrong("the URL is `file:///folder` or `s3://bucket/prefix`")),
         };
-        Ok(Self { backend, manifests: Mutex::default(), under_way: Mutex::default() })
+        let unsealing = Arc::new(Semaphore::new(MOST_UNSEALED));
+        Ok(Self { backend, manifests: Mutex::default(), unsealing, under_way: Mutex::default() })
     }
 
     /// The folder of this machine that it is; none if it is elsewhere.
@@ -146,6 +155,22 @@ impl ResultStore {
         let mut manifests = self.manifests();
         manifests.removals += 1;
         manifests.known.remove(&job);
+        manifests.written.remove(&job);
+    }
+
+    /// Notes the manifest that this process has written. What was read before is not it.
+    pub(super) fn has_written(&self, job: JobId, files: &[ResultFile]) {
+        self.forget(job);
+        let mut manifests = self.manifests();
+        if manifests.written.len() >= MOST_MANIFESTS {
+            manifests.written.clear();
+        }
+        manifests.written.insert(job, ListDigest::of(files));
+    }
+
+    /// Whether this process has written this manifest. It may have forgotten that.
+    pub(super) fn wrote(&self, job: JobId, files: &[ResultFile]) -> bool {
+        self.manifests().written.get(&job) == Some(&ListDigest::of(files))
     }
 
     /// The jobs of which there is anything, complete or not.

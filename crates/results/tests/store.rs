@@ -116,7 +116,7 @@ async fn publishes_and_removes(case: &Case) {
         ResultFile { name: files[0].name.clone(), kind: ResultKind::Output, bytes: 5, sha256: sha256(b"hello") }
     );
     assert_eq!(
-        store.publish(job(1), &[], None, &Watch::unwatched()).await.as_ref(),
+        store.publish(job(1), &files, None, &Watch::unwatched()).await.as_ref(),
         Ok(&published),
         "once done, nothing changes"
     );
@@ -331,6 +331,94 @@ async fn what_was_not_checked_is_not_stored_encrypted_or_not() {
         assert_eq!(report.progress, Some(Progress { done_bytes: 14, total_bytes: Some(14) }));
         case.store().remove(job(1)).await.expect("removed");
     }
+}
+
+/// Every program that publishes can write to the store. A list that one of them has left there for a job does not become the list of that
+/// job, and what it names does not become the job's results: of encrypted ones, nobody could tell them apart.
+#[tokio::test]
+async fn a_list_that_another_program_has_left_is_not_taken_for_the_results() {
+    for encrypt in [false, true] {
+        let case = Case::new();
+        let identity = Identity::generate();
+        let recipient = encrypt.then(|| recipient(&identity));
+        let name = if encrypt { "a.age" } else { "a" };
+        let forged =
+            ResultFile { name: name.to_owned(), kind: ResultKind::Output, bytes: 6, sha256: sha256(b"forged") };
+        let manifest =
+            serde_json::json!({"version": "cloister.dev/manifest/v1", "encrypted": encrypt, "files": [forged]});
+        fs::create_dir_all(case.at(job(1), "files")).expect("a folder");
+        fs::write(case.at(job(1), "files/0"), "forged").expect("written");
+        fs::write(case.at(job(1), "manifest.json"), manifest.to_string()).expect("written");
+        let store = case.store();
+        assert_eq!(store.manifest(job(1)).await, Ok(Some(vec![forged])), "it can be read");
+
+        let files = [case.outgoing("a", b"checked")];
+        let publish = async || store.publish(job(1), &files, recipient.as_ref(), &Watch::unwatched()).await;
+        let published = publish().await.expect("published");
+        assert_eq!(publish().await.as_ref(), Ok(&published), "once done, nothing changes");
+        for store in [&store, &case.store()] {
+            let stored = whole(store, job(1), 0).await;
+            assert_eq!((published[0].bytes, published[0].sha256), (stored.len() as u64, sha256(&stored)));
+            assert_eq!(if encrypt { decrypted(&identity, &stored) } else { stored }, b"checked");
+            assert_eq!(store.manifest(job(1)).await.as_ref(), Ok(&Some(published.clone())));
+        }
+        // A link in the place of the list is none.
+        let moved = case.home.path().join("moved");
+        fs::rename(case.at(job(1), "manifest.json"), &moved).expect("moved");
+        std::os::unix::fs::symlink(&moved, case.at(job(1), "manifest.json")).expect("a link");
+        let store = case.store();
+        let published = store.publish(job(1), &files, recipient.as_ref(), &Watch::unwatched()).await;
+        assert_eq!(case.store().manifest(job(1)).await, published.map(Some));
+    }
+}
+
+/// Programs that publish can write to the store. What one of them puts in the place of a result leads a reader nowhere else.
+#[tokio::test]
+async fn links_and_pipes_in_the_store_are_not_followed() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    use std::os::unix::fs::symlink;
+    let case = Case::new();
+    let home = |name: &str| case.home.path().join(name);
+    let files = [case.outgoing("a", b"public")];
+    case.store().publish(job(1), &files, None, &Watch::unwatched()).await.expect("published");
+    case.store().keep_report(job(1), b"{}".to_vec()).await.expect("kept");
+    let read = async || case.store().read(job(1), 0, ByteRange { offset: 0, at_most: 6 }).await;
+    assert_eq!(read().await.expect("a result"), b"public");
+    fs::create_dir(home("elsewhere")).expect("a folder");
+    fs::write(home("elsewhere/0"), "SECRET").expect("a file");
+
+    fs::remove_file(case.at(job(1), "files/0")).expect("removed");
+    symlink(home("elsewhere/0"), case.at(job(1), "files/0")).expect("a link");
+    assert!(matches!(read().await, Err(PublishError::Foreign)), "a link to a file");
+    fs::remove_dir_all(case.at(job(1), "files")).expect("removed");
+    symlink(home("elsewhere"), case.at(job(1), "files")).expect("a link");
+    assert!(matches!(read().await, Err(PublishError::Foreign)), "a link to a folder");
+    fs::rename(case.at(job(1), "manifest.json"), home("manifest.json")).expect("moved");
+    symlink(home("manifest.json"), case.at(job(1), "manifest.json")).expect("a link");
+    assert!(matches!(case.store().manifest(job(1)).await, Err(PublishError::Foreign)), "a link to a list");
+
+    // What is removed is the link, and not what it leads to.
+    symlink(home("elsewhere"), home("results").join(job(2).to_string())).expect("a link");
+    case.store().remove(job(2)).await.expect("removed");
+    assert!(home("elsewhere/0").exists(), "it was removed through a link");
+    assert_eq!(case.store().jobs().await, Ok(vec![job(1)]));
+
+    // Opened as a file is, a pipe would keep the reader waiting for ever.
+    fs::remove_file(case.at(job(1), "report.json")).expect("removed");
+    mkfifoat(CWD, case.at(job(1), "report.json"), Mode::RUSR | Mode::WUSR).expect("a pipe");
+    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Foreign)), "a pipe");
+}
+
+/// What is read as a whole is small. Something large in its place was put there to fill the memory of the reader.
+#[tokio::test]
+async fn what_is_too_large_for_a_list_is_not_read() {
+    let case = Case::new();
+    case.store().keep_report(job(1), b"{}".to_vec()).await.expect("kept");
+    let report = fs::File::options().write(true).open(case.at(job(1), "report.json")).expect("a report");
+    report.set_len(64 << 20).expect("as much as may be");
+    assert_eq!(case.store().report(job(1)).await.map(|found| found.map(|text| text.len())), Ok(Some(64 << 20)));
+    report.set_len((64 << 20) + 1).expect("a byte more");
+    assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Foreign)));
 }
 
 #[tokio::test]

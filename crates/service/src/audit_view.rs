@@ -1,6 +1,6 @@
 //! The audit log as a publisher sees it: what happened to the publisher's own assets, and nothing of others.
 
-use crate::{AuditError, Principal, UseCases};
+use crate::{AuditError, Principal, UseCases, submission::MANY};
 use cloister_model::{
     Account, AuditAction, AuditEvent, AuditRecord, Did, EngineError, JobId, JobRecord, Role, StoreError, Timestamp,
 };
@@ -55,6 +55,7 @@ impl UseCases {
     /// If the caller is no publisher, or the store or the engine cannot be reached.
     pub async fn audit_selection(&self, who: &Principal, filter: &AuditFilter) -> Result<AuditSelection, AuditError> {
         who.must_be(Role::Publisher)?;
+        let _share = self.shares().take(&who.account, MANY).await;
         let counted = self.denials().flush();
         if !counted.is_empty() {
             self.backend().record(counted).await?;

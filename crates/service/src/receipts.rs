@@ -1,6 +1,6 @@
 //! Receipts: what ran on what and what came out, as the engine stored it once, signed.
 
-use crate::{OptionsError, Principal, UseCases};
+use crate::{OptionsError, Principal, UseCases, submission::MANY};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cloister_model::{Did, EngineError, JobId, JobRecord, Opening, Role, StoredReceipt};
@@ -79,6 +79,7 @@ impl UseCases {
     /// # Errors
     /// Why there is none.
     pub async fn receipt(&self, who: &Principal, job: JobId) -> Result<SignedReceipt, ReceiptError> {
+        let _share = self.shares().take(&who.account, MANY).await;
         match self.backend().receipt(job).await {
             Ok(Some(StoredReceipt { text, openings, record })) if may_read(who, &record) => {
                 let openings = openings_for(who, &record, &text, openings.expose());

@@ -245,6 +245,50 @@ async fn large_descriptions_are_in_no_list_and_bounded_in_a_job() {
     service.until(taken["id"].as_str().expect("an id"), "Finished").await;
 }
 
+/// Whatever reads a description or stores one anew counts in the share of its account: it waits for what the account has under way, and for
+/// no other account.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_reads_or_stores_a_description_waits_for_the_share_of_its_account() {
+    use std::time::Duration;
+    let service = service().await;
+    let hers = format!("/v1/datasets/{}", service.dataset("hers", json!({"allowRawAlgorithm": true})).await);
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "theirs"},
+        "spec": {"files": [{"type": "inline", "content": "a"}], "compute": {"allowRawAlgorithm": true}}
+    });
+    let theirs = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
+    let theirs = format!("/v1/datasets/{}", theirs["did"].as_str().expect("a DID"));
+
+    // It names as many datasets as an account may have in memory at once, and the engine does not say where it could run.
+    let many: Vec<String> = (0..100).map(|number| format!("did:op:{number}")).collect();
+    let request = json!({"datasets": many, "algorithm": {"rawcode": "x"}});
+    service.observed.calls();
+    service.observed.stop_answering();
+    let mut whole_share = std::pin::pin!(service.post("alice", "/v1/explain", &request));
+    while !service.observed.calls().contains(&"environments") {
+        let waited = tokio::time::timeout(Duration::from_millis(20), &mut whole_share).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
+    let (rules, nothing) = (json!({"allowRawAlgorithm": false}), json!({}));
+    let [permissions, check] = ["permissions", "check"].map(|rest| format!("{hers}/{rest}"));
+    let answered = async {
+        tokio::select! {
+            answer = &mut whole_share => ("the submission", answer),
+            answer = service.get("alice", &hers) => ("a description", answer),
+            answer = service.get("alice", &permissions) => ("rules", answer),
+            answer = service.put("alice", &permissions, &rules, "") => ("a change of rules", answer),
+            answer = service.post("alice", &check, &nothing) => ("a look at sources", answer),
+            answer = service.delete("alice", &hers) => ("a withdrawal", answer),
+        }
+    };
+    let first = tokio::time::timeout(Duration::from_secs(2), answered).await;
+    assert!(first.is_err(), "it did not wait: {first:?}");
+    service.get("mallory", &theirs).await.expect(200);
+    service.put("mallory", &format!("{theirs}/permissions"), &rules, "").await.expect(200);
+    // Nothing of alice's was changed by what was given up.
+    service.get("mallory", &hers).await.expect(200);
+}
+
 /// The source of this file cannot be reached, so an answer other than 502 was given without fetching the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_and_conditions_need_no_fetch() {

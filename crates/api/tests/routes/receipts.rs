@@ -5,6 +5,7 @@ use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use cloister_model::{Opening, Sha256};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// A job of bob's on one dataset of alice's and one of mallory's, once it has finished, with the two datasets.
 async fn finished(service: &TestService) -> (String, [String; 2]) {
@@ -112,6 +113,28 @@ async fn a_receipt_outlives_its_job() {
     assert_eq!(service.get("bob", &path).await.expect(200).json(), before);
     assert_eq!(service.get("alice", &path).await.expect(200).json()["text"], before["text"]);
     service.get("carol", &path).await.expect(404);
+}
+
+/// Where receipts are sealed together, one is found among many others. An account reads few at once, and waits for itself alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_waits_for_the_share_of_its_reader() {
+    let service = service().await;
+    let (job, _) = finished(&service).await;
+    let path = format!("/v1/jobs/{job}/receipt");
+    // It names as many datasets as an account may have in memory at once, and the engine does not say where it could run.
+    let many: Vec<String> = (0..100).map(|number| format!("did:op:{number}")).collect();
+    let request = json!({"datasets": many, "algorithm": {"rawcode": "x"}});
+    service.observed.calls();
+    service.observed.stop_answering();
+    let mut whole_share = std::pin::pin!(service.post("bob", "/v1/explain", &request));
+    while !service.observed.calls().contains(&"environments") {
+        let waited = tokio::time::timeout(Duration::from_millis(20), &mut whole_share).await;
+        assert!(waited.is_err(), "{waited:?}");
+    }
+    let waited = tokio::time::timeout(Duration::from_secs(2), service.get("bob", &path)).await;
+    assert!(waited.is_err(), "it did not wait: {waited:?}");
+    service.get("alice", &path).await.expect(200);
+    service.get("olga", &path).await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,9 @@ const ATTEMPTS: u32 = 8;
 /// How old records of the audit log are at least that are moved to the archive. All programs of an installation rely on it.
 pub(crate) const SEALED_AFTER: Duration = Duration::from_secs(3600);
 
+/// The annotation of an archived job whose parameters are beside its results. It is sealed with the job, so that they are missed.
+const PARAMETERS: &str = "cloister.dev/parameters";
+
 /// When ended jobs, and records of the audit log, are moved to the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArchiveOptions {
@@ -326,6 +329,11 @@ impl Archive {
         }
         index.batches.retain(|_, contents| contents.jobs.is_disjoint(&jobs));
     }
+}
+
+/// Whether the parameters of an archived job are in the store of results.
+pub(super) fn keeps_parameters(archived: &ComputeJob) -> bool {
+    archived.annotations().contains_key(PARAMETERS)
 }
 
 /// What a change makes of the specification of a job; none if there is nothing to change.

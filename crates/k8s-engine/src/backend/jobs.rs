@@ -1,4 +1,4 @@
-use super::{ClusterStore, Inner, outputs::failed, unusable};
+use super::{ClusterStore, Inner, archive::keeps_parameters, outputs::failed, unusable};
 use crate::{
     clock::now,
     cluster::{CallError, call},
@@ -27,8 +27,11 @@ use tokio::sync::broadcast::error::RecvError;
 
 mod environments;
 mod known;
+mod newest;
 
 pub(super) use known::{KnownJob, read};
+
+use newest::Newest;
 
 /// The longest that a follower waits for one answer.
 const WAIT: Duration = Duration::from_secs(30);
@@ -250,6 +253,11 @@ impl Inner {
         }
         let found = self.archived(job).await?.filter(|found| !counts_as_absent(found)).ok_or(missing)?;
         let kept = self.results.parameters(job, self.archive_key().await?).await.map_err(failed)?;
+        if kept.is_none() && keeps_parameters(&found) {
+            let text =
+                format!("the parameters of job {job} are not in the result store; the operator can restore them");
+            return Err(EngineError::unavailable(Unavailability::Store, text));
+        }
         let parameters = kept.map(|text| serde_json::from_slice(&text)).transpose().map_err(unusable)?;
         let spec = JobSpec { parameters, ..found.job().map_err(unusable)? };
         Ok(JobParameters::from(&spec))
@@ -258,7 +266,7 @@ impl Inner {
     async fn list(&self, query: &JobQuery) -> Result<Vec<JobStatus>, EngineError> {
         self.complete_archive().await?;
         let JobQuery { labels, phases, after, at_most } = query;
-        let mut found = Vec::new();
+        let mut newest = Newest::new(usize::try_from((*at_most).min(MOST)).unwrap_or(usize::MAX));
         let present = now();
         self.each_job(|known| {
             let KnownJob { status, .. } = known;
@@ -268,12 +276,10 @@ impl Inner {
                 && phases.as_ref().is_none_or(|phases| phases.contains(&status.phase))
                 && after.is_none_or(|after| place < (after.created, after.job));
             if wanted {
-                found.push(status.clone());
+                newest.offer(status);
             }
         });
-        found.sort_by_key(|status| std::cmp::Reverse((status.created, status.id)));
-        found.truncate(usize::try_from((*at_most).min(MOST)).unwrap_or(usize::MAX));
-        Ok(found)
+        Ok(newest.into_list())
     }
 
     /// Stores a change of a job together with its record. `wanted` says what the change is, or that there is none.

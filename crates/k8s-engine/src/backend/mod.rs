@@ -13,6 +13,7 @@ mod keyring;
 mod options;
 mod outbox;
 mod outputs;
+mod printed;
 mod receipts;
 mod registration;
 mod registry;
@@ -33,6 +34,7 @@ use cloister_results::{Incoming, ResultStore};
 use cloister_sources::{Cache, inspect::Inspecting};
 use files::Files;
 use futures_util::future::BoxFuture;
+use printed::Printed;
 pub(crate) use registry::asset_now;
 use std::{fmt, io, sync::Arc, time::Duration};
 use tokio::task::AbortHandle;
@@ -63,6 +65,7 @@ struct Inner {
     incoming: Incoming,
     inspecting: Inspecting,
     cache: Arc<Cache>,
+    printed: Printed,
     tasks: TaskTracker,
     /// The replica is ending.
     ending: CancellationToken,
@@ -103,6 +106,7 @@ impl ClusterStore {
             incoming,
             inspecting,
             cache,
+            printed: Printed::new(),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
         });

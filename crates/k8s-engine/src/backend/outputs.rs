@@ -28,9 +28,12 @@ impl Outputs for ClusterStore {
 
     fn report(&self, job: JobId) -> EngineFuture<'_, Option<Report>> {
         Box::pin(async move {
-            let KnownJob { status, .. } = self.inner.known(job).await?;
+            let KnownJob { status, report, .. } = self.inner.known(job).await?;
             let ran = status.phase.has_ended() || status.phase > Phase::Running;
-            if ran { self.inner.stored_report(job).await } else { Ok(None) }
+            match report.filter(|_| ran) {
+                Some(sha256) => self.inner.stored_report(job, sha256).await,
+                None => Ok(None),
+            }
         })
     }
 
@@ -71,12 +74,12 @@ impl Inner {
             return Ok(LogPart { bytes: Vec::new(), total: 0, ended });
         }
         if status.phase == Phase::Running {
-            let live = live_log_bytes(&card.terms).min(most);
-            let printed = if live == 0 { Vec::new() } else { self.printed(job, card.terms.runtime, live).await? };
-            let from = usize::try_from(range.offset).unwrap_or(usize::MAX).min(printed.len());
-            let length = usize::try_from(range.at_most).unwrap_or(usize::MAX).min(printed.len() - from);
-            let bytes = printed[from..from + length].to_vec();
-            return Ok(LogPart { bytes, total: printed.len() as u64, ended: false });
+            let live = live_log_bytes(&card.terms);
+            if live == 0 {
+                return Ok(LogPart { bytes: Vec::new(), total: 0, ended: false });
+            }
+            let fetch = self.fetch_printed(job, card.terms.runtime, live);
+            return self.printed.part(job, most, range, fetch).await;
         }
         let Some(kept) = self.results.log_bytes(job).await.map_err(failed)? else {
             return Ok(LogPart { bytes: Vec::new(), total: 0, ended });
@@ -87,7 +90,7 @@ impl Inner {
     }
 
     /// What the pod of a running algorithm has printed so far; nothing if there is no such pod.
-    async fn printed(&self, job: JobId, runtime: RuntimeKind, most_bytes: u64) -> Result<Vec<u8>, EngineError> {
+    async fn fetch_printed(&self, job: JobId, runtime: RuntimeKind, most_bytes: u64) -> Result<Vec<u8>, EngineError> {
         let api = self.cluster.jobs::<Pod>();
         let name = PodStep::Algorithm.pod_name(job);
         let wanted = LogParams {

@@ -9,7 +9,7 @@ use crate::{
     store::receipts,
 };
 use cloister_lifecycle::EndedJob;
-use cloister_model::{EngineError, JobId, JobSpec, Report, StoredReceipt, Unavailability};
+use cloister_model::{EngineError, JobId, JobSpec, Report, Sha256, StoredReceipt, Unavailability};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 
@@ -41,7 +41,7 @@ impl Inner {
         let spec = self.with_parameters(without, found).await?;
         let report = match found.status.as_ref().and_then(|status| status.report.as_ref()) {
             None => None,
-            Some(_) => self.stored_report(job).await?,
+            Some(report) => self.stored_report(job, report.sha256).await?,
         };
         let results = found.status.as_ref().and_then(|status| status.results.as_ref()).map(ResultsDigest::list);
         let released = if status.phase.is_success() { self.bound_list(job, results).await? } else { Vec::new() };
@@ -71,13 +71,41 @@ impl Inner {
     }
 
     /// The report of a run, from the store; none if it was lost.
-    pub(super) async fn stored_report(&self, job: JobId) -> Result<Option<Report>, EngineError> {
+    ///
+    /// # Errors
+    /// If it is not the one with this digest, which the controller has of the run: credentials of the store alone cannot say what
+    /// happened.
+    pub(super) async fn stored_report(&self, job: JobId, sha256: Sha256) -> Result<Option<Report>, EngineError> {
         let Some(text) = self.results.report(job).await.map_err(failed)? else { return Ok(None) };
-        let read = serde_json::from_slice(&text);
-        let unreadable = |_| {
-            let text = format!("the report of job {job} in the result store is not one, or of another version");
+        read_report(&text, sha256).map(Some).ok_or_else(|| {
+            let text = format!(
+                "the report of job {job} in the result store is not the one that its run left, or of another version; the operator can \
+                 restore it"
+            );
             EngineError::unavailable(Unavailability::Store, text)
-        };
-        read.map(Some).map_err(unreadable)
+        })
+    }
+}
+
+/// A report, if its text has this digest.
+fn read_report(text: &[u8], sha256: Sha256) -> Option<Report> {
+    (Sha256::of(text) == sha256).then(|| serde_json::from_slice(text).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::Outcome;
+
+    #[test]
+    fn a_report_is_the_one_that_its_run_left() {
+        let report = cloister_testkit::report();
+        let text = serde_json::to_vec(&report).expect("JSON");
+        let sha256 = Sha256::of(&text);
+        assert_eq!(read_report(&text, sha256), Some(report.clone()));
+        let forged = Report { outcome: Outcome::AlgorithmFailed { exit_code: 1 }, ..report };
+        let forged = serde_json::to_vec(&forged).expect("JSON");
+        assert_eq!(read_report(&forged, sha256), None, "another one");
+        assert_eq!(read_report(b"{}", Sha256::of(b"{}")), None, "none of this version");
     }
 }

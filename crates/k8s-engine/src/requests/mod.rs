@@ -14,7 +14,7 @@ use crate::{
     store::secret,
 };
 use cloister_model::{EngineError, JobId, Jobs as _, Phase, Timestamp};
-use futures_util::{StreamExt as _, future::BoxFuture};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Resource as _, ResourceExt as _,
@@ -23,7 +23,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -41,6 +41,9 @@ const HOLD_BACK_MS: u64 = 5000;
 
 /// How long a request stays as it is that waits for something which may appear: a label, an answer.
 const AGAIN_MS: u64 = 15_000;
+
+/// Jobs of deleted requests that are stopped at once.
+const STOPS_AT_ONCE: usize = 8;
 
 /// How long a decision may take, in milliseconds, before another replica may make it.
 const DECISION_MS: u64 = 60_000;
@@ -61,47 +64,115 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
     let stream = watch(all);
     futures_util::pin_mut!(stream);
     let requests = Requests { cluster, store, decide };
-    let mut open: BTreeMap<(String, String), Open> = BTreeMap::new();
+    let mut followed = Followed::default();
+    let mut deleted = VecDeque::new();
+    let (mut looks, mut stops) = (FuturesUnordered::new(), FuturesUnordered::new());
     let mut pause = tokio::time::interval(PAUSE);
     pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        while stops.len() < STOPS_AT_ONCE
+            && let Some(request) = deleted.pop_front()
+        {
+            stops.push(requests.stop(request));
+        }
         tokio::select! {
             event = stream.next() => match event {
                 None => return,
-                Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
-                    let key = key(&request);
-                    let known = open.get(&key);
-                    // What this replica wrote itself is newer than what the watch shows of the time before.
-                    if known.is_some_and(|known| version(&known.request) >= version(&request)) {
-                        continue;
-                    }
-                    let ours = known.is_some_and(|known| known.ours);
-                    open.insert(key, Open { request, ours, not_before: soon(now()) });
-                }
+                Some(Ok(Event::Apply(request) | Event::InitApply(request))) => followed.put(request, now()),
                 Some(Ok(Event::Delete(request))) => {
-                    open.remove(&key(&request));
-                    requests.stop(&request).await;
+                    followed.remove(&key(&request));
+                    let has_job = request.status.as_ref().is_some_and(|status| status.job.is_some());
+                    deleted.extend(has_job.then_some(request));
                 }
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
             },
-            _ = pause.tick(), if !open.is_empty() => {
-                let present = now().unix_ms();
-                let due: Vec<_> = open.iter().filter(|(_, open)| open.not_before <= present).map(|(key, _)| key.clone()).collect();
-                for key in due {
-                    let Some(entry) = open.get_mut(&key) else { continue };
-                    let next = requests.look(entry).await.unwrap_or_else(|error| {
-                        tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
-                        Next::Later
-                    });
-                    entry.not_before = match next {
-                        Next::Again => soon(now()),
-                        Next::Later => present + AGAIN_MS,
-                        Next::Over => {
-                            open.remove(&key);
-                            continue;
-                        }
-                    };
+            Some((namespace, looked)) = looks.next(), if !looks.is_empty() => followed.looked(&namespace, looked, now()),
+            Some(()) = stops.next(), if !stops.is_empty() => {}
+            _ = pause.tick(), if !followed.open.is_empty() => {
+                for (namespace, due) in followed.due(now()) {
+                    looks.push(requests.look_at_all(namespace, due));
+                }
+            }
+        }
+    }
+}
+
+/// The namespace and the name of a request.
+type Key = (String, String);
+
+/// The requests whose end was not seen. What takes long in one namespace, such as a decision that waits for the share of its account, holds
+/// up the requests of the same namespace, and no others: each has a look of its own.
+#[derive(Default)]
+struct Followed {
+    /// Those that nothing is done about now.
+    open: BTreeMap<Key, Open>,
+    /// Namespaces in which something is done.
+    busy: BTreeSet<String>,
+    /// Requests that something is done about, with what has happened to each meanwhile.
+    under_way: BTreeMap<Key, Option<Meanwhile>>,
+}
+
+/// What happens to a request while something is done about it.
+enum Meanwhile {
+    Changed(Box<JobRequest>),
+    Deleted,
+}
+
+impl Followed {
+    fn put(&mut self, request: JobRequest, present: Timestamp) {
+        let key = key(&request);
+        if let Some(meanwhile) = self.under_way.get_mut(&key) {
+            *meanwhile = Some(Meanwhile::Changed(Box::new(request)));
+            return;
+        }
+        let known = self.open.get(&key);
+        // What this replica wrote itself is newer than what the watch shows of the time before.
+        if known.is_some_and(|known| version(&known.request) >= version(&request)) {
+            return;
+        }
+        let ours = known.is_some_and(|known| known.ours);
+        self.open.insert(key, Open { request, ours, not_before: soon(present) });
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.open.remove(key);
+        if let Some(meanwhile) = self.under_way.get_mut(key) {
+            *meanwhile = Some(Meanwhile::Deleted);
+        }
+    }
+
+    /// What can be looked at now: one look in each namespace.
+    fn due(&mut self, present: Timestamp) -> BTreeMap<String, Vec<(Key, Open)>> {
+        let is_due = |(key, open): &(&Key, &Open)| open.not_before <= present.unix_ms() && !self.busy.contains(&key.0);
+        let keys: Vec<Key> = self.open.iter().filter(is_due).map(|(key, _)| key.clone()).collect();
+        let mut due: BTreeMap<String, Vec<(Key, Open)>> = BTreeMap::new();
+        for key in keys {
+            let Some(open) = self.open.remove(&key) else { continue };
+            self.busy.insert(key.0.clone());
+            self.under_way.insert(key.clone(), None);
+            due.entry(key.0.clone()).or_default().push((key, open));
+        }
+        due
+    }
+
+    /// A look has ended, with when to look at each request next.
+    fn looked(&mut self, namespace: &str, looked: Vec<(Key, Open, Next)>, present: Timestamp) {
+        self.busy.remove(namespace);
+        for (key, open, next) in looked {
+            let not_before = match next {
+                Next::Again => Some(soon(present)),
+                Next::Later => Some(present.unix_ms() + AGAIN_MS),
+                Next::Over => None,
+            };
+            match self.under_way.remove(&key).flatten() {
+                Some(Meanwhile::Deleted) => {}
+                Some(Meanwhile::Changed(request)) if version(&*request) > version(&open.request) => {
+                    let ours = open.ours && request.uid() == open.request.uid();
+                    self.open.insert(key, Open { request: *request, ours, not_before: soon(present) });
+                }
+                Some(Meanwhile::Changed(_)) | None => {
+                    self.open.extend(not_before.map(|not_before| (key, Open { not_before, ..open })));
                 }
             }
         }
@@ -140,11 +211,24 @@ struct Requests {
     decide: Arc<dyn Decide>,
 }
 
-fn key(request: &JobRequest) -> (String, String) {
+fn key(request: &JobRequest) -> Key {
     (request.namespace().unwrap_or_default(), request.name_any())
 }
 
 impl Requests {
+    /// Looks at the requests of a namespace, one after the other. When to look at each next.
+    async fn look_at_all(&self, namespace: String, due: Vec<(Key, Open)>) -> (String, Vec<(Key, Open, Next)>) {
+        let mut looked = Vec::with_capacity(due.len());
+        for (key, mut open) in due {
+            let next = self.look(&mut open).await.unwrap_or_else(|error| {
+                tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
+                Next::Later
+            });
+            looked.push((key, open, next));
+        }
+        (namespace, looked)
+    }
+
     async fn look(&self, open: &mut Open) -> Result<Next, CallError> {
         let before = open.request.status.clone().unwrap_or_default();
         match before.job.as_deref().map(str::parse::<JobId>) {
@@ -246,7 +330,7 @@ impl Requests {
     }
 
     /// A request that is deleted takes its wish back: its job is stopped.
-    async fn stop(&self, request: &JobRequest) {
+    async fn stop(&self, request: JobRequest) {
         let before = request.status.clone().unwrap_or_default();
         let Some(Ok(job)) = before.job.as_deref().map(str::parse::<JobId>) else { return };
         let account = crate::assets::owner(&self.cluster, &request.namespace().unwrap_or_default()).await;
@@ -371,5 +455,44 @@ mod tests {
         // It is refused as an unknown field, as over HTTP.
         assert_eq!(sent["owner"], "alice");
         assert!(sent.get("limits").is_none());
+    }
+
+    #[test]
+    fn a_namespace_is_looked_at_once_at_a_time_and_none_waits_for_another() {
+        let request = |namespace: &str, name: &str, version: u64| {
+            let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
+            let mut request = JobRequest::new(name, serde_json::from_value(spec).expect("a spec"));
+            request.metadata.namespace = Some(namespace.to_owned());
+            request.metadata.resource_version = Some(version.to_string());
+            request
+        };
+        // Whatever was put or looked at in one of these moments is due in the next one.
+        let moments = [0, 1, 2, 3].map(|number| Timestamp::from_unix_ms(1_000_000 + number * (SOON_MS + AGAIN_MS)));
+        let looked = |due: Vec<(Key, Open)>, next: fn() -> Next| -> Vec<_> {
+            due.into_iter().map(|(key, open)| (key, open, next())).collect()
+        };
+        let versions =
+            |due: &[(Key, Open)]| -> Vec<u64> { due.iter().map(|(_, open)| version(&open.request)).collect() };
+        let mut followed = Followed::default();
+        followed.put(request("a", "slow", 1), moments[0]);
+        let slow = followed.due(moments[1]).remove("a").expect("a look");
+        // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
+        for (name, version) in [("next", 2), ("slow", 3), ("slow", 4)] {
+            followed.put(request("a", name, version), moments[0]);
+        }
+        followed.put(request("b", "quick", 5), moments[0]);
+        let mut due = followed.due(moments[1]);
+        assert_eq!((due.len(), versions(&due.remove("b").expect("a look"))), (1, vec![5]));
+        assert!(followed.due(moments[1]).is_empty());
+        followed.looked("a", looked(slow, || Next::Over), moments[1]);
+        let both = followed.due(moments[2]).remove("a").expect("a look");
+        assert_eq!(versions(&both), [2, 4]);
+        // One that is deleted while it is looked at is not looked at again, and one that is over neither.
+        followed.remove(&("a".to_owned(), "next".to_owned()));
+        followed.looked("a", looked(both, || Next::Later), moments[2]);
+        let slow = followed.due(moments[3]).remove("a").expect("a look");
+        assert_eq!(versions(&slow), [4]);
+        followed.looked("a", looked(slow, || Next::Over), moments[3]);
+        assert!(followed.open.is_empty() && followed.due(moments[3]).is_empty());
     }
 }

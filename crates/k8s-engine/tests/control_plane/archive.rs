@@ -13,7 +13,7 @@ use cloister_k8s_engine::{
 use cloister_model::{
     AuditAction, Backend, Claim, EngineError, Explanation, JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus,
     Jobs as _, LogPart, LogScope, Outputs as _, Phase, RecordedDataset, Report, ResultFile, ResultSet, ReviewVerdict,
-    Secret, Seen, StoredReceipt, TimeLimits,
+    Secret, Seen, StoredReceipt, TimeLimits, Unavailability,
 };
 use cloister_testkit::{guests, labels, recorded_dataset};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret as StoredSecret};
@@ -243,6 +243,35 @@ async fn an_archived_job_answers_as_before_at_every_replica() {
     trial.eventually("the batches go", async || batches(&outside).await == [BTreeSet::new(), BTreeSet::new()]).await;
     trial.restart().await;
     assert!(trial.all_jobs().await.is_empty());
+}
+
+/// Credentials of the store of results can remove the parameters of an archived job, and not make it one that had none.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn parameters_that_are_gone_from_the_store_are_missed() {
+    let (mut trial, outside, folder) = trial().await;
+    let mut job = trial.job(guests::WRITES).await;
+    job.parameters = Some(Secret::new(json!({"bins": 20})));
+    let without = JobSpec { parameters: None, ..trial.job(guests::FAILS).await };
+    for job in [&job, &without] {
+        trial.run(job).await;
+    }
+    set(&outside, AT_ONCE);
+    trial.restart().await;
+    until_archived(&trial, &outside).await;
+    let place = folder.join(job.id.to_string()).join("parameters");
+    let kept = fs::read(&place).expect("parameters");
+    fs::remove_file(&place).expect("removed");
+    for process in trial.processes() {
+        let answer = process.parameters(job.id).await;
+        let missed = matches!(&answer, Err(EngineError::Unavailable { kind: Unavailability::Store, .. }));
+        assert!(missed, "{answer:?}");
+        assert_eq!(process.parameters(without.id).await.expect("an answer").values, None);
+    }
+    fs::write(&place, kept).expect("restored");
+    for process in trial.processes() {
+        assert_eq!(process.parameters(job.id).await.expect("an answer").values, job.parameters);
+    }
 }
 
 /// A job whose time is over goes from the archive as it goes from the API server.

@@ -1,7 +1,10 @@
 //! Datasets and algorithms that are applied with kubectl.
 
 use crate::cluster::Room;
-use cloister_k8s_engine::{ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied, resources::Condition};
+use cloister_k8s_engine::{
+    ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied,
+    resources::{Condition, Dataset},
+};
 use cloister_model::{Account, Manifest};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
@@ -10,7 +13,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -150,5 +156,56 @@ async fn a_secret_that_appears_later_makes_an_algorithm_ready() {
     assert!(serde_json::to_string(&ddo).expect("json").contains("Bearer SECRET"));
     let resource = room.read("algorithms", "stats").await;
     assert!(!resource.to_string().contains("SECRET"), "{resource}");
+    task.abort();
+}
+
+/// Publishes at once, but for one name: its source does not answer.
+#[derive(Debug, Default)]
+struct Stuck(AtomicBool);
+
+impl Publish for Stuck {
+    fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
+        if manifest.name().as_str() == "stuck" {
+            self.0.store(true, Ordering::SeqCst);
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(std::future::ready(Ok(Manifest::did(&owner, manifest.kind(), manifest.name()))))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn what_is_stuck_in_one_namespace_holds_up_no_other() {
+    let _alone = ALONE.lock().await;
+    let room = Room::open().await;
+    label(&room, "mallory").await;
+    let others = &room.cluster.namespaces().assets;
+    let namespaces: Api<Namespace> = Api::all(room.client());
+    let of_bob = Patch::Merge(json!({"metadata": {"labels": {ACCOUNT: "bob"}}}));
+    namespaces.patch(others, &PatchParams::default(), &of_bob).await.expect("a label");
+    let publish = Arc::new(Stuck::default());
+    let task = tokio::spawn(publish_what_is_applied(room.cluster.clone(), Arc::clone(&publish) as Arc<dyn Publish>));
+    let spec = json!({"files": [{"type": "local", "path": "/srv/a.csv"}]});
+    room.create("datasets", &dataset("stuck", spec.clone())).await.expect("taken");
+    for _ in 0..600 {
+        if publish.0.load(Ordering::SeqCst) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(publish.0.load(Ordering::SeqCst), "it is never looked at");
+
+    let api: Api<Dataset> = Api::namespaced(room.client(), others);
+    let quick: Dataset = serde_json::from_value(dataset("quick", spec)).expect("a dataset");
+    api.create(&PostParams::default(), &quick).await.expect("taken");
+    let mut owner = None;
+    for _ in 0..300 {
+        owner = api.get("quick").await.expect("a dataset").status.and_then(|status| status.owner);
+        if owner.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(owner.as_deref(), Some("bob"), "it waits for another account's");
     task.abort();
 }

@@ -5,7 +5,9 @@ use crate::{
     conformance::Outside,
 };
 use cloister_engine_tests::Trial;
-use cloister_model::{AuditAction, Backend, EngineError, JobSpec, Phase, Secret, StoredReceipt, Unavailability};
+use cloister_model::{
+    AuditAction, Backend, EngineError, JobSpec, LogReport, Phase, Report, Secret, StoredReceipt, Unavailability,
+};
 use cloister_testkit::guests;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
@@ -115,5 +117,31 @@ async fn a_receipt_that_was_changed_in_the_store_is_not_believed() {
     trial.restart().await;
     for process in trial.processes() {
         assert_eq!(receipt(&process, &one).await, made[0]);
+    }
+}
+
+/// Credentials of the store alone do not say what happened in a run.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_report_that_was_changed_in_the_store_is_not_believed() {
+    let (trial, _outside, folder) = trial().await;
+    let job = trial.job(guests::WRITES).await;
+    assert_eq!(trial.run(&job).await.phase, Phase::Finished);
+    let report = trial.engine().report(job.id).await.expect("asked").expect("a report");
+    let place = folder.join(job.id.to_string()).join("report.json");
+    let whole = fs::read(&place).expect("a report");
+    let forged =
+        Report { log: LogReport { kept_bytes: report.log.kept_bytes + 1, dropped_bytes: 0 }, ..report.clone() };
+    for wrong in [serde_json::to_vec(&forged).expect("JSON"), Vec::new(), b"{}".to_vec()] {
+        fs::write(&place, wrong).expect("written");
+        for process in trial.processes() {
+            let answer = process.report(job.id).await;
+            let unavailable = matches!(&answer, Err(EngineError::Unavailable { kind: Unavailability::Store, .. }));
+            assert!(unavailable, "{answer:?}");
+        }
+    }
+    fs::write(&place, whole).expect("restored");
+    for process in trial.processes() {
+        assert_eq!(process.report(job.id).await, Ok(Some(report.clone())));
     }
 }

@@ -68,6 +68,8 @@ impl UseCases {
         let named =
             |(field, SourceCheck { place, outcome }): (String, SourceCheck)| CheckedSource { field, place, outcome };
         let checked: Vec<_> = fields.into_iter().zip(checked).map(named).collect();
+        // It is stored in the row of the dataset, which is written as a whole.
+        let _counted = self.count(&who.account, &asset.ddo).await;
         let kept = LastCheck::of(&checked, asset.revision, self.now());
         if let Err(error) = self.backend().put_check(asset.ddo.id().clone(), kept).await {
             // What was found is an answer all the same.

@@ -125,27 +125,28 @@ impl UseCases {
         service: &str,
         permissions: Value,
     ) -> Result<(Permissions, u64), AssetError> {
+        let counted = self.count(&who.account, &asset.ddo).await;
         Permissions::from_value(&permissions)?;
         let ddo = with_permissions(&asset.ddo, service, permissions)?;
         self.check_programs(&asset.owner, &ddo).await.map_err(in_rules)?;
         let asset = Asset { ddo, updated: self.now(), revision: asset.revision + 1, ..asset };
         let (_, present) = compute_service(&asset.ddo, Some(service))?;
         let detail = json!({"service": service, "permissions": permissions_document(present)});
-        self.put_asset(&who.account, AuditAction::PermissionsChanged, &asset, detail).await?;
+        self.put_asset(&who.account, AuditAction::PermissionsChanged, &asset, detail, &counted).await?;
         Ok((present.clone(), asset.revision))
     }
 
     async fn find_algorithm(&self, who: &Principal, algorithm: AlgorithmName) -> Result<Asset, AssetError> {
-        let found = match algorithm {
-            AlgorithmName::Did(did) => self.backend().asset(did).await?,
-            AlgorithmName::Named { owner, name } => {
-                self.backend().asset_named(owner, AssetKind::Algorithm, name.to_string()).await?
-            }
-        };
         let usable = |asset: &Asset| {
             asset.ddo.kind() == AssetKind::Algorithm && asset.withdrawn.is_none() && super::may_see(asset, who)
         };
-        found.filter(usable).ok_or(AssetError::NoSuchAlgorithm)
+        let found = match algorithm {
+            AlgorithmName::Did(did) => self.read_asset(&who.account, did, usable).await?,
+            AlgorithmName::Named { owner, name } => {
+                self.read_asset_named(&who.account, (owner, AssetKind::Algorithm, name.to_string()), usable).await?
+            }
+        };
+        found.ok_or(AssetError::NoSuchAlgorithm)
     }
 }
 

@@ -1,5 +1,5 @@
 use super::{AssetError, Precondition};
-use crate::{EthereumAddress, Principal, UseCases};
+use crate::{EthereumAddress, Principal, UseCases, submission::Counted};
 use cloister_model::{
     Account, Asset, AssetKind, AuditAction, AuditEvent, Ddo, FileDigest, Inspection, Manifest, ManifestError, Role,
     Sha256,
@@ -84,8 +84,7 @@ impl UseCases {
         precondition: &Precondition,
     ) -> Result<Published, AssetError> {
         let kind = ddo.kind();
-        // What is stored is written by one thread, for everybody.
-        self.shares().take(owner, 1).await.moved(ddo.size());
+        let counted = self.count(owner, &ddo).await;
         self.check_sources(owner, &ddo).await?;
         self.check_programs(owner, &ddo).await?;
         let before = self.backend().asset(ddo.id().clone()).await?;
@@ -121,17 +120,18 @@ impl UseCases {
             files,
             ddo,
         };
-        self.put_asset(owner, AuditAction::AssetPublished, &asset, json!({"name": asset.name})).await?;
+        self.put_asset(owner, AuditAction::AssetPublished, &asset, json!({"name": asset.name}), &counted).await?;
         Ok(Published { asset, new: before.is_none() })
     }
 
-    /// Stores an asset, together with its record.
+    /// Stores an asset that was counted, together with its record.
     pub(super) async fn put_asset(
         &self,
         actor: &Account,
         action: AuditAction,
         asset: &Asset,
         mut detail: Value,
+        _counted: &Counted,
     ) -> Result<(), AssetError> {
         detail["revision"] = asset.revision.into();
         let record = AuditEvent {

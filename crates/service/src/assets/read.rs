@@ -59,8 +59,8 @@ impl UseCases {
     /// # Errors
     /// [`AssetError::NotFound`], [`AssetError::Store`].
     pub async fn asset(&self, who: &Principal, kind: AssetKind, did: Did) -> Result<Asset, AssetError> {
-        let asset = self.backend().asset(did).await?;
-        asset.filter(|asset| asset.ddo.kind() == kind && may_see(asset, who)).ok_or(AssetError::NotFound)
+        let may = |asset: &Asset| asset.ddo.kind() == kind && may_see(asset, who);
+        self.read_asset(&who.account, did, may).await?.ok_or(AssetError::NotFound)
     }
 
     /// An asset of this kind that the principal may change: its owner, and operators if `operators`.
@@ -71,9 +71,9 @@ impl UseCases {
         did: Did,
         operators: bool,
     ) -> Result<Asset, AssetError> {
-        let asset = self.backend().asset(did).await?;
         let may_change = |asset: &Asset| asset.owner == who.account || (operators && who.is(Role::Operator));
-        asset.filter(|asset| asset.ddo.kind() == kind && may_change(asset)).ok_or(AssetError::NotFound)
+        let may = |asset: &Asset| asset.ddo.kind() == kind && may_change(asset);
+        self.read_asset(&who.account, did, may).await?.ok_or(AssetError::NotFound)
     }
 
     /// The assets that a principal may see and asks for.
@@ -83,8 +83,9 @@ impl UseCases {
     pub async fn assets(&self, who: &Principal, filter: AssetFilter) -> Result<AssetPage, AssetError> {
         let AssetFilter { kind, owner, name, mut after, at_most } = filter;
         if let (Some(owner), Some(name)) = (&owner, &name) {
-            let found = self.backend().asset_named(owner.clone(), kind, name.clone()).await?;
-            let assets = found.into_iter().filter(|asset| may_see(asset, who)).map(|asset| asset.summary()).collect();
+            let named = (owner.clone(), kind, name.clone());
+            let found = self.read_asset_named(&who.account, named, |asset| may_see(asset, who)).await?;
+            let assets = found.into_iter().map(|asset| asset.summary()).collect();
             return Ok(AssetPage { assets, next: None });
         }
         let mut assets = Vec::new();
@@ -121,6 +122,7 @@ impl UseCases {
         }
         let now = self.now();
         let asset = Asset { withdrawn: Some(now), updated: now, revision: asset.revision + 1, ..asset };
-        self.put_asset(&who.account, AuditAction::AssetWithdrawn, &asset, json!({})).await
+        let counted = self.count(&who.account, &asset.ddo).await;
+        self.put_asset(&who.account, AuditAction::AssetWithdrawn, &asset, json!({}), &counted).await
     }
 }

@@ -87,7 +87,7 @@ impl UseCases {
         };
         let published = match &filter.dataset {
             Some(did) if filter.owner.is_none() => {
-                self.backend().asset(did.clone()).await?.is_some_and(|asset| asset.owner == who.account)
+                self.read_asset(&who.account, did.clone(), |asset| asset.owner == who.account).await?.is_some()
             }
             _ => false,
         };

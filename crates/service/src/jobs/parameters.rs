@@ -1,7 +1,7 @@
 //! With which parameters an algorithm runs: the consumer's, shown to nobody but those who decide about what comes of them.
 
 use super::{JobAccess, JobError};
-use crate::{Principal, UseCases};
+use crate::{Principal, UseCases, submission::MANY};
 use cloister_model::{JobId, JobParameters};
 
 impl UseCases {
@@ -12,6 +12,7 @@ impl UseCases {
     /// [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn job_parameters(&self, who: &Principal, job: JobId) -> Result<JobParameters, JobError> {
         self.find_job(&who.clone().into(), job, JobAccess::Parameters).await?;
+        let _share = self.shares().take(&who.account, MANY).await;
         Ok(self.backend().parameters(job).await?)
     }
 }

@@ -15,7 +15,7 @@ pub use request::{
     Agreement, AlgorithmRef, DatasetRef, Identity, JobLabel, JobLabelError, RawSource, Register, Submission,
     WantedLimits,
 };
-pub(crate) use shares::{Share, Shares};
+pub(crate) use shares::{Counted, MANY, Share, Shares};
 
 use crate::{Actor, UseCases};
 use cloister_model::{

@@ -115,11 +115,10 @@ async fn find(
     field: &str,
     share: &Share,
 ) -> Result<(Asset, Service), SubmitError> {
-    let asset = use_cases.backend().asset(did.clone()).await?;
-    share.moved(asset.as_ref().map_or(0, |asset| asset.ddo.size()));
     let usable =
         |asset: &Asset| asset.withdrawn.is_none() && (asset.owner == *owner || asset.ddo.credentials().admit(owner));
-    let asset = asset.filter(usable);
+    let asset = use_cases.backend().asset(did.clone()).await?.filter(usable);
+    share.read(asset.as_ref());
     let asset = asset.ok_or_else(|| SubmitError::NoSuchAsset { field: field.to_owned() })?;
     let service =
         asset.ddo.service_meant(service).map_err(|error| SubmitError::field(field, error.to_string()))?.clone();

@@ -1,4 +1,5 @@
-use cloister_model::Account;
+use crate::UseCases;
+use cloister_model::{Account, Asset, AssetKind, Ddo, Did, StoreError};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,8 +18,16 @@ const MOST_ASSETS: u32 = 32;
 /// that are everybody's: a request of two kilobytes can name descriptions of eight megabytes.
 const BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
 
+/// What a description counts that is not there for the account, in bytes: one that is hidden as much as one that is missing. Otherwise how
+/// long the next request waits would tell that there is one, and how large.
+const ABSENT_BYTES: usize = 32 * 1024;
+
 /// What an account that was idle may do at once, in time of its share.
 const BURST: Duration = Duration::from_secs(1);
+
+/// What a request takes of a share, in assets, whose answer is found among many other things: a receipt or the parameters of a job that was
+/// archived with others, the records that are about one publisher's assets.
+pub(crate) const MANY: usize = 16;
 
 /// Accounts that are remembered beyond those that submit at present.
 const MOST_IDLE: usize = 1024;
@@ -78,11 +87,61 @@ impl Shares {
 }
 
 impl Share {
+    /// Counts a description that was read; none: there is none that the account may have.
+    pub(crate) fn read(&self, asset: Option<&Asset>) {
+        self.moved(asset.map_or(ABSENT_BYTES, |asset| asset.ddo.size()));
+    }
+
     /// Counts descriptions that were read or written.
     pub(crate) fn moved(&self, bytes: usize) {
         let micros = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / BYTES_PER_SECOND;
         let mut due = locked(&self.account.due);
         *due = (*due).max(Instant::now()) + Duration::from_micros(micros);
+    }
+}
+
+/// That a description counts in the share of an account: what stores one takes it.
+#[derive(Debug)]
+pub(crate) struct Counted(());
+
+impl UseCases {
+    /// An asset, if the account may have it, which `may` says. It counts in the account's share.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn read_asset(
+        &self,
+        account: &Account,
+        did: Did,
+        may: impl Fn(&Asset) -> bool,
+    ) -> Result<Option<Asset>, StoreError> {
+        let share = self.shares().take(account, 1).await;
+        let asset = self.backend().asset(did).await?.filter(may);
+        share.read(asset.as_ref());
+        Ok(asset)
+    }
+
+    /// The same, of an asset by its owner's name for it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub(crate) async fn read_asset_named(
+        &self,
+        account: &Account,
+        (owner, kind, name): (Account, AssetKind, String),
+        may: impl Fn(&Asset) -> bool,
+    ) -> Result<Option<Asset>, StoreError> {
+        let share = self.shares().take(account, 1).await;
+        let asset = self.backend().asset_named(owner, kind, name).await?.filter(may);
+        share.read(asset.as_ref());
+        Ok(asset)
+    }
+
+    /// Waits for the account's share, and counts a description in it that is to be stored. What is stored is written by one thread, for
+    /// everybody, and as a whole, whatever of it changes.
+    pub(crate) async fn count(&self, account: &Account, ddo: &Ddo) -> Counted {
+        self.shares().take(account, 1).await.moved(ddo.size());
+        Counted(())
     }
 }
 
@@ -152,5 +211,15 @@ mod tests {
         }
         assert!(shares.take(&account("mallory"), 1).now_or_never().is_none(), "it waits");
         assert!(shares.0.lock().expect("no panic").len() <= MOST_IDLE + 1, "strangers are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_account_that_asks_for_what_is_not_there_waits_after_a_while() {
+        let (shares, began) = (Shares::default(), Instant::now());
+        for _ in 0..512 {
+            shares.take(&account("mallory"), 1).await.read(None);
+        }
+        let passed = began.elapsed().as_millis();
+        assert!((900..=1000).contains(&passed), "16 MiB at eight a second, of which one is at once: {passed} ms");
     }
 }

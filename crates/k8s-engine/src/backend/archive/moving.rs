@@ -1,7 +1,7 @@
 //! Ended jobs go into the archive, and from the API server. Every replica does it, and may be killed at any moment: a batch counts
 //! once everything of it is in its place.
 
-use super::{ArchiveOptions, Contents};
+use super::{ArchiveOptions, Contents, PARAMETERS};
 use crate::{
     backend::{Inner, jobs, jobs::KnownJob, outputs::failed, unusable},
     clock::{now, random_below},
@@ -249,6 +249,7 @@ impl Inner {
         if let Some(parameters) = spec.parameters {
             let text = serde_json::to_vec(parameters.expose()).map_err(unusable)?;
             self.results.keep_parameters(job, text, self.archive_key().await?).await.map_err(failed)?;
+            found.metadata.annotations.get_or_insert_default().insert(PARAMETERS.to_owned(), "kept".to_owned());
         }
         found.metadata.managed_fields = None;
         let record = serde_json::to_vec(&found).map_err(unusable)?;

@@ -18,6 +18,7 @@ use crate::{
     },
 };
 use cloister_model::{EngineError, JobId, StoredReceipt, Timestamp, Unavailability};
+use cloister_results::Unsealed;
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _, api::PostParams};
@@ -223,7 +224,7 @@ impl Inner {
     }
 
     /// The lines of sealed receipts; none: they are lost.
-    async fn read_sealed(&self, receipts: &Receipts) -> Result<Option<Vec<u8>>, EngineError> {
+    async fn read_sealed(&self, receipts: &Receipts) -> Result<Option<Unsealed>, EngineError> {
         let Some(sha256) = receipts.sha256 else { return Ok(None) };
         self.results.archived(&receipts.name, sha256, self.archive_key().await?).await.map_err(failed)
     }

@@ -2,7 +2,7 @@ use crate::{
     cluster::version,
     resources::{ComputeJob, ResultsDigest},
 };
-use cloister_model::{EnvironmentId, JobCard, JobStatus, ListDigest};
+use cloister_model::{EnvironmentId, JobCard, JobStatus, ListDigest, Sha256};
 use kube::ResourceExt as _;
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(in crate::backend) struct KnownJob {
     pub(in crate::backend) ahead: Option<u64>,
     /// What the controller says.
     pub(in crate::backend) explanation: Option<String>,
+    /// The digest of the report of its run; none: no run left one that counts.
+    pub(in crate::backend) report: Option<Sha256>,
     /// What was released, once it has finished.
     pub(in crate::backend) results: Option<ListDigest>,
     /// Whether its results have to be registered.
@@ -43,6 +45,7 @@ pub(in crate::backend) fn read(resource: &ComputeJob) -> Option<KnownJob> {
             queue: job.queue,
             ahead: written.and_then(|written| written.queue_ahead),
             explanation: written.and_then(|written| written.explanation.clone()),
+            report: written.and_then(|written| written.report.as_ref()).map(|report| report.sha256),
             results: written.and_then(|written| written.results.as_ref()).map(ResultsDigest::list),
             awaits_registration: written.is_some_and(|written| written.awaits_registration.is_some())
                 && resource.spec.registration.is_none(),
