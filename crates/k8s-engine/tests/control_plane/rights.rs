@@ -403,13 +403,13 @@ async fn nobody_else_creates_pods_or_orders_and_nobody_enters_a_pod() {
     as_engine.create(&PostParams::default(), &pod(|_| {})).await.expect("a pod of the controller");
 
     for door in ["exec?command=sh&stdout=true", "attach?stdout=true", "portforward?ports=80", "proxy/"] {
-        refused(door, "nobody enters the pods of jobs", async || {
+        refused(door, "are denied in the pods of jobs", async || {
             let request = http::Request::get(format!("/api/v1/namespaces/{jobs}/pods/a/{door}"));
             room.client().request_text(request.body(Vec::new()).expect("a request")).await
         })
         .await;
     }
-    refused("an ephemeral container", "nobody enters the pods of jobs", async || {
+    refused("an ephemeral container", "are denied in the pods of jobs", async || {
         let patch = json!({"spec": {"ephemeralContainers": [{"name": "e", "image": "registry.example/e"}]}});
         as_admin.patch_ephemeral_containers("a", &PatchParams::default(), &Patch::Strategic(patch)).await
     })
