@@ -140,6 +140,7 @@ struct TermsForm {
     release: ReleaseRules,
     runtime: RuntimeKind,
     profile: Profile,
+    /// Always false, because no algorithm has a network. Orders of all versions have it, and earlier ones refuse orders without it.
     network: bool,
     runtimes: BTreeSet<RuntimeKind>,
     profiles: BTreeSet<Profile>,
@@ -398,21 +399,21 @@ impl From<Document> for JobSpec {
 
 impl From<Terms> for TermsForm {
     fn from(terms: Terms) -> Self {
-        let Terms { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = terms;
+        let Terms { admitted, output_contract, release, runtime, profile, runtimes, profiles } = terms;
         let form =
             |AdmittedDataset { did, service, by, files_checksums }| AdmittedForm { did, service, by, files_checksums };
         let admitted = admitted.into_iter().map(form).collect();
-        Self { admitted, output_contract, release, runtime, profile, network, runtimes, profiles }
+        Self { admitted, output_contract, release, runtime, profile, network: false, runtimes, profiles }
     }
 }
 
 impl From<TermsForm> for Terms {
     fn from(form: TermsForm) -> Self {
-        let TermsForm { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = form;
+        let TermsForm { admitted, output_contract, release, runtime, profile, network: _, runtimes, profiles } = form;
         let read =
             |AdmittedForm { did, service, by, files_checksums }| AdmittedDataset { did, service, by, files_checksums };
         let admitted = admitted.into_iter().map(read).collect();
-        Self { admitted, output_contract, release, runtime, profile, network, runtimes, profiles }
+        Self { admitted, output_contract, release, runtime, profile, runtimes, profiles }
     }
 }
 
