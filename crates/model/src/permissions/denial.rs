@@ -60,7 +60,7 @@ pub enum DenialRule {
     EnvironmentRegistry,
     /// The image has no digest, or its name no registry.
     ContainerImage,
-    /// `container.entrypoint` is no command.
+    /// `container.entrypoint` is not a command.
     ContainerCommand,
     /// The datasets' output contracts have no file name in common.
     OutputContract,
@@ -107,7 +107,7 @@ impl DenialRule {
             Self::ContainerImage => {
                 "the algorithm's container image is not named with its registry and pinned by a digest"
             }
-            Self::ContainerCommand => "the algorithm's `container.entrypoint` is no command",
+            Self::ContainerCommand => "the algorithm's `container.entrypoint` is not a command",
             Self::OutputContract => "the output contracts of the datasets have no file name or no media type in common",
             Self::OceanProvider => "the dataset is not meant for this Ocean Provider",
             Self::Withdrawn => "the asset or its service was withdrawn after the job was allowed",
