@@ -38,10 +38,10 @@ pub struct Order {
     /// What runs.
     pub algorithm: OrderedAlgorithm,
     /// Whether configuration reads files of the result store: uploads, or results of other jobs.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_store: bool,
     /// Whether files of its datasets may be on claims that the operator lists.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_local: bool,
     /// Its secrets: what configuration is told.
     pub payload: Payload,
@@ -109,9 +109,9 @@ pub(crate) struct Document {
     inputs: Vec<Did>,
     algorithm: AlgorithmForm,
     // Absent if false: a controller that does not know it refuses only orders that it could not carry out.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     reads_store: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     reads_local: bool,
     terms: TermsForm,
     limits: Limits,
@@ -302,11 +302,6 @@ impl Order {
         let algorithm = JobAlgorithm { ddo: algorithm.ddo, source: algorithm.source, ..job.algorithm };
         Ok(JobSpec { inputs, algorithm, parameters, ..job })
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 fn without_source() -> JobSource {
