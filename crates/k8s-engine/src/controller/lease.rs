@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_is_taken_from_nobody_or_from_one_that_was_seen_to_be_silent() {
+    async fn a_lease_is_taken_if_it_is_free_or_its_holder_was_seen_to_be_silent() {
         let start = Instant::now();
         let after = |seconds: u64| start + Duration::from_secs(seconds);
         let seen = |version: &str| Some(Seen { version: version.to_owned(), since: start });

@@ -33,7 +33,7 @@ async fn files_are_described_and_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_told_and_the_next_call_starts_over() {
+async fn a_failure_is_reported_and_the_next_call_starts_over() {
     let place = Place::new();
     let file = place.directory.path().join("shared/data.csv");
     fs::create_dir(place.directory.path().join("shared")).expect("made");

@@ -50,7 +50,7 @@ fn failed(outcome: SourceOutcome, part: &str) {
 }
 
 #[tokio::test]
-async fn each_kind_of_source_is_looked_at() {
+async fn each_kind_of_source_is_checked() {
     let server = Server::start(|request, _| match request.target.split('?').next().unwrap_or_default() {
         "/small" => Answer::ok(b"a,b\n"),
         // As much as nobody reads for a look.
@@ -153,7 +153,7 @@ async fn a_source_that_stays_silent_fails() {
 }
 
 #[tokio::test]
-async fn of_very_many_sources_some_are_looked_at() {
+async fn of_very_many_sources_some_are_checked() {
     let place = Place::with(policy());
     let desk = Desk::at(&place);
     let all: Vec<_> = (0..130).map(|n| json!({"type": "inline", "content": n.to_string()})).collect();
