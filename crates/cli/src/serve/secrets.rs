@@ -118,7 +118,7 @@ mod tests {
         let (second, same) = shared(&into).expect("secrets");
         assert_eq!((first.secret, first.receipt_key, key.expose()), (second.secret, second.receipt_key, same.expose()));
         assert!(key.expose().starts_with("clk_") && first.secret != first.receipt_key);
-        // As the kubelet mounts a Secret: readable by the group of the pod, and by nobody else.
+        // As the kubelet mounts a Secret: readable by the group of the pod only.
         let set = |mode: u32| fs::set_permissions(into.join(RECEIPT_KEY), fs::Permissions::from_mode(mode));
         set(0o440).expect("a mode");
         shared(&into).expect("secrets");

@@ -55,7 +55,7 @@ pub(crate) fn choose(issuers: Vec<SignInIssuer>, named: Option<&str>) -> anyhow:
     }
 }
 
-/// Asks the service where one can sign in.
+/// Asks the service at which issuers users can sign in.
 ///
 /// # Errors
 /// If it does not answer.
