@@ -211,7 +211,7 @@ class JobParameters(_JobParameters, total=False):
 
 
 class LastSourceCheck(TypedDict):
-    """The last look at the sources of a dataset."""
+    """The last check of the sources of a dataset."""
 
     at: str
     """When."""
@@ -220,7 +220,7 @@ class LastSourceCheck(TypedDict):
     others: int
     """How many more there are."""
     revision: int
-    """The revision of the dataset that was looked at."""
+    """The revision of the dataset that was checked."""
     sources: list[SourceCheck]
     """The sources, 100 at most."""
 
@@ -316,7 +316,7 @@ class Service(TypedDict):
 
 class _SourceCheck(TypedDict):
     field: str
-    """Where it stands in the description of the dataset, such as `services[0].files[0]`."""
+    """Its place in the description of the dataset, such as `services[0].files[0]`."""
     place: str
     """Where it is: at most its scheme and host."""
     state: SourceState
@@ -348,7 +348,7 @@ class SourceProvision(_SourceProvision, total=False):
 
 
 class SourcesSeen(TypedDict, total=False):
-    """What is known of the sources of a dataset without asking them."""
+    """What the service knows about the sources of a dataset without contacting them."""
 
     check: LastSourceCheck | None
     job: SourceProvision | None
