@@ -18,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a controller that works is asked whether it still sees everything.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Runs the controller until it is told to end.
+/// Runs the controller until it gets a signal to end.
 pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
     let outcome = runtime.block_on(run_controller(settings));

@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 /// Between two looks for uploads whose time is over.
 const UPLOADS_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Runs the service until it is told to end.
+/// Runs the service until it gets a signal to end.
 pub(super) fn run(start: Start) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
     let outcome = runtime.block_on(serve(start));

@@ -125,7 +125,7 @@ impl Common {
     }
 }
 
-/// Ends a step when the program is told to end.
+/// Ends a step when the program gets a signal to end.
 fn watch() -> anyhow::Result<Watch> {
     let watch = Watch::unwatched();
     let cancel = watch.cancel.clone();
