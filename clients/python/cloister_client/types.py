@@ -17,7 +17,7 @@ DenialRule = Literal["no-dataset", "no-compute-service", "dataset-twice", "crede
 
 
 Fault = Literal["nobody", "algorithm", "publisher", "system"]
-"""Whose doing it was that a job ended."""
+"""Who is at fault that a job ended."""
 
 
 Phase = Literal["Queued", "Accepted", "Configuring", "Configured", "Running", "Filtering", "InReview", "Publishing", "Finished", "DataProvisioningFailed", "AlgorithmProvisioningFailed", "AlgorithmFailed", "LimitExceeded", "OutputRefused", "PublishingFailed", "Stopped", "Expired"]
@@ -49,7 +49,7 @@ SourceState = Literal["found", "failed", "skipped"]
 
 
 Via = Literal["key", "token", "signature"]
-"""How an account has shown who it is."""
+"""How the caller was authenticated."""
 
 
 class _Asset(TypedDict):
@@ -375,7 +375,7 @@ class Upload(_Upload, total=False):
 
 
 class UsedQuota(TypedDict):
-    """Something of which you have as much as you may."""
+    """A limit that you have reached."""
 
     limit: int
     """How much you may have."""
