@@ -1,5 +1,5 @@
-# The image of the service, the engine and the configuration and publishing pods: one static program, the sandbox that it runs
-# checks of outputs in, and the certificate authorities that it trusts when it fetches and stores.
+# The image of the service, the controller, and the configuration and publishing pods: the program `cloister`, the sandbox for the
+# check programs of outputs, and the certificate authorities that `cloister` trusts when it fetches and stores. Both programs are static.
 #
 #     docker build -f deploy/images/cloister.Dockerfile -t REGISTRY/cloister:TAG .
 #

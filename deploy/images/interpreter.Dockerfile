@@ -2,8 +2,8 @@
 #
 #     sandbox runtime add python
 #     sandbox runtime bundle python --output bundle
-#     docker build --build-arg SANDBOX=REGISTRY/cloister-sandbox@sha256:... \
-#         -f deploy/images/interpreter.Dockerfile -t REGISTRY/cloister-sandbox-python:TAG bundle
+#     docker build --build-arg SANDBOX=REGISTRY/sandbox@sha256:... \
+#         -f deploy/images/interpreter.Dockerfile -t REGISTRY/sandbox-python:TAG bundle
 #
 # The folder `bundle` is made on the oldest kind of processor that the nodes have, by the `sandbox` of the image.
 # deploy/images/build.sh --interpreter makes the same files without Docker.

@@ -1,7 +1,7 @@
 # The image of algorithm pods: the sandbox, the first program of containers that are algorithms, and nothing else: no shell, no
 # library, no file of a distribution. Both programs are static.
 #
-#     docker build -f deploy/images/sandbox.Dockerfile -t REGISTRY/cloister-sandbox:TAG .
+#     docker build -f deploy/images/sandbox.Dockerfile -t REGISTRY/sandbox:TAG .
 #
 # deploy/images/build.sh makes the same root file system without Docker.
 FROM rust:1.95-bookworm AS build

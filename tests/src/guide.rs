@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_and_blocks_are_told_apart() {
+    fn commands_and_blocks_are_distinguished() {
         let document = "intro\n\n    first \\\n        goes on\n\n## A\n\n- item:\n\n  ```yaml\n  # name.yaml\n  a:\n    b: 1\n  ```\n\n    second\n### B\n    third\n";
         let sections = sections(document);
         assert_eq!(sections.iter().map(|section| section.title.as_str()).collect::<Vec<_>>(), ["", "A", "B"]);

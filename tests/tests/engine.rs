@@ -53,7 +53,7 @@ fn an_engine_whose_api_server_is_away_waits_for_it_and_says_so() {
 }
 
 #[test]
-fn an_engine_with_images_that_anybody_can_replace_does_not_start() {
+fn an_engine_with_unpinned_images_does_not_start() {
     let output = cloister().args(["engine", "--set", "k8s.cloister_image=cloister:latest"]).output().expect("it ends");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{text}");

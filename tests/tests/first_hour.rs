@@ -20,9 +20,9 @@ use std::{
 use tempfile::TempDir;
 
 /// A folder that holds what people are given.
-struct Desk(TempDir);
+struct WorkFolder(TempDir);
 
-impl Desk {
+impl WorkFolder {
     fn new() -> Self {
         Self(tempfile::tempdir().expect("a folder"))
     }
@@ -106,8 +106,8 @@ fn penguins() -> Vec<u8> {
     fs::read(root().join("data/penguins.csv")).expect("the penguins")
 }
 
-/// A service with alice's penguins under these rules, and bob's desk.
-fn with_penguins(compute: &Value) -> (Service, Desk) {
+/// A service with alice's penguins under these rules, and bob's folder.
+fn with_penguins(compute: &Value) -> (Service, WorkFolder) {
     let service = Setup::new().start();
     let (alice, bob) = (service.account("alice", "publisher"), service.account("bob", "author"));
     let csv = service.file("penguins.csv", penguins());
@@ -117,31 +117,31 @@ fn with_penguins(compute: &Value) -> (Service, Desk) {
     ]});
     let files = json!([{"type": "local", "path": csv}]);
     let _ = service.publish_dataset(&alice, "penguins", &json!({"files": files, "compute": compute, "schema": schema}));
-    let desk = Desk::new();
-    desk.put_key(&bob);
-    (service, desk)
+    let work = WorkFolder::new();
+    work.put_key(&bob);
+    (service, work)
 }
 
 #[test]
 fn a_steward_gets_to_a_reviewed_release() {
     let service = Setup::new().start();
-    let desk = Desk::new();
+    let work = WorkFolder::new();
     for (name, role) in [("alice", "publisher"), ("bob", "author")] {
-        desk.put_key(&service.account(name, role));
+        work.put_key(&service.account(name, role));
     }
-    desk.put("penguins.yaml", block("publishers.md", "apiVersion:").as_bytes());
-    desk.put("contract.yaml", block("publishers.md", "compute:\n  outputContract:").as_bytes());
-    desk.put("data/penguins.csv", &penguins());
-    desk.put("column-stats.yaml", block("consumers.md", "apiVersion:").as_bytes());
-    desk.put_column_stats();
-    desk.run("", "steward.sh", &[&service.url()]);
+    work.put("penguins.yaml", block("publishers.md", "apiVersion:").as_bytes());
+    work.put("contract.yaml", block("publishers.md", "compute:\n  outputContract:").as_bytes());
+    work.put("data/penguins.csv", &penguins());
+    work.put("column-stats.yaml", block("consumers.md", "apiVersion:").as_bytes());
+    work.put_column_stats();
+    work.run("", "steward.sh", &[&service.url()]);
 }
 
 #[test]
 fn a_scientist_gets_from_made_up_rows_to_a_result() {
     install_python();
-    let (service, desk) = with_penguins(&json!({"allowRawAlgorithm": true}));
-    desk.run("", "scientist.sh", &[&service.url()]);
+    let (service, work) = with_penguins(&json!({"allowRawAlgorithm": true}));
+    work.run("", "scientist.sh", &[&service.url()]);
 }
 
 /// What a script of this repository prints.
@@ -154,8 +154,8 @@ fn compiler(name: &str) -> String {
 
 #[track_caller]
 fn an_author_publishes(before: &str, language: &str) {
-    let (service, desk) = with_penguins(&json!({"allowAlgorithmsPublishedHere": true}));
-    desk.run(before, "author.sh", &[&service.url(), language]);
+    let (service, work) = with_penguins(&json!({"allowAlgorithmsPublishedHere": true}));
+    work.run(before, "author.sh", &[&service.url(), language]);
 }
 
 #[test]
@@ -188,10 +188,10 @@ fn an_author_publishes_a_program_in_javascript() {
 
 #[test]
 fn an_operator_starts_loses_restores_and_upgrades_a_service() {
-    let desk = Desk::new();
-    desk.put("penguins.csv", &penguins());
-    desk.put_column_stats();
-    desk.run("", "operator.sh", &[]);
+    let work = WorkFolder::new();
+    work.put("penguins.csv", &penguins());
+    work.put_column_stats();
+    work.run("", "operator.sh", &[]);
 }
 
 /// The words of a line that name a command or an option of `cloister` or `sandbox`: `dataset`, `apply`, `--no-check`.

@@ -32,10 +32,6 @@ struct Node {
     directory: TempDir,
 }
 
-fn sha256(bytes: &[u8]) -> Sha256 {
-    Sha256::of(bytes)
-}
-
 fn did(name: &str) -> Did {
     name.parse().expect("a DID")
 }
@@ -147,7 +143,7 @@ impl Node {
         }
         let parts = configuration::OrderParts {
             secrets: Vec::new(),
-            sha256: sha256(&text),
+            sha256: Sha256::of(&text),
             reads_store: false,
             reads_local: false,
         };
@@ -247,7 +243,7 @@ fn configured(algorithm: &'static [u8]) -> Node {
     let Said::Configured { algorithm: files, is_wasm } = said(&output, message, 0) else {
         unreachable!("configuration said something else");
     };
-    assert_eq!(files, sha256(sha256(algorithm).to_string().as_bytes()));
+    assert_eq!(files, Sha256::of(Sha256::of(algorithm).to_string().as_bytes()));
     assert_eq!(is_wasm, algorithm.starts_with(b"\0asm"));
     node
 }
@@ -262,11 +258,11 @@ fn three_pods_carry_a_job_from_its_order_to_its_results() {
     let algorithm = sample();
     let node = configured(algorithm);
     let summary = node.ran();
-    assert_eq!((summary.end, summary.algorithm), (RunEnd::Succeeded, sha256(algorithm)));
+    assert_eq!((summary.end, summary.algorithm), (RunEnd::Succeeded, Sha256::of(algorithm)));
     let report = fs::read(node.at("job/run/report.json")).expect("a report");
-    assert_eq!(summary.report, Some(sha256(&report)), "the message binds the report");
+    assert_eq!(summary.report, Some(Sha256::of(&report)), "the message binds the report");
 
-    let mut ended = node.publish(OutputContract::default(), Some(sha256(&report))).into_iter();
+    let mut ended = node.publish(OutputContract::default(), Some(Sha256::of(&report))).into_iter();
     let (output, message) = ended.next().expect("filtering");
     let Said::Passed { checked } = said(&output, message, 0) else { panic!("not passed") };
     let (output, message) = ended.next().expect("publishing");
@@ -322,7 +318,7 @@ fn pods_that_start_early_wait_for_each_other_on_the_volume() {
 
 /// The digest of the report that is kept in the store.
 fn node_report(node: &Node) -> Option<Sha256> {
-    node.stored("report.json").map(|report| sha256(&report))
+    node.stored("report.json").map(|report| Sha256::of(&report))
 }
 
 /// What a pod prints is shipped to places outside every contract.
@@ -392,7 +388,7 @@ fn an_order_that_was_exchanged_is_not_carried_out() {
     let meant = order(&server, &server);
     let parts = configuration::OrderParts {
         secrets: Vec::new(),
-        sha256: sha256(b"another order"),
+        sha256: Sha256::of(b"another order"),
         reads_store: false,
         reads_local: false,
     };
@@ -436,7 +432,7 @@ fn the_report_and_the_log_of_a_run_are_kept_without_its_outputs() {
     assert_eq!(said(&output, message, 0), Said::Kept);
     let log = fs::read(node.at("job/run/log")).expect("a log");
     assert_eq!(node.stored("log").expect("a log"), log);
-    assert_eq!(node.stored("report.json").map(|report| sha256(&report)), report);
+    assert_eq!(node.stored("report.json").map(|report| Sha256::of(&report)), report);
     assert_eq!((node.stored("manifest.json"), node.stored("files/0")), (None, None));
 }
 
@@ -459,7 +455,7 @@ fn of_a_run_that_was_cut_off_is_kept_what_there_is() {
 fn a_report_that_was_exchanged_is_not_believed() {
     let node = configured(sample());
     node.ran();
-    let ended = node.publish(OutputContract::default(), Some(sha256(b"another report")));
+    let ended = node.publish(OutputContract::default(), Some(Sha256::of(b"another report")));
     assert_eq!(ended.len(), 1);
     assert_eq!((ended[0].0.status.code(), ended[0].1.clone()), (Some(2), None));
 }

@@ -39,7 +39,7 @@ impl Place {
     }
 
     fn upload(&self, bytes: &[u8]) -> Sha256 {
-        let sha256 = sha256(bytes);
+        let sha256 = Sha256::of(bytes);
         fs::write(self.at("home/uploads").join(sha256.to_string()), bytes).expect("a file");
         sha256
     }
@@ -73,12 +73,8 @@ impl Place {
     }
 }
 
-fn sha256(bytes: &[u8]) -> Sha256 {
-    Sha256::of(bytes)
-}
-
 fn configure_order(algorithm: Sha256, url: &str) -> ConfigureOrder {
-    let file = json!([{"type": "url", "url": url, "sha256": sha256(PENGUINS)}]);
+    let file = json!([{"type": "url", "url": url, "sha256": Sha256::of(PENGUINS)}]);
     let did = || "penguins".parse().expect("a DID");
     ConfigureOrder {
         version: StepVersion::V1,
@@ -175,7 +171,7 @@ fn a_job_can_be_carried_out_by_hand() {
 fn configuration_finds_uploads_in_the_store_of_results() {
     let place = Place::new();
     let server = Server::of(PENGUINS);
-    let algorithm = sha256(b"a program");
+    let algorithm = Sha256::of(b"a program");
     let store = place.at("store");
     let setting = format!("results.url=file://{}", store.display());
     let more = ["--into", "job/data", "--set", &setting];
@@ -214,7 +210,7 @@ fn outputs_that_a_program_refuses_do_not_leave() {
     let place = Place::new();
     fs::create_dir(place.at("job/outputs")).expect("a folder");
     fs::write(place.at("job/outputs/a.csv"), "a\n1\n").expect("an output");
-    let outputs = vec![FileReport { path: "a.csv".to_owned(), bytes: 4, sha256: sha256(b"a\n1\n") }];
+    let outputs = vec![FileReport { path: "a.csv".to_owned(), bytes: 4, sha256: Sha256::of(b"a\n1\n") }];
     let refuses = place.upload(&wat::parse_str(service::EXITS_WITH_7).expect("a guest"));
     let check = Check { name: "small groups".to_owned(), sha256: refuses };
     let report = place.report(&place.filter(&filter_order(outputs, 0, vec![check])), 1);
@@ -231,7 +227,7 @@ fn what_was_changed_after_it_was_checked_is_not_stored() {
     fs::create_dir(place.at("job/outputs")).expect("a folder");
     fs::write(place.at("job/log"), "").expect("a log");
     fs::write(place.at("job/outputs/a.csv"), "a\n1\n").expect("an output");
-    let outputs = vec![FileReport { path: "a.csv".to_owned(), bytes: 4, sha256: sha256(b"a\n1\n") }];
+    let outputs = vec![FileReport { path: "a.csv".to_owned(), bytes: 4, sha256: Sha256::of(b"a\n1\n") }];
     let report = place.report(&place.filter(&filter_order(outputs, 0, Vec::new())), 0);
     let StepResult::Passed { files } = report.result else { panic!("{report:?}") };
     fs::write(place.at("job/outputs/a.csv"), "a\n2\n").expect("an output");
@@ -254,7 +250,7 @@ fn other_files_than_trusted_do_not_run_and_no_data_is_fetched() {
 #[test]
 fn an_order_of_another_step_or_version_is_refused_without_quoting_it() {
     let place = Place::new();
-    let order = configure_order(sha256(b"x"), "http://user:SECRET@127.0.0.1:9/");
+    let order = configure_order(Sha256::of(b"x"), "http://user:SECRET@127.0.0.1:9/");
     let mut later = serde_json::to_value(&order).expect("json");
     later["version"] = "SECRET".into();
     for (step, order, more) in [

@@ -78,7 +78,7 @@ class Client:
         return list(self._pages("algorithms", {"owner": owner, "name": name}))
 
     def sources(self, dataset: str) -> types.SourcesSeen:
-        """When the sources of a dataset of yours were looked at last and needed by a job last, and what they gave. Asks none."""
+        """The last check of the sources of a dataset of yours, and the last job that needed them. Contacts no source."""
         return self._get("datasets", self._did("datasets", dataset), "check")
 
     def environments(self) -> list[types.Environment]:

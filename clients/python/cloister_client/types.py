@@ -17,7 +17,7 @@ DenialRule = Literal["no-dataset", "no-compute-service", "dataset-twice", "crede
 
 
 Fault = Literal["nobody", "algorithm", "publisher", "system"]
-"""Whose doing it was that a job ended."""
+"""Who is at fault that a job ended."""
 
 
 Phase = Literal["Queued", "Accepted", "Configuring", "Configured", "Running", "Filtering", "InReview", "Publishing", "Finished", "DataProvisioningFailed", "AlgorithmProvisioningFailed", "AlgorithmFailed", "LimitExceeded", "OutputRefused", "PublishingFailed", "Stopped", "Expired"]
@@ -49,7 +49,7 @@ SourceState = Literal["found", "failed", "skipped"]
 
 
 Via = Literal["key", "token", "signature"]
-"""How an account has shown who it is."""
+"""How the caller was authenticated."""
 
 
 class _Asset(TypedDict):
@@ -211,7 +211,7 @@ class JobParameters(_JobParameters, total=False):
 
 
 class LastSourceCheck(TypedDict):
-    """The last look at the sources of a dataset."""
+    """The last check of the sources of a dataset."""
 
     at: str
     """When."""
@@ -220,7 +220,7 @@ class LastSourceCheck(TypedDict):
     others: int
     """How many more there are."""
     revision: int
-    """The revision of the dataset that was looked at."""
+    """The revision of the dataset that was checked."""
     sources: list[SourceCheck]
     """The sources, 100 at most."""
 
@@ -316,7 +316,7 @@ class Service(TypedDict):
 
 class _SourceCheck(TypedDict):
     field: str
-    """Where it stands in the description of the dataset, such as `services[0].files[0]`."""
+    """Its place in the description of the dataset, such as `services[0].files[0]`."""
     place: str
     """Where it is: at most its scheme and host."""
     state: SourceState
@@ -348,7 +348,7 @@ class SourceProvision(_SourceProvision, total=False):
 
 
 class SourcesSeen(TypedDict, total=False):
-    """What is known of the sources of a dataset without asking them."""
+    """What the service knows about the sources of a dataset without contacting them."""
 
     check: LastSourceCheck | None
     job: SourceProvision | None
@@ -375,7 +375,7 @@ class Upload(_Upload, total=False):
 
 
 class UsedQuota(TypedDict):
-    """Something of which you have as much as you may."""
+    """A limit that you have reached."""
 
     limit: int
     """How much you may have."""

@@ -119,7 +119,7 @@ impl Service {
         self.state.use_cases.review_notices().await
     }
 
-    /// Whether nobody was told of this before, in any replica. From now on, somebody was.
+    /// Whether no replica has sent a message about this before. From now on, one has.
     ///
     /// # Errors
     /// If the store cannot be reached.

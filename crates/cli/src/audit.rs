@@ -44,8 +44,8 @@ pub(crate) enum AuditCommand {
     /// Records form a hash chain. The hash of the last one is printed. Save it outside the server and pass it as --head
     /// later: only that proves that the newest records were not deleted.
     ///
-    /// If old records were archived, the rest is verified without them, and it is said which ones were not looked at. With
-    /// --archive, they are verified, too.
+    /// If old records were archived, the command verifies the rest without them, and says which ones it did not read. With
+    /// --archive, it verifies them, too.
     Verify {
         /// The output of `audit export` [default: ask the service]
         file: Option<PathBuf>,
@@ -62,9 +62,9 @@ pub(crate) enum AuditCommand {
     },
     /// Move old records from the log into files that can still be verified
     ///
-    /// The files are whole and on the disk before the service takes their records out of the log. Cut off, run it again. Keep the
-    /// files, or copies of them, where nobody who can write them can also change the service's log. `audit verify --archive DIR`
-    /// reads them.
+    /// The files are whole and on the disk before the service takes their records out of the log. If the command is interrupted, run
+    /// it again. Keep the files, or copies of them, where those who can change the service's log cannot change them. `audit verify
+    /// --archive DIR` reads them.
     Archive {
         /// Archive records from before this day or moment, in UTC. The service keeps those that are younger than `audit.keep`
         #[arg(long, value_name = "TIME", value_parser = archive::moment)]
@@ -138,7 +138,7 @@ fn conclude(Verified { records, head, unseen }: &Verified, context: &Context) ->
         return Ok(print_document(context.format, &json!({"records": records, "head": head, "unseen": unseen}))?);
     }
     if let Some(through) = unseen {
-        note(&format!("records 1 to {through} are archived and were not looked at; give their folder with --archive"));
+        note(&format!("records 1 to {through} are archived and were not read; give their folder with --archive"));
     }
     note(&format!("{records} records, none changed, none missing in between; the last hash:"));
     Ok(crate::output::print_line(head.as_deref().unwrap_or("none"))?)

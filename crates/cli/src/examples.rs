@@ -41,8 +41,8 @@ const EXAMPLES: &[Examples] = &[
     (
         &["dataset", "allow"],
         &[
-            ("After having read it", "cloister dataset allow patients bob/column-stats"),
-            ("What one may see of it", "cloister algorithm fetch bob/column-stats --dir column-stats"),
+            ("After you have read it", "cloister dataset allow patients bob/column-stats"),
+            ("Download it, to read it", "cloister algorithm fetch bob/column-stats --dir column-stats"),
         ],
     ),
     (

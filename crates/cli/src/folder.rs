@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_packed_the_same_each_time_without_what_nobody_means() {
+    fn a_folder_is_packed_the_same_each_time_without_hidden_and_generated_files() {
         let files = [
             ("__main__.py", "import lib"),
             ("lib/__init__.py", ""),

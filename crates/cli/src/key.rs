@@ -135,6 +135,6 @@ fn keep(made: &Key, file: &Path) -> anyhow::Result<()> {
     let written = private_file::write_new(file, format!("{}\n", text(made)?).as_bytes());
     written.with_context(|| {
         let id = shown(&made.id);
-        format!("`{}` cannot be written; `cloister key revoke {id}` revokes the key, which nobody has", file.display())
+        format!("`{}` cannot be written, so the key is lost: revoke it with `cloister key revoke {id}`", file.display())
     })
 }

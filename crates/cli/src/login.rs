@@ -96,7 +96,7 @@ impl Login {
         Ok(())
     }
 
-    /// The key that was given. None: there is none, and one has to sign in.
+    /// The key that was given. None: the user has to sign in.
     fn given(
         &self,
         arguments: &ConnectionArguments,

@@ -49,7 +49,7 @@ pub(crate) fn script(notebook: &[u8]) -> Result<String, String> {
     let Notebook { cells, metadata: Metadata { kernelspec: KernelSpec { language } } } =
         serde_json::from_slice(notebook).map_err(|error| format!("not a notebook of version 4: {error}"))?;
     if !language.is_empty() && !language.eq_ignore_ascii_case("python") {
-        return Err(format!("a notebook of `{}`: only those of Python run", escape(language.as_bytes(), 40)));
+        return Err(format!("a notebook in `{}`: only notebooks in Python run", escape(language.as_bytes(), 40)));
     }
     let mut script = String::new();
     for (number, Cell { cell_type, source }) in cells.iter().enumerate() {

@@ -130,7 +130,7 @@ macro_rules! conformance_tests {
                 there_is_none_before_the_end
                 of_a_finished_job
                 of_a_job_without_parameters
-                equal_values_of_two_jobs_cannot_be_told_to_be_equal
+                equal_values_of_two_jobs_cannot_be_recognised
                 of_a_job_whose_algorithm_fails
                 of_a_job_that_never_ran
                 of_a_job_that_is_stopped_or_expires

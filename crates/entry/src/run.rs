@@ -1,5 +1,5 @@
 use crate::{Run, memory, walls};
-use cloister_isolation::Told;
+use cloister_isolation::EndSignal;
 use cloister_model::{Command as Words, ContainerEnd};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -18,19 +18,19 @@ use std::{
 
 /// The pause between two looks at what happens.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// How long the algorithm has to end once it is told to.
+/// How long the algorithm has to end after it got `SIGTERM`.
 const GRACE: Duration = Duration::from_secs(5);
 /// Bytes that are read of what was printed before the end, once the program has ended. A pipe holds 64 KiB.
 const LAST_BYTES: usize = 1 << 20;
-/// The exit code of a process that ends because it was told to.
-const TOLD: u8 = 143;
+/// The exit code of a process that ends because of `SIGTERM`: 128 and the number of the signal.
+const ENDED_BY_SIGNAL: u8 = 143;
 
 /// Runs the algorithm behind the walls, and says with which code this process has to exit. What it says of itself goes to
 /// stderr, and never a word of the algorithm.
 pub fn run(order: &Run) -> (u8, Option<String>) {
     match attempt(order) {
         Ok(Some(end)) => (end.code(), None),
-        Ok(None) => (TOLD, Some("it was told to end".to_owned())),
+        Ok(None) => (ENDED_BY_SIGNAL, Some("it got a signal to end".to_owned())),
         Err((end, why)) => (end.code(), Some(why)),
     }
 }
@@ -45,9 +45,9 @@ fn errno(what: &'static str) -> impl Fn(Errno) -> Failed {
     move |error| (ContainerEnd::HostFault, format!("{what}: {error}"))
 }
 
-/// None: it was told to end.
+/// None: this process got a signal to end.
 fn attempt(order: &Run) -> Result<Option<ContainerEnd>, Failed> {
-    let told = Told::listen().map_err(fault("signals"))?;
+    let signal = EndSignal::listen().map_err(fault("signals"))?;
     let command = Words::read(&order.entrypoint).map_err(|error| (ContainerEnd::NoCommand, error.to_string()))?;
     let mut printed = Printed::begin(order)?;
     let (from, to) = pipe_with(PipeFlags::CLOEXEC).map_err(errno("a pipe"))?;
@@ -68,7 +68,7 @@ fn attempt(order: &Run) -> Result<Option<ContainerEnd>, Failed> {
     let pid = Pid::from_child(&child);
     // It holds the other end of the pipe: without it, the end of what is printed would never be seen.
     drop(process);
-    let end = watch(order, pid, &from, &mut printed, &told)?;
+    let end = watch(order, pid, &from, &mut printed, &signal)?;
     let killed = memory::killed();
     // In a container, the end of process 1 is the end of all; elsewhere, of what the algorithm started as its own.
     let _ = kill_process_group(pid, Signal::KILL);
@@ -85,10 +85,10 @@ fn watch(
     pid: Pid,
     from: &OwnedFd,
     printed: &mut Printed,
-    told: &Told,
+    signal: &EndSignal,
 ) -> Result<Option<ContainerEnd>, Failed> {
     let begun = Instant::now();
-    let mut told_at: Option<Instant> = None;
+    let mut signalled_at: Option<Instant> = None;
     let mut open = true;
     loop {
         let mut waited = [PollFd::new(from, PollFlags::IN)];
@@ -100,14 +100,14 @@ fn watch(
         }
         while let Some((ended, status)) = reap()? {
             if ended == pid {
-                return Ok(told_at.is_none().then(|| ended_by_itself(status)));
+                return Ok(signalled_at.is_none().then(|| ended_by_itself(status)));
             }
         }
-        if told_at.is_none() && told.to_end() {
+        if signalled_at.is_none() && signal.is_received() {
             let _ = kill_process(pid, Signal::TERM);
-            told_at = Some(Instant::now());
+            signalled_at = Some(Instant::now());
         }
-        if told_at.is_some_and(|at| at.elapsed() >= GRACE) {
+        if signalled_at.is_some_and(|at| at.elapsed() >= GRACE) {
             return Ok(None);
         }
         if begun.elapsed() >= order.wall {

@@ -8,6 +8,7 @@
 //! whether a missing wall is acceptable; that is the caller's policy.
 
 mod counters;
+mod end_signal;
 mod inherited;
 mod landlock;
 mod memfd;
@@ -17,9 +18,9 @@ mod process;
 mod seccomp;
 mod spawn;
 mod status;
-mod told;
 
 pub use counters::SharedCounters;
+pub use end_signal::EndSignal;
 pub use inherited::{close_rest, take_fd};
 pub use landlock::{Paths, restrict_files, restrict_writes};
 pub use memfd::{create_memfd, is_sealed, seal_memfd};
@@ -33,4 +34,3 @@ pub use process::{
 pub use seccomp::{Role, permitted_syscalls, refuse_ways_out, restrict_syscalls};
 pub use spawn::{Cause, Child, Exit, Program, Rlimits};
 pub use status::Status;
-pub use told::Told;

@@ -25,7 +25,7 @@ pub fn explain(status: &JobStatus, turn: Option<Turn>) -> Explanation {
 
 fn explain_phase(status: &JobStatus, turn: Option<Turn>) -> Explanation {
     if let Some(reason) = &status.reason {
-        // Without the phase: whoever shows this shows the phase beside it.
+        // Without the phase: programs show the phase beside this text.
         return Explanation { text: reason.text().to_owned(), ahead: None };
     }
     if status.stop_requested.is_some() {

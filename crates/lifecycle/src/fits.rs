@@ -118,7 +118,6 @@ mod tests {
             offers: Environment {
                 runtimes: [RuntimeKind::Wasm].into(),
                 profiles: [Profile::Deterministic].into(),
-                network: false,
                 ..Environment::default()
             },
             interpreters: BTreeSet::new(),

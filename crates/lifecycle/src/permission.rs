@@ -182,8 +182,7 @@ fn decided_again(
     origin: AlgorithmOrigin,
 ) -> Vec<Denial> {
     let terms = &spec.terms;
-    let algorithm =
-        RequestedAlgorithm { origin, runtime: terms.runtime, profile: terms.profile, network: terms.network };
+    let algorithm = RequestedAlgorithm { origin, runtime: terms.runtime, profile: terms.profile };
     // Whether the environment offers what the job uses is not a publisher's rule.
     let decision = cloister_model::decide(datasets, &algorithm, &spec.record.owner, &Environment::for_terms(terms));
     let present = match decision {

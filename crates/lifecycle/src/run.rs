@@ -127,7 +127,7 @@ fn ended_outside(spec: &JobSpec, end: &ObservedEnd) -> Transition {
                 ContainerEnd::NoProgram => {
                     algorithm("the image of the algorithm has no program of the name in `container.entrypoint`")
                 }
-                ContainerEnd::NoCommand => algorithm("`container.entrypoint` of the algorithm is no command"),
+                ContainerEnd::NoCommand => algorithm("`container.entrypoint` of the algorithm is not a command"),
                 ContainerEnd::WallTime => ended_outside(spec, &ObservedEnd::Deadline),
                 ContainerEnd::Memory => ended_outside(spec, &ObservedEnd::OutOfMemory),
                 ContainerEnd::BegunBefore => ended_outside(spec, &ObservedEnd::Repeated),

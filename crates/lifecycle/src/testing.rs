@@ -68,7 +68,6 @@ pub(crate) fn spec() -> JobSpec {
             release: ReleaseRules::default(),
             runtime: RuntimeKind::Wasm,
             profile: Profile::Deterministic,
-            network: false,
             runtimes: [RuntimeKind::Wasm].into(),
             profiles: [Profile::Deterministic].into(),
         },

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wall_nobody_reported_is_missing() {
+    fn a_wall_without_a_report_is_missing() {
         let mut isolation = Isolation::default();
         assert_eq!(isolation.missing().count(), 7);
         isolation.0.insert(Wall::Seccomp, WallState::Partial { detail: String::new() });

@@ -294,7 +294,7 @@ impl ReleaseRules {
             && within(self.json.as_ref(), json.as_ref(), JsonRules::is_within)
             && checks.iter().all(|check| self.checks.contains(check))
             && (self.review || !review)
-            // Who reviews is asked when somebody does.
+            // The list of reviewers is read when a reviewer decides.
             && (self.needs_two() || !other.needs_two())
     }
 

@@ -2,7 +2,7 @@ use std::{fmt, str::FromStr};
 
 /// A number of bytes that a person writes with a unit, such as `10MB` or `512 KiB`.
 ///
-/// `K`, `M`, `G` and `T` alone are binary, as they are for the sandbox program; `KB` to `TB` are decimal. Letter case does not
+/// `K`, `M`, `G` and `T` alone are binary; `KB` to `TB` are decimal. Letter case does not
 /// matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteSize(pub u64);

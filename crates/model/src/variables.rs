@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_algorithm_is_told_what_it_works_on_and_where() {
+    fn variables_say_what_an_algorithm_works_on_and_where() {
         let did = |digit: &str| format!("did:op:{}", digit.repeat(64)).parse::<Did>().expect("a DID");
         let digest = Sha256::from_bytes([7; 32]);
         let said = algorithm_variables(&[did("a"), did("b")], Some(&did("c")), &digest);

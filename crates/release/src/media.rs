@@ -139,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn markup_is_told_by_its_first_tag() {
+    fn markup_is_recognised_by_its_first_tag() {
         for (text, expected) in [
             ("<svg xmlns=''>", Some("image/svg+xml")),
             ("<?xml version='1.0'?>\n<!-- x --><!DOCTYPE svg PUBLIC ''>\n<svg>", Some("image/svg+xml")),

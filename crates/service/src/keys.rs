@@ -110,7 +110,7 @@ pub fn new_key(
     Ok(NewKey { token: Secret::new(token), stored })
 }
 
-/// What the service stores of a key that was made elsewhere, and that somebody gives it; none if the text is not a key.
+/// What the service stores of a key that was made elsewhere and given to it; none if the text is not a key.
 #[must_use]
 pub fn given_key(
     token: &Secret<String>,

@@ -12,7 +12,7 @@ pub struct Principal {
     pub via: Via,
 }
 
-/// How an account has shown who it is.
+/// How the caller was authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Via {
     /// With this API key.

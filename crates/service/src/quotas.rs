@@ -13,7 +13,7 @@ const MIB: u64 = 1024 * 1024;
 pub struct Quotas {
     /// Bytes of uploads.
     pub upload_bytes: u64,
-    /// Bytes of uploads of a stranger: an Ethereum account that nobody has named here. Anyone can make any number of them.
+    /// Bytes of uploads of a stranger: an Ethereum account that the operator has not named. One person can make any number of them.
     pub stranger_upload_bytes: u64,
     /// Bytes of uploads of all strangers together. A small file counts as 4 KiB, which it takes of a disk.
     pub strangers_upload_bytes: u64,
@@ -47,7 +47,7 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    /// Whether the account is one that anybody could have made.
+    /// Whether the account is a stranger's: an Ethereum account that the operator has not named.
     #[must_use]
     pub fn is_stranger(&self, account: &Account) -> bool {
         let named = self.known.contains(account.key()) || self.upload_bytes_of.contains_key(account.key());

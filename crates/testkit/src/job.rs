@@ -56,7 +56,6 @@ pub fn terms() -> Terms {
         release: ReleaseRules::default(),
         runtime: RuntimeKind::Wasm,
         profile: Profile::Deterministic,
-        network: false,
         runtimes: [RuntimeKind::Wasm].into(),
         profiles: [Profile::Deterministic].into(),
     }

@@ -48,7 +48,7 @@ fn kills(default: u64) -> u64 {
 
 #[test]
 fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
-    let mut chance = Chance::new(told_seed());
+    let mut chance = Chance::new(printed_seed());
     let (workload, mut service) = Workload::new();
     let (submitted, killed_at) = under_load(&workload, &mut chance, |chance| {
         let mut killed_at = Vec::new();
@@ -89,7 +89,7 @@ fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
 
 #[test]
 fn a_service_killed_with_its_sandboxes_ends_their_jobs_and_runs_none_again() {
-    let mut chance = Chance::new(told_seed());
+    let mut chance = Chance::new(printed_seed());
     let (workload, mut service) = Workload::new();
     let claims = Claims::watch(service.home().join("jobs"));
     let (submitted, killed_at) = under_load(&workload, &mut chance, |chance| {
@@ -143,7 +143,7 @@ fn never_began(starts: &[Start], job: &Value) {
     assert!(forestalled || starts.iter().all(|start| !start.claimed), "{starts:?}: {job:#}");
 }
 
-fn told_seed() -> u64 {
+fn printed_seed() -> u64 {
     let seed = chance::seed();
     eprintln!("CLOISTERDEV_CRASH_SEED={seed}");
     seed

@@ -49,7 +49,7 @@ spec:
 fn publishing_allowing_computing_and_fetching_from_a_terminal() {
     let scenario = Scenario::new();
     let Scenario { service, alice, bob, carol, .. } = &scenario;
-    let folder = service.folder().join("desk");
+    let folder = service.folder().join("work");
     fs::create_dir(&folder).expect("made");
     fs::write(folder.join("penguins.csv"), penguins()).expect("written");
     fs::write(folder.join("dataset.yaml"), DATASET).expect("written");

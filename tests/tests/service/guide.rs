@@ -77,7 +77,7 @@ fn the_consumers_page_works_as_it_is_written() {
     assert!(environment.status.success(), "{}", String::from_utf8_lossy(&environment.stderr));
     let mut shell = Shell {
         home: home.path().to_owned(),
-        folder: home.path().join("desk"),
+        folder: home.path().join("work"),
         exported: String::from_utf8(environment.stdout).expect("text"),
     };
     fs::create_dir(&shell.folder).expect("made");

@@ -38,7 +38,7 @@ fn screen(command: &mut Command) -> String {
 fn nothing_is_wider_than_80_columns_and_colours_change_no_text() {
     let scenario = Scenario::new();
     let Scenario { service, alice, .. } = &scenario;
-    let folder = service.folder().join("desk");
+    let folder = service.folder().join("work");
     fs::create_dir(&folder).expect("made");
     let consumer = service.account("a-consumer-with-a-long-name@university.example", "consumer");
     let sha256 = service.upload(alice, penguins().as_bytes());

@@ -41,7 +41,7 @@ fn complaint(output: &Output) -> String {
 fn a_publisher_sees_what_changes_what_waits_and_what_happened() {
     let scenario = Scenario::new();
     let Scenario { service, alice, bob, carol, mallory, .. } = &scenario;
-    let folder = service.folder().join("desk");
+    let folder = service.folder().join("work");
     fs::create_dir(&folder).expect("made");
     fs::write(folder.join("penguins.csv"), penguins()).expect("written");
     fs::write(folder.join("algorithm.yaml"), ALGORITHM).expect("written");
@@ -123,7 +123,7 @@ fn a_publisher_sees_what_changes_what_waits_and_what_happened() {
 fn what_data_look_like_is_described_found_and_made_up() {
     let scenario = Scenario::new();
     let Scenario { service, alice, carol, .. } = &scenario;
-    let folder = service.folder().join("desk");
+    let folder = service.folder().join("work");
     fs::create_dir(&folder).expect("made");
     fs::write(folder.join("penguins.csv"), penguins()).expect("written");
     fs::write(folder.join("d.yaml"), manifest("Penguins", "{}")).expect("written");

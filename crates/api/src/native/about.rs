@@ -26,7 +26,7 @@ pub(super) struct Whoami {
     via: ViaView,
 }
 
-/// How an account has shown who it is.
+/// How the caller was authenticated.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = Via)]
@@ -130,7 +130,7 @@ impl EnvironmentView {
     }
 }
 
-/// Where jobs run, and how much is going on there
+/// List the environments and their present load
 #[utoipa::path(
     get, path = "/v1/environments", operation_id = "list_environments", tag = "about",
     responses((status = 200, body = List<EnvironmentView>))

@@ -30,7 +30,7 @@ use std::convert::Infallible;
         ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the event that was seen last")),
     responses(
         (status = 200, description = "A stream of events", content_type = "text/event-stream", body = String),
-        (status = 204, description = "The end was seen: do not come again"),
+        (status = 204, description = "The client has seen the end: do not reconnect"),
     )
 )]
 pub(super) async fn events(

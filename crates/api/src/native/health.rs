@@ -30,7 +30,7 @@ pub(super) async fn readyz(
     Ok("ready\n")
 }
 
-/// What is counted, for Prometheus
+/// Metrics for Prometheus
 ///
 /// For operators, unless the setting `http.metrics` says otherwise.
 #[utoipa::path(get, path = "/metrics", operation_id = "get_metrics", tag = "about",

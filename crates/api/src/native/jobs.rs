@@ -28,7 +28,7 @@ const MOST_KEY_BYTES: usize = 255;
 /// The same request with the same `Idempotency-Key` gives the same job.
 #[utoipa::path(
     post, path = "/v1/jobs", operation_id = "submit_job", tag = "jobs", request_body = JobRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to ask again",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes it safe to repeat the request",
         max_length = 255, min_length = 1, pattern = "^[!-~]+$")),
     responses(
         (status = 201, description = "The job was taken", body = JobView, headers(("Location" = String))),
@@ -76,7 +76,7 @@ pub(super) struct JobsQuery {
     /// Jobs in this phase.
     #[param(inline, value_type = Option<PhaseSchema>)]
     phase: Option<Phase>,
-    /// Jobs on this dataset: your own, or everybody's if the dataset is yours.
+    /// Jobs on this dataset: your own, or all if the dataset is yours.
     #[param(value_type = Option<String>, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
     dataset: Option<Did>,
     /// Jobs of this algorithm.
@@ -88,7 +88,7 @@ pub(super) struct JobsQuery {
     /// Maximum number of entries.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
-    /// From `next` of the page before.
+    /// The `next` of the previous page.
     #[param(value_type = Option<String>, pattern = "^[0-9]{1,20}-[0-9a-f]{32}$")]
     cursor: Option<String>,
 }
@@ -103,7 +103,7 @@ enum JobState {
 
 /// Jobs, the newest first
 ///
-/// Your own, and those of others on your datasets; everybody's for operators. With `owner`, your own alone.
+/// Your own, and those of others on your datasets; for operators, all jobs. With `owner`, your own alone.
 #[utoipa::path(
     get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", params(JobsQuery),
     responses((status = 200, body = Page<JobView>))

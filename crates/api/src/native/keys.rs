@@ -92,7 +92,7 @@ pub(super) async fn create(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct KeysQuery {
-    /// Of this account; yours, or for operators everybody's, if absent.
+    /// Of this account. Absent: yours, or for operators all.
     #[param(value_type = Option<String>, pattern = "^[!-~]{1,128}$")]
     account: Option<Account>,
 }

@@ -34,12 +34,12 @@ struct Problem {
     /// The rules that a denied job met.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Vec<super::views::RuleView>>,
-    /// What you have as much of as you may.
+    /// The limit that you have reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     quota: Option<UsedQuota>,
 }
 
-/// Something of which you have as much as you may.
+/// A limit that you have reached.
 #[derive(Serialize, ToSchema)]
 struct UsedQuota {
     /// `upload-bytes`, `stranger-upload-bytes`, `uploads`, `assets` or `result-bytes`. There may be more in a later version.

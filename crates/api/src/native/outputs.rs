@@ -201,7 +201,7 @@ pub(super) struct Receipt {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Opening)]
 pub(super) struct OpeningView {
-    /// Where the sealed value stands in the receipt, as a JSON pointer.
+    /// The place of the sealed value in the receipt, as a JSON pointer.
     pointer: String,
     /// 32 bytes in hexadecimal.
     #[schema(pattern = "^[0-9a-f]{64}$")]

@@ -103,7 +103,7 @@ macro_rules! enumerations {
 
 enumerations! {
     ActionSchema describes AuditAction as "AuditAction", "What was done.";
-    FaultSchema describes Fault as "Fault", "Whose doing it was that a job ended.";
+    FaultSchema describes Fault as "Fault", "Who is at fault that a job ended.";
     PhaseSchema describes Phase as "Phase", "Where a job is.";
     ProfileSchema describes Profile as "Profile",
         "What an algorithm may learn of time and chance. `deterministic`: a virtual clock and seeded randomness. `standard`: \

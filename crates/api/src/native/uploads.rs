@@ -45,7 +45,7 @@ pub(super) struct UploadView {
     post, path = "/v1/uploads", operation_id = "upload_file", tag = "uploads",
     request_body(content = inline(BytesSchema), content_type = "application/octet-stream"),
     params(("Content-Digest" = Option<String>, Header, description = "`sha-256=:<base64>:`; refused if it is another file")),
-    responses((status = 201, body = UploadView), (status = 408, description = "No byte of the body came for a minute"), (status = 409, description = "You have as many bytes of uploads as you may: `quota-exceeded`"), (status = 507, description = "The disk of the service is full"))
+    responses((status = 201, body = UploadView), (status = 408, description = "No byte of the body came for a minute"), (status = 409, description = "You have reached the limit on uploads: `quota-exceeded`"), (status = 507, description = "The disk of the service is full"))
 )]
 pub(super) async fn upload(
     State(use_cases): State<UseCases>,
@@ -80,7 +80,7 @@ pub(super) struct KeptView {
     /// When you sent it, the last time.
     #[schema(format = DateTime)]
     sent: String,
-    /// When it goes, unless a published asset or an unfinished job of yours names it then.
+    /// When it expires, unless a published asset or an unfinished job of yours names it then.
     #[schema(format = DateTime)]
     expires: String,
 }

@@ -293,6 +293,7 @@ pub(super) fn terms(terms: &Terms) -> Value {
         "releaseRules": terms.release,
         "runtime": terms.runtime,
         "profile": terms.profile,
-        "network": terms.network,
+        // No algorithm has one. Clients may read the field.
+        "network": false,
     })
 }

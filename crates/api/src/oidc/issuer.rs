@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_command_lines_are_told_can_be_sent_to_an_issuer() {
+    fn what_command_lines_receive_can_be_sent_to_an_issuer() {
         let with = |client_id: &str, scopes: &[&str]| {
             let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
             let sign_in = Some(SignIn { client_id: client_id.to_owned(), scopes });

@@ -114,7 +114,7 @@ pub(super) async fn discovery(State(state): State<AppState>) -> Result<Json<Disc
 
 /// Lists the environments. All of them serve every chain: none is asked.
 #[utoipa::path(get, path = "/api/v1/operator/environments", tag = "operation",
-    params(("chainId" = Option<String>, Query, description = "Taken and not looked at")),
+    params(("chainId" = Option<String>, Query, description = "Accepted and ignored")),
     responses((status = 200, body = Vec<EnvironmentBody>)))]
 pub(super) async fn list(State(state): State<AppState>) -> Result<Json<Vec<EnvironmentBody>>, OperatorError> {
     let address = state.ocean.address.as_ref().map_or_else(|| ZERO.to_owned(), ToString::to_string);

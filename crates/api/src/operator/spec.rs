@@ -10,8 +10,8 @@ use utoipa::OpenApi;
     info(
         title = "Operator service",
         description = "Ocean's operator API as Provider 2.1.6 uses it. Parameters are read from the query if there is one, \
-            else from a JSON body, whatever the method; `chainId`, `chain_id`, `providerAddress`, `validUntil` are taken \
-            and not looked at. Errors are `{\"error\": \"...\"}`."
+            else from a JSON body, whatever the method; `chainId`, `chain_id`, `providerAddress`, `validUntil` are \
+            accepted and ignored. Errors are `{\"error\": \"...\"}`."
     ),
     paths(
         environments::discovery,

@@ -96,7 +96,7 @@ async fn a_key_made_with_a_token_ends_with_the_token() {
 
 /// A caller with the whole key is told why it does not work any more; one that guesses is told nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn why_a_key_does_not_work_is_told_to_its_holder_alone() {
+async fn only_the_holder_of_a_key_learns_why_it_does_not_work() {
     let service = service().await;
     let kind_for = async |key: &str| {
         let answer = service.send(with_key(key, "GET", "/v1/whoami", &Value::Null)).await.expect(401).json();

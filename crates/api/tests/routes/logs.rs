@@ -151,7 +151,7 @@ async fn a_log_that_may_leave_is_not_withheld() {
 
 /// Ocean lists the log of a failed algorithm among its results.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_gets_the_log_of_a_failed_algorithm_and_hears_who_withholds_it() {
+async fn a_provider_gets_the_log_of_a_failed_algorithm_and_learns_who_withholds_it() {
     let ocean = Ocean::new().await;
     let service = &ocean.service;
     let algorithm = service.algorithm("prints", program(PRINTS_AND_FAILS)).await;

@@ -134,7 +134,7 @@ async fn a_provider_computes_only_on_datasets_that_are_meant_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_an_allowed_providers_signature_nothing_is_done_or_told() {
+async fn without_an_allowed_providers_signature_nothing_is_done_or_disclosed() {
     let ocean = Ocean::new().await;
     let job = ocean.finished("0x2874").await;
     let body = |change: &dyn Fn(&mut Value)| {

@@ -21,7 +21,7 @@ async fn job(service: &TestService, who: &'static str, datasets: &[&str]) -> Str
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reviewer_finds_what_waits_and_nobody_else_does() {
+async fn only_reviewers_find_the_outputs_that_wait() {
     let service = service().await;
     let dataset = service.dataset("one", reviewed_rules()).await;
     let waiting = job(&service, "bob", &[&dataset]).await;

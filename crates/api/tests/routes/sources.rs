@@ -12,7 +12,7 @@ async fn explained(service: &TestService, who: &str, job: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_files_are_kept_is_told_to_their_publisher_and_operators_only() {
+async fn only_the_publisher_and_operators_see_where_files_are_kept() {
     let service = service().await;
     let spec = |name: &str, files: Value, service: Value| {
         json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": name},
@@ -89,7 +89,7 @@ async fn an_algorithm_has_one_file() {
 
 /// A look at sources asks nothing that a job may not ask, and tells nobody but the publisher.
 #[tokio::test(flavor = "multi_thread")]
-async fn sources_are_looked_at_for_their_publisher_and_by_the_rules_of_jobs() {
+async fn sources_are_checked_for_their_publisher_and_by_the_rules_of_jobs() {
     let service = service().await;
     let listener = TcpListener::bind((HOST, 0)).expect("a port");
     let port = listener.local_addr().expect("an address").port();

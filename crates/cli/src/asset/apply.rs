@@ -27,23 +27,23 @@ use std::path::{Path, PathBuf};
 /// A file holds one or more YAML documents, each a manifest or a DDO. A source `{type: file, path: ./data.csv}` is a file on
 /// this machine, relative to the manifest; it is uploaded first.
 ///
-/// The service looks at the sources of datasets once they are published, and the answer is printed: a wrong path or address shows at
-/// once. A source that cannot be read does not undo the publication.
+/// The service checks the sources of datasets once they are published, and the command prints the result, so that you see a wrong path
+/// or address at once. A source that cannot be read does not undo the publication.
 ///
-/// What changes is printed. Rules that the file does not have are taken back, except for trust that `dataset allow` has given:
+/// The command prints what changes. Rules that the file does not have are taken back, except for trust that `dataset allow` has given:
 /// --prune takes that back, too.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Apply {
     /// A file; `-` is standard input. Can be repeated
     #[arg(short, long = "file", value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Print what would change, and change nothing. The service does not look at the sources
+    /// Print what would change, and change nothing. The service does not check the sources
     #[arg(long)]
     dry_run: bool,
     /// Take back trust that `dataset allow` has given and the file does not have
     #[arg(long)]
     prune: bool,
-    /// Do not look at the sources of datasets once they are published
+    /// Do not check the sources of datasets once they are published
     #[arg(long)]
     no_check: bool,
 }
@@ -95,7 +95,7 @@ impl Apply {
 async fn apply(context: &Context, all: Vec<Described>, manner: Manner) -> anyhow::Result<()> {
     let client = context.client()?;
     let owner = account(&client).await?;
-    let owner: Account = owner.parse().map_err(|_| ClientError::Unexpected("an account that is none".to_owned()))?;
+    let owner: Account = owner.parse().map_err(|_| ClientError::Unexpected("an invalid account".to_owned()))?;
     let mut answers = Vec::new();
     for described in all {
         let (kind, name) = (described.kind, described.name.clone());

@@ -136,19 +136,19 @@ impl Seen {
 
     fn checked(&self) -> String {
         let Some(LastCheck { at, revision, current, sources, others }) = &self.check else {
-            return "never looked at: `cloister dataset check` does".to_owned();
+            return "not checked yet: run `cloister dataset check`".to_owned();
         };
         let found = sources.iter().filter(|source| source.is_found()).count() as u64;
         let failed = sources.iter().filter(|source| source.problem.is_some()).count();
         let all = (sources.len() as u64).saturating_add(*others);
         let since = if *current { String::new() } else { format!("; that was revision {revision}") };
         let failed = if failed == 0 { String::new() } else { format!(", {failed} could not") };
-        format!("looked at {}: {found} of {all} could be read{failed}{since}", shown(at))
+        format!("checked {}: {found} of {all} could be read{failed}{since}", shown(at))
     }
 
     fn provided(&self) -> String {
         match &self.job {
-            None => "none of the newest jobs got to them".to_owned(),
+            None => "none of the newest jobs has needed them".to_owned(),
             Some(Provision { id, at, problem: None }) => format!("{} got the files at {}", shown(id), shown(at)),
             Some(Provision { id, at, problem: Some(problem) }) => {
                 format!("{} did not get the files at {}: {}", shown(id), shown(at), shown(problem))
@@ -173,8 +173,8 @@ async fn ask(client: &Client, did: &str) -> anyhow::Result<Value> {
     }
 }
 
-/// Says what the sources of a dataset gave that was published just now. That it could not be asked is said, too, and is no error:
-/// the dataset is published.
+/// Prints the result of the check of a dataset that was published just now. A check that fails is a note and not an error: the dataset
+/// is published.
 pub(super) async fn say(client: &Client, did: &str, manifest: Option<&Manifest>) {
     let checks = match ask(client, did).await {
         Ok(answer) => read::<Checks>(&answer).map_err(anyhow::Error::from),
@@ -182,7 +182,7 @@ pub(super) async fn say(client: &Client, did: &str, manifest: Option<&Manifest>)
     };
     match checks {
         Ok(checks) => checks.lines(manifest).iter().for_each(|line| note(line)),
-        Err(error) => note(&format!("The sources were not looked at: {error}")),
+        Err(error) => note(&format!("The sources were not checked: {error}")),
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
     fn what_was_seen_last_is_said_with_its_time() {
         let seen = |value: Value| serde_json::from_value::<Seen>(value).expect("an answer");
         let nothing = seen(json!({}));
-        assert!(nothing.checked().contains("never looked at"), "{nothing:?}");
+        assert!(nothing.checked().contains("not checked yet"), "{nothing:?}");
         let source = |state: &str, problem: Option<&str>| json!({"field": "f", "place": "p", "state": state, "problem": problem});
         let both = seen(json!({
             "check": {"at": "2026-01-01T00:00:00.000Z", "revision": 1, "current": false, "others": 3,
@@ -238,7 +238,7 @@ mod tests {
         }));
         assert_eq!(
             both.checked(),
-            "looked at 2026-01-01T00:00:00.000Z: 1 of 5 could be read, 1 could not; that was revision 1"
+            "checked 2026-01-01T00:00:00.000Z: 1 of 5 could be read, 1 could not; that was revision 1"
         );
         assert_eq!(both.provided(), "00 did not get the files at 2026-01-02T00:00:00.000Z: it answered 500\\u{1b}");
     }

@@ -17,7 +17,7 @@ use std::{
 /// Different values of a column that are listed. A column with more is a free text.
 const MOST_VALUES: usize = 20;
 
-/// A value is listed only if it stands in so many rows. Rarer ones may tell about a single person.
+/// A value is listed only if it is in at least this number of rows. A rarer one may identify a single person.
 const LEAST_ROWS: u64 = 10;
 
 /// What often stands where a value is missing.
@@ -28,8 +28,8 @@ const MISSING: [&str; 7] = ["", "NA", "N/A", "NaN", "nan", "null", "NULL"];
 pub(crate) struct Describe {
     /// A CSV file with a header, on this machine. It is not sent anywhere
     file: PathBuf,
-    /// List the values of columns with few values, those that stand in fewer than 10 rows left out. Check them: everyone who may see
-    /// the dataset reads them
+    /// List the values of columns with at most 20 different values, without those that are in fewer than 10 rows. Check the list:
+    /// everyone who may see the dataset can read it
     #[arg(long)]
     values: bool,
 }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn types_and_missing_values_are_found_and_no_value_is_told() {
+    fn types_and_missing_values_are_found_and_no_value_is_shown() {
         let schema = draft(table().as_bytes(), false).expect("a schema");
         let column = |name: &str, kind: &str| json!({"name": name, "type": kind});
         let mut expected = vec![

@@ -89,7 +89,7 @@ impl Random {
 
     /// A number below another one, which is not 0.
     fn below(&mut self, end: u64) -> u64 {
-        // Not exactly even, by less than anybody can see.
+        // Not exactly uniform, but the difference is too small to matter.
         self.0.next_u64() % end
     }
 

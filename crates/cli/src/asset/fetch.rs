@@ -34,7 +34,7 @@ pub(super) fn files_checksum(asset: &Asset) -> anyhow::Result<FilesChecksum> {
     let text = asset.files_checksum.as_deref().ok_or_else(|| {
         Usage::error("the algorithm has several services, so that the service does not know its files; ask its author")
     })?;
-    text.parse().map_err(|_| crate::client::ClientError::Unexpected("a checksum that is none".to_owned()).into())
+    text.parse().map_err(|_| crate::client::ClientError::Unexpected("an invalid checksum".to_owned()).into())
 }
 
 impl Fetch {

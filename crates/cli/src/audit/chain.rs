@@ -138,7 +138,7 @@ impl Chain {
         if let Some(wanted) = self.wanted {
             let but = match unseen {
                 Some(through) => {
-                    format!(", it is among the records 1 to {through}, which are archived and were not looked at,")
+                    format!(", it is among the records 1 to {through}, which are archived and were not read,")
                 }
                 None => String::new(),
             };

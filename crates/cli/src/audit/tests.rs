@@ -110,7 +110,7 @@ fn without_its_archives_a_log_is_verified_and_says_what_it_cannot_see() {
     let said = Archived { through: 4, hash: other[4].hash };
     push(&mut other, AuditAction::AuditArchived, serde_json::to_string(&said).expect("json"));
     fails(verify(&other[4..], None), "records 1 to 4 are missing");
-    fails(verify(&records[4..], Some(records[1].hash)), "were not looked at");
+    fails(verify(&records[4..], Some(records[1].hash)), "were not read");
 }
 
 #[test]

@@ -330,7 +330,7 @@ mod tests {
         assert!(resolve(arguments, &variables).is_err());
         fs::write(folder.path().join("cloister/config.yaml"), "current: gone\n").expect("written");
         assert!(resolve(ConnectionArguments::default(), &variables).is_err());
-        // Where it is not needed, it is in nobody's way.
+        // Where it is not needed, a broken file is no error.
         let given = [&variables[..], &[("CLOISTER_URL", "https://lab.example"), ("CLOISTER_KEY", "clk_env")]].concat();
         assert_eq!(key(&resolve(ConnectionArguments::default(), &given).expect("a connection")), Some("clk_env"));
     }

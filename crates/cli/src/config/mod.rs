@@ -23,6 +23,8 @@ pub(crate) use layers::{ConfigError, Layers};
 pub(crate) use shape::{EngineKind, LogFormat, LogLevel, MetricsFor};
 #[cfg(feature = "service")]
 pub(crate) use show::print;
+#[cfg(all(test, feature = "service"))]
+pub(crate) use table::TABLE;
 #[cfg(feature = "service")]
 pub(crate) use table::{DEFAULT_LISTEN, Settings};
 pub(crate) use unit::{Size, Span};

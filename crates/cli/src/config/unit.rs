@@ -1,4 +1,4 @@
-//! Sizes and durations with units. The units are those of the `sandbox` program and more, so that both accept the same text.
+//! Sizes and durations with units. Sizes are read as the `sandbox` program reads them.
 
 use cloister_model::ByteSize;
 use std::{str::FromStr, time::Duration};

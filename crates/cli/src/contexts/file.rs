@@ -26,13 +26,13 @@ pub(super) const HOME: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" }
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct StoredSignIn {
-    /// The issuer that one signed in at.
+    /// The issuer that the user signed in at.
     pub(crate) issuer: String,
     /// The public client of command lines there.
     pub(crate) client_id: String,
     /// What tokens for the service name in `aud`.
     pub(crate) audience: String,
-    /// What new tokens are asked for with; none: one has to sign in again.
+    /// The refresh token; none: the user has to sign in again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) refresh_token: Option<Secret<String>>,
     /// When the token expires, in seconds since 1970.
@@ -40,7 +40,7 @@ pub(crate) struct StoredSignIn {
     pub(crate) expires: Option<u64>,
 }
 
-/// A service, and who one is there.
+/// A service, and the credentials of the user there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct StoredContext {

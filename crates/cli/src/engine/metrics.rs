@@ -11,7 +11,7 @@ use std::{fmt, sync::atomic::AtomicU64};
 
 type Labels = Vec<(&'static str, &'static str)>;
 
-/// The figures as text. `works`: it carries jobs, and does not stand by.
+/// The metrics as text. `works`: it runs jobs, and does not stand by.
 pub(super) fn text(figures: &Figures, works: bool) -> Result<String, fmt::Error> {
     let Figures { jobs, looks, failures, acts, watch_failing } = figures;
     let mut registry = Registry::with_prefix("cloister_engine");
@@ -40,7 +40,7 @@ pub(super) fn text(figures: &Figures, works: bool) -> Result<String, fmt::Error>
     registry.register("looks", "Looks at a job", counter(*looks));
     registry.register("failed_looks", "Looks at a job that failed and were tried again", counter(*failures));
     registry.register("acts", "What was done for jobs, by kind", by_kind);
-    registry.register("working", "1 if this controller carries jobs, 0 if it stands by", gauge(u64::from(works)));
+    registry.register("working", "1 if this controller runs jobs, 0 if it stands by", gauge(u64::from(works)));
     let help = "For how long a watch of the API server has been failing, 0 if none is";
     registry.register("watch_failing_seconds", help, seconds);
     let mut text = String::new();

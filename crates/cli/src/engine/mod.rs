@@ -1,4 +1,4 @@
-//! `cloister engine`: the controller that carries the jobs of a Kubernetes installation.
+//! `cloister engine`: the controller that runs the jobs of a Kubernetes installation.
 
 mod metrics;
 mod options;
@@ -14,8 +14,8 @@ use std::{io, path::PathBuf};
 
 /// Run the jobs of an installation on Kubernetes
 ///
-/// It needs the definitions of deploy/crds and the rights of deploy/kubernetes, reads no Secret, and keeps nothing of its own:
-/// killed at any moment and started again, it goes on. Of several, one works and the others stand by.
+/// It needs the definitions of deploy/crds and the rights of deploy/kubernetes. It reads no Secret and keeps no state of its own:
+/// it can be killed at any moment, and goes on when it is started again. Of several, one works and the others stand by.
 ///
 /// It runs in a pod, or anywhere with a kubeconfig. Settings are those of `cloister serve`, of which it uses `k8s.*` and `log.*`;
 /// --print-config shows them. `k8s.listen` answers /livez, /readyz and /metrics.

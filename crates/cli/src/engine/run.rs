@@ -1,5 +1,5 @@
 use super::{options, state::State};
-use crate::{cluster, config::Settings, exit::Usage, signals::told_to_end};
+use crate::{cluster, config::Settings, exit::Usage, signals::end_signal};
 use anyhow::Context as _;
 use cloister_api::{Probed, serve_probes};
 use cloister_k8s_engine::{
@@ -18,15 +18,15 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a controller that works is asked whether it still sees everything.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Runs the controller until it is told to end.
+/// Runs the controller until it gets a signal to end.
 pub(super) fn run(settings: &Settings) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
-    let outcome = runtime.block_on(carry(settings));
+    let outcome = runtime.block_on(run_controller(settings));
     runtime.shutdown_background();
     outcome
 }
 
-async fn carry(settings: &Settings) -> anyhow::Result<()> {
+async fn run_controller(settings: &Settings) -> anyhow::Result<()> {
     let ends = ends()?;
     let options = options::options(settings)?;
     let cluster = cluster::connect(settings).await?;
@@ -77,7 +77,7 @@ async fn open(cluster: &Cluster, options: &EngineOptions, state: &State) -> Cont
     }
 }
 
-/// Carries jobs while this process holds the lease, and stands by otherwise.
+/// Runs jobs while this process holds the lease, and stands by otherwise.
 async fn in_turn(controller: &Controller, mut candidate: Candidate, state: &State, ends: &watch::Receiver<bool>) {
     loop {
         let acquired = async {
@@ -88,7 +88,7 @@ async fn in_turn(controller: &Controller, mut candidate: Candidate, state: &Stat
             () = ended(ends.clone()) => return candidate.release().await,
             () = acquired => {}
         }
-        tracing::info!("this controller carries the jobs");
+        tracing::info!("this controller runs the jobs");
         state.works(true);
         let stop = async {
             tokio::select! {
@@ -104,7 +104,7 @@ async fn in_turn(controller: &Controller, mut candidate: Candidate, state: &Stat
         if *ends.borrow() {
             return;
         }
-        tracing::warn!("this controller does not carry the jobs any more; it stands by");
+        tracing::warn!("this controller does not run the jobs any more; it stands by");
     }
 }
 
@@ -122,10 +122,10 @@ async fn is_blind(controller: &Controller) {
 
 /// Becomes true when the controller has to end.
 fn ends() -> anyhow::Result<watch::Receiver<bool>> {
-    let told = told_to_end()?;
+    let signal = end_signal()?;
     let (send, receive) = watch::channel(false);
     tokio::spawn(async move {
-        told.await;
+        signal.await;
         tracing::info!("the controller ends; running algorithms continue, and the next controller takes their jobs up");
         send.send_replace(true);
         // Without a sender, receivers would not know whether they have to end.
@@ -135,7 +135,7 @@ fn ends() -> anyhow::Result<watch::Receiver<bool>> {
 }
 
 async fn ended(mut ends: watch::Receiver<bool>) {
-    // An error: nobody can say it any more, so it is over.
+    // An error: the sender is gone, so the program ends.
     let _ = ends.wait_for(|ends| *ends).await;
 }
 

@@ -15,7 +15,7 @@ pub(super) struct State {
     controller: OnceLock<Arc<Controller>>,
     /// Why it is not open yet.
     waits_for: Mutex<String>,
-    /// Whether it carries jobs, and does not stand by.
+    /// Whether it runs jobs, and does not stand by.
     works: AtomicBool,
 }
 

@@ -137,7 +137,7 @@ pub(super) async fn follow(client: &Client, job: &str, show: Show) -> anyhow::Re
     }
 }
 
-/// Says whom the outputs of a job wait for, whenever it is told that they do.
+/// Prints whom the outputs of a job wait for, each time that an event says that they wait.
 async fn say_reviews(client: &Client, job: &str, in_review: &Notify) -> Infallible {
     loop {
         in_review.notified().await;

@@ -27,7 +27,7 @@ pub(crate) struct Review {
     /// Approve: release the outputs
     #[arg(long, requires = "job", conflicts_with = "refuse")]
     approve: bool,
-    /// Refuse: remove the outputs. The consumer is told this reason
+    /// Refuse: delete the outputs. The consumer can read this reason
     #[arg(long, requires = "job", value_name = "REASON")]
     refuse: Option<String>,
 }

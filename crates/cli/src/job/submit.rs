@@ -114,7 +114,7 @@ async fn explain(context: &Context, client: &Client, body: &Value) -> anyhow::Re
     if allowed {
         note("the job would be allowed");
         if answer.pointer("/terms/releaseRules/review") == Some(&Value::Bool(true)) {
-            note("its outputs wait for a review; who decides sees its parameters meanwhile");
+            note("its outputs wait for a review; those who decide see its parameters until then");
         }
         return Ok(());
     }

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_publisher_is_told_which_field_and_whether_waiting_helps() {
+    fn a_publisher_learns_which_field_and_whether_waiting_helps() {
         let field =
             AssetError::Field { field: Some("files".to_owned()), problem: "have no\u{1b}[31m source".to_owned() };
         let told = not_published(field);

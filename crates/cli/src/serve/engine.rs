@@ -4,7 +4,7 @@ use super::{
     applied::Applied,
     operator_key,
     secrets::{own, shared},
-    settings::{self, DoorSecrets},
+    settings::{self, ServiceSecrets},
 };
 use crate::{
     client::KEY_FILE,
@@ -38,7 +38,7 @@ pub(super) struct Keys {
 
 /// An engine that is open.
 pub(super) struct Opened {
-    secrets: Option<DoorSecrets>,
+    secrets: Option<ServiceSecrets>,
     engine: Engine,
 }
 
@@ -111,8 +111,8 @@ async fn open_cluster(settings: &Settings, cluster: Cluster) -> anyhow::Result<C
     Ok(ClusterStore::open(cluster, options).await?)
 }
 
-/// What is said of a new key of the operator. Only a terminal shows it: elsewhere, lines are kept and read by others.
-fn told_of_key(place: &Path, key: &Secret<String>, is_terminal: bool) -> String {
+/// The message about a new key of the operator. Only a terminal gets the key: other outputs can be stored and read by others.
+fn message_of_key(place: &Path, key: &Secret<String>, is_terminal: bool) -> String {
     let place = place.display();
     match is_terminal {
         true => format!("The operator's key, shown this once and kept in {place}:\n\n    {}\n", key.expose()),
@@ -130,7 +130,7 @@ fn cannot_open(error: OpenError) -> anyhow::Error {
 
 impl Opened {
     /// The secrets of the service, once.
-    pub(super) fn take_secrets(&mut self) -> anyhow::Result<DoorSecrets> {
+    pub(super) fn take_secrets(&mut self) -> anyhow::Result<ServiceSecrets> {
         self.secrets.take().ok_or_else(|| anyhow::anyhow!("the secrets were taken before"))
     }
 
@@ -149,7 +149,7 @@ impl Opened {
                 let made = operator_key::ensure(&**engine, &settings.home, *new_operator_key, now).await?;
                 if let Some(key) = made {
                     let place: PathBuf = settings.home.join(KEY_FILE);
-                    note(&told_of_key(&place, &key, io::stderr().is_terminal()));
+                    note(&message_of_key(&place, &key, io::stderr().is_terminal()));
                 }
             }
             Engine::K8s(replica) => {
@@ -185,8 +185,8 @@ mod tests {
     #[test]
     fn only_a_terminal_shows_the_key() {
         let key = Secret::new("clk_secret".to_owned());
-        let told = |is_terminal| told_of_key(Path::new("operator.key"), &key, is_terminal);
-        assert!(told(true).contains("clk_secret") && told(true).contains("operator.key"));
-        assert!(!told(false).contains("clk_secret") && told(false).contains("operator.key"));
+        let message = |is_terminal| message_of_key(Path::new("operator.key"), &key, is_terminal);
+        assert!(message(true).contains("clk_secret") && message(true).contains("operator.key"));
+        assert!(!message(false).contains("clk_secret") && message(false).contains("operator.key"));
     }
 }

@@ -44,8 +44,8 @@ pub(crate) const CONFIG_FILE: &str = "cloister.toml";
 /// precedence over variables, variables over the file. `cloister serve --print-config` shows all settings, their values, and
 /// where each value comes from.
 ///
-/// With `--engine k8s`, jobs run on a Kubernetes cluster, where `cloister engine` carries them, and the service keeps nothing in its
-/// folder that it needs again: any number of replicas share the secrets that `cloister secrets` makes.
+/// With `--engine k8s`, jobs run on a Kubernetes cluster, where `cloister engine` runs them. The service then keeps nothing in its
+/// folder that it needs again, and any number of replicas share the secrets that `cloister secrets` makes.
 ///
 /// SIGTERM and SIGINT end the service. Running algorithms continue, and the next start takes their jobs up.
 #[derive(Debug, clap::Args)]

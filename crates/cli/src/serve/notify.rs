@@ -37,7 +37,7 @@ struct Hook {
 }
 
 impl Notifier {
-    /// As the settings want it; none: nobody is told. Web hooks are reached by the rules for sources.
+    /// As the settings say; none: there are no messages. The rules for sources hold for the address of the web hook.
     pub(super) fn new(settings: &Settings, policy: &SourcePolicy) -> anyhow::Result<Option<Self>> {
         let hook = match (&settings.notify_webhook, &settings.notify_webhook_secret) {
             (Some(url), Some(secret)) => {
@@ -75,7 +75,7 @@ impl Notifier {
             match service.claim_notice(&notice).await {
                 Ok(true) => self.tell(&notice).await,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(job = %notice.job, %error, "reviewers are told later"),
+                Err(error) => tracing::warn!(job = %notice.job, %error, "the message to reviewers is sent later"),
             }
         }
     }

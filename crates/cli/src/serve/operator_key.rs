@@ -66,7 +66,7 @@ pub(super) async fn accept(keyring: &dyn Backend, token: &Secret<String>, now: T
             answer => return answer.context("storing the operator's key"),
         }
     }
-    anyhow::bail!("the operator's key is neither there nor can it be stored; start again")
+    anyhow::bail!("the operator's key does not exist and cannot be stored; start again")
 }
 
 /// A new key, as the service makes one for `cloister secrets`.

@@ -1,6 +1,6 @@
 //! The secrets of a service: in its folder, or shared by all replicas.
 
-use super::{operator_key, service::now, settings::DoorSecrets};
+use super::{operator_key, service::now, settings::ServiceSecrets};
 use crate::{
     client::KEY_FILE,
     exit::{CONFLICT, Ended, Usage},
@@ -58,7 +58,7 @@ fn make(into: &Path) -> anyhow::Result<()> {
 
 /// The secrets of a service with a folder of its own. They are made for a new folder. In a folder that was used, one that is
 /// missing was removed, and another one would give receipts that the earlier public key does not verify.
-pub(super) fn own(home: &Path, is_new: bool, new_receipt_key: bool) -> anyhow::Result<DoorSecrets> {
+pub(super) fn own(home: &Path, is_new: bool, new_receipt_key: bool) -> anyhow::Result<ServiceSecrets> {
     let secret = |name: &str| {
         let path = home.join(name);
         if name == RECEIPT_KEY && !is_new && !new_receipt_key && !path.exists() {
@@ -73,11 +73,11 @@ pub(super) fn own(home: &Path, is_new: bool, new_receipt_key: bool) -> anyhow::R
         }
         private_file::secret(&path).with_context(|| format!("`{}`", path.display()))
     };
-    Ok(DoorSecrets { secret: secret(SERVICE_SECRET)?, receipt_key: secret(RECEIPT_KEY)? })
+    Ok(ServiceSecrets { secret: secret(SERVICE_SECRET)?, receipt_key: secret(RECEIPT_KEY)? })
 }
 
 /// The secrets that all replicas share, and the operator's key. They are never made here: two replicas would make two.
-pub(super) fn shared(folder: &Path) -> anyhow::Result<(DoorSecrets, Secret<String>)> {
+pub(super) fn shared(folder: &Path) -> anyhow::Result<(ServiceSecrets, Secret<String>)> {
     let content = |name: &str| {
         let path = folder.join(name);
         let found = private_file::read_of_group(&path).with_context(|| format!("`{}`", path.display()))?;
@@ -92,10 +92,10 @@ pub(super) fn shared(folder: &Path) -> anyhow::Result<(DoorSecrets, Secret<Strin
     let secret = |name: &str| -> anyhow::Result<[u8; 32]> {
         content(name)?.try_into().map_err(|_| {
             let path = folder.join(name);
-            Usage::error(format!("`{}` has not 32 bytes; make it with `cloister secrets`", path.display()))
+            Usage::error(format!("`{}` does not have 32 bytes; make it with `cloister secrets`", path.display()))
         })
     };
-    let secrets = DoorSecrets { secret: secret(SERVICE_SECRET)?, receipt_key: secret(RECEIPT_KEY)? };
+    let secrets = ServiceSecrets { secret: secret(SERVICE_SECRET)?, receipt_key: secret(RECEIPT_KEY)? };
     let key = String::from_utf8(content(KEY_FILE)?).unwrap_or_default();
     Ok((secrets, Secret::new(key.trim().to_owned())))
 }
@@ -118,7 +118,7 @@ mod tests {
         let (second, same) = shared(&into).expect("secrets");
         assert_eq!((first.secret, first.receipt_key, key.expose()), (second.secret, second.receipt_key, same.expose()));
         assert!(key.expose().starts_with("clk_") && first.secret != first.receipt_key);
-        // As the kubelet mounts a Secret: readable by the group of the pod, and by nobody else.
+        // As the kubelet mounts a Secret: readable by the group of the pod only.
         let set = |mode: u32| fs::set_permissions(into.join(RECEIPT_KEY), fs::Permissions::from_mode(mode));
         set(0o440).expect("a mode");
         shared(&into).expect("secrets");

@@ -10,7 +10,7 @@ use crate::{
     exit::{CONFLICT, Ended, USAGE, Usage},
     output::print_line,
     private_file,
-    signals::told_to_end,
+    signals::end_signal,
 };
 use anyhow::Context as _;
 use cloister_api::{ServeOptions, Service, tls_config};
@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 /// Between two looks for uploads whose time is over.
 const UPLOADS_PAUSE: Duration = Duration::from_secs(3600);
 
-/// Runs the service until it is told to end.
+/// Runs the service until it gets a signal to end.
 pub(super) fn run(start: Start) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting")?;
     let outcome = runtime.block_on(serve(start));
@@ -48,9 +48,10 @@ async fn serve(
     };
     let scheme = if tls.is_some() { "https" } else { "http" };
     let mut engine = engine::open(&settings, Keys { new_operator_key, new_receipt_key }).await?;
-    let door = settings::door(&settings, engine.take_secrets()?, settings::issuer_documents(&settings)?)?;
+    let service_settings =
+        settings::service(&settings, engine.take_secrets()?, settings::issuer_documents(&settings)?)?;
     let notifier = Notifier::new(&settings, &settings::sources(&settings)?)?;
-    let service = Service::new(engine.backend(), door)?;
+    let service = Service::new(engine.backend(), service_settings)?;
     engine.begin(&settings, &service, now()).await?;
     let address = listener.local_addr().context("the address")?;
     let found_at = Found::write(scheme, address, &settings.home)?;
@@ -158,7 +159,7 @@ fn announce(scheme: &str, address: SocketAddr, ready_file: Option<&Path>) -> any
 
 /// Completes when the service has to end: on a signal, or (if `until_eof`) at the end of standard input.
 fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
-    let told = told_to_end()?;
+    let signal = end_signal()?;
     let (send, eof) = oneshot::channel::<()>();
     let mut kept = Some(send);
     if until_eof && let Some(send) = kept.take() {
@@ -171,7 +172,7 @@ fn ended(until_eof: bool) -> anyhow::Result<impl Future<Output = ()> + Send + 's
     Ok(async move {
         let _kept = kept;
         tokio::select! {
-            () = told => {}
+            () = signal => {}
             _ = eof => {}
         }
         tracing::info!("the service ends; running algorithms continue, and the next start takes their jobs up");

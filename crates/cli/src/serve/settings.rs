@@ -7,7 +7,7 @@ use crate::{
     exit::Usage,
 };
 use cloister_api::{
-    GetJson, Issuer, IssuerDocument, KeyLifetimes, OperatorSettings, Quotas, RateLimits, Settings as DoorSettings,
+    GetJson, Issuer, IssuerDocument, KeyLifetimes, OperatorSettings, Quotas, RateLimits, Settings as ServiceSettings,
     SignIn,
 };
 use cloister_local_engine::{EnvironmentOptions, Options};
@@ -164,25 +164,25 @@ pub(super) fn issuer_documents(settings: &Settings) -> anyhow::Result<GetJson> {
     }))
 }
 
-/// The secrets of the door, which the service's folder keeps.
-pub(super) struct DoorSecrets {
+/// The secrets of the service: from its folder, or shared by all replicas.
+pub(super) struct ServiceSecrets {
     /// What job names are derived with.
     pub(super) secret: [u8; 32],
     /// The seed of the key that signs receipts.
     pub(super) receipt_key: [u8; 32],
 }
 
-/// What the door wants to know.
-pub(super) fn door(
+/// The settings of the service itself, without its engine.
+pub(super) fn service(
     settings: &Settings,
-    DoorSecrets { secret, receipt_key }: DoorSecrets,
+    ServiceSecrets { secret, receipt_key }: ServiceSecrets,
     get_json: GetJson,
-) -> Result<DoorSettings, ConfigError> {
+) -> Result<ServiceSettings, ConfigError> {
     let ethereum_roles = settings
         .auth_ethereum_roles
         .iter()
         .map(|(address, text)| Ok((address.to_ascii_lowercase(), role("auth.ethereum_roles", text)?)));
-    Ok(DoorSettings {
+    Ok(ServiceSettings {
         public_url: settings.auth_public_url.clone(),
         oidc: issuers(settings)?,
         get_json: Some(get_json),
@@ -221,7 +221,7 @@ pub(super) fn door(
         quotas: quotas(settings)?,
         audit_keep: settings.audit_keep.0,
         commit: COMMIT,
-        ..DoorSettings::new(secret, receipt_key)
+        ..ServiceSettings::new(secret, receipt_key)
     })
 }
 
@@ -368,7 +368,7 @@ fn role(key: &str, text: &str) -> Result<Role, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Layers;
+    use crate::config::{Layers, Span, TABLE};
 
     fn with(pairs: &[&str]) -> Settings {
         let mut layers = Layers::default();
@@ -396,9 +396,24 @@ mod tests {
         assert!(roots(&twice).is_err());
         assert_eq!(roots(&with(&[&format!("sources.local_roots={address}=/a")])).expect("roots")[&lower].len(), 1);
         let twice = with(&[&format!("auth.ethereum_roles={address}=consumer,{lower}=publisher")]);
-        let secrets = DoorSecrets { secret: [1; 32], receipt_key: [2; 32] };
+        let secrets = ServiceSecrets { secret: [1; 32], receipt_key: [2; 32] };
         let get_json: GetJson = std::sync::Arc::new(|_| Box::pin(async { Err("no network".to_owned()) }));
-        assert!(door(&twice, secrets, get_json).is_err());
+        assert!(service(&twice, secrets, get_json).is_err());
+    }
+
+    /// Settings without a value say in their description what holds instead.
+    #[test]
+    fn the_table_names_the_limits_of_sources_that_hold_without_a_setting() {
+        let built_in = SourcePolicy::default();
+        for (key, value) in [
+            ("sources.max_file", Size(built_in.max_file_bytes).to_string()),
+            ("sources.max_job", Size(built_in.max_job_bytes).to_string()),
+            ("sources.deadline", Span(built_in.deadline).to_string()),
+            ("sources.attempts", built_in.attempts.to_string()),
+        ] {
+            let setting = TABLE.iter().find(|setting| setting.key == key).expect("a setting");
+            assert!(setting.doc.ends_with(&format!("Empty: {value}.")), "{key}: {}", setting.doc);
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Poll {
 }
 
 fn expired() -> String {
-    "nobody entered the code in time: run `cloister login` again for another one".to_owned()
+    "the code was not entered in time: run `cloister login` again for another one".to_owned()
 }
 
 #[cfg(test)]

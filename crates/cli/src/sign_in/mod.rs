@@ -55,7 +55,7 @@ pub(crate) fn choose(issuers: Vec<SignInIssuer>, named: Option<&str>) -> anyhow:
     }
 }
 
-/// Asks the service where one can sign in.
+/// Asks the service at which issuers users can sign in.
 ///
 /// # Errors
 /// If it does not answer.
@@ -71,7 +71,7 @@ pub(crate) async fn offered(client: &Client) -> Result<Vec<SignInIssuer>, Client
 /// Shows a code, and waits until its reader has entered it at the issuer.
 ///
 /// # Errors
-/// If the issuer cannot be used, refuses, or nobody enters the code in time.
+/// If the issuer cannot be used, refuses, or the code is not entered in time.
 pub(crate) async fn sign_in(
     SignInIssuer { issuer, client_id, audience, scopes }: SignInIssuer,
     authorities: Option<&[u8]>,

@@ -26,18 +26,18 @@ pub(crate) struct Configure {
     /// Where the inputs are laid out; what the guest sees as /data
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
-    /// Where programs that must agree with the outputs are laid out, by their digests; without it, they are not
+    /// Lay out the check programs in this folder, by their digests. Without it, they are not laid out
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
-    /// Make this file when everything is laid out: from then on the inputs may be in use. If it is there already, an earlier
-    /// attempt has laid them out; they are left alone, and what it said is repeated
+    /// Create this file when everything is laid out: from then on the inputs may be in use. If it exists already, an earlier
+    /// attempt has laid them out: this one does not touch them, and repeats the report of that attempt
     #[arg(long, value_name = "FILE")]
     ready: Option<PathBuf>,
-    /// A folder that is mounted here and where the algorithm runs: files of this dataset whose paths begin with PATH are in DIR, and
-    /// are not copied. Can be repeated
+    /// A folder that is mounted both here and where the algorithm runs: files of this dataset whose paths begin with PATH are in DIR,
+    /// and are not copied. Can be repeated
     #[arg(long = "root", value_names = ["DID=PATH", "DIR"], num_args = 2)]
     roots: Vec<String>,
-    /// Where it is written which files were not copied, for `sandbox run --mounted`
+    /// Write the list of files that were not copied to this file, for `sandbox run --mounted`
     #[arg(long, value_name = "FILE", requires = "roots")]
     mounted: Option<PathBuf>,
 }

@@ -17,7 +17,7 @@ use std::{
 
 /// Decide whether the outputs of a run may leave
 ///
-/// Uses the settings `sandbox` and `sandbox_home` if programs must agree.
+/// Uses the settings `sandbox` and `sandbox_home` if there are check programs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Filter {
     #[command(flatten)]
@@ -40,10 +40,10 @@ pub(crate) struct Filter {
     /// Wait for the account of the run in this file, and take the digest of its report from there
     #[arg(long, value_name = "FILE", requires = "run_report", conflicts_with = "run_report_sha256")]
     after_run: Option<PathBuf>,
-    /// Where programs that must agree are, by their digests [default: `uploads` in the service's folder]
+    /// Where the check programs are, by their digests [default: `uploads` in the service's folder]
     #[arg(long, value_name = "DIR")]
     programs: Option<PathBuf>,
-    /// Exit with 0 also if the outputs may not leave: another step follows, which reads the report
+    /// Exit with 0 even if the outputs may not leave, because another step reads the report
     #[arg(long)]
     refusal_is_done: bool,
     /// A folder for the runs of these programs, on the file system of the outputs; emptied

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// Keep what is known of a run that has no results: its report and its log
 ///
-/// Uses the settings `results.*`, or else `home`. Nobody can read them by that: the engine decides who may.
+/// Uses the settings `results.*`, or else `home`. Storing them lets no account read them: the engine decides who may.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Keep {
     /// Which job
@@ -37,7 +37,7 @@ pub(super) struct RunFiles {
     /// The whole log of the run: kept likewise, whatever may leave of it. It may be missing
     #[arg(long, value_name = "FILE", requires = "run_log_bytes")]
     run_log: Option<PathBuf>,
-    /// The most bytes of it that are kept
+    /// Maximum number of its bytes that are kept
     #[arg(long, value_name = "BYTES", requires = "run_log")]
     run_log_bytes: Option<u64>,
 }

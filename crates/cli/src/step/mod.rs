@@ -12,7 +12,7 @@ use crate::{
     context::Context,
     exit::{Ended, FAILED},
     serve,
-    signals::told_to_end,
+    signals::end_signal,
 };
 use anyhow::Context as _;
 use cloister_files::Watch;
@@ -125,13 +125,13 @@ impl Common {
     }
 }
 
-/// Ends a step when the program is told to end.
+/// Ends a step when the program gets a signal to end.
 fn watch() -> anyhow::Result<Watch> {
     let watch = Watch::unwatched();
     let cancel = watch.cancel.clone();
-    let told = told_to_end()?;
+    let signal = end_signal()?;
     tokio::spawn(async move {
-        told.await;
+        signal.await;
         cancel.cancel();
     });
     Ok(watch)

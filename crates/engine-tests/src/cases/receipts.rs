@@ -143,7 +143,7 @@ pub async fn of_a_job_without_parameters(trial: &mut Trial) {
 }
 
 /// Two jobs with the same parameters and datasets commit to them by different digests.
-pub async fn equal_values_of_two_jobs_cannot_be_told_to_be_equal(trial: &mut Trial) {
+pub async fn equal_values_of_two_jobs_cannot_be_recognised(trial: &mut Trial) {
     let (one, other) = (job(trial, guests::TRIVIAL).await, job(trial, guests::TRIVIAL).await);
     for job in [&one, &other] {
         trial.run(job).await;

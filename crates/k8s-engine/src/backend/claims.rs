@@ -55,7 +55,7 @@ impl Inner {
     }
 
     /// Removes claims on agreements of jobs that have left the API server: these have ended, so that the claims are free, and would stay
-    /// until somebody wants the same agreement again.
+    /// until a job wants the same agreement again.
     pub(super) async fn free_agreements(&self) -> Result<(), CallError> {
         for (job, held) in on_agreements(&self.cluster, now()).await? {
             let has_left = self.archive.get(job).is_some() || self.archive.has_sealed(job);

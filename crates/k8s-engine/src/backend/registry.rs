@@ -329,7 +329,7 @@ impl Inner {
             call("delete a document", || async { api.delete(name, &DeleteParams::default()).await }).await
             && error != CallError::Missing
         {
-            tracing::warn!(%error, secret = name, "the document of an asset that nobody needs any more stays");
+            tracing::warn!(%error, secret = name, "the document of an asset is no longer needed, and could not be deleted");
         }
     }
 

@@ -83,7 +83,7 @@ pub(super) async fn follow(store: Weak<Inner>) {
         if uploads_seen_to.is_none_or(|at| at.elapsed() >= UPLOADS_PAUSE) {
             uploads_seen_to = Some(Instant::now());
             if let Err(error) = inner.results.remove_unnamed_uploads(now()).await {
-                tracing::warn!(%error, "uploads that nobody can name any more stay for now");
+                tracing::warn!(%error, "uploads that no account can name any more are kept for now");
             }
         }
     }

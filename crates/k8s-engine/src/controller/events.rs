@@ -139,7 +139,7 @@ fn event(namespace: &str, job: &KnownJob, status: &JobStatus) -> Event {
         reason: Some(phase.as_str().to_owned()),
         note: Some(note(status)),
         type_: Some(if ended_badly { "Warning" } else { "Normal" }.to_owned()),
-        action: Some("Carry".to_owned()),
+        action: Some("Reconcile".to_owned()),
         event_time: at.map(MicroTime),
         reporting_controller: Some(REPORTER.to_owned()),
         reporting_instance: Some(REPORTER.to_owned()),

@@ -62,7 +62,7 @@ enum Step {
 /// Why a holder does not hold it any more.
 #[derive(Debug)]
 enum NotRenewed {
-    /// Another one has it, or somebody deleted it.
+    /// Another controller has it, or it was deleted.
     Lost,
     Failed(CallError),
 }
@@ -229,7 +229,7 @@ impl Candidate {
             Err(CallError::Conflict | CallError::Missing | CallError::Exists) => {}
             answer => return Ok(answer?),
         }
-        // An earlier write of ours whose answer was lost, or somebody's annotation.
+        // An earlier write of ours whose answer was lost, or an annotation that another program made.
         let found = call("read the lease", || async { self.api.get_opt(LEASE).await }).await?;
         let Some(found) = found.filter(|found| holder(found) == Some(&self.identity)) else {
             return Err(NotRenewed::Lost);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_is_taken_from_nobody_or_from_one_that_was_seen_to_be_silent() {
+    async fn a_lease_is_taken_if_it_is_free_or_its_holder_was_seen_to_be_silent() {
         let start = Instant::now();
         let after = |seconds: u64| start + Duration::from_secs(seconds);
         let seen = |version: &str| Some(Seen { version: version.to_owned(), since: start });

@@ -1,4 +1,4 @@
-//! The controller: carries every job of an installation from its queue to its end.
+//! The controller: takes every job of an installation from the queue to its end.
 //!
 //! It observes, plans ([`crate::plan`], pure) and acts, and remembers nothing that it could not lose: killed at any moment and
 //! started again, it goes on where the cluster is. Two of them at a time do no harm: every change is stored with the version
@@ -125,7 +125,7 @@ impl Controller {
         [jobs.failing(), pods.failing(), volumes.failing(), self.environments.failing()].into_iter().flatten().max()
     }
 
-    /// Carries jobs until `stop` is done. Work that has begun is finished first, for some seconds.
+    /// Runs jobs until `stop` is done. Work that has begun is finished first, for some seconds.
     pub fn run<'a>(&'a self, stop: impl Future<Output = ()> + Send + 'a) -> BoxFuture<'a, ()> {
         // Boxed, so that it is compiled here, and not again in each program.
         self.run_until(Box::pin(stop))

@@ -72,7 +72,7 @@ pub(super) struct Reconciler {
 }
 
 impl Reconciler {
-    /// Carries a job as far as it goes at present.
+    /// Takes a job as far as it can go at present.
     pub(super) async fn reconcile(
         &self,
         job: JobId,

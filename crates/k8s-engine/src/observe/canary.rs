@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_is_looked_at_again_as_soon_as_it_is_another_one() {
+    fn an_environment_is_checked_again_as_soon_as_it_changes() {
         assert!(!is_due(&environment(&["wasm"]), NOW));
         let containers = environment(&["wasm", "container"]);
         assert!(is_due(&containers, NOW));

@@ -94,7 +94,7 @@ impl WaitingOn {
             Self::Node => Duration::from_secs(600),
             // A pod that a reboot of its node has caught between its creation and its start stays so for ever.
             Self::Start => Duration::from_secs(300),
-            // A registry that hiccups answers again within this.
+            // A registry that fails for a moment answers again within this.
             Self::Image | Self::AlgorithmImage | Self::Parts => Duration::from_secs(120),
             Self::ImageName | Self::AlgorithmImageName => Duration::ZERO,
         }
@@ -105,9 +105,9 @@ impl WaitingOn {
             Self::Node => "no node takes its pod",
             Self::Start => "its pod does not start",
             Self::Image => "an image of its pod cannot be pulled",
-            Self::ImageName => "the name of an image of its pod is none",
+            Self::ImageName => "the name of an image of its pod is invalid",
             Self::AlgorithmImage => "the container image of the algorithm cannot be pulled",
-            Self::AlgorithmImageName => "the name of the algorithm's container image is none",
+            Self::AlgorithmImageName => "the name of the algorithm's container image is invalid",
             Self::Parts => "a container of its pod cannot be made",
         }
     }

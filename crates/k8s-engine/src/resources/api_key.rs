@@ -71,7 +71,7 @@ pub struct ApiKeyStatus {
 
 /// Why a resource is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an ApiKey has a name or an account that is none; delete it")]
+#[error("an ApiKey has an invalid name or account; delete it")]
 pub struct NotAKey;
 
 impl ApiKey {

@@ -112,7 +112,7 @@ pub enum Unusable {
     Manifest(#[from] ManifestError),
     /// A field that nobody reads: it may be a misspelt restriction.
     #[error(
-        "{0}; a field that is not known may be a misspelt restriction, so nobody may use the asset until it is corrected or removed"
+        "{0}; a field that is not known may be a misspelt restriction, so no account may use the asset until it is corrected or removed"
     )]
     UnknownField(ManifestError),
     /// A Secret that it names is not there, or lacks a key.

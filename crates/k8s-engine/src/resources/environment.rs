@@ -428,8 +428,6 @@ impl Environment {
             offers: cloister_model::Environment {
                 runtimes: kinds.filter(|kind| *kind == RuntimeKind::Wasm || !withholds_containers).collect(),
                 profiles: runtimes.profiles.clone(),
-                // No pod of an algorithm has one.
-                network: false,
                 registries: runtimes.registries.clone(),
                 withholds_containers,
             },

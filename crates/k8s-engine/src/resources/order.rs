@@ -38,10 +38,10 @@ pub struct Order {
     /// What runs.
     pub algorithm: OrderedAlgorithm,
     /// Whether configuration reads files of the result store: uploads, or results of other jobs.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_store: bool,
     /// Whether files of its datasets may be on claims that the operator lists.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_local: bool,
     /// Its secrets: what configuration is told.
     pub payload: Payload,
@@ -109,9 +109,9 @@ pub(crate) struct Document {
     inputs: Vec<Did>,
     algorithm: AlgorithmForm,
     // Absent if false: a controller that does not know it refuses only orders that it could not carry out.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     reads_store: bool,
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     reads_local: bool,
     terms: TermsForm,
     limits: Limits,
@@ -140,6 +140,7 @@ struct TermsForm {
     release: ReleaseRules,
     runtime: RuntimeKind,
     profile: Profile,
+    /// Always false, because no algorithm has a network. Orders of all versions have it, and earlier ones refuse orders without it.
     network: bool,
     runtimes: BTreeSet<RuntimeKind>,
     profiles: BTreeSet<Profile>,
@@ -315,11 +316,6 @@ impl Order {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_false(value: &bool) -> bool {
-    !*value
-}
-
 fn without_source() -> JobSource {
     JobSource::Rawcode(Secret::new(String::new()))
 }
@@ -410,21 +406,21 @@ impl From<Document> for JobSpec {
 
 impl From<Terms> for TermsForm {
     fn from(terms: Terms) -> Self {
-        let Terms { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = terms;
+        let Terms { admitted, output_contract, release, runtime, profile, runtimes, profiles } = terms;
         let form =
             |AdmittedDataset { did, service, by, files_checksums }| AdmittedForm { did, service, by, files_checksums };
         let admitted = admitted.into_iter().map(form).collect();
-        Self { admitted, output_contract, release, runtime, profile, network, runtimes, profiles }
+        Self { admitted, output_contract, release, runtime, profile, network: false, runtimes, profiles }
     }
 }
 
 impl From<TermsForm> for Terms {
     fn from(form: TermsForm) -> Self {
-        let TermsForm { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = form;
+        let TermsForm { admitted, output_contract, release, runtime, profile, network: _, runtimes, profiles } = form;
         let read =
             |AdmittedForm { did, service, by, files_checksums }| AdmittedDataset { did, service, by, files_checksums };
         let admitted = admitted.into_iter().map(read).collect();
-        Self { admitted, output_contract, release, runtime, profile, network, runtimes, profiles }
+        Self { admitted, output_contract, release, runtime, profile, runtimes, profiles }
     }
 }
 

@@ -300,10 +300,10 @@ pub enum StatusFormError {
     #[error(transparent)]
     Order(#[from] OrderError),
     /// A DID in it is none.
-    #[error("the status of job {0} names an asset that is none; was it edited by hand?")]
+    #[error("the status of job {0} names an invalid asset; was it edited by hand?")]
     Did(JobId),
     /// An account in it is none.
-    #[error("the status of job {0} names an account that is none; was it edited by hand?")]
+    #[error("the status of job {0} names an invalid account; was it edited by hand?")]
     Account(JobId),
 }
 

@@ -230,7 +230,7 @@ async fn no_account_has_a_right_that_is_not_written_here() {
 /// Whatever is granted by whatever rule: the controller reaches no Secret, and the service lists none.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an API server: make test-k8s"]
-async fn the_controller_has_no_verb_on_secrets_and_nobody_lists_them() {
+async fn the_controller_has_no_verb_on_secrets_and_no_program_lists_them() {
     let room = Room::open().await;
     install(&room, false).await;
     let names = room.cluster.namespaces().clone();
@@ -344,7 +344,7 @@ async fn refused<T: std::fmt::Debug>(what: &str, words: &str, attempt: impl Asyn
 /// Not even an administrator does these, who may do everything else.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an API server: make test-k8s"]
-async fn nobody_else_creates_pods_or_orders_and_nobody_enters_a_pod() {
+async fn only_our_programs_create_pods_and_orders_and_no_user_enters_a_pod() {
     let installation = Installation::open(1).await;
     let room = &installation.room;
     install(room, true).await;
@@ -403,13 +403,13 @@ async fn nobody_else_creates_pods_or_orders_and_nobody_enters_a_pod() {
     as_engine.create(&PostParams::default(), &pod(|_| {})).await.expect("a pod of the controller");
 
     for door in ["exec?command=sh&stdout=true", "attach?stdout=true", "portforward?ports=80", "proxy/"] {
-        refused(door, "nobody enters the pods of jobs", async || {
+        refused(door, "are denied in the pods of jobs", async || {
             let request = http::Request::get(format!("/api/v1/namespaces/{jobs}/pods/a/{door}"));
             room.client().request_text(request.body(Vec::new()).expect("a request")).await
         })
         .await;
     }
-    refused("an ephemeral container", "nobody enters the pods of jobs", async || {
+    refused("an ephemeral container", "are denied in the pods of jobs", async || {
         let patch = json!({"spec": {"ephemeralContainers": [{"name": "e", "image": "registry.example/e"}]}});
         as_admin.patch_ephemeral_containers("a", &PatchParams::default(), &Patch::Strategic(patch)).await
     })

@@ -72,7 +72,7 @@ fn a_message_of_another_job_or_step_fails_the_step() {
 }
 
 #[test]
-fn what_only_the_publisher_is_told_comes_with_a_message() {
+fn details_for_the_publisher_come_with_a_message() {
     let (spec, status) = (spec(), status(&[Event::Accept, Event::Configure]));
     let detail = Some(FailureDetail::new(Some("did:op:a".parse().expect("a DID")), "file 0: 404"));
     let failed = message(Said::Failed {
@@ -88,7 +88,7 @@ fn what_only_the_publisher_is_told_comes_with_a_message() {
 }
 
 #[test]
-fn a_step_that_was_told_to_end_is_done_again() {
+fn a_step_that_got_a_signal_to_end_is_done_again() {
     let (spec, status) = (spec(), filtering());
     let cancelled = message(Said::Failed {
         step: StepName::Filter,

@@ -148,7 +148,6 @@ fn environment(core: &Core, interpreters: BTreeSet<InterpreterId>) -> Environmen
         offers: Environment {
             runtimes: [RuntimeKind::Wasm].into(),
             profiles: [Profile::Deterministic, Profile::Standard].into(),
-            network: false,
             ..Environment::default()
         },
         interpreters,

@@ -66,7 +66,7 @@ fn what_is_kept_comes_back_and_what_can_be_made_again_does_not() {
 }
 
 #[test]
-fn nobody_else_can_read_a_backup() {
+fn no_other_user_can_read_a_backup() {
     let (folder, into, _) = saved();
     let home = folder.path().join("elsewhere");
     restore(&into, &home).expect("restored");

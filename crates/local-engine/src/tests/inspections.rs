@@ -2,15 +2,12 @@
 
 use super::{Place, close, run};
 use crate::testing;
-use cloister_model::{Account, ByteRange, FileDigest, Inspection, Inspections as _, Phase, Sources, StoreError};
+use cloister_model::{ByteRange, FileDigest, Inspection, Inspections as _, Phase, Sources, StoreError};
+use cloister_testkit::account;
 use serde_json::{Value, json};
 use std::{fs, net::TcpListener, time::Duration};
 
 const LONG: Duration = Duration::from_secs(60);
-
-fn account(name: &str) -> Account {
-    name.parse().expect("an account")
-}
 
 fn sources_of(files: Value) -> Sources {
     serde_json::from_value(files).expect("sources")
@@ -36,7 +33,7 @@ async fn files_are_described_and_can_be_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failure_is_told_and_the_next_call_starts_over() {
+async fn a_failure_is_reported_and_the_next_call_starts_over() {
     let place = Place::new();
     let file = place.directory.path().join("shared/data.csv");
     fs::create_dir(place.directory.path().join("shared")).expect("made");

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ends_are_told_by_rule_and_fault_and_leave_their_log_and_report_only() {
+async fn ends_name_rule_and_fault_and_leave_only_log_and_report() {
     let place = Place::new();
     let engine = place.open().await;
     engine.ready().await.expect("ready");

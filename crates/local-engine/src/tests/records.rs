@@ -197,7 +197,7 @@ async fn no_command_takes_effect_without_its_record() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_is_told_without_a_change() {
+async fn readiness_is_reported_without_a_change() {
     let place = Place::new();
     let engine = idle(&place).await;
     let before = rows(&engine);

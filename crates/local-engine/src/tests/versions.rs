@@ -3,10 +3,11 @@
 use super::{Place, close, stop};
 use crate::{LocalEngine, testing};
 use cloister_model::{
-    Account, AssetKind, AssetQuery, AuditAction, AuditLog as _, ByteRange, Claim, Claims as _, Did, JobId, JobQuery,
-    Jobs as _, Keyring as _, LogPart, LogScope, Outcome, Outputs as _, Phase, Registry as _, ResultKind, ResultSet,
-    Sha256, StoreError, Timestamp, Uploads as _,
+    AssetKind, AssetQuery, AuditAction, AuditLog as _, ByteRange, Claim, Claims as _, Did, JobId, JobQuery, Jobs as _,
+    Keyring as _, LogPart, LogScope, Outcome, Outputs as _, Phase, Registry as _, ResultKind, ResultSet, Sha256,
+    StoreError, Timestamp, Uploads as _,
 };
+use cloister_testkit::account;
 use std::{fs, path::Path, sync::Arc};
 
 const FINISHED: &str = "51b0b6f49b9f4f620a165be18b4b1755";
@@ -24,10 +25,6 @@ fn id(text: &str) -> JobId {
 
 fn did(text: &str) -> Did {
     text.parse().expect("a DID")
-}
-
-fn account(text: &str) -> Account {
-    text.parse().expect("an account")
 }
 
 /// An engine that starts no job, over a copy of a database.

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_cannot_be_decided_admits_nobody() {
+    fn an_entry_that_cannot_be_decided_admits_no_one() {
         let admits_bob = |document: serde_json::Value| {
             let credentials = Credentials::read(&Node::root("credentials", &document)).expect("credentials");
             credentials.admit(&"bob".parse().expect("bob"))

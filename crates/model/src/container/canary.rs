@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_window_that_closes_is_none_that_stays_open() {
+    fn a_window_that_closes_differs_from_one_that_stays_open() {
         let message = |reached_until_ms| CanaryMessage {
             version: CanaryVersion::V1,
             tried_ms: 20_000,

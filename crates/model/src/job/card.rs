@@ -201,7 +201,6 @@ mod tests {
             release: crate::ReleaseRules { review: true, reviewers, ..crate::ReleaseRules::default() },
             runtime: crate::RuntimeKind::Wasm,
             profile: crate::Profile::Deterministic,
-            network: false,
             runtimes: [].into(),
             profiles: [].into(),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 /// Labels of one job: one for each of a hundred datasets, and some more.
 const MOST_LABELS: usize = 128;
 
-/// What the door marks a job with, to find it again: its owner, its agreement. An engine compares labels and never reads
+/// What the service marks a job with, to find it again: its owner, its agreement. An engine compares labels and never reads
 /// them; one that cannot store a value as it is (Kubernetes takes 63 characters) stores its digest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]

@@ -132,7 +132,7 @@ impl Default for TimeLimits {
 pub struct Delivery {
     /// Encrypt every file to this age recipient; none: as they are.
     pub encrypt_to: Option<AgeRecipient>,
-    /// Register the results under this asset, which the door has prepared, at the moment of the release. Its files are
+    /// Register the results under this asset, which the service has prepared, at the moment of the release. Its files are
     /// filled in by the engine. Such results are kept for as long as the asset is.
     pub register: Option<Box<Asset>>,
 }

@@ -38,7 +38,7 @@ impl fmt::Display for Timestamp {
 pub struct JobStatus {
     /// Which.
     pub id: JobId,
-    /// What the door marked it with.
+    /// What the service marked it with.
     pub labels: Labels,
     /// Where it is.
     pub phase: Phase,

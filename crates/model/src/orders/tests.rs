@@ -46,7 +46,6 @@ fn job() -> JobSpec {
             release: ReleaseRules::default(),
             runtime: RuntimeKind::Wasm,
             profile: Profile::Deterministic,
-            network: false,
             runtimes: [RuntimeKind::Wasm].into(),
             profiles: [Profile::Deterministic].into(),
         },

@@ -31,8 +31,6 @@ pub struct Terms {
     pub runtime: RuntimeKind,
     /// What it may learn of time and chance.
     pub profile: Profile,
-    /// Whether it has the network.
-    pub network: bool,
     /// What all compute services would let it run in.
     pub runtimes: BTreeSet<RuntimeKind>,
     /// What all compute services would let it learn.
@@ -127,7 +125,6 @@ pub fn decide(
                 release,
                 runtime: algorithm.runtime,
                 profile: algorithm.profile,
-                network: algorithm.network,
                 runtimes: allowed_by_all(permissions.iter().map(|rules| &rules.runtimes)),
                 profiles: allowed_by_all(permissions.iter().map(|rules| &rules.profiles)),
             }))
@@ -216,8 +213,7 @@ fn about_the_job(
     algorithm: &RequestedAlgorithm,
     environment: &Environment,
 ) -> Vec<Denial> {
-    let RequestedAlgorithm { origin: _, runtime, profile, network } = algorithm;
-    let network_offered = environment.network && *runtime == RuntimeKind::Container;
+    let RequestedAlgorithm { origin: _, runtime, profile } = algorithm;
     let mut denials: Vec<Denial> = [
         (datasets.is_empty(), DenialRule::NoDataset),
         (
@@ -229,7 +225,6 @@ fn about_the_job(
             if withheld { DenialRule::EnvironmentIsolation } else { DenialRule::EnvironmentRuntime }
         }),
         (!environment.profiles.contains(profile), DenialRule::EnvironmentProfile),
-        (*network && !network_offered, DenialRule::EnvironmentNetwork),
     ]
     .into_iter()
     .filter_map(|(denied, rule)| denied.then_some(Denial { rule, subject: None }))
@@ -250,9 +245,6 @@ fn refuse_by_manner(permissions: &Permissions, algorithm: &RequestedAlgorithm, m
     }
     if !permissions.profiles.contains(&algorithm.profile) {
         deny(DenialRule::Profile);
-    }
-    if algorithm.network && !permissions.allow_network_access {
-        deny(DenialRule::NetworkAccess);
     }
 }
 

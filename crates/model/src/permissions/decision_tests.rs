@@ -24,7 +24,7 @@ fn dataset(name: &str, permissions: Permissions) -> RequestedDataset {
 }
 
 fn algorithm(origin: AlgorithmOrigin) -> RequestedAlgorithm {
-    RequestedAlgorithm { origin, runtime: RuntimeKind::Wasm, profile: Profile::Deterministic, network: false }
+    RequestedAlgorithm { origin, runtime: RuntimeKind::Wasm, profile: Profile::Deterministic }
 }
 
 fn published() -> PublishedAlgorithm {
@@ -203,20 +203,10 @@ fn every_algorithm_published_here_is_a_rule_and_not_the_default() {
 #[test]
 fn manner_and_environment_are_asked() {
     let datasets = [dataset("d", with_rules(vec![trusted("algo", 1, 9)]))];
-    let container = RequestedAlgorithm {
-        runtime: RuntimeKind::Container,
-        profile: Profile::Standard,
-        network: true,
-        ..candidate(|_| ())
-    };
-    let expected = [
-        DenialRule::Runtime,
-        DenialRule::Profile,
-        DenialRule::NetworkAccess,
-        DenialRule::EnvironmentRuntime,
-        DenialRule::EnvironmentProfile,
-        DenialRule::EnvironmentNetwork,
-    ];
+    let container =
+        RequestedAlgorithm { runtime: RuntimeKind::Container, profile: Profile::Standard, ..candidate(|_| ()) };
+    let expected =
+        [DenialRule::Runtime, DenialRule::Profile, DenialRule::EnvironmentRuntime, DenialRule::EnvironmentProfile];
     assert_eq!(denied(decided(&datasets, &container)), expected);
 }
 
@@ -350,15 +340,13 @@ fn any_algorithm() -> impl Strategy<Value = RequestedAlgorithm> {
     ];
     let runtime = select(vec![RuntimeKind::Wasm, RuntimeKind::Container]);
     let profile = select(vec![Profile::Deterministic, Profile::Standard]);
-    (origin, runtime, profile, prop::bool::weighted(0.2))
-        .prop_map(|(origin, runtime, profile, network)| RequestedAlgorithm { origin, runtime, profile, network })
+    (origin, runtime, profile).prop_map(|(origin, runtime, profile)| RequestedAlgorithm { origin, runtime, profile })
 }
 
 fn everything() -> Environment {
     Environment {
         runtimes: [RuntimeKind::Wasm, RuntimeKind::Container].into(),
         profiles: [Profile::Deterministic, Profile::Standard].into(),
-        network: true,
         ..Environment::default()
     }
 }
@@ -366,9 +354,7 @@ fn everything() -> Environment {
 /// What the rules say, written a second time and in another way: field by field, only what must be there.
 fn some_rule_says_so(dataset: &RequestedDataset, algorithm: &RequestedAlgorithm) -> bool {
     let Some(rules) = dataset.permissions() else { return true };
-    let manner = rules.runtimes.contains(&algorithm.runtime)
-        && rules.profiles.contains(&algorithm.profile)
-        && (rules.allow_network_access || !algorithm.network);
+    let manner = rules.runtimes.contains(&algorithm.runtime) && rules.profiles.contains(&algorithm.profile);
     let AlgorithmOrigin::Published(published) = &algorithm.origin else { return manner && rules.allow_raw_algorithm };
     let by_publisher = rules
         .publisher_trusted_algorithm_publishers
@@ -436,9 +422,7 @@ proptest! {
 
     #[test]
     fn one_dataset_is_allowed_exactly_if_its_rules_say_so(dataset in any_dataset(), algorithm in any_algorithm()) {
-        let says_so = dataset.permissions().is_some()
-            && some_rule_says_so(&dataset, &algorithm)
-            && (!algorithm.network || algorithm.runtime == RuntimeKind::Container);
+        let says_so = dataset.permissions().is_some() && some_rule_says_so(&dataset, &algorithm);
         prop_assert_eq!(is_allowed(&[dataset], &algorithm), says_so);
     }
 

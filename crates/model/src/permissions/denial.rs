@@ -44,7 +44,7 @@ pub enum DenialRule {
     Runtime,
     /// The dataset's `profiles`.
     Profile,
-    /// The dataset's `allowNetworkAccess`.
+    /// The dataset's `allowNetworkAccess`. Only in records of earlier versions: no algorithm has a network.
     NetworkAccess,
     /// The environment does not have this runtime.
     EnvironmentRuntime,
@@ -52,7 +52,7 @@ pub enum DenialRule {
     EnvironmentInterpreter,
     /// The environment does not have this profile.
     EnvironmentProfile,
-    /// The environment has no network for this runtime.
+    /// The environment had no network for this runtime. Only in records of earlier versions.
     EnvironmentNetwork,
     /// The environment runs containers only behind walls that are not known to stand.
     EnvironmentIsolation,
@@ -60,7 +60,7 @@ pub enum DenialRule {
     EnvironmentRegistry,
     /// The image has no digest, or its name no registry.
     ContainerImage,
-    /// `container.entrypoint` is no command.
+    /// `container.entrypoint` is not a command.
     ContainerCommand,
     /// The datasets' output contracts have no file name in common.
     OutputContract,
@@ -107,7 +107,7 @@ impl DenialRule {
             Self::ContainerImage => {
                 "the algorithm's container image is not named with its registry and pinned by a digest"
             }
-            Self::ContainerCommand => "the algorithm's `container.entrypoint` is no command",
+            Self::ContainerCommand => "the algorithm's `container.entrypoint` is not a command",
             Self::OutputContract => "the output contracts of the datasets have no file name or no media type in common",
             Self::OceanProvider => "the dataset is not meant for this Ocean Provider",
             Self::Withdrawn => "the asset or its service was withdrawn after the job was allowed",
@@ -135,7 +135,7 @@ impl DenialRule {
             Self::PrivateAlgorithm => "run it at its publisher's Cloister",
             Self::Runtime => "use a WebAssembly build, or ask the dataset's publisher to allow the runtime",
             Self::Profile => "use the deterministic profile, or ask the dataset's publisher to allow the other",
-            Self::NetworkAccess => "run it without network, or ask the dataset's publisher to allow it",
+            Self::NetworkAccess | Self::EnvironmentNetwork => "run it without network: no algorithm has one",
             Self::EnvironmentRuntime => {
                 "choose another environment, or ask its operator: an image that no interpreter stands for is a container"
             }
@@ -143,7 +143,7 @@ impl DenialRule {
                 "ask its operator to install it (`cloister runtime add`), or choose another environment"
             }
             Self::EnvironmentProfile => "choose another environment",
-            Self::EnvironmentNetwork => "run it without network, or as a container where the environment has one",
+
             Self::EnvironmentIsolation => {
                 "use a WebAssembly build, or ask its operator, whom the conditions of the environment tell what is missing"
             }

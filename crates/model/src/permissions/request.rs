@@ -26,8 +26,6 @@ pub struct RequestedAlgorithm {
     pub runtime: RuntimeKind,
     /// What it may learn of time and chance.
     pub profile: Profile,
-    /// Whether it wants the network.
-    pub network: bool,
 }
 
 /// Where an algorithm comes from.
@@ -68,8 +66,6 @@ pub struct Environment {
     pub runtimes: BTreeSet<RuntimeKind>,
     /// What they can learn of time and chance.
     pub profiles: BTreeSet<Profile>,
-    /// Whether containers can have the network. WebAssembly never can.
-    pub network: bool,
     /// Prefixes of the images that containers can be of: a host, and path segments.
     pub registries: Vec<String>,
     /// Whether its operator allows containers and something is missing that they want. Then they are not among `runtimes`.
@@ -162,22 +158,16 @@ impl Environment {
     /// where it runs.
     #[must_use]
     pub fn for_terms(terms: &Terms) -> Self {
-        Self {
-            runtimes: BTreeSet::from([terms.runtime]),
-            profiles: BTreeSet::from([terms.profile]),
-            network: terms.network,
-            ..Self::default()
-        }
+        Self { runtimes: BTreeSet::from([terms.runtime]), profiles: BTreeSet::from([terms.profile]), ..Self::default() }
     }
 }
 
 impl Default for Environment {
-    /// WebAssembly, repeatable, without network.
+    /// WebAssembly, in the deterministic profile.
     fn default() -> Self {
         Self {
             runtimes: BTreeSet::from([RuntimeKind::Wasm]),
             profiles: BTreeSet::from([Profile::Deterministic]),
-            network: false,
             registries: Vec::new(),
             withholds_containers: false,
         }

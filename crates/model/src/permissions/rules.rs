@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn absent_null_and_empty_are_nobody() {
+    fn absent_null_and_empty_allow_no_one() {
         let null = json!({
             "allowRawAlgorithm": null, "allowNetworkAccess": null, "publisherTrustedAlgorithms": null,
             "publisherTrustedAlgorithmPublishers": null, "outputContract": null, "runtimes": null, "profiles": null

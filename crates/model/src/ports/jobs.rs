@@ -266,7 +266,7 @@ pub enum EngineError {
     #[error("job {0} has no withheld log: it has not ended, or its consumer may read its log")]
     NoWithheldLog(JobId),
     /// The environment takes no more jobs for now.
-    #[error("the environment has all the jobs that it takes; try again later")]
+    #[error("the queue of the environment is full; try again later")]
     Full,
     /// The account has as many waiting jobs as one account may have.
     #[error(

@@ -214,7 +214,7 @@ fn names_are_safe_in_refusals() {
 }
 
 #[test]
-fn a_refusal_can_be_told_without_a_word_of_the_guest() {
+fn a_refusal_can_be_explained_without_text_of_the_guest() {
     let case = Case::with("patient 4711 is ill,n\na,1\n", "Bob.csv", json!({"csv": {"columns": ["g", "n"]}}));
     let refusal = case.check().expect_err("another column");
     assert!(refusal.text.contains("patient 4711") && refusal.text.contains("Bob"), "{refusal}");
@@ -243,7 +243,7 @@ fn the_report_must_say_the_same() {
 }
 
 #[test]
-fn types_are_told_by_content() {
+fn types_are_recognised_by_content() {
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89".as_slice();
     let zip_behind = [png, b"\0PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"].concat();
     let pdf_inside = [png, b"%PDF-1.7\n\0"].concat();

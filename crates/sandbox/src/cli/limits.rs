@@ -1,5 +1,5 @@
 use super::Usage;
-use cloister_model::Limits;
+use cloister_model::{ByteSize, Limits};
 use std::path::Path;
 
 /// Limits on the command line: a JSON file or `name=value` pairs.
@@ -38,7 +38,10 @@ impl LimitsArgument {
 fn set(limits: &mut Limits, pair: &str) -> anyhow::Result<()> {
     let wrong = |problem: &str| Usage(format!("limit `{pair}`: {problem}"));
     let (name, value) = pair.split_once('=').ok_or_else(|| wrong("expected name=value"))?;
-    let bytes = || parse_bytes(value).ok_or_else(|| wrong("expected a size, such as 1000000, 64KiB, 512MiB or 2GiB"));
+    let bytes = || {
+        let size = value.parse::<ByteSize>();
+        size.map(|ByteSize(bytes)| bytes).map_err(|_| wrong("expected a size, such as 1000000, 64KiB, 512MiB or 2GiB"))
+    };
     let time =
         || humantime::parse_duration(value).map_err(|_| wrong("expected a duration, such as 500ms, 30s, 5m or 1h"));
     let millis = || Ok::<_, Usage>(u64::try_from(time()?.as_millis()).unwrap_or(u64::MAX));
@@ -61,23 +64,6 @@ fn set(limits: &mut Limits, pair: &str) -> anyhow::Result<()> {
         _ => return Err(wrong("unknown limit; see --help for the names").into()),
     }
     Ok(())
-}
-
-/// Parses a size. Not with a crate: the common ones take `M` for 1000000 bytes, and here it is 1 MiB.
-pub(super) fn parse_bytes(text: &str) -> Option<u64> {
-    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..digits].parse().ok()?;
-    let factor: u64 = match text[digits..].trim() {
-        "" | "B" => 1,
-        "kB" | "KB" => 1_000,
-        "MB" => 1_000_000,
-        "GB" => 1_000_000_000,
-        "K" | "KiB" => 1 << 10,
-        "M" | "MiB" => 1 << 20,
-        "G" | "GiB" => 1 << 30,
-        _ => return None,
-    };
-    number.checked_mul(factor)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-use super::{Usage, complain, limits::parse_bytes, print, progress::Progress, run::digest, show};
+use super::{Usage, complain, print, progress::Progress, run::digest, show};
 use clap::Subcommand;
-use cloister_model::{Profile, Sha256};
+use cloister_model::{ByteSize, Profile, Sha256};
 use cloister_sandbox::{
     home::{Home, HomeError},
     runtime::{add, add_bundle, bundle, keep, list, remove},
@@ -133,5 +133,6 @@ fn of_this_release() -> anyhow::Result<Sha256> {
 }
 
 fn size(text: &str) -> Result<u64, String> {
-    parse_bytes(text).ok_or_else(|| "expected a size, such as 512MiB or 2GiB".to_owned())
+    let size = text.parse::<ByteSize>();
+    size.map(|ByteSize(bytes)| bytes).map_err(|_| "expected a size, such as 512MiB or 2GiB".to_owned())
 }

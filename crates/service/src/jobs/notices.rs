@@ -25,7 +25,7 @@ pub struct ReviewNotice {
     pub named: Vec<Account>,
     /// Who has approved already, where two have to.
     pub approved_by: Option<Account>,
-    /// When the job expires unless somebody has decided.
+    /// When the job expires if no reviewer has decided.
     pub until: Timestamp,
 }
 
@@ -56,7 +56,7 @@ impl UseCases {
         Ok(notices)
     }
 
-    /// Whether nobody was told of this before, in any replica. From now on, somebody was.
+    /// Whether no replica has sent a message about this before. From now on, one has.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].

@@ -44,7 +44,7 @@ pub struct ReviewWait {
     pub named: Vec<Account>,
     /// Who has approved, where two have to.
     pub approved_by: Option<Account>,
-    /// When the job expires unless somebody has decided, by the present setting of the service.
+    /// When the job expires if no reviewer has decided, by the present setting of the service.
     pub until: Timestamp,
 }
 

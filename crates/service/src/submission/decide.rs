@@ -59,7 +59,6 @@ pub(super) async fn decide(
         origin: origin(&program).map_err(|error| SubmitError::field("algorithm", error.to_string()))?,
         runtime,
         profile: submission.profile.unwrap_or_default(),
-        network: false,
     };
     let mut requested = Vec::with_capacity(datasets.len());
     for (dataset, reference) in datasets.iter().zip(&submission.datasets) {

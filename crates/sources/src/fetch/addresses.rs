@@ -17,7 +17,7 @@ pub(crate) enum AddressRefused {
     #[error("its address is a cloud's metadata service")]
     Metadata,
     /// An IPv6 address that stands for an IPv4 address.
-    #[error("its address is an IPv4 address in an IPv6 disguise")]
+    #[error("its address is an IPv6 address that contains an IPv4 address")]
     Disguised,
 }
 

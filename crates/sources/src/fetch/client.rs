@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_refusal_is_told_from_a_failure() {
+    async fn a_refusal_is_distinguished_from_a_failure() {
         let clients = Clients::new(&SourcePolicy::default()).expect("clients");
         for url in ["http://localhost:1/?SECRET", "http://127.0.0.1:1/?SECRET"] {
             let request = reqwest::Request::new(reqwest::Method::GET, Url::parse(url).expect("a URL"));

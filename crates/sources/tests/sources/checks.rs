@@ -17,13 +17,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const LONG: Duration = Duration::from_secs(60);
 
 /// What checks run in.
-struct Desk {
+struct Inspector {
     inspecting: Inspecting,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
 
-impl Desk {
+impl Inspector {
     fn at(place: &Place) -> Self {
         let inspecting = Inspecting::new(Arc::clone(&place.fetcher));
         Self { inspecting, tasks: TaskTracker::new(), ending: CancellationToken::new() }
@@ -50,7 +50,7 @@ fn failed(outcome: SourceOutcome, part: &str) {
 }
 
 #[tokio::test]
-async fn each_kind_of_source_is_looked_at() {
+async fn each_kind_of_source_is_checked() {
     let server = Server::start(|request, _| match request.target.split('?').next().unwrap_or_default() {
         "/small" => Answer::ok(b"a,b\n"),
         // As much as nobody reads for a look.
@@ -69,7 +69,7 @@ async fn each_kind_of_source_is_looked_at() {
     fs::create_dir(&shared).expect("made");
     fs::write(shared.join("d.csv"), "x\n1\n").expect("written");
     let place = Place::at(home, |_| SourcePolicy { local_roots: vec![shared.clone()], ..policy() });
-    let desk = Desk::at(&place);
+    let inspector = Inspector::at(&place);
     let found = |bytes, sha256| SourceOutcome::Found { bytes: Some(bytes), sha256 };
     let url = |path: &str| json!({"type": "url", "url": server.url(&format!("{path}?SECRET"))});
     let with = |mut source: Value, name: &str, value: Value| {
@@ -77,28 +77,28 @@ async fn each_kind_of_source_is_looked_at() {
         source
     };
     let small = digest(b"a,b\n");
-    assert_eq!(desk.one(url("/small")).await, found(4, None));
+    assert_eq!(inspector.one(url("/small")).await, found(4, None));
     let agreed = |source: Value, sha256: String| with(source, "sha256", json!(sha256));
-    assert_eq!(desk.one(agreed(url("/small"), small.sha256.to_string())).await, found(4, Some(small.sha256)));
-    failed(desk.one(agreed(url("/small"), "0".repeat(64))).await, "not the agreed content");
-    failed(desk.one(with(url("/small"), "bytes", json!(5))).await, "5 bytes are expected, the source has 4");
+    assert_eq!(inspector.one(agreed(url("/small"), small.sha256.to_string())).await, found(4, Some(small.sha256)));
+    failed(inspector.one(agreed(url("/small"), "0".repeat(64))).await, "not the agreed content");
+    failed(inspector.one(with(url("/small"), "bytes", json!(5))).await, "5 bytes are expected, the source has 4");
     // Its first bytes are enough, whatever digest was agreed.
-    assert_eq!(desk.one(agreed(url("/large"), "0".repeat(64))).await, found(3 << 30, None));
-    failed(desk.one(url("/none")).await, "it answered 404");
-    failed(desk.one(url("/away")).await, "it answered 503");
-    failed(desk.one(url("/elsewhere")).await, "not allowed here");
-    failed(desk.one(agreed(url("/cut"), "0".repeat(64))).await, "the connection was cut");
-    failed(desk.one(json!({"type": "url", "url": "http://127.0.0.1:1/SECRET"})).await, "connection refused");
+    assert_eq!(inspector.one(agreed(url("/large"), "0".repeat(64))).await, found(3 << 30, None));
+    failed(inspector.one(url("/none")).await, "it answered 404");
+    failed(inspector.one(url("/away")).await, "it answered 503");
+    failed(inspector.one(url("/elsewhere")).await, "not allowed here");
+    failed(inspector.one(agreed(url("/cut"), "0".repeat(64))).await, "the connection was cut");
+    failed(inspector.one(json!({"type": "url", "url": "http://127.0.0.1:1/SECRET"})).await, "connection refused");
 
     let local = |name: &str| json!({"type": "local", "path": shared.join(name)});
-    assert_eq!(desk.one(local("d.csv")).await, found(4, None));
+    assert_eq!(inspector.one(local("d.csv")).await, found(4, None));
     let digest_of = digest(b"x\n1\n").sha256;
-    assert_eq!(desk.one(agreed(local("d.csv"), digest_of.to_string())).await, found(4, Some(digest_of)));
-    failed(desk.one(agreed(local("d.csv"), "0".repeat(64))).await, "not the agreed content");
-    failed(desk.one(local("e.csv")).await, "there is no such file");
-    failed(desk.one(json!({"type": "local", "path": "/etc/passwd"})).await, "not allowed here");
-    failed(desk.one(json!({"type": "upload", "sha256": "0".repeat(64)})).await, "no such upload");
-    failed(desk.one(json!({"type": "result", "job": "0".repeat(32), "index": 0})).await, "no such result");
+    assert_eq!(inspector.one(agreed(local("d.csv"), digest_of.to_string())).await, found(4, Some(digest_of)));
+    failed(inspector.one(agreed(local("d.csv"), "0".repeat(64))).await, "not the agreed content");
+    failed(inspector.one(local("e.csv")).await, "there is no such file");
+    failed(inspector.one(json!({"type": "local", "path": "/etc/passwd"})).await, "not allowed here");
+    failed(inspector.one(json!({"type": "upload", "sha256": "0".repeat(64)})).await, "no such upload");
+    failed(inspector.one(json!({"type": "result", "job": "0".repeat(32), "index": 0})).await, "no such result");
 
     // Each was asked once, and nothing of it was kept.
     assert_eq!(server.asked().iter().filter(|request| request.target.starts_with("/away")).count(), 1);
@@ -114,12 +114,16 @@ async fn a_check_goes_on_and_keeps_no_fetch_and_no_other_check_from_the_account(
     })
     .await;
     let place = Place::with(policy());
-    let desk = Desk::at(&place);
+    let inspector = Inspector::at(&place);
     let slow = |n: usize| json!([{"type": "url", "url": server.url(&format!("/{n}"))}]);
     let mut under_way = 0;
     for _ in 0..2 {
         for n in 0..4 {
-            assert_eq!(desk.check(slow(n), Duration::ZERO).await, Ok(None), "asking again continues the same check");
+            assert_eq!(
+                inspector.check(slow(n), Duration::ZERO).await,
+                Ok(None),
+                "asking again continues the same check"
+            );
         }
     }
     while under_way < 4 {
@@ -127,17 +131,17 @@ async fn a_check_goes_on_and_keeps_no_fetch_and_no_other_check_from_the_account(
         under_way = server.asked().len();
     }
     assert_eq!(under_way, 4, "each source was asked once");
-    assert!(matches!(desk.check(slow(4), Duration::ZERO).await, Err(StoreError::Full(_))));
+    assert!(matches!(inspector.check(slow(4), Duration::ZERO).await, Err(StoreError::Full(_))));
     let good = files(json!([{"type": "url", "url": server.url("/good")}]));
     let fetched = place.fetcher.fetch(&good, &Watch::unwatched()).await;
     assert_eq!(fetched, Ok(vec![digest(b"a,b\n")]));
-    let runner = Runner { tasks: &desk.tasks, ending: &desk.ending };
+    let runner = Runner { tasks: &inspector.tasks, ending: &inspector.ending };
     let bob: Account = "bob".parse().expect("an account");
-    let others = desk.inspecting.check(bob, good, LONG, runner).await.expect("not full");
+    let others = inspector.inspecting.check(bob, good, LONG, runner).await.expect("not full");
     assert!(others.is_some_and(|checks| matches!(checks[0].outcome, SourceOutcome::Found { .. })));
-    desk.ending.cancel();
-    desk.tasks.close();
-    desk.tasks.wait().await;
+    inspector.ending.cancel();
+    inspector.tasks.close();
+    inspector.tasks.wait().await;
 }
 
 #[tokio::test]
@@ -148,16 +152,16 @@ async fn a_source_that_stays_silent_fails() {
     })
     .await;
     let place = Place::with(SourcePolicy { idle_timeout: Duration::from_millis(300), ..policy() });
-    let outcome = Desk::at(&place).one(json!({"type": "url", "url": server.url("/")})).await;
+    let outcome = Inspector::at(&place).one(json!({"type": "url", "url": server.url("/")})).await;
     assert!(matches!(outcome, SourceOutcome::Failed(_)), "{outcome:?}");
 }
 
 #[tokio::test]
-async fn of_very_many_sources_some_are_looked_at() {
+async fn of_very_many_sources_some_are_checked() {
     let place = Place::with(policy());
-    let desk = Desk::at(&place);
+    let inspector = Inspector::at(&place);
     let all: Vec<_> = (0..130).map(|n| json!({"type": "inline", "content": n.to_string()})).collect();
-    let found = desk.check(json!(all), LONG).await.expect("a check").expect("an end");
+    let found = inspector.check(json!(all), LONG).await.expect("a check").expect("an end");
     assert_eq!(found.len(), 130);
     let skipped: Vec<_> = found.iter().map(|outcome| *outcome == SourceOutcome::Skipped).collect();
     assert_eq!(skipped.iter().filter(|skipped| **skipped).count(), 30);

@@ -185,7 +185,7 @@ async fn whose_fault_it_is_is_said_and_no_secret() {
 
 /// An attacker who knows nearly all of the data could guess the rest with its digest.
 #[tokio::test]
-async fn a_digest_of_data_is_told_to_no_consumer() {
+async fn a_reason_names_no_digest_of_data() {
     let place = Place::new();
     let (wanted, found) = ("ab".repeat(32), digest(b"salary: 100").sha256.to_string());
     let data = json!([{"type": "inline", "content": "salary: 100", "sha256": wanted}]);
@@ -400,7 +400,7 @@ fn calls_can_be_spawned() {
 
 /// A dataset reaches into the folders of its own publisher, and neither a link nor another dataset's name leads anywhere else.
 #[tokio::test]
-async fn a_file_in_a_mounted_folder_stays_there_and_leads_nowhere_else() {
+async fn a_file_in_a_mounted_folder_stays_there_and_opens_no_other() {
     let place = Place::new();
     let at = |name: &str| place.home.path().join(name);
     fs::create_dir_all(at("claim/alice/sub")).expect("folders");

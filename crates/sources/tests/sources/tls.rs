@@ -75,7 +75,7 @@ async fn a_source_with_a_private_authority_is_read_if_the_operator_names_both() 
 }
 
 #[tokio::test]
-async fn a_certificate_of_another_name_and_a_server_without_tls_are_told_apart() {
+async fn a_certificate_of_another_name_and_a_server_without_tls_are_distinguished() {
     let port = server().await;
     let place = Place::with(closed(vec![known("127.0.0.1")]));
     let other_name = cause(place.fetch_url(&format!("https://127.0.0.1:{port}/")).await.expect_err("another name"));

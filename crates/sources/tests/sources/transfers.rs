@@ -337,7 +337,7 @@ async fn cancelling_ends_everything_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn progress_is_told() {
+async fn progress_is_reported() {
     let server = Server::start(|_, _| Answer::ok(&[0; 100_000])).await;
     let told = Arc::new(Mutex::new(Vec::new()));
     let log = told.clone();

@@ -115,7 +115,7 @@ fn bytes_that_are_not_http_do_no_harm() {
 }
 
 #[test]
-fn a_client_over_its_rate_is_told_when_to_retry() {
+fn a_client_over_its_rate_learns_when_to_retry() {
     let scenario = Scenario::with(Setup::new().set("http.account_per_second", "1").set("http.account_burst", "5"));
     let answers: Vec<_> = (0..12).map(|_| scenario.service.get(&scenario.carol, "/v1/whoami")).collect();
     assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 5);
@@ -133,7 +133,7 @@ fn a_client_over_its_rate_is_told_when_to_retry() {
 
 /// Strangers send so many files at once together, whatever number of accounts they make: they leave room for those who are known.
 #[test]
-fn strangers_who_send_many_files_at_once_keep_nobody_else_from_sending() {
+fn strangers_who_send_many_files_at_once_keep_no_other_account_from_sending() {
     let scenario = Scenario::new();
     let service = &scenario.service;
     let strangers: Vec<_> = (1..=6).map(|number| service.account(&format!("0x{number:040x}"), "consumer")).collect();

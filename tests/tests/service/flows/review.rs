@@ -142,7 +142,7 @@ fn header<'a>(head: &'a str, name: &str) -> &'a str {
 }
 
 #[test]
-fn reviewers_are_told_once_that_outputs_wait() {
+fn reviewers_get_one_message_that_outputs_wait() {
     const SECRET: &str = "a secret of the operator";
     let folder = tempfile::tempdir().expect("a folder");
     let (program, told) = (folder.path().join("tell"), folder.path().join("told"));

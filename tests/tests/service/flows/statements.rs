@@ -63,7 +63,7 @@ except InvalidSignature:
 "#;
 
 #[test]
-fn a_receipt_can_be_verified_by_anybody() {
+fn anyone_can_verify_a_receipt() {
     let mut scenario = Scenario::new();
     let (dataset, algorithm) = (scenario.penguins(), scenario.column_stats());
     scenario.allow(&dataset, &algorithm);

@@ -5,7 +5,7 @@ use cloister_service::{LastProvision, SourcesSeen, UseCases};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What the sources of a dataset gave when they were looked at.
+/// The result of a check of the sources of a dataset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SourceChecks)]
 pub(crate) struct ChecksView {
@@ -19,7 +19,7 @@ pub(crate) struct ChecksView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SourceCheck)]
 pub(crate) struct CheckView {
-    /// Where it stands in the description of the dataset, such as `services[0].files[0]`.
+    /// Its place in the description of the dataset, such as `services[0].files[0]`.
     field: String,
     /// Where it is: at most its scheme and host.
     place: String,
@@ -45,7 +45,7 @@ enum CheckState {
     Found,
     /// It cannot be read, or is not what was agreed: jobs fail.
     Failed,
-    /// It was not looked at, because there are too many.
+    /// It was not checked, because there are too many.
     Skipped,
 }
 
@@ -60,11 +60,11 @@ impl From<CheckedSource> for CheckView {
     }
 }
 
-/// What is known of the sources of a dataset without asking them.
+/// What the service knows about the sources of a dataset without contacting them.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = SourcesSeen)]
 pub(crate) struct SeenView {
-    /// The last look at them. Absent: there was none.
+    /// The last check. Absent: there was none.
     #[serde(skip_serializing_if = "Option::is_none")]
     check: Option<LastCheckView>,
     /// The last job that needed them. Absent: none of the newest jobs on the dataset did.
@@ -72,14 +72,14 @@ pub(crate) struct SeenView {
     job: Option<ProvisionView>,
 }
 
-/// The last look at the sources of a dataset.
+/// The last check of the sources of a dataset.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LastSourceCheck)]
 pub(crate) struct LastCheckView {
     /// When.
     #[schema(format = DateTime)]
     at: String,
-    /// The revision of the dataset that was looked at.
+    /// The revision of the dataset that was checked.
     revision: u64,
     /// Whether the dataset still has that revision. Otherwise its sources may be other ones now.
     current: bool,
@@ -121,10 +121,9 @@ impl From<SourcesSeen> for SeenView {
     }
 }
 
-/// What the sources of a dataset of yours gave last
+/// Show the last check of the sources of a dataset of yours
 ///
-/// When `POST` on the same path looked at them, and what came of it; and the last job that needed them. Nothing is asked of the
-/// sources.
+/// The result of the last `POST` on the same path, and the last job that needed the sources. This contacts no source.
 #[utoipa::path(
     get, path = "/v1/datasets/{did}/check", operation_id = "get_dataset_sources", tag = "assets",
     params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
@@ -138,10 +137,11 @@ pub(crate) async fn seen(
     Ok(axum::Json(use_cases.sources_seen(&who, did).await?.into()))
 }
 
-/// Look at the sources of a dataset of yours
+/// Check the sources of a dataset of yours
 ///
-/// The service asks each of them once, by the rules for sources of jobs, and reads its first bytes; a small file with a `sha256` is
-/// compared with it. Of the files, nothing is kept; `GET` on the same path says later what came of it. Waits some seconds; `pending` says that asking again continues the same look.
+/// The service asks each of them once, by the rules for sources of jobs, and reads its first bytes. It compares a small file that has a
+/// `sha256`. It keeps nothing of the files; `GET` on the same path shows the result later. The request waits for some seconds; if
+/// `pending` is true, asking again continues the same check.
 #[utoipa::path(
     post, path = "/v1/datasets/{did}/check", operation_id = "check_dataset_sources", tag = "assets",
     params(("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),

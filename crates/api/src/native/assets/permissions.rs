@@ -83,7 +83,7 @@ pub(crate) async fn set_permissions(
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AllowRequest {
     algorithm: AlgorithmReference,
-    /// Its `filesChecksum`, as you saw it when you looked at its files.
+    /// Its `filesChecksum`, as you saw it when you inspected its files.
     #[schema(value_type = String, pattern = "^([0-9a-f]{64})+$")]
     files_checksum: FilesChecksum,
     /// Its `containerSectionChecksum`, as you saw it.

@@ -25,13 +25,13 @@ pub(crate) struct AssetsQuery {
     /// Of this account.
     #[param(value_type = Option<String>, pattern = "^[!-~]{1,128}$")]
     owner: Option<Account>,
-    /// Called this by their owner.
+    /// Those with this name.
     #[param(value_type = Option<String>, min_length = 1, max_length = 64)]
     name: Option<String>,
     /// Maximum number of entries.
     #[param(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
-    /// From `next` of the page before.
+    /// The `next` of the previous page.
     #[param(value_type = Option<String>, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")]
     cursor: Option<Did>,
 }

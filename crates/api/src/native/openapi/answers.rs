@@ -10,7 +10,7 @@ const PROBLEMS: [(&str, &str, &str); 16] = [
     ("403", "Forbidden", "Your role does not allow it, or the rules of an asset do not"),
     ("404", "NotFound", "There is nothing here that you may see"),
     ("408", "TooSlow", "The body stopped coming"),
-    ("409", "Conflict", "It conflicts with the present state, or you have as much as you may (`quota-exceeded`)"),
+    ("409", "Conflict", "It conflicts with the present state, or you have reached a limit (`quota-exceeded`)"),
     ("412", "Changed", "It was changed meanwhile"),
     ("413", "TooLarge", "The body is too large"),
     ("415", "MediaType", "The body is of another media type"),

@@ -47,7 +47,7 @@ pub(super) struct Changed {
 pub(super) struct ReportedJob {
     pub(super) id: String,
     pub(super) at: String,
-    /// Who asked for it; an Ocean Provider for somebody, otherwise the consumer.
+    /// The account that submitted it: an Ocean Provider on behalf of a consumer, otherwise the consumer.
     pub(super) consumer: String,
     /// The DID of its algorithm; none: it brought one.
     pub(super) algorithm: Option<String>,
@@ -208,7 +208,7 @@ async fn may_compute(rules: &Value, names: &mut Names<'_>) -> Vec<String> {
             did => {
                 let name = names.of(AssetKind::Algorithm, did).await;
                 let exactly = if trusted["filesChecksum"].is_string() {
-                    ", with exactly the files that were looked at"
+                    ", with exactly the files that its publisher inspected"
                 } else {
                     ""
                 };

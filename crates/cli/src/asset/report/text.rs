@@ -69,8 +69,8 @@ impl Reported {
         section(&mut lines, "What this report rests on");
         lines.push(
             "The rules are those of this moment. The rest is from the audit log, a hash chain that the operator can verify, and from \
-             the receipts of the jobs, which the service has signed. Records that the operator has archived are missing. What the \
-             numbers in released files say about people, no program can know."
+             the receipts of the jobs, which the service has signed. Records that the operator has archived are missing. No \
+             program can know what the numbers in released files say about people."
                 .to_owned(),
         );
         lines

@@ -1,4 +1,4 @@
-//! A folder that is held open: what is below it is opened from there, one segment at a time, so that nobody can put a link in between.
+//! A folder that is held open: what is below it is opened from there, one segment at a time, so that no other program can put a link in between.
 
 use crate::{exit::Usage, output::shown};
 use anyhow::Context as _;

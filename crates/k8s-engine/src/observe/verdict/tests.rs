@@ -329,7 +329,7 @@ fn texts_of_the_cluster_are_safe_to_show() {
 }
 
 #[test]
-fn a_message_that_is_none_is_no_word_of_the_step() {
+fn an_invalid_message_of_a_step_is_not_believed() {
     let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed", "message": "{\"result\": \"succeeded\"}"}});
     let status = json!({"phase": "Succeeded", "containerStatuses": [container(&ended)]});
     assert_eq!(comes(&of(Some(&pod(true, &status)), 1, NOW)), Comes::CutOff);

@@ -13,6 +13,7 @@ pub(super) struct TermsForm {
     release: ReleaseRules,
     runtime: RuntimeKind,
     profile: Profile,
+    /// Always false, because no algorithm has a network. Rows of all versions have it, and earlier ones refuse rows without it.
     network: bool,
     runtimes: BTreeSet<RuntimeKind>,
     profiles: BTreeSet<Profile>,
@@ -29,7 +30,7 @@ struct AdmittedForm {
 
 impl From<&Terms> for TermsForm {
     fn from(terms: &Terms) -> Self {
-        let Terms { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = terms.clone();
+        let Terms { admitted, output_contract, release, runtime, profile, runtimes, profiles } = terms.clone();
         let admitted = admitted.into_iter();
         Self {
             admitted: admitted
@@ -44,7 +45,7 @@ impl From<&Terms> for TermsForm {
             release,
             runtime,
             profile,
-            network,
+            network: false,
             runtimes,
             profiles,
         }
@@ -53,7 +54,7 @@ impl From<&Terms> for TermsForm {
 
 impl From<TermsForm> for Terms {
     fn from(form: TermsForm) -> Self {
-        let TermsForm { admitted, output_contract, release, runtime, profile, network, runtimes, profiles } = form;
+        let TermsForm { admitted, output_contract, release, runtime, profile, network: _, runtimes, profiles } = form;
         let admitted = admitted.into_iter();
         Self {
             admitted: admitted
@@ -68,7 +69,6 @@ impl From<TermsForm> for Terms {
             release,
             runtime,
             profile,
-            network,
             runtimes,
             profiles,
         }

@@ -6,14 +6,11 @@ use crate::{
     testing::at,
 };
 use cloister_model::{
-    Account, ApiKey, Archived, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Claim, Ddo, JobId, Role, Sha256,
+    ApiKey, Archived, Asset, AssetKind, AssetQuery, AuditAction, AuditEvent, Claim, Ddo, JobId, Role, Sha256,
     StoreError,
 };
+use cloister_testkit::account;
 use serde_json::json;
-
-fn account(name: &str) -> Account {
-    name.parse().expect("an account")
-}
 
 fn asset(did: &str, owner: &str, name: &str, revision: u64) -> Asset {
     let document = json!({"id": format!("did:op:{did}"), "metadata": {"type": "dataset", "name": name}});

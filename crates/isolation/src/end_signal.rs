@@ -1,20 +1,20 @@
-//! Whether this process was told to end, and by whom.
+//! Whether this process got a signal to end from a sender that may end it.
 
 #![expect(unsafe_code, reason = "signal handlers")]
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-static TOLD: AtomicBool = AtomicBool::new(false);
+static RECEIVED: AtomicBool = AtomicBool::new(false);
 
-/// Takes note of `SIGTERM` and `SIGINT` instead of ending by them.
+/// Takes note of `SIGTERM`, `SIGINT` and `SIGHUP` instead of ending by them.
 ///
 /// Process 1 of a container believes signals from outside the container only: what it runs could otherwise end it, and make
 /// its own failure look like the machine's. `SIGKILL` from inside does not reach process 1 at all.
 #[derive(Debug)]
-pub struct Told(());
+pub struct EndSignal(());
 
-impl Told {
+impl EndSignal {
     /// From now on, signals are taken note of.
     ///
     /// # Errors
@@ -34,10 +34,10 @@ impl Told {
         Ok(Self(()))
     }
 
-    /// Whether it was told to end.
+    /// Whether a signal to end was received.
     #[must_use]
-    pub fn to_end(&self) -> bool {
-        TOLD.load(Relaxed)
+    pub fn is_received(&self) -> bool {
+        RECEIVED.load(Relaxed)
     }
 }
 
@@ -50,6 +50,6 @@ extern "C" fn note(_signal: libc::c_int, info: *mut libc::siginfo_t, _context: *
     // The number of a sender outside this pid namespace is 0. `sigqueue` lets the sender choose the number, and cannot choose
     // this code.
     if !is_first || (code == libc::SI_USER && sender == 0) {
-        TOLD.store(true, Relaxed);
+        RECEIVED.store(true, Relaxed);
     }
 }
