@@ -283,7 +283,7 @@ fn fenced(steps: &[PodStep], world: &World, pod: impl Fn(PodStep, u32) -> Option
 /// keeps the report and the log of the run, and so its number is the only thing that is left of it.
 fn came_to_nothing(world: &World) -> bool {
     let is_at_outputs = matches!(world.stored.status.phase, Phase::Filtering | Phase::Publishing);
-    is_at_outputs && world.stored.attempts.publishing > MOST_ATTEMPTS
+    is_at_outputs && world.stored.attempts.counted(PodStep::Publishing) > MOST_ATTEMPTS
 }
 
 /// Whether nothing of the algorithm can have begun in this phase, unless its pod was created early.
