@@ -87,7 +87,10 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
             },
-            Some((namespace, looked)) = looks.next(), if !looks.is_empty() => followed.looked(&namespace, looked, now()),
+            Some(looked) = looks.next(), if !looks.is_empty() => {
+                let (namespace, looked): (String, Vec<(Key, Open, Next)>) = looked;
+                followed.looked(&namespace, looked, now());
+            }
             Some(()) = stops.next(), if !stops.is_empty() => {}
             _ = pause.tick(), if !followed.open.is_empty() => {
                 for (namespace, due) in followed.due(now()) {
