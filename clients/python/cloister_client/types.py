@@ -163,6 +163,7 @@ class Job(_Job, total=False):
     reason: Reason | None
     stopRequested: str | None
     """When it was asked to stop."""
+    storeWait: StoreWait | None
     withheldLog: WithheldLog | None
 
 
@@ -359,6 +360,21 @@ class Step(TypedDict):
 
     at: str
     phase: Phase
+
+
+class StoreWait(TypedDict):
+    """The wait for a result store that is away."""
+
+    failures: int
+    """How many attempts have failed."""
+    next: str
+    """When the next attempt begins, if nobody asks for it before."""
+    since: str
+    """When the first attempt failed."""
+    until: str
+    """When the job ends without results, if the store is away for so long."""
+    why: str
+    """Why the last attempt failed, and what can be done."""
 
 
 class _Upload(TypedDict):
