@@ -4,9 +4,8 @@
 //! Writes  `loot`, to try to read it back
 //! Params  none
 //!
-//! Exits with 0 if every attempt failed, with 1 if one succeeded. Built for both WASI versions: the preview 1 command runs
-//! and fails at every attempt; the 0.2 component imports `wasi:sockets`, because it mentions `std::net`, and is refused
-//! before it runs.
+//! Exits with 0 if every attempt failed, with 1 if one succeeded. Built for both WASI versions. The 0.2 component imports
+//! `wasi:sockets`, because it mentions `std::net`: it may run, and each of these calls is answered with an error.
 
 use job::{Job, Result};
 use std::fmt::Debug;

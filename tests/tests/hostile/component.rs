@@ -97,6 +97,18 @@ fn a_rust_program_tries_everything() {
     }
 }
 
+/// A call that is lent the network gets an error, too, and the program goes on to its next attempt.
+#[test]
+fn every_attempt_to_send_a_dataset_away_is_answered_with_an_error() {
+    for kind in ["exfiltrate.p1.wasm", "exfiltrate.p2.wasm"] {
+        let ended = Trial::file(&guest(kind)).finish();
+        ended.assert_succeeded();
+        let text = String::from_utf8(ended.log.clone()).expect("text");
+        assert!(text.ends_with("13 attempts, and none succeeded\n"), "{kind}: {text}");
+        assert_outputs(&ended, &[("loot", b"a result that the algorithm cannot read back")]);
+    }
+}
+
 #[test]
 fn a_rust_program_floods() {
     for kind in KINDS {

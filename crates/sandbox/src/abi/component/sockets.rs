@@ -45,7 +45,18 @@ pub(crate) fn add_to_linker(linker: &mut Linker<Guest>, component: &Component, e
 }
 
 /// Answers a call with an error if its result can be one, and with a network that leads nowhere if it returns a resource.
-fn answer(store: StoreContextMut<'_, Guest>, function: ComponentFunc, _: &[Val], results: &mut [Val]) -> Result<()> {
+fn answer(
+    mut store: StoreContextMut<'_, Guest>,
+    function: ComponentFunc,
+    parameters: &[Val],
+    results: &mut [Val],
+) -> Result<()> {
+    // A host that keeps what it was lent ends the call in a trap.
+    for parameter in parameters {
+        if let Val::Resource(lent) = parameter {
+            lent.resource_drop(&mut store)?;
+        }
+    }
     let (Some(result), Some(kind)) = (results.first_mut(), function.results().next()) else {
         return Err(NO_SOCKET.into());
     };
