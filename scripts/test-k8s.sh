@@ -155,7 +155,7 @@ if [ -n "$want_nodes" ]; then
             echo 'no test is in a module named network, so none is run with late NetworkPolicies'
         elif start "$folder/nodes" --netpol open:500ms; then
             arguments=(network:: "${arguments[@]}")
-            node_tests 'tests of the network, NetworkPolicies late'
+            node_tests 'tests of the network, NetworkPolicies late' --skip killed::
         else
             failed+=('restarting with late NetworkPolicies')
         fi
