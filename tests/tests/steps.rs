@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::{
     fs::{self, Permissions},
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -234,6 +235,39 @@ fn what_was_changed_after_it_was_checked_is_not_stored() {
     let report = place.report(&place.publish(&publish_order(files)), 1);
     let StepResult::Failed { failure: StepFailure::Results, .. } = report.result else { panic!("{report:?}") };
     assert!(!place.at("home/results").join(JOB.to_string()).join("manifest.json").exists());
+}
+
+/// An engine waits for the store, and has the step done again: nothing of the outputs is changed, and the answer says so.
+#[test]
+fn a_store_that_is_away_is_said_to_be_away_also_in_the_message_of_a_pod() {
+    let place = Place::new();
+    fs::create_dir(place.at("job/outputs")).expect("a folder");
+    fs::write(place.at("job/log"), "what it printed").expect("a log");
+    fs::write(place.at("job/outputs/a.csv"), "a\n1\n").expect("an output");
+    let outputs = vec![FileReport { path: "a.csv".to_owned(), bytes: 4, sha256: Sha256::of(b"a\n1\n") }];
+    let report = place.report(&place.filter(&filter_order(outputs, 0, Vec::new())), 0);
+    let StepResult::Passed { files } = report.result else { panic!("{report:?}") };
+    // Nothing listens there once the listener is gone.
+    let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let options = json!({
+        "endpoint": format!("http://{address}"), "region": "us-east-1", "allow_http": "true",
+        "access_key_id": "a", "secret_access_key": "SECRET"
+    });
+    let options = format!("results.options={options}");
+    let mut more = vec!["--outputs", "job/outputs", "--log", "job/log", "--termination-message", "message"];
+    more.extend(["--set", "results.url=s3://bucket/results", "--set", &options]);
+    let kept = ["--run-log", "job/log", "--run-log-bytes", "100"];
+    // Where the log of the run is kept first, it is the same.
+    for also in [[].as_slice(), &kept] {
+        let report = place.report(&place.step("publish", &publish_order(files.clone()), &[&more, also].concat()), 1);
+        let StepResult::Failed { failure: StepFailure::StoreAway, reason, .. } = report.result else {
+            panic!("{report:?}")
+        };
+        assert!(reason.text().contains("the result store does not answer"), "{}", reason.text());
+        let message = fs::read_to_string(place.at("message")).expect("a message");
+        assert!(message.contains("store-away") && !message.contains("SECRET"), "{message}");
+    }
+    assert_eq!(fs::read(place.at("job/outputs/a.csv")).expect("an output"), b"a\n1\n");
 }
 
 #[test]
