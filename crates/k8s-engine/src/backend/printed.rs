@@ -39,7 +39,7 @@ impl Kept {
 }
 
 impl Printed {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { slots: Mutex::default(), turns: Semaphore::new(MOST_AT_ONCE) }
     }
 
@@ -47,7 +47,7 @@ impl Printed {
     ///
     /// # Errors
     /// Whatever fetching it met.
-    pub async fn part(
+    pub(super) async fn part(
         &self,
         job: JobId,
         most: u64,

@@ -85,7 +85,7 @@ impl Faults {
         // Looks random, so that a request that is made again may fail again.
         let dice = (kind.requests as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         let one_in = if request.method == Method::GET { 12 } else { 3 };
-        if dice % one_in != 0 {
+        if !dice.is_multiple_of(one_in) {
             return None;
         }
         let possible = possible(&request.method);

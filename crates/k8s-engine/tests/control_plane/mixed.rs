@@ -67,7 +67,7 @@ async fn many_jobs_with_few_places_and_all_kinds_of_ends_leave_nothing_behind() 
     for (number, (job, ending, phase)) in expected.iter().enumerate() {
         // Every seventh is stopped by its owner, wherever it is by then; it may have ended already.
         let soon = number + PLACES - 1;
-        if soon % 7 == 0
+        if soon.is_multiple_of(7)
             && let Some((job, ..)) = expected.get(soon)
         {
             let _ = installation.store.stop(*job, event(*job, AuditAction::JobStopped)).await;
