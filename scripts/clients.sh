@@ -85,6 +85,8 @@ for target; do
             build cargo zigbuild
             ;;
         *-darwin)
+            # The oldest macOS that Rust supports for both, and not the one of the day that Zig was built.
+            export MACOSX_DEPLOYMENT_TARGET=11.0
             # Zig has what a linker has to know of the system's libraries, and not of its frameworks.
             "$venv/bin/python" scripts/apple-frameworks.py "$target" "$toolchains/frameworks" >&2
             build cargo zigbuild --config "target.$target.rustflags=['-Clink-arg=-F$toolchains/frameworks']"

@@ -13,7 +13,7 @@ target, path = sys.argv[1:]
 SYSTEMS = {
     "linux": r"(?!)",
     "windows": r"(?i)(advapi32|bcrypt|bcryptprimitives|crypt32|kernel32|msvcrt|ntdll|secur32|userenv|ws2_32|api-ms-win-[a-z0-9-]+)\.dll",
-    "darwin": r"/usr/lib/lib(System\.B|iconv\.2|objc\.A)\.dylib|/System/Library/Frameworks/[A-Za-z]+\.framework/.*",
+    "darwin": r"/usr/lib/lib(System\.B|iconv\.2|charset\.1)\.dylib|/System/Library/Frameworks/[A-Za-z]+\.framework/.*",
 }
 [brings] = [names for system, names in SYSTEMS.items() if f"-{system}" in target]
 

@@ -11,7 +11,7 @@ use crate::{
     exit::{Ended, FAILED, NOT_FOUND, Usage},
     folder::ToSend,
     input::measure,
-    output::{Format, note, print_document, print_field, shown},
+    output::{Format, note, print_document, print_field, shown, shown_path},
 };
 use cloister_model::{AssetKind, FilesChecksum, Sha256};
 use serde::Serialize;
@@ -118,7 +118,7 @@ impl Diff {
         match &kept {
             Some(files) if files.is_empty() => note("no file of the folder is one that you allowed"),
             Some(files) => {
-                let files: Vec<String> = files.iter().map(|file| shown(&file.to_string_lossy())).collect();
+                let files: Vec<String> = files.iter().map(|file| shown_path(file)).collect();
                 note(&format!("as you allowed it: {}", files.join(", ")));
             }
             None => {}

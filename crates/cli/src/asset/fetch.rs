@@ -3,7 +3,7 @@ use crate::{
     client::{Asset, Client, read},
     context::Context,
     exit::{Ended, FAILED, Usage},
-    output::{Format, note, print_document, print_line, shown},
+    output::{Format, note, print_document, print_line, shown_path},
 };
 use anyhow::Context as _;
 use cloister_model::{AssetKind, FilesChecksum, Sha256};
@@ -55,7 +55,7 @@ impl Fetch {
             return Ok(print_document(context.format, &json!({"filesChecksum": checksum, "files": files}))?);
         }
         for (path, sha256) in &fetched {
-            print_line(&format!("{sha256}  {}", shown(&path.to_string_lossy())))?;
+            print_line(&format!("{sha256}  {}", shown_path(path)))?;
         }
         note(&format!(
             "`sandbox inspect FILE` shows what a program imports. To trust exactly these bytes:\n\

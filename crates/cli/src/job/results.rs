@@ -5,7 +5,7 @@ use super::{
 use crate::{
     client::{Client, ClientError, Job, List, ResultFile, read},
     context::Context,
-    output::{Format, Table, note, print_document, print_line, shown},
+    output::{Format, Table, note, print_document, print_line, shown, shown_path},
 };
 use cloister_model::JobId;
 use serde_json::Value;
@@ -83,7 +83,7 @@ impl Results {
 pub(super) fn print_downloaded(dir: &Path, list: &[ResultFile], names: &[String]) -> anyhow::Result<()> {
     for (listed, name) in list.iter().zip(names) {
         let named = if listed.name == *name { String::new() } else { format!("  (named {})", shown(&listed.name)) };
-        print_line(&format!("{}{named}", shown(&dir.join(name).to_string_lossy())))?;
+        print_line(&format!("{}{named}", shown_path(&dir.join(name))))?;
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::{
     client::{Client, ClientError, Job, JobExplanation, List, WaitingReview, read},
     context::Context,
     exit::{CONFLICT, Ended},
-    output::{Format, Table, age, note, print_document, print_line, shown},
+    output::{Format, Table, age, note, print_document, print_line, shown, shown_path},
 };
 use cloister_model::{ByteSize, JobId};
 use reqwest::Method;
@@ -72,7 +72,7 @@ impl Review {
         let Some(dir) = dir else { return print_list(context, &answer, &list, "no outputs wait for review") };
         let names = fetch_all(&client, &path, &id, &list, &Folder::open(&dir)?, false).await?;
         for name in names {
-            print_line(&shown(&dir.join(name).to_string_lossy()))?;
+            print_line(&shown_path(&dir.join(name)))?;
         }
         Ok(())
     }

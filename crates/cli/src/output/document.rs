@@ -1,7 +1,11 @@
 use super::width;
+use crate::folder::with_slashes;
 use cloister_model::escape;
 use serde_json::Value;
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -18,6 +22,11 @@ pub(crate) enum Format {
 /// Untrusted text on one line: escaped, and cut after 500 characters.
 pub(crate) fn shown(text: &str) -> String {
     escape(text.as_bytes(), 500).to_string()
+}
+
+/// A path of this machine on one line, with `/` between names on Windows, too: `\` would be escaped.
+pub(crate) fn shown_path(path: &Path) -> String {
+    shown(&with_slashes(&path.to_string_lossy()))
 }
 
 /// Prints one line.
