@@ -22,7 +22,7 @@ pub(crate) enum MachineCommand {
     Demo(demo::Demo),
     // For engines: people have no use for it, so the help does not list it.
     #[command(subcommand, hide = true)]
-    Step(step::StepCommand),
+    Step(Box<step::StepCommand>),
     /// Print the OpenAPI description of the HTTP interface
     Openapi,
 }
