@@ -259,16 +259,7 @@ async fn whatever_reads_or_stores_a_description_waits_for_the_share_of_its_accou
     let theirs = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
     let theirs = format!("/v1/datasets/{}", theirs["did"].as_str().expect("a DID"));
 
-    // It names as many datasets as an account may have in memory at once, and the engine does not say where it could run.
-    let many: Vec<String> = (0..100).map(|number| format!("did:op:{number}")).collect();
-    let request = json!({"datasets": many, "algorithm": {"rawcode": "x"}});
-    service.observed.calls();
-    service.observed.stop_answering();
-    let mut whole_share = std::pin::pin!(service.post("alice", "/v1/explain", &request));
-    while !service.observed.calls().contains(&"environments") {
-        let waited = tokio::time::timeout(Duration::from_millis(20), &mut whole_share).await;
-        assert!(waited.is_err(), "{waited:?}");
-    }
+    let mut whole_share = service.with_the_whole_share("alice").await;
     let (rules, nothing) = (json!({"allowRawAlgorithm": false}), json!({}));
     let [permissions, check] = ["permissions", "check"].map(|rest| format!("{hers}/{rest}"));
     let answered = async {

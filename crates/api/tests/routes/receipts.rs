@@ -121,16 +121,7 @@ async fn a_receipt_waits_for_the_share_of_its_reader() {
     let service = service().await;
     let (job, _) = finished(&service).await;
     let path = format!("/v1/jobs/{job}/receipt");
-    // It names as many datasets as an account may have in memory at once, and the engine does not say where it could run.
-    let many: Vec<String> = (0..100).map(|number| format!("did:op:{number}")).collect();
-    let request = json!({"datasets": many, "algorithm": {"rawcode": "x"}});
-    service.observed.calls();
-    service.observed.stop_answering();
-    let mut whole_share = std::pin::pin!(service.post("bob", "/v1/explain", &request));
-    while !service.observed.calls().contains(&"environments") {
-        let waited = tokio::time::timeout(Duration::from_millis(20), &mut whole_share).await;
-        assert!(waited.is_err(), "{waited:?}");
-    }
+    let _whole_share = service.with_the_whole_share("bob").await;
     let waited = tokio::time::timeout(Duration::from_secs(2), service.get("bob", &path)).await;
     assert!(waited.is_err(), "it did not wait: {waited:?}");
     service.get("alice", &path).await.expect(200);

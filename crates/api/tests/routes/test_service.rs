@@ -14,7 +14,7 @@ use cloister_testkit::EndsSandboxes;
 pub(crate) use cloister_testkit::{guests::WRITES, now};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 use tower::ServiceExt as _;
 
 pub(crate) struct TestService {
@@ -194,6 +194,22 @@ impl TestService {
     pub(crate) async fn post(&self, who: &str, path: &str, body: &Value) -> Answer {
         let headers = [("content-type", "application/json")];
         self.with(who, "POST", path, &headers, Body::from(body.to_string())).await
+    }
+
+    /// A request of an account that has the whole share of the account, and keeps it for as long as this future is there: it names as
+    /// many datasets as an account may have in memory at once, and from now on the engine does not answer where jobs could run.
+    pub(crate) async fn with_the_whole_share(&self, who: &'static str) -> Pin<Box<dyn Future<Output = Answer> + '_>> {
+        let many: Vec<String> = (0..100).map(|number| format!("did:op:{number}")).collect();
+        let request = json!({"datasets": many, "algorithm": {"rawcode": "x"}});
+        self.observed.calls();
+        self.observed.stop_answering();
+        let asked = async move { self.post(who, "/v1/explain", &request).await };
+        let mut asked: Pin<Box<dyn Future<Output = Answer>>> = Box::pin(asked);
+        while !self.observed.calls().contains(&"environments") {
+            let waited = tokio::time::timeout(Duration::from_millis(20), &mut asked).await;
+            assert!(waited.is_err(), "{waited:?}");
+        }
+        asked
     }
 
     pub(crate) async fn put(&self, who: &str, path: &str, body: &Value, if_match: &str) -> Answer {

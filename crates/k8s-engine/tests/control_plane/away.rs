@@ -5,9 +5,18 @@ use crate::{
     endings::Ending,
 };
 use cloister_model::{AuditAction, EngineError, JobId, JobStatus, Jobs as _, Phase};
+use tokio::task::JoinHandle;
 
 fn failures(status: &JobStatus) -> u32 {
     status.store_wait.as_ref().map_or(0, |wait| wait.failures)
+}
+
+/// A controller, and a job whose first attempt has found the result store away.
+async fn waiting(installation: &Installation) -> (JoinHandle<()>, JobStatus) {
+    let job = installation.submit(1).await;
+    installation.end(job, Ending::StoreAway);
+    let controller = installation.start().await;
+    (controller, installation.until(job, |status| failures(status) == 1).await)
 }
 
 async fn publish_again(installation: &Installation, job: JobId) -> Result<JobStatus, EngineError> {
@@ -18,10 +27,8 @@ async fn publish_again(installation: &Installation, job: JobId) -> Result<JobSta
 #[ignore = "needs an API server: make test-k8s"]
 async fn results_wait_for_their_store_and_are_stored_when_somebody_asks() {
     let installation = Installation::open(10).await;
-    let job = installation.submit(1).await;
-    installation.end(job, Ending::StoreAway);
-    let controller = installation.start().await;
-    let waits = installation.until(job, |status| failures(status) == 1).await;
+    let (controller, waits) = waiting(&installation).await;
+    let job = waits.id;
     assert_eq!(waits.phase, Phase::Publishing);
     let first = waits.store_wait.expect("it waits");
     // By then the pause is longer than this test waits for anything: what comes next, comes because it is asked for.
@@ -57,10 +64,7 @@ async fn results_wait_for_their_store_and_are_stored_when_somebody_asks() {
 #[ignore = "needs an API server: make test-k8s"]
 async fn a_job_that_waits_for_its_store_can_be_stopped_and_is_asked_for_once() {
     let installation = Installation::open(10).await;
-    let job = installation.submit(1).await;
-    installation.end(job, Ending::StoreAway);
-    let controller = installation.start().await;
-    installation.until(job, |status| failures(status) == 1).await;
+    let (controller, JobStatus { id: job, .. }) = waiting(&installation).await;
     // Nobody acts on what is asked for now.
     controller.abort();
     let _ = controller.await;
