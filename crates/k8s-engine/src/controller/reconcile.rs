@@ -249,7 +249,7 @@ impl Reconciler {
                 keeps: false,
                 is_container: false,
                 created: now(),
-                state: PodState::Ended(PodEnd::NotStarted(what.clone())),
+                state: PodState::Ended(PodEnd::Changed(what.clone())),
                 messages: BTreeMap::new(),
             };
             pods.insert(*step, facts);

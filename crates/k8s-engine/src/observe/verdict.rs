@@ -174,8 +174,10 @@ fn ended(step: PodStep, pod: &PodFacts, end: &PodEnd, attempts: u32) -> Verdict 
             again(attempts, format!("its pod was ended from outside (exit code {code})"))
         }
         (PodEnd::Exit(code), None) => cut_off(format!("its program ended and did not say why (exit code {code})")),
-        (PodEnd::NodeGaveUp(text), None) => again(attempts, text.clone()),
-        (PodEnd::NotStarted(text), None) => cut_off(text.clone()),
+        // A containerd that is killed while it starts a program says that the program could not be started.
+        (PodEnd::NodeGaveUp(text) | PodEnd::NotStarted(text), None) => again(attempts, text.clone()),
+        // The next one would be changed in the same way.
+        (PodEnd::Changed(text), None) => cut_off(text.clone()),
     }
 }
 
