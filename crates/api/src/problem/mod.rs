@@ -29,7 +29,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// The field of the request that it is about.
     pub(crate) field: Option<Box<str>>,
-    /// The rules that a denied job met.
+    /// The rules that refused a job.
     pub(crate) rules: Vec<Denial>,
     /// The quota that is used up.
     pub(crate) quota: Option<Box<QuotaExceeded>>,
