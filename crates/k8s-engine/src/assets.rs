@@ -205,7 +205,7 @@ async fn settle_all<K: Applied>(
     for (name, asset) in assets {
         let settled = settle(cluster, publish, &asset).await;
         let is_settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be looked at; it is tried again");
+            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be processed; the service tries again");
             false
         });
         looked.push((name, asset, is_settled));

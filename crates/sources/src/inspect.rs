@@ -141,7 +141,7 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
                     if under_way().count() >= MOST
                         || under_way().filter(|entry| entry.account == account).count() >= MOST_OF_ACCOUNT
                     {
-                        let text = "too many files are being looked at; try again when some of them are done";
+                        let text = "too many files are being inspected; try again when some of them are done";
                         return Err(StoreError::Full(text.to_owned()));
                     }
                     if entries.len() >= MOST_KNOWN {

@@ -162,7 +162,7 @@ impl Problem {
     #[must_use]
     pub(crate) fn too_slow(limit: std::time::Duration) -> Self {
         let detail = format!(
-            "the request was not answered within {} s; look whether it took effect before you try again",
+            "the request was not answered within {} s; check whether it took effect before you try again",
             limit.as_secs()
         );
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-slow", "Timed out", detail);

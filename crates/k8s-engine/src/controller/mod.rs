@@ -179,7 +179,7 @@ impl Controller {
             };
             let Some(environment) = self.environments.get(environment.as_str()) else {
                 // Everything is looked at again when an environment appears.
-                tracing::warn!(%job, "a job does not go on, because its Environment is not there");
+                tracing::warn!(%job, "a job waits, because its Environment does not exist");
                 continue;
             };
             let settings = self.settings(&environment);
@@ -294,7 +294,7 @@ impl Work {
                 let failures = self.failures.entry(job).or_default();
                 let pause = PAUSE_MS.saturating_mul(1 << (*failures).min(10)).min(LONGEST_PAUSE_MS);
                 *failures = failures.saturating_add(1);
-                tracing::warn!(%error, %job, pause_ms = pause, "a job does not go on; it is looked at again");
+                tracing::warn!(%error, %job, pause_ms = pause, "a job makes no progress; the controller tries again");
                 Next::At(Timestamp::from_unix_ms(now().unix_ms().saturating_add(pause)))
             }
         };

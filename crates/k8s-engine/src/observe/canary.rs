@@ -178,12 +178,12 @@ fn worst(nodes: &[NodeIsolation], of: impl Fn(&NodeIsolation) -> &FoundWall) -> 
     };
     let worst = nodes.iter().min_by_key(|known| (rank(of(known).status), Reverse(known.window_ms)));
     let Some(known) = worst else {
-        return wall((ConditionStatus::Unknown, "CanaryFailed", "no node was looked at".to_owned()));
+        return wall((ConditionStatus::Unknown, "CanaryFailed", "no node was checked".to_owned()));
     };
     let FoundWall { status, reason, message } = of(known).clone();
     let message = match nodes.len() {
         0 | 1 => message,
-        many => format!("{message} (node {}; {many} nodes were looked at)", known.node),
+        many => format!("{message} (node {}; {many} nodes were checked)", known.node),
     };
     FoundWall { status, reason, message }
 }

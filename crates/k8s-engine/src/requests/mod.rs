@@ -224,7 +224,7 @@ impl Requests {
         let mut looked = Vec::with_capacity(due.len());
         for (key, mut open) in due {
             let next = self.look(&mut open).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
+                tracing::warn!(%error, request = key.1, "a JobRequest could not be processed; the service tries again");
                 Next::Later
             });
             looked.push((key, open, next));

@@ -75,7 +75,7 @@ pub enum PayloadError {
     Json {
         /// Which job.
         job: JobId,
-        /// What is wrong, without a word of them.
+        /// What is wrong. It quotes nothing of them.
         problem: &'static str,
     },
 }
