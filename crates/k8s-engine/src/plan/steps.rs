@@ -73,7 +73,7 @@ impl Steps {
         if came_to_nothing(world) {
             // What follows keeps what is known of the run. Another pod for the outputs would come to nothing, too, and so on for as
             // long as the job may last.
-            let text = format!("{MOST_ATTEMPTS} pods came to nothing");
+            let text = format!("{MOST_ATTEMPTS} pods of this step failed");
             let filtered = Some(failed(world, StepName::Filter, &text));
             let published = Some(failed(world, StepName::Publish, &text));
             return Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published });
