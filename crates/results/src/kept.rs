@@ -27,7 +27,7 @@ impl ResultStore {
         self.backend.get(job, Key::Report).await
     }
 
-    /// Keeps at most so many bytes of the beginning of a log. A log that is missing is none: the run did not come to it.
+    /// Keeps at most so many bytes of the beginning of a log. A log that is missing is no error: the run did not begin to write it.
     ///
     /// # Errors
     /// If it cannot be read, or is changed meanwhile; if the store fails, or it is cancelled.

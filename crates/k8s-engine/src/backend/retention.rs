@@ -31,7 +31,7 @@ impl KnownJob {
     }
 }
 
-/// Between two looks for uploads that nobody can name any more.
+/// Between two searches for uploads that no account can name any more.
 const UPLOADS_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Ended jobs, as long as this process lives.

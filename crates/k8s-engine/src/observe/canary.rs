@@ -10,7 +10,7 @@ use crate::resources::{
 use cloister_model::{CanaryMessage, RuntimeKind, Timestamp};
 use std::{cmp::Reverse, time::Duration};
 
-/// After how long an environment is looked at again: nodes and network plugins change without a word.
+/// After how long an environment is checked again: nodes and network add-ons change without notice.
 const AGAIN: Duration = Duration::from_secs(3600);
 /// The same where a canary could not say anything.
 const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(300);

@@ -110,7 +110,7 @@ pub enum Unusable {
     /// Its manifest is not one.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A field that nobody reads: it may be a misspelt restriction.
+    /// An unknown field: it may be a misspelt restriction.
     #[error(
         "{0}; a field that is not known may be a misspelt restriction, so no account may use the asset until it is corrected or removed"
     )]

@@ -87,7 +87,7 @@ pub struct ComputeJobSpec {
 }
 
 impl ComputeJobSpec {
-    /// A job as it is submitted: nobody has decided or asked for anything yet.
+    /// A job as it is submitted: without requests and decisions.
     pub(crate) fn of(order: Order) -> Self {
         Self {
             order,

@@ -299,10 +299,10 @@ pub enum StatusFormError {
     /// The order cannot.
     #[error(transparent)]
     Order(#[from] OrderError),
-    /// A DID in it is none.
+    /// A DID in it is invalid.
     #[error("the status of job {0} names an invalid asset; was it edited by hand?")]
     Did(JobId),
-    /// An account in it is none.
+    /// An account in it is invalid.
     #[error("the status of job {0} names an invalid account; was it edited by hand?")]
     Account(JobId),
 }

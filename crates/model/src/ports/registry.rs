@@ -74,8 +74,8 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// megabyte.
     fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList>;
 
-    /// Keeps what the sources of a dataset gave when they were looked at, instead of what is kept of an earlier look. It says nothing
-    /// of what anybody may do, changes no revision, and is not on record: losing it loses a convenience. Of two at once, one counts.
+    /// Keeps what the sources of a dataset gave when they were looked at, instead of what is kept of an earlier look. It is not about
+    /// rights, changes no revision, and is not on record: losing it loses a convenience. Of two at once, one counts.
     ///
     /// # Errors
     /// [`StoreError::Missing`](super::StoreError::Missing) if there is no such dataset.
