@@ -159,7 +159,7 @@ fn after(sighting: Sighting<'_>, window_ms: Option<u64>, network: FoundWall, sto
         isolation.round_ended = Some(now.into());
     }
     while isolation.nodes.len() > MOST_NODES {
-        // The one that was looked at the longest ago.
+        // The one that was checked the longest ago.
         let oldest = isolation.nodes.iter().enumerate().min_by_key(|(_, known)| known.at.timestamp().unix_ms());
         let Some((index, _)) = oldest else { break };
         isolation.nodes.remove(index);
