@@ -237,8 +237,8 @@ fn fill_in(
 }
 
 /// The form that is right, in every refusal of an inline credential.
-const RIGHT_FORM: &str = "a credential must not be written into a resource, because everyone who may read the resource can read it; \
-    put it into a Secret of this namespace and write: credentialsFrom: {secretRef: {name: NAME-OF-THE-SECRET}}";
+const RIGHT_FORM: &str = "a credential must not be written into a resource, because everyone who may read the resource \
+    can read it; put it into a Secret of this namespace and write: credentialsFrom: {secretRef: {name: NAME-OF-THE-SECRET}}";
 
 /// Headers that are no credentials.
 const PLAIN_HEADERS: [&str; 5] = ["accept", "accept-language", "content-type", "user-agent", "if-match"];
