@@ -12,6 +12,7 @@ pub mod document;
 pub mod guide;
 mod runtimes;
 pub mod service;
+pub mod shell;
 
 pub use cloister_testkit::{root, target};
 pub use runtimes::{install_javascript, install_python};
