@@ -50,6 +50,12 @@ fn the_consumers_page_works_as_it_is_written() {
     let rows = fs::read_to_string(shell.folder().join("answer/rows.json")).expect("a result");
     assert_eq!(serde_json::from_str::<Value>(&rows).expect("JSON"), json!({"rows": 344}));
 
+    fs::write(shell.folder().join("job.yaml"), next(blocks, "datasets:")).expect("written");
+    let said = shell.run(&next(blocks, "cloister job submit -f job.yaml"), 0);
+    let is_id = |line: &&str| line.len() == 32 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let job = said.lines().find(is_id).unwrap_or_else(|| panic!("no id: {said}"));
+    assert_eq!(service.job(&bob, job)["label"], "statistics of every species");
+
     // NAME is a second context, which the last command of the block deletes.
     let second = format!("cloister login --url {} --key ../bob.key --context second", service.url());
     let _ = shell.run(&second, 0);

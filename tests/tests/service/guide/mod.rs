@@ -1,6 +1,7 @@
 //! Pages of the documentation, followed as they are written: in an empty folder, with `cloister` and `sandbox` on the path.
 
 mod consumers;
+mod examples;
 mod publishers;
 mod readme;
 
@@ -34,4 +35,11 @@ fn did(scenario: &Scenario, owner: &Who, collection: &str, name: &str) -> String
     let published = published["items"].as_array().expect("a list");
     let found = published.iter().find(|asset| asset["name"] == name);
     text(found.unwrap_or_else(|| panic!("no {name}: {published:#?}")), "did")
+}
+
+/// A manifest with other rules: those of a block that begins with `compute:`.
+fn with_rules(manifest: &str, rules: &str) -> String {
+    let rest: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("  compute:")).collect();
+    let rules: Vec<String> = rules.lines().map(|line| format!("  {line}")).collect();
+    format!("{}\n{}\n", rest.join("\n"), rules.join("\n"))
 }

@@ -1,6 +1,6 @@
 //! docs/publishers.md.
 
-use super::{did, next, put_key};
+use super::{did, next, put_key, with_rules};
 use crate::scenario::{Scenario, penguins};
 use cloister_model::Phase;
 use cloister_tests::{
@@ -11,13 +11,6 @@ use cloister_tests::{
 };
 use serde_json::{Value, json};
 use std::fs;
-
-/// A manifest with other rules: those of a block that begins with `compute:`.
-fn with_rules(manifest: &str, rules: &str) -> String {
-    let rest: Vec<&str> = manifest.lines().filter(|line| !line.starts_with("  compute:")).collect();
-    let rules: Vec<String> = rules.lines().map(|line| format!("  {line}")).collect();
-    format!("{}\n{}\n", rest.join("\n"), rules.join("\n"))
-}
 
 #[test]
 fn the_publishers_page_works_as_it_is_written() {
