@@ -199,6 +199,15 @@ fn packages() -> Vec<(String, String)> {
     found
 }
 
+/// What no program of the corpus shows: paths that are not there.
+const INPUTS: &str = "\
+## Paths of inputs
+
+Programs find their inputs as those of Ocean's operator-engine do: `/data/inputs/<did>/<n>`, with the DIDs in `DIDS`. ocean-node puts
+inputs into one folder, under the names of their files (`/data/inputs/<file name>`), and Cloister does not: a program that opens its
+inputs by such names does not find them.
+";
+
 /// The page for people who ask what runs.
 fn page(rows: &[Row], packages: &[(String, String)]) -> String {
     let works = rows.iter().filter(|row| row.fails.is_none()).count();
@@ -222,6 +231,7 @@ fn page(rows: &[Row], packages: &[(String, String)]) -> String {
         };
         let _ = writeln!(text, "| `{}` | {} | {result} |", row.program, row.does);
     }
+    let _ = write!(text, "\n{INPUTS}");
     let _ = write!(
         text,
         "\n## Packages of the runtime\n\nWhat `python` has installed, as it says itself. Others of pure Python can be [sent \
