@@ -25,7 +25,8 @@ pub(crate) use archive::SEALED_AFTER;
 pub use options::{OpenError, StoreOptions};
 
 use crate::{
-    cluster::{Cluster, Watched},
+    cluster::{Cluster, Watched, check_definitions},
+    resources::definitions,
     store::{Audit, Nonces},
 };
 use archive::Archive;
@@ -85,6 +86,7 @@ impl ClusterStore {
     async fn open_in(cluster: Cluster, options: StoreOptions) -> Result<Self, OpenError> {
         let (home, archiving) = (options.home.clone(), options.archive);
         let files = tokio::task::spawn_blocking(move || Files::open(options)).await;
+        check_definitions(&cluster, &definitions()).await?;
         let interrupted = |error| OpenError::Home { path: home, error: io::Error::other(error) };
         let Files { results, incoming, inspecting, cache } = files.map_err(interrupted)??;
         let keys = Watched::start(cluster.system(), keyring::read);

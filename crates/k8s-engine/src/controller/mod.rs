@@ -22,9 +22,9 @@ use crate::{
     backend::{OpenError, SEALED_AFTER, SYNC},
     build::PodSettings,
     clock::now,
-    cluster::{CallError, Cluster, Watched},
+    cluster::{CallError, Cluster, Watched, check_definitions},
     due::Due,
-    resources::Environment,
+    resources::{Environment, definitions},
     store::Audit,
 };
 use cloister_lifecycle::{fits_job, has_interpreter};
@@ -81,6 +81,7 @@ impl Controller {
     }
 
     async fn open_in(cluster: Cluster, options: EngineOptions) -> Result<Self, OpenError> {
+        check_definitions(&cluster, &definitions()).await?;
         let environments =
             Watched::start(cluster.jobs(), |environment: &Environment| Some(Arc::new(environment.clone())));
         let jobs = Watched::start(cluster.jobs(), known::job);
