@@ -94,7 +94,7 @@ impl Applied for Algorithm {
     }
 }
 
-/// Looks at what is applied. What takes long in one namespace, such as a source that does not answer, holds up what was applied in the same
+/// Reconciles what is applied. What takes long in one namespace, such as a source that does not answer, holds up what was applied in the same
 /// namespace, and nothing else: each has a look of its own.
 async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
     let all: Api<K> = Api::all(cluster.client().clone());
@@ -124,16 +124,16 @@ async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
 /// The namespace and the name of an asset.
 type Key = (String, String);
 
-/// What was applied and has to be looked at.
+/// What was applied and has to be reconciled.
 #[derive(Debug)]
 struct Followed<K> {
-    /// What is looked at next, by namespace and name.
+    /// What is reconciled next, by namespace and name.
     waiting: BTreeMap<String, BTreeMap<String, K>>,
-    /// Namespaces in which something is looked at.
+    /// Namespaces in which something is reconciled.
     busy: BTreeSet<String>,
     /// What was deleted in them meanwhile.
     deleted: BTreeSet<Key>,
-    /// What has to be looked at again without a change of it.
+    /// What has to be reconciled again without a change of it.
     unsettled: BTreeMap<Key, K>,
 }
 
@@ -144,7 +144,7 @@ impl<K> Default for Followed<K> {
 }
 
 impl<K: Clone> Followed<K> {
-    /// What can be looked at now: one look in each namespace.
+    /// What can be reconciled now: one reconciliation in each namespace.
     fn due(&mut self) -> Vec<(String, BTreeMap<String, K>)> {
         let ready: Vec<String> =
             self.waiting.keys().filter(|namespace| !self.busy.contains(*namespace)).cloned().collect();
@@ -171,7 +171,7 @@ impl<K: Clone> Followed<K> {
         }
     }
 
-    /// A look has ended, with whether each asset need not be looked at again.
+    /// A reconciliation has ended, with whether each asset need not be reconciled again.
     fn looked(&mut self, namespace: &str, looked: Vec<(String, K, bool)>) {
         self.busy.remove(namespace);
         for (name, asset, is_settled) in looked {
@@ -185,7 +185,7 @@ impl<K: Clone> Followed<K> {
         self.deleted.retain(|(of, _)| of != namespace);
     }
 
-    /// Everything that is not settled is looked at again.
+    /// Everything that is not settled is reconciled again.
     fn again(&mut self) {
         for ((namespace, name), asset) in &self.unsettled {
             let assets = self.waiting.entry(namespace.clone()).or_default();
@@ -194,7 +194,7 @@ impl<K: Clone> Followed<K> {
     }
 }
 
-/// Looks at the assets of a namespace, one after the other. Which of them need not be looked at again.
+/// Reconciles the assets of a namespace, one after the other. Which of them need not be reconciled again.
 async fn settle_all<K: Applied>(
     cluster: &Cluster,
     publish: &dyn Publish,
@@ -205,7 +205,7 @@ async fn settle_all<K: Applied>(
     for (name, asset) in assets {
         let settled = settle(cluster, publish, &asset).await;
         let is_settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be looked at; it is tried again");
+            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be processed; the service tries again");
             false
         });
         looked.push((name, asset, is_settled));
@@ -217,7 +217,7 @@ fn key<K: Applied>(asset: &K) -> Key {
     (asset.namespace().unwrap_or_default(), asset.name_any())
 }
 
-/// Looks at an asset once. False if it should be looked at again without a change of it.
+/// Reconciles an asset once. False if it should be reconciled again without a change of it.
 async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K) -> Result<bool, CallError> {
     let namespace = asset.namespace().unwrap_or_default();
     let before = asset.status().cloned().unwrap_or_default();
@@ -341,7 +341,7 @@ async fn write<K: Applied>(
         api.patch_status(&name, &PatchParams::default(), &patch).await
     });
     match written.await {
-        // It changed meanwhile, and is looked at again because of that.
+        // It changed meanwhile, and is reconciled again because of that.
         Ok(_) | Err(CallError::Conflict | CallError::Missing) => Ok(()),
         Err(error) => Err(error),
     }
@@ -374,7 +374,7 @@ mod tests {
         };
         applied.put(key("a", "slow"), 1);
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
-        // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
+        // Meanwhile, what is new in another namespace is reconciled, and what is new in this one waits, in its last version.
         for (name, number) in [("slow", 2), ("slow", 3), ("other", 4), ("gone", 5)] {
             applied.put(key("a", name), number);
         }
@@ -385,7 +385,7 @@ mod tests {
         applied.looked("b", vec![("quick".to_owned(), 6, true)]);
         applied.looked("a", vec![("slow".to_owned(), 1, false)]);
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![4, 3])]);
-        // One that is deleted while it is looked at is not looked at again.
+        // One that is deleted while it is reconciled is not reconciled again.
         applied.remove(&key("a", "other"));
         applied.looked("a", vec![("other".to_owned(), 4, false), ("slow".to_owned(), 3, false)]);
         applied.again();

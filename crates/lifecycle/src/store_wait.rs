@@ -1,5 +1,5 @@
 //! A result store that is away: the outputs are kept, and it is tried again with pauses that grow, for as long as
-//! [`TimeLimits::publishing_ms`](cloister_model::TimeLimits::publishing_ms) says, or at once when somebody asks.
+//! [`TimeLimits::publishing_ms`](cloister_model::TimeLimits::publishing_ms) says, or at once on request.
 
 use crate::{Durability, StepAnswer, Transition};
 use cloister_model::{

@@ -15,7 +15,7 @@ use std::{
 
 /// Where things are written that several processes may write at once.
 const DRAFTS: &str = "drafts";
-/// After how long a draft that nobody writes to is removed.
+/// After how long without a write a draft is removed.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Results in a folder of this machine: only its owner reads them.
@@ -282,7 +282,7 @@ fn make_durably(root: &Path, folder: &Path) -> io::Result<()> {
     folder.ancestors().take_while(|made| *made != root).try_for_each(sync_parent)
 }
 
-/// Removes drafts of processes that were killed: nobody has written to them for long.
+/// Removes drafts of processes that were killed: they had no write for long.
 fn remove_abandoned(drafts: &Path) -> io::Result<()> {
     for entry in fs::read_dir(drafts)? {
         let entry = entry?;

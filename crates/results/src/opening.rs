@@ -1,5 +1,5 @@
 //! Opening what is in a folder that is a store. On a cluster, the programs that publish share it with the service, by way of a claim. So
-//! what is found under a name may be a link to a file of the reader's own, or a pipe that nobody writes to: neither is opened.
+//! what is found under a name may be a link to a file of the reader's own, or a pipe without a writer: neither is opened.
 
 use super::{PublishError, backend::MOST_WHOLE_BYTES};
 use cloister_files::if_there;

@@ -106,7 +106,7 @@ struct Index {
     without_receipt: BTreeSet<JobId>,
     /// When this process looks for old records of the audit log.
     records_at: Option<Instant>,
-    /// When it looks for claims that nobody needs any more.
+    /// When it looks for claims that no job needs any more.
     claims_at: Option<Instant>,
 }
 

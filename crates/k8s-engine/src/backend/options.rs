@@ -9,7 +9,7 @@ use std::{io, path::PathBuf, sync::Arc};
 /// The settings of a replica.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// A folder of this replica alone, which may be lost: what is being uploaded, and a cache of files that were looked at.
+    /// A folder of this replica alone, which may be lost: what is being uploaded, and a cache of files that were inspected.
     pub home: PathBuf,
     /// The most bytes of the cache.
     pub cache_bytes: u64,

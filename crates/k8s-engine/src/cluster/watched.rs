@@ -24,7 +24,7 @@ use tokio::{sync::broadcast, sync::watch, task::AbortHandle, time::Instant};
 const CHANGES: usize = 1024;
 
 /// After how many seconds the API server ends a watch, so that the next one begins. A connection on which nothing comes for a little
-/// longer is given up: nobody has to close it for that.
+/// longer is given up, without being closed by the server.
 const WATCH_SECONDS: u32 = 60;
 
 /// How often it is asked whether the watch has shown what there is.
@@ -218,7 +218,7 @@ impl<V: Clone> Shared<V> {
             None => entries.remove(&name),
         };
         drop(entries);
-        // Without a follower there is nobody to tell.
+        // Without a follower there is no recipient.
         let _ = self.changes.send(name);
     }
 

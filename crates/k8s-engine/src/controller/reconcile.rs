@@ -340,7 +340,7 @@ impl Reconciler {
 }
 
 /// What is stored in one write: a transition, and those that follow from the same look; with them the fence of the pod that comes
-/// next. Every write costs the API server, and everybody who watches the job.
+/// next. Every write costs the API server, and every client that watches the job.
 fn together(
     mut world: World,
     mut stored: Stored,

@@ -10,7 +10,7 @@ use crate::resources::{
 use cloister_model::{CanaryMessage, RuntimeKind, Timestamp, escape};
 use std::{cmp::Reverse, time::Duration};
 
-/// After how long an environment is looked at again: nodes and network plugins change without a word.
+/// After how long an environment is checked again: nodes and network add-ons change without notice.
 const AGAIN: Duration = Duration::from_secs(3600);
 /// The same where a canary could not say anything.
 const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(300);
@@ -169,7 +169,7 @@ fn after(
         isolation.round_ended = Some(now.into());
     }
     while isolation.nodes.len() > MOST_NODES {
-        // The one that was looked at the longest ago.
+        // The one that was checked the longest ago.
         let oldest = isolation.nodes.iter().enumerate().min_by_key(|(_, known)| known.at.timestamp().unix_ms());
         let Some((index, _)) = oldest else { break };
         isolation.nodes.remove(index);
@@ -188,12 +188,12 @@ fn worst(nodes: &[NodeIsolation], of: impl Fn(&NodeIsolation) -> &FoundWall) -> 
     };
     let worst = nodes.iter().min_by_key(|known| (rank(of(known).status), Reverse(known.window_ms)));
     let Some(known) = worst else {
-        return wall((ConditionStatus::Unknown, "CanaryFailed", "no node was looked at".to_owned()));
+        return wall((ConditionStatus::Unknown, "CanaryFailed", "no node was checked".to_owned()));
     };
     let FoundWall { status, reason, message } = of(known).clone();
     let message = match nodes.len() {
         0 | 1 => message,
-        many => format!("{message} (node {}; {many} nodes were looked at)", known.node),
+        many => format!("{message} (node {}; {many} nodes were checked)", known.node),
     };
     FoundWall { status, reason, message }
 }

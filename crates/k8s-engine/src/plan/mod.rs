@@ -144,7 +144,10 @@ fn store(world: &World, transition: &Transition, steps: &Steps, now: Timestamp) 
         Ok(applied) => applied,
         // Facts and status are of one look: this cannot be, and if it is, the next look shows something else.
         Err(NotApplied::Stopping | NotApplied::AssetsChanged | NotApplied::Impossible(_)) => {
-            return wait("it is looked at again", Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)));
+            return wait(
+                "the controller reads its state again",
+                Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)),
+            );
         }
     };
     let Transition { checked, release, records, log, store_away, .. } = transition;

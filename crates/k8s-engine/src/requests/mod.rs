@@ -145,7 +145,7 @@ impl Followed {
         }
     }
 
-    /// What can be looked at now: one look in each namespace.
+    /// What can be reconciled now: one reconciliation in each namespace.
     fn due(&mut self, present: Timestamp) -> BTreeMap<String, Vec<(Key, Open)>> {
         let is_due = |(key, open): &(&Key, &Open)| open.not_before <= present.unix_ms() && !self.busy.contains(&key.0);
         let keys: Vec<Key> = self.open.iter().filter(is_due).map(|(key, _)| key.clone()).collect();
@@ -159,7 +159,7 @@ impl Followed {
         due
     }
 
-    /// A look has ended, with when to look at each request next.
+    /// A reconciliation has ended, with when to look at each request next.
     fn looked(&mut self, namespace: &str, looked: Vec<(Key, Open, Next)>, present: Timestamp) {
         self.busy.remove(namespace);
         for (key, open, next) in looked {
@@ -219,12 +219,12 @@ fn key(request: &JobRequest) -> Key {
 }
 
 impl Requests {
-    /// Looks at the requests of a namespace, one after the other. When to look at each next.
+    /// Reconciles the requests of a namespace, one after the other. When to look at each next.
     async fn look_at_all(&self, namespace: String, due: Vec<(Key, Open)>) -> (String, Vec<(Key, Open, Next)>) {
         let mut looked = Vec::with_capacity(due.len());
         for (key, mut open) in due {
             let next = self.look(&mut open).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
+                tracing::warn!(%error, request = key.1, "a JobRequest could not be processed; the service tries again");
                 Next::Later
             });
             looked.push((key, open, next));
@@ -469,7 +469,7 @@ mod tests {
             request.metadata.resource_version = Some(version.to_string());
             request
         };
-        // Whatever was put or looked at in one of these moments is due in the next one.
+        // Whatever was put or reconciled in one of these moments is due in the next one.
         let moments = [0, 1, 2, 3].map(|number| Timestamp::from_unix_ms(1_000_000 + number * (SOON_MS + AGAIN_MS)));
         let looked = |due: Vec<(Key, Open)>, next: fn() -> Next| -> Vec<_> {
             due.into_iter().map(|(key, open)| (key, open, next())).collect()
@@ -479,7 +479,7 @@ mod tests {
         let mut followed = Followed::default();
         followed.put(request("a", "slow", 1), moments[0]);
         let slow = followed.due(moments[1]).remove("a").expect("a look");
-        // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
+        // Meanwhile, what is new in another namespace is reconciled, and what is new in this one waits, in its last version.
         for (name, version) in [("next", 2), ("slow", 3), ("slow", 4)] {
             followed.put(request("a", name, version), moments[0]);
         }
@@ -490,7 +490,7 @@ mod tests {
         followed.looked("a", looked(slow, || Next::Over), moments[1]);
         let both = followed.due(moments[2]).remove("a").expect("a look");
         assert_eq!(versions(&both), [2, 4]);
-        // One that is deleted while it is looked at is not looked at again, and one that is over neither.
+        // One that is deleted while it is reconciled is not reconciled again, and one that is over neither.
         followed.remove(&("a".to_owned(), "next".to_owned()));
         followed.looked("a", looked(both, || Next::Later), moments[2]);
         let slow = followed.due(moments[3]).remove("a").expect("a look");

@@ -16,7 +16,7 @@ impl Drive<'_> {
         self.core.results.carry_out(order, &outputs, &self.core.log_file(order.job), &watch).await
     }
 
-    /// Waits until the result store is tried again: after a pause, or as soon as somebody asks.
+    /// Waits until the result store is tried again: after a pause, or as soon as an account asks.
     pub(super) async fn pause(&self) {
         let wait = self.memory.status.as_ref().and_then(|status| status.store_wait.as_ref());
         let pause = wait.map_or(Duration::ZERO, |wait| store_pause(wait.failures));

@@ -104,7 +104,7 @@ pub struct Review {
     pub by: Account,
     /// When.
     pub at: Timestamp,
-    /// Who approved before, where two accounts have to. While a job is in review and this is none, `by` is the first of the two.
+    /// Who approved before, where two accounts have to. While a job is in review and this is absent, `by` is the first of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Approval>,
 }
@@ -193,9 +193,9 @@ pub struct StoreWait {
     pub since: Timestamp,
     /// How many attempts have failed since then, that one included.
     pub failures: u32,
-    /// When the next attempt begins, if nobody asks for it before.
+    /// When the next attempt begins, unless an earlier one is requested.
     pub next: Timestamp,
-    /// When the job ends without results, if the store is away for so long.
+    /// When the job ends without results, if the store has not answered by then.
     pub until: Timestamp,
     /// Why the last attempt failed, and what can be done: at most 500 characters that are safe to show.
     pub why: String,
