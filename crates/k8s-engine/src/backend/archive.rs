@@ -13,7 +13,12 @@ mod records;
 
 pub(super) use moving::follow;
 
-use super::{Inner, jobs, jobs::KnownJob, outputs::failed, unusable};
+use super::{
+    Inner, jobs,
+    jobs::{KnownJob, Place, SharedCounts},
+    outputs::failed,
+    unusable,
+};
 use crate::{
     clock::{now, random_below},
     cluster::{CallError, Cluster, Watched, call},
@@ -78,6 +83,8 @@ impl Default for ArchiveOptions {
 pub(super) struct Archive {
     objects: Watched<Archived>,
     index: RwLock<Index>,
+    /// Is told of each change of [`Index::jobs`], while the index is held.
+    counts: SharedCounts,
     /// One task at a time reads what is in the store.
     reading: Mutex<()>,
     key: OnceCell<SealingKey>,
@@ -145,10 +152,11 @@ impl Difference {
 }
 
 impl Archive {
-    pub(super) fn start(cluster: &Cluster, options: ArchiveOptions) -> Self {
+    pub(super) fn start(cluster: &Cluster, options: ArchiveOptions, counts: SharedCounts) -> Self {
         Self {
             objects: Watched::start_labelled(cluster.system(), Some(ARCHIVE_LABEL), read_archived),
             index: RwLock::default(),
+            counts,
             reading: Mutex::default(),
             key: OnceCell::new(),
             opened: Mutex::default(),
@@ -281,11 +289,18 @@ impl Archive {
             Contents { jobs: BTreeSet::new(), settled: self.settled(), lost: jobs.is_none(), sealed: false };
         let read: Vec<_> = jobs.into_iter().flatten().map(|job| self.changed(job)).collect();
         let mut index = self.index_mut();
+        let mut counts = self.counts.lock();
         if let Some(before) = index.batches.get(&batch.name) {
             contents.settled = before.settled;
         }
         if contents.lost {
-            index.jobs.retain(|_, entry| entry.batch != batch.name);
+            index.jobs.retain(|job, entry| {
+                let stays = entry.batch != batch.name;
+                if !stays {
+                    counts.set(Place::Archive, *job, None);
+                }
+                stays
+            });
         }
         for (job, change) in read {
             let Some(known) = jobs::read(&job) else {
@@ -305,6 +320,7 @@ impl Archive {
                 entry.batch != batch.name && (entry.known.version, &entry.batch) > (known.version, &batch.name)
             });
             if !newer {
+                counts.set(Place::Archive, id, Some(&known));
                 index.jobs.insert(id, Entry { batch: batch.name.clone(), change, known });
             }
         }
@@ -321,9 +337,11 @@ impl Archive {
     fn forget(&self, name: &str) {
         let mut index = self.index_mut();
         let Some(Contents { jobs, .. }) = index.batches.remove(name) else { return };
+        let mut counts = self.counts.lock();
         for job in &jobs {
             if index.jobs.get(job).is_some_and(|entry| entry.batch == name) {
                 index.jobs.remove(job);
+                counts.set(Place::Archive, *job, None);
                 index.cleared.remove(job);
             }
         }

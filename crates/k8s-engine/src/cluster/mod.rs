@@ -7,4 +7,4 @@ mod watched;
 pub use client::{Cluster, ConnectError, Namespaces};
 
 pub(crate) use call::{CallError, call, call_once, exactly};
-pub(crate) use watched::{Watched, version, watch};
+pub(crate) use watched::{Observer, Watched, version, watch};
