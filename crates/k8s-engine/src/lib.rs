@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 pub mod controller;
 mod due;
+mod followed;
 pub mod observe;
 pub mod plan;
 mod requests;
