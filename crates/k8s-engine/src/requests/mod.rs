@@ -158,12 +158,12 @@ struct Requests {
 }
 
 impl Requests {
-    /// Looks at the requests of a namespace, one after the other. When to look at each next.
+    /// Reconciles the requests of a namespace, one after the other. When to look at each next.
     async fn look_at_all(&self, namespace: String, due: Look<Open>) -> (String, Vec<(String, Open, Next)>) {
         let mut looked = Vec::with_capacity(due.len());
         for (name, mut open) in due {
             let next = self.look(&mut open).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, request = name, "a JobRequest could not be looked at; it is tried again");
+                tracing::warn!(%error, request = name, "a JobRequest could not be processed; the service tries again");
                 Next::Later
             });
             looked.push((name, open, next));
