@@ -1,4 +1,4 @@
-//! Jobs whose result store is away: their outputs are kept, and publishing can be asked for again.
+//! Jobs whose result store is away, or refuses: their outputs are kept, and publishing can be asked for again.
 
 use super::{Place, close, submit, until, why};
 use crate::{LocalEngine, Options, testing};
@@ -81,5 +81,29 @@ async fn publishing_has_a_time_limit_of_its_own() {
     assert_eq!(ended.phase, Phase::Expired);
     assert!(why(&ended).contains("could not be stored within its publishing time limit"), "{}", why(&ended));
     assert_eq!(engine.results(job.id, ResultSet::Released).await, Ok(vec![]));
+    close(engine).await;
+}
+
+/// As an operator would, who finds in the morning what the store refused at night.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_store_refuses_waits_until_the_store_was_changed() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let job = place.job(&engine, guests::WRITES).await;
+    // A file is where the folder of its results would be.
+    let in_the_way = place.home().join("results").join(job.id.to_string());
+    std::fs::write(&in_the_way, "").expect("a file");
+    submit(&engine, job.clone()).await.expect("submitted");
+    let waits = until(&engine, job.id, |status| failures(status) == 1).await;
+    assert_eq!(waits.phase, Phase::Publishing);
+    let wait = waits.store_wait.clone().expect("it waits");
+    assert!(wait.why.contains("the operator can") && wait.since < wait.next, "{wait:?}");
+    assert_eq!(wait.until.unix_ms(), waits.changed.unix_ms() + job.times.publishing_ms);
+    assert_eq!(engine.results(job.id, ResultSet::Released).await, Ok(vec![]));
+    std::fs::remove_file(&in_the_way).expect("removed");
+    publish_again(&engine, job.id).await.expect("asked");
+    let ended = super::ended(&engine, job.id).await;
+    assert_eq!((ended.phase, ended.store_wait), (Phase::Finished, None));
+    assert_ne!(engine.results(job.id, ResultSet::Released).await, Ok(vec![]));
     close(engine).await;
 }
