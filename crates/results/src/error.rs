@@ -31,7 +31,8 @@ pub enum PublishError {
     /// The store does not answer, or cannot do what it is asked now. What is published is tried again.
     #[error("the result store does not answer: {0}; the operator can check its address and its network")]
     Away(String),
-    /// Something is in the place of a thing that no program of this service has put there: a link, a pipe, or more than is ever stored.
+    /// Something is in the place of a thing that no program of this service has put there: a link, a pipe, more than is ever stored, or a list
+    /// that is none.
     #[error(
         "the result store has something that was not stored by this service; the operator can see who else writes to it"
     )]

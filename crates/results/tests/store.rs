@@ -372,6 +372,31 @@ async fn a_list_that_another_program_has_left_is_not_taken_for_the_results() {
     }
 }
 
+/// What is no list is none: it neither becomes the list of a job nor keeps the job from being published.
+#[tokio::test]
+async fn what_is_in_the_place_of_a_list_and_is_none_does_not_keep_a_job_from_being_published() {
+    let of_later = r#"{"version": "cloister.dev/manifest/v999", "encrypted": false, "files": []}"#;
+    for planted in ["", "SECRET", "[]", r#"{"version": "cloister.dev/manifest/v1"}"#, of_later, "\u{0}\u{1b}"] {
+        for encrypt in [false, true] {
+            let case = Case::new();
+            let identity = Identity::generate();
+            let recipient = encrypt.then(|| recipient(&identity));
+            fs::create_dir_all(case.at(job(1), "")).expect("a folder");
+            fs::write(case.at(job(1), "manifest.json"), planted).expect("written");
+            let store = case.store();
+            let error = store.manifest(job(1)).await.expect_err("no list");
+            assert!(matches!(error, PublishError::Foreign) && !error.to_string().contains("SECRET"), "{error}");
+
+            let files = [case.outgoing("a", b"checked")];
+            let published = store.publish(job(1), &files, recipient.as_ref(), &Watch::unwatched()).await;
+            assert!(published.is_ok(), "{planted:?}: {published:?}");
+            assert_eq!(case.store().manifest(job(1)).await, published.map(Some), "{planted:?}");
+            let stored = whole(&case.store(), job(1), 0).await;
+            assert_eq!(if encrypt { decrypted(&identity, &stored) } else { stored }, b"checked");
+        }
+    }
+}
+
 /// Programs that publish can write to the store. What one of them puts in the place of a result leads a reader nowhere else.
 #[tokio::test]
 async fn links_and_pipes_in_the_store_are_not_followed() {
