@@ -56,15 +56,8 @@ impl From<PublishError> for StepResult {
         let (failure, fault) = match &error {
             PublishError::Cancelled => (StepFailure::Cancelled, Fault::Nobody),
             PublishError::Recipient => (StepFailure::Results, Fault::Algorithm),
-            // An operator can change the store, and what is in it.
-            PublishError::Away(_) | PublishError::Refused(_) | PublishError::Foreign => {
-                (StepFailure::StoreAway, Fault::System)
-            }
-            PublishError::Config(_)
-            | PublishError::Missing(_)
-            | PublishError::File(_)
-            | PublishError::Changed(_)
-            | PublishError::Store(_) => (StepFailure::Results, Fault::System),
+            error if error.is_waited_for() => (StepFailure::StoreAway, Fault::System),
+            _ => (StepFailure::Results, Fault::System),
         };
         let text = match failure {
             // Nothing has failed for good.
@@ -86,6 +79,21 @@ impl From<PublishError> for StoredResultsError {
 }
 
 impl PublishError {
+    /// Whether an operator can change it in the store, or it may pass by itself: then the same is tried again later.
+    #[must_use]
+    pub fn is_waited_for(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Refused(_) | Self::Foreign => true,
+            Self::Config(_)
+            | Self::Recipient
+            | Self::Missing(_)
+            | Self::Cancelled
+            | Self::File(_)
+            | Self::Changed(_)
+            | Self::Store(_) => false,
+        }
+    }
+
     pub(super) fn folder(error: &io::Error) -> Self {
         if error.get_ref().is_some_and(|inner| inner.is::<CancelledError>()) {
             return Self::Cancelled;
