@@ -60,9 +60,20 @@ impl Keep {
         let Self { job, run, termination_message, settings } = self;
         let settings = settings.resolve(context)?;
         let store = ResultStore::open(&serve::results(&settings)?).map_err(|error| Usage::error(error.to_string()))?;
+        run.keep_at_last(job, &store, watch).await?;
+        if let Some(path) = termination_message {
+            files::write_message(&path, &StepMessage::new(job, Said::Kept))?;
+        }
+        Ok(())
+    }
+}
+
+impl RunFiles {
+    /// Keeps what there is of a run that has no results. No job waits for that as it does for results: what is not stored while this program
+    /// runs is lost, so that it is tried again for a while.
+    pub(super) async fn keep_at_last(&self, job: JobId, store: &ResultStore, watch: &Watch) -> anyhow::Result<()> {
         let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
-        // No job waits for these as it does for results: what is not stored while this program runs is lost.
-        while let Err(error) = run.keep(job, &store, watch).await {
+        while let Err(error) = self.keep(job, store, watch).await {
             let waits = error.downcast_ref::<PublishError>().is_some_and(PublishError::is_waited_for);
             if !waits || begun.elapsed() > MOST_TRIED {
                 return Err(error);
@@ -74,14 +85,9 @@ impl Keep {
             }
             pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
         }
-        if let Some(path) = termination_message {
-            files::write_message(&path, &StepMessage::new(job, Said::Kept))?;
-        }
         Ok(())
     }
-}
 
-impl RunFiles {
     /// Keeps what there is.
     pub(super) async fn keep(&self, job: JobId, store: &ResultStore, watch: &Watch) -> anyhow::Result<()> {
         let sha256 = match &self.after_run {
