@@ -113,9 +113,9 @@ async fn a_job_whose_store_refuses_waits_until_the_store_was_changed() {
     close(engine).await;
 }
 
-/// The store may be away for a day, and nothing runs for it.
+/// The store may be away for a day, and nothing runs for it. After the wait it has no place, so that another limit holds.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_waits_for_the_store_gives_its_place_to_another_one() {
+async fn a_job_that_waits_for_the_store_gives_its_place_to_another_one_and_stores_again_in_its_turn() {
     let place = Place::new();
     let environment = EnvironmentOptions { max_jobs: 1, ..place.options().environment };
     let engine = place.open_with(Options { environment, ..place.options() }).await;
@@ -123,10 +123,14 @@ async fn a_job_that_waits_for_the_store_gives_its_place_to_another_one() {
     let in_the_way = block(&place, first.id);
     submit(&engine, first.clone()).await.expect("submitted");
     let _ = until(&engine, first.id, |status| failures(status) == 1).await;
+    // As many store again as may at once.
+    let turn = engine.core.storing_again.acquire().await.expect("a turn");
+    std::fs::remove_file(&in_the_way).expect("removed");
+    publish_again(&engine, first.id).await.expect("asked");
     let second = place.job(&engine, guests::WRITES).await;
     assert_eq!(super::run(&engine, &second).await.phase, Phase::Finished);
     assert!(engine.status(first.id).await.expect("a status").store_wait.is_some());
-    std::fs::remove_file(&in_the_way).expect("removed");
+    drop(turn);
     assert_eq!(super::ended(&engine, first.id).await.phase, Phase::Finished);
     close(engine).await;
 }
