@@ -20,7 +20,7 @@ pub use options::EngineOptions;
 
 use crate::{
     backend::{OpenError, SEALED_AFTER, SYNC},
-    build::PodSettings,
+    build::{PodSettings, PodStep},
     clock::now,
     cluster::{CallError, Cluster, Watched, check_definitions},
     due::Due,
@@ -186,6 +186,10 @@ impl Controller {
             let settings = self.settings(&environment);
             let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
             let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
+            let has_pod = self.reconciler.objects.pods.has(&PodStep::Publishing.pod_name(job));
+            let may_store = known
+                .as_ref()
+                .is_none_or(|known| work.turns.may_store(&known.spec, &known.stored.status, has_pod, now()));
             // Asked by the environment as it is now: a job that was taken in for a larger one ends, and does not wait for ever.
             let misfit = known.as_ref().and_then(|known| {
                 let offered = environment.offered()?;
@@ -195,7 +199,7 @@ impl Controller {
             let reconciler = Arc::clone(&self.reconciler);
             work.busy.insert(job);
             work.running.spawn(async move {
-                let next = reconciler.reconcile(job, &settings, misfit, (has_turn, turn), &mut memory).await;
+                let next = reconciler.reconcile(job, &settings, misfit, (has_turn, turn, may_store), &mut memory).await;
                 Looked { job, memory, next }
             });
         }

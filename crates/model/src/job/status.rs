@@ -76,7 +76,7 @@ pub struct JobStatus {
     pub revision: u64,
     /// How far its inputs are fetched; none outside configuration.
     pub progress: Option<Progress>,
-    /// That its results wait for a result store which is away; none while they do not.
+    /// That its results wait for a result store which is away or refuses them; none while they do not.
     #[serde(default)]
     pub store_wait: Option<StoreWait>,
     /// Every phase that it came to, and when, the present one last.
@@ -193,7 +193,7 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// The wait for a result store that is away. The outputs are kept meanwhile.
+/// The wait for a result store that is away or refuses the results. The outputs are kept meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreWait {
