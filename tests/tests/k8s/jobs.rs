@@ -11,16 +11,16 @@ use cloister_model::{AuditAction, AuditEvent, Fault, JobId, JobSource, JobSpec, 
 use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::SourcePolicy;
 use cloister_tests::{
-    cluster::{self, Namespace},
+    cluster::{self, Namespace, PATIENCE},
     service::{ENDLESS, EXITS_WITH_7, NOTHING},
 };
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -122,13 +122,13 @@ impl Installation {
     }
 
     pub(super) async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
-        let end = std::time::Instant::now() + LONGEST;
+        let end = Instant::now() + LONGEST;
         loop {
             let status = self.store.status(job).await.expect("a status");
             if wanted(&status) {
                 return status;
             }
-            if std::time::Instant::now() > end {
+            if Instant::now() > end {
                 let shown = self.jobs.kubectl(&["get", "events,pods", "-o", "wide"]);
                 panic!("job {job} stays as it is: {status:?}\n{}", String::from_utf8_lossy(&shown.stdout));
             }
@@ -172,10 +172,39 @@ impl Installation {
 
     /// Waits until no pod and no volume of a job is left.
     pub(super) fn nothing_is_left(&self) {
-        self.jobs.until("pods and volumes of jobs to go", |namespace| {
-            let wanted = ["get", "pods,persistentvolumeclaims", "-l", "cloister.dev/job", "-o", "name"];
-            namespace.kubectl(&wanted).stdout.is_empty().then_some(())
-        });
+        self.nothing_is_left_within(PATIENCE);
+    }
+
+    /// The same, and no longer than this.
+    pub(super) fn nothing_is_left_within(&self, longest: Duration) {
+        let end = Instant::now() + longest;
+        loop {
+            match self.left() {
+                Ok(left) if left.is_empty() => return,
+                left => assert!(Instant::now() < end, "still there after {longest:?}: {left:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Pods and claims of jobs, and the volumes that were made for the claims; or that the cluster does not answer.
+    fn left(&self) -> Result<Vec<String>, String> {
+        let asked = |output: Output| {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        };
+        let objects = ["get", "pods,persistentvolumeclaims", "-l", "cloister.dev/job", "-o", "name"];
+        let objects = asked(self.jobs.kubectl(&objects))?;
+        // What becomes of a volume without a claim is the class's affair on other clusters.
+        let volumes = if cluster::own_cluster().is_some() {
+            let claims = r#"jsonpath={range .items[*]}{.spec.claimRef.namespace}/{.spec.claimRef.name}{"\n"}{end}"#;
+            asked(cluster::run(&["get", "persistentvolumes", "-o", claims], b""))?
+        } else {
+            String::new()
+        };
+        let namespace = format!("{}/", self.jobs.name());
+        let of_jobs = volumes.lines().filter(|claim| claim.starts_with(&namespace) && claim.ends_with("-data"));
+        Ok(objects.lines().chain(of_jobs).map(str::to_owned).collect())
     }
 }
 
