@@ -12,6 +12,7 @@ mod images;
 mod interpreters;
 mod jobs;
 mod killed;
+mod logs;
 mod lost;
 mod roots;
 mod starts;
