@@ -328,39 +328,74 @@ async fn a_job_reads_the_results_of_another_job() {
     installation.nothing_is_left();
 }
 
-/// Each is provoked for real, three at a time.
+/// Each is provoked for real.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn a_job_that_fails_ends_in_the_phase_of_its_cause() {
-    let installation = Installation::open("failures").await;
+    let mut environment = cluster::environment();
+    environment["spec"]["limits"]["jobs"] = json!(9);
+    let installation = Installation::open_with("failures", &environment).await;
+    let by = Fault::Algorithm;
     let mut expected = Vec::new();
-    let mut add = |what: &'static str, job, phase, fault| expected.push((what, job, phase, fault));
-    let job = installation.submit(1, |job| job.algorithm.source = text(EXITS_WITH_7)).await;
-    add("exit code 7", job, Phase::AlgorithmFailed, Fault::Algorithm);
+    let mut add = |what: &'static str, job, phase, fault, words: &'static str| {
+        expected.push((what, job, phase, fault, words));
+    };
+    let runs = |guest: &str| {
+        let source = text(guest);
+        move |job: &mut JobSpec| job.algorithm.source = source
+    };
+    let job = installation.submit(1, runs(EXITS_WITH_7)).await;
+    add("exit code 7", job, Phase::AlgorithmFailed, by, "exit code 7");
     let endless = |job: &mut JobSpec| {
         job.algorithm.source = text(ENDLESS);
         job.limits.wall_ms = 2000;
     };
-    add("endless", installation.submit(2, endless).await, Phase::LimitExceeded, Fault::Algorithm);
+    let job = installation.submit(2, endless).await;
+    add("endless", job, Phase::LimitExceeded, by, "limit exceeded: wall-time");
     // The networks of the cluster are closed to sources.
     let closed = |job: &mut JobSpec| {
         job.algorithm.source = text(NOTHING);
         job.inputs[0].source = cloister_testkit::url("https://127.0.0.1/table.csv");
     };
-    add(
-        "a source at a closed address",
-        installation.submit(3, closed).await,
-        Phase::DataProvisioningFailed,
-        Fault::Publisher,
-    );
+    let job = installation.submit(3, closed).await;
+    add("a source at a closed address", job, Phase::DataProvisioningFailed, Fault::Publisher, "");
     let no_program = |job: &mut JobSpec| job.algorithm.source = program(b"no program");
-    add("no WebAssembly", installation.submit(4, no_program).await, Phase::AlgorithmFailed, Fault::Algorithm);
-    for (what, job, phase, fault) in expected {
+    let job = installation.submit(4, no_program).await;
+    add("no WebAssembly", job, Phase::AlgorithmFailed, by, "");
+    let job = installation.submit(5, runs(&hostile("import_sock_open"))).await;
+    add("an import that is refused", job, Phase::AlgorithmFailed, by, "refused: ");
+    let trap = r#"(module (memory (export "memory") 1) (func (export "_start") unreachable))"#;
+    let job = installation.submit(6, runs(trap)).await;
+    add("a trap", job, Phase::AlgorithmFailed, by, "algorithm crashed: reached `unreachable`");
+    let job = installation.submit(7, runs(&hostile("memory_growth"))).await;
+    add("memory", job, Phase::LimitExceeded, by, "limit exceeded: memory (");
+    let floods = |job: &mut JobSpec| {
+        job.algorithm.source = text(&hostile("output_flood"));
+        job.terms.output_contract.max_bytes = 1_000_000;
+    };
+    let job = installation.submit(8, floods).await;
+    add("bytes of outputs", job, Phase::LimitExceeded, by, "limit exceeded: output-bytes");
+    // A table, where pictures alone may leave.
+    let table = |job: &mut JobSpec| {
+        job.algorithm.source = text(cloister_testkit::guests::WRITES);
+        job.terms.release = serde_json::from_value(json!({"mediaTypes": ["image/png"]})).expect("rules");
+    };
+    let job = installation.submit(9, table).await;
+    add("outputs of another kind", job, Phase::OutputRefused, by, "allowed: image/png");
+    for (what, job, phase, fault, words) in expected {
         let status = installation.ended(job).await;
         let reason = status.reason.as_ref().map(cloister_model::Reason::fault);
         assert_eq!((status.phase, reason), (phase, Some(fault)), "{what}: {status:?}");
+        let text = status.reason.as_ref().map(cloister_model::Reason::text).unwrap_or_default();
+        assert!(text.contains(words), "{what}: {text}");
     }
     installation.nothing_is_left();
+}
+
+/// A program of `tests/hostile`, as its text.
+fn hostile(name: &str) -> String {
+    let file = cloister_testkit::root().join(format!("tests/hostile/{name}.wat"));
+    std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
