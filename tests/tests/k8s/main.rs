@@ -6,6 +6,7 @@
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 mod containers;
+mod deleted;
 mod deployed;
 mod guide;
 mod images;
