@@ -15,6 +15,7 @@ mod jobs;
 mod killed;
 mod logs;
 mod lost;
+mod rights;
 mod roots;
 mod starts;
 mod stores;
