@@ -145,6 +145,10 @@ async fn a_container_that_fails_ends_in_the_phase_of_its_cause() {
     for (what, number, change, phase, whose, words) in expected {
         jobs.push((what, installation.submit(number, change).await, phase, whose, words));
     }
+    // It is waited for, for two minutes, and the job says so meanwhile.
+    let (_, without_image, ..) = jobs.iter().find(|(what, ..)| *what == "an image that is nowhere").expect("a job");
+    let said = ["the container image of the algorithm cannot be pulled", "this is waited for"];
+    installation.explained(*without_image, &said).await;
     for (what, job, phase, whose, words) in jobs {
         let status = installation.ended(job).await;
         let text = status.reason.as_ref().map(|reason| reason.text().to_owned()).unwrap_or_default();

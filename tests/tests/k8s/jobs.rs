@@ -140,6 +140,19 @@ impl Installation {
         self.until(job, |status| status.phase.has_ended()).await
     }
 
+    /// Waits until the explanation of a job has all of these parts.
+    pub(super) async fn explained(&self, job: JobId, parts: &[&str]) {
+        let end = Instant::now() + LONGEST;
+        loop {
+            let text = self.store.explain(job).await.expect("an explanation").text;
+            if parts.iter().all(|part| text.contains(part)) {
+                return;
+            }
+            assert!(Instant::now() < end, "{parts:?} are not in: {text}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Waits until the algorithm of a job runs.
     pub(super) fn runs(&self, job: JobId) {
         let pod = format!("pod/{job}-a");

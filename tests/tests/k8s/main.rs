@@ -19,3 +19,4 @@ mod rights;
 mod roots;
 mod starts;
 mod stores;
+mod waiting;
