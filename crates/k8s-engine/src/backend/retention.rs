@@ -179,10 +179,11 @@ impl Inner {
 
     /// Removes from the store of results what a job that counts as absent has there.
     pub(super) async fn clear_results(&self, job: JobId, found: &ComputeJob) -> Result<(), EngineError> {
-        if !self.is_registered(found).await? {
+        let finished = found.phase() == Phase::Finished;
+        if !self.is_registered(found).await? && !(finished && self.is_needed(job).await?) {
             return self.results.remove(job).await.map_err(failed);
         }
-        // Its results are a dataset, which needs them.
+        // Its results are a dataset, or a part of one, which needs them.
         self.results.remove_log(job).await.map_err(failed)?;
         self.results.remove_parameters(job).await.map_err(failed)
     }
