@@ -379,28 +379,31 @@ async fn is_stored(trial: &Trial, job: JobId) -> bool {
 /// The results of a job whose time is over, or that its owner removed, stay for every asset that was published with them, whoever else
 /// names them, and go with the last one.
 pub async fn results_stay_for_every_asset_that_names_them(trial: &mut Trial) {
-    let job = async |trial: &Trial| {
+    let job = async |trial: &Trial, keep_ms: u64| {
         let job = trial.job(guests::WRITES).await;
-        let job = JobSpec { times: TimeLimits { keep_ms: KEEP_MS, ..TimeLimits::default() }, ..job };
+        let job = JobSpec { times: TimeLimits { keep_ms, ..TimeLimits::default() }, ..job };
         assert_eq!(trial.run(&job).await.phase, Phase::Finished);
-        job.id
+        let results = trial.engine().results(job.id, ResultSet::Released).await.expect("results");
+        (job.id, results.iter().map(|file| file.bytes).sum::<u64>())
     };
-    let expires = job(trial).await;
+    let (expires, its_bytes) = job(trial, KEEP_MS).await;
     let (a, b) = (made_of(expires, &dataset("a", OWNER, "a")), made_of(expires, &dataset("b", OWNER, "b")));
     for asset in [&a, &b] {
         put(trial, asset.clone()).await.expect("stored");
     }
-    let removed = job(trial).await;
+    let (removed, more_bytes) = job(trial, TimeLimits::default().keep_ms).await;
     let c = made_of(removed, &algorithm("c", OWNER, "c"));
     put(trial, c.clone()).await.expect("stored");
     // One that no asset names ends last, and shows that results go.
-    let unnamed = job(trial).await;
+    let (unnamed, _) = job(trial, KEEP_MS).await;
     trial.engine().remove(removed, trial.event(AuditAction::JobRemoved)).await.expect("removed");
     for gone in [expires, removed, unnamed] {
         let is_gone = async || trial.engine().status(gone).await == Err(EngineError::NoSuchJob(gone));
         trial.eventually("the job goes", is_gone).await;
     }
     trial.eventually("results that no asset needs go", async || !is_stored(trial, unnamed).await).await;
+    // What is there counts for its owner.
+    assert_eq!(trial.engine().result_bytes(account(OWNER)).await, Ok(its_bytes + more_bytes));
     trial.restart().await;
     assert_eq!(trial.run(&reading(trial, &a).await).await.phase, Phase::Finished);
     assert!(is_stored(trial, expires).await && is_stored(trial, removed).await);

@@ -25,6 +25,7 @@ mod rules;
 use form::AssetForm;
 use rules::RulesForm;
 
+pub(super) use results::Needed;
 pub(crate) use rules::asset_now;
 
 /// The most assets in one answer.
@@ -208,9 +209,10 @@ impl Inner {
             sha256,
             rules,
         };
-        let needed = results::needed(asset);
-        let mut needed_before = results::noted(present.as_ref().and_then(|present| present.meta().labels.as_ref()));
-        needed_before.extend(before.as_ref().map(results::needed).unwrap_or_default());
+        let noted = results::noted(present.as_ref().and_then(|present| present.meta().labels.as_ref()));
+        let needed = self.sizes(asset, &noted).await;
+        let mut needed_before = before.as_ref().map(results::needed).unwrap_or_default();
+        needed_before.extend(noted.into_keys());
         let noted = results::labels(&needed, &needed_before);
         let earlier = present.as_ref().and_then(Holds::stored).map(|stored| stored.secret.clone());
         self.put_secret(&secret, content, present.as_ref().and_then(owner_reference)).await?;
@@ -222,7 +224,7 @@ impl Inner {
                 let mut resource = K::holding(&name, stored, withdrawn);
                 let mut annotations = BTreeMap::new();
                 let mut labels = labels(asset);
-                labels.extend(noted.into_iter().filter_map(|(name, value)| Some((name, value?.to_owned()))));
+                labels.extend(noted.into_iter().filter_map(|(name, value)| Some((name, value?))));
                 pending.put(&mut annotations, &mut labels);
                 resource.meta_mut().annotations = Some(annotations);
                 resource.meta_mut().labels = Some(labels);
@@ -267,8 +269,8 @@ impl Inner {
         if let Some(earlier) = earlier.filter(|earlier| *earlier != secret) {
             self.forget_secret(&earlier).await;
         }
-        for job in needed_before.difference(&needed) {
-            self.let_go(*job, &asset.owner).await;
+        for job in needed_before.into_iter().filter(|job| !needed.contains_key(job)) {
+            self.let_go(job, &asset.owner).await;
         }
         Ok(())
     }
