@@ -138,8 +138,8 @@ async fn only_released_results_of_ones_own_jobs_are_sources() {
         "spec": {"files": [{"type": "inline", "content": "town,age\nKyoto,3\n"}], "compute": reviewed_rules()}});
     let reviewed = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
     let reviewed = reviewed["did"].as_str().expect("a DID").to_owned();
-    let publish = async |job: &str| {
-        let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "made"},
+    let publish = async |name: &str, job: &str| {
+        let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": name},
             "spec": {"files": [{"type": "result", "job": job, "index": 0}]}});
         service.post("alice", "/v1/datasets", &manifest).await
     };
@@ -154,15 +154,20 @@ async fn only_released_results_of_ones_own_jobs_are_sources() {
     let others = job(&service, "mallory", &[&open]).await;
     assert_eq!(service.until_seen("mallory", &others, "Finished").await["phase"], "Finished");
 
-    let missing = publish(&"0".repeat(32)).await.expect(422).json();
+    let missing = publish("made", &"0".repeat(32)).await.expect(422).json();
     assert_eq!(missing["field"], "spec.files[0]", "{missing}");
     for refused in [&held, &failed, &others] {
-        assert_eq!(publish(refused).await.expect(422).json(), missing, "{refused}");
+        assert_eq!(publish("made", refused).await.expect(422).json(), missing, "{refused}");
     }
     let review = format!("/v1/jobs/{held}/review");
     service.post("mallory", &review, &json!({"verdict": "approve"})).await.expect(200);
     assert_eq!(service.until_seen("alice", &held, "Finished").await["phase"], "Finished");
-    publish(&held).await.expect(201);
+    publish("made", &held).await.expect(201);
+
+    // What is published stays, and can be published again, when the job has gone. Nothing new is made of it.
+    service.delete("alice", &format!("/v1/jobs/{held}")).await.expect(204);
+    publish("made", &held).await.expect(200);
+    assert_eq!(publish("another", &held).await.expect(422).json(), missing);
 }
 
 /// Two of those whom the publisher has named approve: they see what waits, and nobody else does.
