@@ -120,7 +120,7 @@ pub(crate) fn record(
 ) -> Result<JobStatus, Fail<Unrecorded>> {
     let job = spec.id;
     let Some(before) = jobs::status(write.db, job)? else { return Err(Fail::Rejected(Unrecorded::Gone)) };
-    let retention = Retention { keep_ms: spec.times.keep_ms, needed: jobs::kept_job(write.db, job)?.is_some() };
+    let retention = Retention { keep_ms: spec.times.keep_ms, needed: jobs::is_kept(write.db, job)? };
     let revisions = present_revisions(write, transition)?;
     let applied = transition
         .apply(&before, at, retention, &revisions)
