@@ -136,7 +136,7 @@ impl ResultStore {
         let (progress, cancel) = (Arc::new(ProgressCounter::new(&watch)), watch.cancel.clone());
         let sent = self.backend.send(job, key, Shipment { file, recipient: None, progress, cancel, alone }).await?;
         if self.backend.size(job, key).await? != Some(sent.bytes) {
-            return Err(PublishError::Store("it holds another size than was sent".to_owned()));
+            return Err(PublishError::Refused("it holds another size than was sent".to_owned()));
         }
         Ok(sent)
     }

@@ -370,7 +370,7 @@ impl ResultStore {
         if self.backend.size_at(&content).await? == Some(stored.bytes) {
             return Ok(());
         }
-        Err(PublishError::Store("it holds another size than was sent".to_owned()))
+        Err(PublishError::Refused("it holds another size than was sent".to_owned()))
     }
 
     /// Writes the marker of an upload. Of two at once, the last one stays.

@@ -109,6 +109,9 @@ impl From<AssetError> for Problem {
             AssetError::NotFound => Self::not_found(),
             AssetError::NoSuchService => Self::not_found().about("service"),
             AssetError::NoSuchAlgorithm => no_such_asset("algorithm"),
+            AssetError::NotTrusted => {
+                Self::new(StatusCode::NOT_FOUND, "not-trusted", "Not trusted", error.to_string()).about("algorithm")
+            }
             AssetError::Role(error) => error.into(),
             AssetError::OtherKind(AssetKind::Algorithm) => {
                 Self::field("kind", "this is an algorithm; send it to /v1/algorithms")

@@ -11,7 +11,8 @@ use crate::{
 use cloister_lifecycle::{AlreadyApproved, ReviewStep, log_released, review_step};
 use cloister_model::{
     Account, Approval, AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation,
-    JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
+    JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Timestamp,
+    Unavailability,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -25,10 +26,12 @@ use std::{
 };
 use tokio::sync::broadcast::error::RecvError;
 
+mod counts;
 mod environments;
 mod known;
 mod newest;
 
+pub(super) use counts::{Place, SharedCounts};
 pub(super) use known::{KnownJob, read};
 
 use newest::Newest;
@@ -148,7 +151,7 @@ impl Jobs for ClusterStore {
                     Ok(Some(json!({"removal": Removal { at: record.at.into(), by: record.actor.clone() }})))
                 })
                 .await?;
-            if let Err(error) = self.inner.finish_removal(job).await {
+            if let Err(error) = self.inner.finish_removal(job, None).await {
                 // It counts as absent already.
                 tracing::warn!(%job, %error, "what a removed job leaves is removed later");
             }
@@ -224,13 +227,19 @@ impl Inner {
         known.filter(|known| !known.is_absent(now())).ok_or(EngineError::NoSuchJob(job))
     }
 
+    /// Whether this process knows of a job that does not count as absent at this moment.
+    pub(super) fn is_there(&self, job: JobId, present: Timestamp) -> bool {
+        let known = self.jobs.get(&job.to_string()).or_else(|| self.archive.get(job));
+        known.is_some_and(|known| !known.is_absent(present))
+    }
+
     pub(super) async fn stored(&self, job: JobId) -> Result<Option<ComputeJob>, CallError> {
         let name = job.to_string();
         call("read a job", || async { self.cluster.jobs::<ComputeJob>().get_opt(&name).await }).await
     }
 
-    /// Calls for every job, archived or not.
-    pub(super) fn each_job(&self, mut visit: impl FnMut(&KnownJob)) {
+    /// Calls for every job, archived or not. What is asked for each submission is in the counts instead.
+    fn each_job(&self, mut visit: impl FnMut(&KnownJob)) {
         let mut here = HashSet::new();
         self.jobs.each(|known| {
             here.insert(known.status.id);
@@ -423,14 +432,7 @@ impl Inner {
             let text = format!("there is no environment `{}`", cloister_model::escape(name.as_bytes(), 64));
             return Err(EngineError::unavailable(Unavailability::Cluster, text));
         };
-        let (mut waiting, mut of_account) = (0_u64, 0_u64);
-        self.jobs.each(|known| {
-            let KnownJob { status, environment, queue, removed, .. } = known;
-            let waits = !removed && status.phase == Phase::Queued && status.stop_requested.is_none();
-            let waits = waits && *environment == job.environment;
-            waiting += u64::from(waits);
-            of_account += u64::from(waits && *queue == job.queue);
-        });
+        let (waiting, of_account) = self.counts.lock().waiting(&job.environment, &job.queue);
         let limits = &environment.spec.limits;
         let most = limits.queued_per_account.unwrap_or(limits.queued);
         if waiting >= limits.queued {

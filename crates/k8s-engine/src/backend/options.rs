@@ -1,4 +1,7 @@
-use crate::backend::{ArchiveOptions, SYNC};
+use crate::{
+    backend::{ArchiveOptions, SYNC},
+    cluster::Outdated,
+};
 use cloister_results::ResultStore;
 use cloister_sources::SourcePolicy;
 use std::{io, path::PathBuf, sync::Arc};
@@ -27,6 +30,9 @@ pub enum OpenError {
         /// What.
         kind: &'static str,
     },
+    /// The definitions in the cluster are those of an earlier version.
+    #[error(transparent)]
+    Outdated(#[from] Outdated),
     /// The folder of this replica.
     #[error("`{path}` cannot be used: {error}; give this replica a folder of its own that it can write")]
     Home {

@@ -20,11 +20,11 @@ pub use options::EngineOptions;
 
 use crate::{
     backend::{OpenError, SEALED_AFTER, SYNC},
-    build::PodSettings,
+    build::{PodSettings, PodStep},
     clock::now,
-    cluster::{CallError, Cluster, Watched},
+    cluster::{CallError, Cluster, Watched, check_definitions},
     due::Due,
-    resources::Environment,
+    resources::{Environment, definitions},
     store::Audit,
 };
 use cloister_lifecycle::{fits_job, has_interpreter};
@@ -81,6 +81,7 @@ impl Controller {
     }
 
     async fn open_in(cluster: Cluster, options: EngineOptions) -> Result<Self, OpenError> {
+        check_definitions(&cluster, &definitions()).await?;
         let environments =
             Watched::start(cluster.jobs(), |environment: &Environment| Some(Arc::new(environment.clone())));
         let jobs = Watched::start(cluster.jobs(), known::job);
@@ -185,6 +186,10 @@ impl Controller {
             let settings = self.settings(&environment);
             let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
             let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
+            let has_pod = self.reconciler.objects.pods.has(&PodStep::Publishing.pod_name(job));
+            let may_store = known
+                .as_ref()
+                .is_none_or(|known| work.turns.may_store(&known.spec, &known.stored.status, has_pod, now()));
             // Asked by the environment as it is now: a job that was taken in for a larger one ends, and does not wait for ever.
             let misfit = known.as_ref().and_then(|known| {
                 let offered = environment.offered()?;
@@ -194,7 +199,7 @@ impl Controller {
             let reconciler = Arc::clone(&self.reconciler);
             work.busy.insert(job);
             work.running.spawn(async move {
-                let next = reconciler.reconcile(job, &settings, misfit, (has_turn, turn), &mut memory).await;
+                let next = reconciler.reconcile(job, &settings, misfit, (has_turn, turn, may_store), &mut memory).await;
                 Looked { job, memory, next }
             });
         }

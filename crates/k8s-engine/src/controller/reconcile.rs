@@ -78,13 +78,13 @@ impl Reconciler {
         job: JobId,
         settings: &PodSettings,
         misfit: Option<Misfit>,
-        (has_turn, turn): (bool, Option<Turn>),
+        (has_turn, turn, may_store): (bool, Option<Turn>, bool),
         memory: &mut Memory,
     ) -> Result<Next, CallError> {
         for _ in 0..MOST_ACTS {
             let Some(known) = self.known(job).await? else { return Ok(Next::Over) };
             self.record(&known, memory).await?;
-            let world = World { misfit: misfit.clone(), ..self.world(&known, has_turn, memory).await? };
+            let world = World { misfit: misfit.clone(), may_store, ..self.world(&known, has_turn, memory).await? };
             let phase = known.stored.status.phase;
             let act = plan(&world, settings, &mut memory.patience, now());
             let kind = figures::kind(&act);
@@ -265,6 +265,7 @@ impl Reconciler {
             misfit: None,
             registered: job.registered,
             has_turn,
+            may_store: true,
             has_volume: claim.is_some(),
             volume_leaving: claim.is_some_and(|claim| claim.leaving),
             pods,

@@ -374,6 +374,10 @@ pub struct NodeIsolation {
     pub network: FoundWall,
     /// Whether volumes work there, and hold no more than their size.
     pub storage: FoundWall,
+    /// The walls of the sandbox that its kernel cannot put up in full, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 512)))]
+    pub kernel_lacks: Vec<String>,
 }
 
 /// What a canary found of one wall: the parts of a condition.
