@@ -6,15 +6,18 @@ use bytes::Bytes;
 use cloister_model::{FileDigest, JobId, escape};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{
-    ClientConfigKey, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart,
+    ClientConfigKey, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode,
+    WriteMultipart,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
-    client::{HttpClient, HttpConnector},
+    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
     path::Path,
 };
+use reqwest::header::CONTENT_RANGE;
 use std::{
     collections::BTreeMap,
     fmt,
     io::{self, Write},
+    pin::Pin,
     time::Duration,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -55,12 +58,33 @@ impl fmt::Debug for Objects {
 }
 
 /// Requests without proxies of the environment. The store is the operator's own, so it may be anywhere.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Direct(reqwest::Client);
 
 impl HttpConnector for Direct {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+impl HttpService for Direct {
+    fn call<'a, 'async_trait>(
+        &'a self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'async_trait>>
+    where
+        'a: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(async move {
+            let answer = self.0.call(request).await?;
+            let range = answer.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+            // object_store adds one to the last byte of a range, and would panic.
+            if range.is_some_and(|range| range.contains(&u64::MAX.to_string())) {
+                return Err(HttpError::new(HttpErrorKind::Decode, CountlessRange));
+            }
+            Ok(answer)
+        })
     }
 }
 
@@ -269,19 +293,18 @@ impl Objects {
     }
 
     async fn fetch(&self, path: &Path) -> Result<Option<Vec<u8>>, PublishError> {
-        let found = match self.store.get(path).await {
-            Ok(found) if found.meta.size > MOST_WHOLE_BYTES => {
-                return Err(PublishError::Foreign);
-            }
-            Ok(found) => found.bytes().await,
-            Err(error) => Err(error),
-        };
-        if_there(found.map(|bytes| bytes.to_vec()))
+        let Some(found) = if_there(self.store.get(path).await)? else { return Ok(None) };
+        if found.meta.size > MOST_WHOLE_BYTES {
+            return Err(PublishError::Foreign);
+        }
+        gathered(found, MOST_WHOLE_BYTES).await.map(Some)
     }
 
     async fn fetch_range(&self, path: &Path, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
-        let range = offset..offset.saturating_add(u64::from(length));
-        Ok(if_there(self.store.get_range(path, range).await)?.map(Vec::from))
+        let range = GetRange::Bounded(offset..offset.saturating_add(u64::from(length)));
+        let options = GetOptions { range: Some(range), ..GetOptions::new() };
+        let Some(found) = if_there(self.store.get_opts(path, options).await)? else { return Ok(None) };
+        gathered(found, u64::from(length)).await.map(Some)
     }
 
     fn path(&self, job: JobId, key: Key) -> Path {
@@ -342,6 +365,24 @@ async fn until<T>(
         done = work => done,
     }
 }
+
+/// The content of an answer. What a store sends can be more than it said: no more than what was asked for is taken into memory.
+async fn gathered(found: GetResult, at_most: u64) -> Result<Vec<u8>, PublishError> {
+    let (mut content, mut chunks) = (Vec::new(), found.into_stream());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| PublishError::objects(&error))?;
+        content.extend_from_slice(&chunk);
+        if u64::try_from(content.len()).is_ok_and(|bytes| bytes > at_most) {
+            return Err(PublishError::Foreign);
+        }
+    }
+    Ok(content)
+}
+
+/// An answer is said to be a range of bytes whose end is not a number.
+#[derive(Debug, thiserror::Error)]
+#[error("the range of the answer is none")]
+struct CountlessRange;
 
 fn if_there<T>(result: Result<T, Error>) -> Result<Option<T>, PublishError> {
     match result {
