@@ -72,10 +72,11 @@ impl Segment {
             if record.sequence > *last {
                 return Err(broken(format!("it goes on after record {last}")));
             }
+            chain.add(&record).map_err(|error| broken(error.to_string()))?;
             next += 1;
-            chain.add(&record).map_err(|error| broken(error.to_string()))
+            Ok(())
         })?;
-        if next == last + 1 { Ok(()) } else { Err(broken(format!("it ends before record {next}"))) }
+        if Some(next) == last.checked_add(1) { Ok(()) } else { Err(broken(format!("it ends before record {next}"))) }
     }
 }
 

@@ -97,6 +97,16 @@ fn every_change_of_a_chain_is_found() {
     }
 }
 
+/// Its hash is right. There is no number for the record after it.
+#[test]
+fn a_record_with_the_last_of_all_numbers_is_a_change() {
+    let before = (u64::MAX - 1, Sha256::from_bytes([7; 32]));
+    let last = AuditRecord::next(Some(before), event(1, AuditAction::JobDenied, "{}".to_owned()));
+    fails(verify(&[last.clone(), last.clone()], None), "no record can follow");
+    let archives = folder(std::slice::from_ref(&last), 1);
+    fails(verify_with(Some(&archives), &[last], None), "no record can follow");
+}
+
 #[test]
 fn without_its_archives_a_log_is_verified_and_says_what_it_cannot_see() {
     let records = archived(4);
