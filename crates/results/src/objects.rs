@@ -9,10 +9,12 @@ use object_store::{
     ClientConfigKey, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode,
     WriteMultipart,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
-    client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    },
     path::Path,
 };
-use reqwest::header::CONTENT_RANGE;
+use reqwest::{Method, header::CONTENT_RANGE};
 use std::{
     collections::BTreeMap,
     fmt,
@@ -27,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Parts that are under way at a time, and in memory.
 const PARTS_AT_ONCE: usize = 2;
+/// Bytes of an answer that is no object: a list of a thousand names, or what became of an upload.
+const MOST_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 /// Removals that are under way at a time.
 const REMOVALS_AT_ONCE: usize = 8;
 /// What is left to say to a store after its caller gave up.
@@ -77,13 +81,25 @@ impl HttpService for Direct {
         Self: 'async_trait,
     {
         Box::pin(async move {
-            let answer = self.0.call(request).await?;
-            let range = answer.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+            // What it asks of an object and reads as it comes; every other question has a query or another method.
+            let is_read = match *request.method() {
+                Method::GET => request.uri().query().is_none(),
+                Method::HEAD => true,
+                _ => false,
+            };
+            let (head, body) = self.0.call(request).await?.into_parts();
+            let range = head.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
             // object_store adds one to the last byte of a range, and would panic.
             if range.is_some_and(|range| range.contains(&u64::MAX.to_string())) {
-                return Err(HttpError::new(HttpErrorKind::Decode, CountlessRange));
+                return Err(HttpError::new(HttpErrorKind::Decode, Unusable));
             }
-            Ok(answer)
+            let body = match head.status.is_success() {
+                true if is_read => body,
+                true => document(body).await?.into(),
+                // Only the status is needed.
+                false => Bytes::new().into(),
+            };
+            Ok(HttpResponse::from_parts(head, body))
         })
     }
 }
@@ -379,10 +395,23 @@ async fn gathered(found: GetResult, at_most: u64) -> Result<Vec<u8>, PublishErro
     Ok(content)
 }
 
-/// An answer is said to be a range of bytes whose end is not a number.
+/// An answer that is no object: object_store takes all of it into memory, and as much at once as its head announces, which can end
+/// this program.
+async fn document(body: HttpResponseBody) -> Result<Vec<u8>, HttpError> {
+    let (mut content, mut chunks) = (Vec::new(), body.bytes_stream());
+    while let Some(chunk) = chunks.next().await {
+        content.extend_from_slice(&chunk?);
+        if content.len() > MOST_DOCUMENT_BYTES {
+            return Err(HttpError::new(HttpErrorKind::Decode, Unusable));
+        }
+    }
+    Ok(content)
+}
+
+/// An answer that object_store would break at.
 #[derive(Debug, thiserror::Error)]
-#[error("the range of the answer is none")]
-struct CountlessRange;
+#[error("the answer cannot be used")]
+struct Unusable;
 
 fn if_there<T>(result: Result<T, Error>) -> Result<Option<T>, PublishError> {
     match result {

@@ -2,6 +2,7 @@ use super::{
     Failure, HostPattern, KnownServer, SourcePolicy,
     addresses::{self, AddressRefused},
 };
+use bytes::Bytes;
 use ipnet::IpNet;
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -241,7 +242,12 @@ impl HttpService for Guarded {
             if has_countless_range(answer.headers()) {
                 return Err(HttpError::new(HttpErrorKind::Decode, CountlessRange));
             }
-            Ok(answer)
+            if answer.status().is_success() {
+                return Ok(answer);
+            }
+            // object_store would take all that comes with a failure into memory, and as much at once as the head announces, which
+            // can end this program. Only the status is needed.
+            Ok(HttpResponse::from_parts(answer.into_parts().0, Bytes::new().into()))
         })
     }
 }

@@ -431,6 +431,22 @@ async fn s3_begins_again_where_the_object_changed_and_shows_no_keys() {
     }
 }
 
+/// What comes with a failure is not read: it could be as much as this machine has memory.
+#[tokio::test]
+async fn s3_that_fails_with_a_long_story_fills_no_memory() {
+    const LENGTH: u64 = 512 << 20;
+    let server = Server::start(|_, _| Answer {
+        head: format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {LENGTH}\r\n"),
+        parts: vec![Part::Zeros(LENGTH)],
+    })
+    .await;
+    let before = peak_bytes();
+    let error = Place::new().fetch(s3(&server, true)).await.expect_err("no access");
+    assert!(source(&error).contains("does not let these keys"), "{error}");
+    let grown = peak_bytes() - before;
+    assert!(grown < 100 << 20, "{grown} bytes more");
+}
+
 /// One more than its last byte is no number. Whoever counts on nevertheless panics, and the job would never end.
 #[tokio::test]
 async fn s3_that_answers_with_a_range_beyond_all_numbers_is_a_source_that_fails() {
