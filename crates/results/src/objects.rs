@@ -81,10 +81,11 @@ impl HttpService for Direct {
         Self: 'async_trait,
     {
         Box::pin(async move {
-            // What it asks of an object and reads as it comes; every other question has a query or another method.
-            let is_read = match *request.method() {
-                Method::GET => request.uri().query().is_none(),
-                Method::HEAD => true,
+            // Lists, and what becomes of an upload in parts: object_store takes all of these answers. Objects it reads as they come,
+            // and other answers not at all.
+            let is_document = match *request.method() {
+                Method::GET => request.uri().query().is_some(),
+                Method::POST => true,
                 _ => false,
             };
             let (head, body) = self.0.call(request).await?.into_parts();
@@ -94,8 +95,8 @@ impl HttpService for Direct {
                 return Err(HttpError::new(HttpErrorKind::Decode, Unusable));
             }
             let body = match head.status.is_success() {
-                true if is_read => body,
-                true => document(body).await?.into(),
+                true if is_document => document(body).await?.into(),
+                true => body,
                 // Only the status is needed.
                 false => Bytes::new().into(),
             };
