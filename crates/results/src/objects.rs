@@ -6,15 +6,20 @@ use bytes::Bytes;
 use cloister_model::{FileDigest, JobId, escape};
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{
-    ClientConfigKey, ClientOptions, Error, ObjectStore, ObjectStoreExt, PutMode, WriteMultipart,
+    ClientConfigKey, ClientOptions, Error, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt, PutMode,
+    WriteMultipart,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
-    client::{HttpClient, HttpConnector},
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    },
     path::Path,
 };
+use reqwest::{Method, header::CONTENT_RANGE};
 use std::{
     collections::BTreeMap,
     fmt,
     io::{self, Write},
+    pin::Pin,
     time::Duration,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -24,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Parts that are under way at a time, and in memory.
 const PARTS_AT_ONCE: usize = 2;
+/// Bytes of an answer that is no object: a list of a thousand names, or what became of an upload.
+const MOST_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 /// Removals that are under way at a time.
 const REMOVALS_AT_ONCE: usize = 8;
 /// What is left to say to a store after its caller gave up.
@@ -55,12 +62,46 @@ impl fmt::Debug for Objects {
 }
 
 /// Requests without proxies of the environment. The store is the operator's own, so it may be anywhere.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Direct(reqwest::Client);
 
 impl HttpConnector for Direct {
     fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+        Ok(HttpClient::new(self.clone()))
+    }
+}
+
+impl HttpService for Direct {
+    fn call<'a, 'async_trait>(
+        &'a self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'async_trait>>
+    where
+        'a: 'async_trait,
+        Self: 'async_trait,
+    {
+        Box::pin(async move {
+            // Lists, and what becomes of an upload in parts: object_store takes all of these answers. Objects it reads as they come,
+            // and other answers not at all.
+            let is_document = match *request.method() {
+                Method::GET => request.uri().query().is_some(),
+                Method::POST => true,
+                _ => false,
+            };
+            let (head, body) = self.0.call(request).await?.into_parts();
+            let range = head.headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+            // object_store adds one to the last byte of a range, and would panic.
+            if range.is_some_and(|range| range.contains(&u64::MAX.to_string())) {
+                return Err(HttpError::new(HttpErrorKind::Decode, Unusable));
+            }
+            let body = match head.status.is_success() {
+                true if is_document => document(body).await?.into(),
+                true => body,
+                // Only the status is needed.
+                false => Bytes::new().into(),
+            };
+            Ok(HttpResponse::from_parts(head, body))
+        })
     }
 }
 
@@ -269,19 +310,18 @@ impl Objects {
     }
 
     async fn fetch(&self, path: &Path) -> Result<Option<Vec<u8>>, PublishError> {
-        let found = match self.store.get(path).await {
-            Ok(found) if found.meta.size > MOST_WHOLE_BYTES => {
-                return Err(PublishError::Foreign);
-            }
-            Ok(found) => found.bytes().await,
-            Err(error) => Err(error),
-        };
-        if_there(found.map(|bytes| bytes.to_vec()))
+        let Some(found) = if_there(self.store.get(path).await)? else { return Ok(None) };
+        if found.meta.size > MOST_WHOLE_BYTES {
+            return Err(PublishError::Foreign);
+        }
+        gathered(found, MOST_WHOLE_BYTES).await.map(Some)
     }
 
     async fn fetch_range(&self, path: &Path, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
-        let range = offset..offset.saturating_add(u64::from(length));
-        Ok(if_there(self.store.get_range(path, range).await)?.map(Vec::from))
+        let range = GetRange::Bounded(offset..offset.saturating_add(u64::from(length)));
+        let options = GetOptions { range: Some(range), ..GetOptions::new() };
+        let Some(found) = if_there(self.store.get_opts(path, options).await)? else { return Ok(None) };
+        gathered(found, u64::from(length)).await.map(Some)
     }
 
     fn path(&self, job: JobId, key: Key) -> Path {
@@ -342,6 +382,37 @@ async fn until<T>(
         done = work => done,
     }
 }
+
+/// The content of an answer. What a store sends can be more than it said: no more than what was asked for is taken into memory.
+async fn gathered(found: GetResult, at_most: u64) -> Result<Vec<u8>, PublishError> {
+    let (mut content, mut chunks) = (Vec::new(), found.into_stream());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| PublishError::objects(&error))?;
+        content.extend_from_slice(&chunk);
+        if u64::try_from(content.len()).is_ok_and(|bytes| bytes > at_most) {
+            return Err(PublishError::Foreign);
+        }
+    }
+    Ok(content)
+}
+
+/// An answer that is no object: object_store takes all of it into memory, and as much at once as its head announces, which can end
+/// this program.
+async fn document(body: HttpResponseBody) -> Result<Vec<u8>, HttpError> {
+    let (mut content, mut chunks) = (Vec::new(), body.bytes_stream());
+    while let Some(chunk) = chunks.next().await {
+        content.extend_from_slice(&chunk?);
+        if content.len() > MOST_DOCUMENT_BYTES {
+            return Err(HttpError::new(HttpErrorKind::Decode, Unusable));
+        }
+    }
+    Ok(content)
+}
+
+/// An answer that object_store would break at.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer cannot be used")]
+struct Unusable;
 
 fn if_there<T>(result: Result<T, Error>) -> Result<Option<T>, PublishError> {
     match result {

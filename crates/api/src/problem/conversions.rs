@@ -95,6 +95,7 @@ impl From<JobError> for Problem {
             JobError::NotWaitingForStore(_) => Self::conflict("not-waiting-for-store", error.to_string()),
             JobError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
             JobError::AlreadyApproved(_) => Self::conflict("already-approved", error.to_string()),
+            JobError::ApproverGone(_) => Self::conflict("approver-gone", error.to_string()),
             JobError::NoWithheldLog(_) => Self::conflict("no-withheld-log", error.to_string()),
             JobError::OthersJobs => Self::forbidden(error.to_string()),
             JobError::Engine(error) => error.into(),

@@ -219,6 +219,41 @@ async fn two_different_accounts_approve_where_a_dataset_asks_for_it() {
     service.post("carol", &format!("/v1/jobs/{waiting}/review"), &approve).await.expect(404);
 }
 
+/// An account that was taken off the list sees nothing of what still waits, and its approval is none of the two.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_taken_off_the_list_sees_nothing_and_its_approval_does_not_count() {
+    let service = service().await;
+    let rules = |reviewers: Value| json!({"allowRawAlgorithm": true, "outputContract": {"review": true, "reviewers": reviewers}});
+    let dataset = service.dataset("one", rules(json!(["carol", "mallory"]))).await;
+    let waiting = job(&service, "bob", &[&dataset]).await;
+    service.until(&waiting, "InReview").await;
+    let path = format!("/v1/jobs/{waiting}/review");
+    let approve = json!({"verdict": "approve"});
+    service.get("carol", &format!("{path}/0")).await.expect(200);
+    let noted = service.post("carol", &path, &approve).await.expect(200).json();
+    assert_eq!(noted["phase"], "InReview");
+
+    let permissions = format!("/v1/datasets/{dataset}/permissions");
+    service.put("alice", &permissions, &rules(json!(["mallory"])), "").await.expect(200);
+    assert_eq!(inbox(&service, "carol").await, Vec::<Value>::new());
+    for rest in ["/review", "/review/0", "/parameters", "/report", "/explain", "", "/events"] {
+        service.get("carol", &format!("/v1/jobs/{waiting}{rest}")).await.expect(404);
+    }
+    for who in ["mallory", "alice"] {
+        service.get(who, &format!("{path}/0")).await.expect(200);
+    }
+    for who in ["mallory", "alice", "olga"] {
+        let refused = service.post(who, &path, &approve).await.expect(409).json();
+        assert!(refused["type"].as_str().is_some_and(|kind| kind.ends_with("approver-gone")), "{who}: {refused}");
+    }
+    assert_eq!(service.get("bob", &format!("/v1/jobs/{waiting}")).await.expect(200).json()["phase"], "InReview");
+
+    service.put("alice", &permissions, &rules(json!(["carol", "mallory"])), "").await.expect(200);
+    service.get("carol", &format!("{path}/0")).await.expect(200);
+    service.post("mallory", &path, &approve).await.expect(200);
+    assert_eq!(service.until(&waiting, "Finished").await["phase"], "Finished");
+}
+
 /// The ids of the jobs that are listed to an account, page by page.
 async fn listed(service: &TestService, who: &str, query: &str) -> Vec<String> {
     let mut ids = Vec::new();

@@ -29,6 +29,9 @@ pub(crate) enum Unrecorded {
     /// The database or the disk failed.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// A step of this program panicked.
+    #[error("a step of this program broke")]
+    Broken,
 }
 
 impl Drive<'_> {
