@@ -27,6 +27,7 @@ mod node;
 mod outbox;
 mod permission;
 mod program;
+mod provoked;
 mod receipts;
 mod records;
 mod rights;
