@@ -31,6 +31,7 @@ mod program;
 mod provoked;
 mod receipts;
 mod records;
+mod requests;
 mod rights;
 mod roots;
 mod rules;
