@@ -8,6 +8,7 @@
 mod archive;
 mod assets;
 mod away;
+mod boundaries;
 mod canary;
 mod cluster;
 mod conformance;
