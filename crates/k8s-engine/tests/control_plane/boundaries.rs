@@ -54,8 +54,8 @@ fn shuffled(number: u64) -> u64 {
     number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
 }
 
-/// The second environment.
-async fn make_early(installation: &Installation) {
+/// Makes the environment `early`, in which the pods of a job are created at once.
+pub(crate) async fn make_early(installation: &Installation) {
     let early = json!({
         "apiVersion": "cloister.dev/v1alpha1",
         "kind": "Environment",

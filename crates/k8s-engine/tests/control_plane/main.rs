@@ -37,4 +37,5 @@ mod rights;
 mod roots;
 mod rules;
 mod site;
+mod tampered;
 mod writes;
