@@ -37,5 +37,6 @@ mod rights;
 mod roots;
 mod rules;
 mod site;
+mod stuck;
 mod tampered;
 mod writes;
