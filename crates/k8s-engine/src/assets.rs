@@ -4,6 +4,7 @@
 use crate::{
     clock::now,
     cluster::{CallError, Cluster, call, watch},
+    followed::{Followed, Look, Looked, key},
     resources::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
     },
@@ -21,19 +22,17 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, pin::Pin, sync::Arc, time::Duration};
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// The label of a namespace that says whose it is. Only an operator may set it.
 pub const ACCOUNT: &str = "cloister.dev/account";
 
 /// How long an asset waits that lacks something which may appear: a Secret, a label, an answer.
 const AGAIN: Duration = Duration::from_secs(15);
+
+/// How often the assets that wait are gone through.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Characters of a message.
 const MOST_MESSAGE: usize = 2000;
@@ -94,130 +93,57 @@ impl Applied for Algorithm {
     }
 }
 
-/// Looks at what is applied. What takes long in one namespace, such as a source that does not answer, holds up what was applied in the same
+/// Reconciles what is applied. What takes long in one namespace, such as a source that does not answer, holds up what was applied in the same
 /// namespace, and nothing else: each has a look of its own.
 async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
     let all: Api<K> = Api::all(cluster.client().clone());
     let stream = watch(all);
     futures_util::pin_mut!(stream);
-    let mut applied: Followed<K> = Followed::default();
+    // The watch shows the versions of an asset in their order.
+    let mut applied: Followed<K, Instant> = Followed::new(|_, shown| Some(shown));
     let mut looks = FuturesUnordered::new();
-    let mut again = tokio::time::interval(AGAIN);
+    let mut pause = tokio::time::interval(PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        for (namespace, assets) in applied.due() {
+        for (namespace, assets) in applied.due(Instant::now()) {
             looks.push(settle_all(&cluster, publish.as_ref(), namespace, assets));
         }
         tokio::select! {
             event = stream.next() => match event {
                 None => return,
-                Some(Ok(Event::Apply(asset) | Event::InitApply(asset))) => applied.put(key(&asset), asset),
+                Some(Ok(Event::Apply(asset) | Event::InitApply(asset))) => {
+                    applied.put(key(&asset), asset, Instant::now());
+                }
                 Some(Ok(Event::Delete(asset))) => applied.remove(&key(&asset)),
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of applied assets failed; it is tried again"),
             },
             Some((namespace, looked)) = looks.next(), if !looks.is_empty() => applied.looked(&namespace, looked),
-            _ = again.tick() => applied.again(),
+            _ = pause.tick(), if !applied.is_empty() => {}
         }
     }
 }
 
-/// The namespace and the name of an asset.
-type Key = (String, String);
-
-/// What was applied and has to be looked at.
-#[derive(Debug)]
-struct Followed<K> {
-    /// What is looked at next, by namespace and name.
-    waiting: BTreeMap<String, BTreeMap<String, K>>,
-    /// Namespaces in which something is looked at.
-    busy: BTreeSet<String>,
-    /// What was deleted in them meanwhile.
-    deleted: BTreeSet<Key>,
-    /// What has to be looked at again without a change of it.
-    unsettled: BTreeMap<Key, K>,
-}
-
-impl<K> Default for Followed<K> {
-    fn default() -> Self {
-        Self { waiting: BTreeMap::new(), busy: BTreeSet::new(), deleted: BTreeSet::new(), unsettled: BTreeMap::new() }
-    }
-}
-
-impl<K: Clone> Followed<K> {
-    /// What can be looked at now: one look in each namespace.
-    fn due(&mut self) -> Vec<(String, BTreeMap<String, K>)> {
-        let ready: Vec<String> =
-            self.waiting.keys().filter(|namespace| !self.busy.contains(*namespace)).cloned().collect();
-        let taken = ready.into_iter().filter_map(|namespace| self.waiting.remove_entry(&namespace));
-        let taken: Vec<_> = taken.filter(|(_, assets)| !assets.is_empty()).collect();
-        self.busy.extend(taken.iter().map(|(namespace, _)| namespace.clone()));
-        taken
-    }
-
-    fn put(&mut self, key: Key, asset: K) {
-        self.deleted.remove(&key);
-        let (namespace, name) = key;
-        self.waiting.entry(namespace).or_default().insert(name, asset);
-    }
-
-    fn remove(&mut self, key: &Key) {
-        self.unsettled.remove(key);
-        let (namespace, name) = key;
-        if let Some(assets) = self.waiting.get_mut(namespace) {
-            assets.remove(name);
-        }
-        if self.busy.contains(namespace) {
-            self.deleted.insert(key.clone());
-        }
-    }
-
-    /// A look has ended, with whether each asset need not be looked at again.
-    fn looked(&mut self, namespace: &str, looked: Vec<(String, K, bool)>) {
-        self.busy.remove(namespace);
-        for (name, asset, is_settled) in looked {
-            let key = (namespace.to_owned(), name);
-            if is_settled || self.deleted.contains(&key) {
-                self.unsettled.remove(&key);
-            } else {
-                self.unsettled.insert(key, asset);
-            }
-        }
-        self.deleted.retain(|(of, _)| of != namespace);
-    }
-
-    /// Everything that is not settled is looked at again.
-    fn again(&mut self) {
-        for ((namespace, name), asset) in &self.unsettled {
-            let assets = self.waiting.entry(namespace.clone()).or_default();
-            assets.entry(name.clone()).or_insert_with(|| asset.clone());
-        }
-    }
-}
-
-/// Looks at the assets of a namespace, one after the other. Which of them need not be looked at again.
+/// Reconciles the assets of a namespace, one after the other.
 async fn settle_all<K: Applied>(
     cluster: &Cluster,
     publish: &dyn Publish,
     namespace: String,
-    assets: BTreeMap<String, K>,
-) -> (String, Vec<(String, K, bool)>) {
+    assets: Look<K>,
+) -> (String, Looked<K, Instant>) {
     let mut looked = Vec::with_capacity(assets.len());
     for (name, asset) in assets {
         let settled = settle(cluster, publish, &asset).await;
         let is_settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be looked at; it is tried again");
+            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be processed; the service tries again");
             false
         });
-        looked.push((name, asset, is_settled));
+        looked.push((name, asset, (!is_settled).then(|| Instant::now() + AGAIN)));
     }
     (namespace, looked)
 }
 
-fn key<K: Applied>(asset: &K) -> Key {
-    (asset.namespace().unwrap_or_default(), asset.name_any())
-}
-
-/// Looks at an asset once. False if it should be looked at again without a change of it.
+/// Reconciles an asset once. False if it should be reconciled again without a change of it.
 async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K) -> Result<bool, CallError> {
     let namespace = asset.namespace().unwrap_or_default();
     let before = asset.status().cloned().unwrap_or_default();
@@ -341,7 +267,7 @@ async fn write<K: Applied>(
         api.patch_status(&name, &PatchParams::default(), &patch).await
     });
     match written.await {
-        // It changed meanwhile, and is looked at again because of that.
+        // It changed meanwhile, and is reconciled again because of that.
         Ok(_) | Err(CallError::Conflict | CallError::Missing) => Ok(()),
         Err(error) => Err(error),
     }
@@ -363,35 +289,5 @@ mod tests {
         let condition = Condition::of(&refused.conditions, "Ready").expect("the condition");
         assert_eq!((condition.status, condition.reason.as_str()), (ConditionStatus::False, "UnknownField"));
         assert_eq!(refused.conditions.len(), 1);
-    }
-
-    #[test]
-    fn a_namespace_is_looked_at_once_at_a_time_and_none_waits_for_another() {
-        let key = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
-        let mut applied = Followed::default();
-        let next = |applied: &mut Followed<u32>| -> Vec<(String, Vec<u32>)> {
-            applied.due().into_iter().map(|(namespace, assets)| (namespace, assets.into_values().collect())).collect()
-        };
-        applied.put(key("a", "slow"), 1);
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
-        // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
-        for (name, number) in [("slow", 2), ("slow", 3), ("other", 4), ("gone", 5)] {
-            applied.put(key("a", name), number);
-        }
-        applied.remove(&key("a", "gone"));
-        applied.put(key("b", "quick"), 6);
-        assert_eq!(next(&mut applied), [("b".to_owned(), vec![6])]);
-        assert!(next(&mut applied).is_empty());
-        applied.looked("b", vec![("quick".to_owned(), 6, true)]);
-        applied.looked("a", vec![("slow".to_owned(), 1, false)]);
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![4, 3])]);
-        // One that is deleted while it is looked at is not looked at again.
-        applied.remove(&key("a", "other"));
-        applied.looked("a", vec![("other".to_owned(), 4, false), ("slow".to_owned(), 3, false)]);
-        applied.again();
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![3])]);
-        applied.looked("a", vec![("slow".to_owned(), 3, true)]);
-        applied.again();
-        assert!(next(&mut applied).is_empty());
     }
 }

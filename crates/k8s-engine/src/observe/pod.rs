@@ -65,11 +65,11 @@ pub enum WaitingOn {
     Start,
     /// An image that could not be pulled so far.
     Image,
-    /// Nothing: the name of its image is none.
+    /// Nothing: the name of its image is invalid.
     ImageName,
     /// The image of an algorithm that is a container.
     AlgorithmImage,
-    /// Nothing: the name of that image is none.
+    /// Nothing: the name of that image is invalid.
     AlgorithmImageName,
     /// A secret, or another thing that its containers are made of.
     Parts,

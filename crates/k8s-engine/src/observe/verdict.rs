@@ -143,7 +143,7 @@ fn waiting(on: WaitingOn, text: &str, attempts: u32, since: Timestamp, now: Time
     let until = after(since, on.limit());
     let said = if text.is_empty() { on.text().to_owned() } else { format!("{}: {text}", on.text()) };
     if now < until {
-        return Verdict::Wait { text: format!("{said}; this is waited for"), until: Some(until) };
+        return Verdict::Wait { text: format!("{said}; the controller waits for this"), until: Some(until) };
     }
     match on {
         WaitingOn::Start => again(attempts, said),
@@ -186,7 +186,7 @@ fn again(attempts: u32, text: String) -> Verdict {
     if attempts < MOST_ATTEMPTS {
         Verdict::Again { text }
     } else {
-        cut_off(format!("{text}. {attempts} pods came to nothing"))
+        cut_off(format!("{text}. {attempts} pods of this step failed"))
     }
 }
 

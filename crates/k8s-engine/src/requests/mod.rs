@@ -10,6 +10,7 @@ use crate::{
     backend::ClusterStore,
     clock::{now, random_below},
     cluster::{CallError, Cluster, call, version, watch},
+    followed::{Followed, Look, key},
     resources::{JobRequest, JobRequestStatus},
     store::secret,
 };
@@ -64,7 +65,7 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
     let stream = watch(all);
     futures_util::pin_mut!(stream);
     let requests = Requests { cluster, store, decide };
-    let mut followed = Followed::default();
+    let mut followed: Followed<Open, u64> = Followed::new(Open::updated);
     let mut deleted = VecDeque::new();
     let (mut looks, mut stops) = (FuturesUnordered::new(), FuturesUnordered::new());
     let mut pause = tokio::time::interval(PAUSE);
@@ -78,7 +79,9 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
         tokio::select! {
             event = stream.next() => match event {
                 None => return,
-                Some(Ok(Event::Apply(request) | Event::InitApply(request))) => followed.put(request, now()),
+                Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
+                    followed.put(key(&request), Open { request, ours: false }, soon(now()));
+                }
                 Some(Ok(Event::Delete(request))) => {
                     followed.remove(&key(&request));
                     let has_job = request.status.as_ref().is_some_and(|status| status.job.is_some());
@@ -88,94 +91,15 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
                 Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
             },
             Some(looked) = looks.next(), if !looks.is_empty() => {
-                let (namespace, looked): (String, Vec<(Key, Open, Next)>) = looked;
-                followed.looked(&namespace, looked, now());
+                let (namespace, looked): (String, Vec<(String, Open, Next)>) = looked;
+                let present = now();
+                let looked = looked.into_iter().map(|(name, open, next)| (name, open, next.moment(present)));
+                followed.looked(&namespace, looked.collect());
             }
             Some(()) = stops.next(), if !stops.is_empty() => {}
-            _ = pause.tick(), if !followed.open.is_empty() => {
-                for (namespace, due) in followed.due(now()) {
+            _ = pause.tick(), if !followed.is_empty() => {
+                for (namespace, due) in followed.due(now().unix_ms()) {
                     looks.push(requests.look_at_all(namespace, due));
-                }
-            }
-        }
-    }
-}
-
-/// The namespace and the name of a request.
-type Key = (String, String);
-
-/// The requests whose end was not seen. What takes long in one namespace, such as a decision that waits for the share of its account, holds
-/// up the requests of the same namespace, and no others: each has a look of its own.
-#[derive(Default)]
-struct Followed {
-    /// Those that nothing is done about now.
-    open: BTreeMap<Key, Open>,
-    /// Namespaces in which something is done.
-    busy: BTreeSet<String>,
-    /// Requests that something is done about, with what has happened to each meanwhile.
-    under_way: BTreeMap<Key, Option<Meanwhile>>,
-}
-
-/// What happens to a request while something is done about it.
-enum Meanwhile {
-    Changed(Box<JobRequest>),
-    Deleted,
-}
-
-impl Followed {
-    fn put(&mut self, request: JobRequest, present: Timestamp) {
-        let key = key(&request);
-        if let Some(meanwhile) = self.under_way.get_mut(&key) {
-            *meanwhile = Some(Meanwhile::Changed(Box::new(request)));
-            return;
-        }
-        let known = self.open.get(&key);
-        // What this replica wrote itself is newer than what the watch shows of the time before.
-        if known.is_some_and(|known| version(&known.request) >= version(&request)) {
-            return;
-        }
-        let ours = known.is_some_and(|known| known.ours);
-        self.open.insert(key, Open { request, ours, not_before: soon(present) });
-    }
-
-    fn remove(&mut self, key: &Key) {
-        self.open.remove(key);
-        if let Some(meanwhile) = self.under_way.get_mut(key) {
-            *meanwhile = Some(Meanwhile::Deleted);
-        }
-    }
-
-    /// What can be looked at now: one look in each namespace.
-    fn due(&mut self, present: Timestamp) -> BTreeMap<String, Vec<(Key, Open)>> {
-        let is_due = |(key, open): &(&Key, &Open)| open.not_before <= present.unix_ms() && !self.busy.contains(&key.0);
-        let keys: Vec<Key> = self.open.iter().filter(is_due).map(|(key, _)| key.clone()).collect();
-        let mut due: BTreeMap<String, Vec<(Key, Open)>> = BTreeMap::new();
-        for key in keys {
-            let Some(open) = self.open.remove(&key) else { continue };
-            self.busy.insert(key.0.clone());
-            self.under_way.insert(key.clone(), None);
-            due.entry(key.0.clone()).or_default().push((key, open));
-        }
-        due
-    }
-
-    /// A look has ended, with when to look at each request next.
-    fn looked(&mut self, namespace: &str, looked: Vec<(Key, Open, Next)>, present: Timestamp) {
-        self.busy.remove(namespace);
-        for (key, open, next) in looked {
-            let not_before = match next {
-                Next::Again => Some(soon(present)),
-                Next::Later => Some(present.unix_ms() + AGAIN_MS),
-                Next::Over => None,
-            };
-            match self.under_way.remove(&key).flatten() {
-                Some(Meanwhile::Deleted) => {}
-                Some(Meanwhile::Changed(request)) if version(&*request) > version(&open.request) => {
-                    let ours = open.ours && request.uid() == open.request.uid();
-                    self.open.insert(key, Open { request: *request, ours, not_before: soon(present) });
-                }
-                Some(Meanwhile::Changed(_)) | None => {
-                    self.open.extend(not_before.map(|not_before| (key, Open { not_before, ..open })));
                 }
             }
         }
@@ -194,8 +118,16 @@ struct Open {
     request: JobRequest,
     /// Whether this replica follows its job: it decided about the request, or the one that did is gone.
     ours: bool,
-    /// When to look at it again, in milliseconds since 1970.
-    not_before: u64,
+}
+
+impl Open {
+    /// The request as the watch shows it; none if that is no newer: what this replica wrote itself is newer than what the watch shows of
+    /// the time before.
+    fn updated(&self, shown: Self) -> Option<Self> {
+        let ours = self.ours && shown.request.uid() == self.request.uid();
+        let is_newer = version(&shown.request) > version(&self.request);
+        is_newer.then_some(Self { ours, ..shown })
+    }
 }
 
 /// When to look at a request again.
@@ -208,26 +140,33 @@ enum Next {
     Over,
 }
 
+impl Next {
+    /// The moment from which to look, in milliseconds since 1970.
+    fn moment(self, present: Timestamp) -> Option<u64> {
+        match self {
+            Self::Again => Some(soon(present)),
+            Self::Later => Some(present.unix_ms().saturating_add(AGAIN_MS)),
+            Self::Over => None,
+        }
+    }
+}
+
 struct Requests {
     cluster: Cluster,
     store: Arc<ClusterStore>,
     decide: Arc<dyn Decide>,
 }
 
-fn key(request: &JobRequest) -> Key {
-    (request.namespace().unwrap_or_default(), request.name_any())
-}
-
 impl Requests {
-    /// Looks at the requests of a namespace, one after the other. When to look at each next.
-    async fn look_at_all(&self, namespace: String, due: Vec<(Key, Open)>) -> (String, Vec<(Key, Open, Next)>) {
+    /// Reconciles the requests of a namespace, one after the other. When to look at each next.
+    async fn look_at_all(&self, namespace: String, due: Look<Open>) -> (String, Vec<(String, Open, Next)>) {
         let mut looked = Vec::with_capacity(due.len());
-        for (key, mut open) in due {
+        for (name, mut open) in due {
             let next = self.look(&mut open).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
+                tracing::warn!(%error, request = name, "a JobRequest could not be processed; the service tries again");
                 Next::Later
             });
-            looked.push((key, open, next));
+            looked.push((name, open, next));
         }
         (namespace, looked)
     }
@@ -461,41 +400,24 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_looked_at_once_at_a_time_and_none_waits_for_another() {
-        let request = |namespace: &str, name: &str, version: u64| {
+    fn what_this_replica_wrote_stays_until_the_watch_shows_something_newer() {
+        let open = |version: u64, uid: &str, ours: bool| {
             let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
-            let mut request = JobRequest::new(name, serde_json::from_value(spec).expect("a spec"));
-            request.metadata.namespace = Some(namespace.to_owned());
+            let mut request = JobRequest::new("r", serde_json::from_value(spec).expect("a spec"));
             request.metadata.resource_version = Some(version.to_string());
-            request
+            request.metadata.uid = Some(uid.to_owned());
+            Open { request, ours }
         };
-        // Whatever was put or looked at in one of these moments is due in the next one.
-        let moments = [0, 1, 2, 3].map(|number| Timestamp::from_unix_ms(1_000_000 + number * (SOON_MS + AGAIN_MS)));
-        let looked = |due: Vec<(Key, Open)>, next: fn() -> Next| -> Vec<_> {
-            due.into_iter().map(|(key, open)| (key, open, next())).collect()
-        };
-        let versions =
-            |due: &[(Key, Open)]| -> Vec<u64> { due.iter().map(|(_, open)| version(&open.request)).collect() };
-        let mut followed = Followed::default();
-        followed.put(request("a", "slow", 1), moments[0]);
-        let slow = followed.due(moments[1]).remove("a").expect("a look");
-        // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
-        for (name, version) in [("next", 2), ("slow", 3), ("slow", 4)] {
-            followed.put(request("a", name, version), moments[0]);
+        for (known, shown, expected) in [
+            (open(5, "a", true), open(4, "a", false), None),
+            (open(5, "a", true), open(5, "a", false), None),
+            (open(5, "a", true), open(6, "a", false), Some((6, true))),
+            (open(5, "a", false), open(6, "a", false), Some((6, false))),
+            // Another request of its name: nobody has decided about it.
+            (open(5, "a", true), open(6, "b", false), Some((6, false))),
+        ] {
+            let updated = known.updated(shown).map(|open| (version(&open.request), open.ours));
+            assert_eq!(updated, expected);
         }
-        followed.put(request("b", "quick", 5), moments[0]);
-        let mut due = followed.due(moments[1]);
-        assert_eq!((due.len(), versions(&due.remove("b").expect("a look"))), (1, vec![5]));
-        assert!(followed.due(moments[1]).is_empty());
-        followed.looked("a", looked(slow, || Next::Over), moments[1]);
-        let both = followed.due(moments[2]).remove("a").expect("a look");
-        assert_eq!(versions(&both), [2, 4]);
-        // One that is deleted while it is looked at is not looked at again, and one that is over neither.
-        followed.remove(&("a".to_owned(), "next".to_owned()));
-        followed.looked("a", looked(both, || Next::Later), moments[2]);
-        let slow = followed.due(moments[3]).remove("a").expect("a look");
-        assert_eq!(versions(&slow), [4]);
-        followed.looked("a", looked(slow, || Next::Over), moments[3]);
-        assert!(followed.open.is_empty() && followed.due(moments[3]).is_empty());
     }
 }

@@ -26,6 +26,7 @@ mod lease;
 mod mixed;
 mod node;
 mod outbox;
+mod outdated;
 mod outside;
 mod permission;
 mod program;

@@ -209,7 +209,7 @@ fn three_pods_may_come_to_nothing_and_one_that_is_gone_is_created() {
         assert_eq!(comes(&of(Some(&lost), attempts, NOW)), Comes::Again);
     }
     let Verdict::Ended(ObservedEnd::CutOff(text)) = of(Some(&lost), MOST_ATTEMPTS, NOW) else { panic!("again") };
-    assert!(text.contains("3 pods came to nothing"), "{text}");
+    assert!(text.contains("3 pods of this step failed"), "{text}");
 }
 
 /// It would be changed again.
