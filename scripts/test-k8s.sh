@@ -11,12 +11,15 @@
 #                   in modules named network again with policies that are late (open:500ms). CLOISTERDEV_KILLS=50 kills the kubelet and
 #                   containerd as often as that, instead of for two minutes. CLOISTERDEV_STARTS=100 starts as many containers that try
 #                   to make a connection, instead of six. The module lost adds a second node, and takes it away.
+#                   On a cluster in $KUBECONFIG that is not one of tests/cluster (CLOISTERDEV_CLUSTER_DIR names one), tests that
+#                   need its nodes, its storage classes, its images or folders of this machine are left out, and named as not run.
 #
 # Without arguments, both. Clusters are started with tests/cluster/up, in target/test-cluster, and stopped at the end.
 # CLOISTERDEV_KEEP_CLUSTER=1 leaves the one with nodes running, and prints its kubeconfig.
 #
 # Exit codes: 0 all passed; 1 a test failed, or a cluster that should start did not; 77 nothing failed, but something was not
-# run, because this machine cannot start a cluster (no root, no namespaces, no cgroups, not Debian). The last lines say what.
+# run, because this machine cannot start a cluster (no root, no namespaces, no cgroups, not Debian), or because the cluster in
+# $KUBECONFIG is another one. The last lines say what.
 set -euo pipefail
 exec </dev/null
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
@@ -123,6 +126,50 @@ node_tests() { # WHAT FILTER...
     if cargo_test --test k8s "$@"; then passed+=("$what"); else failed+=("$what"); fi
 }
 
+# Runs the tests on a cluster of tests/cluster.
+own_cluster_tests() { # WHAT
+    # The test that loses a node waits for most of its time.
+    RUST_TEST_THREADS=${RUST_TEST_THREADS:-3} node_tests "$1" --skip killed::
+    # While the kubelet, containerd or the API server is away, everything else on the cluster waits.
+    if [ ${#arguments[@]} = 0 ] || [[ ${arguments[*]} == *killed* ]]; then
+        local wanted=("${arguments[@]}")
+        arguments=(killed::)
+        node_tests 'tests that kill the kubelet, containerd and the API server'
+        arguments=("${wanted[@]}")
+    fi
+}
+
+# The tests that another cluster cannot run: how their names begin, and what they need.
+own_cluster_only=(
+    'killed:: a node and an API server that can be killed'
+    'lost:: a second node that can be cut off'
+    'containers:: an image that tests/cluster/debian-image loads, and the storage classes of tests/cluster'
+    'starts:: an image that tests/cluster/debian-image loads'
+    'stores:: an image that tests/cluster/debian-image loads, and Services that this machine reaches'
+    'roots:: a hostPath of this machine'
+    'deployed::an_installation_ a hostPath of this machine'
+)
+
+# Runs the tests on a cluster that is not one of tests/cluster, and names those that it cannot run.
+other_cluster_tests() {
+    local listed entry begin needs names name left_out=()
+    if ! listed=$(cargo_test --test k8s --list); then
+        failed+=('listing the tests on a whole cluster')
+        return
+    fi
+    for entry in "${own_cluster_only[@]}"; do
+        begin=${entry%% *} needs=${entry#* }
+        left_out+=(--skip "$begin")
+        names=$(sed -n "s/^\($begin.*\): test\$/\1/p" <<<"$listed")
+        if [ -n "$names" ]; then
+            while read -r name; do missing+=("$name: needs $needs"); done <<<"$names"
+        elif [ ${#arguments[@]} = 0 ]; then
+            failed+=("no test is named $begin... any more: correct own_cluster_only in $0")
+        fi
+    done
+    node_tests 'tests on the cluster in KUBECONFIG' "${left_out[@]}"
+}
+
 given=${KUBECONFIG:-}
 obstacle=$(obstacle)
 trap stop EXIT
@@ -135,21 +182,19 @@ if [ -n "$want_nodes" ]; then
     if [ -n "$given" ]; then
         echo "the cluster in KUBECONFIG: $given"
         export KUBECONFIG=$given
-        images
-        node_tests 'tests on the cluster in KUBECONFIG'
+        if [ -n "${CLOISTERDEV_CLUSTER_DIR:-}" ]; then
+            images --load
+            own_cluster_tests 'tests on the cluster in KUBECONFIG'
+        else
+            images
+            other_cluster_tests
+        fi
     elif [ -n "$obstacle" ]; then
         missing+=("tests on a whole cluster: $obstacle. Set KUBECONFIG to use another one")
     elif start "$folder/nodes" --netpol strict; then
         export CLOISTERDEV_CLUSTER_DIR=$folder/nodes
         images --load
-        # The test that loses a node waits for most of its time.
-        RUST_TEST_THREADS=${RUST_TEST_THREADS:-3} node_tests 'tests on a whole cluster, NetworkPolicies in force at once' --skip killed::
-        # While the kubelet, containerd or the API server is away, everything else on the cluster waits.
-        if [ ${#arguments[@]} = 0 ] || [[ ${arguments[*]} == *killed* ]]; then
-            wanted=("${arguments[@]}") arguments=(killed::)
-            node_tests 'tests that kill the kubelet, containerd and the API server'
-            arguments=("${wanted[@]}")
-        fi
+        own_cluster_tests 'tests on a whole cluster, NetworkPolicies in force at once'
         # A run of no test would count as passed. The list is whole before it is looked at: one that is cut off fails.
         if ! listed=$(cargo_test --test k8s --list); then
             failed+=('listing the tests of the network')

@@ -28,6 +28,16 @@ pub fn own_cluster() -> Option<PathBuf> {
     std::env::var_os("CLOISTERDEV_CLUSTER_DIR").map(PathBuf::from)
 }
 
+/// The same, for a test that no other cluster can run. `scripts/test-k8s.sh` leaves it out there, and says so.
+///
+/// # Panics
+/// On another cluster: a test that does nothing must not count as passed.
+#[must_use]
+pub fn needs_own_cluster() -> PathBuf {
+    let needed = "only a cluster of tests/cluster can run this test: CLOISTERDEV_CLUSTER_DIR names none";
+    own_cluster().expect(needed)
+}
+
 fn kubectl() -> Command {
     assert!(
         std::env::var_os("KUBECONFIG").is_some_and(|value| !value.is_empty()),

@@ -69,8 +69,8 @@ fn waiting(turn: Option<Turn>) -> Explanation {
         many => format!("{many} jobs come before it"),
     };
     let lacking = match lacking {
-        Lacking::Place => "all places are taken".to_owned(),
-        Lacking::Processor => "all processors are taken".to_owned(),
+        Lacking::Place(all) => taken(all, "place"),
+        Lacking::Processor(all) => taken(all, "processor"),
         Lacking::Share(left) => format!(
             "it may use {memory_bytes} bytes of memory, and {left} are left for you beside your running jobs: the rest is kept \
              for other accounts"
@@ -79,6 +79,15 @@ fn waiting(turn: Option<Turn>) -> Explanation {
         Lacking::Nothing => "there is room".to_owned(),
     };
     Explanation { text: format!("it waits for its turn: {order}, and {lacking}"), ahead: Some(ahead) }
+}
+
+/// That all of what there is of something is taken.
+fn taken(all: u64, what: &str) -> String {
+    match all {
+        0 => format!("there is no {what}"),
+        1 => format!("the only {what} is taken"),
+        all => format!("all {all} {what}s are taken"),
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +108,10 @@ mod tests {
         let stopping = JobStatus { stop_requested: Some(at(1)), ..running() };
         for (status, turn, text, ahead) in [
             (queued(), turn(0, Lacking::Nothing), "it is next, and there is room", Some(0)),
-            (queued(), turn(1, Lacking::Place), "1 job comes before it, and all places are taken", Some(1)),
+            (queued(), turn(1, Lacking::Place(5)), "1 job comes before it, and all 5 places are taken", Some(1)),
+            (queued(), turn(0, Lacking::Place(1)), "it is next, and the only place is taken", Some(0)),
+            (queued(), turn(0, Lacking::Place(0)), "it is next, and there is no place", Some(0)),
+            (queued(), turn(0, Lacking::Processor(8)), "it is next, and all 8 processors are taken", Some(0)),
             (queued(), turn(2, Lacking::Memory(5)), "2 jobs come before it, and it may use 7 bytes", Some(2)),
             (queued(), None, "about to start", None),
             (fetching, None, "3 of 9 bytes", None),

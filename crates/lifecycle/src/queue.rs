@@ -81,10 +81,10 @@ impl Place {
 /// Why the first of the jobs that wait does not start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lacking {
-    /// All places are taken.
-    Place,
-    /// All processors are.
-    Processor,
+    /// All places that its queue may have are taken: so many.
+    Place(u64),
+    /// All processors that its queue may have are: so many.
+    Processor(u64),
     /// The queue's own jobs use so much memory that the rest is kept for others: so much is left for it, in bytes.
     Share(u64),
     /// So much memory is free, in bytes.
@@ -196,13 +196,15 @@ impl Schedule {
         let Capacity { jobs: places, cpus, memory_bytes: memory, reserved } = self.capacity;
         // Without places there is nothing to be fair about.
         let beyond = if jobs == 0 && places > 0 { reserved } else { 0 };
-        if self.running.len() as u64 >= places.saturating_add(beyond) {
-            return Lacking::Place;
+        let places = places.saturating_add(beyond);
+        if self.running.len() as u64 >= places {
+            return Lacking::Place(places);
         }
         let computing = self.running.values().filter_map(|running| running.memory_bytes);
         let (processors, used) = computing.fold((0_u64, 0_u64), |(count, sum), bytes| (count + 1, sum + bytes));
-        if processors >= cpus.saturating_add(beyond) {
-            return Lacking::Processor;
+        let cpus = cpus.saturating_add(beyond);
+        if processors >= cpus {
+            return Lacking::Processor(cpus);
         }
         let free = memory.saturating_sub(used);
         if memory_bytes > free {
@@ -238,7 +240,7 @@ impl Schedule {
                 Lacking::Memory(_) if queue.passed >= MOST_PASSES => return None,
                 Lacking::Memory(_) => passed.push(name.clone()),
                 // What it lacks is kept for others, or is there for no queue.
-                Lacking::Place | Lacking::Processor | Lacking::Share(_) => {}
+                Lacking::Place(_) | Lacking::Processor(_) | Lacking::Share(_) => {}
             }
         }
         let turn = turn?;

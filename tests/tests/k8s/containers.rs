@@ -432,10 +432,8 @@ mod network {
     #[tokio::test(flavor = "multi_thread")]
     #[ignore = "needs a cluster with nodes: make test-k8s"]
     async fn a_canary_opens_an_environment_for_containers_whose_walls_stand() {
-        if cluster::own_cluster().is_none() {
-            println!("not run: needs the class `sized` of tests/cluster");
-            return;
-        }
+        // For its class `sized`.
+        let _ = cluster::needs_own_cluster();
         let installation = Installation::open_with("canary", &strict_environment("sized")).await;
         assert_eq!(condition(&installation, "NetworkPolicyEnforced"), "True");
         assert_eq!(condition(&installation, "StorageWorks"), "True");
@@ -453,10 +451,8 @@ mod network {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn containers_are_refused_where_a_wall_is_missing_and_webassembly_goes_on() {
-    if cluster::own_cluster().is_none() {
-        println!("not run: needs the class `standard` of tests/cluster, which enforces no size");
-        return;
-    }
+    // For its class `standard`, which enforces no size.
+    let _ = cluster::needs_own_cluster();
     let installation = Installation::open_with("no-walls", &strict_environment("standard")).await;
     // No policy is in force: the canary has to see that.
     let gone = installation.jobs.kubectl(&["delete", "networkpolicies", "--all"]);

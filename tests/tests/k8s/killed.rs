@@ -69,10 +69,7 @@ fn environment() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twice() {
-    let Some(folder) = cluster::own_cluster() else {
-        println!("not run: needs a node of tests/cluster");
-        return;
-    };
+    let folder = cluster::needs_own_cluster();
     let kills = std::env::var(KILLS).ok().map(|kills| kills.parse::<u64>().expect("a number"));
     let _alone = ALONE.lock().await;
     block_in_place(digest);
@@ -152,10 +149,7 @@ fn begun_once(installation: &Installation, status: &JobStatus) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn an_api_server_that_restarts_in_every_step_of_a_job_loses_none() {
-    let Some(folder) = cluster::own_cluster() else {
-        println!("not run: needs a control plane of tests/cluster");
-        return;
-    };
+    let folder = cluster::needs_own_cluster();
     let _alone = ALONE.lock().await;
     let installation = Installation::open("api-server").await;
     let guest = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");

@@ -125,12 +125,8 @@ fn node_counts_as(ready: &str) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn a_node_that_is_lost_and_comes_back_runs_nothing_twice_and_keeps_nothing() {
-    let Some(folder) = cluster::own_cluster() else {
-        println!("not run: needs a node of tests/cluster");
-        return;
-    };
     // Dropped last.
-    let second = Second::start(folder);
+    let second = Second::start(cluster::needs_own_cluster());
     let installation = Installation::open_with("lost", &environment()).await;
 
     // Cut off until the cluster has noticed it, and back before its pods are given up: what runs there goes on, and what ended

@@ -13,7 +13,7 @@ type Labels = Vec<(&'static str, &'static str)>;
 
 /// The metrics as text. `works`: it runs jobs, and does not stand by.
 pub(super) fn text(figures: &Figures, works: bool) -> Result<String, fmt::Error> {
-    let Figures { jobs, looks, failures, acts, watch_failing } = figures;
+    let Figures { jobs, looks, failures, acts, leaving_volumes, watch_failing } = figures;
     let mut registry = Registry::with_prefix("cloister_engine");
     let gauge = |value: u64| {
         let gauge = Gauge::<i64>::default();
@@ -40,6 +40,8 @@ pub(super) fn text(figures: &Figures, works: bool) -> Result<String, fmt::Error>
     registry.register("looks", "Looks at a job", counter(*looks));
     registry.register("failed_looks", "Looks at a job that failed and were tried again", counter(*failures));
     registry.register("acts", "What was done for jobs, by kind", by_kind);
+    let help = "Volumes of jobs that are being deleted";
+    registry.register("leaving_volumes", help, gauge(*leaving_volumes));
     registry.register("working", "1 if this controller runs jobs, 0 if it stands by", gauge(u64::from(works)));
     let help = "For how long a watch of the API server has been failing, 0 if none is";
     registry.register("watch_failing_seconds", help, seconds);
@@ -60,6 +62,7 @@ mod tests {
             looks: 7,
             failures: 2,
             acts: [("create-pod", 5)].into(),
+            leaving_volumes: 4,
             watch_failing: Duration::from_millis(1500),
         };
         let text = text(&figures, true).expect("text");
@@ -69,6 +72,7 @@ mod tests {
             "cloister_engine_looks_total 7",
             "cloister_engine_failed_looks_total 2",
             r#"cloister_engine_acts_total{kind="create-pod"} 5"#,
+            "cloister_engine_leaving_volumes 4",
             "cloister_engine_working 1",
             "cloister_engine_watch_failing_seconds 1.5",
             "# EOF",

@@ -31,13 +31,15 @@ pub async fn a_key_is_made_once(trial: &mut Trial) {
     }
 }
 
-/// A revoked key is revoked at once and for good. Revoking it again changes nothing and is not recorded.
+/// A revoked key is revoked at once and for good, and soon on every process. Revoking it again changes nothing and is not recorded.
 pub async fn a_key_is_revoked_once(trial: &mut Trial) {
     let (kept, key) = (key(1, OWNER), key(2, OWNER));
     for key in [&kept, &key] {
         assert_eq!(put(trial, key.clone()).await, Ok(()));
-        // Keys may be remembered: what was read before must not hide the revocation.
-        assert_eq!(trial.engine().key(key.id.clone()).await, Ok(Some(key.clone())));
+        // Keys may be remembered, by every process: what was read before must not hide the revocation.
+        for process in trial.processes() {
+            assert_eq!(process.key(key.id.clone()).await, Ok(Some(key.clone())));
+        }
     }
     let revoked = ApiKey { revoked: Some(Timestamp::from_unix_ms(5)), ..key.clone() };
     for (ms, records) in [(5, 1), (6, 0), (7, 0)] {
@@ -45,6 +47,11 @@ pub async fn a_key_is_revoked_once(trial: &mut Trial) {
         let answer = trial.engine().revoke_key(key.id.clone(), Timestamp::from_unix_ms(ms), event.clone()).await;
         assert_eq!((answer, trial.recorded(&event).await), (Ok(revoked.clone()), records));
         assert_eq!(trial.engine().key(key.id.clone()).await, Ok(Some(revoked.clone())));
+        // Another process may see it later, but it sees it.
+        for process in trial.processes() {
+            let has_ended = async || process.key(key.id.clone()).await == Ok(Some(revoked.clone()));
+            trial.eventually("a revoked key ends on every process", has_ended).await;
+        }
         trial.restart().await;
     }
     assert_eq!(trial.engine().key(kept.id.clone()).await, Ok(Some(kept.clone())));

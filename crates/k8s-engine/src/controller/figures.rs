@@ -19,6 +19,8 @@ pub struct Figures {
     pub failures: u64,
     /// What was done for jobs, by its kind, such as `create-pod`.
     pub acts: BTreeMap<&'static str, u64>,
+    /// Volumes of jobs that are being deleted.
+    pub leaving_volumes: u64,
     /// For how long a watch of the API server has been failing; zero: none is.
     pub watch_failing: Duration,
 }

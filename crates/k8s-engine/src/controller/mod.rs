@@ -118,6 +118,9 @@ impl Controller {
             let count = figures.jobs.entry(phase).or_default();
             *count = count.saturating_add(1);
         });
+        self.reconciler.objects.volumes.each(|volume| {
+            figures.leaving_volumes = figures.leaving_volumes.saturating_add(u64::from(volume.leaving));
+        });
         figures
     }
 

@@ -41,8 +41,8 @@ const MOST_ACTS: u32 = 32;
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     patience: Patience,
-    /// A pod that an admission webhook has changed, and what it changed.
-    tampered: Option<(PodStep, String)>,
+    /// The steps whose pods the cluster has changed, and what it changed. Another pod would be changed in the same way.
+    tampered: BTreeMap<PodStep, String>,
     /// What the job waits for, and since when.
     waits: Option<(String, Timestamp)>,
     /// Events that this process has put on record.
@@ -159,7 +159,7 @@ impl Reconciler {
             match self.objects.create_pod(job, pod).await? {
                 Done::Yes => {}
                 Done::Tampered(what) => {
-                    memory.tampered = Some((*step, what.to_string()));
+                    memory.tampered.insert(*step, what.to_string());
                     return Ok(Done::Yes);
                 }
                 Done::Behind => return Ok(Done::Behind),
@@ -238,10 +238,8 @@ impl Reconciler {
                 pods.insert(step, facts);
             }
         }
-        // It was deleted as soon as it was created.
-        if let Some((step, what)) = &memory.tampered
-            && !phase.has_ended()
-        {
+        // They were deleted as soon as they were created.
+        for (step, what) in memory.tampered.iter().filter(|_| !phase.has_ended()) {
             let facts = PodFacts {
                 uid: String::new(),
                 attempt: job.stored.attempts.of(*step),

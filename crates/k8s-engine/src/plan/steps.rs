@@ -7,7 +7,7 @@ use crate::{
         publishing::{self, FILTER, Outputs, PUBLISH, RunFiles, RunReport},
         roots, volume,
     },
-    observe::{Patience, PodFacts, Verdict, verdict, verdict::MOST_ATTEMPTS},
+    observe::{Patience, PodEnd, PodFacts, PodState, Verdict, verdict, verdict::MOST_ATTEMPTS},
 };
 use cloister_lifecycle::{LogFate, ObservedEnd, RunFacts, RunTrace, Transition, kept_log_bytes};
 use cloister_model::{
@@ -165,6 +165,8 @@ impl Steps {
             (Seen::Waiting { .. }, Some(pod)) if pod.keeps || is_at(phase, PodStep::Publishing) => {
                 Some(self.wait(PodStep::Publishing))
             }
+            // The pod that would keep it would be changed in the same way.
+            (_, Some(pod)) if matches!(pod.state, PodState::Ended(PodEnd::Changed(_))) => None,
             // The container that publishes keeps it first.
             (_, Some(pod)) if pod.keeps || pod.messages.contains_key(PUBLISH) => None,
             (_, Some(_)) => Some(super::again(world, PodStep::Publishing)),

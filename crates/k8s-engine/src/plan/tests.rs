@@ -2,6 +2,7 @@
 //! killed between any two acts.
 
 mod away;
+mod changed;
 mod lost;
 mod outputs;
 
@@ -46,6 +47,8 @@ struct Cluster {
     end: RunEnd,
     /// How the container of an algorithm exits that is one.
     container_exits: Option<i32>,
+    /// The steps whose pods the cluster changes when they are created.
+    changed: Vec<PodStep>,
     /// Whether pods are created together and wait for each other.
     early: bool,
     /// Whether the inputs are laid out.
@@ -86,6 +89,7 @@ impl Cluster {
             registered: None,
             end: RunEnd::Succeeded,
             container_exits: None,
+            changed: Vec::new(),
             early: false,
             ready: false,
             waiting: BTreeSet::new(),
@@ -144,6 +148,7 @@ impl Cluster {
                         self.kept
                             || given_up
                             || self.keeping_came_to_nothing()
+                            || self.changed.contains(&PodStep::Publishing)
                             || self.world().node_is_silent(self.now()),
                         "a log is lost: {:?}",
                         self.pods

@@ -65,7 +65,8 @@ async fn ready(room: &Room, plural: &str, name: &str, generation: i64) -> (Strin
     panic!("{plural}/{name} is never looked at")
 }
 
-async fn label(room: &Room, account: &str) {
+/// Gives the namespace of jobs, where these tests apply things, to an account.
+pub(crate) async fn label(room: &Room, account: &str) {
     let api: Api<Namespace> = Api::all(room.client());
     let patch = Patch::Merge(json!({"metadata": {"labels": {ACCOUNT: account}}}));
     api.patch(&room.cluster.namespaces().jobs, &PatchParams::default(), &patch).await.expect("a label");

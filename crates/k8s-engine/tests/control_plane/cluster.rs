@@ -9,6 +9,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams},
+    core::Status,
 };
 use serde_json::Value;
 use std::{
@@ -124,6 +125,18 @@ impl Room {
     }
 
     async fn send(&self, method: &str, plural: &str, path: &str, body: &Value, query: &str) -> Result<Value, String> {
+        self.answer(method, plural, path, body, query).await.map_err(|status| status.message)
+    }
+
+    /// Sends a request about an object of the namespace of jobs. A refusal is as the API server said it.
+    pub(crate) async fn answer(
+        &self,
+        method: &str,
+        plural: &str,
+        path: &str,
+        body: &Value,
+        query: &str,
+    ) -> Result<Value, Box<Status>> {
         let namespace = &self.cluster.namespaces().jobs;
         let slash = if path.is_empty() { "" } else { "/" };
         let uri = format!("/apis/cloister.dev/v1alpha1/namespaces/{namespace}/{plural}{slash}{path}{query}");
@@ -132,7 +145,7 @@ impl Room {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let request = request.body(body).expect("a request");
         self.client().request::<Value>(request).await.map_err(|error| match error {
-            kube::Error::Api(status) => status.message,
+            kube::Error::Api(status) => status,
             other => panic!("{other}"),
         })
     }

@@ -21,11 +21,7 @@ use kube::{
     api::{ListParams, PostParams},
 };
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tempfile::TempDir;
 
 /// An installation with one environment, and a kubelet.
@@ -76,6 +72,7 @@ impl Installation {
         let _ = api.create(&PostParams::default(), &account).await;
         let folder = tempfile::tempdir().expect("a folder");
         let store = store(room.cluster.clone(), folder.path()).await;
+        crate::node::register(&room.client()).await;
         let kubelet = Arc::new(Kubelet::default());
         let pods: Api<Pod> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
         tokio::spawn(Arc::clone(&kubelet).work(pods));
@@ -246,17 +243,6 @@ pub(crate) fn event(job: JobId, action: AuditAction) -> AuditEvent {
     AuditEvent { subject: job.to_string(), ..cloister_testkit::event(action, cloister_testkit::now()) }
 }
 
-/// How often a controller is killed at least.
-const KILLS: u64 = 100;
-
-/// Where it is killed as soon as a job has come there.
-const KILLED_AT: [Phase; 4] = [Phase::Configuring, Phase::Running, Phase::Filtering, Phase::Finished];
-
-/// A number of a sequence that looks random, the same in each run.
-fn shuffled(number: u64) -> u64 {
-    number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an API server: make test-k8s"]
 async fn a_job_is_carried_to_its_end() {
@@ -293,56 +279,6 @@ async fn a_job_is_carried_to_its_end() {
     // Phases that it only passed through are in its history.
     assert_eq!(installation.story(job, 1).await.last().map(String::as_str), Some("Finished"));
     controller.abort();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs an API server: make test-k8s"]
-async fn a_controller_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice() {
-    let installation = Installation::open(4).await;
-    let (mut jobs, mut kills, mut at_phases) = (Vec::new(), 0, BTreeSet::new());
-    loop {
-        let mut left = Vec::new();
-        for job in &jobs {
-            let status = installation.store.status(*job).await.expect("a status");
-            left.extend((!status.phase.has_ended()).then_some(status));
-        }
-        let all = KILLED_AT.iter().all(|phase| at_phases.contains(phase));
-        if kills >= KILLS && left.is_empty() && all {
-            break;
-        }
-        assert!(kills < 10 * KILLS, "{left:?} have not ended after {kills} kills, at {at_phases:?}");
-        if (kills < KILLS || !all) && left.len() < 4 {
-            jobs.push(installation.submit(jobs.len() as u64).await);
-        }
-        let controller = installation.start().await;
-        match left.first().filter(|_| shuffled(kills) % 2 == 1) {
-            // As soon as a phase is stored.
-            Some(status) => {
-                let changed = installation.store.wait(status.id, status.seen());
-                if let Ok(status) = tokio::time::timeout(Duration::from_secs(1), changed).await {
-                    at_phases.insert(status.expect("a status").phase);
-                }
-            }
-            // From before its first request to after several phases.
-            None => tokio::time::sleep(Duration::from_millis(shuffled(kills) % 400)).await,
-        }
-        controller.abort();
-        let _ = controller.await;
-        kills += 1;
-    }
-    let controller = installation.start().await;
-    installation.nothing_is_left(&jobs).await;
-    controller.abort();
-    let recorded = installation.recorded().await;
-    for job in &jobs {
-        let status = installation.ended(*job).await;
-        assert_eq!(status.phase, Phase::Finished, "{status:?}");
-        for step in ["c", "a", "p"] {
-            assert_eq!(installation.kubelet.pods(&format!("{job}-{step}")), 1, "{job}-{step} after {kills} kills");
-        }
-        assert_eq!(recorded.get(&(job.to_string(), AuditAction::Released)), Some(&1), "{job}");
-    }
-    assert!(recorded.values().all(|times| *times == 1), "{recorded:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

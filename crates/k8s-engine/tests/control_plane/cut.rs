@@ -1,12 +1,13 @@
 //! Connections to the API server that are cut: closed, reset, and silent, which neither side notices by itself. The controller goes
-//! on.
+//! on, and a replica of the service learns of what others do.
 
 use crate::{
+    cluster::Room,
     controller::{Installation, options},
     installed::kubeconfig,
 };
 use cloister_k8s_engine::{Cluster, controller::Controller};
-use cloister_model::{Jobs as _, Phase};
+use cloister_model::{ApiKey, AuditAction, Jobs as _, Keyring as _, Phase, Timestamp};
 use serde_json::json;
 use std::time::Duration;
 use tokio::{
@@ -15,6 +16,13 @@ use tokio::{
     sync::watch,
     task::JoinHandle,
 };
+
+/// How often it is looked whether something has happened, ten times a second. A silent connection is given up after more than a
+/// minute.
+const LOOKS: u32 = 3000;
+
+/// The ends of connections, one after the other.
+const CUTS: [Cut; 3] = [Cut::Closed, Cut::Reset, Cut::Silent];
 
 /// What happens to the connections that are open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +59,19 @@ impl Wire {
     }
 }
 
+/// The cluster as a process sees it whose way to the API server can be cut.
+async fn wired(room: &Room) -> (Wire, Cluster) {
+    let mut config = kubeconfig();
+    let url = &mut config["clusters"][0]["cluster"]["server"];
+    let server = url.as_str().and_then(|url| url.strip_prefix("https://")).expect("a URL").to_owned();
+    let wire = Wire::to(server).await;
+    *url = json!(format!("https://{}", wire.address));
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), serde_saphyr::to_string(&config).expect("YAML")).expect("written");
+    let cluster = Cluster::connect(Some(file.path()), room.cluster.namespaces().clone()).await.expect("a cluster");
+    (wire, cluster)
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         self.task.abort();
@@ -74,25 +95,16 @@ async fn carry(mut client: TcpStream, mut server: TcpStream, mut cut: watch::Rec
 #[ignore = "needs an API server: make test-k8s"]
 async fn jobs_go_on_when_the_connections_of_the_controller_are_cut() {
     let installation = Installation::open(10).await;
-    let mut config = kubeconfig();
-    let cluster = &mut config["clusters"][0]["cluster"]["server"];
-    let server = cluster.as_str().and_then(|url| url.strip_prefix("https://")).expect("a URL").to_owned();
-    let wire = Wire::to(server).await;
-    *cluster = json!(format!("https://{}", wire.address));
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), serde_saphyr::to_string(&config).expect("YAML")).expect("written");
-    let names = installation.room.cluster.namespaces().clone();
-    let cluster = Cluster::connect(Some(file.path()), names).await.expect("a cluster");
+    let (wire, cluster) = wired(&installation.room).await;
     let controller = Controller::open(cluster, options()).await.expect("a controller");
     let controller = tokio::spawn(async move { controller.run(std::future::pending()).await });
-    for (number, how) in [None, Some(Cut::Closed), Some(Cut::Reset), Some(Cut::Silent)].into_iter().enumerate() {
+    for (number, how) in std::iter::once(None).chain(CUTS.map(Some)).enumerate() {
         if how.is_some() {
             wire.cut.send_replace(how);
         }
         let job = installation.submit(number as u64).await;
-        // A silent connection is given up after more than a minute.
         let mut phase = Phase::Queued;
-        for _ in 0..3000 {
+        for _ in 0..LOOKS {
             phase = installation.store.status(job).await.expect("a status").phase;
             if phase.has_ended() {
                 break;
@@ -102,4 +114,42 @@ async fn jobs_go_on_when_the_connections_of_the_controller_are_cut() {
         assert_eq!(phase, Phase::Finished, "{how:?}");
     }
     controller.abort();
+}
+
+/// Keys are asked for on every request and known from a watch. One whose connection is silent shows nothing, and does not fail.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_key_that_is_revoked_elsewhere_ends_on_a_replica_whose_connections_are_cut() {
+    let installation = Installation::open(10).await;
+    let (wire, cluster) = wired(&installation.room).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let replica = crate::controller::store(cluster, folder.path()).await;
+    let elsewhere = &installation.store;
+    let record = |action| cloister_testkit::event(action, cloister_testkit::now());
+    for (number, how) in std::iter::once(None).chain(CUTS.map(Some)).enumerate() {
+        let key = cloister_testkit::api_key(&format!("{number:016x}"), "alice", Timestamp::from_unix_ms(5));
+        elsewhere.put_key(key.clone(), record(AuditAction::KeyCreated)).await.expect("a key");
+        // What is listed is in memory. A key that is not is read from the API server, and would not be late.
+        let known = async || replica.keys(None).await.is_ok_and(|keys| keys.contains(&key));
+        assert!(comes(known).await, "{how:?}: the replica does not learn of a key");
+        if how.is_some() {
+            wire.cut.send_replace(how);
+        }
+        let (at, revoked) = (Timestamp::from_unix_ms(6), record(AuditAction::KeyRevoked));
+        elsewhere.revoke_key(key.id.clone(), at, revoked).await.expect("revoked");
+        let revoked = ApiKey { revoked: Some(at), ..key.clone() };
+        let ended = async || replica.key(key.id.clone()).await == Ok(Some(revoked.clone()));
+        assert!(comes(ended).await, "{how:?}: a revoked key goes on working");
+    }
+}
+
+/// Whether it holds at last.
+async fn comes(holds: impl AsyncFn() -> bool) -> bool {
+    for _ in 0..LOOKS {
+        if holds().await {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    false
 }

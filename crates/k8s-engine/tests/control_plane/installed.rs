@@ -88,8 +88,13 @@ pub(crate) fn kubeconfig() -> Value {
 
 /// A kubeconfig with which requests are those of a service account of the installation.
 pub(crate) fn kubeconfig_as(room: &Room, account: &str) -> NamedTempFile {
+    kubeconfig_of(&room.cluster.namespaces().system, account)
+}
+
+/// A kubeconfig with which requests are those of a service account of this namespace.
+pub(crate) fn kubeconfig_of(namespace: &str, account: &str) -> NamedTempFile {
     let mut config = kubeconfig();
-    let name = format!("system:serviceaccount:{}:{account}", room.cluster.namespaces().system);
+    let name = format!("system:serviceaccount:{namespace}:{account}");
     for user in config["users"].as_array_mut().expect("users") {
         user["user"]["as"] = json!(name);
     }

@@ -28,11 +28,44 @@ use kube::{
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 
-const API: &str = "cloister-api";
-const ENGINE: &str = "cloister-engine";
+pub(crate) const API: &str = "cloister-api";
+pub(crate) const ENGINE: &str = "cloister-engine";
+
+/// What is in namespaces and could be worth reaching, as `group/resource` or `group/resource/subresource`.
+pub(crate) const NAMESPACED: [&str; 29] = [
+    "/secrets",
+    "/configmaps",
+    "/pods",
+    "/pods/exec",
+    "/pods/attach",
+    "/pods/portforward",
+    "/pods/ephemeralcontainers",
+    "/pods/log",
+    "/persistentvolumeclaims",
+    "/serviceaccounts",
+    "/serviceaccounts/token",
+    "cloister.dev/apikeys",
+    "cloister.dev/computejobs",
+    "cloister.dev/computejobs/status",
+    "cloister.dev/environments",
+    "cloister.dev/environments/status",
+    "cloister.dev/datasets",
+    "cloister.dev/algorithms",
+    "cloister.dev/datasets/status",
+    "cloister.dev/algorithms/status",
+    "cloister.dev/jobrequests",
+    "cloister.dev/jobrequests/status",
+    "coordination.k8s.io/leases",
+    "events.k8s.io/events",
+    "apps/deployments",
+    "batch/jobs",
+    "rbac.authorization.k8s.io/roles",
+    "rbac.authorization.k8s.io/rolebindings",
+    "admissionregistration.k8s.io/validatingadmissionpolicies",
+];
 
 /// The verbs of RBAC.
-const VERBS: [&str; 8] = ["create", "get", "list", "watch", "update", "patch", "delete", "deletecollection"];
+pub(crate) const VERBS: [&str; 8] = ["create", "get", "list", "watch", "update", "patch", "delete", "deletecollection"];
 
 /// The cluster as an account of the installation sees it.
 pub(crate) async fn cluster_as(room: &Room, account: &str) -> Cluster {
@@ -42,7 +75,18 @@ pub(crate) async fn cluster_as(room: &Room, account: &str) -> Cluster {
 
 /// Whether an account may do something; `resource` is `group/resource` or `group/resource/subresource`, and no namespace means
 /// all of them.
-async fn may(client: &Client, verb: &str, resource: &str, namespace: Option<&str>) -> bool {
+pub(crate) async fn may(client: &Client, verb: &str, resource: &str, namespace: Option<&str>) -> bool {
+    may_to(client, verb, resource, namespace, None).await
+}
+
+/// As [`may`], to the object of this name; none: to all of them.
+pub(crate) async fn may_to(
+    client: &Client,
+    verb: &str,
+    resource: &str,
+    namespace: Option<&str>,
+    name: Option<&str>,
+) -> bool {
     let mut parts = resource.split('/').map(str::to_owned);
     let review = SelfSubjectAccessReview {
         spec: SelfSubjectAccessReviewSpec {
@@ -52,6 +96,7 @@ async fn may(client: &Client, verb: &str, resource: &str, namespace: Option<&str
                 subresource: parts.next(),
                 verb: Some(verb.to_owned()),
                 namespace: namespace.map(str::to_owned),
+                name: name.map(str::to_owned),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()
@@ -61,6 +106,20 @@ async fn may(client: &Client, verb: &str, resource: &str, namespace: Option<&str
     let api: Api<SelfSubjectAccessReview> = Api::all(client.clone());
     let answer = api.create(&PostParams::default(), &review).await.expect("an answer");
     answer.status.is_some_and(|status| status.allowed)
+}
+
+/// What an account may do in every namespace: the service watches assets that are applied, and says what became of them.
+pub(crate) fn everywhere(account: &str, resource: &str) -> &'static [&'static str] {
+    match (account, resource) {
+        (API, "cloister.dev/datasets" | "cloister.dev/algorithms" | "cloister.dev/jobrequests") => {
+            &["get", "list", "watch"]
+        }
+        (
+            API,
+            "cloister.dev/datasets/status" | "cloister.dev/algorithms/status" | "cloister.dev/jobrequests/status",
+        ) => &["patch"],
+        _ => &[],
+    }
 }
 
 /// The whole way of a job with the rights of the installation: every right that is missing would show.
@@ -167,57 +226,13 @@ async fn no_account_has_a_right_that_is_not_written_here() {
         (ENGINE, assets, "cloister.dev/algorithms", &["get"]),
         (API, assets, "cloister.dev/algorithms", &["create", "get", "list", "watch", "patch"]),
     ];
-    let resources = [
-        "/secrets",
-        "/configmaps",
-        "/pods",
-        "/pods/exec",
-        "/pods/attach",
-        "/pods/portforward",
-        "/pods/ephemeralcontainers",
-        "/pods/log",
-        "/persistentvolumeclaims",
-        "/serviceaccounts",
-        "/serviceaccounts/token",
-        "cloister.dev/apikeys",
-        "cloister.dev/computejobs",
-        "cloister.dev/computejobs/status",
-        "cloister.dev/environments",
-        "cloister.dev/environments/status",
-        "cloister.dev/datasets",
-        "cloister.dev/algorithms",
-        "cloister.dev/datasets/status",
-        "cloister.dev/algorithms/status",
-        "cloister.dev/jobrequests",
-        "cloister.dev/jobrequests/status",
-        "coordination.k8s.io/leases",
-        "events.k8s.io/events",
-        "apps/deployments",
-        "batch/jobs",
-        "rbac.authorization.k8s.io/roles",
-        "rbac.authorization.k8s.io/rolebindings",
-        "admissionregistration.k8s.io/validatingadmissionpolicies",
-    ];
     for account in [API, ENGINE] {
         let client = cluster_as(&room, account).await.client().clone();
         for namespace in [system, jobs, assets] {
-            for resource in resources {
+            for resource in NAMESPACED {
                 let granted =
                     rights.iter().find(|(who, place, what, _)| (*who, *place, *what) == (account, namespace, resource));
-                // Applied assets are watched in every namespace.
-                let watched: &[&str] = match (account, resource) {
-                    (API, "cloister.dev/datasets" | "cloister.dev/algorithms" | "cloister.dev/jobrequests") => {
-                        &["get", "list", "watch"]
-                    }
-                    (
-                        API,
-                        "cloister.dev/datasets/status"
-                        | "cloister.dev/algorithms/status"
-                        | "cloister.dev/jobrequests/status",
-                    ) => &["patch"],
-                    _ => &[],
-                };
-                let expected = granted.map_or(watched, |(_, _, _, verbs)| verbs);
+                let expected = granted.map_or(everywhere(account, resource), |(_, _, _, verbs)| verbs);
                 for verb in VERBS {
                     let allowed = may(&client, verb, resource, Some(namespace)).await;
                     assert_eq!(allowed, expected.contains(&verb), "{account} {verb} {resource} in {namespace}");

@@ -6,12 +6,12 @@ use cloister_model::{Phase, Timestamp};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-fn object(kind: &str, name: &str, spec: Value) -> Value {
+pub(crate) fn object(kind: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "cloister.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
 /// A document with something else at one place.
-fn with(mut document: Value, pointer: &str, value: Value) -> Value {
+pub(crate) fn with(mut document: Value, pointer: &str, value: Value) -> Value {
     let (parent, last) = pointer.rsplit_once('/').expect("a pointer");
     document.pointer_mut(parent).expect(pointer)[last] = value;
     document

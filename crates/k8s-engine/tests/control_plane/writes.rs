@@ -201,7 +201,7 @@ async fn a_job_costs_few_writes() {
         });
         let total: usize = writes.values().sum();
         assert!(total <= MOST, "{environment}: {total} writes, {writes:#?}");
-        // They were seen. (The kubelet of these tests ends pods before their time, so that one may be created again.)
+        // They were seen.
         for (what, least) in [
             ("cloister-api create computejobs", 1),
             ("cloister-engine create pods", 3),

@@ -52,12 +52,12 @@ fn long_jobs_of_one_queue_do_not_keep_the_others_out() {
     let mut schedule = Schedule::new(Capacity { jobs: 4, cpus: 2, memory_bytes: 8 * GIB, reserved: 1 });
     (1..=5).for_each(|number| schedule.wait(waiting(number, "a", GIB)));
     assert_eq!(schedule.decide().len(), 2, "all processors");
-    assert_eq!(schedule.lacking("a", GIB), Lacking::Processor);
+    assert_eq!(schedule.lacking("a", GIB), Lacking::Processor(2));
     schedule.wait(waiting(6, "b", GIB));
     schedule.wait(waiting(7, "b", GIB));
     assert_eq!(schedule.decide().iter().map(number).collect::<Vec<_>>(), [6]);
-    assert_eq!(schedule.lacking("b", GIB), Lacking::Processor, "one beyond, and no more");
-    assert_eq!(schedule.lacking("c", GIB), Lacking::Processor);
+    assert_eq!(schedule.lacking("b", GIB), Lacking::Processor(2), "one beyond, and no more");
+    assert_eq!(schedule.lacking("c", GIB), Lacking::Processor(3));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn processors_count_as_places_do() {
     (1..=3).for_each(|number| schedule.wait(waiting(number, "a", 1)));
     let started = schedule.decide();
     assert_eq!(started.len(), 2);
-    assert_eq!(schedule.lacking("a", 1), Lacking::Processor);
+    assert_eq!(schedule.lacking("a", 1), Lacking::Processor(2));
     // Results of one are being stored: others may compute.
     schedule.rest(started[0].job);
     assert_eq!(schedule.decide().len(), 1);
@@ -96,7 +96,7 @@ fn a_job_that_rests_keeps_its_place() {
     (1..=2).for_each(|number| schedule.wait(waiting(number, "a", GIB)));
     let started = schedule.decide();
     schedule.rest(started[0].job);
-    assert_eq!((schedule.decide(), schedule.lacking("a", 1)), (vec![], Lacking::Place));
+    assert_eq!((schedule.decide(), schedule.lacking("a", 1)), (vec![], Lacking::Place(1)));
     schedule.end(started[0].job);
     assert_eq!(schedule.decide().len(), 1);
 }

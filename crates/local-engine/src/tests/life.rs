@@ -79,7 +79,7 @@ async fn a_job_stops_wherever_it_is_within_a_second() {
     submit(&engine, waiting.clone()).await.expect("submitted");
     let explained = engine.explain(waiting.id).await.expect("explained");
     assert_eq!(explained.ahead, Some(0));
-    assert!(explained.text.contains("all places are taken"), "{}", explained.text);
+    assert!(explained.text.contains("the only place is taken"), "{}", explained.text);
 
     let stopped = stop(&engine, waiting.id).await.expect("stopped");
     assert_eq!(stopped.phase, Phase::Stopped);

@@ -31,7 +31,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 /// The name of the node, the same in all tests.
-const NAME: &str = "cloister-tests";
+pub(crate) const NAME: &str = "cloister-tests";
 
 /// A node that works until it is dropped: then its processes are killed.
 pub(crate) struct Node {
