@@ -3,7 +3,7 @@
 
 use crate::{
     clock::now,
-    cluster::{CallError, Cluster, call, watch},
+    cluster::{CallError, Cluster, call, version, watch},
     resources::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
     },
@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams},
     runtime::watcher::Event,
 };
 use serde::de::DeserializeOwned;
@@ -69,9 +69,44 @@ pub fn publish_what_is_applied(cluster: Cluster, publish: Arc<dyn Publish>) -> B
     })
 }
 
+/// An object, as far as its publisher wrote it.
+trait Written {
+    /// Whether it is as it was, whatever the service has said of it since.
+    fn is_as(&self, other: &Self) -> bool;
+
+    /// Which of two is newer: its version.
+    fn version(&self) -> u64;
+}
+
+impl Written for Dataset {
+    fn is_as(&self, other: &Self) -> bool {
+        is_as_written(&self.metadata, &other.metadata)
+    }
+
+    fn version(&self) -> u64 {
+        version(self)
+    }
+}
+
+impl Written for Algorithm {
+    fn is_as(&self, other: &Self) -> bool {
+        is_as_written(&self.metadata, &other.metadata)
+    }
+
+    fn version(&self) -> u64 {
+        version(self)
+    }
+}
+
+/// The API server counts the changes of what a publisher writes, and those of a status in the version alone.
+fn is_as_written(one: &ObjectMeta, other: &ObjectMeta) -> bool {
+    one.uid == other.uid && one.generation == other.generation
+}
+
 /// A kind of asset.
 trait Applied:
-    AssetResource
+    Written
+    + AssetResource
     + Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + DeserializeOwned
@@ -143,7 +178,7 @@ impl<K> Default for Followed<K> {
     }
 }
 
-impl<K: Clone> Followed<K> {
+impl<K: Clone + Written> Followed<K> {
     /// What can be looked at now: one look in each namespace.
     fn due(&mut self) -> Vec<(String, BTreeMap<String, K>)> {
         let ready: Vec<String> =
@@ -156,6 +191,17 @@ impl<K: Clone> Followed<K> {
 
     fn put(&mut self, key: Key, asset: K) {
         self.deleted.remove(&key);
+        let waits = self.waiting.get(&key.0).is_some_and(|assets| assets.contains_key(&key.1));
+        // What was said of it, by this replica or another one, is no reason to look again: a source whose every answer differs would
+        // have the whole object written as fast as it answers.
+        if !waits
+            && !self.busy.contains(&key.0)
+            && let Some(known) = self.unsettled.get_mut(&key)
+            && known.is_as(&asset)
+        {
+            *known = asset;
+            return;
+        }
         let (namespace, name) = key;
         self.waiting.entry(namespace).or_default().insert(name, asset);
     }
@@ -179,10 +225,18 @@ impl<K: Clone> Followed<K> {
             if is_settled || self.deleted.contains(&key) {
                 self.unsettled.remove(&key);
             } else {
-                self.unsettled.insert(key, asset);
+                let newest = self.said_meanwhile(&key, &asset).unwrap_or(asset);
+                self.unsettled.insert(key, newest);
             }
         }
         self.deleted.retain(|(of, _)| of != namespace);
+    }
+
+    /// Takes an asset back that waits for no other reason than that something was said of it. The asset, if it is newer.
+    fn said_meanwhile(&mut self, (namespace, name): &Key, looked: &K) -> Option<K> {
+        let assets = self.waiting.get_mut(namespace)?;
+        assets.get(name).filter(|meanwhile| meanwhile.is_as(looked))?;
+        assets.remove(name).filter(|meanwhile| meanwhile.version() > looked.version())
     }
 
     /// Everything that is not settled is looked at again.
@@ -341,7 +395,7 @@ async fn write<K: Applied>(
         api.patch_status(&name, &PatchParams::default(), &patch).await
     });
     match written.await {
-        // It changed meanwhile, and is looked at again because of that.
+        // It changed meanwhile. What its publisher has changed is looked at again because of that.
         Ok(_) | Err(CallError::Conflict | CallError::Missing) => Ok(()),
         Err(error) => Err(error),
     }
@@ -365,33 +419,88 @@ mod tests {
         assert_eq!(refused.conditions.len(), 1);
     }
 
+    /// An asset: what its publisher wrote last, and its version.
+    #[derive(Clone, Debug, PartialEq)]
+    struct Object {
+        written: u32,
+        version: u64,
+    }
+
+    impl Written for Object {
+        fn is_as(&self, other: &Self) -> bool {
+            self.written == other.written
+        }
+
+        fn version(&self) -> u64 {
+            self.version
+        }
+    }
+
+    fn written(written: u32) -> Object {
+        Object { written, version: u64::from(written) * 100 }
+    }
+
+    /// What is looked at now, by what was written.
+    fn next(applied: &mut Followed<Object>) -> Vec<(String, Vec<u32>)> {
+        let of = |assets: BTreeMap<String, Object>| assets.into_values().map(|asset| asset.written).collect();
+        applied.due().into_iter().map(|(namespace, assets)| (namespace, of(assets))).collect()
+    }
+
     #[test]
     fn a_namespace_is_looked_at_once_at_a_time_and_none_waits_for_another() {
         let key = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
-        let mut applied = Followed::default();
-        let next = |applied: &mut Followed<u32>| -> Vec<(String, Vec<u32>)> {
-            applied.due().into_iter().map(|(namespace, assets)| (namespace, assets.into_values().collect())).collect()
-        };
-        applied.put(key("a", "slow"), 1);
+        let mut applied: Followed<Object> = Followed::default();
+        applied.put(key("a", "slow"), written(1));
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
         // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
         for (name, number) in [("slow", 2), ("slow", 3), ("other", 4), ("gone", 5)] {
-            applied.put(key("a", name), number);
+            applied.put(key("a", name), written(number));
         }
         applied.remove(&key("a", "gone"));
-        applied.put(key("b", "quick"), 6);
+        applied.put(key("b", "quick"), written(6));
         assert_eq!(next(&mut applied), [("b".to_owned(), vec![6])]);
         assert!(next(&mut applied).is_empty());
-        applied.looked("b", vec![("quick".to_owned(), 6, true)]);
-        applied.looked("a", vec![("slow".to_owned(), 1, false)]);
+        applied.looked("b", vec![("quick".to_owned(), written(6), true)]);
+        applied.looked("a", vec![("slow".to_owned(), written(1), false)]);
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![4, 3])]);
         // One that is deleted while it is looked at is not looked at again.
         applied.remove(&key("a", "other"));
-        applied.looked("a", vec![("other".to_owned(), 4, false), ("slow".to_owned(), 3, false)]);
+        applied.looked("a", vec![("other".to_owned(), written(4), false), ("slow".to_owned(), written(3), false)]);
         applied.again();
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![3])]);
-        applied.looked("a", vec![("slow".to_owned(), 3, true)]);
+        applied.looked("a", vec![("slow".to_owned(), written(3), true)]);
         applied.again();
         assert!(next(&mut applied).is_empty());
+    }
+
+    #[test]
+    fn what_is_said_of_an_asset_is_no_reason_to_look_at_it_again() {
+        let key = || ("a".to_owned(), "x".to_owned());
+        let mut applied: Followed<Object> = Followed::default();
+        let said = |version| Object { written: 1, version };
+        applied.put(key(), said(1));
+        assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
+        // Its source fails, which is said of it, by this replica and then by another one.
+        applied.put(key(), said(2));
+        applied.looked("a", vec![("x".to_owned(), said(1), false)]);
+        assert!(next(&mut applied).is_empty());
+        for version in 3..9 {
+            applied.put(key(), said(version));
+            assert!(next(&mut applied).is_empty(), "{version}");
+        }
+        // It is looked at in its newest version, because a write to any other one is refused.
+        applied.again();
+        let looked = applied.due();
+        assert_eq!(looked[0].1["x"], said(8));
+        applied.again();
+        applied.put(key(), said(9));
+        applied.looked("a", vec![("x".to_owned(), said(8), false)]);
+        assert!(next(&mut applied).is_empty());
+        applied.again();
+        assert_eq!(applied.due()[0].1["x"], said(9));
+        // What its publisher has written meanwhile is looked at at once.
+        applied.put(key(), written(2));
+        applied.looked("a", vec![("x".to_owned(), said(9), false)]);
+        assert_eq!(next(&mut applied), [("a".to_owned(), vec![2])]);
     }
 }

@@ -39,8 +39,12 @@ const SOON_MS: u64 = 300;
 /// job. If that one is gone, another one follows the job from then on.
 const HOLD_BACK_MS: u64 = 5000;
 
-/// How long a request stays as it is that waits for something which may appear: a label, an answer.
+/// How long a request stays as it is that waits for something which may appear: a label, an answer. Longer if many of its namespace wait.
 const AGAIN_MS: u64 = 15_000;
+
+/// How long a namespace waits for each request of it that waits. Every look is two writes of a whole object, which its account may have made
+/// large: however many requests wait, this bounds what they cost etcd.
+const EACH_MS: u64 = 2000;
 
 /// Jobs of deleted requests that are stopped at once.
 const STOPS_AT_ONCE: usize = 8;
@@ -114,6 +118,8 @@ struct Followed {
     busy: BTreeSet<String>,
     /// Requests that something is done about, with what has happened to each meanwhile.
     under_way: BTreeMap<Key, Option<Meanwhile>>,
+    /// For how long the requests of a namespace stay as they are that wait, in milliseconds. Of others, it is [`AGAIN_MS`].
+    pauses: BTreeMap<String, u64>,
 }
 
 /// What happens to a request while something is done about it.
@@ -135,7 +141,32 @@ impl Followed {
             return;
         }
         let ours = known.is_some_and(|known| known.ours);
-        self.open.insert(key, Open { request, ours, not_before: soon(present) });
+        let not_before = self.heard(&request, present);
+        self.open.insert(key, Open { request, ours, not_before });
+    }
+
+    /// When to look at a request that was just heard of. That another replica has found that it waits is no reason to try it again: else
+    /// each of two replicas would do so because of what the other one wrote, as fast as they can.
+    fn heard(&self, request: &JobRequest, present: Timestamp) -> u64 {
+        if !request.status.as_ref().is_some_and(status::waits) {
+            return soon(present);
+        }
+        let namespace = request.namespace().unwrap_or_default();
+        soon(present).saturating_add(self.pauses.get(&namespace).copied().unwrap_or(AGAIN_MS))
+    }
+
+    /// For how long the requests of a namespace stay as they are that wait, if so many of those that were just looked at do.
+    fn pause(&mut self, namespace: &str, looked: usize) -> u64 {
+        let rest = self.open.range((namespace.to_owned(), String::new())..).take_while(|(key, _)| key.0 == namespace);
+        let rest = rest.filter(|(_, open)| open.request.status.as_ref().is_some_and(status::waits)).count();
+        let waiting = u64::try_from(looked.saturating_add(rest)).unwrap_or(u64::MAX);
+        let pause = waiting.saturating_mul(EACH_MS);
+        if pause <= AGAIN_MS {
+            self.pauses.remove(namespace);
+            return AGAIN_MS;
+        }
+        self.pauses.insert(namespace.to_owned(), pause);
+        pause
     }
 
     fn remove(&mut self, key: &Key) {
@@ -162,17 +193,19 @@ impl Followed {
     /// A look has ended, with when to look at each request next.
     fn looked(&mut self, namespace: &str, looked: Vec<(Key, Open, Next)>, present: Timestamp) {
         self.busy.remove(namespace);
+        let pause = self.pause(namespace, looked.iter().filter(|(_, _, next)| matches!(next, Next::Later)).count());
         for (key, open, next) in looked {
             let not_before = match next {
                 Next::Again => Some(soon(present)),
-                Next::Later => Some(present.unix_ms() + AGAIN_MS),
+                Next::Later => Some(present.unix_ms().saturating_add(pause)),
                 Next::Over => None,
             };
             match self.under_way.remove(&key).flatten() {
                 Some(Meanwhile::Deleted) => {}
                 Some(Meanwhile::Changed(request)) if version(&*request) > version(&open.request) => {
                     let ours = open.ours && request.uid() == open.request.uid();
-                    self.open.insert(key, Open { request: *request, ours, not_before: soon(present) });
+                    let not_before = self.heard(&request, present);
+                    self.open.insert(key, Open { request: *request, ours, not_before });
                 }
                 Some(Meanwhile::Changed(_)) | None => {
                     self.open.extend(not_before.map(|not_before| (key, Open { not_before, ..open })));
@@ -497,5 +530,44 @@ mod tests {
         assert_eq!(versions(&slow), [4]);
         followed.looked("a", looked(slow, || Next::Over), moments[3]);
         assert!(followed.open.is_empty() && followed.due(moments[3]).is_empty());
+    }
+
+    #[test]
+    fn requests_that_wait_cost_little_however_many_there_are_and_whichever_replica_says_so() {
+        let at = |ms: u64| Timestamp::from_unix_ms(1_000_000 + ms);
+        let waits = |name: usize, version: usize| {
+            let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
+            let mut request = JobRequest::new(&format!("r{name}"), serde_json::from_value(spec).expect("a spec"));
+            request.metadata.namespace = Some("a".to_owned());
+            request.metadata.resource_version = Some(version.to_string());
+            let reason = "the queue is full".to_owned();
+            let later = Decided::Later { reason };
+            request.status = Some(status::decided(JobRequestStatus::default(), Some(1), later, at(0)));
+            request
+        };
+        let mut followed = Followed::default();
+        let due = |followed: &mut Followed, ms: u64| followed.due(at(ms)).remove("a").unwrap_or_default();
+        // Another replica has written, again and again, that this one waits.
+        for version in 1..=9 {
+            followed.put(waits(0, version), at(0));
+            assert!(due(&mut followed, AGAIN_MS - 1).is_empty(), "{version}");
+        }
+        let one = due(&mut followed, AGAIN_MS + SOON_MS);
+        assert_eq!(one.len(), 1);
+        // The same if it writes while this one is looking.
+        followed.put(waits(0, 10), at(0));
+        followed.looked("a", one.into_iter().map(|(key, open)| (key, open, Next::Again)).collect(), at(0));
+        assert!(due(&mut followed, AGAIN_MS - 1).is_empty());
+
+        // Many in one namespace are tried no more often than each in its turn.
+        for name in 0..100 {
+            followed.put(waits(name, 11 + name), at(0));
+        }
+        let all = due(&mut followed, AGAIN_MS + SOON_MS);
+        assert_eq!(all.len(), 100);
+        followed.looked("a", all.into_iter().map(|(key, open)| (key, open, Next::Later)).collect(), at(0));
+        followed.put(waits(50, 1000), at(0));
+        assert!(due(&mut followed, 100 * EACH_MS - 1).is_empty());
+        assert_eq!(due(&mut followed, 100 * EACH_MS + SOON_MS).len(), 100);
     }
 }
