@@ -8,7 +8,7 @@ use crate::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
     },
 };
-use cloister_model::{Account, Did, Manifest, Timestamp, escape};
+use cloister_model::{Account, AssetKind, AssetName, Did, Manifest, Timestamp, escape};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use k8s_openapi::{
     NamespaceResourceScope,
@@ -41,13 +41,19 @@ const MOST_MESSAGE: usize = 2000;
 /// What [`Publish::publish`] returns.
 pub type Publishing<'a> = Pin<Box<dyn Future<Output = Result<Did, NotPublished>> + Send + 'a>>;
 
-/// The use case that publishes an asset: the one behind the HTTP API.
+/// What [`Publish::withdraw`] returns.
+pub type Withdrawing<'a> = Pin<Box<dyn Future<Output = Result<(), NotPublished>> + Send + 'a>>;
+
+/// The use cases that publish and withdraw an asset: those behind the HTTP API.
 pub trait Publish: fmt::Debug + Send + Sync {
     /// Publishes a manifest for its owner. The same manifest again changes nothing.
     fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_>;
+
+    /// Withdraws what a manifest of this kind and name has published for its owner. If there is nothing of it, nothing changes.
+    fn withdraw(&self, owner: Account, kind: AssetKind, name: AssetName) -> Withdrawing<'_>;
 }
 
-/// Why an asset was not published.
+/// Why an asset was not published, or not withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotPublished {
     /// In one word in CamelCase, such as `SourceRefused`.
@@ -307,23 +313,43 @@ async fn outcome<K: Applied>(
             "spec.stored belongs to assets that were published over HTTP; remove it, and write files or services";
         return refused("InvalidManifest", message.to_owned(), false);
     }
-    if asset.withdrawn().is_some() {
-        let message = "it was withdrawn: no job may use it".to_owned();
-        return refused("Withdrawn", message, false);
-    }
     let Some(owner) = owner else {
         let message = format!("the namespace {namespace} belongs to no account; an operator labels it {ACCOUNT}: NAME");
         return refused("NoAccount", message, true);
     };
+    if asset.withdrawn().is_some() {
+        let message = "it was withdrawn: no job may use it".to_owned();
+        let said = NotPublished { reason: "Withdrawn", message, passes: false };
+        return Ok(Err(withdrawn(publish, asset, owner, said).await));
+    }
     let secrets = secrets(cluster, &namespace, secrets_named(asset)).await?;
     let manifest = match manifest(asset, &secrets) {
         Ok(manifest) => manifest,
         Err(error) => {
             let passes = matches!(error, Unusable::Secret { .. });
-            return refused(error.reason(), escape(error.to_string().as_bytes(), MOST_MESSAGE).to_string(), passes);
+            let message = escape(error.to_string().as_bytes(), MOST_MESSAGE).to_string();
+            let said = NotPublished { reason: error.reason(), message, passes };
+            return Ok(Err(match error {
+                // What was published before lacks the restriction, too, which is why it may have been written now.
+                Unusable::UnknownField(_) => withdrawn(publish, asset, owner, said).await,
+                Unusable::Manifest(_) | Unusable::Secret { .. } => said,
+            }));
         }
     };
     Ok(publish.publish(owner.clone(), manifest).await.map(|did| (did, owner)))
+}
+
+/// What is said of an asset that no job may use any more, once what it has published is withdrawn.
+async fn withdrawn<K: Applied>(publish: &dyn Publish, asset: &K, owner: Account, said: NotPublished) -> NotPublished {
+    // By another name, nothing was published.
+    let Ok(name) = asset.name().parse::<AssetName>() else { return said };
+    match publish.withdraw(owner, K::KIND, name).await {
+        Ok(()) => said,
+        Err(NotPublished { reason, message, passes: _ }) => {
+            let message = format!("what it has published is not withdrawn yet, and jobs may use it: {message}");
+            NotPublished { reason, message, passes: true }
+        }
+    }
 }
 
 /// Whose a namespace is.
@@ -404,6 +430,68 @@ async fn write<K: Applied>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Namespaces;
+    use std::sync::Mutex;
+
+    /// Remembers what it was asked to do.
+    #[derive(Debug, Default)]
+    struct Asked {
+        did: Mutex<Vec<String>>,
+        withdraws: bool,
+    }
+
+    impl Publish for Asked {
+        fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
+            self.did.lock().expect("no panic").push(format!("publish {}", manifest.name()));
+            Box::pin(std::future::ready(Ok(Manifest::did(&owner, manifest.kind(), manifest.name()))))
+        }
+
+        fn withdraw(&self, owner: Account, kind: AssetKind, name: AssetName) -> Withdrawing<'_> {
+            self.did.lock().expect("no panic").push(format!("withdraw {kind:?} {name} of {}", owner.as_str()));
+            let problem = NotPublished { reason: "ServiceUnavailable", message: "no answer".to_owned(), passes: true };
+            Box::pin(std::future::ready(if self.withdraws { Ok(()) } else { Err(problem) }))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_published_is_withdrawn_if_its_manifest_says_so_or_has_a_field_that_is_not_known() {
+        // Nothing here asks the API server.
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+        });
+        let named = |name: &str| name.to_owned();
+        let namespaces = Namespaces { system: named("system"), jobs: named("jobs"), assets: named("assets") };
+        let cluster = Cluster::through(kube::Client::new(silent, "default"), namespaces);
+        let owner: Account = "alice".parse().expect("an account");
+        let said = async |publish: &Asked, change: serde_json::Value| {
+            let mut spec = json!({"files": [{"type": "local", "path": "/srv/a.csv"}], "compute": {}});
+            let (spec_fields, changed) = (spec.as_object_mut().expect("fields"), change.as_object().expect("fields"));
+            spec_fields.extend(changed.clone());
+            let dataset = Dataset::new("penguins", serde_json::from_value(spec).expect("a spec"));
+            let outcome = outcome(&cluster, publish, &dataset, Some(owner.clone())).await.expect("no call");
+            (outcome, std::mem::take(&mut *publish.did.lock().expect("no panic")))
+        };
+        let misspelt = || json!({"compute": {"outputContract": {"csv": {"maxRow": 10}}}});
+        let withdrawn = || json!({"withdrawn": "2026-11-22T16:01:29.021Z"});
+        let works = Asked { withdraws: true, ..Asked::default() };
+        let (outcome, asked) = said(&works, json!({})).await;
+        assert!(outcome.is_ok() && asked == ["publish penguins"], "{outcome:?} {asked:?}");
+        for (change, reason) in [(misspelt(), "UnknownField"), (withdrawn(), "Withdrawn")] {
+            let (outcome, asked) = said(&works, change).await;
+            let problem = outcome.expect_err("it is not published");
+            assert_eq!((problem.reason, problem.passes), (reason, false));
+            assert_eq!(asked, ["withdraw Dataset penguins of alice"]);
+        }
+        // It is not said to be withdrawn before it is.
+        let fails = Asked::default();
+        for change in [misspelt(), withdrawn()] {
+            let problem = said(&fails, change).await.0.expect_err("it is not withdrawn");
+            assert!(problem.passes && problem.message.contains("jobs may use it"), "{problem:?}");
+        }
+        // What is wrong in another way restricts nothing, and what was published before stays.
+        let (outcome, asked) = said(&works, json!({"title": 5})).await;
+        assert!(outcome.is_err_and(|problem| problem.reason == "InvalidManifest") && asked.is_empty(), "{asked:?}");
+    }
 
     #[test]
     fn a_status_says_what_became_of_the_present_version_only() {

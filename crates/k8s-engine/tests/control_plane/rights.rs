@@ -8,12 +8,13 @@ use crate::{
     program::Program,
 };
 use cloister_k8s_engine::{
-    ACCOUNT, Cluster, ClusterStore, NotPublished, Publish, Publishing, StoreOptions, publish_what_is_applied,
+    ACCOUNT, Cluster, ClusterStore, NotPublished, Publish, Publishing, StoreOptions, Withdrawing,
+    publish_what_is_applied,
     resources::{ComputeJob, ComputeJobStatus},
 };
 use cloister_model::{
-    Account, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, LastCheck, Manifest,
-    Outputs as _, Phase, Registry as _, Timestamp,
+    Account, AssetKind, AssetName, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, LastCheck,
+    Manifest, Outputs as _, Phase, Registry as _, Timestamp,
 };
 use k8s_openapi::api::{
     authorization::v1::{
@@ -291,6 +292,10 @@ impl Publish for Everything {
     fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
         let did = Manifest::did(&owner, manifest.kind(), manifest.name());
         Box::pin(std::future::ready(Ok::<_, NotPublished>(did)))
+    }
+
+    fn withdraw(&self, _owner: Account, _kind: AssetKind, _name: AssetName) -> Withdrawing<'_> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
