@@ -2,6 +2,7 @@
 //! status follows the job. Small results are put into a Secret beside it.
 
 mod decide;
+mod delivery;
 mod status;
 
 pub use decide::{Decide, Decided, Deciding, Results};
@@ -14,8 +15,9 @@ use crate::{
     store::secret,
 };
 use cloister_model::{EngineError, JobId, Jobs as _, Phase, Timestamp};
+use delivery::{delivered, in_secret, keys, over_http};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
@@ -140,9 +142,9 @@ impl Followed {
         if known.is_some_and(|known| version(&known.request) >= version(&request)) {
             return;
         }
-        let ours = known.is_some_and(|known| known.ours);
+        let (ours, own) = (known.is_some_and(|known| known.ours), known.and_then(|known| known.own));
         let not_before = self.heard(&request, present);
-        self.open.insert(key, Open { request, ours, not_before });
+        self.open.insert(key, Open { request, ours, own, not_before });
     }
 
     /// When to look at a request that was just heard of. That another replica has found that it waits is no reason to try it again: else
@@ -205,7 +207,7 @@ impl Followed {
                 Some(Meanwhile::Changed(request)) if version(&*request) > version(&open.request) => {
                     let ours = open.ours && request.uid() == open.request.uid();
                     let not_before = self.heard(&request, present);
-                    self.open.insert(key, Open { request: *request, ours, not_before });
+                    self.open.insert(key, Open { request: *request, ours, own: open.own, not_before });
                 }
                 Some(Meanwhile::Changed(_)) | None => {
                     self.open.extend(not_before.map(|not_before| (key, Open { not_before, ..open })));
@@ -227,6 +229,8 @@ struct Open {
     request: JobRequest,
     /// Whether this replica follows its job: it decided about the request, or the one that did is gone.
     ours: bool,
+    /// The job that is known to be one of the account of its namespace.
+    own: Option<JobId>,
     /// When to look at it again, in milliseconds since 1970.
     not_before: u64,
 }
@@ -299,6 +303,9 @@ impl Requests {
             return Ok(Next::Again);
         }
         let decided = self.decide.request(account, key, wanted).await;
+        if let Decided::Allowed(job) = &decided {
+            open.own = Some(*job);
+        }
         let later = matches!(decided, Decided::Later { .. });
         let fenced = open.request.status.clone().unwrap_or_default();
         self.write(open, &status::decided(fenced, generation, decided, now())).await?;
@@ -315,6 +322,7 @@ impl Requests {
             Err(EngineError::NoSuchJob(_)) => None,
             Err(error) => return Err(unreachable("follow a job", &error.to_string())),
         };
+        let known = if known.is_some() && self.is_own(open, job).await? { known } else { None };
         let patience = if open.ours { 0 } else { HOLD_BACK_MS };
         if known.as_ref().is_some_and(|job| status::is_passing(job, now(), patience)) {
             return Ok(Next::Again);
@@ -328,6 +336,21 @@ impl Requests {
             self.write(open, &after).await?;
         }
         Ok(Next::Again)
+    }
+
+    /// Whether a job is one of the account of a namespace. Whoever may write the status of a request there can name any other one, and
+    /// learns nothing of it.
+    async fn is_own(&self, open: &mut Open, job: JobId) -> Result<bool, CallError> {
+        if open.own != Some(job) {
+            let account = crate::assets::owner(&self.cluster, &open.request.namespace().unwrap_or_default()).await?;
+            let of = match self.store.card(job).await {
+                Ok(card) => Some(card.record.owner),
+                Err(EngineError::NoSuchJob(_)) => None,
+                Err(error) => return Err(unreachable("follow a job", &error.to_string())),
+            };
+            open.own = account.zip(of).filter(|(account, of)| account.key() == of.key()).map(|_| job);
+        }
+        Ok(open.own == Some(job))
     }
 
     /// Puts small results into a Secret of the account's namespace. What is said of them.
@@ -408,28 +431,6 @@ impl Requests {
     }
 }
 
-/// What is said of results for which there is a Secret of this name; none: there is no such Secret.
-async fn delivered(
-    api: &Api<Secret>,
-    request: &JobRequest,
-    name: &str,
-    job: JobId,
-) -> Result<Option<String>, CallError> {
-    let found = call("read a Secret", || async { api.get_opt(name).await }).await?;
-    Ok(found.map(|found| {
-        let ours = found.owner_references().iter().any(|owner| Some(&owner.uid) == request.uid().as_ref());
-        if ours { in_secret(name) } else { format!("a Secret {name} exists and is something else; {}", over_http(job)) }
-    }))
-}
-
-fn in_secret(name: &str) -> String {
-    format!("the results are in the Secret {name}")
-}
-
-fn over_http(job: JobId) -> String {
-    format!("fetch the results with: cloister job results {job}")
-}
-
 /// The request as it would be sent over HTTP.
 fn spec(request: &JobRequest) -> Value {
     let mut spec = json!(request.spec);
@@ -440,21 +441,6 @@ fn spec(request: &JobRequest) -> Value {
     spec
 }
 
-/// Files as the keys of a Secret: by their names where a key can be one, else by their numbers.
-fn keys(files: Vec<(String, Vec<u8>)>) -> BTreeMap<String, ByteString> {
-    let fits = |name: &str| {
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        plain && !name.is_empty() && name.len() <= 253 && name != "." && !name.starts_with("..")
-    };
-    let mut taken: BTreeSet<String> = BTreeSet::new();
-    let key = |(number, (name, bytes)): (usize, (String, Vec<u8>))| {
-        let key = if fits(&name) && !taken.contains(&name) { name } else { format!("file-{number}") };
-        taken.insert(key.clone());
-        (key, ByteString(bytes))
-    };
-    files.into_iter().enumerate().map(key).collect()
-}
-
 fn unreachable(what: &'static str, words: &str) -> CallError {
     CallError::Unreachable { what, words: words.to_owned() }
 }
@@ -463,19 +449,6 @@ fn unreachable(what: &'static str, words: &str) -> CallError {
 mod tests {
     use super::*;
     use cloister_model::Account;
-
-    #[test]
-    fn names_of_guests_become_keys_that_a_secret_can_have() {
-        let names = ["stats.json", "a/b.csv", "..", "", "\u{1b}[31m", "stats.json", "file-1"];
-        let files = names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec())).collect();
-        let keys = keys(files);
-        for key in keys.keys() {
-            assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)), "{key}");
-        }
-        assert_eq!(keys["stats.json"].0, b"stats.json");
-        // A file of a guest cannot take the place of another one.
-        assert_eq!(keys.len(), names.len());
-    }
 
     #[test]
     fn an_account_is_no_part_of_what_is_sent() {

@@ -29,6 +29,7 @@ mod permission;
 mod program;
 mod receipts;
 mod records;
+mod requests;
 mod rights;
 mod roots;
 mod rules;
