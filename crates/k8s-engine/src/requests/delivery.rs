@@ -38,12 +38,12 @@ pub(super) fn keys(files: Vec<(String, Vec<u8>)>) -> BTreeMap<String, ByteString
         plain && !name.is_empty() && name.len() <= 253 && name != "." && !name.starts_with("..")
     };
     let mut taken: BTreeSet<String> = BTreeSet::new();
+    let mut next = files.len();
     let key = |(number, (name, bytes)): (usize, (String, Vec<u8>))| {
         let mut key = if fits(&name) { name } else { format!("file-{number}") };
-        let mut other = number;
         while !taken.insert(key.clone()) {
-            key = format!("file-{other}");
-            other += 1;
+            key = format!("file-{next}");
+            next += 1;
         }
         (key, ByteString(bytes))
     };
