@@ -1,6 +1,8 @@
 //! Assets that are applied with kubectl: each is read as a manifest over HTTP is, published for the account of its namespace
 //! by the same use case, and told in its status what became of it.
 
+mod secrets;
+
 use crate::{
     clock::now,
     cluster::{CallError, Cluster, call, version, watch},
@@ -10,10 +12,7 @@ use crate::{
 };
 use cloister_model::{Account, AssetKind, AssetName, Did, Manifest, Timestamp, escape};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::core::v1::{Namespace, Secret},
-};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{ObjectMeta, Patch, PatchParams},
@@ -322,7 +321,7 @@ async fn outcome<K: Applied>(
         let said = NotPublished { reason: "Withdrawn", message, passes: false };
         return Ok(Err(withdrawn(publish, asset, owner, said).await));
     }
-    let secrets = secrets(cluster, &namespace, secrets_named(asset)).await?;
+    let secrets = secrets::read(cluster, &namespace, secrets_named(asset)).await?;
     let manifest = match manifest(asset, &secrets) {
         Ok(manifest) => manifest,
         Err(error) => {
@@ -357,23 +356,6 @@ pub(crate) async fn owner(cluster: &Cluster, namespace: &str) -> Result<Option<A
     let api: Api<Namespace> = Api::all(cluster.client().clone());
     let found = call("read a namespace", || async { api.get_opt(namespace).await }).await?;
     Ok(found.and_then(|namespace| namespace.labels().get(ACCOUNT)?.parse().ok()))
-}
-
-/// What the Secrets of these names hold, as far as it is text.
-async fn secrets(
-    cluster: &Cluster,
-    namespace: &str,
-    names: impl IntoIterator<Item = String>,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, CallError> {
-    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);
-    let mut secrets = BTreeMap::new();
-    for name in names {
-        let found = call("read a Secret that an asset names", || async { api.get_opt(&name).await }).await?;
-        let Some(secret) = found else { continue };
-        let text = |(key, value): (String, k8s_openapi::ByteString)| Some((key, String::from_utf8(value.0).ok()?));
-        secrets.insert(name, secret.data.unwrap_or_default().into_iter().filter_map(text).collect());
-    }
-    Ok(secrets)
 }
 
 fn status(
