@@ -11,7 +11,7 @@ use crate::{
     backend::ClusterStore,
     clock::{now, random_below},
     cluster::{CallError, Cluster, call, version, watch},
-    resources::{JobRequest, JobRequestStatus},
+    resources::{JobRequest, JobRequestSpec, JobRequestStatus},
     store::secret,
 };
 use cloister_model::{EngineError, JobId, Jobs as _, Phase, Timestamp};
@@ -20,7 +20,7 @@ use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource as _, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
     runtime::watcher::Event,
 };
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
                 Some(Ok(Event::Delete(request))) => {
                     followed.remove(&key(&request));
                     let has_job = request.status.as_ref().is_some_and(|status| status.job.is_some());
-                    deleted.extend(has_job.then_some(request));
+                    deleted.extend(has_job.then(|| without_spec(request)));
                 }
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
@@ -134,7 +134,7 @@ impl Followed {
     fn put(&mut self, request: JobRequest, present: Timestamp) {
         let key = key(&request);
         if let Some(meanwhile) = self.under_way.get_mut(&key) {
-            *meanwhile = Some(Meanwhile::Changed(Box::new(request)));
+            *meanwhile = Some(Meanwhile::Changed(Box::new(without_spec(request))));
             return;
         }
         let known = self.open.get(&key);
@@ -144,7 +144,7 @@ impl Followed {
         }
         let (ours, own) = (known.is_some_and(|known| known.ours), known.and_then(|known| known.own));
         let not_before = self.heard(&request, present);
-        self.open.insert(key, Open { request, ours, own, not_before });
+        self.open.insert(key, Open { request: without_spec(request), ours, own, not_before });
     }
 
     /// When to look at a request that was just heard of. That another replica has found that it waits is no reason to try it again: else
@@ -225,7 +225,7 @@ fn soon(present: Timestamp) -> u64 {
 
 /// A request whose end was not seen.
 struct Open {
-    /// As this replica has seen or written it last.
+    /// As this replica has seen or written it last, [`without_spec`]: its users may have made it large, and it may wait for long.
     request: JobRequest,
     /// Whether this replica follows its job: it decided about the request, or the one that did is gone.
     ours: bool,
@@ -288,7 +288,8 @@ impl Requests {
             return Ok(Next::Again);
         }
         let namespace = request.namespace().unwrap_or_default();
-        let generation = request.meta().generation;
+        let (generation, key) =
+            (request.meta().generation, format!("jobrequest/{}", request.uid().unwrap_or_default()));
         let Some(account) = crate::assets::owner(&self.cluster, &namespace).await? else {
             let after = status::without_account(before.clone(), generation, present);
             if after != before {
@@ -296,13 +297,11 @@ impl Requests {
             }
             return Ok(Next::Later);
         };
-        let wanted = spec(request);
-        let key = format!("jobrequest/{}", request.uid().unwrap_or_default());
-        // The version of the object is the fence: of two replicas, one decides.
-        if !self.write(open, &status::deciding(before, generation, present)).await? {
+        // The version of the object is the fence: of two replicas, one decides. What is asked for comes with the answer.
+        let Some(whole) = self.write_whole(open, &status::deciding(before, generation, present)).await? else {
             return Ok(Next::Again);
-        }
-        let decided = self.decide.request(account, key, wanted).await;
+        };
+        let decided = self.decide.request(account, key, spec(&whole)).await;
         if let Decided::Allowed(job) = &decided {
             open.own = Some(*job);
         }
@@ -401,6 +400,11 @@ impl Requests {
 
     /// Writes a status, unless the request has changed. The replica that writes it follows the job from then on.
     async fn write(&self, open: &mut Open, status: &JobRequestStatus) -> Result<bool, CallError> {
+        Ok(self.write_whole(open, status).await?.is_some())
+    }
+
+    /// The same, with the whole of what was written.
+    async fn write_whole(&self, open: &mut Open, status: &JobRequestStatus) -> Result<Option<JobRequest>, CallError> {
         let request = &open.request;
         let api: Api<JobRequest> =
             Api::namespaced(self.cluster.client().clone(), &request.namespace().unwrap_or_default());
@@ -419,16 +423,23 @@ impl Requests {
         });
         match written.await {
             Ok(written) => {
-                (open.request, open.ours) = (written, true);
-                Ok(true)
+                (open.request, open.ours) = (without_spec(written.clone()), true);
+                Ok(Some(written))
             }
             Err(CallError::Conflict | CallError::Missing) => {
                 open.ours = false;
-                Ok(false)
+                Ok(None)
             }
             Err(error) => Err(error),
         }
     }
+}
+
+/// What is kept of a request in memory.
+fn without_spec(request: JobRequest) -> JobRequest {
+    let JobRequest { metadata, spec: _, status } = request;
+    let metadata = ObjectMeta { annotations: None, managed_fields: None, ..metadata };
+    JobRequest { metadata, spec: JobRequestSpec::left_out(), status }
 }
 
 /// The request as it would be sent over HTTP.
@@ -475,6 +486,9 @@ mod tests {
             request.metadata.resource_version = Some(version.to_string());
             request
         };
+        let mut large = request("a", "slow", 1);
+        large.spec.algorithm.rawcode = Some("x".repeat(1_000_000));
+        large.metadata.annotations = Some([("note".to_owned(), "y".repeat(100_000))].into());
         // Whatever was put or looked at in one of these moments is due in the next one.
         let moments = [0, 1, 2, 3].map(|number| Timestamp::from_unix_ms(1_000_000 + number * (SOON_MS + AGAIN_MS)));
         let looked = |due: Vec<(Key, Open)>, next: fn() -> Next| -> Vec<_> {
@@ -483,8 +497,9 @@ mod tests {
         let versions =
             |due: &[(Key, Open)]| -> Vec<u64> { due.iter().map(|(_, open)| version(&open.request)).collect() };
         let mut followed = Followed::default();
-        followed.put(request("a", "slow", 1), moments[0]);
+        followed.put(large, moments[0]);
         let slow = followed.due(moments[1]).remove("a").expect("a look");
+        assert!(json!(slow[0].1.request).to_string().len() < 1000, "what is asked for is not kept in memory");
         // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
         for (name, version) in [("next", 2), ("slow", 3), ("slow", 4)] {
             followed.put(request("a", name, version), moments[0]);
