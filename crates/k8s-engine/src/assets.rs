@@ -5,7 +5,7 @@ mod secrets;
 
 use crate::{
     clock::now,
-    cluster::{CallError, Cluster, call, version, watch},
+    cluster::{CallError, Cluster, call, watch},
     resources::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
     },
@@ -33,6 +33,9 @@ pub const ACCOUNT: &str = "cloister.dev/account";
 
 /// How long an asset waits that lacks something which may appear: a Secret, a label, an answer.
 const AGAIN: Duration = Duration::from_secs(15);
+
+/// How many assets of a namespace are looked at again that often. Of more, each waits for longer.
+const MOST_AGAIN: usize = 16;
 
 /// Characters of a message.
 const MOST_MESSAGE: usize = 2000;
@@ -74,44 +77,23 @@ pub fn publish_what_is_applied(cluster: Cluster, publish: Arc<dyn Publish>) -> B
     })
 }
 
-/// An object, as far as its publisher wrote it.
-trait Written {
-    /// Whether it is as it was, whatever the service has said of it since.
-    fn is_as(&self, other: &Self) -> bool;
-
-    /// Which of two is newer: its version.
-    fn version(&self) -> u64;
+/// Which version of an asset its publisher has written, whatever the service has said of it since. What it holds is read when it is
+/// looked at, because it may be large, and wait for long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    uid: Option<String>,
+    generation: Option<i64>,
 }
 
-impl Written for Dataset {
-    fn is_as(&self, other: &Self) -> bool {
-        is_as_written(&self.metadata, &other.metadata)
+impl Version {
+    fn of(metadata: &ObjectMeta) -> Self {
+        Self { uid: metadata.uid.clone(), generation: metadata.generation }
     }
-
-    fn version(&self) -> u64 {
-        version(self)
-    }
-}
-
-impl Written for Algorithm {
-    fn is_as(&self, other: &Self) -> bool {
-        is_as_written(&self.metadata, &other.metadata)
-    }
-
-    fn version(&self) -> u64 {
-        version(self)
-    }
-}
-
-/// The API server counts the changes of what a publisher writes, and those of a status in the version alone.
-fn is_as_written(one: &ObjectMeta, other: &ObjectMeta) -> bool {
-    one.uid == other.uid && one.generation == other.generation
 }
 
 /// A kind of asset.
 trait Applied:
-    Written
-    + AssetResource
+    AssetResource
     + Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + Clone
     + DeserializeOwned
@@ -140,17 +122,24 @@ async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
     let all: Api<K> = Api::all(cluster.client().clone());
     let stream = watch(all);
     futures_util::pin_mut!(stream);
-    let mut applied: Followed<K> = Followed::default();
+    let mut applied: Followed<Version> = Followed::default();
     let mut looks = FuturesUnordered::new();
     let mut again = tokio::time::interval(AGAIN);
+    let of_service = Some(cluster.namespaces().assets.as_str());
     loop {
         for (namespace, assets) in applied.due() {
-            looks.push(settle_all(&cluster, publish.as_ref(), namespace, assets));
+            looks.push(settle_all::<K>(&cluster, publish.as_ref(), namespace, assets));
         }
         tokio::select! {
             event = stream.next() => match event {
                 None => return,
-                Some(Ok(Event::Apply(asset) | Event::InitApply(asset))) => applied.put(key(&asset), asset),
+                Some(Ok(Event::Apply(asset) | Event::InitApply(asset))) => {
+                    let is_stored = asset.stored().is_some() && asset.namespace().as_deref() == of_service;
+                    match is_stored || is_ready(&asset) {
+                        true => applied.remove(&key(&asset)),
+                        false => applied.put(key(&asset), Version::of(asset.meta())),
+                    }
+                }
                 Some(Ok(Event::Delete(asset))) => applied.remove(&key(&asset)),
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of applied assets failed; it is tried again"),
@@ -175,15 +164,23 @@ struct Followed<K> {
     deleted: BTreeSet<Key>,
     /// What has to be looked at again without a change of it.
     unsettled: BTreeMap<Key, K>,
+    /// How often that was due.
+    rounds: usize,
 }
 
 impl<K> Default for Followed<K> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), busy: BTreeSet::new(), deleted: BTreeSet::new(), unsettled: BTreeMap::new() }
+        Self {
+            waiting: BTreeMap::new(),
+            busy: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            unsettled: BTreeMap::new(),
+            rounds: 0,
+        }
     }
 }
 
-impl<K: Clone + Written> Followed<K> {
+impl<K: Clone + PartialEq> Followed<K> {
     /// What can be looked at now: one look in each namespace.
     fn due(&mut self) -> Vec<(String, BTreeMap<String, K>)> {
         let ready: Vec<String> =
@@ -199,12 +196,7 @@ impl<K: Clone + Written> Followed<K> {
         let waits = self.waiting.get(&key.0).is_some_and(|assets| assets.contains_key(&key.1));
         // What was said of it, by this replica or another one, is no reason to look again: a source whose every answer differs would
         // have the whole object written as fast as it answers.
-        if !waits
-            && !self.busy.contains(&key.0)
-            && let Some(known) = self.unsettled.get_mut(&key)
-            && known.is_as(&asset)
-        {
-            *known = asset;
+        if !waits && !self.busy.contains(&key.0) && self.unsettled.get(&key) == Some(&asset) {
             return;
         }
         let (namespace, name) = key;
@@ -230,23 +222,30 @@ impl<K: Clone + Written> Followed<K> {
             if is_settled || self.deleted.contains(&key) {
                 self.unsettled.remove(&key);
             } else {
-                let newest = self.said_meanwhile(&key, &asset).unwrap_or(asset);
-                self.unsettled.insert(key, newest);
+                // It may wait for no other reason than that something was said of it.
+                if let Some(assets) = self.waiting.get_mut(namespace)
+                    && assets.get(&key.1) == Some(&asset)
+                {
+                    assets.remove(&key.1);
+                }
+                self.unsettled.insert(key, asset);
             }
         }
         self.deleted.retain(|(of, _)| of != namespace);
     }
 
-    /// Takes an asset back that waits for no other reason than that something was said of it. The asset, if it is newer.
-    fn said_meanwhile(&mut self, (namespace, name): &Key, looked: &K) -> Option<K> {
-        let assets = self.waiting.get_mut(namespace)?;
-        assets.get(name).filter(|meanwhile| meanwhile.is_as(looked))?;
-        assets.remove(name).filter(|meanwhile| meanwhile.version() > looked.version())
-    }
-
-    /// Everything that is not settled is looked at again.
+    /// Everything that is not settled is looked at again; of many in one namespace, less often.
     fn again(&mut self) {
+        self.rounds = self.rounds.wrapping_add(1);
+        let mut many: BTreeMap<&str, usize> = BTreeMap::new();
+        for (namespace, _) in self.unsettled.keys() {
+            *many.entry(namespace).or_default() += 1;
+        }
         for ((namespace, name), asset) in &self.unsettled {
+            let period = many.get(namespace.as_str()).map_or(1, |many| many.div_ceil(MOST_AGAIN));
+            if !self.rounds.is_multiple_of(period) {
+                continue;
+            }
             let assets = self.waiting.entry(namespace.clone()).or_default();
             assets.entry(name.clone()).or_insert_with(|| asset.clone());
         }
@@ -258,16 +257,24 @@ async fn settle_all<K: Applied>(
     cluster: &Cluster,
     publish: &dyn Publish,
     namespace: String,
-    assets: BTreeMap<String, K>,
-) -> (String, Vec<(String, K, bool)>) {
+    assets: BTreeMap<String, Version>,
+) -> (String, Vec<(String, Version, bool)>) {
+    let api: Api<K> = Api::namespaced(cluster.client().clone(), &namespace);
     let mut looked = Vec::with_capacity(assets.len());
-    for (name, asset) in assets {
-        let settled = settle(cluster, publish, &asset).await;
+    for (name, mut version) in assets {
+        let settled = match call("read an asset", || async { api.get_opt(&name).await }).await {
+            Ok(Some(asset)) => {
+                version = Version::of(asset.meta());
+                settle(cluster, publish, &asset).await
+            }
+            Ok(None) => Ok(true),
+            Err(error) => Err(error),
+        };
         let is_settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be looked at; it is tried again");
+            tracing::warn!(%error, asset = name.as_str(), "an applied asset could not be looked at; it is tried again");
             false
         });
-        looked.push((name, asset, is_settled));
+        looked.push((name, version, is_settled));
     }
     (namespace, looked)
 }
@@ -276,13 +283,19 @@ fn key<K: Applied>(asset: &K) -> Key {
     (asset.namespace().unwrap_or_default(), asset.name_any())
 }
 
+/// Whether its status says that it is published as it is.
+fn is_ready<K: Applied>(asset: &K) -> bool {
+    let Some(status) = asset.status() else { return false };
+    let ready = Condition::of(&status.conditions, "Ready");
+    let seen = status.observed_generation.is_some() && status.observed_generation == asset.meta().generation;
+    seen && ready.is_some_and(|ready| ready.status == ConditionStatus::True)
+}
+
 /// Looks at an asset once. False if it should be looked at again without a change of it.
 async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K) -> Result<bool, CallError> {
     let namespace = asset.namespace().unwrap_or_default();
     let before = asset.status().cloned().unwrap_or_default();
-    let ready = Condition::of(&before.conditions, "Ready");
-    let seen = before.observed_generation.is_some() && before.observed_generation == asset.meta().generation;
-    if seen && ready.is_some_and(|ready| ready.status == ConditionStatus::True) {
+    if is_ready(asset) {
         return Ok(true);
     }
     let owner = owner(cluster, &namespace).await?;
@@ -489,56 +502,34 @@ mod tests {
         assert_eq!(refused.conditions.len(), 1);
     }
 
-    /// An asset: what its publisher wrote last, and its version.
-    #[derive(Clone, Debug, PartialEq)]
-    struct Object {
-        written: u32,
-        version: u64,
-    }
-
-    impl Written for Object {
-        fn is_as(&self, other: &Self) -> bool {
-            self.written == other.written
-        }
-
-        fn version(&self) -> u64 {
-            self.version
-        }
-    }
-
-    fn written(written: u32) -> Object {
-        Object { written, version: u64::from(written) * 100 }
-    }
-
-    /// What is looked at now, by what was written.
-    fn next(applied: &mut Followed<Object>) -> Vec<(String, Vec<u32>)> {
-        let of = |assets: BTreeMap<String, Object>| assets.into_values().map(|asset| asset.written).collect();
-        applied.due().into_iter().map(|(namespace, assets)| (namespace, of(assets))).collect()
+    /// What is looked at now.
+    fn next(applied: &mut Followed<u32>) -> Vec<(String, Vec<u32>)> {
+        applied.due().into_iter().map(|(namespace, assets)| (namespace, assets.into_values().collect())).collect()
     }
 
     #[test]
     fn a_namespace_is_looked_at_once_at_a_time_and_none_waits_for_another() {
         let key = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
-        let mut applied: Followed<Object> = Followed::default();
-        applied.put(key("a", "slow"), written(1));
+        let mut applied: Followed<u32> = Followed::default();
+        applied.put(key("a", "slow"), 1);
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
         // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
         for (name, number) in [("slow", 2), ("slow", 3), ("other", 4), ("gone", 5)] {
-            applied.put(key("a", name), written(number));
+            applied.put(key("a", name), number);
         }
         applied.remove(&key("a", "gone"));
-        applied.put(key("b", "quick"), written(6));
+        applied.put(key("b", "quick"), 6);
         assert_eq!(next(&mut applied), [("b".to_owned(), vec![6])]);
         assert!(next(&mut applied).is_empty());
-        applied.looked("b", vec![("quick".to_owned(), written(6), true)]);
-        applied.looked("a", vec![("slow".to_owned(), written(1), false)]);
+        applied.looked("b", vec![("quick".to_owned(), 6, true)]);
+        applied.looked("a", vec![("slow".to_owned(), 1, false)]);
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![4, 3])]);
         // One that is deleted while it is looked at is not looked at again.
         applied.remove(&key("a", "other"));
-        applied.looked("a", vec![("other".to_owned(), written(4), false), ("slow".to_owned(), written(3), false)]);
+        applied.looked("a", vec![("other".to_owned(), 4, false), ("slow".to_owned(), 3, false)]);
         applied.again();
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![3])]);
-        applied.looked("a", vec![("slow".to_owned(), written(3), true)]);
+        applied.looked("a", vec![("slow".to_owned(), 3, true)]);
         applied.again();
         assert!(next(&mut applied).is_empty());
     }
@@ -546,31 +537,53 @@ mod tests {
     #[test]
     fn what_is_said_of_an_asset_is_no_reason_to_look_at_it_again() {
         let key = || ("a".to_owned(), "x".to_owned());
-        let mut applied: Followed<Object> = Followed::default();
-        let said = |version| Object { written: 1, version };
-        applied.put(key(), said(1));
+        let looked = |version| vec![("x".to_owned(), version, false)];
+        let mut applied: Followed<u32> = Followed::default();
+        applied.put(key(), 1);
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
         // Its source fails, which is said of it, by this replica and then by another one.
-        applied.put(key(), said(2));
-        applied.looked("a", vec![("x".to_owned(), said(1), false)]);
+        applied.put(key(), 1);
+        applied.looked("a", looked(1));
         assert!(next(&mut applied).is_empty());
-        for version in 3..9 {
-            applied.put(key(), said(version));
-            assert!(next(&mut applied).is_empty(), "{version}");
+        for _ in 0..9 {
+            applied.put(key(), 1);
+            assert!(next(&mut applied).is_empty());
         }
-        // It is looked at in its newest version, because a write to any other one is refused.
+        // Its time comes, also while it is looked at.
         applied.again();
-        let looked = applied.due();
-        assert_eq!(looked[0].1["x"], said(8));
+        assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
         applied.again();
-        applied.put(key(), said(9));
-        applied.looked("a", vec![("x".to_owned(), said(8), false)]);
+        applied.put(key(), 1);
+        applied.looked("a", looked(1));
         assert!(next(&mut applied).is_empty());
-        applied.again();
-        assert_eq!(applied.due()[0].1["x"], said(9));
-        // What its publisher has written meanwhile is looked at at once.
-        applied.put(key(), written(2));
-        applied.looked("a", vec![("x".to_owned(), said(9), false)]);
+        // What its publisher has written is looked at at once.
+        applied.put(key(), 2);
         assert_eq!(next(&mut applied), [("a".to_owned(), vec![2])]);
+        applied.put(key(), 3);
+        applied.looked("a", looked(2));
+        assert_eq!(next(&mut applied), [("a".to_owned(), vec![3])]);
+        // One that another replica has published need not be looked at.
+        applied.remove(&key());
+        applied.looked("a", looked(3));
+        applied.again();
+        assert!(next(&mut applied).is_empty());
+    }
+
+    #[test]
+    fn many_assets_of_a_namespace_are_looked_at_again_less_often() {
+        let mut applied: Followed<u32> = Followed::default();
+        let many = 10 * MOST_AGAIN;
+        let looked = |names: std::ops::Range<usize>| names.map(|name| (format!("{name:04}"), 1, false)).collect();
+        applied.looked("a", looked(0..many));
+        applied.looked("b", looked(0..1));
+        let (mut of_a, mut of_b) = (0, 0);
+        for _ in 0..30 {
+            applied.again();
+            for (namespace, assets) in applied.due() {
+                *(if namespace == "a" { &mut of_a } else { &mut of_b }) += assets.len();
+                applied.looked(&namespace, looked(0..assets.len()));
+            }
+        }
+        assert_eq!((of_a, of_b), (3 * many, 30));
     }
 }
