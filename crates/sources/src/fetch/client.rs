@@ -4,7 +4,7 @@ use super::{
 };
 use ipnet::IpNet;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
 };
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::{
@@ -223,9 +223,17 @@ impl HttpService for Guarded {
                 .map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
             let AddressedClient { client, allowed } = self.client_for(&url);
             check_host(&url, allowed).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-            client.call(request).await
+            let response = client.call(request).await?;
+            Ok(if response.status().is_success() { response } else { without_body(response) })
         })
     }
+}
+
+/// An answer without what it says. object_store reads the whole of a refusal into memory, however long it is, and nothing of it is told
+/// to anyone.
+fn without_body(response: HttpResponse) -> HttpResponse {
+    let (head, _) = response.into_parts();
+    HttpResponse::from_parts(head, HttpResponseBody::from(Vec::<u8>::new()))
 }
 
 #[cfg(test)]

@@ -431,6 +431,18 @@ async fn s3_begins_again_where_the_object_changed_and_shows_no_keys() {
     }
 }
 
+#[tokio::test]
+async fn what_a_server_of_objects_says_with_a_refusal_fills_no_memory() {
+    for status in ["403 Forbidden", "404 Not Found", "400 Bad Request"] {
+        let answer = Answer { head: format!("HTTP/1.1 {status}\r\n"), parts: vec![Part::Zeros(400 << 20)] };
+        let server = Server::start(move |_, _| answer.clone()).await;
+        let before = peak_bytes();
+        Place::new().fetch(s3(&server, true)).await.expect_err(status);
+        let grown = peak_bytes() - before;
+        assert!(grown < 50 << 20, "{status}: {grown} bytes more");
+    }
+}
+
 /// Against a real server that `CLOISTERDEV_TEST_S3` names, with an object `results/fixture` of 20,000,000 zeros.
 #[tokio::test]
 async fn s3_of_another_maker() {
