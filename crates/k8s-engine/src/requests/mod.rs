@@ -150,7 +150,7 @@ impl Followed {
     /// When to look at a request that was just heard of. That another replica has found that it waits is no reason to try it again: else
     /// each of two replicas would do so because of what the other one wrote, as fast as they can.
     fn heard(&self, request: &JobRequest, present: Timestamp) -> u64 {
-        if !request.status.as_ref().is_some_and(status::waits) {
+        if !waits(request) {
             return soon(present);
         }
         let namespace = request.namespace().unwrap_or_default();
@@ -160,7 +160,7 @@ impl Followed {
     /// For how long the requests of a namespace stay as they are that wait, if so many of those that were just looked at do.
     fn pause(&mut self, namespace: &str, looked: usize) -> u64 {
         let rest = self.open.range((namespace.to_owned(), String::new())..).take_while(|(key, _)| key.0 == namespace);
-        let rest = rest.filter(|(_, open)| open.request.status.as_ref().is_some_and(status::waits)).count();
+        let rest = rest.filter(|(_, open)| waits(&open.request)).count();
         let waiting = u64::try_from(looked.saturating_add(rest)).unwrap_or(u64::MAX);
         let pause = waiting.saturating_mul(EACH_MS);
         if pause <= AGAIN_MS {
@@ -195,11 +195,12 @@ impl Followed {
     /// A look has ended, with when to look at each request next.
     fn looked(&mut self, namespace: &str, looked: Vec<(Key, Open, Next)>, present: Timestamp) {
         self.busy.remove(namespace);
-        let pause = self.pause(namespace, looked.iter().filter(|(_, _, next)| matches!(next, Next::Later)).count());
+        let pause = self.pause(namespace, looked.iter().filter(|(_, open, _)| waits(&open.request)).count());
         for (key, open, next) in looked {
             let not_before = match next {
                 Next::Again => Some(soon(present)),
-                Next::Later => Some(present.unix_ms().saturating_add(pause)),
+                Next::Later if waits(&open.request) => Some(present.unix_ms().saturating_add(pause)),
+                Next::Later => Some(present.unix_ms().saturating_add(AGAIN_MS)),
                 Next::Over => None,
             };
             match self.under_way.remove(&key).flatten() {
@@ -215,6 +216,11 @@ impl Followed {
             }
         }
     }
+}
+
+/// Whether it was said of a request that it waits.
+fn waits(request: &JobRequest) -> bool {
+    request.status.as_ref().is_some_and(status::waits)
 }
 
 /// When to look at a request next: at a moment of this replica's own, so that of several that see the same thing at the same time one
@@ -523,7 +529,7 @@ mod tests {
     #[test]
     fn requests_that_wait_cost_little_however_many_there_are_and_whichever_replica_says_so() {
         let at = |ms: u64| Timestamp::from_unix_ms(1_000_000 + ms);
-        let waits = |name: usize, version: usize| {
+        let waiting = |name: usize, version: usize| {
             let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
             let mut request = JobRequest::new(&format!("r{name}"), serde_json::from_value(spec).expect("a spec"));
             request.metadata.namespace = Some("a".to_owned());
@@ -537,24 +543,24 @@ mod tests {
         let due = |followed: &mut Followed, ms: u64| followed.due(at(ms)).remove("a").unwrap_or_default();
         // Another replica has written, again and again, that this one waits.
         for version in 1..=9 {
-            followed.put(waits(0, version), at(0));
+            followed.put(waiting(0, version), at(0));
             assert!(due(&mut followed, AGAIN_MS - 1).is_empty(), "{version}");
         }
         let one = due(&mut followed, AGAIN_MS + SOON_MS);
         assert_eq!(one.len(), 1);
         // The same if it writes while this one is looking.
-        followed.put(waits(0, 10), at(0));
+        followed.put(waiting(0, 10), at(0));
         followed.looked("a", one.into_iter().map(|(key, open)| (key, open, Next::Again)).collect(), at(0));
         assert!(due(&mut followed, AGAIN_MS - 1).is_empty());
 
         // Many in one namespace are tried no more often than each in its turn.
         for name in 0..100 {
-            followed.put(waits(name, 11 + name), at(0));
+            followed.put(waiting(name, 11 + name), at(0));
         }
         let all = due(&mut followed, AGAIN_MS + SOON_MS);
         assert_eq!(all.len(), 100);
         followed.looked("a", all.into_iter().map(|(key, open)| (key, open, Next::Later)).collect(), at(0));
-        followed.put(waits(50, 1000), at(0));
+        followed.put(waiting(50, 1000), at(0));
         assert!(due(&mut followed, 100 * EACH_MS - 1).is_empty());
         assert_eq!(due(&mut followed, 100 * EACH_MS + SOON_MS).len(), 100);
     }
