@@ -23,6 +23,8 @@ HELM, CLOISTER = sys.argv[1:3]
 SYSTEM, JOBS, PEOPLE = 'cloister-system', 'cloister-jobs', 'bench-alice'
 # Where the pods of a job are created one after the other, and where they are created together.
 ENVIRONMENTS = ['ordered', 'early']
+# What each round has beside them: three Jobs, three Pods, and the Jobs without a volume.
+BARE = {'three Jobs': ('Job', True), 'three Pods': ('Pod', True), 'three Jobs without a volume': ('Job', False)}
 # The least module that there is: it begins and ends.
 NOTHING = bytes.fromhex('0061736d01000000010401600000030201000503010001'
                         '071302066d656d6f72790200065f737461727400000a040102000b')
@@ -65,17 +67,21 @@ class ApiServer:
             sys.exit(f'{method} {path}: {content}')
         return content
 
-    def until(self, path, condition):
-        """Asks every 20 ms until an object has a condition."""
+    def until(self, path, ended_well):
+        """Asks every 20 ms until the status of an object says that it ended well."""
         end = time.monotonic() + 300
         while True:
-            found = self.send('GET', path)
-            conditions = {c['type']: c['status'] for c in found.get('status', {}).get('conditions', [])}
-            if conditions.get('Failed') == 'True' or time.monotonic() > end:
-                sys.exit(f'{path} ends otherwise: {found.get("status")}')
-            if conditions.get(condition) == 'True':
-                return found
+            status = self.send('GET', path).get('status', {})
+            failed = conditions(status).get('Failed') == 'True' or status.get('phase') == 'Failed'
+            if failed or time.monotonic() > end:
+                sys.exit(f'{path} ends otherwise: {status}')
+            if ended_well(status):
+                return
             time.sleep(0.02)
+
+
+def conditions(status):
+    return {condition['type']: condition['status'] for condition in status.get('conditions', [])}
 
 
 def metadata(name, namespace, **more):
@@ -138,27 +144,36 @@ def our_job(server, number, dids, environment):
                'spec': {'datasets': [{'did': dids[0]}], 'algorithm': {'did': dids[1]}, 'environment': environment}}
     began = time.monotonic()
     server.send('POST', group, request)
-    server.until(f'{group}/{name}', 'Complete')
+    server.until(f'{group}/{name}', lambda status: conditions(status).get('Complete') == 'True')
     return time.monotonic() - began
 
 
-def bare_jobs(server, number):
-    """Three Jobs, one after the other, with the same images and a volume of the same class; each prints a version."""
+def bare(server, number, kind, with_volume):
+    """Three Jobs or three Pods, one after the other, with the same images; each prints a version. With a volume of the same class, or
+    without, which is the most that volumes kept ready could save."""
+    name = f'{kind.lower()}-{"volume" if with_volume else "none"}-{number}'
     began = time.monotonic()
-    server.send('POST', f'/api/v1/namespaces/{PEOPLE}/persistentvolumeclaims', {
-        'apiVersion': 'v1', 'kind': 'PersistentVolumeClaim', 'metadata': {'name': f'b{number}'},
-        'spec': {'accessModes': ['ReadWriteOnce'], 'resources': {'requests': {'storage': str(64 << 20)}}}})
-    group = f'/apis/batch/v1/namespaces/{PEOPLE}/jobs'
+    if with_volume:
+        server.send('POST', f'/api/v1/namespaces/{PEOPLE}/persistentvolumeclaims', {
+            'apiVersion': 'v1', 'kind': 'PersistentVolumeClaim', 'metadata': {'name': name},
+            'spec': {'accessModes': ['ReadWriteOnce'], 'resources': {'requests': {'storage': str(64 << 20)}}}})
     for step, image in enumerate(['cloister', 'sandbox', 'cloister']):
-        name = f'b{number}-{step}'
         container = {'name': 'step', 'image': f'{image}:test', 'imagePullPolicy': 'IfNotPresent', 'args': ['--version'],
-                     'volumeMounts': [{'name': 'data', 'mountPath': '/data'}],
                      'resources': {'requests': {'cpu': '50m', 'memory': '128Mi'}, 'limits': {'memory': '1Gi'}}}
-        pod = {'restartPolicy': 'Never', 'automountServiceAccountToken': False, 'containers': [container],
-               'volumes': [{'name': 'data', 'persistentVolumeClaim': {'claimName': f'b{number}'}}]}
-        server.send('POST', group, {'apiVersion': 'batch/v1', 'kind': 'Job', 'metadata': {'name': name},
-                                    'spec': {'backoffLimit': 0, 'template': {'spec': pod}}})
-        server.until(f'{group}/{name}', 'Complete')
+        pod = {'restartPolicy': 'Never', 'automountServiceAccountToken': False, 'containers': [container]}
+        if with_volume:
+            container['volumeMounts'] = [{'name': 'data', 'mountPath': '/data'}]
+            pod['volumes'] = [{'name': 'data', 'persistentVolumeClaim': {'claimName': name}}]
+        of_step = {'name': f'{name}-{step}'}
+        if kind == 'Job':
+            group = f'/apis/batch/v1/namespaces/{PEOPLE}/jobs'
+            server.send('POST', group, {'apiVersion': 'batch/v1', 'kind': 'Job', 'metadata': of_step,
+                                        'spec': {'backoffLimit': 0, 'template': {'spec': pod}}})
+            server.until(f'{group}/{name}-{step}', lambda status: conditions(status).get('Complete') == 'True')
+        else:
+            group = f'/api/v1/namespaces/{PEOPLE}/pods'
+            server.send('POST', group, {'apiVersion': 'v1', 'kind': 'Pod', 'metadata': of_step, 'spec': pod})
+            server.until(f'{group}/{name}-{step}', lambda status: status.get('phase') == 'Succeeded')
     return time.monotonic() - began
 
 
@@ -207,8 +222,10 @@ def main():
     server = ApiServer()
     for environment in ENVIRONMENTS:
         our_job(server, 'warm', dids, environment)
-    bare_jobs(server, 'warm')
-    ours, bare, before = {environment: [] for environment in ENVIRONMENTS}, [], 0
+    for kind, with_volume in BARE.values():
+        bare(server, 'warm', kind, with_volume)
+    ours, before = {environment: [] for environment in ENVIRONMENTS}, 0
+    theirs = {what: [] for what in BARE}
     writes = {environment: collections.Counter() for environment in ENVIRONMENTS}
     for number in range(ROUNDS):
         # In turns, so that a disturbance meets all of them.
@@ -219,18 +236,20 @@ def main():
             time.sleep(10)
             counts, before = written(before)
             writes[environment] += counts
-        bare.append(bare_jobs(server, number))
-        times = ', '.join(f'{environment} {ours[environment][-1]:.2f} s' for environment in ENVIRONMENTS)
-        print(f'round {number + 1}: {times}, three Jobs {bare[-1]:.2f} s', flush=True)
+        for what, (kind, with_volume) in BARE.items():
+            theirs[what].append(bare(server, number, kind, with_volume))
+        times = ', '.join(f'{what} {times[-1]:.2f} s' for what, times in (ours | theirs).items())
+        print(f'round {number + 1}: {times}', flush=True)
     time.sleep(30)
     _, before = written(before)
     time.sleep(IDLE_SECONDS)
     idle, _ = written(before)
 
-    print(f'\nthree bare Jobs: {min(bare):.2f} s at least, {statistics.median(bare):.2f} s in the middle of {ROUNDS}')
-    for environment, times in ours.items():
-        least, median = min(times) / min(bare), statistics.median(times) / statistics.median(bare)
-        print(f'a job that does nothing, {environment}: {min(times):.2f} s at least, {statistics.median(times):.2f} s in the middle; '
+    jobs = theirs['three Jobs']
+    print(f'\nthree bare Jobs: {min(jobs):.2f} s at least, {statistics.median(jobs):.2f} s in the middle of {ROUNDS}')
+    for what, times in (ours | theirs).items():
+        least, median = min(times) / min(jobs), statistics.median(times) / statistics.median(jobs)
+        print(f'{what}: {min(times):.2f} s at least, {statistics.median(times):.2f} s in the middle; '
               f'ratio {least:.2f} of the least, {median:.2f} of the middle')
     for environment, counts in writes.items():
         print_writes(environment, counts)

@@ -67,6 +67,9 @@ refused(cloister.CloisterError, lambda: job.download("results"))
 assert Path("results/statistics.csv").read_text() == "mine"
 refused(cloister.CloisterError, lambda: job.result("none.csv"))
 assert job.receipt()["signature"] and job.explain()["phase"] == "Finished"
+# Its results are stored, and do not wait for the result store.
+stored = refused(cloister.Conflict, job.publish)
+assert stored.problem["type"].endswith("not-waiting-for-store") and job.phase == "Finished", stored
 assert service.job(job.id).state["id"] == next(service.jobs()).id == job.id
 
 try:

@@ -11,10 +11,11 @@ use serde::Serialize;
 use serde_json::json;
 use std::{
     fs::{self, Permissions},
+    io::{BufRead as _, BufReader},
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 use tempfile::TempDir;
 
@@ -268,6 +269,29 @@ fn a_store_that_is_away_is_said_to_be_away_also_in_the_message_of_a_pod() {
         assert!(message.contains("store-away") && !message.contains("SECRET"), "{message}");
     }
     assert_eq!(fs::read(place.at("job/outputs/a.csv")).expect("an output"), b"a\n1\n");
+}
+
+/// What is known of a run without results is kept as soon as the store takes it.
+#[test]
+fn the_log_of_a_run_without_results_is_tried_again() {
+    let place = Place::new();
+    fs::write(place.at("job/log"), "what it printed").expect("a log");
+    fs::create_dir(place.at("home/results")).expect("a folder");
+    // A file is where the folder of the job would be.
+    let in_the_way = place.at("home/results").join(JOB.to_string());
+    fs::write(&in_the_way, "").expect("a file");
+    let mut command = Command::new(service::cloister());
+    command.env_clear().current_dir(place.directory.path()).args(["step", "keep", "--home", "home"]);
+    command.args(["--job", &JOB.to_string(), "--run-log", "job/log", "--run-log-bytes", "100"]);
+    command.args(["--termination-message", "message"]).stderr(Stdio::piped());
+    let mut keeps = command.spawn().expect("a process");
+    let mut said = BufReader::new(keeps.stderr.take().expect("what it says")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("it is tried again")), "it has ended");
+    assert!(!place.at("message").exists(), "nothing is kept yet");
+    fs::remove_file(&in_the_way).expect("removed");
+    assert!(keeps.wait().expect("its end").success());
+    assert_eq!(fs::read(in_the_way.join("log")).expect("a log"), b"what it printed");
+    assert!(place.at("message").exists());
 }
 
 #[test]

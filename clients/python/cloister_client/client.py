@@ -294,6 +294,14 @@ class Job:
         self.state = self._client._post("jobs", self.id, "stop", body={})
         return self
 
+    def publish(self) -> Job:
+        """Requests that results that wait for a result store are stored at once, and not after the next pause. `state["storeWait"]`
+        says until when they wait.
+
+        Raises `Conflict` if the results do not wait for the store."""
+        self.state = self._client._post("jobs", self.id, "publish", body={})
+        return self
+
     def delete(self) -> None:
         """Deletes a job that has ended, with its log and its results."""
         self._client._delete("jobs", self.id)

@@ -17,11 +17,11 @@ DenialRule = Literal["no-dataset", "no-compute-service", "dataset-twice", "crede
 
 
 Fault = Literal["nobody", "algorithm", "publisher", "system"]
-"""Who is at fault that a job ended."""
+"""Who caused the end of a job."""
 
 
 Phase = Literal["Queued", "Accepted", "Configuring", "Configured", "Running", "Filtering", "InReview", "Publishing", "Finished", "DataProvisioningFailed", "AlgorithmProvisioningFailed", "AlgorithmFailed", "LimitExceeded", "OutputRefused", "PublishingFailed", "Stopped", "Expired"]
-"""Where a job is."""
+"""The phase of a job."""
 
 
 Profile = Literal["deterministic", "standard"]
@@ -103,7 +103,7 @@ class Environment(TypedDict):
     phases: dict[str, int]
     """How many jobs are in each phase."""
     profiles: list[Profile]
-    """What they can learn of time and chance."""
+    """Which clock and randomness they can get."""
     queued: int
     running: int
     runtimes: list[Runtime]
@@ -113,7 +113,7 @@ class Environment(TypedDict):
 class _Explanation(TypedDict):
     allowed: bool
     rules: list[Rule]
-    """Every rule that it meets; none if it is allowed."""
+    """Every rule that refuses it; empty if it is allowed."""
 
 
 class Explanation(_Explanation, total=False):
@@ -126,7 +126,7 @@ class Explanation(_Explanation, total=False):
 class _Job(TypedDict):
     algorithm: JobAlgorithm
     changed: str
-    """When it came to its phase."""
+    """When it entered its phase."""
     code: int
     """The same as a number, in Ocean's numbers."""
     created: str
@@ -134,7 +134,7 @@ class _Job(TypedDict):
     datasets: list[str]
     """Its datasets, sorted."""
     history: list[Step]
-    """Every phase that it came to."""
+    """Every phase that it has entered."""
     id: str
     """32 hexadecimal digits."""
     phase: Phase
@@ -158,7 +158,7 @@ class Job(_Job, total=False):
     label: str | None
     """What its owner calls it."""
     owner: str | None
-    """Whose it is."""
+    """The account that submitted it."""
     progress: Progress | None
     reason: Reason | None
     stopRequested: str | None
@@ -187,13 +187,13 @@ class _JobExplanation(TypedDict):
 
 
 class JobExplanation(_JobExplanation, total=False):
-    """Why a job is where it is."""
+    """Why a job is in its phase."""
 
     ahead: int | None
     """Jobs that come before it; null if it does not wait for its turn."""
     detail: str | None
-    """What you may know of its failure beyond that, as the publisher of the files that could not be had, as the one who brought
-them, or as an operator. It can name where they are kept."""
+    """Details of its failure, for the publisher of the files that could not be fetched, for the account that brought them, and for
+operators. They can name where the files are kept."""
     review: ReviewWait | None
 
 
@@ -205,7 +205,7 @@ class _JobParameters(TypedDict):
 
 
 class JobParameters(_JobParameters, total=False):
-    """What the algorithm of a job is given beside its data, by its consumer."""
+    """What the consumer of a job gives its algorithm in addition to the data."""
 
     stdin: str | None
     """What its program reads as its standard input, as an entrypoint says it: `< PATH` or `<<< TEXT`; null if nothing."""
@@ -244,7 +244,7 @@ class Problem(_Problem, total=False):
     """The field of the request that it is about."""
     quota: UsedQuota | None
     rules: list[Rule] | None
-    """The rules that a denied job met."""
+    """The rules that refused a job."""
 
 
 class _Progress(TypedDict):
@@ -252,7 +252,7 @@ class _Progress(TypedDict):
 
 
 class Progress(_Progress, total=False):
-    """How far its inputs are fetched."""
+    """How many bytes of its inputs are fetched."""
 
     totalBytes: int | None
 
@@ -285,12 +285,12 @@ alone can."""
 
 
 class ReviewWait(_ReviewWait, total=False):
-    """Whom the outputs of a job wait for."""
+    """Who can review the outputs of a job."""
 
     approvedBy: str | None
-    """Who has approved, where two have to."""
+    """The first approval, where two accounts have to approve."""
     named: list[str]
-    """Accounts that their publisher has named to review beside. If there are any, two different accounts have to approve."""
+    """Accounts that their publisher has named as further reviewers. If there are any, two different accounts have to approve."""
 
 
 class _Rule(TypedDict):
@@ -302,7 +302,7 @@ class _Rule(TypedDict):
 
 
 class Rule(_Rule, total=False):
-    """A rule that a job met."""
+    """A rule that refuses a job."""
 
     subject: str | None
     """The asset whose rule it is; null if it is about the job as a whole."""
@@ -356,23 +356,23 @@ class SourcesSeen(TypedDict, total=False):
 
 
 class Step(TypedDict):
-    """A phase that a job came to."""
+    """A phase that a job has entered."""
 
     at: str
     phase: Phase
 
 
 class StoreWait(TypedDict):
-    """The wait for a result store that is away."""
+    """The wait for a result store that does not answer."""
 
     failures: int
     """How many attempts have failed."""
     next: str
-    """When the next attempt begins, if nobody asks for it before."""
+    """When the next attempt begins, unless an earlier one is requested."""
     since: str
     """When the first attempt failed."""
     until: str
-    """When the job ends without results, if the store is away for so long."""
+    """When the job ends without results, if the store has not answered by then."""
     why: str
     """Why the last attempt failed, and what can be done."""
 

@@ -1,5 +1,7 @@
 """What needs no service. Run by `tests/tests/service/python_client.rs`, with the installed wheel."""
 
+import io
+import json
 import os
 import tempfile
 import unittest
@@ -7,9 +9,9 @@ import unittest.mock
 from pathlib import Path
 from types import SimpleNamespace
 
-from cloister_client import CloisterError, Denied, NotSignedIn, Refused, Result
+from cloister_client import Client, CloisterError, Denied, Job, NotSignedIn, Refused, Result
 from cloister_client.client import _opened
-from cloister_client.contexts import parse, resolve
+from cloister_client.contexts import Connection, parse, resolve
 from cloister_client.errors import refusal, shown
 
 
@@ -105,6 +107,24 @@ class Errors(unittest.TestCase):
         self.assertIsInstance(refusal(401, b"{}"), NotSignedIn)
         self.assertEqual(shown("a\u202eb\r\n"), "a\\u202eb\\r\\n")
         self.assertLessEqual(len(shown("\u202e" * 100_000)), 2001)
+
+
+class Jobs(unittest.TestCase):
+    def test_publish_asks_for_the_job_and_keeps_the_answer(self):
+        wait = {"since": "", "next": "", "until": "", "failures": 2, "why": "the result store does not answer"}
+        answer = json.dumps({"id": "00ff", "phase": "Publishing", "storeWait": wait}).encode()
+        asked = []
+
+        def open_request(request, timeout):
+            asked.append((request.get_method(), request.full_url, request.data))
+            return io.BytesIO(answer)
+
+        client = Client(Connection("https://lab.example", "clk_key"))
+        client._opener = SimpleNamespace(open=open_request)
+        job = Job(client, {"id": "00ff", "phase": "Publishing", "storeWait": None})
+        self.assertIs(job.publish(), job)
+        self.assertEqual(asked, [("POST", "https://lab.example/v1/jobs/00ff/publish", b"{}")])
+        self.assertEqual(job.state["storeWait"], wait)
 
 
 class Folders(unittest.TestCase):

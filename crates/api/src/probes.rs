@@ -1,4 +1,4 @@
-//! Liveness, readiness and metrics of a program that serves nothing else. Nobody is asked who they are: no answer holds
+//! Liveness, readiness and metrics of a program that serves nothing else. Requests need no key: no answer holds
 //! anything that is not for every eye in the network of the program.
 
 use crate::{

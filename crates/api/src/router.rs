@@ -52,7 +52,7 @@ impl Service {
     }
 }
 
-/// Lets the scripts of some web pages call; by default, none. Never with cookies: there are none.
+/// Lets the scripts of some web pages call; by default, none. Never with cookies: the API has none.
 fn cors(http: &Http) -> Option<CorsLayer> {
     if http.cors_origins.is_empty() {
         return None;

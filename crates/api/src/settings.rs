@@ -215,8 +215,7 @@ pub(crate) fn is_origin(text: &str) -> bool {
 }
 
 fn system_clock() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    std::time::SystemTime::now().into()
 }
 
 impl Default for RateLimits {

@@ -1,6 +1,7 @@
 //! What a pod like those of algorithms reaches, and what its volume holds.
 
 use crate::Canary;
+use cloister_isolation::{Status, probe};
 use cloister_model::{CanaryMessage, CanaryVersion};
 use rustix::fs::statvfs;
 use std::{
@@ -15,6 +16,8 @@ use std::{
 const ANSWER: Duration = Duration::from_millis(200);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Characters that say what a wall lacks: all of them fit into a message.
+const MOST_OF_A_WALL: usize = 200;
 
 /// Tries from its first instruction on, again and again: one attempt at the beginning would miss a policy that comes late, and
 /// one at the end would miss the time before it.
@@ -40,7 +43,17 @@ pub fn canary(order: &Canary) -> CanaryMessage {
         reached_until_ms: found.iter().map(|(_, until)| *until).max(),
         reached: found.into_iter().map(|(name, _)| name).collect(),
         volume_bytes,
+        kernel_lacks: kernel_lacks(),
     }
+}
+
+/// The walls that the kernel cannot put up in full, as the sandbox would find them in such a pod.
+fn kernel_lacks() -> Vec<String> {
+    let found = probe();
+    let lacking = found.walls().into_iter().filter(|(_, state)| !state.is_enforced());
+    lacking
+        .map(|(wall, state): (_, &Status)| format!("{wall}: {state}").chars().take(MOST_OF_A_WALL).collect())
+        .collect()
 }
 
 /// When a connection was last made, in milliseconds since the beginning.
@@ -91,6 +104,9 @@ mod tests {
         let found = canary(&order(address, folder.path()));
         assert_eq!((found.reached.as_slice(), found.is_open()), (["a listener".to_owned()].as_slice(), true));
         assert!(found.volume_bytes.is_some_and(|bytes| bytes > 0));
+        let walls = probe();
+        let lacking = walls.walls().into_iter().filter(|(_, state)| !state.is_enforced()).count();
+        assert_eq!(found.kernel_lacks.len(), lacking, "{:?}", found.kernel_lacks);
         drop(listener);
         let found = canary(&order(address, Path::new("/nowhere")));
         assert_eq!((found.reached, found.reached_until_ms, found.volume_bytes), (vec![], None, None));

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         },
     };
     if let Some(why) = why {
-        // Nobody may be there to read it.
+        // The pipe may have no reader.
         let _ = writeln!(std::io::stderr(), "entry: {why}");
     }
     ExitCode::from(code)

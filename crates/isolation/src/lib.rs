@@ -1,8 +1,8 @@
 //! Isolation of a process by the Linux kernel. Each mechanism is called a wall.
 //!
 //! Two sides use this crate. The supervisor starts another process of its program with [`Program::spawn`] and passes it a
-//! few descriptors and nothing else. The new process takes these descriptors ([`take_fd`]) and gives up everything that it
-//! does not need: [`restrict_files`], [`restrict_syscalls`]. It cannot regain what it gave up.
+//! few descriptors and nothing else, at once or, with [`WaitingProgram`], a while after its start. The new process takes these
+//! descriptors ([`take_fd`], [`Handed`]) and gives up everything that it does not need: [`restrict_files`], [`restrict_syscalls`]. It cannot regain what it gave up.
 //!
 //! Every wall returns a [`Status`]: enforced, enforced in part, or absent, with the reason. This crate does not decide
 //! whether a missing wall is acceptable; that is the caller's policy.
@@ -32,5 +32,5 @@ pub use process::{
 };
 
 pub use seccomp::{Role, permitted_syscalls, refuse_ways_out, restrict_syscalls};
-pub use spawn::{Cause, Child, Exit, Program, Rlimits};
+pub use spawn::{Cause, Child, Exit, Handed, Program, Rlimits, WaitingProgram};
 pub use status::Status;

@@ -6,6 +6,7 @@ mod secrets;
 use crate::{
     clock::now,
     cluster::{CallError, Cluster, call, watch},
+    followed::{Followed, Look, key},
     resources::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
     },
@@ -20,13 +21,8 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// The label of a namespace that says whose it is. Only an operator may set it.
 pub const ACCOUNT: &str = "cloister.dev/account";
@@ -34,8 +30,11 @@ pub const ACCOUNT: &str = "cloister.dev/account";
 /// How long an asset waits that lacks something which may appear: a Secret, a label, an answer.
 const AGAIN: Duration = Duration::from_secs(15);
 
-/// How many assets of a namespace are looked at again that often. Of more, each waits for longer.
-const MOST_AGAIN: usize = 16;
+/// How long a namespace waits for each asset of it that lacks something: of many, each waits for longer.
+const EACH: Duration = Duration::from_secs(1);
+
+/// How often the assets that wait are gone through.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Characters of a message.
 const MOST_MESSAGE: usize = 2000;
@@ -116,18 +115,22 @@ impl Applied for Algorithm {
     }
 }
 
-/// Looks at what is applied. What takes long in one namespace, such as a source that does not answer, holds up what was applied in the same
+/// Reconciles what is applied. What takes long in one namespace, such as a source that does not answer, holds up what was applied in the same
 /// namespace, and nothing else: each has a look of its own.
 async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
     let all: Api<K> = Api::all(cluster.client().clone());
     let stream = watch(all);
     futures_util::pin_mut!(stream);
-    let mut applied: Followed<Version> = Followed::default();
+    // What was said of an asset, by this replica or another one, is no reason to reconcile it again: a source whose every answer differs
+    // would have the whole object written as fast as it answers. (The watch shows the versions of an asset in their order.)
+    let mut applied: Followed<Version, Instant> =
+        Followed::new(|known, shown| Some(shown).filter(|shown| shown != known));
     let mut looks = FuturesUnordered::new();
-    let mut again = tokio::time::interval(AGAIN);
+    let mut pause = tokio::time::interval(PAUSE);
+    pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let of_service = Some(cluster.namespaces().assets.as_str());
     loop {
-        for (namespace, assets) in applied.due() {
+        for (namespace, assets) in applied.due(Instant::now()) {
             looks.push(settle_all::<K>(&cluster, publish.as_ref(), namespace, assets));
         }
         tokio::select! {
@@ -137,127 +140,38 @@ async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
                     let is_stored = asset.stored().is_some() && asset.namespace().as_deref() == of_service;
                     match is_stored || is_ready(&asset) {
                         true => applied.remove(&key(&asset)),
-                        false => applied.put(key(&asset), Version::of(asset.meta())),
+                        false => applied.put(key(&asset), Version::of(asset.meta()), Instant::now()),
                     }
                 }
                 Some(Ok(Event::Delete(asset))) => applied.remove(&key(&asset)),
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of applied assets failed; it is tried again"),
             },
-            Some((namespace, looked)) = looks.next(), if !looks.is_empty() => applied.looked(&namespace, looked),
-            _ = again.tick() => applied.again(),
-        }
-    }
-}
-
-/// The namespace and the name of an asset.
-type Key = (String, String);
-
-/// What was applied and has to be looked at.
-#[derive(Debug)]
-struct Followed<K> {
-    /// What is looked at next, by namespace and name.
-    waiting: BTreeMap<String, BTreeMap<String, K>>,
-    /// Namespaces in which something is looked at.
-    busy: BTreeSet<String>,
-    /// What was deleted in them meanwhile.
-    deleted: BTreeSet<Key>,
-    /// What has to be looked at again without a change of it.
-    unsettled: BTreeMap<Key, K>,
-    /// How often that was due.
-    rounds: usize,
-}
-
-impl<K> Default for Followed<K> {
-    fn default() -> Self {
-        Self {
-            waiting: BTreeMap::new(),
-            busy: BTreeSet::new(),
-            deleted: BTreeSet::new(),
-            unsettled: BTreeMap::new(),
-            rounds: 0,
-        }
-    }
-}
-
-impl<K: Clone + PartialEq> Followed<K> {
-    /// What can be looked at now: one look in each namespace.
-    fn due(&mut self) -> Vec<(String, BTreeMap<String, K>)> {
-        let ready: Vec<String> =
-            self.waiting.keys().filter(|namespace| !self.busy.contains(*namespace)).cloned().collect();
-        let taken = ready.into_iter().filter_map(|namespace| self.waiting.remove_entry(&namespace));
-        let taken: Vec<_> = taken.filter(|(_, assets)| !assets.is_empty()).collect();
-        self.busy.extend(taken.iter().map(|(namespace, _)| namespace.clone()));
-        taken
-    }
-
-    fn put(&mut self, key: Key, asset: K) {
-        self.deleted.remove(&key);
-        let waits = self.waiting.get(&key.0).is_some_and(|assets| assets.contains_key(&key.1));
-        // What was said of it, by this replica or another one, is no reason to look again: a source whose every answer differs would
-        // have the whole object written as fast as it answers.
-        if !waits && !self.busy.contains(&key.0) && self.unsettled.get(&key) == Some(&asset) {
-            return;
-        }
-        let (namespace, name) = key;
-        self.waiting.entry(namespace).or_default().insert(name, asset);
-    }
-
-    fn remove(&mut self, key: &Key) {
-        self.unsettled.remove(key);
-        let (namespace, name) = key;
-        if let Some(assets) = self.waiting.get_mut(namespace) {
-            assets.remove(name);
-        }
-        if self.busy.contains(namespace) {
-            self.deleted.insert(key.clone());
-        }
-    }
-
-    /// A look has ended, with whether each asset need not be looked at again.
-    fn looked(&mut self, namespace: &str, looked: Vec<(String, K, bool)>) {
-        self.busy.remove(namespace);
-        for (name, asset, is_settled) in looked {
-            let key = (namespace.to_owned(), name);
-            if is_settled || self.deleted.contains(&key) {
-                self.unsettled.remove(&key);
-            } else {
-                // It may wait for no other reason than that something was said of it.
-                if let Some(assets) = self.waiting.get_mut(namespace)
-                    && assets.get(&key.1) == Some(&asset)
-                {
-                    assets.remove(&key.1);
-                }
-                self.unsettled.insert(key, asset);
+            Some(looked) = looks.next(), if !looks.is_empty() => {
+                let (namespace, looked): (String, Vec<(String, Version, bool)>) = looked;
+                let unsettled = looked.iter().filter(|(_, _, is_settled)| !is_settled).count();
+                let again = Instant::now() + pause_of(unsettled.saturating_add(applied.count(&namespace, |_| true)));
+                let looked = looked.into_iter().map(|(name, version, is_settled)| {
+                    (name, version, (!is_settled).then_some(again))
+                });
+                applied.looked(&namespace, looked.collect());
             }
-        }
-        self.deleted.retain(|(of, _)| of != namespace);
-    }
-
-    /// Everything that is not settled is looked at again; of many in one namespace, less often.
-    fn again(&mut self) {
-        self.rounds = self.rounds.wrapping_add(1);
-        let mut many: BTreeMap<&str, usize> = BTreeMap::new();
-        for (namespace, _) in self.unsettled.keys() {
-            *many.entry(namespace).or_default() += 1;
-        }
-        for ((namespace, name), asset) in &self.unsettled {
-            let period = many.get(namespace.as_str()).map_or(1, |many| many.div_ceil(MOST_AGAIN));
-            if !self.rounds.is_multiple_of(period) {
-                continue;
-            }
-            let assets = self.waiting.entry(namespace.clone()).or_default();
-            assets.entry(name.clone()).or_insert_with(|| asset.clone());
+            _ = pause.tick(), if !applied.is_empty() => {}
         }
     }
 }
 
-/// Looks at the assets of a namespace, one after the other. Which of them need not be looked at again.
+/// After how long an asset is reconciled again that lacks something, if so many of its namespace wait.
+fn pause_of(waiting: usize) -> Duration {
+    AGAIN.max(EACH.saturating_mul(u32::try_from(waiting).unwrap_or(u32::MAX)))
+}
+
+/// Reconciles the assets of a namespace, one after the other. Which of them are settled: they need not be reconciled again.
 async fn settle_all<K: Applied>(
     cluster: &Cluster,
     publish: &dyn Publish,
     namespace: String,
-    assets: BTreeMap<String, Version>,
+    assets: Look<Version>,
 ) -> (String, Vec<(String, Version, bool)>) {
     let api: Api<K> = Api::namespaced(cluster.client().clone(), &namespace);
     let mut looked = Vec::with_capacity(assets.len());
@@ -271,16 +185,12 @@ async fn settle_all<K: Applied>(
             Err(error) => Err(error),
         };
         let is_settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, asset = name.as_str(), "an applied asset could not be looked at; it is tried again");
+            tracing::warn!(%error, asset = name, "an applied asset could not be processed; the service tries again");
             false
         });
         looked.push((name, version, is_settled));
     }
     (namespace, looked)
-}
-
-fn key<K: Applied>(asset: &K) -> Key {
-    (asset.namespace().unwrap_or_default(), asset.name_any())
 }
 
 /// Whether its status says that it is published as it is.
@@ -291,7 +201,7 @@ fn is_ready<K: Applied>(asset: &K) -> bool {
     seen && ready.is_some_and(|ready| ready.status == ConditionStatus::True)
 }
 
-/// Looks at an asset once. False if it should be looked at again without a change of it.
+/// Reconciles an asset once. False if it should be reconciled again without a change of it.
 async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K) -> Result<bool, CallError> {
     let namespace = asset.namespace().unwrap_or_default();
     let before = asset.status().cloned().unwrap_or_default();
@@ -416,7 +326,7 @@ async fn write<K: Applied>(
         api.patch_status(&name, &PatchParams::default(), &patch).await
     });
     match written.await {
-        // It changed meanwhile. What its publisher has changed is looked at again because of that.
+        // It changed meanwhile. What its publisher has changed is reconciled again because of that.
         Ok(_) | Err(CallError::Conflict | CallError::Missing) => Ok(()),
         Err(error) => Err(error),
     }
@@ -502,88 +412,23 @@ mod tests {
         assert_eq!(refused.conditions.len(), 1);
     }
 
-    /// What is looked at now.
-    fn next(applied: &mut Followed<u32>) -> Vec<(String, Vec<u32>)> {
-        applied.due().into_iter().map(|(namespace, assets)| (namespace, assets.into_values().collect())).collect()
+    #[test]
+    fn many_assets_of_a_namespace_are_reconciled_again_less_often() {
+        assert_eq!([0, 1, 15].map(pause_of), [AGAIN; 3]);
+        assert_eq!((pause_of(1000), pause_of(usize::MAX) > pause_of(1000)), (EACH * 1000, true));
     }
 
     #[test]
-    fn a_namespace_is_looked_at_once_at_a_time_and_none_waits_for_another() {
-        let key = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
-        let mut applied: Followed<u32> = Followed::default();
-        applied.put(key("a", "slow"), 1);
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
-        // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
-        for (name, number) in [("slow", 2), ("slow", 3), ("other", 4), ("gone", 5)] {
-            applied.put(key("a", name), number);
-        }
-        applied.remove(&key("a", "gone"));
-        applied.put(key("b", "quick"), 6);
-        assert_eq!(next(&mut applied), [("b".to_owned(), vec![6])]);
-        assert!(next(&mut applied).is_empty());
-        applied.looked("b", vec![("quick".to_owned(), 6, true)]);
-        applied.looked("a", vec![("slow".to_owned(), 1, false)]);
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![4, 3])]);
-        // One that is deleted while it is looked at is not looked at again.
-        applied.remove(&key("a", "other"));
-        applied.looked("a", vec![("other".to_owned(), 4, false), ("slow".to_owned(), 3, false)]);
-        applied.again();
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![3])]);
-        applied.looked("a", vec![("slow".to_owned(), 3, true)]);
-        applied.again();
-        assert!(next(&mut applied).is_empty());
-    }
-
-    #[test]
-    fn what_is_said_of_an_asset_is_no_reason_to_look_at_it_again() {
-        let key = || ("a".to_owned(), "x".to_owned());
-        let looked = |version| vec![("x".to_owned(), version, false)];
-        let mut applied: Followed<u32> = Followed::default();
-        applied.put(key(), 1);
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
-        // Its source fails, which is said of it, by this replica and then by another one.
-        applied.put(key(), 1);
-        applied.looked("a", looked(1));
-        assert!(next(&mut applied).is_empty());
-        for _ in 0..9 {
-            applied.put(key(), 1);
-            assert!(next(&mut applied).is_empty());
-        }
-        // Its time comes, also while it is looked at.
-        applied.again();
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![1])]);
-        applied.again();
-        applied.put(key(), 1);
-        applied.looked("a", looked(1));
-        assert!(next(&mut applied).is_empty());
-        // What its publisher has written is looked at at once.
-        applied.put(key(), 2);
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![2])]);
-        applied.put(key(), 3);
-        applied.looked("a", looked(2));
-        assert_eq!(next(&mut applied), [("a".to_owned(), vec![3])]);
-        // One that another replica has published need not be looked at.
-        applied.remove(&key());
-        applied.looked("a", looked(3));
-        applied.again();
-        assert!(next(&mut applied).is_empty());
-    }
-
-    #[test]
-    fn many_assets_of_a_namespace_are_looked_at_again_less_often() {
-        let mut applied: Followed<u32> = Followed::default();
-        let many = 10 * MOST_AGAIN;
-        let looked = |names: std::ops::Range<usize>| names.map(|name| (format!("{name:04}"), 1, false)).collect();
-        applied.looked("a", looked(0..many));
-        applied.looked("b", looked(0..1));
-        let (mut of_a, mut of_b) = (0, 0);
-        for _ in 0..30 {
-            applied.again();
-            for (namespace, assets) in applied.due() {
-                *(if namespace == "a" { &mut of_a } else { &mut of_b }) += assets.len();
-                applied.looked(&namespace, looked(0..assets.len()));
-            }
-        }
-        assert_eq!((of_a, of_b), (3 * many, 30));
+    fn what_is_said_of_an_asset_is_no_reason_to_reconcile_it_again() {
+        let asset = |generation: i64, version: u64| ObjectMeta {
+            uid: Some("a".to_owned()),
+            generation: Some(generation),
+            resource_version: Some(version.to_string()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(Version::of(&asset(1, 5)), Version::of(&asset(1, 6)));
+        assert_ne!(Version::of(&asset(1, 5)), Version::of(&asset(2, 6)));
+        let again = ObjectMeta { uid: Some("b".to_owned()), ..asset(1, 7) };
+        assert_ne!(Version::of(&asset(1, 5)), Version::of(&again));
     }
 }

@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 pub mod controller;
 mod due;
+mod followed;
 pub mod observe;
 pub mod plan;
 mod requests;
@@ -22,5 +23,5 @@ mod store;
 
 pub use assets::{ACCOUNT, NotPublished, Publish, Publishing, Withdrawing, publish_what_is_applied};
 pub use backend::{ArchiveOptions, ClusterStore, OpenError, StoreOptions};
-pub use cluster::{Cluster, ConnectError, Namespaces};
+pub use cluster::{Cluster, ConnectError, Namespaces, Outdated, check_definitions};
 pub use requests::{Decide, Decided, Deciding, Results, decide_what_is_requested};

@@ -35,7 +35,7 @@ pub struct Facts<'a> {
     pub published: Option<StepAnswer<'a>>,
     /// The last answer to the question whether the job may go on. Asked before it leaves its queue, and before its release.
     pub permission: Option<&'a Permission>,
-    /// Whether the pause is not over yet before the next attempt at a result store that is away. False once somebody has asked for
+    /// Whether the pause is not over yet before the next attempt at a result store that is away. False once an account has asked for
     /// the attempt.
     pub awaits_store: bool,
     /// Whether the release could not be stored because its dataset's name belongs to another one.
@@ -98,7 +98,7 @@ pub enum Action {
     Filter(Box<FilterOrder>),
     /// Store the results where the consumer can fetch them. The report is [`Facts::published`].
     Publish(Box<PublishOrder>),
-    /// Wait until the pause is over ([`store_pause`](crate::store_pause)), or somebody asks for the results to be stored at once.
+    /// Wait until the pause is over ([`store_pause`](crate::store_pause)), or an account asks for the results to be stored at once.
     /// Then [`Facts::awaits_store`] does not hold.
     AwaitStore,
     /// End whatever runs for the job, and see to it that nothing begins. Then [`Facts::run_ended`] holds.

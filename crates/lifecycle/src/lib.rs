@@ -14,7 +14,7 @@
 //! - [`Transition`]: what is stored together when a job takes a step.
 //! - `configuration`, `run`, `filtering`, `publishing`, `review`, `stop`: what the report of each step means. The orders for
 //!   the steps are part of the actions.
-//! - [`StoreAway`]: the wait for a result store that is away.
+//! - [`StoreAway`]: the wait for a result store that is away or refuses the results.
 //! - [`Permission`]: whether it may still run, and its results may still leave.
 //! - [`Deadlines`], [`Schedule`], [`fits`], [`explain`]: time, turns, limits, and what the consumer is told.
 //! - [`receipt`]: the statement about an ended job.

@@ -176,7 +176,7 @@ mod tests {
             assert_eq!((log(&two).bytes, log(&two).missing, log(&two).released()), (9, vec![], Some(at(9000))));
             assert_eq!(log(&release(&two, "carol")).bytes, u64::MAX);
         }
-        // A publisher that lets some of it out decides no more than that.
+        // A publisher that releases a part decides about that part only.
         assert_eq!(log(&release(&ended, "carol")).bytes, 0);
         assert_eq!(log(&release(&release(&ended, "carol"), "alice")).bytes, 0);
     }

@@ -32,8 +32,8 @@ impl Waiting {
     }
 }
 
-/// What there is for all jobs together. Every job takes one place until it ends, and one processor and its memory until its
-/// algorithm and the programs that check its outputs have ended.
+/// What there is for all jobs together. Every job takes one place until it ends or waits for a reviewer or for the result store, and one
+/// processor and its memory until its algorithm and the programs that check its outputs have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Jobs at once.
@@ -67,6 +67,8 @@ impl Place {
             Phase::Queued => Self::Waits,
             // Nothing is done for it before the reviewer decides.
             Phase::InReview => Self::None,
+            // Nothing runs for it in the pauses. How many of these store their results again at once, the engine bounds.
+            _ if status.store_wait.is_some() => Self::None,
             // It gave up its place when its review began.
             Phase::Publishing if status.history.iter().any(|step| step.phase == Phase::InReview) => Self::None,
             Phase::Publishing => Self::Rests,

@@ -1,5 +1,5 @@
-//! A result store that is away: the outputs are kept, and it is tried again with pauses that grow, for as long as
-//! [`TimeLimits::publishing_ms`](cloister_model::TimeLimits::publishing_ms) says, or at once when somebody asks.
+//! A result store that is away, or that refuses what it is asked: the outputs are kept, and it is tried again with pauses that grow, for as
+//! long as [`TimeLimits::publishing_ms`](cloister_model::TimeLimits::publishing_ms) says, or at once on request.
 
 use crate::{Durability, StepAnswer, Transition};
 use cloister_model::{
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// Characters of why an attempt failed.
 const MOST_CHARACTERS: usize = 500;
 
-/// That an attempt to store the results of a job found the result store away.
+/// That an attempt to store the results of a job found the result store away, or was refused by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreAway {
     why: String,

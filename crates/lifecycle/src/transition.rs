@@ -34,7 +34,7 @@ pub struct Transition {
     /// The assets that the job may use as long as they have these revisions. Engines hand [`Transition::apply`] the present
     /// ones. Empty: the step does not depend on any.
     pub revisions: Vec<AssetRevision>,
-    /// That the result store is away, so that the job waits for it where it is.
+    /// That the result store is away or refuses the results, so that the job waits for it where it is.
     pub store_away: Option<StoreAway>,
     /// How long it must last.
     pub durability: Durability,

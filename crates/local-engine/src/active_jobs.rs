@@ -262,6 +262,11 @@ impl ActiveJobs {
         }
     }
 
+    /// Frees the place of a job whose results wait for the result store. Its driver goes on.
+    pub(crate) fn free_place(&mut self, job: JobId) {
+        self.schedule.end(job);
+    }
+
     /// Gives up the right to drive a job, because it has ended and its folder is gone, or because it waits for a reviewer. Its
     /// place becomes free.
     pub(crate) fn give_back(&mut self, job: JobId) {
@@ -315,6 +320,7 @@ impl ActiveJobs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use cloister_lifecycle::Lacking;
     use cloister_model::{Labels, Timestamp};
 
     /// Two jobs of one account that wait since `now`, where so many may run at once, with the time limits of each.
@@ -369,6 +375,19 @@ mod tests {
         assert!(jobs.take(first).is_none());
         let (ended, next) = (Task::Clean(first), Task::Drive(second));
         assert_eq!(jobs.tasks(false), [ended, next]);
+    }
+
+    /// Its driver goes on, and frees no place of another one when it ends.
+    #[test]
+    fn a_job_that_waits_for_the_result_store_makes_room_for_another_one() {
+        let (mut jobs, [first, second]) = two_waiting(1, [TimeLimits::default(); 2], Instant::now());
+        assert_eq!(jobs.tasks(false), [Task::Drive(first)]);
+        assert!(jobs.take(first).is_some());
+        jobs.free_place(first);
+        assert_eq!(jobs.tasks(false), [Task::Drive(second)]);
+        assert_eq!(jobs.turn(second).map(|turn| turn.lacking), None, "it waits no more");
+        jobs.give_back(first);
+        assert_eq!(jobs.schedule.lacking("bob", 1), Lacking::Place);
     }
 
     /// A job whose driver is cancelled keeps its place until the driver gives it back, and then it is another job's.

@@ -210,7 +210,7 @@ pub enum Rule {
     Memory,
     /// A folder of files that cannot be unpacked, or that has no entry.
     Archive,
-    /// There is no such file as standard input is to be.
+    /// The file that standard input is to come from does not exist.
     StandardInput,
 }
 

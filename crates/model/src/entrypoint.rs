@@ -376,7 +376,7 @@ mod tests {
             serde_json::json!({"mode": "-a b; $(id) ${n}", "note": "two words\n\"*", "n": -1.5, "x": true, "more": []});
         let filled = fill_arguments(&arguments, &given).expect("filled");
         assert_eq!(filled, ["--mode=-a b; $(id) ${n}", "two words\n\"*", "$mode", "-1.5%", "true"]);
-        // Only what is declared: a variable of a shell is none.
+        // Only what is declared: a variable of a shell is not.
         assert!(matches!(container.command_line(true, None, |name| name != "x"), Err(EntrypointError::Shell(_))));
 
         let one = |entrypoint: &str, parameters: Value| {

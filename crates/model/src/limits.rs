@@ -85,6 +85,9 @@ pub struct LimitsError {
 }
 
 impl Limits {
+    /// The largest stack that a guest may have, in bytes.
+    pub const MOST_STACK_BYTES: u64 = 64 * MIB;
+
     /// Checks every field against what makes sense and what the machine has.
     ///
     /// # Errors
@@ -110,7 +113,7 @@ impl Limits {
             ("memoryBytes", *memory_bytes, 64 * 1024, machine_memory_bytes),
             ("tableElements", *table_elements, 1, 100_000_000),
             ("instances", u64::from(*instances), 1, 10_000),
-            ("stackBytes", *stack_bytes, 16 * 1024, 64 * MIB),
+            ("stackBytes", *stack_bytes, 16 * 1024, Self::MOST_STACK_BYTES),
             ("handles", u64::from(*handles), 8, 4096),
             ("callBytes", *call_bytes, 4096, 128 * MIB),
             ("wallMs", *wall_ms, 1, 365 * day_ms),

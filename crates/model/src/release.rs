@@ -38,14 +38,14 @@ pub struct ReleaseRules {
     /// Whether a person must agree, too.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub review: bool,
-    /// Accounts that review beside the publisher. If there are any, two different accounts have to approve. At most
+    /// Accounts that may review in addition to the publisher. If there are any, two different accounts have to approve. At most
     /// [`MOST_REVIEWERS`], and only with `review`.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     #[cfg_attr(feature = "schema", schemars(with = "BTreeSet<String>"))]
     pub reviewers: BTreeSet<Account>,
 }
 
-/// What a CSV file must keep. A field that is none asks for nothing.
+/// The rules for a CSV file. An absent field is no rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -97,16 +97,16 @@ pub struct NumberMinimum {
     pub zero: Zero,
 }
 
-/// Whether 0 may be where a least value is asked for: that nobody is in a group tells nothing about anybody, if it is known to be
-/// impossible.
+/// Whether 0 is allowed where a least value is required. Allow it only if a group can be empty for reasons that are known anyway: then
+/// the 0 tells nothing about a person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Zero {
-    /// It is less than the least.
+    /// 0 is refused, because it is less than the least value.
     #[default]
     Refused,
-    /// It may be there.
+    /// 0 is allowed.
     Allowed,
 }
 
@@ -135,7 +135,7 @@ impl ColumnMinimum {
     }
 }
 
-/// What a JSON file must keep. A field that is none asks for nothing.
+/// The rules for a JSON file. An absent field is no rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -149,7 +149,7 @@ pub struct JsonRules {
     /// Bytes of one text, names of fields included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_text_bytes: Option<u64>,
-    /// What every number must be. Texts and names of fields that look like numbers are not looked at.
+    /// What every number must be. Texts and names of fields are not checked, even if they look like numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_number: Option<NumberMinimum>,
 }

@@ -17,7 +17,7 @@ pub struct Report {
     pub algorithm: AlgorithmReport,
     /// What ran it.
     pub engine: EngineReport,
-    /// What it could learn of time and chance.
+    /// Which clock and randomness it had.
     pub profile: Profile,
     /// What it could use.
     pub limits: Limits,

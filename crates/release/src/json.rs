@@ -14,7 +14,7 @@ pub(super) fn check(file: &Found, facts: &Facts, rules: &JsonRules) -> Result<()
     let mut small = false;
     let mut judge = |text: &[u8]| {
         let is_long = u64::try_from(text.len()).map_or(true, |bytes| bytes > NUMBER_BYTES);
-        // A number that is too long to be looked at is none that may leave.
+        // A number that is too long to be checked may not leave.
         small |= every_number.is_some_and(|minimum| is_long || number::keeps(text, minimum) != Some(true));
     };
     let scanned = json_scan::scan_numbers(&mut file.open()?, &mut judge)

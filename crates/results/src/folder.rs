@@ -1,21 +1,22 @@
 use super::{
     PublishError,
     backend::{Key, Shipment},
-    opening::{part, whole},
+    opening::{in_the_way, part, whole},
+    place::{Missing, Place, is_none},
 };
 use cloister_files::{if_there, random_name};
 use cloister_model::{FileDigest, JobId};
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, Metadata},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Where things are written that several processes may write at once.
 const DRAFTS: &str = "drafts";
-/// After how long a draft that nobody writes to is removed.
+/// After how long without a write a draft is removed.
 const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Results in a folder of this machine: only its owner reads them.
@@ -26,7 +27,10 @@ pub(super) struct Folder {
 
 /// A file beside its place, until it is complete and on the disk. Dropped, it is removed.
 struct Draft {
-    path: Option<PathBuf>,
+    /// Where it is; none once it has its place.
+    at: Option<Place>,
+    /// Where it belongs.
+    target: Place,
     file: File,
 }
 
@@ -41,16 +45,16 @@ impl Folder {
     }
 
     pub(super) async fn send(&self, job: JobId, key: Key, shipment: Shipment) -> Result<FileDigest, PublishError> {
-        let place = self.place(job, key);
-        blocking(move || ship(&place, Draft::begin(&place), shipment)).await
+        let (root, path) = (self.root.clone(), path_of(job, key));
+        blocking(move || ship(Draft::begin(&root, &path), shipment)).await
     }
 
     pub(super) async fn put(&self, job: JobId, key: Key, content: Vec<u8>) -> Result<(), PublishError> {
-        let place = self.place(job, key);
+        let (root, path) = (self.root.clone(), path_of(job, key));
         disk(move || {
-            let mut draft = Draft::begin(&place)?;
+            let mut draft = Draft::begin(&root, &path)?;
             draft.write_all(&content)?;
-            draft.finish(&place)
+            draft.finish()
         })
         .await
     }
@@ -61,8 +65,8 @@ impl Folder {
     }
 
     pub(super) async fn size(&self, job: JobId, key: Key) -> Result<Option<u64>, PublishError> {
-        let place = self.place(job, key);
-        disk(move || size(&place)).await
+        let (root, path) = (self.root.clone(), path_of(job, key));
+        disk(move || size(&root, &path)).await
     }
 
     pub(super) async fn read(&self, job: JobId, key: Key, offset: u64, length: u32) -> Result<Vec<u8>, PublishError> {
@@ -71,23 +75,21 @@ impl Folder {
     }
 
     pub(super) async fn remove(&self, job: JobId, key: Key) -> Result<(), PublishError> {
-        let place = self.place(job, key);
+        let (root, path) = (self.root.clone(), path_of(job, key));
         disk(move || {
-            if if_there(fs::remove_file(&place))?.is_some() {
-                sync_parent(&place)?;
-            }
-            Ok(())
+            let Some(place) = found(&root, &path)? else { return Ok(()) };
+            if place.remove()? { place.sync() } else { Ok(()) }
         })
         .await
     }
 
     pub(super) async fn remove_below(&self, job: JobId, folder: &str) -> Result<(), PublishError> {
-        let mut place = self.root.join(job.to_string());
-        // Joined with nothing, it would end in a slash, and a link in its place would be followed.
+        let (root, mut path) = (self.root.clone(), PathBuf::from(job.to_string()));
+        // Joined with nothing, it would end in a slash.
         if !folder.is_empty() {
-            place.push(folder);
+            path.push(folder);
         }
-        disk(move || if_there(fs::remove_dir_all(place)).map(|_| ())).await
+        disk(move || found(&root, &path)?.map_or(Ok(()), |place| place.remove_all())).await
     }
 
     pub(super) async fn jobs(&self) -> Result<Vec<JobId>, PublishError> {
@@ -104,28 +106,28 @@ impl Folder {
 
     /// As [`Folder::send`], of what other processes may be writing at the same time.
     pub(super) async fn send_to(&self, path: &str, shipment: Shipment) -> Result<FileDigest, PublishError> {
-        let (root, place) = (self.root.clone(), self.root.join(path));
-        blocking(move || ship(&place, Draft::apart(&root, &place), shipment)).await
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
+        blocking(move || ship(Draft::apart(&root, &path), shipment)).await
     }
 
     /// Stores a small thing, unless there is one: then it answers false.
     pub(super) async fn put_new(&self, path: &str, content: Vec<u8>) -> Result<bool, PublishError> {
-        let (root, place) = (self.root.clone(), self.root.join(path));
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
         disk(move || {
-            let mut draft = Draft::apart(&root, &place)?;
+            let mut draft = Draft::apart(&root, &path)?;
             draft.write_all(&content)?;
-            draft.finish_new(&place)
+            draft.finish_new()
         })
         .await
     }
 
     /// Stores a small thing. It takes the place of the one that is there.
     pub(super) async fn put_over(&self, path: &str, content: Vec<u8>) -> Result<(), PublishError> {
-        let (root, place) = (self.root.clone(), self.root.join(path));
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
         disk(move || {
-            let mut draft = Draft::apart(&root, &place)?;
+            let mut draft = Draft::apart(&root, &path)?;
             draft.write_all(&content)?;
-            draft.finish(&place)
+            draft.finish()
         })
         .await
     }
@@ -136,8 +138,8 @@ impl Folder {
     }
 
     pub(super) async fn size_at(&self, path: &str) -> Result<Option<u64>, PublishError> {
-        let place = self.root.join(path);
-        disk(move || size(&place)).await
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
+        disk(move || size(&root, &path)).await
     }
 
     pub(super) async fn read_at(&self, path: &str, offset: u64, length: u32) -> Result<Option<Vec<u8>>, PublishError> {
@@ -146,8 +148,8 @@ impl Folder {
     }
 
     pub(super) async fn remove_at(&self, path: &str) -> Result<(), PublishError> {
-        let place = self.root.join(path);
-        disk(move || if_there(fs::remove_file(place)).map(|_| ())).await
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
+        disk(move || found(&root, &path)?.map_or(Ok(()), |place| place.remove().map(drop))).await
     }
 
     /// Names of the things in one of its folders, so many at most; none if the folder is not there.
@@ -177,10 +179,6 @@ impl Folder {
         })
         .await
     }
-
-    fn place(&self, job: JobId, key: Key) -> PathBuf {
-        self.root.join(path_of(job, key))
-    }
 }
 
 /// Where a thing of a job is, below the folder of the store.
@@ -188,70 +186,76 @@ fn path_of(job: JobId, key: Key) -> PathBuf {
     Path::new(&job.to_string()).join(key.to_string())
 }
 
-fn size(place: &Path) -> io::Result<Option<u64>> {
-    Ok(if_there(fs::symlink_metadata(place))?.filter(fs::Metadata::is_file).map(|found| found.len()))
+/// A place to remove something from; none: nothing of the store can be there.
+fn found(root: &Path, path: &Path) -> io::Result<Option<Place>> {
+    match Place::find(root, path, Missing::Left) {
+        Err(error) if is_none(&error) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+fn size(root: &Path, path: &Path) -> io::Result<Option<u64>> {
+    let found = if_there(Place::find(root, path, Missing::Left).and_then(|place| place.metadata()))?;
+    Ok(found.filter(Metadata::is_file).map(|found| found.len()))
 }
 
 /// Writes a file to its draft, and gives it its name when it is complete and what was expected.
-fn ship(place: &Path, draft: io::Result<Draft>, shipment: Shipment) -> Result<FileDigest, PublishError> {
-    let draft = draft.map_err(|error| PublishError::folder(&error))?;
+fn ship(draft: io::Result<Draft>, shipment: Shipment) -> Result<FileDigest, PublishError> {
+    let draft = draft.map_err(|error| in_the_way(&error))?;
     let Shipment { file, recipient, progress, cancel, alone: _alone } = shipment;
     let (draft, digest) = file.pour(draft, recipient.as_ref(), &progress, &cancel)?;
     if cancel.is_cancelled() {
         return Err(PublishError::Cancelled);
     }
-    draft.finish(place).map_err(|error| PublishError::folder(&error))?;
+    draft.finish().map_err(|error| in_the_way(&error))?;
     Ok(digest)
 }
 
 impl Draft {
     /// A draft under a name that no other process has, for what several processes may write at once.
-    fn apart(root: &Path, place: &Path) -> io::Result<Self> {
-        let drafts = root.join(DRAFTS);
-        for folder in [drafts.as_path()].into_iter().chain(place.parent()) {
-            make_durably(root, folder)?;
-        }
-        remove_abandoned(&drafts)?;
-        let path = drafts.join(random_name()?);
-        let file = File::options().write(true).create_new(true).mode(0o600).open(&path)?;
-        Ok(Self { path: Some(path), file })
+    fn apart(root: &Path, path: &Path) -> io::Result<Self> {
+        let target = Place::find(root, path, Missing::MadeDurably)?;
+        let at = Place::find(root, &Path::new(DRAFTS).join(random_name()?), Missing::MadeDurably)?;
+        remove_abandoned(&at)?;
+        let file = at.create()?;
+        Ok(Self { at: Some(at), target, file })
     }
 
     /// Gives it its name unless something has that name: then it answers false.
-    fn finish_new(mut self, place: &Path) -> io::Result<bool> {
+    fn finish_new(mut self) -> io::Result<bool> {
         self.file.sync_all()?;
-        let Some(path) = &self.path else { return Ok(false) };
-        match fs::hard_link(path, place) {
+        let Some(at) = &self.at else { return Ok(false) };
+        match at.link_to(&self.target) {
             // Dropped, the draft loses its other name.
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
             // A file system without hard links: of two at the same moment, the last one stays.
-            Err(_) if place.try_exists()? => return Ok(false),
+            Err(_) if if_there(self.target.metadata())?.is_some() => return Ok(false),
             Err(_) => {
-                fs::rename(path, place)?;
-                self.path = None;
+                at.rename_to(&self.target)?;
+                self.at = None;
             }
         }
-        sync_parent(place)?;
+        self.target.sync()?;
         Ok(true)
     }
 
-    fn begin(place: &Path) -> io::Result<Self> {
-        if let Some(parent) = place.parent() {
-            make(parent)?;
-        }
-        let path = place.with_extension("draft");
-        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
-        Ok(Self { path: Some(path), file })
+    fn begin(root: &Path, path: &Path) -> io::Result<Self> {
+        let target = Place::find(root, path, Missing::Made)?;
+        let at = target.beside(Path::new(target.name()).with_extension("draft").into_os_string());
+        // What a process has left that was killed, or another program.
+        at.remove()?;
+        let file = at.create()?;
+        Ok(Self { at: Some(at), target, file })
     }
 
-    fn finish(mut self, place: &Path) -> io::Result<()> {
+    fn finish(mut self) -> io::Result<()> {
         self.file.sync_all()?;
-        if let Some(path) = &self.path {
-            fs::rename(path, place)?;
+        if let Some(at) = &self.at {
+            at.rename_to(&self.target)?;
         }
-        self.path = None;
-        sync_parent(place)
+        self.at = None;
+        self.target.sync()
     }
 }
 
@@ -267,28 +271,18 @@ impl Write for Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = fs::remove_file(path);
+        if let Some(at) = &self.at {
+            let _ = at.remove();
         }
     }
 }
 
-/// Makes a folder below the root so that it is there after a crash.
-fn make_durably(root: &Path, folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    make(folder)?;
-    folder.ancestors().take_while(|made| *made != root).try_for_each(sync_parent)
-}
-
-/// Removes drafts of processes that were killed: nobody has written to them for long.
-fn remove_abandoned(drafts: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(drafts)? {
-        let entry = entry?;
-        let Some(found) = if_there(entry.metadata())? else { continue };
+/// Removes drafts of processes that were killed: they had no write for long.
+fn remove_abandoned(draft: &Place) -> io::Result<()> {
+    for other in draft.siblings()? {
+        let Some(found) = if_there(other.metadata())?.filter(|found| !found.is_dir()) else { continue };
         if found.modified()?.elapsed().is_ok_and(|age| age > ABANDONED) {
-            if_there(fs::remove_file(entry.path()))?;
+            other.remove()?;
         }
     }
     Ok(())
@@ -299,13 +293,8 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// A name is there after a crash only if its folder was written, too.
-fn sync_parent(place: &Path) -> io::Result<()> {
-    place.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
-}
-
 async fn disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, PublishError> {
-    blocking(move || work().map_err(|error| PublishError::folder(&error))).await
+    blocking(move || work().map_err(|error| in_the_way(&error))).await
 }
 
 async fn blocking<T: Send + 'static>(

@@ -27,7 +27,7 @@ impl ResultStore {
         self.backend.get(job, Key::Report).await
     }
 
-    /// Keeps at most so many bytes of the beginning of a log. A log that is missing is none: the run did not come to it.
+    /// Keeps at most so many bytes of the beginning of a log. A log that is missing is no error: the run did not begin to write it.
     ///
     /// # Errors
     /// If it cannot be read, or is changed meanwhile; if the store fails, or it is cancelled.
@@ -94,7 +94,7 @@ impl ResultStore {
         self.part(job, Key::Held(index), file.bytes, range).await.map(Some)
     }
 
-    /// Removes what a reviewer looked at. It is not an error if there is nothing.
+    /// Removes what a reviewer could read. It is not an error if there is nothing.
     ///
     /// # Errors
     /// If the store fails.
@@ -111,7 +111,7 @@ impl ResultStore {
         self.backend.remove(job, Key::Log).await
     }
 
-    /// Removes outputs of a job that ended without a release, those that a reviewer looked at included. Its report and its log
+    /// Removes outputs of a job that ended without a release, those that a reviewer could read included. Its report and its log
     /// stay. It is not an error if there are none.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl ResultStore {
         let (progress, cancel) = (Arc::new(ProgressCounter::new(&watch)), watch.cancel.clone());
         let sent = self.backend.send(job, key, Shipment { file, recipient: None, progress, cancel, alone }).await?;
         if self.backend.size(job, key).await? != Some(sent.bytes) {
-            return Err(PublishError::Store("it holds another size than was sent".to_owned()));
+            return Err(PublishError::Refused("it holds another size than was sent".to_owned()));
         }
         Ok(sent)
     }

@@ -31,6 +31,7 @@ mod opening;
 mod outgoing;
 mod part;
 mod paths;
+mod place;
 mod publish;
 mod sealed;
 mod store;

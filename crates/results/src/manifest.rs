@@ -20,10 +20,10 @@ impl Manifest {
         Self { version: VERSION.to_owned(), encrypted, files }
     }
 
+    /// Text that is none was not written by this version of the service, so that it counts as foreign.
     pub(super) fn read(text: &[u8]) -> Result<Self, PublishError> {
         let manifest: Option<Self> = serde_json::from_slice(text).ok();
-        let known = manifest.filter(|manifest| manifest.version == VERSION);
-        known.ok_or_else(|| PublishError::Store("a manifest is not one, or of another version".to_owned()))
+        manifest.filter(|manifest| manifest.version == VERSION).ok_or(PublishError::Foreign)
     }
 
     pub(super) fn write(&self) -> Result<Vec<u8>, PublishError> {

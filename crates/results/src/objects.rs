@@ -187,11 +187,11 @@ impl Objects {
             Ok(())
         })
         .await;
-        // The reader's word first: an error of its own also ends the stream.
+        // The upload's word first: once it has failed, the reader only knows that nobody takes what it reads.
         drop(chunks);
-        let digest = match (joined(reader.await), sent) {
-            (Ok(digest), Ok(())) => digest,
-            (Err(error), _) | (_, Err(error)) => {
+        let digest = match (sent, joined(reader.await)) {
+            (Ok(()), Ok(digest)) => digest,
+            (Err(error), _) | (Ok(()), Err(error)) => {
                 let _ = timeout(LAST_WORD, upload.abort()).await;
                 return Err(error);
             }

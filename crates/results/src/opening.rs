@@ -1,16 +1,16 @@
-//! Opening what is in a folder that is a store. On a cluster, the programs that publish share it with the service, by way of a claim. So
-//! what is found under a name may be a link to a file of the reader's own, or a pipe that nobody writes to: neither is opened.
+//! Reading what is in a folder that is a store. What is found under a name may be a link to a file of the reader's own ([`super::place`]), or a
+//! pipe without a writer: neither is opened.
 
-use super::{PublishError, backend::MOST_WHOLE_BYTES};
-use cloister_files::if_there;
-use rustix::{
-    fs::{Mode, OFlags, open, openat},
-    io::Errno,
+use super::{
+    PublishError,
+    backend::MOST_WHOLE_BYTES,
+    place::{Missing, Place, is_link},
 };
+use cloister_files::if_there;
 use std::{
     fs::File,
     io::{self, Read as _, Seek as _, SeekFrom},
-    path::{Component, Path},
+    path::Path,
 };
 
 /// All of a small thing; none if it is not there. Blocking.
@@ -42,30 +42,24 @@ pub(super) fn part(root: &Path, path: &Path, offset: u64, length: u32) -> Result
     read().map_err(|error| unreadable(&error))
 }
 
-/// A regular file below a folder, by a path in which no name is a link.
 fn open_plainly(root: &Path, path: &Path) -> io::Result<File> {
-    let folder = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // The folder itself is where the operator says; links on the way to it are the operator's.
-    let mut at = open(root, folder, Mode::empty())?;
-    let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    for above in path.parent().into_iter().flat_map(Path::components) {
-        let Component::Normal(above) = above else { return Err(io::ErrorKind::InvalidInput.into()) };
-        at = openat(&at, above, folder | OFlags::NOFOLLOW, Mode::empty())?;
+    Place::find(root, path, Missing::Left)?.open()
+}
+
+fn unreadable(error: &io::Error) -> PublishError {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => PublishError::Foreign,
+        _ => in_the_way(error),
     }
-    // A pipe is opened at once, and found out below.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(openat(&at, name, flags, Mode::empty())?);
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
 /// What is in the way is told from a folder that fails.
-fn unreadable(error: &io::Error) -> PublishError {
-    let is_link = error.raw_os_error() == Some(Errno::LOOP.raw_os_error());
+pub(super) fn in_the_way(error: &io::Error) -> PublishError {
     match error.kind() {
-        io::ErrorKind::InvalidInput | io::ErrorKind::NotADirectory | io::ErrorKind::FileTooLarge => {
-            PublishError::Foreign
-        }
-        _ if is_link => PublishError::Foreign,
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => PublishError::Foreign,
+        // It is no regular file. What the system calls invalid is another thing.
+        io::ErrorKind::InvalidInput if error.raw_os_error().is_none() => PublishError::Foreign,
+        _ if is_link(error) => PublishError::Foreign,
         _ => PublishError::folder(error),
     }
 }

@@ -43,8 +43,8 @@ impl ResultStore {
     /// another program has left in the store counts for nothing.
     ///
     /// # Errors
-    /// If a file cannot be read or is not what was checked, the store fails, or it is cancelled. After [`PublishError::Away`], the
-    /// caller tries again later: the outputs wait where they are.
+    /// If a file cannot be read or is not what was checked, the store fails, or it is cancelled. After [`PublishError::Away`], [`PublishError::Refused`]
+    /// and [`PublishError::Foreign`], the caller tries again later: the outputs wait where they are.
     pub fn publish<'a>(
         &'a self,
         job: JobId,
@@ -144,7 +144,11 @@ impl ResultStore {
         version: Sha256,
         encrypted: bool,
     ) -> Result<Option<FileDigest>, PublishError> {
-        let note = self.backend.get(job, Key::Part(index)).await?;
+        let note = match self.backend.get(job, Key::Part(index)).await {
+            // Whatever is in its place, it is no note.
+            Err(PublishError::Foreign) => None,
+            note => note?,
+        };
         let Some(part) = note.and_then(|note| Part::read(&note)).filter(|part| part.encrypted == encrypted) else {
             return Ok(None);
         };
@@ -169,7 +173,7 @@ impl ResultStore {
         self.backend.remove(job, Key::Part(index)).await?;
         let stored = self.backend.send(job, Key::File(index), shipment).await?;
         if self.backend.size(job, Key::File(index)).await? != Some(stored.bytes) {
-            return Err(PublishError::Store("it holds another size than was sent".to_owned()));
+            return Err(PublishError::Refused("it holds another size than was sent".to_owned()));
         }
         if stored.bytes >= NOTED_BYTES {
             let part = Part { stored, version, encrypted };

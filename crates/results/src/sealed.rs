@@ -23,7 +23,7 @@ const MOST_BYTES: u64 = 256 << 20;
 /// As many archived things are unpacked at once. Each can have megabytes, and requests for them come as their senders like.
 pub(super) const MOST_UNSEALED: usize = 2;
 
-/// Records that were archived, as they were. While they are held, few others can be: whoever reads them lets them go soon, and reads no
+/// Records that were archived, as they were. While they are held, few others can be: a reader releases them soon, and reads no
 /// others meanwhile.
 pub struct Unsealed {
     records: Vec<u8>,

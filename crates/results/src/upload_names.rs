@@ -45,7 +45,7 @@ pub(super) const CONTENT: &str = "uploads";
 /// The folder of the names of strangers: accounts that were bounded together when they sent something.
 pub(super) const STRANGERS: &str = "strangers";
 
-/// The folder of notes, each of which says that a process removes content which nobody can name any more. They are called as
+/// The folder of notes, each of which says that a process removes content which no account can name any more. They are called as
 /// reservations are.
 pub(super) const LEAVING: &str = "leaving-uploads";
 

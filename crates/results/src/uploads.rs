@@ -85,7 +85,7 @@ impl ResultStore {
     /// Keeps the file at `path`, which is `file`, for an account, if the limits permit it. From now on the account can name it. The same file again costs nothing, and counts as sent now. `at` is the present time.
     ///
     /// Any number of processes may do this at once. Let it run to its end: if it is dropped, what it reserved counts for a
-    /// day, and content may stay that nobody can name.
+    /// day, and content may stay that no account can name.
     ///
     /// # Errors
     /// [`UploadError::Full`] and [`UploadError::Leaving`], before anything is stored; [`UploadError::Store`] if the store fails, or the file is not what
@@ -370,7 +370,7 @@ impl ResultStore {
         if self.backend.size_at(&content).await? == Some(stored.bytes) {
             return Ok(());
         }
-        Err(PublishError::Store("it holds another size than was sent".to_owned()))
+        Err(PublishError::Refused("it holds another size than was sent".to_owned()))
     }
 
     /// Writes the marker of an upload. Of two at once, the last one stays.

@@ -9,7 +9,7 @@ use cloister_model::{
     AgeRecipient, ByteRange, Fault, FileDigest, JobId, Progress, PublishOrder, ResultFile, ResultKind, Sha256,
     StepFailure, StepResult, StepVersion,
 };
-use cloister_results::{Outgoing, PublishError, ResultStore, StoreConfig};
+use cloister_results::{Outgoing, PublishError, ResultStore, SealingKey, StoreConfig};
 use proptest::prelude::*;
 use sha2::Digest as _;
 use std::{
@@ -372,6 +372,31 @@ async fn a_list_that_another_program_has_left_is_not_taken_for_the_results() {
     }
 }
 
+/// What is no list is none: it neither becomes the list of a job nor keeps the job from being published.
+#[tokio::test]
+async fn what_is_in_the_place_of_a_list_and_is_none_does_not_keep_a_job_from_being_published() {
+    let of_later = r#"{"version": "cloister.dev/manifest/v999", "encrypted": false, "files": []}"#;
+    for planted in ["", "SECRET", "[]", r#"{"version": "cloister.dev/manifest/v1"}"#, of_later, "\u{0}\u{1b}"] {
+        for encrypt in [false, true] {
+            let case = Case::new();
+            let identity = Identity::generate();
+            let recipient = encrypt.then(|| recipient(&identity));
+            fs::create_dir_all(case.at(job(1), "")).expect("a folder");
+            fs::write(case.at(job(1), "manifest.json"), planted).expect("written");
+            let store = case.store();
+            let error = store.manifest(job(1)).await.expect_err("no list");
+            assert!(matches!(error, PublishError::Foreign) && !error.to_string().contains("SECRET"), "{error}");
+
+            let files = [case.outgoing("a", b"checked")];
+            let published = store.publish(job(1), &files, recipient.as_ref(), &Watch::unwatched()).await;
+            assert!(published.is_ok(), "{planted:?}: {published:?}");
+            assert_eq!(case.store().manifest(job(1)).await, published.map(Some), "{planted:?}");
+            let stored = whole(&case.store(), job(1), 0).await;
+            assert_eq!(if encrypt { decrypted(&identity, &stored) } else { stored }, b"checked");
+        }
+    }
+}
+
 /// Programs that publish can write to the store. What one of them puts in the place of a result leads a reader nowhere else.
 #[tokio::test]
 async fn links_and_pipes_in_the_store_are_not_followed() {
@@ -407,6 +432,75 @@ async fn links_and_pipes_in_the_store_are_not_followed() {
     fs::remove_file(case.at(job(1), "report.json")).expect("removed");
     mkfifoat(CWD, case.at(job(1), "report.json"), Mode::RUSR | Mode::WUSR).expect("a pipe");
     assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Foreign)), "a pipe");
+}
+
+/// What is written goes nowhere else either, and nothing else is removed: through no linked folder, and through no link in the place of a
+/// draft.
+#[tokio::test]
+async fn nothing_is_written_or_removed_through_a_link() {
+    use std::os::unix::fs::symlink;
+    let (case, watch) = (Case::new(), Watch::unwatched());
+    let home = |name: &str| case.home.path().join(name);
+    let store = case.store();
+    let files = [case.outgoing("a", b"checked")];
+    let publish = async || store.publish(job(1), &files, None, &watch).await;
+    let others = ["elsewhere/files/0", "elsewhere/manifest.json", "elsewhere/log"];
+    fs::create_dir_all(home("elsewhere/files")).expect("folders");
+    others.iter().for_each(|name| fs::write(home(name), "SECRET").expect("a file"));
+    let is_untouched = || {
+        let same = others.iter().all(|name| fs::read(home(name)).is_ok_and(|found| found == b"SECRET"));
+        let count = |folder: &str| fs::read_dir(home(folder)).expect("a folder").count();
+        same && (count("elsewhere"), count("elsewhere/files")) == (3, 1)
+    };
+    assert!(is_untouched());
+
+    // The folder of the job.
+    symlink(home("elsewhere"), home("results").join(job(1).to_string())).expect("a link");
+    assert_eq!(publish().await, Err(PublishError::Foreign));
+    assert_eq!(store.keep_report(job(1), b"{}".to_vec()).await, Err(PublishError::Foreign));
+    store.remove_outputs(job(1)).await.expect("there are none");
+    store.remove(job(1)).await.expect("the link is removed");
+    assert!(is_untouched() && !home("results").join(job(1).to_string()).is_symlink());
+
+    // The folder of its files.
+    fs::create_dir(case.at(job(1), "")).expect("a folder");
+    symlink(home("elsewhere/files"), case.at(job(1), "files")).expect("a link");
+    assert_eq!(publish().await, Err(PublishError::Foreign));
+    store.remove_outputs(job(1)).await.expect("the link is removed");
+    assert!(is_untouched() && !case.at(job(1), "files").is_symlink());
+
+    // Drafts of the job, and the places of its files.
+    fs::create_dir(case.at(job(1), "files")).expect("a folder");
+    for (target, link) in [
+        ("elsewhere/files/0", "files/0.draft"),
+        ("elsewhere/manifest.json", "manifest.draft"),
+        ("elsewhere/log", "files/0"),
+    ] {
+        symlink(home(target), case.at(job(1), link)).expect("a link");
+    }
+    publish().await.expect("published");
+    assert_eq!(whole(&case.store(), job(1), 0).await, b"checked");
+    assert!(is_untouched());
+
+    // Drafts of several processes.
+    symlink(home("elsewhere"), home("results/drafts")).expect("a link");
+    let archived = store.archive("a", b"records".to_vec(), &SealingKey::generate()).await;
+    assert_eq!(archived, Err(PublishError::Foreign));
+    assert!(is_untouched());
+}
+
+/// A folder in the place of a job is removed with all that another program has put into it.
+#[tokio::test]
+async fn a_job_is_removed_with_whatever_is_in_its_folder() {
+    let case = Case::new();
+    let store = case.store();
+    fs::create_dir_all(case.at(job(1), "files/deep/deeper")).expect("folders");
+    fs::write(case.at(job(1), "files/deep/deeper/0"), "planted").expect("a file");
+    fs::write(case.home.path().join("outside"), "SECRET").expect("a file");
+    std::os::unix::fs::symlink(case.home.path(), case.at(job(1), "files/deep/link")).expect("a link");
+    store.remove(job(1)).await.expect("removed");
+    assert_eq!(store.jobs().await, Ok(vec![]));
+    assert!(case.home.path().join("outside").exists(), "it was removed through a link");
 }
 
 /// What is read as a whole is small. Something large in its place was put there to fill the memory of the reader.

@@ -17,6 +17,7 @@ use crate::{
     mac::MacKey,
     worker::spec::Descriptor,
 };
+use cloister_isolation::Handed;
 use cloister_model::{Admission, Sha256};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -78,13 +79,13 @@ impl AuthenticatedCode {
     /// The code that the supervisor handed to this worker process.
     ///
     /// The supervisor verified the MAC; the key never enters the worker. Nothing inside this process can supply other
-    /// code: the function takes no file, and the descriptor must be one that the process inherited when it started
-    /// (see [`cloister_isolation::take_fd`]). The program that starts a process controls its code anyway.
+    /// code: the function takes no file, and the descriptor must be one that the process was handed by the one that started it
+    /// (see [`cloister_isolation::Handed`]). The program that starts a process controls its code anyway.
     ///
     /// # Errors
     /// If the process was not given the descriptor.
-    pub(crate) fn inherited() -> io::Result<Self> {
-        cloister_isolation::take_fd(Descriptor::Artifact as i32).map(|fd| Self(fd.into()))
+    pub(crate) fn handed(handed: &mut Handed) -> io::Result<Self> {
+        handed.take(Descriptor::Artifact as usize).map(|fd| Self(fd.into()))
     }
 
     /// The code in a file, if it has the digest that the operator trusts. Returns also the digest and the length that it has.

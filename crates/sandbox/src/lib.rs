@@ -32,7 +32,7 @@ const WORKER_ARGUMENT: &str = "__worker";
 
 /// Does the work of a child process, if the supervisor started this process as one. Returns `None` otherwise.
 ///
-/// The worker trusts the descriptors that it inherited (see [`cache::AuthenticatedCode`]), so this is the only way into
+/// The worker trusts the descriptors that it is handed (see [`cache::AuthenticatedCode`]), so this is the only way into
 /// it from outside the crate.
 ///
 /// # Errors

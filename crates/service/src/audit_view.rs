@@ -7,7 +7,7 @@ use cloister_model::{
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
-/// Records that are looked at for one answer. The next answer goes on after them.
+/// Records that are read for one answer. The next answer goes on after them.
 const MOST_SCANNED: usize = 2000;
 
 /// Records that are read at once.

@@ -28,7 +28,7 @@ pub enum UploadError {
     /// The account sends too many files at once.
     #[error(transparent)]
     TooMany(#[from] TooMany),
-    /// Accounts that nobody has named here send as many files at once as they may together.
+    /// Accounts that the operator has not named send as many files at once as they may together.
     #[error(
         "accounts that are not known here send too many files at once; try again later, or ask the operator to name yours"
     )]

@@ -1,4 +1,4 @@
-//! Files that lie elsewhere, fetched for a look at them, and sources that are looked at before a job needs them. Inspections have a
+//! Files that lie elsewhere, fetched for an inspection, and sources that are checked before a job needs them. Inspections have a
 //! fetcher of their own, so that a source that is slow to answer holds up other inspections at most, and never a job.
 
 use crate::Fetcher;
@@ -72,7 +72,7 @@ impl Inspecting {
         Ok(found.unwrap_or(Inspection::Pending))
     }
 
-    /// What these sources gave when they were looked at for an account, which begins unless it is under way; none if that takes
+    /// The result of a check of these sources for an account, which begins unless it is under way; none if that takes
     /// longer than `patience`. A result is returned once.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
                     if under_way().count() >= MOST
                         || under_way().filter(|entry| entry.account == account).count() >= MOST_OF_ACCOUNT
                     {
-                        let text = "too many files are being looked at; try again when some of them are done";
+                        let text = "too many files are being inspected; try again when some of them are done";
                         return Err(StoreError::Full(text.to_owned()));
                     }
                     if entries.len() >= MOST_KNOWN {

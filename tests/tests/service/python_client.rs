@@ -104,7 +104,7 @@ fn the_wheel_does_the_whole_way() {
         .args(["-W", "error", "-m", "unittest", "discover", "--start-directory"])
         .arg(sources().join("tests")));
 
-    // What a publisher reads of the own sources: they were not looked at, and a job got them.
+    // What a publisher reads of the own sources: they were not checked, and a job got them.
     let program = "import cloister_client, json; print(json.dumps(cloister_client.connect().sources('open')))";
     let publisher = [("CLOISTER_URL", service.url()), ("CLOISTER_KEY", alice.key.clone())];
     let seen = run(python(&interpreter, &home).envs(publisher).args(["-W", "error", "-c", program]));

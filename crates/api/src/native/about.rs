@@ -67,7 +67,7 @@ pub(super) struct EnvironmentView {
     /// What algorithms can run in.
     #[schema(value_type = Vec<RuntimeSchema>)]
     runtimes: BTreeSet<RuntimeKind>,
-    /// What they can learn of time and chance.
+    /// Which clock and randomness they can get.
     #[schema(value_type = Vec<ProfileSchema>)]
     profiles: BTreeSet<Profile>,
     /// Installed interpreters.

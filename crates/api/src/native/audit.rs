@@ -38,7 +38,7 @@ pub(super) struct AuditQuery {
 #[schema(as = AuditPage)]
 pub(super) struct PageView {
     items: Vec<RecordView>,
-    /// Give it as `after` for what comes after; null at the end.
+    /// The `after` of the next page; null at the end.
     next: Option<u64>,
 }
 

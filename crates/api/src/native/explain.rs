@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 #[schema(as = Explanation)]
 pub(super) struct ExplainedRequest {
     allowed: bool,
-    /// Every rule that it meets; none if it is allowed.
+    /// Every rule that refuses it; empty if it is allowed.
     rules: Vec<RuleView>,
     /// What it would be allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub(super) async fn explain_request(
     }))
 }
 
-/// Why a job is where it is.
+/// Why a job is in its phase.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobExplanation)]
 pub(super) struct ExplainedJobView {
@@ -63,11 +63,11 @@ pub(super) struct ExplainedJobView {
     phase: Phase,
     /// Jobs that come before it; null if it does not wait for its turn.
     ahead: Option<u64>,
-    /// What you may know of its failure beyond that, as the publisher of the files that could not be had, as the one who brought
-    /// them, or as an operator. It can name where they are kept.
+    /// Details of its failure, for the publisher of the files that could not be fetched, for the account that brought them, and for
+    /// operators. They can name where the files are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// Whom its outputs wait for, while they do.
+    /// Who can review its outputs, while they wait for a review.
     #[serde(skip_serializing_if = "Option::is_none")]
     review: Option<ReviewWaitView>,
     /// What was decided when it was submitted.
@@ -75,7 +75,7 @@ pub(super) struct ExplainedJobView {
     terms: Value,
 }
 
-/// Whom the outputs of a job wait for.
+/// Who can review the outputs of a job.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ReviewWait)]
@@ -83,11 +83,11 @@ pub(super) struct ReviewWaitView {
     /// The publishers of the datasets that ask for a review. If there are several, an operator decides, because none of them
     /// alone can.
     reviewers: Vec<String>,
-    /// Accounts that their publisher has named to review beside. If there are any, two different accounts have to approve.
+    /// Accounts that their publisher has named as further reviewers. If there are any, two different accounts have to approve.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     named: Vec<String>,
-    /// Who has approved, where two have to.
+    /// The first approval, where two accounts have to approve.
     #[serde(skip_serializing_if = "Option::is_none")]
     approved_by: Option<String>,
     /// When the job expires unless the outputs are reviewed.
@@ -107,7 +107,7 @@ impl From<&ReviewWait> for ReviewWaitView {
     }
 }
 
-/// Explain a job: why it is where it is
+/// Explain why a job is in its phase
 #[utoipa::path(
     get, path = "/v1/jobs/{id}/explain", operation_id = "explain_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),

@@ -16,7 +16,7 @@ pub(super) async fn healthz() -> &'static str {
     std::future::ready("ok\n").await
 }
 
-/// Whether it can take work
+/// Whether the service is ready for requests
 #[utoipa::path(get, path = "/readyz", operation_id = "get_readiness", tag = "about", security(()),
     responses((status = 200, content_type = "text/plain", body = String), (status = 503, description = "It cannot")))]
 pub(super) async fn readyz(

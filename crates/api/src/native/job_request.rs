@@ -27,7 +27,7 @@ pub(super) struct JobRequest {
     #[schema(min_items = 1, max_items = 100)]
     datasets: Vec<DatasetChoice>,
     algorithm: AlgorithmChoice,
-    /// What becomes `algoCustomData.json`, checked against what the algorithm and the datasets declare.
+    /// The parameters, which the algorithm finds in `algoCustomData.json`. They are checked against what algorithm and datasets declare.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     parameters: Option<Value>,
@@ -35,7 +35,7 @@ pub(super) struct JobRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 256)]
     environment: Option<String>,
-    /// What it may learn of time and chance; `deterministic` if absent.
+    /// Which clock and randomness it gets; `deterministic` if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ProfileSchema>)]
     profile: Option<Profile>,

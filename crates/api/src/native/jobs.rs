@@ -23,7 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 /// Bytes of an idempotency key.
 const MOST_KEY_BYTES: usize = 255;
 
-/// Ask for a job
+/// Submit a job
 ///
 /// The same request with the same `Idempotency-Key` gives the same job.
 #[utoipa::path(
@@ -167,11 +167,11 @@ pub(super) async fn parameters(
     Ok(axum::Json(use_cases.job_parameters(&who, id).await?.into()))
 }
 
-/// Ask for a job to be stopped
+/// Request that a job is stopped
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/stop", operation_id = "stop_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
-    responses((status = 202, description = "It will be", body = JobView))
+    responses((status = 202, description = "The job will be stopped", body = JobView))
 )]
 pub(super) async fn stop(
     State(use_cases): State<UseCases>,
@@ -182,14 +182,14 @@ pub(super) async fn stop(
     Ok((StatusCode::ACCEPTED, axum::Json(JobView::from(&status))).into_response())
 }
 
-/// Have the results of a job stored at once that wait for the result store
+/// Try at once to store results that wait for the result store
 ///
-/// While the result store is away, it is tried again with pauses that grow; `storeWait` says until when. This ends the pause. For
-/// those who may stop the job.
+/// While the result store does not answer, the service tries again after pauses that grow; `storeWait` says until when. This request
+/// ends the pause. All accounts that may stop the job may send it.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/publish", operation_id = "publish_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),
-    responses((status = 202, description = "It is tried", body = JobView),
+    responses((status = 202, description = "The service tries to store them", body = JobView),
         (status = 409, description = "Its results do not wait for the result store"))
 )]
 pub(super) async fn publish(

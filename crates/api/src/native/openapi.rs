@@ -31,7 +31,7 @@ struct Problem {
     /// The field of the request that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
-    /// The rules that a denied job met.
+    /// The rules that refused a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     rules: Option<Vec<super::views::RuleView>>,
     /// The limit that you have reached.

@@ -145,7 +145,7 @@ pub(super) async fn results(
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream", body = inline(BytesSchema)),
         (status = 206, description = "The part", content_type = "application/octet-stream", body = inline(BytesSchema)),
-        (status = 304, description = "You have it"),
+        (status = 304, description = "What you have is current"),
     )
 )]
 pub(super) async fn result(

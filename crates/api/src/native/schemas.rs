@@ -103,8 +103,8 @@ macro_rules! enumerations {
 
 enumerations! {
     ActionSchema describes AuditAction as "AuditAction", "What was done.";
-    FaultSchema describes Fault as "Fault", "Who is at fault that a job ended.";
-    PhaseSchema describes Phase as "Phase", "Where a job is.";
+    FaultSchema describes Fault as "Fault", "Who caused the end of a job.";
+    PhaseSchema describes Phase as "Phase", "The phase of a job.";
     ProfileSchema describes Profile as "Profile",
         "What an algorithm may learn of time and chance. `deterministic`: a virtual clock and seeded randomness. `standard`: \
          the real clock and entropy.";

@@ -91,7 +91,7 @@ pub(super) struct KeptView {
 #[schema(as = UploadPage)]
 pub(super) struct PageView {
     items: Vec<KeptView>,
-    /// Give it as `after` for what comes after; null at the end.
+    /// The `after` of the next page; null at the end.
     next: Option<String>,
     /// The bytes of all your uploads.
     used_bytes: u64,

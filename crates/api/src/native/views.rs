@@ -8,15 +8,15 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// A list, and where the rest of it begins.
+/// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Page<T> {
     pub(super) items: Vec<T>,
-    /// Give it as `cursor` for what comes after; null at the end.
+    /// The `cursor` of the next page; null at the end.
     pub(super) next: Option<String>,
 }
 
-/// A list that is whole.
+/// A complete list.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct List<T> {
     pub(super) items: Vec<T>,
@@ -44,7 +44,7 @@ pub(super) struct JobView {
     /// When it was allowed.
     #[schema(format = DateTime)]
     created: String,
-    /// When it came to its phase.
+    /// When it entered its phase.
     #[schema(format = DateTime)]
     changed: String,
     #[schema(format = DateTime)]
@@ -58,11 +58,11 @@ pub(super) struct JobView {
     /// Grows with every change.
     revision: u64,
     progress: Option<ProgressView>,
-    /// That its results wait for a result store which is away. They are kept.
+    /// Present while its results wait for a result store that does not answer. They are kept.
     store_wait: Option<StoreWaitView>,
-    /// Every phase that it came to.
+    /// Every phase that it has entered.
     history: Vec<StepView>,
-    /// Whose it is.
+    /// The account that submitted it.
     owner: Option<String>,
     /// What its owner calls it.
     label: Option<String>,
@@ -100,7 +100,7 @@ pub(super) struct WithheldLogView {
     text: String,
 }
 
-/// How far its inputs are fetched.
+/// How many bytes of its inputs are fetched.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = Progress)]
@@ -109,7 +109,7 @@ pub(super) struct ProgressView {
     total_bytes: Option<u64>,
 }
 
-/// The wait for a result store that is away.
+/// The wait for a result store that does not answer.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = StoreWait)]
@@ -119,17 +119,17 @@ pub(super) struct StoreWaitView {
     since: String,
     /// How many attempts have failed.
     failures: u32,
-    /// When the next attempt begins, if nobody asks for it before.
+    /// When the next attempt begins, unless an earlier one is requested.
     #[schema(format = DateTime)]
     next: String,
-    /// When the job ends without results, if the store is away for so long.
+    /// When the job ends without results, if the store has not answered by then.
     #[schema(format = DateTime)]
     until: String,
     /// Why the last attempt failed, and what can be done.
     why: String,
 }
 
-/// A phase that a job came to.
+/// A phase that a job has entered.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Step)]
 pub(super) struct StepView {
@@ -209,7 +209,7 @@ impl From<&JobStatus> for JobView {
     }
 }
 
-/// What the algorithm of a job is given beside its data, by its consumer.
+/// What the consumer of a job gives its algorithm in addition to the data.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobParameters)]
 pub(super) struct ParametersView {
@@ -257,7 +257,7 @@ impl ResultView {
     }
 }
 
-/// A rule that a job met.
+/// A rule that refuses a job.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Rule)]
 pub(super) struct RuleView {

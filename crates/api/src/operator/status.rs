@@ -74,7 +74,7 @@ impl JobBody {
 }
 
 impl StatusBody {
-    /// `results` as they can be read: none yet, if there are none.
+    /// `results` as they can be read; empty until there are some.
     pub(super) fn new(job: &JobStatus, inputs: &[Did], results: &[ListedResult]) -> Self {
         let published = job.phase == Phase::Finished || !results.is_empty();
         Self {

@@ -29,7 +29,7 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// The field of the request that it is about.
     pub(crate) field: Option<Box<str>>,
-    /// The rules that a denied job met.
+    /// The rules that refused a job.
     pub(crate) rules: Vec<Denial>,
     /// The quota that is used up.
     pub(crate) quota: Option<Box<QuotaExceeded>>,
@@ -162,7 +162,7 @@ impl Problem {
     #[must_use]
     pub(crate) fn too_slow(limit: std::time::Duration) -> Self {
         let detail = format!(
-            "the request was not answered within {} s; look whether it took effect before you try again",
+            "the request was not answered within {} s; check whether it took effect before you try again",
             limit.as_secs()
         );
         let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-slow", "Timed out", detail);

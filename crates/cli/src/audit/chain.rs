@@ -153,7 +153,7 @@ impl Chain {
 }
 
 impl Unseen {
-    /// Looks whether a record says that the missing ones were archived.
+    /// Checks whether a record says that the missing ones were archived.
     fn learn(&mut self, record: &AuditRecord) {
         if self.is_archived {
             return;

@@ -45,7 +45,7 @@ pub(crate) enum JobCommand {
     /// Request that a job is stopped
     #[command(visible_alias = "cancel")]
     Stop(One),
-    /// Have results stored at once that wait for a result store which is away
+    /// Try at once to store results that wait for the result store
     Publish(One),
     /// Delete a job that has ended, with its log and its results
     #[command(visible_alias = "rm")]

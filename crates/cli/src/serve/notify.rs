@@ -154,7 +154,7 @@ fn signature(key: &hmac::Key, id: &str, seconds: i64, body: &str) -> String {
     format!("v1,{}", BASE64_STANDARD.encode(tag.as_ref()))
 }
 
-/// Runs the operator's program with a message on its standard input. What it prints goes nowhere.
+/// Runs the operator's program with a message on its standard input. What it prints is discarded.
 async fn run(program: &std::path::Path, body: &str) -> Result<(), String> {
     let mut command = tokio::process::Command::new(program);
     command.env_clear().stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);

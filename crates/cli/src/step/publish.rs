@@ -34,14 +34,24 @@ impl Publish {
         let mut order: PublishOrder = common.order()?;
         let settings = common.settings(context)?;
         let store = ResultStore::open(&serve::results(&settings)?).map_err(|error| Usage::error(error.to_string()))?;
+        let filtered: Option<anyhow::Result<StepReport>> = filtered.map(|path| files::report(&path, None));
+        let refused = filtered
+            .as_ref()
+            .and_then(|report| report.as_ref().ok())
+            .is_some_and(|report| report.job == order.job && matches!(report.result, StepResult::Failed { .. }));
         // First: this is kept whatever becomes of the outputs.
-        if let Err(error) = run.keep(order.job, &store, watch).await {
+        let kept = if refused {
+            run.keep_at_last(order.job, &store, watch).await
+        } else {
+            run.keep(order.job, &store, watch).await
+        };
+        if let Err(error) = kept {
             let failed = error.downcast::<PublishError>()?;
             return common.finish(&StepReport::new(order.job, StepName::Publish, StepResult::from(failed)));
         }
-        if let Some(path) = filtered {
-            let report: StepReport = files::report(&path, None)?;
-            if report.job == order.job && matches!(report.result, StepResult::Failed { .. }) {
+        if let Some(report) = filtered {
+            let report = report?;
+            if refused {
                 return common.finish(&report);
             }
             order.files = checked(report, order.job)?;

@@ -43,7 +43,7 @@ async fn named(trial: &Trial, owner: &str, kind: AssetKind, name: &str) -> Optio
     trial.engine().asset_named(owner, kind, name.to_owned()).await.expect("an answer")
 }
 
-/// What the sources of a dataset gave last is kept until they are looked at again, through changes of the dataset and a restart, and
+/// The result of the last check of a dataset's sources is kept until they are checked again, through changes of the dataset and a restart, and
 /// nothing is kept of a dataset that does not exist.
 pub async fn the_last_look_at_sources_is_kept(trial: &mut Trial) {
     let source = |n: usize, outcome| CheckedSource {

@@ -255,7 +255,7 @@ pub async fn many_uploads_at_once_stay_within_the_limit(trial: &mut Trial) {
     assert!(matches!(send_at(trial, &[99; 30], OWNER, AT, LIMIT).await, Err(StoreError::Quota(_))));
 }
 
-/// Anyone can make any number of accounts. Those that nobody has named get no more together than their limit, however many send at
+/// Anyone can make any number of accounts. Those that the operator has not named get no more together than their limit, however many send at
 /// once, to all processes. Known accounts are not held up, and what they have does not count.
 pub async fn strangers_together_have_so_many_bytes(trial: &mut Trial) {
     const LIMIT: u64 = 10 * StrangerLimit::LEAST_FILE;

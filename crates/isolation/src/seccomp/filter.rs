@@ -325,7 +325,7 @@ mod tests {
         for call in [libc::SYS_read, libc::SYS_execve, libc::SYS_mmap, libc::SYS_openat, libc::SYS_kill] {
             assert_eq!(ask(call, [0; 3]), PERMIT, "{call}");
         }
-        // A kernel of tomorrow has calls that this table does not know; the other platform's are known to nobody.
+        // A kernel of tomorrow has calls that this table does not know; calls of the other platform are not known at all.
         assert_eq!(answer(&program, THIS_PLATFORM, 900, [0; 3]), PERMIT);
         assert_eq!(answer(&program, 0x4000_0003, 359, [2, 1, 0]), KILL);
         assert_eq!(answer(&program, THIS_PLATFORM, X32 | 41, [2, 1, 0]), KILL);

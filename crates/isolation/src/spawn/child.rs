@@ -49,6 +49,10 @@ impl Child {
         self.pid.as_raw_pid().unsigned_abs()
     }
 
+    pub(super) fn process(&self) -> Pid {
+        self.pid
+    }
+
     /// A descriptor for `poll` that becomes readable when the process has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()

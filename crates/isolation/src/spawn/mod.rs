@@ -1,10 +1,12 @@
 //! Starting another process of this program, which gets only what it is given.
 
 mod child;
+mod handover;
 mod launch;
 mod rlimits;
 
 pub use child::{Cause, Child, Exit};
+pub use handover::{Handed, WaitingProgram};
 pub use rlimits::Rlimits;
 
 use crate::inherited::FIRST;

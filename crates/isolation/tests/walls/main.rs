@@ -19,6 +19,7 @@
 mod attempt;
 mod behind;
 mod files;
+mod handover;
 mod processes;
 mod spawning;
 mod syscalls;
@@ -37,7 +38,10 @@ fn main() -> ExitCode {
     if args.first().is_some_and(|arg| arg == attempt::BEHIND) {
         return behind::run(&args[1..]);
     }
-    let cases = [files::CASES, syscalls::CASES, processes::CASES, spawning::CASES].concat();
+    if args.first().is_some_and(|arg| arg == handover::WAITS) {
+        return handover::run();
+    }
+    let cases = [files::CASES, syscalls::CASES, processes::CASES, spawning::CASES, handover::CASES].concat();
     if args.iter().any(|arg| arg == "--list") {
         cases.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

@@ -13,7 +13,12 @@ mod records;
 
 pub(super) use moving::follow;
 
-use super::{Inner, jobs, jobs::KnownJob, outputs::failed, unusable};
+use super::{
+    Inner, jobs,
+    jobs::{KnownJob, Place, SharedCounts},
+    outputs::failed,
+    unusable,
+};
 use crate::{
     clock::{now, random_below},
     cluster::{CallError, Cluster, Watched, call},
@@ -24,7 +29,7 @@ use crate::{
     },
 };
 use cloister_model::{AuditEvent, EngineError, JobId, JobStatus};
-use cloister_results::SealingKey;
+use cloister_results::{SealingKey, Unsealed};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt as _,
@@ -78,6 +83,8 @@ impl Default for ArchiveOptions {
 pub(super) struct Archive {
     objects: Watched<Archived>,
     index: RwLock<Index>,
+    /// Is told of each change of [`Index::jobs`], while the index is held.
+    counts: SharedCounts,
     /// One task at a time reads what is in the store.
     reading: Mutex<()>,
     key: OnceCell<SealingKey>,
@@ -106,7 +113,7 @@ struct Index {
     without_receipt: BTreeSet<JobId>,
     /// When this process looks for old records of the audit log.
     records_at: Option<Instant>,
-    /// When it looks for claims that nobody needs any more.
+    /// When it looks for claims that no job needs any more.
     claims_at: Option<Instant>,
 }
 
@@ -126,8 +133,10 @@ struct Contents {
 #[derive(Debug)]
 struct Entry {
     batch: String,
-    /// The version of the change that `known` has; 0: none.
-    change: u64,
+    /// Which line of the batch it is.
+    line: usize,
+    /// What was changed of it since, as `known` has it; none: nothing.
+    change: Option<Value>,
     known: KnownJob,
 }
 
@@ -145,10 +154,11 @@ impl Difference {
 }
 
 impl Archive {
-    pub(super) fn start(cluster: &Cluster, options: ArchiveOptions) -> Self {
+    pub(super) fn start(cluster: &Cluster, options: ArchiveOptions, counts: SharedCounts) -> Self {
         Self {
             objects: Watched::start_labelled(cluster.system(), Some(ARCHIVE_LABEL), read_archived),
             index: RwLock::default(),
+            counts,
             reading: Mutex::default(),
             key: OnceCell::new(),
             opened: Mutex::default(),
@@ -243,7 +253,7 @@ impl Archive {
             }
             Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_) => {}
             Archived::Change(change) => {
-                let behind = index.jobs.get(&change.job).filter(|entry| entry.change < change.version);
+                let behind = index.jobs.get(&change.job).filter(|entry| entry.change.as_ref() != Some(&change.spec));
                 changed.extend(behind.map(|entry| entry.batch.clone()));
             }
         });
@@ -259,10 +269,10 @@ impl Archive {
         difference
     }
 
-    /// A job of a batch with what was changed of it since.
-    fn changed(&self, mut job: ComputeJob) -> (ComputeJob, u64) {
+    /// A job of a batch with what was changed of it since, and that change.
+    fn changed(&self, mut job: ComputeJob) -> (ComputeJob, Option<Value>) {
         let change = job.id().ok().and_then(|id| self.change(id));
-        let Some(change) = change else { return (job, 0) };
+        let Some(change) = change else { return (job, None) };
         if let Ok(mut spec) = serde_json::to_value(&job.spec) {
             merge(&mut spec, &change.spec);
             match serde_json::from_value(spec) {
@@ -272,7 +282,7 @@ impl Archive {
                 }
             }
         }
-        (job, change.version)
+        (job, Some(change.spec))
     }
 
     /// Takes in what a batch holds; none: it is lost.
@@ -281,13 +291,20 @@ impl Archive {
             Contents { jobs: BTreeSet::new(), settled: self.settled(), lost: jobs.is_none(), sealed: false };
         let read: Vec<_> = jobs.into_iter().flatten().map(|job| self.changed(job)).collect();
         let mut index = self.index_mut();
+        let mut counts = self.counts.lock();
         if let Some(before) = index.batches.get(&batch.name) {
             contents.settled = before.settled;
         }
         if contents.lost {
-            index.jobs.retain(|_, entry| entry.batch != batch.name);
+            index.jobs.retain(|job, entry| {
+                let stays = entry.batch != batch.name;
+                if !stays {
+                    counts.set(Place::Archive, *job, None);
+                }
+                stays
+            });
         }
-        for (job, change) in read {
+        for (line, (job, change)) in read.into_iter().enumerate() {
             let Some(known) = jobs::read(&job) else {
                 // It stays as it was, and is not read again because of this change.
                 let entry = job.id().ok().and_then(|id| index.jobs.get_mut(&id));
@@ -305,10 +322,29 @@ impl Archive {
                 entry.batch != batch.name && (entry.known.version, &entry.batch) > (known.version, &batch.name)
             });
             if !newer {
-                index.jobs.insert(id, Entry { batch: batch.name.clone(), change, known });
+                counts.set(Place::Archive, id, Some(&known));
+                index.jobs.insert(id, Entry { batch: batch.name.clone(), line, change, known });
             }
         }
         index.batches.insert(batch.name.clone(), contents);
+    }
+
+    /// Takes in what this process has just changed of a job of a batch, so that the batch is not read again for that. The job as it is
+    /// now.
+    async fn take_in_change(&self, archived: ComputeJob) -> ComputeJob {
+        // What a batch is read for at the same time may be older.
+        let _reading = self.reading.lock().await;
+        let (job, change) = self.changed(archived);
+        if let Some(known) = jobs::read(&job) {
+            let id = known.status.id;
+            let mut index = self.index_mut();
+            let entry = index.jobs.get_mut(&id).filter(|entry| entry.known.version == known.version);
+            if let Some(entry) = entry {
+                self.counts.lock().set(Place::Archive, id, Some(&known));
+                (entry.change, entry.known) = (change, known);
+            }
+        }
+        job
     }
 
     /// When the jobs of a batch that is read now may leave: at a moment of this process's own, so that of several one asks.
@@ -321,9 +357,11 @@ impl Archive {
     fn forget(&self, name: &str) {
         let mut index = self.index_mut();
         let Some(Contents { jobs, .. }) = index.batches.remove(name) else { return };
+        let mut counts = self.counts.lock();
         for job in &jobs {
             if index.jobs.get(job).is_some_and(|entry| entry.batch == name) {
                 index.jobs.remove(job);
+                counts.set(Place::Archive, *job, None);
                 index.cleared.remove(job);
             }
         }
@@ -334,6 +372,11 @@ impl Archive {
 /// Whether the parameters of an archived job are in the store of results.
 pub(super) fn keeps_parameters(archived: &ComputeJob) -> bool {
     archived.annotations().contains_key(PARAMETERS)
+}
+
+/// The lines of a batch: each is a job.
+fn lines(batch: &[u8]) -> impl Iterator<Item = &[u8]> {
+    batch.split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
 }
 
 /// What a change makes of the specification of a job; none if there is nothing to change.
@@ -372,12 +415,19 @@ impl Inner {
 
     /// What is in a batch; none: it is lost.
     async fn read_batch(&self, batch: &Batch) -> Result<Option<Vec<ComputeJob>>, EngineError> {
-        let Some(sha256) = batch.sha256 else { return Ok(Some(Vec::new())) };
+        if batch.sha256.is_none() {
+            return Ok(Some(Vec::new()));
+        }
+        let Some(text) = self.unseal(batch).await? else { return Ok(None) };
+        let jobs = lines(&text).map(|line| serde_json::from_slice(line).map_err(unusable));
+        jobs.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The lines of a batch; none: it is lost, or does not count.
+    async fn unseal(&self, batch: &Batch) -> Result<Option<Unsealed>, EngineError> {
+        let Some(sha256) = batch.sha256 else { return Ok(None) };
         let key = self.archive_key().await?;
-        let text = self.results.archived(&batch.name, sha256, key).await.map_err(failed)?;
-        let Some(text) = text else { return Ok(None) };
-        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-        lines.map(|line| serde_json::from_slice(line).map_err(unusable)).collect::<Result<_, _>>().map(Some)
+        self.results.archived(&batch.name, sha256, key).await.map_err(failed)
     }
 
     pub(super) async fn archive_key(&self) -> Result<&SealingKey, CallError> {
@@ -397,13 +447,20 @@ impl Inner {
 
     /// An archived job, as it would be in the API server; none if it is not archived.
     pub(super) async fn archived(&self, job: JobId) -> Result<Option<ComputeJob>, EngineError> {
+        Ok(self.as_archived(job).await?.map(|found| self.archive.changed(found).0))
+    }
+
+    /// An archived job as it was when it was archived; none if it is not archived. A batch is sealed and compressed as a whole, and is
+    /// read as a whole; but of its jobs, only this one is parsed.
+    async fn as_archived(&self, job: JobId) -> Result<Option<ComputeJob>, EngineError> {
         self.complete_archive().await?;
-        let batch = self.archive.index().jobs.get(&job).map(|entry| entry.batch.clone());
-        let Some(batch) = batch else { return Ok(None) };
+        let place = self.archive.index().jobs.get(&job).map(|entry| (entry.batch.clone(), entry.line));
+        let Some((batch, line)) = place else { return Ok(None) };
         let Some(Archived::Batch(batch)) = self.archive.objects.get(&batch) else { return Ok(None) };
-        let found =
-            self.read_batch(&batch).await?.into_iter().flatten().find(|found| found.id().is_ok_and(|id| id == job));
-        Ok(found.map(|found| self.archive.changed(found).0))
+        let Some(text) = self.unseal(&batch).await? else { return Ok(None) };
+        let Some(line) = lines(&text).nth(line) else { return Ok(None) };
+        let found: ComputeJob = serde_json::from_slice(line).map_err(unusable)?;
+        Ok(Some(found).filter(|found| found.id().is_ok_and(|id| id == job)))
     }
 
     /// Changes an archived job, as [`Inner::change`] does with others.
@@ -419,8 +476,11 @@ impl Inner {
             if let Some(before) = &before {
                 self.archive.objects.take_in(before, read_archived);
             }
-            let found = self.archived(job).await?.filter(|found| !jobs::counts_as_absent(found));
-            let found = found.ok_or(EngineError::NoSuchJob(job))?;
+            let archived = self.as_archived(job).await?.ok_or(EngineError::NoSuchJob(job))?;
+            let (found, _) = self.archive.changed(archived.clone());
+            if jobs::counts_as_absent(&found) {
+                return Err(EngineError::NoSuchJob(job));
+            }
             let Some(spec) = wanted(&found, record)? else {
                 if let Some(before) = &before {
                     self.flush(&api, before).await?;
@@ -429,8 +489,8 @@ impl Inner {
             };
             match self.put_change(job, before, &spec, Some(record)).await {
                 Ok(changed) => {
+                    let found = self.archive.take_in_change(archived).await;
                     self.flush(&api, &changed).await?;
-                    let found = self.archived(job).await?.ok_or(EngineError::NoSuchJob(job))?;
                     return jobs::status(job, &found);
                 }
                 Err(CallError::Conflict | CallError::Exists | CallError::Missing) => {}

@@ -25,10 +25,12 @@ use std::{
 };
 use tokio::sync::broadcast::error::RecvError;
 
+mod counts;
 mod environments;
 mod known;
 mod newest;
 
+pub(super) use counts::{Place, SharedCounts};
 pub(super) use known::{KnownJob, read};
 
 use newest::Newest;
@@ -229,8 +231,8 @@ impl Inner {
         call("read a job", || async { self.cluster.jobs::<ComputeJob>().get_opt(&name).await }).await
     }
 
-    /// Calls for every job, archived or not.
-    pub(super) fn each_job(&self, mut visit: impl FnMut(&KnownJob)) {
+    /// Calls for every job, archived or not. What is asked for each submission is in the counts instead.
+    fn each_job(&self, mut visit: impl FnMut(&KnownJob)) {
         let mut here = HashSet::new();
         self.jobs.each(|known| {
             here.insert(known.status.id);
@@ -423,14 +425,7 @@ impl Inner {
             let text = format!("there is no environment `{}`", cloister_model::escape(name.as_bytes(), 64));
             return Err(EngineError::unavailable(Unavailability::Cluster, text));
         };
-        let (mut waiting, mut of_account) = (0_u64, 0_u64);
-        self.jobs.each(|known| {
-            let KnownJob { status, environment, queue, removed, .. } = known;
-            let waits = !removed && status.phase == Phase::Queued && status.stop_requested.is_none();
-            let waits = waits && *environment == job.environment;
-            waiting += u64::from(waits);
-            of_account += u64::from(waits && *queue == job.queue);
-        });
+        let (waiting, of_account) = self.counts.lock().waiting(&job.environment, &job.queue);
         let limits = &environment.spec.limits;
         let most = limits.queued_per_account.unwrap_or(limits.queued);
         if waiting >= limits.queued {

@@ -25,7 +25,8 @@ pub(crate) use archive::SEALED_AFTER;
 pub use options::{OpenError, StoreOptions};
 
 use crate::{
-    cluster::{Cluster, Watched},
+    cluster::{Cluster, Watched, check_definitions},
+    resources::definitions,
     store::{Audit, Nonces},
 };
 use archive::Archive;
@@ -34,6 +35,7 @@ use cloister_results::{Incoming, ResultStore};
 use cloister_sources::{Cache, inspect::Inspecting};
 use files::Files;
 use futures_util::future::BoxFuture;
+use jobs::SharedCounts;
 use printed::Printed;
 pub(crate) use registry::asset_now;
 use std::{fmt, io, sync::Arc, time::Duration};
@@ -60,6 +62,7 @@ struct Inner {
     nonces: Nonces,
     keys: Watched<ApiKey>,
     jobs: Watched<jobs::KnownJob>,
+    counts: SharedCounts,
     archive: Archive,
     results: Arc<ResultStore>,
     incoming: Incoming,
@@ -85,11 +88,13 @@ impl ClusterStore {
     async fn open_in(cluster: Cluster, options: StoreOptions) -> Result<Self, OpenError> {
         let (home, archiving) = (options.home.clone(), options.archive);
         let files = tokio::task::spawn_blocking(move || Files::open(options)).await;
+        check_definitions(&cluster, &definitions()).await?;
         let interrupted = |error| OpenError::Home { path: home, error: io::Error::other(error) };
         let Files { results, incoming, inspecting, cache } = files.map_err(interrupted)??;
         let keys = Watched::start(cluster.system(), keyring::read);
-        let jobs = Watched::start(cluster.jobs(), jobs::read);
-        let archive = Archive::start(&cluster, archiving);
+        let counts = SharedCounts::default();
+        let jobs = Watched::start_observed(cluster.jobs(), jobs::read, counts.observer());
+        let archive = Archive::start(&cluster, archiving, counts.clone());
         OpenError::unless_synced([
             ("ApiKeys", keys.synced(SYNC).await),
             ("ComputeJobs", jobs.synced(SYNC).await),
@@ -100,6 +105,7 @@ impl ClusterStore {
             nonces: Nonces::new(&cluster),
             keys,
             jobs,
+            counts,
             archive,
             cluster,
             results,

@@ -1,4 +1,7 @@
-use crate::backend::{ArchiveOptions, SYNC};
+use crate::{
+    backend::{ArchiveOptions, SYNC},
+    cluster::Outdated,
+};
 use cloister_results::ResultStore;
 use cloister_sources::SourcePolicy;
 use std::{io, path::PathBuf, sync::Arc};
@@ -6,7 +9,7 @@ use std::{io, path::PathBuf, sync::Arc};
 /// The settings of a replica.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// A folder of this replica alone, which may be lost: what is being uploaded, and a cache of files that were looked at.
+    /// A folder of this replica alone, which may be lost: what is being uploaded, and a cache of files that were inspected.
     pub home: PathBuf,
     /// The most bytes of the cache.
     pub cache_bytes: u64,
@@ -27,6 +30,9 @@ pub enum OpenError {
         /// What.
         kind: &'static str,
     },
+    /// The definitions in the cluster are those of an earlier version.
+    #[error(transparent)]
+    Outdated(#[from] Outdated),
     /// The folder of this replica.
     #[error("`{path}` cannot be used: {error}; give this replica a folder of its own that it can write")]
     Home {

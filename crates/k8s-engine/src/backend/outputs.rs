@@ -48,14 +48,7 @@ impl Outputs for ClusterStore {
     fn result_bytes(&self, owner: Account) -> EngineFuture<'_, u64> {
         Box::pin(async move {
             self.inner.complete_archive().await?;
-            let (mut bytes, present) = (0_u64, now());
-            self.inner.each_job(|known| {
-                if known.card.record.owner == owner && !known.is_absent(present) {
-                    let released = known.results.as_ref().map_or(0, |list| list.bytes);
-                    bytes = bytes.saturating_add(released);
-                }
-            });
-            Ok(bytes)
+            Ok(self.inner.counts.lock().result_bytes(&owner, now()))
         })
     }
 

@@ -1,4 +1,4 @@
-//! What the pods of running algorithms have printed. A kubelet gives a log from its beginning only: whoever reads a piece of one
+//! What the pods of running algorithms have printed. A kubelet gives a log from its beginning only: a reader of a piece of one
 //! makes it, the API server and this process move all of it. So a log is fetched once for all who read pieces of it at a time.
 
 use cloister_model::{ByteRange, EngineError, JobId, LogPart, Unavailability};
@@ -14,7 +14,7 @@ use tokio::{sync::Semaphore, time::Instant};
 const FRESH: Duration = Duration::from_secs(1);
 /// How many logs are fetched at once.
 const MOST_AT_ONCE: usize = 16;
-/// The most bytes that stay here of logs that nobody is reading a piece of just now.
+/// The most bytes that stay here of logs that no request is reading a piece of at present.
 const MOST_KEPT_BYTES: usize = 32 << 20;
 
 #[derive(Debug)]
@@ -76,12 +76,12 @@ impl Printed {
         Ok(LogPart { bytes: shown[from..from + length].to_vec(), total: shown.len() as u64, ended: false })
     }
 
-    /// The place of a job's log. What nobody is reading goes once it is old or there is too much of it, the oldest first.
+    /// The place of a job's log. What no request reads is removed once it is old or there is too much of it, the oldest first.
     fn slot(&self, job: JobId) -> Arc<Slot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         let mut idle = Vec::new();
         slots.retain(|other, slot| {
-            // Whoever has it got it here, under this lock.
+            // Every holder got it here, under this lock.
             if *other == job || Arc::strong_count(slot) > 1 {
                 return true;
             }

@@ -246,7 +246,7 @@ impl Inner {
         let written = match written {
             Ok(written) => written,
             Err(CallError::Conflict) => {
-                // The other change counts. What was prepared for this one is nobody's.
+                // The other change counts. What was prepared for this one belongs to no asset.
                 if earlier.as_ref() != Some(&secret) {
                     self.forget_secret(&secret).await;
                 }

@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The longest time between the end of a job and what a replica does after it, in milliseconds.
 const SPREAD_MS: u64 = 3000;
 
-/// How long ago a job may have ended, in milliseconds, that is looked at when a process starts. Of older ones, an earlier process
+/// How long ago a job may have ended, in milliseconds, that is checked when a process starts. Of older ones, an earlier process
 /// has made the receipt; if none did, the first reader makes it.
 const RECENT_MS: u64 = 3_600_000;
 
@@ -31,7 +31,7 @@ impl KnownJob {
     }
 }
 
-/// Between two looks for uploads that nobody can name any more.
+/// Between two searches for uploads that no account can name any more.
 const UPLOADS_PAUSE: Duration = Duration::from_secs(3600);
 
 /// Ended jobs, as long as this process lives.

@@ -30,7 +30,7 @@ impl Uploads for ClusterStore {
     ) -> StoreFuture<'_, Upload> {
         Box::pin(async move {
             let inner = Arc::clone(&self.inner);
-            // In a task of its own, because a sender that hangs up must not leave content that counts for nobody.
+            // In a task of its own, because a sender that hangs up must not leave content that counts for no account.
             let stored = self.inner.tasks.spawn(async move {
                 let arrived = inner.incoming.end(upload)?;
                 let stored = inner.results.put_upload(arrived.path(), arrived.file(), &owner, at, limits).await;

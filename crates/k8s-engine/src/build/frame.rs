@@ -179,7 +179,7 @@ pub(super) fn elsewhere(pod: &mut Pod, nodes: &[&str]) {
     });
 }
 
-/// A pod without names and without anybody to ask for them. That it reaches nothing is the network policy's doing: it is one of
+/// A pod without DNS. That it reaches nothing is the network policy's doing: it is one of
 /// the pods that no policy opens anything for.
 pub(super) fn without_network(spec: &mut PodSpec) {
     spec.hostname = Some("algorithm".to_owned());

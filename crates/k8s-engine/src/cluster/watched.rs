@@ -24,7 +24,7 @@ use tokio::{sync::broadcast, sync::watch, task::AbortHandle, time::Instant};
 const CHANGES: usize = 1024;
 
 /// After how many seconds the API server ends a watch, so that the next one begins. A connection on which nothing comes for a little
-/// longer is given up: nobody has to close it for that.
+/// longer is given up, without being closed by the server.
 const WATCH_SECONDS: u32 = 60;
 
 /// How often it is asked whether the watch has shown what there is.
@@ -66,8 +66,13 @@ pub(crate) struct Watched<V> {
     task: AbortHandle,
 }
 
+/// Is told of each object that changes: what was kept of it before, and what is kept of it now; none: nothing. It is called in the order
+/// of the changes and while nobody can read, so it must neither wait nor ask what is known.
+pub(crate) type Observer<V> = Box<dyn Fn(Option<&V>, Option<&V>) + Send + Sync>;
+
 struct Shared<V> {
     entries: RwLock<BTreeMap<String, Entry<V>>>,
+    observer: Option<Observer<V>>,
     /// The newest version that the watch has shown of any object.
     shown: AtomicU64,
     state: watch::Sender<State>,
@@ -108,7 +113,15 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     {
-        Self::start_labelled(api, None, read)
+        Self::begin(api, None, read, None)
+    }
+
+    /// Starts to watch, and tells an observer of each change from the first object on.
+    pub(crate) fn start_observed<K>(api: Api<K>, read: fn(&K) -> Option<V>, observer: Observer<V>) -> Self
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+    {
+        Self::begin(api, None, read, Some(observer))
     }
 
     /// Starts to watch the objects with a label, if one is named.
@@ -116,9 +129,22 @@ impl<V: Clone + Send + Sync + 'static> Watched<V> {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     {
+        Self::begin(api, label, read, None)
+    }
+
+    fn begin<K>(
+        api: Api<K>,
+        label: Option<&'static str>,
+        read: fn(&K) -> Option<V>,
+        observer: Option<Observer<V>>,
+    ) -> Self
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
+    {
         let (state, _) = watch::channel(State { synced: false, failing_since: None });
         let (changes, _) = broadcast::channel(CHANGES);
-        let shared = Arc::new(Shared { entries: RwLock::default(), shown: AtomicU64::new(0), state, changes });
+        let (entries, shown) = (RwLock::default(), AtomicU64::new(0));
+        let shared = Arc::new(Shared { entries, observer, shown, state, changes });
         let watching = Arc::clone(&shared);
         let task = tokio::spawn(async move {
             loop {
@@ -184,6 +210,15 @@ impl<V: Clone> Shared<V> {
         self.entries.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells the observer of a change. The caller holds the entries, so that changes are told in their order.
+    fn observe(&self, before: Option<&Entry<V>>, after: Option<&Entry<V>>) {
+        if let Some(observer) = &self.observer
+            && (before.is_some() || after.is_some())
+        {
+            observer(before.map(|entry| &entry.value), after.map(|entry| &entry.value));
+        }
+    }
+
     /// The watch shows an object.
     fn show<K: Resource>(&self, object: &K, read: fn(&K) -> Option<V>) {
         self.shown.fetch_max(version(object), Ordering::AcqRel);
@@ -198,7 +233,8 @@ impl<V: Clone> Shared<V> {
         if entries.get(&name).is_some_and(|entry| entry.version > version) {
             return;
         }
-        entries.remove(&name);
+        let before = entries.remove(&name);
+        self.observe(before.as_ref(), None);
         drop(entries);
         let _ = self.changes.send(name);
     }
@@ -217,12 +253,13 @@ impl<V: Clone> Shared<V> {
         if entries.get(&name).is_some_and(|entry| entry.version > version) {
             return;
         }
-        match read(object) {
+        let before = match read(object) {
             Some(value) => entries.insert(name.clone(), Entry { version, value }),
             None => entries.remove(&name),
         };
+        self.observe(before.as_ref(), entries.get(&name));
         drop(entries);
-        // Without a follower there is nobody to tell.
+        // Without a follower there is no recipient.
         let _ = self.changes.send(name);
     }
 
@@ -291,6 +328,7 @@ impl<V: Clone> Shared<V> {
         self.write().retain(|name, entry| {
             let stays = listed.contains_key(name) || entry.version > newest;
             if !stays {
+                self.observe(Some(entry), None);
                 gone.push(name.clone());
             }
             stays
@@ -336,7 +374,8 @@ mod tests {
 
     fn shared() -> Shared<u64> {
         let (state, _) = watch::channel(State { synced: true, failing_since: None });
-        Shared { entries: RwLock::default(), shown: AtomicU64::new(0), state, changes: broadcast::channel(8).0 }
+        let (entries, shown) = (RwLock::default(), AtomicU64::new(0));
+        Shared { entries, observer: None, shown, state, changes: broadcast::channel(8).0 }
     }
 
     fn known(shared: &Shared<u64>) -> Option<u64> {
@@ -411,6 +450,38 @@ mod tests {
         // Another one of its name counts, whether the watch has shown it or not.
         shared.take_in(&object("a", 8), read);
         assert_eq!(known(&shared), Some(8));
+    }
+
+    #[test]
+    fn an_observer_is_told_of_each_change_and_of_nothing_else() {
+        let told = Arc::new(RwLock::new(Vec::new()));
+        let telling = Arc::clone(&told);
+        let observer: Observer<u64> = Box::new(move |before: Option<&u64>, after: Option<&u64>| {
+            telling.write().expect("the lock").push((before.copied(), after.copied()));
+        });
+        let shared = Shared { observer: Some(observer), ..shared() };
+        shared.show(&object("a", 5), read);
+        shared.show(&object("b", 6), read);
+        shared.take_in(&object("a", 8), read);
+        // Older news, and the end of what was not known.
+        shared.show(&object("a", 7), read);
+        shared.remove(&object("a", 7));
+        shared.remove(&object("c", 9));
+        shared.remove(&object("a", 10));
+        // An object that cannot be read any more, and one that a complete list does not show.
+        shared.show(&object("c", 11), read);
+        shared.show(&object("c", 12), |_| None);
+        shared.forget_all_but(&BTreeMap::from([("d".to_owned(), 13)]));
+        let expected = [
+            (None, Some(5)),
+            (None, Some(6)),
+            (Some(5), Some(8)),
+            (Some(8), None),
+            (None, Some(11)),
+            (Some(11), None),
+            (Some(6), None),
+        ];
+        assert_eq!(*told.read().expect("the lock"), expected);
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Controller {
         let sighting = Sighting { environment, node, now: now() };
         let finding = match (word, phase) {
             (Some(word), "Succeeded") => found(sighting, &word, self.capacity(&owner).await?),
-            (_, "Succeeded" | "Failed") => failed(sighting, "its canary ended without a word"),
+            (_, "Succeeded" | "Failed") => failed(sighting, "its canary ended without a report"),
             _ if late => failed(sighting, "its canary did not come to an end"),
             _ => return Ok(()),
         };

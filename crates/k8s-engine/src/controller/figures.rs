@@ -51,7 +51,7 @@ impl Counts {
         });
     }
 
-    /// An act that was done. One that came too late is none.
+    /// An act that was done. One that came too late does not count.
     pub(super) fn act(&self, kind: &'static str) {
         self.change(|figures| {
             let count = figures.acts.entry(kind).or_default();

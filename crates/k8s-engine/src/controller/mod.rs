@@ -20,11 +20,11 @@ pub use options::EngineOptions;
 
 use crate::{
     backend::{OpenError, SEALED_AFTER, SYNC},
-    build::PodSettings,
+    build::{PodSettings, PodStep},
     clock::now,
-    cluster::{CallError, Cluster, Watched},
+    cluster::{CallError, Cluster, Watched, check_definitions},
     due::Due,
-    resources::Environment,
+    resources::{Environment, definitions},
     store::Audit,
 };
 use cloister_lifecycle::{fits_job, has_interpreter};
@@ -50,7 +50,7 @@ use turns::Turns;
 /// After how long a failing watch makes the controller unready.
 const BLIND: Duration = Duration::from_secs(30);
 
-/// Jobs that are looked at at the same time.
+/// Jobs that are reconciled at the same time.
 const AT_ONCE: usize = 64;
 
 /// The pause after a look that failed; it doubles, up to [`LONGEST_PAUSE_MS`].
@@ -81,6 +81,7 @@ impl Controller {
     }
 
     async fn open_in(cluster: Cluster, options: EngineOptions) -> Result<Self, OpenError> {
+        check_definitions(&cluster, &definitions()).await?;
         let environments =
             Watched::start(cluster.jobs(), |environment: &Environment| Some(Arc::new(environment.clone())));
         let jobs = Watched::start(cluster.jobs(), known::job);
@@ -178,13 +179,17 @@ impl Controller {
                 None => continue,
             };
             let Some(environment) = self.environments.get(environment.as_str()) else {
-                // Everything is looked at again when an environment appears.
-                tracing::warn!(%job, "a job does not go on, because its Environment is not there");
+                // Everything is reconciled again when an environment appears.
+                tracing::warn!(%job, "a job waits, because its Environment does not exist");
                 continue;
             };
             let settings = self.settings(&environment);
             let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
             let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
+            let has_pod = self.reconciler.objects.pods.has(&PodStep::Publishing.pod_name(job));
+            let may_store = known
+                .as_ref()
+                .is_none_or(|known| work.turns.may_store(&known.spec, &known.stored.status, has_pod, now()));
             // Asked by the environment as it is now: a job that was taken in for a larger one ends, and does not wait for ever.
             let misfit = known.as_ref().and_then(|known| {
                 let offered = environment.offered()?;
@@ -194,7 +199,7 @@ impl Controller {
             let reconciler = Arc::clone(&self.reconciler);
             work.busy.insert(job);
             work.running.spawn(async move {
-                let next = reconciler.reconcile(job, &settings, misfit, (has_turn, turn), &mut memory).await;
+                let next = reconciler.reconcile(job, &settings, misfit, (has_turn, turn, may_store), &mut memory).await;
                 Looked { job, memory, next }
             });
         }
@@ -220,7 +225,7 @@ struct Work {
     turns: Turns,
     /// Jobs to look at.
     wanted: BTreeSet<JobId>,
-    /// Jobs that are looked at. Each is looked at by one task at a time.
+    /// Jobs that are reconciled. Each is reconciled by one task at a time.
     busy: BTreeSet<JobId>,
     running: JoinSet<Looked>,
     memories: BTreeMap<JobId, Memory>,
@@ -230,7 +235,7 @@ struct Work {
 }
 
 impl Work {
-    /// Everything is looked at: at the start, after an environment has changed, and where changes were missed.
+    /// Everything is reconciled: at the start, after an environment has changed, and where changes were missed.
     fn look_at_everything(&mut self, controller: &Controller) {
         controller.environments.each(|environment| {
             let Ok(id) = environment.name_any().parse::<EnvironmentId>() else { return };
@@ -277,7 +282,7 @@ impl Work {
 
     fn looked(&mut self, controller: &Controller, done: Result<Looked, tokio::task::JoinError>) {
         let Ok(Looked { job, memory, next }) = done else {
-            // A panic is a fault of ours; the job is looked at again with everything else.
+            // A panic is a fault of ours; the job is reconciled again with everything else.
             tracing::error!("a look at a job panicked");
             self.busy.clear();
             return self.look_at_everything(controller);
@@ -294,7 +299,7 @@ impl Work {
                 let failures = self.failures.entry(job).or_default();
                 let pause = PAUSE_MS.saturating_mul(1 << (*failures).min(10)).min(LONGEST_PAUSE_MS);
                 *failures = failures.saturating_add(1);
-                tracing::warn!(%error, %job, pause_ms = pause, "a job does not go on; it is looked at again");
+                tracing::warn!(%error, %job, pause_ms = pause, "a job makes no progress; the controller tries again");
                 Next::At(Timestamp::from_unix_ms(now().unix_ms().saturating_add(pause)))
             }
         };

@@ -78,13 +78,13 @@ impl Reconciler {
         job: JobId,
         settings: &PodSettings,
         misfit: Option<Misfit>,
-        (has_turn, turn): (bool, Option<Turn>),
+        (has_turn, turn, may_store): (bool, Option<Turn>, bool),
         memory: &mut Memory,
     ) -> Result<Next, CallError> {
         for _ in 0..MOST_ACTS {
             let Some(known) = self.known(job).await? else { return Ok(Next::Over) };
             self.record(&known, memory).await?;
-            let world = World { misfit: misfit.clone(), ..self.world(&known, has_turn, memory).await? };
+            let world = World { misfit: misfit.clone(), may_store, ..self.world(&known, has_turn, memory).await? };
             let phase = known.stored.status.phase;
             let act = plan(&world, settings, &mut memory.patience, now());
             let kind = figures::kind(&act);
@@ -249,7 +249,7 @@ impl Reconciler {
                 keeps: false,
                 is_container: false,
                 created: now(),
-                state: PodState::Ended(PodEnd::NotStarted(what.clone())),
+                state: PodState::Ended(PodEnd::Changed(what.clone())),
                 messages: BTreeMap::new(),
             };
             pods.insert(*step, facts);
@@ -265,6 +265,7 @@ impl Reconciler {
             misfit: None,
             registered: job.registered,
             has_turn,
+            may_store: true,
             has_volume: claim.is_some(),
             volume_leaving: claim.is_some_and(|claim| claim.leaving),
             pods,
@@ -340,7 +341,7 @@ impl Reconciler {
 }
 
 /// What is stored in one write: a transition, and those that follow from the same look; with them the fence of the pod that comes
-/// next. Every write costs the API server, and everybody who watches the job.
+/// next. Every write costs the API server, and every client that watches the job.
 fn together(
     mut world: World,
     mut stored: Stored,

@@ -4,8 +4,8 @@
 //! often a job was passed by others is known to this process alone, and begins anew when another one takes over.
 
 use cloister_lifecycle::{Capacity, Place, Schedule, Turn, Waiting};
-use cloister_model::{EnvironmentId, JobId, JobSpec, JobStatus};
-use std::collections::{BTreeMap, HashMap};
+use cloister_model::{EnvironmentId, JobId, JobSpec, JobStatus, Timestamp};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 #[derive(Debug, Default)]
 pub(super) struct Turns {
@@ -17,6 +17,8 @@ struct Environment {
     capacity: Capacity,
     schedule: Schedule,
     jobs: HashMap<JobId, Known>,
+    /// Jobs that store their results again after a wait for the result store. They have no place in the schedule.
+    storing_again: HashSet<JobId>,
 }
 
 #[derive(Clone, Debug)]
@@ -41,7 +43,8 @@ impl Turns {
                 }
             }
             None => {
-                let new = Environment { capacity, schedule: Schedule::new(capacity), jobs: HashMap::new() };
+                let (schedule, jobs, storing_again) = (Schedule::new(capacity), HashMap::new(), HashSet::new());
+                let new = Environment { capacity, schedule, jobs, storing_again };
                 self.environments.insert(environment.clone(), new);
             }
         }
@@ -74,9 +77,30 @@ impl Turns {
         }
     }
 
+    /// Whether a job may store its results now, as far as others do: of those that have waited for the result store, as many may at once as
+    /// the environment has places. `has_pod`: it does so already.
+    pub(super) fn may_store(&mut self, spec: &JobSpec, status: &JobStatus, has_pod: bool, now: Timestamp) -> bool {
+        let Some(environment) = self.environments.get_mut(&spec.environment) else { return true };
+        let Environment { capacity, storing_again, .. } = environment;
+        let pause_is_over = status.store_wait.as_ref().map(|wait| wait.next <= now);
+        match pause_is_over {
+            Some(_) if has_pod => {
+                storing_again.insert(spec.id);
+                true
+            }
+            Some(true) if storing_again.contains(&spec.id) => true,
+            Some(true) => (storing_again.len() as u64) < capacity.jobs.max(1) && storing_again.insert(spec.id),
+            Some(false) | None => {
+                storing_again.remove(&spec.id);
+                true
+            }
+        }
+    }
+
     /// A job is gone.
     pub(super) fn forget(&mut self, job: JobId) {
-        for Environment { schedule, jobs, .. } in self.environments.values_mut() {
+        for Environment { schedule, jobs, storing_again, .. } in self.environments.values_mut() {
+            storing_again.remove(&job);
             if let Some(known) = jobs.remove(&job) {
                 schedule.leave(job, &known.waiting.queue);
                 schedule.end(job);
@@ -110,5 +134,54 @@ impl Turns {
         let ahead = schedule.ahead(spec.id, &spec.queue)?;
         let memory_bytes = spec.limits.memory_bytes;
         Some(Turn { ahead, lacking: schedule.lacking(&spec.queue, memory_bytes), memory_bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::{Phase, StoreWait};
+
+    /// Jobs whose pause is over at 10, in an environment with two places.
+    fn three_waiting() -> (Turns, [(JobSpec, JobStatus); 3]) {
+        let at = Timestamp::from_unix_ms;
+        let jobs = [1, 2, 3].map(|number| {
+            let spec = cloister_testkit::job(number, at(1));
+            let wait = StoreWait { since: at(5), failures: 1, next: at(10), until: at(100), why: String::new() };
+            let queued = JobStatus::queued(spec.id, spec.labels.clone(), at(1));
+            (spec, JobStatus { phase: Phase::Publishing, store_wait: Some(wait), ..queued })
+        });
+        let mut turns = Turns::default();
+        let capacity = Capacity { jobs: 2, cpus: 1, memory_bytes: 1, reserved: 0 };
+        turns.set(&jobs[0].0.environment, capacity);
+        (turns, jobs)
+    }
+
+    #[test]
+    fn as_many_jobs_store_again_at_once_as_there_are_places() {
+        let (mut turns, jobs) = three_waiting();
+        let may = |turns: &mut Turns, number: usize, has_pod: bool, now: u64| {
+            let (spec, status) = &jobs[number];
+            turns.may_store(spec, status, has_pod, Timestamp::from_unix_ms(now))
+        };
+        for _ in 0..2 {
+            assert_eq!([0, 1, 2].map(|number| may(&mut turns, number, false, 10)), [true, true, false]);
+        }
+        // The first one waits once more, and makes room.
+        assert!(may(&mut turns, 0, false, 9));
+        assert_eq!([2, 1, 0].map(|number| may(&mut turns, number, number == 1, 10)), [true, true, false]);
+        turns.forget(jobs[2].0.id);
+        assert_eq!([0, 2].map(|number| may(&mut turns, number, false, 10)), [true, false]);
+        // What has begun goes on, as after a start of the controller.
+        assert!(may(&mut turns, 2, true, 10));
+    }
+
+    #[test]
+    fn a_job_that_has_not_waited_stores_at_once() {
+        let (mut turns, jobs) = three_waiting();
+        for (spec, status) in &jobs {
+            let status = JobStatus { store_wait: None, ..status.clone() };
+            assert!(turns.may_store(spec, &status, false, Timestamp::from_unix_ms(10)));
+        }
     }
 }

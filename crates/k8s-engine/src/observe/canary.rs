@@ -7,10 +7,10 @@ use crate::resources::{
     Condition, ConditionStatus, Environment, FoundWall, Isolation, Moment, NETWORK_POLICY_ENFORCED, NodeIsolation,
     RuntimeRules, STORAGE_WORKS,
 };
-use cloister_model::{CanaryMessage, RuntimeKind, Timestamp};
+use cloister_model::{CanaryMessage, RuntimeKind, Timestamp, escape};
 use std::{cmp::Reverse, time::Duration};
 
-/// After how long an environment is looked at again: nodes and network plugins change without a word.
+/// After how long an environment is checked again: nodes and network add-ons change without notice.
 const AGAIN: Duration = Duration::from_secs(3600);
 /// The same where a canary could not say anything.
 const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(300);
@@ -18,6 +18,9 @@ const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(300);
 const ROUNDING: (u64, u64) = (64 << 20, 10);
 /// The most nodes of a round.
 const MOST_NODES: usize = 32;
+/// The most walls of a kernel that are listed, and the characters of each.
+const MOST_WALLS: usize = 16;
+const MOST_OF_A_WALL: usize = 256;
 
 /// What was found out about an environment.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,14 +118,16 @@ pub fn found(sighting: Sighting<'_>, message: &CanaryMessage, capacity: Option<u
         }
     };
     let [network, storage] = [network, storage].map(wall);
-    after(sighting, message.reached_until_ms, network, storage)
+    let lacks = message.kernel_lacks.iter().take(MOST_WALLS);
+    let kernel_lacks = lacks.map(|wall| escape(wall.as_bytes(), MOST_OF_A_WALL).to_string()).collect();
+    after(sighting, message.reached_until_ms, [network, storage], kernel_lacks)
 }
 
 /// What it means that a canary could not say anything.
 #[must_use]
 pub fn failed(sighting: Sighting<'_>, why: &str) -> Finding {
     let unknown = || wall((ConditionStatus::Unknown, "CanaryFailed", format!("it was not found out: {why}")));
-    after(sighting, None, unknown(), unknown())
+    after(sighting, None, [unknown(), unknown()], Vec::new())
 }
 
 fn wall((status, reason, message): (ConditionStatus, &str, String)) -> FoundWall {
@@ -130,7 +135,12 @@ fn wall((status, reason, message): (ConditionStatus, &str, String)) -> FoundWall
 }
 
 /// What is known of an environment after a canary.
-fn after(sighting: Sighting<'_>, window_ms: Option<u64>, network: FoundWall, storage: FoundWall) -> Finding {
+fn after(
+    sighting: Sighting<'_>,
+    window_ms: Option<u64>,
+    [network, storage]: [FoundWall; 2],
+    kernel_lacks: Vec<String>,
+) -> Finding {
     let Sighting { environment, node, now } = sighting;
     let generation = environment.metadata.generation;
     let before = known(environment).cloned();
@@ -142,7 +152,7 @@ fn after(sighting: Sighting<'_>, window_ms: Option<u64>, network: FoundWall, sto
         isolation.round_ended = Some(now.into());
         return Finding { conditions: conditions([network, storage], generation, now), isolation };
     };
-    let looked = NodeIsolation { node: node.to_owned(), at: now.into(), window_ms, network, storage };
+    let looked = NodeIsolation { node: node.to_owned(), at: now.into(), window_ms, network, storage, kernel_lacks };
     let mut again = false;
     match isolation.nodes.iter().position(|known| known.node == node) {
         None => isolation.nodes.push(looked),
@@ -159,7 +169,7 @@ fn after(sighting: Sighting<'_>, window_ms: Option<u64>, network: FoundWall, sto
         isolation.round_ended = Some(now.into());
     }
     while isolation.nodes.len() > MOST_NODES {
-        // The one that was looked at the longest ago.
+        // The one that was checked the longest ago.
         let oldest = isolation.nodes.iter().enumerate().min_by_key(|(_, known)| known.at.timestamp().unix_ms());
         let Some((index, _)) = oldest else { break };
         isolation.nodes.remove(index);
@@ -178,12 +188,12 @@ fn worst(nodes: &[NodeIsolation], of: impl Fn(&NodeIsolation) -> &FoundWall) -> 
     };
     let worst = nodes.iter().min_by_key(|known| (rank(of(known).status), Reverse(known.window_ms)));
     let Some(known) = worst else {
-        return wall((ConditionStatus::Unknown, "CanaryFailed", "no node was looked at".to_owned()));
+        return wall((ConditionStatus::Unknown, "CanaryFailed", "no node was checked".to_owned()));
     };
     let FoundWall { status, reason, message } = of(known).clone();
     let message = match nodes.len() {
         0 | 1 => message,
-        many => format!("{message} (node {}; {many} nodes were looked at)", known.node),
+        many => format!("{message} (node {}; {many} nodes were checked)", known.node),
     };
     FoundWall { status, reason, message }
 }
@@ -236,7 +246,14 @@ mod tests {
 
     fn message(reached_until_ms: Option<u64>, volume_bytes: Option<u64>) -> CanaryMessage {
         let reached = reached_until_ms.map(|_| "the API server".to_owned()).into_iter().collect();
-        CanaryMessage { version: CanaryVersion::V1, tried_ms: 30_000, reached_until_ms, reached, volume_bytes }
+        CanaryMessage {
+            version: CanaryVersion::V1,
+            tried_ms: 30_000,
+            reached_until_ms,
+            reached,
+            volume_bytes,
+            kernel_lacks: Vec::new(),
+        }
     }
 
     #[test]
@@ -346,6 +363,21 @@ mod tests {
         let mut changed = good;
         changed.metadata.generation = Some(4);
         assert!(is_due(&changed, NOW) && been_to(&changed).is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_of_a_node_lacks_is_said_of_that_node() {
+        let environment = environment(&["container"]);
+        let lacking = CanaryMessage {
+            kernel_lacks: vec!["landlock: absent: \u{1b}[31mno".to_owned(); 2 * MOST_WALLS],
+            ..message(None, Some(1))
+        };
+        let first = with(&environment, &found(at(&environment, "a", NOW), &lacking, Some(MIB)));
+        let second = with(&first, &found(at(&first, "b", NOW), &message(None, Some(1)), Some(MIB)));
+        let nodes = second.status.and_then(|status| status.isolation).expect("known").nodes;
+        assert_eq!((nodes[0].kernel_lacks.len(), nodes[1].kernel_lacks.len()), (MOST_WALLS, 0));
+        assert!(nodes[0].kernel_lacks[0].starts_with("landlock: absent: "), "{nodes:?}");
+        assert!(!nodes[0].kernel_lacks[0].contains('\u{1b}'), "{nodes:?}");
     }
 
     /// One node without a wall closes the environment, until a canary has seen the wall stand there, or its node is gone.

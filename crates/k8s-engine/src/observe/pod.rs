@@ -65,11 +65,11 @@ pub enum WaitingOn {
     Start,
     /// An image that could not be pulled so far.
     Image,
-    /// Nothing: the name of its image is none.
+    /// Nothing: the name of its image is invalid.
     ImageName,
     /// The image of an algorithm that is a container.
     AlgorithmImage,
-    /// Nothing: the name of that image is none.
+    /// Nothing: the name of that image is invalid.
     AlgorithmImageName,
     /// A secret, or another thing that its containers are made of.
     Parts,
@@ -88,8 +88,10 @@ pub enum PodEnd {
     Disk,
     /// Its node gave it up, or lost touch with it: one sentence.
     NodeGaveUp(String),
-    /// Its program could not be started: one sentence.
+    /// Its node could not start its program, which has done nothing: one sentence.
     NotStarted(String),
+    /// The cluster made another pod of it than the one that was asked for: one sentence.
+    Changed(String),
 }
 
 impl PodFacts {
@@ -254,8 +256,9 @@ fn end(status: &PodStatus) -> Option<PodEnd> {
                 let text = ended.message.as_deref().unwrap_or_default();
                 PodEnd::NotStarted(sentence("its program could not be started", "StartError", text))
             }
-            // A code that tells nothing of itself: the kubelet lost sight of the container.
-            (Some(ended), None) if ended.reason.as_deref() == Some("ContainerStatusUnknown") => {
+            // Codes that tell nothing of themselves: the kubelet lost sight of the container, or containerd did, which then gives
+            // it the code 255.
+            (Some(ended), None) if matches!(ended.reason.as_deref(), Some("ContainerStatusUnknown" | "Unknown")) => {
                 PodEnd::NodeGaveUp("its node lost sight of its pod".to_owned())
             }
             (Some(ended), None) => PodEnd::Exit(ended.exit_code),

@@ -143,7 +143,7 @@ fn waiting(on: WaitingOn, text: &str, attempts: u32, since: Timestamp, now: Time
     let until = after(since, on.limit());
     let said = if text.is_empty() { on.text().to_owned() } else { format!("{}: {text}", on.text()) };
     if now < until {
-        return Verdict::Wait { text: format!("{said}; this is waited for"), until: Some(until) };
+        return Verdict::Wait { text: format!("{said}; the controller waits for this"), until: Some(until) };
     }
     match on {
         WaitingOn::Start => again(attempts, said),
@@ -174,8 +174,10 @@ fn ended(step: PodStep, pod: &PodFacts, end: &PodEnd, attempts: u32) -> Verdict 
             again(attempts, format!("its pod was ended from outside (exit code {code})"))
         }
         (PodEnd::Exit(code), None) => cut_off(format!("its program ended and did not say why (exit code {code})")),
-        (PodEnd::NodeGaveUp(text), None) => again(attempts, text.clone()),
-        (PodEnd::NotStarted(text), None) => cut_off(text.clone()),
+        // A containerd that is killed while it starts a program says that the program could not be started.
+        (PodEnd::NodeGaveUp(text) | PodEnd::NotStarted(text), None) => again(attempts, text.clone()),
+        // The next one would be changed in the same way.
+        (PodEnd::Changed(text), None) => cut_off(text.clone()),
     }
 }
 
@@ -184,7 +186,7 @@ fn again(attempts: u32, text: String) -> Verdict {
     if attempts < MOST_ATTEMPTS {
         Verdict::Again { text }
     } else {
-        cut_off(format!("{text}. {attempts} pods came to nothing"))
+        cut_off(format!("{text}. {attempts} pods of this step failed"))
     }
 }
 

@@ -26,6 +26,9 @@ use steps::{Seen, Steps};
 const STORE_IS_AWAY: &str =
     "its results are kept until the result store takes them; status.storeWait says since when, why and until when";
 
+/// How soon to look again for a job whose pause is over while as many others store their results as may at once.
+const OTHERS_STORE_MS: u64 = 30_000;
+
 /// How soon to look again after a step that could not be stored.
 const RETRY_MS: u64 = 1000;
 
@@ -91,7 +94,7 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         checked: checked.as_ref(),
         published: steps.published.as_ref().map(StepAnswer::from),
         permission: permission.as_ref(),
-        awaits_store: status.store_wait.as_ref().is_some_and(|wait| now < wait.next),
+        awaits_store: status.store_wait.as_ref().is_some_and(|wait| now < wait.next || !world.may_store),
         name_taken: world.registered == Some(false),
         cleaned: world.pods.is_empty() && !world.has_volume,
         ..Facts::of(&world.spec, status)
@@ -103,7 +106,12 @@ pub fn plan(world: &World, settings: &PodSettings, patience: &mut Patience, now:
         Action::StartRun => steps.create(PodStep::Algorithm, world, settings),
         Action::AwaitRun => steps.wait(PodStep::Algorithm),
         Action::Filter(_) | Action::Publish(_) => steps.create(PodStep::Publishing, world, settings),
-        Action::AwaitStore => wait(STORE_IS_AWAY, status.store_wait.as_ref().map(|wait| wait.next)),
+        Action::AwaitStore => {
+            // Where the pause is over, others store first.
+            let later = Timestamp::from_unix_ms(now.unix_ms() + OTHERS_STORE_MS);
+            let look = status.store_wait.as_ref().map(|wait| if now < wait.next { wait.next } else { later });
+            wait(STORE_IS_AWAY, look)
+        }
         Action::EndRun => end_run(world),
         // They were asked above.
         Action::AskToRun | Action::AskToRelease => wait("its permission is asked", None),
@@ -144,7 +152,10 @@ fn store(world: &World, transition: &Transition, steps: &Steps, now: Timestamp) 
         Ok(applied) => applied,
         // Facts and status are of one look: this cannot be, and if it is, the next look shows something else.
         Err(NotApplied::Stopping | NotApplied::AssetsChanged | NotApplied::Impossible(_)) => {
-            return wait("it is looked at again", Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)));
+            return wait(
+                "the controller reads its state again",
+                Some(Timestamp::from_unix_ms(now.unix_ms() + RETRY_MS)),
+            );
         }
     };
     let Transition { checked, release, records, log, store_away, .. } = transition;

@@ -28,7 +28,7 @@ pub(super) enum Seen {
     Waiting { text: String, until: Option<Timestamp> },
     /// It said what became of it.
     Message(StepMessage),
-    /// It ended without a word.
+    /// It ended without a message.
     Ended(ObservedEnd),
 }
 
@@ -73,7 +73,7 @@ impl Steps {
         if came_to_nothing(world) {
             // What follows keeps what is known of the run. Another pod for the outputs would come to nothing, too, and so on for as
             // long as the job may last.
-            let text = format!("{MOST_ATTEMPTS} pods came to nothing");
+            let text = format!("{MOST_ATTEMPTS} pods of this step failed");
             let filtered = Some(failed(world, StepName::Filter, &text));
             let published = Some(failed(world, StepName::Publish, &text));
             return Ok(Self { configuration, algorithm, publishing, configured, run, filtered, published });
@@ -134,7 +134,9 @@ impl Steps {
     pub(super) fn wait(&self, step: PodStep) -> Act {
         match self.of(step) {
             Seen::Waiting { text, until } => Act::Wait { text: text.clone(), until: *until },
-            Seen::Missing | Seen::Message(_) | Seen::Ended(_) => super::wait("its pod is looked at", None),
+            Seen::Missing | Seen::Message(_) | Seen::Ended(_) => {
+                super::wait("the controller reads the state of its pod", None)
+            }
         }
     }
 
@@ -301,7 +303,7 @@ fn is_at(phase: Phase, step: PodStep) -> bool {
     }
 }
 
-/// What a step said; where it ended without a word, that it failed.
+/// What a step said; where it ended without a message, that it failed.
 fn ended(world: &World, step: StepName, seen: &Seen) -> Option<StepMessage> {
     let Seen::Ended(end) = seen else { return answer(seen) };
     let text = match end {

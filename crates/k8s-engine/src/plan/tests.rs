@@ -124,6 +124,7 @@ impl Cluster {
             misfit: None,
             registered: self.registered,
             has_turn: true,
+            may_store: true,
             has_volume: self.has_volume,
             volume_leaving: false,
             pods: self.pods.clone(),

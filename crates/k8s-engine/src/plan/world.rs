@@ -29,6 +29,8 @@ pub struct World {
     pub registered: Option<bool>,
     /// Whether the queue has given it its turn.
     pub has_turn: bool,
+    /// Whether it may store its results again after a wait for the result store, as far as other jobs do.
+    pub may_store: bool,
     /// Whether the claim of its volume exists.
     pub has_volume: bool,
     /// Whether that claim is being deleted.

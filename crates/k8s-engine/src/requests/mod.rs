@@ -11,6 +11,7 @@ use crate::{
     backend::ClusterStore,
     clock::{now, random_below},
     cluster::{CallError, Cluster, call, version, watch},
+    followed::{Followed, Look, key},
     resources::{JobRequest, JobRequestSpec, JobRequestStatus},
     store::secret,
 };
@@ -25,7 +26,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -44,8 +45,8 @@ const HOLD_BACK_MS: u64 = 5000;
 /// How long a request stays as it is that waits for something which may appear: a label, an answer. Longer if many of its namespace wait.
 const AGAIN_MS: u64 = 15_000;
 
-/// How long a namespace waits for each request of it that waits. Every look is two writes of a whole object, which its account may have made
-/// large: however many requests wait, this bounds what they cost etcd.
+/// How long a namespace waits for each request of it that waits. Every decision is two writes of a whole object, which its account may have
+/// made large: however many requests wait, this bounds what they cost etcd.
 const EACH_MS: u64 = 2000;
 
 /// Jobs of deleted requests that are stopped at once.
@@ -70,7 +71,8 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
     let stream = watch(all);
     futures_util::pin_mut!(stream);
     let requests = Requests { cluster, store, decide };
-    let mut followed = Followed::default();
+    let mut followed: Followed<Open, u64> = Followed::new(Open::updated);
+    let mut pauses = Pauses::default();
     let mut deleted = VecDeque::new();
     let (mut looks, mut stops) = (FuturesUnordered::new(), FuturesUnordered::new());
     let mut pause = tokio::time::interval(PAUSE);
@@ -84,7 +86,10 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
         tokio::select! {
             event = stream.next() => match event {
                 None => return,
-                Some(Ok(Event::Apply(request) | Event::InitApply(request))) => followed.put(request, now()),
+                Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
+                    let at = pauses.heard(&request, now());
+                    followed.put(key(&request), Open::shown(request), at);
+                }
                 Some(Ok(Event::Delete(request))) => {
                     followed.remove(&key(&request));
                     let has_job = request.status.as_ref().is_some_and(|status| status.job.is_some());
@@ -94,133 +99,25 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
                 Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
             },
             Some(looked) = looks.next(), if !looks.is_empty() => {
-                let (namespace, looked): (String, Vec<(Key, Open, Next)>) = looked;
-                followed.looked(&namespace, looked, now());
+                let (namespace, looked): (String, Vec<(String, Open, Next)>) = looked;
+                let waiting = looked.iter().filter(|(_, open, _)| open.waits()).count();
+                let pause = pauses.note(&namespace, waiting.saturating_add(followed.count(&namespace, Open::waits)));
+                let present = now();
+                let moment = |open: &Open, next: Next| next.moment(present, if open.waits() { pause } else { AGAIN_MS });
+                let looked = looked.into_iter().map(|(name, open, next)| {
+                    let at = moment(&open, next);
+                    (name, open, at)
+                });
+                followed.looked(&namespace, looked.collect());
             }
             Some(()) = stops.next(), if !stops.is_empty() => {}
-            _ = pause.tick(), if !followed.open.is_empty() => {
-                for (namespace, due) in followed.due(now()) {
+            _ = pause.tick(), if !followed.is_empty() => {
+                for (namespace, due) in followed.due(now().unix_ms()) {
                     looks.push(requests.look_at_all(namespace, due));
                 }
             }
         }
     }
-}
-
-/// The namespace and the name of a request.
-type Key = (String, String);
-
-/// The requests whose end was not seen. What takes long in one namespace, such as a decision that waits for the share of its account, holds
-/// up the requests of the same namespace, and no others: each has a look of its own.
-#[derive(Default)]
-struct Followed {
-    /// Those that nothing is done about now.
-    open: BTreeMap<Key, Open>,
-    /// Namespaces in which something is done.
-    busy: BTreeSet<String>,
-    /// Requests that something is done about, with what has happened to each meanwhile.
-    under_way: BTreeMap<Key, Option<Meanwhile>>,
-    /// For how long the requests of a namespace stay as they are that wait, in milliseconds. Of others, it is [`AGAIN_MS`].
-    pauses: BTreeMap<String, u64>,
-}
-
-/// What happens to a request while something is done about it.
-enum Meanwhile {
-    Changed(Box<JobRequest>),
-    Deleted,
-}
-
-impl Followed {
-    fn put(&mut self, request: JobRequest, present: Timestamp) {
-        let key = key(&request);
-        if let Some(meanwhile) = self.under_way.get_mut(&key) {
-            *meanwhile = Some(Meanwhile::Changed(Box::new(without_spec(request))));
-            return;
-        }
-        let known = self.open.get(&key);
-        // What this replica wrote itself is newer than what the watch shows of the time before.
-        if known.is_some_and(|known| version(&known.request) >= version(&request)) {
-            return;
-        }
-        let (ours, own) = (known.is_some_and(|known| known.ours), known.and_then(|known| known.own));
-        let not_before = self.heard(&request, present);
-        self.open.insert(key, Open { request: without_spec(request), ours, own, not_before });
-    }
-
-    /// When to look at a request that was just heard of. That another replica has found that it waits is no reason to try it again: else
-    /// each of two replicas would do so because of what the other one wrote, as fast as they can.
-    fn heard(&self, request: &JobRequest, present: Timestamp) -> u64 {
-        if !waits(request) {
-            return soon(present);
-        }
-        let namespace = request.namespace().unwrap_or_default();
-        soon(present).saturating_add(self.pauses.get(&namespace).copied().unwrap_or(AGAIN_MS))
-    }
-
-    /// For how long the requests of a namespace stay as they are that wait, if so many of those that were just looked at do.
-    fn pause(&mut self, namespace: &str, looked: usize) -> u64 {
-        let rest = self.open.range((namespace.to_owned(), String::new())..).take_while(|(key, _)| key.0 == namespace);
-        let rest = rest.filter(|(_, open)| waits(&open.request)).count();
-        let waiting = u64::try_from(looked.saturating_add(rest)).unwrap_or(u64::MAX);
-        let pause = waiting.saturating_mul(EACH_MS);
-        if pause <= AGAIN_MS {
-            self.pauses.remove(namespace);
-            return AGAIN_MS;
-        }
-        self.pauses.insert(namespace.to_owned(), pause);
-        pause
-    }
-
-    fn remove(&mut self, key: &Key) {
-        self.open.remove(key);
-        if let Some(meanwhile) = self.under_way.get_mut(key) {
-            *meanwhile = Some(Meanwhile::Deleted);
-        }
-    }
-
-    /// What can be looked at now: one look in each namespace.
-    fn due(&mut self, present: Timestamp) -> BTreeMap<String, Vec<(Key, Open)>> {
-        let is_due = |(key, open): &(&Key, &Open)| open.not_before <= present.unix_ms() && !self.busy.contains(&key.0);
-        let keys: Vec<Key> = self.open.iter().filter(is_due).map(|(key, _)| key.clone()).collect();
-        let mut due: BTreeMap<String, Vec<(Key, Open)>> = BTreeMap::new();
-        for key in keys {
-            let Some(open) = self.open.remove(&key) else { continue };
-            self.busy.insert(key.0.clone());
-            self.under_way.insert(key.clone(), None);
-            due.entry(key.0.clone()).or_default().push((key, open));
-        }
-        due
-    }
-
-    /// A look has ended, with when to look at each request next.
-    fn looked(&mut self, namespace: &str, looked: Vec<(Key, Open, Next)>, present: Timestamp) {
-        self.busy.remove(namespace);
-        let pause = self.pause(namespace, looked.iter().filter(|(_, open, _)| waits(&open.request)).count());
-        for (key, open, next) in looked {
-            let not_before = match next {
-                Next::Again => Some(soon(present)),
-                Next::Later if waits(&open.request) => Some(present.unix_ms().saturating_add(pause)),
-                Next::Later => Some(present.unix_ms().saturating_add(AGAIN_MS)),
-                Next::Over => None,
-            };
-            match self.under_way.remove(&key).flatten() {
-                Some(Meanwhile::Deleted) => {}
-                Some(Meanwhile::Changed(request)) if version(&*request) > version(&open.request) => {
-                    let ours = open.ours && request.uid() == open.request.uid();
-                    let not_before = self.heard(&request, present);
-                    self.open.insert(key, Open { request: *request, ours, own: open.own, not_before });
-                }
-                Some(Meanwhile::Changed(_)) | None => {
-                    self.open.extend(not_before.map(|not_before| (key, Open { not_before, ..open })));
-                }
-            }
-        }
-    }
-}
-
-/// Whether it was said of a request that it waits.
-fn waits(request: &JobRequest) -> bool {
-    request.status.as_ref().is_some_and(status::waits)
 }
 
 /// When to look at a request next: at a moment of this replica's own, so that of several that see the same thing at the same time one
@@ -237,8 +134,53 @@ struct Open {
     ours: bool,
     /// The job that is known to be one of the account of its namespace.
     own: Option<JobId>,
-    /// When to look at it again, in milliseconds since 1970.
-    not_before: u64,
+}
+
+impl Open {
+    /// The request as the watch shows it.
+    fn shown(request: JobRequest) -> Self {
+        Self { request: without_spec(request), ours: false, own: None }
+    }
+
+    /// Whether it was said of it that it waits.
+    fn waits(&self) -> bool {
+        self.request.status.as_ref().is_some_and(status::waits)
+    }
+
+    /// The request as the watch shows it; none if that is no newer: what this replica wrote itself is newer than what the watch shows of
+    /// the time before.
+    fn updated(&self, shown: Self) -> Option<Self> {
+        let ours = self.ours && shown.request.uid() == self.request.uid();
+        let is_newer = version(&shown.request) > version(&self.request);
+        is_newer.then_some(Self { ours, own: self.own, ..shown })
+    }
+}
+
+/// For how long the requests of a namespace stay as they are that wait, in milliseconds. Of others, it is [`AGAIN_MS`].
+#[derive(Debug, Default)]
+struct Pauses(BTreeMap<String, u64>);
+
+impl Pauses {
+    /// The moment from which a request is looked at that the watch shows. That another replica has found that it waits is no reason to try
+    /// it again: otherwise each of two replicas would do so because of what the other one wrote, as fast as they can.
+    fn heard(&self, request: &JobRequest, present: Timestamp) -> u64 {
+        if !request.status.as_ref().is_some_and(status::waits) {
+            return soon(present);
+        }
+        let namespace = request.namespace().unwrap_or_default();
+        soon(present).saturating_add(self.0.get(&namespace).copied().unwrap_or(AGAIN_MS))
+    }
+
+    /// So many requests of a namespace wait. For how long they stay as they are.
+    fn note(&mut self, namespace: &str, waiting: usize) -> u64 {
+        let pause = u64::try_from(waiting).unwrap_or(u64::MAX).saturating_mul(EACH_MS);
+        if pause <= AGAIN_MS {
+            self.0.remove(namespace);
+            return AGAIN_MS;
+        }
+        self.0.insert(namespace.to_owned(), pause);
+        pause
+    }
 }
 
 /// When to look at a request again.
@@ -251,26 +193,33 @@ enum Next {
     Over,
 }
 
+impl Next {
+    /// The moment from which to look, in milliseconds since 1970. `pause_ms` is how long a while is.
+    fn moment(self, present: Timestamp, pause_ms: u64) -> Option<u64> {
+        match self {
+            Self::Again => Some(soon(present)),
+            Self::Later => Some(present.unix_ms().saturating_add(pause_ms)),
+            Self::Over => None,
+        }
+    }
+}
+
 struct Requests {
     cluster: Cluster,
     store: Arc<ClusterStore>,
     decide: Arc<dyn Decide>,
 }
 
-fn key(request: &JobRequest) -> Key {
-    (request.namespace().unwrap_or_default(), request.name_any())
-}
-
 impl Requests {
-    /// Looks at the requests of a namespace, one after the other. When to look at each next.
-    async fn look_at_all(&self, namespace: String, due: Vec<(Key, Open)>) -> (String, Vec<(Key, Open, Next)>) {
+    /// Reconciles the requests of a namespace, one after the other. When to look at each next.
+    async fn look_at_all(&self, namespace: String, due: Look<Open>) -> (String, Vec<(String, Open, Next)>) {
         let mut looked = Vec::with_capacity(due.len());
-        for (key, mut open) in due {
+        for (name, mut open) in due {
             let next = self.look(&mut open).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, request = key.1, "a JobRequest could not be looked at; it is tried again");
+                tracing::warn!(%error, request = name, "a JobRequest could not be processed; the service tries again");
                 Next::Later
             });
-            looked.push((key, open, next));
+            looked.push((name, open, next));
         }
         (namespace, looked)
     }
@@ -294,8 +243,7 @@ impl Requests {
             return Ok(Next::Again);
         }
         let namespace = request.namespace().unwrap_or_default();
-        let (generation, key) =
-            (request.meta().generation, format!("jobrequest/{}", request.uid().unwrap_or_default()));
+        let (generation, uid) = (request.meta().generation, request.uid().unwrap_or_default());
         let Some(account) = crate::assets::owner(&self.cluster, &namespace).await? else {
             let after = status::without_account(before.clone(), generation, present);
             if after != before {
@@ -307,7 +255,7 @@ impl Requests {
         let Some(whole) = self.write_whole(open, &status::deciding(before, generation, present)).await? else {
             return Ok(Next::Again);
         };
-        let decided = self.decide.request(account, key, spec(&whole)).await;
+        let decided = self.decide.request(account, format!("jobrequest/{uid}"), spec(&whole)).await;
         if let Decided::Allowed(job) = &decided {
             open.own = Some(*job);
         }
@@ -484,84 +432,61 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_is_looked_at_once_at_a_time_and_none_waits_for_another() {
-        let request = |namespace: &str, name: &str, version: u64| {
+    fn what_this_replica_wrote_stays_until_the_watch_shows_something_newer() {
+        let open = |version: u64, uid: &str, ours: bool| {
             let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
-            let mut request = JobRequest::new(name, serde_json::from_value(spec).expect("a spec"));
-            request.metadata.namespace = Some(namespace.to_owned());
+            let mut request = JobRequest::new("r", serde_json::from_value(spec).expect("a spec"));
             request.metadata.resource_version = Some(version.to_string());
-            request
+            request.metadata.uid = Some(uid.to_owned());
+            Open { ours, ..Open::shown(request) }
         };
-        let mut large = request("a", "slow", 1);
-        large.spec.algorithm.rawcode = Some("x".repeat(1_000_000));
-        large.metadata.annotations = Some([("note".to_owned(), "y".repeat(100_000))].into());
-        // Whatever was put or looked at in one of these moments is due in the next one.
-        let moments = [0, 1, 2, 3].map(|number| Timestamp::from_unix_ms(1_000_000 + number * (SOON_MS + AGAIN_MS)));
-        let looked = |due: Vec<(Key, Open)>, next: fn() -> Next| -> Vec<_> {
-            due.into_iter().map(|(key, open)| (key, open, next())).collect()
-        };
-        let versions =
-            |due: &[(Key, Open)]| -> Vec<u64> { due.iter().map(|(_, open)| version(&open.request)).collect() };
-        let mut followed = Followed::default();
-        followed.put(large, moments[0]);
-        let slow = followed.due(moments[1]).remove("a").expect("a look");
-        assert!(json!(slow[0].1.request).to_string().len() < 1000, "what is asked for is not kept in memory");
-        // Meanwhile, what is new in another namespace is looked at, and what is new in this one waits, in its last version.
-        for (name, version) in [("next", 2), ("slow", 3), ("slow", 4)] {
-            followed.put(request("a", name, version), moments[0]);
+        for (known, shown, expected) in [
+            (open(5, "a", true), open(4, "a", false), None),
+            (open(5, "a", true), open(5, "a", false), None),
+            (open(5, "a", true), open(6, "a", false), Some((6, true))),
+            (open(5, "a", false), open(6, "a", false), Some((6, false))),
+            // Another request of its name: nobody has decided about it.
+            (open(5, "a", true), open(6, "b", false), Some((6, false))),
+        ] {
+            let updated = known.updated(shown).map(|open| (version(&open.request), open.ours));
+            assert_eq!(updated, expected);
         }
-        followed.put(request("b", "quick", 5), moments[0]);
-        let mut due = followed.due(moments[1]);
-        assert_eq!((due.len(), versions(&due.remove("b").expect("a look"))), (1, vec![5]));
-        assert!(followed.due(moments[1]).is_empty());
-        followed.looked("a", looked(slow, || Next::Over), moments[1]);
-        let both = followed.due(moments[2]).remove("a").expect("a look");
-        assert_eq!(versions(&both), [2, 4]);
-        // One that is deleted while it is looked at is not looked at again, and one that is over neither.
-        followed.remove(&("a".to_owned(), "next".to_owned()));
-        followed.looked("a", looked(both, || Next::Later), moments[2]);
-        let slow = followed.due(moments[3]).remove("a").expect("a look");
-        assert_eq!(versions(&slow), [4]);
-        followed.looked("a", looked(slow, || Next::Over), moments[3]);
-        assert!(followed.open.is_empty() && followed.due(moments[3]).is_empty());
+    }
+
+    /// A request of which it was said that it waits.
+    fn waiting() -> JobRequest {
+        let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
+        let mut request = JobRequest::new("r", serde_json::from_value(spec).expect("a spec"));
+        request.metadata.namespace = Some("a".to_owned());
+        let later = Decided::Later { reason: "the queue is full".to_owned() };
+        request.status = Some(status::decided(JobRequestStatus::default(), Some(1), later, Timestamp::from_unix_ms(1)));
+        request
     }
 
     #[test]
     fn requests_that_wait_cost_little_however_many_there_are_and_whichever_replica_says_so() {
         let at = |ms: u64| Timestamp::from_unix_ms(1_000_000 + ms);
-        let waiting = |name: usize, version: usize| {
-            let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
-            let mut request = JobRequest::new(&format!("r{name}"), serde_json::from_value(spec).expect("a spec"));
-            request.metadata.namespace = Some("a".to_owned());
-            request.metadata.resource_version = Some(version.to_string());
-            let reason = "the queue is full".to_owned();
-            let later = Decided::Later { reason };
-            request.status = Some(status::decided(JobRequestStatus::default(), Some(1), later, at(0)));
-            request
-        };
-        let mut followed = Followed::default();
-        let due = |followed: &mut Followed, ms: u64| followed.due(at(ms)).remove("a").unwrap_or_default();
-        // Another replica has written, again and again, that this one waits.
-        for version in 1..=9 {
-            followed.put(waiting(0, version), at(0));
-            assert!(due(&mut followed, AGAIN_MS - 1).is_empty(), "{version}");
-        }
-        let one = due(&mut followed, AGAIN_MS + SOON_MS);
-        assert_eq!(one.len(), 1);
-        // The same if it writes while this one is looking.
-        followed.put(waiting(0, 10), at(0));
-        followed.looked("a", one.into_iter().map(|(key, open)| (key, open, Next::Again)).collect(), at(0));
-        assert!(due(&mut followed, AGAIN_MS - 1).is_empty());
+        let mut pauses = Pauses::default();
+        // Another replica has written that it waits.
+        let heard = pauses.heard(&waiting(), at(0));
+        assert!((at(AGAIN_MS).unix_ms()..at(AGAIN_MS + SOON_MS).unix_ms()).contains(&heard), "{heard}");
+        // What it has decided is followed at once.
+        let decided = JobRequest { status: None, ..waiting() };
+        assert!(pauses.heard(&decided, at(0)) < at(SOON_MS).unix_ms());
+        // Many in one namespace are tried no more often than each in its turn, and those of another one as before.
+        assert_eq!((pauses.note("a", 100), pauses.note("b", 1)), (100 * EACH_MS, AGAIN_MS));
+        assert!(pauses.heard(&waiting(), at(0)) >= at(100 * EACH_MS).unix_ms());
+        assert_eq!(Next::Later.moment(at(0), 100 * EACH_MS), Some(at(100 * EACH_MS).unix_ms()));
+        pauses.note("a", 2);
+        assert!(pauses.heard(&waiting(), at(0)) < at(AGAIN_MS + SOON_MS).unix_ms());
+    }
 
-        // Many in one namespace are tried no more often than each in its turn.
-        for name in 0..100 {
-            followed.put(waiting(name, 11 + name), at(0));
-        }
-        let all = due(&mut followed, AGAIN_MS + SOON_MS);
-        assert_eq!(all.len(), 100);
-        followed.looked("a", all.into_iter().map(|(key, open)| (key, open, Next::Later)).collect(), at(0));
-        followed.put(waiting(50, 1000), at(0));
-        assert!(due(&mut followed, 100 * EACH_MS - 1).is_empty());
-        assert_eq!(due(&mut followed, 100 * EACH_MS + SOON_MS).len(), 100);
+    #[test]
+    fn what_is_asked_for_is_not_kept_in_memory() {
+        let mut large = waiting();
+        large.spec.algorithm.rawcode = Some("x".repeat(1_000_000));
+        large.metadata.annotations = Some([("note".to_owned(), "y".repeat(100_000))].into());
+        let open = Open::shown(large);
+        assert!(open.waits() && json!(open.request).to_string().len() < 2000);
     }
 }

@@ -13,7 +13,7 @@ pub(super) const DECIDING: &str = "Deciding";
 /// The phase of a request that may not run.
 const DENIED: &str = "Denied";
 
-/// The phase of a request that is none.
+/// The phase of a request that is invalid.
 const INVALID: &str = "Invalid";
 
 /// Characters of a message.

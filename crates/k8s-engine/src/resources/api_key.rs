@@ -35,13 +35,13 @@ use serde::{Deserialize, Serialize};
         .message("the life of a key cannot be extended; make another one")
 )]
 pub struct ApiKeySpec {
-    /// Whose it is.
+    /// The account that the key belongs to.
     #[schemars(schema_with = "schema::account")]
     pub account: String,
-    /// What it may do.
+    /// The role of the account when it uses this key.
     #[schemars(schema_with = "schema::role")]
     pub role: Role,
-    /// What its maker calls it.
+    /// A label, chosen when the key was made.
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub label: String,
@@ -50,7 +50,7 @@ pub struct ApiKeySpec {
     pub sha256: Sha256,
     /// When it was made.
     pub created: Moment,
-    /// When it stops working; none: never by itself.
+    /// When the key expires. If absent, it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Moment>,
     /// When it was revoked.
@@ -58,7 +58,7 @@ pub struct ApiKeySpec {
     pub revoked: Option<Moment>,
 }
 
-/// What the service says of a key. Nothing so far: the subresource keeps those who may write it from the key itself.
+/// What the service reports about a key, which is nothing so far. The right to write it is not a right to change the key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]

@@ -11,18 +11,18 @@ use std::{
 /// Bytes of [`StoredAsset::rules`].
 pub const MOST_RULES_BYTES: usize = 256 * 1024;
 
-/// An asset that the service stored: the document lies in a Secret, because it may hold credentials of sources.
+/// An asset that the service stored. The document is in a Secret, because it may hold credentials of sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct StoredAsset {
-    /// Which.
+    /// The DID of the asset.
     #[schemars(length(max = 71), regex(pattern = schema::DID))]
     pub did: String,
-    /// Whose.
+    /// The account that owns it.
     #[schemars(schema_with = "schema::account")]
     pub owner: String,
-    /// What its owner calls it.
+    /// The name that its owner gave it.
     #[schemars(length(max = 63))]
     pub name: String,
     /// The immutable Secret that holds it.
@@ -31,30 +31,30 @@ pub struct StoredAsset {
     /// The digest of what the Secret holds.
     #[schemars(schema_with = "schema::sha256")]
     pub sha256: Sha256,
-    /// Its rules as JSON, without a source of its files: what the controller asks whether a job may still run. Written by the
-    /// service with the rest; a reader refuses what it does not understand in full.
+    /// Its rules as JSON, without the sources of its files. The controller reads them to decide whether a job may still run. The
+    /// service writes them with the other fields. A reader refuses rules that it does not understand in full.
     #[schemars(length(max = 262_144))]
     pub rules: String,
 }
 
-/// What the service says of an asset.
+/// What the service reports about an asset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct AssetStatus {
-    /// Its DID; none while it cannot be used.
+    /// The DID of the asset. Absent while it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71))]
     pub did: Option<String>,
-    /// Whose it is: the account of its namespace.
+    /// The account that owns it, which is the one of its namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub owner: Option<String>,
-    /// The generation of the resource that this speaks of.
+    /// The generation of the resource that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Ready`: jobs can name it.
+    /// `Ready`, which says whether jobs can use the asset.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
@@ -110,7 +110,7 @@ pub enum Unusable {
     /// Its manifest is not one.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// A field that nobody reads: it may be a misspelt restriction.
+    /// An unknown field: it may be a misspelt restriction.
     #[error(
         "{0}; a field that is not known may be a misspelt restriction, so no account may use the asset until it is corrected or removed"
     )]
@@ -237,8 +237,8 @@ fn fill_in(
 }
 
 /// The form that is right, in every refusal of an inline credential.
-const RIGHT_FORM: &str = "a credential does not belong into a resource, because everybody who may read the resource reads it; \
-    put it into a Secret of this namespace and write: credentialsFrom: {secretRef: {name: NAME-OF-THE-SECRET}}";
+const RIGHT_FORM: &str = "a credential must not be written into a resource, because everyone who may read the resource \
+    can read it; put it into a Secret of this namespace and write: credentialsFrom: {secretRef: {name: NAME-OF-THE-SECRET}}";
 
 /// Headers that are no credentials.
 const PLAIN_HEADERS: [&str; 5] = ["accept", "accept-language", "content-type", "user-agent", "if-match"];

@@ -62,32 +62,32 @@ pub struct ComputeJobSpec {
     /// What was allowed. It never changes.
     #[x_kube(validation = Rule::new("self == oldSelf").message("an order never changes; submit another job"))]
     pub order: Order,
-    /// A request to stop; none: nobody asked.
+    /// A request to stop the job. Absent if there was no request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopRequest>,
-    /// A request to store results at once that wait for the result store; none: nobody asked.
+    /// A request to store the results at once that wait for the result store. Absent if there was no request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<PublishRequest>,
-    /// A reviewer's decision; none: there is none yet.
+    /// A reviewer's decision. Absent until there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewDecision>,
-    /// The first of two approvals; none: there is none yet, or one is enough.
+    /// The first of two approvals. Absent until there is one, and where one approval is enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_approval: Option<FirstApproval>,
     /// The decisions of publishers to let the consumer read a withheld log, one of each at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub log_releases: Vec<LogDecision>,
-    /// That the job was removed. It is deleted soon, and counts as absent already.
+    /// Says that the job was removed. The object is deleted soon, and the service treats the job as gone already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
-    /// What came of registering its results as a dataset. Absent: it was not tried.
+    /// The outcome of registering the results as a dataset. Absent if this was not tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Registration>,
 }
 
 impl ComputeJobSpec {
-    /// A job as it is submitted: nobody has decided or asked for anything yet.
+    /// A job as it is submitted: without requests and decisions.
     pub(crate) fn of(order: Order) -> Self {
         Self {
             order,
@@ -107,9 +107,9 @@ impl ComputeJobSpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct StopRequest {
-    /// When.
+    /// When the stop was requested.
     pub at: Moment,
-    /// Who.
+    /// The account that requested it.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
 }
@@ -119,12 +119,12 @@ pub struct StopRequest {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct PublishRequest {
-    /// When.
+    /// When this was requested.
     pub at: Moment,
-    /// Who.
+    /// The account that requested it.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
-    /// Which attempt of publishing is to begin at once: the present one of `status.attempts`.
+    /// The attempt of publishing that is to begin at once. It is the current one of `status.attempts`.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub attempt: u32,
 }
@@ -134,16 +134,16 @@ pub struct PublishRequest {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct ReviewDecision {
-    /// What was decided.
+    /// The decision.
     pub verdict: Verdict,
-    /// Why, for the consumer; none: no reason was given.
+    /// The reason, which the consumer can read. Absent if none was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 5000))]
     pub reason: Option<String>,
-    /// Who decided.
+    /// The account that decided.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
-    /// When.
+    /// When it decided.
     pub at: Moment,
 }
 
@@ -152,10 +152,10 @@ pub struct ReviewDecision {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct FirstApproval {
-    /// Who approved.
+    /// The account that approved.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
-    /// When.
+    /// When it approved.
     pub at: Moment,
 }
 
@@ -185,10 +185,10 @@ pub enum Verdict {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct LogDecision {
-    /// Who released it.
+    /// The account that released the log.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
-    /// When.
+    /// When it released the log.
     pub at: Moment,
 }
 
@@ -197,9 +197,9 @@ pub struct LogDecision {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Removal {
-    /// When.
+    /// When the job was removed.
     pub at: Moment,
-    /// Who.
+    /// The account that removed it.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
 }
@@ -210,9 +210,9 @@ pub struct Removal {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Registration {
-    /// When.
+    /// When the service tried it.
     pub at: Moment,
-    /// Whether the dataset exists; otherwise its name belongs to another one.
+    /// Whether the dataset exists. False if another dataset has its name.
     pub registered: bool,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Condition {
-    /// What it is about, such as `Ready`.
+    /// The type of the condition, such as `Ready`.
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 316))]
     pub kind: String,
@@ -19,9 +19,9 @@ pub struct Condition {
     /// Why, in a sentence. Safe to show.
     #[schemars(length(max = 4096))]
     pub message: String,
-    /// Since when.
+    /// When the status changed last.
     pub last_transition_time: Moment,
-    /// The generation of the resource that it speaks of.
+    /// The generation of the resource that the condition describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,

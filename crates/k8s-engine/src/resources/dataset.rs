@@ -17,7 +17,7 @@ use std::borrow::Cow;
     derive = "PartialEq",
     shortname = "ds",
     category = "cloister",
-    doc = "A dataset: where its files are, and who may compute on it with what.",
+    doc = "A dataset: where its files are, and which algorithms may compute on it.",
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
     printcolumn(name = "DID", type_ = "string", json_path = ".status.did"),

@@ -35,16 +35,16 @@ pub const STORAGE_WORKS: &str = "StorageWorks";
 )]
 #[serde(rename_all = "camelCase")]
 pub struct EnvironmentSpec {
-    /// For consumers.
+    /// A description for consumers.
     #[serde(default)]
     #[schemars(length(max = 2000))]
     pub description: String,
     /// What all its jobs may use.
     pub limits: EnvironmentLimits,
-    /// What algorithms can run in.
+    /// Which kinds of algorithms can run.
     #[serde(default)]
     pub runtimes: RuntimeRules,
-    /// Resources of the steps around a run.
+    /// Resources of the pods that prepare a run, run it and publish its results.
     #[serde(default)]
     pub steps: Steps,
     /// Labels of the nodes that its pods run on.
@@ -77,13 +77,13 @@ pub struct EnvironmentSpec {
         .message("jobMemoryBytes, what one job may have, is more than memoryBytes, what all jobs have")
 )]
 pub struct EnvironmentLimits {
-    /// The most jobs at once; 0: none starts.
+    /// The most jobs that run at once. With 0, no job starts.
     #[schemars(schema_with = "schema::amount")]
     pub jobs: u64,
     /// The most jobs that may wait.
     #[schemars(schema_with = "schema::amount")]
     pub queued: u64,
-    /// The most jobs of one account that may wait; none: as many as may wait in all.
+    /// The most jobs of one account that may wait. If absent, as many as may wait in all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::amount_or_none")]
     pub queued_per_account: Option<u64>,
@@ -110,11 +110,11 @@ pub struct EnvironmentLimits {
         .message("containers are allowed and no registry is; name the prefixes of images that may run in registries")
 )]
 pub struct RuntimeRules {
-    /// `wasm`, `container`.
+    /// The kinds of algorithms that may run. Possible are `wasm` and `container`.
     #[serde(default = "wasm")]
     #[schemars(schema_with = "schema::runtimes")]
     pub kinds: BTreeSet<RuntimeKind>,
-    /// `deterministic`, `standard`.
+    /// The profiles that jobs may request. Possible are `deterministic` and `standard`.
     #[serde(default = "deterministic")]
     #[schemars(schema_with = "schema::profiles")]
     pub profiles: BTreeSet<Profile>,
@@ -170,14 +170,14 @@ impl Default for RuntimeRules {
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Steps {
-    /// Of configuration.
+    /// Resources of the pod that fetches the inputs.
     pub configuration: StepResources,
-    /// Of filtering and publishing.
+    /// Resources of the pod that filters the outputs and publishes the results.
     pub publishing: StepResources,
     /// Whether the pods of a WebAssembly job are created together and wait for each other: a job starts seconds sooner, and
     /// what its run needs is reserved while its data is fetched.
     pub start_early: bool,
-    /// What the host needs in the algorithm's pod beside what the guest may have.
+    /// What the sandbox needs in the algorithm's pod in addition to what the algorithm may use.
     pub algorithm_overhead: StepResources,
 }
 
@@ -206,7 +206,7 @@ impl Default for StepResources {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Toleration {
-    /// Which taint; none: every one.
+    /// The key of the taint. If absent, every taint is tolerated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 317))]
     pub key: Option<String>,
@@ -214,11 +214,11 @@ pub struct Toleration {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16))]
     pub operator: Option<String>,
-    /// Its value, with `Equal`.
+    /// The value of the taint, with the operator `Equal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub value: Option<String>,
-    /// Its effect; none: every one.
+    /// The effect of the taint. If absent, every effect is tolerated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub effect: Option<String>,
@@ -229,16 +229,16 @@ pub struct Toleration {
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Storage {
-    /// Its storage class; none: the cluster's default.
+    /// The storage class of the volume. If absent, the default of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub class: Option<String>,
-    /// Its size.
+    /// The size of the volume, in bytes.
     #[schemars(schema_with = "schema::amount")]
     pub bytes: u64,
     /// One claim for each job, or one that all jobs share.
     pub mode: StorageMode,
-    /// The claim that is shared, with `shared`.
+    /// The claim that all jobs share, where `mode` is `shared`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub claim: Option<String>,
@@ -262,20 +262,20 @@ pub enum StorageMode {
     Shared,
 }
 
-/// The claims of an account.
+/// The volume claims with the datasets of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Root {
-    /// Whose datasets may lie there.
+    /// The account whose datasets may use these claims.
     #[schemars(schema_with = "schema::account")]
     pub account: String,
-    /// Where.
+    /// The claims.
     #[schemars(length(min = 1, max = 16))]
     pub claims: Vec<RootClaim>,
 }
 
-/// A claim with datasets.
+/// A volume claim with datasets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
@@ -288,7 +288,7 @@ pub struct RootClaim {
     /// The claim, in this namespace.
     #[schemars(length(max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub claim: String,
-    /// The folder of the claim that stands for the path; none: the whole claim.
+    /// The folder of the claim that `path` stands for. If absent, the whole claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.matches('(^|/)[.][.](/|$)')")
@@ -310,23 +310,23 @@ pub struct Interpreter {
     #[x_kube(validation = Rule::new("self.matches('@sha256:[0-9a-f]{64}$')")
         .message("an image is pinned by digest: NAME@sha256:DIGEST, because a tag can be moved"))]
     pub image: String,
-    /// What `sandbox runtime bundle` printed when the image was made. The sandbox runs no machine code that this digest does not
-    /// vouch for.
+    /// The digest that `sandbox runtime bundle` printed when the image was made. The sandbox runs compiled code only if this digest
+    /// covers it.
     #[x_kube(validation = Rule::new("self.matches('^sha256:[0-9a-f]{64}$')")
         .message("the digest of a bundle is sha256: and 64 hexadecimal digits, as `sandbox runtime bundle` printed it"))]
     #[schemars(length(max = 71))]
     pub bundle: String,
 }
 
-/// What the controller says of an environment.
+/// What the controller reports about an environment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct EnvironmentStatus {
-    /// What canaries found.
+    /// What canary pods found out about network and storage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
-    /// The generation of the resource that this speaks of.
+    /// The generation of the resource that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
@@ -340,17 +340,17 @@ pub struct EnvironmentStatus {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Isolation {
-    /// When the last one looked.
+    /// When the last canary pod checked.
     pub at: Moment,
-    /// How long after its first instruction one still reached something, on the node where that lasted the longest; none: none reached
-    /// anything.
+    /// For how long after its first instruction a canary pod still reached something, on the node where this took the longest. Absent if
+    /// none reached anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::amount_or_none")]
     pub window_ms: Option<u64>,
-    /// When the last round ended: a canary came to a node that one had been to. None: the first round goes on.
+    /// When the last round of checks ended, which goes over the nodes one by one. Absent during the first round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_ended: Option<Moment>,
-    /// The nodes that they have been to.
+    /// The nodes that canary pods have checked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub nodes: Vec<NodeIsolation>,
@@ -364,9 +364,9 @@ pub struct NodeIsolation {
     /// The node.
     #[schemars(length(max = 253))]
     pub node: String,
-    /// When it looked.
+    /// When the canary pod checked the node.
     pub at: Moment,
-    /// How long after its first instruction it still reached something; none: it reached nothing.
+    /// For how long after its first instruction the canary pod still reached something. Absent if it reached nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::amount_or_none")]
     pub window_ms: Option<u64>,
@@ -374,6 +374,10 @@ pub struct NodeIsolation {
     pub network: FoundWall,
     /// Whether volumes work there, and hold no more than their size.
     pub storage: FoundWall,
+    /// The walls of the sandbox that its kernel cannot put up in full, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 512)))]
+    pub kernel_lacks: Vec<String>,
 }
 
 /// What a canary found of one wall: the parts of a condition.
@@ -381,7 +385,7 @@ pub struct NodeIsolation {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct FoundWall {
-    /// Whether it stands.
+    /// Whether this is so.
     pub status: ConditionStatus,
     /// Why, in one word in CamelCase.
     #[schemars(length(min = 1, max = 64))]

@@ -30,24 +30,24 @@ use serde_json::{Map, Value};
     validation = Rule::new("self == oldSelf").message("a JobRequest is decided once; create another one")
 )]
 pub struct JobRequestSpec {
-    /// What it computes on.
+    /// The datasets to compute on.
     #[schemars(length(min = 1, max = 100))]
     pub datasets: Vec<RequestedInput>,
-    /// What it runs.
+    /// The algorithm to run.
     pub algorithm: RequestedAlgorithm,
-    /// What becomes `algoCustomData.json`.
+    /// The parameters, which the algorithm finds in `algoCustomData.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub parameters: Option<Map<String, Value>>,
-    /// Where; the first environment if absent.
+    /// The environment to run in. If absent, the first one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub environment: Option<String>,
-    /// What it may learn of time and chance; `deterministic` if absent.
+    /// Which clock and randomness the algorithm gets, `deterministic` or `standard`. If absent, `deterministic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub profile: Option<String>,
-    /// What one run may use, as over HTTP.
+    /// What the run may use at most, in the form of the HTTP API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub limits: Option<Map<String, Value>>,
@@ -55,7 +55,7 @@ pub struct JobRequestSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 62), regex(pattern = "^age1[02-9ac-hj-np-z]{58}$"))]
     pub encrypt_to: Option<String>,
-    /// Makes the results a dataset, as over HTTP.
+    /// Registers the results as a dataset, in the form of the HTTP API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub register: Option<Map<String, Value>>,
@@ -94,10 +94,10 @@ impl JobRequestSpec {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct RequestedInput {
-    /// Which.
+    /// The DID of the dataset.
     #[schemars(length(max = 71), regex(pattern = schema::DID))]
     pub did: String,
-    /// The id of the service; its only compute service if absent.
+    /// The id of a compute service of the dataset. If absent, its only compute service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub service: Option<String>,
@@ -115,11 +115,11 @@ pub struct RequestedInput {
         .message("give exactly one of did, rawcode and upload")
 )]
 pub struct RequestedAlgorithm {
-    /// A published algorithm.
+    /// The DID of a published algorithm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = schema::DID))]
     pub did: Option<String>,
-    /// The id of its service.
+    /// The id of a service of the algorithm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub service: Option<String>,
@@ -127,11 +127,11 @@ pub struct RequestedAlgorithm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 262_144))]
     pub rawcode: Option<String>,
-    /// A program that the account uploaded before.
+    /// The SHA-256 of a program that the account uploaded before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = schema::SHA256))]
     pub upload: Option<String>,
-    /// What it runs in, as over HTTP; absent: it is a WebAssembly program.
+    /// What the program runs in, in the form of the HTTP API. Absent for a WebAssembly program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any_object")]
     pub container: Option<Map<String, Value>>,
@@ -140,7 +140,7 @@ pub struct RequestedAlgorithm {
     pub unknown: Map<String, Value>,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]
@@ -149,7 +149,7 @@ pub struct JobRequestStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub phase: Option<String>,
-    /// The job; none while it is not decided, and if it is denied.
+    /// The id of the job. Absent until the request is decided, and if it is denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub job: Option<String>,
@@ -164,11 +164,11 @@ pub struct JobRequestStatus {
     /// When it was decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decided: Option<Moment>,
-    /// The generation that was decided about.
+    /// The generation of the resource that was decided about.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Accepted`, and `Complete` or `Failed` as the job's.
+    /// `Accepted`, and `Complete` or `Failed` as in the status of the job.
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }

@@ -4,7 +4,7 @@
 //!
 //! - Every text has a `maxLength` and every list a `maxItems`: the API server estimates what a rule costs from them, and
 //!   refuses a definition whose rules could cost too much.
-//! - A field that restricts somebody is never pruned silently. Where people write restrictions (`Dataset`, `Algorithm`),
+//! - A field that restricts access is never pruned silently. Where people write restrictions (`Dataset`, `Algorithm`),
 //!   unknown fields are kept, read, and refused; where programs write them (`ComputeJob`), they are one text that its
 //!   reader refuses to read in part.
 //! - No field holds a secret. Secrets are Secrets, and a resource names them.

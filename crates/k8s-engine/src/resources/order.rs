@@ -26,7 +26,7 @@ const DOCUMENT_VERSION: &str = "cloister.dev/order/v1";
 pub struct Order {
     /// When the job was allowed.
     pub created: Moment,
-    /// Where it runs.
+    /// The environment that the job runs in.
     #[schemars(length(min = 1, max = 256), regex(pattern = schema::GRAPHIC))]
     pub environment: String,
     /// The queue that it waits in.
@@ -35,17 +35,17 @@ pub struct Order {
     /// Its datasets, in the order of `DIDS`.
     #[schemars(length(max = 128), inner(length(max = 71), regex(pattern = schema::DID)))]
     pub inputs: Vec<String>,
-    /// What runs.
+    /// The algorithm.
     pub algorithm: OrderedAlgorithm,
     /// Whether configuration reads files of the result store: uploads, or results of other jobs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_store: bool,
-    /// Whether files of its datasets may be on claims that the operator lists.
+    /// Whether files of its datasets may be on volume claims that the operator lists in `roots`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reads_local: bool,
-    /// Its secrets: what configuration is told.
+    /// The Secrets with what only configuration is told, such as sources and parameters.
     pub payload: Payload,
-    /// Everything that was decided, as JSON: see [`Order::job`].
+    /// Everything that was decided about the job, as JSON.
     #[schemars(length(min = 2, max = 262_144))]
     pub document: String,
 }
@@ -55,14 +55,14 @@ pub struct Order {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct OrderedAlgorithm {
-    /// Which; none for one that the job brought.
+    /// The DID of the algorithm. Absent if the job brought it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = schema::DID))]
     pub did: Option<String>,
     /// `wasm`, an image, or the name of a runtime.
     #[schemars(length(max = 500))]
     pub image: String,
-    /// The interpreter that runs it; none: it is a program itself.
+    /// The interpreter that runs it. Absent if it needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 40))]
     pub interpreter: Option<String>,

@@ -15,13 +15,13 @@ const MOST_PARTS: usize = 8;
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Payload {
-    /// Their names, in order.
+    /// Their names, in the order of the parts.
     #[schemars(length(min = 1, max = 8), inner(length(max = 253), regex(pattern = schema::OBJECT_NAME)))]
     pub secrets: Vec<String>,
-    /// The digest of the whole.
+    /// The digest of all parts together.
     #[schemars(schema_with = "schema::sha256")]
     pub sha256: Sha256,
-    /// The size of the whole.
+    /// The size of all parts together, in bytes.
     #[schemars(schema_with = "schema::amount")]
     pub bytes: u64,
 }
@@ -75,7 +75,7 @@ pub enum PayloadError {
     Json {
         /// Which job.
         job: JobId,
-        /// What is wrong, without a word of them.
+        /// What is wrong. It quotes nothing of them.
         problem: &'static str,
     },
 }

@@ -17,76 +17,76 @@ const MOST_HISTORY: usize = 32;
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct ComputeJobStatus {
-    /// Where it is.
+    /// The phase of the job.
     #[schemars(schema_with = "schema::phase")]
     pub phase: Phase,
     /// The number of the phase; those below 100 are Ocean's.
     #[schemars(range(min = 0, max = 1000))]
     pub code: u16,
-    /// Whether it has ended.
+    /// Whether the job has ended.
     pub over: bool,
-    /// Why it ended; none while it has not.
+    /// Why the job ended. Absent until it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<JobReason>,
-    /// What the publisher of an asset of the job, or its owner, is told beyond that.
+    /// More about a failure, for the publisher of one asset of the job or for the owner of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<JobDetail>,
-    /// The datasets that withhold the log of a job that has ended; none: its consumer may read what the contract lets out.
+    /// The datasets that withhold the log of a job that has ended. Absent if the consumer may read what the contract lets out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128), inner(length(max = 71), regex(pattern = schema::DID)))]
     pub log_withheld_by: Option<Vec<String>>,
-    /// When it came to its phase.
+    /// When the job entered its phase.
     pub changed: Moment,
-    /// When it ended.
+    /// When the job ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<Moment>,
-    /// When its results are deleted; none: it has not ended, or an asset needs them.
+    /// When the results are deleted. Absent until the job has ended, and while an asset needs them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<Moment>,
-    /// When it was asked to stop, as far as the controller has seen.
+    /// When a stop was requested. Absent until the controller has seen a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_requested: Option<Moment>,
     /// The review that took effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<StoredReview>,
-    /// Every phase that it came to, the present one last.
+    /// Every phase that the job has entered, the current one last.
     #[schemars(length(max = 32))]
     pub history: Vec<HistoryStep>,
-    /// Jobs that come before it; none: it does not wait for its turn.
+    /// The number of jobs ahead of this one in the queue. Absent if it does not wait for its turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::amount_or_none")]
     pub queue_ahead: Option<u64>,
-    /// How far its inputs are fetched.
+    /// How many bytes of its inputs are fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<JobProgress>,
-    /// That its results wait for a result store which is away.
+    /// Present while the results wait for a result store that does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_wait: Option<StoredWait>,
-    /// Where its algorithm runs.
+    /// The node that the algorithm runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub node: Option<String>,
     /// How often each step's pod was created.
     #[serde(default)]
     pub attempts: Attempts,
-    /// Why it is where it is, in a sentence that is safe to show.
+    /// Why the job is in its phase, in a sentence that is safe to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub explanation: Option<String>,
-    /// The report of the run, which lies in the store.
+    /// The report of the run, which is kept in the result store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportDigest>,
-    /// What filtering let pass, or what was released: the list lies in the store.
+    /// The results that passed filtering, or that were released. Their list is kept in the result store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results: Option<ResultsDigest>,
-    /// The rule that kept the outputs back.
+    /// The rule that refused the outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub rule: Option<String>,
     /// These results are stored, and the service has to register them as a dataset before the job can finish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits_registration: Option<ResultsDigest>,
-    /// The job has ended, and no reader may have its log: it never ran, or must not have.
+    /// Whether the log of a job that has ended was deleted, because the algorithm did not run or was not permitted to run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub log_discarded: bool,
     /// Events of the job that may not be in the audit log yet, as JSON: stored together with what they describe, and
@@ -94,11 +94,11 @@ pub struct ComputeJobStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 131_072))]
     pub records: Option<String>,
-    /// The generation of the resource that this speaks of.
+    /// The generation of the resource that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// `Complete` and `Failed` as a Job has them; `Admitted`, `Configured`, `Ran`, `Checked`, `Released`.
+    /// `Complete` and `Failed` as in a Kubernetes Job, and `Admitted`, `Configured`, `Ran`, `Checked`, `Released`.
     #[serde(default)]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -112,7 +112,7 @@ pub struct JobReason {
     /// One line that is safe to show.
     #[schemars(length(max = 6000))]
     pub text: String,
-    /// Whose doing it was.
+    /// Who caused the end: the algorithm, a publisher, the system, or nobody, as after a stop.
     #[schemars(schema_with = "schema::fault")]
     pub fault: Fault,
 }
@@ -122,7 +122,7 @@ pub struct JobReason {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct JobDetail {
-    /// Whose files it is about; none: those that the job's owner brought.
+    /// The asset whose files this is about. Absent for files that the job's owner brought.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = schema::DID))]
     pub asset: Option<String>,
@@ -155,25 +155,25 @@ impl JobReason {
 pub struct StoredReview {
     /// Whether the outputs may leave.
     pub approved: bool,
-    /// Who decided.
+    /// The account that decided.
     #[schemars(schema_with = "schema::account")]
     pub by: String,
-    /// When.
+    /// When it decided.
     pub at: Moment,
-    /// Who approved before, where two accounts have to.
+    /// The first approval, where two accounts have to approve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<FirstApproval>,
 }
 
-/// A phase that a job came to.
+/// A phase that a job has entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct HistoryStep {
-    /// Which.
+    /// The phase.
     #[schemars(schema_with = "schema::phase")]
     pub phase: Phase,
-    /// When.
+    /// When the job entered it.
     pub at: Moment,
 }
 
@@ -182,10 +182,10 @@ pub struct HistoryStep {
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct JobProgress {
-    /// Bytes that are here.
+    /// Bytes that are fetched.
     #[schemars(schema_with = "schema::amount")]
     pub done_bytes: u64,
-    /// Bytes in all; none if a source does not say.
+    /// Bytes in all. Absent if a source does not tell its size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::amount_or_none")]
     pub total_bytes: Option<u64>,
@@ -205,7 +205,7 @@ pub struct Attempts {
     /// Filtering and publishing.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub publishing: u32,
-    /// How many attempts of publishing found the result store away.
+    /// How many attempts of publishing failed because the result store did not answer.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub store_away: u32,
 }
@@ -220,9 +220,9 @@ pub struct StoredWait {
     /// How many attempts have failed.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub failures: u32,
-    /// When the next attempt begins, if nobody asks for it before.
+    /// When the next attempt begins, unless an earlier one is requested.
     pub next: Moment,
-    /// When the job ends without results, if the store is away for so long.
+    /// When the job ends without results, if the store has not answered by then.
     pub until: Moment,
     /// Why the last attempt failed, and what can be done. Safe to show.
     #[schemars(length(max = 500))]
@@ -299,10 +299,10 @@ pub enum StatusFormError {
     /// The order cannot.
     #[error(transparent)]
     Order(#[from] OrderError),
-    /// A DID in it is none.
+    /// A DID in it is invalid.
     #[error("the status of job {0} names an invalid asset; was it edited by hand?")]
     Did(JobId),
-    /// An account in it is none.
+    /// An account in it is invalid.
     #[error("the status of job {0} names an invalid account; was it edited by hand?")]
     Account(JobId),
 }

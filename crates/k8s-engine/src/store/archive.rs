@@ -308,7 +308,7 @@ mod tests {
             panic!("nothing waits")
         };
         assert_eq!(waiting.job, job_id(5));
-        // Half an id is none.
+        // Half an id is invalid.
         let mut cut = new;
         cut.binary_data.get_or_insert_default().insert(RECEIPTS.to_owned(), ByteString(vec![0; ID_BYTES + 1]));
         assert_eq!(read_archived(&cut), None);

@@ -26,7 +26,7 @@ const HOLDER: &str = "holder";
 /// Who holds a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// A caller that nobody knows any more: until the claim is given up.
+    /// A caller that no process knows any more: until the claim is given up.
     Caller,
     /// A job, until it has ended.
     Job(JobId),

@@ -61,6 +61,7 @@ async fn ends(room: &Room, pool: &str, open: bool) {
         reached_until_ms: open.then_some(30_000),
         reached: reached.into_iter().collect(),
         volume_bytes: Some(1 << 30),
+        kernel_lacks: vec![format!("landlock: absent: for a test of {pool}")],
     };
     let said = String::from_utf8(said.write()).expect("text");
     let claims: Api<PersistentVolumeClaim> = Api::namespaced(room.client(), namespace);
@@ -111,6 +112,8 @@ async fn each_environment_has_canaries_on_its_nodes_and_conditions_of_its_own() 
         })
         .await;
         assert_eq!(status["isolation"]["nodes"][0]["node"], format!("node-{pool}"), "{status:#}");
+        let lacks = json!([format!("landlock: absent: for a test of {pool}")]);
+        assert_eq!(status["isolation"]["nodes"][0]["kernelLacks"], lacks, "{status:#}");
         for (kind, expected) in [("NetworkPolicyEnforced", network), ("StorageWorks", "True")] {
             assert_eq!(condition(&status, kind)["status"], expected, "{pool}: {kind}: {status:#}");
         }

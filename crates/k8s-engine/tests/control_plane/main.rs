@@ -25,6 +25,7 @@ mod lease;
 mod mixed;
 mod node;
 mod outbox;
+mod outdated;
 mod permission;
 mod program;
 mod receipts;

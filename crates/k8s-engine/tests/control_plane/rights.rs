@@ -37,7 +37,7 @@ const ENGINE: &str = "cloister-engine";
 const VERBS: [&str; 8] = ["create", "get", "list", "watch", "update", "patch", "delete", "deletecollection"];
 
 /// The cluster as an account of the installation sees it.
-async fn cluster_as(room: &Room, account: &str) -> Cluster {
+pub(crate) async fn cluster_as(room: &Room, account: &str) -> Cluster {
     let kubeconfig = kubeconfig_as(room, account);
     Cluster::connect(Some(kubeconfig.path()), room.cluster.namespaces().clone()).await.expect("a cluster")
 }

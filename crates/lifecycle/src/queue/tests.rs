@@ -1,4 +1,6 @@
 use super::*;
+use crate::testing::{at, filtering, publishing};
+use cloister_model::StoreWait;
 use proptest::{collection::vec, prelude::*};
 use std::collections::HashSet;
 
@@ -97,6 +99,16 @@ fn a_job_that_rests_keeps_its_place() {
     assert_eq!((schedule.decide(), schedule.lacking("a", 1)), (vec![], Lacking::Place));
     schedule.end(started[0].job);
     assert_eq!(schedule.decide().len(), 1);
+}
+
+/// Nothing runs for it, and the store may be away for a day.
+#[test]
+fn a_job_that_waits_for_the_result_store_has_no_place() {
+    for (status, place) in [(publishing(), Place::Rests), (filtering(), Place::Runs)] {
+        assert_eq!(Place::of(&status), place);
+        let wait = StoreWait { since: at(1), failures: 1, next: at(2), until: at(3), why: String::new() };
+        assert_eq!(Place::of(&JobStatus { store_wait: Some(wait), ..status }), Place::None);
+    }
 }
 
 #[test]

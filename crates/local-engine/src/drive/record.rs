@@ -77,12 +77,14 @@ impl Drive<'_> {
 }
 
 impl Drive<'_> {
-    /// Takes note that the result store is away: what publishing answered is stored.
+    /// Takes note that the result store does not take the results now: what publishing answered is stored.
     fn note_wait(&mut self, status: &JobStatus) {
         (self.memory.published, self.memory.awaits_store) = (None, true);
+        self.core.active_jobs().free_place(status.id);
+        self.core.shared.wake.notify_one();
         if let Some(StoreWait { failures, why, .. }) = &status.store_wait {
             let (job, pause_s) = (status.id, store_pause(*failures).as_secs());
-            tracing::warn!(%job, failures, why, pause_s, "the result store is away; the results are kept and stored later");
+            tracing::warn!(%job, failures, why, pause_s, "the result store does not take the results now; the results are kept and stored later");
         }
     }
 }

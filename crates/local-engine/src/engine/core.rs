@@ -18,7 +18,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What all parts of one engine share.
@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) interpreters: Interpreters,
     pub(crate) keys: KnownKeys,
     pub(crate) holds: Holds,
+    /// Jobs that may store their results at once after a wait for the result store.
+    pub(crate) storing_again: Semaphore,
     pub(crate) shared: Arc<Shared>,
     pub(crate) tasks: TaskTracker,
 }

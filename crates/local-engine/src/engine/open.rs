@@ -13,6 +13,7 @@ use cloister_results::{Incoming, PublishError, ResultStore, StoreConfig};
 use cloister_runner::{RunnerError, Sandbox};
 use cloister_sources::{Cache, Fetcher, inspect::Inspecting};
 use std::{collections::BTreeMap, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path, sync::Arc, time::Instant};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 /// Interpreters that stay in memory between jobs take at most this part of what the jobs may take, beside it.
@@ -67,6 +68,8 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
     let incoming = Incoming::new(home.uploads());
     let interpreters = Interpreters::new(&home.sandbox());
     let (keys, tasks) = (KnownKeys::default(), TaskTracker::new());
+    // As many as there are places, so that a store that is back is not asked by all jobs at once.
+    let storing_again = usize::try_from(environment.max_jobs).unwrap_or(usize::MAX).clamp(1, Semaphore::MAX_PERMITS);
     Ok(Core {
         home,
         sandbox,
@@ -80,6 +83,7 @@ fn assemble(options: Options) -> Result<Core, OpenError> {
         interpreters,
         keys,
         holds: Holds::default(),
+        storing_again: Semaphore::new(storing_again),
         shared,
         tasks,
     })

@@ -18,7 +18,7 @@ use std::{
 
 /// How often to look for files that are no longer needed, if no commit says that there are some.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How often to look whether the queue still has to wait.
+/// How often to check whether the queue still has to wait.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Jobs that are removed at once.
 const MOST_AT_ONCE: u32 = 100;

@@ -156,7 +156,7 @@ pub(crate) fn count(db: &Connection, owner: &Account) -> Result<u64, DbError> {
     let mut jobs = to_come.query([claims::number(ClaimKind::AssetName)])?;
     let mut count = stored;
     while let Some(job) = jobs.next()? {
-        // One that cannot be read is nobody's: it must not keep others from publishing.
+        // One that cannot be read belongs to no account: it must not keep others from publishing.
         count += u64::from(CardForm::owner(&job.get::<_, String>(0)?).is_some_and(|account| account == *owner));
     }
     Ok(count)

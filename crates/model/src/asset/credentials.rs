@@ -8,7 +8,7 @@ const MOST: usize = 10_000;
 
 /// Who may use an asset at all (DDO field `credentials`), before its permissions are asked.
 ///
-/// Ocean's rule: without an `allow` entry everybody may, except those that a `deny` entry names. Two differences, both
+/// Ocean's rule: without an `allow` entry all accounts may, except those that a `deny` entry names. Two differences, both
 /// stricter: a `deny` entry holds beside an `allow` entry too (Ocean then ignores it), and an `allow` entry with no
 /// accounts allows no account (Ocean ignores it).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum CredentialsEntry {
     Address {
         /// These accounts.
         values: Vec<Account>,
-        /// Everybody: the value `*`.
+        /// All accounts: the value `*`.
         everybody: bool,
     },
     /// A type that cannot be decided from the document, such as an access list on a chain: it allows no account and denies
@@ -44,7 +44,7 @@ impl Credentials {
     }
 
     /// The rules that keep this account from using the asset; none: it may. An entry that cannot be decided allows no account
-    /// and denies everybody.
+    /// and denies all accounts.
     #[must_use]
     pub fn refusals(&self, account: &Account) -> Vec<DenialRule> {
         let Self { allow, deny } = self;

@@ -35,7 +35,7 @@ pub struct Algorithm {
     pub container: Container,
     /// What its consumers may set.
     pub consumer_parameters: Vec<Parameter>,
-    /// The accounts that may read its files although nobody may download them: publishers whom its author asks to trust it.
+    /// The accounts that may read its files although other accounts may not: publishers whom its author asks to trust it.
     /// Cloister's own field.
     pub inspectors: Vec<Account>,
 }

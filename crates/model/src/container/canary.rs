@@ -17,6 +17,9 @@ pub struct CanaryMessage {
     pub reached: Vec<String>,
     /// The bytes that its volume holds, as its file system says; none: nothing could be written there.
     pub volume_bytes: Option<u64>,
+    /// The walls that the kernel of its node cannot put up in full, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kernel_lacks: Vec<String>,
 }
 
 /// The version of a message. Readers refuse versions that they do not know.
@@ -63,6 +66,7 @@ mod tests {
             reached_until_ms,
             reached: vec!["the API server".to_owned()],
             volume_bytes: Some(1),
+            kernel_lacks: vec!["landlock: absent: it is not in this kernel".to_owned()],
         };
         let open: Vec<bool> =
             [None, Some(0), Some(14_999), Some(15_000), Some(20_100)].map(|until| message(until).is_open()).to_vec();

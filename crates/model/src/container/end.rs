@@ -15,7 +15,7 @@ pub enum ContainerEnd {
     NoWall,
     /// The image has no such program, or one that cannot be executed.
     NoProgram,
-    /// The command is none.
+    /// The command is invalid.
     NoCommand,
     /// It ran for longer than it may.
     WallTime,

@@ -4,7 +4,7 @@ use std::fmt;
 /// Bytes of the name of an image. A kubelet takes 255 of its path.
 const MOST_NAME_BYTES: usize = 300;
 
-/// A container image by its digest, so that nobody can put another one in its place.
+/// A container image by its digest, so that it cannot be replaced by another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedImage {
     name: String,
@@ -14,7 +14,7 @@ pub struct PinnedImage {
 /// Why the image of an algorithm cannot be run, whatever the environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// It has no digest. A tag can be moved, and is resolved by nobody.
+    /// It has no digest. A tag can be moved, and is never resolved.
     #[error("the image has no digest: `container.checksum` is `sha256:` and the 64 digits of the image's manifest")]
     NotPinned,
     /// Its name is not one of an image in a registry.

@@ -72,7 +72,7 @@ impl JobRecord {
     pub fn reviewed_by(&self, account: &Account, terms: &Terms) -> bool {
         let mut wanted = self.datasets.iter().filter(|dataset| dataset.review).map(|dataset| &dataset.asset.publisher);
         let Some(publisher) = wanted.next().filter(|_| terms.release.review) else { return false };
-        // Nobody who was only named decides about results of their own.
+        // An account that was only named does not decide about results of its own.
         let named = self.owner != *account && terms.release.reviewers.contains(account);
         wanted.all(|other| other == publisher) && (publisher == account || named)
     }

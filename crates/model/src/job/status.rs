@@ -1,7 +1,7 @@
 use super::{JobId, Labels};
 use crate::{Account, Did, Event, ImpossibleStep, Phase, escape};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 /// Characters of a reason.
 const MOST_REASON_CHARACTERS: usize = 500;
@@ -22,6 +22,14 @@ impl Timestamp {
     #[must_use]
     pub const fn unix_ms(self) -> u64 {
         self.0
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    /// Whole milliseconds. Before 1970 counts as 1970.
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -68,7 +76,7 @@ pub struct JobStatus {
     pub revision: u64,
     /// How far its inputs are fetched; none outside configuration.
     pub progress: Option<Progress>,
-    /// That its results wait for a result store which is away; none while they do not.
+    /// That its results wait for a result store which is away or refuses them; none while they do not.
     #[serde(default)]
     pub store_wait: Option<StoreWait>,
     /// Every phase that it came to, and when, the present one last.
@@ -104,7 +112,7 @@ pub struct Review {
     pub by: Account,
     /// When.
     pub at: Timestamp,
-    /// Who approved before, where two accounts have to. While a job is in review and this is none, `by` is the first of the two.
+    /// Who approved before, where two accounts have to. While a job is in review and this is absent, `by` is the first of the two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Approval>,
 }
@@ -185,7 +193,7 @@ impl fmt::Display for Listed<'_> {
     }
 }
 
-/// The wait for a result store that is away. The outputs are kept meanwhile.
+/// The wait for a result store that is away or refuses the results. The outputs are kept meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StoreWait {
@@ -193,9 +201,9 @@ pub struct StoreWait {
     pub since: Timestamp,
     /// How many attempts have failed since then, that one included.
     pub failures: u32,
-    /// When the next attempt begins, if nobody asks for it before.
+    /// When the next attempt begins, unless an earlier one is requested.
     pub next: Timestamp,
-    /// When the job ends without results, if the store is away for so long.
+    /// When the job ends without results, if the store has not answered by then.
     pub until: Timestamp,
     /// Why the last attempt failed, and what can be done: at most 500 characters that are safe to show.
     pub why: String,
@@ -435,6 +443,19 @@ mod tests {
     #[test]
     fn dates_are_oceans() {
         assert_eq!(queued().created.to_string(), "1795363289.021");
+    }
+
+    #[test]
+    fn moments_of_a_clock_are_whole_milliseconds_since_1970() {
+        let (epoch, micros) = (SystemTime::UNIX_EPOCH, std::time::Duration::from_micros);
+        for (time, expected) in [
+            (epoch, 0),
+            (epoch + micros(1999), 1),
+            (epoch + micros(1_795_363_289_021_000), 1_795_363_289_021),
+            (epoch - micros(5000), 0),
+        ] {
+            assert_eq!(Timestamp::from(time).unix_ms(), expected);
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub enum StepFailure {
     Outputs,
     /// The results could not be stored.
     Results,
-    /// The result store is away: it is tried again later. The job is where it was.
+    /// The result store is away, or does not take the results now: it is tried again later. The job is where it was.
     StoreAway,
     /// The step was told to end. The job is where it was.
     Cancelled,

@@ -145,7 +145,7 @@ impl DenialRule {
             Self::EnvironmentProfile => "choose another environment",
 
             Self::EnvironmentIsolation => {
-                "use a WebAssembly build, or ask its operator, whom the conditions of the environment tell what is missing"
+                "use a WebAssembly build, or ask its operator: the conditions of the environment say what is missing"
             }
             Self::EnvironmentRegistry => "ask its operator to add the registry, or choose another environment",
             Self::ContainerImage => {

@@ -14,7 +14,7 @@ const MOST_RULES: usize = 10_000;
 ///
 /// The first four fields are Ocean's and mean what ocean-node makes of them, which is also what its documentation says
 /// today: empty lists admit no algorithm, `*` admits every algorithm, and an algorithm that either list admits is admitted.
-/// (Provider took two empty lists for *everybody* and needed both lists where both had entries.) Absent, null and empty
+/// (Provider took two empty lists for *all accounts* and needed both lists where both had entries.) Absent, null and empty
 /// are the same. Fields of other programs are ignored here and kept by the [`Ddo`](crate::Ddo).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -273,7 +273,7 @@ mod tests {
         assert!(read(json!({"runtimes": []})).expect("permissions").runtimes.is_empty());
     }
 
-    /// Ocean's field may stand in a DDO; nobody promises by it what no algorithm has.
+    /// Ocean's field may be in a DDO; it has no effect, because no algorithm has a network.
     #[test]
     fn a_network_is_read_and_not_promised() {
         assert!(read(json!({"allowNetworkAccess": true})).expect("rules of a DDO").allow_network_access);

@@ -60,7 +60,7 @@ impl OutputPolicy {
         if self.log_bytes() > 0 {
             let log = ByteSize(budgets.max_log_bytes);
             cautions.push(format!(
-                "{log} of log may leave, and no rule looks at the log: an algorithm can print rows. Set `maxLogBytes: 0`; \
+                "{log} of log may leave, and no rule checks the log: an algorithm can print rows. Set `maxLogBytes: 0`; \
                  you can still read the log and release it"
             ));
         }

@@ -141,7 +141,7 @@ pub enum Inspection {
     Failed(String),
 }
 
-/// What one source gave when it was looked at.
+/// The result of a check of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceCheck {
     /// Where it is, as far as it may be shown: at most its scheme and host.
@@ -163,11 +163,11 @@ pub enum SourceOutcome {
     },
     /// It could not be read, or is not what was agreed. The text is safe to show and holds no secret of the source.
     Failed(String),
-    /// It was not looked at, because there are too many.
+    /// It was not checked, because there are too many.
     Skipped,
 }
 
-/// A source of a dataset, and what it gave when it was looked at.
+/// A source of a dataset, and the result of its check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckedSource {

@@ -16,7 +16,7 @@ pub enum Role {
     Author,
     /// Publish datasets, too, and change those.
     Publisher,
-    /// Administer: keys, everybody's jobs, the audit log.
+    /// Administer: keys, jobs of all accounts, the audit log.
     Operator,
 }
 

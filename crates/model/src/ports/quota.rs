@@ -5,7 +5,7 @@ use std::fmt;
 pub enum Quota {
     /// Bytes of uploads.
     UploadBytes,
-    /// Bytes of uploads of all accounts together that nobody has named here.
+    /// Bytes of uploads of all accounts together that the operator has not named.
     StrangerUploadBytes,
     /// Files that were uploaded.
     Uploads,

@@ -74,13 +74,13 @@ pub trait Registry: fmt::Debug + Send + Sync {
     /// megabyte.
     fn assets(&self, query: AssetQuery) -> StoreFuture<'_, AssetList>;
 
-    /// Keeps what the sources of a dataset gave when they were looked at, instead of what is kept of an earlier look. It says nothing
-    /// of what anybody may do, changes no revision, and is not on record: losing it loses a convenience. Of two at once, one counts.
+    /// Keeps the result of a check of the sources of a dataset, instead of that of an earlier check. It is not about
+    /// rights, changes no revision, and is not on record: losing it loses a convenience. Of two at once, one counts.
     ///
     /// # Errors
     /// [`StoreError::Missing`](super::StoreError::Missing) if there is no such dataset.
     fn put_check(&self, dataset: Did, check: LastCheck) -> StoreFuture<'_, ()>;
 
-    /// What is kept of the last look at the sources of a dataset; none if they were not looked at, or there is no such dataset.
+    /// The result of the last check of the sources of a dataset; none if they were not checked, or there is no such dataset.
     fn last_check(&self, dataset: Did) -> StoreFuture<'_, Option<LastCheck>>;
 }

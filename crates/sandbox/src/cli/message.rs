@@ -33,7 +33,7 @@ impl Message {
     }
 
     /// Nothing was run. If that is because it was run before, the report of that run is repeated, so that a run is not lost
-    /// whose supervisor looked away at its end.
+    /// whose supervisor did not see its end.
     pub(super) fn not_run(&self, error: &anyhow::Error, report: Option<&Path>) {
         if error.is::<Claimed>() {
             let file = report.and_then(|path| {

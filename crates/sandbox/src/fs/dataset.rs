@@ -89,7 +89,7 @@ impl Mount {
         } else if metadata.is_file() {
             Ok(FileKind::File { size: metadata.size() })
         } else {
-            // Pipes, sockets and devices do not belong into a dataset, and opening one can block or have side effects.
+            // Pipes, sockets and devices do not belong in a dataset, and opening one can block or have side effects.
             Err(Errno::Access)
         }
     }

@@ -10,7 +10,7 @@ pub(super) type ScratchId = usize;
 
 /// `/tmp`. [`Scratch::new`] creates this directory and the next two.
 pub(super) const TMP: ScratchId = 0;
-/// `/data/logs`, where Ocean's `$LOGS` leads. What a guest leaves there goes nowhere.
+/// `/data/logs`, where Ocean's `$LOGS` leads. What a guest leaves there is discarded.
 pub(super) const LOGS: ScratchId = 1;
 /// What a guest makes in `/`, its current directory.
 pub(super) const BESIDE_ROOT: ScratchId = 2;

@@ -85,7 +85,7 @@ pub(super) fn collect(root: &Dir, contract: &OutputContract) -> Result<Collected
             root.remove_dir(&path)?;
         }
     }
-    // The folder itself may be somebody else's, as the volume of a pod is. It is no output, and nothing says what time it has.
+    // The folder itself may belong to another user, as the volume of a pod does. It is no output, and nothing says what time it has.
     match set_times(root) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         done => done?,

@@ -22,8 +22,8 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
-use cloister_isolation::{Program, Rlimits};
-use cloister_model::{LogReport, Outcome, Usage, Wall};
+use cloister_isolation::{Rlimits, WaitingProgram};
+use cloister_model::{Limits, LogReport, Outcome, Usage, Wall};
 use rustix::fs::{Mode, OFlags};
 use std::{
     fs::File,
@@ -39,8 +39,18 @@ const OWN_DESCRIPTORS: u64 = 48;
 /// Stack for the host's own calls, in addition to the guest's.
 const HOST_STACK_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Runs the worker to its end. Digests the inputs in parallel, and the outputs afterwards.
+/// Starts the worker, which waits for its guest.
+///
+/// # Errors
+/// If the process cannot be started.
+pub(super) fn start_worker() -> Result<WaitingProgram> {
+    let stack_bytes = Limits::MOST_STACK_BYTES + HOST_STACK_BYTES;
+    WaitingProgram::start([crate::WORKER_ARGUMENT], stack_bytes).context("cannot start the guest's process")
+}
+
+/// Runs the guest in the worker to its end. Digests the inputs in parallel, and the outputs afterwards.
 pub(super) fn execute(
+    worker: WaitingProgram,
     spec: Spec,
     opened: Opened,
     code: AuthenticatedCode,
@@ -76,21 +86,17 @@ pub(super) fn execute(
     if let Some(state) = &opened.state {
         fds.push(state.try_clone()?);
     }
-    let program = Program {
-        rlimits: Rlimits {
-            cpu_seconds: Some(limits.cpu_seconds),
-            open_files: OWN_DESCRIPTORS + fds.len() as u64 + u64::from(limits.handles),
-            stack_bytes: Some(limits.stack_bytes + HOST_STACK_BYTES),
-            ..Rlimits::default()
-        },
-        fds,
-        ..Program::new([crate::WORKER_ARGUMENT])
+    let rlimits = Rlimits {
+        cpu_seconds: Some(limits.cpu_seconds),
+        open_files: OWN_DESCRIPTORS + fds.len() as u64 + u64::from(limits.handles),
+        stack_bytes: Some(limits.stack_bytes + HOST_STACK_BYTES),
+        ..Rlimits::default()
     };
-    let rlimits = program.rlimits.status();
     observer.phase(Phase::Running);
     #[expect(clippy::disallowed_methods, reason = "measures the run for its deadline and its report")]
     let started = Instant::now();
-    let child = program.spawn().context("cannot start the guest's process")?;
+    let child = worker.begin(rlimits, &fds).context("the guest's process does not take its descriptors")?;
+    drop(fds);
     let deadline = started + Duration::from_millis(limits.wall_ms);
     let (watched, inputs) = std::thread::scope(|scope| {
         let digests = scope.spawn(|| opened.digest());
@@ -108,7 +114,7 @@ pub(super) fn execute(
     };
     let inputs = inputs.map_err(|_| anyhow::anyhow!("digesting the inputs failed"))?.map_err(JobError::from)?;
     let isolation = isolation.map(|mut walls| {
-        walls.0.insert(Wall::Rlimits, wall_state(rlimits));
+        walls.0.insert(Wall::Rlimits, wall_state(rlimits.status()));
         walls
     });
     let dropped = log_dropped.saturating_add(account.log_dropped());

@@ -1,6 +1,11 @@
 //! Running an interpreter to the end of its initialisation, for a snapshot.
 
-use super::{Observer, Phase, execute::execute, inputs::Opened, report::Draft};
+use super::{
+    Observer, Phase,
+    execute::{execute, start_worker},
+    inputs::Opened,
+    report::Draft,
+};
 use crate::{
     cache::AuthenticatedCode,
     compiler::sealed,
@@ -73,7 +78,7 @@ pub(crate) fn initialise(
         require_isolation: false,
     };
     let mut printed = Printed { observer, text: Vec::new() };
-    let execution = execute(spec, opened, code, Some(runtime), outputs, &draft, &mut printed)?;
+    let execution = execute(start_worker()?, spec, opened, code, Some(runtime), outputs, &draft, &mut printed)?;
     match execution.outcome {
         Outcome::Succeeded => Ok(state),
         outcome => {

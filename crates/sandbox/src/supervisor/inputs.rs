@@ -24,7 +24,7 @@ const MAX_PARAMS_BYTES: u64 = 1024 * 1024;
 /// The maximum depth of directories in a dataset.
 const MAX_DEPTH: usize = 64;
 
-/// Where the guest finds its standard input if that is none of its other files.
+/// Where the guest finds its standard input if that is not one of its other files.
 pub(super) const STDIN: &str = "/dev/stdin";
 
 /// Why the inputs are invalid.

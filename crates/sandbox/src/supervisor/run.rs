@@ -1,6 +1,6 @@
 use super::{
     Job, JobError, Observer, Phase, RuntimeChoice, Stdin,
-    execute::execute,
+    execute::{execute, start_worker},
     inputs::{AuthorsFile, Opened, STDIN, given_parameters},
     outputs::open_outputs,
     report::Draft,
@@ -51,6 +51,8 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
     if job.require_isolation {
         require_walls()?;
     }
+    // It starts while what it is to run is read and digested.
+    let worker = start_worker()?;
     let (mut runtime, origin) = match &job.runtime {
         None => (None, Origin::Home(home()?)),
         Some(RuntimeChoice::Installed(name) | RuntimeChoice::Kept { name, .. }) => {
@@ -157,7 +159,7 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         Compiled::Ready { artifact: Artifact { admission, code, .. }, elapsed } => {
             let draft = draft.compiled(admission.kind, elapsed);
             let spec = spec(job, (arguments, stdin), &draft, &opened, runtime.as_ref(), settings)?;
-            let execution = execute(spec, opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
+            let execution = execute(worker, spec, opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
             Ok(draft.executed(execution))
         }
     }

@@ -215,7 +215,7 @@ fn zip(archive: &File, account: &Account) -> Result<Vec<Member>, UnpackError> {
     if archive.len() > 2 * MAX_FILES {
         return Err(bad(format!("it holds more than {MAX_FILES} files")));
     }
-    // The library keeps one of them. Who looked at the archive with another program may have seen the other.
+    // The library keeps one of them. Another program may show the other.
     if archive.has_duplicate_names() {
         return Err(bad("two files in it have one name"));
     }

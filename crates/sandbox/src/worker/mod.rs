@@ -25,7 +25,7 @@ use crate::{
 };
 use anyhow::{Context as _, Result};
 use cap_std::fs::Dir;
-use cloister_isolation::{self as isolation, PeakMemory, Status};
+use cloister_isolation::{self as isolation, Handed, PeakMemory, Status};
 use cloister_model::{Isolation, Wall, WallState, escape};
 use end::classify;
 use message::{End, Message};
@@ -47,25 +47,26 @@ const MAX_SPEC_BYTES: u64 = 16 * 1024 * 1024;
 /// limit on resources comes first, and it is one that the report can name.
 const COMPONENT_HANDLES_PER_RESOURCE: usize = 2;
 
-/// Runs one guest from the descriptors that this process inherited.
+/// Waits for the descriptors that the supervisor hands to this process, and runs one guest from them.
 ///
 /// # Errors
-/// Only if the result could not be written.
+/// Only if there were none, or the result could not be written.
 pub(crate) fn main() -> Result<()> {
-    let mut result = File::from(take(Descriptor::Result)?);
-    if let Err(error) = run(&mut result) {
+    let mut handed = Handed::receive().context("this process was given nothing to run")?;
+    let mut result = File::from(take(&mut handed, Descriptor::Result)?);
+    if let Err(error) = run(handed, &mut result) {
         let end = End::Fault(format!("{error:#}"));
         send(&mut result, &Message::End { end, guest_us: 0, peak_resident_bytes: None, fuel: None })?;
     }
     Ok(())
 }
 
-fn take(descriptor: Descriptor) -> Result<OwnedFd> {
-    take_number(descriptor as i32)
+fn take(handed: &mut Handed, descriptor: Descriptor) -> Result<OwnedFd> {
+    take_number(handed, descriptor as usize)
 }
 
-fn take_number(number: i32) -> Result<OwnedFd> {
-    isolation::take_fd(number).with_context(|| format!("descriptor {number} was not given"))
+fn take_number(handed: &mut Handed, number: usize) -> Result<OwnedFd> {
+    handed.take(number).with_context(|| format!("descriptor {number} was not given"))
 }
 
 fn send(result: &mut File, message: &Message) -> Result<()> {
@@ -75,8 +76,8 @@ fn send(result: &mut File, message: &Message) -> Result<()> {
 }
 
 /// Builds the guest and gives up rights step by step, in an order in which each step still has what it needs.
-fn run(result: &mut File) -> Result<()> {
-    let mut spec_file = File::from(take(Descriptor::Spec)?);
+fn run(mut handed: Handed, result: &mut File) -> Result<()> {
+    let mut spec_file = File::from(take(&mut handed, Descriptor::Spec)?);
     anyhow::ensure!(isolation::is_sealed(&spec_file), "the spec is not sealed");
     let Spec {
         engine,
@@ -91,18 +92,19 @@ fn run(result: &mut File) -> Result<()> {
         keeps_state,
         require_isolation,
     } = serde_json::from_slice(&read_bounded(&mut spec_file, MAX_SPEC_BYTES)?)?;
-    let code = AuthenticatedCode::inherited().context("the artifact was not given")?;
-    let counters = Arc::new(Counters::from_fd(take(Descriptor::Counters)?)?);
-    let log_pipe = File::from(take(Descriptor::Log)?);
-    let outputs = take(Descriptor::Outputs)?;
-    let (tree, next) = take_tree(tree)?;
-    let state = keeps_state.then(|| take_number(next)).transpose()?.map(File::from);
+    let code = AuthenticatedCode::handed(&mut handed).context("the artifact was not given")?;
+    let counters = Arc::new(Counters::from_fd(take(&mut handed, Descriptor::Counters)?)?);
+    let log_pipe = File::from(take(&mut handed, Descriptor::Log)?);
+    let outputs = take(&mut handed, Descriptor::Outputs)?;
+    let (tree, next) = take_tree(&mut handed, tree)?;
+    let state = keeps_state.then(|| take_number(&mut handed, next)).transpose()?.map(File::from);
+    drop(handed);
     let peak = PeakMemory::open().ok();
     isolation::ignore_file_size_signal();
 
     let mut walls = vec![
         (Wall::Process, Status::Enforced("a process of its own".to_owned())),
-        (Wall::Rlimits, Status::Enforced("set before this process began".to_owned())),
+        (Wall::Rlimits, Status::Enforced("set before this process was given anything".to_owned())),
         (Wall::Inheritance, isolation::close_rest()),
         // Root has them, and some containers: the guest needs none.
         (Wall::NoNewPrivs, isolation::no_new_privs().and(isolation::drop_capabilities())),
@@ -231,7 +233,7 @@ fn run(result: &mut File) -> Result<()> {
 type Taken = Vec<(Placed, Option<OwnedFd>)>;
 
 /// Takes the descriptors of the files and mounts in the tree. Returns also the number after the last one.
-fn take_tree(tree: Vec<Placed>) -> Result<(Taken, i32)> {
+fn take_tree(handed: &mut Handed, tree: Vec<Placed>) -> Result<(Taken, usize)> {
     let mut number = FIRST_PLACED;
     let taken: Result<_> = tree
         .into_iter()
@@ -240,7 +242,7 @@ fn take_tree(tree: Vec<Placed>) -> Result<(Taken, i32)> {
                 Placed::Empty(_) => None,
                 Placed::File(_) | Placed::Mount(_) | Placed::Archive(_) => {
                     number += 1;
-                    Some(take_number(number - 1)?)
+                    Some(take_number(handed, number - 1)?)
                 }
             };
             Ok((placed, fd))

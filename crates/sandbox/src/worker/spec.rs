@@ -4,19 +4,19 @@ use crate::engine::EngineSettings;
 use cloister_model::{Limits, OutputContract, Sha256};
 use serde::{Deserialize, Serialize};
 
-/// The descriptors that every worker inherits, in this order from 3. Those of [`Spec::tree`] follow.
+/// The descriptors that every worker is handed, in this order. Those of [`Spec::tree`] follow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Descriptor {
-    Spec = 3,
-    Artifact = 4,
-    Counters = 5,
-    Log = 6,
-    Result = 7,
-    Outputs = 8,
+    Spec,
+    Artifact,
+    Counters,
+    Log,
+    Result,
+    Outputs,
 }
 
 /// The first descriptor of [`Spec::tree`].
-pub(crate) const FIRST_PLACED: i32 = 9;
+pub(crate) const FIRST_PLACED: usize = Descriptor::Outputs as usize + 1;
 
 /// The complete description of one run.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Whether the sources of a dataset can be read, for its publisher: at present, and when they were looked at last.
+//! Whether the sources of a dataset can be read, for its publisher: at present, and at the last check.
 
 use super::AssetError;
 use crate::{Principal, UseCases, labels};

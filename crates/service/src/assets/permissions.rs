@@ -20,7 +20,7 @@ pub enum AlgorithmName {
     },
 }
 
-/// What a publisher looked at before trusting an algorithm.
+/// What a publisher inspected before trusting an algorithm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
     /// Its files.
@@ -272,7 +272,7 @@ mod tests {
             container_section_checksum: container_section_checksum(container),
         };
         let new = trust(&permissions, &algorithm, &inspected).expect("trust");
-        // What is published now, and is not what was looked at, is not trusted.
+        // What is published now, and is not what was inspected, is not trusted.
         let other = "02".repeat(32);
         for changed in [
             Inspected { files_checksum: other.parse().expect("a checksum"), ..inspected.clone() },

@@ -50,7 +50,7 @@ impl UseCases {
         self.publish_described(owner, ddo, name, precondition).await
     }
 
-    /// As [`UseCases::publish`], for an owner whom somebody else than this service has let publish: the operator of a cluster,
+    /// As [`UseCases::publish`], for an owner whose right to publish does not come from this service: the operator of a cluster,
     /// who gave the account a namespace to apply manifests in.
     ///
     /// # Errors

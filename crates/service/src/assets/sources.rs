@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Why an algorithm with several files is refused: an interpreter would be given the first one, and the others would be missing
-/// without a word.
+/// without notice.
 pub(crate) const ONE_FILE: &str = "an algorithm has one file, which is what runs; put its parts into one file";
 
 impl UseCases {

@@ -24,7 +24,7 @@ impl UseCases {
         Ok(self.backend().stop(job, record).await?)
     }
 
-    /// Asks for results to be stored at once that wait for the result store: whoever may stop the job.
+    /// Has results that wait for the result store stored at once. All accounts that may stop the job may ask for this.
     ///
     /// # Errors
     /// [`JobError::NotWaitingForStore`], [`JobError::NotFound`], [`JobError::Engine`].

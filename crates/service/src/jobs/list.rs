@@ -17,7 +17,7 @@ pub struct JobFilter {
     /// Those of this account. Only operators may name another account than their own. None, and no dataset: the caller's own
     /// and those on the caller's datasets.
     pub owner: Option<Account>,
-    /// Those on this dataset: the caller's own, or everybody's if the caller published the dataset.
+    /// Those on this dataset: the caller's own, or those of all accounts if the caller published the dataset.
     pub dataset: Option<Did>,
     /// Those of this algorithm.
     pub algorithm: Option<Did>,
@@ -101,7 +101,7 @@ impl UseCases {
         if filter.owner.is_some() || operates || filter.dataset.is_some() {
             return Ok(vec![own]);
         }
-        // Nobody asked for an owner or a dataset: jobs of others on datasets of this principal, too.
+        // The request names no owner and no dataset: jobs of others on datasets of this principal, too.
         let algorithm = filter.algorithm.as_ref().map(|did| (ALGORITHM.to_owned(), did.id().to_owned()));
         let on_own_datasets = of_publisher(&who.account).and_then(|labels| match &algorithm {
             Some((name, value)) => labels.with(name, value),

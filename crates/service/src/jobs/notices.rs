@@ -4,7 +4,7 @@ use crate::{ENVIRONMENT, UseCases, datasets_of};
 use cloister_model::{Account, Claim, Did, EngineError, JobId, JobQuery, Labels, Phase, StoreError, Timestamp};
 use std::{collections::BTreeSet, time::Duration};
 
-/// Jobs in review that are looked at for one answer: the newest. Earlier ones were told of when they were the newest.
+/// Jobs in review that are read for one answer: the newest. Earlier ones were told of when they were the newest.
 const MOST: u32 = 500;
 
 /// How long it is remembered that a review was told of, after it is over.

@@ -1,4 +1,4 @@
-//! With which parameters an algorithm runs: the consumer's, shown to nobody but those who decide about what comes of them.
+//! With which parameters an algorithm runs: the consumer's, shown only to those who decide about the outputs.
 
 use super::{JobAccess, JobError};
 use crate::{Principal, UseCases, submission::MANY};

@@ -73,7 +73,7 @@ impl UseCases {
         Ok(waiting)
     }
 
-    /// A job of the list, if the principal may decide about it and nobody has meanwhile.
+    /// A job of the list, if the principal may decide about it and it is still undecided.
     async fn waiting(&self, who: &Principal, job: JobStatus) -> Result<Option<WaitingReview>, JobError> {
         let found = match self.find_job(&who.clone().into(), job.id, JobAccess::Review).await {
             Ok(found) => found,

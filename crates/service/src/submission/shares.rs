@@ -15,7 +15,7 @@ use tokio::{
 const MOST_ASSETS: u32 = 32;
 
 /// Bytes of descriptions that one account makes the service read and write in a second, over time. That is work for processors and a disk
-/// that are everybody's: a request of two kilobytes can name descriptions of eight megabytes.
+/// that all accounts share: a request of two kilobytes can name descriptions of eight megabytes.
 const BYTES_PER_SECOND: u64 = 8 * 1024 * 1024;
 
 /// What a description counts that is not there for the account, in bytes: one that is hidden as much as one that is missing. Otherwise how

@@ -28,7 +28,7 @@ impl Held {
         Self { path, file, _cache: cache }
     }
 
-    /// Links a file of the cache to `path`, then looks whether it is whole: in this order, because another process may
+    /// Links a file of the cache to `path`, then checks whether it is whole: in this order, because another process may
     /// remove it at any moment.
     pub(super) fn link_from(cache: Arc<Cache>, from: &Path, path: PathBuf, file: FileDigest) -> io::Result<Self> {
         let held = Self::new(cache, path, file);

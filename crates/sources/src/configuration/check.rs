@@ -9,7 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use sha2::Digest as _;
 use std::{io::Read as _, path::PathBuf, time::Duration};
 
-/// Sources of one check that are looked at: a check is for a person who waits, and asks the servers of strangers.
+/// The most sources of one check: a check is for a person who waits, and asks the servers of strangers.
 const MOST_CHECKED: usize = 100;
 
 /// How long one source may take.

@@ -1,4 +1,4 @@
-//! Files that stay where they are: in folders that are mounted where the algorithm runs. They are looked at, and not copied.
+//! Files that stay where they are: in folders that are mounted where the algorithm runs. They are checked, and not copied.
 
 use crate::fetch::{Failure, look_below};
 use cloister_model::{Did, Location, MountedFile, Source};

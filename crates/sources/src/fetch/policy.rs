@@ -8,13 +8,13 @@ use url::Url;
 pub struct SourcePolicy {
     /// Folders below which `local` sources may be. None: no local file.
     pub local_roots: Vec<PathBuf>,
-    /// Folders that no `local` source may be in, whatever holds them: where a service keeps its keys and everybody's files.
+    /// Folders that no `local` source may be in, whatever holds them: where a service keeps its keys and the files of all accounts.
     pub closed: Vec<PathBuf>,
     /// Networks beyond the public ones that sources may be in.
     pub allow_networks: Vec<IpNet>,
     /// Servers with rules of their own. The first whose name fits counts.
     pub servers: Vec<KnownServer>,
-    /// Where `ipfs` sources are asked for. None: nowhere.
+    /// Where `ipfs` sources are fetched from. None: they are refused.
     pub ipfs: Option<Ipfs>,
     /// Bytes of one file.
     pub max_file_bytes: u64,

@@ -125,11 +125,15 @@ fn results_in(s3: &S3, secret: &str) -> Setup {
     results_at(s3, &s3.endpoint, secret)
 }
 
-fn results_at(s3: &S3, endpoint: &str, secret: &str) -> Setup {
-    let options = json!({
+fn options(s3: &S3, endpoint: &str, secret: &str) -> Value {
+    json!({
         "endpoint": endpoint, "region": "us-east-1", "allow_http": "true",
         "access_key_id": s3.access_key_id, "secret_access_key": secret
-    });
+    })
+}
+
+fn results_at(s3: &S3, endpoint: &str, secret: &str) -> Setup {
+    let options = options(s3, endpoint, secret);
     near().set("results.url", &format!("s3://{}/results", s3.bucket)).set("results.options", &options.to_string())
 }
 
@@ -245,17 +249,42 @@ fn whoever_may_stop_a_job_asks_for_its_results_to_be_stored_once_the_store_is_ba
     assert!((1..=6).contains(&asked.count()));
 }
 
+/// The job waits as for a store that is away, says what the store has answered, and shows no key.
 #[test]
-fn a_store_that_refuses_is_a_fault_of_the_system_and_shows_no_key() {
+fn results_wait_for_a_store_that_refuses_its_keys_until_it_gets_the_right_ones() {
     let s3 = S3::start();
-    let scenario = Scenario::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator").set("times.total", "20s"));
+    let mut scenario = Scenario::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator"));
     let dataset = scenario.service.open_dataset(&scenario.alice, "d");
-    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")])));
-    assert!(phase(&ended).has_ended() && !phase(&ended).is_success(), "{ended:#}");
-    assert_eq!(ended["reason"]["fault"], "system", "{ended:#}");
-    let id = text(&ended, "id");
-    assert_eq!(scenario.service.results(&scenario.carol, &id), Vec::<Value>::new());
-    for shown in [ended.to_string(), scenario.service.logs()] {
+    let submitted = scenario.service.submit(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "kept")])));
+    let job = text(&submitted, "id");
+    let waits = waits_for_store(&scenario, &job, 1);
+    assert_eq!(phase(&waits), Phase::Publishing);
+    let why = text(&waits["storeWait"], "why");
+    assert!(why.contains("with these keys (403") && why.contains("the operator can check"), "{why}");
+    assert_eq!(scenario.service.results(&scenario.carol, &job), Vec::<Value>::new());
+    for shown in [waits.to_string(), scenario.service.logs()] {
         assert!(!shown.contains("wr0ng-s3cr3t-of-the-operator") && !shown.contains(&s3.access_key_id), "{shown}");
     }
+    assert!(scenario.service.stop().success());
+    let options = options(&s3, &s3.endpoint, &s3.secret_access_key);
+    let setup = scenario.service.setup().clone().set("results.options", &options.to_string());
+    *scenario.service.setup() = setup;
+    scenario.service.restart();
+    let ended = scenario.service.ended(&scenario.carol, &job);
+    assert!(phase(&ended).is_success(), "{ended:#}");
+    assert_eq!(scenario.service.result(&scenario.carol, &job, "a"), b"kept");
+}
+
+/// For no longer than for one that is away.
+#[test]
+fn a_job_whose_store_refuses_for_too_long_ends_and_says_why() {
+    let s3 = S3::start();
+    let scenario = Scenario::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator").set("times.publishing", "8s"));
+    let dataset = scenario.service.open_dataset(&scenario.alice, "d");
+    let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")])));
+    assert_eq!(phase(&ended), Phase::Expired, "{ended:#}");
+    assert_eq!(ended["reason"]["fault"], "system", "{ended:#}");
+    let reason = text(&ended["reason"], "text");
+    assert!(reason.contains("publishing time limit") && reason.contains("with these keys (403"), "{reason}");
+    assert_eq!(scenario.service.results(&scenario.carol, &text(&ended, "id")), Vec::<Value>::new());
 }

@@ -21,7 +21,7 @@ use cloister_service::{KnownFile, Principal, UseCases};
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream", body = inline(BytesSchema)),
         (status = 206, description = "The part", content_type = "application/octet-stream", body = inline(BytesSchema)),
-        (status = 304, description = "You have it"), (status = 502, description = "Its source cannot be read"),
+        (status = 304, description = "What you have is current"), (status = 502, description = "Its source cannot be read"),
     )
 )]
 pub(crate) async fn dataset_file(
@@ -42,7 +42,7 @@ pub(crate) async fn dataset_file(
     responses(
         (status = 200, description = "The file", content_type = "application/octet-stream", body = inline(BytesSchema)),
         (status = 206, description = "The part", content_type = "application/octet-stream", body = inline(BytesSchema)),
-        (status = 304, description = "You have it"), (status = 502, description = "Its source cannot be read"),
+        (status = 304, description = "What you have is current"), (status = 502, description = "Its source cannot be read"),
     )
 )]
 pub(crate) async fn algorithm_file(

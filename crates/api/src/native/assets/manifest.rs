@@ -142,7 +142,7 @@ pub(crate) struct PermissionsSchema {
     /// What algorithms may run in. Absent: `wasm` only.
     #[schema(max_items = 16)]
     runtimes: Option<Vec<RuntimeSchema>>,
-    /// What algorithms may learn of time and chance. Absent: `deterministic` only.
+    /// Which clock and randomness algorithms may get. Absent: `deterministic` only.
     #[schema(max_items = 16)]
     profiles: Option<Vec<ProfileSchema>>,
 }

@@ -138,12 +138,12 @@ pub(crate) async fn allow(
     Ok(answer(&use_cases.allow(&who, did, query.service.as_deref(), algorithm, &inspected).await?))
 }
 
-/// Take the trust in an algorithm back
+/// Stop trusting an algorithm
 #[utoipa::path(
     delete, path = "/v1/datasets/{did}/allow/{algorithm}", operation_id = "disallow_algorithm", tag = "permissions",
     params(ServiceQuery, ("did" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$"),
         ("algorithm" = String, Path, pattern = "^(did:op:)?[A-Za-z0-9_-]{1,64}$")),
-    responses((status = 204, description = "It is trusted no more"), (status = 409, description = "They were changed at the same moment"))
+    responses((status = 204, description = "It is no longer trusted"), (status = 409, description = "They were changed at the same moment"))
 )]
 pub(crate) async fn disallow(
     State(use_cases): State<UseCases>,

@@ -29,11 +29,11 @@ const METHODS: [&str; 4] = ["get", "put", "post", "delete"];
 fn headers() -> [(&'static str, Value, &'static str); 11] {
     let text = || json!({"type": "string"});
     [
-        ("Accept-Ranges", text(), "`bytes`: parts can be asked for."),
+        ("Accept-Ranges", text(), "`bytes`: ranges can be requested."),
         ("Content-Disposition", text(), "A name for the file that is safe everywhere."),
         ("Content-Range", text(), "Which part it is, or how long the file is."),
         ("ETag", text(), "Names this state."),
-        ("Location", text(), "Where the new thing is."),
+        ("Location", text(), "The path of the new resource."),
         (
             "RateLimit",
             text(),

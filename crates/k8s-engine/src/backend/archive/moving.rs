@@ -264,7 +264,7 @@ impl Inner {
         for batch in self.archive.batches() {
             match batch.sha256 {
                 None if batch.ended => {
-                    // First: without the object, nobody knows of it.
+                    // First: without the object, no process knows of it.
                     self.results.remove_archived(&batch.name).await.map_err(failed)?;
                     delete(&api, &batch.name, batch.uid, batch.version).await?;
                 }

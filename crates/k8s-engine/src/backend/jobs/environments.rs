@@ -1,8 +1,7 @@
-use super::{Inner, KnownJob};
+use super::Inner;
 use crate::{cluster::call, resources::Environment};
-use cloister_model::{EngineError, EnvironmentStatus, Phase};
+use cloister_model::{EngineError, EnvironmentStatus};
 use kube::{Api, api::ListParams};
-use std::collections::BTreeMap;
 
 impl Inner {
     /// Every environment, with its jobs counted.
@@ -18,12 +17,7 @@ impl Inner {
 
     fn environment(&self, resource: &Environment) -> Option<EnvironmentStatus> {
         let environment = resource.offered()?;
-        let mut phases: BTreeMap<Phase, u64> = BTreeMap::new();
-        self.each_job(|KnownJob { status, environment: of, removed, .. }| {
-            if *of == environment.id && !removed {
-                *phases.entry(status.phase).or_default() += 1;
-            }
-        });
+        let phases = self.counts.lock().phases(&environment.id);
         Some(EnvironmentStatus { phases, ..environment })
     }
 }

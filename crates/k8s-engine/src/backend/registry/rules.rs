@@ -1,4 +1,4 @@
-//! What of an asset everybody with the right to read its resource may know: its rules, and no source of a file. The controller
+//! What every account that may read the resource of an asset may know: its rules, and no source of a file. The controller
 //! asks by it whether a job may go on, and needs no right on Secrets for that.
 
 use super::{Holds, form::FileForm, object_name, revision};

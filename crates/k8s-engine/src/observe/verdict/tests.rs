@@ -159,8 +159,10 @@ fn an_end_is_what_the_kubelet_or_the_program_says() {
         (terminated("Failed", 137, "ContainerStatusUnknown", None), Comes::Again),
         (terminated("Succeeded", 0, "Completed", None), Comes::CutOff),
         (terminated("Failed", 2, "Error", None), Comes::CutOff),
-        (terminated("Failed", 128, "StartError", None), Comes::CutOff),
-        (terminated("Failed", 128, "ContainerCannotRun", None), Comes::CutOff),
+        (terminated("Failed", 255, "Unknown", None), Comes::Again),
+        (terminated("Failed", 255, "Error", None), Comes::CutOff),
+        (terminated("Failed", 128, "StartError", None), Comes::Again),
+        (terminated("Failed", 128, "ContainerCannotRun", None), Comes::Again),
         (failed("DeadlineExceeded", "Pod was active on the node longer than the specified deadline"), Comes::Deadline),
         (
             failed("Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."),
@@ -207,7 +209,17 @@ fn three_pods_may_come_to_nothing_and_one_that_is_gone_is_created() {
         assert_eq!(comes(&of(Some(&lost), attempts, NOW)), Comes::Again);
     }
     let Verdict::Ended(ObservedEnd::CutOff(text)) = of(Some(&lost), MOST_ATTEMPTS, NOW) else { panic!("again") };
-    assert!(text.contains("3 pods came to nothing"), "{text}");
+    assert!(text.contains("3 pods of this step failed"), "{text}");
+}
+
+/// It would be changed again.
+#[test]
+fn a_pod_that_the_cluster_changed_is_not_created_once_more() {
+    let changed = PodFacts {
+        state: PodState::Ended(PodEnd::Changed("a container was added".to_owned())),
+        ..pod(true, &json!({"phase": "Pending"}))
+    };
+    assert_eq!(comes(&of(Some(&changed), 1, NOW)), Comes::CutOff);
 }
 
 #[test]
@@ -380,7 +392,8 @@ fn the_word_of_a_container_does_not_count_and_its_exit_code_does() {
             ("Failed", 137, "Error", Comes::Again),
             ("Failed", 143, "Error", Comes::Again),
             ("Failed", 137, "ContainerStatusUnknown", Comes::Again),
-            ("Failed", 128, "StartError", Comes::CutOff),
+            ("Failed", 255, "Unknown", Comes::Again),
+            ("Failed", 128, "StartError", Comes::Again),
             ("Failed", 250, "Error", Comes::CutOff),
         ] {
             let pod = container_pod(phase, &begun, &exited(code, reason, message));

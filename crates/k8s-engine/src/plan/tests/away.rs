@@ -50,6 +50,9 @@ fn a_job_that_waits_for_its_store_has_a_volume_and_no_pod_of_publishing_until_th
         assert_eq!(act(&cluster), pause);
         // As the resource shows it, once somebody has asked.
         cluster.stored.status.store_wait = Some(StoreWait { next: cluster.now(), ..wait });
+        let others_first = World { may_store: false, ..cluster.world() };
+        let waits = plan(&others_first, &cluster.settings(), &mut Patience::default(), cluster.now());
+        assert!(matches!(&waits, Act::Wait { until: Some(until), .. } if *until > cluster.now()), "{waits:?}");
         let created = act(&cluster);
         assert!(matches!(&created, Act::CreatePods { pods, .. } if pods[0].0 == PodStep::Publishing), "{created:?}");
     }

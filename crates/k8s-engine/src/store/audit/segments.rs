@@ -174,7 +174,7 @@ impl Audit {
         }
     }
 
-    /// Whether an entry of an outbox is in a segment. Only those are looked at that have events of its time.
+    /// Whether an entry of an outbox is in a segment. Only those that have events of its time are searched.
     pub(super) async fn is_sealed(&self, id: &str, at: Timestamp) -> Result<bool, CallError> {
         let Some(id) = bytes(id) else { return Ok(false) };
         for Segment { first, form, .. } in self.segments().await?.into_iter().filter(Segment::counts) {

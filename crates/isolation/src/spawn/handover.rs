@@ -1,0 +1,168 @@
+//! Starting a process before it is known what it is to work on.
+//!
+//! A process takes a while from its exec until it can do anything: about a millisecond for a program of this size. One that is started first
+//! and given its descriptors later does that beside what its supervisor has to find out. It gets them over a connection that nobody else
+//! has (`SCM_RIGHTS`, unix(7)).
+
+use super::{Child, Program, Rlimits};
+use crate::inherited::{FIRST, take_fd};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use std::ffi::OsString;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// Descriptors in one message. The kernel takes up to 253 (unix(7)), and counts those that are under way against the limit on open files
+/// of the user who sends them.
+const IN_ONE_MESSAGE: usize = 64;
+
+/// More descriptors follow, once this message was answered.
+const MORE: u8 = 1;
+/// All descriptors were handed over.
+const LAST: u8 = 0;
+
+/// How long to wait until other processes of the same user have taken what is under way to them.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A process of the running program that waits for its descriptors.
+///
+/// Until it has them, it has what every process has that was started with [`Program::spawn`], and a connection to this one as its only
+/// descriptor. Dropping this value kills it.
+#[derive(Debug)]
+pub struct WaitingProgram {
+    child: Child,
+    connection: OwnedFd,
+}
+
+impl WaitingProgram {
+    /// Starts the process. `stack_bytes` is the largest stack that it may be given.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Program::spawn`].
+    pub fn start(args: impl IntoIterator<Item = impl Into<OsString>>, stack_bytes: u64) -> io::Result<Self> {
+        let (connection, its_end) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+        // The size of the stack decides where the kernel maps everything else, at exec. Without a limit, it would map it from the bottom
+        // upwards, at addresses that are easier to guess.
+        let rlimits = Rlimits { open_files: u64::MAX, stack_bytes: Some(stack_bytes), ..Rlimits::default() };
+        let child = Program { rlimits, fds: vec![its_end], ..Program::new(args) }.spawn()?;
+        Ok(Self { child, connection })
+    }
+
+    /// Limits the process, then hands the descriptors to it, which begins its work. It takes them with [`Handed::receive`].
+    ///
+    /// # Errors
+    ///
+    /// If the process has ended, or the kernel refuses a limit.
+    pub fn begin(self, rlimits: Rlimits, fds: &[OwnedFd]) -> io::Result<Child> {
+        for (resource, limit) in rlimits.to_set() {
+            rustix::process::prlimit(Some(self.child.process()), resource, limit)?;
+        }
+        let mut parts = fds.chunks(IN_ONE_MESSAGE).peekable();
+        if parts.peek().is_none() {
+            self.send(LAST, &[])?;
+        }
+        while let Some(part) = parts.next() {
+            let part: Vec<BorrowedFd<'_>> = part.iter().map(AsFd::as_fd).collect();
+            if parts.peek().is_none() {
+                self.send(LAST, &part)?;
+            } else {
+                self.send(MORE, &part)?;
+                self.answered()?;
+            }
+        }
+        Ok(self.child)
+    }
+
+    fn send(&self, kind: u8, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        loop {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(IN_ONE_MESSAGE))];
+            let mut rights = SendAncillaryBuffer::new(&mut space);
+            if !fds.is_empty() && !rights.push(SendAncillaryMessage::ScmRights(fds)) {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            match sendmsg(&self.connection, &[IoSlice::new(&[kind])], &mut rights, SendFlags::NOSIGNAL) {
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::TOOMANYREFS) => std::thread::sleep(PAUSE),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Waits until the process has taken what was sent to it.
+    fn answered(&self) -> io::Result<()> {
+        match receive(&self.connection)? {
+            (MORE, fds) if fds.is_empty() => Ok(()),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+/// The descriptors that this process was handed by the one that started it.
+#[derive(Debug)]
+pub struct Handed(Vec<Option<OwnedFd>>);
+
+impl Handed {
+    /// Waits for them. The connection that they come over is the descriptor 3 that this process inherited, and is closed afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If this process was not started with [`WaitingProgram::start`], if the one that started it has ended, or if the limit on open files
+    /// is too small for them.
+    pub fn receive() -> io::Result<Self> {
+        let connection = take_fd(FIRST)?;
+        let mut handed = Vec::new();
+        loop {
+            let (kind, fds) = receive(&connection)?;
+            handed.extend(fds.into_iter().map(Some));
+            if kind == LAST {
+                return Ok(Self(handed));
+            }
+            sendmsg(&connection, &[IoSlice::new(&[MORE])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
+        }
+    }
+
+    /// Takes the descriptor with this number, from 0 in the order in which they were handed over.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if there is none with this number, or if it was taken before.
+    pub fn take(&mut self, number: usize) -> io::Result<OwnedFd> {
+        let fd = self.0.get_mut(number).and_then(Option::take);
+        fd.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+    }
+}
+
+/// Receives one message.
+fn receive(connection: impl AsFd) -> io::Result<(u8, Vec<OwnedFd>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(IN_ONE_MESSAGE))];
+    let mut rights = RecvAncillaryBuffer::new(&mut space);
+    let mut kind = [0];
+    let received = loop {
+        match recvmsg(&connection, &mut [IoSliceMut::new(&mut kind)], &mut rights, RecvFlags::CMSG_CLOEXEC) {
+            Ok(received) => break received,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if received.bytes == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    // Some of them were closed by the kernel, because this process may not have as many.
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+    }
+    let mut fds = Vec::new();
+    for message in rights.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            fds.extend(rights);
+        }
+    }
+    Ok((kind[0], fds))
+}
