@@ -10,10 +10,13 @@ pub mod chart;
 pub mod cluster;
 pub mod document;
 pub mod guide;
+mod missing;
 mod runtimes;
 pub mod service;
+pub mod shell;
 
 pub use cloister_testkit::{root, target};
+pub use missing::{not_run, not_run_outside_ci};
 pub use runtimes::{install_javascript, install_python};
 
 use cloister_model::{Outcome, Report};

@@ -184,6 +184,22 @@ fn what_was_printed_before_a_limit_is_in_the_log() {
     assert_eq!(String::from_utf8_lossy(&ended.log), "one\ntwo\nthree");
 }
 
+/// Zstandard is not in the runtime: who has a file that is compressed with it is told how to write it instead.
+#[test]
+fn zstandard_is_refused_with_advice() {
+    install_python();
+    let script = b"import cloister_arrow, cloister_parquet\n\
+        parts = [(cloister_parquet, (b'x', 6, 1)), (cloister_arrow, (bytes(8) + b'x', 1))]\n\
+        for module, page in parts:\n  try: module.decompressed(*page)\n  except ValueError as error: print(type(error).__name__, error)\n";
+    let ended = Trial::bytes(script).with(&["--runtime", "python"]).run();
+    ended.assert_succeeded();
+    assert_eq!(
+        String::from_utf8_lossy(&ended.log),
+        "ParquetError its codec is Zstandard, which this runtime lacks: write it with gzip or Snappy\n\
+         ArrowError its buffers are compressed with Zstandard, which this runtime lacks: write it with LZ4 or without compression\n"
+    );
+}
+
 /// The packages of the runtime, as it says itself: a script asks it.
 fn packages() -> Vec<(String, String)> {
     let script = b"import json, sys\nfrom importlib import metadata\n\
@@ -198,6 +214,15 @@ fn packages() -> Vec<(String, String)> {
     found.dedup();
     found
 }
+
+/// What no program of the corpus shows: paths that are not there.
+const INPUTS: &str = "\
+## Paths of inputs
+
+Programs find their inputs as those of Ocean's operator-engine do: `/data/inputs/<did>/<n>`, with the DIDs in `DIDS`. ocean-node puts
+inputs into one folder, under the names of their files (`/data/inputs/<file name>`), and Cloister does not: a program that opens its
+inputs by such names does not find them.
+";
 
 /// The page for people who ask what runs.
 fn page(rows: &[Row], packages: &[(String, String)]) -> String {
@@ -222,6 +247,7 @@ fn page(rows: &[Row], packages: &[(String, String)]) -> String {
         };
         let _ = writeln!(text, "| `{}` | {} | {result} |", row.program, row.does);
     }
+    let _ = write!(text, "\n{INPUTS}");
     let _ = write!(
         text,
         "\n## Packages of the runtime\n\nWhat `python` has installed, as it says itself. Others of pure Python can be [sent \

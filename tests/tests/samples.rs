@@ -4,7 +4,7 @@
 //! below are compared with nothing that a sample printed once.
 
 use cloister_model::{Isolation, WallState};
-use cloister_tests::{Ended, Trial, guest, install_python, root};
+use cloister_tests::{Ended, Trial, guest, install_python, not_run_outside_ci, root};
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -59,13 +59,12 @@ fn json(ended: &Ended, path: &str) -> Value {
 }
 
 /// A guest whose compiler not every machine has. In CI it must be there.
-#[expect(clippy::print_stderr, reason = "a test that was not run says so loudly")]
 fn guest_if_built(name: &str) -> Option<std::path::PathBuf> {
     let path = root().join("target/guests").join(name);
     if path.exists() || std::env::var_os("CI").is_some() {
         return Some(guest(name));
     }
-    eprintln!("NOT TESTED: guest `{name}` is not built on this machine; scripts/guests.sh says why. In CI this fails.");
+    not_run_outside_ci(&format!("guest `{name}` is not built on this machine; scripts/guests.sh says why"));
     None
 }
 

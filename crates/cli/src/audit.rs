@@ -14,7 +14,7 @@ use crate::{
     client::{Client, ClientError, Record, read},
     context::Context,
     exit::{Ended, FAILED, Usage},
-    output::{Format, Table, note, print_document, write_time},
+    output::{Format, Table, json_line, note, print_document, write_time},
 };
 use clap::Subcommand;
 use cloister_model::{Account, AssetKind, AuditRecord, Sha256};
@@ -102,7 +102,7 @@ impl AuditCommand {
             Self::Export => {
                 let client = context.client()?;
                 let mut stdout = io::stdout().lock();
-                each(&client, &mut |value, _| Ok(writeln!(stdout, "{value}")?)).await
+                each(&client, &mut |value, _| Ok(writeln!(stdout, "{}", json_line(value))?)).await
             }
             Self::Archive { before, into } => archive::archive(context, before, &into).await,
             Self::Verify {

@@ -72,6 +72,7 @@ const EXAMPLES: &[Examples] = &[
                 "cloister job submit -d alice/patients --file mean.py -p column=age --wait",
             ),
             ("Would it be allowed?", "cloister job submit -d alice/patients --file mean.py --dry-run"),
+            ("A job that a file describes", "cloister job submit -f job.yaml --wait"),
         ],
     ),
     (

@@ -9,6 +9,13 @@ mod access;
 
 pub(crate) use access::{READERS, others_can_read, rename_for_good};
 
+#[cfg(feature = "service")]
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+#[cfg(feature = "service")]
+use std::{fs::File, io::Read as _, os::unix::fs::MetadataExt as _};
 use std::{
     fs::{self, DirBuilder, OpenOptions},
     io::{self, Write as _},
@@ -36,7 +43,7 @@ pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
 /// Reads a small file. None if it does not exist.
 ///
 /// # Errors
-/// If other users can read it as well, or it cannot be read.
+/// If other users can read it as well, it is another user's, or it cannot be read.
 #[cfg(feature = "service")]
 pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_unless(path, 0o077)
@@ -48,23 +55,57 @@ pub(crate) fn read_of_group(path: &Path) -> io::Result<Option<Vec<u8>>> {
     read_unless(path, 0o037)
 }
 
-/// Reads a file that has none of these permissions.
+/// Reads a file that has none of these permissions, and belongs to this user or root.
 #[cfg(feature = "service")]
 fn read_unless(path: &Path, open: u32) -> io::Result<Option<Vec<u8>>> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+    const MOST_BYTES: u64 = 64 * 1024;
+
+    // What is looked at is what is read, also if another file is put in its place. A pipe does not hold the service up.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
-    if std::os::unix::fs::MetadataExt::mode(&metadata) & open != 0 {
+    let metadata = file.metadata()?;
+    if !is_trusted(metadata.uid()) {
+        return Err(io::Error::other("it belongs to another user, who knows its content: remove it"));
+    }
+    if metadata.mode() & open != 0 {
         return Err(io::Error::other(
             "other users can read it: run `chmod 600`, and replace its content if they may have read it",
         ));
     }
-    if !metadata.is_file() || metadata.len() > 64 * 1024 {
+    if !metadata.is_file() || metadata.len() > MOST_BYTES {
         return Err(io::Error::other("not a file of this service"));
     }
-    fs::read(path).map(Some)
+    let mut content = Vec::new();
+    file.take(MOST_BYTES).read_to_end(&mut content)?;
+    Ok(Some(content))
+}
+
+/// Refuses a folder in which other users can replace files.
+///
+/// # Errors
+/// If it is one, or cannot be looked at.
+#[cfg(feature = "service")]
+pub(crate) fn check_folder(path: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(path)?;
+    if !is_trusted(metadata.uid()) || metadata.mode() & 0o002 != 0 {
+        return Err(io::Error::other("other users can replace files in it: name a folder of your own"));
+    }
+    Ok(())
+}
+
+/// Whether what belongs to a user is this user's own, or root's: the kubelet writes the files of a Secret as root.
+#[cfg(feature = "service")]
+fn is_trusted(owner: u32) -> bool {
+    is_trusted_by(rustix::process::geteuid().as_raw(), owner)
+}
+
+#[cfg(feature = "service")]
+fn is_trusted_by(user: u32, owner: u32) -> bool {
+    owner == user || owner == 0
 }
 
 /// Writes a file atomically. Replaces an existing one.
@@ -131,6 +172,32 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secret");
         write(&path, b"short").expect("written");
+        assert!(secret(&path).is_err());
+    }
+
+    /// Root can read it nevertheless, and would keep what the other user made.
+    #[test]
+    fn what_another_user_owns_is_not_taken() {
+        for (user, owner, trusted) in
+            [(1000, 1000, true), (1000, 0, true), (0, 0, true), (1000, 1001, false), (0, 1001, false)]
+        {
+            assert_eq!(is_trusted_by(user, owner), trusted, "{user} {owner}");
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        secret(&path).expect("created");
+        // Only root can give a file away.
+        if std::os::unix::fs::chown(&path, Some(65_534), None).is_ok() {
+            let error = secret(&path).expect_err("another user's").to_string();
+            assert!(error.contains("another user"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_secret_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("secret");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).expect("a pipe");
         assert!(secret(&path).is_err());
     }
 }

@@ -158,6 +158,7 @@ macro_rules! conformance_tests {
                 a_job_holds_the_name_of_its_asset_until_it_fails
                 the_name_of_an_asset_cannot_be_claimed
                 a_finished_job_registers_its_results
+                results_stay_for_every_asset_that_names_them
             }
             removal {
                 a_job_that_was_never_submitted_is_not_there

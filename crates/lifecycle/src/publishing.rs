@@ -115,14 +115,18 @@ fn are_those_of_digest(spec: &JobSpec, checked: ListDigest, found: ListDigest, s
     checked == found && checked.files == stored.files && (checked.sha256 == stored.sha256) == plain
 }
 
-/// The dataset that the service has prepared for the results of a job, with the outputs of the job as its files.
+/// The dataset that the service has prepared for the results of a job, with the outputs of the job as its files. It has their digests:
+/// what a job fetches from the store of results later is what was released, or nothing.
 ///
 /// # Errors
 /// Why the document cannot hold them.
 pub fn registered(asset: &Asset, job: JobId, results: &[ResultFile]) -> Result<Asset, String> {
     let outputs = || results.iter().enumerate().filter(|(_, file)| file.kind == ResultKind::Output);
-    let sources: Vec<Value> =
-        outputs().map(|(index, _)| json!({"type": "result", "job": job, "index": index})).collect();
+    let source = |(index, file): (usize, &ResultFile)| {
+        let ResultFile { name: _, kind: _, bytes, sha256 } = file;
+        json!({"type": "result", "job": job, "index": index, "sha256": sha256, "bytes": bytes})
+    };
+    let sources: Vec<Value> = outputs().map(source).collect();
     let mut document = serde_json::to_value(&asset.ddo).map_err(|error| error.to_string())?;
     for service in document.get_mut("services").and_then(Value::as_array_mut).into_iter().flatten() {
         if let Some(service) = service.as_object_mut() {
@@ -132,4 +136,48 @@ pub fn registered(asset: &Asset, job: JobId, results: &[ResultFile]) -> Result<A
     let digests = outputs().map(|(_, file)| FileDigest { sha256: file.sha256, bytes: file.bytes }).collect();
     let ddo = Ddo::from_value(document).map_err(|error| error.to_string())?;
     Ok(Asset { ddo, files: Some(digests), ..asset.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::at;
+    use cloister_model::Sha256;
+
+    #[test]
+    fn a_dataset_of_results_names_what_was_released_by_its_digests() {
+        let document = json!({
+            "id": "did:op:derived", "metadata": {"type": "dataset", "name": "derived"},
+            "services": [{"id": "compute", "type": "compute", "compute": {"allowRawAlgorithm": true}}]
+        });
+        let asset = Asset {
+            ddo: Ddo::from_value(document).expect("a DDO"),
+            owner: "alice".parse().expect("an account"),
+            name: "derived".to_owned(),
+            created: at(1),
+            updated: at(1),
+            revision: 1,
+            withdrawn: None,
+            files: None,
+        };
+        let file = |name: &str, kind, bytes, byte| ResultFile {
+            name: name.to_owned(),
+            kind,
+            bytes,
+            sha256: Sha256::from_bytes([byte; 32]),
+        };
+        let results = [
+            file("a", ResultKind::Output, 3, 1),
+            file("algorithm.log", ResultKind::AlgorithmLog, 9, 2),
+            file("b", ResultKind::Output, 5, 3),
+        ];
+        let job = JobId::from_bytes([1; 16]);
+        let made = registered(&asset, job, &results).expect("a dataset");
+        let document = serde_json::to_value(&made.ddo).expect("JSON");
+        let source = |index: usize| {
+            let ResultFile { sha256, bytes, .. } = &results[index];
+            json!({"type": "result", "job": job, "index": index, "sha256": sha256, "bytes": bytes})
+        };
+        assert_eq!(document["services"][0]["files"], json!([source(0), source(2)]));
+    }
 }

@@ -44,12 +44,15 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Characters that change how their surroundings are shown, or are not shown at all (Unicode TR 36, section 3).
+/// Characters that change how their surroundings are shown, or are not shown at all (Unicode TR 36, section 3): with them, two names
+/// look like one. They are those of the property `Default_Ignorable_Code_Point`, and lines and their ends.
 pub(crate) fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -64,6 +67,27 @@ mod tests {
         assert_eq!(escape(b"\xff\\", 99).to_string(), r"\xff\\");
         assert_eq!(escape(b"\xc2\x9b31m", 99).to_string(), r"\u{9b}31m");
         assert_eq!(escape(b"abcdef", 3).to_string(), "abc…");
+    }
+
+    #[test]
+    fn what_is_not_shown_is_escaped_and_letters_stay() {
+        for invisible in [
+            "\u{34f}",
+            "\u{115f}",
+            "\u{17b5}",
+            "\u{180b}",
+            "\u{3164}",
+            "\u{fe0f}",
+            "\u{ffa0}",
+            "\u{1bca0}",
+            "\u{1d173}",
+        ] {
+            let shown = escape(format!("a{invisible}b").as_bytes(), 99).to_string();
+            assert_eq!(shown, format!("a{}b", invisible.escape_unicode()));
+        }
+        for text in ["한국어", "ភាសា", "ﾊﾝ", "😀", "a b", "𝄞"] {
+            assert_eq!(escape(text.as_bytes(), 99).to_string(), text);
+        }
     }
 
     proptest! {

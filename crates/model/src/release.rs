@@ -294,7 +294,7 @@ impl ReleaseRules {
             && within(self.json.as_ref(), json.as_ref(), JsonRules::is_within)
             && checks.iter().all(|check| self.checks.contains(check))
             && (self.review || !review)
-            // The list of reviewers is read when a reviewer decides.
+            // The list of reviewers is read whenever a reviewer looks at outputs, and when one decides.
             && (self.needs_two() || !other.needs_two())
     }
 

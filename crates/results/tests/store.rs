@@ -16,9 +16,16 @@ use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use tokio_util::sync::CancellationToken;
 
 fn recipient(identity: &Identity) -> AgeRecipient {
@@ -513,6 +520,76 @@ async fn what_is_too_large_for_a_list_is_not_read() {
     assert_eq!(case.store().report(job(1)).await.map(|found| found.map(|text| text.len())), Ok(Some(64 << 20)));
     report.set_len((64 << 20) + 1).expect("a byte more");
     assert!(matches!(case.store().report(job(1)).await, Err(PublishError::Foreign)));
+}
+
+/// A store with this list of results: the first one never ends, the range of the second one has no end that is a number, and of the
+/// third one it says at length that it may not be read. It does not end a list of its jobs either. It counts what is taken.
+async fn lying_store(list: Vec<u8>) -> (String, Arc<AtomicUsize>) {
+    const MOST: usize = 256 << 20;
+    const HEAD: &str = "ETag: \"1\"\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: close\r\n";
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let counter = taken.clone();
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let (list, counter) = (list.clone(), counter.clone());
+            tokio::spawn(async move {
+                let mut asked = Vec::new();
+                while !asked.ends_with(b"\r\n\r\n") {
+                    let Ok(byte) = connection.read_u8().await else { return };
+                    asked.push(byte);
+                }
+                let asked = String::from_utf8_lossy(&asked).into_owned();
+                let (status, range, bytes) = if asked.contains("manifest.json") {
+                    ("200 OK", String::new(), list.len())
+                } else if asked.contains("files/0") {
+                    ("206 Partial Content", "Content-Range: bytes 0-5/6\r\n".to_owned(), MOST)
+                } else if asked.contains("files/1") {
+                    let range = format!("Content-Range: bytes 0-{}/{}\r\n", u64::MAX, u64::MAX);
+                    ("206 Partial Content", range, 6)
+                } else if asked.contains("files/2") {
+                    ("403 Forbidden", String::new(), MOST)
+                } else {
+                    ("200 OK", String::new(), MOST)
+                };
+                let head = format!("HTTP/1.1 {status}\r\n{HEAD}{range}Content-Length: {bytes}\r\n\r\n");
+                let body = if bytes == list.len() { list } else { vec![0; 64 << 10] };
+                let _ = connection.write_all(head.as_bytes()).await;
+                let mut left = bytes;
+                while left > 0 {
+                    let piece = left.min(body.len());
+                    if connection.write_all(&body[..piece]).await.is_err() {
+                        return;
+                    }
+                    counter.fetch_add(piece, Ordering::Relaxed);
+                    left -= piece;
+                }
+            });
+        }
+    });
+    (endpoint, taken)
+}
+
+#[tokio::test]
+async fn a_store_that_sends_more_than_was_asked_for_fills_no_memory() {
+    let honest = Case::new();
+    let files = ["a", "b", "c"].map(|name| honest.outgoing(name, b"public"));
+    honest.store().publish(job(1), &files, None, &Watch::unwatched()).await.expect("published");
+    let (endpoint, taken) = lying_store(fs::read(honest.at(job(1), "manifest.json")).expect("a list")).await;
+    let store = Case::s3(&endpoint).store();
+    let read = async |index| store.read(job(1), index, ByteRange { offset: 0, at_most: 6 }).await;
+    let endless = read(0).await;
+    assert!(matches!(endless, Err(PublishError::Foreign)), "{endless:?}");
+    let refused = read(2).await;
+    assert!(matches!(refused, Err(PublishError::Store(_))), "{refused:?}");
+    let list = store.jobs().await;
+    assert!(matches!(list, Err(PublishError::Away(_))), "{list:?}");
+    let taken = taken.load(Ordering::Relaxed);
+    assert!(taken < 128 << 20, "{taken} bytes were taken");
+    // One more than the last byte that it names is no number: who counts on panics.
+    let countless = read(1).await;
+    assert!(matches!(countless, Err(PublishError::Away(_))), "{countless:?}");
 }
 
 #[tokio::test]

@@ -113,7 +113,8 @@ impl UseCases {
         if !fits {
             return Ok(None);
         }
-        Ok(Some(if operates { event } else { only_about(event, &own) }))
+        let are_all_own = own.len() == about.len();
+        Ok(Some(if operates { event } else { only_about(event, &own, are_all_own) }))
     }
 
     /// The assets that an event is about, with their owners.
@@ -226,8 +227,12 @@ fn denied_datasets(detail: &str) -> BTreeSet<Did> {
     datasets.filter_map(|dataset| dataset["did"].as_str()?.parse().ok()).collect()
 }
 
-/// The event without the rules of others in its particulars: which checksums they trust, and by which rule they refuse.
-fn only_about(event: AuditEvent, own: &BTreeSet<&Did>) -> AuditEvent {
+/// What the record of a download says of the file.
+const OF_FILE: [&str; 4] = ["index", "kind", "bytes", "sha256"];
+
+/// The event without the rules of others in its particulars: which checksums they trust, and by which rule they refuse. And without
+/// what outputs are that a reviewer has looked at before they left, unless all datasets of their job are the reader's own.
+fn only_about(event: AuditEvent, own: &BTreeSet<&Did>, are_all_own: bool) -> AuditEvent {
     let mut detail: Value = serde_json::from_str(&event.detail).unwrap_or_default();
     let is_own =
         |did: &Value| did.as_str().and_then(|did| did.parse::<Did>().ok()).is_some_and(|did| own.contains(&did));
@@ -239,6 +244,12 @@ fn only_about(event: AuditEvent, own: &BTreeSet<&Did>) -> AuditEvent {
         if let Some(rules) = part.get_mut("rules").and_then(Value::as_array_mut) {
             rules.retain(|rule| rule["subject"].is_null() || is_own(&rule["subject"]));
         }
+    }
+    if detail["held"] == true
+        && !are_all_own
+        && let Some(fields) = detail.as_object_mut()
+    {
+        fields.retain(|name, _| !OF_FILE.contains(&name.as_str()));
     }
     AuditEvent { detail: detail.to_string(), ..event }
 }
@@ -263,8 +274,9 @@ mod tests {
             detail: detail.to_string(),
         };
         let own = BTreeSet::from([&mine]);
-        let read =
-            |detail: Value| -> Value { serde_json::from_str(&only_about(event(detail), &own).detail).expect("JSON") };
+        let read = |detail: Value| -> Value {
+            serde_json::from_str(&only_about(event(detail), &own, false).detail).expect("JSON")
+        };
         let entry = |did: &Did| json!({"did": did, "filesChecksums": ["ab"]});
         let rule = |subject: Option<&Did>| json!({"rule": "r", "subject": subject});
         let whole = json!({"admitted": [entry(&mine), entry(&theirs)],
@@ -273,6 +285,26 @@ mod tests {
         assert_eq!(read(whole.clone()), part);
         assert_eq!(read(json!({"more": 3, "like": whole})), json!({"more": 3, "like": part}));
         assert_eq!(read(json!("text")), json!("text"));
+    }
+
+    #[test]
+    fn a_publisher_reads_nothing_of_outputs_that_others_review() {
+        let mine = did("mine");
+        let own = BTreeSet::from([&mine]);
+        let read = |detail: &Value, are_all_own| -> Value {
+            let event = AuditEvent {
+                at: Timestamp::from_unix_ms(1),
+                actor: "alice".to_owned(),
+                action: AuditAction::ResultDownloaded,
+                subject: "x".to_owned(),
+                detail: detail.to_string(),
+            };
+            serde_json::from_str(&only_about(event, &own, are_all_own).detail).expect("JSON")
+        };
+        let download = |held: bool| json!({"index": 0, "kind": "output", "bytes": 5, "sha256": "ab", "held": held});
+        assert_eq!(read(&download(true), false), json!({"held": true}));
+        assert_eq!(read(&download(true), true), download(true));
+        assert_eq!(read(&download(false), false), download(false), "it has left");
     }
 
     #[test]

@@ -177,6 +177,7 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
         let cancel = runner.ending.child_token();
         let work = work(cancel.clone());
         runner.tasks.spawn(async move {
+            let _broken = RemovedByPanic { entries: Arc::clone(&entries), key };
             let done = tokio::select! {
                 done = work => Some(done),
                 () = abandoned(&entries, key, &state) => None,
@@ -192,6 +193,20 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
             }
             state.send_replace(Some(done));
         });
+    }
+}
+
+/// Removes an entry if its work panics. It would take a place for ever otherwise, and each call that asks for it would fail.
+struct RemovedByPanic<T> {
+    entries: Arc<Mutex<HashMap<Sha256, Entry<T>>>>,
+    key: Sha256,
+}
+
+impl<T> Drop for RemovedByPanic<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            lock(&self.entries).remove(&self.key);
+        }
     }
 }
 
@@ -226,4 +241,35 @@ fn key(account: &Account, sources: &Sources) -> Sha256 {
         hash.update(part.as_bytes());
     }
     Sha256::from_bytes(hash.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_takes_no_place() {
+        async fn work(breaks: bool) -> u32 {
+            tokio::task::yield_now().await;
+            if breaks {
+                panic!("the work broke");
+            }
+            7
+        }
+        let (tasks, ending) = (TaskTracker::new(), CancellationToken::new());
+        let runner = Runner { tasks: &tasks, ending: &ending };
+        let account: Account = "alice".parse().expect("an account");
+        let background = Background::<u32>::default();
+        let ask = async |number: usize, breaks: bool| {
+            let key = (account.clone(), Sha256::of(&number.to_be_bytes()));
+            background.ask(key, Duration::from_secs(60), runner, |_| true, |_| work(breaks)).await
+        };
+        for number in 0..=MOST_OF_ACCOUNT {
+            let broken = ask(number, true).await;
+            assert!(matches!(broken, Err(StoreError::Unavailable(_))), "{broken:?}");
+        }
+        tasks.close();
+        tasks.wait().await;
+        assert_eq!(ask(0, false).await, Ok(Some(7)));
+    }
 }

@@ -145,6 +145,10 @@ async fn a_container_that_fails_ends_in_the_phase_of_its_cause() {
     for (what, number, change, phase, whose, words) in expected {
         jobs.push((what, installation.submit(number, change).await, phase, whose, words));
     }
+    // It is waited for, for two minutes, and the job says so meanwhile.
+    let (_, without_image, ..) = jobs.iter().find(|(what, ..)| *what == "an image that is nowhere").expect("a job");
+    let said = ["the container image of the algorithm cannot be pulled", "this is waited for"];
+    installation.explained(*without_image, &said).await;
     for (what, job, phase, whose, words) in jobs {
         let status = installation.ended(job).await;
         let text = status.reason.as_ref().map(|reason| reason.text().to_owned()).unwrap_or_default();
@@ -208,9 +212,45 @@ if os.getuid() == 0 or os.getgid() == 0:
 status = dict(line.split(":", 1) for line in open("/proc/self/status") if ":" in line)
 if status["CapEff"].strip() != "0" * 16 or status["NoNewPrivs"].strip() != "1":
     found.append("rights " + status["CapEff"] + status["NoNewPrivs"])
+# Words of another job, and one of its own that shows that they would be found. Neither of them stands in this script.
+words = {b"planted-" + b"words": "of another job", b"own-" + b"words": "its own"}
+open("/data/outputs/own", "wb").write(b"own-" + b"words")
+seen = set()
+def search(path):
+    try:
+        with open(path, "rb") as file:
+            content = file.read(1 << 20)
+    except OSError:
+        return
+    for word in words:
+        if word in content:
+            seen.add(word)
+            if words[word] != "its own":
+                found.append(f"words {words[word]} in {path}")
+# The folders of the image are the same in every pod.
+for folder, below, names in os.walk("/"):
+    below[:] = [name for name in below if os.path.join(folder, name) not in ("/proc", "/sys", "/usr", "/lib", "/lib64")]
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.isfile(path):
+            search(path)
+for process in filter(str.isdigit, os.listdir("/proc")):
+    for name in ("environ", "cmdline", "mountinfo"):
+        search(f"/proc/{process}/{name}")
+if b"own-" + b"words" not in seen:
+    found.append("nothing: it does not find its own words")
 time.sleep(1)
 print("\n".join(found))
 sys.exit(len(found))
+"#;
+
+/// Has words in its inputs, its outputs, its log and its temporary files that no other job may find.
+const PLANTS: &str = r#"
+import os, time
+for path in ("/data/outputs/words", "/tmp/words"):
+    open(path, "w").write("planted-words")
+print("planted-words", flush=True)
+time.sleep(5)
 "#;
 
 /// The word of a sandbox that all went well, for job 2 of these tests.
@@ -230,6 +270,16 @@ raise SystemExit(5)
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn a_hostile_container_finds_no_way_out_and_is_not_believed() {
     let installation = Installation::open_with("hostile", &environment()).await;
+    // A job whose words no other job may find. What it prints is on the streams of no container, because its contract holds the log: a
+    // reviewer sees it first.
+    let planted = installation
+        .submit(3, |job| {
+            python(PLANTS)(job);
+            job.inputs[0].source = cloister_testkit::inline("planted-words");
+            job.terms.release.review = true;
+        })
+        .await;
+    installation.runs(planted);
     let tries = installation.submit(1, python(TRIES_EVERYTHING)).await;
     let forges = installation
         .submit(2, |job| {
@@ -237,30 +287,28 @@ async fn a_hostile_container_finds_no_way_out_and_is_not_believed() {
             python(&script)(job);
         })
         .await;
-    // What is printed is on the streams of no container where the contract holds the log: a reviewer sees it first.
-    let printed = installation
-        .submit(3, |job| {
-            python("print('planted-words')\nimport time\ntime.sleep(5)")(job);
-            job.terms.release.review = true;
-        })
-        .await;
-    installation.runs(printed);
-    let streams = installation.jobs.kubectl(&["logs", &format!("pod/{printed}-a"), "--all-containers"]);
-    let status = installation.until(printed, |status| status.phase == Phase::InReview).await;
+    let streams = installation.jobs.kubectl(&["logs", &format!("pod/{planted}-a"), "--all-containers"]);
+    let status = installation.until(planted, |status| status.phase == Phase::InReview).await;
     assert_eq!(status.phase, Phase::InReview);
-    let after = installation.jobs.kubectl(&["logs", &format!("pod/{printed}-a"), "--all-containers"]);
+    let after = installation.jobs.kubectl(&["logs", &format!("pod/{planted}-a"), "--all-containers"]);
     for streams in [streams, after] {
         assert!(!String::from_utf8_lossy(&streams.stdout).contains("planted-words"), "{streams:?}");
     }
-    installation.store.stop(printed, event(printed, AuditAction::JobStopped)).await.expect("stopped");
 
     let status = installation.ended(tries).await;
     let log = String::from_utf8_lossy(&installation.stored("log").concat()).into_owned();
     assert_eq!(status.phase, Phase::Finished, "{status:?}\n{log}");
+    // The volume with the words was there all the time.
+    let status = installation.store.status(planted).await.expect("a status");
+    assert_eq!(status.phase, Phase::InReview, "{status:?}");
+    let claim = installation.jobs.get(&format!("persistentvolumeclaim/{planted}-data"));
+    assert_eq!(claim["status"]["phase"], "Bound", "{claim}");
+    assert!(cluster::own_cluster().is_none() || log.contains("planted-words"), "nothing was planted: {log}");
+    installation.store.stop(planted, event(planted, AuditAction::JobStopped)).await.expect("stopped");
     let status = installation.ended(forges).await;
     let text = status.reason.as_ref().map(|reason| reason.text().to_owned()).unwrap_or_default();
     assert_eq!((status.phase, text.contains("code 5")), (Phase::AlgorithmFailed, true), "{status:?}");
-    installation.ended(printed).await;
+    installation.ended(planted).await;
     installation.nothing_is_left();
 }
 

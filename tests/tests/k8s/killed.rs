@@ -1,9 +1,13 @@
 //! The kubelet, containerd and the API server are killed in the middle of jobs. These tests run alone, after the others and one after
 //! the other, because everything on the cluster waits meanwhile.
 
-use super::jobs::{Installation, LONGEST, program};
+use super::{
+    containers::{self, digest, python},
+    jobs::{Installation, LONGEST, program},
+};
 use cloister_model::{Fault, JobId, JobStatus, Jobs as _, Phase, Reason};
 use cloister_tests::{cluster, root};
+use serde_json::Value;
 use std::{
     path::Path,
     process::Command,
@@ -20,8 +24,20 @@ const LONG_ENOUGH: Duration = Duration::from_secs(120);
 /// Jobs under way at the same time.
 const JOBS: usize = 3;
 
+/// The most pods of one step of a job.
+const MOST_PODS: u64 = 3;
+
 /// For how long the API server is away, at least.
 const AWAY: Duration = Duration::from_secs(5);
+
+/// How soon after the end of the last job nothing is left of any.
+const CLEAN: Duration = Duration::from_secs(60);
+
+/// Leaves an output that is longer if it runs a second time.
+const BEGINS: &str = r"
+with open('/data/outputs/begun', 'a') as file:
+    file.write('begun NUMBER\n')
+";
 
 /// One of these tests at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -43,6 +59,13 @@ fn shuffled(number: u64) -> u64 {
     number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
 }
 
+/// Containers, too, on volumes that are folders: nothing has to be mounted again.
+fn environment() -> Value {
+    let mut environment = containers::environment();
+    environment["spec"]["storage"] = cluster::environment()["spec"]["storage"].clone();
+    environment
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twice() {
@@ -52,19 +75,28 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
     };
     let kills = std::env::var(KILLS).ok().map(|kills| kills.parse::<u64>().expect("a number"));
     let _alone = ALONE.lock().await;
-    let installation = Installation::open("killed").await;
+    block_in_place(digest);
+    let installation = Installation::open_with("killed", &environment()).await;
     let guest = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
-    let submit = async |number| installation.submit(number, |job| job.algorithm.source = program(&guest)).await;
+    // Every third one is a container.
+    let submit = async |number: u64| {
+        if number % 3 == 0 {
+            installation.submit(number, python(&BEGINS.replace("NUMBER", &number.to_string()))).await
+        } else {
+            installation.submit(number, |job| job.algorithm.source = program(&guest)).await
+        }
+    };
     let (began, mut killed, mut number) = (Instant::now(), 0_u64, 0_u64);
-    let (mut all, mut open): (Vec<JobId>, Vec<JobId>) = (Vec::new(), Vec::new());
+    let (mut all, mut open): (Vec<(u64, JobId)>, Vec<JobId>) = (Vec::new(), Vec::new());
     while kills.map_or(began.elapsed() < LONG_ENOUGH, |kills| killed < kills) {
         while open.len() < JOBS {
             number += 1;
-            open.push(submit(number).await);
-            all.extend(open.last());
+            let job = submit(number).await;
+            open.push(job);
+            all.push((number, job));
         }
         // As soon as a pod has a node and no container of it runs, or a moment later.
-        let pending = ["get", "pods", "--field-selector=status.phase=Pending", "-o", "name"];
+        let pending = ["get", "pods", "-l", "cloister.dev/job", "--field-selector=status.phase=Pending", "-o", "name"];
         installation.jobs.until("a pod that has not begun", |namespace| {
             (!namespace.kubectl(&pending).stdout.is_empty() || killed % 4 == 3).then_some(())
         });
@@ -82,18 +114,38 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
         }
         open = left;
     }
-    let mut finished = 0;
-    for job in &all {
+    let (mut finished, mut cut_off) = (Vec::new(), 0_u64);
+    for (number, job) in &all {
         let status = installation.ended(*job).await;
+        begun_once(&installation, &status);
         if status.phase == Phase::Finished {
-            finished += 1;
+            finished.push(*number);
         } else {
             assert!(was_begun(&status), "{status:?} after {killed} kills");
+            cut_off += 1;
         }
     }
-    println!("{killed} kills, {} jobs, {finished} finished", all.len());
-    assert!(finished > 0, "no job finished");
-    installation.nothing_is_left();
+    installation.nothing_is_left_within(CLEAN);
+    println!("{killed} kills, {} jobs, {} finished, {cut_off} cut off", all.len(), finished.len());
+    assert!(!finished.is_empty() && cut_off <= killed, "{cut_off} jobs cut off by {killed} kills");
+    // What a container began twice would have said twice.
+    let stored = installation.stored("");
+    for number in finished.iter().filter(|number| *number % 3 == 0) {
+        let once = format!("begun {number}\n");
+        let said: Vec<_> = stored.iter().filter(|content| content.starts_with(once.as_bytes())).collect();
+        assert!(!said.is_empty() && said.iter().all(|said| *said == once.as_bytes()), "job {number}: {said:?}");
+    }
+}
+
+/// Asserts that a job came to its run once, and that no step took more pods than it may.
+fn begun_once(installation: &Installation, status: &JobStatus) {
+    let running = status.history.iter().filter(|step| step.phase == Phase::Running).count();
+    assert_eq!(running, 1, "{status:?}");
+    let attempts = &installation.jobs.get(&format!("computejob/{}", status.id))["status"]["attempts"];
+    for step in ["configuration", "algorithm"] {
+        let pods = attempts[step].as_u64().unwrap_or_default();
+        assert!((1..=MOST_PODS).contains(&pods), "{step}: {attempts} {status:?}");
+    }
 }
 
 /// As on a cluster whose only API server is upgraded: nobody can ask anything for a while, and pods go on.
@@ -137,7 +189,7 @@ async fn an_api_server_that_restarts_in_every_step_of_a_job_loses_none() {
         let attempts = &installation.jobs.get(&format!("computejob/{job}"))["status"]["attempts"];
         assert_eq!(attempts["algorithm"], 1, "{attempts}");
     }
-    installation.nothing_is_left();
+    installation.nothing_is_left_within(CLEAN);
 }
 
 /// Whether a job ended because its algorithm was cut off, or would have begun a second time.

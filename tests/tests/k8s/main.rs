@@ -6,13 +6,17 @@
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
 mod containers;
+mod deleted;
 mod deployed;
 mod guide;
 mod images;
 mod interpreters;
 mod jobs;
 mod killed;
+mod logs;
 mod lost;
+mod rights;
 mod roots;
 mod starts;
 mod stores;
+mod waiting;

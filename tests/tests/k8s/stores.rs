@@ -1,10 +1,11 @@
-//! Results in an S3 store that runs in the cluster, and that the pods which publish reach by a policy of the operator's.
+//! Results in an S3 store that runs in the cluster, and that the pods which publish reach by a policy of the operator's. At first they
+//! cannot, and the results wait.
 
 use super::{
     containers::{IMAGE, digest},
-    jobs::{Installation, program},
+    jobs::{Installation, event, program},
 };
-use cloister_model::{ByteRange, Outputs as _, Phase, ResultSet};
+use cloister_model::{AuditAction, ByteRange, EngineError, Jobs as _, Outputs as _, Phase, ResultSet};
 use cloister_results::StoreConfig;
 use cloister_tests::{
     cluster::{self, Namespace},
@@ -17,6 +18,9 @@ use std::{collections::BTreeMap, fs};
 const PORT: u16 = 9000;
 const KEY_ID: &str = "PLANTED-KEY-ID";
 const SECRET_KEY: &str = "PLANTED-SECRET-KEY";
+
+/// The name that it has for pods.
+const NAME: &str = "results";
 
 /// An S3 store in a pod.
 pub(super) struct S3 {
@@ -51,15 +55,11 @@ impl S3 {
                 "volumes": [{"name": "script", "configMap": {"name": "s3"}}],
             },
         }));
-        namespace.create(&json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "s3"},
-            "spec": {"selector": {"app": "s3"}, "ports": [{"port": PORT}]},
-        }));
+        service(&namespace, "s3");
         let ready = ["wait", "--for=condition=Ready", "--timeout=120s", "pod/s3"];
         let waited = namespace.kubectl(&ready);
         assert!(waited.status.success(), "{} {}", String::from_utf8_lossy(&waited.stderr), namespace.logs("s3"));
-        let service = namespace.get("service/s3");
-        let address = service["spec"]["clusterIP"].as_str().expect("an address").to_owned();
+        let address = namespace.get("service/s3")["spec"]["clusterIP"].as_str().expect("an address").to_owned();
         Self { namespace, address }
     }
 
@@ -79,15 +79,16 @@ impl S3 {
         StoreConfig { url: "s3://results/tests".to_owned(), options: Self::options(&self.address) }
     }
 
-    /// The settings of the pods that publish, which find it by its name.
+    /// The settings of the pods that publish, which find it by a name that is there as soon as the store is [open](Self::open_to).
     pub(super) fn settings(&self) -> String {
-        let options = Self::options(&format!("s3.{}.svc.cluster.local", self.namespace.name()));
+        let options = Self::options(&format!("{NAME}.{}.svc.cluster.local", self.namespace.name()));
         let options: Vec<String> = options.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
         format!("[results]\nurl = \"s3://results/tests\"\noptions = {{ {} }}\n", options.join(", "))
     }
 
-    /// What `network.store` of the chart makes: the pods that publish may reach the store.
+    /// Gives the store its name, and what `network.store` of the chart makes: the pods that publish may reach it.
     fn open_to(&self, jobs: &Namespace) {
+        service(&self.namespace, NAME);
         let of_store =
             json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.namespace.name()}}});
         jobs.create(&json!({
@@ -101,16 +102,35 @@ impl S3 {
     }
 }
 
+/// A name and an address for the pod of the store.
+fn service(namespace: &Namespace, name: &str) {
+    namespace.create(&json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
+        "spec": {"selector": {"app": "s3"}, "ports": [{"port": PORT}]},
+    }));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
-async fn results_are_in_an_s3_store_that_publishing_may_reach() {
+async fn results_wait_for_an_s3_store_that_is_away_and_are_stored_once_it_can_be_reached() {
     let store = tokio::task::block_in_place(S3::start);
     let installation = Installation::open_on("s3", &cluster::environment(), Some(&store)).await;
     let guest = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
-    store.open_to(&installation.jobs);
     let job = installation.submit(1, |job| job.algorithm.source = program(&guest)).await;
+    let waits = installation.until(job, |status| status.store_wait.is_some() || status.phase.has_ended()).await;
+    assert_eq!(waits.phase, Phase::Publishing, "{waits:?}");
+    let said = installation.store.explain(job).await.expect("an explanation").text;
+    assert!(said.contains("its results are kept and wait for the result store"), "{said}");
+    assert!(installation.store.results(job, ResultSet::Released).await.expect("results").is_empty());
+    store.open_to(&installation.jobs);
+    // The pause may be over before anybody asks, and the results be stored.
+    let asked = installation.store.publish_again(job, event(job, AuditAction::PublishingAsked)).await;
+    assert!(matches!(asked, Ok(_) | Err(EngineError::NotWaitingForStore(_))), "{asked:?}");
     let status = installation.ended(job).await;
-    assert_eq!(status.phase, Phase::Finished, "{status:?}");
+    assert_eq!((status.phase, &status.store_wait), (Phase::Finished, &None), "{status:?}");
+    let attempts = &installation.jobs.get(&format!("computejob/{job}"))["status"]["attempts"];
+    assert_eq!(attempts["algorithm"], 1, "{attempts}");
+    assert!(attempts["publishing"].as_u64() >= Some(2) && attempts["storeAway"].as_u64() >= Some(1), "{attempts}");
     let files = installation.store.results(job, ResultSet::Released).await.expect("results");
     assert!(!files.is_empty());
     for (index, file) in (0..).zip(&files) {

@@ -1,6 +1,7 @@
 //! Runtimes: installed as their manifest says or not at all, and used only as they were installed.
 
 mod entry;
+mod guide;
 mod kept;
 mod snapshot;
 

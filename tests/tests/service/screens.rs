@@ -1,8 +1,11 @@
-//! What the commands of `cloister` look like on a terminal of 80 columns, with and without colours.
+//! What the commands of `cloister` look like on a terminal of 80 columns, with and without colours; and the help of `sandbox`.
 
 use crate::scenario::{Scenario, penguins};
 use cloister_model::Phase;
-use cloister_tests::service::{Who, cloister, writing};
+use cloister_tests::{
+    sandbox,
+    service::{Who, cloister, writing},
+};
 use serde_json::json;
 use std::{
     fs,
@@ -154,4 +157,31 @@ fn nothing_is_wider_than_80_columns_and_colours_change_no_text() {
         }
     }
     assert!(coloured > 5, "errors and help have colours: {coloured}");
+}
+
+#[test]
+fn no_help_of_the_sandbox_is_wider_than_80_columns() {
+    for arguments in [
+        &[][..],
+        &["run"],
+        &["inspect"],
+        &["compile"],
+        &["probe"],
+        &["completions"],
+        &["runtime"],
+        &["runtime", "add"],
+        &["runtime", "list"],
+        &["runtime", "keep"],
+        &["runtime", "bundle"],
+        &["runtime", "remove"],
+    ] {
+        for help in ["--help", "-h"] {
+            let mut command = Command::new(sandbox());
+            command.args(arguments).arg(help).env_clear().env("COLUMNS", COLUMNS.to_string()).env("NO_COLOR", "1");
+            let shown = screen(&mut command);
+            assert!(shown.contains("Usage: sandbox"), "{arguments:?}: {shown}");
+            let wide = too_wide(&shown);
+            assert!(wide.is_empty(), "{arguments:?} {help}:\n{}\n\nthe whole screen:\n{shown}", wide.join("\n"));
+        }
+    }
 }

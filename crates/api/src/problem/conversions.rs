@@ -95,6 +95,7 @@ impl From<JobError> for Problem {
             JobError::NotWaitingForStore(_) => Self::conflict("not-waiting-for-store", error.to_string()),
             JobError::NotInReview(_) => Self::conflict("not-in-review", error.to_string()),
             JobError::AlreadyApproved(_) => Self::conflict("already-approved", error.to_string()),
+            JobError::ApproverGone(_) => Self::conflict("approver-gone", error.to_string()),
             JobError::NoWithheldLog(_) => Self::conflict("no-withheld-log", error.to_string()),
             JobError::OthersJobs => Self::forbidden(error.to_string()),
             JobError::Engine(error) => error.into(),
@@ -109,6 +110,9 @@ impl From<AssetError> for Problem {
             AssetError::NotFound => Self::not_found(),
             AssetError::NoSuchService => Self::not_found().about("service"),
             AssetError::NoSuchAlgorithm => no_such_asset("algorithm"),
+            AssetError::NotTrusted => {
+                Self::new(StatusCode::NOT_FOUND, "not-trusted", "Not trusted", error.to_string()).about("algorithm")
+            }
             AssetError::Role(error) => error.into(),
             AssetError::OtherKind(AssetKind::Algorithm) => {
                 Self::field("kind", "this is an algorithm; send it to /v1/algorithms")

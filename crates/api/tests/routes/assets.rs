@@ -156,11 +156,42 @@ async fn trust_is_in_bytes() {
     assert_eq!(changed["type"], json!("https://cloister.dev/problems/algorithm-changed"), "{changed}");
 
     service.delete("alice", &format!("{path}/{algorithm}")).await.expect(204);
-    service.delete("alice", &format!("{path}/{algorithm}")).await.expect(404);
     let explained = service.post("bob", "/v1/explain", &request).await.expect(200).json();
     assert_eq!(explained["rules"][0]["rule"], "algorithm-not-trusted");
     let audit = service.get("olga", "/v1/audit?limit=1000").await.expect(200).text();
     assert!(audit.contains("job-denied") && audit.contains("permissions-changed"));
+}
+
+/// The owner of a dataset is told that there is no trust to take back. That says nothing about the algorithm, and others learn nothing
+/// about the dataset.
+#[tokio::test(flavor = "multi_thread")]
+async fn trust_that_is_not_there_is_not_taken_back() {
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({})).await;
+    let shown = service.algorithm("shown", program(WRITES)).await;
+    let sha256 = service.upload("mallory", program(WRITES)).await;
+    let only_mallory = json!({"allow": [{"type": "address", "values": ["mallory"]}]});
+    let manifest = json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Algorithm", "metadata": {"name": "hidden"},
+        "spec": {"files": [{"type": "upload", "sha256": sha256}], "credentials": only_mallory}
+    });
+    let hidden = service.post("mallory", "/v1/algorithms", &manifest).await.expect(201).json();
+    let hidden = hidden["did"].as_str().expect("a DID").to_owned();
+    service.get("alice", &format!("/v1/algorithms/{hidden}")).await.expect(404);
+
+    let path = |dataset: &str, algorithm: &str| format!("/v1/datasets/{dataset}/allow/{algorithm}");
+    let refused = service.delete("alice", &path(&dataset, &shown)).await.expect(404).json();
+    assert_eq!(
+        (&refused["type"], &refused["field"]),
+        (&json!("https://cloister.dev/problems/not-trusted"), &json!("algorithm")),
+        "{refused}"
+    );
+    for algorithm in [hidden.as_str(), "did:op:nobody"] {
+        assert_eq!(service.delete("alice", &path(&dataset, algorithm)).await.expect(404).json(), refused);
+    }
+    let nothing = service.delete("mallory", &path("did:op:nothing", &shown)).await.expect(404).json();
+    assert_eq!(nothing["type"], "https://cloister.dev/problems/not-found", "{nothing}");
+    assert_eq!(service.delete("mallory", &path(&dataset, &shown)).await.expect(404).json(), nothing);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,6 +85,31 @@ async fn a_publisher_sees_what_is_about_the_own_assets_and_nothing_else() {
     assert_eq!(actions(&selected), ["asset-published", "job-allowed", "released", "job-allowed", "released"]);
 }
 
+/// Who published one of the datasets of a job reads that its outputs were looked at, and not what they are: another one reviews them.
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_under_review_stay_unknown_to_a_publisher_who_does_not_review_them() {
+    let service = service().await;
+    let rules = json!({"allowRawAlgorithm": true, "outputContract": {"review": true}});
+    let hers = service.dataset("hers", rules).await;
+    let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "theirs"},
+        "spec": {"files": [{"type": "inline", "content": "a,b\n1,2\n"}], "compute": {"allowRawAlgorithm": true}}});
+    let theirs = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
+    let theirs = theirs["did"].as_str().expect("a DID").to_owned();
+    let program = service.upload("bob", guest("column-stats.p1.wasm")).await;
+    let request = json!({"datasets": [hers, theirs], "algorithm": {"upload": program}});
+    let job = service.post("bob", "/v1/jobs", &request).await.expect(201).json();
+    let job = job["id"].as_str().expect("an id").to_owned();
+    assert_eq!(service.until(&job, "InReview").await["phase"], "InReview");
+    let waits = service.get("alice", &format!("/v1/jobs/{job}/review")).await.expect(200).json();
+    let digest = waits["items"][0]["sha256"].as_str().expect("a digest").to_owned();
+    service.get("alice", &format!("/v1/jobs/{job}/review/0")).await.expect(200);
+
+    let mallorys = records(&service, "mallory", "").await;
+    assert!(actions(&mallorys).contains(&"result-downloaded"), "{mallorys:#?}");
+    assert!(!json!(mallorys).to_string().contains(&digest), "{mallorys:#?}");
+    assert!(service.get("olga", "/v1/audit?limit=1000").await.expect(200).text().contains(&digest));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn records_are_selected_by_asset_actor_and_time() {
     let service = service().await;

@@ -1,9 +1,9 @@
 //! Keys.
 
-use crate::test_service::{key_made, now, service, service_with, with_key};
+use crate::test_service::{TestService, key_made, now, service, service_with, with_key};
 use axum::{body::Body, http::Request};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use cloister_api::{Issuer, new_key};
+use cloister_api::{Issuer, Settings, new_key};
 use cloister_model::{Keyring as _, Role, Timestamp};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -50,26 +50,42 @@ fn fixtures() -> Value {
     serde_json::from_str(include_str!("../../src/oidc/fixtures.json")).expect("fixtures")
 }
 
+/// Takes the tokens of an issuer, which gives its accounts a role or none, and whose keys can be fetched or not.
+fn take_tokens(settings: &mut Settings, default_role: Option<Role>, is_there: bool) {
+    settings.oidc = vec![Issuer {
+        issuer: "https://login.example/realms/research".to_owned(),
+        audience: "cloister".to_owned(),
+        jwks_url: Some("https://login.example/keys".to_owned()),
+        account_claim: "sub".to_owned(),
+        account_prefix: "research:".to_owned(),
+        role_claim: Some("roles".to_owned()),
+        roles: BTreeMap::new(),
+        default_role,
+        sign_in: None,
+    }];
+    settings.get_json = Some(Arc::new(move |_| {
+        Box::pin(async move {
+            let keys = is_there.then(|| json!({"keys": fixtures()["keys"]}));
+            keys.ok_or_else(|| "it does not answer".to_owned())
+        })
+    }));
+    // When the tokens were good.
+    settings.clock = Arc::new(|| Timestamp::from_unix_ms(1_795_363_289_000));
+}
+
+/// The kind of problem with which these credentials are refused.
+async fn refusal(service: &TestService, credentials: &str) -> String {
+    let answer = service.send(with_key(credentials, "GET", "/v1/whoami", &Value::Null)).await.expect(401).json();
+    answer["type"].as_str().expect("a type").rsplit('/').next().expect("a name").to_owned()
+}
+
 /// Otherwise, who holds a token for five minutes would have a key for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_made_with_a_token_ends_with_the_token() {
     let service = service_with(|settings| {
-        settings.oidc = vec![Issuer {
-            issuer: "https://login.example/realms/research".to_owned(),
-            audience: "cloister".to_owned(),
-            jwks_url: Some("https://login.example/keys".to_owned()),
-            account_claim: "sub".to_owned(),
-            account_prefix: "research:".to_owned(),
-            role_claim: None,
-            roles: BTreeMap::new(),
-            default_role: Some(Role::Consumer),
-            sign_in: None,
-        }];
-        settings.get_json = Some(Arc::new(|_| Box::pin(async { Ok(json!({"keys": fixtures()["keys"]})) })));
+        take_tokens(settings, Some(Role::Consumer), true);
         // Longer than the token, so that it is the token that counts.
         settings.key_lifetimes.longest = Duration::from_secs(2000 * 366 * 24 * 60 * 60);
-        // When the tokens were good.
-        settings.clock = Arc::new(|| Timestamp::from_unix_ms(1_795_363_289_000));
     })
     .await;
     let token = fixtures()["good"]["EdDSA"].as_str().expect("a token").to_owned();
@@ -98,24 +114,50 @@ async fn a_key_made_with_a_token_ends_with_the_token() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_holder_of_a_key_learns_why_it_does_not_work() {
     let service = service().await;
-    let kind_for = async |key: &str| {
-        let answer = service.send(with_key(key, "GET", "/v1/whoami", &Value::Null)).await.expect(401).json();
-        answer["type"].as_str().expect("a type").rsplit('/').next().expect("a name").to_owned()
-    };
     let made = service.post("bob", "/v1/keys", &json!({})).await.expect(201).json();
     let (id, key) = (made["id"].as_str().expect("an id"), made["key"].as_str().expect("a key"));
     service.delete("bob", &format!("/v1/keys/{id}")).await.expect(204);
-    assert_eq!(kind_for(key).await, "key-revoked");
+    assert_eq!(refusal(&service, key).await, "key-revoked");
     let account = "bob".parse().expect("an account");
     let old = new_key(account, Role::Consumer, String::new(), Some(Timestamp::from_unix_ms(1)), now()).expect("a key");
     let expired = old.token.expose().clone();
     service.engine.put_key(old.stored, key_made()).await.expect("stored");
-    assert_eq!(kind_for(&expired).await, "key-expired");
+    assert_eq!(refusal(&service, &expired).await, "key-expired");
     for whole in [key, &expired] {
         let mut guessed = whole.to_owned();
         let last = guessed.pop().expect("a letter");
         guessed.push(if last == 'A' { 'B' } else { 'A' });
-        assert_eq!(kind_for(&guessed).await, "unauthenticated");
+        assert_eq!(refusal(&service, &guessed).await, "unauthenticated");
     }
-    assert_eq!(kind_for(&format!("clk_0000000000000000_{}", "A".repeat(43))).await, "unauthenticated");
+    assert_eq!(refusal(&service, &format!("clk_0000000000000000_{}", "A".repeat(43))).await, "unauthenticated");
+}
+
+/// What is wrong with a token that its issuer has signed, its holder is told. One that somebody made up, or changed, says nothing about
+/// itself or the service, but for an issuer that cannot be asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_holder_of_a_token_learns_why_it_does_not_work() {
+    let fixtures = fixtures();
+    let token = |group: &str, name: &str| fixtures[group][name].as_str().expect("a token").to_owned();
+    let (good, expired) = (token("good", "ES256"), token("bad", "expired"));
+    let unsigned = |token: &str| format!("{}.{}", token.rsplit_once('.').expect("a signature").0, "A".repeat(86));
+
+    let service = service_with(|settings| take_tokens(settings, Some(Role::Consumer), true)).await;
+    service.send(with_key(&good, "GET", "/v1/whoami", &Value::Null)).await.expect(200);
+    assert_eq!(refusal(&service, &expired).await, "token-expired");
+    for made_up in
+        [unsigned(&expired), unsigned(&good), token("bad", "a stranger's key"), token("bad", "another issuer")]
+    {
+        assert_eq!(refusal(&service, &made_up).await, "unauthenticated", "{made_up}");
+    }
+
+    let service = service_with(|settings| take_tokens(settings, None, true)).await;
+    assert_eq!(refusal(&service, &good).await, "token-role");
+    assert_eq!(refusal(&service, &expired).await, "token-expired");
+    assert_eq!(refusal(&service, &unsigned(&good)).await, "unauthenticated");
+
+    let service = service_with(|settings| take_tokens(settings, Some(Role::Consumer), false)).await;
+    for token in [&good, &expired] {
+        assert_eq!(refusal(&service, token).await, "issuer-unavailable");
+    }
+    assert_eq!(refusal(&service, &token("bad", "another issuer")).await, "unauthenticated");
 }

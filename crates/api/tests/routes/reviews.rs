@@ -1,6 +1,9 @@
 //! What waits for whose review, and which jobs are listed to whom.
 
-use crate::test_service::{TestService, WRITES, guest, program, service};
+use crate::{
+    logs::PRINTS_AND_FAILS,
+    test_service::{TestService, WRITES, guest, program, service},
+};
 use serde_json::{Value, json};
 
 fn reviewed_rules() -> Value {
@@ -125,6 +128,48 @@ async fn where_several_publishers_ask_for_a_review_an_operator_decides() {
     assert_eq!(found[0]["parameters"], json!({"values": {}, "arguments": [], "stdin": null}));
 }
 
+/// A result is a file of a dataset of its owner's, once it is released. About every other job, a publisher is told what it is told about
+/// one that does not exist: also about another account's that has finished, on the publisher's own dataset.
+#[tokio::test(flavor = "multi_thread")]
+async fn only_released_results_of_ones_own_jobs_are_sources() {
+    let service = service().await;
+    let open = service.dataset("open", json!({"allowRawAlgorithm": true})).await;
+    let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": "reviewed"},
+        "spec": {"files": [{"type": "inline", "content": "town,age\nKyoto,3\n"}], "compute": reviewed_rules()}});
+    let reviewed = service.post("mallory", "/v1/datasets", &manifest).await.expect(201).json();
+    let reviewed = reviewed["did"].as_str().expect("a DID").to_owned();
+    let publish = async |name: &str, job: &str| {
+        let manifest = json!({"apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": name},
+            "spec": {"files": [{"type": "result", "job": job, "index": 0}]}});
+        service.post("alice", "/v1/datasets", &manifest).await
+    };
+
+    let held = job(&service, "alice", &[&reviewed]).await;
+    assert_eq!(service.until_seen("alice", &held, "InReview").await["phase"], "InReview");
+    let sha256 = service.upload("alice", program(PRINTS_AND_FAILS)).await;
+    let request = json!({"datasets": [open], "algorithm": {"upload": sha256}});
+    let failed = service.post("alice", "/v1/jobs", &request).await.expect(201).json();
+    let failed = failed["id"].as_str().expect("an id").to_owned();
+    assert_eq!(service.until_seen("alice", &failed, "AlgorithmFailed").await["phase"], "AlgorithmFailed");
+    let others = job(&service, "mallory", &[&open]).await;
+    assert_eq!(service.until_seen("mallory", &others, "Finished").await["phase"], "Finished");
+
+    let missing = publish("made", &"0".repeat(32)).await.expect(422).json();
+    assert_eq!(missing["field"], "spec.files[0]", "{missing}");
+    for refused in [&held, &failed, &others] {
+        assert_eq!(publish("made", refused).await.expect(422).json(), missing, "{refused}");
+    }
+    let review = format!("/v1/jobs/{held}/review");
+    service.post("mallory", &review, &json!({"verdict": "approve"})).await.expect(200);
+    assert_eq!(service.until_seen("alice", &held, "Finished").await["phase"], "Finished");
+    publish("made", &held).await.expect(201);
+
+    // What is published stays, and can be published again, when the job has gone. Nothing new is made of it.
+    service.delete("alice", &format!("/v1/jobs/{held}")).await.expect(204);
+    publish("made", &held).await.expect(200);
+    assert_eq!(publish("another", &held).await.expect(422).json(), missing);
+}
+
 /// Two of those whom the publisher has named approve: they see what waits, and nobody else does.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_different_accounts_approve_where_a_dataset_asks_for_it() {
@@ -172,6 +217,41 @@ async fn two_different_accounts_approve_where_a_dataset_asks_for_it() {
     let permissions = format!("/v1/datasets/{dataset}/permissions");
     service.put("alice", &permissions, &rules(json!(["mallory"])), "").await.expect(200);
     service.post("carol", &format!("/v1/jobs/{waiting}/review"), &approve).await.expect(404);
+}
+
+/// An account that was taken off the list sees nothing of what still waits, and its approval is none of the two.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_was_taken_off_the_list_sees_nothing_and_its_approval_does_not_count() {
+    let service = service().await;
+    let rules = |reviewers: Value| json!({"allowRawAlgorithm": true, "outputContract": {"review": true, "reviewers": reviewers}});
+    let dataset = service.dataset("one", rules(json!(["carol", "mallory"]))).await;
+    let waiting = job(&service, "bob", &[&dataset]).await;
+    service.until(&waiting, "InReview").await;
+    let path = format!("/v1/jobs/{waiting}/review");
+    let approve = json!({"verdict": "approve"});
+    service.get("carol", &format!("{path}/0")).await.expect(200);
+    let noted = service.post("carol", &path, &approve).await.expect(200).json();
+    assert_eq!(noted["phase"], "InReview");
+
+    let permissions = format!("/v1/datasets/{dataset}/permissions");
+    service.put("alice", &permissions, &rules(json!(["mallory"])), "").await.expect(200);
+    assert_eq!(inbox(&service, "carol").await, Vec::<Value>::new());
+    for rest in ["/review", "/review/0", "/parameters", "/report", "/explain", "", "/events"] {
+        service.get("carol", &format!("/v1/jobs/{waiting}{rest}")).await.expect(404);
+    }
+    for who in ["mallory", "alice"] {
+        service.get(who, &format!("{path}/0")).await.expect(200);
+    }
+    for who in ["mallory", "alice", "olga"] {
+        let refused = service.post(who, &path, &approve).await.expect(409).json();
+        assert!(refused["type"].as_str().is_some_and(|kind| kind.ends_with("approver-gone")), "{who}: {refused}");
+    }
+    assert_eq!(service.get("bob", &format!("/v1/jobs/{waiting}")).await.expect(200).json()["phase"], "InReview");
+
+    service.put("alice", &permissions, &rules(json!(["carol", "mallory"])), "").await.expect(200);
+    service.get("carol", &format!("{path}/0")).await.expect(200);
+    service.post("mallory", &path, &approve).await.expect(200);
+    assert_eq!(service.until(&waiting, "Finished").await["phase"], "Finished");
 }
 
 /// The ids of the jobs that are listed to an account, page by page.

@@ -139,6 +139,37 @@ async fn what_is_hidden_is_not_there() {
     }
 }
 
+/// Where the rest of a list begins is something that a list says, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_of_a_list_names_or_counts_what_is_hidden() {
+    let service = service().await;
+    let mut seen = vec![service.dataset("one", json!({})).await, service.dataset("other", json!({})).await];
+    seen.sort();
+    for number in 0..66 {
+        let manifest = json!({
+            "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": format!("hidden-{number}")},
+            "spec": {
+                "files": [{"type": "inline", "content": "a"}],
+                "credentials": {"allow": [{"type": "address", "values": ["alice"]}]}
+            }
+        });
+        service.post("alice", "/v1/datasets", &manifest).await.expect(201);
+    }
+    let (mut found, mut cursor): (Vec<String>, _) = (Vec::new(), String::new());
+    loop {
+        let page = service.get("carol", &format!("/v1/datasets?limit=1{cursor}")).await.expect(200).json();
+        let items = page["items"].as_array().expect("a list");
+        assert_eq!(items.len(), 1, "a page is full, however many hidden ones come before: {page}");
+        found.push(items[0]["did"].as_str().expect("a DID").to_owned());
+        let Some(next) = page["next"].as_str() else { break };
+        assert_eq!(found.last().map(String::as_str), Some(next), "it names what the page has");
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(found, seen);
+    let beyond = service.get("carol", &format!("/v1/datasets?limit=1&cursor={}", seen[1])).await.expect(200).json();
+    assert_eq!(beyond, json!({"items": [], "next": null}));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_are_kept() {
     let service = service().await;

@@ -110,13 +110,13 @@ impl Disallow {
         let client = context.client()?;
         let (dataset, algorithm) = both(&client, &self.dataset, &self.algorithm).await?;
         match client.delete(&["v1", "datasets", &dataset, "allow", &algorithm]).await {
+            Err(ClientError::Problem(problem)) if problem.is("not-trusted") => {
+                let text = format!("no rule of {} trusts {} by name: nothing to revoke", self.dataset, self.algorithm);
+                return Err(Ended::error(NOT_FOUND, text));
+            }
             // Both exist, as was seen above.
             Err(ClientError::Problem(problem)) if problem.status == 404 => {
-                let text = format!(
-                    "no rule of {} trusts {} by name, or the dataset is not yours: nothing to revoke",
-                    self.dataset, self.algorithm
-                );
-                return Err(Ended::error(NOT_FOUND, text));
+                return Err(Ended::error(NOT_FOUND, format!("the dataset {} is not yours", self.dataset)));
             }
             answer => answer?,
         }

@@ -57,6 +57,9 @@ impl Chain {
     /// # Errors
     /// If it does not follow from the one before it.
     pub(super) fn add(&mut self, record: &AuditRecord) -> anyhow::Result<()> {
+        if record.sequence == u64::MAX {
+            return Err(broken("no record can follow one with its number"));
+        }
         if self.archives.is_some() {
             return self.add_beside_archives(record);
         }

@@ -72,10 +72,11 @@ impl Segment {
             if record.sequence > *last {
                 return Err(broken(format!("it goes on after record {last}")));
             }
+            chain.add(&record).map_err(|error| broken(error.to_string()))?;
             next += 1;
-            chain.add(&record).map_err(|error| broken(error.to_string()))
+            Ok(())
         })?;
-        if next == last + 1 { Ok(()) } else { Err(broken(format!("it ends before record {next}"))) }
+        if Some(next) == last.checked_add(1) { Ok(()) } else { Err(broken(format!("it ends before record {next}"))) }
     }
 }
 
@@ -94,7 +95,13 @@ impl Draft {
     /// A file whose first record is this one.
     pub(super) fn begin(folder: &Path, (sequence, hash): (u64, Sha256)) -> io::Result<Self> {
         let path = folder.join(".audit.part");
-        let file = private_file::options().write(true).create(true).truncate(true).open(&path)?;
+        // What is there is left by a call that was cut off. A link in its place would lead elsewhere, and a file of another user
+        // would be read by that user.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = private_file::options().write(true).create_new(true).open(&path)?;
         let (folder, file) = (folder.to_owned(), BufWriter::new(file));
         Ok(Self { folder, path, file, first: sequence, last: (sequence, hash), bytes: 0 })
     }

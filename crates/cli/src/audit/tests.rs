@@ -97,6 +97,16 @@ fn every_change_of_a_chain_is_found() {
     }
 }
 
+/// Its hash is right. There is no number for the record after it.
+#[test]
+fn a_record_with_the_last_of_all_numbers_is_a_change() {
+    let before = (u64::MAX - 1, Sha256::from_bytes([7; 32]));
+    let last = AuditRecord::next(Some(before), event(1, AuditAction::JobDenied, "{}".to_owned()));
+    fails(verify(&[last.clone(), last.clone()], None), "no record can follow");
+    let archives = folder(std::slice::from_ref(&last), 1);
+    fails(verify_with(Some(&archives), &[last], None), "no record can follow");
+}
+
 #[test]
 fn without_its_archives_a_log_is_verified_and_says_what_it_cannot_see() {
     let records = archived(4);
@@ -216,4 +226,28 @@ fn days_and_moments_are_read() {
         let found = archive::moment(text).ok().map(|moment| moment.to_string());
         assert_eq!(found.as_deref(), expected, "{text}");
     }
+}
+
+/// Whoever may write to the folder puts a link, or a file that all may read, where an archive is being written.
+#[cfg(unix)]
+#[test]
+fn an_archive_is_written_to_a_file_of_its_own() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().expect("a folder");
+    let (part, elsewhere) = (folder.path().join(".audit.part"), folder.path().join("elsewhere"));
+    fs::write(&elsewhere, "kept").expect("written");
+    let place = (1, Sha256::from_bytes([1; 32]));
+    let written = || {
+        let mut draft = segment::Draft::begin(folder.path(), place).expect("begun");
+        draft.add(place, &json!({"sequence": 1})).expect("written");
+        draft.seal().expect("sealed");
+        let path = folder.path().join(format!("audit-{:020}-{:020}.jsonl", 1, 1));
+        fs::metadata(path).expect("an archive").permissions().mode() & 0o777
+    };
+    symlink(&elsewhere, &part).expect("a link");
+    assert_eq!(written(), 0o600);
+    assert_eq!(fs::read_to_string(&elsewhere).expect("a file"), "kept");
+    fs::write(&part, "of another").expect("written");
+    fs::set_permissions(&part, fs::Permissions::from_mode(0o666)).expect("a mode");
+    assert_eq!(written(), 0o600);
 }

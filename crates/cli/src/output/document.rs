@@ -71,22 +71,30 @@ pub(crate) fn print_document(format: Format, document: &Value) -> io::Result<()>
 
 /// JSON in which every character that a terminal could interpret is written as `\u....`. It is the same document.
 pub(super) fn json(document: &Value) -> String {
-    let mut text = format!("{document:#}\n");
-    if text.chars().any(is_control) {
-        let mut safe = String::with_capacity(text.len());
-        for character in text.chars() {
-            if is_control(character) {
-                // Such characters occur only inside strings in JSON.
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    safe.push_str(&format!("\\u{unit:04x}"));
-                }
-            } else {
-                safe.push(character);
-            }
-        }
-        text = safe;
+    safe(format!("{document:#}\n"))
+}
+
+/// The same on one line, without its end.
+pub(crate) fn json_line(document: &Value) -> String {
+    safe(document.to_string())
+}
+
+fn safe(json: String) -> String {
+    if !json.chars().any(is_control) {
+        return json;
     }
-    text
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_control(character) {
+            // Such characters occur only inside strings in JSON.
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                safe.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
 }
 
 /// YAML. If that would contain characters that a terminal could interpret: JSON, which is also YAML.
@@ -113,9 +121,11 @@ mod tests {
     #[test]
     fn control_characters_are_written_as_escapes() {
         let document = json!({"name": "a\u{9b}31m\u{202e}\u{1b}[2J\u{e0041}", "path": "c:\\x"});
-        let text = json(&document);
-        assert!(!text.chars().any(is_control), "{text}");
-        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document);
+        for text in [json(&document), json_line(&document)] {
+            assert!(!text.chars().any(is_control), "{text}");
+            assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), document);
+        }
+        assert_eq!(json_line(&document).lines().count(), 1);
     }
 
     proptest! {

@@ -7,7 +7,7 @@ mod table;
 mod time;
 mod width;
 
-pub(crate) use document::{Format, print_document, print_field, print_line, print_text, shown, shown_path};
+pub(crate) use document::{Format, json_line, print_document, print_field, print_line, print_text, shown, shown_path};
 pub(crate) use progress::Progress;
 pub(crate) use speech::{complain, explain, note, refuse, speak};
 pub(crate) use table::Table;

@@ -52,7 +52,7 @@ impl Decide for Applied {
 fn not_published(error: AssetError) -> NotPublished {
     let (reason, passes) = match &error {
         AssetError::Field { .. } | AssetError::OtherKind(_) => ("InvalidManifest", false),
-        AssetError::NoSuchService | AssetError::NoSuchAlgorithm => ("InvalidManifest", true),
+        AssetError::NoSuchService | AssetError::NoSuchAlgorithm | AssetError::NotTrusted => ("InvalidManifest", true),
         AssetError::NotFound | AssetError::Role(_) => ("Refused", true),
         AssetError::DidTaken | AssetError::AlgorithmChanged => ("Conflict", false),
         AssetError::Conflict | AssetError::Changed => ("Conflict", true),

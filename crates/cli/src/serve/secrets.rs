@@ -43,7 +43,7 @@ impl MakeSecrets {
 
 fn make(into: &Path) -> anyhow::Result<()> {
     let shown = |path: &Path| format!("`{}`", path.display());
-    private_file::create_folder(into).with_context(|| shown(into))?;
+    private_file::create_folder(into).and_then(|()| private_file::check_folder(into)).with_context(|| shown(into))?;
     for name in [SERVICE_SECRET, RECEIPT_KEY] {
         let path = into.join(name);
         private_file::secret(&path).with_context(|| shown(&path))?;
@@ -130,5 +130,19 @@ mod tests {
         fs::write(into.join(RECEIPT_KEY), "short").expect("written");
         let error = shared(&into).map(drop).expect_err("short").to_string();
         assert!(error.contains("32 bytes"), "{error}");
+    }
+
+    /// Who owns the folder, or may rename what is in it, would put keys of its own there before they go into the Secret.
+    #[test]
+    fn secrets_are_not_made_where_other_users_can_replace_them() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let into = folder.path().join("open");
+        fs::create_dir(&into).expect("a folder");
+        fs::set_permissions(&into, fs::Permissions::from_mode(0o777)).expect("a mode");
+        let error = format!("{:#}", make(&into).expect_err("open to all"));
+        assert!(error.contains("other users"), "{error}");
+        assert_eq!(fs::read_dir(&into).expect("a folder").count(), 0);
+        fs::set_permissions(&into, fs::Permissions::from_mode(0o755)).expect("a mode");
+        make(&into).expect("made");
     }
 }

@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use cloister_api::{ServeOptions, Service, tls_config};
 use cloister_model::Timestamp;
 use std::{
-    io::{self, Read as _},
+    io::{self, Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
@@ -146,7 +146,10 @@ fn announce(scheme: &str, address: SocketAddr, ready_file: Option<&Path>) -> any
     if let Some(file) = ready_file {
         let mut new = file.as_os_str().to_owned();
         new.push(".new");
-        std::fs::write(&new, format!("{url}\n"))
+        // A link in its place would lead elsewhere.
+        let _ = std::fs::remove_file(&new);
+        std::fs::File::create_new(&new)
+            .and_then(|mut made| made.write_all(format!("{url}\n").as_bytes()))
             .and_then(|()| std::fs::rename(&new, file))
             .with_context(|| format!("`{}`", file.display()))?;
     }
@@ -187,4 +190,20 @@ pub(super) fn now() -> Timestamp {
 pub(crate) fn openapi() -> anyhow::Result<String> {
     let server = format!("http://{DEFAULT_LISTEN}");
     Ok(serde_json::to_string_pretty(&cloister_api::openapi(&server))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_written_to_a_file_of_its_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (ready, elsewhere) = (folder.path().join("ready"), folder.path().join("elsewhere"));
+        std::fs::write(&elsewhere, "kept").expect("written");
+        std::os::unix::fs::symlink(&elsewhere, folder.path().join("ready.new")).expect("a link");
+        announce("http", SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), Some(&ready)).expect("announced");
+        assert_eq!(std::fs::read_to_string(&ready).expect("an address"), "http://127.0.0.1:1\n");
+        assert_eq!(std::fs::read_to_string(&elsewhere).expect("a file"), "kept");
+    }
 }

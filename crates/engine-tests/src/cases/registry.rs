@@ -3,9 +3,14 @@
 use crate::Trial;
 use cloister_model::{
     Account, Asset, AssetKind, AssetLimit, AssetQuery, AuditAction, CheckedSource, Claim, Delivery, EngineError,
-    FileDigest, JobSpec, LastCheck, Phase, ResultSet, Sha256, SourceOutcome, StoreError, Timestamp,
+    FileDigest, JobId, JobInput, JobSource, JobSpec, LastCheck, Phase, ResultSet, Sha256, Source, SourceOutcome,
+    Sources, StoreError, TimeLimits, Timestamp,
 };
 use cloister_testkit::{OWNER, account, dataset, guests};
+use std::time::Duration;
+
+/// How long jobs of [`results_stay_for_every_asset_that_names_them`] are kept: longer than it takes to publish an asset.
+const KEEP_MS: u64 = 10_000;
 
 /// Stores an asset, and checks that it has its record if it was stored, and none otherwise.
 async fn put(trial: &Trial, asset: Asset) -> Result<(), StoreError> {
@@ -339,10 +344,78 @@ pub async fn a_finished_job_registers_its_results(trial: &mut Trial) {
         trial.restart().await;
     }
     trial.engine().remove(job.id, trial.event(AuditAction::JobRemoved)).await.expect("removed");
-    let reads = trial.job(guests::TRIVIAL).await;
     let stored = trial.engine().asset(asset.ddo.id().clone()).await.expect("asked").expect("an asset");
-    let sources = serde_json::to_value(&stored.ddo).expect("json")["services"][0]["files"].clone();
-    let source = cloister_model::JobSource::Files(serde_json::from_value(sources).expect("sources"));
-    let reads = JobSpec { inputs: vec![cloister_model::JobInput { source, ..reads.inputs[0].clone() }], ..reads };
-    assert_eq!(trial.run(&reads).await.phase, Phase::Finished);
+    assert_eq!(trial.run(&reading(trial, &stored).await).await.phase, Phase::Finished);
+}
+
+/// A job that reads the files of an asset.
+async fn reading(trial: &Trial, asset: &Asset) -> JobSpec {
+    let job = trial.job(guests::TRIVIAL).await;
+    let source = JobSource::Files(asset.ddo.services()[0].open_files().expect("files").clone());
+    JobSpec { inputs: vec![JobInput { source, ..job.inputs[0].clone() }], ..job }
+}
+
+/// The first revision of an asset whose file is a result of a job.
+fn made_of(job: JobId, asset: &Asset) -> Asset {
+    let mut document = serde_json::to_value(&asset.ddo).expect("json");
+    document["services"][0]["files"] = serde_json::json!([{"type": "result", "job": job, "index": 0}]);
+    Asset { ddo: cloister_model::Ddo::from_value(document).expect("a DDO"), ..asset.clone() }
+}
+
+/// Whether the first result of a job is in the store.
+async fn is_stored(trial: &Trial, job: JobId) -> bool {
+    let sources = Sources::from(Source::result(job, 0));
+    let look = async || {
+        let patience = Duration::from_secs(60);
+        trial.engine().check_sources(account(OWNER), sources.clone(), patience).await.expect("a look")
+    };
+    loop {
+        if let Some(looked) = look().await {
+            return matches!(looked[0].outcome, SourceOutcome::Found { .. });
+        }
+    }
+}
+
+/// The results of a job whose time is over, or that its owner removed, stay for every asset that was published with them, whoever else
+/// names them, and go with the last one.
+pub async fn results_stay_for_every_asset_that_names_them(trial: &mut Trial) {
+    let job = async |trial: &Trial, keep_ms: u64| {
+        let job = trial.job(guests::WRITES).await;
+        let job = JobSpec { times: TimeLimits { keep_ms, ..TimeLimits::default() }, ..job };
+        assert_eq!(trial.run(&job).await.phase, Phase::Finished);
+        let results = trial.engine().results(job.id, ResultSet::Released).await.expect("results");
+        (job.id, results.iter().map(|file| file.bytes).sum::<u64>())
+    };
+    let (expires, its_bytes) = job(trial, KEEP_MS).await;
+    let (a, b) = (made_of(expires, &dataset("a", OWNER, "a")), made_of(expires, &dataset("b", OWNER, "b")));
+    for asset in [&a, &b] {
+        put(trial, asset.clone()).await.expect("stored");
+    }
+    let (removed, more_bytes) = job(trial, TimeLimits::default().keep_ms).await;
+    let c = made_of(removed, &algorithm("c", OWNER, "c"));
+    put(trial, c.clone()).await.expect("stored");
+    // One that no asset names ends last, and shows that results go.
+    let (unnamed, _) = job(trial, KEEP_MS).await;
+    trial.engine().remove(removed, trial.event(AuditAction::JobRemoved)).await.expect("removed");
+    for gone in [expires, removed, unnamed] {
+        let is_gone = async || trial.engine().status(gone).await == Err(EngineError::NoSuchJob(gone));
+        trial.eventually("the job goes", is_gone).await;
+    }
+    trial.eventually("results that no asset needs go", async || !is_stored(trial, unnamed).await).await;
+    // What is there counts for its owner.
+    assert_eq!(trial.engine().result_bytes(account(OWNER)).await, Ok(its_bytes + more_bytes));
+    trial.restart().await;
+    assert_eq!(trial.run(&reading(trial, &a).await).await.phase, Phase::Finished);
+    assert!(is_stored(trial, expires).await && is_stored(trial, removed).await);
+
+    // An asset whose job is gone can be changed. One that is withdrawn takes nothing from another.
+    put(trial, revised(&a, 2)).await.expect("stored");
+    let withdrawn = |asset: &Asset, revision| Asset { withdrawn: Some(trial.now()), ..revised(asset, revision) };
+    put(trial, withdrawn(&a, 3)).await.expect("stored");
+    put(trial, withdrawn(&c, 2)).await.expect("stored");
+    trial.eventually("results go with the last asset", async || !is_stored(trial, removed).await).await;
+    assert!(is_stored(trial, expires).await);
+    // The other one has another file now.
+    put(trial, revised(&dataset("b", OWNER, "b"), 2)).await.expect("stored");
+    trial.eventually("results go with the last asset", async || !is_stored(trial, expires).await).await;
 }

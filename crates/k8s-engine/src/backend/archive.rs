@@ -17,6 +17,7 @@ use super::{
     Inner, jobs,
     jobs::{KnownJob, Place, SharedCounts},
     outputs::failed,
+    registry::Needed,
     unusable,
 };
 use crate::{
@@ -559,9 +560,9 @@ impl Inner {
     }
 
     /// Removes what is left of an archived job that counts as absent. Its record goes with its batch.
-    pub(super) async fn clear_archived(&self, job: JobId) -> Result<(), EngineError> {
+    pub(super) async fn clear_archived(&self, job: JobId, needed: Option<&Needed>) -> Result<(), EngineError> {
         let Some(found) = self.archived(job).await? else { return Ok(()) };
-        self.clear_results(job, &found).await?;
+        self.clear_results(job, &found, needed).await?;
         self.archive.cleared(job);
         Ok(())
     }

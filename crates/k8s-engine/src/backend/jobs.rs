@@ -11,7 +11,8 @@ use crate::{
 use cloister_lifecycle::{AlreadyApproved, ReviewStep, log_released, review_step};
 use cloister_model::{
     Account, Approval, AuditEvent, Claim, ConfigureOrder, EngineError, EngineFuture, EnvironmentStatus, Explanation,
-    JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Unavailability,
+    JobCard, JobId, JobParameters, JobQuery, JobSpec, JobStatus, Jobs, Phase, ReviewVerdict, Seen, Timestamp,
+    Unavailability,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -150,7 +151,7 @@ impl Jobs for ClusterStore {
                     Ok(Some(json!({"removal": Removal { at: record.at.into(), by: record.actor.clone() }})))
                 })
                 .await?;
-            if let Err(error) = self.inner.finish_removal(job).await {
+            if let Err(error) = self.inner.finish_removal(job, None).await {
                 // It counts as absent already.
                 tracing::warn!(%job, %error, "what a removed job leaves is removed later");
             }
@@ -224,6 +225,12 @@ impl Inner {
             },
         };
         known.filter(|known| !known.is_absent(now())).ok_or(EngineError::NoSuchJob(job))
+    }
+
+    /// Whether this process knows of a job that does not count as absent at this moment.
+    pub(super) fn is_there(&self, job: JobId, present: Timestamp) -> bool {
+        let known = self.jobs.get(&job.to_string()).or_else(|| self.archive.get(job));
+        known.is_some_and(|known| !known.is_absent(present))
     }
 
     pub(super) async fn stored(&self, job: JobId) -> Result<Option<ComputeJob>, CallError> {

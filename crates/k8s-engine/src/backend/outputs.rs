@@ -48,7 +48,12 @@ impl Outputs for ClusterStore {
     fn result_bytes(&self, owner: Account) -> EngineFuture<'_, u64> {
         Box::pin(async move {
             self.inner.complete_archive().await?;
-            Ok(self.inner.counts.lock().result_bytes(&owner, now()))
+            let needed = self.inner.needed_results_of(&owner).await?;
+            let present = now();
+            let counted = self.inner.counts.lock().result_bytes(&owner, present);
+            // Results that assets need stay when their job goes. Those of a job that is there were counted with it.
+            let left = needed.into_iter().filter(|(job, _)| !self.inner.is_there(*job, present));
+            Ok(left.fold(counted, |sum, (_, bytes)| sum.saturating_add(bytes)))
         })
     }
 

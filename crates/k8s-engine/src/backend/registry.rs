@@ -19,11 +19,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 mod check;
 mod form;
+mod results;
 mod rules;
 
 use form::AssetForm;
 use rules::RulesForm;
 
+pub(super) use results::Needed;
 pub(crate) use rules::asset_now;
 
 /// The most assets in one answer.
@@ -207,6 +209,11 @@ impl Inner {
             sha256,
             rules,
         };
+        let noted = results::noted(present.as_ref().and_then(|present| present.meta().labels.as_ref()));
+        let needed = self.sizes(asset, &noted).await;
+        let mut needed_before = before.as_ref().map(results::needed).unwrap_or_default();
+        needed_before.extend(noted.into_keys());
+        let noted = results::labels(&needed, &needed_before);
         let earlier = present.as_ref().and_then(Holds::stored).map(|stored| stored.secret.clone());
         self.put_secret(&secret, content, present.as_ref().and_then(owner_reference)).await?;
         let pending = Pending::of(present.as_ref().and_then(|present| present.meta().annotations.as_ref()))?
@@ -217,6 +224,7 @@ impl Inner {
                 let mut resource = K::holding(&name, stored, withdrawn);
                 let mut annotations = BTreeMap::new();
                 let mut labels = labels(asset);
+                labels.extend(noted.into_iter().filter_map(|(name, value)| Some((name, value?))));
                 pending.put(&mut annotations, &mut labels);
                 resource.meta_mut().annotations = Some(annotations);
                 resource.meta_mut().labels = Some(labels);
@@ -236,6 +244,9 @@ impl Inner {
             }
             Some(present) => {
                 let mut metadata = pending.patch();
+                for (name, value) in noted {
+                    metadata["labels"][name] = json!(value);
+                }
                 metadata["resourceVersion"] = json!(present.resource_version());
                 metadata["uid"] = json!(present.uid());
                 let patch =
@@ -257,6 +268,9 @@ impl Inner {
         self.flush(&api, &written).await?;
         if let Some(earlier) = earlier.filter(|earlier| *earlier != secret) {
             self.forget_secret(&earlier).await;
+        }
+        for job in needed_before.into_iter().filter(|job| !needed.contains_key(job)) {
+            self.let_go(job, &asset.owner).await;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! that were removed or whose time is over go. Every replica does it, and each part of it can be done twice. Each does it at moments
 //! of its own, so that usually one writes and the others find that it is done.
 
-use super::{Inner, jobs::KnownJob, outputs::failed};
+use super::{Inner, jobs::KnownJob, outputs::failed, registry::Needed};
 use crate::{
     clock::{now, random_below},
     cluster::{CallError, call, exactly},
@@ -106,16 +106,33 @@ impl Inner {
             }
         });
         ends.settled.retain(|job| there.contains(job));
-        for job in self.archive.to_clear() {
-            if let Err(error) = self.clear_archived(job).await {
-                tracing::warn!(%job, %error, "what is left of an archived job that was removed, or whose time is over, stays for now");
-            }
-        }
         for job in ended {
             self.note_end(job, ends).await;
         }
-        for job in leaving {
-            if let Err(error) = self.finish_removal(job).await {
+        self.remove_absent(leaving).await;
+    }
+
+    /// Removes these jobs, and what is left of archived ones, which count as absent. What assets need of them is asked once: nobody can
+    /// make an asset of a job that counts as absent.
+    async fn remove_absent(&self, jobs: Vec<JobId>) {
+        let archived = self.archive.to_clear();
+        if jobs.is_empty() && archived.is_empty() {
+            return;
+        }
+        let needed = match self.needed_results().await {
+            Ok(needed) => needed,
+            Err(error) => {
+                tracing::warn!(%error, "jobs that were removed, or whose time is over, stay for now");
+                return;
+            }
+        };
+        for job in archived {
+            if let Err(error) = self.clear_archived(job, Some(&needed)).await {
+                tracing::warn!(%job, %error, "what is left of an archived job that was removed, or whose time is over, stays for now");
+            }
+        }
+        for job in jobs {
+            if let Err(error) = self.finish_removal(job, Some(&needed)).await {
                 tracing::warn!(%job, %error, "a job that was removed, or whose time is over, stays for now");
             }
         }
@@ -156,9 +173,9 @@ impl Inner {
     }
 
     /// Removes a job that counts as absent: its receipt stays, its object goes last, so that a process that is killed in between
-    /// leaves something for the next look.
-    pub(super) async fn finish_removal(&self, job: JobId) -> Result<(), EngineError> {
-        let Some(found) = self.stored(job).await? else { return self.clear_archived(job).await };
+    /// leaves something for the next look. What assets need, if the caller has asked; none: it is asked here.
+    pub(super) async fn finish_removal(&self, job: JobId, needed: Option<&Needed>) -> Result<(), EngineError> {
+        let Some(found) = self.stored(job).await? else { return self.clear_archived(job, needed).await };
         // One that is sealed need not be read again.
         if !self.archive.has_sealed(job) {
             match self.receipt(job).await {
@@ -167,7 +184,7 @@ impl Inner {
             }
         }
         self.remove_from_archive(&found, job).await?;
-        self.clear_results(job, &found).await?;
+        self.clear_results(job, &found, needed).await?;
         self.note_receipt(job).await?;
         let api = self.cluster.jobs::<ComputeJob>();
         let (name, this) = (job.to_string(), exactly(found.uid()));
@@ -177,12 +194,22 @@ impl Inner {
         }
     }
 
-    /// Removes from the store of results what a job that counts as absent has there.
-    pub(super) async fn clear_results(&self, job: JobId, found: &ComputeJob) -> Result<(), EngineError> {
-        if !self.is_registered(found).await? {
+    /// Removes from the store of results what a job that counts as absent has there, but for results that assets need.
+    pub(super) async fn clear_results(
+        &self,
+        job: JobId,
+        found: &ComputeJob,
+        needed: Option<&Needed>,
+    ) -> Result<(), EngineError> {
+        let is_needed = self.is_registered(found).await?
+            || (found.phase() == Phase::Finished
+                && match needed {
+                    Some(needed) => needed.contains_key(&job),
+                    None => self.is_needed(job).await?,
+                });
+        if !is_needed {
             return self.results.remove(job).await.map_err(failed);
         }
-        // Its results are a dataset, which needs them.
         self.results.remove_log(job).await.map_err(failed)?;
         self.results.remove_parameters(job).await.map_err(failed)
     }

@@ -16,7 +16,7 @@ impl Registry for LocalEngine {
                 Ok(audit::record(write, record)?)
             };
             self.core.store.write(Durability::Disk, put).await?;
-            // A withdrawn asset no longer needs the results that were kept for it.
+            // A withdrawn asset no longer needs the results that were kept for it, and a changed one may need others.
             self.core.shared.sweep.notify_one();
             Ok(())
         })

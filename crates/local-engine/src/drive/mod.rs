@@ -24,7 +24,11 @@ use cloister_lifecycle::{
 use cloister_model::{JobId, JobSpec, JobStatus, Phase, RunSummary, StepReport};
 use rusqlite::Connection;
 use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -82,11 +86,11 @@ pub(crate) async fn drive(core: Arc<Core>, job: JobId) {
 
 async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
     let mut drive: Option<Drive<'_>> = None;
-    let mut failures = 0;
+    let (mut failures, mut broken) = (0, 0);
     let mut last: Option<Unrecorded> = None;
     loop {
         let next = match &mut drive {
-            Some(drive) => drive.step().await,
+            Some(drive) => unbroken(drive.step()).await.unwrap_or(Err(Unrecorded::Broken)),
             None => core.store.read(|db| jobs::spec(db, job)).map_or_else(
                 |error| Err(error.into()),
                 |spec| {
@@ -114,6 +118,13 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
         if matches!(error, Unrecorded::Db(DbError::Damaged(_))) {
             core.shared.damaged(job);
         }
+        if error == Unrecorded::Broken {
+            // What it remembers may be wrong, and can be lost. The steps before the one that broke may go well every time.
+            if let Some(drive) = &mut drive {
+                drive.memory = Memory::default();
+            }
+            (broken, failures) = (broken + 1, broken);
+        }
         if is_race(&error, failures) {
             tracing::debug!(%job, %error, "the job changed meanwhile");
         } else if last.as_ref() == Some(&error) {
@@ -132,6 +143,17 @@ async fn to_its_end(core: &Arc<Core>, job: JobId, lease: &Lease) {
             let _ = lease.unless_interrupted(pause).await;
         }
     }
+}
+
+/// What comes of work; none if it panics. Its driver would be gone otherwise: the job would keep its place, and nothing would ever
+/// end it, not even a request to stop.
+async fn unbroken<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
+    })
+    .await
 }
 
 /// Whether the job was ended by another task between the look and the write: the next look shows it.
@@ -290,5 +312,19 @@ mod tests {
         assert_eq!(pauses(&Unrecorded::Db(DbError::Full)), [1, 1, 1, 1]);
         assert_eq!(pauses(&Unrecorded::Db(DbError::Damaged("a row".to_owned()))), [1, 2, 4, 60]);
         assert_eq!(pauses(&Unrecorded::NameTaken), [1, 2, 4, 60]);
+    }
+
+    #[tokio::test]
+    async fn a_step_that_panics_does_not_take_its_driver_along() {
+        async fn step(breaks: bool) -> u32 {
+            tokio::task::yield_now().await;
+            if breaks {
+                panic!("a step broke");
+            }
+            7
+        }
+        assert_eq!(unbroken(step(false)).await, Some(7));
+        assert_eq!(unbroken(step(true)).await, None);
+        assert_eq!(pause(&Unrecorded::Broken, 9).as_secs(), 60);
     }
 }

@@ -29,6 +29,9 @@ pub(crate) enum Unrecorded {
     /// The database or the disk failed.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// A step of this program panicked.
+    #[error("a step of this program broke")]
+    Broken,
 }
 
 impl Drive<'_> {
@@ -120,7 +123,7 @@ pub(crate) fn record(
 ) -> Result<JobStatus, Fail<Unrecorded>> {
     let job = spec.id;
     let Some(before) = jobs::status(write.db, job)? else { return Err(Fail::Rejected(Unrecorded::Gone)) };
-    let retention = Retention { keep_ms: spec.times.keep_ms, needed: jobs::kept_job(write.db, job)?.is_some() };
+    let retention = Retention { keep_ms: spec.times.keep_ms, needed: jobs::is_kept(write.db, job)? };
     let revisions = present_revisions(write, transition)?;
     let applied = transition
         .apply(&before, at, retention, &revisions)

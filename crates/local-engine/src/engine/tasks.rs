@@ -142,11 +142,11 @@ impl Stuck {
 async fn sweep_once(core: &Arc<Core>, stuck: &mut Stuck, at: Timestamp) -> Result<(), DbError> {
     let mut after = None;
     loop {
-        let unneeded = core.store.read(|db| jobs::unneeded(db, after, MOST_AT_ONCE))?;
+        let unneeded = core.store.read(|db| jobs::unneeded(db, after.as_ref(), MOST_AT_ONCE))?;
         let Some(last) = unneeded.last() else { break };
-        after = Some(*last);
-        for job in unneeded {
-            let unkeep = move |write: &mut Write<'_>| Ok(jobs::unkeep(write, job, now())?);
+        after = Some(last.clone());
+        for (job, did) in unneeded {
+            let unkeep = move |write: &mut Write<'_>| Ok(jobs::unkeep_unneeded(write, job, &did, now())?);
             stuck.note(job, core.store.write::<_, DbError, _>(Durability::Process, unkeep).await)?;
         }
     }
@@ -182,7 +182,7 @@ async fn remove_gone(core: &Core, job: JobId) -> Result<(), DbError> {
 async fn remove_files(core: &Core, job: JobId) -> Result<(), DbError> {
     let log = core.home.log(job);
     blocking(move || remove_file(&log)).await?;
-    if core.store.read(|db| jobs::kept_job(db, job))?.is_none() {
+    if !core.store.read(|db| jobs::is_kept(db, job))? {
         core.results.remove(job).await.map_err(|error| DbError::Other(error.to_string()))?;
     }
     Ok(())
@@ -204,7 +204,7 @@ async fn tidy(core: &Arc<Core>) -> Result<(), DbError> {
             Err(DbError::Damaged(_)) => continue,
             status => status?,
         };
-        let kept = core.store.read(|db| jobs::kept_job(db, job))?.is_some();
+        let kept = core.store.read(|db| jobs::is_kept(db, job))?;
         let needed = status.is_some_and(|status| !status.phase.has_ended() || status.phase == Phase::Finished);
         if !kept && !needed {
             core.results.remove(job).await.map_err(|error| DbError::Other(error.to_string()))?;

@@ -2,8 +2,10 @@ use super::{
     DbError, Fail, Write, claims,
     claims::Holder,
     forms::{AssetForm, CardForm, SummaryForm},
+    jobs,
     parsed::ParsedAssets,
 };
+use crate::clock::now;
 use cloister_model::{
     Account, Asset, AssetKind, AssetLimit, AssetList, AssetQuery, AssetSummary, Claim, ClaimKind, Did, JobId,
     LastCheck, Quota, QuotaExceeded, StoreError,
@@ -57,6 +59,7 @@ pub(crate) fn put(write: &mut Write<'_>, asset: &Asset, by: Option<JobId>) -> Re
             (Some(_), _) => return Err(Fail::Rejected(StoreError::Conflict)),
         }
     }
+    keep_results(write, stored.as_ref(), asset)?;
     let did = asset.ddo.id().to_string();
     let kind = kind_number(asset.ddo.kind());
     let owner = asset.owner.key();
@@ -78,6 +81,27 @@ pub(crate) fn put(write: &mut Write<'_>, asset: &Asset, by: Option<JobId>) -> Re
             serde_json::to_string(&AssetForm::from(asset))?,
             summary_text(asset)?
         ])?;
+    Ok(())
+}
+
+/// Takes note of the jobs whose results an asset needs from now on. What a withdrawn one needed is let go afterwards, by whoever
+/// sweeps. Results that have gone since the service looked for them are a conflict.
+fn keep_results(write: &mut Write<'_>, stored: Option<&Asset>, asset: &Asset) -> Result<(), Fail<StoreError>> {
+    if asset.withdrawn.is_some() {
+        return Ok(());
+    }
+    let (did, needed) = (asset.ddo.id(), asset.ddo.result_jobs());
+    let stored = stored.filter(|stored| stored.withdrawn.is_none());
+    let before = stored.map(|stored| stored.ddo.result_jobs()).unwrap_or_default();
+    for job in &needed {
+        // A dataset that lost its bytes under an earlier version can still be changed.
+        if !jobs::keep(write.db, *job, did)? && !before.contains(job) {
+            return Err(Fail::Rejected(StoreError::Conflict));
+        }
+    }
+    for job in before.difference(&needed) {
+        jobs::unkeep(write, *job, &did.to_string(), now())?;
+    }
     Ok(())
 }
 

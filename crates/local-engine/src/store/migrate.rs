@@ -3,6 +3,7 @@
 use super::{
     DbError, assets, claims,
     forms::{AssetForm, CardForm},
+    jobs,
 };
 use cloister_model::{Account, Asset, Claim, JobId, Phase, Timestamp};
 use rusqlite::{Connection, Transaction, params};
@@ -18,12 +19,13 @@ pub(super) struct Migration {
 }
 
 /// The version of a database is the number of migrations that it has had.
-pub(super) const MIGRATIONS: [Migration; 5] = [
+pub(super) const MIGRATIONS: [Migration; 6] = [
     Migration { sql: include_str!("version1.sql"), conversion: None },
     Migration { sql: include_str!("version2.sql"), conversion: Some(version2) },
     Migration { sql: include_str!("version3.sql"), conversion: Some(version3) },
     Migration { sql: include_str!("version4.sql"), conversion: Some(version4) },
     Migration { sql: include_str!("version5.sql"), conversion: None },
+    Migration { sql: include_str!("version6.sql"), conversion: Some(version6) },
 ];
 
 /// The label under which version 1 kept the agreement of a job.
@@ -137,6 +139,19 @@ fn version4(db: &Connection) -> Result<(), DbError> {
         let created = upload["created"].as_i64().unwrap_or_default();
         let sql = "UPDATE upload SET created = ?3 WHERE owner = ?1 AND sha256 = ?2";
         db.prepare_cached(sql)?.execute(params![owner, sha256, created])?;
+        Ok(())
+    })
+}
+
+/// The datasets that were published with results of jobs, which are kept for them from now on as far as they are there.
+fn version6(db: &Connection) -> Result<(), DbError> {
+    each_row(db, "SELECT asset FROM asset WHERE withdrawn IS NULL", |row| {
+        // No job can use one that cannot be read.
+        let Ok(form) = serde_json::from_str::<AssetForm>(&row.get::<_, String>(0)?) else { return Ok(()) };
+        let asset = Asset::from(form);
+        for job in asset.ddo.result_jobs() {
+            jobs::keep(db, job, asset.ddo.id())?;
+        }
         Ok(())
     })
 }

@@ -1,6 +1,7 @@
 //! Whole jobs, through the engine and the built sandbox program.
 
 mod changes;
+mod claims;
 mod inspections;
 mod kill;
 mod life;

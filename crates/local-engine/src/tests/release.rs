@@ -197,7 +197,8 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
     let result = engine.results(job.id, ResultSet::Released).await.expect("results").remove(0);
     assert_eq!(stored.files, Some(vec![FileDigest { sha256: result.sha256, bytes: result.bytes }]));
     let document = serde_json::to_value(&stored.ddo).expect("json");
-    assert_eq!(document["services"][0]["files"], json!([{"type": "result", "job": job.id, "index": 0}]));
+    let source = json!({"type": "result", "job": job.id, "index": 0, "sha256": result.sha256, "bytes": result.bytes});
+    assert_eq!(document["services"][0]["files"], json!([source]));
 
     // Another of that name: nothing is released.
     let delivery = register(&prepared("other", "derived"));

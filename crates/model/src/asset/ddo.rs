@@ -1,11 +1,11 @@
 use super::{AssetKind, Credentials, Metadata, Service, ServiceKind};
 use crate::{
-    Account, Did, Trusted,
+    Account, Did, JobId, Location, Sources, Trusted,
     json::{self, FieldError, Node},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// Bytes of a DDO, written without spaces.
 pub const MOST_DDO_BYTES: usize = 1024 * 1024;
@@ -181,6 +181,22 @@ impl Ddo {
     pub fn is_private(&self) -> bool {
         !self.0.services.is_empty()
             && self.0.services.iter().all(|service| matches!(service.kind, ServiceKind::Compute(_)))
+    }
+
+    /// The jobs whose results are files of it.
+    #[must_use]
+    pub fn result_jobs(&self) -> BTreeSet<JobId> {
+        let files = self.0.services.iter().filter_map(Service::open_files).flat_map(Sources::files);
+        let jobs = files.filter_map(|file| match file.location() {
+            Location::Result { job, index: _ } => Some(*job),
+            Location::Url(_)
+            | Location::Ipfs(_)
+            | Location::S3(_)
+            | Location::Local(_)
+            | Location::Inline(_)
+            | Location::Upload(_) => None,
+        });
+        jobs.collect()
     }
 
     /// The document for strangers' eyes, such as an algorithm's at `/data/ddos/<did>`: without the files that are

@@ -13,6 +13,9 @@ pub enum AssetError {
     /// The algorithm that is to be trusted does not exist, or the caller may not see it.
     #[error("there is no such asset that you may see; check its DID")]
     NoSuchAlgorithm,
+    /// No rule of the caller's dataset trusts the algorithm by name. Whether there is such an algorithm, this does not say.
+    #[error("no rule of the dataset trusts this algorithm by name: there is nothing to take back")]
+    NotTrusted,
     /// Only publishers publish.
     #[error(transparent)]
     Role(#[from] NeedsRole),

@@ -102,7 +102,7 @@ impl UseCases {
     /// Takes back the trust in an algorithm. For the owner of the dataset.
     ///
     /// # Errors
-    /// Why not. [`AssetError::NotFound`] if the algorithm was not trusted by name.
+    /// Why not. [`AssetError::NotTrusted`] if the algorithm is not trusted by name.
     pub async fn disallow(
         &self,
         who: &Principal,
@@ -112,7 +112,7 @@ impl UseCases {
     ) -> Result<(), AssetError> {
         let asset = self.find_own(who, AssetKind::Dataset, dataset, false).await?;
         let (service, permissions) = compute_service(&asset.ddo, service)?;
-        let permissions = untrust(permissions, algorithm).ok_or(AssetError::NotFound)?;
+        let permissions = untrust(permissions, algorithm).ok_or(AssetError::NotTrusted)?;
         let service = service.id.clone();
         self.change_permissions(who, asset, &service, permissions).await?;
         Ok(())

@@ -85,9 +85,9 @@ impl UseCases {
     ) -> Result<Published, AssetError> {
         let kind = ddo.kind();
         let counted = self.count(owner, &ddo).await;
-        self.check_sources(owner, &ddo).await?;
-        self.check_programs(owner, &ddo).await?;
         let before = self.backend().asset(ddo.id().clone()).await?;
+        self.check_sources(owner, &ddo, before.as_ref()).await?;
+        self.check_programs(owner, &ddo).await?;
         if before.as_ref().is_some_and(|asset| asset.owner != *owner || asset.ddo.kind() != kind) {
             return Err(AssetError::DidTaken);
         }

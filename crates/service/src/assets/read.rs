@@ -1,13 +1,13 @@
 use super::AssetError;
-use crate::{Principal, UseCases};
+use crate::{Principal, UseCases, submission::MANY};
 use cloister_model::{
     Account, Asset, AssetKind, AssetList, AssetName, AssetQuery, AssetSummary, AuditAction, Credentials, Did, Manifest,
     Role,
 };
 use serde_json::json;
 
-/// Pages of the registry that are read for one page of an answer, because assets that the caller may not see are left out.
-const MOST_PAGES: usize = 20;
+/// Assets that are read from the registry at once for one page of an answer.
+const MOST_AT_ONCE: u32 = 1000;
 
 /// Which assets are asked for.
 #[derive(Clone, Debug)]
@@ -29,7 +29,8 @@ pub struct AssetFilter {
 pub struct AssetPage {
     /// The assets.
     pub assets: Vec<AssetSummary>,
-    /// The asset after which the rest begins; none: this is the end. A page may be empty and still have a rest.
+    /// The asset after which the rest begins: the last of this page; none: this is the end. An asset that the reader may not see is
+    /// never named here, and decides neither whether a page is full nor whether there is a rest.
     pub next: Option<Did>,
 }
 
@@ -89,27 +90,31 @@ impl UseCases {
             let assets = found.into_iter().map(|asset| asset.summary()).collect();
             return Ok(AssetPage { assets, next: None });
         }
-        let mut assets = Vec::new();
-        for _ in 0..MOST_PAGES {
+        // Reading on until there is something to show is work, so an account does it for few lists at once.
+        let _share = self.shares().take(&who.account, MANY).await;
+        let mut assets: Vec<AssetSummary> = Vec::new();
+        // One more than asked for, to know whether there is a rest. Where most are hidden, more and more.
+        let mut at_once = at_most.saturating_add(1);
+        loop {
             let withdrawn = owner.as_ref().is_some_and(|owner| who.is_or_operates(owner));
-            let query = AssetQuery { kind, owner: owner.clone(), after: after.clone(), withdrawn, at_most };
+            let query = AssetQuery { kind, owner: owner.clone(), after: after.clone(), withdrawn, at_most: at_once };
             let AssetList { assets: page, next } = self.backend().assets(query).await?;
             for asset in page {
-                after = Some(asset.did.clone());
-                if name.as_ref().is_none_or(|name| asset.name == *name) && may_see_listed(&asset, who) {
+                let is_named = name.as_ref().is_none_or(|name| asset.name == *name);
+                if is_named && may_see_listed(&asset, who) {
+                    if assets.len() >= at_most as usize {
+                        let next = assets.last().map(|last| last.did.clone());
+                        return Ok(AssetPage { assets, next });
+                    }
                     // Who may see it was its use.
                     assets.push(AssetSummary { credentials: Credentials::default(), ..asset });
-                }
-                if assets.len() == at_most as usize {
-                    return Ok(AssetPage { assets, next: after });
                 }
             }
             if next.is_none() {
                 return Ok(AssetPage { assets, next: None });
             }
-            after = next;
+            (after, at_once) = (next, at_once.saturating_mul(2).min(MOST_AT_ONCE));
         }
-        Ok(AssetPage { assets, next: after })
     }
 
     /// Withdraws an asset: no job can use it any more. For its owner and operators. Withdrawing it again changes nothing.

@@ -2,7 +2,9 @@
 
 use super::AssetError;
 use crate::UseCases;
-use cloister_model::{Account, AssetKind, Ddo, EngineError, JobId, Location, Phase, ServiceFiles, ServiceKind, escape};
+use cloister_model::{
+    Account, Asset, AssetKind, Ddo, EngineError, JobId, Location, Phase, ServiceFiles, ServiceKind, escape,
+};
 use std::{
     collections::BTreeMap,
     path::{Component, Path, PathBuf},
@@ -14,8 +16,16 @@ pub(crate) const ONE_FILE: &str = "an algorithm has one file, which is what runs
 
 impl UseCases {
     /// Checks that uploads, results and files of this machine are the publisher's own. (The engine checks which paths of
-    /// this machine may be read at all.)
-    pub(super) async fn check_sources(&self, owner: &Account, ddo: &Ddo) -> Result<(), AssetError> {
+    /// this machine may be read at all.) The results of a job that `before` names, which is what is published of this DID now, are
+    /// kept for it, also after the job has gone.
+    pub(super) async fn check_sources(
+        &self,
+        owner: &Account,
+        ddo: &Ddo,
+        before: Option<&Asset>,
+    ) -> Result<(), AssetError> {
+        let before = before.filter(|before| before.owner == *owner && before.withdrawn.is_none());
+        let kept = before.map(|before| before.ddo.result_jobs()).unwrap_or_default();
         if ddo.services().is_empty() {
             return Err(AssetError::field("services", "an asset without a service cannot be used; give it one"));
         }
@@ -36,7 +46,7 @@ impl UseCases {
             for (n, source) in files.files().iter().enumerate() {
                 let own = match source.location() {
                     Location::Upload(sha256) => self.backend().upload(*sha256, owner.clone()).await?.is_some(),
-                    Location::Result { job, index: _ } => self.released_to(owner, *job).await?,
+                    Location::Result { job, index: _ } => kept.contains(job) || self.released_to(owner, *job).await?,
                     Location::Local(path) => may_name(&self.options().local_roots, owner, path.as_path()),
                     Location::Url(_) | Location::Ipfs(_) | Location::S3(_) | Location::Inline(_) => true,
                 };

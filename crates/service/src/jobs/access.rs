@@ -1,6 +1,6 @@
 use super::JobError;
-use crate::{Actor, OWNER, PROVIDER, Provider, UseCases};
-use cloister_model::{EngineError, JobCard, JobId, JobStatus, Labels, Phase, Review, Role};
+use crate::{Actor, OWNER, PROVIDER, Principal, Provider, UseCases};
+use cloister_model::{Account, EngineError, JobCard, JobId, JobStatus, Labels, Phase, Review, Role, ServiceKind};
 
 /// A kind of access to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,35 @@ impl UseCases {
     /// A job, if it exists and the actor may do this with it. Everything else is the same [`JobError::NotFound`].
     pub(crate) async fn find_job(&self, actor: &Actor, job: JobId, access: JobAccess) -> Result<FoundJob, JobError> {
         let found = self.look_up_job(job).await?;
-        found.filter(|found| may(actor, found, access)).ok_or(JobError::NotFound)
+        let found = found.filter(|found| may(actor, found, access)).ok_or(JobError::NotFound)?;
+        if let Actor::Principal(who) = actor
+            && is_by_name(who, &found, access)
+            && !self.is_reviewer_now(&who.account, &found.card).await?
+        {
+            return Err(JobError::NotFound);
+        }
+        Ok(found)
+    }
+
+    /// Whether an account is a reviewer of this job at present: it published a dataset that asks for a review, or such a dataset
+    /// names it. (The job has the list of the moment at which it was submitted.)
+    pub(super) async fn is_reviewer_now(&self, account: &Account, card: &JobCard) -> Result<bool, JobError> {
+        let wanted = card.record.datasets.iter().filter(|dataset| dataset.review);
+        if wanted.clone().any(|dataset| dataset.asset.publisher == *account) {
+            return Ok(true);
+        }
+        for dataset in wanted {
+            let Some(asset) = self.backend().asset(dataset.asset.did.clone()).await? else { continue };
+            let service = asset.ddo.services().iter().find(|service| service.id == dataset.asset.service);
+            let named = service.is_some_and(|service| match &service.kind {
+                ServiceKind::Compute(rules) => rules.output_contract.release.reviewers.contains(account),
+                ServiceKind::Access => false,
+            });
+            if named {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// How a job is doing, if the actor may see it.
@@ -85,6 +113,18 @@ pub(super) fn reaches(provider: &Provider, labels: &Labels) -> bool {
     let Provider { account, consumer } = provider;
     account.as_ref().is_none_or(|account| labels.get(PROVIDER) == Some(account.key()))
         && consumer.as_ref().is_none_or(|consumer| labels.get(OWNER) == Some(consumer.key()))
+}
+
+/// Whether an account has this access only because a publisher had named it as a reviewer when the job was submitted. It may have been
+/// taken off the list since.
+pub(super) fn is_by_name(who: &Principal, job: &FoundJob, access: JobAccess) -> bool {
+    let by_role = who.is(Role::Operator) && access != JobAccess::ReadHeld;
+    if by_role || !job.card.terms.release.reviewers.contains(&who.account) {
+        return false;
+    }
+    let mut unnamed = job.clone();
+    unnamed.card.terms.release.reviewers.clear();
+    !may(&Actor::from(who.clone()), &unnamed, access)
 }
 
 fn may(actor: &Actor, job: &FoundJob, access: JobAccess) -> bool {

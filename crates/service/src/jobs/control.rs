@@ -1,8 +1,7 @@
 use super::{JobAccess, JobError, access::FoundJob};
 use crate::{Actor, Principal, UseCases};
 use cloister_model::{
-    AuditAction, EngineError, JobCard, JobId, JobStatus, Phase, ResultFile, ResultSet, ReviewVerdict, Role,
-    ServiceKind, escape,
+    AuditAction, EngineError, JobCard, JobId, JobStatus, Phase, ResultFile, ResultSet, Review, ReviewVerdict, escape,
 };
 use serde_json::json;
 
@@ -61,10 +60,12 @@ impl UseCases {
     /// Decides whether outputs may leave. The first decision counts, and only that one is recorded.
     ///
     /// # Errors
-    /// [`JobError::NotInReview`], [`JobError::NotFound`], [`JobError::Engine`].
+    /// [`JobError::NotInReview`], [`JobError::ApproverGone`], [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn review(&self, who: &Principal, job: JobId, verdict: ReviewVerdict) -> Result<JobStatus, JobError> {
         let FoundJob { status, card } = self.find_with_card(who, job, JobAccess::Review).await?;
-        self.check_reviewer(who, &card).await?;
+        if verdict == ReviewVerdict::Approve {
+            self.check_first_approval(&status, &card).await?;
+        }
         let detail = match &verdict {
             ReviewVerdict::Approve => json!({"verdict": "approve"}),
             ReviewVerdict::Refuse(reason) => {
@@ -93,23 +94,13 @@ impl UseCases {
         }
     }
 
-    /// Checks that an account that a publisher has named as a reviewer is one still. The publisher itself and operators are.
-    async fn check_reviewer(&self, who: &Principal, card: &JobCard) -> Result<(), JobError> {
-        let wanted = card.record.datasets.iter().filter(|dataset| dataset.review);
-        if who.is(Role::Operator) || wanted.clone().any(|dataset| dataset.asset.publisher == who.account) {
+    /// Checks that an earlier approval counts still: an account that was taken off the list since is none of the two that have to
+    /// approve.
+    async fn check_first_approval(&self, status: &JobStatus, card: &JobCard) -> Result<(), JobError> {
+        let Some(Review { approved: true, by, first: None, .. }) = &status.review else { return Ok(()) };
+        if !card.terms.release.reviewers.contains(by) || self.is_reviewer_now(by, card).await? {
             return Ok(());
         }
-        for dataset in wanted {
-            let Some(asset) = self.backend().asset(dataset.asset.did.clone()).await? else { continue };
-            let service = asset.ddo.services().iter().find(|service| service.id == dataset.asset.service);
-            let named = service.is_some_and(|service| match &service.kind {
-                ServiceKind::Compute(rules) => rules.output_contract.release.reviewers.contains(&who.account),
-                ServiceKind::Access => false,
-            });
-            if named {
-                return Ok(());
-            }
-        }
-        Err(JobError::NotFound)
+        Err(JobError::ApproverGone(status.id))
     }
 }

@@ -21,6 +21,12 @@ pub enum JobError {
     /// Two different accounts have to approve.
     #[error("you have approved the outputs of job {0}; another reviewer has to approve them, too")]
     AlreadyApproved(JobId),
+    /// The first of two accounts that have to approve is no reviewer any more.
+    #[error(
+        "the account that approved the outputs of job {0} first is no longer a reviewer, so that its approval does not count; \
+         refuse the outputs, or name that account as a reviewer again"
+    )]
+    ApproverGone(JobId),
     /// The job has no withheld log.
     #[error("job {0} has no withheld log: it has not ended, or its consumer may read its log")]
     NoWithheldLog(JobId),

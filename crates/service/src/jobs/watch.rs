@@ -1,4 +1,4 @@
-use super::{JobAccess, JobError};
+use super::{JobAccess, JobError, access::is_by_name};
 use crate::{Principal, UseCases};
 use cloister_model::{JobId, JobStatus, Seen};
 
@@ -8,6 +8,8 @@ pub struct JobWatch {
     use_cases: UseCases,
     who: Principal,
     job: JobId,
+    /// Whether its holder has it as a named reviewer: for as long as the outputs wait and the holder is one.
+    by_name: bool,
 }
 
 impl UseCases {
@@ -17,7 +19,8 @@ impl UseCases {
     /// [`JobError::NotFound`], [`JobError::Engine`].
     pub async fn watch_job(&self, who: &Principal, job: JobId) -> Result<(JobWatch, JobStatus), JobError> {
         let found = self.find_job(&who.clone().into(), job, JobAccess::Read).await?;
-        Ok((JobWatch { use_cases: self.clone(), who: who.clone(), job }, found.status))
+        let by_name = is_by_name(who, &found, JobAccess::Read);
+        Ok((JobWatch { use_cases: self.clone(), who: who.clone(), job, by_name }, found.status))
     }
 }
 
@@ -30,8 +33,10 @@ impl JobWatch {
         Ok(self.use_cases.backend().wait(self.job, seen).await?)
     }
 
-    /// Whether its holder may still follow: a key may have expired or been revoked.
+    /// Whether its holder may still follow: a key may have expired or been revoked, and a reviewer may have been taken off the list.
     pub async fn is_still_good(&self) -> bool {
-        self.use_cases.is_still_good(&self.who).await
+        let Self { use_cases, who, job, by_name } = self;
+        let may = !by_name || use_cases.find_job(&who.clone().into(), *job, JobAccess::Read).await.is_ok();
+        may && use_cases.is_still_good(who).await
     }
 }

@@ -2,11 +2,15 @@ use super::{
     Failure, HostPattern, KnownServer, SourcePolicy,
     addresses::{self, AddressRefused},
 };
+use bytes::Bytes;
 use ipnet::IpNet;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
 };
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{CONTENT_RANGE, HeaderMap},
+};
 use std::{
     error::Error,
     net::{IpAddr, SocketAddr},
@@ -169,6 +173,17 @@ fn tls_cause(error: &rustls::Error) -> &'static str {
 #[error("the name cannot be resolved")]
 struct NotResolved;
 
+/// An answer is said to be a range of bytes whose end is not a number.
+#[derive(Debug, thiserror::Error)]
+#[error("the range of the answer is none")]
+struct CountlessRange;
+
+/// Whether an answer says that its last byte is the last one that can be counted. object_store adds one to that number, and panics.
+fn has_countless_range(headers: &HeaderMap) -> bool {
+    let range = headers.get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
+    range.is_some_and(|range| range.contains(&u64::MAX.to_string()))
+}
+
 /// Names are checked when they are resolved; addresses in URLs are never resolved, so they are checked here.
 fn check_host(url: &Url, allowed: &[IpNet]) -> Result<(), AddressRefused> {
     match url.host() {
@@ -223,17 +238,18 @@ impl HttpService for Guarded {
                 .map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
             let AddressedClient { client, allowed } = self.client_for(&url);
             check_host(&url, allowed).map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
-            let response = client.call(request).await?;
-            Ok(if response.status().is_success() { response } else { without_body(response) })
+            let answer = client.call(request).await?;
+            if has_countless_range(answer.headers()) {
+                return Err(HttpError::new(HttpErrorKind::Decode, CountlessRange));
+            }
+            if answer.status().is_success() {
+                return Ok(answer);
+            }
+            // object_store would take all that comes with a failure into memory, and as much at once as the head announces, which
+            // can end this program. Only the status is needed.
+            Ok(HttpResponse::from_parts(answer.into_parts().0, Bytes::new().into()))
         })
     }
-}
-
-/// An answer without what it says. object_store reads the whole of a refusal into memory, however long it is, and nothing of it is told
-/// to anyone.
-fn without_body(response: HttpResponse) -> HttpResponse {
-    let (head, _) = response.into_parts();
-    HttpResponse::from_parts(head, HttpResponseBody::from(Vec::<u8>::new()))
 }
 
 #[cfg(test)]

@@ -259,6 +259,25 @@ async fn local_files_uploads_and_results_are_read_here() {
     place.fetch(json!({"type": "result", "job": id, "index": 0})).await.expect_err("gone, whatever the cache has");
 }
 
+/// A dataset that results became has their digests, because whatever writes to the store writes the list of the results as well.
+#[tokio::test]
+async fn a_result_is_what_was_agreed_whatever_the_store_has_by_now() {
+    let place = Place::new();
+    let id = JobId::from_bytes([7; 16]);
+    let publish = async |content: &[u8]| {
+        let path = place.home.path().join("result");
+        fs::write(&path, content).expect("a file");
+        let outgoing = Outgoing { name: "r".to_owned(), kind: ResultKind::Output, path, expected: digest(content) };
+        place.results.publish(id, &[outgoing], None, &Watch::unwatched()).await.expect("published");
+    };
+    publish(&b"1,2"[..]).await;
+    let agreed = json!({"type": "result", "job": id, "index": 0, "sha256": digest(b"1,2").sha256, "bytes": 3});
+    assert_eq!(place.fetch(agreed.clone()).await, Ok(digest(b"1,2")));
+    place.results.remove(id).await.expect("removed");
+    publish(&b"9,9"[..]).await;
+    place.fetch(agreed).await.expect_err("another list, and another file that fits it");
+}
+
 /// On a cluster, uploads are in the store of results.
 #[tokio::test]
 async fn uploads_are_read_from_the_store() {

@@ -15,7 +15,12 @@ const AUTHORITY: &[u8] = include_bytes!("../fixtures/ca.pem");
 
 /// A server whose certificate is for `localhost`, of an authority that no machine trusts. Answers with a JSON document. Its port.
 async fn server() -> u16 {
-    let certificate = CertificateDer::from_pem_slice(include_bytes!("../fixtures/server.pem")).expect("a certificate");
+    server_with(include_bytes!("../fixtures/server.pem")).await
+}
+
+/// The same with this certificate.
+async fn server_with(certificate: &[u8]) -> u16 {
+    let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("../fixtures/server.key")).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -91,6 +96,21 @@ async fn a_certificate_of_another_name_and_a_server_without_tls_are_distinguishe
     assert!(no_tls.contains("TLS"), "{no_tls}");
     let refused = cause(place.fetch_url("https://127.0.0.1:1/").await.expect_err("no server"));
     assert!(refused.contains("connection refused"), "{refused}");
+}
+
+/// The certificate is the publisher's to renew, and says so.
+#[tokio::test]
+async fn a_certificate_that_is_not_valid_now_says_whether_it_has_expired() {
+    let ca = Some(include_bytes!("../fixtures/times-ca.pem").to_vec());
+    let place = Place::with(closed(vec![KnownServer { ca, ..known("localhost") }]));
+    for (certificate, expected) in [
+        (&include_bytes!("../fixtures/expired.pem")[..], "its certificate has expired"),
+        (&include_bytes!("../fixtures/early.pem")[..], "its certificate is not valid yet"),
+    ] {
+        let port = server_with(certificate).await;
+        let cause = cause(place.fetch_url(&format!("https://localhost:{port}/")).await.expect_err("not valid now"));
+        assert!(cause.contains("TLS") && cause.contains(expected), "{cause}");
+    }
 }
 
 /// What an operator allows an issuer, no publisher gets: the fetcher of sources knows nothing of it.

@@ -431,16 +431,43 @@ async fn s3_begins_again_where_the_object_changed_and_shows_no_keys() {
     }
 }
 
+/// What comes with a failure is not read: it could be as much as this machine has memory.
 #[tokio::test]
-async fn what_a_server_of_objects_says_with_a_refusal_fills_no_memory() {
-    for status in ["403 Forbidden", "404 Not Found", "400 Bad Request"] {
-        let answer = Answer { head: format!("HTTP/1.1 {status}\r\n"), parts: vec![Part::Zeros(400 << 20)] };
-        let server = Server::start(move |_, _| answer.clone()).await;
-        let before = peak_bytes();
-        Place::new().fetch(s3(&server, true)).await.expect_err(status);
-        let grown = peak_bytes() - before;
-        assert!(grown < 50 << 20, "{status}: {grown} bytes more");
-    }
+async fn s3_that_fails_with_a_long_story_fills_no_memory() {
+    const LENGTH: u64 = 512 << 20;
+    let server = Server::start(|_, _| Answer {
+        head: format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {LENGTH}\r\n"),
+        parts: vec![Part::Zeros(LENGTH)],
+    })
+    .await;
+    let before = peak_bytes();
+    let error = Place::new().fetch(s3(&server, true)).await.expect_err("no access");
+    assert!(source(&error).contains("does not let these keys"), "{error}");
+    let grown = peak_bytes() - before;
+    assert!(grown < 100 << 20, "{grown} bytes more");
+}
+
+/// One more than its last byte is no number. Whoever counts on nevertheless panics, and the job would never end.
+#[tokio::test]
+async fn s3_that_answers_with_a_range_beyond_all_numbers_is_a_source_that_fails() {
+    let body = content(500_000);
+    let server = Server::start(move |_, number| {
+        let mut headers = vec![
+            ("Content-Length", body.len().to_string()),
+            ("ETag", "\"v1\"".to_owned()),
+            ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT".to_owned()),
+        ];
+        if number == 0 {
+            return Answer::new("200 OK", &headers, &body[..1000]);
+        }
+        headers.push(("Content-Range", format!("bytes 1000-{}/{}", u64::MAX, u64::MAX)));
+        Answer::new("206 Partial Content", &headers, &body)
+    })
+    .await;
+    let place = Place::new();
+    let error = place.fetch(s3(&server, false)).await.expect_err("no such range");
+    assert!(source(&error).contains("the request failed"), "{error}");
+    place.nothing_left().await;
 }
 
 /// Against a real server that `CLOISTERDEV_TEST_S3` names, with an object `results/fixture` of 20,000,000 zeros.

@@ -148,3 +148,14 @@ fn a_file_that_changes_between_two_jobs_is_fetched_again() {
     let job = service.finish(carol, &scenario.raw_job(&dataset, &copy));
     assert_eq!(service.result(carol, &job, "copy"), b"after that");
 }
+
+#[test]
+fn an_algorithm_of_two_files_is_refused() {
+    let scenario = Scenario::new();
+    let Scenario { service, bob, .. } = &scenario;
+    let program = service.upload(bob, &wat::parse_str(NOTHING).expect("a WAT text"));
+    let file = json!({"type": "upload", "sha256": program});
+    let two = manifest("Algorithm", "two", &json!({"files": [file, file]}));
+    let problem = service.post(bob, "/v1/algorithms", &two).problem(422).to_string();
+    assert!(problem.contains("an algorithm has one file"), "{problem}");
+}

@@ -24,9 +24,13 @@ pub(super) const HERE: System =
     System { ignores_case: cfg!(any(windows, target_os = "macos")), is_windows: cfg!(windows) };
 
 impl System {
-    /// The same text for names of the same file.
+    /// The same text for names of the same file. Each character is taken by itself, as systems do: in a whole word, `Σ` is another
+    /// small letter at its end. First upwards, because `ſ` is a small letter of `S`.
     fn key(self, name: &str) -> String {
-        if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
+        if !self.ignores_case {
+            return name.to_owned();
+        }
+        name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
     }
 
     /// Whether a guest's name can be used as a path: relative, without `..`, without characters that hide or control text, and
@@ -175,6 +179,19 @@ mod tests {
         assert_eq!(names_on(LINUX, &given), given);
         for system in [MACOS, WINDOWS] {
             assert_eq!(names_on(system, &given), ["Ä", "result-1-1", "Sub/x", "result-3-1", "result-4"], "{system:?}");
+        }
+    }
+
+    #[test]
+    fn letters_that_are_one_where_case_is_ignored_collide_wherever_they_stand() {
+        for (one, other) in [("ας", "ασ"), ("ας", "αΣ"), ("ſ", "s"), ("µ", "μ"), ("ᲀ", "в")] {
+            for system in [MACOS, WINDOWS] {
+                assert_eq!(names_on(system, &[one, other]), [one, "result-1-1"], "{other} {system:?}");
+            }
+            assert_eq!(names_on(LINUX, &[one, other]), [one, other]);
+        }
+        for system in [MACOS, WINDOWS] {
+            assert_eq!(names_on(system, &[".cloi\u{17f}ter-j-0.part"]), ["result-0"], "{system:?}");
         }
     }
 

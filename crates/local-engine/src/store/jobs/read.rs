@@ -6,7 +6,7 @@ use super::{
     documents, ms,
 };
 use crate::store::Tally;
-use cloister_model::{Did, JobCard, JobId, JobSpec, JobStatus, Phase, Report, ResultFile, Timestamp};
+use cloister_model::{JobCard, JobId, JobSpec, JobStatus, Phase, Report, ResultFile, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _};
 use serde::de::DeserializeOwned;
 
@@ -113,13 +113,6 @@ pub(crate) fn next_expiry(db: &Connection, after: Timestamp) -> Result<Option<Ti
     let sql = "SELECT min(expires) FROM job WHERE expires > ?1";
     let next: Option<u64> = db.prepare_cached(sql)?.query_row([ms(after)], |row| row.get(0))?;
     Ok(next.map(Timestamp::from_unix_ms))
-}
-
-/// The asset that needs a job's results.
-pub(crate) fn kept_job(db: &Connection, job: JobId) -> Result<Option<Did>, DbError> {
-    let mut statement = db.prepare_cached("SELECT did FROM kept WHERE job = ?1")?;
-    let did: Option<String> = statement.query_row([job.as_bytes()], |row| row.get(0)).optional()?;
-    did.map(|did| did.parse().map_err(|error| DbError::Damaged(format!("a DID: {error}")))).transpose()
 }
 
 /// Whether something is left of a removed job with this id: files that are still to be deleted, results that an asset needs,

@@ -3,16 +3,16 @@ use super::{
         DbError, Write, claims,
         forms::{CardForm, Documents, FileForm, SpecForm, StatusForm},
     },
-    documents, ms,
+    documents, kept, ms,
     read::status,
 };
 use crate::clock::now;
-use cloister_lifecycle::{Deadlines, Waiting, expires_once_unneeded};
+use cloister_lifecycle::{Deadlines, Waiting};
 use cloister_model::{
     Account, Did, JobId, JobSpec, JobStatus, Phase, PhaseChange, Progress, Report, ResultFile, StoreWait, TimeLimits,
     Timestamp,
 };
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 use std::time::Instant;
 
 /// How a commit changed a job.
@@ -127,7 +127,7 @@ pub(crate) fn put_log_release(write: &mut Write<'_>, before: &JobStatus, after: 
     put(write, before, after)
 }
 
-fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), DbError> {
+pub(super) fn put(write: &mut Write<'_>, before: &JobStatus, after: &JobStatus) -> Result<(), DbError> {
     write.db.prepare_cached("UPDATE job SET phase = ?2, expires = ?3, status = ?4 WHERE id = ?1")?.execute(params![
         after.id.as_bytes(),
         after.phase.code(),
@@ -226,8 +226,7 @@ pub(crate) fn put_results(
         write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), card.record.owner.key(), bytes])?;
     }
     if let Some(did) = kept_for {
-        let sql = "INSERT OR REPLACE INTO kept (job, did) VALUES (?1, ?2)";
-        write.db.prepare_cached(sql)?.execute(params![job.as_bytes(), did.to_string()])?;
+        kept::keep(write.db, job, did)?;
     }
     Ok(())
 }
@@ -256,7 +255,7 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
     ] {
         write.db.prepare_cached(sql)?.execute([seq])?;
     }
-    if super::read::kept_job(write.db, job)?.is_some() {
+    if kept::is_kept(write.db, job)? {
         write.db.prepare_cached("UPDATE stored SET seq = ?2 WHERE seq = ?1")?.execute([seq, number_when_gone(job)])?;
     } else {
         write.db.prepare_cached("DELETE FROM stored WHERE seq = ?1")?.execute([seq])?;
@@ -274,7 +273,7 @@ pub(crate) fn remove(write: &mut Write<'_>, job: JobId) -> Result<Option<bool>, 
 }
 
 /// The number under which the size of the results of a removed job counts while an asset needs them. Numbers of jobs begin at 1.
-fn number_when_gone(job: JobId) -> i64 {
+pub(super) fn number_when_gone(job: JobId) -> i64 {
     let first = job.as_bytes().iter().take(8).fold(0_i64, |number, byte| number << 8 | i64::from(*byte));
     -(first & i64::MAX) - 1
 }
@@ -308,31 +307,6 @@ fn bytes_of(job: Option<JobId>) -> Vec<u8> {
 pub(crate) fn forget_gone(write: &mut Write<'_>, job: JobId) -> Result<(), DbError> {
     write.db.prepare_cached("DELETE FROM gone WHERE job = ?1")?.execute([job.as_bytes()])?;
     Ok(())
-}
-
-/// Jobs whose results were kept for an asset that no longer exists or was withdrawn, at most so many after one.
-pub(crate) fn unneeded(db: &rusqlite::Connection, after: Option<JobId>, at_most: u32) -> Result<Vec<JobId>, DbError> {
-    let sql = "SELECT job FROM kept WHERE job > ?1 AND NOT EXISTS
-        (SELECT 1 FROM asset WHERE asset.did = kept.did AND asset.withdrawn IS NULL) ORDER BY job LIMIT ?2";
-    ids(db, sql, params![bytes_of(after), at_most])
-}
-
-/// Ends the keeping of a job's results for an asset: from now on they are removed with the job.
-pub(crate) fn unkeep(write: &mut Write<'_>, job: JobId, now: Timestamp) -> Result<(), DbError> {
-    write.db.prepare_cached("DELETE FROM kept WHERE job = ?1")?.execute([job.as_bytes()])?;
-    let Some(before) = status(write.db, job)? else {
-        write.db.prepare_cached("INSERT OR IGNORE INTO gone (job) VALUES (?1)")?.execute([job.as_bytes()])?;
-        write.db.prepare_cached("DELETE FROM stored WHERE seq = ?1")?.execute([number_when_gone(job)])?;
-        return Ok(());
-    };
-    let keep: Option<u64> = write
-        .db
-        .prepare_cached("SELECT keep_ms FROM job WHERE id = ?1")?
-        .query_row([job.as_bytes()], |row| row.get(0))
-        .optional()?;
-    let expires = expires_once_unneeded(now, keep.unwrap_or_default());
-    let after = JobStatus { expires: Some(expires), revision: before.revision + 1, ..before.clone() };
-    put(write, &before, &after)
 }
 
 fn ids(db: &rusqlite::Connection, sql: &str, parameters: &[&dyn rusqlite::ToSql]) -> Result<Vec<JobId>, DbError> {

@@ -2,7 +2,7 @@
 
 use crate::{
     store::{
-        DbError, Durability, Fail, Store, Write, assets, audit, claims, claims::Holder, jobs, keys,
+        DbError, Durability, Fail, Store, Write, assets, audit, claims, claims::Holder, forms::AssetForm, jobs, keys,
         migrate::MIGRATIONS, receipts, uploads,
     },
     testing,
@@ -10,11 +10,11 @@ use crate::{
 };
 use cloister_lifecycle::Transition;
 use cloister_model::{
-    Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, CheckedSource, Claim, Ddo, Event, FileDigest, JobSpec,
-    JobStatus, LastCheck, Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256, SourceOutcome,
-    StoredReceipt, Upload, UploadQuery,
+    Account, ApiKey, Asset, AssetKind, AuditAction, AuditRecord, CheckedSource, Claim, Ddo, Event, FileDigest, JobId,
+    JobSpec, JobStatus, LastCheck, Opening, Phase, Report, ResultFile, ResultKind, Review, Role, Secret, Sha256,
+    SourceOutcome, StoredReceipt, Upload, UploadQuery,
 };
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, params};
 use serde_json::json;
 use std::{
     fs,
@@ -29,7 +29,7 @@ const TO_REVIEW: &[Event] =
     &[Event::Accept, Event::Configure, Event::Provisioned, Event::Run, Event::Succeeded, Event::ReviewAsked];
 
 /// The versions whose databases hold what [`fill`] writes. The last one is the present version.
-const VERSIONS: [usize; 4] = [2, 3, 4, 5];
+const VERSIONS: [usize; 5] = [2, 3, 4, 5, 6];
 
 fn fixture(version: usize) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/v{version}/cloister.db"))
@@ -146,6 +146,13 @@ fn fill(write: &mut Write<'_>) -> Result<(), Fail<DbError>> {
     Ok(())
 }
 
+/// Every job whose results a dataset needs, with the dataset.
+fn kept(db: &Connection) -> Result<Vec<(JobId, String)>, DbError> {
+    let mut statement = db.prepare("SELECT job, did FROM kept ORDER BY job, did")?;
+    let rows = statement.query_map([], |row| Ok((JobId::from_bytes(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 async fn bless() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("cloister.db");
@@ -194,7 +201,7 @@ async fn is_read_as_it_was_written(version: usize) {
         assert_eq!((status.phase, &status.review, status.ended), (Phase::Finished, &Some(review()), Some(at(4000))));
         assert_eq!(jobs::results(db, id)?, Some(files()));
         assert_eq!(jobs::report(db, id)?, Some(Some(Report { ..report() })));
-        assert_eq!(jobs::kept_job(db, id)?.as_ref(), Some(asset().ddo.id()));
+        assert_eq!(kept(db)?, [(id, asset().ddo.id().to_string())]);
         assert_eq!(receipts::get(db, id)?, Some(receipt()));
         let status: JobStatus = jobs::status(db, reviewed().id)?.expect("a job");
         assert_eq!((status.phase, &status.review), (Phase::InReview, &None));
@@ -227,4 +234,40 @@ async fn is_read_as_it_was_written(version: usize) {
         Ok([&agreement, &nonce, &name].map(|claim| claims::take(write, claim, Holder::Other)))
     });
     assert_eq!(taken.await, Ok([Ok(false), Ok(false), Ok(false)]));
+}
+
+/// Version 5 took note of a job whose results a dataset needs only if the job had registered the dataset. Those that were published are
+/// noted by this version, as far as the job is there, and a withdrawn one is not.
+#[tokio::test]
+async fn results_that_datasets_of_version_5_name_are_kept_from_now_on() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("cloister.db");
+    fs::copy(fixture(5), &path).expect("copied");
+    let named = |did: &str, job: JobId, withdrawn| {
+        let ddo = json!({"id": did, "metadata": {"type": "dataset", "name": did}, "services": [{
+            "id": "compute", "type": "compute",
+            "files": [{"type": "inline", "content": "x"}, {"type": "result", "job": job, "index": 0}]
+        }]});
+        Asset { ddo: Ddo::from_value(ddo).expect("a DDO"), name: did.to_owned(), withdrawn, ..asset() }
+    };
+    let first = released().id;
+    {
+        let db = Connection::open(&path).expect("open");
+        let sql = "INSERT INTO asset (did, kind, owner, name, revision, withdrawn, asset)
+            VALUES (?1, 0, 'alice', ?1, 1, ?2, ?3)";
+        for (did, job, withdrawn) in [
+            ("did:op:b", first, None),
+            ("did:op:c", reviewed().id, None),
+            ("did:op:d", queued().id, Some(at(3))),
+            ("did:op:e", job(9).id, None),
+        ] {
+            let text = serde_json::to_string(&AssetForm::from(&named(did, job, withdrawn))).expect("json");
+            db.execute(sql, params![did, withdrawn.map(|_| 3), text]).expect("inserted");
+        }
+    }
+    let store = Store::open(&path, Arc::new(|_, _| ())).expect("a store");
+    let noted = |job: JobId, did: &str| (job, did.to_owned());
+    let mut expected = vec![noted(first, "did:op:a"), noted(first, "did:op:b"), noted(reviewed().id, "did:op:c")];
+    expected.sort();
+    assert_eq!(store.read(kept), Ok(expected));
 }
