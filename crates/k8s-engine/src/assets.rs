@@ -216,10 +216,9 @@ async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K)
     let outcome = outcome(cluster, publish, asset, owner).await?;
     let settled = outcome.as_ref().map_or_else(|problem| !problem.passes, |_| true);
     let after = status(before.clone(), asset.meta().generation, outcome, now());
-    if after != before {
-        write(cluster, asset, &namespace, &after).await?;
-    }
-    Ok(settled)
+    // Another replica may have written another status meanwhile: then this one tries again.
+    let is_said = after == before || write(cluster, asset, &namespace, &after).await?;
+    Ok(settled && is_said)
 }
 
 async fn outcome<K: Applied>(
@@ -307,12 +306,13 @@ fn status(
     AssetStatus { did, owner, observed_generation: generation, conditions }
 }
 
+/// Writes the status of an asset. False if the asset has changed since it was read.
 async fn write<K: Applied>(
     cluster: &Cluster,
     asset: &K,
     namespace: &str,
     status: &AssetStatus,
-) -> Result<(), CallError> {
+) -> Result<bool, CallError> {
     let api: Api<K> = Api::namespaced(cluster.client().clone(), namespace);
     let AssetStatus { did, owner, observed_generation, conditions } = status;
     // Absent fields are removed: what was published of an earlier version is not what the status speaks of.
@@ -326,8 +326,8 @@ async fn write<K: Applied>(
         api.patch_status(&name, &PatchParams::default(), &patch).await
     });
     match written.await {
-        // It changed meanwhile. What its publisher has changed is reconciled again because of that.
-        Ok(_) | Err(CallError::Conflict | CallError::Missing) => Ok(()),
+        Ok(_) | Err(CallError::Missing) => Ok(true),
+        Err(CallError::Conflict) => Ok(false),
         Err(error) => Err(error),
     }
 }
