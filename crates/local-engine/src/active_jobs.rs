@@ -387,7 +387,7 @@ mod tests {
         assert_eq!(jobs.tasks(false), [Task::Drive(second)]);
         assert_eq!(jobs.turn(second).map(|turn| turn.lacking), None, "it waits no more");
         jobs.give_back(first);
-        assert_eq!(jobs.schedule.lacking("bob", 1), Lacking::Place);
+        assert_eq!(jobs.schedule.lacking("bob", 1), Lacking::Place(1));
     }
 
     /// A job whose driver is cancelled keeps its place until the driver gives it back, and then it is another job's.
