@@ -22,13 +22,20 @@ use std::{
     pin::Pin,
     time::Duration,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{timeout, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes of a part of an upload; S3 wants at least 5 MiB, and takes 10,000: so files up to 80 GB.
 const PART_BYTES: usize = 8 * 1024 * 1024;
 /// Parts that are under way at a time, and in memory.
 const PARTS_AT_ONCE: usize = 2;
+/// Bytes of an answer that says why a request has failed.
+const MOST_FAILURE_BYTES: usize = 16 * 1024;
+/// For how long the rest of such an answer is waited for.
+const FAILURE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that is no object: a list of a thousand names, or what became of an upload.
 const MOST_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 /// Removals that are under way at a time.
@@ -81,8 +88,8 @@ impl HttpService for Direct {
         Self: 'async_trait,
     {
         Box::pin(async move {
-            // Lists, and what becomes of an upload in parts: object_store takes all of these answers. Objects it reads as they come,
-            // and other answers not at all.
+            // Lists, and what becomes of an upload in parts: object_store takes all of these answers, and those that say why a request
+            // has failed. Objects it reads as they come, and other answers not at all.
             let is_document = match *request.method() {
                 Method::GET => request.uri().query().is_some(),
                 Method::POST => true,
@@ -97,8 +104,7 @@ impl HttpService for Direct {
             let body = match head.status.is_success() {
                 true if is_document => document(body).await?.into(),
                 true => body,
-                // Only the status is needed.
-                false => Bytes::new().into(),
+                false => beginning(body).await.into(),
             };
             Ok(HttpResponse::from_parts(head, body))
         })
@@ -407,6 +413,20 @@ async fn document(body: HttpResponseBody) -> Result<Vec<u8>, HttpError> {
         }
     }
     Ok(content)
+}
+
+/// The beginning of an answer that says why a request has failed: it has the word that S3 has for the fault.
+async fn beginning(body: HttpResponseBody) -> Vec<u8> {
+    let (mut content, mut chunks) = (Vec::new(), body.bytes_stream());
+    let end = tokio::time::Instant::now() + FAILURE;
+    while let Ok(Some(Ok(chunk))) = timeout_at(end, chunks.next()).await {
+        let room = MOST_FAILURE_BYTES - content.len();
+        content.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if content.len() == MOST_FAILURE_BYTES {
+            break;
+        }
+    }
+    content
 }
 
 /// An answer that object_store would break at.

@@ -77,7 +77,7 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
     let guest = wat::parse_str(cloister_testkit::guests::WRITES).expect("a guest");
     // Every third one is a container.
     let submit = async |number: u64| {
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             installation.submit(number, python(&BEGINS.replace("NUMBER", &number.to_string()))).await
         } else {
             installation.submit(number, |job| job.algorithm.source = program(&guest)).await

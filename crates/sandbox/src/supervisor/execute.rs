@@ -50,8 +50,7 @@ pub(super) fn start_worker() -> Result<WaitingProgram> {
 
 /// Runs the guest in the worker to its end. Digests the inputs in parallel, and the outputs afterwards.
 pub(super) fn execute(
-    worker: WaitingProgram,
-    spec: Spec,
+    (worker, spec): (WaitingProgram, Spec),
     opened: Opened,
     code: AuthenticatedCode,
     runtime: Option<&Runtime>,

@@ -78,7 +78,7 @@ pub(crate) fn initialise(
         require_isolation: false,
     };
     let mut printed = Printed { observer, text: Vec::new() };
-    let execution = execute(start_worker()?, spec, opened, code, Some(runtime), outputs, &draft, &mut printed)?;
+    let execution = execute((start_worker()?, spec), opened, code, Some(runtime), outputs, &draft, &mut printed)?;
     match execution.outcome {
         Outcome::Succeeded => Ok(state),
         outcome => {

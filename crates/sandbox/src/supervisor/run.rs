@@ -159,7 +159,7 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         Compiled::Ready { artifact: Artifact { admission, code, .. }, elapsed } => {
             let draft = draft.compiled(admission.kind, elapsed);
             let spec = spec(job, (arguments, stdin), &draft, &opened, runtime.as_ref(), settings)?;
-            let execution = execute(worker, spec, opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
+            let execution = execute((worker, spec), opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
             Ok(draft.executed(execution))
         }
     }
