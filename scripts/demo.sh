@@ -10,8 +10,8 @@ cd -- "$(dirname -- "$0")/.."
 unset MAKEFLAGS MFLAGS MAKELEVEL
 began=$(date +%s)
 programs=${CARGO_TARGET_DIR:-target}/release
-# Where the Python runtime is kept between demos. Not the user's own sandbox home.
-runtimes=$PWD/target/demo-home
+# The sandbox home that demos, tests and benchmarks of this checkout share, so that Python is compiled once. Not the user's own.
+runtimes=$PWD/target/test-home
 
 step() { printf '\n== %s\n' "$*"; }
 fail() { printf 'demo: %s\n' "$*" >&2; exit 1; }
@@ -56,7 +56,7 @@ step 'Isolation that this kernel offers'
 
 step 'The Python runtime (CPython with pandas and scikit-learn; 98 MB, once)'
 "$programs/sandbox" --home "$runtimes" runtime add python
-echo '   compiled once per machine: 1 to 4 minutes; afterwards it starts at once'
+echo '   compiled once, unless the tests did: 1 to 4 minutes; afterwards it starts at once'
 if [ -t 2 ]; then
     "$programs/sandbox" --home "$runtimes" compile --runtime python
 else

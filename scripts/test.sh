@@ -49,7 +49,7 @@ logged() {
 }
 
 python_runtime() {
-    # The sandbox home that all tests share: the runtime is compiled once, in 1 to 4 minutes.
+    # The sandbox home that all tests share, and demos and benchmarks, too: the runtime is compiled once, in 1 to 4 minutes.
     "$target/release/sandbox" --home target/test-home runtime add python &&
         "$target/release/sandbox" --home target/test-home compile --runtime python
 }

@@ -33,7 +33,8 @@ impl Places {
         let places = Self {
             sandbox: target.join("release/sandbox"),
             bare: target.join("release/bare"),
-            home: env::var_os("CLOISTER_SANDBOX_HOME").map_or_else(|| target.join("bench-home"), PathBuf::from),
+            // Shared with the tests and the demo: an interpreter is compiled once.
+            home: env::var_os("CLOISTER_SANDBOX_HOME").map_or_else(|| root.join("target/test-home"), PathBuf::from),
             data: target.join("bench-data"),
             root,
             target,

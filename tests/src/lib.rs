@@ -1,8 +1,8 @@
 //! Runs the built `sandbox` program the way its users do, and reads what it reports.
 //!
 //! The program is the one that `cargo build --release --bin sandbox` made (or `CLOISTERDEV_SANDBOX` names): a test here says
-//! something about what is shipped. Compiled artifacts are shared by all tests in `target/test-home`, so that a runtime
-//! is compiled once.
+//! something about what is shipped. Compiled artifacts are shared by all tests, the demo and benchmarks in `target/test-home`, so
+//! that a runtime is compiled once.
 
 #![expect(clippy::panic, reason = "a harness fails tests by panicking")]
 

@@ -46,6 +46,15 @@ const DESCRIPTION_BYTES: usize = 1_000_000;
 /// Answers from the slow source that are waited for at once.
 const STALLED: usize = 64;
 
+/// Bytes of a program that comes with a job.
+const RAW_CODE: usize = 1_000_000;
+
+/// Bytes of a body that the service holds to check a signature over it, without a digest in the head: the most.
+const SIGNED_BODY: usize = 64 << 10;
+
+/// Connections that never become requests: as many as a service without a proxy lets one address have.
+const IDLE: usize = 256;
+
 /// What the other account saw: seconds of each, sorted.
 #[derive(Default)]
 struct Seen {
@@ -83,10 +92,11 @@ pub(super) fn measure(places: &Places, options: &Options) -> Result<Vec<Row>> {
     let mallory = Hostile::new(&service)?;
     let is_over = AtomicBool::new(false);
     let during = std::thread::scope(|scope| {
-        let attacks: [fn(&Hostile, &AtomicBool) -> Result<()>; 10] = [
+        let attacks: [fn(&Hostile, &AtomicBool) -> Result<()>; 13] = [
             Hostile::slow_files,
             Hostile::lists,
             Hostile::large_submissions,
+            Hostile::raw_code,
             Hostile::publications,
             Hostile::long_jobs,
             Hostile::denials,
@@ -94,6 +104,8 @@ pub(super) fn measure(places: &Places, options: &Options) -> Result<Vec<Row>> {
             Hostile::large_uploads,
             Hostile::guessed_keys,
             Hostile::unproven_signatures,
+            Hostile::signed_bodies,
+            Hostile::idle_connections,
         ];
         for attack in attacks {
             let (mallory, is_over) = (&mallory, &is_over);
@@ -252,6 +264,18 @@ impl Hostile {
         Ok(())
     }
 
+    /// Jobs that bring a program of a megabyte each, in the request, which is no program.
+    fn raw_code(&self, is_over: &AtomicBool) -> Result<()> {
+        let mut connection = self.connect()?;
+        let text = "x".repeat(RAW_CODE);
+        let first = self.large.first();
+        while !is_over.load(Ordering::Relaxed) {
+            let code = format!("{}{text}", self.next());
+            connection.post("/v1/jobs", &json!({"datasets": [first], "algorithm": {"rawcode": code}}))?;
+        }
+        Ok(())
+    }
+
     /// A large description that changes all the time.
     fn publications(&self, is_over: &AtomicBool) -> Result<()> {
         let mut connection = self.connect()?;
@@ -337,16 +361,48 @@ impl Hostile {
     /// Signatures that are well formed and of no known signer: finding that out is work.
     fn unproven_signatures(&self, is_over: &AtomicBool) -> Result<()> {
         while !is_over.load(Ordering::Relaxed) {
-            let number = self.next();
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
-            let signature = format!("{number:064x}{number:064x}1b");
-            let signed =
-                format!("Authorization: Ethereum address=0x{number:040x},nonce={now},signature=0x{signature}\r\n");
-            let mut connection = Connection::open_from(self.address, "", &Self::stranger(number))?;
-            connection.say_always(&signed);
+            let mut connection = self.unproven()?;
             for path in ["/v1/whoami", "/v1/jobs", "/v1/uploads"] {
                 connection.get(path)?;
             }
+        }
+        Ok(())
+    }
+
+    /// A connection of another stranger, whose requests have a signature of no known signer.
+    fn unproven(&self) -> Result<Connection> {
+        let number = self.next();
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_millis();
+        let signature = format!("{number:064x}{number:064x}1b");
+        let signed = format!("Authorization: Ethereum address=0x{number:040x},nonce={now},signature=0x{signature}\r\n");
+        let mut connection = Connection::open_from(self.address, "", &Self::stranger(number))?;
+        connection.say_always(&signed);
+        Ok(connection)
+    }
+
+    /// The same over large bodies: one that has to be read before the signature can be checked, and one that nobody should read.
+    fn signed_bodies(&self, is_over: &AtomicBool) -> Result<()> {
+        let body = vec![b'x'; 1 << 20];
+        let held = body.get(..SIGNED_BODY).context("a shorter body")?;
+        while !is_over.load(Ordering::Relaxed) {
+            self.unproven()?.request("POST", "/v1/uploads", Some((OCTETS, held)))?;
+            // The service may close the connection before it has read the body.
+            let _ = self.unproven()?.request("POST", "/v1/uploads", Some((OCTETS, &body)));
+        }
+        Ok(())
+    }
+
+    /// Connections without credentials that begin a request and never end it, all from one place, which no proxy passes on.
+    fn idle_connections(&self, is_over: &AtomicBool) -> Result<()> {
+        let mut open = Vec::new();
+        while !is_over.load(Ordering::Relaxed) {
+            let mut stream = TcpStream::connect(self.address)?;
+            write!(stream, "GET /v1/whoami HTTP/1.1\r\nHost: x\r\n")?;
+            open.push(stream);
+            if open.len() > IDLE {
+                open.remove(0);
+            }
+            std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }

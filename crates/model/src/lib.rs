@@ -97,8 +97,8 @@ pub use profile::Profile;
 pub use receipt::{Opening, RECEIPT_VERSION, Receipt, ReceiptDataset, ReceiptOutputs, Sealed, StoredReceipt};
 pub use recipient::{AgeRecipient, AgeRecipientError};
 pub use release::{
-    Check, ColumnMinimum, CsvRules, JsonRules, MOST_CHECKS, MOST_REVIEWERS, MediaPattern, MediaPatternError,
-    NumberMinimum, ReleaseRules, Zero,
+    Check, ColumnMinimum, CsvRules, FieldMinimum, JsonRules, MOST_CHECKS, MOST_REVIEWERS, MediaPattern,
+    MediaPatternError, NumberMinimum, ReleaseRules, Zero,
 };
 pub use report::{AlgorithmReport, EngineReport, FileReport, LogReport, REPORT_VERSION, Report, RuntimeReport, Usage};
 pub use secret::Secret;

@@ -149,9 +149,33 @@ pub struct JsonRules {
     /// Bytes of one text, names of fields included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_text_bytes: Option<u64>,
+    /// Fields whose every value must be a number and at least so large, also in lists and objects within them: the smallest
+    /// group that a statistic may be about. A document without a value in such a field is refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub minimum: Vec<FieldMinimum>,
     /// What every number must be. Texts and names of fields are not checked, even if they look like numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every_number: Option<NumberMinimum>,
+}
+
+/// The least value of the fields of one name, wherever in a document they are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FieldMinimum {
+    /// The name of the fields.
+    pub field: String,
+    /// The least that every value in them must be.
+    pub least: u64,
+    /// Whether a value may be 0, too.
+    #[serde(default, skip_serializing_if = "Zero::is_refused")]
+    pub zero: Zero,
+}
+
+impl FieldMinimum {
+    fn of_number(&self) -> NumberMinimum {
+        NumberMinimum { least: self.least, zero: self.zero }
+    }
 }
 
 /// A program that must agree before outputs leave.
@@ -331,15 +355,12 @@ impl CsvRules {
 
     fn and(self, other: Self) -> Self {
         let Self { max_rows, max_columns, max_cell_bytes, columns, minimum, every_number } = other;
-        let mut all: Vec<ColumnMinimum> = self.minimum.into_iter().chain(minimum).collect();
-        all.sort();
-        all.dedup();
         Self {
             max_rows: least(self.max_rows, max_rows),
             max_columns: least(self.max_columns, max_columns),
             max_cell_bytes: least(self.max_cell_bytes, max_cell_bytes),
             columns: both(self.columns, columns, |ours, theirs| ours.intersection(&theirs).cloned().collect()),
-            minimum: all,
+            minimum: all_of(self.minimum, minimum),
             every_number: both(self.every_number, every_number, NumberMinimum::and),
         }
     }
@@ -347,19 +368,25 @@ impl CsvRules {
 
 impl JsonRules {
     fn is_within(&self, other: &Self) -> bool {
-        let Self { max_depth, max_values, max_text_bytes, every_number } = other;
+        let Self { max_depth, max_values, max_text_bytes, minimum, every_number } = other;
         no_more(self.max_depth, *max_depth)
             && no_more(self.max_values, *max_values)
             && no_more(self.max_text_bytes, *max_text_bytes)
             && within(self.every_number.as_ref(), every_number.as_ref(), NumberMinimum::is_within)
+            && minimum.iter().all(|other| {
+                let keeps =
+                    |own: &FieldMinimum| own.field == other.field && own.of_number().is_within(&other.of_number());
+                self.minimum.iter().any(keeps)
+            })
     }
 
     fn and(self, other: Self) -> Self {
-        let Self { max_depth, max_values, max_text_bytes, every_number } = other;
+        let Self { max_depth, max_values, max_text_bytes, minimum, every_number } = other;
         Self {
             max_depth: least(self.max_depth, max_depth),
             max_values: least(self.max_values, max_values),
             max_text_bytes: least(self.max_text_bytes, max_text_bytes),
+            minimum: all_of(self.minimum, minimum),
             every_number: both(self.every_number, every_number, NumberMinimum::and),
         }
     }
@@ -370,6 +397,12 @@ fn both<T>(one: Option<T>, other: Option<T>, join: impl FnOnce(T, T) -> T) -> Op
         (Some(one), Some(other)) => Some(join(one, other)),
         (one, other) => one.or(other),
     }
+}
+
+/// All rules of two lists, each once.
+fn all_of<T: Ord>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
+    let all: BTreeSet<T> = one.into_iter().chain(other).collect();
+    all.into_iter().collect()
 }
 
 /// Whether an own rule keeps another one. A rule that is none asks for nothing.
@@ -408,11 +441,14 @@ mod tests {
 
     #[test]
     fn the_strictest_rules_keep_all() {
-        let one = rules(json!({"mediaTypes": ["image/*", "text/csv"], "csv": {"maxRows": 9, "columns": ["a", "b"]}}));
+        let one = rules(json!({"mediaTypes": ["image/*", "text/csv"], "csv": {"maxRows": 9, "columns": ["a", "b"]},
+            "json": {"minimum": [{"field": "n", "least": 10}]}}));
         let other = rules(json!({"mediaTypes": ["image/png", "text/csv", "text/plain"], "review": true,
-            "csv": {"maxRows": 20, "maxColumns": 3, "columns": ["b", "c"]}, "json": {"maxDepth": 2}}));
+            "csv": {"maxRows": 20, "maxColumns": 3, "columns": ["b", "c"]},
+            "json": {"maxDepth": 2, "minimum": [{"field": "m", "least": 5}, {"field": "n", "least": 10}]}}));
         let both = rules(json!({"mediaTypes": ["image/png", "text/csv"], "review": true,
-            "csv": {"maxRows": 9, "maxColumns": 3, "columns": ["b"]}, "json": {"maxDepth": 2}}));
+            "csv": {"maxRows": 9, "maxColumns": 3, "columns": ["b"]},
+            "json": {"maxDepth": 2, "minimum": [{"field": "m", "least": 5}, {"field": "n", "least": 10}]}}));
         assert_eq!(ReleaseRules::strictest([&one, &other]), Some(both.clone()));
         assert_eq!(ReleaseRules::strictest([&other, &one]), Some(both));
         assert_eq!(ReleaseRules::strictest([&one, &rules(json!({"mediaTypes": ["text/html"]}))]), None);
@@ -441,7 +477,8 @@ mod tests {
     fn rules_are_within_others_only_if_they_keep_them() {
         let all = rules(json!({"mediaTypes": ["image/*", "text/csv"], "review": true,
             "csv": {"maxRows": 9, "columns": ["a", "b"], "minimum": [{"column": "n", "least": 10}]},
-            "json": {"maxDepth": 2}, "checks": [{"name": "c", "sha256": "ab".repeat(32)}]}));
+            "json": {"maxDepth": 2, "minimum": [{"field": "n", "least": 10}]},
+            "checks": [{"name": "c", "sha256": "ab".repeat(32)}]}));
         assert!(all.is_within(&all) && all.is_within(&ReleaseRules::default()));
         for (other, expected) in [
             (json!({"mediaTypes": ["image/*", "image/png", "text/*"]}), true),
@@ -458,6 +495,10 @@ mod tests {
             (json!({"json": {"maxDepth": 1}}), false),
             (json!({"json": {"maxValues": 1}}), false),
             (json!({"json": {"maxTextBytes": 1}}), false),
+            (json!({"json": {"minimum": [{"field": "n", "least": 5}]}}), true),
+            (json!({"json": {"minimum": [{"field": "n", "least": 10, "zero": "allowed"}]}}), true),
+            (json!({"json": {"minimum": [{"field": "n", "least": 11}]}}), false),
+            (json!({"json": {"minimum": [{"field": "m", "least": 1}]}}), false),
             (json!({"checks": [{"name": "d", "sha256": "ab".repeat(32)}]}), false),
         ] {
             let mut other = other;

@@ -1,7 +1,7 @@
 //! Reading JSON (RFC 8259) of any size in constant memory: no value is kept, only what is counted.
 //!
 //! A parser that builds values holds a text of a gigabyte as a gigabyte, and one that recurses is as deep as its input.
-//! This one is a machine with one bit per level.
+//! This one is a machine with two bits per level. It holds one number, and one name while that may be one that is looked for.
 
 use std::io::{self, Read};
 
@@ -69,14 +69,42 @@ enum Number {
     ExponentDigits,
 }
 
+/// A text, a number, a boolean or a null.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scalar<'a> {
+    /// A number as it is written. Of one that is longer than [`NUMBER_BYTES`], the beginning with one byte more than that.
+    pub(super) number: Option<&'a [u8]>,
+    /// The fields that are looked for and that it is in, directly or deeper: their places in the list of names, each once.
+    pub(super) fields: &'a [usize],
+}
+
+/// An open array or object.
+#[derive(Clone, Copy, Debug)]
+struct Container {
+    is_object: bool,
+    /// It is the value of a field that is looked for.
+    is_wanted: bool,
+}
+
 struct Scanner<'a> {
     at: At,
     /// The number that is read, as far as [`NUMBER_BYTES`] and one more byte.
     number: Vec<u8>,
-    /// Asked about every number.
-    judge: &'a mut dyn FnMut(&[u8]),
-    /// Open containers: whether each is an object.
-    open: Vec<bool>,
+    /// Asked about every value that is no container.
+    judge: &'a mut dyn FnMut(Scalar<'_>),
+    /// The names of the fields that are looked for.
+    wanted: &'a [&'a str],
+    /// The name of a field that is read, as it is written, with its quotes, as far as [`Scanner::most_written`] and one more byte.
+    written: Vec<u8>,
+    /// A longer name is none of those that are looked for, however it is written.
+    most_written: usize,
+    /// The place of the field whose value comes, if it is looked for.
+    field: Option<usize>,
+    /// The places of the fields that are open and looked for, the outermost first, each once.
+    within: Vec<usize>,
+    /// The value that is read is that of the last of these.
+    is_wanted: bool,
+    open: Vec<Container>,
     /// The text that is read is the name of a field.
     name: bool,
     length: u64,
@@ -87,16 +115,27 @@ struct Scanner<'a> {
 
 /// What the bytes are as JSON. The outer error is the reader's.
 pub(super) fn scan(source: &mut impl Read) -> io::Result<Result<Shape, NotJson>> {
-    scan_numbers(source, &mut |_| {})
+    scan_values(source, &[], &mut |_| {})
 }
 
-/// The same, and hands over every number as it is written. Of one that is longer than [`NUMBER_BYTES`], the beginning with one
-/// byte more than that.
-pub(super) fn scan_numbers(source: &mut impl Read, judge: &mut dyn FnMut(&[u8])) -> io::Result<Result<Shape, NotJson>> {
+/// The same, and hands over every value that is no container, with the fields that it is in and whose names are wanted.
+pub(super) fn scan_values(
+    source: &mut impl Read,
+    wanted: &[&str],
+    judge: &mut dyn FnMut(Scalar<'_>),
+) -> io::Result<Result<Shape, NotJson>> {
+    // An escape has six bytes at most for each byte that it stands for.
+    let most_written = wanted.iter().map(|name| name.len().saturating_mul(6).saturating_add(2)).max().unwrap_or(0);
     let mut scanner = Scanner {
         at: At::Value,
         number: Vec::new(),
         judge,
+        wanted,
+        written: Vec::new(),
+        most_written,
+        field: None,
+        within: Vec::new(),
+        is_wanted: false,
         open: vec![],
         name: false,
         length: 0,
@@ -159,7 +198,7 @@ impl Scanner<'_> {
                 Ok(())
             }
             At::FirstField | At::Field => Err(NotJson::Other),
-            At::After => match (byte, self.open.last()) {
+            At::After => match (byte, self.open.last().map(|container| container.is_object)) {
                 (b',', Some(true)) => {
                     self.at = At::Field;
                     Ok(())
@@ -178,12 +217,15 @@ impl Scanner<'_> {
     fn value(&mut self, byte: u8) -> Result<(), NotJson> {
         let depth = u64::try_from(self.open.len()).map_or(u64::MAX, |open| open + 1);
         self.shape.depth = self.shape.depth.max(depth);
+        // A field within one of the same name says nothing more, so there are never more of these than names.
+        let field = self.field.take().filter(|place| !self.within.contains(place));
         let object = byte == b'{';
         if object || byte == b'[' {
             if depth >= MOST_DEPTH {
                 return Err(NotJson::TooDeep);
             }
-            self.open.push(object);
+            self.within.extend(field);
+            self.open.push(Container { is_object: object, is_wanted: field.is_some() });
             self.at = if object { At::FirstField } else { At::FirstItem };
             return Ok(());
         }
@@ -191,35 +233,67 @@ impl Scanner<'_> {
         self.length = 1;
         self.number.clear();
         self.number.push(byte);
+        self.within.extend(field);
+        self.is_wanted = field.is_some();
         self.at = match byte {
             b'"' => {
+                self.judge(false);
                 self.begin_text(false);
                 return Ok(());
             }
             b'-' => At::Number(Number::Minus),
             b'0' => At::Number(Number::Zero),
             b'1'..=b'9' => At::Number(Number::Digits),
-            b't' => At::Word(b"rue"),
-            b'f' => At::Word(b"alse"),
-            b'n' => At::Word(b"ull"),
+            b't' => self.word(b"rue"),
+            b'f' => self.word(b"alse"),
+            b'n' => self.word(b"ull"),
             _ => return Err(NotJson::Other),
         };
         Ok(())
     }
 
+    fn word(&mut self, rest: &'static [u8]) -> At {
+        self.judge(false);
+        At::Word(rest)
+    }
+
+    /// Hands over a value that is no container: the number that was read, or another one.
+    fn judge(&mut self, is_number: bool) {
+        let number = is_number.then_some(self.number.as_slice());
+        (self.judge)(Scalar { number, fields: &self.within });
+        if self.is_wanted {
+            self.within.pop();
+        }
+    }
+
     fn end_number(&mut self) {
-        (self.judge)(&self.number);
+        self.judge(true);
         if self.length > NUMBER_BYTES {
             self.shape.text_bytes = self.shape.text_bytes.max(self.length);
         }
     }
 
     fn close(&mut self, object: bool) -> Result<(), NotJson> {
-        if self.open.pop() != Some(object) {
-            return Err(NotJson::Other);
+        match self.open.pop() {
+            Some(Container { is_object, is_wanted }) if is_object == object => {
+                if is_wanted {
+                    self.within.pop();
+                }
+                self.at = At::After;
+                Ok(())
+            }
+            _ => Err(NotJson::Other),
         }
-        self.at = At::After;
-        Ok(())
+    }
+
+    /// The place of the name that was read, if it is wanted.
+    fn place(&self) -> Option<usize> {
+        if self.wanted.is_empty() {
+            return None;
+        }
+        // A name that is too long was not kept to its end. One with half of a pair is none of ours, which are UTF-8.
+        let name: String = serde_json::from_slice(&self.written).ok()?;
+        self.wanted.iter().position(|wanted| *wanted == name)
     }
 
     fn begin_text(&mut self, name: bool) {
@@ -227,13 +301,24 @@ impl Scanner<'_> {
         self.length = 0;
         self.half = false;
         self.at = At::Text(Text::Plain);
+        self.written.clear();
+        if name {
+            self.written.push(b'"');
+        }
     }
 
     fn text(&mut self, text: Text, byte: u8) -> Result<(), NotJson> {
+        if self.name && self.written.len() <= self.most_written {
+            self.written.push(byte);
+        }
         let (next, length) = match (text, byte) {
             (Text::Plain, b'"') => {
                 self.shape.text_bytes = self.shape.text_bytes.max(self.length);
-                self.at = if self.name { At::Colon } else { At::After };
+                self.at = At::After;
+                if self.name {
+                    self.field = self.place();
+                    self.at = At::Colon;
+                }
                 return Ok(());
             }
             (Text::Plain, b'\\') => (Text::Escape, 0),
@@ -354,13 +439,51 @@ mod tests {
     fn every_number_is_handed_over() {
         let numbers = |text: &str| {
             let mut found = Vec::new();
-            let mut judge = |number: &[u8]| found.push(String::from_utf8_lossy(number).into_owned());
-            scan_numbers(&mut text.as_bytes(), &mut judge).expect("memory").expect("JSON");
+            let mut judge = |scalar: Scalar<'_>| {
+                found.extend(scalar.number.map(|number| String::from_utf8_lossy(number).into_owned()));
+            };
+            scan_values(&mut text.as_bytes(), &[], &mut judge).expect("memory").expect("JSON");
             found
         };
         assert_eq!(numbers(r#"{"1": [2, -3.5e+1, "4", true, null], "a": {"b": 0}}"#), ["2", "-3.5e+1", "0"]);
         assert_eq!(numbers("17"), ["17"]);
         assert_eq!(numbers(&format!("[{}, 5]", "7".repeat(1000))), [&"7".repeat(41), "5"]);
+    }
+
+    /// Every value that is no container, with the wanted fields that it is in; `-` stands for one that is no number.
+    fn placed(text: &str, wanted: &[&str]) -> Vec<(String, Vec<usize>)> {
+        let mut found = Vec::new();
+        let mut judge = |scalar: Scalar<'_>| {
+            let number = scalar.number.map_or_else(|| "-".into(), String::from_utf8_lossy);
+            found.push((number.into_owned(), scalar.fields.to_vec()));
+        };
+        scan_values(&mut text.as_bytes(), wanted, &mut judge).expect("memory").expect("JSON");
+        found
+    }
+
+    #[test]
+    fn values_are_handed_over_with_the_fields_that_they_are_in() {
+        let found = |text: &str| placed(text, &["n", "é", "m"]);
+        let one = |number: &str, fields: &[usize]| (number.to_owned(), fields.to_vec());
+        assert_eq!(found(r#"{"n": 1, "o": 2, "m": "x"}"#), [one("1", &[0]), one("2", &[]), one("-", &[2])]);
+        assert_eq!(
+            found(r#"[{"n": [1, {"o": 2, "m": true}, []], "o": 3}, 4, {"n": {"n": 5}}]"#),
+            [one("1", &[0]), one("2", &[0]), one("-", &[0, 2]), one("3", &[]), one("4", &[]), one("5", &[0])]
+        );
+        // A name is what it means, and not how it is written; each of two fields of one name counts.
+        assert_eq!(
+            found(r#"{"\u006e": 1, "n" : 2, "\u00e9": null}"#),
+            [one("1", &[0]), one("2", &[0]), one("-", &[1])]
+        );
+        assert_eq!(
+            found(r#"{"nn": 1, "N": 2, "": 3, "\ud83d": 4, "n\n": 5}"#).iter().map(|(_, at)| at.len()).sum::<usize>(),
+            0
+        );
+        assert_eq!(found(&format!("{{\"{}\": 1}}", "n".repeat(100_000))), [one("1", &[])]);
+        // A text is no name.
+        assert_eq!(found(r#"["n", 1]"#), [one("-", &[]), one("1", &[])]);
+        assert_eq!(placed(r#"{"\ud83d\ude00": 1}"#, &["\u{1f600}"]), [one("1", &[0])]);
+        assert_eq!(placed(r#"{"": 1}"#, &[""]), [one("1", &[0])]);
     }
 
     #[test]
@@ -422,6 +545,26 @@ mod tests {
         fn sees_what_a_parser_sees(value in json(), pretty: bool) {
             let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
             prop_assert_eq!(scanned(&text.expect("json")), Ok(shape(&value)));
+        }
+
+        #[test]
+        fn finds_the_fields_that_a_parser_finds(value in json(), wanted in "[a-z]|.{0,2}") {
+            fn leaves(value: &Value, wanted: &str, within: bool, found: &mut Vec<bool>) {
+                match value {
+                    Value::Array(items) => items.iter().for_each(|item| leaves(item, wanted, within, found)),
+                    Value::Object(fields) => {
+                        fields.iter().for_each(|(name, inner)| leaves(inner, wanted, within || name == wanted, found));
+                    }
+                    _ => found.push(within),
+                }
+            }
+            // Half of the documents have the field somewhere.
+            let value = serde_json::json!([value, {(wanted.clone()): value}]);
+            let mut expected = Vec::new();
+            leaves(&value, &wanted, false, &mut expected);
+            let found = placed(&value.to_string(), &[wanted.as_str()]);
+            prop_assert_eq!(found.iter().map(|(_, at)| !at.is_empty()).collect::<Vec<_>>(), expected);
+            prop_assert!(found.iter().all(|(_, at)| at.len() <= 1));
         }
 
         #[test]

@@ -1,6 +1,6 @@
 //! How an interpreter is started, and the files that its manifest itself holds.
 
-use crate::{Workshop, said};
+use crate::{Workshop, installed, said};
 use cloister_model::Outcome;
 use serde_json::json;
 use std::fs;
@@ -45,11 +45,38 @@ fn main_of_c_needs_a_malloc() {
             text.replacen(old, new, 1)
         });
         let added = workshop.add(&workshop.manifest);
-        let (code, report, log) = workshop.run("x");
-        let told = format!("{} {code} {report:?} {}", said(&added), String::from_utf8_lossy(&log));
-        assert!(told.contains("malloc"), "{told}");
-        assert!(report.is_none_or(|report| !report.outcome.is_success()));
+        let told = said(&added);
+        assert!(added.status.code() == Some(2) && told.contains("malloc") && told.contains("not installed"), "{told}");
+        assert_eq!(installed(&workshop.at("home")), Vec::<String>::new());
     }
+}
+
+/// What a manifest says of its module is checked before anything is installed, and an interpreter that was there stays.
+#[test]
+fn an_interpreter_that_cannot_run_as_its_manifest_says_is_not_installed() {
+    let workshop = Workshop::new();
+    for was_there in [false, true] {
+        if was_there {
+            let added = workshop.add(&workshop.manifest);
+            assert!(added.status.success(), "{}", said(&added));
+        }
+        for (pointer, value, expected) in [
+            ("/start", json!(["nosuch"]), "nosuch"),
+            ("/start", json!(["_initialize", "memory"]), "memory"),
+            ("/trap", json!([]), "unknown functions from `host`: call"),
+            ("/needs/moduleBytes", json!(1), "1 are allowed"),
+        ] {
+            let mut manifest = workshop.manifest.clone();
+            *manifest.pointer_mut(pointer).expect("a field") = value;
+            let output = workshop.add(&manifest);
+            let line = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{pointer}: {line}");
+            assert!(line.contains("not installed") && line.contains(expected), "{pointer}: {line}");
+            let left = installed(&workshop.at("home"));
+            assert_eq!(left, if was_there { vec!["tiny"] } else { vec![] }, "{pointer}");
+        }
+    }
+    assert_eq!(workshop.run("0").0, 0);
 }
 
 /// A text is a file that a script finds, and that it cannot change.

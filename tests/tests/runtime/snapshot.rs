@@ -1,7 +1,7 @@
 //! Interpreters that are initialised when they are installed: runs continue from a state that holds no data, and that is what the
 //! manifest names.
 
-use super::{Workshop, said, sha256};
+use super::{Workshop, installed, said, sha256};
 use cloister_model::Outcome;
 use serde_json::{Value, json};
 use std::fs;
@@ -58,6 +58,19 @@ fn runs_continue_from_the_state_of_an_initialisation_without_data() {
         );
         assert_eq!(runtime.module_sha256.to_string(), manifest["module"]["sha256"]);
     }
+}
+
+/// The exports that start a run from a snapshot are other ones, and are checked too.
+#[test]
+fn a_snapshot_that_starts_at_no_export_is_not_installed() {
+    let workshop = workshop();
+    let mut manifest = with_found_digest(&workshop);
+    let removed = workshop.sandbox(&["runtime", "remove", "tiny"]);
+    assert!(removed.status.success(), "{}", said(&removed));
+    manifest["snapshot"]["start"] = json!(["nosuch"]);
+    let added = workshop.add(&manifest);
+    assert!(added.status.code() == Some(2) && said(&added).contains("nosuch"), "{}", said(&added));
+    assert_eq!(installed(&workshop.at("home")), Vec::<String>::new());
 }
 
 #[test]

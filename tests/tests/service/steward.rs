@@ -103,12 +103,26 @@ fn a_publisher_sees_what_changes_what_waits_and_what_happened() {
     assert!(prints(&run(alice, &["job", "list"]), 0).contains(&job));
     let explained = prints(&run(carol, &["job", "explain", &job]), 0);
     assert!(explained.contains("waiting for alice to review the outputs, until 2"), "{explained}");
+    assert!(!complaint(&introduced).contains("released on"), "nothing was released before: {introduced:?}");
     let _ = prints(&run(alice, &["job", "review", &job, "--approve"]), 0);
     let shown = prints(&run(alice, &["job", "show", &job]), 0);
     assert!(!shown.contains("groupBy"), "parameters are the consumer's alone again: {shown}");
     assert_eq!(prints(&run(alice, &["job", "review"]), 0), "");
     for arguments in [&["job", "review"][..], &["job", "list"], &["audit", "list"]] {
         assert_eq!(prints(&run(mallory, arguments), 0), "", "{arguments:?}");
+    }
+
+    // What waits is compared with what was released last, and not with what was refused.
+    let _ = service.ended(carol, &job);
+    let unchanged = ["the same files as", "statistics.csv: unchanged", "statistics.json: unchanged"];
+    let changed = ["compared with", "statistics.csv: ", " -> "];
+    for (arguments, parts) in [(&submit[..6], changed), (&submit[..], unchanged)] {
+        let next = prints(&run(carol, arguments), 0).trim().to_owned();
+        let _ = service.job_in(carol, &next, Phase::InReview);
+        let said = complaint(&run(alice, &["job", "review", &next]));
+        assert!(said.contains(&format!("those that job {job} of this algorithm released on 2")), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+        let _ = prints(&run(alice, &["job", "review", &next, "--refuse", "seen"]), 0);
     }
 
     let audit = prints(&run(alice, &["audit", "list", "--dataset", "penguins", "--actor", "carol"]), 0);

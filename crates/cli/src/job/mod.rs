@@ -6,6 +6,7 @@ mod list;
 mod log;
 mod parameters;
 mod receipt;
+mod released;
 mod request;
 mod results;
 mod review;

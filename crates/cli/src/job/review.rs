@@ -2,11 +2,12 @@ use super::{
     download::{Folder, fetch_all},
     list::algorithm_name,
     parameters::fetch_read,
+    released::Earlier,
     results::{print_list, read_list},
 };
 use crate::{
     asset::Names,
-    client::{Client, ClientError, Job, JobExplanation, List, WaitingReview, read},
+    client::{Client, ClientError, Job, JobExplanation, List, ResultFile, WaitingReview, read},
     context::Context,
     exit::{CONFLICT, Ended},
     output::{Format, Table, age, note, print_document, print_line, shown, shown_path},
@@ -67,7 +68,7 @@ impl Review {
         };
         let list = read_list(&answer)?;
         if context.format == Format::Table && dir.is_none() {
-            introduce(&client, &id).await?;
+            introduce(&client, &id, &list).await?;
         }
         let Some(dir) = dir else { return print_list(context, &answer, &list, "no outputs wait for review") };
         let names = fetch_all(&client, &path, &id, &list, &Folder::open(&dir)?, false).await?;
@@ -114,15 +115,19 @@ async fn list_waiting(context: &Context) -> anyhow::Result<()> {
 }
 
 /// Says what a reviewer has to know about a job beside its outputs.
-async fn introduce(client: &Client, id: &str) -> anyhow::Result<()> {
+async fn introduce(client: &Client, id: &str, waiting: &[ResultFile]) -> anyhow::Result<()> {
     let job: Job = read(&client.get(&["v1", "jobs", id], &[]).await?)?;
     let explanation: JobExplanation = read(&client.get(&["v1", "jobs", id, "explain"], &[]).await?)?;
+    let earlier = Earlier::of(client, &job).await?;
     let mut names = Names::new(client);
     let algorithm = algorithm_name(&mut names, job.algorithm).await;
     let datasets = names.of_datasets(&job.datasets).await;
     note(&format!("{} ran {} on {}", shown(&job.owner.unwrap_or_default()), shown(&algorithm), shown(&datasets)));
     let given = fetch_read(client, id).await?.map(|given| given.lines()).unwrap_or_default();
     given.iter().for_each(|line| note(&format!("  parameter {line}")));
+    if let Some(earlier) = earlier {
+        earlier.compared(waiting).iter().for_each(|line| note(line));
+    }
     if let Some(waits) = explanation.review {
         note(&waits.sentence());
     }

@@ -1,6 +1,6 @@
 use crate::{
-    ByteSize, Check, ColumnMinimum, CsvRules, JsonRules, NamePattern, NumberMinimum, OutputContract, ReleaseRules,
-    Sha256, Zero,
+    ByteSize, Check, ColumnMinimum, CsvRules, FieldMinimum, JsonRules, NamePattern, NumberMinimum, OutputContract,
+    ReleaseRules, Sha256, Zero,
     json::{FieldError, FieldProblem, Node},
 };
 use serde::Serialize;
@@ -166,13 +166,20 @@ fn read_json(node: &Node<'_>) -> Result<Option<JsonRules>, FieldError> {
     if node.is_absent() {
         return Ok(None);
     }
-    node.refuse_unknown(&["maxDepth", "maxValues", "maxTextBytes", "everyNumber"])?;
+    node.refuse_unknown(&["maxDepth", "maxValues", "maxTextBytes", "minimum", "everyNumber"])?;
     Ok(Some(JsonRules {
         max_depth: node.get("maxDepth").number_or_absent()?,
         max_values: node.get("maxValues").number_or_absent()?,
         max_text_bytes: bytes(&node.get("maxTextBytes"))?,
+        minimum: node.get("minimum").entries(MOST_ENTRIES)?.iter().map(read_field_minimum).collect::<Result<_, _>>()?,
         every_number: read_every_number(&node.get("everyNumber"))?,
     }))
+}
+
+fn read_field_minimum(node: &Node<'_>) -> Result<FieldMinimum, FieldError> {
+    node.refuse_unknown(&["field", "least", "zero"])?;
+    let field = node.get("field").text(MOST_NAME_BYTES)?.to_owned();
+    Ok(FieldMinimum { field, least: read_least(node)?, zero: read_zero(node)? })
 }
 
 fn read_check(node: &Node<'_>) -> Result<Check, FieldError> {
@@ -264,7 +271,8 @@ mod tests {
     #[test]
     fn least_values_are_read_as_they_are_written() {
         let value = json!({"csv": {"minimum": [{"column": "n", "least": 10, "zero": "allowed"}],
-            "everyNumber": {"least": 10}}, "json": {"everyNumber": {"least": 5, "zero": "allowed"}}});
+            "everyNumber": {"least": 10}}, "json": {"everyNumber": {"least": 5, "zero": "allowed"},
+            "minimum": [{"field": "n", "least": 10}, {"field": "m", "least": 5, "zero": "allowed"}]}});
         let written = serde_json::to_value(read(value.clone()).expect("a contract")).expect("JSON");
         assert_eq!((&written["csv"], &written["json"]), (&value["csv"], &value["json"]));
     }
@@ -301,6 +309,11 @@ mod tests {
                 json!({"csv": {"everyNumber": {"least": 1, "zero": "yes"}}}),
                 "`outputContract.csv.everyNumber.zero` must be `refused` or `allowed`",
             ),
+            (
+                json!({"json": {"minimum": [{"column": "n", "least": 10}]}}),
+                "`outputContract.json.minimum[0]` has a field `column`",
+            ),
+            (json!({"json": {"minimum": [{"least": 10}]}}), "`outputContract.json.minimum[0].field` is missing"),
             (json!({"json": {"everyNumber": {}}}), "`outputContract.json.everyNumber.least` is missing"),
             (json!({"json": {"maxTextBytes": "1 XB"}}), "`outputContract.json.maxTextBytes` must be a whole number"),
             (json!({"checks": [{"name": "a", "sha256": "77c1"}]}), "`outputContract.checks[0].sha256` must be 64"),

@@ -362,6 +362,47 @@ fn json_rules_hold() {
 }
 
 #[test]
+fn fields_of_json_have_a_minimum() {
+    let rules =
+        json!({"json": {"minimum": [{"field": "n", "least": 10}, {"field": "m", "least": 5, "zero": "allowed"}]}});
+    let case = |text: &str| Case::with(text, "a.json", rules.clone());
+    for text in [
+        r#"{"n": 10, "m": 0, "o": 1}"#,
+        r#"[{"n": 10, "m": 5}, {"n": 1e3, "other": "x"}]"#,
+        r#"{"n": [10, {"a": 11}, []], "m": {"9": 5}}"#,
+    ] {
+        case(text).check().unwrap_or_else(|refusal| panic!("{text}: {refusal}"));
+    }
+    for (text, about) in [
+        (r#"{"n": 9, "m": 5}"#, "every value in a field `n` must be at least 10"),
+        (r#"{"n": 10, "m": 4}"#, "every value in a field `m` must be 0 or at least 5"),
+        (r#"{"n": 0, "m": 5}"#, "`n`"),
+        (r#"{"n": 10, "m": 5, "n": 9}"#, "`n`"),
+        (r#"{"n": 9, "m": 5, "n": 10}"#, "`n`"),
+        (r#"{"n": 10, "\u006e": 9, "m": 5}"#, "`n`"),
+        (r#"{"n": "10", "m": 5}"#, "`n`"),
+        (r#"{"n": null, "m": 5}"#, "`n`"),
+        (r#"{"n": [10, [9]], "m": 5}"#, "`n`"),
+        (r#"{"n": [10, "<5"], "m": 5}"#, "`n`"),
+        (r#"{"n": {"m": 5}}"#, "`n`"),
+        (r#"{"a": [{"b": {"n": 9}}], "m": 5}"#, "`n`"),
+        // Another name for it would be a way around the rule.
+        (r#"{"N": 9, "m": 5}"#, "a field `n` with a number must be there"),
+        (r#"{"n": [], "m": 5}"#, "a field `n` with a number must be there"),
+        ("[]", "a field"),
+        ("9", "a field"),
+    ] {
+        case(text).refused("json-minimum", about);
+    }
+    let long = format!(r#"{{"n": {}, "m": 5}}"#, "7".repeat(41));
+    case(&long).refused("json-minimum", "`n`");
+    // By content, whatever its name. Two minima of one field both hold.
+    Case::with(r#"{"n": 9, "m": 5}"#, "a.txt", rules.clone()).refused("json-minimum", "`n`");
+    let both = json!({"json": {"minimum": [{"field": "n", "least": 5}, {"field": "n", "least": 10}]}});
+    Case::with(r#"{"n": 9}"#, "a.json", both).refused("json-minimum", "at least 10");
+}
+
+#[test]
 fn large_files_are_read_in_pieces() {
     // One cell and one text of twenty megabytes: neither is held.
     let mut text = String::from("\"");

@@ -6,12 +6,13 @@ use super::{
     snapshot,
 };
 use crate::{
+    compiler::inspect,
     hash::{sha256, sha256_bytes},
     home::Home,
     host_file::open_regular,
     supervisor::Observer,
 };
-use cloister_model::{Sha256, escape};
+use cloister_model::{Limits, Outcome, Sha256, escape};
 use std::{
     fs::{self, File},
     io,
@@ -48,6 +49,14 @@ pub enum InstallError {
         /// The digest in the manifest.
         expected: Sha256,
     },
+    /// Its module cannot run as the manifest says.
+    #[error(
+        "the module cannot run as the manifest says: not installed. Correct `start`, `trap` or `needs` of the manifest. {0}"
+    )]
+    Admission(Outcome),
+    /// The process that checks modules failed.
+    #[error("cannot check the module: {0:#}")]
+    Check(anyhow::Error),
     /// The archive cannot be read.
     #[error("the wheel cannot be read: {0}")]
     Archive(String),
@@ -80,7 +89,7 @@ pub struct Installed {
 /// download with pip. In both cases the digest of the wheel must match the manifest.
 ///
 /// # Errors
-/// If anything differs from the manifest. In this case nothing is left behind.
+/// If anything differs from the manifest, or the module cannot run as the manifest says. In this case nothing is left behind.
 pub fn add(
     home: &Home,
     what: &str,
@@ -109,7 +118,13 @@ pub fn add(
     let filled = fill(&draft, &manifest, &text, wheel, say).and_then(|()| {
         let runtime = Runtime::open(&draft, &manifest.name)?;
         runtime.write_codes(home)?;
+        check(&runtime, observer)?;
         add_snapshot(home, &runtime, say, observer)?;
+        // With a snapshot, another module is started, at other exports.
+        let complete = Runtime::open(&draft, &manifest.name)?;
+        if complete.snapshot().is_some() {
+            check(&complete, observer)?;
+        }
         if target.exists() {
             fs::remove_dir_all(&target).map_err(fault)?;
         }
@@ -168,6 +183,22 @@ fn fill(
         fs::remove_dir_all(&downloaded).map_err(|error| InstallError::Io { path: downloaded, error })?;
     }
     Ok(())
+}
+
+/// Has the compiler process check the module that runs, as before it is compiled: compiling would take minutes, and find nothing more.
+///
+/// `needs` has to suffice by itself for what depends on the module. A run chooses its memory, so that is not limited here.
+fn check(runtime: &Runtime, observer: &mut dyn Observer) -> Result<(), InstallError> {
+    let needs = runtime.needs();
+    let limits = Limits {
+        module_bytes: needs.module_bytes,
+        table_elements: needs.table_elements,
+        memory_bytes: u64::MAX,
+        ..needs.raise(&Limits::default())
+    };
+    let module = runtime.open_module()?;
+    let (_, outcome) = inspect(&module, &runtime.role(), &limits, observer).map_err(InstallError::Check)?;
+    outcome.map_or(Ok(()), |outcome| Err(InstallError::Admission(outcome)))
 }
 
 /// Initialises the interpreter and keeps its state, where the manifest asks for it. Runs are right without it, and slower: if this

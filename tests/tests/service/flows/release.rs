@@ -42,6 +42,11 @@ fn outputs_that_break_a_rule_are_kept_back_and_the_rule_is_named() {
         (json!({"csv": {"maxCellBytes": 3}}), &csv, "bytes"),
         (json!({"json": {"maxDepth": 2}}), &writing(&[("a.json", r#"{"a": {"b": {"c": 1}}}"#)]), "deep"),
         (json!({"json": {"maxValues": 2}}), &writing(&[("a.json", "[1, 2, 3]")]), "values"),
+        (
+            json!({"json": {"minimum": [{"field": "n", "least": 10}]}}),
+            &writing(&[("a.json", r#"[{"n": 12}, {"n": 9}]"#)]),
+            "field `n` must be at least 10",
+        ),
     ] {
         let reason = refused(&scenario, &contract, wat);
         assert!(reason.to_lowercase().contains(said), "{contract}: {reason}");
