@@ -9,6 +9,7 @@ mod containers;
 mod deleted;
 mod deployed;
 mod guide;
+mod hostile;
 mod images;
 mod interpreters;
 mod jobs;
