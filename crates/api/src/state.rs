@@ -7,7 +7,7 @@ use crate::{
     settings::{Issuer, MetricsFor, OperatorSettings, Settings, SettingsError, is_origin},
 };
 use axum::extract::FromRef;
-use cloister_model::{Account, Backend, Claims, Did, EngineError, Manifest, StoreError};
+use cloister_model::{Account, AssetKind, AssetName, Backend, Claims, Did, EngineError, Manifest, StoreError};
 use cloister_service::{AssetError, Options, Permits, ReviewNotice, UploadError, UseCases};
 use std::{fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
@@ -100,6 +100,19 @@ impl Service {
     pub async fn publish_manifest(&self, owner: &Account, manifest: &Manifest) -> Result<Did, AssetError> {
         let published = self.state.use_cases.publish_manifest(owner, manifest).await?;
         Ok(published.asset.ddo.id().clone())
+    }
+
+    /// Withdraws what such a manifest has published, so that no job can use it; nothing changes if there is nothing of it.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn withdraw_manifest(
+        &self,
+        owner: &Account,
+        kind: AssetKind,
+        name: &AssetName,
+    ) -> Result<(), AssetError> {
+        self.state.use_cases.withdraw_manifest(owner, kind, name).await
     }
 
     /// Deletes all uploads whose time is over ([`Settings::quotas`]) and that nothing needs, and says how many. To be called from

@@ -1,28 +1,27 @@
 //! Assets that are applied with kubectl: each is read as a manifest over HTTP is, published for the account of its namespace
 //! by the same use case, and told in its status what became of it.
 
+mod secrets;
+
 use crate::{
     clock::now,
     cluster::{CallError, Cluster, call, watch},
-    followed::{Followed, Look, Looked, key},
+    followed::{Followed, Look, key},
     resources::{
         Algorithm, AssetResource, AssetStatus, Condition, ConditionStatus, Dataset, Unusable, manifest, secrets_named,
     },
 };
-use cloister_model::{Account, Did, Manifest, Timestamp, escape};
+use cloister_model::{Account, AssetKind, AssetName, Did, Manifest, Timestamp, escape};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::core::v1::{Namespace, Secret},
-};
+use k8s_openapi::{NamespaceResourceScope, api::core::v1::Namespace};
 use kube::{
     Api, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
+    api::{ObjectMeta, Patch, PatchParams},
     runtime::watcher::Event,
 };
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use std::{collections::BTreeMap, fmt, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// The label of a namespace that says whose it is. Only an operator may set it.
@@ -30,6 +29,9 @@ pub const ACCOUNT: &str = "cloister.dev/account";
 
 /// How long an asset waits that lacks something which may appear: a Secret, a label, an answer.
 const AGAIN: Duration = Duration::from_secs(15);
+
+/// How long a namespace waits for each asset of it that lacks something: of many, each waits for longer.
+const EACH: Duration = Duration::from_secs(1);
 
 /// How often the assets that wait are gone through.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -40,13 +42,19 @@ const MOST_MESSAGE: usize = 2000;
 /// What [`Publish::publish`] returns.
 pub type Publishing<'a> = Pin<Box<dyn Future<Output = Result<Did, NotPublished>> + Send + 'a>>;
 
-/// The use case that publishes an asset: the one behind the HTTP API.
+/// What [`Publish::withdraw`] returns.
+pub type Withdrawing<'a> = Pin<Box<dyn Future<Output = Result<(), NotPublished>> + Send + 'a>>;
+
+/// The use cases that publish and withdraw an asset: those behind the HTTP API.
 pub trait Publish: fmt::Debug + Send + Sync {
     /// Publishes a manifest for its owner. The same manifest again changes nothing.
     fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_>;
+
+    /// Withdraws what a manifest of this kind and name has published for its owner. If there is nothing of it, nothing changes.
+    fn withdraw(&self, owner: Account, kind: AssetKind, name: AssetName) -> Withdrawing<'_>;
 }
 
-/// Why an asset was not published.
+/// Why an asset was not published, or not withdrawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotPublished {
     /// In one word in CamelCase, such as `SourceRefused`.
@@ -66,6 +74,20 @@ pub fn publish_what_is_applied(cluster: Cluster, publish: Arc<dyn Publish>) -> B
     Box::pin(async move {
         futures_util::future::join(datasets, algorithms).await;
     })
+}
+
+/// Which version of an asset its publisher has written, whatever the service has said of it since. What it holds is read when it is
+/// looked at, because it may be large, and wait for long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    uid: Option<String>,
+    generation: Option<i64>,
+}
+
+impl Version {
+    fn of(metadata: &ObjectMeta) -> Self {
+        Self { uid: metadata.uid.clone(), generation: metadata.generation }
+    }
 }
 
 /// A kind of asset.
@@ -99,57 +121,91 @@ async fn follow<K: Applied>(cluster: Cluster, publish: Arc<dyn Publish>) {
     let all: Api<K> = Api::all(cluster.client().clone());
     let stream = watch(all);
     futures_util::pin_mut!(stream);
-    // The watch shows the versions of an asset in their order.
-    let mut applied: Followed<K, Instant> = Followed::new(|_, shown| Some(shown));
+    // What was said of an asset, by this replica or another one, is no reason to reconcile it again: a source whose every answer differs
+    // would have the whole object written as fast as it answers. (The watch shows the versions of an asset in their order.)
+    let mut applied: Followed<Version, Instant> =
+        Followed::new(|known, shown| Some(shown).filter(|shown| shown != known));
     let mut looks = FuturesUnordered::new();
     let mut pause = tokio::time::interval(PAUSE);
     pause.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let of_service = Some(cluster.namespaces().assets.as_str());
     loop {
         for (namespace, assets) in applied.due(Instant::now()) {
-            looks.push(settle_all(&cluster, publish.as_ref(), namespace, assets));
+            looks.push(settle_all::<K>(&cluster, publish.as_ref(), namespace, assets));
         }
         tokio::select! {
             event = stream.next() => match event {
                 None => return,
                 Some(Ok(Event::Apply(asset) | Event::InitApply(asset))) => {
-                    applied.put(key(&asset), asset, Instant::now());
+                    let is_stored = asset.stored().is_some() && asset.namespace().as_deref() == of_service;
+                    match is_stored || is_ready(&asset) {
+                        true => applied.remove(&key(&asset)),
+                        false => applied.put(key(&asset), Version::of(asset.meta()), Instant::now()),
+                    }
                 }
                 Some(Ok(Event::Delete(asset))) => applied.remove(&key(&asset)),
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of applied assets failed; it is tried again"),
             },
-            Some((namespace, looked)) = looks.next(), if !looks.is_empty() => applied.looked(&namespace, looked),
+            Some(looked) = looks.next(), if !looks.is_empty() => {
+                let (namespace, looked): (String, Vec<(String, Version, bool)>) = looked;
+                let unsettled = looked.iter().filter(|(_, _, is_settled)| !is_settled).count();
+                let again = Instant::now() + pause_of(unsettled.saturating_add(applied.count(&namespace, |_| true)));
+                let looked = looked.into_iter().map(|(name, version, is_settled)| {
+                    (name, version, (!is_settled).then_some(again))
+                });
+                applied.looked(&namespace, looked.collect());
+            }
             _ = pause.tick(), if !applied.is_empty() => {}
         }
     }
 }
 
-/// Reconciles the assets of a namespace, one after the other.
+/// After how long an asset is reconciled again that lacks something, if so many of its namespace wait.
+fn pause_of(waiting: usize) -> Duration {
+    AGAIN.max(EACH.saturating_mul(u32::try_from(waiting).unwrap_or(u32::MAX)))
+}
+
+/// Reconciles the assets of a namespace, one after the other. Which of them are settled: they need not be reconciled again.
 async fn settle_all<K: Applied>(
     cluster: &Cluster,
     publish: &dyn Publish,
     namespace: String,
-    assets: Look<K>,
-) -> (String, Looked<K, Instant>) {
+    assets: Look<Version>,
+) -> (String, Vec<(String, Version, bool)>) {
+    let api: Api<K> = Api::namespaced(cluster.client().clone(), &namespace);
     let mut looked = Vec::with_capacity(assets.len());
-    for (name, asset) in assets {
-        let settled = settle(cluster, publish, &asset).await;
+    for (name, mut version) in assets {
+        let settled = match call("read an asset", || async { api.get_opt(&name).await }).await {
+            Ok(Some(asset)) => {
+                version = Version::of(asset.meta());
+                settle(cluster, publish, &asset).await
+            }
+            Ok(None) => Ok(true),
+            Err(error) => Err(error),
+        };
         let is_settled = settled.unwrap_or_else(|error| {
-            tracing::warn!(%error, asset = asset.name(), "an applied asset could not be processed; the service tries again");
+            tracing::warn!(%error, asset = name, "an applied asset could not be processed; the service tries again");
             false
         });
-        looked.push((name, asset, (!is_settled).then(|| Instant::now() + AGAIN)));
+        looked.push((name, version, is_settled));
     }
     (namespace, looked)
+}
+
+/// Whether its status says that it is published as it is.
+fn is_ready<K: Applied>(asset: &K) -> bool {
+    let Some(status) = asset.status() else { return false };
+    let ready = Condition::of(&status.conditions, "Ready");
+    let seen = status.observed_generation.is_some() && status.observed_generation == asset.meta().generation;
+    seen && ready.is_some_and(|ready| ready.status == ConditionStatus::True)
 }
 
 /// Reconciles an asset once. False if it should be reconciled again without a change of it.
 async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K) -> Result<bool, CallError> {
     let namespace = asset.namespace().unwrap_or_default();
     let before = asset.status().cloned().unwrap_or_default();
-    let ready = Condition::of(&before.conditions, "Ready");
-    let seen = before.observed_generation.is_some() && before.observed_generation == asset.meta().generation;
-    if seen && ready.is_some_and(|ready| ready.status == ConditionStatus::True) {
+    if is_ready(asset) {
         return Ok(true);
     }
     let owner = owner(cluster, &namespace).await?;
@@ -160,10 +216,9 @@ async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K)
     let outcome = outcome(cluster, publish, asset, owner).await?;
     let settled = outcome.as_ref().map_or_else(|problem| !problem.passes, |_| true);
     let after = status(before.clone(), asset.meta().generation, outcome, now());
-    if after != before {
-        write(cluster, asset, &namespace, &after).await?;
-    }
-    Ok(settled)
+    // Another replica may have written another status meanwhile: then this one tries again.
+    let is_said = after == before || write(cluster, asset, &namespace, &after).await?;
+    Ok(settled && is_said)
 }
 
 async fn outcome<K: Applied>(
@@ -179,23 +234,43 @@ async fn outcome<K: Applied>(
             "spec.stored belongs to assets that were published over HTTP; remove it, and write files or services";
         return refused("InvalidManifest", message.to_owned(), false);
     }
-    if asset.withdrawn().is_some() {
-        let message = "it was withdrawn: no job may use it".to_owned();
-        return refused("Withdrawn", message, false);
-    }
     let Some(owner) = owner else {
         let message = format!("the namespace {namespace} belongs to no account; an operator labels it {ACCOUNT}: NAME");
         return refused("NoAccount", message, true);
     };
-    let secrets = secrets(cluster, &namespace, secrets_named(asset)).await?;
+    if asset.withdrawn().is_some() {
+        let message = "it was withdrawn: no job may use it".to_owned();
+        let said = NotPublished { reason: "Withdrawn", message, passes: false };
+        return Ok(Err(withdrawn(publish, asset, owner, said).await));
+    }
+    let secrets = secrets::read(cluster, &namespace, secrets_named(asset)).await?;
     let manifest = match manifest(asset, &secrets) {
         Ok(manifest) => manifest,
         Err(error) => {
             let passes = matches!(error, Unusable::Secret { .. });
-            return refused(error.reason(), escape(error.to_string().as_bytes(), MOST_MESSAGE).to_string(), passes);
+            let message = escape(error.to_string().as_bytes(), MOST_MESSAGE).to_string();
+            let said = NotPublished { reason: error.reason(), message, passes };
+            return Ok(Err(match error {
+                // What was published before lacks the restriction, too, which is why it may have been written now.
+                Unusable::UnknownField(_) => withdrawn(publish, asset, owner, said).await,
+                Unusable::Manifest(_) | Unusable::Secret { .. } => said,
+            }));
         }
     };
     Ok(publish.publish(owner.clone(), manifest).await.map(|did| (did, owner)))
+}
+
+/// What is said of an asset that no job may use any more, once what it has published is withdrawn.
+async fn withdrawn<K: Applied>(publish: &dyn Publish, asset: &K, owner: Account, said: NotPublished) -> NotPublished {
+    // By another name, nothing was published.
+    let Ok(name) = asset.name().parse::<AssetName>() else { return said };
+    match publish.withdraw(owner, K::KIND, name).await {
+        Ok(()) => said,
+        Err(NotPublished { reason, message, passes: _ }) => {
+            let message = format!("what it has published is not withdrawn yet, and jobs may use it: {message}");
+            NotPublished { reason, message, passes: true }
+        }
+    }
 }
 
 /// Whose a namespace is.
@@ -203,23 +278,6 @@ pub(crate) async fn owner(cluster: &Cluster, namespace: &str) -> Result<Option<A
     let api: Api<Namespace> = Api::all(cluster.client().clone());
     let found = call("read a namespace", || async { api.get_opt(namespace).await }).await?;
     Ok(found.and_then(|namespace| namespace.labels().get(ACCOUNT)?.parse().ok()))
-}
-
-/// What the Secrets of these names hold, as far as it is text.
-async fn secrets(
-    cluster: &Cluster,
-    namespace: &str,
-    names: impl IntoIterator<Item = String>,
-) -> Result<BTreeMap<String, BTreeMap<String, String>>, CallError> {
-    let api: Api<Secret> = Api::namespaced(cluster.client().clone(), namespace);
-    let mut secrets = BTreeMap::new();
-    for name in names {
-        let found = call("read a Secret that an asset names", || async { api.get_opt(&name).await }).await?;
-        let Some(secret) = found else { continue };
-        let text = |(key, value): (String, k8s_openapi::ByteString)| Some((key, String::from_utf8(value.0).ok()?));
-        secrets.insert(name, secret.data.unwrap_or_default().into_iter().filter_map(text).collect());
-    }
-    Ok(secrets)
 }
 
 fn status(
@@ -248,12 +306,13 @@ fn status(
     AssetStatus { did, owner, observed_generation: generation, conditions }
 }
 
+/// Writes the status of an asset. False if the asset has changed since it was read.
 async fn write<K: Applied>(
     cluster: &Cluster,
     asset: &K,
     namespace: &str,
     status: &AssetStatus,
-) -> Result<(), CallError> {
+) -> Result<bool, CallError> {
     let api: Api<K> = Api::namespaced(cluster.client().clone(), namespace);
     let AssetStatus { did, owner, observed_generation, conditions } = status;
     // Absent fields are removed: what was published of an earlier version is not what the status speaks of.
@@ -267,8 +326,8 @@ async fn write<K: Applied>(
         api.patch_status(&name, &PatchParams::default(), &patch).await
     });
     match written.await {
-        // It changed meanwhile, and is reconciled again because of that.
-        Ok(_) | Err(CallError::Conflict | CallError::Missing) => Ok(()),
+        Ok(_) | Err(CallError::Missing) => Ok(true),
+        Err(CallError::Conflict) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -276,6 +335,68 @@ async fn write<K: Applied>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Namespaces;
+    use std::sync::Mutex;
+
+    /// Remembers what it was asked to do.
+    #[derive(Debug, Default)]
+    struct Asked {
+        did: Mutex<Vec<String>>,
+        withdraws: bool,
+    }
+
+    impl Publish for Asked {
+        fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
+            self.did.lock().expect("no panic").push(format!("publish {}", manifest.name()));
+            Box::pin(std::future::ready(Ok(Manifest::did(&owner, manifest.kind(), manifest.name()))))
+        }
+
+        fn withdraw(&self, owner: Account, kind: AssetKind, name: AssetName) -> Withdrawing<'_> {
+            self.did.lock().expect("no panic").push(format!("withdraw {kind:?} {name} of {}", owner.as_str()));
+            let problem = NotPublished { reason: "ServiceUnavailable", message: "no answer".to_owned(), passes: true };
+            Box::pin(std::future::ready(if self.withdraws { Ok(()) } else { Err(problem) }))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_published_is_withdrawn_if_its_manifest_says_so_or_has_a_field_that_is_not_known() {
+        // Nothing here asks the API server.
+        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+        });
+        let named = |name: &str| name.to_owned();
+        let namespaces = Namespaces { system: named("system"), jobs: named("jobs"), assets: named("assets") };
+        let cluster = Cluster::through(kube::Client::new(silent, "default"), namespaces);
+        let owner: Account = "alice".parse().expect("an account");
+        let said = async |publish: &Asked, change: serde_json::Value| {
+            let mut spec = json!({"files": [{"type": "local", "path": "/srv/a.csv"}], "compute": {}});
+            let (spec_fields, changed) = (spec.as_object_mut().expect("fields"), change.as_object().expect("fields"));
+            spec_fields.extend(changed.clone());
+            let dataset = Dataset::new("penguins", serde_json::from_value(spec).expect("a spec"));
+            let outcome = outcome(&cluster, publish, &dataset, Some(owner.clone())).await.expect("no call");
+            (outcome, std::mem::take(&mut *publish.did.lock().expect("no panic")))
+        };
+        let misspelt = || json!({"compute": {"outputContract": {"csv": {"maxRow": 10}}}});
+        let withdrawn = || json!({"withdrawn": "2026-11-22T16:01:29.021Z"});
+        let works = Asked { withdraws: true, ..Asked::default() };
+        let (outcome, asked) = said(&works, json!({})).await;
+        assert!(outcome.is_ok() && asked == ["publish penguins"], "{outcome:?} {asked:?}");
+        for (change, reason) in [(misspelt(), "UnknownField"), (withdrawn(), "Withdrawn")] {
+            let (outcome, asked) = said(&works, change).await;
+            let problem = outcome.expect_err("it is not published");
+            assert_eq!((problem.reason, problem.passes), (reason, false));
+            assert_eq!(asked, ["withdraw Dataset penguins of alice"]);
+        }
+        // It is not said to be withdrawn before it is.
+        let fails = Asked::default();
+        for change in [misspelt(), withdrawn()] {
+            let problem = said(&fails, change).await.0.expect_err("it is not withdrawn");
+            assert!(problem.passes && problem.message.contains("jobs may use it"), "{problem:?}");
+        }
+        // What is wrong in another way restricts nothing, and what was published before stays.
+        let (outcome, asked) = said(&works, json!({"title": 5})).await;
+        assert!(outcome.is_err_and(|problem| problem.reason == "InvalidManifest") && asked.is_empty(), "{asked:?}");
+    }
 
     #[test]
     fn a_status_says_what_became_of_the_present_version_only() {
@@ -289,5 +410,25 @@ mod tests {
         let condition = Condition::of(&refused.conditions, "Ready").expect("the condition");
         assert_eq!((condition.status, condition.reason.as_str()), (ConditionStatus::False, "UnknownField"));
         assert_eq!(refused.conditions.len(), 1);
+    }
+
+    #[test]
+    fn many_assets_of_a_namespace_are_reconciled_again_less_often() {
+        assert_eq!([0, 1, 15].map(pause_of), [AGAIN; 3]);
+        assert_eq!((pause_of(1000), pause_of(usize::MAX) > pause_of(1000)), (EACH * 1000, true));
+    }
+
+    #[test]
+    fn what_is_said_of_an_asset_is_no_reason_to_reconcile_it_again() {
+        let asset = |generation: i64, version: u64| ObjectMeta {
+            uid: Some("a".to_owned()),
+            generation: Some(generation),
+            resource_version: Some(version.to_string()),
+            ..ObjectMeta::default()
+        };
+        assert_eq!(Version::of(&asset(1, 5)), Version::of(&asset(1, 6)));
+        assert_ne!(Version::of(&asset(1, 5)), Version::of(&asset(2, 6)));
+        let again = ObjectMeta { uid: Some("b".to_owned()), ..asset(1, 7) };
+        assert_ne!(Version::of(&asset(1, 5)), Version::of(&again));
     }
 }

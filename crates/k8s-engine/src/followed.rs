@@ -49,6 +49,12 @@ impl<T, At: Copy + Ord> Followed<T, At> {
         self.waiting.is_empty()
     }
 
+    /// How many objects of a namespace wait of which this holds.
+    pub(crate) fn count(&self, namespace: &str, holds: impl Fn(&T) -> bool) -> usize {
+        let waiting = self.waiting.get(namespace).into_iter().flat_map(BTreeMap::values);
+        waiting.filter(|waiting| holds(&waiting.object)).count()
+    }
+
     /// The watch shows an object. It is looked at from this moment on.
     pub(crate) fn put(&mut self, key: Key, object: T, at: At) {
         let (namespace, name) = key;
@@ -240,5 +246,29 @@ mod tests {
         followed.put(key("a", "one"), 10, 3);
         looked(&mut followed, "a", &[("one", 9, None)]);
         assert_eq!((due(&mut followed, 2), due(&mut followed, 3)), (Vec::new(), only("a", &[10])));
+    }
+
+    /// What is shown of an object need not matter to the one who follows it.
+    #[test]
+    fn what_does_not_matter_is_no_reason_to_look_sooner() {
+        let mut followed: Followed<u32, u64> = Followed::new(|known, shown| Some(shown).filter(|shown| shown != known));
+        followed.put(key("a", "one"), 1, 0);
+        assert_eq!(due(&mut followed, 0), only("a", &[1]));
+        // It is shown while it is looked at, and again and again afterwards.
+        followed.put(key("a", "one"), 1, 0);
+        looked(&mut followed, "a", &[("one", 1, Some(9))]);
+        for moment in 1..9 {
+            followed.put(key("a", "one"), 1, moment);
+            assert!(due(&mut followed, 8).is_empty(), "{moment}");
+        }
+        assert_eq!((followed.count("a", |_| true), followed.count("b", |_| true)), (1, 0));
+        assert_eq!(due(&mut followed, 9), only("a", &[1]));
+        // What matters is looked at at once, and what does not is forgotten with the rest.
+        followed.put(key("a", "one"), 2, 0);
+        looked(&mut followed, "a", &[("one", 1, Some(9))]);
+        assert_eq!(due(&mut followed, 0), only("a", &[2]));
+        followed.put(key("a", "one"), 2, 0);
+        looked(&mut followed, "a", &[("one", 2, None)]);
+        assert!(followed.is_empty());
     }
 }

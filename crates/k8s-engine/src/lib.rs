@@ -21,7 +21,7 @@ mod requests;
 pub mod resources;
 mod store;
 
-pub use assets::{ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied};
+pub use assets::{ACCOUNT, NotPublished, Publish, Publishing, Withdrawing, publish_what_is_applied};
 pub use backend::{ArchiveOptions, ClusterStore, OpenError, StoreOptions};
 pub use cluster::{Cluster, ConnectError, Namespaces, Outdated, check_definitions};
 pub use requests::{Decide, Decided, Deciding, Results, decide_what_is_requested};

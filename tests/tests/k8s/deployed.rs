@@ -278,9 +278,12 @@ impl Drop for Installation {
         let namespaces =
             ["delete", "--wait=false", "--ignore-not-found", "namespace", SYSTEM, JOBS, ASSETS, ALICE, CAROL];
         let _ = cluster::run(&namespaces, b"");
-        let policies = ["pods.cloister.dev", "entry.cloister.dev", "computejobs.cloister.dev", "secrets.cloister.dev"];
+        let policies = ["pods", "pod-changes", "entry", "computejobs", "computejobs-status", "secrets"];
+        let policies = policies.map(|name| format!("{name}.cloister.dev"));
         for kind in ["validatingadmissionpolicybinding", "validatingadmissionpolicy"] {
-            let _ = cluster::run(&[&["delete", "--ignore-not-found", kind], policies.as_slice()].concat(), b"");
+            let names = policies.iter().map(String::as_str);
+            let delete: Vec<&str> = ["delete", "--ignore-not-found", kind].into_iter().chain(names).collect();
+            let _ = cluster::run(&delete, b"");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Publishing, and who may use what.
 
 use crate::test_service::{WRITES, guest, program, service};
+use cloister_model::AssetKind;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -401,6 +402,28 @@ async fn a_publisher_who_is_asked_to_trust_an_algorithm_can_read_it() {
     let job = json!({"datasets": [dataset], "algorithm": {"did": did}});
     service.post("alice", "/v1/jobs", &job).await.expect(404);
     service.post("bob", "/v1/jobs", &job).await.expect(404);
+}
+
+/// An owner who publishes through a cluster takes an asset back there, and nobody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_manifest_has_published_is_withdrawn_for_its_owner_alone() {
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({})).await;
+    let path = format!("/v1/datasets/{dataset}");
+    let name = "penguins".parse().expect("a name");
+    let withdraw = async |owner: &str, kind: AssetKind| {
+        let owner = owner.parse().expect("an account");
+        service.api.withdraw_manifest(&owner, kind, &name).await.expect("an answer");
+    };
+    withdraw("mallory", AssetKind::Dataset).await;
+    withdraw("alice", AssetKind::Algorithm).await;
+    service.get("bob", &path).await.expect(200);
+    for _ in 0..2 {
+        withdraw("alice", AssetKind::Dataset).await;
+        service.get("bob", &path).await.expect(404);
+    }
+    assert_eq!(service.get("alice", &path).await.expect(200).json()["revision"], 2);
+    assert!(service.get("olga", "/v1/audit?limit=1000").await.expect(200).text().contains("asset-withdrawn"));
 }
 
 /// Ocean's identifiers are digests. Two spellings of one must not be two assets of two accounts.

@@ -1,6 +1,6 @@
 use cloister_api::{AssetError, Refusal, Service};
-use cloister_k8s_engine::{Decide, Decided, Deciding, NotPublished, Publish, Publishing, Results};
-use cloister_model::{Account, JobId, Manifest, escape};
+use cloister_k8s_engine::{Decide, Decided, Deciding, NotPublished, Publish, Publishing, Results, Withdrawing};
+use cloister_model::{Account, AssetKind, AssetName, JobId, Manifest, escape};
 use serde_json::Value;
 
 /// Characters of what is said of a manifest.
@@ -13,6 +13,10 @@ pub(super) struct Applied(pub(super) Service);
 impl Publish for Applied {
     fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
         Box::pin(async move { self.0.publish_manifest(&owner, &manifest).await.map_err(not_published) })
+    }
+
+    fn withdraw(&self, owner: Account, kind: AssetKind, name: AssetName) -> Withdrawing<'_> {
+        Box::pin(async move { self.0.withdraw_manifest(&owner, kind, &name).await.map_err(not_published) })
     }
 }
 

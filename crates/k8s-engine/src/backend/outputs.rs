@@ -115,7 +115,7 @@ impl Inner {
         let KnownJob { status, results, .. } = self.known(job).await?;
         match (set, status.phase) {
             (ResultSet::Released, Phase::Finished) => self.bound_list(job, results).await,
-            (ResultSet::UnderReview, Phase::InReview) => self.under_review(job).await,
+            (ResultSet::UnderReview, Phase::InReview) => self.under_review(job, results).await,
             _ => Ok(Vec::new()),
         }
     }
@@ -131,18 +131,17 @@ impl Inner {
         if bound == Some(ListDigest::of(&files)) {
             return Ok(files);
         }
-        let text = format!(
-            "the results of job {job} are not in the result store, or are not those that were released; the operator can \
-             restore them"
-        );
-        Err(EngineError::unavailable(Unavailability::Store, text))
+        Err(others(job, "released"))
     }
 
-    /// What a reviewer looks at: kept apart from the results where those are encrypted, else the results themselves.
-    async fn under_review(&self, job: JobId) -> Result<Vec<ResultFile>, EngineError> {
+    /// What a reviewer looks at: kept apart from the results where those are encrypted, else the results themselves. It is what the
+    /// checks let pass, by the digest that the controller has stored: else credentials of the store alone would decide what a reviewer
+    /// approves.
+    async fn under_review(&self, job: JobId, checked: Option<ListDigest>) -> Result<Vec<ResultFile>, EngineError> {
         let held = self.results.held(job).await.map_err(failed)?;
         let shown = if held.is_some() { held } else { self.results.manifest(job).await.map_err(failed)? };
-        Ok(shown.unwrap_or_default())
+        let files = shown.unwrap_or_default();
+        if checked == Some(ListDigest::of(&files)) { Ok(files) } else { Err(others(job, "checked")) }
     }
 
     async fn read_result(
@@ -159,11 +158,14 @@ impl Inner {
                 self.bound_list(job, results).await?;
                 self.results.read(job, index, range).await
             }
-            (ResultSet::UnderReview, Phase::InReview) => match self.results.read_held(job, index, range).await {
-                Ok(Some(bytes)) => Ok(bytes),
-                Ok(None) => self.results.read(job, index, range).await,
-                Err(error) => Err(error),
-            },
+            (ResultSet::UnderReview, Phase::InReview) => {
+                self.under_review(job, results).await?;
+                match self.results.read_held(job, index, range).await {
+                    Ok(Some(bytes)) => Ok(bytes),
+                    Ok(None) => self.results.read(job, index, range).await,
+                    Err(error) => Err(error),
+                }
+            }
             _ => return Err(missing),
         };
         read.map_err(|error| match error {
@@ -171,6 +173,14 @@ impl Inner {
             other => failed(other),
         })
     }
+}
+
+/// The store has no list of a job's files, or another one than the controller has stored the digest of.
+fn others(job: JobId, those: &str) -> EngineError {
+    let text = format!(
+        "the results of job {job} are not in the result store, or are not those that were {those}; the operator can restore them"
+    );
+    EngineError::unavailable(Unavailability::Store, text)
 }
 
 /// The container that prints what an algorithm prints.

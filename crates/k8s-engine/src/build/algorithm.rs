@@ -233,17 +233,15 @@ fn arguments(job: JobId, run: &Run) -> Vec<String> {
     if command_line.has_parameters() {
         arguments.push("--fill-arguments".to_owned());
     }
-    // A kubelet puts variables in the place of `$(NAME)` in arguments; `$$` is a dollar.
-    let escaped = |argument: &String| argument.replace('$', "$$");
     match &command_line.stdin {
         None => {}
-        Some(StandardInput::File(path)) => arguments.extend(["--stdin-data".to_owned(), escaped(path)]),
+        Some(StandardInput::File(path)) => arguments.extend(["--stdin-data".to_owned(), path.clone()]),
         // One word: a text may begin with `-`.
-        Some(StandardInput::Text(text)) => arguments.push(format!("--stdin-text={}", escaped(text))),
+        Some(StandardInput::Text(text)) => arguments.push(format!("--stdin-text={text}")),
     }
     if !command_line.arguments.is_empty() {
         arguments.push("--".to_owned());
-        arguments.extend(command_line.arguments.iter().map(escaped));
+        arguments.extend(command_line.arguments.iter().cloned());
     }
     arguments
 }

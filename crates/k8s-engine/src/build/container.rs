@@ -239,8 +239,7 @@ fn begin(settings: &PodSettings) -> Container {
 fn arguments(settings: &PodSettings, run: &Run) -> Vec<String> {
     let Run { image: _, entrypoint, did, algorithm, datasets, limits, output_bytes, log_bytes, live_log_bytes } = run;
     let mut arguments = vec!["run".to_owned()];
-    // A kubelet puts variables in the place of `$(NAME)` in arguments; `$$` is a dollar.
-    let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value.replace('$', "$$")]);
+    let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
     option("entrypoint", entrypoint.clone());
     option("log", Folder::Run.file(LOG));
     option("log-bytes", log_bytes.to_string());

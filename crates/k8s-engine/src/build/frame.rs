@@ -203,7 +203,8 @@ pub(super) fn container(
         image: Some(image.to_owned()),
         image_pull_policy: Some("IfNotPresent".to_owned()),
         command: Some(vec![program.to_owned()]),
-        args: Some(arguments),
+        // A kubelet puts variables in the place of `$(NAME)` in arguments, the address of the API server among them; `$$` is a dollar.
+        args: Some(arguments.into_iter().map(|argument| argument.replace('$', "$$")).collect()),
         volume_mounts: Some(mounts),
         termination_message_path: Some(TERMINATION_MESSAGE.to_owned()),
         // Not the last lines of the log: they could be a guest's text.

@@ -62,3 +62,27 @@ fn the_default_closes_both_directions_for_every_pod() {
     // No policy lets anything in.
     assert!(policies.iter().all(|policy| policy.spec.as_ref().is_some_and(|spec| spec.ingress.is_none())));
 }
+
+/// What the program that fetches refuses itself is closed to its pod as well.
+#[test]
+fn configuration_reaches_no_network_beside_the_cluster_and_no_metadata_of_its_machine() {
+    let rules = policies().into_iter().filter_map(|policy| policy.spec?.egress).flatten();
+    let blocks: Vec<_> = rules.filter_map(|rule| rule.to).flatten().filter_map(|peer| peer.ip_block).collect();
+    let of_everything = blocks.iter().find(|block| block.cidr == "0.0.0.0/0").expect("a block");
+    let closed = of_everything.except.as_deref().unwrap_or_default();
+    for network in [
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "168.63.129.16/32",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+    ] {
+        assert!(closed.iter().any(|other| other == network), "{network}");
+    }
+    // Of IPv6, what is public.
+    assert!(blocks.iter().all(|block| ["0.0.0.0/0", "2000::/3"].contains(&block.cidr.as_str())));
+}

@@ -2,7 +2,7 @@
 
 use super::{PodSettings, PodStep, testing::*, volume};
 use crate::resources::MANAGED_BY;
-use cloister_model::{Check, CommandLine, Limits, OutputContract, ReleaseRules, Sha256, StandardInput};
+use cloister_model::{Check, CommandLine, FilterOrder, Limits, OutputContract, ReleaseRules, Sha256, StandardInput};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume, VolumeMount};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -283,6 +283,20 @@ fn a_script_runs_in_the_image_of_its_interpreter_and_in_nothing_else() {
     let found = super::algorithm::Run::of(&job, &settings).expect("it is offered");
     assert_eq!(found.interpreter.as_ref(), Some(interpreter));
     assert_eq!(super::algorithm::Run::of(&job, &bare_settings()), None);
+}
+
+/// What a publisher demands of outputs is demanded as it was written: a kubelet puts variables in the place of `$(NAME)`.
+#[test]
+fn a_kubelet_changes_nothing_of_an_order() {
+    let name = "$(KUBERNETES_SERVICE_HOST) $$ $";
+    let check = Check { name: name.to_owned(), sha256: Sha256::of(b"a check") };
+    let pod = publishing_with(&settings(), ReleaseRules { checks: vec![check], ..ReleaseRules::default() });
+    let given = containers(&pod).next().and_then(|filter| filter.args.clone()).expect("arguments");
+    let at = given.iter().position(|argument| argument == "--order").expect("the option");
+    let order = &given[at + 1];
+    assert!(order.contains("KUBERNETES") && !order.replace("$$", "").contains('$'), "{order}");
+    let order: FilterOrder = serde_json::from_str(&order.replace("$$", "$")).expect("an order");
+    assert_eq!(order.release.checks[0].name, name);
 }
 
 /// A stranger's image: it sees the inputs, read-only, and nothing that decides about it.

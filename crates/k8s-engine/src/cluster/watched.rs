@@ -36,6 +36,10 @@ const BEHIND: Duration = Duration::from_secs(60);
 /// Objects in one answer to that question. Of each, the metadata alone.
 const PAGE: u32 = 500;
 
+/// Objects in one answer where a watch begins. Any user with a namespace may have made each as large as one and a half megabytes, and all of
+/// an answer is in memory at once.
+const MOST_AT_ONCE: u32 = 25;
+
 /// A watch of all objects, with pauses after failures that get longer.
 pub(crate) fn watch<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
@@ -50,7 +54,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
     let wanted = watcher::Config { label_selector: label.map(str::to_owned), ..watcher::Config::default() };
-    watcher::watcher(api, wanted.timeout(WATCH_SECONDS)).default_backoff()
+    watcher::watcher(api, wanted.timeout(WATCH_SECONDS).page_size(MOST_AT_ONCE)).default_backoff()
 }
 
 /// What a process knows of the objects of one kind, kept up to date by a watch. It is compact: of each object only what
@@ -395,6 +399,22 @@ mod tests {
             }
         });
         Api::namespaced(kube::Client::new(service, "default"), "default")
+    }
+
+    /// What users have made large does not come at once.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_begins_with_a_few_objects_at_a_time() {
+        let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let remembers = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            remembers.lock().expect("no panic").push(request.uri().query().unwrap_or_default().to_owned());
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+        });
+        let api: Api<ConfigMap> = Api::namespaced(kube::Client::new(service, "default"), "default");
+        let watched = Watched::start(api, read);
+        assert!(!watched.synced(Duration::from_secs(1)).await);
+        let asked = asked.lock().expect("no panic").clone();
+        assert!(asked.first().is_some_and(|query| query.contains(&format!("limit={MOST_AT_ONCE}"))), "{asked:?}");
     }
 
     #[tokio::test(start_paused = true)]

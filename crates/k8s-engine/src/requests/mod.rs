@@ -2,6 +2,7 @@
 //! status follows the job. Small results are put into a Secret beside it.
 
 mod decide;
+mod delivery;
 mod status;
 
 pub use decide::{Decide, Decided, Deciding, Results};
@@ -11,20 +12,21 @@ use crate::{
     clock::{now, random_below},
     cluster::{CallError, Cluster, call, version, watch},
     followed::{Followed, Look, key},
-    resources::{JobRequest, JobRequestStatus},
+    resources::{JobRequest, JobRequestSpec, JobRequestStatus},
     store::secret,
 };
 use cloister_model::{EngineError, JobId, Jobs as _, Phase, Timestamp};
+use delivery::{delivered, in_secret, keys, over_http};
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Resource as _, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    api::{ObjectMeta, Patch, PatchParams, PostParams},
     runtime::watcher::Event,
 };
 use serde_json::{Value, json};
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -40,8 +42,12 @@ const SOON_MS: u64 = 300;
 /// job. If that one is gone, another one follows the job from then on.
 const HOLD_BACK_MS: u64 = 5000;
 
-/// How long a request stays as it is that waits for something which may appear: a label, an answer.
+/// How long a request stays as it is that waits for something which may appear: a label, an answer. Longer if many of its namespace wait.
 const AGAIN_MS: u64 = 15_000;
+
+/// How long a namespace waits for each request of it that waits. Every decision is two writes of a whole object, which its account may have
+/// made large: however many requests wait, this bounds what they cost etcd.
+const EACH_MS: u64 = 2000;
 
 /// Jobs of deleted requests that are stopped at once.
 const STOPS_AT_ONCE: usize = 8;
@@ -66,6 +72,7 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
     futures_util::pin_mut!(stream);
     let requests = Requests { cluster, store, decide };
     let mut followed: Followed<Open, u64> = Followed::new(Open::updated);
+    let mut pauses = Pauses::default();
     let mut deleted = VecDeque::new();
     let (mut looks, mut stops) = (FuturesUnordered::new(), FuturesUnordered::new());
     let mut pause = tokio::time::interval(PAUSE);
@@ -80,20 +87,27 @@ async fn decide_all(cluster: Cluster, store: Arc<ClusterStore>, decide: Arc<dyn 
             event = stream.next() => match event {
                 None => return,
                 Some(Ok(Event::Apply(request) | Event::InitApply(request))) => {
-                    followed.put(key(&request), Open { request, ours: false }, soon(now()));
+                    let at = pauses.heard(&request, now());
+                    followed.put(key(&request), Open::shown(request), at);
                 }
                 Some(Ok(Event::Delete(request))) => {
                     followed.remove(&key(&request));
                     let has_job = request.status.as_ref().is_some_and(|status| status.job.is_some());
-                    deleted.extend(has_job.then_some(request));
+                    deleted.extend(has_job.then(|| without_spec(request)));
                 }
                 Some(Ok(Event::Init | Event::InitDone)) => {}
                 Some(Err(error)) => tracing::warn!(%error, "the watch of JobRequests failed; it is tried again"),
             },
             Some(looked) = looks.next(), if !looks.is_empty() => {
                 let (namespace, looked): (String, Vec<(String, Open, Next)>) = looked;
+                let waiting = looked.iter().filter(|(_, open, _)| open.waits()).count();
+                let pause = pauses.note(&namespace, waiting.saturating_add(followed.count(&namespace, Open::waits)));
                 let present = now();
-                let looked = looked.into_iter().map(|(name, open, next)| (name, open, next.moment(present)));
+                let moment = |open: &Open, next: Next| next.moment(present, if open.waits() { pause } else { AGAIN_MS });
+                let looked = looked.into_iter().map(|(name, open, next)| {
+                    let at = moment(&open, next);
+                    (name, open, at)
+                });
                 followed.looked(&namespace, looked.collect());
             }
             Some(()) = stops.next(), if !stops.is_empty() => {}
@@ -114,19 +128,58 @@ fn soon(present: Timestamp) -> u64 {
 
 /// A request whose end was not seen.
 struct Open {
-    /// As this replica has seen or written it last.
+    /// As this replica has seen or written it last, [`without_spec`]: its users may have made it large, and it may wait for long.
     request: JobRequest,
     /// Whether this replica follows its job: it decided about the request, or the one that did is gone.
     ours: bool,
+    /// The job that is known to be one of the account of its namespace.
+    own: Option<JobId>,
 }
 
 impl Open {
+    /// The request as the watch shows it.
+    fn shown(request: JobRequest) -> Self {
+        Self { request: without_spec(request), ours: false, own: None }
+    }
+
+    /// Whether it was said of it that it waits.
+    fn waits(&self) -> bool {
+        self.request.status.as_ref().is_some_and(status::waits)
+    }
+
     /// The request as the watch shows it; none if that is no newer: what this replica wrote itself is newer than what the watch shows of
     /// the time before.
     fn updated(&self, shown: Self) -> Option<Self> {
         let ours = self.ours && shown.request.uid() == self.request.uid();
         let is_newer = version(&shown.request) > version(&self.request);
-        is_newer.then_some(Self { ours, ..shown })
+        is_newer.then_some(Self { ours, own: self.own, ..shown })
+    }
+}
+
+/// For how long the requests of a namespace stay as they are that wait, in milliseconds. Of others, it is [`AGAIN_MS`].
+#[derive(Debug, Default)]
+struct Pauses(BTreeMap<String, u64>);
+
+impl Pauses {
+    /// The moment from which a request is looked at that the watch shows. That another replica has found that it waits is no reason to try
+    /// it again: otherwise each of two replicas would do so because of what the other one wrote, as fast as they can.
+    fn heard(&self, request: &JobRequest, present: Timestamp) -> u64 {
+        if !request.status.as_ref().is_some_and(status::waits) {
+            return soon(present);
+        }
+        let namespace = request.namespace().unwrap_or_default();
+        soon(present).saturating_add(self.0.get(&namespace).copied().unwrap_or(AGAIN_MS))
+    }
+
+    /// So many requests of a namespace wait. For how long they stay as they are.
+    fn note(&mut self, namespace: &str, waiting: usize) -> u64 {
+        let pause = u64::try_from(waiting).unwrap_or(u64::MAX).saturating_mul(EACH_MS);
+        if pause <= AGAIN_MS {
+            self.0.remove(namespace);
+            return AGAIN_MS;
+        }
+        self.0.insert(namespace.to_owned(), pause);
+        pause
     }
 }
 
@@ -141,11 +194,11 @@ enum Next {
 }
 
 impl Next {
-    /// The moment from which to look, in milliseconds since 1970.
-    fn moment(self, present: Timestamp) -> Option<u64> {
+    /// The moment from which to look, in milliseconds since 1970. `pause_ms` is how long a while is.
+    fn moment(self, present: Timestamp, pause_ms: u64) -> Option<u64> {
         match self {
             Self::Again => Some(soon(present)),
-            Self::Later => Some(present.unix_ms().saturating_add(AGAIN_MS)),
+            Self::Later => Some(present.unix_ms().saturating_add(pause_ms)),
             Self::Over => None,
         }
     }
@@ -190,7 +243,7 @@ impl Requests {
             return Ok(Next::Again);
         }
         let namespace = request.namespace().unwrap_or_default();
-        let generation = request.meta().generation;
+        let (generation, uid) = (request.meta().generation, request.uid().unwrap_or_default());
         let Some(account) = crate::assets::owner(&self.cluster, &namespace).await? else {
             let after = status::without_account(before.clone(), generation, present);
             if after != before {
@@ -198,13 +251,14 @@ impl Requests {
             }
             return Ok(Next::Later);
         };
-        let wanted = spec(request);
-        let key = format!("jobrequest/{}", request.uid().unwrap_or_default());
-        // The version of the object is the fence: of two replicas, one decides.
-        if !self.write(open, &status::deciding(before, generation, present)).await? {
+        // The version of the object is the fence: of two replicas, one decides. What is asked for comes with the answer.
+        let Some(whole) = self.write_whole(open, &status::deciding(before, generation, present)).await? else {
             return Ok(Next::Again);
+        };
+        let decided = self.decide.request(account, format!("jobrequest/{uid}"), spec(&whole)).await;
+        if let Decided::Allowed(job) = &decided {
+            open.own = Some(*job);
         }
-        let decided = self.decide.request(account, key, wanted).await;
         let later = matches!(decided, Decided::Later { .. });
         let fenced = open.request.status.clone().unwrap_or_default();
         self.write(open, &status::decided(fenced, generation, decided, now())).await?;
@@ -221,6 +275,7 @@ impl Requests {
             Err(EngineError::NoSuchJob(_)) => None,
             Err(error) => return Err(unreachable("follow a job", &error.to_string())),
         };
+        let known = if known.is_some() && self.is_own(open, job).await? { known } else { None };
         let patience = if open.ours { 0 } else { HOLD_BACK_MS };
         if known.as_ref().is_some_and(|job| status::is_passing(job, now(), patience)) {
             return Ok(Next::Again);
@@ -234,6 +289,21 @@ impl Requests {
             self.write(open, &after).await?;
         }
         Ok(Next::Again)
+    }
+
+    /// Whether a job is one of the account of a namespace. Whoever may write the status of a request there can name any other one, and
+    /// learns nothing of it.
+    async fn is_own(&self, open: &mut Open, job: JobId) -> Result<bool, CallError> {
+        if open.own != Some(job) {
+            let account = crate::assets::owner(&self.cluster, &open.request.namespace().unwrap_or_default()).await?;
+            let of = match self.store.card(job).await {
+                Ok(card) => Some(card.record.owner),
+                Err(EngineError::NoSuchJob(_)) => None,
+                Err(error) => return Err(unreachable("follow a job", &error.to_string())),
+            };
+            open.own = account.zip(of).filter(|(account, of)| account.key() == of.key()).map(|_| job);
+        }
+        Ok(open.own == Some(job))
     }
 
     /// Puts small results into a Secret of the account's namespace. What is said of them.
@@ -284,6 +354,11 @@ impl Requests {
 
     /// Writes a status, unless the request has changed. The replica that writes it follows the job from then on.
     async fn write(&self, open: &mut Open, status: &JobRequestStatus) -> Result<bool, CallError> {
+        Ok(self.write_whole(open, status).await?.is_some())
+    }
+
+    /// The same, with the whole of what was written.
+    async fn write_whole(&self, open: &mut Open, status: &JobRequestStatus) -> Result<Option<JobRequest>, CallError> {
         let request = &open.request;
         let api: Api<JobRequest> =
             Api::namespaced(self.cluster.client().clone(), &request.namespace().unwrap_or_default());
@@ -302,38 +377,23 @@ impl Requests {
         });
         match written.await {
             Ok(written) => {
-                (open.request, open.ours) = (written, true);
-                Ok(true)
+                (open.request, open.ours) = (without_spec(written.clone()), true);
+                Ok(Some(written))
             }
             Err(CallError::Conflict | CallError::Missing) => {
                 open.ours = false;
-                Ok(false)
+                Ok(None)
             }
             Err(error) => Err(error),
         }
     }
 }
 
-/// What is said of results for which there is a Secret of this name; none: there is no such Secret.
-async fn delivered(
-    api: &Api<Secret>,
-    request: &JobRequest,
-    name: &str,
-    job: JobId,
-) -> Result<Option<String>, CallError> {
-    let found = call("read a Secret", || async { api.get_opt(name).await }).await?;
-    Ok(found.map(|found| {
-        let ours = found.owner_references().iter().any(|owner| Some(&owner.uid) == request.uid().as_ref());
-        if ours { in_secret(name) } else { format!("a Secret {name} exists and is something else; {}", over_http(job)) }
-    }))
-}
-
-fn in_secret(name: &str) -> String {
-    format!("the results are in the Secret {name}")
-}
-
-fn over_http(job: JobId) -> String {
-    format!("fetch the results with: cloister job results {job}")
+/// What is kept of a request in memory.
+fn without_spec(request: JobRequest) -> JobRequest {
+    let JobRequest { metadata, spec: _, status } = request;
+    let metadata = ObjectMeta { annotations: None, managed_fields: None, ..metadata };
+    JobRequest { metadata, spec: JobRequestSpec::left_out(), status }
 }
 
 /// The request as it would be sent over HTTP.
@@ -346,21 +406,6 @@ fn spec(request: &JobRequest) -> Value {
     spec
 }
 
-/// Files as the keys of a Secret: by their names where a key can be one, else by their numbers.
-fn keys(files: Vec<(String, Vec<u8>)>) -> BTreeMap<String, ByteString> {
-    let fits = |name: &str| {
-        let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        plain && !name.is_empty() && name.len() <= 253 && name != "." && !name.starts_with("..")
-    };
-    let mut taken: BTreeSet<String> = BTreeSet::new();
-    let key = |(number, (name, bytes)): (usize, (String, Vec<u8>))| {
-        let key = if fits(&name) && !taken.contains(&name) { name } else { format!("file-{number}") };
-        taken.insert(key.clone());
-        (key, ByteString(bytes))
-    };
-    files.into_iter().enumerate().map(key).collect()
-}
-
 fn unreachable(what: &'static str, words: &str) -> CallError {
     CallError::Unreachable { what, words: words.to_owned() }
 }
@@ -369,19 +414,6 @@ fn unreachable(what: &'static str, words: &str) -> CallError {
 mod tests {
     use super::*;
     use cloister_model::Account;
-
-    #[test]
-    fn names_of_guests_become_keys_that_a_secret_can_have() {
-        let names = ["stats.json", "a/b.csv", "..", "", "\u{1b}[31m", "stats.json", "file-1"];
-        let files = names.iter().map(|name| ((*name).to_owned(), name.as_bytes().to_vec())).collect();
-        let keys = keys(files);
-        for key in keys.keys() {
-            assert!(key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)), "{key}");
-        }
-        assert_eq!(keys["stats.json"].0, b"stats.json");
-        // A file of a guest cannot take the place of another one.
-        assert_eq!(keys.len(), names.len());
-    }
 
     #[test]
     fn an_account_is_no_part_of_what_is_sent() {
@@ -406,7 +438,7 @@ mod tests {
             let mut request = JobRequest::new("r", serde_json::from_value(spec).expect("a spec"));
             request.metadata.resource_version = Some(version.to_string());
             request.metadata.uid = Some(uid.to_owned());
-            Open { request, ours }
+            Open { ours, ..Open::shown(request) }
         };
         for (known, shown, expected) in [
             (open(5, "a", true), open(4, "a", false), None),
@@ -419,5 +451,42 @@ mod tests {
             let updated = known.updated(shown).map(|open| (version(&open.request), open.ours));
             assert_eq!(updated, expected);
         }
+    }
+
+    /// A request of which it was said that it waits.
+    fn waiting() -> JobRequest {
+        let spec = json!({"datasets": [{"did": "did:op:abc"}], "algorithm": {"did": "did:op:def"}});
+        let mut request = JobRequest::new("r", serde_json::from_value(spec).expect("a spec"));
+        request.metadata.namespace = Some("a".to_owned());
+        let later = Decided::Later { reason: "the queue is full".to_owned() };
+        request.status = Some(status::decided(JobRequestStatus::default(), Some(1), later, Timestamp::from_unix_ms(1)));
+        request
+    }
+
+    #[test]
+    fn requests_that_wait_cost_little_however_many_there_are_and_whichever_replica_says_so() {
+        let at = |ms: u64| Timestamp::from_unix_ms(1_000_000 + ms);
+        let mut pauses = Pauses::default();
+        // Another replica has written that it waits.
+        let heard = pauses.heard(&waiting(), at(0));
+        assert!((at(AGAIN_MS).unix_ms()..at(AGAIN_MS + SOON_MS).unix_ms()).contains(&heard), "{heard}");
+        // What it has decided is followed at once.
+        let decided = JobRequest { status: None, ..waiting() };
+        assert!(pauses.heard(&decided, at(0)) < at(SOON_MS).unix_ms());
+        // Many in one namespace are tried no more often than each in its turn, and those of another one as before.
+        assert_eq!((pauses.note("a", 100), pauses.note("b", 1)), (100 * EACH_MS, AGAIN_MS));
+        assert!(pauses.heard(&waiting(), at(0)) >= at(100 * EACH_MS).unix_ms());
+        assert_eq!(Next::Later.moment(at(0), 100 * EACH_MS), Some(at(100 * EACH_MS).unix_ms()));
+        pauses.note("a", 2);
+        assert!(pauses.heard(&waiting(), at(0)) < at(AGAIN_MS + SOON_MS).unix_ms());
+    }
+
+    #[test]
+    fn what_is_asked_for_is_not_kept_in_memory() {
+        let mut large = waiting();
+        large.spec.algorithm.rawcode = Some("x".repeat(1_000_000));
+        large.metadata.annotations = Some([("note".to_owned(), "y".repeat(100_000))].into());
+        let open = Open::shown(large);
+        assert!(open.waits() && json!(open.request).to_string().len() < 2000);
     }
 }

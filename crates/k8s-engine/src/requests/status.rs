@@ -26,6 +26,12 @@ pub(super) fn is_final(status: &JobRequestStatus) -> bool {
         .any(|kind| Condition::of(&status.conditions, kind).is_some_and(|found| found.status == ConditionStatus::True))
 }
 
+/// Whether it waits for something that may appear, such as a place in the queue of its account.
+pub(super) fn waits(status: &JobRequestStatus) -> bool {
+    let accepted = Condition::of(&status.conditions, "Accepted");
+    status.phase.is_none() && accepted.is_some_and(|accepted| accepted.status == ConditionStatus::Unknown)
+}
+
 /// A request in a namespace of no account.
 pub(super) fn without_account(before: JobRequestStatus, generation: Option<i64>, at: Timestamp) -> JobRequestStatus {
     let text = format!("the namespace belongs to no account; an operator labels it {ACCOUNT}: NAME");
@@ -192,7 +198,8 @@ mod tests {
         let denied = decided(JobRequestStatus::default(), Some(1), Decided::Denied(vec!["x".repeat(9999); 999]), AT);
         assert_eq!((denied.denials.len(), denied.denials[0].len(), is_final(&denied)), (400, 256, true));
         let waits = decided(denied.clone(), Some(1), Decided::Later { reason: "no answer".to_owned() }, AT);
-        assert_eq!((waits.phase, waits.decided), (None, None));
+        assert_eq!((&waits.phase, waits.decided), (&None, None));
+        assert!(super::waits(&waits) && !super::waits(&deciding(waits, Some(1), AT)) && !super::waits(&denied));
         let nobody = without_account(JobRequestStatus::default(), Some(1), AT);
         assert!(!is_final(&nobody) && nobody.reason.is_some_and(|reason| reason.contains(ACCOUNT)));
         let invalid = decided(JobRequestStatus::default(), None, Decided::Invalid("y".repeat(9999)), AT);

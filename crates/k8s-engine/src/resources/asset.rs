@@ -212,7 +212,7 @@ fn fill_in(
 ) -> Result<(), Unusable> {
     let Some(name) = secret_of(file).map(str::to_owned) else { return Ok(()) };
     let wrong = |problem| Unusable::Secret { name: name.clone(), problem };
-    let secret = secrets.get(&name).ok_or_else(|| wrong("does not exist"))?;
+    let secret = secrets.get(&name).ok_or_else(|| wrong("does not exist, or is not of the type Opaque"))?;
     match file.get("type").and_then(Value::as_str) {
         Some("s3") => {
             let Some(Value::Object(access)) = file.get_mut("s3Access") else { return Ok(()) };

@@ -64,6 +64,31 @@ pub struct JobRequestSpec {
     pub unknown: Map<String, Value>,
 }
 
+impl JobRequestSpec {
+    /// One that asks for nothing, in the place of one that need not be in memory.
+    pub(crate) fn left_out() -> Self {
+        let algorithm = RequestedAlgorithm {
+            did: None,
+            service: None,
+            rawcode: None,
+            upload: None,
+            container: None,
+            unknown: Map::new(),
+        };
+        Self {
+            datasets: Vec::new(),
+            algorithm,
+            parameters: None,
+            environment: None,
+            profile: None,
+            limits: None,
+            encrypt_to: None,
+            register: None,
+            unknown: Map::new(),
+        }
+    }
+}
+
 /// A dataset of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

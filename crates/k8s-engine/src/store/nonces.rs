@@ -6,7 +6,13 @@ use kube::{
     Api,
     api::{ObjectMeta, PostParams},
 };
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::time::Instant;
 
 /// Books. A nonce is in the book of its digest, so that a replay meets it whichever replica gets the replay and whenever.
 const BOOKS: u8 = 32;
@@ -22,6 +28,10 @@ const MOST: usize = 18_000;
 
 /// How often a book is read again that another replica wrote.
 const ATTEMPTS: u32 = 20;
+
+/// Bytes of books that a replica writes in a second, over time. Each nonce is a write of a whole book, and anyone with an Ethereum key
+/// pair may send them by the hundred: faster, they would fill etcd before it is compacted, which happens every five minutes.
+const BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
 
 /// Hexadecimal digits of a nonce that are kept: 128 bits.
 const DIGITS: usize = 32;
@@ -40,6 +50,29 @@ type Book = Group<Wanted, Result<bool, CallError>>;
 pub(crate) struct Nonces {
     api: Api<ConfigMap>,
     books: Arc<Vec<Arc<Book>>>,
+    pace: Arc<Pace>,
+}
+
+/// Until when a replica has written as much as it may.
+#[derive(Debug, Default)]
+struct Pace(Mutex<Option<Instant>>);
+
+impl Pace {
+    /// Waits until more may be written. What waits for the same book meanwhile is written together.
+    async fn ready(&self) {
+        let until = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
+    /// So many bytes are written now.
+    fn spend(&self, bytes: usize) {
+        let micros = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / BYTES_PER_SECOND;
+        let mut until = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let from = until.map_or_else(Instant::now, |until| until.max(Instant::now()));
+        *until = Some(from + Duration::from_micros(micros));
+    }
 }
 
 /// A nonce that is claimed.
@@ -58,7 +91,7 @@ impl fmt::Debug for Nonces {
 impl Nonces {
     pub(crate) fn new(cluster: &Cluster) -> Self {
         let books = (0..BOOKS).map(|_| Arc::default()).collect();
-        Self { api: cluster.system(), books: Arc::new(books) }
+        Self { api: cluster.system(), books: Arc::new(books), pace: Arc::default() }
     }
 
     /// Whether the nonce was free. It is taken until that moment; what is over at `now` is forgotten.
@@ -66,9 +99,9 @@ impl Nonces {
         let number = key.as_bytes().first().copied().unwrap_or_default() % BOOKS;
         let wanted = Wanted { digest: key.to_string().chars().take(DIGITS).collect(), until: until.unix_ms() };
         let Some(group) = self.books.get(usize::from(number)) else { return Ok(false) };
-        let api = self.api.clone();
+        let (api, pace) = (self.api.clone(), Arc::clone(&self.pace));
         let written = group.write(wanted, move |wanted| async move {
-            match write(&api, &format!("nonces-{number:02}"), &wanted, now.unix_ms()).await {
+            match write(&api, &pace, &format!("nonces-{number:02}"), &wanted, now.unix_ms()).await {
                 Ok(answers) => answers.into_iter().map(Ok).collect(),
                 Err(error) => wanted.iter().map(|_| Err(error.clone())).collect(),
             }
@@ -78,11 +111,19 @@ impl Nonces {
     }
 }
 
-async fn write(api: &Api<ConfigMap>, name: &str, wanted: &[Wanted], now: u64) -> Result<Vec<bool>, CallError> {
+async fn write(
+    api: &Api<ConfigMap>,
+    pace: &Pace,
+    name: &str,
+    wanted: &[Wanted],
+    now: u64,
+) -> Result<Vec<bool>, CallError> {
     for _ in 0..ATTEMPTS {
+        // Before it is read: what is read must not be old when it is written.
+        pace.ready().await;
         let stored = call("read the nonces", || async { api.get_opt(name).await }).await?;
-        let text = stored.as_ref().and_then(|book| book.data.as_ref()?.get(KEY)).map_or("", String::as_str);
-        let (book, answers) = grant(read(text), wanted, now);
+        let before = stored.as_ref().and_then(|book| book.data.as_ref()?.get(KEY)).map_or("", String::as_str);
+        let (book, answers) = grant(read(before), wanted, now);
         if !answers.contains(&true) {
             return Ok(answers);
         }
@@ -90,7 +131,9 @@ async fn write(api: &Api<ConfigMap>, name: &str, wanted: &[Wanted], now: u64) ->
             let words = format!("the book {name} is full: too many signed requests in a few minutes");
             return Err(CallError::Refused { what: "store a nonce", words });
         }
-        let data = Some([(KEY.to_owned(), print(&book))].into());
+        let text = print(&book);
+        pace.spend(text.len());
+        let data = Some([(KEY.to_owned(), text)].into());
         // Once: a write that may have been done must not find its own nonces and call them replays.
         let answer = match stored {
             Some(stored) => {
@@ -157,6 +200,36 @@ mod tests {
         let (book, answers) = grant(read(&print(&book)), &[wanted("a", 99), wanted("c", 10)], 9);
         assert_eq!(answers, [false, true]);
         assert_eq!(book.len(), 3);
+    }
+
+    /// Books that strangers have filled are not written as fast as they send. (The clock of this test stands still, except while
+    /// everything waits.)
+    #[tokio::test(start_paused = true)]
+    async fn large_books_are_written_no_faster_than_etcd_bears() {
+        let book: String = (0..17_000).map(|number| format!("{number:032x} 9999999999999\n")).collect();
+        let bytes = u64::try_from(book.len()).expect("a size");
+        let metadata = serde_json::json!({"name": "nonces-00", "resourceVersion": "1"});
+        let object =
+            serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {KEY: book}});
+        let answer = object.to_string().into_bytes();
+        // It has this book, whatever is written.
+        let service = tower::service_fn(move |_: http::Request<kube::client::Body>| {
+            let body = kube::client::Body::from(answer.clone());
+            std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(body)))
+        });
+        let named = |name: &str| name.to_owned();
+        let namespaces =
+            crate::cluster::Namespaces { system: named("system"), jobs: named("jobs"), assets: named("assets") };
+        let nonces = Nonces::new(&Cluster::through(kube::Client::new(service, "default"), namespaces));
+        let (begun, many) = (Instant::now(), 20);
+        for number in 1..=many {
+            let mut key = [0xff; 32];
+            (key[0], key[1]) = (0, number);
+            let [until, now] = [20_000, 10_000].map(Timestamp::from_unix_ms);
+            assert_eq!(nonces.claim(Sha256::from_bytes(key), until, now).await, Ok(true), "{number}");
+        }
+        let at_least = bytes * u64::from(many - 1) / BYTES_PER_SECOND;
+        assert!(begun.elapsed() >= Duration::from_secs(at_least), "{:?}", begun.elapsed());
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use crate::cluster::Room;
 use cloister_k8s_engine::{
-    ACCOUNT, NotPublished, Publish, Publishing, publish_what_is_applied,
+    ACCOUNT, NotPublished, Publish, Publishing, Withdrawing, publish_what_is_applied,
     resources::{Condition, Dataset},
 };
-use cloister_model::{Account, Manifest};
+use cloister_model::{Account, AssetKind, AssetName, Manifest};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
 use kube::{
     Api,
@@ -23,9 +23,9 @@ use std::{
 /// One controller at a time: it looks at the assets of all namespaces, those of the other test included.
 pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
-/// Publishes everything, and remembers it.
+/// Publishes everything, and remembers it, and which names were withdrawn.
 #[derive(Debug, Default)]
-struct Everything(Mutex<Vec<(Account, Manifest)>>);
+struct Everything(Mutex<Vec<(Account, Manifest)>>, Mutex<Vec<String>>);
 
 impl Everything {
     /// Those of one name: other tests of this program apply assets at the same time.
@@ -42,6 +42,11 @@ impl Publish for Everything {
         self.0.lock().expect("no panic").push((owner, manifest));
         let problem = NotPublished { reason: "SourceRefused", message: "not there".to_owned(), passes: false };
         Box::pin(std::future::ready(if refused { Err(problem) } else { Ok(did) }))
+    }
+
+    fn withdraw(&self, _owner: Account, _kind: AssetKind, name: AssetName) -> Withdrawing<'_> {
+        self.1.lock().expect("no panic").push(name.to_string());
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -99,7 +104,7 @@ async fn what_is_applied_is_published_for_the_account_of_its_namespace_or_says_w
     let (status, reason, whole) = ready(&room, "datasets", "misspelt", 2).await;
     assert_eq!((status.as_str(), reason.as_str()), ("True", "Published"));
     let alice: Account = "alice".parse().expect("an account");
-    let did = Manifest::did(&alice, cloister_model::AssetKind::Dataset, &"misspelt".parse().expect("a name"));
+    let did = Manifest::did(&alice, AssetKind::Dataset, &"misspelt".parse().expect("a name"));
     assert_eq!((&whole["did"], &whole["owner"]), (&json!(did.to_string()), &json!("alice")));
 
     // The label came after the first look.
@@ -116,6 +121,13 @@ async fn what_is_applied_is_published_for_the_account_of_its_namespace_or_says_w
     room.create("datasets", &dataset("refused", good)).await.expect("taken");
     let (status, reason, _) = ready(&room, "datasets", "refused", 1).await;
     assert_eq!((status.as_str(), reason.as_str()), ("False", "SourceRefused"));
+
+    // Its publisher takes it back.
+    let withdrawn = json!({"spec": {"withdrawn": "2026-11-22T16:01:29.021Z"}});
+    room.patch("datasets", "penguins", &withdrawn).await.expect("withdrawn");
+    let (status, reason, _) = ready(&room, "datasets", "penguins", 2).await;
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "Withdrawn"));
+    assert!(published.1.lock().expect("no panic").iter().any(|name| name == "penguins"));
 
     let owners: Vec<Account> = published.0.lock().expect("no panic").iter().map(|(owner, _)| owner.clone()).collect();
     assert!(owners.iter().all(|owner| *owner == alice), "{owners:?}");
@@ -171,6 +183,10 @@ impl Publish for Stuck {
             return Box::pin(std::future::pending());
         }
         Box::pin(std::future::ready(Ok(Manifest::did(&owner, manifest.kind(), manifest.name()))))
+    }
+
+    fn withdraw(&self, _owner: Account, _kind: AssetKind, _name: AssetName) -> Withdrawing<'_> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 

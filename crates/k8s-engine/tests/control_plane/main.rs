@@ -18,6 +18,7 @@ mod endings;
 mod explain;
 mod faults;
 mod files;
+mod forged;
 mod installed;
 mod killed;
 mod kubelet;

@@ -65,3 +65,33 @@ async fn a_change_whose_process_was_killed_is_on_record_once() {
     expected.sort_by(order);
     assert_eq!(found, expected);
 }
+
+/// A user who may change an object's metadata keeps only that object from the record.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn an_object_whose_events_cannot_be_read_holds_up_no_other() {
+    let room = Room::open().await;
+    let long_ago = Timestamp::from_unix_ms(cloister_testkit::now().unix_ms() - 120_000);
+    let api: Api<ApiKey> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
+    let event = AuditEvent { subject: "b".repeat(16), ..cloister_testkit::event(AuditAction::KeyCreated, long_ago) };
+    let changed =
+        json!({"annotations": {"cloister.dev/audit-pending": "[]]"}, "labels": {"cloister.dev/audit-pending": "true"}});
+    // The API server lists them by their names.
+    for (id, metadata) in [("a".repeat(16), changed), ("b".repeat(16), left_behind(&"b".repeat(32), &event))] {
+        let key = ApiKey::of(&cloister_testkit::api_key(&id, "alice", long_ago));
+        api.create(&PostParams::default(), &key).await.expect("a key");
+        let patch = Patch::Merge(json!({"metadata": metadata}));
+        api.patch(&id, &PatchParams::default(), &patch).await.expect("an event");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let replica = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one")).await.expect("a replica");
+    let mut found = Vec::new();
+    for _ in 0..600 {
+        found = replica.records(0, 100).await.expect("records").into_iter().map(|record| record.event).collect();
+        if !found.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(found, [event]);
+}

@@ -6,7 +6,8 @@ use crate::{
 };
 use cloister_engine_tests::Trial;
 use cloister_model::{
-    AuditAction, Backend, EngineError, JobSpec, LogReport, Phase, Report, Secret, StoredReceipt, Unavailability,
+    AuditAction, Backend, ByteRange, EngineError, JobSpec, LogReport, Phase, Report, ResultSet, Secret, Sha256,
+    StoredReceipt, Unavailability,
 };
 use cloister_testkit::guests;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -143,5 +144,40 @@ async fn a_report_that_was_changed_in_the_store_is_not_believed() {
     fs::write(&place, whole).expect("restored");
     for process in trial.processes() {
         assert_eq!(process.report(job.id).await, Ok(Some(report.clone())));
+    }
+}
+
+/// Credentials of the store alone do not decide what a reviewer looks at, and so not what a reviewer approves.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn what_was_changed_in_the_store_is_not_shown_to_a_reviewer() {
+    const SHOWN: ResultSet = ResultSet::UnderReview;
+    let (trial, _outside, folder) = trial().await;
+    let job = trial.job_for_review(guests::WRITES).await;
+    trial.submit(&job).await;
+    trial.until_phase(job.id, Phase::InReview).await;
+    let checked = trial.engine().results(job.id, SHOWN).await.expect("a list");
+    assert!(!checked.is_empty());
+    // A list as publishing keeps it for reviewers of encrypted results, of a file that is harmless.
+    let (content, place) = (b"harmless", folder.join(job.id.to_string()));
+    let mut files = checked.clone();
+    (files[0].bytes, files[0].sha256) = (content.len() as u64, Sha256::of(content));
+    let list = json!({"version": "cloister.dev/manifest/v1", "encrypted": false, "files": files});
+    fs::create_dir_all(place.join("held")).expect("a folder");
+    fs::write(place.join("held/0"), content).expect("written");
+    fs::write(place.join("held.json"), list.to_string()).expect("written");
+    let range = ByteRange { offset: 0, at_most: 100 };
+    for process in trial.processes() {
+        let listed = process.results(job.id, SHOWN).await.map(drop);
+        let read = process.read_result(job.id, SHOWN, 0, range).await.map(drop);
+        for answer in [listed, read] {
+            let unavailable = matches!(&answer, Err(EngineError::Unavailable { kind: Unavailability::Store, .. }));
+            assert!(unavailable, "{answer:?}");
+        }
+    }
+    fs::remove_file(place.join("held.json")).expect("removed");
+    for process in trial.processes() {
+        assert_eq!(process.results(job.id, SHOWN).await, Ok(checked.clone()));
+        assert!(process.read_result(job.id, SHOWN, 0, range).await.is_ok());
     }
 }

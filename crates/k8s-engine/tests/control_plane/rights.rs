@@ -8,11 +8,13 @@ use crate::{
     program::Program,
 };
 use cloister_k8s_engine::{
-    ACCOUNT, Cluster, ClusterStore, NotPublished, Publish, Publishing, StoreOptions, publish_what_is_applied,
+    ACCOUNT, Cluster, ClusterStore, NotPublished, Publish, Publishing, StoreOptions, Withdrawing,
+    publish_what_is_applied,
+    resources::{ComputeJob, ComputeJobStatus},
 };
 use cloister_model::{
-    Account, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, LastCheck, Manifest,
-    Outputs as _, Phase, Registry as _, Timestamp,
+    Account, AssetKind, AssetName, AuditAction, AuditLog as _, Claim, Claims as _, Jobs as _, Keyring as _, LastCheck,
+    Manifest, Outputs as _, Phase, Registry as _, Timestamp,
 };
 use k8s_openapi::api::{
     authorization::v1::{
@@ -22,7 +24,7 @@ use k8s_openapi::api::{
     core::v1::{Namespace, Pod, Secret},
 };
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
@@ -176,8 +178,8 @@ async fn the_programs_need_no_right_beyond_theirs() {
 
     // Ended jobs and their receipts leave the API server.
     let third = submit(3).await;
-    let objects = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
-    archive::end(&objects, third).await;
+    let as_engine = cluster_as(room, ENGINE).await.client().clone();
+    archive::end(&Api::namespaced(as_engine, &room.cluster.namespaces().jobs), third).await;
     installation.ended(third).await;
     let receipt = store.receipt(third).await.expect("an answer").expect("a receipt");
     let options = StoreOptions { archive: archive::AT_ONCE, ..options(folder.path(), "archiving") };
@@ -305,6 +307,10 @@ impl Publish for Everything {
     fn publish(&self, owner: Account, manifest: Manifest) -> Publishing<'_> {
         let did = Manifest::did(&owner, manifest.kind(), manifest.name());
         Box::pin(std::future::ready(Ok::<_, NotPublished>(did)))
+    }
+
+    fn withdraw(&self, _owner: Account, _kind: AssetKind, _name: AssetName) -> Withdrawing<'_> {
+        Box::pin(std::future::ready(Ok(())))
     }
 }
 
@@ -451,7 +457,7 @@ async fn only_our_programs_create_pods_and_orders_and_no_user_enters_a_pod() {
 
     let order = serde_json::from_value(crate::rules::job()).expect("an order");
     let created = async |client: Client| {
-        let api: Api<cloister_k8s_engine::resources::ComputeJob> = Api::namespaced(client, jobs);
+        let api: Api<ComputeJob> = Api::namespaced(client, jobs);
         api.create(&dry, &order).await
     };
     let api = cluster_as(room, API).await.client().clone();
@@ -459,5 +465,47 @@ async fn only_our_programs_create_pods_and_orders_and_no_user_enters_a_pod() {
         created(room.client()).await
     })
     .await;
-    created(api).await.expect("an order of the service");
+    created(api.clone()).await.expect("an order of the service");
+
+    // Nor does an administrator change what they have made: the image of a container that has not begun, the label that a network policy
+    // selects by, a review, or how a job is doing.
+    for (what, words, patch) in [
+        ("another image", "the containers of a pod", json!({"spec": {"containers": [{"name": "a", "image": "b"}]}})),
+        ("another step", "the labels of a pod", json!({"metadata": {"labels": {"cloister.dev/step": "publishing"}}})),
+        ("one more label", "the labels of a pod", json!({"metadata": {"labels": {"open": "true"}}})),
+    ] {
+        refused(what, words, async || as_admin.patch("a", &dry_patch(), &Patch::Strategic(patch.clone())).await).await;
+    }
+    let noted = json!({"metadata": {"annotations": {"network.example/address": "192.0.2.1"}}});
+    as_admin.patch("a", &dry_patch(), &Patch::Merge(noted)).await.expect("what the network says of a pod");
+
+    let orders: Api<ComputeJob> = Api::namespaced(room.client(), jobs);
+    let of_service: Api<ComputeJob> = Api::namespaced(api, jobs);
+    let name = of_service.create(&PostParams::default(), &order).await.expect("an order of the service").name_any();
+    let decided = json!({"at": "2026-11-22T16:01:29.021Z", "by": "mallory"});
+    for (what, patch) in [
+        ("a decision", json!({"spec": {"logReleases": [decided]}})),
+        ("a record", json!({"metadata": {"annotations": {"cloister.dev/audit-pending": "[]"}}})),
+    ] {
+        refused(what, "only the service of Cloister creates ComputeJobs and changes them", async || {
+            orders.patch(&name, &dry_patch(), &Patch::Merge(patch.clone())).await
+        })
+        .await;
+    }
+    let finished = cloister_testkit::status_in(Phase::Finished, name.parse().expect("a job"), cloister_testkit::now());
+    let status = Patch::Merge(json!({"status": ComputeJobStatus::of(&finished, None, None)}));
+    refused("a status of an administrator", "only the controller of Cloister writes the status", async || {
+        orders.patch_status(&name, &dry_patch(), &status).await
+    })
+    .await;
+    let of_engine: Api<ComputeJob> = Api::namespaced(cluster_as(room, ENGINE).await.client().clone(), jobs);
+    of_engine.patch_status(&name, &dry_patch(), &status).await.expect("a status of the controller");
+    // What the cluster itself changes of an object that is deleted.
+    let kept = json!({"metadata": {"finalizers": ["foregroundDeletion"]}});
+    orders.patch(&name, &dry_patch(), &Patch::Merge(kept)).await.expect("metadata of the cluster");
+}
+
+/// A change that is checked and not kept.
+fn dry_patch() -> PatchParams {
+    PatchParams { dry_run: true, ..PatchParams::default() }
 }

@@ -1,7 +1,8 @@
 use super::AssetError;
 use crate::{Principal, UseCases, submission::MANY};
 use cloister_model::{
-    Account, Asset, AssetKind, AssetList, AssetQuery, AssetSummary, AuditAction, Credentials, Did, Role,
+    Account, Asset, AssetKind, AssetList, AssetName, AssetQuery, AssetSummary, AuditAction, Credentials, Did, Manifest,
+    Role,
 };
 use serde_json::json;
 
@@ -122,12 +123,33 @@ impl UseCases {
     /// Why not.
     pub async fn withdraw(&self, who: &Principal, kind: AssetKind, did: Did) -> Result<(), AssetError> {
         let asset = self.find_own(who, kind, did, true).await?;
+        self.put_withdrawn(&who.account, asset).await
+    }
+
+    /// Withdraws what a manifest of this kind and name has published for its owner, who says so in a manifest again: see
+    /// [`UseCases::publish_manifest`]. If there is nothing of it, nothing changes.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn withdraw_manifest(
+        &self,
+        owner: &Account,
+        kind: AssetKind,
+        name: &AssetName,
+    ) -> Result<(), AssetError> {
+        match self.backend().asset(Manifest::did(owner, kind, name)).await? {
+            Some(asset) if asset.owner == *owner => self.put_withdrawn(owner, asset).await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn put_withdrawn(&self, actor: &Account, asset: Asset) -> Result<(), AssetError> {
         if asset.withdrawn.is_some() {
             return Ok(());
         }
         let now = self.now();
         let asset = Asset { withdrawn: Some(now), updated: now, revision: asset.revision + 1, ..asset };
-        let counted = self.count(&who.account, &asset.ddo).await;
-        self.put_asset(&who.account, AuditAction::AssetWithdrawn, &asset, json!({}), &counted).await
+        let counted = self.count(actor, &asset.ddo).await;
+        self.put_asset(actor, AuditAction::AssetWithdrawn, &asset, json!({}), &counted).await
     }
 }

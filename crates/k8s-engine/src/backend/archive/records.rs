@@ -71,7 +71,7 @@ impl Inner {
         let sealed: Vec<u64> = listed.iter().map(|piece| piece.first).filter(|first| *first <= through).collect();
         for segment in segments.iter().filter(|segment| segment.counts()) {
             if sealed.iter().any(|first| (segment.first..=segment.form.through).contains(first)) {
-                self.is_there(&segment.form).await?;
+                self.is_sealed(&segment.form).await?;
             }
         }
         self.remove_pieces(sealed).await?;
@@ -144,14 +144,14 @@ impl Inner {
             return Ok(false);
         }
         tracing::info!(first, through = form.through, "records of the audit log are sealed");
-        self.is_there(&form).await?;
+        self.is_sealed(&form).await?;
         self.remove_pieces(pieces).await?;
         self.audit.forget().await;
         Ok(true)
     }
 
     /// Fails unless what was sealed is in the store. It is about to be the only copy.
-    async fn is_there(&self, form: &Form) -> Result<(), StoreError> {
+    async fn is_sealed(&self, form: &Form) -> Result<(), StoreError> {
         let found = match form.sha256 {
             Some(sha256) => {
                 self.results.archived(&form.stored, sha256, self.archive_key().await?).await.map_err(lost)?

@@ -19,7 +19,7 @@ pub(in crate::backend) struct KnownJob {
     pub(in crate::backend) explanation: Option<String>,
     /// The digest of the report of its run; none: no run left one that counts.
     pub(in crate::backend) report: Option<Sha256>,
-    /// What was released, once it has finished.
+    /// What was released, once it has finished; before that, what the checks let pass.
     pub(in crate::backend) results: Option<ListDigest>,
     /// Whether its results have to be registered.
     pub(in crate::backend) awaits_registration: bool,
