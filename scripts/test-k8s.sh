@@ -144,10 +144,11 @@ own_cluster_only=(
     'killed:: a node and an API server that can be killed'
     'lost:: a second node that can be cut off'
     'containers:: an image that tests/cluster/debian-image loads, and the storage classes of tests/cluster'
+    'network:: an image that tests/cluster/debian-image loads'
     'starts:: an image that tests/cluster/debian-image loads'
     'stores:: an image that tests/cluster/debian-image loads, and Services that this machine reaches'
     'roots:: a hostPath of this machine'
-    'deployed::an_installation_ a hostPath of this machine'
+    'deployed::an_installation_ a hostPath of this machine, and an image that tests/cluster/debian-image loads'
 )
 
 # Runs the tests on a cluster that is not one of tests/cluster, and names those that it cannot run.

@@ -7,10 +7,12 @@ PRIVATE_KEY is that of an allowed Provider; the dataset must allow the algorithm
 {"check", "ok", "expected", "got"}, and exits with 1 if any failed. Needs `pip install eth-account requests`.
 
 With --unverified it does what Ocean's own suite does instead (test_functional.py), which no rule of signatures verifies: for
-a service with `unverified_signatures` on.
+a service with `unverified_signatures` on. With --expect it asks for one job as an honest Provider, and with --replica it asks two
+replicas of the service.
 """
 
 import argparse
+import concurrent.futures
 import hashlib
 import json
 import secrets
@@ -301,6 +303,49 @@ def strict(arguments):
     return checks.failed
 
 
+def honest(arguments):
+    """One job, from its start to a result."""
+    checks = Checks()
+    check = checks.check
+    provider = Provider(arguments.base, arguments.key, arguments.environment)
+    provider.environment = provider.environment or body(provider.environments())[0]["id"]
+    dataset, algorithm = (arguments.dataset, arguments.service), (arguments.algorithm, arguments.algorithm_service)
+    workflow = provider.workflow([dataset], algorithm, arguments.parameters)
+    started = provider.start(arguments.owner, "0x" + secrets.token_hex(32), workflow)
+    job = first(started).get("jobId", "")
+    check("start", 200, started.status_code if job else body(started))
+    check("the job's name", lambda name: len(name) == 32, job)
+    ended = wait(provider, arguments.owner, job, arguments.timeout)
+    check("the job ends well", (70, "Job finished"), (ended.get("status"), ended.get("statusText")))
+    name, text = arguments.expect
+    places = [place for place, one in enumerate(ended.get("results") or []) if one["filename"] == name]
+    check(f"it has one {name}", 1, len(places))
+    for place in places:
+        content = provider.result(arguments.owner, job, place).text
+        check(f"how {name} begins", text, content[: len(text)])
+    return checks.failed
+
+
+def replicas(arguments):
+    """Signed requests that two replicas get: each counts at one of them. Both have the same jobs."""
+    checks = Checks()
+    both = [Provider(base, arguments.key) for base in (arguments.base, arguments.replica)]
+
+    def ask(replica, query):
+        return replica.ask("GET", query).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for number in range(4):
+            query = both[0].query(arguments.owner)
+            codes = sorted(pool.map(ask, both, [query, query]))
+            checks.check(f"request {number} at both at once", [200, 401], codes)
+            checks.check(f"request {number} once more", [401, 401], [ask(replica, query) for replica in both])
+    one, other = (sorted(body(replica.status(arguments.owner)), key=lambda job: job["jobId"]) for replica in both)
+    checks.check("there are jobs", True, len(one) > 0)
+    checks.check("both have the same jobs", one, other)
+    return checks.failed
+
+
 def unverified(arguments):
     """operator-service: test/test_functional.py."""
     checks = Checks()
@@ -353,8 +398,11 @@ def main():
     parser.add_argument("--parameters", type=json.loads, default={}, help="algocustomdata, as JSON")
     parser.add_argument("--timeout", type=float, default=120, help="seconds that a job may take")
     parser.add_argument("--unverified", action="store_true", help="do what Ocean's own suite does")
+    parser.add_argument("--expect", nargs=2, metavar=("NAME", "TEXT"), help="ask for one job: its result NAME begins with TEXT")
+    parser.add_argument("--replica", metavar="BASE_URL", help="another replica of the service, which has the same jobs")
     arguments = parser.parse_args()
-    sys.exit((unverified if arguments.unverified else strict)(arguments))
+    does = unverified if arguments.unverified else honest if arguments.expect else replicas if arguments.replica else strict
+    sys.exit(does(arguments))
 
 
 if __name__ == "__main__":

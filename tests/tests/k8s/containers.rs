@@ -141,6 +141,9 @@ async fn a_container_that_fails_ends_in_the_phase_of_its_cause() {
         by,
         "code 4",
     );
+    let root = "[ $(id -u) = 0 ] || { echo this has to be root, and is $(id -u); exit 13; }";
+    let of_root = Box::new(command(root, "sh $ALGO"));
+    add("a program that has to be root", of_root, Phase::AlgorithmFailed, by, "code 13");
     let mut jobs = Vec::new();
     for (what, number, change, phase, whose, words) in expected {
         jobs.push((what, installation.submit(number, change).await, phase, whose, words));
@@ -164,6 +167,11 @@ async fn a_container_that_fails_ends_in_the_phase_of_its_cause() {
         assert!(text.contains(words), "{what}: {text}");
     }
     installation.nothing_is_left();
+    if cluster::own_cluster().is_some() {
+        let logs = installation.stored("log");
+        let said = logs.iter().any(|log| log == b"this has to be root, and is 65532\n");
+        assert!(said, "the error of a program that has to be root: {}", String::from_utf8_lossy(&logs.concat()));
+    }
 }
 
 /// Exits with 0 if nothing was reached, and prints what was.

@@ -1,7 +1,12 @@
 //! The installation of `deploy/helm`, as docs/kubernetes.md makes one: the programs run in pods, with their rights and no others;
 //! it is used, upgraded, taken away, and made again from the manifests for kustomize.
 
-use super::guide::Guide;
+use super::{
+    guide::Guide,
+    provider::{self, Asking},
+    replicas,
+    ways::{self, CAROL},
+};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use cloister_k8s_engine::{ArchiveOptions, Cluster, ClusterStore, Namespaces, StoreOptions};
 use cloister_model::{AuditAction, AuditEvent, JobId, JobSource, JobStatus, Jobs as _, Phase};
@@ -10,7 +15,7 @@ use cloister_sources::SourcePolicy;
 use cloister_tests::{
     chart::{self, SYSTEM},
     cluster::{self, PATIENCE},
-    service::{NOTHING, tool},
+    service::NOTHING,
 };
 use serde_json::{Value, json};
 use std::{
@@ -18,17 +23,17 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     time::{Duration, Instant},
 };
 
-const JOBS: &str = "cloister-jobs";
+pub(super) const JOBS: &str = "cloister-jobs";
 const ASSETS: &str = "cloister-assets";
 
 /// The namespace of an account.
 const ALICE: &str = "team-alice";
 
-const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
+pub(super) const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
 
 /// Works for some seconds, and writes nothing.
 const BUSY: &str = r#"(module
@@ -39,32 +44,23 @@ const BUSY: &str = r#"(module
       (local.set $left (i64.sub (local.get $left) (i64.const 1)))
       (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
 
-/// What a consumer runs with pandas.
-const ANALYSIS: &str = r#"
-import json, os
-import pandas
-did = json.loads(os.environ["DIDS"])[0]
-pandas.read_csv(f"/data/inputs/{did}/0").describe().to_csv("/data/outputs/summary.csv")
-"#;
-
-/// A Provider's key: a test key, published in Ocean's own documentation; and its address.
-const PROVIDERS_KEY: &str = "0x2222222222222222222222222222222222222222222222222222222222222222";
-const PROVIDER: &str = "0x1563915e194D8CfBA1943570603F7606A3115508";
+/// For whom a Provider asks as a dishonest client would.
+const OWNER: &str = "0x8ba1f109551bD432803012645Ac136ddd64DBA72";
 
 /// Longest that a job of these tests takes on a busy machine.
-const LONGEST: Duration = Duration::from_secs(300);
+pub(super) const LONGEST: Duration = Duration::from_secs(300);
 
 fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn kubectl(arguments: &[&str]) -> String {
+pub(super) fn kubectl(arguments: &[&str]) -> String {
     let output = cluster::run(arguments, b"");
     done(&output);
     String::from_utf8(output.stdout).expect("text")
 }
 
-fn read(path: &Path) -> String {
+pub(super) fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -91,8 +87,8 @@ fn present() -> BTreeMap<String, String> {
 }
 
 /// An installation, removed with everything in it when this is dropped.
-struct Installation {
-    guide: Guide,
+pub(super) struct Installation {
+    pub(super) guide: Guide,
 }
 
 impl Installation {
@@ -116,7 +112,7 @@ impl Installation {
         for name in ["cloister", "sandbox"] {
             guide.replace(&pinned(name), &format!("{name}, tag: test"));
         }
-        let settings = format!("settings: |\n  [operator]\n  providers = [\"{PROVIDER}\"]\n");
+        let settings = format!("settings: |\n  [operator]\n  providers = [\"{}\"]\n", provider::ADDRESS);
         guide.replace("images:\n", &format!("{settings}images:\n  unpinned: true\n"));
         let results = guide.folder().join("store");
         fs::create_dir(&results).expect("a folder");
@@ -179,70 +175,36 @@ impl Installation {
     }
 
     /// The DID of an asset of the guide's accounts.
-    fn did(&mut self, kind: &str, account: &str, name: &str) -> String {
+    pub(super) fn did(&mut self, kind: &str, account: &str, name: &str) -> String {
         let shown = self.guide.run(&format!("CLOISTER_KEY=$(cat {account}.key) cloister {kind} show {name} -o json"));
         let shown: Value = serde_json::from_str(&shown).expect("JSON");
         shown["did"].as_str().expect("a DID").to_owned()
     }
 
-    /// A dataset of Alice's.
-    fn publish(&mut self, name: &str, spec: &Value) {
+    /// Publishes a dataset or an algorithm of an account.
+    pub(super) fn publish(&mut self, account: &str, kind: &str, name: &str, spec: &Value) {
         let manifest = json!({
-            "apiVersion": "cloister.dev/v1alpha1", "kind": "Dataset", "metadata": {"name": name}, "spec": spec
+            "apiVersion": "cloister.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec
         });
         fs::write(self.guide.folder().join("more.yaml"), manifest.to_string()).expect("written");
-        self.guide.run("CLOISTER_KEY=$(cat alice.key) cloister dataset apply -f more.yaml");
+        let command = kind.to_lowercase();
+        self.guide.run(&format!("CLOISTER_KEY=$(cat {account}.key) cloister {command} apply -f more.yaml"));
     }
 
-    /// The same jobs through Ocean's operator API, asked as a Provider asks, and as a dishonest client would.
-    fn by_a_provider(&mut self) {
+    /// Begins the same jobs through Ocean's operator API, asked as a Provider asks, and as a dishonest client would.
+    fn by_a_provider(&mut self) -> Asking {
         // A table that is meant for Providers, on which Bob's algorithms may compute.
         let bobs = json!({"publisherTrustedAlgorithmPublishers": ["bob"]});
         self.publish(
+            "alice",
+            "Dataset",
             "for-providers",
             &json!({"title": "A table", "files": [{"type": "file", "path": "table.csv"}], "compute": bobs,
                 "oceanProviders": ["*"]}),
         );
-        let (dataset, algorithm) =
-            (self.did("dataset", "alice", "for-providers"), self.did("algorithm", "bob", "stats"));
+        let assets = [self.did("dataset", "alice", "for-providers"), self.did("algorithm", "bob", "stats")];
         let patience = LONGEST.as_secs().to_string();
-        let output = Command::new(tool("python"))
-            .arg(cloister_testkit::root().join("tests/conformance/provider.py"))
-            .args([&self.guide.url(), PROVIDERS_KEY, &dataset, &algorithm, "--timeout", &patience])
-            .stdin(Stdio::null())
-            .output()
-            .expect("Python starts");
-        let said = String::from_utf8_lossy(&output.stdout);
-        let checks: Vec<Value> = said.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let failed: Vec<_> = checks.iter().filter(|check| check["ok"] != true).collect();
-        assert!(
-            output.status.success() && failed.is_empty(),
-            "{failed:#?}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        assert!(checks.len() > 50, "it does check: {said}");
-    }
-
-    /// A script of a consumer's with pandas over HTTP, on a table whose steward takes any algorithm. The pod compiles nothing.
-    fn with_pandas(&mut self) {
-        let made = |what: &str| {
-            let path = cloister_testkit::root().join(format!("target/images/sandbox-python.{what}"));
-            read(&path).trim().to_owned()
-        };
-        let image = format!("sandbox-python@{}", made("digest"));
-        let interpreters = json!([{"name": "python", "image": image, "bundle": made("bundle")}]);
-        let patch = json!({"spec": {"interpreters": interpreters}}).to_string();
-        kubectl(&["--namespace", JOBS, "patch", "environment", "local", "--type=merge", "--patch", &patch]);
-        self.publish(
-            "open",
-            &json!({"title": "A table", "files": [{"type": "file", "path": "table.csv"}],
-                "compute": {"allowRawAlgorithm": true}}),
-        );
-        fs::write(self.guide.folder().join("analysis.py"), ANALYSIS).expect("written");
-        let run = "cloister run analysis.py --dataset alice/open --memory 1GiB --dir summary";
-        self.guide.run(&format!("CLOISTER_KEY=$(cat carol.key) {run}"));
-        let summary = read(&self.guide.folder().join("summary/summary.csv"));
-        assert!(summary.starts_with(",age,weight\ncount,3.0,3.0\n"), "{summary}");
+        Asking::start(&self.guide.url(), &assets, &["--timeout", &patience, "--owner", OWNER])
     }
 
     /// The same with kubectl alone.
@@ -313,7 +275,8 @@ impl Drop for Installation {
         for volume in ["cloister-service-results", "cloister-jobs-results"] {
             let _ = cluster::run(&["delete", "--wait=false", "persistentvolume", volume], b"");
         }
-        let namespaces = ["delete", "--wait=false", "--ignore-not-found", "namespace", SYSTEM, JOBS, ASSETS, ALICE];
+        let namespaces =
+            ["delete", "--wait=false", "--ignore-not-found", "namespace", SYSTEM, JOBS, ASSETS, ALICE, CAROL];
         let _ = cluster::run(&namespaces, b"");
         let policies = ["pods", "pod-changes", "entry", "computejobs", "computejobs-status", "secrets"];
         let policies = policies.map(|name| format!("{name}.cloister.dev"));
@@ -466,8 +429,12 @@ async fn an_installation_carries_jobs_through_kills_and_upgrades() {
     let current = definitions(&cloister_testkit::root().join("deploy/crds"));
     tokio::task::block_in_place(|| {
         installation.over_http();
-        installation.by_a_provider();
-        installation.with_pandas();
+        // Meanwhile, algorithms of the other kinds run.
+        let asking = installation.by_a_provider();
+        let assets = ways::all(&mut installation);
+        let checks = asking.passed();
+        assert!(checks.len() > 50, "it does check: {checks:#?}");
+        replicas::agree(&mut installation, &assets);
     });
     let keys = kubectl(&["--namespace", SYSTEM, "get", "apikeys", "-o", "jsonpath={.items[*].spec.account}"]);
     let operators = keys.split(' ').filter(|account| *account == "operator").count();

@@ -236,7 +236,7 @@ pub(super) fn program(bytes: &[u8]) -> JobSource {
     JobSource::Files(serde_json::from_value(json!([file])).expect("sources"))
 }
 
-fn text(guest: &str) -> JobSource {
+pub(super) fn text(guest: &str) -> JobSource {
     program(&wat::parse_str(guest).expect("a guest"))
 }
 
@@ -406,7 +406,7 @@ async fn a_job_that_fails_ends_in_the_phase_of_its_cause() {
 }
 
 /// A program of `tests/hostile`, as its text.
-fn hostile(name: &str) -> String {
+pub(super) fn hostile(name: &str) -> String {
     let file = cloister_testkit::root().join(format!("tests/hostile/{name}.wat"));
     std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
