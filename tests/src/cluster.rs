@@ -246,6 +246,7 @@ pub fn environment() -> Value {
             "steps": {
                 "configuration": {"cpuMillis": 50, "memoryBytes": 128 << 20},
                 "publishing": {"cpuMillis": 50, "memoryBytes": 128 << 20},
+                "algorithmCpuMillis": 500,
             },
         },
     })

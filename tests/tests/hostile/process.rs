@@ -43,12 +43,12 @@ fn processor_ticks(pid: u32) -> Option<u64> {
     stat.rsplit_once(") ")?.1.split(' ').nth(11)?.parse().ok()
 }
 
-/// The child of a process.
+/// The child of a process that does this.
 fn child_of(pid: u32, what: &str) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    let child = children.split_whitespace().next()?.parse().ok()?;
-    let line = fs::read(format!("/proc/{child}/cmdline")).ok()?;
-    String::from_utf8_lossy(&line).contains(what).then_some(child)
+    children.split_whitespace().filter_map(|child| child.parse().ok()).find(|child: &u32| {
+        fs::read(format!("/proc/{child}/cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(what))
+    })
 }
 
 /// Whether a process exists and is not a zombie.

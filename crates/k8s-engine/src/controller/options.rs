@@ -99,7 +99,7 @@ pub(super) fn settings(options: &EngineOptions, namespace: &str, environment: &E
         configuration: step(steps.configuration),
         publishing: step(steps.publishing),
         start_early: steps.start_early,
-        algorithm_cpu_millis: 1000,
+        algorithm_cpu_millis: u64::from(steps.algorithm_cpu_millis),
         sources_secret,
         roots: roots.iter().flat_map(roots_of).collect(),
         results,

@@ -166,7 +166,7 @@ impl Default for RuntimeRules {
 }
 
 /// Resources of the steps around a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 #[schemars(inline)]
 pub struct Steps {
@@ -177,8 +177,22 @@ pub struct Steps {
     /// Whether the pods of a WebAssembly job are created together and wait for each other: a job starts seconds sooner, and
     /// what its run needs is reserved while its data is fetched.
     pub start_early: bool,
-    /// What the sandbox needs in the algorithm's pod in addition to what the algorithm may use.
-    pub algorithm_overhead: StepResources,
+    /// Thousandths of a processor that the pod of an algorithm asks for: so many of them fit on a node. A container gets no more than this;
+    /// the sandbox uses what is free on the node.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub algorithm_cpu_millis: u32,
+}
+
+impl Default for Steps {
+    /// One processor for an algorithm, and pods in order.
+    fn default() -> Self {
+        Self {
+            configuration: StepResources::default(),
+            publishing: StepResources::default(),
+            start_early: false,
+            algorithm_cpu_millis: 1000,
+        }
+    }
 }
 
 /// Resources of a pod.
