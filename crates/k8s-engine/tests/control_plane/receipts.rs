@@ -6,7 +6,7 @@ use crate::{
 };
 use cloister_engine_tests::Trial;
 use cloister_model::{
-    AuditAction, Backend, ByteRange, EngineError, JobSpec, LogReport, Phase, Report, ResultSet, Secret, Sha256,
+    AuditAction, Backend, ByteRange, EngineError, JobId, JobSpec, LogReport, Phase, Report, ResultSet, Secret, Sha256,
     StoredReceipt, Unavailability,
 };
 use cloister_testkit::guests;
@@ -34,6 +34,10 @@ async fn is_taken(trial: &Trial, job: &JobSpec) {
         let again = process.submit(job.clone(), Vec::new(), trial.event(AuditAction::JobAllowed)).await;
         assert_eq!(again, Err(EngineError::JobExists(job.id)));
     }
+}
+
+async fn is_in_review(engine: &Arc<dyn Backend>, job: JobId) -> bool {
+    engine.status(job).await.is_ok_and(|status| status.phase == Phase::InReview)
 }
 
 /// A job that is removed before it is archived leaves a receipt, which is sealed as those of archived jobs are.
@@ -168,6 +172,8 @@ async fn what_was_changed_in_the_store_is_not_shown_to_a_reviewer() {
     fs::write(place.join("held.json"), list.to_string()).expect("written");
     let range = ByteRange { offset: 0, at_most: 100 };
     for process in trial.processes() {
+        // Another one may hear later that it is in review, and shows nothing until then.
+        trial.eventually("it is in review", async || is_in_review(&process, job.id).await).await;
         let listed = process.results(job.id, SHOWN).await.map(drop);
         let read = process.read_result(job.id, SHOWN, 0, range).await.map(drop);
         for answer in [listed, read] {
