@@ -170,7 +170,8 @@ impl Controller {
 
     /// Starts to look at the jobs that something changed for.
     fn start(&self, work: &mut Work) {
-        for job in work.turns.decide() {
+        let started = work.turns.decide();
+        for job in started.into_iter().chain(work.turns.freed()) {
             work.wanted.insert(job);
         }
         while work.running.len() < AT_ONCE {
