@@ -87,14 +87,14 @@ impl Turns {
     }
 
     /// Whether a job may store its results now, as far as others do: of those that have waited for the result store, as many may at once as
-    /// the environment has places. `has_pod`: it does so already.
+    /// the environment has places. `has_pod`: it does so already. In its pause, a job has no place.
     pub(super) fn may_store(&mut self, spec: &JobSpec, status: &JobStatus, has_pod: bool, now: Timestamp) -> bool {
         let Some(environment) = self.environments.get_mut(&spec.environment) else { return true };
         let most = environment.most_storing();
         let Environment { storing_again, refused, .. } = environment;
         let pause_is_over = status.store_wait.as_ref().map(|wait| wait.next <= now);
         let may = match pause_is_over {
-            Some(_) if has_pod => {
+            Some(true) if has_pod => {
                 storing_again.insert(spec.id);
                 true
             }
@@ -203,6 +203,11 @@ mod tests {
         assert_eq!([0, 2].map(|number| may(&mut turns, number, false, 10)), [true, false]);
         // What has begun goes on, as after a start of the controller.
         assert!(may(&mut turns, 2, true, 10));
+        // Before its pause is over, the pod of its last attempt is no reason to have a place.
+        for number in [1, 2] {
+            assert!(may(&mut turns, number, true, 9));
+        }
+        assert_eq!([1, 2].map(|number| may(&mut turns, number, false, 10)), [true, false]);
     }
 
     #[test]
