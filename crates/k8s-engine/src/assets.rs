@@ -36,6 +36,13 @@ const EACH: Duration = Duration::from_secs(1);
 /// How often the assets that wait are gone through.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How often an asset that changes while it is published is published once more in the same look.
+const MOST_OVERTAKEN: u32 = 2;
+
+/// What a field that is not known does to what was published before.
+const UNTIL_CORRECTED: &str = "Until you correct it, what it has published is withdrawn, and results of a job that has gone are removed \
+    unless another asset names them";
+
 /// Characters of a message.
 const MOST_MESSAGE: usize = 2000;
 
@@ -176,13 +183,20 @@ async fn settle_all<K: Applied>(
     let api: Api<K> = Api::namespaced(cluster.client().clone(), &namespace);
     let mut looked = Vec::with_capacity(assets.len());
     for (name, mut version) in assets {
-        let settled = match call("read an asset", || async { api.get_opt(&name).await }).await {
-            Ok(Some(asset)) => {
-                version = Version::of(asset.meta());
-                settle(cluster, publish, &asset).await
+        let mut attempt = 0;
+        let settled = loop {
+            let asset = match call("read an asset", || async { api.get_opt(&name).await }).await {
+                Ok(Some(asset)) => asset,
+                Ok(None) => break Ok(true),
+                Err(error) => break Err(error),
+            };
+            version = Version::of(asset.meta());
+            match settle(cluster, publish, &asset, attempt > 0).await {
+                Ok(Settled::Yes) => break Ok(true),
+                Ok(Settled::Overtaken) if attempt < MOST_OVERTAKEN => attempt += 1,
+                Ok(Settled::Later | Settled::Overtaken) => break Ok(false),
+                Err(error) => break Err(error),
             }
-            Ok(None) => Ok(true),
-            Err(error) => Err(error),
         };
         let is_settled = settled.unwrap_or_else(|error| {
             tracing::warn!(%error, asset = name, "an applied asset could not be processed; the service tries again");
@@ -201,24 +215,43 @@ fn is_ready<K: Applied>(asset: &K) -> bool {
     seen && ready.is_some_and(|ready| ready.status == ConditionStatus::True)
 }
 
-/// Reconciles an asset once. False if it should be reconciled again without a change of it.
-async fn settle<K: Applied>(cluster: &Cluster, publish: &dyn Publish, asset: &K) -> Result<bool, CallError> {
+/// What became of an asset at one look.
+enum Settled {
+    /// It need not be reconciled again without a change of it.
+    Yes,
+    /// It lacks something that may appear.
+    Later,
+    /// It has changed since it was read. What was published of it may be older than what another replica has published, and said of it.
+    Overtaken,
+}
+
+/// Reconciles an asset once. `overtaken`: an older version of it may have been published meanwhile, whatever its status says.
+async fn settle<K: Applied>(
+    cluster: &Cluster,
+    publish: &dyn Publish,
+    asset: &K,
+    overtaken: bool,
+) -> Result<Settled, CallError> {
     let namespace = asset.namespace().unwrap_or_default();
     let before = asset.status().cloned().unwrap_or_default();
-    if is_ready(asset) {
-        return Ok(true);
+    if is_ready(asset) && !overtaken {
+        return Ok(Settled::Yes);
     }
     let owner = owner(cluster, &namespace).await?;
     // What this service or another one stored itself, in a namespace of its own.
     if owner.is_none() && asset.stored().is_some() {
-        return Ok(true);
+        return Ok(Settled::Yes);
     }
     let outcome = outcome(cluster, publish, asset, owner).await?;
     let settled = outcome.as_ref().map_or_else(|problem| !problem.passes, |_| true);
     let after = status(before.clone(), asset.meta().generation, outcome, now());
     // Another replica may have written another status meanwhile: then this one tries again.
     let is_said = after == before || write(cluster, asset, &namespace, &after).await?;
-    Ok(settled && is_said)
+    Ok(match (is_said, settled) {
+        (false, _) => Settled::Overtaken,
+        (true, true) => Settled::Yes,
+        (true, false) => Settled::Later,
+    })
 }
 
 async fn outcome<K: Applied>(
@@ -252,7 +285,10 @@ async fn outcome<K: Applied>(
             let said = NotPublished { reason: error.reason(), message, passes };
             return Ok(Err(match error {
                 // What was published before lacks the restriction, too, which is why it may have been written now.
-                Unusable::UnknownField(_) => withdrawn(publish, asset, owner, said).await,
+                Unusable::UnknownField(_) => {
+                    let message = format!("{}. {UNTIL_CORRECTED}", said.message);
+                    withdrawn(publish, asset, owner, NotPublished { message, ..said }).await
+                }
                 Unusable::Manifest(_) | Unusable::Secret { .. } => said,
             }));
         }
@@ -385,6 +421,10 @@ mod tests {
             let (outcome, asked) = said(&works, change).await;
             let problem = outcome.expect_err("it is not published");
             assert_eq!((problem.reason, problem.passes), (reason, false));
+            assert_eq!(
+                problem.message.contains("results of a job that has gone are removed"),
+                reason == "UnknownField"
+            );
             assert_eq!(asked, ["withdraw Dataset penguins of alice"]);
         }
         // It is not said to be withdrawn before it is.
@@ -396,6 +436,56 @@ mod tests {
         // What is wrong in another way restricts nothing, and what was published before stays.
         let (outcome, asked) = said(&works, json!({"title": 5})).await;
         assert!(outcome.is_err_and(|problem| problem.reason == "InvalidManifest") && asked.is_empty(), "{asked:?}");
+    }
+
+    /// Its publisher changes it while this replica publishes it, and another replica publishes that first.
+    #[tokio::test]
+    async fn what_was_published_late_does_not_stay_in_the_place_of_the_present_version() {
+        let owner: Account = "alice".parse().expect("an account");
+        let did = Manifest::did(&owner, AssetKind::Dataset, &"penguins".parse().expect("a name"));
+        let version = move |number: i64| {
+            let spec = json!({"files": [{"type": "local", "path": format!("/srv/{number}.csv")}], "compute": {}});
+            let mut dataset = Dataset::new("penguins", serde_json::from_value(spec).expect("a spec"));
+            dataset.metadata.namespace = Some("team".to_owned());
+            dataset.metadata.generation = Some(number);
+            dataset.metadata.resource_version = Some(number.to_string());
+            if number == 2 {
+                let said = Ok((did.clone(), owner.clone()));
+                dataset.status = Some(status(AssetStatus::default(), Some(2), said, Timestamp::from_unix_ms(1)));
+            }
+            json!(dataset)
+        };
+        let looks = Mutex::new(0_i64);
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let (code, answer) = match (request.method().as_str(), request.uri().path()) {
+                ("GET", "/api/v1/namespaces/team") => (
+                    200,
+                    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": {ACCOUNT: "alice"}}}),
+                ),
+                ("GET", _) => {
+                    let mut looks = looks.lock().expect("no panic");
+                    *looks += 1;
+                    (200, version((*looks).min(2)))
+                }
+                _ => {
+                    let status = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "message": "it changed",
+                        "reason": "Conflict", "code": 409});
+                    (409, status)
+                }
+            };
+            let mut response = http::Response::new(kube::client::Body::from(answer.to_string().into_bytes()));
+            *response.status_mut() = http::StatusCode::from_u16(code).expect("a status");
+            std::future::ready(Ok::<_, std::convert::Infallible>(response))
+        });
+        let named = |name: &str| name.to_owned();
+        let namespaces = Namespaces { system: named("system"), jobs: named("jobs"), assets: named("assets") };
+        let cluster = Cluster::through(kube::Client::new(service, "default"), namespaces);
+        let publish = Asked::default();
+        let due = vec![("penguins".to_owned(), Version { uid: None, generation: Some(1) })];
+        let (_, looked) = settle_all::<Dataset>(&cluster, &publish, "team".to_owned(), due).await;
+        assert_eq!(*publish.did.lock().expect("no panic"), ["publish penguins", "publish penguins"]);
+        let present = Version { uid: None, generation: Some(2) };
+        assert_eq!(looked, [("penguins".to_owned(), present, true)]);
     }
 
     #[test]

@@ -424,4 +424,7 @@ pub async fn results_stay_for_every_asset_that_names_them(trial: &mut Trial) {
     // The other one has another file now.
     put(trial, revised(&dataset("b", OWNER, "b"), 2)).await.expect("stored");
     trial.eventually("results go with the last asset", async || !is_stored(trial, expires).await).await;
+    // Nobody can make an asset of what has gone, even if it was there when the service looked for it.
+    let late = made_of(expires, &dataset("late", OWNER, "late"));
+    assert_eq!(put(trial, late).await, Err(StoreError::Conflict));
 }

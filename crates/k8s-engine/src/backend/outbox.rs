@@ -116,10 +116,15 @@ async fn sweep_kind<K: Recorded>(inner: &Inner, api: Api<K>) -> Result<(), CallE
     let wanted = ListParams::default().labels(PENDING_LABEL).limit(500);
     let found = call("list changes that are not on record", || async { api.list(&wanted).await }).await?;
     for object in found.items {
-        // One whose events cannot be read or stored keeps no other from the record.
-        if let Err(error) = sweep_object(inner, &api, &object).await {
-            let object = object.name_any();
-            tracing::warn!(%error, object, "changes of an object are not on record; they are tried again");
+        match sweep_object(inner, &api, &object).await {
+            Ok(()) => {}
+            // The others would wait as long for nothing.
+            Err(error @ CallError::Unreachable { .. }) => return Err(error),
+            // One whose events cannot be read or stored keeps no other from the record.
+            Err(error) => {
+                let object = object.name_any();
+                tracing::warn!(%error, object, "changes of an object are not on record; they are tried again");
+            }
         }
     }
     Ok(())

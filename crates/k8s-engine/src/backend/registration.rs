@@ -75,21 +75,60 @@ impl Inner {
         }
     }
 
-    /// Whether the results of a job are a dataset that is not withdrawn.
+    /// Whether the results of a job are a dataset that is not withdrawn. Its publisher may have given it other files since.
     pub(super) async fn is_registered(&self, found: &ComputeJob) -> Result<bool, EngineError> {
         if !found.spec.registration.as_ref().is_some_and(|registration| registration.registered) {
             return Ok(false);
         }
         let spec = found.job().map_err(unusable)?;
+        let job = spec.id;
         let Some(asset) = spec.delivery.register else { return Ok(false) };
         let found = self.find::<Dataset>(asset.ddo.id()).await.map_err(unusable)?;
-        Ok(found.is_some_and(|found| found.withdrawn.is_none()))
+        Ok(found.is_some_and(|found| holds_results(&found, job)))
     }
 
     /// Failing to register keeps the job waiting, so that it is said.
     pub(super) async fn register_or_warn(&self, job: JobId) {
         if let Err(error) = self.register(job).await {
             tracing::warn!(%job, %error, "the results of a job are not registered yet; it is tried again");
+        }
+    }
+}
+
+/// Whether results of this job are among the files of a dataset that is not withdrawn.
+fn holds_results(dataset: &Asset, job: JobId) -> bool {
+    dataset.withdrawn.is_none() && dataset.ddo.result_jobs().contains(&job)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::{Ddo, Timestamp};
+
+    #[test]
+    fn a_dataset_keeps_the_results_that_it_names_until_it_is_withdrawn() {
+        let job: JobId = "0123456789abcdef0123456789abcdef".parse().expect("a job");
+        let dataset = |file: serde_json::Value, withdrawn: Option<Timestamp>| {
+            let ddo = json!({"id": "did:op:d", "metadata": {"type": "dataset", "name": "d"},
+                "services": [{"id": "one", "type": "compute", "files": [file]}]});
+            Asset {
+                ddo: Ddo::from_value(ddo).expect("a DDO"),
+                owner: "bob".parse().expect("an account"),
+                name: "n".to_owned(),
+                created: Timestamp::from_unix_ms(1),
+                updated: Timestamp::from_unix_ms(2),
+                revision: 1,
+                withdrawn,
+                files: None,
+            }
+        };
+        let own = || json!({"type": "result", "job": job, "index": 0});
+        let another = json!({"type": "result", "job": "f".repeat(32), "index": 0});
+        let changed = json!({"type": "url", "url": "https://example.org/a"});
+        assert!(holds_results(&dataset(own(), None), job));
+        assert!(!holds_results(&dataset(own(), Some(Timestamp::from_unix_ms(3))), job));
+        for file in [another, changed] {
+            assert!(!holds_results(&dataset(file, None), job));
         }
     }
 }

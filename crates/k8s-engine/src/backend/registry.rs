@@ -213,6 +213,7 @@ impl Inner {
         let needed = self.sizes(asset, &noted).await;
         let mut needed_before = before.as_ref().map(results::needed).unwrap_or_default();
         needed_before.extend(noted.into_keys());
+        self.refuse_gone(&needed, &needed_before).await?;
         let noted = results::labels(&needed, &needed_before);
         let earlier = present.as_ref().and_then(Holds::stored).map(|stored| stored.secret.clone());
         self.put_secret(&secret, content, present.as_ref().and_then(owner_reference)).await?;

@@ -36,25 +36,33 @@ const BEHIND: Duration = Duration::from_secs(60);
 /// Objects in one answer to that question. Of each, the metadata alone.
 const PAGE: u32 = 500;
 
-/// Objects in one answer where a watch begins. Any user with a namespace may have made each as large as one and a half megabytes, and all of
-/// an answer is in memory at once.
-const MOST_AT_ONCE: u32 = 25;
+/// Objects of users in one answer where a watch begins. Any user with a namespace may have made each as large as one and a half megabytes,
+/// and all of an answer is in memory at once.
+const MOST_OF_USERS: u32 = 25;
 
-/// A watch of all objects, with pauses after failures that get longer.
+/// Objects of the service in one answer where a watch begins. There may be tens of thousands of them, which are small, and a process that
+/// starts waits for all.
+const MOST_OF_SERVICE: u32 = 250;
+
+/// A watch of all objects that users apply, with pauses after failures that get longer.
 pub(crate) fn watch<K>(api: Api<K>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
-    watch_labelled(api, None)
+    watch_labelled(api, None, MOST_OF_USERS)
 }
 
-/// The same of the objects with a label, if one is named.
-fn watch_labelled<K>(api: Api<K>, label: Option<&str>) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
+/// The same of the objects with a label, if one is named, with so many in one answer where it begins.
+fn watch_labelled<K>(
+    api: Api<K>,
+    label: Option<&str>,
+    most: u32,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
 {
     let wanted = watcher::Config { label_selector: label.map(str::to_owned), ..watcher::Config::default() };
-    watcher::watcher(api, wanted.timeout(WATCH_SECONDS).page_size(MOST_AT_ONCE)).default_backoff()
+    watcher::watcher(api, wanted.timeout(WATCH_SECONDS).page_size(most)).default_backoff()
 }
 
 /// What a process knows of the objects of one kind, kept up to date by a watch. It is compact: of each object only what
@@ -290,7 +298,7 @@ impl<V: Clone> Shared<V> {
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
     {
-        let stream = watch_labelled(api, label);
+        let stream = watch_labelled(api, label, MOST_OF_SERVICE);
         futures_util::pin_mut!(stream);
         // What is listed while the watch begins anew; what is not among it afterwards is gone.
         let mut listed: Option<BTreeMap<String, u64>> = None;
@@ -401,20 +409,33 @@ mod tests {
         Api::namespaced(kube::Client::new(service, "default"), "default")
     }
 
-    /// What users have made large does not come at once.
-    #[tokio::test(start_paused = true)]
-    async fn a_watch_begins_with_a_few_objects_at_a_time() {
+    /// An API server that says nothing, and what it is asked.
+    fn silence() -> (Api<ConfigMap>, Arc<std::sync::Mutex<Vec<String>>>) {
         let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
         let remembers = Arc::clone(&asked);
         let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-            remembers.lock().expect("no panic").push(request.uri().query().unwrap_or_default().to_owned());
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            remembers.lock().expect("no panic").push(query);
             std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
         });
-        let api: Api<ConfigMap> = Api::namespaced(kube::Client::new(service, "default"), "default");
+        (Api::namespaced(kube::Client::new(service, "default"), "default"), asked)
+    }
+
+    /// What users have made large does not come at once, and what the service keeps of many jobs does not take long.
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_begins_with_few_objects_of_users_and_with_more_of_the_service() {
+        let (api, asked) = silence();
         let watched = Watched::start(api, read);
         assert!(!watched.synced(Duration::from_secs(1)).await);
-        let asked = asked.lock().expect("no panic").clone();
-        assert!(asked.first().is_some_and(|query| query.contains(&format!("limit={MOST_AT_ONCE}"))), "{asked:?}");
+        let query = asked.lock().expect("no panic").first().cloned().unwrap_or_default();
+        assert!(query.contains(&format!("limit={MOST_OF_SERVICE}")), "{query}");
+        let (api, asked) = silence();
+        let stream = watch(api);
+        futures_util::pin_mut!(stream);
+        let shown = async { while !matches!(stream.next().await, None | Some(Ok(Event::InitDone))) {} };
+        assert!(tokio::time::timeout(Duration::from_secs(1), shown).await.is_err());
+        let query = asked.lock().expect("no panic").first().cloned().unwrap_or_default();
+        assert!(query.split('&').any(|part| part == format!("limit={MOST_OF_USERS}")), "{query}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -24,6 +24,7 @@ use crate::{
     clock::now,
     cluster::{CallError, Cluster, Watched, check_definitions},
     due::Due,
+    observe::PodState,
     resources::{Environment, definitions},
     store::Audit,
 };
@@ -170,7 +171,8 @@ impl Controller {
 
     /// Starts to look at the jobs that something changed for.
     fn start(&self, work: &mut Work) {
-        for job in work.turns.decide() {
+        let started = work.turns.decide();
+        for job in started.into_iter().chain(work.turns.freed()) {
             work.wanted.insert(job);
         }
         while work.running.len() < AT_ONCE {
@@ -189,7 +191,9 @@ impl Controller {
             let settings = self.settings(&environment);
             let has_turn = known.as_ref().is_some_and(|known| work.turns.has_turn(&known.spec));
             let turn = known.as_ref().and_then(|known| work.turns.turn(&known.spec));
-            let has_pod = self.reconciler.objects.pods.has(&PodStep::Publishing.pod_name(job));
+            // One that is being deleted stores nothing more.
+            let pod = self.reconciler.objects.pods.get(&PodStep::Publishing.pod_name(job));
+            let has_pod = pod.is_some_and(|pod| !matches!(pod.facts.state, PodState::Leaving { .. }));
             let may_store = known
                 .as_ref()
                 .is_none_or(|known| work.turns.may_store(&known.spec, &known.stored.status, has_pod, now()));

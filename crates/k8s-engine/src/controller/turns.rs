@@ -5,7 +5,7 @@
 
 use cloister_lifecycle::{Capacity, Place, Schedule, Turn, Waiting};
 use cloister_model::{EnvironmentId, JobId, JobSpec, JobStatus, Timestamp};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 #[derive(Debug, Default)]
 pub(super) struct Turns {
@@ -19,6 +19,8 @@ struct Environment {
     jobs: HashMap<JobId, Known>,
     /// Jobs that store their results again after a wait for the result store. They have no place in the schedule.
     storing_again: HashSet<JobId>,
+    /// Jobs that may not store theirs yet, because others do.
+    refused: BTreeSet<JobId>,
 }
 
 #[derive(Clone, Debug)]
@@ -26,6 +28,13 @@ struct Known {
     waiting: Waiting,
     created: (u64, JobId),
     place: Place,
+}
+
+impl Environment {
+    /// How many jobs may store their results again at once.
+    fn most_storing(&self) -> usize {
+        usize::try_from(self.capacity.jobs.max(1)).unwrap_or(usize::MAX)
+    }
 }
 
 impl Turns {
@@ -44,7 +53,7 @@ impl Turns {
             }
             None => {
                 let (schedule, jobs, storing_again) = (Schedule::new(capacity), HashMap::new(), HashSet::new());
-                let new = Environment { capacity, schedule, jobs, storing_again };
+                let new = Environment { capacity, schedule, jobs, storing_again, refused: BTreeSet::new() };
                 self.environments.insert(environment.clone(), new);
             }
         }
@@ -78,29 +87,49 @@ impl Turns {
     }
 
     /// Whether a job may store its results now, as far as others do: of those that have waited for the result store, as many may at once as
-    /// the environment has places. `has_pod`: it does so already.
+    /// the environment has places. `has_pod`: it does so already. In its pause, a job has no place.
     pub(super) fn may_store(&mut self, spec: &JobSpec, status: &JobStatus, has_pod: bool, now: Timestamp) -> bool {
         let Some(environment) = self.environments.get_mut(&spec.environment) else { return true };
-        let Environment { capacity, storing_again, .. } = environment;
+        let most = environment.most_storing();
+        let Environment { storing_again, refused, .. } = environment;
         let pause_is_over = status.store_wait.as_ref().map(|wait| wait.next <= now);
-        match pause_is_over {
-            Some(_) if has_pod => {
+        let may = match pause_is_over {
+            Some(true) if has_pod => {
                 storing_again.insert(spec.id);
                 true
             }
             Some(true) if storing_again.contains(&spec.id) => true,
-            Some(true) => (storing_again.len() as u64) < capacity.jobs.max(1) && storing_again.insert(spec.id),
+            Some(true) => storing_again.len() < most && storing_again.insert(spec.id),
             Some(false) | None => {
                 storing_again.remove(&spec.id);
                 true
             }
+        };
+        if may {
+            refused.remove(&spec.id);
+        } else {
+            refused.insert(spec.id);
         }
+        may
+    }
+
+    /// Jobs that were refused to store their results, as many as places are free now. Each is named once, until it is refused again.
+    pub(super) fn freed(&mut self) -> Vec<JobId> {
+        let mut freed = Vec::new();
+        for environment in self.environments.values_mut() {
+            let free = environment.most_storing().saturating_sub(environment.storing_again.len());
+            let named: Vec<JobId> = environment.refused.iter().take(free).copied().collect();
+            environment.refused.retain(|job| !named.contains(job));
+            freed.extend(named);
+        }
+        freed
     }
 
     /// A job is gone.
     pub(super) fn forget(&mut self, job: JobId) {
-        for Environment { schedule, jobs, storing_again, .. } in self.environments.values_mut() {
+        for Environment { schedule, jobs, storing_again, refused, .. } in self.environments.values_mut() {
             storing_again.remove(&job);
+            refused.remove(&job);
             if let Some(known) = jobs.remove(&job) {
                 schedule.leave(job, &known.waiting.queue);
                 schedule.end(job);
@@ -174,6 +203,30 @@ mod tests {
         assert_eq!([0, 2].map(|number| may(&mut turns, number, false, 10)), [true, false]);
         // What has begun goes on, as after a start of the controller.
         assert!(may(&mut turns, 2, true, 10));
+        // Before its pause is over, the pod of its last attempt is no reason to have a place.
+        for number in [1, 2] {
+            assert!(may(&mut turns, number, true, 9));
+        }
+        assert_eq!([1, 2].map(|number| may(&mut turns, number, false, 10)), [true, false]);
+    }
+
+    #[test]
+    fn a_place_that_becomes_free_wakes_a_job_that_was_refused() {
+        let (mut turns, jobs) = three_waiting();
+        let ids = [0, 1, 2].map(|number: usize| jobs[number].0.id);
+        let may = |turns: &mut Turns, number: usize, now: u64| {
+            let (spec, status) = &jobs[number];
+            turns.may_store(spec, status, false, Timestamp::from_unix_ms(now))
+        };
+        assert_eq!([0, 1, 2].map(|number| may(&mut turns, number, 10)), [true, true, false]);
+        assert!(turns.freed().is_empty(), "both places are taken");
+        turns.forget(ids[0]);
+        assert_eq!((turns.freed(), turns.freed()), (vec![ids[2]], Vec::new()));
+        assert!(may(&mut turns, 2, 10));
+        // Another one waits once more, and the one that was refused goes meanwhile.
+        assert!(!may(&mut turns, 0, 10));
+        turns.forget(ids[0]);
+        assert!(may(&mut turns, 1, 9) && turns.freed().is_empty());
     }
 
     #[test]

@@ -215,10 +215,18 @@ impl Requests {
     async fn look_at_all(&self, namespace: String, due: Look<Open>) -> (String, Vec<(String, Open, Next)>) {
         let mut looked = Vec::with_capacity(due.len());
         for (name, mut open) in due {
-            let next = self.look(&mut open).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, request = name, "a JobRequest could not be processed; the service tries again");
-                Next::Later
-            });
+            let next = match self.look(&mut open).await {
+                Ok(next) => next,
+                // It was deleted, which the watch does not show if it began anew meanwhile.
+                Err(CallError::Missing) => {
+                    self.stop(open.request.clone()).await;
+                    Next::Over
+                }
+                Err(error) => {
+                    tracing::warn!(%error, request = name, "a JobRequest could not be processed; the service tries again");
+                    Next::Later
+                }
+            };
             looked.push((name, open, next));
         }
         (namespace, looked)
@@ -261,7 +269,13 @@ impl Requests {
         }
         let later = matches!(decided, Decided::Later { .. });
         let fenced = open.request.status.clone().unwrap_or_default();
-        self.write(open, &status::decided(fenced, generation, decided, now())).await?;
+        let after = status::decided(fenced, generation, decided, now());
+        let written = self.write(open, &after).await;
+        if written == Err(CallError::Missing) {
+            // Its job is known nowhere else.
+            open.request.status = Some(after);
+        }
+        written?;
         Ok(if later { Next::Later } else { Next::Again })
     }
 
@@ -353,6 +367,9 @@ impl Requests {
     }
 
     /// Writes a status, unless the request has changed. The replica that writes it follows the job from then on.
+    ///
+    /// # Errors
+    /// [`CallError::Missing`] if the request was deleted.
     async fn write(&self, open: &mut Open, status: &JobRequestStatus) -> Result<bool, CallError> {
         Ok(self.write_whole(open, status).await?.is_some())
     }
@@ -380,7 +397,7 @@ impl Requests {
                 (open.request, open.ours) = (without_spec(written.clone()), true);
                 Ok(Some(written))
             }
-            Err(CallError::Conflict | CallError::Missing) => {
+            Err(CallError::Conflict) => {
                 open.ours = false;
                 Ok(None)
             }

@@ -486,6 +486,7 @@ async fn only_our_programs_create_pods_and_orders_and_no_user_enters_a_pod() {
     for (what, patch) in [
         ("a decision", json!({"spec": {"logReleases": [decided]}})),
         ("a record", json!({"metadata": {"annotations": {"cloister.dev/audit-pending": "[]"}}})),
+        ("one more label", json!({"metadata": {"labels": {"open": "true"}}})),
     ] {
         refused(what, "only the service of Cloister creates ComputeJobs and changes them", async || {
             orders.patch(&name, &dry_patch(), &Patch::Merge(patch.clone())).await

@@ -3,10 +3,10 @@
 
 use super::{Algorithm, CallError, Dataset, Inner, call, owner_label};
 use crate::{
-    backend::{outputs::failed, unusable},
+    backend::{jobs::counts_as_absent, outputs::failed, unusable},
     store::OWNER,
 };
-use cloister_model::{Account, Asset, EngineError, JobId};
+use cloister_model::{Account, Asset, EngineError, JobId, StoreError};
 use kube::{Api, api::ListParams};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +62,17 @@ impl Inner {
         sizes
     }
 
+    /// Refuses an asset that needs results of a job which it has not needed before, and which has gone since its publisher was found to have
+    /// them: they may be removed in this moment, because no asset needs them.
+    pub(super) async fn refuse_gone(&self, needed: &Needed, before: &BTreeSet<JobId>) -> Result<(), StoreError> {
+        for job in needed.keys().filter(|job| !before.contains(*job)) {
+            if let Err(EngineError::NoSuchJob(_)) = self.known(*job).await {
+                return Err(StoreError::Conflict);
+            }
+        }
+        Ok(())
+    }
+
     /// The results that assets need.
     pub(in crate::backend) async fn needed_results(&self) -> Result<Needed, CallError> {
         self.noted_in(&ListParams::default().labels(&format!("{NOTED}={SOME}"))).await
@@ -102,6 +113,10 @@ impl Inner {
         match self.known(job).await {
             Err(EngineError::NoSuchJob(_)) => {}
             known => return known.map(drop),
+        }
+        // One that this version cannot read is there.
+        if self.stored(job).await?.is_some_and(|found| !counts_as_absent(&found)) {
+            return Ok(());
         }
         if self.is_needed(job).await? {
             return Ok(());
