@@ -363,7 +363,7 @@ class Step(TypedDict):
 
 
 class StoreWait(TypedDict):
-    """The wait for a result store that does not answer."""
+    """The wait for a result store that does not answer or refuses results."""
 
     failures: int
     """How many attempts have failed."""
@@ -372,7 +372,7 @@ class StoreWait(TypedDict):
     since: str
     """When the first attempt failed."""
     until: str
-    """When the job ends without results, if the store has not answered by then."""
+    """When the job ends without results, if the store has not taken the results by then."""
     why: str
     """Why the last attempt failed, and what can be done."""
 

@@ -78,7 +78,16 @@ impl Folder {
         let (root, path) = (self.root.clone(), path_of(job, key));
         disk(move || {
             let Some(place) = found(&root, &path)? else { return Ok(()) };
-            if place.remove()? { place.sync() } else { Ok(()) }
+            match place.remove() {
+                Ok(false) => Ok(()),
+                Ok(true) => place.sync(),
+                // Another program has put a folder in its place.
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                    place.remove_all()?;
+                    place.sync()
+                }
+                Err(error) => Err(error),
+            }
         })
         .await
     }
@@ -154,26 +163,18 @@ impl Folder {
 
     /// Names of the things in one of its folders, so many at most; none if the folder is not there.
     pub(super) async fn names(&self, path: &str, at_most: usize) -> Result<Vec<String>, PublishError> {
-        let place = self.root.join(path);
-        disk(move || {
-            let Some(entries) = if_there(fs::read_dir(place))? else { return Ok(Vec::new()) };
-            let names = entries.take(at_most).map(|entry| entry.map(|entry| entry.file_name().into_string().ok()));
-            Ok(names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten().collect())
-        })
-        .await
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
+        disk(move || listed(&root, &path, at_most)).await
     }
 
     /// All things in the folders of a folder: the name of the folder, and the name of the thing in it.
     pub(super) async fn names_below(&self, path: &str) -> Result<Vec<(String, String)>, PublishError> {
-        let place = self.root.join(path);
+        let (root, path) = (self.root.clone(), PathBuf::from(path));
         disk(move || {
             let mut found = Vec::new();
-            for folder in if_there(fs::read_dir(place))?.into_iter().flatten() {
-                let folder = folder?;
-                let Ok(name) = folder.file_name().into_string() else { continue };
-                for entry in if_there(fs::read_dir(folder.path()))?.into_iter().flatten() {
-                    found.extend(entry?.file_name().into_string().ok().map(|entry| (name.clone(), entry)));
-                }
+            for name in listed(&root, &path, usize::MAX)? {
+                let inner = listed(&root, &path.join(&name), usize::MAX)?;
+                found.extend(inner.into_iter().map(|entry| (name.clone(), entry)));
             }
             Ok(found)
         })
@@ -191,6 +192,15 @@ fn found(root: &Path, path: &Path) -> io::Result<Option<Place>> {
     match Place::find(root, path, Missing::Left) {
         Err(error) if is_none(&error) => Ok(None),
         found => found.map(Some),
+    }
+}
+
+/// Names of the things in a folder, so many at most; none if nothing of the store can be there, such as behind a link.
+fn listed(root: &Path, path: &Path, at_most: usize) -> io::Result<Vec<String>> {
+    let Some(place) = found(root, path)? else { return Ok(Vec::new()) };
+    match place.names(at_most) {
+        Err(error) if is_none(&error) => Ok(Vec::new()),
+        names => Ok(names?.into_iter().filter_map(|name| name.into_string().ok()).collect()),
     }
 }
 
@@ -302,4 +312,33 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, PublishError> {
     let broken = |_| Err(PublishError::Store("a step of publishing broke".to_owned()));
     tokio::task::spawn_blocking(work).await.unwrap_or_else(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[tokio::test]
+    async fn nothing_is_listed_through_a_link() {
+        let home = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| home.path().join(name);
+        for inner in ["elsewhere/inner", "store/folder/inner"] {
+            fs::create_dir_all(at(inner)).expect("folders");
+            fs::write(at(inner).join("file"), "").expect("a file");
+        }
+        symlink(at("elsewhere/inner"), at("store/folder/link")).expect("a link");
+        symlink(at("elsewhere"), at("store/link")).expect("a link");
+        // It is no folder, and does not end the list either.
+        fs::write(at("store/folder/file"), "").expect("a file");
+
+        let folder = Folder::open(&at("store")).expect("opened");
+        assert_eq!(folder.names("folder/inner", 9).await, Ok(vec!["file".to_owned()]));
+        assert_eq!(folder.names_below("folder").await, Ok(vec![("inner".to_owned(), "file".to_owned())]));
+        assert_eq!(folder.names("folder", 2).await.map(|names| names.len()), Ok(2));
+        for nothing in ["link", "link/inner", "folder/link", "folder/file", "folder/missing"] {
+            assert_eq!(folder.names(nothing, 9).await, Ok(vec![]), "{nothing}");
+            assert_eq!(folder.names_below(nothing).await, Ok(vec![]), "{nothing}");
+        }
+    }
 }

@@ -12,6 +12,7 @@ use object_store::{
     client::{
         HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
     },
+    list::{PaginatedListOptions, PaginatedListResult, PaginatedListStore as _},
     path::Path,
 };
 use reqwest::{Method, header::CONTENT_RANGE};
@@ -38,6 +39,8 @@ const MOST_FAILURE_BYTES: usize = 16 * 1024;
 const FAILURE: Duration = Duration::from_secs(10);
 /// Bytes of an answer that is no object: a list of a thousand names, or what became of an upload.
 const MOST_DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+/// Names in a list. A store that sends more does not end its lists, to fill the memory of this program.
+const MOST_NAMES: usize = 10_000_000;
 /// Removals that are under way at a time.
 const REMOVALS_AT_ONCE: usize = 8;
 /// What is left to say to a store after its caller gave up.
@@ -246,11 +249,29 @@ impl Objects {
     }
 
     pub(super) async fn jobs(&self) -> Result<Vec<JobId>, PublishError> {
-        let prefix = Some(self.below("")).filter(|prefix| !prefix.as_ref().is_empty());
-        let found =
-            self.store.list_with_delimiter(prefix.as_ref()).await.map_err(|error| PublishError::objects(&error))?;
-        let name = |path: &Path| path.filename().and_then(|name| name.parse().ok());
-        Ok(found.common_prefixes.iter().filter_map(name).collect())
+        let prefix = self.below("");
+        let prefix = if prefix.as_ref().is_empty() { None } else { Some(format!("{prefix}/")) };
+        let (mut jobs, mut count, mut page) = (Vec::new(), 0_usize, None);
+        loop {
+            let options = PaginatedListOptions {
+                delimiter: Some("/".into()),
+                page_token: page,
+                ..PaginatedListOptions::default()
+            };
+            let found = self.store.list_paginated(prefix.as_deref(), options).await;
+            let PaginatedListResult { result, page_token } = found.map_err(|error| PublishError::objects(&error))?;
+            // A page without a name is one, too: there may be no end of them.
+            count += 1 + result.common_prefixes.len() + result.objects.len();
+            if count > MOST_NAMES {
+                return Err(PublishError::Foreign);
+            }
+            let name = |path: &Path| path.filename().and_then(|name| name.parse::<JobId>().ok());
+            jobs.extend(result.common_prefixes.iter().filter_map(name));
+            page = page_token.filter(|token| !token.is_empty());
+            if page.is_none() {
+                return Ok(jobs);
+            }
+        }
     }
 
     /// Stores a small thing, unless there is one: then it answers false.
@@ -294,25 +315,37 @@ impl Objects {
 
     /// Names of the things in one of its folders, so many at most; none if the folder is not there.
     pub(super) async fn names(&self, path: &str, at_most: usize) -> Result<Vec<String>, PublishError> {
-        let found = self.store.list(Some(&self.below(path))).take(at_most);
-        let found: Vec<_> = found.try_collect().await.map_err(|error| PublishError::objects(&error))?;
-        Ok(found.iter().filter_map(|found| found.location.filename()).map(str::to_owned).collect())
+        self.listed(path, at_most, |found| found.filename().map(str::to_owned)).await
     }
 
     /// All things in the folders of a folder: the name of the folder, and the name of the thing in it.
     pub(super) async fn names_below(&self, path: &str) -> Result<Vec<(String, String)>, PublishError> {
-        let found: Vec<_> = self
-            .store
-            .list(Some(&self.below(path)))
-            .try_collect()
-            .await
-            .map_err(|error: Error| PublishError::objects(&error))?;
-        let names = |path: &Path| {
-            let mut parts = path.as_ref().rsplit('/');
+        let names = |found: &Path| {
+            let mut parts = found.as_ref().rsplit('/');
             let name = parts.next()?.to_owned();
             Some((parts.next()?.to_owned(), name))
         };
-        Ok(found.iter().filter_map(|found| names(&found.location)).collect())
+        self.listed(path, usize::MAX, names).await
+    }
+
+    /// What is below a folder, so many at most, as `name` has it.
+    async fn listed<T>(
+        &self,
+        path: &str,
+        at_most: usize,
+        name: fn(&Path) -> Option<T>,
+    ) -> Result<Vec<T>, PublishError> {
+        let mut found = self.store.list(Some(&self.below(path))).take(at_most);
+        let (mut names, mut count) = (Vec::new(), 0_usize);
+        while let Some(next) = found.next().await {
+            let next = next.map_err(|error| PublishError::objects(&error))?;
+            count += 1;
+            if count > MOST_NAMES {
+                return Err(PublishError::Foreign);
+            }
+            names.extend(name(&next.location));
+        }
+        Ok(names)
     }
 
     async fn fetch(&self, path: &Path) -> Result<Option<Vec<u8>>, PublishError> {
@@ -415,7 +448,8 @@ async fn document(body: HttpResponseBody) -> Result<Vec<u8>, HttpError> {
     Ok(content)
 }
 
-/// The beginning of an answer that says why a request has failed: it has the word that S3 has for the fault.
+/// The beginning of an answer that says why a request has failed: it has the word that S3 has for the fault. object_store keeps it as a
+/// text, and would not take one that was cut within a character.
 async fn beginning(body: HttpResponseBody) -> Vec<u8> {
     let (mut content, mut chunks) = (Vec::new(), body.bytes_stream());
     let end = tokio::time::Instant::now() + FAILURE;
@@ -426,7 +460,7 @@ async fn beginning(body: HttpResponseBody) -> Vec<u8> {
             break;
         }
     }
-    content
+    String::from_utf8_lossy(&content).into_owned().into_bytes()
 }
 
 /// An answer that object_store would break at.

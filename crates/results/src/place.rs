@@ -2,7 +2,7 @@
 //! what is found under a name may be a link to a file or a folder of this program's own. Every folder on the way is opened from the one
 //! above it, and no link is followed: neither to read, nor to write, nor to remove.
 
-use cloister_files::if_there;
+use cloister_files::{if_there, random_name};
 use rustix::{
     fs::{AtFlags, Dir, Mode, OFlags, linkat, mkdirat, open, openat, renameat, unlinkat},
     io::Errno,
@@ -91,31 +91,31 @@ impl Place {
         }
     }
 
-    /// Removes a folder and everything in it. A link in its place is removed, and what it leads to stays.
+    /// Removes a folder and everything in it. Anything else in its place is removed as well; what a link leads to stays.
     pub(super) fn remove_all(&self) -> io::Result<()> {
         let Some(found) = if_there(self.metadata())? else { return Ok(()) };
-        if found.is_symlink() {
+        if !found.is_dir() {
             return self.remove().map(drop);
         }
-        let folder = Arc::new(below(&self.folder, self.name())?);
-        for name in names(&folder)? {
-            let inner = Self { folder: Arc::clone(&folder), name };
-            match inner.metadata() {
-                Ok(found) if found.is_dir() => inner.remove_all()?,
-                _ => {
-                    inner.remove()?;
-                }
-            }
-        }
+        let Some(folder) = if_there(below(&self.folder, self.name()).map_err(io::Error::from))? else { return Ok(()) };
+        while flatten(&folder)? {}
         match unlinkat(&self.folder, self.name(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
+    /// Names of what is in the folder that is there, so many at most.
+    ///
+    /// # Errors
+    /// As of [`Place::find`], also if what is there is no folder.
+    pub(super) fn names(&self, at_most: usize) -> io::Result<Vec<OsString>> {
+        names(&below(&self.folder, self.name())?, at_most)
+    }
+
     /// All that is in the same folder.
     pub(super) fn siblings(&self) -> io::Result<Vec<Self>> {
-        Ok(names(&self.folder)?.into_iter().map(|name| self.beside(name)).collect())
+        Ok(names(&self.folder, usize::MAX)?.into_iter().map(|name| self.beside(name)).collect())
     }
 
     /// Moves what is there. It takes the place of what is there.
@@ -165,9 +165,13 @@ fn sync(folder: &OwnedFd) -> io::Result<()> {
     File::from(readable(folder)?).sync_all()
 }
 
-fn names(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
+/// Names of what is in a folder, so many at most.
+fn names(folder: &OwnedFd, at_most: usize) -> io::Result<Vec<OsString>> {
     let mut names = Vec::new();
     for entry in Dir::new(readable(folder)?)? {
+        if names.len() >= at_most {
+            break;
+        }
         let entry = entry?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
         if name != "." && name != ".." {
@@ -177,7 +181,66 @@ fn names(folder: &OwnedFd) -> io::Result<Vec<OsString>> {
     Ok(names)
 }
 
+/// Removes the files and folders in a folder; folders in these move up to their place. Whether there were any. However deep folders lie in
+/// each other, this takes no more stack and no more open files.
+fn flatten(folder: &OwnedFd) -> io::Result<bool> {
+    let mut moved = false;
+    for name in if_there(names(folder, usize::MAX))?.unwrap_or_default() {
+        if !is_left(folder, &name)? {
+            continue;
+        }
+        // Another process may remove the same.
+        let Some(inner) = if_there(below(folder, &name).map_err(io::Error::from))? else { continue };
+        for name in if_there(names(&inner, usize::MAX))?.unwrap_or_default() {
+            if is_left(&inner, &name)? {
+                match renameat(&inner, name.as_os_str(), folder, random_name()?) {
+                    Ok(()) => moved = true,
+                    Err(Errno::NOENT) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        match unlinkat(folder, name.as_os_str(), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(moved)
+}
+
+/// Removes what has this name unless it is a folder. Whether it is one.
+fn is_left(folder: &OwnedFd, name: &OsStr) -> io::Result<bool> {
+    match unlinkat(folder, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(false),
+        Err(Errno::ISDIR) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The same folder, so that it can be listed and written to the disk.
 fn readable(folder: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     openat(folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, thread};
+
+    #[test]
+    fn folders_are_removed_however_deep_they_lie_in_each_other() {
+        let root = tempfile::tempdir().expect("a folder");
+        let mut folder = open(root.path(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty()).expect("opened");
+        for name in ["job"].into_iter().chain(std::iter::repeat_n("inner", 3000)) {
+            mkdirat(&folder, name, Mode::RWXU).expect("made");
+            folder = below(&folder, OsStr::new(name)).expect("opened");
+            mkdirat(&folder, "beside", Mode::RWXU).expect("made");
+            openat(&folder, "file", OFlags::WRONLY | OFlags::CREATE, Mode::RUSR).expect("made");
+        }
+        let place = Place::find(root.path(), Path::new("job"), Missing::Left).expect("found");
+        // A level of calls for each of the folders would not fit.
+        let remover = thread::Builder::new().stack_size(256 * 1024).spawn(move || place.remove_all());
+        remover.expect("started").join().expect("no panic").expect("removed");
+        assert_eq!(fs::read_dir(root.path()).expect("listed").count(), 0);
+    }
 }

@@ -46,7 +46,7 @@ impl Inspecting {
     ///
     /// # Errors
     /// [`StoreError::Full`] if the account, or all accounts together, have too many inspections under way;
-    /// [`StoreError::Unavailable`] if the program is ending.
+    /// [`StoreError::Unavailable`] if the program is ending, or the inspection broke.
     pub async fn inspect(
         &self,
         account: Account,
@@ -158,7 +158,9 @@ impl<T: Clone + Send + Sync + 'static> Background<T> {
         let ended = state.wait_for(Option::is_some);
         let Ok(found) = tokio::time::timeout(patience, ended).await else { return Ok(None) };
         let Ok(found) = found.map(|found| found.clone()) else {
-            return Err(StoreError::Unavailable("the service is shutting down".to_owned()));
+            let is_ending = runner.ending.is_cancelled();
+            let why = if is_ending { "the service is shutting down" } else { "the check broke; try again" };
+            return Err(StoreError::Unavailable(why.to_owned()));
         };
         // A result is returned once, and the next call looks at the sources again: what lies there may have changed, and a
         // publication must not record digests of earlier bytes.
@@ -266,7 +268,7 @@ mod tests {
         };
         for number in 0..=MOST_OF_ACCOUNT {
             let broken = ask(number, true).await;
-            assert!(matches!(broken, Err(StoreError::Unavailable(_))), "{broken:?}");
+            assert_eq!(broken, Err(StoreError::Unavailable("the check broke; try again".to_owned())));
         }
         tasks.close();
         tasks.wait().await;

@@ -184,8 +184,8 @@ pub(super) async fn stop(
 
 /// Try at once to store results that wait for the result store
 ///
-/// While the result store does not answer, the service tries again after pauses that grow; `storeWait` says until when. This request
-/// ends the pause. All accounts that may stop the job may send it.
+/// While the result store does not answer or refuses the results, the service tries again after pauses that grow; `storeWait` says until when.
+/// This request ends the pause. All accounts that may stop the job may send it.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/publish", operation_id = "publish_job", tag = "jobs",
     params(("id" = String, Path, pattern = "^[0-9a-f]{32}$")),

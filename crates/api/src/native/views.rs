@@ -58,7 +58,7 @@ pub(super) struct JobView {
     /// Grows with every change.
     revision: u64,
     progress: Option<ProgressView>,
-    /// Present while its results wait for a result store that does not answer. They are kept.
+    /// Present while its results wait for a result store that does not answer or refuses them. They are kept.
     store_wait: Option<StoreWaitView>,
     /// Every phase that it has entered.
     history: Vec<StepView>,
@@ -109,7 +109,7 @@ pub(super) struct ProgressView {
     total_bytes: Option<u64>,
 }
 
-/// The wait for a result store that does not answer.
+/// The wait for a result store that does not answer or refuses results.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = StoreWait)]
@@ -122,7 +122,7 @@ pub(super) struct StoreWaitView {
     /// When the next attempt begins, unless an earlier one is requested.
     #[schema(format = DateTime)]
     next: String,
-    /// When the job ends without results, if the store has not answered by then.
+    /// When the job ends without results, if the store has not taken the results by then.
     #[schema(format = DateTime)]
     until: String,
     /// Why the last attempt failed, and what can be done.

@@ -58,7 +58,7 @@ pub(crate) struct Job {
     pub(crate) store_wait: Option<StoreWait>,
 }
 
-/// The wait for a result store that is away.
+/// The wait for a result store that is away or refuses the results.
 #[derive(Debug, Deserialize)]
 pub(crate) struct StoreWait {
     pub(crate) since: String,

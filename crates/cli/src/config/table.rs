@@ -111,7 +111,7 @@ settings! {
     "times.queue" times_queue: Span = "1d", false, "How long a job may wait in the queue.";
     "times.total" times_total: Span = "1d", false, "How long a job may take up to its review, or to the storing of its results.";
     "times.review" times_review: Span = "7d", false, "How long outputs may wait for a reviewer.";
-    "times.publishing" times_publishing: Span = "1d", false, "How long storing the results of a job may take. The service tries again until then if the result store does not answer.";
+    "times.publishing" times_publishing: Span = "1d", false, "How long storing the results of a job may take. The service tries again until then if the result store does not answer or refuses them.";
     "times.keep" times_keep: Span = "30d", false, "How long results, logs and reports are kept.";
     "notify.webhook" notify_webhook: Option<String> = "", false, "The URL that gets a message when outputs wait for a review. The rules of `sources.*` about addresses hold for it. Empty: none.";
     "notify.webhook_secret" notify_webhook_secret: Option<String> = "", true, "The key that signs these messages, at least 16 characters (Standard Webhooks, HMAC-SHA256).";

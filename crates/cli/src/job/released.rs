@@ -18,6 +18,9 @@ const MOST_OF_NAME: usize = 100;
 /// Characters of a file's name in a list of results, which is escaped by the service. In a receipt, it is as the algorithm chose it.
 const MOST_IN_LIST: usize = 4096;
 
+/// What the name of a file that was released encrypted ends in. Its digest is that of what was stored.
+const ENCRYPTED: &str = ".age";
+
 /// A file that was released.
 #[derive(Debug)]
 struct Released {
@@ -61,10 +64,18 @@ impl Earlier {
         let Self { job, ended, files } = self;
         let at = ended.as_deref().map(|ended| format!(" on {}", escape(ended.as_bytes(), 64))).unwrap_or_default();
         let outputs: Vec<&ResultFile> = waiting.iter().filter(|file| file.kind == ResultKind::Output).collect();
+        let names: BTreeSet<&str> = outputs.iter().map(|file| file.name.as_str()).collect();
+        let was_encrypted = |name: &str| {
+            let stored = format!("{name}{ENCRYPTED}");
+            !files.contains_key(name) && files.contains_key(&stored) && !names.contains(stored.as_str())
+        };
         let (mut lines, mut unchanged) = (Vec::new(), Vec::new());
         for ResultFile { name, bytes, sha256, .. } in &outputs {
             let (shown, size) = (bounded(name), ByteSize(*bytes));
             match files.get(name) {
+                None if was_encrypted(name) => {
+                    lines.push(format!("  {shown}: was released encrypted, so it cannot be compared, {size}"));
+                }
                 None => lines.push(format!("  {shown}: new, {size}")),
                 Some(before) if before.sha256 == sha256.to_string() => {
                     unchanged.push(format!("  {shown}: unchanged, {size}"));
@@ -75,8 +86,11 @@ impl Earlier {
                 Some(before) => lines.push(format!("  {shown}: {} -> {size}", ByteSize(before.bytes))),
             }
         }
-        let names: BTreeSet<&str> = outputs.iter().map(|file| file.name.as_str()).collect();
-        let gone = files.keys().filter(|name| !names.contains(name.as_str()));
+        let is_here = |name: &str| names.contains(name);
+        let gone = files.keys().filter(|name| {
+            let plain = name.strip_suffix(ENCRYPTED);
+            !is_here(name) && !plain.is_some_and(|plain| is_here(plain) && was_encrypted(plain))
+        });
         lines.extend(gone.map(|name| format!("  {}: not among these", bounded(name))));
         let what = if lines.is_empty() { "the same files as" } else { "compared with" };
         lines.append(&mut unchanged);
@@ -154,6 +168,18 @@ mod tests {
             ("d.csv", 7, '4'),
         ]));
         assert!(same[0].starts_with("the same files as those that job 0123"), "{same:?}");
+    }
+
+    #[test]
+    fn what_was_released_encrypted_is_neither_new_nor_gone() {
+        let before = earlier(&[("a.csv.age", 1400, '1'), ("b.csv.age", 300, '2'), ("c.age", 7, '3')]);
+        let lines = before.compared(&listed(&[("a.csv", 1200, '4'), ("c.age", 7, '3')]));
+        let expected = [
+            "  a.csv: was released encrypted, so it cannot be compared, 1.2 kB",
+            "  b.csv.age: not among these",
+            "  c.age: unchanged, 7 bytes",
+        ];
+        assert_eq!(lines[1..], expected);
     }
 
     #[test]

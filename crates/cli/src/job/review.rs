@@ -118,15 +118,18 @@ async fn list_waiting(context: &Context) -> anyhow::Result<()> {
 async fn introduce(client: &Client, id: &str, waiting: &[ResultFile]) -> anyhow::Result<()> {
     let job: Job = read(&client.get(&["v1", "jobs", id], &[]).await?)?;
     let explanation: JobExplanation = read(&client.get(&["v1", "jobs", id, "explain"], &[]).await?)?;
-    let earlier = Earlier::of(client, &job).await?;
+    let earlier = Earlier::of(client, &job).await;
     let mut names = Names::new(client);
     let algorithm = algorithm_name(&mut names, job.algorithm).await;
     let datasets = names.of_datasets(&job.datasets).await;
     note(&format!("{} ran {} on {}", shown(&job.owner.unwrap_or_default()), shown(&algorithm), shown(&datasets)));
     let given = fetch_read(client, id).await?.map(|given| given.lines()).unwrap_or_default();
     given.iter().for_each(|line| note(&format!("  parameter {line}")));
-    if let Some(earlier) = earlier {
-        earlier.compared(waiting).iter().for_each(|line| note(line));
+    match earlier {
+        Ok(Some(earlier)) => earlier.compared(waiting).iter().for_each(|line| note(line)),
+        Ok(None) => {}
+        // The decision does not need it.
+        Err(error) => note(&format!("these outputs are not compared with earlier ones: {error}")),
     }
     if let Some(waits) = explanation.review {
         note(&waits.sentence());

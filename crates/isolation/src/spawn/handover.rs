@@ -11,14 +11,15 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Descriptors in one message. The kernel takes up to 253 (unix(7)), and counts those that are under way against the limit on open files
-/// of the user who sends them.
+/// Descriptors in one message. The kernel takes up to 253 (unix(7)). It compares how many are under way from all processes of the user with
+/// the soft limit on open files of the one that sends.
 const IN_ONE_MESSAGE: usize = 64;
 
 /// More descriptors follow, once this message was answered.
@@ -28,6 +29,8 @@ const LAST: u8 = 0;
 
 /// How long to wait until other processes of the same user have taken what is under way to them.
 const PAUSE: Duration = Duration::from_millis(1);
+/// For how long. What others have sent may never be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A process of the running program that waits for its descriptors.
 ///
@@ -58,7 +61,8 @@ impl WaitingProgram {
     ///
     /// # Errors
     ///
-    /// If the process has ended, or the kernel refuses a limit.
+    /// If the process has ended, or the kernel refuses a limit. `ETOOMANYREFS` if processes of the same user have more descriptors under
+    /// way than this one may have open, and have not taken them within ten seconds.
     pub fn begin(self, rlimits: Rlimits, fds: &[OwnedFd]) -> io::Result<Child> {
         for (resource, limit) in rlimits.to_set() {
             rustix::process::prlimit(Some(self.child.process()), resource, limit)?;
@@ -80,6 +84,7 @@ impl WaitingProgram {
     }
 
     fn send(&self, kind: u8, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let mut refused = None;
         loop {
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(IN_ONE_MESSAGE))];
             let mut rights = SendAncillaryBuffer::new(&mut space);
@@ -89,7 +94,16 @@ impl WaitingProgram {
             match sendmsg(&self.connection, &[IoSlice::new(&[kind])], &mut rights, SendFlags::NOSIGNAL) {
                 Ok(_) => return Ok(()),
                 Err(Errno::INTR) => {}
-                Err(Errno::TOOMANYREFS) => std::thread::sleep(PAUSE),
+                Err(Errno::TOOMANYREFS) => {
+                    let since = *refused.get_or_insert_with(|| {
+                        raise_open_files();
+                        Instant::now()
+                    });
+                    if since.elapsed() > PATIENCE {
+                        return Err(Errno::TOOMANYREFS.into());
+                    }
+                    std::thread::sleep(PAUSE);
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -102,6 +116,12 @@ impl WaitingProgram {
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
+}
+
+/// Raises the soft limit on open files of this process to its hard one. If the kernel refuses, the present one stays.
+fn raise_open_files() {
+    let most = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most });
 }
 
 /// The descriptors that this process was handed by the one that started it.

@@ -59,7 +59,7 @@ pub struct ComputeJobStatus {
     /// How many bytes of its inputs are fetched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<JobProgress>,
-    /// Present while the results wait for a result store that does not answer.
+    /// Present while the results wait for a result store that does not answer or refuses them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub store_wait: Option<StoredWait>,
     /// The node that the algorithm runs on.
@@ -210,7 +210,7 @@ pub struct Attempts {
     pub store_away: u32,
 }
 
-/// The wait for a result store that is away. The outputs stay on the volume of the job.
+/// The wait for a result store that is away or refuses the results. The outputs stay on the volume of the job.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
@@ -222,7 +222,7 @@ pub struct StoredWait {
     pub failures: u32,
     /// When the next attempt begins, unless an earlier one is requested.
     pub next: Moment,
-    /// When the job ends without results, if the store has not answered by then.
+    /// When the job ends without results, if the store has not taken the results by then.
     pub until: Moment,
     /// Why the last attempt failed, and what can be done. Safe to show.
     #[schemars(length(max = 500))]

@@ -207,7 +207,10 @@ async fn tidy(core: &Arc<Core>) -> Result<(), DbError> {
         let kept = core.store.read(|db| jobs::is_kept(db, job))?;
         let needed = status.is_some_and(|status| !status.phase.has_ended() || status.phase == Phase::Finished);
         if !kept && !needed {
-            core.results.remove(job).await.map_err(|error| DbError::Other(error.to_string()))?;
+            // One that cannot be removed does not hold up the others.
+            if let Err(error) = core.results.remove(job).await {
+                tracing::warn!(%job, %error, "results that are no longer needed cannot be removed; the next start tries again");
+            }
         }
     }
     let logs = core.home.logs();

@@ -203,7 +203,7 @@ pub struct StoreWait {
     pub failures: u32,
     /// When the next attempt begins, unless an earlier one is requested.
     pub next: Timestamp,
-    /// When the job ends without results, if the store has not answered by then.
+    /// When the job ends without results, if the store has not taken the results by then.
     pub until: Timestamp,
     /// Why the last attempt failed, and what can be done: at most 500 characters that are safe to show.
     pub why: String,

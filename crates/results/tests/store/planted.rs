@@ -170,11 +170,21 @@ async fn a_job_is_removed_with_whatever_is_in_its_folder() {
     let store = case.store();
     fs::create_dir_all(case.at(job(1), "files/deep/deeper")).expect("folders");
     fs::write(case.at(job(1), "files/deep/deeper/0"), "planted").expect("a file");
+    fs::create_dir_all(case.at(job(1), "manifest.json/deep")).expect("folders");
     fs::write(case.home.path().join("outside"), "SECRET").expect("a file");
     std::os::unix::fs::symlink(case.home.path(), case.at(job(1), "files/deep/link")).expect("a link");
     store.remove(job(1)).await.expect("removed");
     assert_eq!(store.jobs().await, Ok(vec![]));
     assert!(case.home.path().join("outside").exists(), "it was removed through a link");
+
+    // In its place may be something that is no folder.
+    let place = case.home.path().join("results").join(job(1).to_string());
+    fs::write(&place, "planted").expect("a file");
+    store.remove(job(1)).await.expect("removed");
+    assert_eq!(store.jobs().await, Ok(vec![]), "a file");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &place, rustix::fs::Mode::RUSR).expect("a pipe");
+    store.remove(job(1)).await.expect("removed");
+    assert_eq!(store.jobs().await, Ok(vec![]), "a pipe");
 }
 
 /// What is read as a whole is small. Something large in its place was put there to fill the memory of the reader.
@@ -221,7 +231,12 @@ async fn lying_store(list: Vec<u8>) -> (String, Arc<AtomicUsize>) {
                     ("200 OK", String::new(), MOST)
                 };
                 let head = format!("HTTP/1.1 {status}\r\n{HEAD}{range}Content-Length: {bytes}\r\n\r\n");
-                let body = if bytes == list.len() { list } else { vec![0; 64 << 10] };
+                let body = match status {
+                    _ if bytes == list.len() => list,
+                    // Wherever it is cut at an even number of bytes, that is within a character.
+                    "403 Forbidden" => format!("x{}", "ä".repeat(32 << 10)).into_bytes(),
+                    _ => vec![0; 64 << 10],
+                };
                 let _ = connection.write_all(head.as_bytes()).await;
                 let mut left = bytes;
                 while left > 0 {
