@@ -280,7 +280,10 @@ async fn live(installation: &Installation, service: &ClusterStore, job: JobId, w
             return;
         }
         Way::Stopped => {
-            // At once: pods that the test plays end so soon that a later stop would find no job to stop.
+            // As soon as the service knows it: pods that the test plays end so soon that a later stop would find no job to stop.
+            while service.status(job).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
             let stopped = record(AuditAction::JobStopped);
             insist(job, async || service.stop(job, stopped.clone()).await.map(drop)).await;
         }
