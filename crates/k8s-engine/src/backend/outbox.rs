@@ -116,22 +116,21 @@ async fn sweep_kind<K: Recorded>(inner: &Inner, api: Api<K>) -> Result<(), CallE
     let wanted = ListParams::default().labels(PENDING_LABEL).limit(500);
     let found = call("list changes that are not on record", || async { api.list(&wanted).await }).await?;
     for object in found.items {
-        match sweep_object(inner, &api, &object).await {
-            Ok(()) => {}
-            // The others would wait as long for nothing.
-            Err(error @ CallError::Unreachable { .. }) => return Err(error),
-            // One whose events cannot be read or stored keeps no other from the record.
-            Err(error) => {
-                let object = object.name_any();
-                tracing::warn!(%error, object, "changes of an object are not on record; they are tried again");
-            }
+        let old = |entry: &crate::store::Entry| now().unix_ms().saturating_sub(entry.event.at.unix_ms()) > GRACE_MS;
+        let swept = match Pending::of(object.meta().annotations.as_ref()) {
+            Ok(pending) if !pending.entries().iter().all(old) => Ok(()),
+            Ok(_) => match inner.flush(&api, &object).await {
+                // The others would wait as long for nothing.
+                Err(error @ CallError::Unreachable { .. }) => return Err(error),
+                flushed => flushed,
+            },
+            Err(error) => Err(error),
+        };
+        // One whose events cannot be read or stored keeps no other from the record.
+        if let Err(error) = swept {
+            let object = object.name_any();
+            tracing::warn!(%error, object, "changes of an object are not on record; they are tried again");
         }
     }
     Ok(())
-}
-
-async fn sweep_object<K: Recorded>(inner: &Inner, api: &Api<K>, object: &K) -> Result<(), CallError> {
-    let pending = Pending::of(object.meta().annotations.as_ref())?;
-    let old = |entry: &crate::store::Entry| now().unix_ms().saturating_sub(entry.event.at.unix_ms()) > GRACE_MS;
-    if pending.entries().iter().all(old) { inner.flush(api, object).await } else { Ok(()) }
 }

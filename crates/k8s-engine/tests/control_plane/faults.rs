@@ -249,6 +249,14 @@ async fn submit(installation: &Installation, service: &ClusterStore, number: u64
         installation.end(id, Ending::StoreAway);
     }
     insist(id, async || service.submit(job.clone(), Vec::new(), record.clone()).await.map(drop)).await;
+    if way == Way::Stopped {
+        // Before the next job is submitted, which may take seconds: the pods that the test plays end soon.
+        while service.status(id).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let stopped = event(id, AuditAction::JobStopped);
+        insist(id, async || service.stop(id, stopped.clone()).await.map(drop)).await;
+    }
     id
 }
 
@@ -279,14 +287,8 @@ async fn live(installation: &Installation, service: &ClusterStore, job: JobId, w
             insist(job, async || service.remove(job, removed.clone()).await).await;
             return;
         }
-        Way::Stopped => {
-            // As soon as the service knows it: pods that the test plays end so soon that a later stop would find no job to stop.
-            while service.status(job).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            let stopped = record(AuditAction::JobStopped);
-            insist(job, async || service.stop(job, stopped.clone()).await.map(drop)).await;
-        }
+        // It was stopped as soon as it was submitted.
+        Way::Stopped => {}
         Way::Reviewed => {
             installation.until(job, |status| status.phase == Phase::InReview).await;
             let reviewed = record(AuditAction::Reviewed);
