@@ -150,7 +150,7 @@ async fn a_container_that_fails_ends_in_the_phase_of_its_cause() {
     }
     // It is waited for, for two minutes, and the job says so meanwhile.
     let (_, without_image, ..) = jobs.iter().find(|(what, ..)| *what == "an image that is nowhere").expect("a job");
-    let said = ["the container image of the algorithm cannot be pulled", "the controller waits for this"];
+    let said = ["the container image of the algorithm cannot be pulled", "the controller waits"];
     installation.explained(*without_image, &said).await;
     for (what, job, phase, whose, words) in jobs {
         let status = installation.ended(job).await;

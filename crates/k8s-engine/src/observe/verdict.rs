@@ -144,9 +144,7 @@ fn waiting(on: WaitingOn, text: &str, attempts: u32, since: Timestamp, now: Time
     let said = if text.is_empty() { on.text().to_owned() } else { format!("{}: {text}", on.text()) };
     if now < until {
         // What the cluster says may be long, and comes last.
-        let text = if text.is_empty() { String::new() } else { format!(": {text}") };
-        let text = format!("{}, and the controller waits for this{text}", on.text());
-        return Verdict::Wait { text, until: Some(until) };
+        return Verdict::Wait { text: format!("the controller waits, because {said}"), until: Some(until) };
     }
     match on {
         WaitingOn::Start => again(attempts, said),
