@@ -117,11 +117,6 @@ impl KnownJob {
             generation: resource.metadata.generation,
         })
     }
-
-    /// Whether the object is to be deleted, or is being deleted.
-    pub(super) fn is_leaving(resource: &ComputeJob) -> bool {
-        resource.spec.removal.is_some() || resource.meta().deletion_timestamp.is_some()
-    }
 }
 
 /// A pod of a job.

@@ -176,7 +176,8 @@ impl Reconciler {
             return Ok(Some(known));
         }
         let Some(found) = self.objects.job(&name).await? else { return Ok(None) };
-        if KnownJob::is_leaving(&found) {
+        // What belongs to it goes with it. Until then, also while it waits to be removed, what it has left is removed here.
+        if found.metadata.deletion_timestamp.is_some() {
             return Ok(None);
         }
         KnownJob::of(&found).map(|known| Some(Arc::new(known))).or_else(|error| {
