@@ -9,11 +9,11 @@ use cloister_tests::{
 use serde_json::{Value, json};
 use std::process::Output;
 
-/// Works for about five seconds, and writes nothing.
+/// Works for about ten seconds, and writes nothing.
 const BUSY: &str = r#"(module
   (memory (export "memory") 1)
   (func (export "_start") (local $left i64)
-    (local.set $left (i64.const 10000000000))
+    (local.set $left (i64.const 20000000000))
     (loop $again
       (local.set $left (i64.sub (local.get $left) (i64.const 1)))
       (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;

@@ -21,7 +21,7 @@ print('a,b\nc,d', flush=True)
 time.sleep(600)
 ";
 
-/// Prints, and works for about five seconds.
+/// Prints, and works for about ten seconds.
 const PRINTS_AND_WORKS: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
@@ -29,7 +29,7 @@ const PRINTS_AND_WORKS: &str = r#"(module
   (data (i32.const 32) "x,y\0a")
   (func (export "_start") (local $left i64)
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
-    (local.set $left (i64.const 10000000000))
+    (local.set $left (i64.const 20000000000))
     (loop $again
       (local.set $left (i64.sub (local.get $left) (i64.const 1)))
       (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
