@@ -6,6 +6,15 @@ pub const NOTHING: &str = r#"(module (memory (export "memory") 1) (func (export 
 /// Runs until it is stopped.
 pub const ENDLESS: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
 
+/// Works for about ten seconds, and writes nothing.
+pub const BUSY: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "_start") (local $left i64)
+        (local.set $left (i64.const 20000000000))
+        (loop $again
+            (local.set $left (i64.sub (local.get $left) (i64.const 1)))
+            (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
+
 /// Ends with exit code 7.
 pub const EXITS_WITH_7: &str = r#"(module
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

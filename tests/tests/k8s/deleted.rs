@@ -4,19 +4,10 @@ use super::jobs::{Installation, program};
 use cloister_model::{JobSpec, Phase};
 use cloister_tests::{
     cluster::{self, Namespace},
-    service::NOTHING,
+    service::{BUSY, NOTHING},
 };
 use serde_json::{Value, json};
 use std::process::Output;
-
-/// Works for about ten seconds, and writes nothing.
-const BUSY: &str = r#"(module
-  (memory (export "memory") 1)
-  (func (export "_start") (local $left i64)
-    (local.set $left (i64.const 20000000000))
-    (loop $again
-      (local.set $left (i64.sub (local.get $left) (i64.const 1)))
-      (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
 
 /// A label that nodes must have to take the pods of one environment. While none has it, such pods wait for certain.
 struct Gate {

@@ -15,7 +15,7 @@ use cloister_sources::SourcePolicy;
 use cloister_tests::{
     chart::{self, SYSTEM},
     cluster::{self, PATIENCE},
-    service::NOTHING,
+    service::{BUSY, NOTHING},
 };
 use serde_json::{Value, json};
 use std::{
@@ -34,15 +34,6 @@ const ASSETS: &str = "cloister-assets";
 const ALICE: &str = "team-alice";
 
 pub(super) const TABLE: &str = "age,weight\n41,70\n52,81\n38,64\n";
-
-/// Works for some seconds, and writes nothing.
-const BUSY: &str = r#"(module
-  (memory (export "memory") 1)
-  (func (export "_start") (local $left i64)
-    (local.set $left (i64.const 20000000000))
-    (loop $again
-      (local.set $left (i64.sub (local.get $left) (i64.const 1)))
-      (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
 
 /// For whom a Provider asks as a dishonest client would.
 const OWNER: &str = "0x8ba1f109551bD432803012645Ac136ddd64DBA72";

@@ -111,16 +111,7 @@ mod tests {
         let dataset = |file: serde_json::Value, withdrawn: Option<Timestamp>| {
             let ddo = json!({"id": "did:op:d", "metadata": {"type": "dataset", "name": "d"},
                 "services": [{"id": "one", "type": "compute", "files": [file]}]});
-            Asset {
-                ddo: Ddo::from_value(ddo).expect("a DDO"),
-                owner: "bob".parse().expect("an account"),
-                name: "n".to_owned(),
-                created: Timestamp::from_unix_ms(1),
-                updated: Timestamp::from_unix_ms(2),
-                revision: 1,
-                withdrawn,
-                files: None,
-            }
+            Asset { ddo: Ddo::from_value(ddo).expect("a DDO"), withdrawn, ..cloister_testkit::dataset("d", "bob", "n") }
         };
         let own = || json!({"type": "result", "job": job, "index": 0});
         let another = json!({"type": "result", "job": "f".repeat(32), "index": 0});

@@ -30,9 +30,7 @@ fn waiting(review: bool) -> (Cluster, StoreWait) {
         }
         let act = plan(&cluster.world(), &testing::settings(), &mut Patience::default(), cluster.now());
         cluster.perform(act).expect("performed");
-        cluster.advance(3);
-        cluster.advance(4);
-        cluster.advance(5);
+        cluster.advance_each();
     }
     panic!("it does not wait: {:?} {:?}", cluster.stored, cluster.pods)
 }

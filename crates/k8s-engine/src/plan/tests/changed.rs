@@ -35,9 +35,7 @@ fn with_changed_pods(cluster: &mut Cluster) {
             }
         }
         if waits {
-            cluster.advance(3);
-            cluster.advance(4);
-            cluster.advance(5);
+            cluster.advance_each();
         }
     }
     panic!("it does not end: {:?} {:?}", cluster.stored, cluster.pods)
