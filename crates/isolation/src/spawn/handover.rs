@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 /// the soft limit on open files of the one that sends.
 const IN_ONE_MESSAGE: usize = 64;
 
+/// The process is past its exec and waits.
+const READY: u8 = 2;
 /// More descriptors follow, once this message was answered.
 const MORE: u8 = 1;
 /// All descriptors were handed over.
@@ -57,13 +59,17 @@ impl WaitingProgram {
         Ok(Self { child, connection })
     }
 
-    /// Limits the process, then hands the descriptors to it, which begins its work. It takes them with [`Handed::receive`].
+    /// Limits the process, then hands the descriptors to it, which begins its work. It takes them with [`Handed::receive`]. Waits until the
+    /// process does so.
     ///
     /// # Errors
     ///
     /// If the process has ended, or the kernel refuses a limit. `ETOOMANYREFS` if processes of the same user have more descriptors under
     /// way than this one may have open, and have not taken them within ten seconds.
     pub fn begin(self, rlimits: Rlimits, fds: &[OwnedFd]) -> io::Result<Child> {
+        // At the end of an exec, the kernel sets the limit on the stack to what it was at its beginning (finalize_exec, fs/exec.c). A limit
+        // that is set in between does not last.
+        self.says(READY)?;
         for (resource, limit) in rlimits.to_set() {
             rustix::process::prlimit(Some(self.child.process()), resource, limit)?;
         }
@@ -77,7 +83,7 @@ impl WaitingProgram {
                 self.send(LAST, &part)?;
             } else {
                 self.send(MORE, &part)?;
-                self.answered()?;
+                self.says(MORE)?;
             }
         }
         Ok(self.child)
@@ -109,10 +115,10 @@ impl WaitingProgram {
         }
     }
 
-    /// Waits until the process has taken what was sent to it.
-    fn answered(&self) -> io::Result<()> {
+    /// Waits until the process says this.
+    fn says(&self, word: u8) -> io::Result<()> {
         match receive(&self.connection)? {
-            (MORE, fds) if fds.is_empty() => Ok(()),
+            (said, fds) if said == word && fds.is_empty() => Ok(()),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
@@ -138,13 +144,15 @@ impl Handed {
     pub fn receive() -> io::Result<Self> {
         let connection = take_fd(FIRST)?;
         let mut handed = Vec::new();
+        let mut word = READY;
         loop {
+            sendmsg(&connection, &[IoSlice::new(&[word])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
             let (kind, fds) = receive(&connection)?;
             handed.extend(fds.into_iter().map(Some));
             if kind == LAST {
                 return Ok(Self(handed));
             }
-            sendmsg(&connection, &[IoSlice::new(&[MORE])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
+            word = MORE;
         }
     }
 
