@@ -178,20 +178,29 @@ impl Cache {
         Ok(held)
     }
 
-    /// Gives a new file its name. Another process may do the same at the same time: the last one stays, and each has its
-    /// own link.
+    /// Gives a new file its name. If another fetch does the same at the same time, the first one stays, for both.
     fn add(self: &Arc<Self>, fresh: Fresh) -> io::Result<Held> {
         let file = fresh.file();
         let held = Held::new(self.clone(), fresh.keep_path()?, file);
-        let name = self.process.new_path()?;
-        fs::hard_link(held.path(), &name)?;
-        fs::rename(&name, self.file_path(file.sha256)).inspect_err(|_| drop(fs::remove_file(&name)))?;
-        // A rename to another name of the same file does nothing.
-        let _ = fs::remove_file(&name);
+        if fs::hard_link(held.path(), self.file_path(file.sha256)).is_err() {
+            if let Ok(first) = self.hold(file) {
+                return Ok(first);
+            }
+            self.replace(&held)?;
+        }
         self.touch(file.sha256);
         let mut size = self.size();
         size.added = size.added.saturating_add(file.bytes);
         Ok(held)
+    }
+
+    /// Gives a new file the name that something else has, such as a file that was cut.
+    fn replace(&self, held: &Held) -> io::Result<()> {
+        let name = self.process.new_path()?;
+        fs::hard_link(held.path(), &name)?;
+        fs::rename(&name, self.file_path(held.file().sha256)).inspect_err(|_| drop(fs::remove_file(&name)))?;
+        // A rename to another name of the same file does nothing.
+        if_there(fs::remove_file(&name)).map(|_| ())
     }
 
     /// Removes what was used least lately until the rest fits; nothing while another process does that.

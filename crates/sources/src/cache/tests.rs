@@ -35,6 +35,37 @@ async fn keeps_once_what_comes_twice_and_links_read_only() {
     assert_eq!(fs::metadata(&dir).expect("a folder").permissions().mode() & 0o777, 0o700);
 }
 
+/// Two jobs of one dataset, or two datasets with one file, that are fetched together take the disk once.
+#[tokio::test]
+async fn what_comes_several_times_at_once_is_kept_once() {
+    let home = tempfile::tempdir().expect("a folder");
+    let cache = Arc::new(Cache::open(home.path(), 1 << 20).expect("a cache"));
+    for round in 0..50 {
+        let mut whole = Vec::new();
+        for _ in 0..4 {
+            let mut partial = cache.begin().expect("a file");
+            partial.write(Bytes::from(format!("round {round}"))).await.expect("written");
+            whole.push(partial.finish().await.expect("finished"));
+        }
+        let together = std::sync::Barrier::new(whole.len());
+        let held: Vec<Held> = std::thread::scope(|scope| {
+            let threads: Vec<_> = whole
+                .into_iter()
+                .map(|fresh| {
+                    scope.spawn(|| {
+                        together.wait();
+                        cache.keep(fresh, None).expect("kept")
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        });
+        let files: BTreeSet<u64> = held.iter().map(|held| fs::metadata(held.path()).expect("held").ino()).collect();
+        assert_eq!(files.len(), 1, "round {round}");
+    }
+    assert_eq!((names(home.path(), "files"), in_flight(home.path())), (50, 0));
+}
+
 /// A file that cannot be kept leaves nothing behind: neither a link that holds it, nor what was fetched.
 #[tokio::test]
 async fn what_cannot_be_kept_is_not_held_either() {
@@ -43,7 +74,7 @@ async fn what_cannot_be_kept_is_not_held_either() {
     let mut partial = cache.begin().expect("a file");
     partial.write(Bytes::from_static(b"hello")).await.expect("written");
     let fresh = partial.finish().await.expect("finished");
-    // Not even root can rename a file into a folder that is not there.
+    // Not even root can link a file into a folder that is not there.
     fs::rename(home.path().join("files"), home.path().join("elsewhere")).expect("renamed");
     cache.keep(fresh, None).expect_err("there is no folder for it");
     assert_eq!(in_flight(home.path()), 0);
