@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Puts the programs of crates/sandbox/src/runtime/python and .../javascript into the manifests beside them:
+"""Puts the programs of crates/sandbox/src/runtime/python and .../javascript into the manifests beside them, and makes that of
+python-plain, which is python's without the snapshot:
 
     scripts/runtime-manifest.py
 
@@ -28,10 +29,17 @@ def python(manifest):
     manifest["snapshot"]["files"] = [text(f"/usr/local/lib/{file.name}", file) for file in files]
 
 
+def python_plain(manifest):
+    python = json.loads((FOLDER / "python.json").read_text())
+    del python["snapshot"]
+    manifest.update(python, name=manifest["name"], description=manifest["description"])
+
+
 def javascript(manifest):
     files = sorted((FOLDER / "javascript").glob("*.js"))
     manifest["texts"] = [text(f"/usr/local/lib/javascript/{file.name}", file) for file in files]
 
 
 write("python", python)
+write("python-plain", python_plain)
 write("javascript", javascript)

@@ -17,7 +17,7 @@ pub mod shell;
 
 pub use cloister_testkit::{root, target};
 pub use missing::{not_run, not_run_outside_ci};
-pub use runtimes::{install_javascript, install_python};
+pub use runtimes::{install_javascript, install_python, install_python_plain};
 
 use cloister_model::{Outcome, Report};
 use std::{

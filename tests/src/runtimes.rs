@@ -13,6 +13,17 @@ pub fn install_python() {
     INSTALLED.call_once(|| install("python"));
 }
 
+/// Installs `python-plain` in the same way, of the files of `python`. It is another module than the snapshot of `python`, so that it
+/// takes about a minute of compiling, too, the first time.
+///
+/// # Panics
+/// If it cannot be installed: with what the program said.
+pub fn install_python_plain() {
+    static INSTALLED: Once = Once::new();
+    install_python();
+    INSTALLED.call_once(|| install("python-plain"));
+}
+
 /// Installs `javascript`, in the same way. Takes seconds.
 ///
 /// # Panics

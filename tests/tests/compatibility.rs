@@ -250,8 +250,8 @@ fn page(rows: &[Row], packages: &[(String, String)]) -> String {
     let _ = write!(text, "\n{INPUTS}");
     let _ = write!(
         text,
-        "\n## Packages of the runtime\n\nWhat `python` has installed, as it says itself. Others of pure Python can be [sent \
-         along](writing-algorithms.md#packages).\n\n| package | version |\n|---|---|\n"
+        "\n## Packages of the runtime\n\nWhat `python` has installed, as it says itself; `python-plain` has \
+         the same. Others of pure Python can be [sent along](writing-algorithms.md#packages).\n\n| package | version |\n|---|---|\n"
     );
     for (name, version) in packages {
         let _ = writeln!(text, "| {name} | {version} |");

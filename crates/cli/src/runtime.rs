@@ -17,9 +17,10 @@ use std::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum RuntimeCommand {
     /// Install an interpreter and compile it, so that the first job does not wait for it: `python` takes a minute to download, and 1 to
-    /// 4 minutes and 2 GB of memory to compile; `javascript` takes seconds. A service that runs offers it at once
+    /// 4 minutes and 2 GB of memory to compile; `python-plain`, for jobs with little memory, takes as long, and downloads nothing where
+    /// `python` is installed; `javascript` takes seconds. A service that runs offers it at once
     Add {
-        /// `python`, `javascript`, or a manifest file
+        /// `python`, `python-plain`, `javascript`, or a manifest file
         #[arg(required_unless_present = "bundle")]
         runtime: Option<String>,
         /// Use this wheel instead of downloading it with pip

@@ -3,6 +3,7 @@
 mod entry;
 mod guide;
 mod kept;
+mod plain;
 mod snapshot;
 
 use cloister_model::{ModuleKind, Outcome, Report, TrapKind};
@@ -129,7 +130,7 @@ fn a_runtime_is_added_listed_used_and_removed() {
     let again = workshop.add(&workshop.manifest);
     assert!(again.status.success() && said(&again).contains("tiny is already installed"), "{}", said(&again));
     let list = workshop.sandbox(&["runtime", "list"]);
-    assert_eq!(said(&list).trim_end(), "tiny       One command per script");
+    assert_eq!(said(&list).trim_end(), "tiny         One command per script");
     let list: Value = serde_json::from_slice(&workshop.sandbox(&["runtime", "list", "--json"]).stdout).expect("JSON");
     assert_eq!(list[0]["source"], workshop.manifest["source"]);
 

@@ -136,7 +136,7 @@ settings! {
     "uploads.keep" uploads_keep: Span = "30d", false, "How long an upload is kept after it was last sent, unless a published asset or an unfinished job of its owner names it.";
     "assets.per_account" assets_per_account: u64 = "1000", false, "Maximum number of datasets and algorithms of one account, withdrawn ones included.";
     "audit.keep" audit_keep: Span = "90d", false, "How long a record stays in the audit log at least. `cloister audit archive` takes out older ones.";
-    "images" images: BTreeMap<String, String> = "python=python,node=javascript", false, "Which installed interpreter runs the scripts of which container image.";
+    "images" images: BTreeMap<String, String> = "python=python,python-plain=python-plain,node=javascript", false, "Which installed interpreter runs the scripts of which container image.";
     "k8s.system_namespace" k8s_system_namespace: String = "cloister-system", false, "The namespace of the programs: keys, audit log, claims.";
     "k8s.jobs_namespace" k8s_jobs_namespace: String = "cloister-jobs", false, "The namespace of jobs and environments.";
     "k8s.assets_namespace" k8s_assets_namespace: String = "cloister-assets", false, "The namespace of the assets that are published over HTTP.";

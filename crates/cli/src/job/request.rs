@@ -291,7 +291,7 @@ fn container(
     };
     Ok(image.map(|image| {
         let command = match image.as_str() {
-            "python" => "python3 $ALGO",
+            "python" | "python-plain" => "python3 $ALGO",
             "node" => "node $ALGO",
             _ => "$ALGO",
         };
@@ -315,6 +315,8 @@ mod tests {
         let python = json!({"image": "python", "entrypoint": "python3 $ALGO"});
         assert_eq!(image("a.py", script, None).expect("known"), Some(python.clone()));
         assert_eq!(image("a", script, Some("python")).expect("known"), Some(python));
+        let plain = json!({"image": "python-plain", "entrypoint": "python3 $ALGO"});
+        assert_eq!(image("a.py", script, Some("python-plain")).expect("known"), Some(plain));
         assert!(image("a.ipynb", *b"# Ce", None).expect("known").is_some());
         let node = json!({"image": "node", "entrypoint": "node $ALGO"});
         for name in ["a.js", "a.mjs", "a.cjs"] {

@@ -9,9 +9,10 @@ use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Runtime {
-    /// Install an interpreter: `python`, `javascript`, or one with a manifest
+    /// Install an interpreter: `python`, `python-plain`, `javascript`, or one with a manifest. Files that an installed one has are not
+    /// downloaded again
     Add {
-        /// `python`, `javascript`, or a manifest file
+        /// `python`, `python-plain`, `javascript`, or a manifest file
         #[arg(required_unless_present = "bundle")]
         runtime: Option<String>,
         /// Use this wheel instead of downloading it with pip
@@ -90,11 +91,12 @@ impl Runtime {
                 } else if installed.is_empty() {
                     print(
                         "no runtimes installed; `sandbox runtime add python` installs CPython with pandas and scikit-learn, \
+                         `sandbox runtime add python-plain` the same for runs with little memory, \
                          `sandbox runtime add javascript` QuickJS with modules of Node.js",
                     );
                 } else {
                     for installed in &installed {
-                        print(&format!("{:<10} {}", installed.manifest.name, installed.manifest.description));
+                        print(&format!("{:<12} {}", installed.manifest.name, installed.manifest.description));
                     }
                 }
             }

@@ -132,10 +132,15 @@ pub fn inspect(
 
 /// Whether a cached module is still admitted under these limits. The cache key does not include limits.
 pub(crate) fn fits(admission: &Admission, limits: &Limits) -> bool {
-    let pages: u64 = admission.memories.iter().map(|memory| memory.initial_pages).sum();
     admission.bytes <= limits.module_bytes
         && admission.table_elements <= limits.table_elements
-        && pages.saturating_mul(65_536) <= limits.memory_bytes
+        && initial_memory_bytes(admission) <= limits.memory_bytes
+}
+
+/// The bytes of memory that a module begins with.
+pub(crate) fn initial_memory_bytes(admission: &Admission) -> u64 {
+    let pages: u64 = admission.memories.iter().map(|memory| memory.initial_pages).sum();
+    pages.saturating_mul(65_536)
 }
 
 enum Answer {

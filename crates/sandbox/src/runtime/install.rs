@@ -2,6 +2,7 @@
 
 use super::{
     Manifest, Runtime, RuntimeError,
+    installed_files::copy_installed,
     manifest::{FILE, MODULE, SNAPSHOT, file_name},
     snapshot,
 };
@@ -86,7 +87,8 @@ pub struct Installed {
 }
 
 /// Installs a runtime: `what` is the name of a built-in manifest or the path of a manifest file. `wheel` replaces the
-/// download with pip. In both cases the digest of the wheel must match the manifest.
+/// download with pip. In both cases the digest of the wheel must match the manifest. Without `wheel`, nothing is downloaded if an
+/// installed runtime has the same files.
 ///
 /// # Errors
 /// If anything differs from the manifest, or the module cannot run as the manifest says. In this case nothing is left behind.
@@ -115,7 +117,7 @@ pub fn add(
     let fault = |error| InstallError::Io { path: draft.clone(), error };
     let _ = fs::remove_dir_all(&draft);
     fs::create_dir(&draft).map_err(fault)?;
-    let filled = fill(&draft, &manifest, &text, wheel, say).and_then(|()| {
+    let filled = fill(home, &draft, &manifest, &text, wheel, say).and_then(|()| {
         let runtime = Runtime::open(&draft, &manifest.name)?;
         runtime.write_codes(home)?;
         check(&runtime, observer)?;
@@ -137,20 +139,32 @@ pub fn add(
 }
 
 fn fill(
+    home: &Home,
     draft: &Path,
     manifest: &Manifest,
     text: &[u8],
     wheel: Option<&Path>,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), InstallError> {
-    let downloaded = draft.join("download");
-    let wheel = match wheel {
-        Some(wheel) => wheel.to_owned(),
-        None => download(manifest, &downloaded, say)?,
-    };
+    if let Some(wheel) = wheel {
+        unpack(wheel, draft, manifest, say)?;
+    } else if let Some(name) = copy_installed(home, draft, manifest) {
+        say(&format!("copied the files of `{name}`, which are the same: nothing is downloaded"));
+    } else {
+        let downloaded = draft.join("download");
+        let wheel = download(manifest, &downloaded, say)?;
+        unpack(&wheel, draft, manifest, say)?;
+        fs::remove_dir_all(&downloaded).map_err(|error| InstallError::Io { path: downloaded, error })?;
+    }
+    let path = draft.join(FILE);
+    fs::write(&path, text).map_err(|error| InstallError::Io { path, error })
+}
+
+/// Takes the module and the files of a manifest out of its wheel.
+fn unpack(wheel: &Path, draft: &Path, manifest: &Manifest, say: &mut dyn FnMut(&str)) -> Result<(), InstallError> {
     say(&format!("verifying and unpacking {}", wheel.file_name().unwrap_or_default().to_string_lossy()));
-    let io_fault = |error| InstallError::Io { path: wheel.clone(), error };
-    let file = open_regular(&wheel).map_err(io_fault)?;
+    let io_fault = |error| InstallError::Io { path: wheel.to_owned(), error };
+    let file = open_regular(wheel).map_err(io_fault)?;
     let (found, _) = sha256(&file).map_err(io_fault)?;
     if found != manifest.source.sha256 {
         let file = wheel.display().to_string();
@@ -176,11 +190,6 @@ fn fill(
         if found != expected {
             return Err(InstallError::Digest { file: member.clone(), found, expected });
         }
-    }
-    let path = draft.join(FILE);
-    fs::write(&path, text).map_err(|error| InstallError::Io { path, error })?;
-    if downloaded.exists() {
-        fs::remove_dir_all(&downloaded).map_err(|error| InstallError::Io { path: downloaded, error })?;
     }
     Ok(())
 }

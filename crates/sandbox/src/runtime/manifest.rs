@@ -278,7 +278,7 @@ impl Manifest {
     }
 
     /// The names of the manifests that are built into this program.
-    pub const KNOWN: [&str; 2] = ["javascript", "python"];
+    pub const KNOWN: [&str; 3] = ["javascript", "python", "python-plain"];
 
     /// A manifest that is built into this program.
     #[must_use]
@@ -286,6 +286,7 @@ impl Manifest {
         match name {
             "javascript" => Some(include_bytes!("javascript.json")),
             "python" => Some(include_bytes!("python.json")),
+            "python-plain" => Some(include_bytes!("python-plain.json")),
             _ => None,
         }
     }
@@ -306,6 +307,14 @@ mod tests {
             assert_eq!(known(name).name, name);
         }
         assert!(Manifest::known("perl").is_none());
+    }
+
+    /// `scripts/runtime-manifest.py` makes it so.
+    #[test]
+    fn plain_python_is_python_without_its_snapshot() {
+        let plain = known("python-plain");
+        let Manifest { name, description, .. } = plain.clone();
+        assert_eq!(plain, Manifest { name, description, snapshot: None, ..known("python") });
     }
 
     /// `scripts/runtime-manifest.py` puts them there.

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod install;
+mod installed_files;
 mod keep;
 mod manifest;
 mod snapshot;
@@ -13,14 +14,14 @@ pub use keep::{Kept, keep};
 pub use manifest::{FolderEntry, Manifest, Needs, Snapshot, SupportFile, TextFile};
 
 use crate::{
-    compiler::{Role, sealed},
+    compiler::{Role, initial_memory_bytes, sealed},
     hash::{Blake3, sha256},
     home::Home,
     host_file::{open_regular, read_bounded},
     mac::MacKey,
     worker::spec::{Archive, Placed, Start},
 };
-use cloister_model::{RuntimeReport, Sha256, escape};
+use cloister_model::{Admission, Limits, Refusal, Rule, RuntimeReport, Sha256, escape};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -219,6 +220,34 @@ impl Runtime {
 
     pub(crate) fn start(&self) -> Start {
         Start::Module { exports: self.start_exports().to_vec(), trap: self.manifest.trap.clone() }
+    }
+
+    /// Why a run with these limits does not begin, if its memory is too small for what the interpreter begins with. Authors of scripts
+    /// cannot build the interpreter in another way, but may choose another one.
+    pub(crate) fn refused_for_memory(&self, admission: &Admission, limits: &Limits) -> Option<Refusal> {
+        let (bytes, allowed) = (initial_memory_bytes(admission), limits.memory_bytes);
+        if bytes <= allowed {
+            return None;
+        }
+        let subject = format!("`{}` begins with {bytes} bytes of memory", self.manifest.name);
+        let advice = match self.plainer() {
+            None => format!("The limit of this run is {allowed} bytes: ask for more"),
+            Some(Manifest { name, .. }) => {
+                format!(
+                    "The limit of this run is {allowed} bytes: ask for more, or choose `{name}`, which begins with less"
+                )
+            }
+        };
+        Some(Refusal::new(Rule::Memory, &subject, advice))
+    }
+
+    /// The built-in interpreter that has the same module and files, and no snapshot with what was imported.
+    fn plainer(&self) -> Option<Manifest> {
+        self.snapshot()?;
+        let known = Manifest::KNOWN.into_iter().filter_map(Manifest::known);
+        let mut known = known.filter_map(|text| Manifest::parse(text).ok());
+        let Manifest { module, files, .. } = &self.manifest;
+        known.find(|other| other.snapshot.is_none() && other.module == *module && other.files == *files)
     }
 
     /// The files of which an author's folder must have one at its top; none if this runtime takes no folders.

@@ -19,8 +19,8 @@ use crate::{
 };
 use anyhow::Result;
 use cloister_model::{
-    AlgorithmReport, EngineReport, Limits, ModuleKind, Report, StandardInput, algorithm_variables, check_arguments,
-    fill_arguments,
+    Admission, AlgorithmReport, EngineReport, Limits, ModuleKind, Outcome, Refusal, Report, Rule, StandardInput,
+    algorithm_variables, check_arguments, fill_arguments,
 };
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
@@ -139,6 +139,13 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
         compile_ms: None,
     };
 
+    // The limits of a run that compiles are compared when its module is checked.
+    if let Code::Ready(Artifact { admission, .. }, _) = &code
+        && let Some(refusal) = refused_for_memory(runtime.as_ref(), Some(admission), &draft.limits)
+    {
+        let outcome = Outcome::Refused { refusals: vec![refusal] };
+        return Ok(draft.compiled(admission.kind, None).not_started(outcome));
+    }
     let (digest, role) = match &runtime {
         None => (algorithm_sha256, Role::Algorithm),
         Some(runtime) => (runtime.module_sha256(), runtime.role()),
@@ -153,6 +160,10 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
     };
     match compiled {
         Compiled::Not { admission, outcome, elapsed } => {
+            let outcome = match refused_for_memory(runtime.as_ref(), admission.as_ref(), &draft.limits) {
+                Some(refusal) => with_refusal(outcome, refusal),
+                None => outcome,
+            };
             let kind = admission.and_then(|admission| admission.kind);
             Ok(draft.compiled(kind, Some(elapsed)).not_started(outcome))
         }
@@ -162,6 +173,23 @@ pub fn run(home: impl FnOnce() -> Result<Home, HomeError>, job: &Job, observer: 
             let execution = execute((worker, spec), opened, code, runtime.as_ref(), &outputs, &draft, observer)?;
             Ok(draft.executed(execution))
         }
+    }
+}
+
+/// Why an interpreter does not begin with this much memory, for the author of its script; none if it would begin, or none was chosen.
+fn refused_for_memory(runtime: Option<&Runtime>, admission: Option<&Admission>, limits: &Limits) -> Option<Refusal> {
+    runtime?.refused_for_memory(admission?, limits)
+}
+
+/// The outcome with this refusal in the place of what admission says of the same rule: that is for who builds the module.
+fn with_refusal(outcome: Outcome, refusal: Refusal) -> Outcome {
+    match outcome {
+        Outcome::Refused { mut refusals } => {
+            refusals.retain(|other| other.rule != Rule::Memory);
+            refusals.push(refusal);
+            Outcome::Refused { refusals }
+        }
+        other => other,
     }
 }
 

@@ -240,8 +240,8 @@ mod tests {
 
     #[test]
     fn a_missing_interpreter_is_named_and_no_dataset_is_blamed() {
-        let images =
-            BTreeMap::from([("python".to_owned(), "python".to_owned()), ("mine".to_owned(), "wasm".to_owned())]);
+        let images = [("python", "python"), ("python-plain", "python-plain"), ("mine", "wasm")];
+        let images = BTreeMap::from(images.map(|(image, name)| (image.to_owned(), name.to_owned())));
         let lacks = |image: &str, interpreters: &BTreeSet<InterpreterId>| {
             let container =
                 Container { image: image.to_owned(), tag: None, entrypoint: "$ALGO".to_owned(), checksum: None };
@@ -250,6 +250,8 @@ mod tests {
         let python = BTreeSet::from(["python".parse().expect("a name")]);
         assert!(lacks("python", &BTreeSet::new()));
         assert!(!lacks("python", &python) && !lacks("mine", &python) && !lacks("alpine", &python));
+        // One of them does not stand in for the other.
+        assert!(lacks("python-plain", &python));
         let denied = |rules: &[DenialRule]| {
             Decision::Denied(rules.iter().map(|rule| Denial { rule: *rule, subject: None }).collect())
         };

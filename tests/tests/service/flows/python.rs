@@ -3,7 +3,7 @@
 use crate::scenario::Scenario;
 use cloister_model::Phase;
 use cloister_tests::{
-    install_python, root,
+    install_python, install_python_plain, root,
     service::{phase, text, wait_for},
 };
 use serde_json::{Value, json};
@@ -137,4 +137,32 @@ fn a_script_reads_what_its_entrypoint_names_and_is_heard_at_once() {
     let _ = service.post(carol, &format!("/v1/jobs/{endless}/stop"), &Value::Null).expect(202);
     assert_eq!(phase(&service.ended(carol, &endless)), Phase::Stopped);
     assert_eq!(log(&endless), "one\ntwo\n");
+}
+
+/// A job with little memory chooses, by the name of its image, the interpreter that has nothing imported.
+#[test]
+fn a_job_with_little_memory_runs_in_plain_python() {
+    install_python_plain();
+    let scenario = Scenario::new();
+    let Scenario { service, alice, carol, .. } = &scenario;
+    let dataset = service.publish_dataset(
+        alice,
+        "open",
+        &json!({"files": [{"type": "inline", "content": "a,b\n1,2\n3,4\n"}], "compute": {"allowRawAlgorithm": true}}),
+    );
+    let code = "import csv, json, os\n\
+        did = json.loads(os.environ['DIDS'])[0]\n\
+        rows = list(csv.reader(open(f'/data/inputs/{did}/0')))\n\
+        json.dump({'rows': len(rows) - 1}, open('/data/outputs/count.json', 'w'))\n";
+    let job = |image: &str| {
+        json!({"datasets": [dataset], "limits": {"memoryBytes": 64 << 20}, "algorithm": {"rawcode": code,
+            "container": {"image": image, "tag": "3.12", "entrypoint": "python3 $ALGO"}}})
+    };
+    let done = service.finish(carol, &job("python-plain"));
+    let count: Value = serde_json::from_slice(&service.result(carol, &done, "count.json")).expect("JSON");
+    assert_eq!(count, json!({"rows": 2}));
+    let receipt = service.get(carol, &format!("/v1/jobs/{done}/receipt")).expect_json(200);
+    assert_eq!(receipt["receipt"]["runtime"]["name"], "python-plain", "{receipt:#}");
+    let ended = service.run(carol, &job("python"));
+    assert!(ended["reason"].to_string().contains("choose `python-plain`"), "{ended:#}");
 }
