@@ -84,8 +84,8 @@ impl Metrics {
     pub(crate) fn decided(&self, submitted: &Result<Submitted, SubmitError>) {
         match submitted {
             Ok(submitted) => submitted.admitted.iter().for_each(|rule| self.decision("allowed", rule)),
-            Err(SubmitError::Denied(denials)) => {
-                denials.iter().for_each(|denial| self.decision("denied", &denial.rule));
+            Err(SubmitError::Denied { rules, .. }) => {
+                rules.iter().for_each(|denial| self.decision("denied", &denial.rule));
             }
             Err(_) => {}
         }
@@ -237,7 +237,7 @@ mod tests {
         let odd = Method::from_bytes(b"BREW").expect("a method");
         metrics.request("/v1/jobs/{id}", &odd, 405, Duration::from_millis(3));
         let denial = Denial { rule: DenialRule::RawAlgorithm, subject: None };
-        metrics.decided(&Err(SubmitError::Denied(vec![denial])));
+        metrics.decided(&Err(SubmitError::Denied { rules: vec![denial], interpreter: None }));
         let status = JobStatus::queued(JobId::from_bytes([1; 16]), Labels::new(), Timestamp::from_unix_ms(0));
         let admitted = vec![AdmittedBy::AllowRawAlgorithm];
         metrics.decided(&Ok(Submitted { status, admitted, repeated: false }));

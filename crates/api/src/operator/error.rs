@@ -1,4 +1,4 @@
-use crate::problem::Problem;
+use crate::problem::{Problem, lacking};
 use axum::{
     Json,
     http::StatusCode,
@@ -75,7 +75,7 @@ impl From<JobError> for OperatorError {
 impl From<SubmitError> for OperatorError {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Denied(rules) => {
+            SubmitError::Denied { rules, interpreter } => {
                 let rules: Vec<String> = rules
                     .iter()
                     .map(|Denial { rule, subject }| {
@@ -83,7 +83,8 @@ impl From<SubmitError> for OperatorError {
                         format!("{subject}{} ({})", rule.describe(), rule.advice())
                     })
                     .collect();
-                Self::bad(format!("The job may not run: {}", rules.join("; ")))
+                let lacking = interpreter.as_deref().map(lacking).unwrap_or_default();
+                Self::bad(format!("The job may not run{lacking}: {}", rules.join("; ")))
             }
             SubmitError::NoSuchAsset { field } => {
                 Self::bad(format!("`{field}`: there is no such asset here that this consumer may see; check its DID"))

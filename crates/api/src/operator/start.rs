@@ -83,8 +83,8 @@ async fn run(state: &AppState, voucher: &Voucher, wanted: Wanted) -> Result<Vec<
 
 /// The refusal; if it is about containers, with the images that run here.
 fn with_images<'a>(error: SubmitError, images: impl Iterator<Item = &'a String>) -> OperatorError {
-    let container = matches!(&error, SubmitError::Denied(denials)
-        if denials.iter().any(|denial| denial.rule == DenialRule::EnvironmentRuntime));
+    let container = matches!(&error, SubmitError::Denied { rules, .. }
+        if rules.iter().any(|denial| denial.rule == DenialRule::EnvironmentRuntime));
     let mut refusal = OperatorError::from(error);
     if container {
         let images: Vec<&str> = std::iter::once("wasm").chain(images.map(String::as_str)).collect();

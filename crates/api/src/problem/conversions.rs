@@ -75,7 +75,7 @@ fn no_such_asset(field: impl Into<String>) -> Problem {
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
-            SubmitError::Denied(rules) => Self::denied(rules),
+            SubmitError::Denied { rules, interpreter } => Self::denied(rules, interpreter.as_deref()),
             SubmitError::NoSuchAsset { field } => no_such_asset(field),
             SubmitError::Field { field, problem } => Self::field(field, problem),
             SubmitError::Reused => Self::conflict("idempotency-key-reused", error.to_string()),

@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use cloister_model::{Denial, QuotaExceeded};
+use cloister_model::{Denial, QuotaExceeded, escape};
 use cloister_service::KeyRefusal;
 use serde::Serialize;
 use std::fmt;
@@ -190,12 +190,18 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
     }
 
-    /// A job that may not run: every rule it met.
+    /// A job that may not run: every rule it met, and the interpreter that is lacking, if that is one of them.
     #[must_use]
-    pub(crate) fn denied(rules: Vec<Denial>) -> Self {
-        let detail = "the job may not run; each of `rules` says what to do about it";
+    pub(crate) fn denied(rules: Vec<Denial>, interpreter: Option<&str>) -> Self {
+        let lacking = interpreter.map(lacking).unwrap_or_default();
+        let detail = format!("the job may not run{lacking}; each of `rules` says what to do about it");
         Self { rules, ..Self::new(StatusCode::FORBIDDEN, "denied", "Job denied", detail) }
     }
+}
+
+/// Names an interpreter that is not installed, after what is said of a job. The name is the operator's.
+pub(crate) fn lacking(interpreter: &str) -> String {
+    format!(", because the interpreter `{}` is not installed here", escape(interpreter.as_bytes(), 100))
 }
 
 /// The body, as it is written.

@@ -446,6 +446,10 @@ async fn a_container_without_an_interpreter_is_refused_with_a_reason() {
     assert!(refused.error().starts_with("The job may not run"), "{}", refused.error());
     assert!(refused.error().contains(reason.describe()) && refused.error().contains(reason.advice()));
     assert!(refused.error().ends_with("images that run here: wasm, python"), "{}", refused.error());
+    // An image that is mapped to an interpreter, which is not installed here.
+    let lacking = ocean.post(&with("python", "python3 $ALGO")).await;
+    let named = "The job may not run, because the interpreter `python` is not installed here: ";
+    assert!(lacking.status == 400 && lacking.error().starts_with(named), "{}", lacking.error());
     let taken = ocean.post(&with("wasm", "$ALGO --mode fast")).await;
     assert_eq!((taken.status, &taken.json()[0]["algoDID"]), (StatusCode::OK, &json!("")));
 }

@@ -22,6 +22,8 @@ pub(super) struct Decided {
     pub(super) datasets: Vec<Dataset>,
     pub(super) program: Program,
     pub(super) interpreter: Option<InterpreterId>,
+    /// The interpreter for its image that the operator has named and not installed.
+    pub(super) lacking: Option<String>,
     pub(super) parameters: Option<Value>,
     pub(super) limits: Limits,
 }
@@ -72,11 +74,12 @@ pub(super) async fn decide(
     };
     let decision = refused_by(decision, of_container);
     let images = &use_cases.options().images;
-    let decision = match lacks_interpreter(images, &environment.interpreters, &program.container) {
-        true => refused_for_want_of_interpreter(decision),
-        false => decision,
+    let lacking = lacking_interpreter(images, &environment.interpreters, &program.container).map(str::to_owned);
+    let decision = match lacking {
+        Some(_) => refused_for_want_of_interpreter(decision),
+        None => decision,
     };
-    Ok(Decided { decision, environment, datasets, program, interpreter, parameters, limits })
+    Ok(Decided { decision, environment, datasets, program, interpreter, lacking, parameters, limits })
 }
 
 /// A decision, with reasons against it that no dataset has.
@@ -131,13 +134,14 @@ fn runtime(
     }
 }
 
-/// Whether the operator says that an interpreter runs this image, and it is not installed.
-fn lacks_interpreter(
-    images: &BTreeMap<String, String>,
+/// The interpreter that runs this image, as the operator says, if it is not installed.
+fn lacking_interpreter<'a>(
+    images: &'a BTreeMap<String, String>,
     interpreters: &BTreeSet<InterpreterId>,
     container: &Container,
-) -> bool {
-    images.get(&container.image).is_some_and(|name| name != WASM && !interpreters.contains(name.as_str()))
+) -> Option<&'a str> {
+    let name = images.get(&container.image).map(String::as_str)?;
+    (name != WASM && !interpreters.contains(name)).then_some(name)
 }
 
 /// The image would be a container only because its interpreter is missing: that is what is said where no container can run, instead of
@@ -245,13 +249,15 @@ mod tests {
         let lacks = |image: &str, interpreters: &BTreeSet<InterpreterId>| {
             let container =
                 Container { image: image.to_owned(), tag: None, entrypoint: "$ALGO".to_owned(), checksum: None };
-            lacks_interpreter(&images, interpreters, &container)
+            lacking_interpreter(&images, interpreters, &container).map(str::to_owned)
         };
         let python = BTreeSet::from(["python".parse().expect("a name")]);
-        assert!(lacks("python", &BTreeSet::new()));
-        assert!(!lacks("python", &python) && !lacks("mine", &python) && !lacks("alpine", &python));
+        assert_eq!(lacks("python", &BTreeSet::new()).as_deref(), Some("python"));
+        for image in ["python", "mine", "alpine"] {
+            assert_eq!(lacks(image, &python), None, "{image}");
+        }
         // One of them does not stand in for the other.
-        assert!(lacks("python-plain", &python));
+        assert_eq!(lacks("python-plain", &python).as_deref(), Some("python-plain"));
         let denied = |rules: &[DenialRule]| {
             Decision::Denied(rules.iter().map(|rule| Denial { rule: *rule, subject: None }).collect())
         };

@@ -5,7 +5,12 @@ use cloister_model::{Denial, EngineError, StoreError};
 pub enum SubmitError {
     /// It may not run: every rule that it met.
     #[error("the job may not run")]
-    Denied(Vec<Denial>),
+    Denied {
+        /// The rules.
+        rules: Vec<Denial>,
+        /// The interpreter that the operator has named for the algorithm's image, if it is one of the rules that this is not installed.
+        interpreter: Option<String>,
+    },
     /// An asset does not exist, or this consumer may not see it.
     #[error("there is no such asset that you may see; check its DID")]
     NoSuchAsset {

@@ -71,7 +71,7 @@ pub(super) async fn job(
         None => None,
     };
     let claims = claims(use_cases, actor, owner, submission);
-    let Decided { decision: _, environment, datasets, program, interpreter, parameters, limits } = decided;
+    let Decided { decision: _, environment, datasets, program, interpreter, lacking: _, parameters, limits } = decided;
     let published = program.published.as_ref().map(|(asset, _)| asset);
     let upload = match &submission.algorithm {
         AlgorithmRef::Raw { source: RawSource::Upload(sha256), .. } => Some(sha256.to_string()),

@@ -19,8 +19,8 @@ pub(crate) use shares::{Counted, MANY, Share, Shares};
 
 use crate::{Actor, UseCases};
 use cloister_model::{
-    Account, AdmittedBy, AuditAction, AuditEvent, Decision, Denial, EngineError, JobStatus, Quota, QuotaExceeded,
-    Sha256, StoreError, Terms, Timestamp,
+    Account, AdmittedBy, AuditAction, AuditEvent, Decision, Denial, DenialRule, EngineError, JobStatus, Quota,
+    QuotaExceeded, Sha256, StoreError, Terms, Timestamp,
 };
 use decide::{Decided, decide};
 use job::Named;
@@ -64,7 +64,9 @@ impl UseCases {
                 if !events.is_empty() {
                     self.backend().record(events).await?;
                 }
-                return Err(SubmitError::Denied(denials.clone()));
+                let is_lacking = denials.iter().any(|denial| denial.rule == DenialRule::EnvironmentInterpreter);
+                let interpreter = decided.lacking.clone().filter(|_| is_lacking);
+                return Err(SubmitError::Denied { rules: denials.clone(), interpreter });
             }
         };
         let allowed = allowed(actor, owner, named, &decided, &terms);
