@@ -110,3 +110,26 @@ fn texts_of_the_manifest_are_files_of_the_guest() {
     placed["texts"][0]["guest"] = json!("/data/inputs/library");
     assert!(said(&workshop.add(&placed)).contains("absolute paths outside /data"));
 }
+
+/// A script has one name inside the sandbox, and its tracebacks use that. Who runs it is told which file it was.
+#[test]
+fn the_summary_of_a_failed_script_says_what_its_log_calls_it() {
+    let workshop = Workshop::new();
+    assert!(workshop.add(&workshop.manifest).status.success());
+    fs::write(workshop.at("data"), "1").expect("written");
+    for (name, script, shown) in [
+        ("mean.py", "1", Some("in its log, /data/transformations/algorithm is mean.py")),
+        ("red\u{1b}[31m.py", "1", Some("in its log, /data/transformations/algorithm is red\\")),
+        ("good.py", "0", None),
+    ] {
+        fs::write(workshop.at(name), script).expect("written");
+        let _ = fs::remove_dir_all(workshop.at("out"));
+        let ended = workshop.sandbox(&["run", name, "--runtime", "tiny", "--dataset", "d=data", "--outputs", "out"]);
+        assert_eq!(ended.status.code(), Some(i32::from(shown.is_some())), "{}", said(&ended));
+        match shown {
+            Some(shown) => assert!(said(&ended).contains(shown), "{}", said(&ended)),
+            None => assert!(!said(&ended).contains("in its log"), "{}", said(&ended)),
+        }
+        assert!(!said(&ended).contains('\u{1b}'), "{}", said(&ended));
+    }
+}

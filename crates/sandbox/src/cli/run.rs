@@ -13,7 +13,8 @@ use super::{
 };
 use clap::Args;
 use cloister_model::{
-    Did, InputFile, Inputs, JobId, MountedFiles, Outcome, OutputContract, Profile, Report, Sha256, StandardInput,
+    ALGORITHM_FILE, Did, InputFile, Inputs, JobId, MountedFiles, Outcome, OutputContract, Profile, Report, Sha256,
+    StandardInput,
 };
 use cloister_sandbox::{
     home::{Home, HomeError},
@@ -373,6 +374,10 @@ fn summary(job: &Job, report: &Report) -> String {
                 "log",
                 format!("cut after {}; {} more dropped", show::bytes(log.kept_bytes), show::bytes(log.dropped_bytes)),
             );
+        }
+        // The script has one name inside, whatever it is called here: what a program can read is an input, and the report has no name.
+        if algorithm.runtime.is_some() && matches!(outcome, Outcome::AlgorithmFailed { .. } | Outcome::Crashed { .. }) {
+            line("script", format!("in its log, {ALGORITHM_FILE} is {file}"));
         }
     }
     if let Some(isolation) = &report.isolation {
