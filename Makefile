@@ -17,7 +17,7 @@ help: ## list these commands
 build: ## the programs, in target/release
 	$(BUILD)
 
-dist: ## packages for Linux in target/dist: a .deb, an archive, SHA256SUMS (no root). ARGS=--python: Python ready to run; ARGS=--clients: clients for Linux, Windows, macOS
+dist: ## packages for Linux on x86-64 and aarch64 in target/dist: .deb, archives, SHA256SUMS. ARGS="--arch here": for this machine only; ARGS=--python: Python ready to run; ARGS=--clients: clients for Linux, Windows, macOS
 	@scripts/dist.sh $(ARGS)
 
 demo: ## build, start a service, publish a dataset, compute on it in Rust and pandas, see a hostile one fail (no root)

@@ -28,7 +28,10 @@ case $target in
 esac
 case $program in
 sandbox | cloister | entry)
-    archive=$(${CC:-cc} -print-file-name=libc.a 2>/dev/null) || archive=
+    compiler=${CC:-cc}
+    # For another architecture (scripts/servers.sh): the C library of its compiler.
+    [ -z "$target" ] || eval "compiler=\${CC_$(printf %s "$target" | tr - _):-$compiler}"
+    archive=$($compiler -print-file-name=libc.a 2>/dev/null) || archive=
     if [ "$(uname -s)" = Linux ] && [ -e "$archive" ]; then
         # Without the second one, starting a process copies this one: see the decision.
         exec "$@" -C target-feature=+crt-static -C link-arg=-Wl,--undefined=posix_spawn_file_actions_addchdir_np

@@ -33,7 +33,9 @@ cloister --context bob algorithm apply -f inspected.yaml
 cloister algorithm show bob/column-stats
 checksum=$(cloister algorithm show bob/column-stats -o json | sed -n 's/.*"filesChecksum": *"\([0-9a-f]*\)".*/\1/p')
 cloister algorithm fetch bob/column-stats --dir review
-sandbox inspect review/algorithm-0
+cloister algorithm inspect bob/column-stats | tee said
+grep '^verdict *admitted' said
+cloister algorithm inspect --file review/algorithm-0 | cmp - said
 echo "$checksum  review/algorithm-0" | sha256sum --check --quiet
 cloister dataset allow penguins bob/column-stats --checksum "$checksum"
 cloister dataset permissions penguins

@@ -284,7 +284,8 @@ fn the_client_alone_holds_no_engine_no_store_and_no_server() {
     let listed = String::from_utf8(listed.stdout).expect("text");
     let names: BTreeSet<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
     let ours: Vec<&&str> = names.iter().filter(|name| name.starts_with("cloister-")).collect();
-    assert_eq!(ours, [&"cloister-cli", &"cloister-model"]);
+    // Admission decides what `algorithm inspect` says; it holds a parser, and neither compiles nor runs.
+    assert_eq!(ours, [&"cloister-admission", &"cloister-cli", &"cloister-model"]);
     assert!(names.contains("reqwest"), "{names:?}");
     for banned in ["axum", "kube", "object_store", "opentelemetry", "rusqlite", "utoipa"].iter().chain(ENGINES) {
         assert!(!names.contains(banned), "the client alone must not depend on {banned}");

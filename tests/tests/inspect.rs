@@ -1,23 +1,29 @@
-//! `sandbox inspect`: what a program is and asks for, whether it may run, without running it.
+//! `sandbox inspect` and `cloister algorithm inspect`: what a program is and asks for, whether it may run, without running it.
 
-use cloister_model::{Admission, Capability, ModuleKind, Outcome, Verdict};
-use cloister_tests::{guest, program};
-use serde::Deserialize;
-use std::fs;
+use cloister_model::{Capability, InspectedProgram, ModuleKind, Outcome, Verdict};
+use cloister_tests::{guest, program, service::cloister};
+use serde_json::Value;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
 use tempfile::TempDir;
 
-/// What `--json` prints.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Inspected {
-    sha256: String,
-    bytes: u64,
-    admission: Option<Admission>,
-    outcome: Option<Outcome>,
+/// What `cloister` says of the file `algorithm` in a folder, without a service and without a home: its exit code, and what it prints.
+fn inspect_as_client(folder: &Path, more: &[&str]) -> (i32, String) {
+    let mut command = Command::new(cloister());
+    command.args(["algorithm", "inspect", "--file", "algorithm"]).args(more);
+    let output = command.current_dir(folder).env_clear().stdin(Stdio::null()).output().expect("the program starts");
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    let code = output.status.code().expect("an exit code");
+    assert!(code == 0 || complaint.contains("algorithm is refused"), "{complaint}");
+    assert_eq!(code == 0, complaint.is_empty(), "{complaint}");
+    (code, String::from_utf8(output.stdout).expect("text"))
 }
 
-/// Exit code, the text for people, and the same as JSON.
-fn inspect(bytes: &[u8], more: &[&str]) -> (i32, String, Inspected) {
+/// Exit code of `sandbox`, the text for people, and the same as JSON. Under the default limits, `cloister` says the same.
+fn inspect(bytes: &[u8], more: &[&str]) -> (i32, String, InspectedProgram) {
     let directory = TempDir::new().expect("a temporary directory");
     fs::write(directory.path().join("algorithm"), bytes).expect("written");
     let run = |json: &[&str]| {
@@ -31,8 +37,18 @@ fn inspect(bytes: &[u8], more: &[&str]) -> (i32, String, Inspected) {
     let ((code, text), (json_code, json)) = (run(&[]), run(&["--json"]));
     assert_eq!(code, json_code);
     assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
-    let inspected: Inspected = serde_json::from_str(&json).expect("JSON");
-    assert!(text.contains(&inspected.sha256));
+    assert!(!json.chars().any(|character| character.is_control() && character != '\n'), "{json:?}");
+    let inspected: InspectedProgram = serde_json::from_str(&json).expect("JSON");
+    assert!(text.contains(&inspected.sha256.to_string()));
+    if more.is_empty() {
+        let client_code = i32::from(code != 0);
+        assert_eq!(inspect_as_client(directory.path(), &[]), (client_code, text.clone()));
+        let (json_code, client_json) = inspect_as_client(directory.path(), &["-o", "json"]);
+        assert_eq!(json_code, client_code);
+        assert!(!client_json.chars().any(|character| character.is_control() && character != '\n'), "{client_json:?}");
+        let value = |json: &str| serde_json::from_str::<Value>(json).expect("JSON");
+        assert_eq!(value(&client_json), value(&json));
+    }
     assert_eq!(inspected.bytes, bytes.len() as u64);
     assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "something was left behind");
     (code, text, inspected)
@@ -164,6 +180,50 @@ fn names_are_escaped() {
     assert!(admission.imports.iter().any(|import| import.name == name));
     let Verdict::Refused { refusals } = admission.verdict else { panic!("admitted") };
     assert!(refusals.iter().all(|refusal| !refusal.to_string().chars().any(char::is_control)));
+}
+
+/// Whatever is in a file, both programs answer alike, and no answer is long.
+#[test]
+fn a_hostile_file_is_bounded_and_escaped() {
+    let whole = module(COMMAND);
+    for length in [0, 1, 4, 7, 8, 9, whole.len() / 2, whole.len() - 1] {
+        let (code, text, inspected) = inspect(&whole[..length], &[]);
+        assert!(code == 4 && inspected.outcome.is_some(), "{length}: {text}");
+    }
+
+    // A name as long as the format allows, of what acts on terminals, imported and exported.
+    let name = r"\1b[2J\e2\80\ae\0a".repeat(12_000);
+    let body = format!(
+        r#"(import "{name}" "{name}" (func)) (memory (export "memory") 1) (func (export "_start")) (export "{name}" (func 1))
+        (@producers (processed-by "{name}" "{name}"))"#
+    );
+    let (code, text, inspected) = inspect(&module(&body), &[]);
+    assert_eq!(code, 4);
+    assert!(text.len() < 8000, "{} bytes", text.len());
+    let json = serde_json::to_string(&inspected).expect("JSON");
+    assert!(json.len() < 16_000, "{} bytes", json.len());
+
+    // More than any program may have: not read to be checked, and digested all the same.
+    let huge = vec![0; (64 << 20) + 1];
+    let (code, text, _) = inspect(&huge, &[]);
+    assert!(code == 4 && text.contains("too-large: 67108865 bytes, where 67108864 are allowed"), "{text}");
+}
+
+#[test]
+fn a_script_is_described_for_the_image_that_runs_it() {
+    let directory = TempDir::new().expect("a temporary directory");
+    fs::write(directory.path().join("algorithm"), "import pandas\n\nprint(1)\n").expect("written");
+    let (code, _) = inspect_as_client(directory.path(), &["--image", "wasm"]);
+    assert_eq!(code, 1, "no program");
+    let (code, text) = inspect_as_client(directory.path(), &["--image", "python"]);
+    assert_eq!(code, 0, "{text}");
+    for said in ["text, perhaps source code, 3 lines", "image        python", "not checked", "24 bytes"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let (_, json) = inspect_as_client(directory.path(), &["--image", "python", "-o", "json"]);
+    let inspected: InspectedProgram = serde_json::from_str(&json).expect("JSON");
+    assert!(text.contains(&inspected.sha256.to_string()));
+    assert_eq!(inspected.script.expect("a script").lines, Some(3));
 }
 
 #[test]

@@ -76,7 +76,7 @@ pub fn admit(request: &Request<'_>) -> Admission {
     let Request { bytes, limits, role } = request;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if size > limits.module_bytes {
-        return refused_unread(size, None, survey::too_large("bytes", size, limits.module_bytes));
+        return too_many_bytes(size, limits);
     }
     let encoding = match magic::recognise(bytes) {
         Ok(encoding) => encoding,
@@ -108,6 +108,14 @@ pub fn admit(request: &Request<'_>) -> Admission {
         refusals.push(Refusal::new(Rule::Invalid, "cannot be read to its end", validation::REBUILD));
     }
     report(survey, encoding, size, refusals)
+}
+
+/// The report of a file of more bytes than the limits of the run allow. Such a file need not be read: [`admit`] says the same of it.
+#[must_use]
+pub fn too_many_bytes(bytes: u64, limits: &Limits) -> Admission {
+    let subject = format!("{bytes} bytes, where {} are allowed", limits.module_bytes);
+    let advice = "Make it smaller (wasm-opt -Oz, strip), or raise the limit";
+    refused_unread(bytes, None, Refusal::new(Rule::TooLarge, &subject, advice))
 }
 
 /// Checks the initial memories and tables against the limits of the run.

@@ -49,7 +49,16 @@ const EXAMPLES: &[Examples] = &[
         &["algorithm"],
         &[
             ("Publish an algorithm", "cloister algorithm apply -f column-stats.yaml"),
-            ("Download one, to inspect it", "cloister algorithm fetch bob/column-stats --dir column-stats"),
+            ("See what one is and asks for", "cloister algorithm inspect bob/column-stats"),
+            ("Download one, to read and to keep it", "cloister algorithm fetch bob/column-stats --dir column-stats"),
+        ],
+    ),
+    (
+        &["algorithm", "inspect"],
+        &[
+            ("One that you are asked to trust", "cloister algorithm inspect bob/column-stats"),
+            ("A file of yours, as JSON", "cloister algorithm inspect --file column-stats.wasm -o json"),
+            ("A script in Python", "cloister algorithm inspect --file mean.py --image python"),
         ],
     ),
     (

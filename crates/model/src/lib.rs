@@ -16,6 +16,7 @@ mod digest;
 mod entrypoint;
 mod escape;
 mod inputs;
+mod inspected;
 mod isolation;
 mod job;
 mod json;
@@ -59,6 +60,7 @@ pub use entrypoint::{
 };
 pub use escape::{Escaped, escape};
 pub use inputs::{InputFile, Inputs, MountedFile, MountedFiles};
+pub use inspected::{InspectedProgram, InspectedScript};
 pub use isolation::{Isolation, Wall, WallState};
 pub use job::{
     Approval, ByteRange, Delivery, FailureDetail, Fault, JobAlgorithm, JobCard, JobCursor, JobId, JobIdError, JobInput,

@@ -44,6 +44,22 @@ impl FromStr for ByteSize {
     }
 }
 
+impl ByteSize {
+    /// For a column of figures: in a binary unit up to GiB, rounded to a tenth of it.
+    #[must_use]
+    pub fn rounded(self) -> String {
+        let Self(count) = self;
+        let mut value = count as f64;
+        for unit in ["bytes", "KiB", "MiB", "GiB"] {
+            if value < 1024.0 || unit == "GiB" {
+                return if unit == "bytes" { format!("{count} {unit}") } else { format!("{value:.1} {unit}") };
+            }
+            value /= 1024.0;
+        }
+        String::new()
+    }
+}
+
 impl fmt::Display for ByteSize {
     /// For a sentence. Exact where a unit divides it; otherwise rounded up to a tenth of a unit.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,10 +128,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn figures_are_rounded_to_a_tenth_of_a_binary_unit() {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (192 << 10, "192.0 KiB"),
+            (1_500_000, "1.4 MiB"),
+            (1 << 40, "1024.0 GiB"),
+        ] {
+            assert_eq!(ByteSize(bytes).rounded(), text);
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_and_any_number_are_accepted(text: String, bytes: u64) {
-            let _ = (text.parse::<ByteSize>(), ByteSize(bytes).to_string());
+            let _ = (text.parse::<ByteSize>(), ByteSize(bytes).to_string(), ByteSize(bytes).rounded());
         }
     }
 }

@@ -217,7 +217,7 @@ fn processor_features() -> Vec<&'static str> {
     let all = present!(is_x86_feature_detected: "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "avx" "avx2" "fma" "bmi1"
         "bmi2" "lzcnt" "avx512f" "avx512dq" "avx512vl" "avx512bitalg" "avx512vbmi" "cmpxchg16b");
     #[cfg(target_arch = "aarch64")]
-    let all = present!(is_aarch64_feature_detected: "lse" "paca" "fp16");
+    let all = present!(is_aarch64_feature_detected: "lse" "paca" "fp16" "dotprod" "i8mm");
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let all: [(&str, bool); 0] = [];
     all.into_iter().filter_map(|(name, present)| present.then_some(name)).collect()

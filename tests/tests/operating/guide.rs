@@ -18,7 +18,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("make build && export PATH=\"$PWD/target/release:$PATH\"", "a developer who runs tests has built"),
     ("cloister runtime add python", "tests/service/flows/python.rs: here it would compile for minutes"),
     ("cloister runtime add javascript", "tests/service/flows/javascript.rs"),
-    ("make dist", "packages.rs"),
+    ("make dist ARGS=\"--arch here\"", "packages.rs"),
     ("apt install ./target/dist/cloister_0.1.0_amd64.deb", "packages.rs unpacks it; installing changes this machine"),
     ("systemd-sysusers", "it changes the users of this machine"),
     ("systemctl enable --now cloister", "unit.rs"),

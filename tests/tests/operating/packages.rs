@@ -3,9 +3,11 @@
 use cloister_tests::{not_run, root, sandbox, service::cloister};
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
+use tempfile::TempDir;
 
 fn run(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str], folder: &Path) -> Output {
     let output = Command::new(&program).args(arguments).current_dir(folder).output().expect("the program starts");
@@ -112,5 +114,90 @@ fn packages_hold_what_an_operator_installs_and_are_the_same_each_time() {
         assert!(listed.lines().all(|line| line.contains(" root/root ") || line.contains(" 0/0 ")), "{listed}");
     } else {
         not_run("what dpkg reads of the package: dpkg is not installed");
+    }
+}
+
+/// The architecture that is not this machine's, what Debian calls it, and its number in ELF files.
+fn other_architecture() -> (&'static str, &'static str, u16) {
+    if cfg!(target_arch = "x86_64") { ("aarch64", "arm64", 183) } else { ("x86_64", "amd64", 62) }
+}
+
+/// Packs for an architecture what lies in a folder of builds.
+fn pack(arch: &str, builds: &Path, into: &Path) -> Output {
+    let mut command = Command::new(root().join("scripts/dist.sh"));
+    command.args(["--no-build", "--arch", arch, "--into"]).arg(into).current_dir(root());
+    command.env("CARGO_TARGET_DIR", builds).output().expect("the script starts")
+}
+
+/// A folder of builds with this machine's programs, and a folder in it for those of the other architecture.
+fn builds() -> (TempDir, PathBuf) {
+    let builds = tempfile::tempdir().expect("a folder");
+    symlink(cloister().parent().expect("a folder"), builds.path().join("release")).expect("a link");
+    let (arch, ..) = other_architecture();
+    let other = builds.path().join(format!("servers/{arch}-unknown-linux-gnu/release"));
+    fs::create_dir_all(&other).expect("made");
+    (builds, other)
+}
+
+#[test]
+fn a_package_holds_no_program_of_another_architecture_and_none_that_needs_libraries() {
+    let (builds, other) = builds();
+    let (arch, ..) = other_architecture();
+    let into = builds.path().join("dist");
+    let refused = |arch: &str, reason: &str| {
+        let output = pack(arch, builds.path(), &into);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(reason), "{reason}: {said}");
+        let made = fs::read_dir(&into).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        assert_eq!(made.collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new());
+    };
+    refused(arch, "was not built");
+    for program in ["cloister", "sandbox"] {
+        symlink(cloister(), other.join(program)).expect("a link");
+    }
+    refused(arch, &format!("is not a program for {arch}"));
+    // This test is a dynamic program.
+    fs::remove_file(builds.path().join("release")).expect("removed");
+    fs::create_dir(builds.path().join("release")).expect("made");
+    symlink(std::env::current_exe().expect("a path"), builds.path().join("release/cloister")).expect("a link");
+    refused("here", "is not static");
+}
+
+/// They cannot be run here. That they are what they say, and that nothing is missing, can be seen.
+#[test]
+fn packages_for_another_architecture_hold_the_same_files() {
+    let (arch, debian, machine) = other_architecture();
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let built = target.join(format!("servers/{arch}-unknown-linux-gnu/release"));
+    if !built.join("sandbox").is_file() {
+        return not_run(&format!("packages for {arch}: `scripts/servers.sh {arch}` builds the programs"));
+    }
+    let (builds, other) = builds();
+    for program in ["cloister", "sandbox"] {
+        symlink(built.join(program), other.join(program)).expect("a link");
+    }
+    let contents = |arch: &str| {
+        let into = builds.path().join(arch);
+        let output = pack(arch, builds.path(), &into);
+        assert!(output.status.success(), "{output:?}");
+        let names = fs::read_dir(&into).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        let names: Vec<String> = names.map(|name| name.into_string().expect("text")).collect();
+        run("ar", &["x", &find(&names, ".deb")], &into);
+        run("tar", &["-xzf", "control.tar.gz", "./control"], &into);
+        run("tar", &["-xzf", "data.tar.gz"], &into);
+        let listed = run("tar", &["-tzf", "data.tar.gz"], &into);
+        let fields = fs::read_to_string(into.join("control")).expect("fields");
+        (names, fields, String::from_utf8(listed.stdout).expect("names"), into)
+    };
+    let (_, _, here, _) = contents("here");
+    let (names, fields, there, into) = contents(arch);
+    assert_eq!(here, there);
+    assert!(fields.contains(&format!("Architecture: {debian}\n")), "{fields}");
+    assert!(find(&names, ".deb").ends_with(&format!("_{debian}.deb")), "{names:?}");
+    assert!(find(&names, ".tar.gz").ends_with(&format!("-{arch}-linux.tar.gz")), "{names:?}");
+    for program in ["cloister", "sandbox"] {
+        let bytes = fs::read(into.join("usr/bin").join(program)).expect("a program");
+        assert!(bytes.starts_with(b"\x7fELF\x02\x01"), "{program}: 64 bits, little-endian");
+        assert_eq!(u16::from_le_bytes([bytes[18], bytes[19]]), machine, "{program}");
     }
 }

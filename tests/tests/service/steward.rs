@@ -6,7 +6,7 @@ use crate::{
 };
 use cloister_model::Phase;
 use cloister_tests::{guest, service::Who};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{fs, process::Output};
 
 fn manifest(title: &str, contract: &str) -> String {
@@ -155,4 +155,43 @@ fn what_data_look_like_is_described_found_and_made_up() {
     assert_eq!((rows.lines().count(), rows.lines().next()), (6, Some("species,body_mass_g")));
     assert_eq!(rows, prints(&run(carol, &dummy), 0));
     assert_ne!(rows, prints(&run(carol, &[&dummy[..], &["--seed", "2"]].concat()), 0));
+}
+
+/// With the client alone: what an algorithm is and asks for, before it is trusted.
+#[test]
+fn a_publisher_inspects_what_is_published_without_a_sandbox() {
+    let scenario = Scenario::new();
+    let Scenario { service, alice, bob, mallory, .. } = &scenario;
+    let folder = service.folder().join("work");
+    fs::create_dir(&folder).expect("made");
+    let run = |who: &Who, arguments: &[&str]| command(&scenario, who, &folder, arguments);
+    let publish = |name: &str, bytes: &[u8], container: &Value| {
+        let files = json!([{"type": "upload", "sha256": service.upload(bob, bytes)}]);
+        let algorithm = json!({"inspectors": ["alice"], "container": container});
+        let _ = service.publish_algorithm(bob, name, &json!({"files": files, "algorithm": algorithm}));
+    };
+    let program = fs::read(guest("column-stats.p1.wasm")).expect("a guest");
+    publish("program", &program, &json!({"image": "wasm", "entrypoint": "$ALGO"}));
+    let python = json!({"image": "python", "tag": "3.12", "entrypoint": "python3 $ALGO"});
+    publish("script", b"import pandas\nprint(1)\n", &python);
+
+    let inspect = ["algorithm", "inspect", "bob/program"];
+    let output = run(alice, &inspect);
+    let said = prints(&output, 0);
+    for part in ["WASI preview 1 command", "asks for", "verdict      admitted"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(complaint(&output).contains("cloister dataset allow DATASET bob/program --checksum "), "{output:?}");
+    let document = prints(&run(alice, &[&inspect[..], &["-o", "json"]].concat()), 0);
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    assert_eq!(document["files"][0]["sha256"], document["filesChecksum"]);
+    assert_eq!(document["files"][0]["admission"]["kind"], "preview1-command");
+    assert_eq!(fs::read_dir(&folder).expect("listed").count(), 0, "no file is written");
+
+    let said = prints(&run(alice, &["algorithm", "inspect", "bob/script"]), 0);
+    for part in ["text, perhaps source code, 2 lines", "image        python", "verdict      not checked"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // Whom the author does not ask.
+    let _ = prints(&run(mallory, &inspect), 4);
 }

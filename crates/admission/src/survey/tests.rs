@@ -79,8 +79,10 @@ fn bounds_the_file() {
     let bytes = binary(COMMAND);
     let limits = Limits { module_bytes: 8, ..Limits::default() };
     let admission = admit(&Request { bytes: &bytes, limits: &limits, role: Role::Algorithm });
-    assert_refused(&admission, Rule::TooLarge, "bytes");
+    assert_refused(&admission, Rule::TooLarge, "bytes, where 8 are allowed");
     assert_eq!(admission.kind, None);
+    // Who does not read such a file at all says the same of it.
+    assert_eq!(admission, crate::too_many_bytes(bytes.len() as u64, &limits));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::Digest as _;
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -47,7 +47,7 @@ impl Fetch {
         let mut fetched = Vec::new();
         for (number, sha256) in checksum.files().iter().enumerate() {
             let path = self.dir.join(format!("algorithm-{number}"));
-            download(&client, &did, number, *sha256, &path).await?;
+            keep(&client, &did, number, *sha256, &path).await?;
             fetched.push((path, *sha256));
         }
         if context.format != Format::Table {
@@ -58,32 +58,20 @@ impl Fetch {
             print_line(&format!("{sha256}  {}", shown_path(path)))?;
         }
         note(&format!(
-            "`sandbox inspect FILE` shows what a program imports. To trust exactly these bytes:\n\
-             cloister dataset allow DATASET {} --checksum {checksum}",
+            "`cloister algorithm inspect {0}` shows what it is and what it imports, and `--file FILE` the same of a file. To trust \
+             exactly these bytes:\ncloister dataset allow DATASET {0} --checksum {checksum}",
             self.algorithm
         ));
         Ok(())
     }
 }
 
-/// Downloads one file. It keeps its name only if it is the file whose digest the service lists.
-async fn download(client: &Client, did: &str, number: usize, sha256: Sha256, path: &Path) -> anyhow::Result<()> {
-    let number = number.to_string();
-    let request = client.request(Method::GET, &["v1", "algorithms", did, "files", &number], &[])?;
-    let mut response = client.send(request).await?;
+/// Downloads one file into a place where there is none yet. It keeps its name only if it is the file whose digest the service lists.
+async fn keep(client: &Client, did: &str, number: usize, sha256: Sha256, path: &Path) -> anyhow::Result<()> {
     let mut file = File::create_new(path).map_err(|error| Usage::error(format!("`{}`: {error}", path.display())))?;
     let written = async {
-        let mut hash = sha2::Sha256::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| client.fault(&error))? {
-            hash.update(&chunk);
-            file.write_all(&chunk).context("writing")?;
-        }
-        file.sync_all().context("writing")?;
-        if Sha256::from_bytes(hash.finalize().into()) == sha256 {
-            return Ok(());
-        }
-        let text = "the file is not the one that the service lists; it was deleted. It may have been published anew: try again";
-        Err(Ended::error(FAILED, text))
+        download(client, did, number, sha256, |piece| file.write_all(piece)).await?;
+        file.sync_all().context("writing")
     };
     let written = written.await;
     drop(file);
@@ -91,4 +79,28 @@ async fn download(client: &Client, did: &str, number: usize, sha256: Sha256, pat
         fs::remove_file(path).context("removing an incomplete download")?;
     }
     written
+}
+
+/// Downloads one file in pieces. It is an error if they are not the file whose digest the service lists.
+pub(super) async fn download(
+    client: &Client,
+    did: &str,
+    number: usize,
+    sha256: Sha256,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let number = number.to_string();
+    let request = client.request(Method::GET, &["v1", "algorithms", did, "files", &number], &[])?;
+    let mut response = client.send(request).await?;
+    let mut hash = sha2::Sha256::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| client.fault(&error))? {
+        hash.update(&chunk);
+        take(&chunk).context("writing")?;
+    }
+    if Sha256::from_bytes(hash.finalize().into()) == sha256 {
+        return Ok(());
+    }
+    let text =
+        "the file is not the one that the service lists, and is not kept. It may have been published anew: try again";
+    Err(Ended::error(FAILED, text))
 }

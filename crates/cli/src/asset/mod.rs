@@ -7,6 +7,7 @@ mod describe;
 mod diff;
 mod dummy;
 mod fetch;
+mod inspect;
 mod kind;
 mod leaving;
 mod manifest;
@@ -65,8 +66,9 @@ pub(crate) enum AlgorithmCommand {
     /// Show an algorithm
     #[command(aliases = ["get", "describe"])]
     Show(show::Show),
-    /// Download the files of an algorithm, to inspect what you are asked to trust
+    /// Download the files of an algorithm, to keep and to read what you are asked to trust
     Fetch(fetch::Fetch),
+    Inspect(inspect::Inspect),
     Diff(changed::Diff),
     /// Withdraw an algorithm: new jobs cannot use it any more
     Withdraw(Withdraw),
@@ -105,6 +107,7 @@ impl AlgorithmCommand {
             Self::List(command) => command.execute(context, AssetKind::Algorithm).await,
             Self::Show(command) => command.execute(context, AssetKind::Algorithm).await,
             Self::Fetch(command) => command.execute(context).await,
+            Self::Inspect(command) => command.execute(context).await,
             Self::Diff(command) => command.execute(context).await,
             Self::Withdraw(command) => command.execute(context, AssetKind::Algorithm).await,
         }

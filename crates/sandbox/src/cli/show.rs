@@ -1,6 +1,6 @@
 //! Formatting for people.
 
-use cloister_model::{Isolation, WallState, escape};
+use cloister_model::{ByteSize, Isolation, WallState, escape};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -28,14 +28,7 @@ pub(super) fn json(value: &impl Serialize) -> serde_json::Result<String> {
 
 /// A size, rounded for reading.
 pub(super) fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["bytes", "KiB", "MiB", "GiB"] {
-        if value < 1024.0 || unit == "GiB" {
-            return if unit == "bytes" { format!("{count} {unit}") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1024.0;
-    }
-    String::new()
+    ByteSize(count).rounded()
 }
 
 /// A duration, rounded for reading.

@@ -2,7 +2,7 @@ use super::{Descriptor, Request, Response, Role};
 use crate::{engine::Purpose, host_file::read_bounded};
 use anyhow::{Context as _, Result};
 use cloister_isolation::{self as isolation, Role as Syscalls};
-use cloister_model::{ModuleKind, Refusal, Rule, Verdict};
+use cloister_model::{ModuleKind, Verdict};
 use std::{fs::File, io::Write as _};
 
 /// Checks and compiles one module from the descriptors that this process inherited.
@@ -30,20 +30,7 @@ pub(crate) fn main() -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::FileTooLarge => {
             // Not `File::metadata`: it calls statx with an empty path, which the filter refuses.
             let size = u64::try_from(rustix::fs::fstat(&module)?.st_size).unwrap_or_default();
-            let advice = "Make it smaller (wasm-opt -Oz, strip), or raise the limit.";
-            let subject = format!("{size} bytes, where {} are allowed", limits.module_bytes);
-            let admission = cloister_model::Admission {
-                kind: None,
-                bytes: size,
-                imports: vec![],
-                exports: vec![],
-                memories: vec![],
-                table_elements: 0,
-                functions: 0,
-                code_bytes: 0,
-                toolchain: vec![],
-                verdict: Verdict::Refused { refusals: vec![Refusal::new(Rule::TooLarge, &subject, advice)] },
-            };
+            let admission = cloister_admission::too_many_bytes(size, &limits);
             return answer(
                 &mut result,
                 &Response { admission, error: None, artifact_too_large: false, no_space: false },

@@ -73,6 +73,7 @@ fn the_publishers_page_works_as_it_is_written() {
     // Who may run what.
     let checksum = text(&service.get(alice, &format!("/v1/algorithms/{algorithm}")).expect_json(200), "filesChecksum");
     let said = shell.run(&next(blocks, "cloister algorithm show").replace("CHECKSUM", &checksum), 0);
+    assert_eq!(said.matches("WASI preview 1 command").count(), 2, "published, and as a file: {said}");
     for part in [checksum.as_str(), "admitted", "bob/column-stats, with exactly these files, may compute on penguins"] {
         assert!(said.contains(part), "{part}: {said}");
     }
