@@ -16,6 +16,7 @@ mod jobs;
 mod killed;
 mod logs;
 mod lost;
+mod mixed;
 mod network;
 mod provider;
 mod replicas;
