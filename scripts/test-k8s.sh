@@ -144,6 +144,7 @@ own_cluster_tests() { # WHAT
 own_cluster_only=(
     'killed:: a node and an API server that can be killed'
     'mixed:: an image that tests/cluster/debian-image loads'
+    'pulls:: a node in whose network this machine can listen, and an image that tests/cluster/debian-image loads'
     'lost:: a second node that can be cut off'
     'containers:: an image that tests/cluster/debian-image loads, and the storage classes of tests/cluster'
     'network:: an image that tests/cluster/debian-image loads'

@@ -19,6 +19,8 @@ mod lost;
 mod mixed;
 mod network;
 mod provider;
+mod pulls;
+mod registry;
 mod replicas;
 mod rights;
 mod roots;
