@@ -15,6 +15,12 @@ use tokio::task::block_in_place;
 /// What somebody takes for the password.
 const WRONG: &str = "PLANTED-GUESS";
 
+/// What a job is told whose Environment has no pull secret.
+const WITHOUT: &str = "without a pull secret, because the Environment has no `pullSecrets`";
+
+/// Is not to run.
+const RUNS: &str = "print('it runs')";
+
 /// Prints what the file of the image says, and in which files and processes of its pod there are credentials; fails if there are any, or
 /// if it would not find them.
 const LOOKS: &str = r#"
@@ -145,11 +151,11 @@ async fn a_private_image_runs_with_the_pull_secret_of_its_environment_and_no_job
 
     let mut refused = Vec::new();
     for (number, (environment, words)) in (1..).zip([
-        ("without", "without a pull secret, because the Environment has no `pullSecrets`"),
+        ("without", WITHOUT),
         ("absent", "with the pull secret `absent`"),
         ("wrong", "with the pull secret `wrong`"),
     ]) {
-        let job = private(environment, registry.digest(), "print('it runs')");
+        let job = private(environment, registry.digest(), RUNS);
         refused.push((installation.submit(number, job).await, words));
     }
     for (job, words) in &refused {
@@ -172,6 +178,9 @@ async fn a_private_image_runs_with_the_pull_secret_of_its_environment_and_no_job
         assert!(!spec[part].to_string().contains("\"registry\""), "{part}: {pod}");
     }
     has_no_credentials("the pod", &pod.to_string());
+    // The node has the image by now. It stays closed to those who could not pull it.
+    let late = installation.submit(5, private("without", registry.digest(), RUNS)).await;
+    refused.push((late, WITHOUT));
     let status = installation.ended(allowed).await;
     let log = String::from_utf8_lossy(&installation.stored("log").concat()).into_owned();
     assert_eq!(status.phase, Phase::Finished, "{status:?}\n{log}");
