@@ -10,7 +10,8 @@
 #                   one, runs the tests with NetworkPolicies in force at once (strict), those of the module killed alone, and those
 #                   in modules named network again with policies that are late (open:500ms). CLOISTERDEV_KILLS=50 kills the kubelet and
 #                   containerd as often as that, instead of for two minutes. CLOISTERDEV_STARTS=100 starts as many containers that try
-#                   to make a connection, instead of six. The module lost adds a second node, and takes it away.
+#                   to make a connection, instead of six. CLOISTERDEV_JOBS=200 carries as many jobs of all kinds through five places,
+#                   instead of 30. The module lost adds a second node, and takes it away.
 #                   On a cluster in $KUBECONFIG that is not one of tests/cluster (CLOISTERDEV_CLUSTER_DIR names one), tests that
 #                   need its nodes, its storage classes, its images or folders of this machine are left out, and named as not run.
 #
@@ -142,6 +143,8 @@ own_cluster_tests() { # WHAT
 # The tests that another cluster cannot run: how their names begin, and what they need.
 own_cluster_only=(
     'killed:: a node and an API server that can be killed'
+    'mixed:: an image that tests/cluster/debian-image loads'
+    'pulls:: a node in whose network this machine can listen, and an image that tests/cluster/debian-image loads'
     'lost:: a second node that can be cut off'
     'containers:: an image that tests/cluster/debian-image loads, and the storage classes of tests/cluster'
     'network:: an image that tests/cluster/debian-image loads'

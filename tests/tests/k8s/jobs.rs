@@ -34,7 +34,8 @@ pub(super) struct Installation {
     pub(super) jobs: Namespace,
     pub(super) store: Arc<ClusterStore>,
     controller: tokio::task::JoinHandle<()>,
-    _others: [Namespace; 2],
+    /// Of the programs, and of assets.
+    pub(super) others: [Namespace; 2],
     _folder: TempDir,
 }
 
@@ -109,7 +110,7 @@ impl Installation {
         };
         let controller = Controller::open(cluster, options).await.expect("a controller");
         let controller = tokio::spawn(async move { controller.run(std::future::pending()).await });
-        Self { jobs, store: client, controller, _others: others, _folder: folder }
+        Self { jobs, store: client, controller, others, _folder: folder }
     }
 
     pub(super) async fn submit(&self, number: u64, change: impl FnOnce(&mut JobSpec)) -> JobId {

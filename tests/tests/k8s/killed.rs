@@ -34,7 +34,7 @@ const AWAY: Duration = Duration::from_secs(5);
 const CLEAN: Duration = Duration::from_secs(60);
 
 /// Leaves an output that is longer if it runs a second time.
-const BEGINS: &str = r"
+pub(super) const BEGINS: &str = r"
 with open('/data/outputs/begun', 'a') as file:
     file.write('begun NUMBER\n')
 ";

@@ -165,11 +165,11 @@ fn waiting(pod: &Pod, status: &PodStatus) -> (WaitingOn, String) {
         let lacking = lacking(pod, &text);
         return (WaitingOn::Node, if lacking.is_empty() { text } else { format!("{lacking} ({text})") });
     }
-    let reasons = containers(status).filter_map(|container| {
-        Some((container.name == container::CONTAINER, container.state.as_ref()?.waiting.as_ref()?))
-    });
+    let reasons = containers(status)
+        .filter_map(|container| Some((container.name.as_str(), container.state.as_ref()?.waiting.as_ref()?)));
     let mut found = (WaitingOn::Start, String::new());
-    for (of_algorithm, waiting) in reasons {
+    for (name, waiting) in reasons {
+        let of_algorithm = name == container::CONTAINER;
         let on = match waiting.reason.as_deref().unwrap_or_default() {
             "InvalidImageName" if of_algorithm => WaitingOn::AlgorithmImageName,
             "ErrImagePull"
@@ -195,10 +195,30 @@ fn waiting(pod: &Pod, status: &PodStatus) -> (WaitingOn, String) {
             _ => WaitingOn::Start,
         };
         if found.0 == WaitingOn::Start {
-            found = (on, waiting.message.clone().unwrap_or_default());
+            let text = waiting.message.clone().unwrap_or_default();
+            found = match on {
+                WaitingOn::Image | WaitingOn::AlgorithmImage if text.is_empty() => (on, pull(pod, name)),
+                WaitingOn::Image | WaitingOn::AlgorithmImage => (on, format!("{} ({text})", pull(pod, name))),
+                _ => (on, text),
+            };
         }
     }
     found
+}
+
+/// The image of a container, and the names of the Secrets that the kubelet may pull it with. What it says itself names no Secret.
+fn pull(pod: &Pod, name: &str) -> String {
+    let spec = pod.spec.as_ref();
+    let containers = spec.into_iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let image = containers.filter(|container| container.name == name).find_map(|container| container.image.as_deref());
+    let secrets = spec.into_iter().flat_map(|spec| spec.image_pull_secrets.iter().flatten());
+    let secrets: Vec<String> = secrets.map(|secret| format!("`{}`", secret.name)).collect();
+    let with = match secrets.as_slice() {
+        [] => "without a pull secret, because the Environment has no `pullSecrets`".to_owned(),
+        [secret] => format!("with the pull secret {secret}"),
+        secrets => format!("with the pull secrets {}", secrets.join(", ")),
+    };
+    image.map_or_else(|| with.clone(), |image| format!("{image}, {with}"))
 }
 
 /// What no node has enough of, and how much of it the pod asks for; empty if the scheduler does not say so. It names the resource and

@@ -444,3 +444,24 @@ fn an_image_of_an_algorithm_is_waited_for_and_its_absence_is_no_fault_of_the_sys
     let begins = container_pod("Pending", &json!({"running": {}}), &json!({"waiting": {"reason": "PodInitializing"}}));
     assert_eq!(begins.state, PodState::Running);
 }
+
+/// Long words of a kubelet do not take their place.
+#[test]
+fn an_image_that_cannot_be_pulled_is_named_with_the_pull_secrets_that_were_tried() {
+    let image = format!("registry.example/team/image@sha256:{}", "2".repeat(64));
+    let message = format!("Back-off pulling image {image:?}: {}", "words ".repeat(100));
+    for (secrets, expected) in [
+        (json!([]), "without a pull secret, because the Environment has no `pullSecrets`"),
+        (json!([{"name": "registry"}]), "with the pull secret `registry` ("),
+        (json!([{"name": "one"}, {"name": "two"}]), "with the pull secrets `one`, `two` ("),
+    ] {
+        let waiting = json!({"waiting": {"reason": "ImagePullBackOff", "message": message}});
+        let status = json!({"phase": "Pending", "containerStatuses": [container(&waiting)]});
+        let containers = json!([{"name": "sandbox", "image": image}]);
+        let spec = json!({"nodeName": "node-1", "containers": containers, "imagePullSecrets": secrets});
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"uid": "u"}, "spec": spec, "status": status})).expect("a pod");
+        let Verdict::Wait { text, until: Some(_) } = of(Some(&PodFacts::of(&pod)), 1, NOW) else { panic!("{status}") };
+        assert!(text.contains(&format!("cannot be pulled: {image}, {expected}")), "`{expected}` is not in: {text}");
+    }
+}
