@@ -120,6 +120,7 @@ impl Inner {
             self.leave(&known).await?;
         }
         self.look_at_receipts().await?;
+        self.look_at_catalogs().await?;
         let claims_are_due = {
             let mut index = self.archive.index_mut();
             is_time(&mut index.claims_at, self.archive.options.settle * CLAIMS_PAUSE)
@@ -291,7 +292,7 @@ impl Inner {
             let index = self.archive.index();
             self.archive.objects.each(|object| match object {
                 Archived::Change(change) if !index.jobs.contains_key(&change.job) => changes.push(change.clone()),
-                Archived::Change(_) | Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_) => {}
+                _ => {}
             });
         }
         for change in changes.into_iter().filter(|change| is_old(change.created)) {
