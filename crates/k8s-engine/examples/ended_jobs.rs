@@ -36,6 +36,8 @@ const OPTIONS: ArchiveOptions = ArchiveOptions {
     settle: Duration::from_millis(500),
     records_after: Duration::from_secs(8),
     pieces: 1000,
+    ids_after: Duration::from_secs(30),
+    receipts: 10,
 };
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;

@@ -374,7 +374,8 @@ mod tests {
     fn catalogs_say_whose_receipts_may_be_in_them() {
         let sealed = |number: u64| {
             let jobs = BTreeSet::from([job_id(number), job_id(number + 100)]);
-            let object = that_counts(receipts_object(&format!("receipts-{number}"), &jobs), Sha256::of(b"a"), &BTreeSet::new());
+            let object =
+                that_counts(receipts_object(&format!("receipts-{number}"), &jobs), Sha256::of(b"a"), &BTreeSet::new());
             match read_archived(&object) {
                 Some(Archived::Receipts(receipts)) => receipts,
                 other => panic!("{other:?}"),

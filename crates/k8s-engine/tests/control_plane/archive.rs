@@ -37,6 +37,8 @@ pub(crate) const AT_ONCE: ArchiveOptions = ArchiveOptions {
     settle: Duration::from_secs(1),
     records_after: Duration::from_secs(3600),
     pieces: 1000,
+    ids_after: Duration::from_secs(3600),
+    receipts: 10,
 };
 
 /// All answers about a job.

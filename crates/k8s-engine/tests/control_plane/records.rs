@@ -21,6 +21,8 @@ const SOON: ArchiveOptions = ArchiveOptions {
     settle: Duration::from_secs(1),
     records_after: Duration::from_secs(2),
     pieces: 4,
+    ids_after: Duration::from_secs(3600),
+    receipts: 10,
 };
 
 /// A replica with a folder of this name.

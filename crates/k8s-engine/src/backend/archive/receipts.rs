@@ -109,7 +109,9 @@ impl Archive {
 impl Inner {
     /// The receipt of a job as it is kept; none: none was made.
     pub(in crate::backend) async fn kept_receipt(&self, job: JobId) -> Result<Option<StoredReceipt>, EngineError> {
-        if self.archive.may_have_listed(job) {
+        // Catalogs are about jobs that have left the API server, and no later job has the id of one.
+        let may_be_listed = self.archive.may_have_listed(job) && self.stored(job).await?.is_none();
+        if may_be_listed {
             self.complete_catalogs().await?;
         }
         let sealed = self.archive.sealed_with(job);
@@ -122,7 +124,8 @@ impl Inner {
         }
         // A Secret that is still there is as good.
         let found = receipts::get(&self.cluster, job).await?;
-        if found.is_none() && (!sealed.is_empty() || self.archive.may_have_listed(job)) {
+        let is_lost = !sealed.is_empty() || (may_be_listed && self.archive.may_have_listed(job));
+        if found.is_none() && is_lost {
             let text = format!(
                 "the receipt of job {job} is not in the result store, or is not the one that was sealed; the operator can restore \
                  the folder archive of the store"
