@@ -333,7 +333,7 @@ async fn an_archive_that_was_changed_in_the_store_is_not_believed() {
 }
 
 /// A job that was stopped before it began.
-async fn ended(installation: &controller::Installation, objects: &Api<ComputeJob>, number: u64) -> JobId {
+pub(crate) async fn ended(installation: &controller::Installation, objects: &Api<ComputeJob>, number: u64) -> JobId {
     let job = installation.submit(number).await;
     end(objects, job).await;
     installation.ended(job).await;
