@@ -400,6 +400,35 @@ mod tests {
         assert!(read(&changed).filter.may_have(job_id(50)));
     }
 
+    /// What is in clusters already is read for ever: these are objects as they are stored.
+    #[test]
+    fn objects_of_earlier_versions_are_read() {
+        let read = |object: &Value| read_archived(&serde_json::from_value(object.clone()).expect("a ConfigMap"));
+        let metadata = json!({
+            "name": "a-1", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-11-30T00:00:00Z",
+            "managedFields": [{"manager": "cloister", "operation": "Update", "apiVersion": "v1"}],
+        });
+        let digest = Sha256::of(b"a");
+        let one = JobId::from_bytes(1_u128.to_be_bytes());
+        let id = format!("{}Q==", "A".repeat(21));
+        let receipts = json!({
+            "metadata": metadata, "data": {"sha256": digest.to_string(), "alone": "true"}, "binaryData": {"receipts": id},
+        });
+        let Some(Archived::Receipts(receipts)) = read(&receipts) else { panic!("no receipts") };
+        assert_eq!((receipts.sha256, receipts.alone, receipts.version), (Some(digest), true, 7));
+        assert_eq!(receipts.jobs.to_vec(), [one]);
+        let batch = json!({"metadata": metadata, "data": {"sha256": digest.to_string(), "except": one.to_string()}});
+        let Some(Archived::Batch(batch)) = read(&batch) else { panic!("no batch") };
+        assert_eq!((batch.sha256, batch.except, batch.ended), (Some(digest), [one].into(), false));
+        let waiting = json!({"metadata": metadata, "data": {"receipt": one.to_string()}});
+        assert!(matches!(read(&waiting), Some(Archived::Waiting(waiting)) if waiting.job == one));
+        let catalog = json!({
+            "metadata": metadata, "data": {"receipt": "catalog", "sha256": digest.to_string()}, "binaryData": {"filter": "AQID"},
+        });
+        let Some(Archived::Catalog(catalog)) = read(&catalog) else { panic!("no catalog") };
+        assert_eq!((catalog.sha256, catalog.filter.bytes()), (Some(digest), &[1, 2, 3][..]));
+    }
+
     /// A version that knows no catalogs takes the word for the id of a job whose receipt waits, and makes nothing of the object. It would
     /// delete one that it took for a batch that was never made.
     #[test]

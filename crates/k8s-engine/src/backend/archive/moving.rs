@@ -32,8 +32,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The longest time that a replica leaves it to another one to make a batch that it could make itself, in milliseconds.
 const SPREAD_MS: u64 = 3000;
 
-/// Jobs of one batch.
-pub(super) const MOST_JOBS: usize = 200;
+/// Jobs of one batch. Each batch is an object of the API server, and is read as a whole to read one of its jobs.
+const MOST_JOBS: usize = 500;
 
 /// Bytes of one batch, unpacked.
 pub(super) const MOST_BYTES: usize = 16 << 20;
@@ -363,15 +363,15 @@ mod tests {
             ("young", vec![1, 99], 0),
             ("one is old, and takes those along that soon will be", vec![100, 60, 50, 49, 1], 3),
             ("as many as stay", vec![1; 1000], 0),
-            ("a few more", vec![1; 1199], 0),
-            ("a batch more", vec![1; 1200], 200),
-            ("many more", vec![1; 5000], 200),
+            ("a few more", vec![1; 1499], 0),
+            ("a batch more", vec![1; 1500], 500),
+            ("many more", vec![1; 5000], 500),
         ] {
             let due = due(ended(&mut ages.into_iter()), present, &options);
             assert_eq!(due.len(), expected, "{what}");
         }
         // The oldest go.
-        let all = ended(&mut (0..1200).map(|number| number % 90));
+        let all = ended(&mut (0..1500).map(|number| number % 90));
         let due = due(all.clone(), present, &options);
         let age = |job: &JobId| all.iter().find(|(_, other)| other == job).map(|(at, _)| *at);
         let youngest = due.iter().filter_map(age).max().expect("a job");

@@ -6,7 +6,7 @@
 
 use super::{
     Archive, Index,
-    moving::{AT_ONCE, MOST_BYTES, MOST_JOBS, delete, is_given_up, new_name, spread},
+    moving::{AT_ONCE, MOST_BYTES, delete, is_given_up, new_name, spread},
 };
 use crate::{
     backend::{Inner, outputs::failed, unusable},
@@ -24,6 +24,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Api, ResourceExt as _, api::PostParams};
 use std::collections::{BTreeSet, HashSet};
 use tokio::time::Instant;
+
+/// Receipts that are sealed together. They are read as a whole to read one of them.
+const MOST_RECEIPTS: usize = 200;
 
 impl Archive {
     /// What is known of receipts that were sealed or are being sealed.
@@ -88,10 +91,10 @@ impl Archive {
         }
         let after = u64::try_from(self.options.after.as_millis()).unwrap_or(u64::MAX);
         let is_old = |waiting: &Waiting| present.unix_ms().saturating_sub(waiting.created.unix_ms()) >= after;
-        if !due.is_empty() || waiting.len() >= MOST_JOBS || waiting.iter().any(is_old) {
+        if !due.is_empty() || waiting.len() >= MOST_RECEIPTS || waiting.iter().any(is_old) {
             due.extend(waiting.iter().map(|waiting| waiting.job).filter(|job| is_missing(job) && !begun.contains(job)));
         }
-        due.into_iter().take(MOST_JOBS).collect()
+        due.into_iter().take(MOST_RECEIPTS).collect()
     }
 
     /// Whether every replica knows of sealed receipts, or of a catalog, by now, as far as this process goes.

@@ -1,5 +1,6 @@
 //! Pieces of the audit log that are in the store of results, many in one segment. What the API server keeps of each segment is where
-//! it is, its digest and that of its last record, and the ids of entries of outboxes that are in it.
+//! it is, its digest and that of its last record, and the ids of entries of outboxes that are in it, for as long as a process may
+//! bring such an entry again.
 
 use super::{Audit, ENTRY_LABEL, LABEL, PAGE, RECORDS, name, number};
 use crate::{
