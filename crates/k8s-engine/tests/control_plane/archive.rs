@@ -473,7 +473,7 @@ async fn claims_on_agreements_go_when_their_jobs_have_left() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an API server: make test-k8s"]
 async fn many_ended_jobs_become_few_objects() {
-    const JOBS: usize = 600;
+    const JOBS: usize = 520;
     let installation = controller::Installation::open(1).await;
     let room = &installation.room;
     let objects: Api<ComputeJob> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
