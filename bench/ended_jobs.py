@@ -21,6 +21,9 @@ NAMESPACES = ['cloister-system', 'cloister-jobs', 'cloister-assets']
 ENVIRONMENT = {
     'apiVersion': 'cloister.dev/v1alpha1', 'kind': 'Environment', 'metadata': {'name': 'local', 'namespace': 'cloister-jobs'},
     'spec': {'limits': {'jobs': 1, 'queued': 100000, 'cpus': 100, 'memoryBytes': 1 << 40, 'jobMemoryBytes': 1 << 30, 'wallMs': 600000}}}
+# What the names of ConfigMaps of the service begin with.
+PARTS = {'audit-sealed-': 'sealed records', 'audit-': 'records that wait', 'archive-': 'batches of jobs', 'receipts-': 'sealed receipts',
+         'catalog-': 'catalogs of receipts', 'claim-': 'claims'}
 # After the last write, so that nothing that the API server does with it is measured.
 QUIET_SECONDS = int(os.environ.get('CLOISTERDEV_BENCH_QUIET_SECONDS', '90'))
 
@@ -83,6 +86,21 @@ def history(metrics):
     return ', '.join(f'{kind} {number}' for kind, number in sorted(many)) or 'at most 1000 of each kind'
 
 
+def parts():
+    """Objects and bytes in etcd of each part of the service's ConfigMaps, without what etcd adds."""
+    start = f'/registry/configmaps/{NAMESPACES[0]}/'
+    answer = etcd('kv/range', key=base64.b64encode(start.encode()).decode(),
+                  range_end=base64.b64encode(start[:-1].encode() + b'0').decode())
+    found = {}
+    for item in answer.get('kvs', []):
+        key = base64.b64decode(item['key']).decode()
+        name = key[len(start):]
+        part = next((part for beginning, part in PARTS.items() if name.startswith(beginning)), 'others')
+        count, size = found.get(part, (0, 0))
+        found[part] = count + 1, size + len(key) + len(base64.b64decode(item['value']))
+    return ', '.join(f'{part} {count} with {size} bytes' for part, (count, size) in sorted(found.items()))
+
+
 def start_api_server_again():
     """Another one has the same objects and no history."""
     process = api_server()
@@ -103,6 +121,7 @@ def measure(jobs):
     found = {'etcd': size, 'heap': heap(metrics), 'resident': resident()}
     print(f'{jobs:6} ended jobs: etcd {size:.1f} MiB; API server {found["heap"]:.1f} MiB in use, {found["resident"]:.0f} MiB '
           f'resident; it has room for changes: {history(metrics)}', flush=True)
+    print(f'       ConfigMaps: {parts()}', flush=True)
     start_api_server_again()
     time.sleep(QUIET_SECONDS)
     found['fresh'] = heap(metrics_after_collection())

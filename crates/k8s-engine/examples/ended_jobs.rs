@@ -19,7 +19,7 @@ use cloister_testkit::{event, job, now, status_in};
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{
-    Api, Resource,
+    Api, Resource, ResourceExt as _,
     api::{ListParams, Patch, PatchParams},
 };
 use serde::de::DeserializeOwned;
@@ -29,6 +29,10 @@ use std::{collections::BTreeMap, fmt::Debug, io, path::PathBuf, sync::Arc, time:
 /// Jobs that are made at the same time.
 const AT_ONCE: usize = 16;
 
+/// Objects with records that wait to be moved, whenever a number is printed: half as many as may wait. However many jobs there were, it
+/// is the same number, so that what is measured beside it is what jobs leave.
+const WAITING: usize = 500;
+
 /// A batch of jobs goes as soon as it is full. Everything else that takes days goes after seconds.
 const OPTIONS: ArchiveOptions = ArchiveOptions {
     after: Duration::from_secs(86_400),
@@ -36,6 +40,8 @@ const OPTIONS: ArchiveOptions = ArchiveOptions {
     settle: Duration::from_millis(500),
     records_after: Duration::from_secs(8),
     pieces: 1000,
+    ids_after: Duration::from_secs(30),
+    receipts: 10,
 };
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -68,6 +74,8 @@ async fn main() -> Result<(), Failed> {
         drop(making);
         made = mark;
         until_archived(&cluster).await?;
+        until_as_many_wait(&store, &cluster).await?;
+        until_nothing_shrinks(&cluster).await?;
         println!("{mark}");
         if io::stdin().read_line(&mut String::new())? == 0 {
             break;
@@ -95,11 +103,52 @@ fn jobs(cluster: &Cluster) -> Api<ComputeJob> {
     Api::namespaced(cluster.client().clone(), &cluster.namespaces().jobs)
 }
 
+fn configs(cluster: &Cluster) -> Api<ConfigMap> {
+    Api::namespaced(cluster.client().clone(), &cluster.namespaces().system)
+}
+
+/// Puts records on record, each in an object of its own, until as many wait to be moved as always.
+async fn until_as_many_wait(store: &ClusterStore, cluster: &Cluster) -> Result<(), Failed> {
+    let records = ListParams::default().labels("cloister.dev/audit=records");
+    loop {
+        let waiting = count(&configs(cluster), &records).await?;
+        let wanted = match waiting {
+            WAITING => return Ok(()),
+            0..WAITING => WAITING,
+            // Some go once there are so many beside the last one.
+            _ => OPTIONS.pieces + 2,
+        };
+        for _ in waiting..wanted {
+            store.record(vec![event(AuditAction::ResultDownloaded, now())]).await?;
+        }
+        while wanted > WAITING && count(&configs(cluster), &records).await? >= wanted {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+/// Waits until sealed receipts are in catalogs, but for those that are too few, and no event is named that no object has.
+async fn until_nothing_shrinks(cluster: &Cluster) -> Result<(), Failed> {
+    let [receipts, segments] =
+        ["cloister.dev/archive=receipts", "cloister.dev/audit=sealed"].map(|label| ListParams::default().labels(label));
+    loop {
+        let receipts = configs(cluster).list(&receipts).await?.items;
+        let standing = receipts.iter().filter(|object| object.name_any().starts_with("receipts-")).count();
+        let segments = configs(cluster).list(&segments).await?.items;
+        let named =
+            segments.iter().filter_map(|object| object.binary_data.as_ref()?.get("ids")).any(|ids| !ids.0.is_empty());
+        if standing < OPTIONS.receipts && !named {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
 /// Waits until nothing is left but what stays, and what waits to be many.
 async fn until_archived(cluster: &Cluster) -> Result<(), Failed> {
     let (client, system) = (cluster.client(), &cluster.namespaces().system);
     let secrets: Api<Secret> = Api::namespaced(client.clone(), system);
-    let configs: Api<ConfigMap> = Api::namespaced(client.clone(), system);
+    let configs = configs(cluster);
     let receipts = ListParams::default().fields("type=cloister.dev/receipt");
     let [claims, records] =
         ["cloister.dev/claim", "cloister.dev/audit=records"].map(|label| ListParams::default().labels(label));

@@ -7,6 +7,7 @@
 //! Every replica knows every archived job, as it knows every other one. It finds new batches by a watch, and a job leaves the API
 //! server some time after its batch can be seen, so that no replica is without both.
 
+mod catalogs;
 mod moving;
 mod receipts;
 mod records;
@@ -25,7 +26,7 @@ use crate::{
     cluster::{CallError, Cluster, Watched, call},
     resources::ComputeJob,
     store::{
-        ARCHIVE_LABEL, ARCHIVED_JOBS, Archived, Batch, Change, Pending, change_name, change_object, merge,
+        ARCHIVE_LABEL, ARCHIVED_JOBS, Archived, Batch, Change, Pending, Receipts, change_name, change_object, merge,
         read_archived, sealing_key,
     },
 };
@@ -40,7 +41,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 use tokio::{
@@ -70,13 +71,25 @@ pub struct ArchiveOptions {
     pub records_after: Duration,
     /// Objects with records: as many are moved at a time.
     pub pieces: usize,
+    /// How long ago records were moved before the API server forgets which events they are about, unless an object still has them.
+    pub ids_after: Duration,
+    /// Objects with sealed receipts: as many are replaced by one at a time.
+    pub receipts: usize,
 }
 
 impl Default for ArchiveOptions {
     fn default() -> Self {
         // A watch on which nothing comes is given up after 75 seconds.
         let settle = Duration::from_secs(120);
-        Self { after: Duration::from_secs(86_400), most: 1000, settle, records_after: SEALED_AFTER, pieces: 1000 }
+        Self {
+            after: Duration::from_secs(86_400),
+            most: 1000,
+            settle,
+            records_after: SEALED_AFTER,
+            pieces: 1000,
+            ids_after: SEALED_AFTER * 8,
+            receipts: 10,
+        }
     }
 }
 
@@ -110,10 +123,16 @@ struct Index {
     cleared: BTreeSet<JobId>,
     /// When the Secrets of sealed receipts may go, as far as this process goes.
     receipts: BTreeMap<String, Instant>,
+    /// The sealed receipts of each catalog that was looked for; none: its list is lost.
+    catalogs: BTreeMap<String, Option<Arc<[Receipts]>>>,
+    /// When this process may make catalogs.
+    catalogs_at: Option<Instant>,
     /// Jobs that are gone or archived, and of which there is no receipt that could be sealed.
     without_receipt: BTreeSet<JobId>,
     /// When this process looks for old records of the audit log.
     records_at: Option<Instant>,
+    /// When it looks for events of moved records that no object has any more.
+    ids_at: Option<Instant>,
     /// When it looks for claims that no job needs any more.
     claims_at: Option<Instant>,
 }
@@ -223,7 +242,7 @@ impl Archive {
     fn change(&self, job: JobId) -> Option<Change> {
         match self.objects.get(&change_name(job)) {
             Some(Archived::Change(change)) => Some(change),
-            Some(Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_)) | None => None,
+            Some(_) | None => None,
         }
     }
 
@@ -252,7 +271,7 @@ impl Archive {
                     difference.unread.push(batch.clone());
                 }
             }
-            Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_) => {}
+            Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_) | Archived::Catalog(_) => {}
             Archived::Change(change) => {
                 let behind = index.jobs.get(&change.job).filter(|entry| entry.change.as_ref() != Some(&change.spec));
                 changed.extend(behind.map(|entry| entry.batch.clone()));
@@ -389,6 +408,7 @@ impl Inner {
     /// # Errors
     /// If the store of results or the API server fails.
     pub(super) async fn complete_archive(&self) -> Result<(), EngineError> {
+        self.complete_catalogs().await?;
         if self.archive.difference().is_empty() {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use serde::de::DeserializeOwned;
-use std::{fmt, sync::Weak, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Weak, time::Duration};
 
 /// Between two looks for events that the process that made the change did not put on record.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -21,6 +21,9 @@ const GRACE_MS: u64 = 30_000;
 
 /// How often an object that changes meanwhile is read again.
 const ATTEMPTS: u32 = 5;
+
+/// Objects in one answer.
+const PAGE: u32 = 200;
 
 /// What is done to an object whose events are on record.
 const CLEAR: &str = "clear the events of an object";
@@ -112,6 +115,59 @@ pub(super) async fn sweep(store: Weak<Inner>) {
     }
 }
 
+impl Inner {
+    /// The ids of all events that objects have, whether they are on record or not. Nothing else brings an event again.
+    pub(super) async fn events_of_objects(&self) -> Result<BTreeSet<String>, CallError> {
+        let (cluster, mut ids) = (&self.cluster, BTreeSet::new());
+        ids_of_kind::<ApiKey>(cluster.system(), Some(PENDING_LABEL), outbox, &mut ids).await?;
+        ids_of_kind::<Dataset>(cluster.assets(), Some(PENDING_LABEL), outbox, &mut ids).await?;
+        ids_of_kind::<Algorithm>(cluster.assets(), Some(PENDING_LABEL), outbox, &mut ids).await?;
+        ids_of_kind::<ConfigMap>(cluster.system(), Some(PENDING_LABEL), outbox, &mut ids).await?;
+        // All jobs: those that the controller has yet to put on record, or has, are in their status, which has no label.
+        ids_of_kind::<ComputeJob>(cluster.jobs(), None, of_job, &mut ids).await?;
+        Ok(ids)
+    }
+}
+
+/// Collects the ids of the events of one kind of objects, a page at a time.
+async fn ids_of_kind<K: Recorded>(
+    api: Api<K>,
+    label: Option<&str>,
+    events: impl Fn(&K) -> Result<Vec<Pending>, CallError>,
+    ids: &mut BTreeSet<String>,
+) -> Result<(), CallError> {
+    let mut page = ListParams::default().limit(PAGE);
+    page.label_selector = label.map(str::to_owned);
+    loop {
+        let listed = call("list the events of objects", || async { api.list(&page).await }).await?;
+        for object in &listed.items {
+            let entries = events(object)?.into_iter().flat_map(|pending| pending.entries());
+            ids.extend(entries.filter_map(|entry| entry.id));
+        }
+        match listed.metadata.continue_.filter(|next| !next.is_empty()) {
+            Some(next) => page = page.continue_token(&next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The events of an object that are not known to be on record.
+fn outbox<K: Recorded>(object: &K) -> Result<Vec<Pending>, CallError> {
+    Ok(vec![Pending::of(object.meta().annotations.as_ref())?])
+}
+
+/// The same of a job, and the events of its last change by the controller.
+fn of_job(job: &ComputeJob) -> Result<Vec<Pending>, CallError> {
+    let mut events = outbox(job)?;
+    if let Some(records) = job.status.as_ref().and_then(|status| status.records.as_deref()) {
+        events.push(serde_json::from_str(records).map_err(|error| CallError::Unreachable {
+            what: "read the events of a job",
+            words: format!("the status of job {} was changed: {error}", job.name_any()),
+        })?);
+    }
+    Ok(events)
+}
+
 async fn sweep_kind<K: Recorded>(inner: &Inner, api: Api<K>) -> Result<(), CallError> {
     let wanted = ListParams::default().labels(PENDING_LABEL).limit(500);
     let found = call("list changes that are not on record", || async { api.list(&wanted).await }).await?;
@@ -133,4 +189,43 @@ async fn sweep_kind<K: Recorded>(inner: &Inner, api: Api<K>) -> Result<(), CallE
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::{ComputeJobSpec, ComputeJobStatus, Order, Payload};
+    use cloister_model::{AuditAction, ConfigureOrder, Phase, Timestamp};
+    use cloister_testkit::{event, status_in};
+    use std::collections::BTreeMap;
+
+    /// The events of a job are where the service puts them, and where the controller does.
+    #[test]
+    fn a_job_has_the_events_of_its_outbox_and_of_its_status() {
+        let job = cloister_testkit::job(1, Timestamp::from_unix_ms(5));
+        let (payload, _) = Payload::cut(&ConfigureOrder::of(&job)).expect("a payload");
+        let order = Order::of(&job, payload).expect("an order");
+        let mut object = ComputeJob::new(&job.id.to_string(), ComputeJobSpec::of(order));
+        let ids = |object: &ComputeJob| -> Vec<String> {
+            let events = of_job(object).expect("events").into_iter().flat_map(|pending| pending.entries());
+            events.filter_map(|entry| entry.id).collect()
+        };
+        assert_eq!(ids(&object), Vec::<String>::new());
+        let pending =
+            |ms| Pending::default().with("job/a", event(AuditAction::JobStopped, Timestamp::from_unix_ms(ms)));
+        let (asked, done) = (pending(6), pending(7));
+        let id = |pending: &Pending| pending.entries()[0].id.clone().expect("an id");
+        let status = status_in(Phase::Stopped, job.id, Timestamp::from_unix_ms(7));
+        let records = serde_json::to_string(&done).expect("JSON");
+        let status = ComputeJobStatus { records: Some(records), ..ComputeJobStatus::of(&status, None, None) };
+        object.status = Some(status.clone());
+        assert_eq!(ids(&object), [id(&done)]);
+        let (mut annotations, mut labels) = (BTreeMap::new(), BTreeMap::new());
+        asked.put(&mut annotations, &mut labels);
+        object.metadata.annotations = Some(annotations);
+        assert_eq!(ids(&object), [id(&asked), id(&done)]);
+        // What cannot be read may be any event.
+        object.status = Some(ComputeJobStatus { records: Some("changed".to_owned()), ..status });
+        assert!(of_job(&object).is_err());
+    }
 }

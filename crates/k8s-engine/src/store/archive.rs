@@ -1,13 +1,18 @@
 //! What the API server keeps of archived jobs and of their receipts: for each batch where it is and what its digest is, so that
 //! credentials of the store of results can make up neither; and of single jobs what was changed after they were archived.
 
-use super::{MANAGED_BY, secret};
+use super::{
+    MANAGED_BY,
+    catalog::{Catalog, Filter},
+    secret,
+};
 use crate::cluster::{CallError, Cluster, call, version};
 use cloister_model::{JobId, Sha256, Timestamp};
 use cloister_results::SealingKey;
 use k8s_openapi::{
     ByteString,
     api::core::v1::{ConfigMap, Secret},
+    apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry,
 };
 use kube::{
     Api, ResourceExt as _,
@@ -42,6 +47,12 @@ const SPEC: &str = "spec";
 const RECEIPTS: &str = "receipts";
 const ALONE: &str = "alone";
 const RECEIPT: &str = "receipt";
+const FILTER: &str = "filter";
+const MEMBERS: &str = "members";
+
+/// What the object of a catalog says in the place of the id of a job. An earlier version, which may run beside this one during an upgrade,
+/// makes nothing of an object that says this, and leaves it alone.
+const CATALOG: &str = "catalog";
 
 /// Bytes of the id of a job, among those whose receipts are in a batch.
 const ID_BYTES: usize = 16;
@@ -53,6 +64,7 @@ pub(crate) enum Archived {
     Change(Change),
     Receipts(Receipts),
     Waiting(Waiting),
+    Catalog(Catalog),
 }
 
 /// Jobs that were archived together.
@@ -126,6 +138,9 @@ pub(crate) fn read_archived(object: &ConfigMap) -> Option<Archived> {
         let spec = serde_json::from_str(data.get(SPEC)?).ok()?;
         return Some(Archived::Change(Change { job: job.parse().ok()?, spec, created, version }));
     }
+    if data.get(RECEIPT).is_some_and(|receipt| receipt == CATALOG) {
+        return read_catalog(object, created, version).map(Archived::Catalog);
+    }
     if let Some(job) = data.get(RECEIPT) {
         return Some(Archived::Waiting(Waiting { job: job.parse().ok()?, created, version }));
     }
@@ -150,6 +165,22 @@ pub(crate) fn read_archived(object: &ConfigMap) -> Option<Archived> {
     }))
 }
 
+/// What the object of a catalog says. One without a filter excludes no job.
+fn read_catalog(object: &ConfigMap, created: Timestamp, version: u64) -> Option<Catalog> {
+    let data = object.data.as_ref()?;
+    let filter = object.binary_data.as_ref().and_then(|data| data.get(FILTER));
+    let members = data.get(MEMBERS).map(String::as_str).unwrap_or_default();
+    Some(Catalog {
+        name: object.name_any(),
+        uid: object.uid(),
+        sha256: data.get(SHA256).map(|sha256| sha256.parse()).transpose().ok()?,
+        filter: Filter::read(filter.map(|filter| filter.0.as_slice()).unwrap_or_default()),
+        members: members.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+        created,
+        version,
+    })
+}
+
 /// The object of a batch that does not count.
 pub(crate) fn batch_object(name: &str) -> ConfigMap {
     object(name.to_owned(), BTreeMap::new())
@@ -157,6 +188,7 @@ pub(crate) fn batch_object(name: &str) -> ConfigMap {
 
 /// The same object, that counts, except for these jobs.
 pub(crate) fn that_counts(mut object: ConfigMap, sha256: Sha256, except: &BTreeSet<JobId>) -> ConfigMap {
+    object.metadata.managed_fields = unmanaged();
     let data = object.data.get_or_insert_default();
     data.insert(SHA256.to_owned(), sha256.to_string());
     if !except.is_empty() {
@@ -190,12 +222,36 @@ pub(crate) fn receipts_object(name: &str, jobs: &BTreeSet<JobId>) -> ConfigMap {
 /// The object of receipts whose Secrets are gone, in place of the one that was read.
 pub(crate) fn that_are_alone(receipts: &Receipts) -> ConfigMap {
     let mut object = receipts_object(&receipts.name, &receipts.jobs.iter().copied().collect());
+    object.metadata.managed_fields = unmanaged();
     object.metadata.uid.clone_from(&receipts.uid);
     object.metadata.resource_version = Some(receipts.version.to_string());
     let data = object.data.get_or_insert_default();
     data.extend(receipts.sha256.map(|sha256| (SHA256.to_owned(), sha256.to_string())));
     data.insert(ALONE.to_owned(), "true".to_owned());
     object
+}
+
+/// The object of a catalog of these receipts, that does not count.
+pub(crate) fn catalog_object(name: &str, receipts: &[Receipts]) -> ConfigMap {
+    let members: Vec<&str> = receipts.iter().map(|receipts| receipts.name.as_str()).collect();
+    let data = [(RECEIPT, CATALOG.to_owned()), (MEMBERS, members.join(","))].into();
+    let jobs: BTreeSet<JobId> = receipts.iter().flat_map(|receipts| receipts.jobs.iter().copied()).collect();
+    let filter = ByteString(Filter::of(&jobs).bytes().to_vec());
+    let mut object = labelled(SEALED_RECEIPTS, name.to_owned(), data);
+    object.binary_data = Some([(FILTER.to_owned(), filter)].into());
+    object
+}
+
+/// The same object, that counts. Its list says which objects it replaces.
+pub(crate) fn that_lists(mut object: ConfigMap, sha256: Sha256) -> ConfigMap {
+    object.data.get_or_insert_default().remove(MEMBERS);
+    that_counts(object, sha256, &BTreeSet::new())
+}
+
+/// In an object that is stored, it takes out who last wrote which field. The API server then keeps no account of that, which has more bytes
+/// than a digest. An empty list would change nothing.
+pub(super) fn unmanaged() -> Option<Vec<ManagedFieldsEntry>> {
+    Some(vec![ManagedFieldsEntry::default()])
 }
 
 /// The object that says that the receipt of a job waits to be sealed.
@@ -312,6 +368,75 @@ mod tests {
         let mut cut = new;
         cut.binary_data.get_or_insert_default().insert(RECEIPTS.to_owned(), ByteString(vec![0; ID_BYTES + 1]));
         assert_eq!(read_archived(&cut), None);
+    }
+
+    #[test]
+    fn catalogs_say_whose_receipts_may_be_in_them() {
+        let sealed = |number: u64| {
+            let jobs = BTreeSet::from([job_id(number), job_id(number + 100)]);
+            let object =
+                that_counts(receipts_object(&format!("receipts-{number}"), &jobs), Sha256::of(b"a"), &BTreeSet::new());
+            match read_archived(&object) {
+                Some(Archived::Receipts(receipts)) => receipts,
+                other => panic!("{other:?}"),
+            }
+        };
+        let read = |object: &ConfigMap| match read_archived(object) {
+            Some(Archived::Catalog(catalog)) => catalog,
+            other => panic!("{other:?}"),
+        };
+        let new = catalog_object("catalog-1", &[sealed(1), sealed(2)]);
+        let sha256 = Sha256::of(b"a list");
+        let (announced, counts) = (read(&new), read(&that_lists(new.clone(), sha256)));
+        assert_eq!((announced.sha256, counts.sha256), (None, Some(sha256)));
+        assert_eq!(announced.members, ["receipts-1", "receipts-2"].map(str::to_owned).into());
+        assert_eq!(counts.members, BTreeSet::new());
+        for number in [1, 2, 101, 102] {
+            assert!(announced.filter.may_have(job_id(number)) && counts.filter.may_have(job_id(number)), "{number}");
+        }
+        // A filter that somebody took away frees no id.
+        let mut changed = that_lists(new, sha256);
+        changed.binary_data = None;
+        assert!(read(&changed).filter.may_have(job_id(50)));
+    }
+
+    /// What is in clusters already is read for ever: these are objects as they are stored.
+    #[test]
+    fn objects_of_earlier_versions_are_read() {
+        let read = |object: &Value| read_archived(&serde_json::from_value(object.clone()).expect("a ConfigMap"));
+        let metadata = json!({
+            "name": "a-1", "uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-11-30T00:00:00Z",
+            "managedFields": [{"manager": "cloister", "operation": "Update", "apiVersion": "v1"}],
+        });
+        let digest = Sha256::of(b"a");
+        let one = JobId::from_bytes(1_u128.to_be_bytes());
+        let id = format!("{}Q==", "A".repeat(21));
+        let receipts = json!({
+            "metadata": metadata, "data": {"sha256": digest.to_string(), "alone": "true"}, "binaryData": {"receipts": id},
+        });
+        let Some(Archived::Receipts(receipts)) = read(&receipts) else { panic!("no receipts") };
+        assert_eq!((receipts.sha256, receipts.alone, receipts.version), (Some(digest), true, 7));
+        assert_eq!(receipts.jobs.to_vec(), [one]);
+        let batch = json!({"metadata": metadata, "data": {"sha256": digest.to_string(), "except": one.to_string()}});
+        let Some(Archived::Batch(batch)) = read(&batch) else { panic!("no batch") };
+        assert_eq!((batch.sha256, batch.except, batch.ended), (Some(digest), [one].into(), false));
+        let waiting = json!({"metadata": metadata, "data": {"receipt": one.to_string()}});
+        assert!(matches!(read(&waiting), Some(Archived::Waiting(waiting)) if waiting.job == one));
+        let catalog = json!({
+            "metadata": metadata, "data": {"receipt": "catalog", "sha256": digest.to_string()}, "binaryData": {"filter": "AQID"},
+        });
+        let Some(Archived::Catalog(catalog)) = read(&catalog) else { panic!("no catalog") };
+        assert_eq!((catalog.sha256, catalog.filter.bytes()), (Some(digest), &[1, 2, 3][..]));
+    }
+
+    /// A version that knows no catalogs takes the word for the id of a job whose receipt waits, and makes nothing of the object. It would
+    /// delete one that it took for a batch that was never made.
+    #[test]
+    fn a_catalog_names_no_job() {
+        assert!(CATALOG.parse::<JobId>().is_err());
+        let object = catalog_object("catalog-1", &[]);
+        let keys: Vec<&String> = object.data.iter().flatten().map(|(key, _)| key).collect();
+        assert!(keys.iter().any(|key| *key == RECEIPT) && keys.iter().all(|key| *key != JOB), "{keys:?}");
     }
 
     #[test]

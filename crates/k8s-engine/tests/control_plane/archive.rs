@@ -37,6 +37,8 @@ pub(crate) const AT_ONCE: ArchiveOptions = ArchiveOptions {
     settle: Duration::from_secs(1),
     records_after: Duration::from_secs(3600),
     pieces: 1000,
+    ids_after: Duration::from_secs(3600),
+    receipts: 10,
 };
 
 /// All answers about a job.
@@ -331,7 +333,7 @@ async fn an_archive_that_was_changed_in_the_store_is_not_believed() {
 }
 
 /// A job that was stopped before it began.
-async fn ended(installation: &controller::Installation, objects: &Api<ComputeJob>, number: u64) -> JobId {
+pub(crate) async fn ended(installation: &controller::Installation, objects: &Api<ComputeJob>, number: u64) -> JobId {
     let job = installation.submit(number).await;
     end(objects, job).await;
     installation.ended(job).await;
@@ -471,7 +473,7 @@ async fn claims_on_agreements_go_when_their_jobs_have_left() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an API server: make test-k8s"]
 async fn many_ended_jobs_become_few_objects() {
-    const JOBS: usize = 450;
+    const JOBS: usize = 520;
     let installation = controller::Installation::open(1).await;
     let room = &installation.room;
     let objects: Api<ComputeJob> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
@@ -490,7 +492,7 @@ async fn many_ended_jobs_become_few_objects() {
     assert_eq!(count(&objects, "").await, 0);
     let configs: Api<ConfigMap> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
     let batches = count(&configs, "cloister.dev/archive=true").await;
-    assert_eq!(batches, JOBS.div_ceil(200), "batches of {JOBS} jobs");
+    assert_eq!(batches, JOBS.div_ceil(500), "batches of {JOBS} jobs");
     let secrets: Api<StoredSecret> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
     for _ in 0..1200 {
         if count(&secrets, "app.kubernetes.io/managed-by=cloister").await == 1 {

@@ -10,6 +10,7 @@ mod assets;
 mod away;
 mod boundaries;
 mod canary;
+mod catalogs;
 mod cluster;
 mod conformance;
 mod controller;

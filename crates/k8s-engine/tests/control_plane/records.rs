@@ -4,8 +4,13 @@ use crate::{
     archive::archived_files,
     cluster::{Room, options},
 };
-use cloister_k8s_engine::{ArchiveOptions, ClusterStore, StoreOptions, resources::ApiKey};
-use cloister_model::{Archived, AuditAction, AuditEvent, AuditLog as _, AuditRecord, StoreError, Timestamp};
+use cloister_k8s_engine::{
+    ArchiveOptions, ClusterStore, StoreOptions,
+    resources::{ApiKey, ComputeJob, ComputeJobStatus},
+};
+use cloister_model::{
+    Archived, AuditAction, AuditEvent, AuditLog as _, AuditRecord, Jobs as _, Phase, StoreError, Timestamp,
+};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Api, ResourceExt as _,
@@ -21,6 +26,8 @@ const SOON: ArchiveOptions = ArchiveOptions {
     settle: Duration::from_secs(1),
     records_after: Duration::from_secs(2),
     pieces: 4,
+    ids_after: Duration::from_secs(3600),
+    receipts: 10,
 };
 
 /// A replica with a folder of this name.
@@ -180,6 +187,66 @@ async fn old_records_leave_the_api_server_and_the_log_is_one_chain() {
     // What is in the store is what is named, and nothing else.
     until("what was taken out goes", async || archived_files(&results, "audit-").len() == segments(&room).await.len())
         .await;
+}
+
+/// The ids of events in the objects of segments.
+async fn ids(room: &Room) -> BTreeSet<u128> {
+    let wanted = ListParams::default().labels("cloister.dev/audit=sealed");
+    let found = configs(room).list(&wanted).await.expect("a list");
+    let stored = found.items.into_iter().filter_map(|object| object.binary_data?.remove("ids"));
+    stored.flat_map(|ids| ids.0.as_chunks::<16>().0.to_vec()).map(u128::from_be_bytes).collect()
+}
+
+/// The API server forgets which events old records are about, as soon as no object has them, so that nothing brings them again.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn events_that_no_object_has_are_forgotten() {
+    const FORGETFUL: ArchiveOptions = ArchiveOptions { ids_after: Duration::from_secs(2), ..SOON };
+    let room = Room::open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = StoreOptions { archive: FORGETFUL, ..options(folder.path(), "a") };
+    let replica = ClusterStore::open(room.cluster.clone(), options).await.expect("a replica");
+    let now = cloister_testkit::now();
+    let job = cloister_testkit::job(1, now);
+    let allowed = cloister_testkit::event(AuditAction::JobAllowed, now);
+    replica.submit(job.clone(), Vec::new(), allowed).await.expect("a job");
+    let long_ago = Timestamp::from_unix_ms(now.unix_ms() - 120_000);
+    let pending = |ids: &[u128]| {
+        let event = |id: &u128| {
+            let event = cloister_testkit::event(AuditAction::JobStopped, long_ago);
+            json!({"id": format!("{id:032x}"), "event": AuditEvent { detail: id.to_string(), ..event }})
+        };
+        ids.iter().map(event).collect::<serde_json::Value>().to_string()
+    };
+    // The status of the job has an event as the controller leaves it, which cannot look into the store of results.
+    let jobs: Api<ComputeJob> = Api::namespaced(room.client(), &room.cluster.namespaces().jobs);
+    let mut status = ComputeJobStatus::of(&cloister_testkit::status_in(Phase::Queued, job.id, now), None, None);
+    status.records = Some(pending(&[78]));
+    let patch = Patch::Merge(json!({"status": status}));
+    jobs.patch_status(&job.id.to_string(), &PatchParams::default(), &patch).await.expect("the controller's write");
+    // A sweep puts it on record, and another one.
+    let (keys, id): (Api<ApiKey>, _) =
+        (Api::namespaced(room.client(), &room.cluster.namespaces().system), "a".repeat(16));
+    let mut key = ApiKey::of(&cloister_testkit::api_key(&id, "alice", long_ago));
+    let name = "cloister.dev/audit-pending".to_owned();
+    key.metadata.annotations.get_or_insert_default().insert(name.clone(), pending(&[77, 78]));
+    key.metadata.labels.get_or_insert_default().insert(name, "true".to_owned());
+    keys.create(&PostParams::default(), &key).await.expect("a key");
+    let swept = ListParams::default().labels("cloister.dev/audit-pending");
+    until("the sweep", async || keys.list(&swept).await.expect("keys").items.is_empty()).await;
+    for number in 0..12 {
+        replica.record(vec![event(number)]).await.expect("on record");
+    }
+    until_sealed(&room).await;
+    until("the event of the job alone is known", async || ids(&room).await == BTreeSet::from([78])).await;
+    // The controller goes on, and the job has the event no more.
+    let patch = Patch::Merge(json!({"status": {"records": null}}));
+    jobs.patch_status(&job.id.to_string(), &PatchParams::default(), &patch).await.expect("the controller's write");
+    until("no event is known", async || ids(&room).await.is_empty()).await;
+    let records = chain(&replica, None).await;
+    for wanted in ["77", "78"] {
+        assert_eq!(records.iter().filter(|record| record.event.detail == wanted).count(), 1, "{wanted}");
+    }
 }
 
 /// Credentials of the store alone change no record, and one that is lost is missed.

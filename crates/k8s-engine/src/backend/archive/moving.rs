@@ -32,8 +32,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// The longest time that a replica leaves it to another one to make a batch that it could make itself, in milliseconds.
 const SPREAD_MS: u64 = 3000;
 
-/// Jobs of one batch.
-pub(super) const MOST_JOBS: usize = 200;
+/// Jobs of one batch. Each batch is an object of the API server, and is read as a whole to read one of its jobs.
+const MOST_JOBS: usize = 500;
 
 /// Bytes of one batch, unpacked.
 pub(super) const MOST_BYTES: usize = 16 << 20;
@@ -120,6 +120,7 @@ impl Inner {
             self.leave(&known).await?;
         }
         self.look_at_receipts().await?;
+        self.look_at_catalogs().await?;
         let claims_are_due = {
             let mut index = self.archive.index_mut();
             is_time(&mut index.claims_at, self.archive.options.settle * CLAIMS_PAUSE)
@@ -291,7 +292,7 @@ impl Inner {
             let index = self.archive.index();
             self.archive.objects.each(|object| match object {
                 Archived::Change(change) if !index.jobs.contains_key(&change.job) => changes.push(change.clone()),
-                Archived::Change(_) | Archived::Batch(_) | Archived::Receipts(_) | Archived::Waiting(_) => {}
+                _ => {}
             });
         }
         for change in changes.into_iter().filter(|change| is_old(change.created)) {
@@ -362,15 +363,15 @@ mod tests {
             ("young", vec![1, 99], 0),
             ("one is old, and takes those along that soon will be", vec![100, 60, 50, 49, 1], 3),
             ("as many as stay", vec![1; 1000], 0),
-            ("a few more", vec![1; 1199], 0),
-            ("a batch more", vec![1; 1200], 200),
-            ("many more", vec![1; 5000], 200),
+            ("a few more", vec![1; 1499], 0),
+            ("a batch more", vec![1; 1500], 500),
+            ("many more", vec![1; 5000], 500),
         ] {
             let due = due(ended(&mut ages.into_iter()), present, &options);
             assert_eq!(due.len(), expected, "{what}");
         }
         // The oldest go.
-        let all = ended(&mut (0..1200).map(|number| number % 90));
+        let all = ended(&mut (0..1500).map(|number| number % 90));
         let due = due(all.clone(), present, &options);
         let age = |job: &JobId| all.iter().find(|(_, other)| other == job).map(|(at, _)| *at);
         let youngest = due.iter().filter_map(age).max().expect("a job");

@@ -1,12 +1,12 @@
 //! Receipts of jobs that have left the API server: sealed in the store of results, many in one thing, as the jobs are. What the API
-//! server keeps of each is the id of its job, so that the id stays taken.
+//! server keeps of each is the id of its job, so that the id stays taken, until a catalog keeps it.
 //!
 //! A receipt is for ever, also when nothing else is left of its job. So nothing of this is removed but the Secrets that receipts
 //! were in before, once every replica knows that they are sealed and what is in the store was read again.
 
 use super::{
     Archive, Index,
-    moving::{AT_ONCE, MOST_BYTES, MOST_JOBS, delete, is_given_up, new_name, spread},
+    moving::{AT_ONCE, MOST_BYTES, delete, is_given_up, new_name, spread},
 };
 use crate::{
     backend::{Inner, outputs::failed, unusable},
@@ -25,6 +25,9 @@ use kube::{Api, ResourceExt as _, api::PostParams};
 use std::collections::{BTreeSet, HashSet};
 use tokio::time::Instant;
 
+/// Receipts that are sealed together. They are read as a whole to read one of them.
+const MOST_RECEIPTS: usize = 200;
+
 impl Archive {
     /// What is known of receipts that were sealed or are being sealed.
     fn all_receipts(&self) -> Vec<Receipts> {
@@ -36,11 +39,16 @@ impl Archive {
         self.receipts_that(|receipts| receipts.sha256.is_some() && receipts.jobs.binary_search(&job).is_ok())
     }
 
+    /// Those of objects of their own, and those of catalogs.
     fn receipts_that(&self, wanted: impl Fn(&Receipts) -> bool) -> Vec<Receipts> {
-        self.those(|object| match object {
+        let mut found = self.those(|object| match object {
             Archived::Receipts(receipts) if wanted(receipts) => Some(receipts.clone()),
             _ => None,
-        })
+        });
+        let index = self.index();
+        let listed = index.catalogs.values().flatten().flat_map(|listed| listed.iter());
+        found.extend(listed.filter(|receipts| wanted(receipts)).cloned());
+        found
     }
 
     /// Whether the receipt of a job is sealed.
@@ -83,16 +91,16 @@ impl Archive {
         }
         let after = u64::try_from(self.options.after.as_millis()).unwrap_or(u64::MAX);
         let is_old = |waiting: &Waiting| present.unix_ms().saturating_sub(waiting.created.unix_ms()) >= after;
-        if !due.is_empty() || waiting.len() >= MOST_JOBS || waiting.iter().any(is_old) {
+        if !due.is_empty() || waiting.len() >= MOST_RECEIPTS || waiting.iter().any(is_old) {
             due.extend(waiting.iter().map(|waiting| waiting.job).filter(|job| is_missing(job) && !begun.contains(job)));
         }
-        due.into_iter().take(MOST_JOBS).collect()
+        due.into_iter().take(MOST_RECEIPTS).collect()
     }
 
-    /// Whether every replica knows of sealed receipts by now, as far as this process goes.
-    fn has_settled(&self, receipts: &Receipts) -> bool {
+    /// Whether every replica knows of sealed receipts, or of a catalog, by now, as far as this process goes.
+    pub(super) fn has_settled(&self, name: &str) -> bool {
         let settled = self.settled();
-        *self.index_mut().receipts.entry(receipts.name.clone()).or_insert(settled) <= Instant::now()
+        *self.index_mut().receipts.entry(name.to_owned()).or_insert(settled) <= Instant::now()
     }
 
     /// There is no receipt of a job that could be sealed.
@@ -104,6 +112,11 @@ impl Archive {
 impl Inner {
     /// The receipt of a job as it is kept; none: none was made.
     pub(in crate::backend) async fn kept_receipt(&self, job: JobId) -> Result<Option<StoredReceipt>, EngineError> {
+        // Catalogs are about jobs that have left the API server, and no later job has the id of one.
+        let may_be_listed = self.archive.may_have_listed(job) && self.stored(job).await?.is_none();
+        if may_be_listed {
+            self.complete_catalogs().await?;
+        }
         let sealed = self.archive.sealed_with(job);
         for among in &sealed {
             if let Some(lines) = self.read_sealed(among).await?
@@ -114,7 +127,8 @@ impl Inner {
         }
         // A Secret that is still there is as good.
         let found = receipts::get(&self.cluster, job).await?;
-        if found.is_none() && !sealed.is_empty() {
+        let is_lost = !sealed.is_empty() || (may_be_listed && self.archive.may_have_listed(job));
+        if found.is_none() && is_lost {
             let text = format!(
                 "the receipt of job {job} is not in the result store, or is not the one that was sealed; the operator can restore \
                  the folder archive of the store"
@@ -124,9 +138,11 @@ impl Inner {
         Ok(found)
     }
 
-    /// Whether there is a receipt of a job, so that its id is taken. The store of results is not asked.
+    /// Whether there is a receipt of a job, so that its id is taken. The store of results is not asked: while the list of a catalog is not
+    /// known, ids that may be in it are taken, too.
     pub(in crate::backend) async fn has_receipt(&self, job: JobId) -> Result<bool, CallError> {
-        Ok(self.archive.has_sealed(job) || receipts::exists(&self.cluster, job).await?)
+        let is_sealed = self.archive.has_sealed(job) || self.archive.may_have_listed(job);
+        Ok(is_sealed || receipts::exists(&self.cluster, job).await?)
     }
 
     /// Notes that the receipt of a job will be in a Secret that nothing else names: the job is about to be gone, and is not in the
@@ -234,7 +250,7 @@ impl Inner {
     /// While a job is in the API server, its receipt would be made again if none were found, so its Secret stays. Replicas that have
     /// not heard of what is sealed look for Secrets, so these stay for as long as a watch may be behind.
     async fn remove_secrets(&self, receipts: &Receipts) -> Result<(), EngineError> {
-        if receipts.alone || receipts.sha256.is_none() || !self.archive.has_settled(receipts) {
+        if receipts.alone || receipts.sha256.is_none() || !self.archive.has_settled(&receipts.name) {
             return Ok(());
         }
         if receipts.jobs.iter().any(|job| self.jobs.has(&job.to_string())) {

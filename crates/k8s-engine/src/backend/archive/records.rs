@@ -43,6 +43,14 @@ fn old_pieces(listed: &[Listed], through: u64, present: Timestamp, options: &Arc
     if old.len() < options.pieces { Vec::new() } else { old }
 }
 
+/// Which segments are so old that no process still brings an event of theirs that no object has.
+fn old_segments(mut segments: Vec<Segment>, present: Timestamp, options: &ArchiveOptions) -> Vec<Segment> {
+    let after = u64::try_from(options.ids_after.as_millis()).unwrap_or(u64::MAX);
+    let age = |segment: &Segment| present.unix_ms().saturating_sub(segment.created.unix_ms());
+    segments.retain(|segment| segment.counts() && age(segment) >= after);
+    segments
+}
+
 impl Inner {
     /// Moves old records to the store of results, if it is time to look for some.
     pub(super) async fn look_at_records(&self) -> Result<(), StoreError> {
@@ -50,6 +58,28 @@ impl Inner {
         let is_due = is_time(&mut self.archive.index_mut().records_at, self.archive.options.records_after / 8);
         if is_due {
             while self.seal_old_records().await? {}
+        }
+        let ids_are_due = is_time(&mut self.archive.index_mut().ids_at, self.archive.options.ids_after);
+        if ids_are_due {
+            self.forget_ids().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes the ids of events out of the objects of old segments, except those that an object still has: those may be brought again, and
+    /// are on record. Others are brought by none, and would stay for ever.
+    async fn forget_ids(&self) -> Result<(), StoreError> {
+        // Before the look at the objects: what is on record by then, and in none of them, is in none later.
+        let segments = self.audit.segments().await?;
+        let old = old_segments(segments, now(), &self.archive.options);
+        if old.is_empty() {
+            return Ok(());
+        }
+        let wanted = self.events_of_objects().await?;
+        for segment in old {
+            if self.audit.keep_ids(&segment, &wanted).await? {
+                tracing::info!(first = segment.first, "events of old records cannot be brought again");
+            }
         }
         Ok(())
     }
@@ -210,6 +240,30 @@ fn lost(error: PublishError) -> StoreError {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn ids_stay_while_a_process_may_bring_an_event_again() {
+        let options = ArchiveOptions { ids_after: Duration::from_secs(100), ..ArchiveOptions::default() };
+        let segment = |first: u64, age: u64, sha256| Segment {
+            first,
+            form: Form {
+                through: first + 9,
+                hash: Sha256::of(b"a"),
+                from: Timestamp::from_unix_ms(1),
+                to: Timestamp::from_unix_ms(2),
+                stored: String::new(),
+                sha256,
+            },
+            created: Timestamp::from_unix_ms(1_000_000 - age * 1000),
+            uid: None,
+            version: 4,
+        };
+        let counts = Some(Sha256::of(b"b"));
+        let segments =
+            vec![segment(1, 900, counts), segment(11, 100, counts), segment(21, 99, counts), segment(31, 900, None)];
+        let old = old_segments(segments, Timestamp::from_unix_ms(1_000_000), &options);
+        assert_eq!(old.iter().map(|segment| segment.first).collect::<Vec<_>>(), [1, 11]);
+    }
 
     #[test]
     fn pieces_wait_until_many_are_old_and_the_last_one_stays() {

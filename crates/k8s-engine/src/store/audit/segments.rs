@@ -1,10 +1,11 @@
 //! Pieces of the audit log that are in the store of results, many in one segment. What the API server keeps of each segment is where
-//! it is, its digest and that of its last record, and the ids of entries of outboxes that are in it.
+//! it is, its digest and that of its last record, and the ids of entries of outboxes that are in it, for as long as a process may
+//! bring such an entry again.
 
 use super::{Audit, ENTRY_LABEL, LABEL, PAGE, RECORDS, name, number};
 use crate::{
     cluster::{CallError, call, version},
-    store::MANAGED_BY,
+    store::{MANAGED_BY, archive::unmanaged},
 };
 use cloister_model::{Sha256, Timestamp};
 use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
@@ -133,6 +134,7 @@ impl Audit {
 
     /// Makes a segment count that was announced. False: it was taken for one of a process that was killed.
     pub(crate) async fn count(&self, mut announced: ConfigMap, form: &Form) -> Result<bool, CallError> {
+        announced.metadata.managed_fields = unmanaged();
         let annotations = announced.metadata.annotations.get_or_insert_default();
         annotations.insert(SEGMENT.to_owned(), written(form)?);
         if self.replace(&announced).await? {
@@ -189,6 +191,18 @@ impl Audit {
             }
         }
         Ok(false)
+    }
+
+    /// Takes the ids of entries out of the object of a segment, except these, which may be brought again; whether there were others.
+    pub(crate) async fn keep_ids(&self, segment: &Segment, wanted: &BTreeSet<String>) -> Result<bool, CallError> {
+        let name = segment_name(segment.first);
+        let found = call("read the records", || async { self.api.get_opt(&name).await }).await?;
+        let Some(mut object) = found.filter(|object| object.metadata.uid == segment.uid) else { return Ok(false) };
+        let ids = object.binary_data.as_ref().and_then(|data| data.get(IDS)).map(|ids| ids.0.as_slice());
+        let Some(rest) = without_others(ids.unwrap_or_default(), wanted) else { return Ok(false) };
+        object.binary_data = Some([(IDS.to_owned(), ByteString(rest))].into());
+        object.metadata.managed_fields = unmanaged();
+        self.replace(&object).await
     }
 
     async fn replace(&self, object: &ConfigMap) -> Result<bool, CallError> {
@@ -254,6 +268,14 @@ fn object(first: u64, form: &Form, ids: &BTreeSet<String>) -> Result<ConfigMap, 
     })
 }
 
+/// The ids of a segment that are among these; none: all are.
+fn without_others(ids: &[u8], wanted: &BTreeSet<String>) -> Option<Vec<u8>> {
+    let wanted: BTreeSet<[u8; ID_BYTES]> = wanted.iter().filter_map(|id| bytes(id)).collect();
+    let rest: Vec<u8> =
+        ids.as_chunks::<ID_BYTES>().0.iter().filter(|id| wanted.contains(*id)).flatten().copied().collect();
+    Some(rest).filter(|rest| rest.len() < ids.len())
+}
+
 /// The bytes of the id of an entry, which has 32 hexadecimal digits.
 fn bytes(id: &str) -> Option<[u8; ID_BYTES]> {
     Some(u128::from_str_radix(id, 16).ok()?.to_be_bytes()).filter(|_| id.len() == 2 * ID_BYTES)
@@ -290,6 +312,26 @@ mod tests {
         assert!(read(&object.metadata).is_err());
         object.metadata.annotations = None;
         assert!(read(&object.metadata).is_err());
+    }
+
+    #[test]
+    fn the_ids_stay_that_may_be_brought_again() {
+        let id = |number: u128| format!("{number:032x}");
+        let all: BTreeSet<String> = [3, 5, 1 << 100].map(id).into();
+        let stored = object(17, &form(None), &all).expect("an object").binary_data.expect("ids")[IDS].0.clone();
+        for (what, wanted, expected) in [
+            ("all", vec![3, 5, 1 << 100], None),
+            ("all, and others", vec![1, 3, 5, 7, 1 << 100], None),
+            ("one", vec![5, 9], Some(vec![5])),
+            ("none", vec![4], Some(vec![])),
+        ] {
+            let wanted: BTreeSet<String> = wanted.into_iter().map(id).collect();
+            let expected =
+                expected.map(|numbers: Vec<u128>| numbers.into_iter().flat_map(u128::to_be_bytes).collect::<Vec<u8>>());
+            assert_eq!(without_others(&stored, &wanted), expected, "{what}");
+        }
+        // An object of which all ids were taken out is not written again.
+        assert_eq!(without_others(&[], &all), None);
     }
 
     #[test]
