@@ -1,4 +1,5 @@
-"""Zstandard (RFC 8878) for scripts, with numpy alone: `compression.zstd` as far as there are `decompress`, `compress`, `open` and `ZstdError`.
+"""Zstandard (RFC 8878) for scripts, with numpy alone. It stands for `compression.zstd`: `decompress`, `compress`, `open`, `ZstdFile`,
+`ZstdDecompressor` and `ZstdError` are there, and nothing else.
 
 Read: all frames but those that need a dictionary. Written: frames of stored blocks and of blocks of one byte, which every reader takes.
 The readers of Parquet and Arrow unpack with it, and pandas, where a file is called `.zst` or `compression` is "zstd".
@@ -445,10 +446,11 @@ class Frames:
     def __init__(self, most=None, most_window=None):
         self.most, self.most_window = most, most_window
         self.data, self.at, self.skip = b"", 0, 0
-        self.out, self.begin, self.frame = bytearray(), 0, None
+        self.out, self.begin, self.frame, self.problem = bytearray(), 0, None, None
 
     def feed(self, data):
-        self.data, self.at = self.data[self.at :] + data if self.at < len(self.data) else data, 0
+        if data:
+            self.data, self.at = self.data[self.at :] + data if self.at < len(self.data) else data, 0
 
     def rest(self):
         return len(self.data) - self.at
@@ -473,6 +475,18 @@ class Frames:
         if self.frame.is_last:
             return self.end()
         return self.block()
+
+    def go(self):
+        """As `step`. After an error it is the same error for ever, and what was unpacked of a damaged block is gone."""
+        if self.problem is not None:
+            raise ZstdError(self.problem)
+        before = len(self.out)
+        try:
+            return understood(self.step)
+        except ZstdError as problem:
+            self.problem = str(problem)
+            del self.out[before:]
+            raise
 
     def head(self):
         start = self.ready(5)
@@ -607,32 +621,95 @@ def decompress(data, zstd_dict=None, options=None, *, most=None):
     return found
 
 
+class ZstdDecompressor:
+    """One frame, which comes in pieces."""
+
+    def __init__(self, zstd_dict=None, options=None):
+        without_options(options, zstd_dict)
+        self.frames, self.at, self.eof = Frames(most_window=MOST_WINDOW), 0, False
+
+    @property
+    def unused_data(self):
+        """What follows the frame."""
+        return self.frames.data[self.frames.at :] if self.eof else b""
+
+    @property
+    def needs_input(self):
+        return not self.eof and self.at >= len(self.frames.out)
+
+    def decompress(self, data, max_length=-1):
+        """The next bytes, at most `max_length`, if that is not negative."""
+        if self.eof and self.at >= len(self.frames.out):
+            raise EOFError("the frame has ended")
+        frames = self.frames
+        frames.feed(bytes(data))
+        if self.at >= len(frames.out):
+            self.at = frames.forget()
+        while not self.eof and (max_length < 0 or len(frames.out) - self.at < max_length):
+            had_frame = frames.frame is not None
+            if not frames.go():
+                break
+            self.eof = had_frame and frames.frame is None
+        found = bytes(frames.out[self.at :] if max_length < 0 else frames.out[self.at : self.at + max_length])
+        self.at += len(found)
+        return found
+
+
 class Reader(io.RawIOBase):
-    """An open file, unpacked from its beginning to its end."""
+    """An open file, unpacked from where it is to its end. To go back is to begin again."""
 
     def __init__(self, file, is_ours):
         self.file, self.is_ours = file, is_ours
-        self.frames, self.at = Frames(most_window=MOST_WINDOW), 0
+        self.start = file.tell() if self.seekable() else None
+        self.begin()
+
+    def begin(self):
+        self.frames, self.at, self.position = Frames(most_window=MOST_WINDOW), 0, 0
 
     def readable(self):
         return True
 
+    def seekable(self):
+        return hasattr(self.file, "seekable") and self.file.seekable()
+
+    def tell(self):
+        return self.position
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        if not self.seekable():
+            raise io.UnsupportedOperation("the file below has no `seek`")
+        if whence == io.SEEK_END:
+            while self.read(MOST_IN_BLOCK):
+                pass
+        target = max(offset + (0 if whence == io.SEEK_SET else self.position), 0)
+        if target < self.position:
+            self.file.seek(self.start)
+            self.begin()
+        while self.position < target and self.read(min(target - self.position, MOST_IN_BLOCK)):
+            pass
+        return self.position
+
     def readinto(self, into):
-        frames, size = self.frames, len(into)
-        while size and self.at >= len(frames.out):
-            self.at = frames.forget()
-            if understood(frames.step):
-                continue
-            data = self.file.read(MOST_AT_ONCE)
-            if not data:
-                if not frames.is_between():
-                    raise damaged("it is cut")
-                return 0
-            frames.feed(data)
-        found = frames.out[self.at : self.at + size]
+        size = len(into)
+        while size and self.at >= len(self.frames.out) and self.more():
+            pass
+        found = self.frames.out[self.at : self.at + size]
         into[: len(found)] = found
         self.at += len(found)
+        self.position += len(found)
         return len(found)
+
+    def more(self):
+        """Goes one step on. Returns whether there is more."""
+        self.at = self.frames.forget()
+        if self.frames.go():
+            return True
+        data = self.file.read(MOST_AT_ONCE)
+        if data:
+            self.frames.feed(data)
+        elif not self.frames.is_between():
+            raise damaged("it is cut")
+        return bool(data)
 
     def close(self):
         if self.is_ours and not self.closed:
@@ -666,17 +743,21 @@ class Writer(io.BufferedIOBase):
     """A file that is written as one frame."""
 
     def __init__(self, file, is_ours):
-        self.file, self.is_ours, self.waiting = file, is_ours, bytearray()
+        self.file, self.is_ours, self.waiting, self.position = file, is_ours, bytearray(), 0
         file.write(MAGIC + OPEN)
 
     def writable(self):
         return True
+
+    def tell(self):
+        return self.position
 
     def write(self, data):
         if self.closed:
             raise ValueError("the file is closed")
         data = memoryview(data).cast("B")
         self.waiting += data
+        self.position += len(data)
         whole = len(self.waiting) // MOST_IN_BLOCK * MOST_IN_BLOCK
         for at in range(0, whole, MOST_IN_BLOCK):
             self.file.write(block_of(bytes(self.waiting[at : at + MOST_IN_BLOCK]), False))
@@ -704,7 +785,7 @@ class Writer(io.BufferedIOBase):
 
 
 def open(file, mode="rb", *, level=None, options=None, zstd_dict=None, encoding=None, errors=None, newline=None):
-    """A file in Zstandard, given by its path or open. Reads from the beginning to the end; there is no `seek`."""
+    """A file in Zstandard, given by its path or open."""
     without_options(options, zstd_dict)
     bare = mode.replace("t", "").replace("b", "")
     if bare not in ("r", "w", "x", "a") or "t" in mode and "b" in mode:
@@ -715,6 +796,13 @@ def open(file, mode="rb", *, level=None, options=None, zstd_dict=None, encoding=
     opened = builtins.open(file, bare + "b") if is_ours else file
     found = io.BufferedReader(Reader(opened, is_ours), MOST_IN_BLOCK) if bare == "r" else Writer(opened, is_ours)
     return io.TextIOWrapper(found, encoding, errors, newline) if "t" in mode else found
+
+
+def ZstdFile(file, mode="r", *, level=None, options=None, zstd_dict=None):
+    """A file in Zstandard, of bytes."""
+    if "t" in mode:
+        raise ValueError(f"`mode` is not {mode!r}, but r, w, x or a")
+    return open(file, mode, level=level, options=options, zstd_dict=zstd_dict)
 
 
 def of_pandas():
@@ -739,4 +827,9 @@ def install():
 
     compression.zstd = sys.modules["compression.zstd"] = sys.modules[__name__]
     known, ours = common.import_optional_dependency, of_pandas()
-    common.import_optional_dependency = lambda name, *rest, **options: ours if name == "zstandard" else known(name, *rest, **options)
+
+    def found(name, *rest, **options):
+        # With `errors`, it asks for a class of that package, which is there only if the package is.
+        return ours if name == "zstandard" and not rest and not options else known(name, *rest, **options)
+
+    common.import_optional_dependency = found
