@@ -36,3 +36,4 @@ mod streams;
 mod tables;
 mod time;
 mod traversal;
+mod zstandard;

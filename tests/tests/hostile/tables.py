@@ -106,6 +106,21 @@ for name, size in [("an LZ4 bomb", 2**40), ("an LZ4 bomb that says less", 8), ("
     refused(name, stream(field(INT, {0: Number("<i", 64)}), 1, [b"", size.to_bytes(8, "little", signed=True) + frame], 0), arrow.read)
 for number in range(12):
     refused("a cut frame of LZ4", stream(field(INT, {0: Number("<i", 64)}), 1, [b"", (8).to_bytes(8, "little") + frame[:number]], 0), arrow.read)
+# Eight numbers in 64 bytes, as the tool `zstd` packs them.
+sevens = bytes.fromhex("28b52ffd2040b50000800700000000000000090000000000000001008d2e17")
+many = b"\x28\xb5\x2f\xfd\x00\x38" + b"\x02\x00\x10\x00" * 20_000 + b"\x01\x00\x00"
+assert arrow.read(stream(field(INT, {0: Number("<i", 64), 1: Number("<?", True)}), 8, [b"", (64).to_bytes(8, "little") + sevens], 1))["a"].tolist() == [7] * 7 + [9]
+for name, size, data, said in [
+    ("a bomb of Zstandard", 8, many, "expected"),
+    ("a bomb of Zstandard that says so", 2**40, many, "memory"),
+    ("Zstandard of less than nothing", -2, sevens, "no size"),
+    ("Zstandard of more than it says", 63, sevens, "says"),
+    ("Zstandard of less than it says", 65, sevens, "another length"),
+    ("Zstandard that is cut", 64, sevens[:-1], "cut"),
+    ("Zstandard that is none", 64, bytes(64), "not Zstandard"),
+    ("no Zstandard at all", 64, b"", "another length"),
+]:
+    refused(name, stream(field(INT, {0: Number("<i", 64)}), 1, [b"", size.to_bytes(8, "little", signed=True) + data], 1), arrow.read, said)
 nested = field(INT, {0: Number("<i", 64)})
 for _ in range(60):
     nested = field(12, {}, Twice(nested))
@@ -156,6 +171,12 @@ refused("gzip of less than nothing", file(page(bomb, 2, 0, size=-1), 2, codec=2)
 refused("gzip that is cut", file(page(bomb[:100], 2, 0, size=16), 2, codec=2), read_parquet)
 halves = [zlib.compress(two[:8], wbits=31), zlib.compress(two[8:], wbits=31)]
 assert read_parquet(file(page(b"".join(halves), 2, 0, size=16), 2, codec=2))["a"].tolist() == [1, 2], "two members of gzip"
+assert read_parquet(file(page(sevens, 8, 0, size=64), 8, codec=6))["a"].tolist() == [7] * 7 + [9]
+refused("a bomb of Zstandard", file(page(many, 2, 0, size=16), 2, codec=6), read_parquet, "expected")
+refused("a bomb of Zstandard that says so", file(page(many, 2, 0, size=2_000_000_000), 2, codec=6), read_parquet, "memory")
+refused("Zstandard of less than nothing", file(page(sevens, 8, 0, size=-1), 8, codec=6), read_parquet, "no size")
+refused("Zstandard of less than it says", file(page(sevens, 8, 0, size=65), 8, codec=6), read_parquet, "another length")
+refused("Zstandard that is cut", file(page(sevens[:-1], 8, 0, size=64), 8, codec=6), read_parquet, "cut")
 copies = number(16) + b"\x00A" + b"\xfe\x01\x00" * 200_000
 refused("a Snappy bomb", file(page(copies, 2, 0, size=16), 2, codec=1), read_parquet, "another length")
 refused("a word that is not in the dictionary", file(words + page(b"\x01" + number(4) + b"\x07", 2, 8), 2), read_parquet)

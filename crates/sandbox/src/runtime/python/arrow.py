@@ -5,7 +5,7 @@
 import datetime, decimal, io, json, os, struct
 import numpy as np
 import pandas as pd
-from cloister_parquet import Budget, indexed, understood, with_index
+from cloister_parquet import Budget, indexed, understood, unzstd, with_index
 
 MAGIC = b"ARROW1"
 CONTINUATION = 0xFFFFFFFF
@@ -198,14 +198,7 @@ def decompressed(data, codec):
     if codec == 0:
         return unlz4(bytes(data[8:]), size)
     if codec == 1:
-        try:
-            from compression import zstd
-        except ImportError:
-            raise ArrowError("its buffers are compressed with Zstandard, which this runtime lacks: write it with LZ4 or without compression") from None
-        found = zstd.decompress(bytes(data[8:]))
-        if len(found) != size:
-            raise ArrowError("damaged: Zstandard has another length than it says")
-        return found
+        return unzstd(bytes(data[8:]), size, ArrowError)
     raise ArrowError(f"its buffers are compressed with codec {codec}, which is not supported: write it without compression")
 
 

@@ -1,8 +1,9 @@
 """Parquet for pandas, with numpy alone: pandas.read_parquet and DataFrame.to_parquet of flat tables.
 
-Read: all codecs of the standard library and Snappy, all encodings of flat columns. Written: one row group, plain values, gzip.
+Read: gzip, Snappy and Zstandard, all encodings of flat columns. Written: one row group, plain values, gzip.
 """
 import datetime, decimal, io, json, os, struct, zlib
+import cloister_zstd
 import numpy as np
 import pandas as pd
 
@@ -235,6 +236,18 @@ def gunzipped(data, length):
     raise ParquetError("damaged: gzip has another length than it says")
 
 
+def unzstd(data, size, error):
+    if size < 0:
+        raise error("damaged: Zstandard of no size")
+    try:
+        found = cloister_zstd.decompress(data, most=size)
+    except cloister_zstd.ZstdError as problem:
+        raise error(str(problem)) from None
+    if len(found) != size:
+        raise error("damaged: Zstandard has another length than it says")
+    return found
+
+
 def decompressed(data, codec, size):
     if size < 0:
         raise ParquetError("damaged: a page of no size")
@@ -245,11 +258,7 @@ def decompressed(data, codec, size):
     if codec == 2:
         return gunzipped(data, size)
     if codec == 6:
-        try:
-            from compression import zstd
-        except ImportError:
-            raise ParquetError("its codec is Zstandard, which this runtime lacks: write it with gzip or Snappy") from None
-        return zstd.decompress(data)
+        return unzstd(data, size, ParquetError)
     names = {3: "LZO", 4: "Brotli", 5: "LZ4", 7: "LZ4"}
     raise ParquetError(f"its codec is {names.get(codec, codec)}, which is not supported: write it with gzip or Snappy")
 

@@ -12,8 +12,9 @@ import asyncio, asyncio.selector_events
 import pandas.io.feather_format, pandas.io.parquet
 import _reactor
 
-# Parquet and Arrow, where pandas finds neither pyarrow nor fastparquet, and pools without threads.
-for name in ("parquet", "arrow", "pools"):
+# Zstandard, which the interpreter was built without. Parquet and Arrow, where pandas finds neither pyarrow nor fastparquet. Pools without
+# threads.
+for name in ("zstd", "parquet", "arrow", "pools"):
     module = types.ModuleType(f"cloister_{name}")
     with open(f"/usr/local/lib/{name}.py") as file:
         exec(compile(file.read(), f"{name}.py", "exec"), vars(module))
