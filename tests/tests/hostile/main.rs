@@ -35,4 +35,5 @@ mod stdin;
 mod streams;
 mod tables;
 mod time;
+mod toolchains;
 mod traversal;
