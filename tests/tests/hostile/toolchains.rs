@@ -5,7 +5,10 @@ use crate::runs::{Run as _, assert_outputs, shape};
 use cloister_model::{Admission, Capability, ModuleKind, Verdict};
 use cloister_tests::{Trial, program, root};
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 const DATASET: &[u8] = b"species,mass\nA,3500\nB,4000.5\n";
 const VARIABLES: &str = "variables: DIDS INPUTS LOGS OUTPUTS TRANSFORMATION_DID VOLUME";
@@ -51,6 +54,24 @@ fn run(component: &Path, result: &str, log: &[&str]) {
     let report = ended.report();
     assert_eq!(report.algorithm.kind, Some(ModuleKind::Component));
     assert!(report.isolation.is_some(), "it reports its walls: {}", shape(&ended));
+}
+
+/// The documentation names the versions that are pinned, and so tested.
+#[test]
+fn the_documentation_names_the_versions_that_are_tested() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).expect("a file of the repository");
+    let (python, javascript) =
+        (read("tests/components/python-tools.txt"), read("tests/components/javascript/package.json"));
+    for name in ["docs/writing-algorithms.md", "docs/compatibility.md"] {
+        let text = read(name);
+        let version = |tool: &str| {
+            let (_, after) = text.split_once(&format!("{tool} 0.")).unwrap_or_else(|| panic!("{name}: no {tool}"));
+            let end = after.find(|letter: char| letter != '.' && !letter.is_ascii_digit()).unwrap_or(after.len());
+            format!("0.{}", &after[..end])
+        };
+        assert!(python.contains(&format!("componentize-py=={} ", version("componentize-py"))), "{name}");
+        assert!(javascript.contains(&format!("componentize-js\": \"{}\"", version("componentize-js"))), "{name}");
+    }
 }
 
 /// CPython in a component imports every interface of sockets. `socket`, `getaddrinfo` and `urllib` get the error of our answers.
