@@ -57,6 +57,14 @@ python_runtime() {
     done
 }
 
+components() {
+    # Compiled here, while nothing else runs.
+    scripts/components.sh || return 1
+    for component in target/guests/componentize-*.wasm; do
+        "$target/release/sandbox" --home target/test-home compile "$component" || return 1
+    done
+}
+
 samples() { (cd algorithms && exec cargo test --release --workspace --locked --target-dir ../target/algorithms); }
 
 fuzzed() {
@@ -78,6 +86,7 @@ stage 'Guests in Rust, C and Go' scripts/guests.sh --require rust,c,go || finish
 stage 'Build' cargo build --release --workspace --all-targets --locked || finish
 stage 'Python runtime' python_runtime || finish
 stage 'Tools for tests' scripts/test-tools.sh || finish
+stage 'Components of other tools' components || finish
 stage 'Helm' scripts/helm.sh || finish
 
 stage 'Tests of the workspace' logged cargo test --release --workspace --locked --no-fail-fast || :

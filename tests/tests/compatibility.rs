@@ -223,6 +223,14 @@ inputs into one folder, under the names of their files (`/data/inputs/<file name
 inputs by such names does not find them.
 ";
 
+/// What is no script: the tests of these programs are in `tests/tests/hostile/toolchains.rs`.
+const COMPONENTS: &str = "\
+## Components of other tools
+
+Components of WASI 0.2 that componentize-py 0.25.1 and componentize-js 0.23.0 make run: a test runs one of each, from
+[`tests/components`](../tests/components). [What to know about them](writing-algorithms.md#components-of-other-tools).
+";
+
 /// The page for people who ask what runs.
 fn page(rows: &[Row], packages: &[(String, String)]) -> String {
     let works = rows.iter().filter(|row| row.fails.is_none()).count();
@@ -246,7 +254,7 @@ fn page(rows: &[Row], packages: &[(String, String)]) -> String {
         };
         let _ = writeln!(text, "| `{}` | {} | {result} |", row.program, row.does);
     }
-    let _ = write!(text, "\n{INPUTS}");
+    let _ = write!(text, "\n{INPUTS}\n{COMPONENTS}");
     let _ = write!(
         text,
         "\n## Packages of the runtime\n\nWhat `python` has installed, as it says itself; `python-plain` has \

@@ -50,7 +50,7 @@ pub(crate) fn check(survey: &Survey<'_>, types: Option<TypesRef<'_>>) -> Vec<Ref
 }
 
 /// Whether an import is an interface of sockets that the sandbox answers with errors. Every Rust program that names `std::net`
-/// imports all of them. Other tools make components that import them, too; no test runs one of those.
+/// imports all of them, and so does the component of componentize-py that a test runs.
 fn only_mentions(interface: Interface<'_>, types: TypesRef<'_>, import: &str) -> bool {
     let plain = || {
         let ComponentEntityType::Instance(instance) = types.component_item_for_import(import)?.ty else { return None };

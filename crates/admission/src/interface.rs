@@ -110,7 +110,7 @@ impl<'a> Interface<'a> {
 }
 
 const NO_NETWORK: &str = "Programs have no network. Sockets of WASI 0.2 may be mentioned, and answer with errors: build it \
-                          without the crate that needs more";
+                          without what needs more (with componentize-js: --disable http --disable fetch-event)";
 pub(crate) const ANOTHER_VERSION: &str = "This host has WASI 0.2.0 to 0.2.12: build it for 0.2, such as wasm32-wasip2";
 
 #[cfg(test)]

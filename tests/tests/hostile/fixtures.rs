@@ -15,7 +15,7 @@ fixtures! {
     component: component_stdout_flood;
     environment: environment;
     imports: import_http import_memory import_proc_raise import_sock_open import_sockets import_unknown
-        import_unknown_interface import_wasi_03 import_wrong_type;
+        import_unknown_interface import_wasi_03 import_wrong_type use_sockets;
     log: log_escapes log_flood;
     memory: memory_at_start memory_at_start_many memory_growth memory_growth_many memory_probe recursion recursion_with_calls scratch_files
         scratch_flood table_at_start table_growth table_growth_many;

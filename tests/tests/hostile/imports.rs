@@ -1,9 +1,9 @@
 //! A program with an unknown import is refused before it runs.
 
-use crate::runs::{Run as _, assert_refused, assert_safe, fixture, shape};
-use cloister_model::Rule;
-use cloister_tests::{Trial, sandbox, shared_home};
-use std::{io::Write as _, process::Command};
+use crate::runs::{Run as _, assert_crashed, assert_refused, assert_safe, fixture, shape};
+use cloister_model::{Rule, TrapKind};
+use cloister_tests::{Trial, root, sandbox, shared_home};
+use std::{fs, io::Write as _, process::Command};
 
 /// Names are untrusted text: they are escaped wherever they are shown.
 #[test]
@@ -73,6 +73,28 @@ pub(crate) fn import_wrong_type() {
 pub(crate) fn import_sockets() {
     let ended = fixture("import_sockets").finish();
     ended.assert_succeeded();
+}
+
+/// They may even be used: names are looked up, sockets made, bound and connected, as far as a guest gets by saying that a socket is the
+/// network that it was given. Every call is answered with the error `not-supported`.
+#[test]
+pub(crate) fn use_sockets() {
+    let ended = fixture("use_sockets").finish();
+    ended.assert_succeeded();
+}
+
+/// A call on a socket that does not exist ends the guest, and so does one that would return more than an error.
+#[test]
+fn sockets_that_are_made_up() {
+    let text = fs::read_to_string(root().join("tests/hostile/use_sockets.wat")).expect("a fixture");
+    let given = "(global.set $fake (call $instance))";
+    for instead in
+        ["(global.set $fake (i32.const 77))", "(drop (call $subscribe (call $instance))) (return (i32.const 0))"]
+    {
+        let changed = text.replace(given, instead);
+        assert_ne!(changed, text);
+        assert_crashed(&Trial::wat(&changed).finish(), TrapKind::AbiViolation);
+    }
 }
 
 #[test]

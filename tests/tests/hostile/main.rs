@@ -35,5 +35,6 @@ mod stdin;
 mod streams;
 mod tables;
 mod time;
+mod toolchains;
 mod traversal;
 mod zstandard;

@@ -1,8 +1,8 @@
 //! `wasi:sockets` for programs that only mention it: every function answers with an error. No code that could open a socket is
 //! linked, in this module or elsewhere.
 //!
-//! Rust programs import all of `wasi:sockets` as soon as a crate names `std::net`. Other tools make components that import them, too; no
-//! test runs one of those. As no call gives a guest a socket, nothing that needs one can be reached.
+//! Rust programs import all of `wasi:sockets` as soon as a crate names `std::net`, and so does what componentize-py makes. As no call
+//! gives a guest a socket, nothing that needs one can be reached; a guest that declares a socket to be a network gets errors, too.
 
 use crate::guest::{AbiViolation, Guest};
 use wasmtime::{
