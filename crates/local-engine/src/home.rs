@@ -19,7 +19,9 @@ pub(crate) const DATABASE: &str = "cloister.db";
 const SET_ASIDE: u64 = 8 * 1024 * 1024;
 
 /// How long to wait for the lock of another process.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is tried.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The folder, locked. The kernel releases the lock when the process ends.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Home {
             return Err(fault(io::Error::new(io::ErrorKind::PermissionDenied, problem)));
         }
         fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(fault)?;
-        let lock = lock(&root)?;
+        let lock = lock(&root, PATIENCE)?;
         if let Err(error) = set_aside(&root) {
             tracing::debug!(%error, "nothing is set aside for a full disk");
         }
@@ -163,7 +165,7 @@ fn open_up(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(root: &Path) -> Result<File, OpenError> {
+fn lock(root: &Path, patience: Duration) -> Result<File, OpenError> {
     let path = root.join("lock");
     let fault = |error| OpenError::Home { path: path.clone(), error };
     let mut file = OpenOptions::new()
@@ -179,7 +181,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
             // A service was killed between the fork and the exec of a sandbox: until the exec, the child holds the lock.
-            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < PATIENCE => thread::sleep(PATIENCE / 50),
+            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => thread::sleep(PAUSE),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let _ = (&file).take(32).read_to_string(&mut text);
@@ -233,10 +235,11 @@ mod tests {
         let root = directory.path().join("home");
         let first = Home::open(&root, None).expect("a home");
         let held = thread::spawn(move || {
-            thread::sleep(PATIENCE / 10);
+            thread::sleep(PAUSE * 5);
             drop(first);
         });
-        Home::open(&root, None).expect("free in a moment");
+        // On a busy machine, this moment may be longer than a service waits.
+        lock(&root, PATIENCE * 24).expect("free in a moment");
         held.join().expect("released");
     }
 
