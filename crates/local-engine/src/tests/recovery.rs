@@ -1,11 +1,17 @@
 //! Services that end at any moment, and what the next one makes of it.
 
 use super::{Place, close, ended, guests, log, run, soon, stop, submit, until, upload, why};
-use crate::LocalEngine;
+use crate::{
+    LocalEngine,
+    store::{DbError, Durability, Write},
+};
 use cloister_model::{Check, Event, Fault, JobSpec, Jobs as _, Outputs as _, Phase, Profile};
 use cloister_runner::{has_ended, look};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::{fs, os::fd::OwnedFd, path::Path, time::Duration};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+use std::{fs, os::fd::OwnedFd, path::Path, sync::mpsc, thread, time::Duration};
 
 /// Whether a run has begun: it has made its claim. The claim exists for a moment before its line is written.
 fn begun(folder: &Path) -> bool {
@@ -178,14 +184,41 @@ async fn a_wish_to_stop_outlives_the_service() {
     close(engine).await;
 }
 
+/// Another engine of the folder would go on from a state that is not the last one, if it began while the one before still stores.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_free_when_what_was_begun_is_stored() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let ((begun, has_begun), (end, may_end)) = (mpsc::channel(), mpsc::channel::<()>());
+    {
+        let stores = engine.core.store.write::<(), DbError, _>(Durability::Process, move |_: &mut Write<'_>| {
+            begun.send(()).expect("the test waits");
+            may_end.recv().expect("an end");
+            Ok(())
+        });
+        // It is begun, and nobody waits for what comes of it.
+        tokio::time::timeout(Duration::ZERO, stores).await.expect_err("it takes a while");
+    }
+    has_begun.recv().expect("it is begun");
+    let dropped = thread::spawn(move || drop(engine));
+    let lock = fs::File::open(place.home().join("lock")).expect("the lock");
+    for _ in 0..20 {
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).expect_err("it still stores");
+        thread::sleep(super::LOOK);
+    }
+    end.send(()).expect("it waits");
+    dropped.join().expect("dropped");
+    close(place.open().await).await;
+}
+
 /// Puts a job into the database as a service that was killed would have left it.
 fn write_phase(place: &Place, job: &JobSpec, events: &'static [Event], stop: bool) {
-    use crate::store::{DbError, Durability, Fail, Store, jobs};
+    use crate::store::{Fail, Store, jobs};
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let (path, spec) = (place.home().join("cloister.db"), job.clone());
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let store = Store::open(&path, std::sync::Arc::new(|_, _| ())).expect("a store");
-        let put = move |write: &mut crate::store::Write<'_>| {
+        let put = move |write: &mut Write<'_>| {
             if jobs::status(write.db, spec.id)?.is_none() {
                 jobs::insert(write, jobs::NewJob::of(&spec)?)?;
             }
