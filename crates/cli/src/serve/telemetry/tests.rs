@@ -13,6 +13,7 @@ use std::{
     },
     task::{Context, Poll, Waker},
     thread,
+    time::Instant,
 };
 use tracing_subscriber::{fmt, layer::SubscriberExt as _, registry};
 
@@ -124,12 +125,15 @@ fn a_silent_collector_does_not_keep_the_service_running() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let traces = traces(&[&format!("log.otlp_endpoint=http://{address}")]).expect("a collector");
+    let began = Instant::now();
     request(&traces);
     drop(traces);
     let (mut connection, _) = listener.accept().expect("a connection");
     connection.set_nonblocking(true).expect("set");
-    let still_waits = connection.read_to_end(&mut vec![]).expect_err("the connection was closed early");
-    assert_eq!(still_waits.kind(), ErrorKind::WouldBlock);
+    let found = connection.read_to_end(&mut vec![]);
+    let still_waits = found.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    // On a busy machine, an answer may have been waited for in vain by now.
+    assert!(still_waits || began.elapsed() >= PATIENCE, "the connection was closed early: {found:?}");
 }
 
 #[test]
