@@ -279,7 +279,7 @@ fn results_wait_for_a_store_that_refuses_its_keys_until_it_gets_the_right_ones()
 #[test]
 fn a_job_whose_store_refuses_for_too_long_ends_and_says_why() {
     let s3 = S3::start();
-    let scenario = Scenario::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator").set("times.publishing", "8s"));
+    let scenario = Scenario::with(results_in(&s3, "wr0ng-s3cr3t-of-the-operator").set("times.publishing", "20s"));
     let dataset = scenario.service.open_dataset(&scenario.alice, "d");
     let ended = scenario.service.run(&scenario.carol, &scenario.raw_job(&dataset, &writing(&[("a", "b")])));
     assert_eq!(phase(&ended), Phase::Expired, "{ended:#}");
