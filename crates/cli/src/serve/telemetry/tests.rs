@@ -93,7 +93,7 @@ fn requests_reach_the_collector_before_the_service_has_ended() {
     request(&traces);
     drop(traces);
 
-    let Received { head, body } = received.try_recv().expect("a request");
+    let Received { head, body } = received.recv_timeout(PATIENCE).expect("a request");
     assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nauthorization: bearer k\r\n"), "{head}");
     assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
@@ -145,7 +145,7 @@ fn redirects_of_the_collector_are_not_followed() {
     let traces = traces(&[&endpoint, "log.otlp_headers=authorization=Bearer k"]).expect("a collector");
     request(&traces);
     drop(traces);
-    asked.try_recv().expect("a request");
+    asked.recv_timeout(PATIENCE).expect("a request");
     assert!(received.try_recv().is_err(), "a redirect was followed");
 }
 
