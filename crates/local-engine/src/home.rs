@@ -118,6 +118,14 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Creates a folder, private to this user, in one that is there. It may be there already.
+pub(crate) fn subdirectory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// Asks the file system to place the folders in a folder far from each other, as `chattr +T` does.
 ///
 /// ext4 looks for a free inode in the block group of the folder, and passes over every inode that was freed in the last minutes, one
