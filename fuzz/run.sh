@@ -41,4 +41,4 @@ if [ -d "seeds/$target" ]; then
 fi
 mkdir -p "corpus/$target" "artifacts/$target"
 exec "${CARGO_TARGET_DIR:-target}/$host/release/$target" -max_total_time="$seconds" \
-    -artifact_prefix="artifacts/$target/" -timeout=10 "$@" "corpus/$target"
+    -artifact_prefix="artifacts/$target/" -timeout=60 "$@" "corpus/$target"

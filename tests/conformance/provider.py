@@ -287,7 +287,7 @@ def strict(arguments):
         text = "`agreementId` already in use for other job."
         checks.refused("a second job for the same agreement", again, 400, text)
     else:
-        check("the job of this agreement had ended", True, bool(wait(provider, owner, job2, 5).get("dateFinished")))
+        check("the job of this agreement had ended", True, bool(wait(provider, owner, job2, arguments.timeout).get("dateFinished")))
     stopped = first(provider.stop(owner, job2))
     check("stop is known at once", True, stopped.get("stopreq") == 1 or bool(stopped.get("dateFinished")))
     ended = wait(provider, owner, job2, arguments.timeout)

@@ -278,7 +278,7 @@ fn three_pods_carry_a_job_from_its_order_to_its_results() {
 /// The pods of a job whose pods start together: each does its work when the one before it has done its own.
 #[test]
 fn pods_that_start_early_wait_for_each_other_on_the_volume() {
-    let early = algorithm::Run { awaits_inputs_ms: Some(60_000), ..run() };
+    let early = algorithm::Run { awaits_inputs_ms: Some(600_000), ..run() };
     for (program, succeeds) in
         [(sample(), true), (wat::parse_str(cloister_testkit::guests::FAILS).expect("a guest").leak(), false)]
     {

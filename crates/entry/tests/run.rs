@@ -19,7 +19,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder"), options: vec![("--wall-ms", "20000".to_owned())] }
+        Self { folder: tempfile::tempdir().expect("a folder"), options: vec![("--wall-ms", "120000".to_owned())] }
     }
 
     fn with(mut self, name: &'static str, value: impl ToString) -> Self {

@@ -19,7 +19,9 @@ pub(crate) const DATABASE: &str = "cloister.db";
 const SET_ASIDE: u64 = 8 * 1024 * 1024;
 
 /// How long to wait for the lock of another process.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is tried.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The folder, locked. The kernel releases the lock when the process ends.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ impl Home {
             return Err(fault(io::Error::new(io::ErrorKind::PermissionDenied, problem)));
         }
         fs::set_permissions(&root, Permissions::from_mode(0o700)).map_err(fault)?;
-        let lock = lock(&root)?;
+        let lock = lock(&root, PATIENCE)?;
         if let Err(error) = set_aside(&root) {
             tracing::debug!(%error, "nothing is set aside for a full disk");
         }
@@ -116,6 +118,14 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Creates a folder, private to this user, in one that is there. It may be there already.
+pub(crate) fn subdirectory(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// Asks the file system to place the folders in a folder far from each other, as `chattr +T` does.
 ///
 /// ext4 looks for a free inode in the block group of the folder, and passes over every inode that was freed in the last minutes, one
@@ -163,7 +173,7 @@ fn open_up(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(root: &Path) -> Result<File, OpenError> {
+fn lock(root: &Path, patience: Duration) -> Result<File, OpenError> {
     let path = root.join("lock");
     let fault = |error| OpenError::Home { path: path.clone(), error };
     let mut file = OpenOptions::new()
@@ -179,7 +189,7 @@ fn lock(root: &Path) -> Result<File, OpenError> {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => break,
             // A service was killed between the fork and the exec of a sandbox: until the exec, the child holds the lock.
-            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < PATIENCE => thread::sleep(PATIENCE / 50),
+            Err(rustix::io::Errno::WOULDBLOCK) if since.elapsed() < patience => thread::sleep(PAUSE),
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let _ = (&file).take(32).read_to_string(&mut text);
@@ -233,10 +243,11 @@ mod tests {
         let root = directory.path().join("home");
         let first = Home::open(&root, None).expect("a home");
         let held = thread::spawn(move || {
-            thread::sleep(PATIENCE / 10);
+            thread::sleep(PAUSE * 5);
             drop(first);
         });
-        Home::open(&root, None).expect("free in a moment");
+        // On a busy machine, this moment may be longer than a service waits.
+        lock(&root, PATIENCE * 24).expect("free in a moment");
         held.join().expect("released");
     }
 

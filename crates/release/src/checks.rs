@@ -38,15 +38,18 @@ impl CheckRun {
     }
 }
 
-/// Lays outputs out as the dataset of a check below `data`, which must not exist: files in order, and their names in the
-/// parameters. They are hard links, so nothing is copied; remove them before the outputs are checked again, because an
+/// Lays outputs out as the dataset of a check below `data`, which must not exist, in a folder that does: files in order, and their
+/// names in the parameters. They are hard links, so nothing is copied; remove them before the outputs are checked again, because an
 /// output may have one name only. On another file system they are copies. Blocking.
 ///
 /// # Errors
 /// If the folder cannot be written.
 pub fn lay_out_check(data: &Path, check: &Check, files: &[OutputFile]) -> io::Result<()> {
-    let dataset = data.join("inputs").join(DATASET);
-    fs::create_dir_all(&dataset)?;
+    let inputs = data.join("inputs");
+    let dataset = inputs.join(DATASET);
+    for folder in [data, &inputs, &dataset] {
+        fs::create_dir(folder)?;
+    }
     for (number, file) in files.iter().enumerate() {
         let to = dataset.join(number.to_string());
         match fs::hard_link(&file.path, &to) {
@@ -59,7 +62,7 @@ pub fn lay_out_check(data: &Path, check: &Check, files: &[OutputFile]) -> io::Re
         .map(|OutputFile { name, path: _, bytes, sha256 }| json!({"name": name, "bytes": bytes, "sha256": sha256}))
         .collect();
     let parameters = json!({ "check": check.name, "files": names });
-    fs::write(data.join("inputs").join("algoCustomData.json"), parameters.to_string())
+    fs::write(inputs.join("algoCustomData.json"), parameters.to_string())
 }
 
 /// Whether a check agrees.
@@ -81,4 +84,22 @@ pub fn judge(check: &Check, report: &Report) -> Result<(), Reason> {
 #[must_use]
 pub fn check_failed(check: &Check, text: &str, fault: Fault) -> Reason {
     Reason::new(&format!("the outputs may not leave: check `{}`: {text}", check.name), fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cloister_model::Sha256;
+
+    /// The thread that lays out is late, and the job has ended meanwhile.
+    #[test]
+    fn nothing_is_laid_out_in_a_folder_that_is_gone() {
+        let home = tempfile::tempdir().expect("a folder");
+        let gone = home.path().join("gone");
+        let check = Check { name: "groups".to_owned(), sha256: Sha256::from_bytes([9; 32]) };
+        lay_out_check(&gone.join("data"), &check, &[]).expect_err("it is gone");
+        assert!(!gone.exists());
+        fs::create_dir(&gone).expect("made");
+        lay_out_check(&gone.join("data"), &check, &[]).expect("laid out");
+    }
 }

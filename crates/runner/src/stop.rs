@@ -13,13 +13,13 @@ const GRACE: Duration = Duration::from_millis(300);
 /// Poll interval while it ends.
 const POLL: Duration = Duration::from_millis(10);
 /// When to give up: a killed process that does not end is the kernel's problem.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Ends the run of a folder, whichever process started it, and waits until it has ended. Its guest ends with it: the kernel
 /// kills the guest's process when the supervisor ends. A sandbox that was started and has not begun does not begin any more.
 ///
 /// # Errors
-/// [`RunnerError::StillRunning`] after ten seconds; [`RunnerError::Folder`].
+/// [`RunnerError::StillRunning`] after a minute; [`RunnerError::Folder`].
 pub async fn stop(folder: &Path) -> Result<(), RunnerError> {
     let began = Instant::now();
     let mut asked = None;

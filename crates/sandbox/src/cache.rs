@@ -274,8 +274,9 @@ impl Cache {
         let label_draft = draft.with_extension("json");
         let mut label_file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&label_draft)?;
         label_file.write_all(&serde_json::to_vec(&label)?)?;
-        fs::rename(draft, code_path)?;
+        // In this order: who finds code without its label takes it for damaged, and removes it.
         fs::rename(label_draft, label_path)?;
+        fs::rename(draft, code_path)?;
         self.evict()?;
         Ok(Artifact { admission: label.admission, code: AuthenticatedCode(file), bytes })
     }
@@ -301,10 +302,53 @@ impl Cache {
             if total <= MAX_BYTES {
                 break;
             }
+            let _ = fs::remove_file(&path);
             let _ = fs::remove_file(path.with_extension("json"));
-            let _ = fs::remove_file(path);
             total -= bytes;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        sync::atomic::{AtomicU8, Ordering::Relaxed},
+        thread,
+    };
+
+    /// Another process looks for it, because it is to run the same module.
+    #[test]
+    fn an_artifact_that_is_looked_for_while_it_is_kept_stays() {
+        const ROUNDS: u8 = 200;
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = Home::find(Some(&directory.path().join("home")), |_| None).expect("a home");
+        let cache = Cache::open(&home).expect("a cache");
+        let keep = |round: u8| {
+            let draft = cache.draft()?;
+            io::Write::write_all(&mut &draft.1, b"code")?;
+            let admission = serde_json::from_value(serde_json::json!({
+                "kind": null, "bytes": 0, "imports": [], "exports": [], "memories": [], "tableElements": 0, "functions": 0,
+                "codeBytes": 0, "toolchain": [], "verdict": { "verdict": "admitted" },
+            }))?;
+            cache.keep(Sha256::from_bytes([round; 32]), admission, draft)
+        };
+        let round = AtomicU8::new(0);
+        let kept: Vec<_> = thread::scope(|scope| {
+            scope.spawn(|| {
+                while round.load(Relaxed) < ROUNDS {
+                    drop(cache.find(Sha256::from_bytes([round.load(Relaxed); 32])));
+                }
+            });
+            let kept = (0..ROUNDS).map(|number| {
+                round.store(number, Relaxed);
+                keep(number).is_ok() && cache.find(Sha256::from_bytes([number; 32])).is_some()
+            });
+            let kept = kept.collect();
+            round.store(ROUNDS, Relaxed);
+            kept
+        });
+        assert!(kept.iter().all(|kept| *kept), "{kept:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// No answer takes longer than this unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The longest line of a head that is read.
 const MOST_LINE_BYTES: u64 = 256 * 1024;

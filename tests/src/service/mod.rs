@@ -39,7 +39,7 @@ use std::{
 use tempfile::TempDir;
 
 /// How long anything may take that has to happen. Generous: other things run on the machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An account of a service, with a key.
 #[derive(Clone, Debug)]

@@ -168,7 +168,7 @@ impl Setup {
             if let Some(status) = child.try_wait().expect("a child") {
                 break status;
             }
-            if began.elapsed() > PATIENCE / 4 {
+            if began.elapsed() > PATIENCE {
                 drop(child.kill());
                 panic!("it goes on\n{}", read_log(folder));
             }

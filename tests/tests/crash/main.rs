@@ -63,6 +63,17 @@ fn a_service_killed_repeatedly_loses_no_job_and_runs_none_twice() {
             service.restart();
             workload.moved_to(service.address());
         }
+        // What chance has left out, for as often as it takes.
+        for _ in 0..kills(110) {
+            let hit = phases_of_kills(&workload.all_jobs(), &killed_at);
+            let left_out = (0_u64..).zip(PHASES).find(|(_, phase)| !hit.contains_key(*phase));
+            let Some((number, _)) = left_out else { break };
+            aim(&workload, chance, number);
+            service.kill();
+            killed_at.push(now_ms());
+            service.restart();
+            workload.moved_to(service.address());
+        }
         killed_at
     });
 
@@ -272,18 +283,24 @@ fn sha256(bytes: &[u8]) -> String {
 /// In which phases jobs were when the service was killed: from their histories, in which what came later came from a later
 /// life.
 fn show_coverage(workload: &Workload, jobs: &BTreeMap<String, Value>, killed_at: &[u64]) {
-    let mut kills: BTreeMap<String, u64> = BTreeMap::new();
-    let histories: Vec<_> = jobs.values().map(history).collect();
-    for killed in killed_at {
-        let at = |steps: &Vec<(String, u64)>| Some(steps.iter().rfind(|(_, at)| at <= killed)?.0.clone());
-        let hit: BTreeSet<String> = histories.iter().filter_map(at).collect();
-        hit.into_iter().for_each(|phase| *kills.entry(phase).or_default() += 1);
-    }
+    let kills = phases_of_kills(jobs.values(), killed_at);
     eprintln!("{} kills; with a job in each phase: {kills:?}", killed_at.len());
     for phase in PHASES {
         assert!(kills.contains_key(phase), "never killed with a job in {phase}: {kills:?}");
     }
     assert!(workload.repeated.load(Ordering::Relaxed) > 0, "no submission was interrupted");
+}
+
+/// How often the service was killed with a job in each phase.
+fn phases_of_kills<'a>(jobs: impl IntoIterator<Item = &'a Value>, killed_at: &[u64]) -> BTreeMap<String, u64> {
+    let mut kills: BTreeMap<String, u64> = BTreeMap::new();
+    let histories: Vec<_> = jobs.into_iter().map(history).collect();
+    for killed in killed_at {
+        let at = |steps: &Vec<(String, u64)>| Some(steps.iter().rfind(|(_, at)| at <= killed)?.0.clone());
+        let hit: BTreeSet<String> = histories.iter().filter_map(at).collect();
+        hit.into_iter().for_each(|phase| *kills.entry(phase).or_default() += 1);
+    }
+    kills
 }
 
 /// The record is a chain, says what happened, and receipts are what they say.

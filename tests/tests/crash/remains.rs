@@ -21,6 +21,12 @@ pub(crate) fn nothing_is_left(service: &mut Service, jobs: &BTreeMap<String, Val
     // The last job's folder goes after its end has been told.
     wait_for("the last folders to go", || (names(&home.join("jobs")).is_empty()).then_some(()));
     wait_for("the last processes to end", || processes(&home).len().eq(&1).then_some(()));
+    // So does what was being fetched for a job that was stopped: by the thread that wrote it.
+    let partial = home.join("cache/partial");
+    wait_for("the last downloads to go", || {
+        let mut folders = names(&partial).into_iter().filter(|name| !name.ends_with(".lock"));
+        folders.all(|folder| names(&partial.join(folder)).is_empty()).then_some(())
+    });
     looks_right(&home, jobs);
     // And once more after a start with nothing to do.
     service.stop();

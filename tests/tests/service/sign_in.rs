@@ -80,9 +80,9 @@ fn a_code_that_is_entered_signs_in() {
     let service = service_of(&issuer);
     let home = tempfile::tempdir().expect("a folder");
     let home = home.path();
-    let waiting = Waiting::start(home, &service, &[]);
-    // The issuer is busy, wants to be asked less often, and then has an answer.
+    // The issuer is busy, wants to be asked less often, and then has an answer. It knows that before it is asked for the first time.
     let _ = issuer.tell(&json!({"next": [503, "slow_down"]}));
+    let waiting = Waiting::start(home, &service, &[]);
     let _ = issuer.tell(&json!({"approve": waiting.code, "as": "carol"}));
     let code = waiting.code.clone();
     let said = waiting.ends(0);

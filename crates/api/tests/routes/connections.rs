@@ -31,7 +31,7 @@ async fn followers_are_let_go_when_the_service_shuts_down() {
         followers.push(stream);
     }
     closing.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(30), serving).await;
+    let ended = tokio::time::timeout(Duration::from_secs(120), serving).await;
     ended.expect("in time").expect("no panic").expect("well");
     for mut stream in followers {
         let mut rest = Vec::new();
@@ -74,29 +74,35 @@ async fn one_address_has_so_many_connections_and_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_are_bounded() {
     let service = service().await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let address = listener.local_addr().expect("an address");
     let closing = service.api.closing();
-    let options = ServeOptions { header_timeout: Duration::from_millis(200), ..ServeOptions::default() };
-    let serving = tokio::spawn(serve(listener, service.router.clone(), options, closing.clone()));
     let headers: String = (0..100).map(|n| format!("x-{n}: y\r\n")).collect();
-    for (request, status) in [
-        (format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(64 * 1024)), "431"),
-        (format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{headers}\r\n"), "431"),
-        ("GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "200"),
-        ("GET /healthz HTTP/1.1\r\nhost:".to_owned(), ""),
+    let mut servers = Vec::new();
+    // What is to be whole has time, and what is cut has not.
+    let (long, short) = (Duration::from_secs(300), Duration::from_millis(200));
+    let whole = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_owned();
+    for (header_timeout, request, status) in [
+        (long, format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(64 * 1024)), "431"),
+        (long, format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{headers}\r\n"), "431"),
+        (long, whole, "200"),
+        (short, "GET /healthz HTTP/1.1\r\nhost:".to_owned(), ""),
     ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let options = ServeOptions { header_timeout, ..ServeOptions::default() };
+        servers.push(tokio::spawn(serve(listener, service.router.clone(), options, closing.clone())));
         let mut stream = TcpStream::connect(address).await.expect("a connection");
         // The server may close before it has read all of it.
         let _ = stream.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
-        let _ = tokio::time::timeout(Duration::from_secs(30), stream.read_to_end(&mut answer)).await.expect("an end");
+        let _ = tokio::time::timeout(Duration::from_secs(120), stream.read_to_end(&mut answer)).await.expect("an end");
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let found = answer.split(' ').nth(1).unwrap_or_default();
         assert!(found == status || (status.is_empty() && found == "408"), "{status}: {answer}");
     }
     closing.cancel();
-    serving.await.expect("no panic").expect("well");
+    for serving in servers {
+        serving.await.expect("no panic").expect("well");
+    }
 }
 
 /// Clients and proxies may repeat by themselves what was answered with 408, so a service that is slow itself says 503, and when

@@ -186,7 +186,7 @@ async fn a_signature_counts_once_and_soon() {
     );
     let status = ocean.send(Request::get(uri).body(Body::empty()).expect("a request")).await;
     assert_eq!(status.status, 401);
-    for nonce in [now().unix_ms() - 301_000, now().unix_ms() + 60_000] {
+    for nonce in [now().unix_ms() - 301_000, now().unix_ms() + 3_600_000] {
         let mut body = ocean.start(1, "0x2");
         body["nonce"] = json!(nonce);
         body["providerSignature"] = json!(Wallet::new(1).sign_hashed(&format!("{OWNER}{nonce}")));

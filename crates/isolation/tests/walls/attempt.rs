@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) const BEHIND: &str = "behind";
 
 /// Much longer than any attempt takes, so that an attempt that hangs does not hang the tests.
-const PATIENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec { tv_sec: 120, tv_nsec: 0 };
 
 /// The walls that a process sets up before the attempt.
 #[derive(Clone, Copy, Debug)]

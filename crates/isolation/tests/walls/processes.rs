@@ -14,10 +14,18 @@ use std::time::{Duration, Instant};
 
 const MIB: u64 = 1024 * 1024;
 
+/// Much longer than anything takes here, on a busy machine, too.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 pub(crate) const CASES: &[Case] = &[
     ("a_process_that_spins_can_be_killed", || {
         let (child, _answer) = Scene::new().start(Walls::Worker, "spin");
-        std::thread::sleep(Duration::from_millis(50));
+        // On a busy machine, it may be a while until it has a processor.
+        let start = Instant::now();
+        while user_ticks(child.pid()) < 2 {
+            assert!(start.elapsed() < PATIENCE, "the child does not spin");
+            std::thread::sleep(Duration::from_millis(5));
+        }
         child.kill().unwrap();
         let exit = child.wait().unwrap();
         assert_eq!(exit.cause, Cause::Signaled(SIGKILL));
@@ -25,7 +33,6 @@ pub(crate) const CASES: &[Case] = &[
     }),
     ("a_process_that_ended_can_be_killed_and_waited_for", || {
         let (child, answer) = Scene::new().start(Walls::None, "nothing");
-        std::thread::sleep(Duration::from_millis(50));
         assert_eq!(finish(child, answer).exit.cause, Cause::Exited(0));
     }),
     ("processor_time_is_limited", || {
@@ -34,8 +41,9 @@ pub(crate) const CASES: &[Case] = &[
         let outcome = scene.attempt(Walls::Worker, "spin");
         assert_eq!(outcome.exit.cause, Cause::Signaled(SIGXCPU));
         let used = outcome.exit.user_cpu + outcome.exit.system_cpu;
-        // The limit and this figure are counted in different ways: on a busy machine, 840 ms were said of a second.
-        assert!((Duration::from_millis(250)..Duration::from_millis(4000)).contains(&used), "{used:?}");
+        // The limit and this figure are counted in different ways: on a busy machine, 840 ms were said of a second, and what a virtual
+        // machine was kept waiting counts as used.
+        assert!(used >= Duration::from_millis(100), "{used:?}");
     }),
     ("processor_time_is_limited_even_for_who_ignores_the_signal", || {
         let mut scene = Scene::new();
@@ -66,7 +74,7 @@ pub(crate) const CASES: &[Case] = &[
         let (child, _answer) = scene.start(Walls::None, "count");
         let start = Instant::now();
         while counters.get(3).load(Relaxed) < 1000 {
-            assert!(start.elapsed() < Duration::from_secs(20), "the child does not count");
+            assert!(start.elapsed() < PATIENCE, "the child does not count");
             std::thread::yield_now();
         }
         child.kill().unwrap();
@@ -91,7 +99,7 @@ pub(crate) const CASES: &[Case] = &[
         supervisor.kill().unwrap();
         supervisor.wait().unwrap();
         // The other end of the pipe stays open until the grandchild ends.
-        let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+        let patience = Timespec::try_from(PATIENCE).unwrap();
         let ended = poll(&mut [PollFd::new(&answer, PollFlags::IN)], Some(&patience)).unwrap();
         assert_eq!((ended, answer.read(&mut alive).unwrap()), (1, 0));
     }),
@@ -134,10 +142,18 @@ pub(crate) const DEEDS: &[Deed] = &[
     }),
     ("say alive and sleep", |scene| {
         (&scene.report).write_all(b"alive")?;
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(PATIENCE * 2);
         Ok(String::new())
     }),
 ];
+
+/// How long a process has worked in user mode, in the kernel's ticks, of which a second has a hundred (proc(5)).
+fn user_ticks(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The name, in parentheses, is the second field, and may contain spaces; this is the fourteenth.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    fields.split_whitespace().nth(11).unwrap().parse().unwrap()
+}
 
 fn spin() -> ! {
     loop {

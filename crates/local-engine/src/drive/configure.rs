@@ -28,8 +28,9 @@ impl Drive<'_> {
     pub(super) async fn configure(&self, order: &ConfigureOrder) -> Result<(StepReport, bool), Unrecorded> {
         let folder = self.core.home.job(order.job);
         work_folder::clear(&folder).await?;
-        let made = folder.clone();
-        blocking(move || directory(&made)).await?;
+        // Here, and on no other thread: if this future was dropped, a thread that is late would make the folder once more that the end
+        // of the job has removed.
+        directory(&folder).map_err(|error| DbError::Disk(error.to_string()))?;
         // If this future is dropped, the thread that lays out the inputs must end, too.
         let cancel = self.lease.cancel.child_token();
         let _ended = cancel.clone().drop_guard();

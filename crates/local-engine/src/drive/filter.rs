@@ -1,7 +1,7 @@
 use super::{Drive, Unrecorded};
 use crate::{
     engine::core::{Core, blocking},
-    home::directory,
+    home::subdirectory,
     store::DbError,
     work_folder::{self, CHECKS},
 };
@@ -64,7 +64,9 @@ async fn run_check(
 ) -> Result<Report, String> {
     work_folder::clear(&folder).await.map_err(|error| error.to_string())?;
     let data = folder.join(DATA);
-    let laid_out = directory(&folder).and_then(|()| lay_out_check(&data, check, files));
+    // In the folder of the job, and not with it: this thread may be late, and the job may have ended meanwhile.
+    let made = folder.parent().map_or(Ok(()), subdirectory).and_then(|()| subdirectory(&folder));
+    let laid_out = made.and_then(|()| lay_out_check(&data, check, files));
     laid_out.map_err(|error| format!("its inputs cannot be laid out: {error}"))?;
     let CheckRun { datasets, contract, limits, profile } = how.clone();
     let run = Run {

@@ -24,7 +24,6 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 /// What all parts of one engine share.
 #[derive(Debug)]
 pub(crate) struct Core {
-    pub(crate) home: Home,
     pub(crate) sandbox: Sandbox,
     pub(crate) environment: EnvironmentOptions,
     pub(crate) store: Store,
@@ -40,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) storing_again: Semaphore,
     pub(crate) shared: Arc<Shared>,
     pub(crate) tasks: TaskTracker,
+    /// Last, because fields are dropped in this order: the lock of the folder is free when everything is stored.
+    pub(crate) home: Home,
 }
 
 /// What every commit updates.

@@ -38,14 +38,16 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    thread::{self, JoinHandle},
 };
 use tokio::sync::{mpsc, oneshot};
 use writer::{Call, MOST_WAITING, Request, State};
 
-/// The database, open.
+/// The database, open. Dropping it waits until everything is stored that was begun.
 pub(crate) struct Store {
     path: PathBuf,
     requests: mpsc::Sender<Request>,
+    writer: Option<JoinHandle<()>>,
     readers: Readers,
     /// For reads that take longer, so that short ones do not wait for them.
     long_readers: Arc<Readers>,
@@ -70,11 +72,12 @@ impl Store {
         let long_readers = Arc::new(Readers::open(path).map_err(unusable)?);
         on_commit(&state.tally, Vec::new());
         let (requests, inbox) = mpsc::channel(MOST_WAITING);
-        std::thread::Builder::new()
+        let writer = thread::Builder::new()
             .name("database".to_owned())
             .spawn(move || writer::write_on(&db, inbox, state, &on_commit, &anchor))
             .map_err(|error| unusable(DbError::Other(error.to_string())))?;
-        Ok(Self { path: path.to_owned(), requests, readers, long_readers, parsed: ParsedAssets::default() })
+        let (path, writer) = (path.to_owned(), Some(writer));
+        Ok(Self { path, requests, writer, readers, long_readers, parsed: ParsedAssets::default() })
     }
 
     /// Reads on the calling thread: only for reads that take microseconds.
@@ -118,5 +121,17 @@ impl Store {
         let (answer, answered) = oneshot::channel();
         self.requests.send(Request::Checkpoint(answer)).await.map_err(|_| DbError::Ending)?;
         answered.await.map_err(|_| DbError::Ending)?
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        // The thread ends when it has done what waits and no sender is left.
+        self.requests = mpsc::channel(1).0;
+        // An operation that was the last to hold this store drops it on that thread, which cannot wait for itself.
+        if let Some(writer) = self.writer.take().filter(|writer| writer.thread().id() != thread::current().id()) {
+            // What broke it was logged, and nobody is left to be told.
+            let _ = writer.join();
+        }
     }
 }

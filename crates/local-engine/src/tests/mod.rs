@@ -33,6 +33,11 @@ use tempfile::TempDir;
 
 const MIB: u64 = 1024 * 1024;
 
+/// The pause between two looks at something of which nothing tells.
+const LOOK: Duration = Duration::from_millis(25);
+/// How often a test looks before it fails: for two minutes, which ends a test that hangs and measures nothing.
+const LOOKS: u32 = 4800;
+
 /// The built program.
 fn sandbox() -> PathBuf {
     cloister_testkit::program("sandbox").unwrap_or_else(|missing| panic!("{missing}"))
@@ -84,15 +89,17 @@ impl Place {
     }
 
     async fn open_with(&self, options: Options) -> Arc<LocalEngine> {
-        for _ in 0..200 {
-            match LocalEngine::open(options.clone()).await {
-                Ok(engine) => return engine,
-                // The one before lets go when its last work is done.
-                Err(OpenError::InUse { .. }) => tokio::time::sleep(Duration::from_millis(25)).await,
-                Err(error) => panic!("{error}"),
+        let open = async {
+            loop {
+                match LocalEngine::open(options.clone()).await {
+                    Ok(engine) => return engine,
+                    // The one before lets go when its last work is done.
+                    Err(OpenError::InUse { .. }) => tokio::time::sleep(LOOK).await,
+                    Err(error) => panic!("{error}"),
+                }
             }
-        }
-        panic!("the engine before does not let go");
+        };
+        tokio::time::timeout(LOOK * LOOKS, open).await.expect("the engine before lets go")
     }
 
     async fn open(&self) -> Arc<LocalEngine> {
@@ -139,7 +146,7 @@ async fn until(engine: &LocalEngine, job: JobId, wanted: impl Fn(&JobStatus) -> 
             seen = status.seen();
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), follow).await.expect("in time")
+    tokio::time::timeout(LOOK * LOOKS, follow).await.expect("in time")
 }
 
 async fn ended(engine: &LocalEngine, job: JobId) -> JobStatus {
@@ -194,11 +201,11 @@ fn phases(status: &JobStatus) -> Vec<Phase> {
 
 /// Waits for something that is done beside what was asked for.
 async fn soon(what: &str, done: impl Fn() -> bool) {
-    for _ in 0..400 {
+    for _ in 0..LOOKS {
         if done() {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(25)).await;
+        tokio::time::sleep(LOOK).await;
     }
     panic!("never: {what}");
 }

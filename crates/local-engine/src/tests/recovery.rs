@@ -1,25 +1,71 @@
 //! Services that end at any moment, and what the next one makes of it.
 
 use super::{Place, close, ended, guests, log, run, soon, stop, submit, until, upload, why};
+use crate::{
+    LocalEngine,
+    store::{DbError, Durability, Write},
+};
 use cloister_model::{Check, Event, Fault, JobSpec, Jobs as _, Outputs as _, Phase, Profile};
 use cloister_runner::{has_ended, look};
-use std::{fs, path::Path, time::Duration};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+use std::{fs, os::fd::OwnedFd, path::Path, sync::mpsc, thread, time::Duration};
 
-/// Counts how often an algorithm was begun: the one claim of each.
+/// Whether a run has begun: it has made its claim. The claim exists for a moment before its line is written.
 fn begun(folder: &Path) -> bool {
-    folder.join("claim").exists()
+    fs::read_to_string(folder.join("claim")).is_ok_and(|claim| claim.ends_with('\n'))
+}
+
+/// Halts the sandbox that has begun in a folder, so that its run cannot end; none if it has ended.
+async fn halt(folder: &Path) -> Option<OwnedFd> {
+    let claim = fs::read_to_string(folder.join("claim")).ok()?;
+    let process = pidfd_open(Pid::from_raw(claim.trim().parse().ok()?)?, PidfdFlags::empty()).ok()?;
+    let state = Path::new("/proc").join(claim.trim()).join("status");
+    // While the lock is held, the process that holds it is alive, and no other one can have its number.
+    while !has_ended(folder).expect("a lock") {
+        pidfd_send_signal(&process, Signal::STOP).ok()?;
+        if fs::read_to_string(&state).is_ok_and(|state| state.contains("State:\tT")) {
+            return Some(process);
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    None
+}
+
+/// Submits jobs until one is caught in the middle of the run in this part of its folder, and halts that run: none of these runs lasts
+/// for longer than a busy machine may take to end an engine.
+async fn halted(place: &Place, engine: &LocalEngine, part: &str, job: impl AsyncFn() -> JobSpec) -> (JobSpec, OwnedFd) {
+    let catch = async {
+        loop {
+            let job = job().await;
+            submit(engine, job.clone()).await.expect("submitted");
+            let folder = place.folder(job.id).join(part);
+            while !engine.status(job.id).await.expect("a job").phase.has_ended() {
+                if begun(&folder)
+                    && let Some(sandbox) = halt(&folder).await
+                {
+                    return (job, sandbox);
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    };
+    tokio::time::timeout(super::LOOK * super::LOOKS, catch).await.expect("caught")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_goes_on_without_its_service_and_the_next_takes_it_up() {
     let place = Place::new();
     let engine = place.open().await;
-    let mut job = place.job(&engine, guests::SLEEPS).await;
-    job.terms.profile = Profile::Standard;
-    submit(&engine, job.clone()).await.expect("submitted");
+    let sleeps = async || {
+        let mut job = place.job(&engine, guests::SLEEPS).await;
+        job.terms.profile = Profile::Standard;
+        job
+    };
+    let (job, sandbox) = halted(&place, &engine, "", sleeps).await;
     let folder = place.folder(job.id);
-    // The claim exists for a moment before its line is written.
-    soon("it runs", || fs::read_to_string(folder.join("claim")).is_ok_and(|claim| claim.ends_with('\n'))).await;
     let claim = fs::read_to_string(folder.join("claim")).expect("a claim");
     close(engine).await;
     assert!(!has_ended(&folder).expect("a lock"), "the sandbox goes on");
@@ -27,6 +73,7 @@ async fn a_run_goes_on_without_its_service_and_the_next_takes_it_up() {
     let engine = place.open().await;
     assert_eq!(engine.status(job.id).await.expect("a job").phase, Phase::Running);
     assert_eq!(fs::read_to_string(folder.join("claim")).expect("a claim"), claim, "not begun again");
+    pidfd_send_signal(&sandbox, Signal::CONT).expect("it goes on");
     until(&engine, job.id, |status| status.phase > Phase::Running).await;
     let report = engine.report(job.id).await.expect("a report").expect("a report");
     assert!(report.outcome.is_success());
@@ -78,8 +125,8 @@ async fn a_run_whose_sandbox_was_killed_is_not_begun_again() {
 
 fn kill(folder: &Path) {
     let claim = fs::read_to_string(folder.join("claim")).expect("a claim");
-    let pid = rustix::process::Pid::from_raw(claim.trim().parse().expect("a number")).expect("a process");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+    let pid = Pid::from_raw(claim.trim().parse().expect("a number")).expect("a process");
+    rustix::process::kill_process(pid, Signal::KILL).expect("killed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,11 +134,14 @@ async fn outputs_whose_check_was_cut_off_are_checked_again() {
     let place = Place::new();
     let engine = place.open().await;
     let sha256 = upload(&engine, &wat::parse_str(guests::COUNTS).expect("a guest")).await;
-    let mut job = place.job(&engine, guests::WRITES).await;
-    job.terms.release.checks = vec![Check { name: "patient".to_owned(), sha256 }];
-    submit(&engine, job.clone()).await.expect("submitted");
+    let checked = async || {
+        let mut job = place.job(&engine, guests::WRITES).await;
+        job.terms.release.checks = vec![Check { name: "patient".to_owned(), sha256 }];
+        job
+    };
+    // The next engine ends this check.
+    let (job, _check) = halted(&place, &engine, "checks/0", checked).await;
     let check = place.folder(job.id).join("checks/0");
-    soon("it is checked", || begun(&check)).await;
     close(engine).await;
     assert!(!has_ended(&check).expect("a lock"), "the check goes on");
 
@@ -134,14 +184,41 @@ async fn a_wish_to_stop_outlives_the_service() {
     close(engine).await;
 }
 
+/// Another engine of the folder would go on from a state that is not the last one, if it began while the one before still stores.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_free_when_what_was_begun_is_stored() {
+    let place = Place::new();
+    let engine = place.open().await;
+    let ((begun, has_begun), (end, may_end)) = (mpsc::channel(), mpsc::channel::<()>());
+    {
+        let stores = engine.core.store.write::<(), DbError, _>(Durability::Process, move |_: &mut Write<'_>| {
+            begun.send(()).expect("the test waits");
+            may_end.recv().expect("an end");
+            Ok(())
+        });
+        // It is begun, and nobody waits for what comes of it.
+        tokio::time::timeout(Duration::ZERO, stores).await.expect_err("it takes a while");
+    }
+    has_begun.recv().expect("it is begun");
+    let dropped = thread::spawn(move || drop(engine));
+    let lock = fs::File::open(place.home().join("lock")).expect("the lock");
+    for _ in 0..20 {
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).expect_err("it still stores");
+        thread::sleep(super::LOOK);
+    }
+    end.send(()).expect("it waits");
+    dropped.join().expect("dropped");
+    close(place.open().await).await;
+}
+
 /// Puts a job into the database as a service that was killed would have left it.
 fn write_phase(place: &Place, job: &JobSpec, events: &'static [Event], stop: bool) {
-    use crate::store::{DbError, Durability, Fail, Store, jobs};
+    use crate::store::{Fail, Store, jobs};
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let (path, spec) = (place.home().join("cloister.db"), job.clone());
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let store = Store::open(&path, std::sync::Arc::new(|_, _| ())).expect("a store");
-        let put = move |write: &mut crate::store::Write<'_>| {
+        let put = move |write: &mut Write<'_>| {
             if jobs::status(write.db, spec.id)?.is_none() {
                 jobs::insert(write, jobs::NewJob::of(&spec)?)?;
             }

@@ -42,11 +42,11 @@ async fn results_are_there_from_the_release_on_and_go_with_the_job() {
 
     remove(&engine, job.id).await.expect("removed");
     assert_eq!(engine.results(job.id, ResultSet::Released).await, Err(EngineError::NoSuchJob(job.id)));
-    for _ in 0..400 {
+    for _ in 0..super::LOOKS {
         if engine.core.results.jobs().await.expect("a list").is_empty() {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        tokio::time::sleep(super::LOOK).await;
     }
     assert_eq!(engine.core.results.jobs().await.expect("a list"), []);
     close(engine).await;
@@ -238,11 +238,11 @@ async fn results_become_a_dataset_at_the_release_and_stay_for_as_long_as_it_does
         .put_asset(withdrawn, u64::MAX, testing::event(cloister_model::AuditAction::AssetWithdrawn))
         .await
         .expect("withdrawn");
-    for _ in 0..400 {
+    for _ in 0..super::LOOKS {
         if engine.core.results.jobs().await.expect("a list").is_empty() {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+        tokio::time::sleep(super::LOOK).await;
     }
     assert_eq!(engine.core.results.jobs().await.expect("a list"), []);
     assert_eq!(engine.result_bytes(owner).await, Ok(0));

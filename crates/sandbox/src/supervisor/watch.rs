@@ -86,13 +86,13 @@ pub(crate) fn watch(
     while alive || result.pipe.is_some() || log.pipe.is_some() {
         #[expect(clippy::disallowed_methods, reason = "compares with the deadline")]
         let now = Instant::now();
-        if alive && now >= deadline && ended == Ended::ByItself {
-            child.kill()?;
-            ended = Ended::Deadline;
-        }
-        // After the process has ended, the rest is read without waiting. A descendant could otherwise keep the pipes
-        // open, although the system call filter allows none.
-        let wait = if alive { deadline.saturating_duration_since(now).min(TICK) } else { Duration::ZERO };
+        let wait = match ended {
+            // After the process has ended, the rest is read without waiting. A descendant could otherwise keep the pipes
+            // open, although the system call filter allows none.
+            _ if !alive => Duration::ZERO,
+            Ended::ByItself => deadline.saturating_duration_since(now).min(TICK),
+            Ended::Deadline => TICK,
+        };
         let timeout = Timespec::try_from(wait)?;
         let (pidfd, mut ready) = (child.pidfd(), Vec::with_capacity(3));
         if alive {
@@ -116,6 +116,11 @@ pub(crate) fn watch(
             .filter_map(|(number, fd)| (!fd.revents().is_empty()).then_some(number))
             .collect();
         drop(fds);
+        // On a busy machine, this process may look late: one that has ended by itself by then has not met its limit.
+        if alive && now >= deadline && ended == Ended::ByItself && !ready.contains(&0) {
+            child.kill()?;
+            ended = Ended::Deadline;
+        }
         if count == 0 {
             if !alive {
                 break;
@@ -132,4 +137,23 @@ pub(crate) fn watch(
     }
     let exit = child.wait()?;
     Ok(Watched { ended, exit, result: written, log_dropped: log.dropped, log_kept: log.kept })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::Unobserved;
+    use cloister_isolation::Program;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a deadline that is over")]
+    fn a_process_that_ended_before_it_was_looked_at_has_not_met_its_limit() {
+        // This program, which lists its tests and ends.
+        let child = Program::new(["--list"]).spawn().expect("started");
+        poll(&mut [PollFd::from_borrowed_fd(child.pidfd(), PollFlags::IN)], None).expect("its end");
+        let (result, end) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        drop(end);
+        let watched = watch(child, Instant::now(), result.into(), 10, None, &mut Unobserved).expect("watched");
+        assert_eq!(watched.ended, Ended::ByItself);
+    }
 }

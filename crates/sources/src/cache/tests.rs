@@ -102,9 +102,20 @@ async fn the_least_lately_used_goes_and_what_is_held_can_still_be_given() {
     let home = tempfile::tempdir().expect("a folder");
     let cache = Arc::new(Cache::open(home.path(), 10).expect("a cache"));
     let origin = |byte| Sha256::from_bytes([byte; 32]);
+    // Time passes, on a file system with coarse time stamps, too.
+    let later = || {
+        for entry in fs::read_dir(home.path().join("used")).expect("a folder") {
+            let note = OpenOptions::new().write(true).open(entry.expect("an entry").path()).expect("a note");
+            let used = note.metadata().and_then(|metadata| metadata.modified()).expect("a time");
+            note.set_modified(used - std::time::Duration::from_secs(10)).expect("set");
+        }
+    };
     drop(keep(&cache, "aaaa", Some(1)).await);
+    later();
     let b = keep(&cache, "bbbb", Some(2)).await;
+    later();
     assert!(cache.hold_from(origin(1), None).is_some(), "used again");
+    later();
     drop(keep(&cache, "cccc", Some(3)).await);
     assert_eq!(cache.bytes(), 8);
     assert!(cache.hold_from(origin(2), None).is_none(), "the one that was used least lately");

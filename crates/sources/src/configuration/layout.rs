@@ -97,6 +97,11 @@ impl Fetcher {
             () = watch.cancel.cancelled() => return Err(ConfigurationError::Cancelled),
             gathered = self.gather_job(order, roots, watch) => gathered?,
         };
+        let failed = |error: io::Error| {
+            ConfigurationError::System(format!("the inputs of the job cannot be laid out ({})", error.kind()))
+        };
+        // Not on that thread: where this future is dropped, it may begin when the job has ended, and would make the folder once more.
+        fs::create_dir_all(into).map_err(failed)?;
         // From here on a thread writes below `into`. Wait for it even when cancelled: the caller removes the folder next.
         let (root, cancel) = (into.to_owned(), watch.cancel.clone());
         let plan = plan(order, algorithm, data);
@@ -106,8 +111,7 @@ impl Fetcher {
         if watch.cancel.is_cancelled() {
             return Err(ConfigurationError::Cancelled);
         }
-        let failed = |error: io::Error| format!("the inputs of the job cannot be laid out ({})", error.kind());
-        let (mut files, mounted) = laid_out.map_err(|error| ConfigurationError::System(failed(error)))?;
+        let (mut files, mounted) = laid_out.map_err(failed)?;
         files.sort();
         let datasets = order.inputs.iter().map(|input| input.did.clone()).collect();
         Ok(Configured { datasets, files, algorithm: checksum, mounted })
@@ -217,14 +221,13 @@ fn short(checksum: &FilesChecksum) -> String {
     }
 }
 
-/// Makes the tree. Blocking.
+/// Makes the tree in a folder that is there. Blocking.
 fn build(
     root: &Path,
     folders: &[PathBuf],
     plan: Vec<(PathBuf, Content)>,
     cancel: &CancellationToken,
 ) -> io::Result<LaidOut> {
-    fs::create_dir_all(root)?;
     for part in ["inputs", "ddos", "transformations"] {
         match fs::remove_dir_all(root.join(part)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -272,5 +275,19 @@ impl Content {
             Self::Written(text) => Some(digest_of(text)),
             Self::Mounted(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The thread that lays out is late, and the job has ended meanwhile.
+    #[test]
+    fn nothing_is_laid_out_in_a_folder_that_is_gone() {
+        let home = tempfile::tempdir().expect("a folder");
+        let gone = home.path().join("gone");
+        let laid_out = build(&gone.join("data"), &[], Vec::new(), &CancellationToken::new());
+        assert!(laid_out.is_err() && !gone.exists());
     }
 }

@@ -113,7 +113,9 @@ async fn a_check_goes_on_and_keeps_no_fetch_and_no_other_check_from_the_account(
         _ => Answer { head: "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n".to_owned(), parts: vec![Part::Stall] },
     })
     .await;
-    let place = Place::with(policy());
+    // However long this test takes, these checks do not end before it.
+    let (idle_timeout, deadline) = (Duration::from_secs(3600), Duration::from_secs(3600));
+    let place = Place::with(SourcePolicy { idle_timeout, deadline, ..policy() });
     let inspector = Inspector::at(&place);
     let slow = |n: usize| json!([{"type": "url", "url": server.url(&format!("/{n}"))}]);
     let mut under_way = 0;

@@ -28,9 +28,9 @@ pub(crate) fn policy() -> SourcePolicy {
         allow_networks: vec!["127.0.0.0/8".parse().expect("a network")],
         max_file_bytes: 4 << 30,
         attempts: 3,
-        connect_timeout: Duration::from_secs(5),
-        idle_timeout: Duration::from_secs(20),
-        deadline: Duration::from_secs(60),
+        connect_timeout: Duration::from_secs(20),
+        idle_timeout: Duration::from_secs(60),
+        deadline: Duration::from_secs(300),
         ..SourcePolicy::default()
     }
 }

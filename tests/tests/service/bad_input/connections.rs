@@ -39,8 +39,14 @@ fn a_thousand_idle_connections_do_not_keep_other_clients_out() {
 
 #[test]
 fn a_client_that_is_too_slow_is_disconnected() {
-    let scenario = Scenario::with(Setup::new().set("http.header_timeout", "1s").set("http.request_timeout", "2s"));
-    let address = scenario.service.address();
+    let mut scenario = Scenario::new();
+    // A busy machine may need longer than that for the accounts.
+    let service = &mut scenario.service;
+    let impatient = service.setup().clone().set("http.header_timeout", "1s").set("http.request_timeout", "2s");
+    assert!(service.stop().success());
+    *service.setup() = impatient;
+    service.restart();
+    let address = service.address();
     // A head that comes letter by letter.
     let mut slow = TcpStream::connect(address).expect("a connection");
     slow.write_all(b"GET /v1/whoami HTTP/1.1\r\n").expect("sent");
@@ -61,7 +67,8 @@ fn a_client_that_is_too_slow_is_disconnected() {
     let said = rest(&mut waiting);
     // The service does not know whether the client or the network is slow, so it does not answer 408.
     assert!(said.is_empty() || said.starts_with("HTTP/1.1 503"), "{said}");
-    let _ = scenario.service.get(&scenario.carol, "/v1/whoami").expect(200);
+    let asks = scenario.service.request("GET", "/v1/whoami").by(&scenario.carol);
+    wait_for("an answer", || asks.open().is_ok_and(|answer| answer.status == 200).then_some(()));
 }
 
 /// Uploads that are there to be named.
@@ -117,9 +124,16 @@ fn bytes_that_are_not_http_do_no_harm() {
 #[test]
 fn a_client_over_its_rate_learns_when_to_retry() {
     let scenario = Scenario::with(Setup::new().set("http.account_per_second", "1").set("http.account_burst", "5"));
-    let answers: Vec<_> = (0..12).map(|_| scenario.service.get(&scenario.carol, "/v1/whoami")).collect();
-    assert!(answers.iter().filter(|answer| answer.status == 200).count() >= 5);
-    let refused = answers.iter().find(|answer| answer.status != 200).expect("one too many");
+    let mut answered = 0;
+    let refused = loop {
+        let answer = scenario.service.get(&scenario.carol, "/v1/whoami");
+        if answer.status != 200 {
+            break answer;
+        }
+        answered += 1;
+        assert!(answered < 10_000, "none is too many");
+    };
+    assert!(answered >= 5, "{answered}");
     refused.problem(429);
     assert!(
         refused

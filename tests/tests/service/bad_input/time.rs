@@ -9,7 +9,12 @@ use tempfile::TempDir;
 fn a_clock_that_jumps_loses_no_job() {
     let folder = TempDir::new().expect("a folder");
     let clock = folder.path().join("clock");
-    let turn = |by: &str| fs::write(&clock, by).expect("written");
+    // Whole, or not at all: the service reads it whenever it wants to know the time.
+    let turn = |by: &str| {
+        let draft = folder.path().join("draft");
+        fs::write(&draft, by).expect("written");
+        fs::rename(&draft, &clock).expect("in its place");
+    };
     turn("+0");
     let setup = Setup::new()
         .dynamic()

@@ -6,7 +6,8 @@ use serde_json::json;
 
 #[test]
 fn results_are_registered_and_computed_on() {
-    let scenario = Scenario::with(Setup::new().set("times.keep", "1s"));
+    // Long enough for a busy machine to read results in.
+    let scenario = Scenario::with(Setup::new().set("times.keep", "20s"));
     let Scenario { service, alice, carol, mallory, .. } = &scenario;
     let dataset = service.open_dataset(alice, "d");
     let mut job = scenario.raw_job(&dataset, &writing(&[("a.csv", "x\n1\n"), ("b.csv", "y\n2\n")]));

@@ -11,6 +11,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
     os::unix::fs::PermissionsExt as _,
+    process::Command,
     time::Duration,
 };
 
@@ -146,8 +147,11 @@ fn reviewers_get_one_message_that_outputs_wait() {
     const SECRET: &str = "a secret of the operator";
     let folder = tempfile::tempdir().expect("a folder");
     let (program, told) = (folder.path().join("tell"), folder.path().join("told"));
-    fs::write(&program, format!("#!/bin/sh\nbody=$(cat)\necho \"$body\" >>'{}'\n", told.display())).expect("written");
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o700)).expect("a mode");
+    let draft = folder.path().join("draft");
+    fs::write(&draft, format!("#!/bin/sh\nbody=$(cat)\necho \"$body\" >>'{}'\n", told.display())).expect("written");
+    fs::set_permissions(&draft, fs::Permissions::from_mode(0o700)).expect("a mode");
+    // By another process: a program that this one has written may be open in a child of another test, and is not executed then.
+    assert!(Command::new("cp").args([&draft, &program]).status().expect("cp").success());
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let hook = format!("http://{}/hook", listener.local_addr().expect("an address"));
     let setup = Setup::new()

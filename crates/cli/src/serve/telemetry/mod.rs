@@ -35,10 +35,10 @@ const MOST_AT_ONCE: usize = 512;
 const DELAY: Duration = Duration::from_secs(5);
 
 /// Time-out for one request to the collector, including retries.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long the service waits at its end until the remaining spans are sent.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Sends spans to the collector. Dropping it sends the remaining ones, which takes at most [`FAREWELL`].
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use std::{
     },
     task::{Context, Poll, Waker},
     thread,
+    time::Instant,
 };
 use tracing_subscriber::{fmt, layer::SubscriberExt as _, registry};
 
@@ -92,7 +93,7 @@ fn requests_reach_the_collector_before_the_service_has_ended() {
     request(&traces);
     drop(traces);
 
-    let Received { head, body } = received.try_recv().expect("a request");
+    let Received { head, body } = received.recv_timeout(PATIENCE).expect("a request");
     assert!(head.starts_with("post /v1/traces http/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nauthorization: bearer k\r\n"), "{head}");
     assert!(head.contains("\r\ncontent-type: application/json\r\n"), "{head}");
@@ -111,8 +112,8 @@ fn requests_reach_the_collector_before_the_service_has_ended() {
 
 #[test]
 fn a_missing_collector_changes_nothing() {
-    let unused = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-    let traces = traces(&[&format!("log.otlp_endpoint=http://{unused}")]).expect("a collector");
+    // Nothing listens there, and the system gives that port to no collector of another test.
+    let traces = traces(&["log.otlp_endpoint=http://127.0.0.1:1"]).expect("a collector");
     for _ in 0..2 * MOST_WAITING {
         request(&traces);
     }
@@ -124,12 +125,15 @@ fn a_silent_collector_does_not_keep_the_service_running() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let traces = traces(&[&format!("log.otlp_endpoint=http://{address}")]).expect("a collector");
+    let began = Instant::now();
     request(&traces);
     drop(traces);
     let (mut connection, _) = listener.accept().expect("a connection");
     connection.set_nonblocking(true).expect("set");
-    let still_waits = connection.read_to_end(&mut vec![]).expect_err("the connection was closed early");
-    assert_eq!(still_waits.kind(), ErrorKind::WouldBlock);
+    let found = connection.read_to_end(&mut vec![]);
+    let still_waits = found.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    // On a busy machine, an answer may have been waited for in vain by now.
+    assert!(still_waits || began.elapsed() >= PATIENCE, "the connection was closed early: {found:?}");
 }
 
 #[test]
@@ -141,7 +145,7 @@ fn redirects_of_the_collector_are_not_followed() {
     let traces = traces(&[&endpoint, "log.otlp_headers=authorization=Bearer k"]).expect("a collector");
     request(&traces);
     drop(traces);
-    asked.try_recv().expect("a request");
+    asked.recv_timeout(PATIENCE).expect("a request");
     assert!(received.try_recv().is_err(), "a redirect was followed");
 }
 
