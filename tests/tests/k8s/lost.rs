@@ -117,7 +117,7 @@ fn times_run(status: &JobStatus) -> usize {
 /// Waits until the cluster says of the second node's condition `Ready` that it is this.
 fn node_counts_as(ready: &str) {
     let condition = format!("--for=condition=Ready={ready}");
-    let wanted = ["wait", &condition, "--timeout=180s", &format!("node/{NODE}")];
+    let wanted = ["wait", &condition, "--timeout=600s", &format!("node/{NODE}")];
     let output = block_in_place(|| cluster::run(&wanted, b""));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

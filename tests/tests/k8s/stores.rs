@@ -56,7 +56,7 @@ impl S3 {
             },
         }));
         service(&namespace, "s3");
-        let ready = ["wait", "--for=condition=Ready", "--timeout=120s", "pod/s3"];
+        let ready = ["wait", "--for=condition=Ready", "--timeout=600s", "pod/s3"];
         let waited = namespace.kubectl(&ready);
         assert!(waited.status.success(), "{} {}", String::from_utf8_lossy(&waited.stderr), namespace.logs("s3"));
         let address = namespace.get("service/s3")["spec"]["clusterIP"].as_str().expect("an address").to_owned();

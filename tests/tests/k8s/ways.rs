@@ -215,7 +215,7 @@ fn applied(kind: &Kind) -> String {
 
 fn refused() {
     let request = "jobrequest/refused";
-    kubectl(&["--namespace", CAROL, "wait", "--for=condition=Failed", "--timeout=60s", request]);
+    kubectl(&["--namespace", CAROL, "wait", "--for=condition=Failed", "--timeout=600s", request]);
     let status = kubectl(&["--namespace", CAROL, "get", request, "-o", "jsonpath={.status}"]);
     let status: Value = serde_json::from_str(&status).expect("JSON");
     let denials = status["denials"].to_string();
