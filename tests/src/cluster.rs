@@ -6,9 +6,13 @@
 use serde_json::{Value, json};
 use std::{
     io::Write as _,
+    net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{Command, Output, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -133,6 +137,20 @@ fn run_once(arguments: &[&str], input: &[u8]) -> Output {
     // One that has ended before it read all of it says why.
     let _ = child.stdin.take().expect("piped").write_all(input);
     child.wait_with_output().expect("kubectl ends")
+}
+
+/// A port of this machine that nothing has. The kernel gives it to no connection of another test before it is used, as it does with
+/// those that it chooses itself. Each call gives another one.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    // Below the ports of connections and those of Services. Two test programs at the same time begin at different ones.
+    let begin = u16::try_from(std::process::id() % 60).unwrap_or_default() * 100;
+    let mut ports = (0..6000).map(|_| 23_000 + (begin + CALLS.fetch_add(1, Ordering::Relaxed) % 6000) % 6000);
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a port")
 }
 
 impl Namespace {

@@ -10,7 +10,7 @@ use cloister_tests::{
 };
 use serde_json::Value;
 use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -26,9 +26,7 @@ struct Replica {
 
 impl Replica {
     fn reach(pod: &str) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
+        let port = cluster::free_port();
         let (pod, ports) = (format!("pod/{pod}"), format!("{port}:{PORT}"));
         let forward = cluster::command(&["--namespace", SYSTEM, "port-forward", &pod, &ports])
             .stdin(Stdio::null())
