@@ -7,7 +7,10 @@ use cloister_k8s_engine::{
     build::{CONFIG_FILE, ResultStoreAccess},
     controller::{Controller, EngineOptions},
 };
-use cloister_model::{AuditAction, AuditEvent, Fault, JobId, JobSource, JobSpec, JobStatus, Jobs as _, Phase};
+use cloister_model::{
+    AuditAction, AuditEvent, ByteRange, Fault, JobId, JobSource, JobSpec, JobStatus, Jobs as _, LogScope, Outputs as _,
+    Phase,
+};
 use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::SourcePolicy;
 use cloister_tests::{
@@ -153,12 +156,23 @@ impl Installation {
         }
     }
 
-    /// Waits until the algorithm of a job runs.
+    /// Waits until the algorithm of a job runs, or has done so: kubectl may be slower than a short one.
     pub(super) fn runs(&self, job: JobId) {
         let pod = format!("pod/{job}-a");
         self.jobs.until("the algorithm to run", |namespace| {
-            (namespace.kubectl(&["get", &pod, "-o", "jsonpath={.status.phase}"]).stdout == b"Running").then_some(())
+            let phase = namespace.kubectl(&["get", &pod, "-o", "jsonpath={.status.phase}"]).stdout;
+            (phase == b"Running" || phase == b"Succeeded").then_some(())
         });
+    }
+
+    /// Waits until the algorithm of a job has begun, and not only its pod: until what it prints can be read.
+    pub(super) async fn prints(&self, job: JobId) {
+        let range = ByteRange { offset: 0, at_most: 100 };
+        let end = Instant::now() + LONGEST;
+        while self.store.log(job, LogScope::Readable, range).await.expect("a log").bytes.is_empty() {
+            assert!(Instant::now() < end, "job {job} prints nothing");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     /// Files of a name in the store of results, where this machine sees it.
@@ -428,8 +442,9 @@ async fn a_running_algorithm_is_stopped_and_its_pods_are_removed() {
 #[ignore = "needs a cluster with nodes: make test-k8s"]
 async fn an_algorithm_whose_pod_is_deleted_is_not_begun_again() {
     let installation = Installation::open("deleted").await;
-    let job = installation.submit(1, |job| job.algorithm.source = text(ENDLESS)).await;
-    installation.runs(job);
+    let job = installation.submit(1, |job| job.algorithm.source = text(cloister_testkit::guests::ENDLESS)).await;
+    // Its pod may run before it has its claim, and then another pod may begin it.
+    installation.prints(job).await;
     let name = format!("pod/{job}-a");
     let killed = ["delete", &name, "--grace-period=0", "--force"];
     assert!(installation.jobs.kubectl(&killed).status.success());
