@@ -330,7 +330,12 @@ async fn running(store: &ClusterStore, number: u64) -> JobId {
     let job = submit(store, number, BUSY).await;
     let pod = format!("pod/{job}-a");
     let phase = ["--namespace", JOBS, "get", &pod, "-o", "jsonpath={.status.phase}"];
-    until("the algorithm to run", || cluster::run(&phase, b"").stdout == b"Running").await;
+    // Or has done so: kubectl may be slower.
+    until("the algorithm to run", || {
+        let phase = cluster::run(&phase, b"").stdout;
+        phase == b"Running" || phase == b"Succeeded"
+    })
+    .await;
     job
 }
 
