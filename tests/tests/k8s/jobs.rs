@@ -200,16 +200,11 @@ impl Installation {
 
     /// Waits until no pod and no volume of a job is left.
     pub(super) fn nothing_is_left(&self) {
-        self.nothing_is_left_within(PATIENCE);
-    }
-
-    /// The same, and no longer than this.
-    pub(super) fn nothing_is_left_within(&self, longest: Duration) {
-        let end = Instant::now() + longest;
+        let end = Instant::now() + PATIENCE;
         loop {
             match self.left() {
                 Ok(left) if left.is_empty() => return,
-                left => assert!(Instant::now() < end, "still there after {longest:?}: {left:?}"),
+                left => assert!(Instant::now() < end, "still there: {left:?}"),
             }
             std::thread::sleep(Duration::from_millis(200));
         }
