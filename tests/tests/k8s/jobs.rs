@@ -8,8 +8,8 @@ use cloister_k8s_engine::{
     controller::{Controller, EngineOptions},
 };
 use cloister_model::{
-    AuditAction, AuditEvent, ByteRange, Fault, JobId, JobSource, JobSpec, JobStatus, Jobs as _, LogScope, Outputs as _,
-    Phase,
+    AuditAction, AuditEvent, ByteRange, EngineError, Fault, JobId, JobSource, JobSpec, JobStatus, Jobs as _, LogScope,
+    Outputs as _, Phase,
 };
 use cloister_results::{ResultStore, StoreConfig};
 use cloister_sources::SourcePolicy;
@@ -119,18 +119,26 @@ impl Installation {
         let mut job = cloister_testkit::job(number, cloister_testkit::now());
         job.inputs[0].source = cloister_testkit::inline(TABLE);
         change(&mut job);
-        let id = job.id;
-        self.store.submit(job, Vec::new(), event(id, AuditAction::JobAllowed)).await.expect("a job");
-        id
+        let (id, record, end) = (job.id, event(job.id, AuditAction::JobAllowed), Instant::now() + PATIENCE);
+        loop {
+            match self.store.submit(job.clone(), Vec::new(), record.clone()).await {
+                Ok(_) => return id,
+                // The API server does not answer for a moment. Asked again, it comes to the same.
+                Err(EngineError::Unavailable { .. }) if Instant::now() < end => {}
+                Err(error) => panic!("job {id}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
     }
 
     pub(super) async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
         let end = Instant::now() + LONGEST;
         loop {
-            let status = self.store.status(job).await.expect("a status");
-            if wanted(&status) {
-                return status;
-            }
+            // It may not be known for a moment.
+            let status = match self.store.status(job).await {
+                Ok(status) if wanted(&status) => return status,
+                other => other,
+            };
             if Instant::now() > end {
                 let shown = self.jobs.kubectl(&["get", "events,pods", "-o", "wide"]);
                 panic!("job {job} stays as it is: {status:?}\n{}", String::from_utf8_lossy(&shown.stdout));
