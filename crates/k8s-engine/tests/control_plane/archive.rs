@@ -394,7 +394,7 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
     }
     assert!(to_remove.is_empty());
     let replicas = [archiving(room, folder, "a").await, archiving(room, folder, "b").await];
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if names(&objects, "").await.is_empty() {
             break;
         }
@@ -402,7 +402,7 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
     }
     assert!(names(&objects, "").await.is_empty(), "jobs stay in the API server");
     let system = room.cluster.namespaces().system.as_str();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if receipt_secrets(room.client(), system).await.is_empty() {
             break;
         }
@@ -453,7 +453,7 @@ async fn claims_on_agreements_go_when_their_jobs_have_left() {
     installation.ended(one.id).await;
     let replica = archiving(room, installation.folder(), "a").await;
     let wanted = format!("claim-agreement-{}", claims(1)[0].key());
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if !names(&configs, "cloister.dev/claim").await.contains(&wanted) {
             break;
         }
@@ -481,7 +481,7 @@ async fn many_ended_jobs_become_few_objects() {
     assert_eq!(count(&objects, "").await, JOBS);
     let folder = installation.folder();
     let replica = archiving(room, folder, "a").await;
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         if count(&objects, "").await == 0 {
             break;
         }
@@ -492,7 +492,7 @@ async fn many_ended_jobs_become_few_objects() {
     let batches = count(&configs, "cloister.dev/archive=true").await;
     assert_eq!(batches, JOBS.div_ceil(200), "batches of {JOBS} jobs");
     let secrets: Api<StoredSecret> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         if count(&secrets, "app.kubernetes.io/managed-by=cloister").await == 1 {
             break;
         }

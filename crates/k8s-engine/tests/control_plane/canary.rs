@@ -30,7 +30,7 @@ async fn environment(room: &Room, pool: &str) {
 }
 
 async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if let Some(found) = found().await {
             return found;
         }

@@ -104,7 +104,7 @@ impl Installation {
     /// The status of a job, as soon as it is as wanted.
     pub(crate) async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
         let mut last = None;
-        for _ in 0..1200 {
+        for _ in 0..crate::LOOKS {
             let status = self.store.status(job).await.expect("a status");
             if wanted(&status) {
                 return status;
@@ -118,7 +118,7 @@ impl Installation {
     /// Waits until a job says that so many come before it.
     async fn says_ahead(&self, job: JobId, ahead: u64) {
         let mut said = None;
-        for _ in 0..600 {
+        for _ in 0..crate::LOOKS {
             said = Some(self.store.explain(job).await.expect("an explanation"));
             if said.as_ref().is_some_and(|said| said.ahead == Some(ahead)) {
                 return;
@@ -184,7 +184,7 @@ impl Installation {
             Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let objects: Api<ComputeJob> = Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let mut left = String::new();
-        for _ in 0..600 {
+        for _ in 0..crate::LOOKS {
             let pods = self.pods().list(&ListParams::default()).await.expect("pods");
             // The protection of volumes in use is taken off by the controller manager, which is not there.
             let volumes = volumes.list(&ListParams::default()).await.expect("volumes");
@@ -211,7 +211,7 @@ impl Installation {
         let uid = object["metadata"]["uid"].as_str().expect("a uid");
         let of_job = format!("involvedObject.kind=ComputeJob,involvedObject.name={job},involvedObject.uid={uid}");
         let mut found = Vec::new();
-        for _ in 0..300 {
+        for _ in 0..crate::LOOKS {
             found = api.list(&ListParams::default().fields(&of_job)).await.expect("events").items;
             if found.len() >= events {
                 break;

@@ -53,7 +53,7 @@ async fn segments(room: &Room) -> BTreeSet<String> {
 }
 
 async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if holds().await {
             return;
         }

@@ -110,7 +110,7 @@ async fn ask(room: &Room) {
 /// The status of the request, once it is as wanted.
 async fn until(room: &Room, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         last = room.read("jobrequests", "r").await["status"].take();
         if wanted(&last) {
             return last;
@@ -225,7 +225,7 @@ async fn a_replica_that_is_killed_between_a_decision_and_its_status_makes_no_sec
     };
     ask(room).await;
     let mut before = Vec::new();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         before = names().await;
         if !before.is_empty() {
             break;
