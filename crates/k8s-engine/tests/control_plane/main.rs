@@ -24,6 +24,7 @@ mod faults;
 mod files;
 mod forged;
 mod installed;
+mod kernels;
 mod killed;
 mod kubelet;
 mod late;
