@@ -50,7 +50,7 @@ impl Guide {
         // A reader's cluster is not as busy as this machine.
         guide.replace("--timeout=60s", "--timeout=600s");
         guide.replace("--timeout=120s", "--timeout=600s");
-        guide.replace("nc -w 3 ", "nc -w 60 ");
+        guide.replace("nc -w 3 ", "nc -w 20 ");
         guide
     }
 

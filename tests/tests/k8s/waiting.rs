@@ -10,7 +10,7 @@ use serde_json::json;
 const TOO_MUCH: u64 = 1 << 40;
 
 /// The time limit of jobs that no node takes, in milliseconds. By then, it was read why they wait.
-const TOTAL_MS: u64 = 180_000;
+const TOTAL_MS: u64 = 120_000;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs a cluster with nodes: make test-k8s"]
