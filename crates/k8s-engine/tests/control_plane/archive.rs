@@ -282,7 +282,7 @@ async fn an_archived_job_goes_when_its_time_is_over() {
     set(&outside, AT_ONCE);
     trial.restart().await;
     let job = trial.job(guests::WRITES).await;
-    let job = JobSpec { times: TimeLimits { keep_ms: 8000, ..TimeLimits::default() }, ..job };
+    let job = JobSpec { times: TimeLimits { keep_ms: 20_000, ..TimeLimits::default() }, ..job };
     trial.run(&job).await;
     until_archived(&trial, &outside).await;
     let receipt = trial.engine().receipt(job.id).await.expect("an answer");
