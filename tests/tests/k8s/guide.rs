@@ -48,8 +48,10 @@ impl Guide {
         };
         guide.replace("8090", &port.to_string());
         // A reader's cluster is not as busy as this machine.
-        guide.replace("--timeout=60s", "--timeout=600s");
-        guide.replace("--timeout=120s", "--timeout=600s");
+        for short in ["--timeout=60s", "--timeout=120s", "--timeout=2m", "--timeout=5m"] {
+            guide.replace(short, "--timeout=600s");
+        }
+        guide.replace("--for=condition=Complete computejob", "--for=condition=Complete --timeout=600s computejob");
         guide.replace("nc -w 3 ", "nc -w 20 ");
         guide
     }
