@@ -58,9 +58,14 @@ impl Controller {
             for (name, found) in kernels.take() {
                 let Some(environment) = self.environments.get(&name) else { continue };
                 let Some((condition, isolation)) = after_runs(&environment, &found, now()) else { continue };
-                tracing::info!(environment = name, status = ?condition.status, why = condition.message, "runs say what kernels lack");
+                tracing::info!(
+                    environment = name,
+                    status = ?condition.status,
+                    why = condition.message,
+                    "runs say what the kernels of nodes lack"
+                );
                 if let Err(error) = self.store_findings(&environment, &[condition], &isolation).await {
-                    tracing::warn!(%error, environment = name, "what kernels lack cannot be stored; it is tried again");
+                    tracing::warn!(%error, environment = name, "what kernels lack cannot be stored; the controller tries again");
                     kernels.keep(name, found);
                 }
             }
