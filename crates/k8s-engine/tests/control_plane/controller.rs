@@ -203,24 +203,25 @@ impl Installation {
         panic!("something is left: {left}");
     }
 
-    /// The reasons of the events that `kubectl describe` shows of a job, once there are so many.
+    /// The reasons of the events that `kubectl describe` shows of a job that has finished, once there are so many, and that it has.
     pub(crate) async fn story(&self, job: JobId, events: usize) -> Vec<String> {
         let api: Api<k8s_openapi::api::core::v1::Event> =
             Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let object = self.room.read("computejobs", &job.to_string()).await;
         let uid = object["metadata"]["uid"].as_str().expect("a uid");
         let of_job = format!("involvedObject.kind=ComputeJob,involvedObject.name={job},involvedObject.uid={uid}");
-        let mut found = Vec::new();
+        let mut story: Vec<String> = Vec::new();
         for _ in 0..crate::LOOKS {
-            found = api.list(&ListParams::default().fields(&of_job)).await.expect("events").items;
-            if found.len() >= events {
+            let mut found = api.list(&ListParams::default().fields(&of_job)).await.expect("events").items;
+            // Several in one millisecond are told apart by their names, which follow the history.
+            found.sort_by_key(|event| event.name_any());
+            story = found.into_iter().map(|event| event.reason.unwrap_or_default()).collect();
+            if story.len() >= events && story.last().is_some_and(|last| last == "Finished") {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        // Several in one millisecond are told apart by their names, which follow the history.
-        found.sort_by_key(|event| event.name_any());
-        found.into_iter().map(|event| event.reason.unwrap_or_default()).collect()
+        story
     }
 
     /// How often each action of these jobs is on record, in a chain that verifies.
