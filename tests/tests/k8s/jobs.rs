@@ -88,15 +88,22 @@ impl Installation {
         let folder = tempfile::tempdir().expect("a folder");
         let url = format!("file://{}", folder.path().join("results").display());
         let here = StoreConfig { url, options: BTreeMap::new() };
-        let results = ResultStore::open(&store.map_or(here, S3::config)).expect("a store of results");
-        let replica = StoreOptions {
+        let results = Arc::new(ResultStore::open(&store.map_or(here, S3::config)).expect("a store of results"));
+        let replica = || StoreOptions {
             home: folder.path().join("home"),
             cache_bytes: 64 << 20,
             sources: SourcePolicy::default(),
-            results: Arc::new(results),
+            results: Arc::clone(&results),
             archive: ArchiveOptions::default(),
         };
-        let client = Arc::new(ClusterStore::open(cluster.clone(), replica).await.expect("a store"));
+        // One that cannot begin in time is started again, as the kubelet does; so is the controller.
+        let end = Instant::now() + PATIENCE;
+        let client = loop {
+            match ClusterStore::open(cluster.clone(), replica()).await {
+                Ok(client) => break Arc::new(client),
+                Err(error) => assert!(Instant::now() < end, "no replica begins: {error}"),
+            }
+        };
         let options = EngineOptions {
             cloister_image: "cloister:test".to_owned(),
             sandbox_image: "sandbox:test".to_owned(),
@@ -110,7 +117,12 @@ impl Installation {
             selinux_levels: false,
             strict_groups: true,
         };
-        let controller = Controller::open(cluster, options).await.expect("a controller");
+        let controller = loop {
+            match Controller::open(cluster.clone(), options.clone()).await {
+                Ok(controller) => break controller,
+                Err(error) => assert!(Instant::now() < end, "no controller begins: {error}"),
+            }
+        };
         let controller = tokio::spawn(async move { controller.run(std::future::pending()).await });
         Self { jobs, store: client, controller, _others: others, _folder: folder }
     }

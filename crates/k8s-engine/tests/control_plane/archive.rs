@@ -345,10 +345,17 @@ pub(crate) async fn end(objects: &Api<ComputeJob>, job: JobId) {
     objects.patch_status(&job.to_string(), &PatchParams::default(), &patch).await.expect("the controller's write");
 }
 
-/// Opens a replica that archives at once, with a folder of this name.
+/// Opens a replica that archives at once, with a folder of this name. One that cannot begin in time is started again.
 async fn archiving(room: &cluster::Room, folder: &Path, name: &str) -> ClusterStore {
-    let options = StoreOptions { archive: AT_ONCE, ..cluster::options(folder, name) };
-    ClusterStore::open(room.cluster.clone(), options).await.expect("a replica")
+    let mut last = None;
+    for _ in 0..10 {
+        let options = StoreOptions { archive: AT_ONCE, ..cluster::options(folder, name) };
+        match ClusterStore::open(room.cluster.clone(), options).await {
+            Ok(store) => return store,
+            Err(error) => last = Some(error),
+        }
+    }
+    panic!("no replica begins: {last:?}");
 }
 
 async fn listed(store: &ClusterStore) -> Vec<JobId> {

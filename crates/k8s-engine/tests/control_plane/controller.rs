@@ -46,10 +46,16 @@ pub(crate) fn options() -> EngineOptions {
     }
 }
 
-/// The service's view of a cluster.
+/// The service's view of a cluster. A replica that cannot begin in time is started again, as the kubelet does.
 pub(crate) async fn store(cluster: Cluster, folder: &std::path::Path) -> Arc<ClusterStore> {
-    let options = cluster::options(folder, "home");
-    Arc::new(ClusterStore::open(cluster, options).await.expect("a store"))
+    let mut last = None;
+    for _ in 0..10 {
+        match ClusterStore::open(cluster.clone(), cluster::options(folder, "home")).await {
+            Ok(store) => return Arc::new(store),
+            Err(error) => last = Some(error),
+        }
+    }
+    panic!("no replica begins: {last:?}");
 }
 
 impl Installation {
@@ -80,7 +86,15 @@ impl Installation {
     }
 
     async fn controller(&self) -> Controller {
-        Controller::open(self.room.cluster.clone(), options()).await.expect("a controller")
+        let mut last = None;
+        // One that cannot begin in time is started again, as the kubelet does.
+        for _ in 0..10 {
+            match Controller::open(self.room.cluster.clone(), options()).await {
+                Ok(controller) => return controller,
+                Err(error) => last = Some(error),
+            }
+        }
+        panic!("no controller begins: {last:?}");
     }
 
     /// Starts a controller that works until the task is aborted.
