@@ -30,7 +30,7 @@ const MOST_PODS: u64 = 3;
 /// For how long the API server is away, at least.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// How long it is looked for a pod that has not begun.
+/// For how long the test looks for a pod that has not begun.
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
 
 /// Leaves an output that is longer if it runs a second time.
@@ -170,7 +170,7 @@ async fn an_api_server_that_restarts_in_every_step_of_a_job_loses_none() {
         let job = installation.submit(number, |job| job.algorithm.source = program(&guest)).await;
         jobs.push(job);
         let pod = format!("pod/{job}-{step}");
-        // A slow kubectl may see the pod of no step, because its job has ended meanwhile.
+        // A slow kubectl may miss the pod, because the job has ended meanwhile.
         installation.jobs.until("the pod of the step", |namespace| {
             let ended = "jsonpath={.status.conditions[?(@.type==\"Complete\")].status}";
             let found = namespace.kubectl(&["get", &pod, "--ignore-not-found", "-o", "name"]).stdout;
