@@ -96,9 +96,11 @@ control_plane_tests() {
     fi
     # A port of its own: the cluster with nodes may run at the same time.
     export CLOISTERDEV_CLUSTER_API_PORT=16443
+    # Nothing reports for the nodes that these tests play. Their pods are not to be evicted for that after two minutes.
+    local controllers="${CLOISTERDEV_CLUSTER_CONTROLLER_MANAGER_ARGS:-} --controllers=-taint-eviction-controller"
     # The tests run the programs of the pods. They wait for most of their time, so more run at once than there are processors.
     if cargo build --release --workspace --bins --examples --locked &&
-        start "$folder/control-plane" --control-plane &&
+        CLOISTERDEV_CLUSTER_CONTROLLER_MANAGER_ARGS=$controllers start "$folder/control-plane" --control-plane &&
         RUST_TEST_THREADS=${RUST_TEST_THREADS:-8} cargo_test --test control_plane; then
         passed+=('tests against an API server')
     else

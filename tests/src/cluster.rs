@@ -6,14 +6,18 @@
 use serde_json::{Value, json};
 use std::{
     io::Write as _,
+    net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     process::{Command, Output, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-/// How long anything may take that has to happen. Generous: other things run on the machine.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+/// How long anything may take that has to happen. Generous: other things run on the machine, which may be a slow one.
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A namespace of its own for a test, deleted with everything in it when this is dropped.
 #[derive(Debug)]
@@ -67,7 +71,7 @@ pub fn definitions() {
         let folder = crate::root().join("deploy/crds").display().to_string();
         for arguments in [
             ["apply", "--server-side", "--force-conflicts", "-f", &folder],
-            ["wait", "--for=condition=Established", "--timeout=60s", "-f", &folder],
+            ["wait", "--for=condition=Established", "--timeout=600s", "-f", &folder],
         ] {
             let output = run(&arguments, b"");
             assert!(output.status.success(), "{}", text(&output.stderr));
@@ -91,16 +95,62 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs `kubectl` with these arguments and this on its standard input.
+/// What is said where the API server does not answer for a moment. Nothing is wrong with what was asked.
+const NOT_NOW: [&str; 9] = [
+    "TLS handshake timeout",
+    "i/o timeout",
+    "connection refused",
+    "connection reset by peer",
+    "unexpected EOF",
+    "http2: client connection",
+    "etcdserver: ",
+    "the server is currently unable to handle the request",
+    "the server was unable to return a response in the time allotted",
+];
+
+/// What may be asked again, because it comes to the same.
+const AGAIN: [&str; 5] = ["get", "logs", "describe", "wait", "apply"];
+
+/// Runs `kubectl` with these arguments and this on its standard input. It is asked again where the API server does not answer for a
+/// moment, if that comes to the same.
 ///
 /// # Panics
 /// If it cannot be started.
 pub fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let output = run_once(arguments, input);
+        let said = text(&output.stderr);
+        let not_now = !output.status.success() && NOT_NOW.iter().any(|words| said.contains(words));
+        let repeatable = arguments.iter().any(|argument| AGAIN.contains(argument));
+        if !(not_now && repeatable) || Instant::now() > end {
+            return output;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+fn run_once(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = kubectl();
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("kubectl: {error}; put it on PATH"));
-    child.stdin.take().expect("piped").write_all(input).expect("kubectl reads its input");
+    // One that has ended before it read all of it says why.
+    let _ = child.stdin.take().expect("piped").write_all(input);
     child.wait_with_output().expect("kubectl ends")
+}
+
+/// A port of this machine that nothing has. The kernel gives it to no connection of another test before it is used, as it does with
+/// those that it chooses itself. Each call gives another one.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    // Below the ports of connections and those of Services. Two test programs at the same time begin at different ones.
+    let begin = u16::try_from(std::process::id() % 60).unwrap_or_default() * 100;
+    let mut ports = (0..6000).map(|_| 23_000 + (begin + CALLS.fetch_add(1, Ordering::Relaxed) % 6000) % 6000);
+    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a port")
 }
 
 impl Namespace {

@@ -18,7 +18,7 @@ use std::{
 pub const ALL: ByteRange = ByteRange { offset: 0, at_most: 1 << 20 };
 
 /// The longest that anything may take. It ends a test that hangs; it does not measure an engine.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The pause between two looks at something of which the ports announce no change.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -84,7 +84,7 @@ start_in_node() { # node name command...: like start; the process is called node
   alive "$name" && return 0
   setsid nsenter -t "$(pid_of "$node")" -m -n -p -u -i -- "$@" >> "$LOG/$name.log" 2>&1 < /dev/null 9>&- &
   parent=$!
-  for ((i = 0; i < 100; i++)); do child=$(pgrep -P $parent) && break; sleep .02; done
+  for ((i = 0; i < 1500; i++)); do child=$(pgrep -P $parent) && break; sleep .02; done
   [ -n "$child" ] || die "$name did not start; see $LOG/$name.log"
   record "$name" "$child"
 }

@@ -39,7 +39,7 @@ if ! alive "$node"; then
   setsid unshare --fork --pid --mount --net --uts --ipc --mount-proc --propagation slave \
     bash "$HERE/lib/node-init.sh" "$DIR" "$node" >> "$LOG/$node.log" 2>&1 < /dev/null 9>&- &
   parent=$!
-  wait_for 20 "the namespaces of $node" test -e "$RUN/$node.ready"
+  wait_for 180 "the namespaces of $node" test -e "$RUN/$node.ready"
   record "$node" "$(pgrep -P $parent)"
 fi
 if ! ip link show "cloister-n$number" > /dev/null 2>&1; then
@@ -54,8 +54,11 @@ for ((other = 1; other <= count; other++)); do
 done
 ip route replace "$pods" via "$ip"
 
-start_in_node "$node" containerd "$BIN/containerd" --config "$CONF/$node/containerd.toml"
-wait_for 30 "containerd on $node" in_node "$node" "$BIN/ctr" version
+containerd_works() { # started again if it has died
+  start_in_node "$node" containerd "$BIN/containerd" --config "$CONF/$node/containerd.toml"
+  in_node "$node" "$BIN/ctr" version
+}
+wait_for 180 "containerd on $node" containerd_works
 bash "$HERE/lib/import.sh" "$DIR"
 IFS=: read -r mode delay action < "$DIR/netpol"
 arguments=(-strict="$([ "$mode" = strict ] && echo true || echo false)" -delay="${delay:-0}" -reject="$([ "${action:-drop}" = reject ] && echo true || echo false)")
@@ -64,16 +67,21 @@ echo "${arguments[*]}" > "$RUN/$node.netpol.arguments"
 start_in_node "$node" netpol "$BIN/addons" netpol -kubeconfig "$CONF/netpol.kubeconfig" -node "$node" -pod-range "$pods" \
   -socket /run/netpol.sock "${arguments[@]}"
 start_in_node "$node" kube-proxy "$BIN/kube-proxy" --config="$CONF/$node/kube-proxy.yaml"
-start_in_node "$node" kubelet "$BIN/kubelet" --config="$CONF/$node/kubelet.yaml" --kubeconfig="$CONF/$node.kubeconfig" \
-  --hostname-override="$node" --node-ip="$ip" ${CLOISTERDEV_CLUSTER_KUBELET_ARGS:-}
+kubelet_works() { # started again if it has died, as one does that finds no containerd: its node still counts as Ready for a while
+  alive "$node.kubelet" || restarted=1
+  start_in_node "$node" kubelet "$BIN/kubelet" --config="$CONF/$node/kubelet.yaml" --kubeconfig="$CONF/$node.kubeconfig" \
+    --hostname-override="$node" --node-ip="$ip" ${CLOISTERDEV_CLUSTER_KUBELET_ARGS:-}
+  in_node "$node" curl -sf --max-time 5 http://127.0.0.1:10248/healthz
+}
+wait_for 180 "the kubelet of $node" kubelet_works
 reported() { # a Ready left from before a restart does not count
   local at; at=$(kubectl get node "$node" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].lastHeartbeatTime}') && [ -n "$at" ] || return 1
   [ "$(date -d "$at" +%s)" -ge "${t%.*}" ]
 }
-[ -z "$restarted" ] || wait_for 90 "$node to report" reported
-wait_for 90 "$node to be Ready" kubectl wait --for=condition=Ready "node/$node" --timeout=1s
-wait_for 30 "kube-proxy on $node" in_node "$node" curl -sf http://127.0.0.1:10256/healthz
-wait_for 30 "NetworkPolicy on $node" in_node "$node" nft list table ip cloister-netpol
+[ -z "$restarted" ] || wait_for 180 "$node to report" reported
+wait_for 180 "$node to be Ready" kubectl wait --for=condition=Ready "node/$node" --timeout=1s
+wait_for 180 "kube-proxy on $node" in_node "$node" curl -sf http://127.0.0.1:10256/healthz
+wait_for 180 "NetworkPolicy on $node" in_node "$node" nft list table ip cloister-netpol
 [ -n "$(kubectl get node "$node" -o 'jsonpath={.spec.podCIDR}')" ] \
   || kubectl patch node "$node" -p "{\"spec\":{\"podCIDR\":\"$pods\",\"podCIDRs\":[\"$pods\"]}}" > /dev/null
 say "$node Ready after $(since "$t") s"

@@ -15,6 +15,21 @@ pub const BUSY: &str = r#"(module
             (local.set $left (i64.sub (local.get $left) (i64.const 1)))
             (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
 
+/// Prints a line, and sleeps for a minute of the machine's clock, however slow that machine is. It wants the standard profile, which
+/// has that clock.
+pub const PRINTS_AND_SLEEPS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\20\00\00\00\04\00\00\00")
+  (data (i32.const 32) "x,y\0a")
+  (data (i32.const 264) "\00")
+  (data (i32.const 272) "\01\00\00\00")
+  (data (i32.const 280) "\00\58\47\f8\0d\00\00\00")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 20)))
+    (drop (call $poll (i32.const 256) (i32.const 512) (i32.const 1) (i32.const 8)))))"#;
+
 /// Ends with exit code 7.
 pub const EXITS_WITH_7: &str = r#"(module
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))

@@ -1,10 +1,10 @@
 //! Pods that a person deletes by hand before they have begun: another one takes the place of each.
 
 use super::jobs::{Installation, program};
-use cloister_model::{JobSpec, Phase};
+use cloister_model::{JobSpec, Phase, Profile};
 use cloister_tests::{
     cluster::{self, Namespace},
-    service::{BUSY, NOTHING},
+    service::{NOTHING, PRINTS_AND_SLEEPS},
 };
 use serde_json::{Value, json};
 use std::process::Output;
@@ -86,7 +86,13 @@ async fn a_pod_that_is_deleted_while_it_waits_is_made_again_and_its_job_finishes
         Gate::new(&installation, "publishing", false),
     );
     publishing.open();
-    let stored = installation.submit(1, runs("publishing", BUSY)).await;
+    // It lasts until the gate of the next step is shut, also with a slow kubectl.
+    let sleeps = |job: &mut JobSpec| {
+        runs("publishing", PRINTS_AND_SLEEPS)(job);
+        job.terms.profile = Profile::Standard;
+        job.terms.profiles = [Profile::Standard].into();
+    };
+    let stored = installation.submit(1, sleeps).await;
     let fetched = installation.submit(2, runs("configuration", NOTHING)).await;
     let run = installation.submit(3, runs("algorithm", NOTHING)).await;
     installation.runs(stored);

@@ -9,7 +9,7 @@ use cloister_tests::{
 use std::{
     collections::BTreeSet,
     fs,
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -36,8 +36,7 @@ impl Guide {
         let document = fs::read_to_string(root().join("docs/kubernetes.md")).expect("the document");
         let folder = tempfile::tempdir().expect("a folder");
         std::os::unix::fs::symlink(root().join("deploy"), folder.path().join("deploy")).expect("a link");
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = free.local_addr().expect("an address").port();
+        let port = cluster::free_port();
         let mut guide = Self {
             folder,
             sections: sections(&document),
@@ -48,6 +47,12 @@ impl Guide {
             port,
         };
         guide.replace("8090", &port.to_string());
+        // A reader's cluster is not as busy as this machine.
+        for short in ["--timeout=60s", "--timeout=120s", "--timeout=2m", "--timeout=5m"] {
+            guide.replace(short, "--timeout=600s");
+        }
+        guide.replace("--for=condition=Complete computejob", "--for=condition=Complete --timeout=600s computejob");
+        guide.replace("nc -w 3 ", "nc -w 20 ");
         guide
     }
 

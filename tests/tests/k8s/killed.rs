@@ -30,8 +30,8 @@ const MOST_PODS: u64 = 3;
 /// For how long the API server is away, at least.
 const AWAY: Duration = Duration::from_secs(5);
 
-/// How soon after the end of the last job nothing is left of any.
-const CLEAN: Duration = Duration::from_secs(60);
+/// For how long the test looks for a pod that has not begun.
+const LONGEST_LOOK: Duration = Duration::from_secs(15);
 
 /// Leaves an output that is longer if it runs a second time.
 pub(super) const BEGINS: &str = r"
@@ -92,10 +92,13 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
             open.push(job);
             all.push((number, job));
         }
-        // As soon as a pod has a node and no container of it runs, or a moment later.
+        // As soon as a pod has a node and no container of it runs, or a moment later. A slow kubectl sees no such pod, and all jobs may
+        // end meanwhile: then something is killed all the same.
         let pending = ["get", "pods", "-l", "cloister.dev/job", "--field-selector=status.phase=Pending", "-o", "name"];
+        let enough = Instant::now() + LONGEST_LOOK;
         installation.jobs.until("a pod that has not begun", |namespace| {
-            (!namespace.kubectl(&pending).stdout.is_empty() || killed % 4 == 3).then_some(())
+            let found = !namespace.kubectl(&pending).stdout.is_empty();
+            (found || killed % 4 == 3 || Instant::now() > enough).then_some(())
         });
         sleep(Duration::from_millis(shuffled(killed) % 1200)).await;
         let program = if killed % 2 == 0 { "kubelet" } else { "containerd" };
@@ -111,20 +114,25 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
         }
         open = left;
     }
+    // Nothing is killed while this one runs.
+    number += 1;
+    let job = submit(number).await;
+    all.push((number, job));
     let (mut finished, mut cut_off) = (Vec::new(), 0_u64);
     for (number, job) in &all {
         let status = installation.ended(*job).await;
-        begun_once(&installation, &status);
+        let met = was_met(&installation, &status);
         if status.phase == Phase::Finished {
             finished.push(*number);
         } else {
-            assert!(was_begun(&status), "{status:?} after {killed} kills");
+            assert!(met, "{status:?} after {killed} kills");
             cut_off += 1;
         }
     }
-    installation.nothing_is_left_within(CLEAN);
+    installation.nothing_is_left();
     println!("{killed} kills, {} jobs, {} finished, {cut_off} cut off", all.len(), finished.len());
-    assert!(!finished.is_empty() && cut_off <= killed, "{cut_off} jobs cut off by {killed} kills");
+    // Each kill may meet all that are under way.
+    assert!(!finished.is_empty() && cut_off <= killed * JOBS as u64, "{cut_off} jobs cut off by {killed} kills");
     // What a container began twice would have said twice.
     let stored = installation.stored("");
     for number in finished.iter().filter(|number| *number % 3 == 0) {
@@ -134,15 +142,19 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
     }
 }
 
-/// Asserts that a job came to its run once, and that no step took more pods than it may.
-fn begun_once(installation: &Installation, status: &JobStatus) {
-    let running = status.history.iter().filter(|step| step.phase == Phase::Running).count();
-    assert_eq!(running, 1, "{status:?}");
+/// Asserts that a job came to its run once, and that no step took more pods than it may. Whether a kill has met the job: its algorithm
+/// was cut off, or each pod that a step may take.
+fn was_met(installation: &Installation, status: &JobStatus) -> bool {
     let attempts = &installation.jobs.get(&format!("computejob/{}", status.id))["status"]["attempts"];
-    for step in ["configuration", "algorithm"] {
-        let pods = attempts[step].as_u64().unwrap_or_default();
-        assert!((1..=MOST_PODS).contains(&pods), "{step}: {attempts} {status:?}");
-    }
+    let pods = ["configuration", "algorithm", "publishing"].map(|step| attempts[step].as_u64().unwrap_or_default());
+    let is_systems = status.reason.as_ref().map(Reason::fault) == Some(Fault::System);
+    let all_pods = is_systems && pods.contains(&MOST_PODS);
+    let running = status.history.iter().filter(|step| step.phase == Phase::Running).count();
+    assert!(running == 1 || (running == 0 && all_pods), "{attempts} {status:?}");
+    let [configuration, algorithm, _] = pods;
+    assert!((1..=MOST_PODS).contains(&configuration) && algorithm <= MOST_PODS, "{attempts} {status:?}");
+    assert!(running == 0 || algorithm > 0, "{attempts} {status:?}");
+    was_begun(status) || all_pods
 }
 
 /// As on a cluster whose only API server is upgraded: nobody can ask anything for a while, and pods go on.
@@ -158,8 +170,12 @@ async fn an_api_server_that_restarts_in_every_step_of_a_job_loses_none() {
         let job = installation.submit(number, |job| job.algorithm.source = program(&guest)).await;
         jobs.push(job);
         let pod = format!("pod/{job}-{step}");
+        // A slow kubectl may miss the pod, because the job has ended meanwhile.
         installation.jobs.until("the pod of the step", |namespace| {
-            (!namespace.kubectl(&["get", &pod, "--ignore-not-found", "-o", "name"]).stdout.is_empty()).then_some(())
+            let ended = "jsonpath={.status.conditions[?(@.type==\"Complete\")].status}";
+            let found = namespace.kubectl(&["get", &pod, "--ignore-not-found", "-o", "name"]).stdout;
+            let ended = namespace.kubectl(&["get", &format!("computejob/{job}"), "-o", ended]).stdout;
+            (!found.is_empty() || ended == b"True").then_some(())
         });
         block_in_place(|| {
             of_cluster(&folder, "node", &["kube-apiserver", "--kill"]);
@@ -183,7 +199,7 @@ async fn an_api_server_that_restarts_in_every_step_of_a_job_loses_none() {
         let attempts = &installation.jobs.get(&format!("computejob/{job}"))["status"]["attempts"];
         assert_eq!(attempts["algorithm"], 1, "{attempts}");
     }
-    installation.nothing_is_left_within(CLEAN);
+    installation.nothing_is_left();
 }
 
 /// Whether a job ended because its algorithm was cut off, or would have begun a second time.

@@ -25,8 +25,8 @@ const NODE: &str = "node2";
 const TAINT: &str = "cloister.dev/lost";
 
 /// Longest until a job ends whose node is lost: 50 s until the cluster says so, two minutes that its pod tolerates it, the grace
-/// period and a minute; and twice as long again, because other things run on the machine.
-const LONGEST: Duration = Duration::from_secs(750);
+/// period and a minute; and several times as long again, because other things run on the machine, which may be a slow one.
+const LONGEST: Duration = Duration::from_secs(1200);
 
 /// Works for about twenty seconds, and writes nothing.
 const BUSY: &str = r#"(module
@@ -117,7 +117,7 @@ fn times_run(status: &JobStatus) -> usize {
 /// Waits until the cluster says of the second node's condition `Ready` that it is this.
 fn node_counts_as(ready: &str) {
     let condition = format!("--for=condition=Ready={ready}");
-    let wanted = ["wait", &condition, "--timeout=180s", &format!("node/{NODE}")];
+    let wanted = ["wait", &condition, "--timeout=600s", &format!("node/{NODE}")];
     let output = block_in_place(|| cluster::run(&wanted, b""));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -10,7 +10,7 @@ use cloister_tests::{
 };
 use serde_json::Value;
 use std::{
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     process::{Child, Stdio},
     time::{Duration, Instant},
 };
@@ -26,9 +26,7 @@ struct Replica {
 
 impl Replica {
     fn reach(pod: &str) -> Self {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = free.local_addr().expect("an address").port();
-        drop(free);
+        let port = cluster::free_port();
         let (pod, ports) = (format!("pod/{pod}"), format!("{port}:{PORT}"));
         let forward = cluster::command(&["--namespace", SYSTEM, "port-forward", &pod, &ports])
             .stdin(Stdio::null())
@@ -59,6 +57,20 @@ impl Drop for Replica {
     }
 }
 
+/// What both answer, once they answer the same: one may hear later than the other what has happened.
+fn both_say([first, second]: [&Replica; 2], installation: &mut Installation, command: &str) -> Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let said = [first.says(installation, command), second.says(installation, command)];
+        if said[0] == said[1] {
+            let [said, _] = said;
+            return said;
+        }
+        assert!(Instant::now() < end, "{command}: {said:#?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
 /// Asks both about the jobs that have ended. `assets` are those of jobs that a Provider has asked for.
 pub(super) fn agree(installation: &mut Installation, assets: &[String; 2]) {
     let wanted = ["-l=app.kubernetes.io/component=api", "--field-selector=status.phase=Running"];
@@ -66,13 +78,12 @@ pub(super) fn agree(installation: &mut Installation, assets: &[String; 2]) {
     let pods = kubectl(&[&["--namespace", SYSTEM, "get", "pods"], wanted.as_slice(), names.as_slice()].concat());
     let replicas: Vec<Replica> = pods.split_whitespace().map(Replica::reach).collect();
     let [first, second] = replicas.as_slice() else { panic!("there are to be two replicas: {pods}") };
-    let list = first.says(installation, "job list");
-    assert_eq!(list, second.says(installation, "job list"));
+    let list = both_say([first, second], installation, "job list");
     let jobs = list["items"].as_array().expect("jobs");
     assert!(jobs.len() > 1, "{list:#}");
     for job in jobs {
         let show = format!("job show {}", job["id"].as_str().expect("an id"));
-        assert_eq!(first.says(installation, &show), second.says(installation, &show));
+        both_say([first, second], installation, &show);
     }
     Asking::start(&first.url, assets, &["--replica", &second.url]).passed();
 }

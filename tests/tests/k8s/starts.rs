@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const STARTS: u32 = 6;
 
 /// Longest that one of them takes on a busy machine.
-const LONGEST_START: Duration = Duration::from_secs(60);
+const LONGEST_START: Duration = Duration::from_secs(180);
 
 /// Tries for two seconds without a pause, and fails if it came to anything.
 const TRIES: &str = "
@@ -40,7 +40,7 @@ mod network {
         let starts: u32 = starts.map_or(STARTS, |number| number.parse().expect("CLOISTERDEV_STARTS is a number"));
         let listener = Listener::start();
         let tries = TRIES.replace("ADDRESS", listener.address()).replace("PORT", &PORT.to_string());
-        listener.hears("before", &tries);
+        listener.hears("before");
         assert_eq!(listener.connections(), 1);
         let installation = Installation::open_with("starts", &environment()).await;
         let mut jobs = Vec::new();
@@ -60,7 +60,7 @@ mod network {
             // It started, and no attempt came to anything.
             assert_eq!(status.phase, Phase::Finished, "{status:?}");
         }
-        listener.hears("after", &tries);
+        listener.hears("after");
         assert_eq!(listener.connections(), 2, "one before {starts} starts, and one after them");
         installation.nothing_is_left();
     }

@@ -215,7 +215,7 @@ fn applied(kind: &Kind) -> String {
 
 fn refused() {
     let request = "jobrequest/refused";
-    kubectl(&["--namespace", CAROL, "wait", "--for=condition=Failed", "--timeout=60s", request]);
+    kubectl(&["--namespace", CAROL, "wait", "--for=condition=Failed", "--timeout=600s", request]);
     let status = kubectl(&["--namespace", CAROL, "get", request, "-o", "jsonpath={.status}"]);
     let status: Value = serde_json::from_str(&status).expect("JSON");
     let denials = status["denials"].to_string();
@@ -224,7 +224,9 @@ fn refused() {
 
 /// The receipt of a job, whoever asked for it.
 fn receipt(installation: &mut Installation, job: &str) -> Value {
-    let ask = format!("CLOISTER_KEY=$(cat secrets/operator.key) cloister job receipt {job} -o json");
+    // The replica that is asked may hear later than another one that the job has ended.
+    let show = format!("CLOISTER_KEY=$(cat secrets/operator.key) cloister job receipt {job} -o json");
+    let ask = format!("for attempt in $(seq 120); do {show} && exit; sleep 5; done; exit 1");
     let signed: Value = serde_json::from_str(&installation.guide.run(&ask)).expect("JSON");
     let receipt = signed["receipt"].clone();
     assert_eq!((&receipt["job"], &receipt["code"]), (&json!(job), &json!(70)), "{receipt:#}");

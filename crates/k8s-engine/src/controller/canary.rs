@@ -11,7 +11,7 @@ use crate::{
     clock::now,
     cluster::{CallError, call, exactly},
     observe::canary::{Finding, Sighting, been_to, bytes, failed, found, is_due},
-    resources::{Condition, Environment},
+    resources::{Condition, Environment, Isolation},
 };
 use cloister_model::CanaryMessage;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -112,9 +112,8 @@ impl Controller {
         Ok(claim.and_then(|claim| bytes(&claim.status?.capacity?.get("storage")?.0)))
     }
 
-    /// Stores what was found, if nothing about the environment has changed since.
+    /// Stores what a canary has found, if nothing about the environment has changed since.
     async fn publish(&self, environment: &Environment, finding: &Finding) -> Result<(), CallError> {
-        let mut conditions = environment.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
         for condition in &finding.conditions {
             tracing::info!(
                 environment = environment.name_any(),
@@ -123,14 +122,27 @@ impl Controller {
                 reason = condition.reason,
                 "a canary was heard"
             );
+        }
+        self.store_findings(environment, &finding.conditions, &finding.isolation).await
+    }
+
+    /// Stores conditions of an environment, and what was found on which node, if nothing about the environment has changed since.
+    pub(super) async fn store_findings(
+        &self,
+        environment: &Environment,
+        found: &[Condition],
+        isolation: &Isolation,
+    ) -> Result<(), CallError> {
+        let mut conditions = environment.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+        for condition in found {
             Condition::put(&mut conditions, condition.clone());
         }
         let isolation = json!({
-            "at": finding.isolation.at,
+            "at": isolation.at,
             // What is absent is removed.
-            "windowMs": finding.isolation.window_ms,
-            "roundEnded": finding.isolation.round_ended,
-            "nodes": finding.isolation.nodes,
+            "windowMs": isolation.window_ms,
+            "roundEnded": isolation.round_ended,
+            "nodes": isolation.nodes,
         });
         let patch = Patch::Merge(json!({
             "metadata": {"uid": environment.uid(), "resourceVersion": environment.resource_version()},

@@ -7,6 +7,7 @@
 mod canary;
 mod events;
 mod figures;
+mod kernels;
 mod known;
 mod lease;
 mod options;
@@ -33,6 +34,7 @@ use cloister_model::{EnvironmentId, JobId, Timestamp};
 use events::Events;
 use figures::Counts;
 use futures_util::future::BoxFuture;
+use kernels::Kernels;
 use known::Job;
 use kube::ResourceExt as _;
 use perform::Objects;
@@ -96,7 +98,8 @@ impl Controller {
         ])?;
         let (audit, events, counts) = (Audit::new(&cluster, SEALED_AFTER), Events::start(&cluster), Counts::default());
         let objects = Objects { cluster, jobs, pods, volumes };
-        Ok(Self { reconciler: Arc::new(Reconciler { objects, audit, events, counts }), environments, options })
+        let reconciler = Reconciler { objects, audit, events, counts, kernels: Kernels::default() };
+        Ok(Self { reconciler: Arc::new(reconciler), environments, options })
     }
 
     /// What is wrong with this controller; none: it can work.
@@ -146,8 +149,8 @@ impl Controller {
         let mut environments = self.environments.changes();
         let mut work = Work::default();
         work.look_at_everything(self);
-        let canaries = self.send_canaries();
-        tokio::pin!(stop, canaries);
+        let (canaries, kernels) = (self.send_canaries(), self.say_what_kernels_lack());
+        tokio::pin!(stop, canaries, kernels);
         loop {
             self.start(&mut work);
             let due = work.due.next_at().map(until);
@@ -159,6 +162,7 @@ impl Controller {
                 changed = next(of_volumes) => work.changed(self, changed),
                 _ = next(&mut environments) => work.look_at_everything(self),
                 () = &mut canaries => {}
+                () = &mut kernels => {}
                 Some(done) = work.running.join_next() => work.looked(self, done),
                 () = tokio::time::sleep(due.unwrap_or(Duration::MAX)), if due.is_some() => work.pass_time(),
             }

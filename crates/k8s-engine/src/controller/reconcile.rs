@@ -3,6 +3,7 @@
 use super::{
     events::Events,
     figures::{self, Counts},
+    kernels::Kernels,
     known::{self, KnownJob, KnownPod},
     perform::{Done, Objects},
 };
@@ -69,6 +70,7 @@ pub(super) struct Reconciler {
     pub(super) audit: Audit,
     pub(super) events: Events,
     pub(super) counts: Counts,
+    pub(super) kernels: Kernels,
 }
 
 impl Reconciler {
@@ -85,6 +87,9 @@ impl Reconciler {
             let Some(known) = self.known(job).await? else { return Ok(Next::Over) };
             self.record(&known, memory).await?;
             let world = World { misfit: misfit.clone(), may_store, ..self.world(&known, has_turn, memory).await? };
+            if let Some(pod) = world.pods.get(&PodStep::Algorithm) {
+                self.kernels.note(&known.spec.environment, pod);
+            }
             let phase = known.stored.status.phase;
             let act = plan(&world, settings, &mut memory.patience, now());
             let kind = figures::kind(&act);

@@ -17,7 +17,7 @@ const AGAIN_AFTER_FAILURE: Duration = Duration::from_secs(300);
 /// What a file system may hold beyond the capacity of its volume, in bytes and in hundredths: it counts in units of its own.
 const ROUNDING: (u64, u64) = (64 << 20, 10);
 /// The most nodes of a round.
-const MOST_NODES: usize = 32;
+pub(super) const MOST_NODES: usize = 32;
 /// The most walls of a kernel that are listed, and the characters of each.
 const MOST_WALLS: usize = 16;
 const MOST_OF_A_WALL: usize = 256;
@@ -42,12 +42,17 @@ pub struct Sighting<'a> {
     pub now: Timestamp,
 }
 
-/// Whether an environment wants a canary now: it runs containers, wants a wall, and nothing recent says whether that stands on its
-/// nodes.
+/// Whether canaries look at the nodes of an environment: it runs containers, and wants a wall.
+#[must_use]
+pub fn sends_canaries(environment: &Environment) -> bool {
+    let RuntimeRules { kinds, require_network_policy, require_enforced_storage, .. } = &environment.spec.runtimes;
+    kinds.contains(&RuntimeKind::Container) && (*require_network_policy || *require_enforced_storage)
+}
+
+/// Whether an environment wants a canary now: canaries look at its nodes, and nothing recent says whether its walls stand there.
 #[must_use]
 pub fn is_due(environment: &Environment, now: Timestamp) -> bool {
-    let RuntimeRules { kinds, require_network_policy, require_enforced_storage, .. } = &environment.spec.runtimes;
-    if !kinds.contains(&RuntimeKind::Container) || !(*require_network_policy || *require_enforced_storage) {
+    if !sends_canaries(environment) {
         return false;
     }
     let (Some(isolation), Some(status)) = (known(environment), &environment.status) else { return true };

@@ -4,9 +4,11 @@
 //! - [`pod`]: what a pod does at present, in our words. It is the only file that reads what kubelet, scheduler and node
 //!   controller write.
 //! - [`canary`]: what is known of the walls of an environment.
+//! - [`kernels`]: what runs say of the kernels of their nodes, where no canary is sent.
 //! - [`verdict()`]: what comes of a step: wait, create its pod once more, or believe what it said or how it ended.
 
 pub mod canary;
+pub mod kernels;
 pub mod pod;
 pub mod verdict;
 

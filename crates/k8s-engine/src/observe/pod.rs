@@ -189,9 +189,9 @@ fn waiting(pod: &Pod, status: &PodStatus) -> (WaitingOn, String) {
             | "RegistryUnavailable"
             | "ImageInspectError"
             | "SignatureValidationFailed" => WaitingOn::Image,
-            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "PreStartHookError" => {
-                WaitingOn::Parts
-            }
+            "CreateContainerConfigError" | "PreStartHookError" => WaitingOn::Parts,
+            // Also `CreateContainerError` and `RunContainerError`: a containerd that was killed while it made a container may say so of
+            // this pod again and again, and makes another one.
             _ => WaitingOn::Start,
         };
         if found.0 == WaitingOn::Start {

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The condition that the network policy is enforced.
 pub const NETWORK_POLICY_ENFORCED: &str = "NetworkPolicyEnforced";
+/// The condition that the kernels of its nodes can put up every wall of the sandbox, as far as runs of jobs have found.
+pub const KERNELS_COMPLETE: &str = "KernelsComplete";
 /// The condition that volumes work, and that none holds more than its size.
 pub const STORAGE_WORKS: &str = "StorageWorks";
 

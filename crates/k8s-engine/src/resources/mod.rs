@@ -42,8 +42,8 @@ pub use dataset::{Dataset, DatasetSpec};
 pub use definitions::{SCHEMA_HASH, definitions, schema_hash};
 pub use environment::{
     Environment, EnvironmentLimits, EnvironmentSpec, EnvironmentStatus, FoundWall, Interpreter, Isolation,
-    NETWORK_POLICY_ENFORCED, NodeIsolation, Root, RootClaim, RuntimeRules, STORAGE_WORKS, StepResources, Steps,
-    Storage, StorageMode, Toleration,
+    KERNELS_COMPLETE, NETWORK_POLICY_ENFORCED, NodeIsolation, Root, RootClaim, RuntimeRules, STORAGE_WORKS,
+    StepResources, Steps, Storage, StorageMode, Toleration,
 };
 pub use job_request::{JobRequest, JobRequestSpec, JobRequestStatus, RequestedAlgorithm, RequestedInput};
 pub use moment::{Moment, NotAMoment};

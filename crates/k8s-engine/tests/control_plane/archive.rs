@@ -284,7 +284,7 @@ async fn an_archived_job_goes_when_its_time_is_over() {
     set(&outside, AT_ONCE);
     trial.restart().await;
     let job = trial.job(guests::WRITES).await;
-    let job = JobSpec { times: TimeLimits { keep_ms: 8000, ..TimeLimits::default() }, ..job };
+    let job = JobSpec { times: TimeLimits { keep_ms: 20_000, ..TimeLimits::default() }, ..job };
     trial.run(&job).await;
     until_archived(&trial, &outside).await;
     let receipt = trial.engine().receipt(job.id).await.expect("an answer");
@@ -347,10 +347,17 @@ pub(crate) async fn end(objects: &Api<ComputeJob>, job: JobId) {
     objects.patch_status(&job.to_string(), &PatchParams::default(), &patch).await.expect("the controller's write");
 }
 
-/// Opens a replica that archives at once, with a folder of this name.
+/// Opens a replica that archives at once, with a folder of this name. One that cannot begin in time is started again.
 async fn archiving(room: &cluster::Room, folder: &Path, name: &str) -> ClusterStore {
-    let options = StoreOptions { archive: AT_ONCE, ..cluster::options(folder, name) };
-    ClusterStore::open(room.cluster.clone(), options).await.expect("a replica")
+    let mut last = None;
+    for _ in 0..10 {
+        let options = StoreOptions { archive: AT_ONCE, ..cluster::options(folder, name) };
+        match ClusterStore::open(room.cluster.clone(), options).await {
+            Ok(store) => return store,
+            Err(error) => last = Some(error),
+        }
+    }
+    panic!("no replica begins: {last:?}");
 }
 
 async fn listed(store: &ClusterStore) -> Vec<JobId> {
@@ -396,7 +403,7 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
     }
     assert!(to_remove.is_empty());
     let replicas = [archiving(room, folder, "a").await, archiving(room, folder, "b").await];
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if names(&objects, "").await.is_empty() {
             break;
         }
@@ -404,7 +411,7 @@ async fn replicas_that_are_killed_lose_no_job_and_bring_none_back() {
     }
     assert!(names(&objects, "").await.is_empty(), "jobs stay in the API server");
     let system = room.cluster.namespaces().system.as_str();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if receipt_secrets(room.client(), system).await.is_empty() {
             break;
         }
@@ -455,7 +462,7 @@ async fn claims_on_agreements_go_when_their_jobs_have_left() {
     installation.ended(one.id).await;
     let replica = archiving(room, installation.folder(), "a").await;
     let wanted = format!("claim-agreement-{}", claims(1)[0].key());
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if !names(&configs, "cloister.dev/claim").await.contains(&wanted) {
             break;
         }
@@ -483,7 +490,7 @@ async fn many_ended_jobs_become_few_objects() {
     assert_eq!(count(&objects, "").await, JOBS);
     let folder = installation.folder();
     let replica = archiving(room, folder, "a").await;
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         if count(&objects, "").await == 0 {
             break;
         }
@@ -494,7 +501,7 @@ async fn many_ended_jobs_become_few_objects() {
     let batches = count(&configs, "cloister.dev/archive=true").await;
     assert_eq!(batches, JOBS.div_ceil(500), "batches of {JOBS} jobs");
     let secrets: Api<StoredSecret> = Api::namespaced(room.client(), &room.cluster.namespaces().system);
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         if count(&secrets, "app.kubernetes.io/managed-by=cloister").await == 1 {
             break;
         }

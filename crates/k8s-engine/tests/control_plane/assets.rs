@@ -56,7 +56,7 @@ fn dataset(name: &str, spec: Value) -> Value {
 
 /// The status and the reason of the condition `Ready`, once it speaks of this generation.
 async fn ready(room: &Room, plural: &str, name: &str, generation: i64) -> (String, String, Value) {
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         let found = room.read(plural, name).await;
         let conditions: Vec<Condition> =
             serde_json::from_value(found["status"]["conditions"].clone()).unwrap_or_default();
@@ -109,7 +109,7 @@ async fn what_is_applied_is_published_for_the_account_of_its_namespace_or_says_w
 
     // The label came after the first look.
     let mut last = String::new();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         last = ready(&room, "datasets", "penguins", 1).await.1;
         if last == "Published" {
             break;
@@ -156,7 +156,7 @@ async fn a_secret_that_appears_later_makes_an_algorithm_ready() {
     };
     secrets.create(&PostParams::default(), &secret).await.expect("a secret");
     let mut last = String::new();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         last = ready(&room, "algorithms", "stats", 1).await.1;
         if last == "Published" {
             break;
@@ -204,7 +204,7 @@ async fn what_is_stuck_in_one_namespace_holds_up_no_other() {
     let task = tokio::spawn(publish_what_is_applied(room.cluster.clone(), Arc::clone(&publish) as Arc<dyn Publish>));
     let spec = json!({"files": [{"type": "local", "path": "/srv/a.csv"}]});
     room.create("datasets", &dataset("stuck", spec.clone())).await.expect("taken");
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if publish.0.load(Ordering::SeqCst) {
             break;
         }
@@ -216,7 +216,7 @@ async fn what_is_stuck_in_one_namespace_holds_up_no_other() {
     let quick: Dataset = serde_json::from_value(dataset("quick", spec)).expect("a dataset");
     api.create(&PostParams::default(), &quick).await.expect("taken");
     let mut owner = None;
-    for _ in 0..300 {
+    for _ in 0..crate::LOOKS {
         owner = api.get("quick").await.expect("a dataset").status.and_then(|status| status.owner);
         if owner.is_some() {
             break;

@@ -153,13 +153,13 @@ async fn a_controller_that_is_killed_again_and_again_loses_nothing_and_does_noth
         if shuffled(kills) % 2 == 1 && !left.is_empty() {
             // As soon as it is stored.
             let reached = reached(&installation, &jobs, &left, &missing);
-            let boundary = tokio::time::timeout(Duration::from_secs(1), reached).await;
+            let boundary = tokio::time::timeout(Duration::from_millis(1000 + 10 * kills), reached).await;
             if let Ok(boundary) = boundary {
                 missing.remove(&boundary);
             }
         } else {
-            // From before its first request to after several phases.
-            tokio::time::sleep(Duration::from_millis(shuffled(kills) % 400)).await;
+            // From before its first request to after several phases, for which a slow machine needs longer.
+            tokio::time::sleep(Duration::from_millis(shuffled(kills) % (400 + 10 * kills))).await;
         }
         controller.abort();
         let _ = controller.await;

@@ -1,7 +1,7 @@
 //! Canaries: for each environment on the nodes that it selects, one after the other, and what they find is a condition of that
 //! environment alone. The test plays the nodes.
 
-use crate::{cluster::Room, controller::Installation};
+use crate::{cluster::Room, controller::Installation, node::register_as};
 use cloister_k8s_engine::build::container::CONTAINER;
 use cloister_model::{CanaryMessage, CanaryVersion};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
@@ -30,7 +30,7 @@ async fn environment(room: &Room, pool: &str) {
 }
 
 async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if let Some(found) = found().await {
             return found;
         }
@@ -41,6 +41,7 @@ async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
 
 /// Binds a pod to a node.
 async fn bind(room: &Room, pod: &str, node: &str) {
+    register_as(&room.client(), node).await;
     let namespace = &room.cluster.namespaces().jobs;
     let binding = json!({"metadata": {"name": pod}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}});
     let binding = http::Request::post(format!("/api/v1/namespaces/{namespace}/pods/{pod}/binding"))

@@ -93,7 +93,7 @@ impl Room {
             if let Err(error) = api.patch(&name, &apply, &Patch::Apply(&definition)).await {
                 panic!("the API server refuses the definition {name}: {error}");
             }
-            for _ in 0..300 {
+            for _ in 0..crate::LOOKS {
                 let found = api.get(&name).await.expect("the definition");
                 let conditions = found.status.and_then(|status| status.conditions).unwrap_or_default();
                 if conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True") {

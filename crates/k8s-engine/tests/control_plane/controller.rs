@@ -46,10 +46,16 @@ pub(crate) fn options() -> EngineOptions {
     }
 }
 
-/// The service's view of a cluster.
+/// The service's view of a cluster. A replica that cannot begin in time is started again, as the kubelet does.
 pub(crate) async fn store(cluster: Cluster, folder: &std::path::Path) -> Arc<ClusterStore> {
-    let options = cluster::options(folder, "home");
-    Arc::new(ClusterStore::open(cluster, options).await.expect("a store"))
+    let mut last = None;
+    for _ in 0..10 {
+        match ClusterStore::open(cluster.clone(), cluster::options(folder, "home")).await {
+            Ok(store) => return Arc::new(store),
+            Err(error) => last = Some(error),
+        }
+    }
+    panic!("no replica begins: {last:?}");
 }
 
 impl Installation {
@@ -80,7 +86,15 @@ impl Installation {
     }
 
     async fn controller(&self) -> Controller {
-        Controller::open(self.room.cluster.clone(), options()).await.expect("a controller")
+        let mut last = None;
+        // One that cannot begin in time is started again, as the kubelet does.
+        for _ in 0..10 {
+            match Controller::open(self.room.cluster.clone(), options()).await {
+                Ok(controller) => return controller,
+                Err(error) => last = Some(error),
+            }
+        }
+        panic!("no controller begins: {last:?}");
     }
 
     /// Starts a controller that works until the task is aborted.
@@ -104,7 +118,7 @@ impl Installation {
     /// The status of a job, as soon as it is as wanted.
     pub(crate) async fn until(&self, job: JobId, wanted: impl Fn(&JobStatus) -> bool) -> JobStatus {
         let mut last = None;
-        for _ in 0..1200 {
+        for _ in 0..crate::LOOKS {
             let status = self.store.status(job).await.expect("a status");
             if wanted(&status) {
                 return status;
@@ -118,7 +132,7 @@ impl Installation {
     /// Waits until a job says that so many come before it.
     async fn says_ahead(&self, job: JobId, ahead: u64) {
         let mut said = None;
-        for _ in 0..600 {
+        for _ in 0..crate::LOOKS {
             said = Some(self.store.explain(job).await.expect("an explanation"));
             if said.as_ref().is_some_and(|said| said.ahead == Some(ahead)) {
                 return;
@@ -184,7 +198,7 @@ impl Installation {
             Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let objects: Api<ComputeJob> = Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let mut left = String::new();
-        for _ in 0..600 {
+        for _ in 0..crate::LOOKS {
             let pods = self.pods().list(&ListParams::default()).await.expect("pods");
             // The protection of volumes in use is taken off by the controller manager, which is not there.
             let volumes = volumes.list(&ListParams::default()).await.expect("volumes");
@@ -203,24 +217,25 @@ impl Installation {
         panic!("something is left: {left}");
     }
 
-    /// The reasons of the events that `kubectl describe` shows of a job, once there are so many.
+    /// The reasons of the events that `kubectl describe` shows of a job that has finished, once there are so many, and that it has.
     pub(crate) async fn story(&self, job: JobId, events: usize) -> Vec<String> {
         let api: Api<k8s_openapi::api::core::v1::Event> =
             Api::namespaced(self.room.client(), &self.room.cluster.namespaces().jobs);
         let object = self.room.read("computejobs", &job.to_string()).await;
         let uid = object["metadata"]["uid"].as_str().expect("a uid");
         let of_job = format!("involvedObject.kind=ComputeJob,involvedObject.name={job},involvedObject.uid={uid}");
-        let mut found = Vec::new();
-        for _ in 0..300 {
-            found = api.list(&ListParams::default().fields(&of_job)).await.expect("events").items;
-            if found.len() >= events {
+        let mut story: Vec<String> = Vec::new();
+        for _ in 0..crate::LOOKS {
+            let mut found = api.list(&ListParams::default().fields(&of_job)).await.expect("events").items;
+            // Several in one millisecond are told apart by their names, which follow the history.
+            found.sort_by_key(|event| event.name_any());
+            story = found.into_iter().map(|event| event.reason.unwrap_or_default()).collect();
+            if story.len() >= events && story.last().is_some_and(|last| last == "Finished") {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        // Several in one millisecond are told apart by their names, which follow the history.
-        found.sort_by_key(|event| event.name_any());
-        found.into_iter().map(|event| event.reason.unwrap_or_default()).collect()
+        story
     }
 
     /// How often each action of these jobs is on record, in a chain that verifies.

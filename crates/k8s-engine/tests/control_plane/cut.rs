@@ -17,10 +17,6 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// How often it is looked whether something has happened, ten times a second. A silent connection is given up after more than a
-/// minute.
-const LOOKS: u32 = 3000;
-
 /// The ends of connections, one after the other.
 const CUTS: [Cut; 3] = [Cut::Closed, Cut::Reset, Cut::Silent];
 
@@ -104,7 +100,7 @@ async fn jobs_go_on_when_the_connections_of_the_controller_are_cut() {
         }
         let job = installation.submit(number as u64).await;
         let mut phase = Phase::Queued;
-        for _ in 0..LOOKS {
+        for _ in 0..crate::LOOKS {
             phase = installation.store.status(job).await.expect("a status").phase;
             if phase.has_ended() {
                 break;
@@ -145,7 +141,7 @@ async fn a_key_that_is_revoked_elsewhere_ends_on_a_replica_whose_connections_are
 
 /// Whether it holds at last.
 async fn comes(holds: impl AsyncFn() -> bool) -> bool {
-    for _ in 0..LOOKS {
+    for _ in 0..crate::LOOKS {
         if holds().await {
             return true;
         }

@@ -36,6 +36,8 @@ pub(crate) enum Ending {
     StoreAway,
     /// The first pod of each step but the algorithm's is deleted by hand, and all others end well.
     DeletedOnce,
+    /// Not at all.
+    Never,
     /// The node of each step's first pod gives it up before anything of it has begun.
     GivenUpOnce,
 }
@@ -63,6 +65,9 @@ pub(crate) fn status(job: JobId, pod: &Pod, ending: Ending, is_first: bool) -> O
         reason: Reason::new("as the test wants it", Fault::Algorithm),
         detail: None,
     };
+    if ending == Ending::Never {
+        return None;
+    }
     if ending == Ending::GivenUpOnce && is_first {
         return Some(json!({"phase": "Failed", "reason": "NodeShutdown", "message": "the node shuts down"}));
     }

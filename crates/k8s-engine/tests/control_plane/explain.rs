@@ -1,6 +1,9 @@
 //! Why a job waits, with the resource and the number that is missing.
 
-use crate::{controller::Installation, node::register};
+use crate::{
+    controller::Installation,
+    node::{self, register},
+};
 use cloister_model::{JobId, Jobs as _, Phase};
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -16,7 +19,7 @@ use std::time::Duration;
 /// Waits until the explanation of a job has all of these parts.
 async fn explained(installation: &Installation, job: JobId, parts: &[&str]) {
     let mut text = String::new();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         text = installation.store.explain(job).await.expect("an explanation").text;
         if parts.iter().all(|part| text.contains(part)) {
             return;
@@ -32,7 +35,7 @@ async fn in_force(pods: &Api<Pod>, name: &str, words: &str, refused: bool) {
     let pod = json!({"metadata": {"name": name}, "spec": {"containers": [container]}});
     let pod: Pod = serde_json::from_value(pod).expect("a pod");
     let dry = PostParams { dry_run: true, ..PostParams::default() };
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         let answer = pods.create(&dry, &pod).await;
         let is_refused = matches!(&answer, Err(kube::Error::Api(status)) if status.message.contains(words));
         if is_refused == refused {
@@ -142,8 +145,9 @@ async fn a_job_whose_pod_does_not_begin_says_what_its_node_says() {
         () = explained(&installation, job, &["it asks for ", " of memory", "0/3 nodes are available"]) => {}
     }
 
+    // One that the cluster knows: pods of others are removed after a while.
     let binding =
-        json!({"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": "planted"}});
+        json!({"metadata": {"name": name}, "target": {"apiVersion": "v1", "kind": "Node", "name": node::NAME}});
     let binding = http::Request::post(format!(
         "/api/v1/namespaces/{}/pods/{name}/binding",
         installation.room.cluster.namespaces().jobs

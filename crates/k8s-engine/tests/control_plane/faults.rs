@@ -245,17 +245,21 @@ async fn submit(installation: &Installation, service: &ClusterStore, number: u64
     let mut job: JobSpec = cloister_testkit::job(number, cloister_testkit::now());
     job.terms.release.review = way == Way::Reviewed;
     let (id, record) = (job.id, event(job.id, AuditAction::JobAllowed));
-    if way == Way::Away {
-        installation.end(id, Ending::StoreAway);
+    match way {
+        Way::Away => installation.end(id, Ending::StoreAway),
+        // The pods that the test plays end soon, and a stop may take seconds: it comes before the end of the first one.
+        Way::Stopped => installation.end(id, Ending::Never),
+        Way::Removed | Way::Reviewed => {}
     }
     insist(id, async || service.submit(job.clone(), Vec::new(), record.clone()).await.map(drop)).await;
     if way == Way::Stopped {
-        // Before the next job is submitted, which may take seconds: the pods that the test plays end soon.
+        // Before the next job is submitted, which may take seconds.
         while service.status(id).await.is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let stopped = event(id, AuditAction::JobStopped);
         insist(id, async || service.stop(id, stopped.clone()).await.map(drop)).await;
+        installation.end(id, Ending::Well);
     }
     id
 }
@@ -336,6 +340,13 @@ async fn an_api_server_that_fails_at_every_step_loses_no_job_and_does_nothing_tw
     let seen = |job: &JobId, step: &str| installation.pods_seen(&format!("{job}-{step}"));
     for job in of(Way::Removed) {
         assert_eq!((seen(&job, "c"), seen(&job, "a"), seen(&job, "p")), (1, 1, 1), "{job}");
+        // Another replica removed it.
+        for _ in 0..crate::LOOKS {
+            if installation.store.status(job).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         assert_eq!(installation.store.status(job).await, Err(EngineError::NoSuchJob(job)));
     }
     for job in of(Way::Away) {

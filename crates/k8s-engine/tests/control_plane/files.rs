@@ -62,7 +62,7 @@ async fn an_upload_whose_sender_hangs_up_at_its_end_is_kept_whole() {
     }
     for sha256 in expected {
         let mut found = None;
-        for _ in 0..600 {
+        for _ in 0..crate::LOOKS {
             found = store.upload(sha256, alice()).await.expect("an answer");
             if found.is_some() {
                 break;
@@ -71,7 +71,7 @@ async fn an_upload_whose_sender_hangs_up_at_its_end_is_kept_whole() {
         }
         assert!(found.is_some(), "it was cut off");
     }
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if files_below(&folder.path().join("results")).len() == 16 {
             break;
         }

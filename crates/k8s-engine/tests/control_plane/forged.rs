@@ -54,7 +54,7 @@ async fn a_request_follows_no_job_of_another_account() {
         let forged = json!({"status": {"job": job.to_string(), "conditions": []}});
         room.patch("jobrequests", &format!("{name}/status"), &forged).await.expect("a status");
         let mut last = Value::Null;
-        for _ in 0..600 {
+        for _ in 0..crate::LOOKS {
             last = room.read("jobrequests", name).await["status"].take();
             if [&last["phase"], &last["reason"]].contains(&&json!(said)) {
                 break;

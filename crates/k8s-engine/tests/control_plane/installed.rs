@@ -1,12 +1,15 @@
 //! The manifests of `deploy/kubernetes` in the namespaces of one test.
 
-use crate::cluster::Room;
+use crate::{
+    cluster::Room,
+    rights::{API, ENGINE, cluster_as, may},
+};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
 };
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, time::Duration};
 use tempfile::NamedTempFile;
 
 /// What does not go into a cluster without nodes, or is there already.
@@ -77,6 +80,33 @@ pub(crate) async fn install(room: &Room, admission: bool) {
         let dry = LEFT_OUT.contains(&kind.as_str()) || (is_admission && !admission);
         let object = moved(&object, room);
         apply(room, &object, dry).await;
+    }
+    in_force(room).await;
+}
+
+/// Waits until the rights that each role gives are in force, which takes a moment.
+async fn in_force(room: &Room) {
+    let names = room.cluster.namespaces();
+    let (system, jobs, assets) = (names.system.as_str(), names.jobs.as_str(), names.assets.as_str());
+    for (account, verb, resource, namespace) in [
+        (API, "get", "cloister.dev/apikeys", Some(system)),
+        (API, "get", "/pods/log", Some(jobs)),
+        (API, "create", "cloister.dev/algorithms", Some(assets)),
+        (API, "list", "cloister.dev/datasets", None),
+        (ENGINE, "create", "coordination.k8s.io/leases", Some(system)),
+        (ENGINE, "create", "/pods", Some(jobs)),
+        (ENGINE, "get", "cloister.dev/datasets", Some(assets)),
+    ] {
+        let client = cluster_as(room, account).await.client().clone();
+        let mut allowed = false;
+        for _ in 0..crate::LOOKS {
+            allowed = may(&client, verb, resource, namespace).await;
+            if allowed {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert!(allowed, "{account} may never {verb} {resource} in {namespace:?}");
     }
 }
 

@@ -128,7 +128,7 @@ impl Kubelet {
 
     /// Waits until there were so many pods of a name. The caller says what it means if there were not.
     pub(crate) async fn until(&self, name: &str, pods: usize) {
-        for _ in 0..600 {
+        for _ in 0..crate::LOOKS {
             if self.pods(name) == pods {
                 return;
             }

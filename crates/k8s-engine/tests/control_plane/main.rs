@@ -5,6 +5,10 @@
 
 #![expect(clippy::panic, reason = "tests fail by panicking")]
 
+/// How often a test looks, ten times a second, for what has to happen: for five minutes at least, because the machine may be a slow
+/// one, and a silent connection is given up after more than a minute.
+const LOOKS: u32 = 3000;
+
 mod archive;
 mod assets;
 mod away;
@@ -21,6 +25,7 @@ mod faults;
 mod files;
 mod forged;
 mod installed;
+mod kernels;
 mod killed;
 mod kubelet;
 mod late;

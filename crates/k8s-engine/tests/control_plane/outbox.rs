@@ -43,7 +43,7 @@ async fn a_change_whose_process_was_killed_is_on_record_once() {
     replicas[0].revoke_key(id, cloister_testkit::now(), revoked.clone()).await.expect("revoked");
     expected.push(revoked);
     let mut left = 1;
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         let keys =
             api.list(&kube::api::ListParams::default().labels("cloister.dev/audit-pending")).await.expect("keys");
         left = keys.items.len();
@@ -86,7 +86,7 @@ async fn an_object_whose_events_cannot_be_read_holds_up_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let replica = ClusterStore::open(room.cluster.clone(), options(folder.path(), "one")).await.expect("a replica");
     let mut found = Vec::new();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         found = replica.records(0, 100).await.expect("records").into_iter().map(|record| record.event).collect();
         if !found.is_empty() {
             break;

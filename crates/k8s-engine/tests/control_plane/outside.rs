@@ -63,7 +63,7 @@ async fn cluster_as_a_pod(room: &Room) -> Cluster {
 
 /// Waits until a right that was given is in force.
 async fn granted(client: &Client, verb: &str, resource: &str, namespace: &str) {
-    for _ in 0..300 {
+    for _ in 0..crate::LOOKS {
         if may(client, verb, resource, Some(namespace)).await {
             return;
         }

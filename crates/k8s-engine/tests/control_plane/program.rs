@@ -44,7 +44,7 @@ impl Program {
                 }
             }
         });
-        let address = receive.recv_timeout(Duration::from_secs(60)).expect("it says where it listens");
+        let address = receive.recv_timeout(Duration::from_secs(300)).expect("it says where it listens");
         Self { child, address }
     }
 
@@ -60,7 +60,7 @@ impl Program {
 
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&(u16, String)) -> bool) {
         let mut last = None;
-        for _ in 0..1200 {
+        for _ in 0..crate::LOOKS {
             let answer = self.get(path);
             if wanted(&answer) {
                 return;

@@ -30,10 +30,17 @@ const SOON: ArchiveOptions = ArchiveOptions {
     receipts: 10,
 };
 
-/// A replica with a folder of this name.
+/// A replica with a folder of this name. One that cannot begin in time is started again.
 async fn replica(room: &Room, folder: &Path, name: &str) -> ClusterStore {
-    let options = StoreOptions { archive: SOON, ..options(folder, name) };
-    ClusterStore::open(room.cluster.clone(), options).await.expect("a replica")
+    let mut last = None;
+    for _ in 0..10 {
+        let options = StoreOptions { archive: SOON, ..options(folder, name) };
+        match ClusterStore::open(room.cluster.clone(), options).await {
+            Ok(store) => return store,
+            Err(error) => last = Some(error),
+        }
+    }
+    panic!("no replica begins: {last:?}");
 }
 
 fn event(number: u64) -> AuditEvent {
@@ -60,7 +67,7 @@ async fn segments(room: &Room) -> BTreeSet<String> {
 }
 
 async fn until(what: &str, holds: impl AsyncFn() -> bool) {
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if holds().await {
             return;
         }

@@ -110,7 +110,7 @@ async fn ask(room: &Room) {
 /// The status of the request, once it is as wanted.
 async fn until(room: &Room, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         last = room.read("jobrequests", "r").await["status"].take();
         if wanted(&last) {
             return last;
@@ -177,7 +177,8 @@ async fn a_request_in_a_namespace_of_no_account_is_decided_once_the_namespace_ha
     label(room, "alice").await;
     let job = job_of(room).await;
     let accounts: Vec<Account> = service.asked().into_iter().map(|(account, _)| account).collect();
-    assert_eq!(accounts, [account("alice")]);
+    // Asked again with the same key, where an answer was lost, it comes to the same job.
+    assert!(!accounts.is_empty() && accounts.iter().all(|asked| *asked == account("alice")), "{accounts:?}");
     assert_eq!(installation.store.status(job).await.expect("a status").phase, Phase::Queued);
     replica.abort();
 }
@@ -202,7 +203,7 @@ async fn a_request_that_cannot_be_decided_yet_says_why_and_is_decided_later() {
     assert_eq!(status["reason"], Value::Null, "the reason to wait stays: {status}");
     // With the same key: had the first answer been lost, no second job would be there.
     let asked = service.asked();
-    assert!(asked.len() == 2 && asked[0] == asked[1], "{asked:?}");
+    assert!(asked.len() >= 2 && asked.iter().all(|one| *one == asked[0]), "{asked:?}");
     assert_eq!(installation.store.status(job).await.expect("a status").phase, Phase::Queued);
     replica.abort();
 }
@@ -225,7 +226,7 @@ async fn a_replica_that_is_killed_between_a_decision_and_its_status_makes_no_sec
     };
     ask(room).await;
     let mut before = Vec::new();
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         before = names().await;
         if !before.is_empty() {
             break;

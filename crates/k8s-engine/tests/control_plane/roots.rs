@@ -54,7 +54,7 @@ async fn submit(store: &ClusterStore, number: u64, path: &str, guest: &str, sha2
 }
 
 async fn ended(store: &ClusterStore, job: JobId) -> JobStatus {
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         let status = store.status(job).await.expect("a status");
         if status.phase.has_ended() {
             return status;

@@ -88,18 +88,29 @@ impl Site {
         api.patch(ENVIRONMENT, &apply, &Patch::Apply(&environment(conditions))).await.expect("an environment");
     }
 
-    /// Opens a replica of the service, with a folder of this name.
+    /// Opens a replica of the service, with a folder of this name. One that cannot begin in time is started again, as the kubelet does.
     pub(crate) async fn replica(&self, name: &str, archive: ArchiveOptions) -> Arc<ClusterStore> {
-        let options = StoreOptions { archive, ..cluster::options(self.folder.path(), name) };
-        let store = ClusterStore::open(self.room.cluster.clone(), options).await;
-        Arc::new(store.unwrap_or_else(|error| panic!("{error}")))
+        let mut last = None;
+        for _ in 0..10 {
+            let options = StoreOptions { archive, ..cluster::options(self.folder.path(), name) };
+            match ClusterStore::open(self.room.cluster.clone(), options).await {
+                Ok(store) => return Arc::new(store),
+                Err(error) => last = Some(error),
+            }
+        }
+        panic!("no replica begins: {last:?}");
     }
 
-    /// Starts a controller, which works until its task is aborted.
+    /// Starts a controller, which works until its task is aborted. One that cannot begin in time is started again, too.
     pub(crate) async fn controller(&self) -> JoinHandle<()> {
-        let controller = Controller::open(self.room.cluster.clone(), options()).await;
-        let controller = controller.unwrap_or_else(|error| panic!("{error}"));
-        tokio::spawn(async move { controller.run(std::future::pending()).await })
+        let mut last = None;
+        for _ in 0..10 {
+            match Controller::open(self.room.cluster.clone(), options()).await {
+                Ok(controller) => return tokio::spawn(async move { controller.run(std::future::pending()).await }),
+                Err(error) => last = Some(error),
+            }
+        }
+        panic!("no controller begins: {last:?}");
     }
 
     /// The folder of the claim with datasets.

@@ -52,7 +52,7 @@ async fn add_a_container(room: &Room, steps: &[&str]) -> String {
     });
     let probe: Pod = serde_json::from_value(probe).expect("a pod");
     let (api, dry): (Api<Pod>, _) = (Api::namespaced(room.client(), jobs), PostParams { dry_run: true, ..plain });
-    for _ in 0..300 {
+    for _ in 0..crate::LOOKS {
         let made = api.create(&dry, &probe).await.expect("a pod");
         if made.spec.iter().flat_map(|spec| &spec.containers).any(|container| container.name == ADDED) {
             return name;

@@ -125,7 +125,7 @@ async fn replica(room: &Room, folder: &TempDir, number: &Arc<AtomicU64>, name: &
 /// Until a field of a request is as wanted.
 async fn until(room: &Room, request: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
-    for _ in 0..1200 {
+    for _ in 0..crate::LOOKS {
         last = room.read("jobrequests", request).await["status"].take();
         if wanted(&last) {
             return last;
@@ -186,7 +186,7 @@ async fn a_job_costs_few_writes() {
         assert!(holds(&status, "Complete"), "{status}");
         let job: JobId = status["job"].as_str().and_then(|job| job.parse().ok()).expect("a job");
         installation.nothing_is_left(&[job]).await;
-        for _ in 0..300 {
+        for _ in 0..crate::LOOKS {
             if receipts.get_opt(&format!("receipt-{job}")).await.expect("an answer").is_some() {
                 break;
             }
@@ -235,7 +235,7 @@ async fn a_controller_without_a_lease_writes_nothing_while_nothing_happens() {
     // One that has a lease is seen to write it.
     let one = started("k8s.lease=true").await;
     let renews = || log.writes().contains_key("cloister-engine update leases");
-    for _ in 0..600 {
+    for _ in 0..crate::LOOKS {
         if renews() {
             break;
         }

@@ -105,7 +105,8 @@ fn every_wait_has_a_deadline_and_a_sentence() {
         (true, waits_for("ErrImageNeverPull"), WaitingOn::Image, Comes::CutOff),
         (true, waits_for("InvalidImageName"), WaitingOn::ImageName, Comes::CutOff),
         (true, waits_for("CreateContainerConfigError"), WaitingOn::Parts, Comes::CutOff),
-        (true, waits_for("RunContainerError"), WaitingOn::Parts, Comes::CutOff),
+        (true, waits_for("CreateContainerError"), WaitingOn::Start, Comes::Again),
+        (true, waits_for("RunContainerError"), WaitingOn::Start, Comes::Again),
         // A reason of a later kubelet.
         (true, waits_for("SomethingNew"), WaitingOn::Start, Comes::Again),
     ] {
@@ -417,7 +418,7 @@ fn an_image_of_an_algorithm_is_waited_for_and_its_absence_is_no_fault_of_the_sys
         ("ErrImagePull", WaitingOn::AlgorithmImage, Comes::NotStarted),
         ("ImagePullBackOff", WaitingOn::AlgorithmImage, Comes::NotStarted),
         ("InvalidImageName", WaitingOn::AlgorithmImageName, Comes::NotStarted),
-        ("CreateContainerError", WaitingOn::Parts, Comes::CutOff),
+        ("CreateContainerError", WaitingOn::Start, Comes::Again),
         ("CreateContainerConfigError", WaitingOn::Parts, Comes::CutOff),
         ("PodInitializing", WaitingOn::Start, Comes::Again),
     ] {

@@ -106,7 +106,12 @@ impl Drop for Node {
 
 /// Makes the node known: pods of a node that nobody knows are removed. Nothing is scheduled to it.
 pub(crate) async fn register(client: &Client) {
-    let object = json!({"metadata": {"name": NAME}, "spec": {"unschedulable": true}});
+    register_as(client, NAME).await;
+}
+
+/// The same for a node of another name.
+pub(crate) async fn register_as(client: &Client, name: &str) {
+    let object = json!({"metadata": {"name": name}, "spec": {"unschedulable": true}});
     let object: NodeObject = serde_json::from_value(object).expect("a node");
     // Another test may have made it.
     let _ = Api::all(client.clone()).create(&PostParams::default(), &object).await;
