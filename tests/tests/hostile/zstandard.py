@@ -115,9 +115,9 @@ for data, said in ((broken, "no known kind"), (half, "more than it says")):
         refused("a frame", said, lambda: frame.decompress(b""))
 # Back and forth in a file is the same as in what it holds.
 content, frame = max(frames, key=lambda found: len(found[1]))
-file, same = zstd.ZstdFile(io.BytesIO(frame)), io.BytesIO(content)
+file = zstd.ZstdFile(io.BytesIO(frame))
 for place in (100_000, 10, 300_000, 2**40, 5):
-    assert (file.seek(place), file.read(1000)) == (min(place, len(content)), same.read(1000) if same.seek(place) == place else b"")
+    assert (file.seek(place), file.read(1000)) == (min(place, len(content)), content[place : place + 1000])
 table = zstd.compress(b"a,b\n" + b"1,2\n" * 200_000)
 for engine in ("c", "python"):
     try:

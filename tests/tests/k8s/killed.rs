@@ -131,8 +131,7 @@ async fn a_kubelet_or_containerd_that_is_killed_loses_no_job_and_begins_none_twi
     }
     installation.nothing_is_left();
     println!("{killed} kills, {} jobs, {} finished, {cut_off} cut off", all.len(), finished.len());
-    // Each kill may meet all that are under way.
-    assert!(!finished.is_empty() && cut_off <= killed * JOBS as u64, "{cut_off} jobs cut off by {killed} kills");
+    assert!(!finished.is_empty() && cut_off <= killed, "{cut_off} jobs cut off by {killed} kills");
     // What a container began twice would have said twice.
     let stored = installation.stored("");
     for number in finished.iter().filter(|number| *number % 3 == 0) {

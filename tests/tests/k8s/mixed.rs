@@ -11,7 +11,7 @@ use cloister_model::{
 };
 use cloister_testkit::guests::WRITES;
 use cloister_tests::{
-    cluster::{self, Namespace},
+    cluster::{self, Namespace, PATIENCE},
     service::{ENDLESS, EXITS_WITH_7, NOTHING},
 };
 use serde_json::{Value, json};
@@ -30,9 +30,6 @@ const PLACES: usize = 5;
 
 /// Longest that one of them takes on a busy machine, as if there were one place.
 const LONGEST_JOB: Duration = Duration::from_secs(60);
-
-/// How soon after the end of the last job nothing is left of any.
-const CLEAN: Duration = Duration::from_secs(60);
 
 const OWNERS: [&str; 2] = ["alice", "bob"];
 
@@ -311,7 +308,7 @@ async fn many_jobs_of_all_kinds_in_few_places_leave_nothing_behind() {
 
     let jobs = submit(&installation, number).await;
     let (statuses, algorithms) = to_their_ends(&installation, &jobs).await;
-    let clean_by = Instant::now() + CLEAN;
+    let ended = Instant::now();
 
     // A job stays, with the Secrets that hold what was asked for and belong to it: the last part of this test removes them together.
     for job in &jobs {
@@ -323,17 +320,18 @@ async fn many_jobs_of_all_kinds_in_few_places_leave_nothing_behind() {
     of_system.kept.extend(kept.map(str::to_owned));
     block_in_place(|| {
         // Volumes, too, which are in no namespace.
-        installation.nothing_is_left_within(CLEAN);
+        installation.nothing_is_left();
         for watched in [&of_jobs, &of_system, &of_assets] {
             loop {
                 match watched.left(&kinds) {
                     Ok(left) if left.is_empty() => break,
-                    left => assert!(Instant::now() < clean_by, "still there after {CLEAN:?}: {left:?}"),
+                    left => assert!(ended.elapsed() < PATIENCE, "still there: {left:?}"),
                 }
                 std::thread::sleep(Duration::from_millis(500));
             }
         }
     });
+    let left_for = ended.elapsed().as_secs();
 
     let compute_jobs = block_in_place(|| compute_jobs(&installation.jobs));
     assert_eq!(compute_jobs.len(), jobs.len(), "{:?}", compute_jobs.keys());
@@ -343,8 +341,11 @@ async fn many_jobs_of_all_kinds_in_few_places_leave_nothing_behind() {
     }
     containers_ran_once(&installation, &jobs);
     let most = most_past_the_queue(&statuses);
-    println!("{number} jobs; at once, {most} were past the queue and {algorithms} algorithms were seen to run");
-    assert_eq!(most, PLACES.min(jobs.len()), "jobs past the queue at once");
+    println!(
+        "{number} jobs; at once, {most} were past the queue and {algorithms} algorithms were seen to run; after {left_for} s nothing was left"
+    );
+    // Some together, or this would show nothing.
+    assert!((2..=PLACES).contains(&most), "{most} jobs past the queue at once");
     assert!((1..=PLACES).contains(&algorithms), "{algorithms} algorithms at once");
 
     // What was asked for goes with the jobs.

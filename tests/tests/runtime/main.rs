@@ -242,7 +242,7 @@ fn a_runtime_runs_scripts_only() {
 fn python_is_known_by_name() {
     install_python();
     let list = program().args(["runtime", "list"]).output().expect("the program starts");
-    assert!(said(&list).contains("python     CPython 3.15"), "{}", said(&list));
+    assert!(said(&list).contains("python       CPython 3.15"), "{}", said(&list));
     let compiled = program().args(["compile", "--runtime", "python"]).output().expect("the program starts");
     assert!(compiled.status.success() && said(&compiled).starts_with("compiled earlier"), "{}", said(&compiled));
 }
