@@ -119,6 +119,8 @@ class _Explanation(TypedDict):
 class Explanation(_Explanation, total=False):
     """Whether a job would be allowed, and why."""
 
+    missingInterpreter: str | None
+    """The interpreter that is not installed, if `environment-interpreter` is one of the rules."""
     terms: dict[str, Any] | None
     """What it would be allowed."""
 

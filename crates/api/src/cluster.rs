@@ -3,7 +3,7 @@
 use crate::{Service, native::read_job_request, problem::Problem};
 use axum::http::StatusCode;
 use cloister_model::{Account, ByteRange, JobId, Role, Sha256};
-use cloister_service::{Actor, Identity, Principal, Via};
+use cloister_service::{Actor, Identity, Principal, SubmitError, Via};
 use serde_json::Value;
 
 /// Bytes of a result that are read at a time.
@@ -14,6 +14,8 @@ const CHUNK_BYTES: u32 = 256 * 1024;
 pub struct Refusal {
     /// The rules that deny a job, one a line; empty if no rule was asked.
     pub rules: Vec<String>,
+    /// The interpreter that is not installed, if that is one of the rules. The operator's text.
+    pub interpreter: Option<String>,
     /// What happened, and what to do.
     pub text: String,
     /// Whether the same may be done later.
@@ -29,7 +31,17 @@ impl From<Problem> for Refusal {
         let passes = status.is_server_error()
             || status == StatusCode::TOO_MANY_REQUESTS
             || matches!(slug, "agreement-in-use" | "pending");
-        Self { rules: rules.collect(), text, passes }
+        Self { rules: rules.collect(), interpreter: None, text, passes }
+    }
+}
+
+impl From<SubmitError> for Refusal {
+    fn from(error: SubmitError) -> Self {
+        let interpreter = match &error {
+            SubmitError::Denied { interpreter, .. } => interpreter.clone(),
+            _ => None,
+        };
+        Self { interpreter, ..Self::from(Problem::from(error)) }
     }
 }
 
@@ -42,7 +54,7 @@ impl Service {
         let request_digest = Sha256::of(request.to_string().as_bytes());
         let identity = Identity::Key { key, request: request_digest };
         let submission = read_job_request(request, identity)?;
-        let submitted = self.state.use_cases.submit(&of(account), &submission).await.map_err(Problem::from)?;
+        let submitted = self.state.use_cases.submit(&of(account), &submission).await?;
         Ok(submitted.status.id)
     }
 

@@ -46,7 +46,7 @@ pub use principal::{NeedsRole, Principal, Via};
 pub use quotas::Quotas;
 pub use receipts::{ReceiptError, SignedReceipt};
 pub use submission::{
-    Agreement, AlgorithmRef, DatasetRef, Identity, JobLabel, JobLabelError, RawSource, Register, Submission,
+    Agreement, AlgorithmRef, DatasetRef, Explained, Identity, JobLabel, JobLabelError, RawSource, Register, Submission,
     SubmitError, Submitted, WantedLimits,
 };
 pub use uploads::{UploadError, UploadInProgress, Uploaded};

@@ -13,18 +13,22 @@ use crate::{
 };
 use axum::extract::State;
 use cloister_model::{Account, Decision, JobId, Phase};
-use cloister_service::{ExplainedJob, Identity, ReviewWait, UseCases};
+use cloister_service::{Explained, ExplainedJob, Identity, ReviewWait, UseCases};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 /// Whether a job would be allowed, and why.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 #[schema(as = Explanation)]
 pub(super) struct ExplainedRequest {
     allowed: bool,
     /// Every rule that refuses it; empty if it is allowed.
     rules: Vec<RuleView>,
+    /// The interpreter that is not installed, if `environment-interpreter` is one of the rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing_interpreter: Option<String>,
     /// What it would be allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
@@ -44,14 +48,12 @@ pub(super) async fn explain_request(
     Json(request): Json<JobRequest>,
 ) -> Result<axum::Json<ExplainedRequest>, Problem> {
     let submission = request.into_submission(Identity::Random)?;
-    Ok(axum::Json(match use_cases.explain(&who.account, &submission).await? {
-        Decision::Allowed(allowed) => {
-            ExplainedRequest { allowed: true, rules: Vec::new(), terms: Some(terms(&allowed)) }
-        }
-        Decision::Denied(denials) => {
-            ExplainedRequest { allowed: false, rules: denials.iter().map(RuleView::from).collect(), terms: None }
-        }
-    }))
+    let Explained { decision, interpreter } = use_cases.explain(&who.account, &submission).await?;
+    let (allowed, rules, terms) = match decision {
+        Decision::Allowed(allowed) => (true, Vec::new(), Some(terms(&allowed))),
+        Decision::Denied(denials) => (false, denials.iter().map(RuleView::from).collect(), None),
+    };
+    Ok(axum::Json(ExplainedRequest { allowed, rules, missing_interpreter: interpreter, terms }))
 }
 
 /// Why a job is in its phase.

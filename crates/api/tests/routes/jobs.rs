@@ -4,6 +4,7 @@ use crate::test_service::service;
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use axum::body::Body;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use cloister_testkit::account;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,6 +156,39 @@ async fn every_field_of_a_request_is_checked() {
     let rules: Vec<&str> =
         denied["rules"].as_array().expect("rules").iter().filter_map(|rule| rule["rule"].as_str()).collect();
     assert_eq!(rules, ["runtime", "environment-runtime"]);
+}
+
+/// An image that the operator maps to an interpreter: every way to ask names the interpreter, and no dataset is blamed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_interpreter_is_named_wherever_a_job_is_denied_for_it() {
+    let service = service().await;
+    let dataset = service.dataset("penguins", json!({"allowRawAlgorithm": true})).await;
+    let of = |image: &str| {
+        let container = json!({"image": image, "entrypoint": "python3 $ALGO"});
+        json!({"datasets": [dataset], "algorithm": {"rawcode": "print(1)", "container": container}})
+    };
+    let explained = service.post("bob", "/v1/explain", &of("python")).await.expect(200).json();
+    let rule = &explained["rules"][0]["rule"];
+    assert_eq!((&explained["allowed"], rule), (&json!(false), &json!("environment-interpreter")), "{explained}");
+    assert_eq!(explained["rules"].as_array().map(Vec::len), Some(1), "{explained}");
+    assert_eq!(explained["missingInterpreter"], "python", "{explained}");
+    // What is denied for other reasons has no such field, and neither has what is allowed.
+    for request in [of("alpine"), json!({"datasets": [dataset], "algorithm": {"rawcode": "x"}})] {
+        let other = service.post("bob", "/v1/explain", &request).await.expect(200).json();
+        assert_eq!(other.get("missingInterpreter"), None, "{other}");
+    }
+
+    let denied = service.post("bob", "/v1/jobs", &of("python")).await.expect(403).json();
+    let detail = denied["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("because the interpreter `python` is not installed here"), "{denied}");
+    // By kubectl.
+    let refused = service.api.request_job(&account("bob"), "k".to_owned(), of("python")).await.expect_err("a denial");
+    assert_eq!((refused.rules.len(), refused.interpreter.as_deref(), refused.passes), (1, Some("python"), false));
+    let refused = service.api.request_job(&account("bob"), "l".to_owned(), of("alpine")).await.expect_err("a denial");
+    assert_eq!((refused.rules.is_empty(), refused.interpreter), (false, None));
+    // On record.
+    let audit = service.get("olga", "/v1/audit?limit=1000").await.expect(200).text();
+    assert!(audit.contains("missingInterpreter"), "{audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

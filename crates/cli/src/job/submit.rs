@@ -10,8 +10,12 @@ use crate::{
     input::read_document,
     output::{Format, note, print_document, print_line},
 };
+use cloister_model::escape;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
+
+/// Characters of the name of an interpreter.
+const MOST_NAME: usize = 100;
 
 /// Submit a job
 ///
@@ -118,8 +122,16 @@ async fn explain(context: &Context, client: &Client, body: &Value) -> anyhow::Re
         }
         return Ok(());
     }
+    Err(Ended::error(DENIED, denied(&answer)))
+}
+
+/// Why a job would be denied: the interpreter that is missing, if the service names one, and every rule. Escaped.
+fn denied(answer: &Value) -> String {
+    let missing = answer["missingInterpreter"].as_str().map(|name| {
+        format!(", because the interpreter `{}` is not installed at the service", escape(name.as_bytes(), MOST_NAME))
+    });
     let rules: Vec<_> = show_rules(answer.get("rules")).iter().map(|rule| format!("\n  - {rule}")).collect();
-    Err(Ended::error(DENIED, format!("the job would be denied{}", rules.concat())))
+    format!("the job would be denied{}{}", missing.unwrap_or_default(), rules.concat())
 }
 
 #[cfg(test)]
@@ -196,6 +208,20 @@ mod tests {
         std::fs::write(&job, "kind: Job\nspec: {datasets: [a], algorithm: b}\n").expect("written");
         let error = body(&["-f", job.to_str().expect("text")]).expect_err("not a job").to_string();
         assert!(error.contains("top level"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_interpreter_is_named() {
+        let mut answer = json!({"allowed": false, "rules": [
+            {"rule": "environment-interpreter", "subject": null, "text": "it is not installed", "advice": "install it"}]});
+        let rules = "\n  - environment-interpreter: it is not installed; install it";
+        // An older service names none.
+        assert_eq!(denied(&answer), format!("the job would be denied{rules}"));
+        answer["missingInterpreter"] = json!("python");
+        let because = ", because the interpreter `python` is not installed at the service";
+        assert_eq!(denied(&answer), format!("the job would be denied{because}{rules}"));
+        answer["missingInterpreter"] = json!("\u{1b}[31m");
+        assert!(!denied(&answer).contains('\u{1b}'));
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Decide for Applied {
                 Ok(job) => Decided::Allowed(job),
                 Err(Refusal { text, passes: true, .. }) => Decided::Later { reason: text },
                 Err(Refusal { rules, text, .. }) if rules.is_empty() => Decided::Invalid(text),
-                Err(Refusal { rules, .. }) => Decided::Denied(rules),
+                Err(Refusal { rules, interpreter, .. }) => Decided::Denied { rules, interpreter },
             }
         })
     }

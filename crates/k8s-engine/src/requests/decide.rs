@@ -22,8 +22,13 @@ pub trait Decide: fmt::Debug + Send + Sync {
 pub enum Decided {
     /// Its job is in the queue.
     Allowed(JobId),
-    /// It may not run: the rules, one a line.
-    Denied(Vec<String>),
+    /// It may not run.
+    Denied {
+        /// The rules, one a line.
+        rules: Vec<String>,
+        /// The interpreter that is not installed, if that is one of the rules.
+        interpreter: Option<String>,
+    },
     /// It is no request for a job, or names what does not exist: what to change. Safe to show.
     Invalid(String),
     /// It cannot be decided at present. Safe to show.

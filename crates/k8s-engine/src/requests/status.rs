@@ -5,7 +5,7 @@ use crate::{
     assets::ACCOUNT,
     resources::{Condition, ConditionStatus, JobRequestStatus},
 };
-use cloister_model::{JobStatus, Phase, Reason, Timestamp};
+use cloister_model::{JobStatus, Phase, Reason, Timestamp, escape};
 
 /// The phase while a replica decides.
 pub(super) const DECIDING: &str = "Deciding";
@@ -18,6 +18,9 @@ const INVALID: &str = "Invalid";
 
 /// Characters of a message.
 const MOST_MESSAGE: usize = 4000;
+
+/// Characters of the name of an interpreter.
+const MOST_NAME: usize = 100;
 
 /// Whether nothing of it will change.
 pub(super) fn is_final(status: &JobRequestStatus) -> bool {
@@ -68,9 +71,15 @@ pub(super) fn decided(
             let after = JobRequestStatus { phase: None, decided: None, reason: Some(cut(&reason)), ..before };
             return with(after, generation, at, "Accepted", ConditionStatus::Unknown, "Waiting", &reason);
         }
-        Decided::Denied(denials) => {
-            let text = "no rule of a dataset allows it; status.denials says which rules were met".to_owned();
-            let denials = denials.iter().take(400).map(|denial| denial.chars().take(256).collect()).collect();
+        Decided::Denied { rules, interpreter } => {
+            let why = match interpreter {
+                Some(name) => {
+                    format!("the interpreter `{}` is not installed here", escape(name.as_bytes(), MOST_NAME))
+                }
+                None => "no rule of a dataset allows it".to_owned(),
+            };
+            let text = format!("{why}; status.denials says which rules were met");
+            let denials = rules.iter().take(400).map(|denial| denial.chars().take(256).collect()).collect();
             let after = JobRequestStatus { denials, ..before };
             return refused(after, generation, at, (DENIED, "Denied", text));
         }
@@ -195,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_denied_request_says_the_rules_and_one_that_waits_is_not_final() {
-        let denied = decided(JobRequestStatus::default(), Some(1), Decided::Denied(vec!["x".repeat(9999); 999]), AT);
+        let many = Decided::Denied { rules: vec!["x".repeat(9999); 999], interpreter: None };
+        let denied = decided(JobRequestStatus::default(), Some(1), many, AT);
         assert_eq!((denied.denials.len(), denied.denials[0].len(), is_final(&denied)), (400, 256, true));
         let waits = decided(denied.clone(), Some(1), Decided::Later { reason: "no answer".to_owned() }, AT);
         assert_eq!((&waits.phase, waits.decided), (&None, None));
@@ -204,5 +214,23 @@ mod tests {
         assert!(!is_final(&nobody) && nobody.reason.is_some_and(|reason| reason.contains(ACCOUNT)));
         let invalid = decided(JobRequestStatus::default(), None, Decided::Invalid("y".repeat(9999)), AT);
         assert_eq!((invalid.phase.as_deref(), invalid.reason.map(|text| text.len())), (Some("Invalid"), Some(4000)));
+    }
+
+    #[test]
+    fn a_request_that_is_denied_for_want_of_an_interpreter_names_it() {
+        let denied = |name: &str| {
+            let rules = vec!["its interpreter is not installed".to_owned()];
+            let of = Decided::Denied { rules, interpreter: Some(name.to_owned()) };
+            decided(JobRequestStatus::default(), Some(1), of, AT)
+        };
+        let status = denied("python");
+        let said = "the interpreter `python` is not installed here; status.denials says which rules were met";
+        assert_eq!((status.reason.as_deref(), status.denials.len(), is_final(&status)), (Some(said), 1, true));
+        for kind in ["Accepted", "Failed"] {
+            let message = Condition::of(&status.conditions, kind).map(|condition| condition.message.as_str());
+            assert_eq!(message, Some(said), "{kind}");
+        }
+        let long = denied(&"\u{1b}".repeat(999)).reason.unwrap_or_default();
+        assert!(!long.contains('\u{1b}') && long.len() < 1000, "{long}");
     }
 }

@@ -208,6 +208,30 @@ async fn a_request_that_cannot_be_decided_yet_says_why_and_is_decided_later() {
     replica.abort();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs an API server: make test-k8s"]
+async fn a_request_that_is_denied_for_want_of_an_interpreter_names_it() {
+    let _alone = ALONE.lock().await;
+    let installation = Installation::open(10).await;
+    let room = &installation.room;
+    label(room, "alice").await;
+    let service = Service::of(&installation, now());
+    let rules = vec!["a rule".to_owned()];
+    let interpreter = Some("python".to_owned());
+    *service.first.lock().expect("no panic") = Some(Decided::Denied { rules, interpreter });
+    let service = Arc::new(service);
+    let replica = replica(&installation, &service);
+    ask(room).await;
+    let status = until(room, |status| accepted(status, "False", "Denied")).await;
+    assert_eq!((&status["phase"], &status["job"]), (&json!("Denied"), &Value::Null), "{status}");
+    assert_eq!(status["denials"], json!(["a rule"]), "{status}");
+    let reason = status["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("the interpreter `python` is not installed here"), "{status}");
+    let conditions = status["conditions"].as_array().expect("conditions");
+    assert!(conditions.iter().all(|condition| condition["message"] == reason), "{status}");
+    replica.abort();
+}
+
 /// The job is there, and no status says so: the next replica asks with the same key, and finds the job.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs an API server: make test-k8s"]

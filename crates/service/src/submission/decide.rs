@@ -22,7 +22,7 @@ pub(super) struct Decided {
     pub(super) datasets: Vec<Dataset>,
     pub(super) program: Program,
     pub(super) interpreter: Option<InterpreterId>,
-    /// The interpreter for its image that the operator has named and not installed.
+    /// The interpreter that the operator has named for its image, if the decision is a denial because this is not installed.
     pub(super) lacking: Option<String>,
     pub(super) parameters: Option<Value>,
     pub(super) limits: Limits,
@@ -75,9 +75,9 @@ pub(super) async fn decide(
     let decision = refused_by(decision, of_container);
     let images = &use_cases.options().images;
     let lacking = lacking_interpreter(images, &environment.interpreters, &program.container).map(str::to_owned);
-    let decision = match lacking {
-        Some(_) => refused_for_want_of_interpreter(decision),
-        None => decision,
+    let (decision, lacking) = match lacking {
+        Some(name) => refused_for_want_of(name, decision),
+        None => (decision, None),
     };
     Ok(Decided { decision, environment, datasets, program, interpreter, lacking, parameters, limits })
 }
@@ -144,17 +144,17 @@ fn lacking_interpreter<'a>(
     (name != WASM && !interpreters.contains(name)).then_some(name)
 }
 
-/// The image would be a container only because its interpreter is missing: that is what is said where no container can run, instead of
-/// blaming the dataset.
-fn refused_for_want_of_interpreter(decision: Decision) -> Decision {
+/// The image would be a container only because this interpreter is missing: that is what is said where no container can run, instead of
+/// blaming the dataset. With the interpreter, if it is what is said.
+fn refused_for_want_of(interpreter: String, decision: Decision) -> (Decision, Option<String>) {
     match decision {
         Decision::Denied(mut denials) if denials.iter().any(|denial| denial.rule == DenialRule::EnvironmentRuntime) => {
             denials.retain(|denial| !matches!(denial.rule, DenialRule::EnvironmentRuntime | DenialRule::Runtime));
             denials.push(Denial { rule: DenialRule::EnvironmentInterpreter, subject: None });
             denials.sort();
-            Decision::Denied(denials)
+            (Decision::Denied(denials), Some(interpreter))
         }
-        decision => decision,
+        decision => (decision, None),
     }
 }
 
@@ -262,12 +262,13 @@ mod tests {
             Decision::Denied(rules.iter().map(|rule| Denial { rule: *rule, subject: None }).collect())
         };
         use DenialRule::{EnvironmentInterpreter, EnvironmentRuntime, NoDataset, RawAlgorithm, Runtime};
+        let refused = |decision| refused_for_want_of("python".to_owned(), decision);
         assert_eq!(
-            refused_for_want_of_interpreter(denied(&[NoDataset, Runtime, EnvironmentRuntime])),
-            denied(&[NoDataset, EnvironmentInterpreter])
+            refused(denied(&[NoDataset, Runtime, EnvironmentRuntime])),
+            (denied(&[NoDataset, EnvironmentInterpreter]), Some("python".to_owned()))
         );
         // Where containers run, the image is one.
-        assert_eq!(refused_for_want_of_interpreter(denied(&[RawAlgorithm])), denied(&[RawAlgorithm]));
+        assert_eq!(refused(denied(&[RawAlgorithm])), (denied(&[RawAlgorithm]), None));
     }
 
     fn number(name: &str, default: Option<u64>) -> Parameter {

@@ -19,8 +19,8 @@ pub(crate) use shares::{Counted, MANY, Share, Shares};
 
 use crate::{Actor, UseCases};
 use cloister_model::{
-    Account, AdmittedBy, AuditAction, AuditEvent, Decision, Denial, DenialRule, EngineError, JobStatus, Quota,
-    QuotaExceeded, Sha256, StoreError, Terms, Timestamp,
+    Account, AdmittedBy, AuditAction, AuditEvent, Decision, Denial, EngineError, JobStatus, Quota, QuotaExceeded,
+    Sha256, StoreError, Terms, Timestamp,
 };
 use decide::{Decided, decide};
 use job::Named;
@@ -35,6 +35,15 @@ pub struct Submitted {
     pub admitted: Vec<AdmittedBy>,
     /// Whether the job was there before: the request came again.
     pub repeated: bool,
+}
+
+/// What would be decided about a job.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// Whether it would be allowed, and why.
+    pub decision: Decision,
+    /// The interpreter that the operator has named for the algorithm's image, if the job would be denied because this is not installed.
+    pub interpreter: Option<String>,
 }
 
 impl UseCases {
@@ -59,14 +68,12 @@ impl UseCases {
             Decision::Allowed(terms) => terms.as_ref().clone(),
             Decision::Denied(denials) => {
                 let denial = denied(actor, owner, &decided, denials, named.now);
-                let rules = json!(denials).to_string();
+                let rules = json!([denials, decided.lacking]).to_string();
                 let events = self.denials().events(denial, &rules);
                 if !events.is_empty() {
                     self.backend().record(events).await?;
                 }
-                let is_lacking = denials.iter().any(|denial| denial.rule == DenialRule::EnvironmentInterpreter);
-                let interpreter = decided.lacking.clone().filter(|_| is_lacking);
-                return Err(SubmitError::Denied { rules: denials.clone(), interpreter });
+                return Err(SubmitError::Denied { rules: denials.clone(), interpreter: decided.lacking.clone() });
             }
         };
         let allowed = allowed(actor, owner, named, &decided, &terms);
@@ -86,9 +93,10 @@ impl UseCases {
     ///
     /// # Errors
     /// What of the request cannot be used.
-    pub async fn explain(&self, owner: &Account, submission: &Submission) -> Result<Decision, SubmitError> {
+    pub async fn explain(&self, owner: &Account, submission: &Submission) -> Result<Explained, SubmitError> {
         let share = self.shares().take(owner, submission.datasets.len()).await;
-        Ok(decide(self, owner, None, submission, &share).await?.decision)
+        let Decided { decision, lacking, .. } = decide(self, owner, None, submission, &share).await?;
+        Ok(Explained { decision, interpreter: lacking })
     }
 
     /// Checks that an account may have more results.
@@ -121,7 +129,11 @@ fn allowed(actor: &Actor, owner: &Account, named: Named, decided: &Decided, term
 
 /// The record of a denial stands under the first dataset: there is no job.
 fn denied(actor: &Actor, owner: &Account, decided: &Decided, denials: &[Denial], at: Timestamp) -> AuditEvent {
-    let detail = actor.vouched(json!({"what": job::summary(decided), "rules": denials}));
+    let mut detail = json!({"what": job::summary(decided), "rules": denials});
+    if let Some(interpreter) = &decided.lacking {
+        detail["missingInterpreter"] = json!(interpreter);
+    }
+    let detail = actor.vouched(detail);
     let subject = decided.datasets.first().map_or_else(|| "job".to_owned(), |first| first.asset.ddo.id().to_string());
     event(owner, at, AuditAction::JobDenied, subject, &detail)
 }
