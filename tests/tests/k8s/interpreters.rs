@@ -85,6 +85,22 @@ async fn a_script_with_pandas_runs_in_a_fresh_pod_and_compiles_nothing() {
         assert!(report["algorithm"]["runtime"]["snapshotSha256"].is_string(), "{report:#}");
         assert_eq!(report["usage"]["compileMs"], Value::Null, "{report:#}");
     }
+    // With too little memory it does not begin, and its consumer is told what to choose.
+    let little = |job: &mut JobSpec| {
+        python(job);
+        job.limits.memory_bytes = 64 << 20;
+    };
+    let job = installation.submit(2, little).await;
+    let status = installation.ended(job).await;
+    let reason = status.reason.as_ref();
+    assert_eq!(
+        (status.phase, reason.map(Reason::fault)),
+        (Phase::AlgorithmFailed, Some(Fault::Algorithm)),
+        "{status:?}"
+    );
+    installation
+        .explained(job, &["`python` begins with ", "67108864 bytes: ask for more, or choose `python-plain`"])
+        .await;
     installation.nothing_is_left();
 }
 

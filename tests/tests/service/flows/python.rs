@@ -1,10 +1,10 @@
 //! An Ocean algorithm in Python, unchanged.
 
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, reason};
 use cloister_model::Phase;
 use cloister_tests::{
     install_python, install_python_plain, root,
-    service::{phase, text, wait_for},
+    service::{Setup, phase, text, wait_for},
 };
 use serde_json::{Value, json};
 use std::fs;
@@ -139,11 +139,12 @@ fn a_script_reads_what_its_entrypoint_names_and_is_heard_at_once() {
     assert_eq!(log(&endless), "one\ntwo\n");
 }
 
-/// A job with little memory chooses, by the name of its image, the interpreter that has nothing imported.
+/// Where an environment gives its jobs little memory, a job chooses, by the name of its image, the interpreter that has nothing imported.
+/// One that does not is told what `sandbox run` says of such a run.
 #[test]
 fn a_job_with_little_memory_runs_in_plain_python() {
     install_python_plain();
-    let scenario = Scenario::new();
+    let scenario = Scenario::with(Setup::new().set("engine.job_memory", "64MiB"));
     let Scenario { service, alice, carol, .. } = &scenario;
     let dataset = service.publish_dataset(
         alice,
@@ -155,7 +156,7 @@ fn a_job_with_little_memory_runs_in_plain_python() {
         rows = list(csv.reader(open(f'/data/inputs/{did}/0')))\n\
         json.dump({'rows': len(rows) - 1}, open('/data/outputs/count.json', 'w'))\n";
     let job = |image: &str| {
-        json!({"datasets": [dataset], "limits": {"memoryBytes": 64 << 20}, "algorithm": {"rawcode": code,
+        json!({"datasets": [dataset], "algorithm": {"rawcode": code,
             "container": {"image": image, "tag": "3.12", "entrypoint": "python3 $ALGO"}}})
     };
     let done = service.finish(carol, &job("python-plain"));
@@ -164,5 +165,10 @@ fn a_job_with_little_memory_runs_in_plain_python() {
     let receipt = service.get(carol, &format!("/v1/jobs/{done}/receipt")).expect_json(200);
     assert_eq!(receipt["receipt"]["runtime"]["name"], "python-plain", "{receipt:#}");
     let ended = service.run(carol, &job("python"));
-    assert!(ended["reason"].to_string().contains("choose `python-plain`"), "{ended:#}");
+    assert_eq!((phase(&ended), &ended["reason"]["fault"]), (Phase::AlgorithmFailed, &json!("algorithm")), "{ended:#}");
+    let told =
+        "The limit of this run is 67108864 bytes: ask for more, or choose `python-plain`, which begins with less";
+    assert!(reason(&ended).contains("`python` begins with ") && reason(&ended).contains(told), "{ended:#}");
+    let explained = service.get(carol, &format!("/v1/jobs/{}/explain", text(&ended, "id"))).expect_json(200);
+    assert!(text(&explained, "text").starts_with(reason(&ended)), "{explained:#}");
 }
