@@ -133,6 +133,8 @@ struct Index {
     records_at: Option<Instant>,
     /// When it looks for events of moved records that no object has any more.
     ids_at: Option<Instant>,
+    /// The events that are forgotten next.
+    forgetting: Option<records::Forgetting>,
     /// When it looks for claims that no job needs any more.
     claims_at: Option<Instant>,
 }
