@@ -410,7 +410,6 @@ impl Inner {
     /// # Errors
     /// If the store of results or the API server fails.
     pub(super) async fn complete_archive(&self) -> Result<(), EngineError> {
-        self.complete_catalogs().await?;
         if self.archive.difference().is_empty() {
             return Ok(());
         }
@@ -465,7 +464,8 @@ impl Inner {
         for object in &listed.items {
             self.archive.objects.take_in(object, read_archived);
         }
-        self.complete_archive().await
+        self.complete_archive().await?;
+        self.complete_catalogs().await
     }
 
     /// An archived job, as it would be in the API server; none if it is not archived.

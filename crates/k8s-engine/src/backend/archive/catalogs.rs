@@ -97,11 +97,12 @@ impl Archive {
 }
 
 impl Inner {
-    /// Reads the lists of catalogs that this process does not know yet.
+    /// Reads the lists of catalogs that this process does not know yet. Only what is said about receipts and about ids that are taken needs
+    /// them: what is said about jobs does not wait for them.
     ///
     /// # Errors
-    /// If the store of results or the API server fails.
-    pub(super) async fn complete_catalogs(&self) -> Result<(), EngineError> {
+    /// If the store of results or the API server fails, or a list is of another version.
+    pub(in crate::backend) async fn complete_catalogs(&self) -> Result<(), EngineError> {
         if self.archive.unread_catalogs().is_empty() {
             return Ok(());
         }

@@ -119,6 +119,8 @@ impl Inner {
         for known in self.settled_jobs() {
             self.leave(&known).await?;
         }
+        // Otherwise receipts that are listed would seem to be missing.
+        self.complete_catalogs().await?;
         self.look_at_receipts().await?;
         self.look_at_catalogs().await?;
         let claims_are_due = {
