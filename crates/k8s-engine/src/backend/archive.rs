@@ -464,8 +464,7 @@ impl Inner {
         for object in &listed.items {
             self.archive.objects.take_in(object, read_archived);
         }
-        self.complete_archive().await?;
-        self.complete_catalogs().await
+        self.complete_archive().await
     }
 
     /// An archived job, as it would be in the API server; none if it is not archived.

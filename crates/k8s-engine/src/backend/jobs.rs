@@ -346,7 +346,7 @@ impl Inner {
                 return status(job.id, &same);
             }
             // A replica that has just started has not read every list of ids, and any may have this one.
-            self.complete_catalogs().await?;
+            self.complete_catalogs_of(job.id).await?;
             if self.has_receipt(job.id).await? {
                 return Err(EngineError::JobExists(job.id));
             }

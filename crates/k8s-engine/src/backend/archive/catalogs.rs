@@ -102,12 +102,28 @@ impl Inner {
     ///
     /// # Errors
     /// If the store of results or the API server fails, or a list is of another version.
-    pub(in crate::backend) async fn complete_catalogs(&self) -> Result<(), EngineError> {
-        if self.archive.unread_catalogs().is_empty() {
-            return Ok(());
-        }
-        let _reading = self.archive.reading.lock().await;
-        for catalog in self.archive.unread_catalogs() {
+    pub(super) async fn complete_catalogs(&self) -> Result<(), EngineError> {
+        self.read_catalogs(self.archive.unread_catalogs()).await
+    }
+
+    /// Reads those of these lists that may have a job.
+    ///
+    /// # Errors
+    /// As above.
+    pub(in crate::backend) async fn complete_catalogs_of(&self, job: JobId) -> Result<(), EngineError> {
+        let mut unread = self.archive.unread_catalogs();
+        unread.retain(|catalog| catalog.filter.may_have(job));
+        self.read_catalogs(unread).await
+    }
+
+    async fn read_catalogs(&self, unread: Vec<Catalog>) -> Result<(), EngineError> {
+        for catalog in unread {
+            // For each list anew: a process that has just started reads many, and what is asked about one job is read in between.
+            let _reading = self.archive.reading.lock().await;
+            let is_known = self.archive.index().catalogs.contains_key(&catalog.name);
+            if is_known {
+                continue;
+            }
             let listed = self.read_list(&catalog).await?;
             if listed.is_none() {
                 tracing::error!(
@@ -144,6 +160,7 @@ impl Inner {
         // Another replica sees the same.
         tokio::time::sleep(spread(&self.archive.options)).await;
         self.refresh_archive(SEALED_RECEIPTS).await?;
+        self.complete_catalogs().await?;
         let receipts = self.archive.to_list();
         self.make_catalog(&receipts).await
     }

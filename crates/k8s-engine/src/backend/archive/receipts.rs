@@ -126,7 +126,7 @@ impl Inner {
         // Catalogs are about jobs that have left the API server, and no later job has the id of one.
         let may_be_listed = self.archive.may_have_listed(job) && self.stored(job).await?.is_none();
         if may_be_listed {
-            self.complete_catalogs().await?;
+            self.complete_catalogs_of(job).await?;
         }
         let sealed = self.archive.sealed_with(job);
         for among in &sealed {
@@ -150,7 +150,7 @@ impl Inner {
     }
 
     /// Whether there is a receipt of a job, so that its id is taken. The store of results is not asked: while the list of a catalog is not
-    /// known ([`Inner::complete_catalogs`]), ids that may be in it are taken, too.
+    /// known ([`Inner::complete_catalogs_of`]), ids that may be in it are taken, too.
     pub(in crate::backend) async fn has_receipt(&self, job: JobId) -> Result<bool, CallError> {
         let is_sealed = self.archive.has_sealed(job) || self.archive.may_have_listed(job);
         Ok(is_sealed || receipts::exists(&self.cluster, job).await?)
@@ -187,6 +187,7 @@ impl Inner {
         // Another replica sees the same.
         tokio::time::sleep(spread(&self.archive.options)).await;
         self.refresh_archive(SEALED_RECEIPTS).await?;
+        self.complete_catalogs().await?;
         let due = self.archive.receipts_due(now());
         self.seal_receipts(&due).await
     }
