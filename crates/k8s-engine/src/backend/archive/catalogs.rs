@@ -6,7 +6,7 @@
 
 use super::{
     Archive,
-    moving::{delete, is_given_up, new_name, spread},
+    moving::{AGAIN, delete, is_given_up, new_name, spread},
 };
 use crate::{
     backend::{Inner, outputs::failed, unusable},
@@ -132,7 +132,13 @@ impl Inner {
                      folder archive, and start the replicas again"
                 );
             }
-            self.archive.index_mut().catalogs.insert(catalog.name, listed);
+            let mut index = self.archive.index_mut();
+            if listed.is_none() {
+                // What it replaces, and still stands, is to be listed again. Another list at once would be lost as well, and its catalog would be
+                // one object more in the API server, again and again.
+                index.catalogs_at = Some(Instant::now() + AGAIN);
+            }
+            index.catalogs.insert(catalog.name, listed);
         }
         Ok(())
     }
