@@ -6,15 +6,6 @@ pub const NOTHING: &str = r#"(module (memory (export "memory") 1) (func (export 
 /// Runs until it is stopped.
 pub const ENDLESS: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
 
-/// Works for about ten seconds, and writes nothing.
-pub const BUSY: &str = r#"(module
-    (memory (export "memory") 1)
-    (func (export "_start") (local $left i64)
-        (local.set $left (i64.const 20000000000))
-        (loop $again
-            (local.set $left (i64.sub (local.get $left) (i64.const 1)))
-            (br_if $again (i64.ne (local.get $left) (i64.const 0))))))"#;
-
 /// Prints a line, and sleeps for a minute of the machine's clock, however slow that machine is. It wants the standard profile, which
 /// has that clock.
 pub const PRINTS_AND_SLEEPS: &str = r#"(module

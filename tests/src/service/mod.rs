@@ -20,7 +20,7 @@ mod tools;
 
 pub use actions::{manifest, phase, text};
 pub use guests::{
-    BUSY, CAT, ENDLESS, EXITS_WITH_7, NOTHING, PRINTS_AND_SLEEPS, copying, printing, printing_for_ever, writing,
+    CAT, ENDLESS, EXITS_WITH_7, NOTHING, PRINTS_AND_SLEEPS, copying, printing, printing_for_ever, writing,
 };
 pub use http::{Answer, Request, Stream};
 pub use issuer::Issuer;

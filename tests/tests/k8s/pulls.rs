@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::task::block_in_place;
 
-/// What somebody takes for the password.
+/// A wrong password.
 const WRONG: &str = "PLANTED-GUESS";
 
 /// What a job is told whose Environment has no pull secret.
 const WITHOUT: &str = "without a pull secret, because the Environment has no `pullSecrets`";
 
-/// Is not to run.
+/// A script that must not run.
 const RUNS: &str = "print('it runs')";
 
 /// Prints what the file of the image says, and in which files and processes of its pod there are credentials; fails if there are any, or
@@ -52,7 +52,7 @@ for process in filter(str.isdigit, os.listdir("/proc")):
         search(f"/proc/{process}/{name}")
 print(open("/MARK_FILE").read(), found, flush=True)
 # Its pod is looked at meanwhile.
-time.sleep(10)
+time.sleep(30)
 sys.exit(len(found) + (not sees))
 "#;
 
@@ -104,7 +104,7 @@ fn shown(installation: &Installation, kinds: &str) -> String {
     String::from_utf8_lossy(&shown.stdout).into_owned()
 }
 
-/// Waits until the registry has been asked by these.
+/// Waits until the registry has been asked with credentials of this kind.
 async fn asked_by(registry: &Registry, who: Who) {
     let end = Instant::now() + LONGEST;
     while registry.asked_by(who).is_empty() {
@@ -142,7 +142,7 @@ async fn a_private_image_runs_with_the_pull_secret_of_its_environment_and_no_job
         pull_secret("registry", PASSWORD),
         pull_secret("wrong", WRONG),
         environment("without", &[]),
-        // Nobody has made it.
+        // There is no such Secret.
         environment("absent", &["absent"]),
         environment("wrong", &["wrong"]),
     ] {

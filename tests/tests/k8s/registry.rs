@@ -111,14 +111,14 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Who asked.
+/// With which credentials a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// Nobody said so.
+    /// With none.
     Nobody,
-    /// Somebody with another name or password.
+    /// With another name or password.
     Stranger,
-    /// The one whom it answers.
+    /// With the right ones.
     User,
 }
 

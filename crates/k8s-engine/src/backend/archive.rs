@@ -133,6 +133,8 @@ struct Index {
     records_at: Option<Instant>,
     /// When it looks for events of moved records that no object has any more.
     ids_at: Option<Instant>,
+    /// The events that are forgotten next.
+    forgetting: Option<records::Forgetting>,
     /// When it looks for claims that no job needs any more.
     claims_at: Option<Instant>,
 }
@@ -408,7 +410,6 @@ impl Inner {
     /// # Errors
     /// If the store of results or the API server fails.
     pub(super) async fn complete_archive(&self) -> Result<(), EngineError> {
-        self.complete_catalogs().await?;
         if self.archive.difference().is_empty() {
             return Ok(());
         }

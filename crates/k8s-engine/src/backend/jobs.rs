@@ -342,7 +342,14 @@ impl Inner {
         if self.has_receipt(job.id).await? {
             let archived = self.archived(job.id).await?;
             let same = archived.filter(|found| !counts_as_absent(found) && found.spec.order == order);
-            return status(job.id, &same.ok_or(EngineError::JobExists(job.id))?);
+            if let Some(same) = same {
+                return status(job.id, &same);
+            }
+            // A replica that has just started has not read every list of ids, and any may have this one.
+            self.complete_catalogs_of(job.id).await?;
+            if self.has_receipt(job.id).await? {
+                return Err(EngineError::JobExists(job.id));
+            }
         }
         self.refuse_if_full(&job).await?;
         let holder = Holder::Job(job.id);

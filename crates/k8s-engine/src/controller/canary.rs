@@ -10,7 +10,10 @@ use crate::{
     },
     clock::now,
     cluster::{CallError, call, exactly},
-    observe::canary::{Finding, Sighting, been_to, bytes, failed, found, is_due},
+    observe::{
+        canary::{Finding, Sighting, been_to, bytes, failed, found, is_due},
+        kernels::leave_to_canaries,
+    },
     resources::{Condition, Environment, Isolation},
 };
 use cloister_model::CanaryMessage;
@@ -134,6 +137,7 @@ impl Controller {
         isolation: &Isolation,
     ) -> Result<(), CallError> {
         let mut conditions = environment.status.as_ref().map(|status| status.conditions.clone()).unwrap_or_default();
+        leave_to_canaries(environment, &mut conditions);
         for condition in found {
             Condition::put(&mut conditions, condition.clone());
         }

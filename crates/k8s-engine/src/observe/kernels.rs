@@ -90,6 +90,13 @@ pub fn after_runs(
     Some((condition, Isolation { at: now.into(), window_ms: None, round_ended: None, nodes }))
 }
 
+/// Takes what runs have said out of the conditions of an environment, if canaries look at its nodes now: nothing would correct it.
+pub fn leave_to_canaries(environment: &Environment, conditions: &mut Vec<Condition>) {
+    if sends_canaries(environment) {
+        conditions.retain(|condition| condition.kind != KERNELS_COMPLETE);
+    }
+}
+
 /// What is stored of a node whose kernel lacks something.
 fn lacking(node: &str, text: &str, now: Timestamp) -> NodeIsolation {
     let unknown = || FoundWall {
@@ -201,6 +208,12 @@ mod tests {
     fn canaries_look_where_they_are_sent_and_the_list_is_bounded() {
         let found = runs([("a", lacks("landlock"))]);
         assert_eq!(after_runs(&environment(&["wasm", "container"]), &found, NOW), None);
+        let (plain, _) = with(&environment(&["wasm"]), &found);
+        let mut conditions = plain.status.as_ref().expect("a status").conditions.clone();
+        leave_to_canaries(&plain, &mut conditions);
+        assert_eq!(conditions.len(), 1);
+        leave_to_canaries(&environment(&["wasm", "container"]), &mut conditions);
+        assert!(conditions.is_empty(), "{conditions:?}");
         let mut filled = environment(&["wasm"]);
         for number in 0..MOST_NODES + 5 {
             let text = "x".repeat(MOST_TEXT.1);

@@ -71,6 +71,8 @@ pub enum WaitingOn {
     AlgorithmImage,
     /// Nothing: the name of that image is invalid.
     AlgorithmImageName,
+    /// The container of such an algorithm, which its node cannot make or start. The claim on the run is taken by then.
+    AlgorithmContainer,
     /// A secret, or another thing that its containers are made of.
     Parts,
 }
@@ -190,11 +192,13 @@ fn waiting(pod: &Pod, status: &PodStatus) -> (WaitingOn, String) {
             | "ImageInspectError"
             | "SignatureValidationFailed" => WaitingOn::Image,
             "CreateContainerConfigError" | "PreStartHookError" => WaitingOn::Parts,
+            "CreateContainerError" | "RunContainerError" if of_algorithm => WaitingOn::AlgorithmContainer,
             // Also `CreateContainerError` and `RunContainerError`: a containerd that was killed while it made a container may say so of
             // this pod again and again, and makes another one.
             _ => WaitingOn::Start,
         };
-        if found.0 == WaitingOn::Start {
+        // The containers after one that cannot be made wait for it, and say nothing.
+        if found.0 == WaitingOn::Start && (on != WaitingOn::Start || found.1.is_empty()) {
             let text = waiting.message.clone().unwrap_or_default();
             found = match on {
                 WaitingOn::Image | WaitingOn::AlgorithmImage if text.is_empty() => (on, pull(pod, name)),

@@ -93,7 +93,7 @@ impl WaitingOn {
             // Nodes may have to be added first.
             Self::Node => Duration::from_secs(600),
             // A pod that a reboot of its node has caught between its creation and its start stays so for ever.
-            Self::Start => Duration::from_secs(300),
+            Self::Start | Self::AlgorithmContainer => Duration::from_secs(300),
             // A registry that fails for a moment answers again within this.
             Self::Image | Self::AlgorithmImage | Self::Parts => Duration::from_secs(120),
             Self::ImageName | Self::AlgorithmImageName => Duration::ZERO,
@@ -109,6 +109,7 @@ impl WaitingOn {
             Self::AlgorithmImage => "the container image of the algorithm cannot be pulled",
             Self::AlgorithmImageName => "the name of the algorithm's container image is invalid",
             Self::Parts => "a container of its pod cannot be made",
+            Self::AlgorithmContainer => "the container of the algorithm cannot be started",
         }
     }
 }
@@ -149,9 +150,12 @@ fn waiting(on: WaitingOn, text: &str, attempts: u32, since: Timestamp, now: Time
     match on {
         WaitingOn::Start => again(attempts, said),
         WaitingOn::AlgorithmImage | WaitingOn::AlgorithmImageName => Verdict::Ended(ObservedEnd::NotStarted(said)),
-        WaitingOn::Node | WaitingOn::Image | WaitingOn::ImageName | WaitingOn::Parts => {
-            cut_off(format!("{said}. Waited {} s for it", on.limit().as_secs()))
-        }
+        // Another pod would find that the claim is taken, and not begin.
+        WaitingOn::AlgorithmContainer
+        | WaitingOn::Node
+        | WaitingOn::Image
+        | WaitingOn::ImageName
+        | WaitingOn::Parts => cut_off(format!("{said}. Waited {} s for it", on.limit().as_secs())),
     }
 }
 

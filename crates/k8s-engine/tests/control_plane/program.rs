@@ -6,7 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::Duration,
 };
 
@@ -14,7 +14,11 @@ use std::{
 pub(crate) struct Program {
     child: Child,
     address: SocketAddr,
+    refusals: Arc<Mutex<Vec<String>>>,
 }
+
+/// The words of the program's log where the API server refuses what it asks for, as without a right.
+const REFUSED: &str = "the API server refuses to";
 
 impl Program {
     /// Starts one for the namespaces of a test.
@@ -36,8 +40,13 @@ impl Program {
         let mut child = command.args(more).stderr(Stdio::piped()).spawn().expect("the program starts");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let (send, receive) = mpsc::channel();
+        let refusals = Arc::new(Mutex::new(Vec::new()));
+        let refused = Arc::clone(&refusals);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
+                if line.contains(REFUSED) {
+                    refused.lock().unwrap_or_else(PoisonError::into_inner).push(line.clone());
+                }
                 let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(address) = line["address"].as_str().and_then(|address| address.parse().ok()) {
                     let _ = send.send(address);
@@ -45,7 +54,12 @@ impl Program {
             }
         });
         let address = receive.recv_timeout(Duration::from_secs(300)).expect("it says where it listens");
-        Self { child, address }
+        Self { child, address, refusals }
+    }
+
+    /// What the program has logged so far that the API server refused.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The status and the body of an answer.

@@ -169,6 +169,8 @@ async fn the_programs_need_no_right_beyond_theirs() {
     // With the rights that remove what they leave.
     installation.nothing_is_left(&[first, second]).await;
     assert_eq!(installation.story(second, 1).await.last().map(String::as_str), Some("Finished"));
+    // A right that is missing and is not needed to come this far shows here.
+    assert_eq!(engine.refusals(), Vec::<String>::new());
 
     let at = cloister_testkit::now();
     store.revoke_key(key.id, at, record(AuditAction::KeyRevoked)).await.expect("revoked");

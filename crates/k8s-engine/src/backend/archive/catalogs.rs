@@ -6,7 +6,7 @@
 
 use super::{
     Archive,
-    moving::{delete, is_given_up, new_name, spread},
+    moving::{AGAIN, delete, is_given_up, new_name, spread},
 };
 use crate::{
     backend::{Inner, outputs::failed, unusable},
@@ -97,16 +97,33 @@ impl Archive {
 }
 
 impl Inner {
-    /// Reads the lists of catalogs that this process does not know yet.
+    /// Reads the lists of catalogs that this process does not know yet. Only what is said about receipts and about ids that are taken needs
+    /// them: what is said about jobs does not wait for them.
     ///
     /// # Errors
-    /// If the store of results or the API server fails.
+    /// If the store of results or the API server fails, or a list is of another version.
     pub(super) async fn complete_catalogs(&self) -> Result<(), EngineError> {
-        if self.archive.unread_catalogs().is_empty() {
-            return Ok(());
-        }
-        let _reading = self.archive.reading.lock().await;
-        for catalog in self.archive.unread_catalogs() {
+        self.read_catalogs(self.archive.unread_catalogs()).await
+    }
+
+    /// Reads those of these lists that may have a job.
+    ///
+    /// # Errors
+    /// As above.
+    pub(in crate::backend) async fn complete_catalogs_of(&self, job: JobId) -> Result<(), EngineError> {
+        let mut unread = self.archive.unread_catalogs();
+        unread.retain(|catalog| catalog.filter.may_have(job));
+        self.read_catalogs(unread).await
+    }
+
+    async fn read_catalogs(&self, unread: Vec<Catalog>) -> Result<(), EngineError> {
+        for catalog in unread {
+            // For each list anew: a process that has just started reads many, and what is asked about one job is read in between.
+            let _reading = self.archive.reading.lock().await;
+            let is_known = self.archive.index().catalogs.contains_key(&catalog.name);
+            if is_known {
+                continue;
+            }
             let listed = self.read_list(&catalog).await?;
             if listed.is_none() {
                 tracing::error!(
@@ -115,7 +132,13 @@ impl Inner {
                      folder archive, and start the replicas again"
                 );
             }
-            self.archive.index_mut().catalogs.insert(catalog.name, listed);
+            let mut index = self.archive.index_mut();
+            if listed.is_none() {
+                // What it replaces, and still stands, is to be listed again. Another list at once would be lost as well, and its catalog would be
+                // one object more in the API server, again and again.
+                index.catalogs_at = Some(Instant::now() + AGAIN);
+            }
+            index.catalogs.insert(catalog.name, listed);
         }
         Ok(())
     }
@@ -143,6 +166,7 @@ impl Inner {
         // Another replica sees the same.
         tokio::time::sleep(spread(&self.archive.options)).await;
         self.refresh_archive(SEALED_RECEIPTS).await?;
+        self.complete_catalogs().await?;
         let receipts = self.archive.to_list();
         self.make_catalog(&receipts).await
     }

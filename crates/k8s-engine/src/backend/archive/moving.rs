@@ -41,8 +41,9 @@ pub(super) const MOST_BYTES: usize = 16 << 20;
 /// Jobs, or receipts, that are read at the same time.
 pub(super) const AT_ONCE: usize = 16;
 
-/// When a job is tried again that could not be archived, such as one whose results are missing in the store.
-const AGAIN: Duration = Duration::from_secs(3600);
+/// When a job is tried again that could not be archived, such as one whose results are missing in the store; and what is not in the store
+/// although it was put there.
+pub(super) const AGAIN: Duration = Duration::from_secs(3600);
 
 /// For how long receipts or records may be announced, in times that a job is in the archive before it leaves.
 const GIVEN_UP: u32 = 5;
@@ -119,6 +120,8 @@ impl Inner {
         for known in self.settled_jobs() {
             self.leave(&known).await?;
         }
+        // Otherwise receipts that are listed would seem to be missing.
+        self.complete_catalogs().await?;
         self.look_at_receipts().await?;
         self.look_at_catalogs().await?;
         let claims_are_due = {
@@ -224,7 +227,15 @@ impl Inner {
         let written = call("store a batch", || async { api.replace(&name, &params, &counting).await }).await?;
         self.archive.objects.take_in(&written, read_archived);
         tracing::info!(jobs = versions.len() - except.len(), batch = name, "ended jobs are archived");
-        self.complete_archive().await
+        self.complete_archive().await?;
+        let is_lost = self.archive.index().batches.get(&name).is_some_and(|contents| contents.lost);
+        if is_lost {
+            // Another batch at once would be lost as well, and one object more in the API server.
+            for job in versions.keys() {
+                self.archive.leave_for(*job, AGAIN);
+            }
+        }
+        Ok(())
     }
 
     /// A job as it is archived; none: it does not go yet.

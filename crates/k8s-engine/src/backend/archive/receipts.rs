@@ -36,7 +36,18 @@ impl Archive {
 
     /// Those among which the receipt of a job is. Two replicas may have sealed it at the same time.
     fn sealed_with(&self, job: JobId) -> Vec<Receipts> {
-        self.receipts_that(|receipts| receipts.sha256.is_some() && receipts.jobs.binary_search(&job).is_ok())
+        let has = |receipts: &Receipts| receipts.sha256.is_some() && receipts.jobs.binary_search(&job).is_ok();
+        let (mut found, mut catalogs) = (Vec::new(), Vec::new());
+        self.objects.each(|object| match object {
+            Archived::Receipts(receipts) if has(receipts) => found.push(receipts.clone()),
+            // Few lists are searched: each submission asks.
+            Archived::Catalog(catalog) if catalog.filter.may_have(job) => catalogs.push(catalog.name.clone()),
+            _ => {}
+        });
+        let index = self.index();
+        let listed = catalogs.iter().filter_map(|name| index.catalogs.get(name)?.as_deref()).flatten();
+        found.extend(listed.filter(|receipts| has(receipts)).cloned());
+        found
     }
 
     /// Those of objects of their own, and those of catalogs.
@@ -115,7 +126,7 @@ impl Inner {
         // Catalogs are about jobs that have left the API server, and no later job has the id of one.
         let may_be_listed = self.archive.may_have_listed(job) && self.stored(job).await?.is_none();
         if may_be_listed {
-            self.complete_catalogs().await?;
+            self.complete_catalogs_of(job).await?;
         }
         let sealed = self.archive.sealed_with(job);
         for among in &sealed {
@@ -139,7 +150,7 @@ impl Inner {
     }
 
     /// Whether there is a receipt of a job, so that its id is taken. The store of results is not asked: while the list of a catalog is not
-    /// known, ids that may be in it are taken, too.
+    /// known ([`Inner::complete_catalogs_of`]), ids that may be in it are taken, too.
     pub(in crate::backend) async fn has_receipt(&self, job: JobId) -> Result<bool, CallError> {
         let is_sealed = self.archive.has_sealed(job) || self.archive.may_have_listed(job);
         Ok(is_sealed || receipts::exists(&self.cluster, job).await?)
@@ -176,6 +187,7 @@ impl Inner {
         // Another replica sees the same.
         tokio::time::sleep(spread(&self.archive.options)).await;
         self.refresh_archive(SEALED_RECEIPTS).await?;
+        self.complete_catalogs().await?;
         let due = self.archive.receipts_due(now());
         self.seal_receipts(&due).await
     }

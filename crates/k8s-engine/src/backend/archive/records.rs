@@ -15,12 +15,23 @@ use cloister_model::{AuditRecord, Sha256, StoreError, Timestamp};
 use cloister_results::PublishError;
 use futures_util::{StreamExt as _, stream};
 use std::{collections::BTreeSet, sync::Arc};
+use tokio::time::Instant;
 
 /// Records of one segment.
 const MOST_RECORDS: usize = 10_000;
 
 /// The segment that was read last. Readers go through the log from one end to the other.
 pub(super) type Opened = Option<(Sha256, Arc<Vec<AuditRecord>>)>;
+
+/// Segments whose ids are about to be forgotten, and what was found before.
+#[derive(Debug)]
+pub(super) struct Forgetting {
+    /// When: by then, no process still has what it read before of an object that is gone.
+    at: Instant,
+    segments: Vec<Segment>,
+    /// The events that objects had. Their ids stay.
+    wanted: BTreeSet<String>,
+}
 
 /// What goes into one segment.
 #[derive(Debug)]
@@ -61,22 +72,38 @@ impl Inner {
         }
         let ids_are_due = is_time(&mut self.archive.index_mut().ids_at, self.archive.options.ids_after);
         if ids_are_due {
-            self.forget_ids().await?;
+            self.look_for_events().await?;
         }
-        Ok(())
+        self.forget_ids().await
     }
 
-    /// Takes the ids of events out of the objects of old segments, except those that an object still has: those may be brought again, and
-    /// are on record. Others are brought by none, and would stay for ever.
-    async fn forget_ids(&self) -> Result<(), StoreError> {
+    /// Looks for the events of old segments that no object has, so that their ids are forgotten later.
+    ///
+    /// What is on record, and in no object, comes into none later. But a process that read an object just before it went, or whose watch is
+    /// behind, may still bring its events: they are known for as long as records wait before they are moved.
+    async fn look_for_events(&self) -> Result<(), StoreError> {
+        // What was found before is not put off.
+        if self.archive.index().forgetting.is_some() {
+            return Ok(());
+        }
         // Before the look at the objects: what is on record by then, and in none of them, is in none later.
-        let segments = self.audit.segments().await?;
-        let old = old_segments(segments, now(), &self.archive.options);
-        if old.is_empty() {
+        let segments = old_segments(self.audit.segments().await?, now(), &self.archive.options);
+        if segments.is_empty() {
             return Ok(());
         }
         let wanted = self.events_of_objects().await?;
-        for segment in old {
+        let at = Instant::now() + self.archive.options.records_after;
+        self.archive.index_mut().forgetting = Some(Forgetting { at, segments, wanted });
+        Ok(())
+    }
+
+    /// Takes the ids of events out of the objects of old segments, if it is time, except those that an object had at the last look: those may
+    /// be brought again, and are on record. Others are brought by none, and would stay for ever.
+    async fn forget_ids(&self) -> Result<(), StoreError> {
+        let present = Instant::now();
+        let forgetting = self.archive.index_mut().forgetting.take_if(|forgetting| forgetting.at <= present);
+        let Some(Forgetting { segments, wanted, .. }) = forgetting else { return Ok(()) };
+        for segment in segments {
             if self.audit.keep_ids(&segment, &wanted).await? {
                 tracing::info!(first = segment.first, "events of old records cannot be brought again");
             }

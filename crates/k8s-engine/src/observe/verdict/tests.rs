@@ -418,7 +418,9 @@ fn an_image_of_an_algorithm_is_waited_for_and_its_absence_is_no_fault_of_the_sys
         ("ErrImagePull", WaitingOn::AlgorithmImage, Comes::NotStarted),
         ("ImagePullBackOff", WaitingOn::AlgorithmImage, Comes::NotStarted),
         ("InvalidImageName", WaitingOn::AlgorithmImageName, Comes::NotStarted),
-        ("CreateContainerError", WaitingOn::Start, Comes::Again),
+        // Its claim is taken: another pod would not begin.
+        ("CreateContainerError", WaitingOn::AlgorithmContainer, Comes::CutOff),
+        ("RunContainerError", WaitingOn::AlgorithmContainer, Comes::CutOff),
         ("CreateContainerConfigError", WaitingOn::Parts, Comes::CutOff),
         ("PodInitializing", WaitingOn::Start, Comes::Again),
     ] {
@@ -440,6 +442,14 @@ fn an_image_of_an_algorithm_is_waited_for_and_its_absence_is_no_fault_of_the_sys
         &json!({"waiting": {"reason": "PodInitializing"}}),
     );
     assert!(matches!(ours.state, PodState::Waiting { on: WaitingOn::Image, .. }), "{ours:?}");
+    // What is said of it is not lost behind the container that waits for it.
+    let ours = container_pod(
+        "Pending",
+        &json!({"waiting": {"reason": "CreateContainerError", "message": "words"}}),
+        &json!({"waiting": {"reason": "PodInitializing"}}),
+    );
+    let PodState::Waiting { on: WaitingOn::Start, text } = &ours.state else { panic!("{ours:?}") };
+    assert_eq!(text, "words");
     let runs = container_pod("Running", &begun, &json!({"running": {}}));
     assert_eq!(runs.state, PodState::Running);
     let begins = container_pod("Pending", &json!({"running": {}}), &json!({"waiting": {"reason": "PodInitializing"}}));
