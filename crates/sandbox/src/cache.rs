@@ -274,7 +274,7 @@ impl Cache {
         let label_draft = draft.with_extension("json");
         let mut label_file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&label_draft)?;
         label_file.write_all(&serde_json::to_vec(&label)?)?;
-        // In this order: who finds code without its label takes it for damaged, and removes it.
+        // The label first: a run that finds code without a label takes it for damaged, and removes it.
         fs::rename(label_draft, label_path)?;
         fs::rename(draft, code_path)?;
         self.evict()?;
