@@ -3,7 +3,7 @@
 #
 #     scripts/components.sh
 #
-#   tests/components/python      becomes target/guests/componentize-py.wasm (19 MB), with componentize-py
+#   tests/components/python      becomes target/guests/componentize-py.wasm (21 MB), with componentize-py
 #   tests/components/javascript  becomes target/guests/componentize-js.wasm (12 MB), with componentize-js
 #
 # The tools are installed with pip and npm into target/component-tools (260 MB): tests/components/python-tools.txt and
@@ -38,7 +38,10 @@ new_enough() {
 pinned() { cat "$sources/python-tools.txt" "$sources/node.txt" "$sources/javascript/package.json" "$sources/javascript/package-lock.json"; }
 pip() { "$tools/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement "$1"; }
 
-if pinned | cmp -s - "$tools/installed.txt"; then
+# Whether what was installed still runs: its Python and its Node.js may be those of this machine, which may be gone.
+runs() { "$tools/bin/python" -c '' >/dev/null 2>&1 && (PATH="$tools/bin:$PATH" && new_enough node); }
+
+if pinned | cmp -s - "$tools/installed.txt" && runs; then
     say 'tools for components' 'up to date'
 else
     say 'tools for components' 'installing into target/component-tools'

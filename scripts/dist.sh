@@ -46,9 +46,13 @@ while [ $# -gt 0 ]; do
     --clients) clients=1 ;;
     --arch)
         case ${2:-} in
-        here) architectures="$architectures $here" ;;
-        x86_64 | aarch64) architectures="$architectures $2" ;;
+        here) arch=$here ;;
+        x86_64 | aarch64) arch=$2 ;;
         *) usage ;;
+        esac
+        case " $architectures " in
+        *" $arch "*) ;;
+        *) architectures="$architectures $arch" ;;
         esac
         shift
         ;;
@@ -68,6 +72,13 @@ if [ -n "$python" ] && [ -z "$build" ]; then
     echo 'dist: --python builds the programs, with the digest of what it makes: leave out --no-build' >&2
     exit 2
 fi
+case "$python: $architectures " in
+:* | *" $here "*) ;;
+*)
+    echo 'dist: --python makes a bundle for the programs of this machine: add --arch here' >&2
+    exit 2
+    ;;
+esac
 for tool in ar readelf; do
     command -v "$tool" >/dev/null || {
         echo "dist: $tool is missing: install binutils" >&2

@@ -61,7 +61,7 @@ components() {
     # Compiled here, while nothing else runs.
     scripts/components.sh || return 1
     for component in target/guests/componentize-*.wasm; do
-        "$target/release/sandbox" --home target/test-home compile "$component" || return 1
+        "$target/release/sandbox" --home target/test-home compile "$component" --limits compile-wall=10m || return 1
     done
 }
 

@@ -127,13 +127,11 @@ fn admission_lines(admission: &Admission) -> Vec<(&'static str, String)> {
         groups.entry(import.allows).or_default().push(name(what));
     }
     for (capability, names) in groups {
-        let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
-        let shown = names[..names.len().min(SHOWN)].join(", ");
-        lines.push(("asks for", format!("{}: {shown}{more}", capability.describe())));
+        lines.push(("asks for", format!("{}: {}", capability.describe(), listed(&names))));
     }
-    let exports: Vec<String> = admission.exports.iter().take(SHOWN).map(|export| name(export)).collect();
+    let exports: Vec<String> = admission.exports.iter().map(|export| name(export)).collect();
     if !exports.is_empty() {
-        lines.push(("exports", exports.join(", ")));
+        lines.push(("exports", listed(&exports)));
     }
     match &admission.verdict {
         Verdict::Admitted => lines.push(("verdict", "admitted".to_owned())),
@@ -142,6 +140,12 @@ fn admission_lines(admission: &Admission) -> Vec<(&'static str, String)> {
         }
     }
     lines
+}
+
+/// The first names of a list, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
 fn name(text: &str) -> String {
@@ -219,6 +223,7 @@ mod tests {
         );
         let text = program.to_string();
         assert!(text.contains("\\u{202e}0x") && text.contains(" and 60 more"), "{text}");
+        assert!(text.contains(" and 960 more"), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{202e}']));
         assert!(text.len() < 2 * SHOWN * (NAME_CHARACTERS + 20), "{} bytes", text.len());
     }

@@ -274,14 +274,15 @@ impl Cache {
         let label_draft = draft.with_extension("json");
         let mut label_file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&label_draft)?;
         label_file.write_all(&serde_json::to_vec(&label)?)?;
-        // In this order: who finds code without its label takes it for damaged, and removes it.
+        // The label first: a run that finds code without a label takes it for damaged, and removes it.
         fs::rename(label_draft, label_path)?;
         fs::rename(draft, code_path)?;
         self.evict()?;
         Ok(Artifact { admission: label.admission, code: AuthenticatedCode(file), bytes })
     }
 
-    /// Removes the oldest artifacts until the rest fits, and drafts that are more than a day old.
+    /// Removes the oldest artifacts until the rest fits. Also removes drafts, and labels without code, that are more than a day old: a
+    /// process was killed while it stored or removed an artifact.
     fn evict(&self) -> io::Result<()> {
         let mut found = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
@@ -289,11 +290,14 @@ impl Cache {
             // Another run renamed its draft or evicted artifacts at the same time.
             let Ok(metadata) = entry.metadata() else { continue };
             let made = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            let path = entry.path();
+            let is = |kind: &str| path.extension().is_some_and(|extension| extension == kind);
             let is_draft = entry.file_name().to_string_lossy().starts_with("draft-");
-            if is_draft && made.elapsed().is_ok_and(|age| age.as_secs() > 24 * 60 * 60) {
-                let _ = fs::remove_file(entry.path());
-            } else if entry.path().extension().is_some_and(|extension| extension == "cwasm") {
-                found.push((made, metadata.len(), entry.path()));
+            let is_left = is_draft || (is("json") && !path.with_extension("cwasm").exists());
+            if is_left && made.elapsed().is_ok_and(|age| age.as_secs() > 24 * 60 * 60) {
+                let _ = fs::remove_file(&path);
+            } else if is("cwasm") {
+                found.push((made, metadata.len(), path));
             }
         }
         found.sort();
@@ -316,6 +320,7 @@ mod tests {
     use std::{
         sync::atomic::{AtomicU8, Ordering::Relaxed},
         thread,
+        time::Duration,
     };
 
     /// Another process looks for it, because it is to run the same module.
@@ -350,5 +355,19 @@ mod tests {
             kept
         });
         assert!(kept.iter().all(|kept| *kept), "{kept:?}");
+    }
+
+    #[test]
+    fn a_label_without_code_goes_after_a_day() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = Home::find(Some(&directory.path().join("home")), |_| None).expect("a home");
+        let cache = Cache::open(&home).expect("a cache");
+        let [old, new] = [1, 2].map(|byte| cache.paths(Sha256::from_bytes([byte; 32])).1);
+        for (path, hours) in [(&old, 25), (&new, 1)] {
+            let label = File::create(path).expect("a label");
+            label.set_modified(SystemTime::now() - Duration::from_secs(hours * 60 * 60)).expect("a time");
+        }
+        cache.evict().expect("evicted");
+        assert!(!old.exists() && new.exists());
     }
 }

@@ -111,7 +111,7 @@ fn texts_of_the_manifest_are_files_of_the_guest() {
     assert!(said(&workshop.add(&placed)).contains("absolute paths outside /data"));
 }
 
-/// A script has one name inside the sandbox, and its tracebacks use that. Who runs it is told which file it was.
+/// A script has one name inside the sandbox, and its tracebacks use that. The summary says which file it was.
 #[test]
 fn the_summary_of_a_failed_script_says_what_its_log_calls_it() {
     let workshop = Workshop::new();

@@ -89,8 +89,12 @@ fn an_interpreter_with_the_files_of_another_one_is_installed_without_a_download(
         command.args(["runtime", "add", "manifest.json"]).current_dir(workshop.directory.path());
         command.output().expect("the program starts")
     };
+    // One that is damaged, and looked at first, does not keep the other one from giving its files.
+    let damaged = workshop.at("home/runtimes/damaged");
+    fs::create_dir(&damaged).expect("made");
     let twin = add("twin");
     assert!(twin.status.success() && said(&twin).contains("copied the files of `tiny`"), "{}", said(&twin));
+    fs::remove_dir(&damaged).expect("removed");
     for (name, content) in [("script", "0"), ("data", "1")] {
         fs::write(workshop.at(name), content).expect("written");
     }

@@ -192,6 +192,6 @@ fn a_publisher_inspects_what_is_published_without_a_sandbox() {
     for part in ["text, perhaps source code, 2 lines", "image        python", "verdict      not checked"] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    // Whom the author does not ask.
+    // An account that the author has not named as an inspector.
     let _ = prints(&run(mallory, &inspect), 4);
 }

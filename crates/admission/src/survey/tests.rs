@@ -81,7 +81,7 @@ fn bounds_the_file() {
     let admission = admit(&Request { bytes: &bytes, limits: &limits, role: Role::Algorithm });
     assert_refused(&admission, Rule::TooLarge, "bytes, where 8 are allowed");
     assert_eq!(admission.kind, None);
-    // Who does not read such a file at all says the same of it.
+    // The report that is made without reading the file is the same.
     assert_eq!(admission, crate::too_many_bytes(bytes.len() as u64, &limits));
 }
 

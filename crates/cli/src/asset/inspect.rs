@@ -40,7 +40,7 @@ const COLUMN: usize = 13;
 ///
 /// Scripts are not checked: their interpreter runs them in the same isolation as any program.
 ///
-/// Exit code 0: it is admitted, or a script. 1: it is refused, so that no job can run it.
+/// Exit code 0: it is admitted, or a script. 1: it is refused, so that no job with the default limits can run it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Inspect {
     /// The algorithm. Its author must let you download it, or ask you to inspect it
@@ -140,7 +140,7 @@ fn verdict<'a>(name: &str, files: impl IntoIterator<Item = &'a InspectedProgram>
     if files.into_iter().all(|file| file.outcome.is_none()) {
         return Ok(());
     }
-    Err(Ended::error(FAILED, format!("{name} is refused: no job can run it")))
+    Err(Ended::error(FAILED, format!("{name} is refused: no job with the default limits can run it")))
 }
 
 /// What was read of a file: its digest, and its content unless that is too large to be admitted.

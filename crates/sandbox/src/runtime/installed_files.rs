@@ -7,7 +7,7 @@
 )]
 
 use super::{
-    Manifest, list,
+    Manifest, Runtime,
     manifest::{MODULE, file_name},
 };
 use crate::{hash::sha256, home::Home, host_file::open_regular};
@@ -30,11 +30,16 @@ struct Found {
 /// the name of that interpreter. If there is none, the draft is left as it was.
 pub(super) fn copy_installed(home: &Home, draft: &Path, manifest: &Manifest) -> Option<String> {
     let runtimes = home.runtimes().ok()?;
-    for other in list(home).ok()?.into_iter().map(|installed| installed.manifest) {
+    let names = fs::read_dir(&runtimes).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+    names.sort();
+    for name in names {
+        let from = runtimes.join(&name);
+        // A damaged interpreter has nothing to give, and another one may have.
+        let Ok(other) = Runtime::open(&from, &name).map(|runtime| runtime.manifest) else { continue };
         let Some(copies) = copies(&other, manifest) else { continue };
-        let from = runtimes.join(&other.name);
         if copies.iter().try_for_each(|copy| copy.make(&from, draft)).is_ok() {
-            return Some(other.name);
+            return Some(name);
         }
         for copy in &copies {
             // Not all of them were made.
