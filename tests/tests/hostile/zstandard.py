@@ -113,6 +113,17 @@ for data, said in ((broken, "no known kind"), (half, "more than it says")):
     for _ in range(2):
         refused("a file", said, file.read)
         refused("a frame", said, lambda: frame.decompress(b""))
+# Programs that read as Python's library does take new input only when it is asked for, and stop at `eof`.
+for content, frame in frames:
+    # One of them divides what a block holds, and each is much less.
+    for size in (1000, 16 << 10):
+        reader, packed, found = zstd.ZstdDecompressor(), io.BytesIO(frame + b"rest"), []
+        while not reader.eof:
+            data = packed.read(4096) if reader.needs_input else b""
+            assert data or not reader.needs_input, "it asks for more than the frame has"
+            found.append(reader.decompress(data, size))
+        assert b"".join(found) == content and max(map(len, found)) <= size
+        assert reader.unused_data + packed.read() == b"rest"
 # Back and forth in a file is the same as in what it holds.
 content, frame = max(frames, key=lambda found: len(found[1]))
 file = zstd.ZstdFile(io.BytesIO(frame))

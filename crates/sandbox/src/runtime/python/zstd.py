@@ -626,7 +626,13 @@ class ZstdDecompressor:
 
     def __init__(self, zstd_dict=None, options=None):
         without_options(options, zstd_dict)
-        self.frames, self.at, self.eof = Frames(most_window=MOST_WINDOW), 0, False
+        # `has_ended` is of the frame, of which a part may not have been returned yet. `waits`: nothing more can be unpacked before more comes.
+        self.frames, self.at, self.has_ended, self.waits = Frames(most_window=MOST_WINDOW), 0, False, True
+
+    @property
+    def eof(self):
+        """Whether the frame has ended, and all of it was returned."""
+        return self.has_ended and self.at >= len(self.frames.out)
 
     @property
     def unused_data(self):
@@ -635,21 +641,24 @@ class ZstdDecompressor:
 
     @property
     def needs_input(self):
-        return not self.eof and self.at >= len(self.frames.out)
+        """Whether nothing is returned before more of the frame comes."""
+        return self.waits and not self.has_ended and self.at >= len(self.frames.out)
 
     def decompress(self, data, max_length=-1):
         """The next bytes, at most `max_length`, if that is not negative."""
-        if self.eof and self.at >= len(self.frames.out):
+        if self.eof:
             raise EOFError("the frame has ended")
-        frames = self.frames
-        frames.feed(bytes(data))
+        frames, data = self.frames, bytes(data)
+        frames.feed(data)
+        self.waits = self.waits and not data
         if self.at >= len(frames.out):
             self.at = frames.forget()
-        while not self.eof and (max_length < 0 or len(frames.out) - self.at < max_length):
+        while not self.has_ended and (max_length < 0 or len(frames.out) - self.at < max_length):
             had_frame = frames.frame is not None
             if not frames.go():
+                self.waits = True
                 break
-            self.eof = had_frame and frames.frame is None
+            self.has_ended = had_frame and frames.frame is None
         found = bytes(frames.out[self.at :] if max_length < 0 else frames.out[self.at : self.at + max_length])
         self.at += len(found)
         return found
