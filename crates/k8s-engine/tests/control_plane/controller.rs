@@ -46,6 +46,19 @@ pub(crate) fn options() -> EngineOptions {
     }
 }
 
+/// The environment of the testkit's jobs, with so many places.
+pub(crate) fn environment(jobs: u64) -> serde_json::Value {
+    json!({
+        "apiVersion": "cloister.dev/v1alpha1",
+        "kind": "Environment",
+        "metadata": {"name": "local"},
+        "spec": {"limits": {
+            "jobs": jobs, "queued": 1000, "cpus": 100, "memoryBytes": 1_u64 << 40, "jobMemoryBytes": 1_u64 << 30,
+            "wallMs": 600_000,
+        }},
+    })
+}
+
 /// The service's view of a cluster. A replica that cannot begin in time is started again, as the kubelet does.
 pub(crate) async fn store(cluster: Cluster, folder: &std::path::Path) -> Arc<ClusterStore> {
     let mut last = None;
@@ -61,16 +74,7 @@ pub(crate) async fn store(cluster: Cluster, folder: &std::path::Path) -> Arc<Clu
 impl Installation {
     pub(crate) async fn open(jobs: u64) -> Self {
         let room = Room::open().await;
-        let environment = json!({
-            "apiVersion": "cloister.dev/v1alpha1",
-            "kind": "Environment",
-            "metadata": {"name": "local"},
-            "spec": {"limits": {
-                "jobs": jobs, "queued": 1000, "cpus": 100, "memoryBytes": 1_u64 << 40, "jobMemoryBytes": 1_u64 << 30,
-                "wallMs": 600_000,
-            }},
-        });
-        room.create("environments", &environment).await.expect("an environment");
+        room.create("environments", &environment(jobs)).await.expect("an environment");
         // A namespace takes pods once its service account is there.
         let api: Api<k8s_openapi::api::core::v1::ServiceAccount> =
             Api::namespaced(room.client(), &room.cluster.namespaces().jobs);

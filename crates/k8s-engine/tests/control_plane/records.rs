@@ -210,6 +210,7 @@ async fn ids(room: &Room) -> BTreeSet<u128> {
 async fn events_that_no_object_has_are_forgotten() {
     const FORGETFUL: ArchiveOptions = ArchiveOptions { ids_after: Duration::from_secs(2), ..SOON };
     let room = Room::open().await;
+    room.create("environments", &crate::controller::environment(1)).await.expect("an environment");
     let folder = tempfile::tempdir().expect("a folder");
     let options = StoreOptions { archive: FORGETFUL, ..options(folder.path(), "a") };
     let replica = ClusterStore::open(room.cluster.clone(), options).await.expect("a replica");
