@@ -25,7 +25,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(120);
 const JOBS: usize = 3;
 
 /// The most pods of one step of a job.
-const MOST_PODS: u64 = 3;
+pub(super) const MOST_PODS: u64 = 3;
 
 /// For how long the API server is away, at least.
 const AWAY: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@
 use super::{
     containers::{self, digest, python},
     jobs::{Installation, event, hostile, text},
-    killed::BEGINS,
+    killed::{BEGINS, MOST_PODS},
 };
 use cloister_model::{
     AuditAction, AuditEvent, Fault, JobId, JobSpec, JobStatus, Jobs as _, Outputs as _, Phase, Reason, ResultSet,
@@ -216,8 +216,9 @@ async fn ended_as_its_kind(installation: &Installation, job: &Submitted, status:
     assert!(reason.map_or("", Reason::text).contains(words), "job {number}, {kind:?}: {status:?}");
     let running = status.history.iter().filter(|step| step.phase == Phase::Running).count();
     assert_eq!(u64::try_from(running).expect("a number"), kind.runs(), "job {number}, {kind:?}: {status:?}");
+    // A pod that has not begun is replaced where its node gives it up, and counts as given up where its job is stopped.
     let pods = object["status"]["attempts"]["algorithm"].as_u64().unwrap_or_default();
-    assert_eq!(pods, kind.runs(), "job {number}, {kind:?}: {object}");
+    assert!((kind.runs()..=MOST_PODS * kind.runs()).contains(&pods), "job {number}, {kind:?}: {object}");
     if *kind == Kind::Writes {
         // The output and the log.
         assert_eq!(object["status"]["results"]["files"], 2, "job {number}: {object}");
