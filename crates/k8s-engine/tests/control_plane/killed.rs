@@ -114,7 +114,7 @@ async fn algorithms_begin_once_and_end_as_they_should_however_often_their_contro
     loop {
         let controller = site.controller().await;
         // From before its first request to after several phases, for which a slow machine needs longer.
-        tokio::time::sleep(Duration::from_millis(shuffled(kills) % (900 + 10 * kills))).await;
+        tokio::time::sleep(Duration::from_millis(shuffled(kills) % (900 + (10 * kills).min(2000)))).await;
         controller.abort();
         let _ = controller.await;
         kills += 1;
