@@ -4,9 +4,9 @@
 //! and given its descriptors later does that beside what its supervisor has to find out. It gets them over a connection that nobody else
 //! has (`SCM_RIGHTS`, unix(7)).
 
-use super::{Child, Program, Rlimits};
+use super::{Child, Program, Rlimits, rlimits::lowered};
 use crate::inherited::{FIRST, take_fd};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
@@ -22,8 +22,6 @@ use std::time::{Duration, Instant};
 /// the soft limit on open files of the one that sends.
 const IN_ONE_MESSAGE: usize = 64;
 
-/// The process is past its exec and waits.
-const READY: u8 = 2;
 /// More descriptors follow, once this message was answered.
 const MORE: u8 = 1;
 /// All descriptors were handed over.
@@ -59,20 +57,21 @@ impl WaitingProgram {
         Ok(Self { child, connection })
     }
 
-    /// Limits the process, then hands the descriptors to it, which begins its work. It takes them with [`Handed::receive`]. Waits until the
-    /// process does so.
+    /// Limits the process, then hands the descriptors to it, which begins its work. It takes them with [`Handed::receive`].
     ///
     /// # Errors
     ///
     /// If the process has ended, or the kernel refuses a limit. `ETOOMANYREFS` if processes of the same user have more descriptors under
     /// way than this one may have open, and have not taken them within ten seconds.
     pub fn begin(self, rlimits: Rlimits, fds: &[OwnedFd]) -> io::Result<Child> {
-        // At the end of an exec, the kernel sets the limit on the stack to what it was at its beginning (finalize_exec, fs/exec.c). A limit
-        // that is set in between does not last.
-        self.says(READY)?;
-        for (resource, limit) in rlimits.to_set() {
+        for (resource, limit) in (Rlimits { stack_bytes: None, ..rlimits }).to_set() {
             rustix::process::prlimit(Some(self.child.process()), resource, limit)?;
         }
+        // At the end of an exec, the kernel sets the limit on the stack to what it was at its beginning (finalize_exec, fs/exec.c). The process
+        // may be in its exec now, so it sets this limit itself, before it takes anything.
+        let stack_bytes = rlimits.stack_bytes.unwrap_or(u64::MAX).to_le_bytes();
+        let (message, mut none) = ([IoSlice::new(&stack_bytes)], SendAncillaryBuffer::default());
+        retry_on_intr(|| sendmsg(&self.connection, &message, &mut none, SendFlags::NOSIGNAL))?;
         let mut parts = fds.chunks(IN_ONE_MESSAGE).peekable();
         if parts.peek().is_none() {
             self.send(LAST, &[])?;
@@ -83,7 +82,7 @@ impl WaitingProgram {
                 self.send(LAST, &part)?;
             } else {
                 self.send(MORE, &part)?;
-                self.says(MORE)?;
+                self.answered()?;
             }
         }
         Ok(self.child)
@@ -115,10 +114,10 @@ impl WaitingProgram {
         }
     }
 
-    /// Waits until the process says this.
-    fn says(&self, word: u8) -> io::Result<()> {
+    /// Waits until the process has taken what was sent to it.
+    fn answered(&self) -> io::Result<()> {
         match receive(&self.connection)? {
-            (said, fds) if said == word && fds.is_empty() => Ok(()),
+            (MORE, fds) if fds.is_empty() => Ok(()),
             _ => Err(io::ErrorKind::InvalidData.into()),
         }
     }
@@ -143,16 +142,15 @@ impl Handed {
     /// is too small for them.
     pub fn receive() -> io::Result<Self> {
         let connection = take_fd(FIRST)?;
+        limit_stack(&connection)?;
         let mut handed = Vec::new();
-        let mut word = READY;
         loop {
-            sendmsg(&connection, &[IoSlice::new(&[word])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
             let (kind, fds) = receive(&connection)?;
             handed.extend(fds.into_iter().map(Some));
             if kind == LAST {
                 return Ok(Self(handed));
             }
-            word = MORE;
+            sendmsg(&connection, &[IoSlice::new(&[MORE])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
         }
     }
 
@@ -164,6 +162,22 @@ impl Handed {
     pub fn take(&mut self, number: usize) -> io::Result<OwnedFd> {
         let fd = self.0.get_mut(number).and_then(Option::take);
         fd.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))
+    }
+}
+
+/// Sets the limit on the stack of this process to what the first message says; [`u64::MAX`]: it stays as it is.
+fn limit_stack(connection: &OwnedFd) -> io::Result<()> {
+    let mut stack_bytes = [0; 8];
+    let received = retry_on_intr(|| {
+        let (mut message, mut none) = ([IoSliceMut::new(&mut stack_bytes)], RecvAncillaryBuffer::default());
+        recvmsg(connection, &mut message, &mut none, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    if received.bytes != stack_bytes.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    match u64::from_le_bytes(stack_bytes) {
+        u64::MAX => Ok(()),
+        bytes => Ok(setrlimit(Resource::Stack, lowered(getrlimit(Resource::Stack), (bytes, bytes)))?),
     }
 }
 

@@ -81,7 +81,7 @@ impl Rlimits {
 }
 
 /// The wanted soft and hard limits, capped at the current hard limit, which only root can raise.
-fn lowered(present: Rlimit, (soft, hard): (u64, u64)) -> Rlimit {
+pub(super) fn lowered(present: Rlimit, (soft, hard): (u64, u64)) -> Rlimit {
     let ceiling = present.maximum.unwrap_or(u64::MAX);
     Rlimit { current: Some(soft.min(ceiling)), maximum: Some(hard.min(ceiling)) }
 }
