@@ -243,8 +243,8 @@ pub fn bytes(quantity: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::environment;
     use cloister_model::CanaryVersion;
-    use serde_json::json;
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
     const MIB: u64 = 1 << 20;
@@ -280,17 +280,6 @@ mod tests {
         }
         let failed = failed(at(&environment, "a", NOW), "no word");
         assert!(failed.conditions.iter().all(|condition| condition.status == Unknown));
-    }
-
-    fn environment(kinds: &[&str]) -> Environment {
-        serde_json::from_value(json!({
-            "apiVersion": "cloister.dev/v1alpha1", "kind": "Environment", "metadata": {"name": "e", "generation": 3},
-            "spec": {
-                "limits": {"jobs": 1, "queued": 1, "cpus": 1, "memoryBytes": 1, "jobMemoryBytes": 1, "wallMs": 1},
-                "runtimes": {"kinds": kinds, "registries": ["registry.example"]},
-            },
-        }))
-        .expect("an environment")
     }
 
     /// A canary of an environment on a node.

@@ -135,21 +135,10 @@ fn condition(nodes: &[NodeIsolation], generation: Option<i64>, now: Timestamp) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::environment;
     use cloister_model::{Fault, JobId, Reason, RunEnd, RunSummary, Sha256, StepMessage};
-    use serde_json::json;
 
     const NOW: Timestamp = Timestamp::from_unix_ms(1_800_000_000_000);
-
-    fn environment(kinds: &[&str]) -> Environment {
-        serde_json::from_value(json!({
-            "apiVersion": "cloister.dev/v1alpha1", "kind": "Environment", "metadata": {"name": "e", "generation": 3},
-            "spec": {
-                "limits": {"jobs": 1, "queued": 1, "cpus": 1, "memoryBytes": 1, "jobMemoryBytes": 1, "wallMs": 1},
-                "runtimes": {"kinds": kinds, "registries": ["registry.example"]},
-            },
-        }))
-        .expect("an environment")
-    }
 
     fn lacks(text: &str) -> Kernel {
         Kernel::Lacks(text.to_owned())

@@ -14,3 +14,16 @@ pub mod verdict;
 
 pub use pod::{PodEnd, PodFacts, PodState, WaitingOn};
 pub use verdict::{Patience, Verdict, verdict};
+
+/// An Environment for tests, which runs these kinds of algorithms.
+#[cfg(test)]
+pub(crate) fn environment(kinds: &[&str]) -> crate::resources::Environment {
+    serde_json::from_value(serde_json::json!({
+        "apiVersion": "cloister.dev/v1alpha1", "kind": "Environment", "metadata": {"name": "e", "generation": 3},
+        "spec": {
+            "limits": {"jobs": 1, "queued": 1, "cpus": 1, "memoryBytes": 1, "jobMemoryBytes": 1, "wallMs": 1},
+            "runtimes": {"kinds": kinds, "registries": ["registry.example"]},
+        },
+    }))
+    .expect("an environment")
+}

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     backend::{Inner, outputs::failed, unusable},
-    cluster::{CallError, call},
-    store::{Archived, Catalog, Receipts, SEALED_RECEIPTS, catalog_list, catalog_object, read_archived, that_lists},
+    cluster::call,
+    store::{Archived, Catalog, Receipts, SEALED_RECEIPTS, catalog_list, catalog_object, that_lists},
 };
 use cloister_model::{EngineError, JobId};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -183,21 +183,12 @@ impl Inner {
         let announced = call("announce a catalog", || async { api.create(&params, &announced).await }).await?;
         let list = catalog_list(receipts)?;
         let sha256 = self.results.archive(&name, list, self.archive_key().await?).await.map_err(failed)?;
-        let counting = that_lists(announced, sha256);
-        let written = match call("store a catalog", || async { api.replace(&name, &params, &counting).await }).await {
-            Ok(written) => written,
-            Err(CallError::Missing | CallError::Conflict) => {
-                // Asked twice, the API server did it the first time. Or another replica took it for that of one that was killed.
-                let found = call("read a catalog", || async { api.get_opt(&name).await }).await?;
-                let counts = |found: &ConfigMap| matches!(read_archived(found), Some(Archived::Catalog(found)) if found.sha256 == Some(sha256));
-                match found.filter(counts) {
-                    Some(found) => found,
-                    None => return self.results.remove_archived(&name).await.map_err(failed),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.archive.objects.take_in(&written, read_archived);
+        if !self
+            .make_count(["store a catalog", "read a catalog"], &name, &that_lists(announced, sha256), sha256)
+            .await?
+        {
+            return Ok(());
+        }
         tracing::info!(objects = receipts.len(), catalog = name, "sealed receipts are listed");
         self.complete_catalogs().await
     }
@@ -206,13 +197,7 @@ impl Inner {
     async fn remove_listed(&self, catalog: Catalog) -> Result<(), EngineError> {
         let api: Api<ConfigMap> = self.cluster.system();
         if catalog.sha256.is_none() {
-            // The object first: a process that is slow and not dead may still make it count.
-            if is_given_up(catalog.created, &self.archive.options)
-                && delete(&api, &catalog.name, catalog.uid, catalog.version).await?
-            {
-                self.results.remove_archived(&catalog.name).await.map_err(failed)?;
-            }
-            return Ok(());
+            return self.give_up(catalog.created, &catalog.name, catalog.uid, catalog.version).await;
         }
         let Some(listed) = self.archive.listed(&catalog) else { return Ok(()) };
         let mut standing = Vec::new();

@@ -12,7 +12,7 @@ use crate::{
         that_ended,
     },
 };
-use cloister_model::{EngineError, JobId, Timestamp};
+use cloister_model::{EngineError, JobId, Sha256, Timestamp};
 use futures_util::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
@@ -328,6 +328,57 @@ impl Inner {
             }
         }
         gone.iter().all(|job| !self.jobs.has(&job.to_string()))
+    }
+}
+
+impl Inner {
+    /// Makes sealed receipts, or a catalog of some, count: replaces the object that was announced by the one with the digest of what is in the
+    /// store. Returns whether it counts. If not, another replica took it for that of a process that was killed, and what is in the store is removed.
+    /// `what` says what is done, and how what is there is read.
+    pub(super) async fn make_count(
+        &self,
+        [what, reading]: [&'static str; 2],
+        name: &str,
+        counting: &ConfigMap,
+        sha256: Sha256,
+    ) -> Result<bool, EngineError> {
+        let (api, params): (Api<ConfigMap>, _) = (self.cluster.system(), PostParams::default());
+        let written = match call(what, || async { api.replace(name, &params, counting).await }).await {
+            Ok(written) => written,
+            Err(CallError::Missing | CallError::Conflict) => {
+                // Asked twice, the API server did it the first time.
+                let found = call(reading, || async { api.get_opt(name).await }).await?;
+                let counts = |found: &ConfigMap| match read_archived(found) {
+                    Some(Archived::Receipts(found)) => found.sha256 == Some(sha256),
+                    Some(Archived::Catalog(found)) => found.sha256 == Some(sha256),
+                    _ => false,
+                };
+                let Some(found) = found.filter(counts) else {
+                    self.results.remove_archived(name).await.map_err(failed)?;
+                    return Ok(false);
+                };
+                found
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.archive.objects.take_in(&written, read_archived);
+        Ok(true)
+    }
+
+    /// Removes what was announced at this moment and does not count, if it was left by a process that was killed. The object first: a process
+    /// that is slow and not dead may still make it count.
+    pub(super) async fn give_up(
+        &self,
+        announced: Timestamp,
+        name: &str,
+        uid: Option<String>,
+        version: u64,
+    ) -> Result<(), EngineError> {
+        let api: Api<ConfigMap> = self.cluster.system();
+        if is_given_up(announced, &self.archive.options) && delete(&api, name, uid, version).await? {
+            self.results.remove_archived(name).await.map_err(failed)?;
+        }
+        Ok(())
     }
 }
 

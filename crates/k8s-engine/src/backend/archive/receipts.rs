@@ -233,20 +233,9 @@ impl Inner {
         announced.binary_data = receipts_object(&name, &jobs).binary_data;
         let sha256 = self.results.archive(&name, lines, self.archive_key().await?).await.map_err(failed)?;
         let counting = that_counts(announced, sha256, &BTreeSet::new());
-        let written = match call("store receipts", || async { api.replace(&name, &params, &counting).await }).await {
-            Ok(written) => written,
-            Err(CallError::Missing | CallError::Conflict) => {
-                // Asked twice, the API server did it the first time. Or another replica took them for those of one that was killed.
-                let found = call("read receipts", || async { api.get_opt(&name).await }).await?;
-                let counts = |found: &ConfigMap| matches!(read_archived(found), Some(Archived::Receipts(found)) if found.sha256 == Some(sha256));
-                match found.filter(counts) {
-                    Some(found) => found,
-                    None => return self.results.remove_archived(&name).await.map_err(failed),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.archive.objects.take_in(&written, read_archived);
+        if !self.make_count(["store receipts", "read receipts"], &name, &counting, sha256).await? {
+            return Ok(());
+        }
         tracing::info!(receipts = jobs.len(), batch = name, "receipts are sealed");
         Ok(())
     }
@@ -311,12 +300,8 @@ impl Inner {
             }
         }
         for receipts in self.archive.all_receipts() {
-            // The object first: a process that is slow and not dead may still make it count.
-            if receipts.sha256.is_none()
-                && is_given_up(receipts.created, &self.archive.options)
-                && delete(&api, &receipts.name, receipts.uid, receipts.version).await?
-            {
-                self.results.remove_archived(&receipts.name).await.map_err(failed)?;
+            if receipts.sha256.is_none() {
+                self.give_up(receipts.created, &receipts.name, receipts.uid, receipts.version).await?;
             }
         }
         Ok(())
